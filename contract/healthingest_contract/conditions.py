@@ -1,0 +1,71 @@
+"""
+The closed list of condition types and reasons of a `HealthIngest`'s status.
+
+Each reason has a section of its own in docs/operations.md; a test fails when one lacks it.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+API_GROUP: Final = "healthingest.dev"
+API_VERSION: Final = "v1alpha1"
+KIND: Final = "HealthIngest"
+PLURAL: Final = "healthingests"
+POD_READINESS_GATE: Final = "healthingest.dev/dependencies-ready"
+
+
+class ConditionType(StrEnum):
+    """Types in `status.conditions`; the first three as kstatus reads them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    BUCKET_READY = "BucketReady"
+    BROKER_READY = "BrokerReady"
+    TOPOLOGY_READY = "TopologyReady"
+    DATABASE_READY = "DatabaseReady"
+    SECRETS_READY = "SecretsReady"
+    WORKLOAD_AVAILABLE = "WorkloadAvailable"
+    DRIFTED = "Drifted"
+    PAUSED = "Paused"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status."""
+
+    # things are as they should be
+    AVAILABLE = "Available"
+    PROVISIONED = "Provisioned"
+    # under way
+    PROGRESSING = "Progressing"
+    WAITING_FOR_DEPENDENCIES = "WaitingForDependencies"
+    MIGRATION_RUNNING = "MigrationRunning"
+    ROLLOUT_PROGRESSING = "RolloutProgressing"
+    # the manifest
+    INVALID_SPEC = "InvalidSpec"
+    RESOURCE_CONFLICT = "ResourceConflict"
+    # secrets
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason
+    SECRET_VALUE_INVALID = "SecretValueInvalid"  # noqa: S105 - a reason
+    # what every outside system can do
+    UNREACHABLE = "Unreachable"
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    PERMISSION_DENIED = "PermissionDenied"
+    REQUEST_REFUSED = "RequestRefused"
+    # object store
+    BUCKET_TAKEN = "BucketTaken"
+    CAPABILITY_MISSING = "CapabilityMissing"
+    # broker
+    TOPOLOGY_CONFLICT = "TopologyConflict"
+    # database
+    MIGRATION_FAILED = "MigrationFailed"
+    # workload
+    FIELD_CONFLICT = "FieldConflict"
+    ROLLOUT_FAILED = "RolloutFailed"
+    # drift and pause
+    DRIFT_HEALED = "DriftHealed"
+    PAUSED_BY_SPEC = "PausedBySpec"
+    # deletion
+    DELETING = "Deleting"
+    LEFT_BEHIND = "LeftBehind"

@@ -1,0 +1,82 @@
+"""
+The message that announces a stored upload: frozen value to bytes, and back.
+
+The body is JSON, its fields a contract with every consumer; CloudEvents attributes travel in the headers, by the
+binding for AMQP (names prefixed `cloudEvents:`). Source: docs/api.md, "The message".
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+from uuid import UUID
+
+EVENT_TYPE: Final = "dev.healthingest.upload.stored.v1"
+EVENT_SOURCE: Final = "/healthingest/uploads"
+CONTENT_TYPE: Final = "application/json"
+
+
+def rfc3339(moment: datetime) -> str:
+    """An aware time as RFC 3339 in UTC with microseconds, e.g. `2026-11-24T20:15:00.000000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStored:
+    """
+    One upload is stored and may be processed.
+
+    `idempotency_key` is the same for every delivery about one upload: consumers drop repeats by it. `file_hash` is
+    the SHA-256 of the object in lower-case hexadecimal, `schema_fingerprint` the SHA-256 of the writer schema's
+    parsing canonical form.
+    """
+
+    bucket: str
+    key: str
+    user_id: UUID
+    record_type: str
+    upload_timestamp_utc: datetime
+    correlation_id: str
+    file_size_bytes: int
+    file_hash: str
+    record_count: int
+    idempotency_key: str
+    schema_name: str
+    schema_fingerprint: str
+
+    def to_bytes(self) -> bytes:
+        """The message's body, UTF-8 JSON with sorted keys: equal values give equal bytes."""
+        body = asdict(self)
+        body["user_id"] = str(self.user_id)
+        body["upload_timestamp_utc"] = rfc3339(self.upload_timestamp_utc)
+        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Self:
+        """
+        Read a body; fields that a later version adds are ignored.
+
+        Raises:
+            ValueError: not such a message; nothing of the body is repeated.
+        """
+        try:
+            read: dict[str, Any] = json.loads(body)
+            known = {field.name: read[field.name] for field in fields(cls)}
+            known["user_id"] = UUID(known["user_id"])
+            known["upload_timestamp_utc"] = datetime.fromisoformat(known["upload_timestamp_utc"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            message = "not a message about a stored upload"
+            raise ValueError(message) from None
+        return cls(**known)
+
+    def cloud_event_headers(self, message_id: str) -> dict[str, str]:
+        """Headers by the CloudEvents binding for AMQP, version 1.0.2; *message_id* is the outbox row's id."""
+        return {
+            "cloudEvents:specversion": "1.0",
+            "cloudEvents:id": message_id,
+            "cloudEvents:source": EVENT_SOURCE,
+            "cloudEvents:type": EVENT_TYPE,
+            "cloudEvents:subject": self.key,
+            "cloudEvents:time": rfc3339(self.upload_timestamp_utc),
+            "cloudEvents:datacontenttype": CONTENT_TYPE,
+        }

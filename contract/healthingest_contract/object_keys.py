@@ -1,0 +1,71 @@
+"""
+Upload to object key, and back: the only place that formats or reads one.
+
+`raw/{record_type}/{YYYY}/{MM}/{DD}/{user_id}_{YYYYMMDD}_{HHMMSS}_{sha256}.avro`, in UTC. Downstream lists by type and
+date; the whole SHA-256 keeps two files of one second apart. Source: docs/decisions/0004-object-keys.md
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from healthingest_contract.topology import RECORD_TYPE_PATTERN, is_record_type
+
+PREFIX: Final = "raw/"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(
+    rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/(?P<folder>\d{{4}}/\d{{2}}/\d{{2}})/"
+    r"(?P<user_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_(?P<time>\d{8}_\d{6})_(?P<sha256>[0-9a-f]{64})\.avro"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """What a key says. `uploaded_at` is aware; only whole seconds survive in the key."""
+
+    record_type: str
+    user_id: UUID
+    uploaded_at: datetime
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not is_record_type(self.record_type):
+            message = "not a record type"
+            raise ValueError(message)
+        if _SHA256.fullmatch(self.sha256) is None:
+            message = "not a SHA-256 in lower-case hexadecimal"
+            raise ValueError(message)
+        if self.uploaded_at.tzinfo is None:
+            message = "a time without a zone"
+            raise ValueError(message)
+
+    def __str__(self) -> str:
+        at = self.uploaded_at.astimezone(UTC)
+        name = f"{self.user_id}_{at:%Y%m%d}_{at:%H%M%S}_{self.sha256}.avro"
+        return f"{PREFIX}{self.record_type}/{at:%Y/%m/%d}/{name}"
+
+
+def parse(key: str) -> ObjectKey:
+    """
+    Read a key back.
+
+    Raises:
+        ValueError: *key* is not one that `ObjectKey` writes, character by character.
+    """
+    match = _KEY.fullmatch(key)
+    if match is None:
+        message = "not an object key of an upload"
+        raise ValueError(message)
+    read = ObjectKey(
+        record_type=match["record_type"],
+        user_id=UUID(match["user_id"]),
+        uploaded_at=datetime.strptime(match["time"], "%Y%m%d_%H%M%S").replace(tzinfo=UTC),
+        sha256=match["sha256"],
+    )
+    if str(read) != key:  # the folder tells another day than the name
+        message = "not an object key of an upload"
+        raise ValueError(message)
+    return read

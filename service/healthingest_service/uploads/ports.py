@@ -1,0 +1,270 @@
+"""
+What the core needs from outside. Each port has a fake-free pair of adapters: an embedded and a real one.
+
+`tests/ports/` runs one test class per port on both.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from healthingest_service.identity.model import AccountId
+from healthingest_service.uploads.model import (
+    Backlog,
+    HistoryPage,
+    IdempotencyKey,
+    MessageId,
+    OutgoingMessage,
+    StoredObject,
+    Upload,
+    UploadId,
+    UploadState,
+    Verdict,
+)
+
+
+class SpoolFile(Protocol):
+    """A body on its way: bytes of one request on local disk, gone when the context ends."""
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes lie; complete after `finish`."""
+        ...
+
+    async def write(self, chunk: bytes) -> None:
+        """
+        Append *chunk*.
+
+        Raises:
+            SpoolFullError: the disk, or the spool's own limit, is full.
+        """
+        ...
+
+    async def finish(self) -> None:
+        """Flush: after this, `path` has every byte. Calling twice is safe."""
+        ...
+
+
+class Spool(Protocol):
+    """Bounded room for bodies."""
+
+    def open(self) -> AbstractAsyncContextManager[SpoolFile]:
+        """
+        A new, empty file; removed at the end of the context, whatever happens.
+
+        Raises:
+            SpoolFullError: on entering, when there is no room for one more.
+        """
+        ...
+
+
+class Gate(Protocol):
+    """Is this Avro file what it says?"""
+
+    async def check(self, path: Path) -> Verdict:
+        """
+        Read the whole file at *path*, every record of it, outside this process.
+
+        Raises:
+            NotAvroError: it does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object Container Files").
+            FileRefusedError: it is wrong, too expensive, or of a schema that is not allowed.
+            GateUnavailableError: the check itself could not run.
+        """
+        ...
+
+
+class ObjectStore(Protocol):
+    """Where files are kept."""
+
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+        """
+        Store the file at *path* under *key*; durable and verified against *sha256* when this returns.
+
+        Calling it again with the same bytes changes nothing.
+
+        Raises:
+            StoreUnavailableError: no clear answer; the object may be there.
+            StoreRefusedError: a clear no; the object is not there.
+        """
+        ...
+
+    async def head(self, key: str) -> StoredObject | None:
+        """
+        What is stored under *key*, or None.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: it cannot be told.
+        """
+        ...
+
+    def read(self, key: str) -> AsyncIterator[bytes]:
+        """
+        The object's bytes, in chunks.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: it cannot be read (a missing object is refused).
+        """
+        ...
+
+    async def check(self) -> None:
+        """
+        Whether an object could be stored now; cheap, for the readiness check.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: it could not.
+        """
+        ...
+
+
+class Begun(Protocol):
+    """The answer of `Ledger.begin`."""
+
+    @property
+    def upload(self) -> Upload:
+        """The row, new or old."""
+        ...
+
+    @property
+    def replayed(self) -> bool:
+        """True: an equal upload is stored already, nothing is left to do but to repeat its receipt."""
+        ...
+
+
+class Ledger(Protocol):
+    """The database's memory of uploads. Every method is one transaction."""
+
+    async def begin(self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float) -> Begun:
+        """
+        Transaction A: write the row in state `storing`, or find the one that stands for the same bytes.
+
+        *upload* is in state `storing`. One owner has at most one row per hash. A row `storing` whose lease has run
+        out belongs to a process that died: it is taken over, with its own id and object key, and the lease renewed.
+        Two processes that begin the same bytes at the same moment: exactly one succeeds, the other gets
+        `UploadInFlightError`.
+
+        Raises:
+            UploadInFlightError: the same bytes, or the same idempotency key, are being stored right now.
+            IdempotencyKeyReusedError: the owner's key stands for other bytes.
+            LedgerUnavailableError: unclear whether the row was written; repeating is safe.
+        """
+        ...
+
+    async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
+        """
+        Transaction B, the point of success: the row becomes `stored` and *message* stands in the outbox, in one commit.
+
+        Calling twice is safe: the second time nothing changes.
+
+        Raises:
+            UploadNotFoundError: there is no such row any more.
+            LedgerUnavailableError: unclear whether it was committed; repeating is safe.
+        """
+        ...
+
+    async def abandon(self, upload_id: UploadId) -> None:
+        """
+        Remove a row that is still `storing`, with its idempotency key. Gone already is success; `stored` is left alone.
+
+        Raises:
+            LedgerUnavailableError: unclear whether it was removed; repeating is safe.
+        """
+        ...
+
+    async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
+        """
+        One upload of *owner*.
+
+        Raises:
+            UploadNotFoundError: there is none, or it is another owner's: the two look alike.
+            LedgerUnavailableError: it cannot be told.
+        """
+        ...
+
+    async def history(
+        self,
+        owner: AccountId,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        record_type: str | None = None,
+        state: UploadState | None = None,
+    ) -> HistoryPage:
+        """
+        Uploads of *owner*, newest first, at most *limit*.
+
+        Raises:
+            InvalidCursorError: *cursor* is not one of ours.
+            LedgerUnavailableError: it cannot be told.
+        """
+        ...
+
+    async def expired(self, *, limit: int) -> Sequence[Upload]:
+        """Rows still `storing` whose lease has run out, oldest first: the janitor's work."""
+        ...
+
+    async def check(self) -> None:
+        """
+        Whether a row could be written now (a read-only server cannot); for the readiness check.
+
+        Raises:
+            LedgerUnavailableError: it could not.
+        """
+        ...
+
+
+class OutboxBatch(Protocol):
+    """Messages that nobody else works on while the context lasts."""
+
+    @property
+    def messages(self) -> Sequence[OutgoingMessage]:
+        """Oldest first; empty when there is nothing to do."""
+        ...
+
+    async def announced(self, message_id: MessageId, *, at: datetime) -> None:
+        """The broker has confirmed it: its upload becomes `announced` when the context ends."""
+        ...
+
+    async def failed(self, message_id: MessageId, *, retry_at: datetime) -> None:
+        """It was not confirmed: it stays, and is not claimed again before *retry_at*."""
+        ...
+
+
+class Outbox(Protocol):
+    """Messages that must still be announced."""
+
+    def claim(self, *, limit: int) -> AbstractAsyncContextManager[OutboxBatch]:
+        """
+        Take up to *limit* messages that are due; several relays never get the same one (`FOR UPDATE SKIP LOCKED`).
+
+        What was reported to the batch is committed when the context ends without an error; what was not stays.
+
+        Raises:
+            LedgerUnavailableError: on entering or leaving; messages may then be announced twice, never lost.
+        """
+        ...
+
+    async def backlog(self) -> Backlog:
+        """
+        How much is waiting.
+
+        Raises:
+            LedgerUnavailableError: it cannot be told.
+        """
+        ...
+
+
+class EventPublisher(Protocol):
+    """The way to the broker."""
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """
+        Publish *message*; on return the broker answers for it: routed to at least one queue, persistent, confirmed.
+
+        Publishing twice delivers twice; consumers drop repeats by the idempotency key.
+
+        Raises:
+            BrokerUnreachableError, MessageUnroutableError, MessageRefusedError: not confirmed.
+        """
+        ...
