@@ -1,0 +1,44 @@
+"""The servers that the other tests stand on are real, private and fresh."""
+
+import socket
+import urllib.error
+
+import pytest
+
+from support.servers.apiserver import ApiServer
+from support.servers.postgres import PostgresServer
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.versitygw import S3Server
+
+
+def test_each_test_gets_an_empty_database(postgres: PostgresServer, postgres_url: str) -> None:
+    """Two databases of one server do not know each other."""
+    with postgres.database() as other:
+        assert other != postgres_url
+
+
+def test_redis_answers(redis_url: str) -> None:
+    """The Redis behind `redis_url` speaks the protocol."""
+    host, port = redis_url.removeprefix("redis://").removesuffix("/0").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(b"PING\r\n")
+        assert client.recv(16) == b"+PONG\r\n"
+
+
+def test_each_test_gets_a_virtual_host(rabbitmq: RabbitMQServer) -> None:
+    """A new virtual host has no queue."""
+    assert rabbitmq.call("GET", f"/api/queues/{rabbitmq.virtual_host}") == []
+
+
+def test_the_s3_server_checks_who_asks(s3_server: S3Server) -> None:
+    """A wrong secret is refused: what passes here was really signed."""
+    stranger = S3Server(s3_server.port, secret_access_key="wrong")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        stranger.new_bucket()
+    refused.value.close()
+    assert refused.value.code == 403
+
+
+def test_the_apiserver_is_ready(apiserver: ApiServer) -> None:
+    """The control plane has a kubeconfig that leads to it."""
+    assert apiserver.url in apiserver.kubeconfig.read_text()

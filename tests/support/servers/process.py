@@ -1,0 +1,125 @@
+"""Starting, watching and ending one server process."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+class ServerUnavailableError(Exception):
+    """The server cannot be had on this machine; the text says why and what would help."""
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def accepts_connections(port: int) -> bool:
+    """Whether something listens there."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def program(name: str, *, folders: tuple[str, ...] = ()) -> str:
+    """
+    The path of a program, on PATH or in one of *folders*.
+
+    Raises:
+        ServerUnavailableError: it is nowhere.
+    """
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(folders))
+    if found is None:
+        message = f"no program `{name}` here; `make test` installs it where root and apt are"
+        raise ServerUnavailableError(message)
+    return found
+
+
+def wait_until(
+    check: Callable[[], bool], *, seconds: float, what: str, process: "subprocess.Popen[bytes] | None"
+) -> None:
+    """
+    Wait for *check* to hold.
+
+    Raises:
+        RuntimeError: it does not within *seconds*, or *process* ended first.
+    """
+    deadline = time.monotonic() + seconds
+    while not check():
+        if process is not None and process.poll() is not None:
+            message = f"{what} ended with {process.returncode} while starting"
+            raise RuntimeError(message)
+        if time.monotonic() > deadline:
+            message = f"{what} was not ready within {seconds} s"
+            raise RuntimeError(message)
+        time.sleep(0.05)
+
+
+@contextmanager
+def work_folder(owner: str | None) -> Iterator[Path]:
+    """An own folder for a server's data, given to the user *owner* when we are root."""
+    with tempfile.TemporaryDirectory(prefix="healthingest-test-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if owner is not None and os.geteuid() == 0:
+            entry = pwd.getpwnam(owner)
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+        yield folder
+
+
+def as_user(owner: str | None) -> list[str]:
+    """Words in front of a command: run it as *owner* when we are root, and let it die with this process."""
+    words = [program("setpriv"), "--pdeathsig", "KILL"]
+    if owner is not None and os.geteuid() == 0:
+        entry = pwd.getpwnam(owner)
+        words += ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--clear-groups"]
+    return [*words, "--"]
+
+
+@contextmanager
+def running(
+    command: list[str], *, folder: Path, ready: Callable[[], bool], environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """
+    Run a server from *ready* until the end of the context; its output lies in `server.log` of *folder*.
+
+    Raises:
+        RuntimeError: it did not become ready; the end of its log is in the text.
+    """
+    log = folder / "server.log"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "RABBITMQ_", "REDIS_"))}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=clean | dict(environment or {}),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        try:
+            wait_until(ready, seconds=START_SECONDS, what=Path(command[0]).name, process=process)
+        except RuntimeError as error:
+            message = f"{error}\n{log.read_text(errors='replace')[-2000:]}"
+            raise RuntimeError(message) from None
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

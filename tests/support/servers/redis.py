@@ -1,0 +1,49 @@
+"""Redis: one server a run, nothing written to disk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from support.servers.containers import container
+from support.servers.process import (
+    ServerUnavailableError,
+    accepts_connections,
+    as_user,
+    free_port,
+    program,
+    running,
+    work_folder,
+)
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A running server."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its address, database 0."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """
+    A server on a free port.
+
+    Raises:
+        ServerUnavailableError: neither the package nor an image is to be had.
+    """
+    try:
+        redis = program("redis-server")
+    except ServerUnavailableError:
+        with container("redis:8", ports=[6379], ready=lambda p: accepts_connections(p[6379])) as ports:
+            yield RedisServer(ports[6379])
+        return
+    port = free_port()
+    with work_folder("nobody") as folder:
+        command = [*as_user("nobody"), redis, "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+        with running(command, folder=folder, ready=lambda: accepts_connections(port)):
+            yield RedisServer(port)

@@ -1,0 +1,135 @@
+"""An S3 server that verifies checksums and credentials: versitygw over a folder; one bucket a test."""
+
+import datetime as dt
+import hashlib
+import hmac
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.servers.containers import container
+from support.servers.process import (
+    ServerUnavailableError,
+    accepts_connections,
+    as_user,
+    free_port,
+    running,
+    work_folder,
+)
+
+ACCESS_KEY, SECRET_KEY, REGION = "healthingest-test", "versitygw-test-secret", "us-east-1"
+MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+CACHE = Path(__file__).resolve().parents[3] / ".cache" / "bin"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server; `bucket` is empty until `new_bucket` made one."""
+
+    port: int
+    bucket: str = ""
+    region: str = REGION
+    access_key_id: str = ACCESS_KEY
+    secret_access_key: str = SECRET_KEY
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def new_bucket(self) -> "S3Server":
+        """The same server with a bucket that nobody else uses; it goes with the server."""
+        bucket = f"test-{uuid.uuid4().hex}"
+        self._create(bucket)
+        return S3Server(self.port, bucket)
+
+    def _create(self, bucket: str) -> None:
+        """PUT Bucket, signed by hand (AWS Signature Version 4) so that no client under test is trusted here."""
+        now = dt.datetime.now(dt.UTC)
+        stamp, day = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}"
+        payload = hashlib.sha256(b"").hexdigest()
+        signed = "host;x-amz-content-sha256;x-amz-date"
+        headers = f"host:127.0.0.1:{self.port}\nx-amz-content-sha256:{payload}\nx-amz-date:{stamp}\n"
+        canonical = f"PUT\n/{bucket}\n\n{headers}\n{signed}\n{payload}"
+        scope = f"{day}/{self.region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = f"AWS4{self.secret_access_key}".encode()
+        for word in (day, self.region, "s3", "aws4_request"):
+            key = hmac.digest(key, word.encode(), "sha256")
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        credential = f"Credential={self.access_key_id}/{scope},SignedHeaders={signed},Signature={signature}"
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.endpoint}/{bucket}",
+            method="PUT",
+            headers={
+                "x-amz-date": stamp,
+                "x-amz-content-sha256": payload,
+                "Authorization": f"AWS4-HMAC-SHA256 {credential}",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - our own server
+            pass
+
+
+def _binary() -> str | None:
+    """Found on PATH or in the repository's cache; else built from its Go module, where Go is."""
+    found = shutil.which("versitygw") or shutil.which("versitygw", path=str(CACHE))
+    if found is not None or shutil.which("go") is None:
+        return found
+    CACHE.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"GOBIN": str(CACHE), "CGO_ENABLED": "0"}
+    subprocess.run(["go", "install", MODULE], env=environment, capture_output=True, timeout=900, check=False)
+    return shutil.which("versitygw", path=str(CACHE))
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """
+    A server on a free port.
+
+    Raises:
+        ServerUnavailableError: there is no program, no Go to build it with, and no image.
+    """
+    binary = _binary()
+    if binary is None:
+        try:
+            started = container(
+                "versity/versitygw:latest",
+                ports=[7070],
+                environment={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
+                arguments=["--port", ":7070", "posix", "/data"],
+                ready=lambda ports: _answers(ports[7070]),
+            )
+        except ServerUnavailableError:
+            message = "no `versitygw` on PATH, no Go to build it with, no container engine"
+            raise ServerUnavailableError(message) from None
+        with started as ports:
+            yield S3Server(ports[7070])
+        return
+    port = free_port()
+    with work_folder(None) as folder:
+        (folder / "data").mkdir()
+        command = [*as_user(None), binary, "--port", f"127.0.0.1:{port}", "posix", str(folder / "data")]
+        environment = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+        with running(command, folder=folder, environment=environment, ready=lambda: _answers(port)):
+            yield S3Server(port)
+
+
+def _answers(port: int) -> bool:
+    """Any HTTP answer will do: without credentials it is a refusal."""
+    if not accepts_connections(port):
+        return False
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
