@@ -1,0 +1,102 @@
+# The only entry: `make` prints the words. Nothing else is needed beforehand but Python >= 3.11, make and git.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := contract service operator client tests e2e examples
+
+# How images are made and brought into the cluster; override both where there is no Docker or kind.
+IMAGE_BUILD ?= docker build --quiet
+IMAGE_FILE_FLAG ?= -f
+IMAGE_TAG_FLAG ?= -t
+IMAGE_LOAD ?= kind load docker-image --name $(KIND_CLUSTER)
+KIND_CLUSTER ?= healthingest
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+SERVICE_IMAGE ?= healthingest-service:$(VERSION)
+OPERATOR_IMAGE ?= healthingest-operator:$(VERSION)
+ONCE ?=
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt lint types arch unit servers generated crds e2e images up down locks changelog clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use
+demo: setup ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
+	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
+
+test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
+
+e2e: setup ## the whole way on the cluster of $KUBECONFIG: images, chart, manifests, uploads, deletion
+	IMAGE_BUILD='$(IMAGE_BUILD)' IMAGE_LOAD='$(IMAGE_LOAD)' IMAGE_FILE_FLAG='$(IMAGE_FILE_FLAG)' IMAGE_TAG_FLAG='$(IMAGE_TAG_FLAG)' \
+	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -p no:randomly -c e2e/pytest.ini e2e
+
+up: setup ## the same on kind, left running for you
+	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind.yaml
+	$(MAKE) images
+	$(BIN)/python e2e/install.py --service-image $(SERVICE_IMAGE) --operator-image $(OPERATOR_IMAGE) --example examples/01-minimal.yaml
+
+down: ## remove what `make up` made
+	kind delete cluster --name $(KIND_CLUSTER)
+
+##@ Develop
+setup: $(READY) ## make the environment in .venv from the hash-locked requirements
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get -qq update && apt-get -qq install --yes python3-venv && $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: lint types arch generated ## all checks that run nothing
+
+fmt: setup ## format the sources
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
+
+lint: setup ## ruff, yamllint, shellcheck, hadolint
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/yamllint --strict --config-file .yamllint.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
+	$(BIN)/shellcheck .ci/run
+	$(BIN)/hadolint service/Dockerfile operator/Dockerfile
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+arch: setup ## who may import whom
+	$(BIN)/lint-imports --no-cache
+
+unit: setup ## the tests (TESTS=tests/operator for some of them)
+	$(BIN)/pytest $(TESTS)
+
+servers: setup ## install the servers that tests start privately, where root and apt are
+	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages
+
+generated: ## fail when a generated file differs from its source
+	@diff charts/healthingest-operator/files/healthingests.healthingest.dev.yaml crds/healthingests.healthingest.dev.yaml
+
+crds: ## copy the CustomResourceDefinition into the chart
+	cp crds/healthingests.healthingest.dev.yaml charts/healthingest-operator/files/
+
+images: ## build both images and load them into the cluster
+	$(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $(SERVICE_IMAGE) . $(IMAGE_FILE_FLAG) service/Dockerfile
+	$(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $(OPERATOR_IMAGE) . $(IMAGE_FILE_FLAG) operator/Dockerfile
+	$(IMAGE_LOAD) $(SERVICE_IMAGE)
+	$(IMAGE_LOAD) $(OPERATOR_IMAGE)
+
+locks: setup ## compile requirements/*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra operator --extra client --group dev -o requirements/dev.txt pyproject.toml
+	for extra in service operator client; do \
+	  $(BIN)/uv pip compile $(LOCK_FLAGS) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml || exit 1; done
+
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+changelog: setup ## write CHANGELOG.md from changes/
+	$(BIN)/towncrier build --yes --version $(VERSION)
+
+clean: ## remove what `make` made here
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
