@@ -200,8 +200,15 @@ class Ledger(Protocol):
         """
         ...
 
-    async def expired(self, *, limit: int) -> Sequence[Upload]:
-        """Rows still `storing` whose lease has run out, oldest first: the janitor's work."""
+    async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
+        """
+        Take over rows still `storing` whose lease has run out, oldest first: the janitor's work.
+
+        The caller holds a new lease on each, so that nobody else finishes or abandons it meanwhile.
+
+        Raises:
+            LedgerUnavailableError: it cannot be told; rows may have got the new lease.
+        """
         ...
 
     async def check(self) -> None:
@@ -238,7 +245,7 @@ class Outbox(Protocol):
         """
         Take up to *limit* messages that are due; several relays never get the same one (`FOR UPDATE SKIP LOCKED`).
 
-        What was reported to the batch is committed when the context ends without an error; what was not stays.
+        What was reported to the batch is committed when the context ends, whatever ended it; what was not stays.
 
         Raises:
             LedgerUnavailableError: on entering or leaving; messages may then be announced twice, never lost.

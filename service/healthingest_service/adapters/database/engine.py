@@ -1,0 +1,141 @@
+"""
+One engine for both databases, and the one way to open a transaction.
+
+PostgreSQL by asyncpg, SQLite by aiosqlite. A plain `postgresql://` address, as platforms hand it out, is understood.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+_DRIVERS: Final = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+_OUR_FAULT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Errors that repeating cannot heal: they rise as they are."""
+
+
+def parse_url(url: str) -> URL:
+    """
+    Read a database address; libpq's `sslmode` becomes asyncpg's `ssl`.
+
+    Raises:
+        ValueError: neither PostgreSQL nor SQLite; the address, which may hold a password, is not repeated.
+    """
+    try:
+        read = make_url(url)
+    except Exception:  # noqa: BLE001 - its text repeats the address
+        message = "not a database address"
+        raise ValueError(message) from None
+    if read.drivername not in _DRIVERS:
+        message = "the database is neither PostgreSQL nor SQLite"
+        raise ValueError(message)
+    read = read.set(drivername=_DRIVERS[read.drivername])
+    sslmode = read.query.get("sslmode")
+    if isinstance(sslmode, str):
+        read = read.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
+    return read
+
+
+@asynccontextmanager
+async def open_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncIterator[AsyncEngine]:
+    """
+    An engine of at most *pool_size* connections; nothing is connected before the first transaction.
+
+    *timeout_seconds* bounds connecting, waiting for a connection, and every statement.
+    """
+    address = parse_url(url)
+    make = _postgresql if address.get_backend_name() == "postgresql" else _sqlite
+    engine = make(address, pool_size, timeout_seconds)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def transaction(
+    engine: AsyncEngine, *, timeout_seconds: float, writes: bool = True
+) -> AsyncIterator[AsyncConnection]:
+    """
+    One transaction with a deadline, committed at the end of the context.
+
+    Raises:
+        LedgerUnavailableError: unclear whether it was committed.
+    """
+    if not writes:
+        engine = engine.execution_options(reads_only=True)
+    try:
+        async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
+            yield connection
+    except _OUR_FAULT:
+        raise
+    except (
+        TimeoutError,
+        PoolTimeoutError,
+        DBAPIError,
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+    ) as error:
+        raise LedgerUnavailableError from error
+
+
+def _postgresql(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine:
+    settings = {
+        "application_name": "healthingest",
+        # What was answered with success must outlive the server: a role's or database's default cannot weaken it.
+        "synchronous_commit": "on",
+        "idle_in_transaction_session_timeout": str(int(timeout_seconds * 2000)),
+    }
+    return create_async_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_seconds,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+        connect_args={"timeout": timeout_seconds, "command_timeout": timeout_seconds, "server_settings": settings},
+    )
+
+
+def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine:
+    engine = create_async_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_seconds,
+        hide_parameters=True,
+        connect_args={"timeout": timeout_seconds},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection has no type
+        connection.isolation_level = None  # the driver's own BEGIN comes too late; ours is below
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer that begins deferred gets SQLITE_BUSY at its first write, without waiting.
+        reads_only = connection.get_execution_options().get("reads_only", False)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+    return engine

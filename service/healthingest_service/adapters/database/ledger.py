@@ -1,0 +1,195 @@
+"""The port `Ledger` on the database: every method one transaction."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Row, delete, false, insert, select, tuple_, update
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
+from healthingest_service.identity.model import AccountId
+from healthingest_service.uploads.errors import (
+    IdempotencyKeyReusedError,
+    LedgerUnavailableError,
+    UploadInFlightError,
+    UploadNotFoundError,
+)
+from healthingest_service.uploads.model import (
+    HistoryPage,
+    IdempotencyKey,
+    OutgoingMessage,
+    Upload,
+    UploadId,
+    UploadState,
+)
+
+_ASK_AGAIN_SECONDS: Final = 5
+"""A living upload is stored within seconds; only a dead one holds its lease to the end."""
+
+
+def utc_now() -> datetime:
+    """The time of this machine; leases last minutes, clocks of a cluster differ by milliseconds."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class BegunUpload:
+    """The answer of `DatabaseLedger.begin`."""
+
+    upload: Upload
+    replayed: bool
+
+
+class DatabaseLedger:
+    """The database's memory of uploads."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+
+    async def begin(
+        self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
+    ) -> BegunUpload:
+        """See `Ledger.begin`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            await _refuse_other_bytes(connection, upload, idempotency_key)
+            now = self._clock()
+            begun = await _insert_or_find(connection, upload, now, now + timedelta(seconds=lease_seconds))
+            if idempotency_key is not None:
+                await _remember_key(connection, begun.upload, idempotency_key, now)
+            return begun
+
+    async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
+        """See `Ledger.complete`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            found = await connection.execute(
+                update(UploadRow)
+                .where(UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
+                .values(state=UploadState.STORED, stored_at=stored_at, lease_until=None)
+            )
+            if found.rowcount:
+                await connection.execute(insert(OutboxRow).values(rows.outbox_values(message)))
+                return
+            if await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id)) is None:
+                raise UploadNotFoundError
+
+    async def abandon(self, upload_id: UploadId) -> None:
+        """See `Ledger.abandon`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            await connection.execute(
+                delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
+            )
+
+    async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
+        """See `Ledger.get`."""
+        wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner_id == owner)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            row = (await connection.execute(wanted)).first()
+        if row is None:
+            raise UploadNotFoundError
+        return rows.upload(row)
+
+    async def history(
+        self,
+        owner: AccountId,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        record_type: str | None = None,
+        state: UploadState | None = None,
+    ) -> HistoryPage:
+        """See `Ledger.history`."""
+        wanted = select(UploadRow).where(UploadRow.owner_id == owner)
+        if record_type is not None:
+            wanted = wanted.where(UploadRow.record_type == record_type)
+        if state is not None:
+            wanted = wanted.where(UploadRow.state == state)
+        if cursor is not None:
+            wanted = wanted.where(tuple_(UploadRow.received_at, UploadRow.id) < rows.parse_cursor(cursor))
+        wanted = wanted.order_by(UploadRow.received_at.desc(), UploadRow.id.desc()).limit(limit + 1)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            uploads = tuple(rows.upload(row) for row in await connection.execute(wanted))
+        more = len(uploads) > limit
+        return HistoryPage(uploads[:limit], rows.cursor(uploads[limit - 1]) if more else None)
+
+    async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
+        """See `Ledger.expired`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            now = self._clock()
+            wanted = (
+                select(UploadRow)
+                .where(UploadRow.lease_until < now)
+                .order_by(UploadRow.lease_until)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            found = [rows.upload(row) for row in await connection.execute(wanted)]
+            await connection.execute(
+                update(UploadRow)
+                .where(UploadRow.id.in_([upload.id for upload in found]))
+                .values(lease_until=now + timedelta(seconds=lease_seconds))
+            )
+            return found
+
+    async def check(self) -> None:
+        """See `Ledger.check`: a write that changes nothing fails where a write would."""
+        try:
+            async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+                await connection.execute(update(UploadRow).where(false()).values(state=UploadRow.state))
+        except ProgrammingError as error:  # no such table, or no right to write
+            raise LedgerUnavailableError from error
+
+
+async def _refuse_other_bytes(connection: AsyncConnection, upload: Upload, key: IdempotencyKey | None) -> None:
+    if key is None:
+        return
+    hash_of_key = await connection.scalar(
+        select(UploadRow.file_hash)
+        .join(IdempotencyKeyRow, IdempotencyKeyRow.upload_id == UploadRow.id)
+        .where(IdempotencyKeyRow.owner_id == upload.owner, IdempotencyKeyRow.key == key)
+    )
+    if hash_of_key not in {None, upload.receipt.file_hash}:
+        raise IdempotencyKeyReusedError
+
+
+async def _insert_or_find(
+    connection: AsyncConnection, upload: Upload, now: datetime, lease_until: datetime
+) -> BegunUpload:
+    new = rows.insert_or_nothing(connection, UploadRow).values(rows.upload_values(upload, lease_until))
+    if (await connection.execute(new)).rowcount:
+        return BegunUpload(upload, replayed=False)
+    row = await _lock_same_bytes(connection, upload)
+    if row is None:  # abandoned between the two statements
+        raise UploadInFlightError(1)
+    if row.state != UploadState.STORING:
+        return BegunUpload(rows.upload(row), replayed=True)
+    if row.lease_until > now:
+        left_seconds = math.ceil((row.lease_until - now).total_seconds())
+        raise UploadInFlightError(min(left_seconds, _ASK_AGAIN_SECONDS))
+    await connection.execute(update(UploadRow).where(UploadRow.id == row.id).values(lease_until=lease_until))
+    return BegunUpload(rows.upload(row), replayed=False)
+
+
+async def _lock_same_bytes(connection: AsyncConnection, upload: Upload) -> Row[tuple[UploadRow]] | None:
+    same = select(UploadRow).where(UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash)
+    return (await connection.execute(same.with_for_update())).first()
+
+
+async def _remember_key(connection: AsyncConnection, upload: Upload, key: IdempotencyKey, now: datetime) -> None:
+    values = {"owner_id": upload.owner, "key": key, "upload_id": upload.id, "created_at": now}
+    if (await connection.execute(rows.insert_or_nothing(connection, IdempotencyKeyRow).values(values))).rowcount:
+        return
+    standing_for = await connection.scalar(
+        select(IdempotencyKeyRow.upload_id).where(
+            IdempotencyKeyRow.owner_id == upload.owner, IdempotencyKeyRow.key == key
+        )
+    )
+    if standing_for != upload.id:
+        raise IdempotencyKeyReusedError

@@ -1,0 +1,62 @@
+"""Bring a database to the shape that this version of the service needs."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.database.engine import open_engine, transaction
+
+_LOCK: Final = 0x6865616C7468  # "health": one number that every migrating process agrees on
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+async def migrate(url: str, *, timeout_seconds: float) -> None:
+    """
+    Upgrade to the newest revision, in one transaction; safe to run many times and at the same moment.
+
+    Raises:
+        LedgerUnavailableError: the database could not be reached, or the deadline passed: nothing has changed.
+    """
+    async with (
+        open_engine(url, pool_size=1, timeout_seconds=timeout_seconds) as engine,
+        transaction(engine, timeout_seconds=timeout_seconds) as connection,
+    ):
+        if connection.dialect.name == "postgresql":
+            # Ends with the transaction. SQLite's BEGIN IMMEDIATE is such a lock already.
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.run_sync(_upgrade)
+
+
+async def is_current(engine: AsyncEngine, *, timeout_seconds: float = 5.0) -> bool:
+    """
+    Whether the database has exactly the newest revision.
+
+    Raises:
+        LedgerUnavailableError: it cannot be told.
+    """
+    heads = await asyncio.to_thread(lambda: set(ScriptDirectory.from_config(_config()).get_heads()))
+    async with transaction(engine, timeout_seconds=timeout_seconds, writes=False) as connection:
+        return set(await connection.run_sync(_current)) == heads
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _current(connection: Connection) -> tuple[str, ...]:
+    return MigrationContext.configure(connection).get_current_heads()

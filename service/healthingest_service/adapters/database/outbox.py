@@ -1,0 +1,117 @@
+"""The port `Outbox` on the database."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.ledger import utc_now
+from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
+from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, UploadState
+
+
+class ClaimedMessages:
+    """Messages that belong to one relay while its claim lasts, and what became of each."""
+
+    def __init__(self, messages: Sequence[OutgoingMessage]) -> None:
+        self.messages = messages
+        self.announced_at: dict[MessageId, datetime] = {}
+        self.retry_at: dict[MessageId, datetime] = {}
+
+    async def announced(self, message_id: MessageId, *, at: datetime) -> None:
+        """See `OutboxBatch.announced`."""
+        self.announced_at[message_id] = at
+
+    async def failed(self, message_id: MessageId, *, retry_at: datetime) -> None:
+        """See `OutboxBatch.failed`."""
+        self.retry_at[message_id] = retry_at
+
+
+class DatabaseOutbox:
+    """
+    Messages in the table `outbox`.
+
+    A claim is a time in the row, not an open transaction: a broker that answers slowly must not hold a connection,
+    nor, on SQLite, the only write lock. A relay that dies gives its messages back when the claim has run out, at
+    worst after *claim_seconds*.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_seconds: float,
+        claim_seconds: float = 60.0,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+        self._claim = timedelta(seconds=claim_seconds)
+        self._clock = clock
+
+    @asynccontextmanager
+    async def claim(self, *, limit: int) -> AsyncIterator[ClaimedMessages]:
+        """See `Outbox.claim`."""
+        batch = ClaimedMessages(await self._take(limit))
+        try:
+            yield batch
+        finally:  # a confirm is a fact whatever ended the work: recorded, it is not announced again
+            if batch.messages:
+                await self._settle(batch)
+
+    async def backlog(self) -> Backlog:
+        """See `Outbox.backlog`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            row = (await connection.execute(select(func.count(), func.min(OutboxRow.created_at)))).one()
+        count, oldest = row
+        if oldest is None:
+            return Backlog(0, 0.0)
+        return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))
+
+    async def _take(self, limit: int) -> Sequence[OutgoingMessage]:
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            now = self._clock()
+            due = (
+                select(OutboxRow)
+                .where(OutboxRow.due_at <= now, or_(OutboxRow.claimed_until.is_(None), OutboxRow.claimed_until < now))
+                .order_by(OutboxRow.created_at, OutboxRow.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            taken = [rows.message(row) for row in await connection.execute(due)]
+            await connection.execute(
+                update(OutboxRow)
+                .where(OutboxRow.id.in_([message.id for message in taken]))
+                .values(claimed_until=now + self._claim)
+            )
+            return taken
+
+    async def _settle(self, batch: ClaimedMessages) -> None:
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            for message in batch.messages:
+                if message.id in batch.announced_at:
+                    await _remove(connection, message, batch.announced_at[message.id])
+            for message_id, retry_at in batch.retry_at.items():
+                await connection.execute(
+                    update(OutboxRow)
+                    .where(OutboxRow.id == message_id)
+                    .values(due_at=retry_at, attempts=OutboxRow.attempts + 1)
+                )
+            await connection.execute(
+                update(OutboxRow)
+                .where(OutboxRow.id.in_([message.id for message in batch.messages]))
+                .values(claimed_until=None)
+            )
+
+
+async def _remove(connection: AsyncConnection, message: OutgoingMessage, at: datetime) -> None:
+    await connection.execute(delete(OutboxRow).where(OutboxRow.id == message.id))
+    await connection.execute(
+        update(UploadRow)
+        .where(UploadRow.id == message.upload_id, UploadRow.state == UploadState.STORED)
+        .values(state=UploadState.ANNOUNCED, announced_at=at)
+    )

@@ -1,0 +1,147 @@
+"""
+The port `EventPublisher` on RabbitMQ.
+
+A plain connection, thrown away on any error and made anew at the next message: nothing of a broken one can be waited
+for. Nothing is declared: the operator owns the topology, and the relay needs no right to change it. Deadlines are our
+own: under a memory alarm the library's do not hold (measured with aio-pika 10.2: opening a channel hung past its own).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    DeliveryError,
+    PublishError,
+)
+from pamqp.commands import Basic
+
+from healthingest_contract.events import CONTENT_TYPE, EVENT_TYPE
+from healthingest_service.uploads.errors import (
+    BrokerUnreachableError,
+    MessageRefusedError,
+    MessageUnroutableError,
+)
+from healthingest_service.uploads.model import OutgoingMessage
+
+_CLOSE_SECONDS: Final = 1.0
+_HEARTBEAT_SECONDS: Final = 10
+
+
+@asynccontextmanager
+async def open_publisher(*, url: str, exchange: str, timeout_seconds: float) -> AsyncIterator["RabbitMQPublisher"]:
+    """A publisher to *exchange*; it connects at the first message. *timeout_seconds* bounds each call as a whole."""
+    publisher = RabbitMQPublisher(url=url, exchange=exchange, timeout_seconds=timeout_seconds)
+    try:
+        yield publisher
+    finally:
+        await publisher.disconnect()
+
+
+class RabbitMQPublisher:
+    """One connection, one channel with confirms, one message at a time."""
+
+    def __init__(self, *, url: str, exchange: str, timeout_seconds: float) -> None:
+        self._url = url
+        self._exchange_name = exchange
+        self._timeout_seconds = timeout_seconds
+        self._turn = asyncio.Lock()
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """See `EventPublisher.publish`."""
+        async with self._conversation():
+            exchange = await self._connected()
+            answer = await exchange.publish(_amqp(message), message.routing_key, mandatory=True)
+            if not isinstance(answer, Basic.Ack):  # the library promises it; we promise it to others
+                raise MessageRefusedError
+
+    async def check(self) -> None:
+        """
+        Whether the broker talks to us; connects if need be.
+
+        Raises:
+            BrokerUnreachableError: it does not.
+        """
+        async with self._conversation():
+            await self._connected()
+
+    async def disconnect(self) -> None:
+        """Close the connection, if there is one; takes a second at most."""
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await connection.close()
+        except (TimeoutError, AMQPError, OSError, ChannelInvalidStateError):
+            return  # it was given up already
+
+    @asynccontextmanager
+    async def _conversation(self) -> AsyncIterator[None]:
+        """
+        One at a time, within the deadline, failures in our words.
+
+        A message returned or refused is an answer and leaves the connection alone; whatever else happens ends it.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._turn:
+                try:
+                    yield
+                except DeliveryError:
+                    raise
+                except BaseException:
+                    await self.disconnect()
+                    raise
+        except PublishError as error:
+            raise MessageUnroutableError from error
+        except DeliveryError as error:
+            raise MessageRefusedError from error
+        except ChannelNotFoundEntity as error:  # no such exchange
+            raise MessageUnroutableError from error
+        except (TimeoutError, AMQPError, OSError, ChannelInvalidStateError) as error:
+            raise BrokerUnreachableError from error
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            raise BrokerUnreachableError from error  # the library cancels its futures when a connection breaks
+
+    async def _connected(self) -> AbstractExchange:
+        if self._exchange is not None and self._connection is not None and not self._connection.is_closed:
+            return self._exchange
+        await self.disconnect()
+        # Assigned before the channel is opened: when that fails, `disconnect` must find it.
+        self._connection = await aio_pika.connect(
+            self._url,
+            timeout=self._timeout_seconds,
+            heartbeat=_HEARTBEAT_SECONDS,
+            client_properties={"connection_name": "healthingest-relay"},
+        )
+        channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        await channel.initialize()
+        self._exchange = await channel.get_exchange(self._exchange_name, ensure=False)
+        return self._exchange
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _amqp(message: OutgoingMessage) -> aio_pika.Message:
+    return aio_pika.Message(
+        message.body,
+        content_type=CONTENT_TYPE,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        headers=dict(message.headers),
+        message_id=str(message.id),
+        timestamp=message.created_at,
+        type=EVENT_TYPE,
+    )

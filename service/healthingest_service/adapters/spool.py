@@ -1,0 +1,154 @@
+"""The port `Spool` on local disk."""
+
+import asyncio
+import errno
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from healthingest_service.uploads.errors import SpoolFullError
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
+_BUFFER_BYTES: Final = 256 * 1024
+"""Small chunks are gathered, so that a trickling body does not cost a thread's turn each."""
+_SUFFIX: Final = ".body"
+
+
+class DiskSpool:
+    """
+    Room for bodies in *folder*, at most *max_bytes* over all that are open at once.
+
+    What a dead process left is removed when the first body comes; a living one's files are told by their locks.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._used_bytes = 0
+        self._is_prepared = False
+
+    @property
+    def free_bytes(self) -> int:
+        """How much may still be written."""
+        return self._max_bytes - self._used_bytes
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["DiskSpoolFile"]:
+        """See `Spool.open`."""
+        if self._used_bytes >= self._max_bytes:
+            raise SpoolFullError
+        if not self._is_prepared:
+            await asyncio.to_thread(_prepare, self._folder)
+            self._is_prepared = True
+        path = self._folder / f"{uuid4().hex}{_SUFFIX}"
+        descriptor = _create(path)  # one system call: not worth a thread, and nothing can be cancelled in between
+        file = DiskSpoolFile(self, path, descriptor)
+        try:
+            yield file
+        finally:
+            file.remove()
+
+    def take(self, size_bytes: int) -> None:
+        """
+        Count bytes as used.
+
+        Raises:
+            SpoolFullError: that would be more than allowed; nothing is counted.
+        """
+        if self._used_bytes + size_bytes > self._max_bytes:
+            raise SpoolFullError
+        self._used_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """The opposite of `take`."""
+        self._used_bytes -= size_bytes
+
+
+class DiskSpoolFile:
+    """One body. Not for two tasks at once."""
+
+    def __init__(self, spool: DiskSpool, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._spool = spool
+        self._descriptor = descriptor
+        self._taken_bytes = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+
+    async def write(self, chunk: bytes) -> None:
+        """See `SpoolFile.write`."""
+        self._spool.take(len(chunk))
+        self._taken_bytes += len(chunk)
+        self._pending.append(chunk)
+        self._pending_bytes += len(chunk)
+        if self._pending_bytes >= _BUFFER_BYTES:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """See `SpoolFile.finish`."""
+        if not self._pending:
+            return
+        data, self._pending, self._pending_bytes = b"".join(self._pending), [], 0
+        try:
+            await asyncio.to_thread(_write_all, os.dup(self._descriptor), data)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise SpoolFullError from error
+            raise
+
+    def remove(self) -> None:
+        """Unlink and close. A write still under way in its thread has a descriptor of its own."""
+        self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._spool.give_back(self._taken_bytes)
+        self._taken_bytes = 0
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left_over in folder.glob(f"*{_SUFFIX}"):
+            _remove_unlocked(left_over)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise SpoolFullError from error
+        raise
+
+
+def _remove_unlocked(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise SpoolFullError from error
+        raise
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write at the end and close *descriptor*."""
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)

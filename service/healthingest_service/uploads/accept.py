@@ -1,0 +1,166 @@
+"""The use case: from a body to a receipt."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from healthingest_contract.object_keys import ObjectKey
+from healthingest_service.identity.model import Principal
+from healthingest_service.uploads.announcement import announcement
+from healthingest_service.uploads.errors import (
+    BodyIncompleteError,
+    FileTooLargeError,
+    LedgerUnavailableError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    UploadNotFoundError,
+)
+from healthingest_service.uploads.ids import new_upload_id
+from healthingest_service.uploads.model import (
+    Accepted,
+    IdempotencyKey,
+    Receipt,
+    Sha256,
+    Upload,
+    UploadState,
+    Verdict,
+)
+from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool, SpoolFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRequest:
+    """A body on its way in. `declared_size_bytes` is what the client announced, None if it did not."""
+
+    principal: Principal
+    body: AsyncIterator[bytes]
+    correlation_id: str
+    idempotency_key: IdempotencyKey | None
+    declared_size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What arrived."""
+
+    size_bytes: int
+    sha256: Sha256
+
+
+class AcceptUpload:
+    """
+    Accept an upload, or refuse it and leave nothing.
+
+    Whatever ends a call early, cancellation included, leaves at most a row `storing`: the janitor settles it.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names every part
+        self,
+        *,
+        ledger: Ledger,
+        store: ObjectStore,
+        gate: Gate,
+        spool: Spool,
+        bucket: str,
+        max_file_bytes: int,
+        lease_seconds: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._gate = gate
+        self._spool = spool
+        self._bucket = bucket
+        self._max_file_bytes = max_file_bytes
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+
+    async def __call__(self, request: UploadRequest) -> Accepted:
+        """
+        Receive, check, store; the second commit is the point of success.
+
+        Raises:
+            UploadError: the one that says why not; on an `UnavailableError` repeating is safe.
+        """
+        async with self._spool.open() as file:
+            received = await self._receive(request, file)
+            verdict = await self._gate.check(file.path)
+            upload = describe(request, received, verdict, at=self._clock())
+            begun = await self._ledger.begin(
+                upload, idempotency_key=request.idempotency_key, lease_seconds=self._lease_seconds
+            )
+            if begun.replayed:
+                return Accepted(begun.upload.receipt, replayed=True)
+            await self._put(begun.upload, file.path, is_ours=begun.upload.id == upload.id)
+            await self._complete(begun.upload)
+            return Accepted(begun.upload.receipt, replayed=False)
+
+    async def _receive(self, request: UploadRequest, file: SpoolFile) -> Received:
+        if request.declared_size_bytes is not None and request.declared_size_bytes > self._max_file_bytes:
+            raise FileTooLargeError(self._max_file_bytes)
+        size_bytes, digest = 0, hashlib.sha256()
+        async for chunk in request.body:
+            size_bytes += len(chunk)
+            if size_bytes > self._max_file_bytes:
+                raise FileTooLargeError(self._max_file_bytes)
+            digest.update(chunk)
+            await file.write(chunk)
+        if request.declared_size_bytes not in {None, size_bytes}:
+            raise BodyIncompleteError
+        await file.finish()
+        return Received(size_bytes, Sha256(digest.hexdigest()))
+
+    async def _put(self, upload: Upload, path: Path, *, is_ours: bool) -> None:
+        key, size_bytes, sha256 = upload.receipt.object_key, upload.receipt.file_size_bytes, upload.receipt.file_hash
+        try:
+            await self._store.put(key, path, size_bytes=size_bytes, sha256=sha256)
+        except StoreRefusedError:
+            if is_ours:  # a row taken over may have its object already, from the process that died
+                with suppress(LedgerUnavailableError):
+                    await self._ledger.abandon(upload.id)
+            raise
+        except StoreUnavailableError:
+            if not await self._is_there(upload):
+                raise
+
+    async def _is_there(self, upload: Upload) -> bool:
+        try:
+            found = await self._store.head(upload.receipt.object_key)
+        except (StoreUnavailableError, StoreRefusedError):
+            return False
+        expected = (upload.receipt.file_size_bytes, upload.receipt.file_hash)
+        return found is not None and (found.size_bytes, found.sha256) == expected
+
+    async def _complete(self, upload: Upload) -> None:
+        try:
+            await self._ledger.complete(
+                upload.id, announcement(upload, self._bucket, at=self._clock()), stored_at=self._clock()
+            )
+        except UploadNotFoundError as error:  # the lease ran out and somebody undid the row: nothing was promised
+            raise LedgerUnavailableError from error
+
+
+def describe(request: UploadRequest, received: Received, verdict: Verdict, *, at: datetime) -> Upload:
+    """The upload as it will stand in the ledger; its object key is fixed from here on."""
+    upload_id, owner = new_upload_id(at), request.principal.account_id
+    receipt = Receipt(
+        upload_id=upload_id,
+        object_key=str(ObjectKey(verdict.record_type, owner, at, received.sha256)),
+        correlation_id=request.correlation_id,
+        record_type=verdict.record_type,
+        record_count=verdict.record_count,
+        file_size_bytes=received.size_bytes,
+        file_hash=received.sha256,
+    )
+    return Upload(
+        id=upload_id,
+        owner=owner,
+        state=UploadState.STORING,
+        receipt=receipt,
+        schema_name=verdict.schema_name,
+        schema_fingerprint=verdict.schema_fingerprint,
+        received_at=at,
+    )

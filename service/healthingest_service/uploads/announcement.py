@@ -1,0 +1,35 @@
+"""From an upload to the message that announces it."""
+
+from datetime import datetime
+
+from healthingest_contract.events import UploadStored
+from healthingest_contract.topology import routing_key
+from healthingest_service.uploads.ids import new_message_id
+from healthingest_service.uploads.model import OutgoingMessage, Upload
+
+
+def announcement(upload: Upload, bucket: str, *, at: datetime) -> OutgoingMessage:
+    """The message for the outbox. Its idempotency key is the upload's id: every message about it says the same."""
+    message_id, receipt = new_message_id(), upload.receipt
+    event = UploadStored(
+        bucket=bucket,
+        key=receipt.object_key,
+        user_id=upload.owner,
+        record_type=receipt.record_type,
+        upload_timestamp_utc=upload.received_at,
+        correlation_id=receipt.correlation_id,
+        file_size_bytes=receipt.file_size_bytes,
+        file_hash=receipt.file_hash,
+        record_count=receipt.record_count,
+        idempotency_key=str(upload.id),
+        schema_name=upload.schema_name,
+        schema_fingerprint=upload.schema_fingerprint,
+    )
+    return OutgoingMessage(
+        id=message_id,
+        upload_id=upload.id,
+        routing_key=routing_key(receipt.record_type),
+        body=event.to_bytes(),
+        headers=event.cloud_event_headers(str(message_id)),
+        created_at=at,
+    )

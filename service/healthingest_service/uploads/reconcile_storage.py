@@ -1,0 +1,105 @@
+"""The janitor: settles what a dead process left between its two commits."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from healthingest_service.uploads.announcement import announcement
+from healthingest_service.uploads.errors import (
+    LedgerUnavailableError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    UploadNotFoundError,
+)
+from healthingest_service.uploads.model import StoredObject, Upload
+from healthingest_service.uploads.ports import Ledger, ObjectStore
+
+_LEASE_SECONDS: Final = 120.0
+"""Longer than the store's and the ledger's deadlines together: while it lasts, the row is this janitor's alone."""
+_ROWS_A_SWEEP: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What became of the rows; `mismatched` has an object of other bytes, `unclear` could not be told."""
+
+    finished: int = 0
+    abandoned: int = 0
+    mismatched: int = 0
+    unclear: int = 0
+
+
+class Janitor:
+    """
+    Finishes or undoes uploads whose process died. It never deletes an object.
+
+    A row whose object is there with the right bytes becomes `stored` and is announced, as its client had asked; a row
+    without an object vanishes, and so does its idempotency key.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: ObjectStore,
+        clock: Callable[[], datetime],
+        bucket: str,
+        interval_seconds: float,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._clock = clock
+        self._bucket = bucket
+        self._interval_seconds = interval_seconds
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep at every interval until *stop* is set; the row under way is settled first."""
+        while not stop.is_set():
+            with suppress(LedgerUnavailableError):  # the next sweep finds the same rows
+                await self.sweep_once()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_seconds):
+                    await stop.wait()
+
+    async def sweep_once(self) -> Swept:
+        """
+        Settle every row whose lease has run out, one at a time so that its lease is fresh.
+
+        Raises:
+            LedgerUnavailableError: the sweep ended early; repeating is safe.
+        """
+        swept = Swept()
+        for _ in range(_ROWS_A_SWEEP):
+            taken = await self._ledger.expired(limit=1, lease_seconds=_LEASE_SECONDS)
+            if not taken:
+                break
+            swept = await self._settle(taken[0], swept)
+        return swept
+
+    async def _settle(self, upload: Upload, swept: Swept) -> Swept:
+        try:
+            found = await self._store.head(upload.receipt.object_key)
+            if found is None:
+                await self._ledger.abandon(upload.id)
+                return replace(swept, abandoned=swept.abandoned + 1)
+            if not await self._has_the_bytes(upload, found):
+                return replace(swept, mismatched=swept.mismatched + 1)
+            at = self._clock()
+            await self._ledger.complete(upload.id, announcement(upload, self._bucket, at=at), stored_at=at)
+        except (StoreUnavailableError, StoreRefusedError, UploadNotFoundError):
+            return replace(swept, unclear=swept.unclear + 1)
+        return replace(swept, finished=swept.finished + 1)
+
+    async def _has_the_bytes(self, upload: Upload, found: StoredObject) -> bool:
+        if found.size_bytes != upload.receipt.file_size_bytes:
+            return False
+        if found.sha256 is not None:
+            return found.sha256 == upload.receipt.file_hash
+        digest = hashlib.sha256()
+        async for chunk in self._store.read(upload.receipt.object_key):
+            digest.update(chunk)
+        return digest.hexdigest() == upload.receipt.file_hash

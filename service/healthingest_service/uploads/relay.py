@@ -1,0 +1,140 @@
+"""From the outbox to the broker, until the broker has confirmed."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from healthingest_service.uploads.errors import (
+    BrokerUnreachableError,
+    LedgerUnavailableError,
+    MessageRefusedError,
+    MessageUnroutableError,
+)
+from healthingest_service.uploads.model import OutgoingMessage
+from healthingest_service.uploads.ports import EventPublisher, Outbox, OutboxBatch
+
+
+@dataclass(frozen=True, slots=True)
+class RelayCounts:
+    """What a relay has done since it began, by outcome."""
+
+    announced: int = 0
+    unroutable: int = 0
+    refused: int = 0
+    unreachable: int = 0
+    ledger_unavailable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """One round. `broker_answers` is False when the round ended early because the broker did not."""
+
+    claimed: int
+    announced: int
+    broker_answers: bool
+
+
+class Relay:
+    """
+    Publishes what is due. Several relays may run: the outbox gives each its own messages.
+
+    A message that the broker does not take waits longer each time, and never holds up the others.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names every part
+        self,
+        *,
+        outbox: Outbox,
+        publisher: EventPublisher,
+        clock: Callable[[], datetime],
+        batch_size: int,
+        idle_seconds: float,
+        backoff_seconds_min: float,
+        backoff_seconds_max: float,
+    ) -> None:
+        self._outbox = outbox
+        self._publisher = publisher
+        self._clock = clock
+        self._batch_size = batch_size
+        self._idle_seconds = idle_seconds
+        self._backoff_seconds_min = backoff_seconds_min
+        self._backoff_seconds_max = backoff_seconds_max
+        self._counts = RelayCounts()
+
+    @property
+    def counts(self) -> RelayCounts:
+        """What was done so far."""
+        return self._counts
+
+    async def drain_once(self) -> int:
+        """
+        Work on one batch; returns how many messages were confirmed.
+
+        Raises:
+            LedgerUnavailableError: what was confirmed may be announced again.
+        """
+        return (await self._drain()).announced
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Drain until *stop* is set; the batch under way is finished first."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                drained = await self._drain()
+            except LedgerUnavailableError:
+                self._counts = replace(self._counts, ledger_unavailable=self._counts.ledger_unavailable + 1)
+                healthy, more = False, False
+            else:
+                healthy, more = drained.broker_answers, drained.claimed == self._batch_size
+            failures = 0 if healthy else failures + 1
+            if failures:
+                await _rest(stop, self._backoff_seconds(failures - 1))
+            elif not more:
+                await _rest(stop, self._idle_seconds)
+
+    async def _drain(self) -> Drained:
+        announced, broker_answers = 0, True
+        async with self._outbox.claim(limit=self._batch_size) as batch:
+            for message in batch.messages:
+                try:
+                    announced += await self._publish(message, batch)
+                except BrokerUnreachableError:
+                    broker_answers = False
+                    break  # the rest would wait for the same deadline, one after the other
+            return Drained(len(batch.messages), announced, broker_answers)
+
+    async def _publish(self, message: OutgoingMessage, batch: OutboxBatch) -> bool:
+        try:
+            await self._publisher.publish(message)
+        except MessageUnroutableError:
+            self._counts = replace(self._counts, unroutable=self._counts.unroutable + 1)
+        except MessageRefusedError:
+            self._counts = replace(self._counts, refused=self._counts.refused + 1)
+        except BrokerUnreachableError:
+            self._counts = replace(self._counts, unreachable=self._counts.unreachable + 1)
+            await self._put_off(message, batch)
+            raise
+        else:
+            await batch.announced(message.id, at=self._clock())
+            self._counts = replace(self._counts, announced=self._counts.announced + 1)
+            return True
+        await self._put_off(message, batch)
+        return False
+
+    async def _put_off(self, message: OutgoingMessage, batch: OutboxBatch) -> None:
+        retry_at = self._clock() + timedelta(seconds=self._backoff_seconds(message.attempts))
+        await batch.failed(message.id, retry_at=retry_at)
+
+    def _backoff_seconds(self, attempts: int) -> float:
+        """Doubles with each attempt up to the maximum; half of it is random: relays must not march in step."""
+        longest = min(self._backoff_seconds_max, self._backoff_seconds_min * 2.0 ** min(attempts, 32))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
