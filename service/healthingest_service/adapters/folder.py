@@ -40,8 +40,10 @@ class FolderStore:
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """See `ObjectStore.read`."""
-        place = _place(self._root, key)
-        file = await self._in_thread(lambda: place.open("rb"))
+        try:  # one system call; in a thread, a cancelled open would leave the file to nobody
+            file = _place(self._root, key).open("rb")
+        except OSError as error:
+            raise StoreRefusedError from error
         try:
             while chunk := await self._in_thread(file.read, _CHUNK_BYTES):
                 yield chunk

@@ -128,7 +128,8 @@ class S3Store:
                 return
 
     async def _put_once(self, wanted: _PutArguments) -> None:
-        file = await asyncio.to_thread(wanted.path.open, "rb")
+        # One system call; in a thread, a cancelled open would leave the file to nobody.
+        file = wanted.path.open("rb")
         try:
             await _translated(
                 lambda: self._client.put_object(

@@ -1,0 +1,291 @@
+"""The port `Ledger`, on SQLite and on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.database.engine import open_engine, parse_url, transaction
+from healthingest_service.adapters.database.ledger import BegunUpload, DatabaseLedger
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
+from healthingest_service.uploads.errors import (
+    IdempotencyKeyReusedError,
+    InvalidCursorError,
+    LedgerUnavailableError,
+    UploadInFlightError,
+    UploadNotFoundError,
+)
+from healthingest_service.uploads.model import IdempotencyKey, Upload, UploadState
+from support.uploads import NOON, Clock, message, owner, upload
+
+KEY = IdempotencyKey("key-1")
+LEASE_SECONDS = 60.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Noon."""
+    return Clock()
+
+
+@pytest.fixture
+def ledger(engine: AsyncEngine, clock: Clock) -> DatabaseLedger:
+    """A ledger on an empty database."""
+    return DatabaseLedger(engine, timeout_seconds=5, clock=clock)
+
+
+async def begin(ledger: DatabaseLedger, new: Upload, key: IdempotencyKey | None = None) -> BegunUpload:
+    """Transaction A."""
+    return await ledger.begin(new, idempotency_key=key, lease_seconds=LEASE_SECONDS)
+
+
+async def store(ledger: DatabaseLedger, new: Upload, key: IdempotencyKey | None = None) -> Upload:
+    """Both transactions."""
+    begun = (await begin(ledger, new, key)).upload
+    await ledger.complete(begun.id, message(begun), stored_at=NOON)
+    return begun
+
+
+async def rows(engine: AsyncEngine, table: type[UploadRow | IdempotencyKeyRow | OutboxRow]) -> int:
+    """How many rows the table has."""
+    async with transaction(engine, timeout_seconds=5, writes=False) as connection:
+        return await connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+class TestLedger:
+    async def test_begins_a_new_upload(self, ledger: DatabaseLedger) -> None:
+        """A new upload is written as it was given, and is not a replay."""
+        new = upload()
+        assert await begin(ledger, new) == BegunUpload(new, replayed=False)
+        assert await ledger.get(new.owner, new.id) == new
+
+    async def test_tells_that_equal_bytes_are_in_flight(self, ledger: DatabaseLedger) -> None:
+        """The same bytes of the same owner, while the lease lasts, are refused with a time to ask again."""
+        first, second = upload(of=(account := owner())), upload(of=account)
+        await begin(ledger, first)
+        with pytest.raises(UploadInFlightError) as refused:
+            await begin(ledger, second)
+        assert 1 <= refused.value.retry_after_seconds <= LEASE_SECONDS
+
+    async def test_takes_over_a_dead_upload(self, ledger: DatabaseLedger, clock: Clock) -> None:
+        """After the lease the old row is taken over with its own id and key, and its lease begins anew."""
+        first = upload(of=(account := owner()))
+        await begin(ledger, first)
+        clock.move(LEASE_SECONDS + 1)
+        second = upload(of=account, at=clock.now)
+        assert await begin(ledger, second) == BegunUpload(first, replayed=False)
+        with pytest.raises(UploadInFlightError):
+            await begin(ledger, second)
+
+    async def test_replays_a_stored_upload(self, ledger: DatabaseLedger) -> None:
+        """Equal bytes of one owner are one upload: the second time the first receipt comes back."""
+        first = await store(ledger, upload(of=(account := owner())))
+        again = await begin(ledger, upload(of=account, at=NOON + timedelta(days=1)))
+        assert (again.replayed, again.upload.receipt) == (True, first.receipt)
+
+    async def test_keeps_owners_apart(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Equal bytes, and equal idempotency keys, of two owners have nothing to do with each other."""
+        await store(ledger, upload(of=owner()), KEY)
+        await store(ledger, upload(of=owner()), KEY)
+        assert await rows(engine, UploadRow) == 2
+
+    async def test_refuses_a_key_for_other_bytes(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """An idempotency key stands for the bytes it came with; other bytes leave no row."""
+        await store(ledger, upload(b"one", of=(account := owner())), KEY)
+        with pytest.raises(IdempotencyKeyReusedError):
+            await begin(ledger, upload(b"two", of=account), KEY)
+        assert await rows(engine, UploadRow) == 1
+
+    async def test_lets_many_keys_stand_for_one_upload(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """A replay under another key binds that key too."""
+        await store(ledger, upload(b"one", of=(account := owner())), KEY)
+        assert (await begin(ledger, upload(b"one", of=account), IdempotencyKey("key-2"))).replayed
+        with pytest.raises(IdempotencyKeyReusedError):
+            await begin(ledger, upload(b"two", of=account), IdempotencyKey("key-2"))
+        assert await rows(engine, IdempotencyKeyRow) == 2
+
+    async def test_has_one_winner_for_equal_bytes(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Of eight that begin the same bytes at once exactly one succeeds; the others are told to wait."""
+        account = owner()
+        outcomes = await asyncio.gather(
+            *(begin(ledger, upload(of=account), KEY) for _ in range(8)), return_exceptions=True
+        )
+        assert sum(isinstance(outcome, BegunUpload) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, UploadInFlightError) for outcome in outcomes) == 7
+        assert await rows(engine, UploadRow) == 1
+
+    async def test_has_one_winner_for_a_key(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Of eight different files under one key exactly one is begun; the others leave nothing."""
+        account = owner()
+        outcomes = await asyncio.gather(
+            *(begin(ledger, upload(bytes([n]), of=account), KEY) for n in range(8)), return_exceptions=True
+        )
+        assert sum(isinstance(outcome, BegunUpload) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, IdempotencyKeyReusedError) for outcome in outcomes) == 7
+        assert await rows(engine, UploadRow) == 1
+
+    async def test_completes_with_the_message(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Stored and in the outbox, by one commit."""
+        new = upload()
+        await begin(ledger, new)
+        await ledger.complete(new.id, message(new), stored_at=NOON)
+        found = await ledger.get(new.owner, new.id)
+        assert (found.state, found.stored_at) == (UploadState.STORED, NOON)
+        assert await rows(engine, OutboxRow) == 1
+
+    async def test_completes_once(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """The second time changes nothing: one message stands in the outbox."""
+        new = await store(ledger, upload())
+        await ledger.complete(new.id, message(new), stored_at=NOON + timedelta(hours=1))
+        assert await rows(engine, OutboxRow) == 1
+        assert (await ledger.get(new.owner, new.id)).stored_at == NOON
+
+    async def test_completes_nothing_that_is_gone(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """An abandoned upload cannot be completed, and no message is left of the attempt."""
+        new = upload()
+        await begin(ledger, new)
+        await ledger.abandon(new.id)
+        with pytest.raises(UploadNotFoundError):
+            await ledger.complete(new.id, message(new), stored_at=NOON)
+        assert await rows(engine, OutboxRow) == 0
+
+    async def test_abandons_with_the_key(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Row and key are gone, twice is safe, and the key is free for other bytes."""
+        new = upload(b"one")
+        await begin(ledger, new, KEY)
+        await ledger.abandon(new.id)
+        await ledger.abandon(new.id)
+        assert (await rows(engine, UploadRow), await rows(engine, IdempotencyKeyRow)) == (0, 0)
+        await begin(ledger, upload(b"two", of=new.owner), KEY)
+
+    async def test_abandons_nothing_stored(self, ledger: DatabaseLedger) -> None:
+        """What was answered with success cannot be undone."""
+        new = await store(ledger, upload())
+        await ledger.abandon(new.id)
+        assert (await ledger.get(new.owner, new.id)).state is UploadState.STORED
+
+    async def test_hides_what_others_own(self, ledger: DatabaseLedger) -> None:
+        """Another owner's upload looks like a missing one, here and in the history."""
+        new, stranger = await store(ledger, upload()), owner()
+        with pytest.raises(UploadNotFoundError):
+            await ledger.get(stranger, new.id)
+        assert (await ledger.history(stranger, limit=10)).uploads == ()
+
+    async def test_pages_through_the_history(self, ledger: DatabaseLedger) -> None:
+        """Pages follow each other, newest first, each upload once, those of one moment included."""
+        account = owner()
+        moments = [NOON, NOON, NOON, NOON + timedelta(seconds=1), NOON - timedelta(microseconds=1)]
+        for number, at in enumerate(moments):
+            await begin(ledger, upload(bytes([number]), of=account, at=at))
+        seen: list[Upload] = []
+        cursor: str | None = None
+        while True:
+            page = await ledger.history(account, limit=2, cursor=cursor)
+            seen += page.uploads
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert len({found.id for found in seen}) == len(seen) == 5
+        assert [found.received_at for found in seen] == sorted(moments, reverse=True)
+
+    async def test_filters_the_history(self, ledger: DatabaseLedger) -> None:
+        """By record type and by state."""
+        account = owner()
+        stored = await store(ledger, upload(b"1", of=account, record_type="BloodGlucoseRecord"))
+        storing = (await begin(ledger, upload(b"2", of=account))).upload
+        by_type = await ledger.history(account, limit=10, record_type="BloodGlucoseRecord")
+        by_state = await ledger.history(account, limit=10, state=UploadState.STORING)
+        assert [found.id for found in by_type.uploads] == [stored.id]
+        assert [found.id for found in by_state.uploads] == [storing.id]
+
+    @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "bm90fGE=", "é", "MjAyNi0wMy0wMXx4"])
+    async def test_refuses_a_foreign_cursor(self, ledger: DatabaseLedger, cursor: str) -> None:
+        """Only a cursor that we gave opens a page."""
+        with pytest.raises(InvalidCursorError):
+            await ledger.history(owner(), limit=10, cursor=cursor)
+
+    async def test_hands_out_expired_rows_once(self, ledger: DatabaseLedger, clock: Clock) -> None:
+        """Only rows whose lease is over, oldest first; taken, they have a new lease."""
+        first, stored = upload(b"1"), upload(b"2")
+        await begin(ledger, first)
+        await store(ledger, stored)
+        clock.move(1)
+        second = upload(b"3", at=clock.now)
+        await begin(ledger, second)
+        assert await ledger.expired(limit=10, lease_seconds=60) == []
+        clock.move(LEASE_SECONDS + 1)
+        assert await ledger.expired(limit=10, lease_seconds=60) == [first, second]
+        assert await ledger.expired(limit=10, lease_seconds=60) == []
+        with pytest.raises(UploadInFlightError):
+            await begin(ledger, upload(b"1", of=first.owner))
+
+    async def test_shares_expired_rows(self, ledger: DatabaseLedger, clock: Clock) -> None:
+        """Of four janitors that look at once no two get the same row."""
+        for number in range(4):
+            await begin(ledger, upload(bytes([number])))
+        clock.move(LEASE_SECONDS + 1)
+        shares = await asyncio.gather(*(ledger.expired(limit=1, lease_seconds=60) for _ in range(4)))
+        taken = [found.id for share in shares for found in share]
+        assert len(taken) == len(set(taken))
+
+    async def test_says_that_it_can_write(self, ledger: DatabaseLedger) -> None:
+        """The check passes on a migrated database."""
+        await ledger.check()
+
+    async def test_says_that_it_is_not_migrated(self, database_url: str) -> None:
+        """A database without tables cannot take a row."""
+        async with open_engine(database_url, pool_size=1, timeout_seconds=5) as engine:
+            with pytest.raises(LedgerUnavailableError):
+                await DatabaseLedger(engine, timeout_seconds=5).check()
+
+    async def test_survives_cancellation(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Cancelled at whatever moment: each row is there whole or not at all, and the next call works at once."""
+        for steps in range(40):
+            new = upload(bytes([steps]))
+            task = asyncio.ensure_future(begin(ledger, new, IdempotencyKey(str(steps))))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await ledger.check()
+        assert await rows(engine, UploadRow) == await rows(engine, IdempotencyKeyRow)
+
+
+async def test_an_unreachable_server_is_unavailable() -> None:
+    """Nobody listens there: unclear for the core, never the driver's error."""
+    async with open_engine("postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=2) as engine:
+        with pytest.raises(LedgerUnavailableError):
+            await DatabaseLedger(engine, timeout_seconds=2).get(owner(), upload().id)
+
+
+async def test_a_read_only_server_is_unavailable(postgres_url: str) -> None:
+    """A stand-by, or a database that was made read-only, cannot take a row."""
+    await migrate(postgres_url, timeout_seconds=20)
+    name = parse_url(postgres_url).database
+    async with open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine:
+        async with transaction(engine, timeout_seconds=5) as connection:
+            await connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+        await engine.dispose()  # the setting holds for new connections
+        with pytest.raises(LedgerUnavailableError):
+            await DatabaseLedger(engine, timeout_seconds=5).check()
+
+
+async def test_a_wrong_password_is_unavailable(postgres_url: str) -> None:
+    """Refused at the door: unavailable, and the password stands in no text of the error."""
+    url = postgres_url.replace("postgres-test-password", "not-this-secret")
+    async with open_engine(url, pool_size=1, timeout_seconds=5) as engine:
+        with pytest.raises(LedgerUnavailableError) as failed:
+            await DatabaseLedger(engine, timeout_seconds=5).check()
+        assert "not-this-secret" not in repr(failed.value.__cause__)
+
+
+async def test_two_engines_share_nothing_but_the_database(engine: AsyncEngine, database_url: str) -> None:
+    """What one process committed, another sees at once."""
+    new = await store(DatabaseLedger(engine, timeout_seconds=5), upload())
+    async with open_engine(database_url, pool_size=1, timeout_seconds=5) as other:
+        assert (await DatabaseOutbox(other, timeout_seconds=5).backlog()).count == 1
+        assert (await DatabaseLedger(other, timeout_seconds=5).get(new.owner, new.id)).state is UploadState.STORED

@@ -1,0 +1,180 @@
+"""The port `ObjectStore`, on a folder and on an S3 server that verifies checksums and credentials."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.s3 import S3Store, open_s3_store
+from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.ports import ObjectStore
+from support.servers.silent import silent_server
+from support.servers.versitygw import S3Server
+from support.uploads import sha256, upload
+
+
+def s3(server: S3Server, **changed: object) -> AbstractAsyncContextManager[S3Store]:
+    """A store on that server."""
+    arguments: dict[str, Any] = {
+        "endpoint": server.endpoint,
+        "region": server.region,
+        "bucket": server.bucket,
+        "access_key_id": server.access_key_id,
+        "secret_access_key": server.secret_access_key,
+        "encryption": "None",
+        "kms_key_id": None,
+        "timeout_seconds": 10.0,
+    }
+    return open_s3_store(**(arguments | changed))
+
+
+@pytest.fixture(params=["folder", "s3"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+    """An empty store of each kind."""
+    if request.param == "folder":
+        yield FolderStore(tmp_path / "objects")
+        return
+    async with s3(request.getfixturevalue("s3_server")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def key() -> str:
+    """A key as uploads have it."""
+    return upload().receipt.object_key
+
+
+def file(folder: Path, content: bytes) -> Path:
+    """A spooled body."""
+    path = folder / f"{sha256(content)}.body"
+    path.write_bytes(content)
+    return path
+
+
+async def put(store: ObjectStore, key: str, folder: Path, content: bytes) -> None:
+    """Put these bytes."""
+    await store.put(key, file(folder, content), size_bytes=len(content), sha256=sha256(content))
+
+
+class TestObjectStore:
+    @pytest.mark.parametrize("size_bytes", [0, 1, 100_000, 3_000_001])
+    async def test_gives_back_what_was_put(self, store: ObjectStore, key: str, tmp_path: Path, size_bytes: int) -> None:
+        """The same bytes, of whatever size, and the truth about them."""
+        content = b"7" * size_bytes
+        await put(store, key, tmp_path, content)
+        assert b"".join([chunk async for chunk in store.read(key)]) == content
+        assert await store.head(key) == StoredObject(size_bytes, sha256(content))
+
+    async def test_puts_twice(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
+        """The same bytes again change nothing."""
+        await put(store, key, tmp_path, b"content")
+        await put(store, key, tmp_path, b"content")
+        assert await store.head(key) == StoredObject(7, sha256(b"content"))
+
+    async def test_puts_at_once(self, store: ObjectStore, tmp_path: Path) -> None:
+        """Many at the same moment, each whole."""
+        contents = {upload(bytes([n])).receipt.object_key: bytes([n]) * 50_000 for n in range(8)}
+        await asyncio.gather(*(put(store, name, tmp_path, content) for name, content in contents.items()))
+        for name, content in contents.items():
+            assert await store.head(name) == StoredObject(50_000, sha256(content))
+
+    async def test_refuses_other_bytes_than_the_hash_says(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
+        """Bytes that changed on the way are refused, and nothing is left."""
+        path = file(tmp_path, b"changed")
+        with pytest.raises(StoreRefusedError):
+            await store.put(key, path, size_bytes=7, sha256=sha256(b"content"))
+        assert await store.head(key) is None
+
+    async def test_knows_no_missing_object(self, store: ObjectStore, key: str) -> None:
+        """A missing object has no head, and reading it is refused."""
+        assert await store.head(key) is None
+        with pytest.raises(StoreRefusedError):
+            _ = [chunk async for chunk in store.read(key)]
+
+    async def test_says_that_it_can_store(self, store: ObjectStore) -> None:
+        """The check passes."""
+        await store.check()
+
+    async def test_leaves_no_half_object_when_cancelled(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
+        """Cancelled at whatever moment: the object is whole or not there, and the store works on."""
+        content = b"7" * 2_000_000
+        for steps in range(0, 60, 3):
+            task = asyncio.ensure_future(put(store, key, tmp_path, content))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert await store.head(key) in {None, StoredObject(len(content), sha256(content))}
+        await put(store, key, tmp_path, content)
+
+
+class TestFolder:
+    @pytest.mark.parametrize("hostile", ["../out", "raw/../../out", "/etc/out", "raw//out", ".unfinished/x", "a\0b"])
+    async def test_leads_nowhere_else(self, tmp_path: Path, hostile: str) -> None:
+        """A key that is no path below the folder is refused."""
+        store = FolderStore(tmp_path / "objects")
+        with pytest.raises(StoreRefusedError):
+            await put(store, hostile, tmp_path, b"content")
+        with pytest.raises(StoreRefusedError):
+            await store.head(hostile)
+
+    async def test_leaves_nothing_unfinished(self, tmp_path: Path, key: str) -> None:
+        """Neither a good put nor a refused one leaves a temporary file."""
+        store = FolderStore(tmp_path / "objects")
+        await put(store, key, tmp_path, b"content")
+        with pytest.raises(StoreRefusedError):
+            await store.put(key, file(tmp_path, b"x"), size_bytes=1, sha256=sha256(b"y"))
+        assert list((tmp_path / "objects" / ".unfinished").iterdir()) == []
+
+    async def test_says_when_the_folder_cannot_be_had(self, tmp_path: Path) -> None:
+        """A file in the folder's place: refused."""
+        (tmp_path / "objects").write_text("in the way")
+        with pytest.raises(StoreRefusedError):
+            await FolderStore(tmp_path / "objects").check()
+
+
+class TestS3:
+    async def test_says_that_the_bucket_is_missing(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+        """A clear no, at the check and at a put."""
+        async with s3(s3_server, bucket="no-such-bucket-here") as store:
+            with pytest.raises(StoreRefusedError):
+                await store.check()
+            with pytest.raises(StoreRefusedError):
+                await put(store, key, tmp_path, b"content")
+
+    async def test_says_that_the_secret_is_wrong(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+        """A clear no, and the secret stands in no text of the error."""
+        async with s3(s3_server, secret_access_key="not-this-secret") as store:
+            with pytest.raises(StoreRefusedError) as refused:
+                await put(store, key, tmp_path, b"content")
+        assert "not-this-secret" not in repr(refused.value.__cause__)
+
+    async def test_says_that_nobody_answers(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+        """Nobody listens: no clear answer."""
+        async with s3(s3_server, endpoint="http://127.0.0.1:9") as store:
+            with pytest.raises(StoreUnavailableError):
+                await put(store, key, tmp_path, b"content")
+            with pytest.raises(StoreUnavailableError):
+                await store.head(key)
+
+    async def test_keeps_its_deadline(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+        """A server that takes the connection and never answers costs the deadline, not more."""
+        started = asyncio.get_running_loop().time()
+        async with (
+            silent_server() as port,
+            s3(s3_server, endpoint=f"http://127.0.0.1:{port}", timeout_seconds=0.5) as store,
+        ):
+            with pytest.raises(StoreUnavailableError):
+                await put(store, key, tmp_path, b"content")
+            assert asyncio.get_running_loop().time() - started < 2
+
+    async def test_asks_for_encryption(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+        """With server-side encryption asked for, objects come and go as before."""
+        async with s3(s3_server, encryption="SSE-S3") as store:
+            await put(store, key, tmp_path, b"content")
+            assert await store.head(key) == StoredObject(7, sha256(b"content"))

@@ -1,0 +1,139 @@
+"""The port `Spool`, on local disk."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from healthingest_service.adapters.spool import DiskSpool
+from healthingest_service.uploads.errors import SpoolFullError
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> DiskSpool:
+    """Room for a thousand bytes."""
+    return DiskSpool(tmp_path / "spool", max_bytes=1000)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def _die_in_a_body(folder: Path) -> int:
+    code = (
+        "import asyncio, os, pathlib, sys\n"
+        "from healthingest_service.adapters.spool import DiskSpool\n"
+        "async def main():\n"
+        "    async with DiskSpool(pathlib.Path(sys.argv[1]), max_bytes=1000).open() as file:\n"
+        "        await file.write(b'x'); await file.finish(); os.kill(os.getpid(), 9)\n"
+        "asyncio.run(main())\n"
+    )
+    return subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=30).returncode
+
+
+def left(folder: Path) -> list[Path]:
+    """What lies in the spool."""
+    return list((folder / "spool").iterdir())
+
+
+class TestSpool:
+    async def test_keeps_what_was_written(self, spool: DiskSpool) -> None:
+        """All chunks in their order, after `finish`, which may be called twice."""
+        async with spool.open() as file:
+            for chunk in (b"one", b"", b"two"):
+                await file.write(chunk)
+            await file.finish()
+            await file.finish()
+            assert file.path.read_bytes() == b"onetwo"
+
+    async def test_keeps_large_bodies(self, tmp_path: Path) -> None:
+        """Bodies beyond the buffer are whole."""
+        spool, chunks = DiskSpool(tmp_path / "spool", max_bytes=1 << 22), [bytes([n]) * 65536 for n in range(40)]
+        async with spool.open() as file:
+            for chunk in chunks:
+                await file.write(chunk)
+            await file.finish()
+            assert file.path.read_bytes() == b"".join(chunks)
+
+    async def test_leaves_nothing(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """The file is gone at the end, and when the work failed."""
+        async with spool.open() as file:
+            await file.write(b"x")
+        with pytest.raises(RuntimeError):
+            await write_and_die(spool)
+        assert left(tmp_path) == []
+        assert spool.free_bytes == 1000
+
+    async def test_is_for_nobody_else(self, spool: DiskSpool) -> None:
+        """Only our own user may read what is in there."""
+        async with spool.open() as file:
+            assert file.path.stat().st_mode & 0o077 == 0
+            assert file.path.parent.stat().st_mode & 0o077 == 0
+
+    async def test_bounds_all_files_together(self, spool: DiskSpool) -> None:
+        """The limit holds over all open bodies; room comes back with each that ends."""
+        async with spool.open() as first:
+            await first.write(b"x" * 600)
+            async with spool.open() as second:
+                await second.write(b"x" * 300)
+                with pytest.raises(SpoolFullError):
+                    await second.write(b"x" * 101)
+            async with spool.open() as third:
+                await third.write(b"x" * 400)
+                with pytest.raises(SpoolFullError):
+                    await spool.open().__aenter__()
+        assert spool.free_bytes == 1000
+
+    async def test_says_that_the_disk_is_full(self, small_disk: Path) -> None:
+        """No space on the device is a full spool, and nothing is left there."""
+        spool = DiskSpool(small_disk / "spool", max_bytes=1 << 30)
+        with pytest.raises(SpoolFullError):
+            await fill(spool)
+        assert left(small_disk) == []
+
+    async def test_removes_what_the_dead_left(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """A body of a killed process is removed; that of a living one, of another spool, stays."""
+        folder = tmp_path / "spool"
+        folder.mkdir()
+        (folder / "dead.body").write_bytes(b"x")
+        (folder / "not ours").write_bytes(b"x")
+        async with DiskSpool(folder, max_bytes=1000).open() as living:
+            async with spool.open():
+                assert not (folder / "dead.body").exists()
+                assert living.path.exists()
+            assert (folder / "not ours").exists()
+
+    async def test_frees_the_bodies_of_a_killed_process(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """Killed in the middle of a body, a process leaves nothing for long."""
+        died = await asyncio.to_thread(_die_in_a_body, tmp_path / "spool")
+        assert died == -9
+        assert len(left(tmp_path)) == 1
+        async with spool.open():
+            pass
+        assert left(tmp_path) == []
+
+
+async def write_and_die(spool: DiskSpool) -> None:
+    """Fail in the middle of a body."""
+    async with spool.open() as file:
+        await file.write(b"x")
+        raise RuntimeError
+
+
+async def fill(spool: DiskSpool) -> None:
+    """Write three megabytes."""
+    async with spool.open() as file:
+        for _ in range(10):
+            await file.write(b"x" * 300_000)

@@ -1,0 +1,77 @@
+"""Values of the upload core, with what a test does not care about filled in."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from healthingest_contract.object_keys import ObjectKey
+from healthingest_service.identity.model import AccountId, Principal, Scope
+from healthingest_service.uploads.announcement import announcement
+from healthingest_service.uploads.ids import new_upload_id
+from healthingest_service.uploads.model import OutgoingMessage, Receipt, Sha256, Upload, UploadState
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+BUCKET = "bucket"
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+def sha256(content: bytes) -> Sha256:
+    """The hash as our values hold it."""
+    return Sha256(hashlib.sha256(content).hexdigest())
+
+
+def owner() -> AccountId:
+    """Somebody new."""
+    return AccountId(uuid4())
+
+
+def principal(account: AccountId) -> Principal:
+    """That owner, allowed to upload."""
+    return Principal(account, frozenset({Scope.UPLOAD_WRITE}), "token")
+
+
+def upload(
+    content: bytes = b"content",
+    *,
+    of: AccountId | None = None,
+    at: datetime = NOON,
+    record_type: str = "HeartRateRecord",
+) -> Upload:
+    """A new upload of these bytes, in state `storing`."""
+    account, upload_id = of or owner(), new_upload_id(at)
+    return Upload(
+        id=upload_id,
+        owner=account,
+        state=UploadState.STORING,
+        receipt=Receipt(
+            upload_id=upload_id,
+            object_key=str(ObjectKey(record_type, account, at, sha256(content))),
+            correlation_id="correlation",
+            record_type=record_type,
+            record_count=3,
+            file_size_bytes=len(content),
+            file_hash=sha256(content),
+        ),
+        schema_name=f"test.records.{record_type}",
+        schema_fingerprint="0" * 64,
+        received_at=at,
+    )
+
+
+def message(of: Upload, *, at: datetime = NOON) -> OutgoingMessage:
+    """The message about it."""
+    return announcement(of, BUCKET, at=at)
