@@ -1,0 +1,199 @@
+"""The Kubernetes API through `kubernetes.aio`: plain dictionaries and server-side apply, no models, no discovery."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND, PLURAL, POD_READINESS_GATE
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.children import FIELD_MANAGER
+from healthingest_operator.reconcile.errors import ClusterError
+from healthingest_operator.reconcile.ports import Manifest
+from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
+
+STATUS_MANAGER: Final = f"{FIELD_MANAGER}-status"
+REPLICAS_MANAGER: Final = f"{FIELD_MANAGER}-replicas"
+_PLURALS: Final = {
+    "ConfigMap": "configmaps",
+    "Secret": "secrets",
+    "Service": "services",
+    "ServiceAccount": "serviceaccounts",
+    "Pod": "pods",
+    "Deployment": "deployments",
+    "Job": "jobs",
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+    KIND: PLURAL,
+}
+_APPLY: Final = "application/apply-patch+yaml"
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
+_NOT_FOUND: Final = 404
+_FIRST_ERROR: Final = 400
+_MESSAGE_CHARACTERS: Final = 400
+_EVENT_CHARACTERS: Final = 1024  # Kubernetes API reference, "Event"
+
+
+@asynccontextmanager
+async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["KubernetesCluster"]:
+    """A connection as the pod's service account, or by KUBECONFIG outside a cluster."""
+    configuration = client.Configuration()
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
+    else:
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
+    async with client.ApiClient(configuration) as api:
+        yield KubernetesCluster(api, timeout_seconds)
+
+
+class KubernetesCluster:
+    """The port `Cluster`."""
+
+    def __init__(self, api: client.ApiClient, timeout_seconds: float) -> None:
+        self._api = api
+        self._timeout_seconds = timeout_seconds
+
+    async def health_ingest(self, key: Key) -> dict[str, Any] | None:
+        """As the port says."""
+        return await self.read(f"{API_GROUP}/{API_VERSION}", KIND, key.namespace, key.name)
+
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """As the port says."""
+        return await self._call("GET", _path(api_version, kind, namespace, name), missing_is_none=True)
+
+    async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
+        """As the port says."""
+        query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
+        found = await self._call("GET", _path(api_version, kind, key.namespace), query=query)
+        # Elements of a list come without these two.
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in (found or {}).get("items", [])]
+
+    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+        """As the port says."""
+        return await self._apply(manifest, FIELD_MANAGER) or {}
+
+    async def delete(self, manifest: Manifest) -> None:
+        """As the port says."""
+        metadata = manifest["metadata"]
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
+        path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        await self._call("DELETE", path, body=options, missing_is_none=True)
+
+    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+        """As the port says."""
+        metadata = manifest["metadata"]
+        held = {
+            "apiVersion": manifest["apiVersion"],
+            "kind": manifest["kind"],
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+            "spec": {"replicas": replicas},
+        }
+        await self._apply(held, REPLICAS_MANAGER)
+
+    async def open_gate(self, pod: Manifest) -> None:
+        """As the port says."""
+        metadata = pod["metadata"]
+        path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
+        condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
+        body = {"status": {"conditions": [condition]}}
+        await self._call("PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True)
+
+    async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
+        """As the port says."""
+        written = {
+            "apiVersion": f"{API_GROUP}/{API_VERSION}",
+            "kind": KIND,
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "status": dict(status),
+        }
+        await self._apply(written, STATUS_MANAGER, "/status")
+
+    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+        """As the port says."""
+        metadata = about["metadata"]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+            "involvedObject": {
+                "apiVersion": about["apiVersion"],
+                "kind": about["kind"],
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message[:_EVENT_CHARACTERS],
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "source": {"component": FIELD_MANAGER},
+        }
+        # An event is a courtesy: a namespace that is going away refuses it, and the work must not fail for that.
+        with suppress(ClusterError):
+            await self._call("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", body=event)
+
+    async def _apply(self, manifest: Manifest, manager: str, below: str = "") -> dict[str, Any] | None:
+        metadata = manifest["metadata"]
+        path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        query = [("fieldManager", manager), ("force", "true")]
+        return await self._call("PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY)
+
+    async def _call(  # noqa: PLR0913 - one request has as many parts
+        self,
+        method: str,
+        path: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: object = None,
+        content: str = "application/json",
+        missing_is_none: bool = False,
+    ) -> dict[str, Any] | None:
+        headers = {"Content-Type": content, "Accept": "application/json"}
+        serialized = await self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=query or [],
+            body=body,
+            header_params=headers,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                answer = await self._api.call_api(*serialized, _preload_content=False)
+                status, text = answer.status, await answer.read()  # type: ignore[no-untyped-call] # the library is untyped
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ClusterError(0, f"no answer from the Kubernetes API: {type(error).__name__}") from error
+        if status == _NOT_FOUND and missing_is_none:
+            return None
+        if status >= _FIRST_ERROR:
+            raise ClusterError(status, _refusal(method, path, status, text))
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+
+def _path(api_version: str, kind: str, namespace: str, name: str | None = None) -> str:
+    root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+    path = f"{root}/namespaces/{namespace}/{_PLURALS[kind]}"
+    return path if name is None else f"{path}/{name}"
+
+
+def _refusal(method: str, path: str, status: int, text: bytes) -> str:
+    """The server's own words, but for Secrets: there they may quote a value."""
+    said = ""
+    if "/secrets" not in path:
+        try:
+            said = str(json.loads(text).get("message", ""))[:_MESSAGE_CHARACTERS]
+        except (ValueError, AttributeError):
+            said = ""
+    return f"the Kubernetes API refused {method} {path} ({status}): {said}"

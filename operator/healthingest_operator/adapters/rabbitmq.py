@@ -1,0 +1,156 @@
+"""RabbitMQ's management HTTP API, and one look at the AMQP port. Source: RabbitMQ docs, "HTTP API Reference"."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.resources.topology import Call, Observed
+
+_PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2
+_METHOD_FRAME: Final = b"\x01"  # section 4.2.3: the server's first answer is connection.start
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_FIRST_ERROR: Final = 400
+_FIRST_SERVER_ERROR: Final = 500
+
+
+@asynccontextmanager
+async def rabbitmq_broker(timeout_seconds: float) -> AsyncIterator["RabbitMQBroker"]:
+    """One HTTP session for all brokers; *timeout_seconds* is for each request."""
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield RabbitMQBroker(session, timeout_seconds)
+
+
+class RabbitMQBroker:
+    """The port `Broker`."""
+
+    def __init__(self, session: aiohttp.ClientSession, timeout_seconds: float) -> None:
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+
+    async def check(self, access: BrokerAccess) -> None:
+        """As the port says."""
+        me = await self._get(access, "whoami")
+        tags = (me or {}).get("tags") or []
+        # A list since 3.9, a comma-separated text before.
+        if "administrator" not in (tags.split(",") if isinstance(tags, str) else tags):
+            message = f"user {access.username} of the broker is no administrator: give it the tag administrator"
+            raise DependencyError(Reason.PERMISSION_DENIED, message)
+        await self._speak_amqp(access.amqp_url)
+
+    async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> Observed:
+        """As the port says."""
+        live = await self._get(access, "vhosts", virtual_host)
+        people = {user: await self._get(access, "users", user) for user in users}
+        known = {user: found for user, found in people.items() if found is not None}
+        if live is None:
+            return Observed(users=known)
+        bindings = await self._list(access, "bindings", virtual_host)
+        return Observed(
+            virtual_host=live,
+            exchanges=_by_name(await self._list(access, "exchanges", virtual_host)),
+            queues=_by_name(await self._list(access, "queues", virtual_host)),
+            bindings=frozenset(
+                (entry["source"], entry["destination"], entry["routing_key"])
+                for entry in bindings
+                if entry.get("destination_type") == "queue"
+            ),
+            policies=_by_name(await self._list(access, "policies", virtual_host)),
+            users=known,
+            permissions={
+                entry["user"]: entry for entry in await self._list(access, "vhosts", virtual_host, "permissions")
+            },
+        )
+
+    async def carry_out(self, access: BrokerAccess, call: Call) -> None:
+        """As the port says."""
+        await self._request(access, call.method, call.path, call.body, call.what)
+
+    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
+        """As the port says."""
+        await self._request(access, "DELETE", path, None, " ".join(path))
+
+    async def _get(self, access: BrokerAccess, *path: str) -> dict[str, Any] | None:
+        found = await self._request(access, "GET", path, None, " ".join(path))
+        return found if isinstance(found, dict) else None
+
+    async def _list(self, access: BrokerAccess, *path: str) -> list[dict[str, Any]]:
+        found = await self._request(access, "GET", path, None, " ".join(path))
+        return found if isinstance(found, list) else []
+
+    async def _request(
+        self, access: BrokerAccess, method: str, path: Sequence[str], body: Mapping[str, Any] | None, what: str
+    ) -> object:
+        """Send; None for what is not there. The answer's text is not repeated: it may quote what was sent."""
+        address = "/".join([access.management_url, "api", *(quote(part, safe="") for part in path)])
+        login = aiohttp.BasicAuth(access.username, access.password)
+        try:
+            async with self._session.request(method, URL(address, encoded=True), json=body, auth=login) as answer:
+                status, text = answer.status, await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            message = f"no answer from {_place(access.management_url)} (management API): {type(error).__name__}"
+            raise DependencyError(Reason.UNREACHABLE, message) from error
+        if status == _NOT_FOUND and method != "PUT":
+            return None
+        if status >= _FIRST_ERROR:
+            raise _refusal(access, status, what)
+        try:
+            return json.loads(text) if text else None
+        except ValueError as error:
+            message = f"{_place(access.management_url)} answers, but not as a RabbitMQ management API"
+            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+
+    async def _speak_amqp(self, amqp_url: str) -> None:
+        parts = urlsplit(amqp_url)
+        secure = parts.scheme == "amqps"
+        port = parts.port or (5671 if secure else 5672)
+        context = ssl.create_default_context() if secure else None
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
+                try:
+                    writer.write(_PROTOCOL_HEADER)
+                    first = await reader.read(1)
+                finally:
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+        except (TimeoutError, OSError) as error:
+            message = f"no answer from {_place(amqp_url)} (AMQP): {type(error).__name__}"
+            raise DependencyError(Reason.UNREACHABLE, message) from error
+        if first != _METHOD_FRAME:
+            message = f"{_place(amqp_url)} answers, but does not speak AMQP 0-9-1: check key amqpUrl"
+            raise DependencyError(Reason.REQUEST_REFUSED, message)
+
+
+def _refusal(access: BrokerAccess, status: int, what: str) -> DependencyError:
+    place = _place(access.management_url)
+    if status == _UNAUTHORIZED:
+        message = f"{place} refuses user {access.username}: check keys username and password"
+        return DependencyError(Reason.AUTHENTICATION_FAILED, message)
+    if status == _FORBIDDEN:
+        return DependencyError(Reason.PERMISSION_DENIED, f"{place} forbids user {access.username}: {what}")
+    if status >= _FIRST_SERVER_ERROR:
+        return DependencyError(Reason.UNREACHABLE, f"{place} answers {status}: {what}")
+    return DependencyError(Reason.REQUEST_REFUSED, f"{place} refuses ({status}): {what}")
+
+
+def _place(address: str) -> str:
+    return urlsplit(address).netloc.rpartition("@")[2]
+
+
+def _by_name(entries: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry for entry in entries}

@@ -1,0 +1,241 @@
+"""S3 through aiobotocore. Source of calls and error codes: Amazon S3 API reference."""
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.resources.bucket import Capability, Observed, Step
+
+PROBE_KEY: Final = ".healthingest/probe"
+_PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
+
+_UNSUPPORTED: Final = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "501", "405"})
+_UNSET: Final = frozenset(
+    {
+        "NoSuchTagSet",
+        "NoSuchTagSetError",
+        "NoSuchLifecycleConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "NoSuchPublicAccessBlockConfiguration",
+    }
+)
+_MISSING: Final = frozenset({"404", "NoSuchBucket", "NotFound"})
+_BAD_LOGIN: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401"})
+_FORBIDDEN: Final = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
+_DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as a location
+
+
+class S3ObjectStore:
+    """The port `ObjectStore`."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._session = AioSession()
+        self._config = AioConfig(
+            connect_timeout=timeout_seconds,
+            read_timeout=timeout_seconds,
+            retries={"total_max_attempts": 1},
+            # Checksums are sent where we say so: many stores refuse botocore's own trailer.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+
+    async def check(self, access: StoreAccess) -> None:
+        """As the port says."""
+        async with self._client(access) as client:
+            await client.head_bucket(Bucket=access.bucket)
+
+    async def observe(self, access: StoreAccess) -> Observed | None:
+        """As the port says."""
+        async with self._client(access) as client:
+            if not await _exists(client, access.bucket):
+                return None
+            missing: set[Capability] = set()
+            ask = _Question(client, access.bucket, missing)
+            tags = await ask(Capability.TAGGING, "get_bucket_tagging", "TagSet")
+            encryption = await ask(Capability.ENCRYPTION, "get_bucket_encryption", "ServerSideEncryptionConfiguration")
+            rules = (encryption or {}).get("Rules") or [{}]
+            return Observed(
+                tags={tag["Key"]: tag["Value"] for tag in tags or []},
+                versioning=await ask(Capability.VERSIONING, "get_bucket_versioning", "Status"),
+                encryption=rules[0].get("ApplyServerSideEncryptionByDefault"),
+                lifecycle=tuple(await ask(Capability.LIFECYCLE, "get_bucket_lifecycle_configuration", "Rules") or ()),
+                public_access_block=await ask(
+                    Capability.PUBLIC_ACCESS_BLOCK, "get_public_access_block", "PublicAccessBlockConfiguration"
+                ),
+                missing=frozenset(missing),
+            )
+
+    async def create(self, access: StoreAccess) -> None:
+        """As the port says."""
+        more = {}
+        if access.region != _DEFAULT_REGION:
+            more["CreateBucketConfiguration"] = {"LocationConstraint": access.region}
+        async with self._client(access) as client:
+            try:
+                await client.create_bucket(Bucket=access.bucket, **more)
+            except ClientError as error:
+                if _code(error) != "BucketAlreadyOwnedByYou":
+                    raise
+
+    async def carry_out(self, access: StoreAccess, step: Step) -> bool:
+        """As the port says."""
+        async with self._client(access) as client:
+            try:
+                await _change(client, access.bucket, step)
+            except ClientError as error:
+                if _code(error) in _UNSUPPORTED:
+                    return False
+                raise
+        return True
+
+    async def probe(self, access: StoreAccess) -> frozenset[Capability]:
+        """As the port says."""
+        digest = base64.b64encode(hashlib.sha256(_PROBE_BODY).digest()).decode()
+        wrong = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+        place = {"Bucket": access.bucket, "Key": PROBE_KEY}
+        async with self._client(access) as client:
+            written = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=digest)
+            found = await client.head_object(**place)
+            missing = set() if found["ContentLength"] == len(_PROBE_BODY) else {Capability.CHECKSUMS}
+            try:
+                spoiled = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=wrong)
+            except ClientError as error:
+                if _code(error) in _FORBIDDEN | _BAD_LOGIN:
+                    raise
+                spoiled = {}
+            else:
+                missing.add(Capability.CHECKSUMS)
+            for version in (written.get("VersionId"), spoiled.get("VersionId")):
+                await _forget(client, place, version)
+        return frozenset(missing)
+
+    async def remove(self, access: StoreAccess) -> bool:
+        """As the port says."""
+        async with self._client(access) as client:
+            try:
+                await client.delete_bucket(Bucket=access.bucket)
+            except ClientError as error:
+                if _code(error) in {"BucketNotEmpty", "VersionedBucketNotEmpty", "409"}:
+                    return False
+                if _code(error) not in _MISSING:
+                    raise
+        return True
+
+    @asynccontextmanager
+    async def _client(self, access: StoreAccess) -> AsyncIterator[Any]:
+        try:
+            async with self._session.create_client(
+                "s3",
+                endpoint_url=access.endpoint,
+                region_name=access.region,
+                aws_access_key_id=access.access_key_id,
+                aws_secret_access_key=access.secret_access_key,
+                config=self._config.merge(AioConfig(s3={"addressing_style": "path" if access.endpoint else "auto"})),
+            ) as client:
+                yield client
+        except ClientError as error:
+            raise _refusal(access, _code(error)) from error
+        except (BotoConnectionError, HTTPClientError, TimeoutError, OSError) as error:
+            message = f"no answer from the object store at {_place(access)}: {type(error).__name__}"
+            raise DependencyError(Reason.UNREACHABLE, message) from error
+        except BotoCoreError as error:
+            message = f"the object store at {_place(access)} cannot be used: {type(error).__name__}"
+            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+
+
+class _Question:
+    """Asks for properties of a bucket and notes which ones the store does not know."""
+
+    def __init__(self, client: Any, bucket: str, missing: set[Capability]) -> None:  # noqa: ANN401 - made at run time
+        self._client = client
+        self._bucket = bucket
+        self._missing = missing
+
+    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - as S3 answers
+        ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
+        try:
+            return (await ask(Bucket=self._bucket)).get(part)
+        except ClientError as error:
+            if _code(error) in _UNSUPPORTED:
+                self._missing.add(capability)
+            elif _code(error) not in _UNSET:
+                raise
+            return None
+
+
+async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at run time
+    try:
+        await client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            return False
+        if _code(error) not in _FORBIDDEN | {"400"}:
+            raise
+        # A HEAD has no body to say why; the same question as a GET has.
+        await client.get_bucket_location(Bucket=bucket)
+    return True
+
+
+async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401 - made at run time
+    value = step.value
+    match step.capability:
+        case Capability.TAGGING if not value:
+            await client.delete_bucket_tagging(Bucket=bucket)
+        case Capability.TAGGING:
+            tags = [{"Key": name, "Value": text} for name, text in sorted(value.items())]
+            await client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+        case Capability.VERSIONING:
+            await client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": value})
+        case Capability.ENCRYPTION:
+            rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": value}]}
+            await client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
+        case Capability.LIFECYCLE if not value:
+            await client.delete_bucket_lifecycle(Bucket=bucket)
+        case Capability.LIFECYCLE:
+            await client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": value})
+        case Capability.PUBLIC_ACCESS_BLOCK:
+            await client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=value)
+        case Capability.CHECKSUMS:
+            pass
+
+
+async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - made at run time
+    """Remove the probe; credentials that may not delete leave one small object, which the next probe overwrites."""
+    try:
+        await client.delete_object(**place, **({"VersionId": version} if version else {}))
+    except ClientError as error:
+        if _code(error) not in _FORBIDDEN | _UNSUPPORTED:
+            raise
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _refusal(access: StoreAccess, code: str) -> DependencyError:
+    place = f"the object store at {_place(access)}"
+    if code in _BAD_LOGIN:
+        message = f"{place} refuses the access key: check keys accessKeyId and secretAccessKey"
+        return DependencyError(Reason.AUTHENTICATION_FAILED, message)
+    if code in {"BucketAlreadyExists", "OperationAborted"}:
+        return DependencyError(Reason.BUCKET_TAKEN, f"{place} has bucket {access.bucket} of somebody else: use another")
+    if code in _FORBIDDEN:
+        message = f"{place} forbids these credentials what is needed on bucket {access.bucket}"
+        return DependencyError(Reason.PERMISSION_DENIED, message)
+    if code in {"SlowDown", "ServiceUnavailable", "InternalError", "500", "502", "503", "504"}:
+        return DependencyError(Reason.UNREACHABLE, f"{place} answers {code}")
+    return DependencyError(Reason.REQUEST_REFUSED, f"{place} refuses: {code} (bucket {access.bucket})")
+
+
+def _place(access: StoreAccess) -> str:
+    return access.endpoint.partition("://")[2] if access.endpoint else f"AWS {access.region}"

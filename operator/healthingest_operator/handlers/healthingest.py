@@ -1,0 +1,39 @@
+"""HealthIngests themselves: a change pokes the queue, a deletion is carried out."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import kopf
+
+from healthingest_contract.conditions import API_GROUP, API_VERSION, PLURAL
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+
+Finalize = Callable[[Mapping[str, Any]], Awaitable[bool]]
+"""Takes away what lies outside the cluster; whether the HealthIngest may go now."""
+
+RETRY_DELETION_SECONDS: Final = 5.0
+
+
+def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: Finalize) -> None:
+    """Add the handlers; no handler for create, update or field: this operator is level-triggered."""
+
+    @kopf.on.event(API_GROUP, API_VERSION, PLURAL, registry=registry)
+    async def seen(
+        event: kopf.RawEvent, namespace: str | None, name: str | None, meta: kopf.Meta, memo: kopf.Memo, **_: object
+    ) -> None:
+        key = Key(namespace or "", name or "")
+        if event["type"] == "DELETED":
+            queue.forget(key)
+            return
+        mark = (meta.get("generation"), dict(meta.annotations), meta.get("uid"))
+        # Our own writes of the status come back as events; they change none of these.
+        if event["type"] is None or memo.get("mark") != mark:
+            memo["mark"] = mark
+            queue.poke(key, Lane.CHANGE)
+
+    @kopf.on.delete(API_GROUP, API_VERSION, PLURAL, registry=registry)
+    async def deleted(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf passes what it likes
+        if not await finalize(body):
+            message = "waits for what cannot be reached"
+            raise kopf.TemporaryError(message, delay=RETRY_DELETION_SECONDS)

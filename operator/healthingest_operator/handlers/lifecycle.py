@@ -1,0 +1,38 @@
+"""kopf's own settings."""
+
+from typing import Any
+
+import kopf
+
+from healthingest_contract.conditions import API_GROUP
+from healthingest_operator.handlers.children import SELECTOR, WATCHED
+
+
+class NothingRemembered(kopf.DiffBaseStorage):
+    """Keeps no copy of a manifest in its annotations: what counts is what is, not what was."""
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        """Nothing is known of before."""
+        del body
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: Any) -> None:  # noqa: ANN401 - kopf's own type
+        """Nothing is kept."""
+        del body, patch, essence
+
+
+def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
+    """Few writes, no watch of what is not ours, and deadlines."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = f"{API_GROUP}/cleanup"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=API_GROUP)
+    settings.persistence.diffbase_storage = NothingRemembered()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = request_timeout_seconds
+    settings.networking.connect_timeout = request_timeout_seconds
+    settings.networking.enforce_retry_after = True
+    settings.execution.default_backoff = 5
+    settings.watching.chunk_size = 500
+    for group, version, plural in WATCHED:
+        settings.watching.label_selectors[group, version, plural] = SELECTOR
+    return settings

@@ -1,0 +1,76 @@
+"""How passes are told: log lines and metrics. The one table of outcomes at this edge."""
+
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import Outcome
+
+RECONCILE_ENDED: Final = "reconcile_ended"
+RECONCILE_BROKE_OFF: Final = "reconcile_broke_off"
+
+_BROKEN: Final = "error"
+_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Telemetry:
+    """The port `Journal`, and the metrics of the queue."""
+
+    def __init__(self, registry: CollectorRegistry, logger: structlog.stdlib.BoundLogger) -> None:
+        self._logger = logger
+        self._passes = Counter(
+            "healthingest_operator_reconciles", "Passes over a HealthIngest.", ["outcome"], registry=registry
+        )
+        self._seconds = Histogram(
+            "healthingest_operator_reconcile_duration_seconds",
+            "Duration of a pass.",
+            registry=registry,
+            buckets=_BUCKETS,
+        )
+        self.queue_depth = Gauge(
+            "healthingest_operator_queue_depth", "HealthIngests that are due and wait for a worker.", registry=registry
+        )
+        for outcome in (*Outcome, _BROKEN):
+            self._passes.labels(str(outcome))
+
+    def passed(self, key: Key, outcome: str, seconds: float) -> None:
+        """A pass ended."""
+        self._passes.labels(outcome).inc()
+        self._seconds.observe(seconds)
+        self._logger.info(
+            RECONCILE_ENDED, namespace=key.namespace, name=key.name, outcome=outcome, duration_seconds=round(seconds, 3)
+        )
+
+    def broke(self, key: Key, error: Exception, seconds: float) -> None:
+        """A pass was broken off: the types of the error and where it was raised, never its text."""
+        self._passes.labels(_BROKEN).inc()
+        self._seconds.observe(seconds)
+        self._logger.error(
+            RECONCILE_BROKE_OFF,
+            namespace=key.namespace,
+            name=key.name,
+            error=_types(error),
+            raised_at=_places(error),
+            duration_seconds=round(seconds, 3),
+        )
+
+
+def _types(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return [name for inner in error.exceptions for name in _types(inner)]
+    return [type(error).__name__]
+
+
+def _places(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return [place for inner in error.exceptions for place in _places(inner)]
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if "healthingest_operator" in code.co_filename:
+            found.append(f"{code.co_qualname}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return found[-3:]

@@ -1,0 +1,1 @@
+"""What a `HealthIngest` manifest says: frozen values and the one reader of manifests. No I/O, no framework."""

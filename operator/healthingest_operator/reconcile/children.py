@@ -1,0 +1,150 @@
+"""Children in the cluster: seen in bulk, compared, applied where they differ, pruned where nobody wants them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from healthingest_contract.conditions import POD_READINESS_GATE, ConditionType, Reason
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import Cluster, Manifest
+from healthingest_operator.resources import comparison, names
+from healthingest_operator.resources.children import KINDS
+from healthingest_operator.status.conditions import Finding, bad, good
+
+FIELD_MANAGER: Final = "healthingest-operator"
+
+_RUNNING: Final = frozenset({"Deployment", "Job", "HorizontalPodAutoscaler"})
+"""Kinds that stay as they are while the workload may not be rolled out."""
+
+
+@dataclass(slots=True)
+class Children:
+    """What was found of a HealthIngest's children, and what was done about them in this pass."""
+
+    cluster: Cluster
+    owner: HealthIngest
+    expected: bool
+    """Whether a missing child was there before: then somebody removed it."""
+    live: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    healed: list[str] = field(default_factory=list)
+    wanted: set[tuple[str, str]] = field(default_factory=set)
+
+    async def observe(self) -> None:
+        """List all kinds at once; what belongs to a namesake of the past is not ours."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.cluster.children(version, kind, self.owner.key))
+                for version, kind in (*KINDS, ("v1", "Pod"))
+            ]
+        for (_, kind), task in zip((*KINDS, ("v1", "Pod")), tasks, strict=True):
+            for child in task.result():
+                if kind == "Pod" or owned(child, self.owner):
+                    self.live[kind, child["metadata"]["name"]] = child
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """A child as it is."""
+        return self.live.get((kind, name))
+
+    async def ensure(self, desired: Iterable[Manifest]) -> None:
+        """Apply what differs; note what others had changed."""
+        for child in desired:
+            kind, name = child["kind"], child["metadata"]["name"]
+            self.wanted.add((kind, name))
+            live = self.live.get((kind, name))
+            if live is None:
+                await self._check_free(child)
+                if self.expected and kind != "Job":
+                    self.healed.append(f"{kind} {name} was missing")
+            else:
+                path = comparison.difference(child, live)
+                if path is None:
+                    continue
+                if comparison.same_wish(child, live):
+                    self.healed.append(f"{kind} {name}: {path}")
+                await self._hand_over_replicas(child, live)
+            self.live[kind, name] = await self.cluster.apply(child)
+
+    async def prune(self, *, workload_known: bool) -> None:
+        """Remove what is no longer wanted."""
+        for (kind, name), child in list(self.live.items()):
+            kept = kind == "Pod" or (kind in _RUNNING and not workload_known)
+            if not kept and (kind, name) not in self.wanted:
+                await self.cluster.delete(child)
+                del self.live[kind, name]
+
+    async def open_gates(self) -> None:
+        """Let API pods serve that wait for their readiness gate."""
+        for (kind, _), pod in self.live.items():
+            labels = pod["metadata"].get("labels") or {}
+            is_api = kind == "Pod" and labels.get(names.COMPONENT_LABEL) == names.API
+            if is_api and not pod["metadata"].get("deletionTimestamp") and not _gate_is_open(pod):
+                await self.cluster.open_gate(pod)
+
+    async def _check_free(self, child: Manifest) -> None:
+        """A name may be taken by something that is not ours, which an apply would quietly take over."""
+        metadata = child["metadata"]
+        other = await self.cluster.read(child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"])
+        if other is not None:
+            refuse_foreign(other, self.owner)
+
+    async def _hand_over_replicas(self, child: Manifest, live: Manifest) -> None:
+        """A field that its only owner stops sending falls to its default: one pod, in the middle of the traffic."""
+        if child["kind"] == "Deployment" and "replicas" not in child["spec"] and _manages_replicas(live):
+            await self.cluster.hand_over_replicas(live, live["spec"].get("replicas", 1))
+
+
+def owned(child: Manifest, owner: HealthIngest) -> bool:
+    """Whether this very HealthIngest made it."""
+    references: Sequence[Mapping[str, Any]] = child["metadata"].get("ownerReferences") or ()
+    return any(reference.get("uid") == owner.uid for reference in references)
+
+
+def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
+    """
+    Pass an object of ours.
+
+    Raises:
+        DependencyError: it belongs to somebody else, or to a namesake whose remains are being removed.
+    """
+    if owned(other, owner):
+        return
+    metadata = other["metadata"]
+    what = f"{other.get('kind', 'object')} {metadata['namespace']}/{metadata['name']}"
+    labels = metadata.get("labels") or {}
+    if labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY and labels.get(names.INSTANCE_LABEL) == owner.key.name:
+        raise DependencyError(Reason.PROGRESSING, f"waits until {what} of a deleted namesake is gone")
+    message = f"{what} exists and was not made by this operator: remove it, or give the HealthIngest another name"
+    raise DependencyError(Reason.RESOURCE_CONFLICT, message)
+
+
+def availability(deployments: Sequence[Manifest]) -> Finding:
+    """Whether the newest pods of all these Deployments are there, and only they."""
+    kind = ConditionType.WORKLOAD_AVAILABLE
+    for deployment in deployments:
+        name, status = deployment["metadata"]["name"], deployment.get("status") or {}
+        for condition in status.get("conditions") or []:
+            if condition["type"] == "Progressing" and condition["status"] == "False":
+                message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
+                return bad(kind, Reason.ROLLOUT_FAILED, message)
+        wanted = deployment["spec"].get("replicas", 1)
+        current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+        if not current or updated < wanted or available < wanted or status.get("replicas", 0) > updated:
+            message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
+            return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
+    return good(kind, "all pods are available", Reason.AVAILABLE)
+
+
+def _gate_is_open(pod: Manifest) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(entry["type"] == POD_READINESS_GATE and entry["status"] == "True" for entry in conditions)
+
+
+def _manages_replicas(live: Manifest) -> bool:
+    entries = live["metadata"].get("managedFields") or []
+    return any(
+        entry.get("manager") == FIELD_MANAGER and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in entries
+    )

@@ -1,0 +1,245 @@
+"""One pass over one HealthIngest: observe → plan → act → status. Safe to repeat and to break off anywhere."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.model.parse import InvalidSpecError, parse
+from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.credentials import Credentials, credentials
+from healthingest_operator.reconcile.dependencies import (
+    BrokerResult,
+    BucketResult,
+    look_at_broker,
+    look_at_bucket,
+    look_at_database,
+)
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.gate import dependencies_hold
+from healthingest_operator.reconcile.own_secrets import OwnSecrets, secrets_finding, write_own_secrets
+from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
+from healthingest_operator.reconcile.workload import Inputs, WorkloadResult, roll_out
+from healthingest_operator.resources import names
+from healthingest_operator.resources.bucket import Capability
+from healthingest_operator.resources.children import foundations
+from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
+from healthingest_operator.resources.network_policy import port_of
+from healthingest_operator.resources.secrets import Generators
+from healthingest_operator.status.conditions import Finding, bad, good, remembered, transitions
+from healthingest_operator.status.summary import Facts, Observation, status
+
+_REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
+_ANSWERS_ABOUT_THE_REQUEST: Final = frozenset({400, 403, 404, 409, 413, 422})
+
+
+class Outcome(StrEnum):
+    """How a pass ended; a label of the metrics."""
+
+    GONE = "gone"
+    READY = "ready"
+    PROGRESSING = "progressing"
+    FAILING = "failing"
+    INVALID = "invalid"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside, as a pass needs it. `service_image` is the one of the operator's own release."""
+
+    cluster: Cluster
+    store: ObjectStore
+    broker: Broker
+    database: Database
+    clock: Clock
+    generators: Generators
+    service_image: str
+
+
+async def converge(world: World, key: Key) -> Outcome:
+    """
+    Bring one HealthIngest as far as it goes now and say so in its status.
+
+    Raises:
+        ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
+    """
+    body = await world.cluster.health_ingest(key)
+    if body is None or body["metadata"].get("deletionTimestamp"):
+        return Outcome.GONE
+    try:
+        owner = parse(body)
+    except InvalidSpecError as error:
+        message = str(error)
+        findings = [
+            bad(ConditionType.READY, Reason.INVALID_SPEC, message),
+            good(ConditionType.STALLED, message, Reason.INVALID_SPEC),
+        ]
+        await _report(world, body, findings, Facts())
+        return Outcome.INVALID
+    if owner.spec.paused:
+        return await _rest(world, body)
+    seen = await _Pass(world, owner, body.get("status") or {}).run()
+    await _report(world, body, seen.findings, seen.facts)
+    return seen.outcome
+
+
+async def _rest(world: World, body: Mapping[str, Any]) -> Outcome:
+    """Paused: what was found before stays, and nothing is touched."""
+    found = remembered((body.get("status") or {}).get("conditions") or [])
+    if not any(finding.type is ConditionType.READY for finding in found):
+        found.insert(0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready"))
+    found.append(good(ConditionType.PAUSED, "spec.paused is true: nothing is changed", Reason.PAUSED_BY_SPEC))
+    await _report(world, body, found, Facts())
+    return Outcome.PAUSED
+
+
+async def _report(world: World, body: Mapping[str, Any], findings: list[Finding], facts: Facts) -> None:
+    """Write the status when it changed, and tell transitions."""
+    metadata, previous = body["metadata"], body.get("status") or {}
+    now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    current = status(previous, findings, facts, Observation(metadata.get("generation", 0), now))
+    if current == previous:
+        return
+    await world.cluster.write_status(Key(metadata["namespace"], metadata["name"]), current)
+    for condition in transitions(previous.get("conditions") or [], current["conditions"]):
+        bad_news = (condition["status"] == "False") != (condition["type"] in {"Drifted", "Stalled", "Paused"})
+        text = f"{condition['type']} is {condition['status']}: {condition['message']}"
+        await world.cluster.tell(body, "Warning" if bad_news else "Normal", condition["reason"], text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    findings: list[Finding]
+    facts: Facts
+    outcome: Outcome
+
+
+class _Pass:
+    """The work on a HealthIngest that is neither invalid nor paused nor going."""
+
+    def __init__(self, world: World, owner: HealthIngest, previous: Mapping[str, Any]) -> None:
+        self._world = world
+        self._owner = owner
+        self._previous = previous
+        self._was = {entry["type"]: entry for entry in previous.get("conditions") or []}
+        self._settled = self._held(ConditionType.READY)
+
+    async def run(self) -> _Seen:
+        found = await credentials(self._world.cluster, self._owner)
+        try:
+            own = await write_own_secrets(
+                self._world.cluster, self._owner, found, self._world.generators, expected=self._settled
+            )
+        except DependencyError as error:
+            return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
+        bucket, broker, database = await self._dependencies(found, own)
+        findings = (secrets_finding(found), bucket.finding, *broker.findings, database)
+        children = Children(self._world.cluster, self._owner, self._settled)
+        await children.observe()
+        result = await self._workload(children, findings, bucket, found, own)
+        replaced = {finding.type for finding in result.findings}
+        final = [*(finding for finding in findings if finding.type not in replaced), *result.findings]
+        healed = [*own.healed, *children.healed]
+        if self._held(ConditionType.TOPOLOGY_READY):
+            healed += [f"{what} was missing or changed" for what in broker.healed]
+        return self._seen([*final, self._drift(healed)], self._facts(children, bucket, result))
+
+    async def _dependencies(self, found: Credentials, own: OwnSecrets) -> tuple[BucketResult, BrokerResult, Finding]:
+        world, owner = self._world, self._owner
+        async with asyncio.TaskGroup() as group:
+            bucket = group.create_task(look_at_bucket(world.store, owner, found, own.service, self._previous))
+            broker = group.create_task(look_at_broker(world.broker, owner, found, own.service, own.consumer))
+            database = group.create_task(look_at_database(world.database, found, own.service))
+        return bucket.result(), broker.result(), database.result()
+
+    async def _workload(
+        self,
+        children: Children,
+        findings: tuple[Finding, ...],
+        bucket: BucketResult,
+        found: Credentials,
+        own: OwnSecrets,
+    ) -> WorkloadResult:
+        rolled_out = self._previous.get("workload")
+        try:
+            schemas = await self._schemas()
+            config = self._config(bucket, found)
+            await children.ensure(foundations(self._owner, config, self._ports(found)))
+            image = self._owner.spec.image or self._world.service_image
+            inputs = Inputs(image, config, own.service, schemas)
+            result = await roll_out(children, findings, inputs, rolled_out, self._world.clock.now())
+            await children.prune(workload_known=result.known)
+            if dependencies_hold(findings) or rolled_out is not None:
+                await children.open_gates()
+        except DependencyError as error:
+            return WorkloadResult((bad(ConditionType.WORKLOAD_AVAILABLE, error.reason, error.message),), rolled_out)
+        except ClusterError as error:
+            if error.status not in _ANSWERS_ABOUT_THE_REQUEST:
+                raise
+            reason = _REFUSALS.get(error.status, Reason.REQUEST_REFUSED)
+            return WorkloadResult((bad(ConditionType.WORKLOAD_AVAILABLE, reason, str(error)),), rolled_out)
+        return result
+
+    async def _schemas(self) -> Mapping[str, str] | None:
+        name = self._owner.spec.schemas.config_map
+        if name is None:
+            return None
+        found = await self._world.cluster.read("v1", "ConfigMap", self._owner.key.namespace, name)
+        if found is None:
+            message = f"ConfigMap {self._owner.key.namespace}/{name} with the schemas does not exist: create it"
+            raise DependencyError(Reason.WAITING_FOR_DEPENDENCIES, message)
+        return dict(found.get("data") or {})
+
+    def _config(self, bucket: BucketResult, found: Credentials) -> dict[str, str]:
+        known = (self._previous.get("objectStore") or {}).get("missingCapabilities", ())
+        missing = bucket.missing if bucket.missing is not None else frozenset(known)
+        endpoint = found.known.broker_endpoint or ""
+        around = Surroundings(endpoint, service_url(self._owner), Capability.ENCRYPTION not in missing)
+        return configuration(self._owner.spec, around)
+
+    def _ports(self, found: Credentials) -> dict[str, int | None]:
+        known = found.known
+        return {
+            "store": port_of(self._owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
+            "broker": port_of(known.broker_endpoint),
+            "database": port_of(known.database_url or known.database_admin_url),
+            "cache": port_of(known.cache_url),
+        }
+
+    def _facts(self, children: Children, bucket: BucketResult, result: WorkloadResult) -> Facts:
+        key = self._owner.key
+        api = children.get("Deployment", f"{key.name}-api") or {}
+        return Facts(
+            selector=",".join(f"{name}={value}" for name, value in names.selector(key, names.API).items()),
+            secrets={"service": names.service_secret(key), "consumer": names.consumer_secret(key)},
+            url=service_url(self._owner),
+            replicas=(api.get("status") or {}).get("replicas", 0),
+            workload=result.rolled_out,
+            probed=bucket.probed,
+            missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
+        )
+
+    def _drift(self, healed: list[str]) -> Finding:
+        if healed:
+            return good(ConditionType.DRIFTED, f"healed: {'; '.join(healed)}", Reason.DRIFT_HEALED)
+        before = self._was.get(ConditionType.DRIFTED)
+        message = before["message"] if before else "nothing was changed by others"
+        return bad(ConditionType.DRIFTED, Reason.PROVISIONED, message)
+
+    def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
+        failing = [finding for finding in findings if not finding.holds and finding.type is not ConditionType.DRIFTED]
+        under_way = {Reason.ROLLOUT_PROGRESSING, Reason.MIGRATION_RUNNING, Reason.WAITING_FOR_DEPENDENCIES}
+        if not failing:
+            outcome = Outcome.READY
+        elif {finding.reason for finding in failing} <= under_way:
+            outcome = Outcome.PROGRESSING
+        else:
+            outcome = Outcome.FAILING
+        return _Seen(findings, facts, outcome)
+
+    def _held(self, kind: ConditionType) -> bool:
+        return bool(self._was.get(kind, {}).get("status") == "True")

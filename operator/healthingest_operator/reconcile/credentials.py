@@ -1,0 +1,149 @@
+"""The user's Secrets: read by name at every pass, never watched, never listed."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess, Cluster, StoreAccess
+from healthingest_operator.resources.secrets import Known, decode
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAccess:
+    """`url` of a database that is there, or `admin_url` of a server on which to make one."""
+
+    url: str | None = None
+    admin_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What could be read; what could not is the error that says why."""
+
+    store: StoreAccess | DependencyError
+    store_admin: StoreAccess | DependencyError
+    broker: BrokerAccess | DependencyError
+    database: DatabaseAccess | DependencyError
+    cache_url: str | DependencyError | None
+
+    @property
+    def errors(self) -> list[DependencyError]:
+        """Everything that is wrong with the Secrets, each once."""
+        parts = (self.store, self.store_admin, self.broker, self.database, self.cache_url)
+        found = {part.message: part for part in parts if isinstance(part, DependencyError)}
+        return list(found.values())
+
+    @property
+    def known(self) -> Known:
+        """The values that go into the service's own Secret."""
+        store = self.store if isinstance(self.store, StoreAccess) else None
+        database = self.database if isinstance(self.database, DatabaseAccess) else DatabaseAccess()
+        return Known(
+            store_access_key_id=store.access_key_id if store else None,
+            store_secret_access_key=store.secret_access_key if store else None,
+            broker_endpoint=self.broker.amqp_url if isinstance(self.broker, BrokerAccess) else None,
+            database_url=database.url,
+            database_admin_url=database.admin_url,
+            cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
+        )
+
+
+async def credentials(cluster: Cluster, owner: HealthIngest) -> Credentials:
+    """Read all Secrets that the spec names."""
+    reader = _Reader(cluster, owner.key.namespace)
+    spec = owner.spec
+    store = await _or_error(lambda: reader.store(owner, spec.object_store.credentials_secret))
+    admin_name = spec.object_store.admin_secret
+    admin = await _or_error(lambda: reader.store(owner, admin_name)) if admin_name else store
+    cache_name = spec.cache_secret
+    return Credentials(
+        store=store,
+        store_admin=admin,
+        broker=await _or_error(lambda: reader.broker(spec.broker.admin_secret)),
+        database=await _or_error(lambda: reader.database(spec.database_secret)),
+        cache_url=await _or_error(lambda: reader.cache(cache_name)) if cache_name else None,
+    )
+
+
+async def _or_error(read: Callable[[], Awaitable[_Found]]) -> _Found | DependencyError:
+    try:
+        return await read()
+    except DependencyError as error:
+        return error
+
+
+class _Reader:
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    async def store(self, owner: HealthIngest, name: str) -> StoreAccess:
+        values = await self._values(name)
+        wanted = owner.spec.object_store
+        return StoreAccess(
+            wanted.endpoint,
+            wanted.region,
+            wanted.bucket,
+            self._value(values, name, "accessKeyId"),
+            self._value(values, name, "secretAccessKey"),
+        )
+
+    async def broker(self, name: str) -> BrokerAccess:
+        values = await self._values(name)
+        management = self._address(values, name, "managementUrl", {"http", "https"}).rstrip("/")
+        amqp = self._address(values, name, "amqpUrl", {"amqp", "amqps"})
+        parts = urlsplit(amqp)
+        if parts.username or parts.password or parts.path.strip("/"):
+            raise self._invalid(name, "amqpUrl", "must have scheme, host and port alone, without login and path")
+        return BrokerAccess(
+            management,
+            f"{parts.scheme}://{parts.netloc}",
+            self._value(values, name, "username"),
+            self._value(values, name, "password"),
+        )
+
+    async def database(self, name: str) -> DatabaseAccess:
+        values = await self._values(name)
+        schemes = {"postgresql", "postgres"}
+        if "url" in values:
+            return DatabaseAccess(url=self._address(values, name, "url", schemes))
+        if "adminUrl" in values:
+            return DatabaseAccess(admin_url=self._address(values, name, "adminUrl", schemes))
+        message = f"Secret {self._namespace}/{name} has neither key url nor key adminUrl: add one"
+        raise DependencyError(Reason.SECRET_KEY_MISSING, message)
+
+    async def cache(self, name: str) -> str:
+        return self._address(await self._values(name), name, "url", {"redis", "rediss"})
+
+    async def _values(self, name: str) -> dict[str, str]:
+        secret = await self._cluster.read("v1", "Secret", self._namespace, name)
+        if secret is None:
+            message = f"Secret {self._namespace}/{name} does not exist: create it"
+            raise DependencyError(Reason.SECRET_NOT_FOUND, message)
+        return {key: value.strip() for key, value in decode(secret).items()}
+
+    def _value(self, values: dict[str, str], name: str, key: str) -> str:
+        if not values.get(key):
+            message = f"Secret {self._namespace}/{name} has no key {key}, or an empty one: add it"
+            raise DependencyError(Reason.SECRET_KEY_MISSING, message)
+        return values[key]
+
+    def _address(self, values: dict[str, str], name: str, key: str, schemes: set[str]) -> str:
+        value = self._value(values, name, key)
+        try:
+            parts = urlsplit(value)
+            sound = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            sound = False
+        if not sound:
+            raise self._invalid(name, key, f"must be an address such as {min(schemes)}://host:port")
+        return value
+
+    def _invalid(self, name: str, key: str, rule: str) -> DependencyError:
+        return DependencyError(Reason.SECRET_VALUE_INVALID, f"key {key} of Secret {self._namespace}/{name} {rule}")

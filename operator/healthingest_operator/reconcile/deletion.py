@@ -1,0 +1,111 @@
+"""
+The end of a HealthIngest: it always comes.
+
+What holds data stays unless its policy says otherwise, and even then while it is not empty. What cannot be reached is
+tried again until a deadline; then it is left behind, and an event names it. Children go by their owner references.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from healthingest_contract.conditions import Reason
+from healthingest_contract.topology import dead_letter_queue
+from healthingest_operator.model.parse import InvalidSpecError, parse
+from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
+from healthingest_operator.reconcile.converge import World
+from healthingest_operator.reconcile.credentials import Credentials, credentials
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.resources import bucket, names, topology
+
+
+@dataclass(slots=True)
+class _Remains:
+    """What went wrong (`unclear`: may go better next time) and what stays for good reasons."""
+
+    unclear: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+
+async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -> bool:
+    """
+    Take away what lies outside the cluster; whether the HealthIngest may go now.
+
+    May be called again at any time, also after it has said yes.
+    """
+    try:
+        owner = parse(body)
+    except InvalidSpecError:
+        await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, "the spec is invalid: nothing was taken away")
+        return True
+    remains = _Remains()
+    found = await credentials(world.cluster, owner)
+    await _attempt(remains, "broker", lambda: _leave_broker(world, owner, found, remains))
+    await _attempt(remains, "object store", lambda: _leave_bucket(world, owner, found, remains))
+    since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
+    if remains.unclear and world.clock.now() - since < deadline:
+        return False
+    left = [*remains.unclear, *remains.kept]
+    if left:
+        await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}")
+    return True
+
+
+async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except DependencyError as error:
+        remains.unclear.append(f"{what}: {error.message}")
+
+
+async def _leave_broker(world: World, owner: HealthIngest, found: Credentials, remains: _Remains) -> None:
+    """Users go, messages stay; a virtual host of another owner is none of our business."""
+    if isinstance(found.broker, DependencyError):
+        raise found.broker
+    access, wanted = found.broker, owner.spec.broker
+    users = [names.relay_user(wanted.virtual_host), names.consumer_user(wanted.virtual_host)]
+    observed = await world.broker.observe(access, wanted.virtual_host, users)
+    if observed.virtual_host is None or observed.owner != names.owner_mark(owner.key):
+        return
+    for user in users:
+        if user in observed.users:
+            await world.broker.remove(access, ("users", user))
+    if wanted.deletion_policy is DeletionPolicy.DELETE and not _holds_messages(owner, observed):
+        await world.broker.remove(access, ("vhosts", wanted.virtual_host))
+        return
+    if wanted.deletion_policy is DeletionPolicy.DELETE:
+        remains.kept.append(f"virtual host {wanted.virtual_host} has messages, or queues of others")
+    await _disown(world, access, owner, observed)
+
+
+async def _disown(world: World, access: BrokerAccess, owner: HealthIngest, observed: topology.Observed) -> None:
+    """Take the owner's mark off, so that another HealthIngest may adopt what stays."""
+    live = observed.virtual_host or {}
+    tags = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(topology.OWNER_TAG)]
+    body = {"description": live.get("description", ""), "tags": ",".join(tags)}
+    name = owner.spec.broker.virtual_host
+    await world.broker.carry_out(access, topology.Call("PUT", ("vhosts", name), body, f"virtual host {name}"))
+
+
+def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
+    """A count that the broker does not know yet is not zero."""
+    queues = owner.spec.broker.queues
+    ours = {name for queue in queues for name in (queue.name, dead_letter_queue(queue.name))}
+    return any(name not in ours or queue.get("messages", 1) != 0 for name, queue in observed.queues.items())
+
+
+async def _leave_bucket(world: World, owner: HealthIngest, found: Credentials, remains: _Remains) -> None:
+    if isinstance(found.store_admin, DependencyError):
+        raise found.store_admin
+    access = found.store_admin
+    observed = await world.store.observe(access)
+    if observed is None or observed.owner != names.owner_mark(owner.key):
+        return
+    if owner.spec.object_store.deletion_policy is DeletionPolicy.DELETE:
+        if await world.store.remove(access):
+            return
+        remains.kept.append(f"bucket {access.bucket} has objects")
+    tags = {name: value for name, value in observed.tags.items() if name != bucket.OWNER_TAG}
+    await world.store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, tags))

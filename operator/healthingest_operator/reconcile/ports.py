@@ -1,0 +1,123 @@
+"""
+What the core needs of the world.
+
+Every method has a deadline of its own; past it, or without an answer, it raises `DependencyError` with reason
+`Unreachable` (the cluster: `ClusterError`). Every method may be called again with the same arguments.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from healthingest_operator.model.spec import Key
+from healthingest_operator.resources import bucket, topology
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccess:
+    """How to reach a bucket. `endpoint` None is AWS."""
+
+    endpoint: str | None
+    region: str
+    bucket: str
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAccess:
+    """How to reach the broker as its administrator; `amqp_url` has scheme, host and port alone."""
+
+    management_url: str
+    amqp_url: str
+    username: str
+    password: str = field(repr=False)
+
+
+class Cluster(Protocol):
+    """The Kubernetes API."""
+
+    async def health_ingest(self, key: Key) -> dict[str, Any] | None:
+        """The resource as it is; None: gone."""
+
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """One object; None: there is none."""
+
+    async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
+        """All objects of a kind that bear the labels of this HealthIngest."""
+
+    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+        """Server-side apply of the complete owned set, with force; returns the object as it is now."""
+
+    async def delete(self, manifest: Manifest) -> None:
+        """Remove an object and what hangs on it, in the background; gone is done."""
+
+    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+        """Let a Deployment keep its replicas when this operator no longer says how many there are."""
+
+    async def open_gate(self, pod: Manifest) -> None:
+        """Set the pod's readiness gate to True."""
+
+    async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
+        """Make this the whole status."""
+
+    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+        """Record an event; *kind* is Normal or Warning. One that cannot be recorded is dropped."""
+
+
+class ObjectStore(Protocol):
+    """An S3 server."""
+
+    async def observe(self, access: StoreAccess) -> bucket.Observed | None:
+        """What the bucket has; None: there is none."""
+
+    async def create(self, access: StoreAccess) -> None:
+        """Make the bucket; one that this account has already is fine."""
+
+    async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
+        """Set a property; False: this store cannot."""
+
+    async def probe(self, access: StoreAccess) -> frozenset[bucket.Capability]:
+        """Write, read and remove a small object under a reserved key; what turned out to be missing."""
+
+    async def check(self, access: StoreAccess) -> None:
+        """Whether these credentials may use the bucket; writes nothing."""
+
+    async def remove(self, access: StoreAccess) -> bool:
+        """Remove the bucket; False: it holds objects, and stays. Gone is done."""
+
+
+class Broker(Protocol):
+    """A RabbitMQ broker: its management API, and one look at its AMQP port."""
+
+    async def check(self, access: BrokerAccess) -> None:
+        """Whether the login is an administrator's and the AMQP port speaks AMQP."""
+
+    async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
+        """What there is, of these users too."""
+
+    async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
+        """Do it."""
+
+    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
+        """DELETE of a thing by its path; gone is done."""
+
+
+class Database(Protocol):
+    """A PostgreSQL server."""
+
+    async def check(self, url: str) -> None:
+        """Whether this login can use its database."""
+
+    async def provision(self, admin_url: str, url: str) -> bool:
+        """Make the role (with this password) and the database of *url*; whether anything had to be done."""
+
+
+class Clock(Protocol):
+    """The time of day, for conditions and deadlines of deletions."""
+
+    def now(self) -> datetime:
+        """Now, aware, in UTC."""

@@ -1,0 +1,107 @@
+"""
+Which HealthIngest is looked at next: a queue of keys with lanes.
+
+A key is in it at most once and is never worked on by two workers at once; poked meanwhile, it comes again. Changes of
+a spec and deletions go before changes of children, and those before the regular look.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+KeyType = TypeVar("KeyType")
+
+
+class Lane(IntEnum):
+    """What goes first among keys that are due."""
+
+    CHANGE = 0
+    CHILD = 1
+    RESYNC = 2
+
+
+@dataclass(slots=True)
+class _Entry:
+    due: float
+    lane: Lane
+    ticket: int
+
+
+class KeyedQueue(Generic[KeyType]):
+    """*clock* gives monotonic seconds; the queue itself never sleeps longer than until the next key is due."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waiting: dict[KeyType, _Entry] = {}
+        self._later: list[tuple[float, int, KeyType]] = []
+        self._ready: list[tuple[Lane, float, int, KeyType]] = []
+        self._working: set[KeyType] = set()
+        self._held: dict[KeyType, tuple[float, Lane]] = {}
+        self._tickets = itertools.count()
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Keys that are due and not taken yet."""
+        self._sort_out()
+        return sum(1 for lane, _, ticket, key in self._ready if self._is_current(key, ticket))
+
+    def poke(self, key: KeyType, lane: Lane, delay_seconds: float = 0.0) -> None:
+        """Look at *key* within this time at the latest; an earlier appointment stays."""
+        due = self._clock() + delay_seconds
+        if key in self._working:
+            held = self._held.get(key, (due, lane))
+            self._held[key] = (min(due, held[0]), min(lane, held[1]))
+            return
+        entry = self._waiting.get(key)
+        if entry is not None:
+            if entry.due <= due and entry.lane <= lane:
+                return
+            due, lane = min(due, entry.due), min(lane, entry.lane)
+        ticket = next(self._tickets)
+        self._waiting[key] = _Entry(due, lane, ticket)
+        heapq.heappush(self._later, (due, ticket, key))
+        self._changed.set()
+
+    async def take(self) -> tuple[KeyType, Lane]:
+        """The next key that is due; it is yours until `done`."""
+        while True:
+            self._sort_out()
+            while self._ready:
+                lane, _, ticket, key = heapq.heappop(self._ready)
+                if self._is_current(key, ticket):
+                    del self._waiting[key]
+                    self._working.add(key)
+                    return key, lane
+            self._changed.clear()
+            wait = self._later[0][0] - self._clock() if self._later else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+
+    def done(self, key: KeyType) -> None:
+        """Give *key* back; it comes again if it was poked meanwhile."""
+        self._working.discard(key)
+        held = self._held.pop(key, None)
+        if held is not None:
+            self.poke(key, held[1], held[0] - self._clock())
+
+    def forget(self, key: KeyType) -> None:
+        """Cancel the appointment; a key that is worked on is not poked again."""
+        self._waiting.pop(key, None)
+        self._held.pop(key, None)
+
+    def _sort_out(self) -> None:
+        now = self._clock()
+        while self._later and self._later[0][0] <= now:
+            due, ticket, key = heapq.heappop(self._later)
+            if self._is_current(key, ticket):
+                heapq.heappush(self._ready, (self._waiting[key].lane, due, ticket, key))
+
+    def _is_current(self, key: KeyType, ticket: int) -> bool:
+        entry = self._waiting.get(key)
+        return entry is not None and entry.ticket == ticket

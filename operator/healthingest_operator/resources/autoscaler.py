@@ -1,0 +1,22 @@
+"""The API's HorizontalPodAutoscaler."""
+
+from typing import Any
+
+from healthingest_operator.model.spec import AutoscalingSpec, HealthIngest
+from healthingest_operator.resources.names import API, metadata
+
+
+def api_autoscaler(owner: HealthIngest, wanted: AutoscalingSpec) -> dict[str, Any]:
+    """Scales by the use of the requested CPU."""
+    target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_percent}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": metadata(owner, f"{owner.key.name}-api", API),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{owner.key.name}-api"},
+            "minReplicas": wanted.min_replicas,
+            "maxReplicas": wanted.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }

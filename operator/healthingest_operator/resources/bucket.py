@@ -1,0 +1,123 @@
+"""
+What is wanted of the bucket, and the steps that are missing for it.
+
+Rules and tags of others are kept: S3 replaces such lists as a whole, so a step carries the merged list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from healthingest_operator.model.spec import ObjectStoreSpec, Wish
+
+OWNER_TAG: Final = "healthingest.dev/owner"
+LIFECYCLE_RULE: Final = "healthingest-abort-incomplete-uploads"
+PUBLIC_ACCESS_BLOCK: Final = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+
+
+class Capability(StrEnum):
+    """What a store may lack; the names stand in `status.objectStore.missingCapabilities`."""
+
+    TAGGING = "tagging"
+    VERSIONING = "versioning"
+    ENCRYPTION = "encryption"
+    LIFECYCLE = "lifecycle"
+    PUBLIC_ACCESS_BLOCK = "publicAccessBlock"
+    CHECKSUMS = "checksums"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a bucket has; values are those of the S3 API, None where it has none or `missing` names it."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    versioning: str | None = None
+    encryption: Mapping[str, Any] | None = None
+    lifecycle: tuple[Mapping[str, Any], ...] = ()
+    public_access_block: Mapping[str, Any] | None = None
+    missing: frozenset[Capability] = frozenset()
+
+    @property
+    def owner(self) -> str | None:
+        """Namespace and name of the HealthIngest that owns it."""
+        return self.tags.get(OWNER_TAG)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Set one property to a value, as the S3 API takes it."""
+
+    capability: Capability
+    value: Any
+
+
+def plan(wanted: ObjectStoreSpec, owner: str, observed: Observed) -> tuple[Step, ...]:
+    """Missing steps; none for what the store is known to lack."""
+    steps = [
+        *_tags(owner, observed),
+        *_versioning(wanted, observed),
+        *_encryption(wanted, observed),
+        *_lifecycle(wanted, observed),
+        *_public_access(wanted, observed),
+    ]
+    return tuple(step for step in steps if step.capability not in observed.missing)
+
+
+def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
+    """What the store must not lack; checksums are what an upload's integrity rests on."""
+    wishes = {
+        Capability.CHECKSUMS: Wish.REQUIRED,
+        Capability.VERSIONING: wanted.versioning,
+        Capability.PUBLIC_ACCESS_BLOCK: wanted.public_access_block,
+        Capability.ENCRYPTION: wanted.encryption.policy if wanted.encryption.mode != "None" else Wish.DISABLED,
+    }
+    return frozenset(capability for capability, wish in wishes.items() if wish is Wish.REQUIRED)
+
+
+def _tags(owner: str, observed: Observed) -> list[Step]:
+    if observed.owner == owner:
+        return []
+    return [Step(Capability.TAGGING, {**observed.tags, OWNER_TAG: owner})]
+
+
+def _versioning(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
+    if wanted.versioning is Wish.DISABLED or observed.versioning == "Enabled":
+        return []
+    return [Step(Capability.VERSIONING, "Enabled")]
+
+
+def _encryption(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
+    if wanted.encryption.mode == "None":
+        return []
+    rule = {"SSEAlgorithm": "aws:kms" if wanted.encryption.mode == "SSE-KMS" else "AES256"}
+    if wanted.encryption.key_id:
+        rule["KMSMasterKeyID"] = wanted.encryption.key_id
+    return [] if observed.encryption == rule else [Step(Capability.ENCRYPTION, rule)]
+
+
+def _lifecycle(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
+    days = wanted.abort_incomplete_uploads_after_days
+    others = [dict(rule) for rule in observed.lifecycle if rule.get("ID") != LIFECYCLE_RULE]
+    ours = next((rule for rule in observed.lifecycle if rule.get("ID") == LIFECYCLE_RULE), None)
+    known = (ours or {}).get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
+    if days == (known or 0):
+        return []
+    rule = {
+        "ID": LIFECYCLE_RULE,
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days},
+    }
+    return [Step(Capability.LIFECYCLE, [*others, rule] if days else others)]
+
+
+def _public_access(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
+    if wanted.public_access_block is Wish.DISABLED or observed.public_access_block == PUBLIC_ACCESS_BLOCK:
+        return []
+    return [Step(Capability.PUBLIC_ACCESS_BLOCK, PUBLIC_ACCESS_BLOCK)]

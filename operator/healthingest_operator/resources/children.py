@@ -1,0 +1,51 @@
+"""Everything that a HealthIngest owns in the cluster, in the order in which it is made."""
+
+from typing import Any, Final
+
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.autoscaler import api_autoscaler
+from healthingest_operator.resources.comparison import stamped
+from healthingest_operator.resources.configuration import config_map_object
+from healthingest_operator.resources.deployment import api_deployment
+from healthingest_operator.resources.disruption_budget import api_disruption_budget
+from healthingest_operator.resources.ingress import api_ingress
+from healthingest_operator.resources.network_policy import network_policies
+from healthingest_operator.resources.pods import Build
+from healthingest_operator.resources.relay import relay_deployment
+from healthingest_operator.resources.service import api_service
+from healthingest_operator.resources.service_account import service_account
+
+KINDS: Final = (
+    ("v1", "ConfigMap"),
+    ("v1", "ServiceAccount"),
+    ("v1", "Service"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("batch/v1", "Job"),
+    ("apps/v1", "Deployment"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("networking.k8s.io/v1", "Ingress"),
+)
+"""Kinds that are listed and pruned; Secrets are not among them, because nobody may list those."""
+
+
+def foundations(owner: HealthIngest, config: dict[str, str], ports: dict[str, int | None]) -> list[dict[str, Any]]:
+    """What may stand before the dependencies hold: it runs nothing."""
+    objects = [
+        config_map_object(owner, config),
+        service_account(owner),
+        api_service(owner),
+        api_disruption_budget(owner),
+        *network_policies(owner, ports),
+    ]
+    if owner.spec.ingress is not None:
+        objects.append(api_ingress(owner, owner.spec.ingress))
+    return [stamped(child) for child in objects]
+
+
+def workload(owner: HealthIngest, build: Build) -> list[dict[str, Any]]:
+    """What runs."""
+    objects = [api_deployment(owner, build), relay_deployment(owner, build)]
+    if owner.spec.autoscaling is not None:
+        objects.append(api_autoscaler(owner, owner.spec.autoscaling))
+    return [stamped(child) for child in objects]

@@ -1,0 +1,71 @@
+"""
+Does a live object have what is desired? Additions by others are left alone.
+
+The server adds defaults and writes quantities its own way, so equality would never hold; what counts is that every
+desired field is there with its value.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from healthingest_operator.resources.names import DESIRED_ANNOTATION
+from healthingest_operator.resources.quantities import same_quantity
+
+_LIST_KEYS: Final = ("name", "uid", "containerPort", "key")
+"""Fields that tell elements of a list apart, as in the Kubernetes API's list maps; else position does."""
+
+
+def fingerprint(value: object) -> str:
+    """A short digest of a plain value; equal values give equal digests."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def stamped(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """*desired* with its own fingerprint in an annotation."""
+    metadata = dict(desired["metadata"])
+    metadata["annotations"] = {**metadata.get("annotations", {}), DESIRED_ANNOTATION: fingerprint(desired)}
+    return {**desired, "metadata": metadata}
+
+
+def same_wish(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Whether *live* was last written for this very wish: then a difference was made by somebody else."""
+    wished = desired["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
+    return bool(wished == live["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION))
+
+
+def difference(desired: object, live: object, path: str = "") -> str | None:
+    """Path of the first desired field that *live* lacks or has otherwise; None when there is none."""
+    if isinstance(desired, Mapping):
+        return _in_mapping(desired, live, path)
+    if isinstance(desired, list):
+        return _in_list(desired, live, path)
+    if desired == live or (isinstance(desired, (str, int)) and same_quantity(desired, live)):
+        return None
+    return path
+
+
+def _in_mapping(desired: Mapping[str, Any], live: object, path: str) -> str | None:
+    if not isinstance(live, Mapping):
+        return None if not desired and live is None else path
+    for name, value in desired.items():
+        found = difference(value, live.get(name), f"{path}.{name}" if path else name)
+        if found:
+            return found
+    return None
+
+
+def _in_list(desired: Sequence[Any], live: object, path: str) -> str | None:
+    if not isinstance(live, list):
+        return None if not desired and live is None else path
+    for position, value in enumerate(desired):
+        name = next((name for name in _LIST_KEYS if isinstance(value, Mapping) and name in value), None)
+        if name is None:
+            other = live[position] if position < len(live) else None
+        else:
+            other = next((element for element in live if element.get(name) == value[name]), None)
+        found = difference(value, other, f"{path}[{value[name] if name else position}]")
+        if found:
+            return found
+    return None

@@ -1,0 +1,69 @@
+"""What the service is told that anybody may read: the ConfigMap."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from healthingest_contract import environment as env
+from healthingest_operator.model.spec import HealthIngest, HealthIngestSpec
+from healthingest_operator.resources.names import config_map, metadata
+
+API_PORT: Final = 8000
+ADMIN_PORT: Final = 9000
+JANITOR_ADMIN_PORT: Final = 9001
+SECRETS_FOLDER: Final = "/var/run/secrets/healthingest.dev"
+SPOOL_FOLDER: Final = "/var/spool/healthingest"
+SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the service's settings need beside the spec. `broker_endpoint` has neither credentials nor a path."""
+
+    broker_endpoint: str
+    url: str
+    encryption_supported: bool = True
+
+
+def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str]:
+    """Every value of `contract.environment.CONFIG_NAMES`; an empty text where the spec says nothing."""
+    store = spec.object_store
+    encryption = store.encryption.mode if around.encryption_supported else "None"
+    return {
+        env.SECRETS_DIR: SECRETS_FOLDER,
+        env.SERVER_PORT: str(API_PORT),
+        env.SERVER_ADMIN_PORT: str(ADMIN_PORT),
+        env.SERVER_TRUSTED_PROXIES: ",".join(spec.trusted_proxies),
+        env.SPOOL_FOLDER: SPOOL_FOLDER,
+        env.STORE_ENDPOINT: store.endpoint or "",
+        env.STORE_REGION: store.region,
+        env.STORE_BUCKET: store.bucket,
+        env.STORE_ENCRYPTION: encryption,
+        env.STORE_KMS_KEY_ID: store.encryption.key_id or "",
+        env.BROKER_EXCHANGE: spec.broker.exchange,
+        env.BROKER_ENDPOINT: around.broker_endpoint,
+        env.IDENTITY_REGISTRATION: spec.registration,
+        env.IDENTITY_ISSUER: around.url,
+        env.LIMITS_MAX_FILE_SIZE_BYTES: str(spec.limits.max_file_size_bytes),
+        env.LIMITS_UPLOADS: spec.limits.uploads,
+        env.LIMITS_REQUESTS: spec.limits.requests,
+        env.SCHEMAS_MODE: spec.schemas.mode,
+        env.SCHEMAS_FOLDER: SCHEMAS_FOLDER if spec.schemas.config_map else "",
+    }
+
+
+def config_map_object(owner: HealthIngest, values: dict[str, str]) -> dict[str, Any]:
+    """The ConfigMap of *values*."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(owner, config_map(owner.key)),
+        "data": values,
+    }
+
+
+def service_url(owner: HealthIngest) -> str:
+    """Where clients send uploads."""
+    ingress = owner.spec.ingress
+    if ingress is None:
+        return f"http://{owner.key.name}.{owner.key.namespace}.svc"
+    return f"{'https' if ingress.tls_secret else 'http'}://{ingress.host}"

@@ -1,0 +1,86 @@
+"""The API's Deployment."""
+
+from typing import Any, Final
+
+from healthingest_contract import environment as env
+from healthingest_contract.conditions import POD_READINESS_GATE
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, SCHEMAS_FOLDER, SPOOL_FOLDER
+from healthingest_operator.resources.names import API, labels, metadata, selector
+from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
+
+PRE_STOP_SECONDS: Final = 5
+GRACE_SECONDS: Final = 60
+_SPOOL_FILES: Final = 16
+"""Largest files that fit into a pod's spool at once."""
+_SPOOL_LEAST_BYTES: Final = 512 * 2**20
+_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
+STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def spool_bytes(owner: HealthIngest) -> int:
+    """Room for files on their way to the store."""
+    return max(_SPOOL_LEAST_BYTES, _SPOOL_FILES * owner.spec.limits.max_file_size_bytes)
+
+
+def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
+    """The Deployment; without `replicas` while an autoscaler has them."""
+    spec: dict[str, Any] = {
+        "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": 300,
+        "strategy": STRATEGY,
+        "selector": {"matchLabels": selector(owner.key, API)},
+        "template": {
+            "metadata": {
+                "labels": labels(owner.key, API),
+                "annotations": {**owner.spec.pods.annotations, DIGEST_ANNOTATION: build.api_digest},
+            },
+            "spec": pod_spec(owner, build.image, [_container(owner)], _pod(owner)),
+        },
+    }
+    if owner.spec.autoscaling is None:
+        spec["replicas"] = owner.spec.replicas
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(owner, f"{owner.key.name}-api", API),
+        "spec": spec,
+    }
+
+
+def _container(owner: HealthIngest) -> Container:
+    mounts: list[dict[str, Any]] = [{"name": "spool", "mountPath": SPOOL_FOLDER}]
+    if owner.spec.schemas.config_map:
+        mounts.append({"name": "schemas", "mountPath": SCHEMAS_FOLDER, "readOnly": True})
+    extra = {
+        "ports": [
+            {"name": "http", "containerPort": API_PORT, "protocol": "TCP"},
+            {"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"},
+        ],
+        "startupProbe": probe("/health/startup", "http", 1, 60),
+        "livenessProbe": probe("/health/live", "http", 10, 3),
+        "readinessProbe": probe("/health/ready", "http", 2, 2),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "resources": {**_RESOURCES, **owner.spec.pods.resources},
+    }
+    return Container(API, env.API_SECRETS, extra, tuple(mounts))
+
+
+def _pod(owner: HealthIngest) -> dict[str, Any]:
+    volumes: list[dict[str, Any]] = [{"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}]
+    if owner.spec.schemas.config_map:
+        volumes.append({"name": "schemas", "configMap": {"name": owner.spec.schemas.config_map}})
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(owner.key, API)},
+    }
+    pods = owner.spec.pods
+    found: dict[str, Any] = {
+        "readinessGates": [{"conditionType": POD_READINESS_GATE}],
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "topologySpreadConstraints": [dict(constraint) for constraint in pods.topology_spread_constraints] or [spread],
+        "volumes": volumes,
+    }
+    return found | {"affinity": dict(pods.affinity)} if pods.affinity else found

@@ -1,0 +1,20 @@
+"""How many API pods a drain may take at once."""
+
+from typing import Any
+
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.names import API, metadata, selector
+
+
+def api_disruption_budget(owner: HealthIngest) -> dict[str, Any]:
+    """One at a time; pods that are not ready do not hold up a drain."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata(owner, f"{owner.key.name}-api", API),
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": selector(owner.key, API)},
+        },
+    }

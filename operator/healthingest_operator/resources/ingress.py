@@ -1,0 +1,28 @@
+"""The way in from outside the cluster."""
+
+from typing import Any, Final
+
+from healthingest_operator.model.spec import HealthIngest, IngressSpec
+from healthingest_operator.resources.names import API, metadata
+from healthingest_operator.resources.service import SERVICE_PORT
+
+_ENVELOPE_BYTES: Final = 2**20
+"""What multipart/form-data adds around a file, generously."""
+
+
+def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> dict[str, Any]:
+    """The Ingress; its annotations let the largest file through ingress-nginx, and stream it."""
+    backend = {"service": {"name": owner.key.name, "port": {"number": SERVICE_PORT}}}
+    rule = {"host": wanted.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    described = metadata(owner, owner.key.name, API)
+    described["annotations"] = {
+        "nginx.ingress.kubernetes.io/proxy-body-size": str(owner.spec.limits.max_file_size_bytes + _ENVELOPE_BYTES),
+        "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
+        **wanted.annotations,
+    }
+    spec: dict[str, Any] = {"rules": [rule]}
+    if wanted.class_name:
+        spec["ingressClassName"] = wanted.class_name
+    if wanted.tls_secret:
+        spec["tls"] = [{"hosts": [wanted.host], "secretName": wanted.tls_secret}]
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": described, "spec": spec}

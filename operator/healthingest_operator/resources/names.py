@@ -1,0 +1,86 @@
+"""Names and labels of everything that a HealthIngest owns."""
+
+import hashlib
+from typing import Any, Final
+
+from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND
+from healthingest_operator.model.spec import HealthIngest, Key
+
+MANAGED_BY: Final = "healthingest-operator"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+DESIRED_ANNOTATION: Final = f"{API_GROUP}/desired"
+"""Fingerprint of the whole desired object: it differs when a field is no longer wanted."""
+
+API: Final = "api"
+RELAY: Final = "relay"
+MIGRATE: Final = "migrate"
+
+_POSTGRESQL_NAME_BYTES: Final = 63  # PostgreSQL documentation, "Identifiers and Key Words" (NAMEDATALEN - 1)
+
+
+def labels(key: Key, component: str | None = None) -> dict[str, str]:
+    """Labels by which children are found; with *component* those of its pods."""
+    found = {"app.kubernetes.io/name": "healthingest", INSTANCE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}
+    return found | {COMPONENT_LABEL: component} if component else found
+
+
+def selector(key: Key, component: str) -> dict[str, str]:
+    """Labels that select a component's pods; immutable in a Deployment, so never add to them."""
+    return {"app.kubernetes.io/name": "healthingest", INSTANCE_LABEL: key.name, COMPONENT_LABEL: component}
+
+
+def metadata(owner: HealthIngest, name: str, component: str | None = None) -> dict[str, Any]:
+    """Metadata of a child: found by labels, removed with its owner."""
+    reference = {
+        "apiVersion": f"{API_GROUP}/{API_VERSION}",
+        "kind": KIND,
+        "name": owner.key.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "name": name,
+        "namespace": owner.key.namespace,
+        "labels": labels(owner.key, component),
+        "ownerReferences": [reference],
+    }
+
+
+def service_secret(key: Key) -> str:
+    """The Secret that only the service's pods read."""
+    return f"{key.name}-service"
+
+
+def consumer_secret(key: Key) -> str:
+    """The Secret for those who consume the queues."""
+    return f"{key.name}-consumer"
+
+
+def config_map(key: Key) -> str:
+    """The ConfigMap with the service's settings."""
+    return f"{key.name}-config"
+
+
+def relay_user(virtual_host: str) -> str:
+    """The broker user that announces; users are global in a broker, so the virtual host is part of the name."""
+    return f"{virtual_host}.relay"
+
+
+def consumer_user(virtual_host: str) -> str:
+    """The broker user that reads the queues."""
+    return f"{virtual_host}.consumer"
+
+
+def database(key: Key) -> str:
+    """Role and database of a HealthIngest on a server that it got an administrator's address of."""
+    digest = hashlib.sha256(str(key).encode()).hexdigest()[:10]
+    readable = "".join(letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}")
+    return f"{readable[: _POSTGRESQL_NAME_BYTES - 11]}_{digest}"
+
+
+def owner_mark(key: Key) -> str:
+    """How bucket and virtual host say whose they are."""
+    return str(key)

@@ -1,0 +1,78 @@
+"""
+Who may talk to whom: each component denies what it does not name.
+
+A policy sees the pod behind a Service, not the Service: its port may differ from the one in an address. So traffic
+inside the cluster is bounded by the namespaces of the cluster alone, and traffic that leaves it by port.
+"""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, JANITOR_ADMIN_PORT
+from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
+
+_CLUSTER: Final[dict[str, Any]] = {"namespaceSelector": {}}
+_OUTSIDE: Final = [
+    # Every cloud's metadata service, which hands out the node's credentials, answers there.
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}},
+    {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::254/128"]}},
+]
+_NAMES: Final = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+_DEFAULT_PORTS: Final = {
+    "http": 80,
+    "https": 443,
+    "amqp": 5672,
+    "amqps": 5671,
+    "postgresql": 5432,
+    "postgres": 5432,
+    "redis": 6379,
+    "rediss": 6379,
+}
+
+
+def port_of(address: str | None) -> int | None:
+    """The port in an address, or its scheme's usual one; None for no address."""
+    if not address:
+        return None
+    parts = urlsplit(address)
+    return parts.port or _DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
+
+
+def network_policies(owner: HealthIngest, ports: dict[str, int | None]) -> tuple[dict[str, Any], ...]:
+    """Policies of API, relay and migration; *ports* of `store`, `broker`, `database` and `cache`."""
+    api_out = [ports["store"], ports["database"], ports["cache"]]
+    return (
+        _policy(owner, API, [(API_PORT, None), (ADMIN_PORT, _CLUSTER)], api_out),
+        _policy(
+            owner,
+            RELAY,
+            [(ADMIN_PORT, _CLUSTER), (JANITOR_ADMIN_PORT, _CLUSTER)],
+            [ports["store"], ports["database"], ports["broker"]],
+        ),
+        _policy(owner, MIGRATE, [], [ports["database"]]),
+    )
+
+
+def _policy(
+    owner: HealthIngest, component: str, inward: list[tuple[int, dict[str, Any] | None]], outward: list[int | None]
+) -> dict[str, Any]:
+    outside = [{"protocol": "TCP", "port": port} for port in sorted({port for port in outward if port})]
+    egress: list[dict[str, Any]] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
+    if outside:
+        egress.append({"to": _OUTSIDE, "ports": outside})
+    ingress = [
+        {"ports": [{"protocol": "TCP", "port": port}]} | ({"from": [source]} if source is not None else {})
+        for port, source in inward
+    ]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(owner, f"{owner.key.name}-{component}", component),
+        "spec": {
+            "podSelector": {"matchLabels": selector(owner.key, component)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": ingress,
+            "egress": egress,
+        },
+    }

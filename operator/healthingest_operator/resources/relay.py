@@ -1,0 +1,51 @@
+"""The relay's Deployment: the process that announces, and the janitor beside it."""
+
+from typing import Any, Final
+
+from healthingest_contract import environment as env
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.configuration import ADMIN_PORT, JANITOR_ADMIN_PORT
+from healthingest_operator.resources.deployment import STRATEGY
+from healthingest_operator.resources.names import RELAY, labels, metadata, selector
+from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
+
+_RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
+
+
+def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
+    """One pod: rows of the outbox are claimed under a lock, so that two during a rollout do no harm."""
+    containers = [
+        _container(RELAY, env.RELAY_SECRETS, ADMIN_PORT),
+        _container("janitor", env.JANITOR_SECRETS, JANITOR_ADMIN_PORT),
+    ]
+    template = {
+        "metadata": {
+            "labels": labels(owner.key, RELAY),
+            "annotations": {**owner.spec.pods.annotations, DIGEST_ANNOTATION: build.relay_digest},
+        },
+        "spec": pod_spec(owner, build.image, containers, {"terminationGracePeriodSeconds": 30}),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(owner, f"{owner.key.name}-relay", RELAY),
+        "spec": {
+            "replicas": 1,
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": 300,
+            "strategy": STRATEGY,
+            "selector": {"matchLabels": selector(owner.key, RELAY)},
+            "template": template,
+        },
+    }
+
+
+def _container(command: str, secrets: frozenset[str], admin_port: int) -> Container:
+    port = f"admin-{command}"
+    extra = {
+        "ports": [{"name": port, "containerPort": admin_port, "protocol": "TCP"}],
+        "startupProbe": probe("/health/live", port, 1, 60),
+        "livenessProbe": probe("/health/live", port, 10, 3),
+        "resources": _RESOURCES,
+    }
+    return Container(command, secrets, extra, environment=({"name": env.SERVER_ADMIN_PORT, "value": str(admin_port)},))

@@ -1,0 +1,22 @@
+"""The Service in front of the API."""
+
+from typing import Any, Final
+
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.names import API, metadata, selector
+
+SERVICE_PORT: Final = 80
+
+
+def api_service(owner: HealthIngest) -> dict[str, Any]:
+    """The Service; its name is the HealthIngest's own."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(owner, owner.key.name, API),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector(owner.key, API),
+            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }

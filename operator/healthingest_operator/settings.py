@@ -1,0 +1,30 @@
+"""The operator's own settings: environment variables `HEALTHINGEST_OPERATOR_…`."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Names in capitals with the prefix are the variables; `namespaces` is a comma-separated list, empty for all."""
+
+    model_config = SettingsConfigDict(env_prefix="HEALTHINGEST_OPERATOR_", extra="ignore", frozen=True)
+
+    service_image: str = Field(description="Image of the service that a HealthIngest gets unless it names another.")
+    namespaces: str = Field(default="", description="Namespaces to serve, separated by commas; empty: all of them.")
+    log_level: str = Field(default="INFO", description="Least level that is logged.")
+    health_port: int = Field(default=8080, description="Port of /healthz.")
+    metrics_port: int = Field(default=8081, description="Port of /metrics.")
+    workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
+    resync_seconds: float = Field(default=300.0, gt=0, description="Seconds between looks at one that is ready.")
+    deletion_deadline_seconds: float = Field(
+        default=60.0, ge=0, description="Seconds after which a deletion leaves behind what cannot be reached."
+    )
+    kubernetes_timeout_seconds: float = Field(default=15.0, gt=0, description="Deadline of a Kubernetes request.")
+    dependency_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Deadline of a request to broker, object store or database."
+    )
+
+    @property
+    def namespace_list(self) -> list[str]:
+        """The namespaces, each once."""
+        return sorted({name.strip() for name in self.namespaces.split(",") if name.strip()})
