@@ -15,9 +15,8 @@ from healthingest_operator.adapters.postgres import PostgresDatabase
 from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
 from healthingest_operator.adapters.s3 import S3ObjectStore
 from healthingest_operator.adapters.system import SystemClock, system_generators
-from healthingest_operator.handlers import children, healthingest
+from healthingest_operator.handlers import children, healthingest, lifecycle
 from healthingest_operator.handlers.endpoints import endpoints
-from healthingest_operator.handlers.lifecycle import operator_settings
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.model.spec import Key
@@ -30,7 +29,7 @@ from healthingest_operator.settings import Settings
 
 def main() -> None:
     """The console script `healthingest-operator`."""
-    settings = Settings()
+    settings = Settings()  # type: ignore[call-arg] # the environment gives the rest
     asyncio.run(run(settings))
 
 
@@ -65,13 +64,14 @@ async def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, queue: KeyedQueue[Key], leave: healthingest.Finalize) -> None:
-    registry = kopf.SmartOperatorRegistry()
+    registry = kopf.OperatorRegistry()
+    lifecycle.register(registry)
     healthingest.register(registry, queue, leave)
     children.register(registry, queue)
     namespaces = settings.namespace_list
     await kopf.operator(
         registry=registry,
-        settings=operator_settings(settings.kubernetes_timeout_seconds),
+        settings=lifecycle.operator_settings(settings.kubernetes_timeout_seconds),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,

@@ -1,5 +1,6 @@
 """kopf's own settings."""
 
+import asyncio
 from typing import Any
 
 import kopf
@@ -36,3 +37,11 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     for group, version, plural in WATCHED:
         settings.watching.label_selectors[group, version, plural] = SELECTOR
     return settings
+
+
+def register(registry: kopf.OperatorRegistry) -> None:
+    """Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG."""
+
+    @kopf.on.login(registry=registry)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf passes what it likes
+        return await asyncio.to_thread(kopf.login_via_client, **kwargs)

@@ -14,9 +14,10 @@ _HIDDEN: Final = "[hidden]"
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Logins in addresses, wherever a text bears one."""
-    return {
-        name: _LOGIN.sub(rf"\1{_HIDDEN}@", value) if isinstance(value, str) else value for name, value in event.items()
-    }
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _LOGIN.sub(rf"\1{_HIDDEN}@", value)
+    return event
 
 
 def configure_logs(level: str) -> structlog.stdlib.BoundLogger:
