@@ -46,5 +46,7 @@ def configure_logs(level: str) -> structlog.stdlib.BoundLogger:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # kopf tells of every event of every child; what became of them, the passes tell.
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, root.level))
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("healthingest_operator")
     return logger
