@@ -1,0 +1,92 @@
+"""The directory of accounts: fastapi-users' table and queries, our deadlines and our errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from healthingest_service.adapters.database.account_tables import AccountRow
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.password_pool import PasswordPool
+from healthingest_service.identity.errors import AccountExistsError, IdentityUnavailableError
+from healthingest_service.identity.model import Account, AccountId, NewAccount
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+Users = SQLAlchemyUserDatabase[AccountRow, UUID]
+
+
+class DatabaseAccounts:
+    """Accounts in the service's own database. No password is hashed while a transaction is open."""
+
+    def __init__(self, engine: AsyncEngine, passwords: PasswordPool, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._passwords = passwords
+        self._timeout_seconds = timeout_seconds
+
+    async def add(self, new: NewAccount) -> Account:
+        """As the port says."""
+        columns = {
+            "email": new.email,
+            "hashed_password": await self._passwords.hash(new.password),
+            "first_name": new.first_name,
+            "last_name": new.last_name,
+            "is_active": True,
+            "is_superuser": False,
+            "is_verified": False,
+        }
+        try:
+            async with self._users() as users:
+                return _account(await users.create(columns))
+        except IntegrityError:
+            raise AccountExistsError from None
+
+    async def authenticate(self, email: str, password: str) -> Account | None:
+        """As the port says."""
+        async with self._users(writes=False) as users:
+            row = await users.get_by_email(email)
+        if row is None:
+            await self._passwords.hash(password)  # takes as long as verifying: the time tells nothing
+            return None
+        good, better_hash = await self._passwords.verify(password, row.hashed_password)
+        if not good:
+            return None
+        if better_hash is not None:
+            async with self._users() as users:
+                current = await users.get(row.id)
+                if current is not None and current.hashed_password == row.hashed_password:
+                    await users.update(current, {"hashed_password": better_hash})
+        return _account(row)
+
+    async def get(self, account_id: AccountId) -> Account | None:
+        """As the port says."""
+        async with self._users(writes=False) as users:
+            row = await users.get(account_id)
+        return None if row is None else _account(row)
+
+    @asynccontextmanager
+    async def _users(self, *, writes: bool = True) -> AsyncIterator[Users]:
+        try:
+            async with (
+                transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=writes) as connection,
+                # What fastapi-users calls a commit ends the savepoint-less inner session; the transaction is ours.
+                AsyncSession(bind=connection, expire_on_commit=False) as session,
+            ):
+                yield SQLAlchemyUserDatabase(session, AccountRow)
+        except LedgerUnavailableError as error:
+            raise IdentityUnavailableError from error
+
+
+def _account(row: AccountRow) -> Account:
+    return Account(
+        id=AccountId(row.id),
+        email=row.email,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        is_active=row.is_active,
+        is_verified=row.is_verified,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

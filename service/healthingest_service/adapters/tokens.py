@@ -1,0 +1,116 @@
+"""The memory of logins, in the service's own database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from healthingest_service.adapters.database.account_tables import AccountRow, LoginSessionRow, RefreshTokenRow
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
+from healthingest_service.identity.model import AccountId, RefreshToken, Rotation, Session, SessionId
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+_LIVE_SESSIONS = (
+    select(LoginSessionRow.id)
+    .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type] # typed as bool upstream
+    .where(LoginSessionRow.revoked_at.is_(None), AccountRow.__table__.c.is_active)
+)
+
+
+class DatabaseSessions:
+    """Sessions and refresh tokens; the rotation's winner is whoever updates the row first."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+
+    async def begin(self, session: Session, first: RefreshToken) -> None:
+        """As the port says."""
+        async with self._transaction() as connection:
+            await connection.execute(
+                insert(LoginSessionRow).values(
+                    id=session.id, account_id=session.account_id, created_at=session.created_at
+                )
+            )
+            await _insert(connection, session.id, first)
+
+    async def rotate(self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime) -> Rotation:
+        """As the port says."""
+        use = (
+            update(RefreshTokenRow)
+            .where(
+                RefreshTokenRow.token_hash == token_hash,
+                RefreshTokenRow.used_at.is_(None),
+                RefreshTokenRow.expires_at > at,
+                RefreshTokenRow.session_id.in_(_LIVE_SESSIONS),
+            )
+            .values(used_at=at, child_salt=child_salt)
+        )
+        look = (
+            select(
+                RefreshTokenRow.session_id,
+                LoginSessionRow.account_id,
+                RefreshTokenRow.child_salt,
+                RefreshTokenRow.used_at,
+            )
+            .join(LoginSessionRow, LoginSessionRow.id == RefreshTokenRow.session_id)
+            .where(
+                RefreshTokenRow.token_hash == token_hash,
+                RefreshTokenRow.used_at.is_not(None),
+                RefreshTokenRow.expires_at > at,
+                RefreshTokenRow.session_id.in_(_LIVE_SESSIONS),
+            )
+        )
+        async with self._transaction() as connection:
+            first = (await connection.execute(use)).rowcount == 1
+            row = (await connection.execute(look)).one_or_none()
+            if row is None:
+                raise InvalidTokenError
+            if first:
+                await _insert(connection, SessionId(row.session_id), child)
+        return Rotation(
+            session_id=SessionId(row.session_id),
+            account_id=AccountId(row.account_id),
+            child_salt=row.child_salt,
+            first_used_at=None if first else row.used_at,
+        )
+
+    async def revoke(self, session_id: SessionId, *, at: datetime) -> None:
+        """As the port says."""
+        revoke = (
+            update(LoginSessionRow)
+            .where(LoginSessionRow.id == session_id, LoginSessionRow.revoked_at.is_(None))
+            .values(revoked_at=at)
+        )
+        async with self._transaction() as connection:
+            await connection.execute(revoke)
+
+    async def is_live(self, session_id: SessionId) -> bool:
+        """As the port says."""
+        async with self._transaction(writes=False) as connection:
+            found = await connection.execute(_LIVE_SESSIONS.where(LoginSessionRow.id == session_id))
+            return found.first() is not None
+
+    async def forget_expired(self, *, before: datetime) -> int:
+        """As the port says; `refresh_token` rows go with their session."""
+        usable = select(RefreshTokenRow.session_id).where(RefreshTokenRow.expires_at >= before)
+        async with self._transaction() as connection:
+            gone = await connection.execute(delete(LoginSessionRow).where(LoginSessionRow.id.not_in(usable)))
+            return gone.rowcount
+
+    @asynccontextmanager
+    async def _transaction(self, *, writes: bool = True) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=writes) as connection:
+                yield connection
+        except LedgerUnavailableError as error:
+            raise IdentityUnavailableError from error
+
+
+async def _insert(connection: AsyncConnection, session_id: SessionId, token: RefreshToken) -> None:
+    await connection.execute(
+        insert(RefreshTokenRow).values(token_hash=token.token_hash, session_id=session_id, expires_at=token.expires_at)
+    )

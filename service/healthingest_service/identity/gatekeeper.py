@@ -1,0 +1,165 @@
+"""Who is asking: register, log in, refresh, log out, and tell a request's principal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from healthingest_service.identity import refresh_tokens
+from healthingest_service.identity.access_tokens import AccessTokens
+from healthingest_service.identity.errors import InvalidCredentialsError, InvalidTokenError
+from healthingest_service.identity.model import (
+    Account,
+    AccountId,
+    NewAccount,
+    Principal,
+    RefreshToken,
+    Registration,
+    Scope,
+    Session,
+    SessionId,
+    TokenPair,
+)
+from healthingest_service.identity.ports import Accounts, Sessions
+from healthingest_service.identity.registration import (
+    PASSWORD_MAX_CHARACTERS,
+    admit_registration,
+    may_log_in,
+    normal_email,
+)
+
+ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
+"""What somebody who logged in with a password may do."""
+_MAX_CACHED_SESSIONS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long things hold."""
+
+    refresh: timedelta = timedelta(days=30)
+    refresh_grace: timedelta = timedelta(seconds=10)
+    """For a client that asks twice at one moment; see `refresh_tokens`."""
+    session_cache: timedelta = timedelta(seconds=5)
+    """At most so long does another process honour a token after the logout."""
+
+
+class Gatekeeper:
+    """The use cases of identity. One instance a process; its cache of live sessions is its only state."""
+
+    def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
+        self,
+        *,
+        accounts: Accounts,
+        sessions: Sessions,
+        access_tokens: AccessTokens,
+        registration: Registration,
+        lifetimes: Lifetimes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._accounts = accounts
+        self._sessions = sessions
+        self._access_tokens = access_tokens
+        self._registration = registration
+        self._lifetimes = lifetimes
+        self._clock = clock
+        self._live_until: dict[SessionId, datetime] = {}
+        self._revocations = 0
+
+    async def register(self, new: NewAccount) -> Account:
+        """
+        Make an account.
+
+        Raises:
+            RegistrationClosedError, UnacceptablePasswordError, AccountExistsError, IdentityUnavailableError
+        """
+        admit_registration(new, self._registration)
+        return await self._accounts.add(new)
+
+    async def log_in(self, email: str, password: str) -> TokenPair:
+        """
+        Exchange a password for tokens.
+
+        Raises:
+            InvalidCredentialsError: for whatever reason.
+            IdentityUnavailableError: it cannot be told.
+        """
+        if len(password) > PASSWORD_MAX_CHARACTERS:
+            raise InvalidCredentialsError
+        account = await self._accounts.authenticate(normal_email(email), password)
+        if account is None or not may_log_in(account, self._registration):
+            raise InvalidCredentialsError
+        now = self._clock()
+        session = Session(SessionId(uuid4()), account.id, now)
+        token = refresh_tokens.new_token()
+        await self._sessions.begin(session, self._stored(token, now))
+        return self._pair(account.id, session.id, token, now)
+
+    async def refresh(self, token: str) -> TokenPair:
+        """
+        Exchange a refresh token for new tokens; the same one again only within the grace, and then for the same.
+
+        Raises:
+            InvalidTokenError: unknown, used before (then the whole session ends), run out, or revoked.
+            IdentityUnavailableError: it cannot be told; the token may be presented again.
+        """
+        if len(token) > refresh_tokens.MAX_CHARACTERS:
+            raise InvalidTokenError
+        now = self._clock()
+        salt = refresh_tokens.new_salt()
+        child = self._stored(refresh_tokens.child_of(token, salt), now)
+        rotation = await self._sessions.rotate(refresh_tokens.token_hash(token), child_salt=salt, child=child, at=now)
+        if rotation.first_used_at is not None and now - rotation.first_used_at > self._lifetimes.refresh_grace:
+            # Somebody has a token that was used up: a thief, or its owner after the thief. Neither keeps it.
+            await self._revoke(rotation.session_id)
+            raise InvalidTokenError
+        next_token = refresh_tokens.child_of(token, rotation.child_salt)
+        return self._pair(rotation.account_id, rotation.session_id, next_token, now)
+
+    async def log_out(self, access_token: str) -> None:
+        """
+        End the session that the token belongs to: its refresh tokens and all its access tokens.
+
+        Raises:
+            InvalidTokenError: the token is not good.
+            IdentityUnavailableError: not done; again is safe.
+        """
+        await self._revoke(self._access_tokens.verify(access_token).session_id)
+
+    async def authenticate(self, access_token: str) -> Principal:
+        """
+        Tell whose token this is.
+
+        Raises:
+            InvalidTokenError: it is not good, or its session has ended.
+            IdentityUnavailableError: it cannot be told.
+        """
+        verified = self._access_tokens.verify(access_token)
+        now = self._clock()
+        if self._live_until.get(verified.session_id, now) <= now:
+            self._live_until.pop(verified.session_id, None)
+            revocations = self._revocations
+            if not await self._sessions.is_live(verified.session_id):
+                raise InvalidTokenError
+            if revocations == self._revocations:  # else it may have ended while we asked
+                self._remember(verified.session_id, now)
+        return verified.principal
+
+    def _remember(self, session: SessionId, now: datetime) -> None:
+        if len(self._live_until) >= _MAX_CACHED_SESSIONS:
+            self._live_until.pop(next(iter(self._live_until)))
+        self._live_until[session] = now + self._lifetimes.session_cache
+
+    async def _revoke(self, session: SessionId) -> None:
+        self._revocations += 1
+        await self._sessions.revoke(session, at=self._clock())
+        self._revocations += 1
+        self._live_until.pop(session, None)
+
+    def _stored(self, token: str, now: datetime) -> RefreshToken:
+        return RefreshToken(refresh_tokens.token_hash(token), now + self._lifetimes.refresh)
+
+    def _pair(self, account: AccountId, session: SessionId, token: str, now: datetime) -> TokenPair:
+        access = self._access_tokens.issue(account, session, ACCOUNT_SCOPES, at=now)
+        return TokenPair(access, token, int(self._access_tokens.lifetime.total_seconds()))

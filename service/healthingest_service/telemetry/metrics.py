@@ -1,0 +1,87 @@
+"""
+Every metric of the service, in one list.
+
+Names by the conventions of Prometheus and, where there is one, of OpenTelemetry. Labels are bounded: a route's
+template, an outcome's code, never an id, a path or a record type.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_BYTES: Final = (1024, 16_384, 262_144, 1_048_576, 4_194_304, 16_777_216, 52_428_800)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The instruments, bound to one registry."""
+
+    registry: CollectorRegistry
+    request_seconds: Histogram
+    uploads: Counter
+    upload_bytes: Histogram
+    logins: Counter
+    rate_limited: Counter
+    limiter_degraded: Counter
+    dependency_up: Gauge
+    outbox_messages: Gauge
+    outbox_oldest_seconds: Gauge
+
+    @classmethod
+    def create(cls, registry: CollectorRegistry | None = None) -> Self:
+        """All instruments, in *registry* or one of their own."""
+        to = CollectorRegistry() if registry is None else registry
+        return cls(
+            registry=to,
+            request_seconds=Histogram(
+                "http_server_request_duration_seconds",
+                "Time from the request's head to the end of the answer",
+                ("http_request_method", "http_route", "http_response_status_code"),
+                buckets=_SECONDS,
+                registry=to,
+            ),
+            uploads=Counter(
+                "healthingest_uploads",
+                "Uploads by outcome (a problem code, or accepted, replayed)",
+                ("outcome",),
+                registry=to,
+            ),
+            upload_bytes=Histogram(
+                "healthingest_upload_size_bytes", "Size of accepted files", buckets=_BYTES, registry=to
+            ),
+            logins=Counter("healthingest_logins", "Logins by outcome", ("outcome",), registry=to),
+            rate_limited=Counter(
+                "healthingest_rate_limited", "Requests refused by a rate limit", ("rule",), registry=to
+            ),
+            limiter_degraded=Counter(
+                "healthingest_rate_limiter_degraded",
+                "Decisions made in this process, the shared counters being gone",
+                ("rule",),
+                registry=to,
+            ),
+            dependency_up=Gauge(
+                "healthingest_dependency_up", "1: the last check succeeded", ("dependency",), registry=to
+            ),
+            outbox_messages=Gauge("healthingest_outbox_messages", "Messages not yet announced", registry=to),
+            outbox_oldest_seconds=Gauge(
+                "healthingest_outbox_oldest_message_age_seconds",
+                "Age of the oldest message not yet announced",
+                registry=to,
+            ),
+        )
+
+    def watch_relay(self, published: Callable[[], float], failed: Callable[[], float]) -> None:
+        """Show a relay's own counts; read at each scrape."""
+        for name, text, read in (
+            ("healthingest_relay_published", "Messages that the broker has confirmed, since the start", published),
+            ("healthingest_relay_failed", "Attempts to announce that were not confirmed, since the start", failed),
+        ):
+            Gauge(name, text, registry=self.registry).set_function(read)
+
+    def text(self) -> bytes:
+        """The exposition in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)
