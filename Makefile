@@ -30,9 +30,8 @@ demo: setup ## run the service on this machine and upload a sample; Ctrl-C ends 
 
 test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
 
-e2e: setup ## the whole way on the cluster of $KUBECONFIG: images, chart, manifests, uploads, deletion
-	IMAGE_BUILD='$(IMAGE_BUILD)' IMAGE_LOAD='$(IMAGE_LOAD)' IMAGE_FILE_FLAG='$(IMAGE_FILE_FLAG)' IMAGE_TAG_FLAG='$(IMAGE_TAG_FLAG)' \
-	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -p no:randomly -c e2e/pytest.ini e2e
+e2e: setup images ## the whole way on the cluster of $KUBECONFIG: images, chart, manifests, uploads, deletion
+	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 up: setup ## the same on kind, left running for you
 	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind.yaml

@@ -1,0 +1,65 @@
+"""What the story needs: the cluster with the operator in it, and a report of how long things took."""
+
+import os
+
+import pytest
+
+import install
+import kubectl as k8s
+
+TIMINGS: list[tuple[str, float, float]] = []
+
+
+class Stopwatch:
+    """Collects measured times for the report at the end; each has the bound that the test asserts."""
+
+    def record(self, what: str, seconds: float, *, bound_seconds: float) -> None:
+        """Keep a time, and fail when it is over its bound."""
+        TIMINGS.append((what, seconds, bound_seconds))
+        assert seconds <= bound_seconds, f"{what} took {seconds:.1f} s"
+
+
+@pytest.fixture(scope="session", name="stopwatch")
+def _stopwatch() -> Stopwatch:
+    return Stopwatch()
+
+
+def images() -> dict[str, str]:
+    """The two images under test, as the Makefile built and loaded them."""
+    return {"service": os.environ["SERVICE_IMAGE"], "operator": os.environ["OPERATOR_IMAGE"]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _installed() -> None:
+    """Dependencies and operator, from this checkout. They stay: a second run is faster, and people can look."""
+    k8s.kubectl("version")
+    install.dependencies()
+    install.chart(images()["service"], images()["operator"])
+
+
+_FAILED: set[str] = set()
+
+
+def _story(item: pytest.Item) -> str:
+    """The module and the parameter of a test: what later chapters stand on."""
+    _, bracket, parameter = item.name.partition("[")
+    return f"{item.path.name}{bracket}{parameter}"
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Remember a story that broke."""
+    if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
+        _FAILED.add(_story(item))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A later chapter of a broken story fails at once, instead of waiting for what cannot come."""
+    if _story(item) in _FAILED and item.get_closest_marker("story"):
+        pytest.fail("an earlier chapter of this story failed", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured."""
+    terminalreporter.section("timings")
+    for what, seconds, bound in TIMINGS:
+        terminalreporter.write_line(f"{seconds:7.1f} s (bound {bound:.0f} s)  {what}")

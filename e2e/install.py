@@ -1,0 +1,85 @@
+"""
+Brings a cluster to where a platform team starts: dependencies with their Secrets, the operator's chart.
+
+`make e2e` calls its functions, `make up` its command line. Passwords are random, made once a cluster, and kept in the
+Secret `passwords` of the dependencies' namespace.
+"""
+
+import argparse
+import base64
+import secrets
+import sys
+from pathlib import Path
+
+import kubectl as k8s
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPENDENCIES = "healthingest-dependencies"
+OPERATOR = "healthingest-system"
+RELEASE = "healthingest-operator"
+READY_SECONDS = 240
+
+
+def passwords() -> dict[str, str]:
+    """The passwords of this cluster's dependencies; made when there are none."""
+    found = k8s.get("secret", "passwords", DEPENDENCIES)
+    if found is not None:
+        return {name: base64.b64decode(value).decode() for name, value in found["data"].items()}
+    made = {name: secrets.token_hex(16) for name in ("postgres", "rabbitmq", "redis", "s3")}
+    k8s.secret("passwords", DEPENDENCIES, made)
+    return made
+
+
+def dependencies() -> None:
+    """Apply `e2e/dependencies` and wait until all of them serve."""
+    folder = ROOT / "e2e" / "dependencies"
+    k8s.apply(folder / "00-namespace.yaml")
+    passwords()
+    k8s.apply(folder)
+    for name in ("postgres", "rabbitmq", "redis", "s3"):
+        words = ["rollout", "status", f"deployment/{name}", "--namespace", DEPENDENCIES]
+        k8s.kubectl(*words, f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10)
+
+
+def chart(service_image: str, operator_image: str) -> None:
+    """Install or upgrade the operator, and wait for it."""
+    k8s.namespace(OPERATOR)
+    values = []
+    for key, image in (("image", operator_image), ("serviceImage", service_image)):
+        repository, _, tag = image.rpartition(":")
+        values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
+    words = ["helm", "upgrade", "--install", RELEASE, str(ROOT / "charts" / RELEASE), "--namespace", OPERATOR]
+    k8s.run(*words, *values, "--take-ownership", "--wait", "--timeout", f"{READY_SECONDS}s", seconds=READY_SECONDS + 30)
+
+
+def user_secrets(namespace: str) -> None:
+    """The Secrets that the manifests of `examples/` name: what a platform team would put there."""
+    words, host = passwords(), f"{DEPENDENCIES}.svc"
+    k8s.namespace(namespace)
+    k8s.secret("s3", namespace, {"accessKeyId": "admin", "secretAccessKey": words["s3"]})
+    broker = {"managementUrl": f"http://rabbitmq.{host}:15672", "amqpUrl": f"amqp://rabbitmq.{host}:5672"}
+    k8s.secret("rabbitmq", namespace, broker | {"username": "admin", "password": words["rabbitmq"]})
+    k8s.secret(
+        "postgres", namespace, {"adminUrl": f"postgresql://admin:{words['postgres']}@postgres.{host}:5432/admin"}
+    )
+    k8s.secret("redis", namespace, {"url": f"redis://:{words['redis']}@redis.{host}:6379/0"})
+
+
+def main() -> int:
+    """Install everything and one example; the images are in the cluster already."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--service-image", required=True)
+    parser.add_argument("--operator-image", required=True)
+    parser.add_argument("--example", type=Path, required=True)
+    parser.add_argument("--namespace", default="healthingest-demo")
+    arguments = parser.parse_args()
+    dependencies()
+    chart(arguments.service_image, arguments.operator_image)
+    user_secrets(arguments.namespace)
+    k8s.apply(arguments.example, namespace=arguments.namespace)
+    sys.stdout.write(f"applied {arguments.example}; see: kubectl get healthingests -n {arguments.namespace} --watch\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""A client and a downstream consumer, as they stand outside the cluster."""
+
+import asyncio
+import base64
+import os
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import aio_pika
+import botocore.session
+import httpx
+from botocore.config import Config
+
+import install
+import kubectl as k8s
+
+INGRESS = os.environ.get("E2E_INGRESS_URL", "http://127.0.0.1:8080")
+SECONDS = 30.0
+
+
+@dataclass
+class Api:
+    """The upload API of one HealthIngest, through the ingress."""
+
+    host: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own arguments
+        """One request; redirects and retries are nobody's business here."""
+        headers = {"Host": self.host} | self.headers | more.pop("headers", {})
+        return httpx.request(method, INGRESS + path, headers=headers, timeout=SECONDS, **more)
+
+    def signed_in(self) -> "Api":
+        """The same API as a new account."""
+        email, password = f"{secrets.token_hex(6)}@clinic.example", secrets.token_hex(12)
+        account = {"email": email, "password": password, "first_name": "Ada", "last_name": "Example"}
+        registered = self.request("POST", "/auth/register", json=account)
+        assert registered.status_code == 201, registered.text
+        answer = self.request("POST", "/auth/jwt/login", data={"username": email, "password": password})
+        assert answer.status_code == 200, answer.text
+        return Api(self.host, {"Authorization": f"Bearer {answer.json()['access_token']}"})
+
+    def upload(self, content: bytes, **headers: str) -> httpx.Response:
+        """One file."""
+        merged = {"Content-Type": "application/avro"} | headers
+        return self.request("POST", "/v1/upload", content=content, headers=merged)
+
+
+def read_object(bucket: str, key: str) -> bytes:
+    """The object's bytes, straight from the object store."""
+    with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
+        content: bytes = _s3(port).get_object(Bucket=bucket, Key=key)["Body"].read()
+        return content
+
+
+def buckets() -> set[str]:
+    """Names of all buckets."""
+    with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
+        return {bucket["Name"] for bucket in _s3(port).list_buckets()["Buckets"]}
+
+
+def _s3(port: int) -> Any:  # noqa: ANN401 - botocore has no types
+    return botocore.session.get_session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="admin",
+        aws_secret_access_key=install.passwords()["s3"],
+        config=Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=20),
+    )
+
+
+def broker(path: str) -> Any:  # noqa: ANN401 - JSON
+    """GET of the management API."""
+    with k8s.port_forward("service/rabbitmq", 15672, install.DEPENDENCIES) as port:
+        auth = ("admin", install.passwords()["rabbitmq"])
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}", auth=auth, timeout=SECONDS)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def secret_values(name: str, namespace: str) -> dict[str, str]:
+    """A Secret's values."""
+    found = k8s.get("secret", name, namespace)
+    assert found is not None, f"no Secret {name}"
+    return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+
+def consume(name: str, namespace: str, queue: str, count: int) -> list[aio_pika.abc.AbstractIncomingMessage]:
+    """Take *count* messages as a consumer with the credentials that the operator made for consumers."""
+    words = secret_values(f"{name}-consumer", namespace)
+
+    async def take(port: int) -> list[aio_pika.abc.AbstractIncomingMessage]:
+        virtual_host = quote(words["virtualHost"], safe="")
+        url = f"amqp://{words['username']}:{words['password']}@127.0.0.1:{port}/{virtual_host}"
+        taken: list[aio_pika.abc.AbstractIncomingMessage] = []
+        async with asyncio.timeout(SECONDS), await aio_pika.connect(url, timeout=10) as connection:
+            channel = await connection.channel()
+            source = await channel.get_queue(queue, ensure=False)
+            async with source.iterator() as messages:
+                async for message in messages:
+                    await message.ack()
+                    taken.append(message)
+                    if len(taken) == count:
+                        return taken
+        return taken
+
+    with k8s.port_forward("service/rabbitmq", 5672, install.DEPENDENCIES) as port:
+        return asyncio.run(take(port))

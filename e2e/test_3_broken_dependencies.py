@@ -1,0 +1,112 @@
+"""A dependency that is missing or wrong: a condition says which and what to do, and mending it is all that is needed."""
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+import install
+import kubectl as k8s
+from conftest import Stopwatch
+
+NAMESPACE, NAME = "e2e-broken", "broken"
+REACTION_SECONDS = 60.0
+HEAL_SECONDS = 90.0
+pytestmark = pytest.mark.story
+
+
+def _manifest() -> dict[str, Any]:
+    manifest: dict[str, Any] = copy.deepcopy(
+        yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
+    )
+    manifest["metadata"]["name"] = NAME
+    manifest["spec"]["objectStore"]["bucket"] = "broken-health-data"
+    manifest["spec"]["broker"]["virtualHost"] = "broken"
+    manifest["spec"]["ingress"]["host"] = "broken.example"
+    manifest["spec"]["replicas"] = 1
+    return manifest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _resource() -> Iterator[None]:
+    """A HealthIngest whose Secrets are all there, but for the database's."""
+    k8s.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", seconds=180)
+    install.user_secrets(NAMESPACE)
+    k8s.kubectl("delete", "secret", "postgres", "--namespace", NAMESPACE)
+    k8s.apply(_manifest(), namespace=NAMESPACE)
+    yield
+    k8s.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", seconds=180)
+
+
+def _live() -> dict[str, Any] | None:
+    return k8s.get("healthingest", NAME, NAMESPACE)
+
+
+def _says(kind: str, reason: str) -> dict[str, Any] | None:
+    """The condition, once it is False for this reason and Ready is False too."""
+    live = _live()
+    found = k8s.condition(live, kind)
+    wanted = found.get("status") == "False" and found.get("reason") == reason
+    return found if wanted and k8s.condition(live, "Ready").get("status") == "False" else None
+
+
+def _mended(stopwatch: Stopwatch, what: str) -> None:
+    """Nothing else was done but to mend the dependency: the resource must come to Ready by itself."""
+    began = time.monotonic()
+    k8s.eventually("Ready=True again", lambda: k8s.is_ready(_live()), seconds=HEAL_SECONDS)
+    stopwatch.record(f"{what}: mended to Ready=True", time.monotonic() - began, bound_seconds=HEAL_SECONDS)
+
+
+def _postgres() -> Mapping[str, str]:
+    host, password = f"postgres.{install.DEPENDENCIES}.svc:5432", install.passwords()["postgres"]
+    return {"adminUrl": f"postgresql://admin:{password}@{host}/admin"}
+
+
+def _broker(**changes: str) -> Mapping[str, str]:
+    host = f"rabbitmq.{install.DEPENDENCIES}.svc"
+    urls = {"managementUrl": f"http://{host}:15672", "amqpUrl": f"amqp://{host}:5672"}
+    return urls | {"username": "admin", "password": install.passwords()["rabbitmq"]} | changes
+
+
+def test_1_a_missing_secret_is_named(stopwatch: Stopwatch) -> None:
+    """SecretNotFound with the Secret's name; no workload is rolled out meanwhile; making the Secret heals it."""
+    found = k8s.eventually("SecretNotFound", lambda: _says("SecretsReady", "SecretNotFound"), seconds=REACTION_SECONDS)
+    assert "postgres" in found["message"]
+    assert k8s.items("deployments", NAMESPACE) == []
+    k8s.secret("postgres", NAMESPACE, _postgres())
+    _mended(stopwatch, "missing secret")
+
+
+def test_2_a_wrong_password_is_named(stopwatch: Stopwatch) -> None:
+    """AuthenticationFailed on the broker, without the password in the message; the pods stay meanwhile."""
+    k8s.secret("rabbitmq", NAMESPACE, _broker(password="wrong-password"))  # noqa: S106 - wrong on purpose
+    _poke("wrong")
+    found = k8s.eventually(
+        "AuthenticationFailed", lambda: _says("BrokerReady", "AuthenticationFailed"), seconds=REACTION_SECONDS
+    )
+    assert "rabbitmq" in found["message"]
+    assert "wrong-password" not in found["message"]
+    assert all(
+        pod["status"]["phase"] == "Running" for pod in k8s.items("pods", NAMESPACE, "app.kubernetes.io/component=api")
+    )
+    k8s.secret("rabbitmq", NAMESPACE, _broker())
+    _mended(stopwatch, "wrong password")
+
+
+def test_3_an_unreachable_broker_is_named(stopwatch: Stopwatch) -> None:
+    """Unreachable, with the address; the right address heals it."""
+    nowhere = f"http://nowhere.{install.DEPENDENCIES}.svc:15672"
+    k8s.secret("rabbitmq", NAMESPACE, _broker(managementUrl=nowhere))
+    _poke("nowhere")
+    found = k8s.eventually("Unreachable", lambda: _says("BrokerReady", "Unreachable"), seconds=REACTION_SECONDS)
+    assert "nowhere" in found["message"]
+    k8s.secret("rabbitmq", NAMESPACE, _broker())
+    _mended(stopwatch, "unreachable broker")
+
+
+def _poke(word: str) -> None:
+    """A Secret is not watched: a resource that is Ready looks at it at its next resync, or when it is touched."""
+    k8s.kubectl("annotate", "healthingest", NAME, "--namespace", NAMESPACE, f"e2e.example/poke={word}", "--overwrite")

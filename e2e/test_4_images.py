@@ -1,0 +1,69 @@
+"""What is in the images, asked where they run; and the chart's own test."""
+
+import json
+
+import pytest
+
+import install
+import kubectl as k8s
+from conftest import images
+
+PROBE = """
+import importlib.util, json, shutil, sys
+names = sys.argv[1:]
+found = [name for name in names if importlib.util.find_spec(name)]
+print(json.dumps({"modules": found, "programs": [p for p in ("gcc", "cc", "make") if shutil.which(p)]}))
+"""
+TEST_TOOLS = ("pytest", "hypothesis", "mypy", "ruff")
+
+
+@pytest.mark.parametrize(
+    ("which", "own", "foreign"),
+    [
+        ("operator", ("kopf", "healthingest_operator"), ("fastapi", "starlette", "uvicorn", "healthingest_service")),
+        ("service", ("fastapi", "healthingest_service"), ("kopf", "kubernetes", "healthingest_operator")),
+    ],
+)
+def test_an_image_holds_its_half_alone(which: str, own: tuple[str, ...], foreign: tuple[str, ...]) -> None:
+    """The operator's image has no web framework, the service's no kopf; neither test tools nor a compiler."""
+    names = [*own, *foreign, *TEST_TOOLS]
+    security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "probe",
+        "image": images()[which],
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", PROBE, *names],
+        "securityContext": security,
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "containers": [container],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    name = f"image-probe-{which}"
+    k8s.kubectl("delete", "pod", name, "--namespace", install.OPERATOR, "--ignore-not-found")
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": install.OPERATOR}, "spec": spec}
+    k8s.apply(pod)
+    words = ["wait", f"pod/{name}", "--namespace", install.OPERATOR, "--for=jsonpath={.status.phase}=Succeeded"]
+    k8s.kubectl(*words, "--timeout=60s", seconds=70)
+    found = json.loads(k8s.kubectl("logs", name, "--namespace", install.OPERATOR))
+    assert found == {"modules": list(own), "programs": []}
+
+
+def test_the_chart_tests_itself() -> None:
+    """`helm test` passes."""
+    k8s.run("helm", "test", install.RELEASE, "--namespace", install.OPERATOR, "--timeout", "60s", seconds=90)
+
+
+def test_the_operator_has_not_restarted() -> None:
+    """Through the whole story, the operator's container started once, and no log line of it is a traceback."""
+    (pod,) = k8s.items("pods", install.OPERATOR, "app.kubernetes.io/name=healthingest-operator")
+    assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
+    log = k8s.kubectl("logs", pod["metadata"]["name"], "--namespace", install.OPERATOR)
+    assert "Traceback" not in log
+
+
+def test_no_secret_is_in_the_operators_log() -> None:
+    """None of the passwords that the cluster's dependencies have occurs in what the operator printed."""
+    log = k8s.kubectl("logs", f"deployment/{install.RELEASE}", "--namespace", install.OPERATOR)
+    assert [name for name, value in install.passwords().items() if value in log] == []
