@@ -64,7 +64,10 @@ class Children:
                 if comparison.same_wish(child, live):
                     self.healed.append(f"{kind} {name}: {path}")
                 await self._hand_over_replicas(child, live)
-            self.live[kind, name] = await self.cluster.apply(child)
+            applied = await self.cluster.apply(child)
+            self.live[kind, name] = applied
+            if live is None:
+                await self._first_replicas(child, applied)
 
     async def prune(self, *, workload_known: bool) -> None:
         """Remove what is no longer wanted."""
@@ -88,6 +91,12 @@ class Children:
         other = await self.cluster.read(child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"])
         if other is not None:
             refuse_foreign(other, self.owner)
+
+    async def _first_replicas(self, child: Manifest, applied: Manifest) -> None:
+        """An autoscaler needs a while before it first acts: until then one pod would have to do."""
+        scaling = self.owner.spec.autoscaling
+        if scaling is not None and child["kind"] == "Deployment" and "replicas" not in child["spec"]:
+            await self.cluster.hand_over_replicas(applied, scaling.min_replicas)
 
     async def _hand_over_replicas(self, child: Manifest, live: Manifest) -> None:
         """A field that its only owner stops sending falls to its default: one pod, in the middle of the traffic."""
