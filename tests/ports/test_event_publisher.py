@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import OutgoingMessage
 from healthingest_service.uploads.ports import EventPublisher
+from support.cancelling import is_cancelled_at
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.silent import silent_server
 from support.uploads import message, upload
@@ -247,12 +249,12 @@ class TestRabbitMQ:
         """Cancelled at whatever moment, the publisher works on."""
         declare(rabbitmq)
         async with rabbit(rabbitmq) as publisher:
-            for steps in range(0, 60, 4):
-                task = asyncio.ensure_future(publisher.publish(anything()))
-                for _ in range(steps):
-                    await asyncio.sleep(0)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            for wait in count():
+                cancelled = await is_cancelled_at(wait, publisher.publish(anything()))
+                await publisher.disconnect()  # each try connects anew: those waits count too
+                if not cancelled:
+                    break
+            assert wait > 4
             await publisher.publish(anything())
             await publisher.check()
 

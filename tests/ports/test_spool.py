@@ -115,6 +115,18 @@ class TestSpool:
                 assert living.path.exists()
             assert (folder / "not ours").exists()
 
+    async def test_is_begun_by_many_at_once(self, tmp_path: Path) -> None:
+        """Two processes that begin at the same moment, many bodies each: none is taken for left over."""
+        spools = [DiskSpool(tmp_path / "spool", max_bytes=1000) for _ in range(8)]
+
+        async def keeps_its_body(spool: DiskSpool) -> bool:
+            async with spool.open() as file:
+                await file.write(b"x")
+                await file.finish()
+                return file.path.exists()
+
+        assert all(await asyncio.gather(*(keeps_its_body(spool) for spool in spools * 4)))
+
     async def test_frees_the_bodies_of_a_killed_process(self, spool: DiskSpool, tmp_path: Path) -> None:
         """Killed in the middle of a body, a process leaves nothing for long."""
         died = await asyncio.to_thread(_die_in_a_body, tmp_path / "spool")

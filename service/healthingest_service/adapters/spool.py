@@ -4,8 +4,9 @@ import asyncio
 import errno
 import fcntl
 import os
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -16,6 +17,8 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFI
 _BUFFER_BYTES: Final = 256 * 1024
 """Small chunks are gathered, so that a trickling body does not cost a thread's turn each."""
 _SUFFIX: Final = ".body"
+_NOT_LOCKED_YET: Final = ".new"
+_OLD_SECONDS: Final = 3600
 
 
 class DiskSpool:
@@ -30,6 +33,7 @@ class DiskSpool:
         self._max_bytes = max_bytes
         self._used_bytes = 0
         self._is_prepared = False
+        self._preparing = asyncio.Lock()
 
     @property
     def free_bytes(self) -> int:
@@ -41,11 +45,12 @@ class DiskSpool:
         """See `Spool.open`."""
         if self._used_bytes >= self._max_bytes:
             raise SpoolFullError
-        if not self._is_prepared:
-            await asyncio.to_thread(_prepare, self._folder)
-            self._is_prepared = True
+        async with self._preparing:
+            if not self._is_prepared:
+                await asyncio.to_thread(_prepare, self._folder)
+                self._is_prepared = True
         path = self._folder / f"{uuid4().hex}{_SUFFIX}"
-        descriptor = _create(path)  # one system call: not worth a thread, and nothing can be cancelled in between
+        descriptor = _create(path)  # a few system calls: not worth a thread, and nothing can be cancelled in between
         file = DiskSpoolFile(self, path, descriptor)
         try:
             yield file
@@ -113,6 +118,8 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in folder.glob(f"*{_SUFFIX}"):
             _remove_unlocked(left_over)
+        for left_over in folder.glob(f"*{_NOT_LOCKED_YET}"):
+            _remove_old(left_over)
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise SpoolFullError from error
@@ -133,10 +140,19 @@ def _remove_unlocked(path: Path) -> None:
         os.close(descriptor)
 
 
+def _remove_old(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+            path.unlink()
+
+
 def _create(path: Path) -> int:
+    """Create and lock a file; it gets its name when it is locked, else another process could take it for left over."""
+    unnamed = path.with_suffix(_NOT_LOCKED_YET)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unnamed.rename(path)
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise SpoolFullError from error

@@ -1,0 +1,162 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.uploads.errors import (
+    BrokerUnreachableError,
+    MessageRefusedError,
+    MessageUnroutableError,
+    PublishError,
+)
+from healthingest_service.uploads.model import OutgoingMessage, UploadState
+from healthingest_service.uploads.relay import Relay, RelayCounts
+from support.fakes import Ear
+from support.uploads import NOON, Clock, message, upload
+
+GLUCOSE, HEART = "health.processing.bloodglucoserecord", "health.processing.heartraterecord"
+
+
+@pytest.fixture
+def ear() -> Ear:
+    """Somebody who listens."""
+    return Ear()
+
+
+def relay_of(outbox: DatabaseOutbox, ear: Ear, clock: Clock, *, batch_size: int = 10) -> Relay:
+    """A quick relay."""
+    return Relay(
+        outbox=outbox,
+        publisher=ear,
+        clock=clock,
+        batch_size=batch_size,
+        idle_seconds=0.01,
+        backoff_seconds_min=1,
+        backoff_seconds_max=60,
+    )
+
+
+async def waiting(ledger: DatabaseLedger, *types: str) -> list[OutgoingMessage]:
+    """Messages of stored uploads, oldest first."""
+    sent = []
+    for number, record_type in enumerate(types):
+        new = upload(bytes([number]), record_type=record_type)
+        sent.append(message(new, at=NOON + timedelta(microseconds=number)))
+        await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+        await ledger.complete(new.id, sent[-1], stored_at=NOON)
+    return sent
+
+
+async def test_announces_what_is_due(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+    """Each message once, oldest first, and the outbox is empty afterwards."""
+    sent = await waiting(ledger, *["HeartRateRecord"] * 3)
+    clock.move(1)
+    relay = relay_of(outbox, ear, clock)
+    assert await relay.drain_once() == 3
+    assert await relay.drain_once() == 0
+    assert ear.heard == sent
+    assert relay.counts == RelayCounts(announced=3)
+    assert (await outbox.backlog()).count == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "counts"),
+    [
+        (MessageUnroutableError, RelayCounts(announced=1, unroutable=1)),
+        (MessageRefusedError, RelayCounts(announced=1, refused=1)),
+    ],
+)
+async def test_goes_on_past_a_failing_message(
+    ledger: DatabaseLedger,
+    outbox: DatabaseOutbox,
+    clock: Clock,
+    ear: Ear,
+    error: type[PublishError],
+    counts: RelayCounts,
+) -> None:
+    """A message that the broker does not take stays, and those behind it are announced."""
+    await waiting(ledger, "BloodGlucoseRecord", "HeartRateRecord")
+    clock.move(1)
+    ear.errors = {GLUCOSE: error}
+    relay = relay_of(outbox, ear, clock)
+    assert await relay.drain_once() == 1
+    assert [heard.routing_key for heard in ear.heard] == [HEART]
+    assert relay.counts == counts
+    assert (await outbox.backlog()).count == 1
+
+
+async def test_waits_longer_each_time(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+    """A failing message is tried again after 1, 2, 4 ... seconds, never beyond the maximum, and at last announced."""
+    await waiting(ledger, "BloodGlucoseRecord")
+    clock.move(1)
+    ear.errors = {GLUCOSE: MessageUnroutableError}
+    relay = relay_of(outbox, ear, clock)
+    for longest in (1, 2, 4, 8, 16, 32, 60, 60):
+        before = relay.counts.unroutable
+        await relay.drain_once()
+        assert relay.counts.unroutable == before + 1
+        clock.move(longest / 2 - 0.001)
+        await relay.drain_once()
+        assert relay.counts.unroutable == before + 1
+        clock.move(longest / 2 + 0.001)
+    ear.errors = {}
+    assert await relay.drain_once() == 1
+
+
+async def test_stops_asking_a_dead_broker(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
+    """The first message without an answer ends the round; the others are due as before and go once it is back."""
+    await waiting(ledger, *["HeartRateRecord"] * 5)
+    clock.move(1)
+    ear.errors = {HEART: BrokerUnreachableError}
+    relay = relay_of(outbox, ear, clock)
+    assert await relay.drain_once() == 0
+    assert relay.counts.unreachable == 1
+    ear.errors = {}
+    assert await relay.drain_once() == 4
+    clock.move(60)
+    assert await relay.drain_once() == 1
+
+
+async def test_runs_until_told_to_stop(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+    """A running relay announces what comes, more than one batch of it, and ends when it is told."""
+    stop = asyncio.Event()
+    relay = relay_of(outbox, ear, clock, batch_size=2)
+    running = asyncio.ensure_future(relay.run(stop))
+    sent = await waiting(ledger, *["HeartRateRecord"] * 5)
+    clock.move(1)
+    async with asyncio.timeout(1.5):
+        await ear.hears(len(sent))
+        stop.set()
+        await running
+    assert {heard.id for heard in ear.heard} == {each.id for each in sent}
+
+
+async def test_outlives_a_lost_database(ledger: DatabaseLedger, engine: AsyncEngine, clock: Clock, ear: Ear) -> None:
+    """A database that cannot be had is counted and waited for; a stop is obeyed meanwhile."""
+    await waiting(ledger, "HeartRateRecord")
+    stop = asyncio.Event()
+    async with engine.connect() as writer, writer.begin():  # holds SQLite's only write lock
+        relay = relay_of(DatabaseOutbox(engine, timeout_seconds=0.05, clock=clock), ear, clock)
+        running = asyncio.ensure_future(relay.run(stop))
+        async with asyncio.timeout(1.5):
+            while not relay.counts.ledger_unavailable:  # noqa: ASYNC110 - a counter tells nobody
+                await asyncio.sleep(0.005)
+            stop.set()
+            await running
+    assert ear.heard == []
+
+
+async def test_marks_the_upload(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+    """A confirmed message makes its upload `announced`, with the time."""
+    new = upload()
+    await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+    await ledger.complete(new.id, message(new), stored_at=NOON)
+    clock.move(5)
+    await relay_of(outbox, ear, clock).drain_once()
+    found = await ledger.get(new.owner, new.id)
+    assert (found.state, found.announced_at) == (UploadState.ANNOUNCED, clock.now)

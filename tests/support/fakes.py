@@ -1,0 +1,100 @@
+"""Fakes of what lies outside, with faults on demand. `tests/ports/` holds them to the same facts as the real ones."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from healthingest_service.uploads.errors import PublishError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import OutgoingMessage, Sha256, StoredObject, Verdict
+
+CHUNK_BYTES = 65536
+
+
+@dataclass
+class MemoryStore:
+    """An object store in memory. The next `put` meets the next of `faults`."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    is_down: bool = False
+
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+        """
+        See `ObjectStore.put`.
+
+        Faults: `refused`, `lost` (unclear, and it did not arrive), `arrived` (unclear, and it did).
+        """
+        fault = self.faults.pop(0) if self.faults else "none"
+        content = await asyncio.to_thread(path.read_bytes)
+        if fault == "refused" or (len(content), hashlib.sha256(content).hexdigest()) != (size_bytes, sha256):
+            raise StoreRefusedError
+        if fault != "lost":
+            self.objects[key] = content
+        await asyncio.sleep(0)
+        if fault != "none":
+            raise StoreUnavailableError
+
+    async def head(self, key: str) -> StoredObject | None:
+        """See `ObjectStore.head`."""
+        await self.check()
+        if key not in self.objects:
+            return None
+        content = self.objects[key]
+        return StoredObject(len(content), Sha256(hashlib.sha256(content).hexdigest()))
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """See `ObjectStore.read`."""
+        await self.check()
+        if key not in self.objects:
+            raise StoreRefusedError
+        content = self.objects[key]
+        for start in range(0, len(content), CHUNK_BYTES):
+            yield content[start : start + CHUNK_BYTES]
+
+    async def check(self) -> None:
+        """See `ObjectStore.check`."""
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise StoreUnavailableError
+
+
+@dataclass
+class ReadyVerdict:
+    """A gate that does not look; what a real one finds is the business of its own tests."""
+
+    verdict: Verdict = field(
+        default_factory=lambda: Verdict("HeartRateRecord", "test.records.HeartRateRecord", "0" * 64, "null", 1, 3)
+    )
+    error: Exception | None = None
+
+    async def check(self, _path: Path) -> Verdict:
+        """See `Gate.check`."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return self.verdict
+
+
+@dataclass
+class Ear:
+    """A publisher that keeps what it hears; `errors` by routing key."""
+
+    heard: list[OutgoingMessage] = field(default_factory=list)
+    errors: dict[str, type[PublishError]] = field(default_factory=dict)
+    heard_something: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """See `EventPublisher.publish`."""
+        await asyncio.sleep(0)
+        if message.routing_key in self.errors:
+            raise self.errors[message.routing_key]
+        self.heard.append(message)
+        self.heard_something.set()
+
+    async def hears(self, count: int) -> None:
+        """Wait until *count* messages came."""
+        while len(self.heard) < count:
+            self.heard_something.clear()
+            await self.heard_something.wait()
