@@ -34,9 +34,9 @@ e2e: setup images ## the whole way on the cluster of $KUBECONFIG: images, chart,
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 up: setup ## the same on kind, left running for you
-	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind.yaml
+	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind/cluster.yaml
 	$(MAKE) images
-	$(BIN)/python e2e/install.py --service-image $(SERVICE_IMAGE) --operator-image $(OPERATOR_IMAGE) --example examples/01-minimal.yaml
+	$(BIN)/python e2e/install.py --service-image $(SERVICE_IMAGE) --operator-image $(OPERATOR_IMAGE)
 
 down: ## remove what `make up` made
 	kind delete cluster --name $(KIND_CLUSTER)

@@ -34,6 +34,7 @@ def _installed() -> None:
     """Dependencies and operator, from this checkout. They stay: a second run is faster, and people can look."""
     k8s.kubectl("version")
     install.dependencies()
+    install.ingress_controller()
     install.chart(images()["service"], images()["operator"])
 
 

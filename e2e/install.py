@@ -41,6 +41,14 @@ def dependencies() -> None:
         k8s.kubectl(*words, f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10)
 
 
+def ingress_controller() -> None:
+    """A cluster without any IngressClass, as kind is when it is new, gets a small controller of its own."""
+    if not k8s.kubectl("get", "ingressclasses", "--output", "name").strip():
+        k8s.apply(ROOT / "e2e" / "kind" / "ingress.yaml")
+        words = ["rollout", "status", "deployment/traefik", "--namespace", "ingress"]
+        k8s.kubectl(*words, f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10)
+
+
 def chart(service_image: str, operator_image: str) -> None:
     """Install or upgrade the operator, and wait for it."""
     k8s.namespace(OPERATOR)
@@ -66,18 +74,20 @@ def user_secrets(namespace: str) -> None:
 
 
 def main() -> int:
-    """Install everything and one example; the images are in the cluster already."""
+    """Install everything and one example, or the dependencies alone; the images are in the cluster already."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--service-image", required=True)
-    parser.add_argument("--operator-image", required=True)
-    parser.add_argument("--example", type=Path, required=True)
-    parser.add_argument("--namespace", default="healthingest-demo")
+    parser.add_argument("--namespace", default="healthingest-demo", help="where the example and its Secrets go")
+    parser.add_argument("--example", type=Path, default=ROOT / "examples" / "01-minimal.yaml")
+    parser.add_argument("--service-image", default="")
+    parser.add_argument("--operator-image", default="", help="without both images: dependencies and Secrets alone")
     arguments = parser.parse_args()
     dependencies()
-    chart(arguments.service_image, arguments.operator_image)
     user_secrets(arguments.namespace)
-    k8s.apply(arguments.example, namespace=arguments.namespace)
-    sys.stdout.write(f"applied {arguments.example}; see: kubectl get healthingests -n {arguments.namespace} --watch\n")
+    if arguments.service_image and arguments.operator_image:
+        ingress_controller()
+        chart(arguments.service_image, arguments.operator_image)
+        k8s.apply(arguments.example, namespace=arguments.namespace)
+    sys.stdout.write(f"see: kubectl get healthingests --namespace {arguments.namespace} --watch\n")
     return 0
 
 

@@ -1,6 +1,5 @@
-"""A dependency that is missing or wrong: a condition says which and what to do, and mending it is all that is needed."""
+"""A dependency that is missing or wrong: a condition says which and what to do, and mending it is enough."""
 
-import copy
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,9 +18,8 @@ pytestmark = pytest.mark.story
 
 
 def _manifest() -> dict[str, Any]:
-    manifest: dict[str, Any] = copy.deepcopy(
-        yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
-    )
+    text = (install.ROOT / "examples" / "01-minimal.yaml").read_text()
+    manifest: dict[str, Any] = yaml.safe_load(text)
     manifest["metadata"]["name"] = NAME
     manifest["spec"]["objectStore"]["bucket"] = "broken-health-data"
     manifest["spec"]["broker"]["virtualHost"] = "broken"
