@@ -62,33 +62,33 @@ class KubernetesCluster:
         self._timeout_seconds = timeout_seconds
 
     async def health_ingest(self, key: Key) -> dict[str, Any] | None:
-        """As the port says."""
+        """See `Cluster.health_ingest`."""
         return await self.read(f"{API_GROUP}/{API_VERSION}", KIND, key.namespace, key.name)
 
     async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """As the port says."""
+        """See `Cluster.read`."""
         return await self._call("GET", _path(api_version, kind, namespace, name), missing_is_none=True)
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
-        """As the port says."""
+        """See `Cluster.children`."""
         query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
         found = await self._call("GET", _path(api_version, kind, key.namespace), query=query)
         # Elements of a list come without these two.
         return [{"apiVersion": api_version, "kind": kind, **item} for item in (found or {}).get("items", [])]
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
-        """As the port says."""
+        """See `Cluster.apply`."""
         return await self._apply(manifest, FIELD_MANAGER) or {}
 
     async def delete(self, manifest: Manifest) -> None:
-        """As the port says."""
+        """See `Cluster.delete`."""
         metadata = manifest["metadata"]
         options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
         path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
         await self._call("DELETE", path, body=options, missing_is_none=True)
 
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
-        """As the port says."""
+        """See `Cluster.hand_over_replicas`."""
         metadata = manifest["metadata"]
         held = {
             "apiVersion": manifest["apiVersion"],
@@ -99,7 +99,7 @@ class KubernetesCluster:
         await self._apply(held, REPLICAS_MANAGER)
 
     async def open_gate(self, pod: Manifest) -> None:
-        """As the port says."""
+        """See `Cluster.open_gate`."""
         metadata = pod["metadata"]
         path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
         condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
@@ -107,7 +107,7 @@ class KubernetesCluster:
         await self._call("PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True)
 
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
-        """As the port says."""
+        """See `Cluster.write_status`."""
         written = {
             "apiVersion": f"{API_GROUP}/{API_VERSION}",
             "kind": KIND,
@@ -117,7 +117,7 @@ class KubernetesCluster:
         await self._apply(written, STATUS_MANAGER, "/status")
 
     async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """As the port says."""
+        """See `Cluster.tell`."""
         metadata = about["metadata"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {

@@ -21,12 +21,12 @@ class PostgresDatabase:
         self._timeout_seconds = timeout_seconds
 
     async def check(self, url: str) -> None:
-        """As the port says."""
+        """See `Database.check`."""
         async with self._connection(url) as connection:
             await connection.fetchval("SELECT 1")
 
     async def provision(self, admin_url: str, url: str) -> bool:
-        """As the port says."""
+        """See `Database.provision`."""
         wanted = urlsplit(url)
         role, password = unquote(wanted.username or ""), unquote(wanted.password or "")
         name = unquote(wanted.path.lstrip("/"))

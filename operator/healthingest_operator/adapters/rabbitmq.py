@@ -42,7 +42,7 @@ class RabbitMQBroker:
         self._timeout_seconds = timeout_seconds
 
     async def check(self, access: BrokerAccess) -> None:
-        """As the port says."""
+        """See `Broker.check`."""
         me = await self._get(access, "whoami")
         tags = (me or {}).get("tags") or []
         # A list since 3.9, a comma-separated text before.
@@ -52,7 +52,7 @@ class RabbitMQBroker:
         await self._speak_amqp(access.amqp_url)
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> Observed:
-        """As the port says."""
+        """See `Broker.observe`."""
         live = await self._get(access, "vhosts", virtual_host)
         people = {user: await self._get(access, "users", user) for user in users}
         known = {user: found for user, found in people.items() if found is not None}
@@ -76,11 +76,11 @@ class RabbitMQBroker:
         )
 
     async def carry_out(self, access: BrokerAccess, call: Call) -> None:
-        """As the port says."""
+        """See `Broker.carry_out`."""
         await self._request(access, call.method, call.path, call.body, call.what)
 
     async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
-        """As the port says."""
+        """See `Broker.remove`."""
         await self._request(access, "DELETE", path, None, " ".join(path))
 
     async def _get(self, access: BrokerAccess, *path: str) -> dict[str, Any] | None:

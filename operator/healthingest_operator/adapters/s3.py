@@ -50,12 +50,12 @@ class S3ObjectStore:
         )
 
     async def check(self, access: StoreAccess) -> None:
-        """As the port says."""
+        """See `ObjectStore.check`."""
         async with self._client(access) as client:
             await client.head_bucket(Bucket=access.bucket)
 
     async def observe(self, access: StoreAccess) -> Observed | None:
-        """As the port says."""
+        """See `ObjectStore.observe`."""
         async with self._client(access) as client:
             if not await _exists(client, access.bucket):
                 return None
@@ -76,7 +76,7 @@ class S3ObjectStore:
             )
 
     async def create(self, access: StoreAccess) -> None:
-        """As the port says."""
+        """See `ObjectStore.create`."""
         more = {}
         if access.region != _DEFAULT_REGION:
             more["CreateBucketConfiguration"] = {"LocationConstraint": access.region}
@@ -88,7 +88,7 @@ class S3ObjectStore:
                     raise
 
     async def carry_out(self, access: StoreAccess, step: Step) -> bool:
-        """As the port says."""
+        """See `ObjectStore.carry_out`."""
         async with self._client(access) as client:
             try:
                 await _change(client, access.bucket, step)
@@ -99,7 +99,7 @@ class S3ObjectStore:
         return True
 
     async def probe(self, access: StoreAccess) -> frozenset[Capability]:
-        """As the port says."""
+        """See `ObjectStore.probe`."""
         digest = base64.b64encode(hashlib.sha256(_PROBE_BODY).digest()).decode()
         wrong = base64.b64encode(hashlib.sha256(b"").digest()).decode()
         place = {"Bucket": access.bucket, "Key": PROBE_KEY}
@@ -120,7 +120,7 @@ class S3ObjectStore:
         return frozenset(missing)
 
     async def remove(self, access: StoreAccess) -> bool:
-        """As the port says."""
+        """See `ObjectStore.remove`."""
         async with self._client(access) as client:
             try:
                 await client.delete_bucket(Bucket=access.bucket)

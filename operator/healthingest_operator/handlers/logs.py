@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_LOGIN: Final = re.compile(r"(://)[^/@\s:]+:[^/@\s]+@")
+_LOGIN: Final = re.compile(r"(://)[^/@\s:]*:[^/@\s]+@")
 _HIDDEN: Final = "[hidden]"
 
 

@@ -78,12 +78,12 @@ async def converge(world: World, key: Key) -> Outcome:
             bad(ConditionType.READY, Reason.INVALID_SPEC, message),
             good(ConditionType.STALLED, message, Reason.INVALID_SPEC),
         ]
-        await _report(world, body, findings, Facts())
+        await report(world, body, findings, Facts())
         return Outcome.INVALID
     if owner.spec.paused:
         return await _rest(world, body)
     seen = await _Pass(world, owner, body.get("status") or {}).run()
-    await _report(world, body, seen.findings, seen.facts)
+    await report(world, body, seen.findings, seen.facts)
     return seen.outcome
 
 
@@ -93,11 +93,11 @@ async def _rest(world: World, body: Mapping[str, Any]) -> Outcome:
     if not any(finding.type is ConditionType.READY for finding in found):
         found.insert(0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready"))
     found.append(good(ConditionType.PAUSED, "spec.paused is true: nothing is changed", Reason.PAUSED_BY_SPEC))
-    await _report(world, body, found, Facts())
+    await report(world, body, found, Facts())
     return Outcome.PAUSED
 
 
-async def _report(world: World, body: Mapping[str, Any], findings: list[Finding], facts: Facts) -> None:
+async def report(world: World, body: Mapping[str, Any], findings: list[Finding], facts: Facts) -> None:
     """Write the status when it changed, and tell transitions."""
     metadata, previous = body["metadata"], body.get("status") or {}
     now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

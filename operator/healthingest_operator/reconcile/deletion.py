@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from healthingest_contract.conditions import Reason
+from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
-from healthingest_operator.reconcile.converge import World
+from healthingest_operator.reconcile.converge import World, report
 from healthingest_operator.reconcile.credentials import Credentials, credentials
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources import bucket, names, topology
+from healthingest_operator.status.conditions import bad
+from healthingest_operator.status.summary import Facts
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -
     await _attempt(remains, "object store", lambda: _leave_bucket(world, owner, found, remains))
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
     if remains.unclear and world.clock.now() - since < deadline:
+        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(remains.unclear)}"
+        await report(world, body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts())
         return False
     left = [*remains.unclear, *remains.kept]
     if left:

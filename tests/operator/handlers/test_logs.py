@@ -1,0 +1,57 @@
+"""What is logged."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from healthingest_operator.handlers.logs import configure_logs
+from healthingest_operator.handlers.outcomes import Telemetry
+from healthingest_operator.model.spec import Key
+
+
+@pytest.fixture(name="logger")
+def _logger(capsys: pytest.CaptureFixture[str]) -> structlog.stdlib.BoundLogger:
+    del capsys  # standard output must be the captured one when it is taken
+    return configure_logs("INFO")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level, logging.getLogger("kopf").level)
+    yield
+    structlog.reset_defaults()
+    root.handlers = before[0]
+    root.setLevel(before[1])
+    logging.getLogger("kopf").setLevel(before[2])
+
+
+def test_logins_in_addresses_are_hidden(
+    logger: structlog.stdlib.BoundLogger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours and those that libraries log, in messages and in the text of exceptions."""
+    logger.info("event", address="amqp://user:hush@host/x")
+    logging.getLogger("library").warning("cannot open %s", "postgresql://user:hush@host/x")
+    try:
+        int("redis://:hush@host")
+    except ValueError:
+        logging.getLogger("library").exception("failed: amqp://user:hush@host")
+    printed = capsys.readouterr().out
+    assert len([json.loads(line) for line in printed.splitlines()]) == 3
+    assert "hush" not in printed
+
+
+def test_a_broken_pass_tells_no_text_of_the_error(
+    logger: structlog.stdlib.BoundLogger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The text of an unforeseen error may hold anything; its type and place are enough."""
+    registry = CollectorRegistry()
+    Telemetry(registry, logger).broke(Key("a", "b"), ExceptionGroup("hush", [ValueError("hush")]), 0.1)
+    line = json.loads(capsys.readouterr().out)
+    assert line["error"] == ["ValueError"]
+    assert "hush" not in json.dumps(line)
+    assert registry.get_sample_value("healthingest_operator_reconciles_total", {"outcome": "error"}) == 1

@@ -1,0 +1,351 @@
+"""One pass over one HealthIngest, in a world of fakes."""
+
+import json
+
+import pytest
+
+from healthingest_contract import environment as env
+from healthingest_contract.conditions import Reason
+from healthingest_operator.reconcile.converge import Outcome
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.resources import bucket
+from healthingest_operator.resources.secrets import decode
+from support.operator_world import KEY, SIGNING_KEY, USER_SECRETS, FakeWorld
+
+UNREACHABLE = DependencyError(Reason.UNREACHABLE, "no answer")
+
+
+async def test_a_manifest_becomes_a_working_service() -> None:
+    """Bucket, topology, database, migration, pods: then Ready, and every part True."""
+    world = FakeWorld()
+    await world.until_ready()
+    parts = {name: status for name, (status, _, _) in world.conditions().items()}
+    assert parts.pop("Drifted") == "False"
+    assert set(parts.values()) == {"True"}
+    assert "Reconciling" not in parts
+    assert world.cluster.names("Deployment") == ["clinic-api", "clinic-relay"]
+    assert world.cluster.names("Secret") == ["clinic-consumer", "clinic-service", "postgres", "rabbitmq", "s3"]
+
+
+async def test_at_rest_nothing_is_written() -> None:
+    """A pass that finds everything in place writes nothing anywhere."""
+    world = FakeWorld()
+    await world.until_ready()
+    await world.converge()
+    world.forget_writes()
+    assert await world.converge() is Outcome.READY
+    assert world.all_writes() == []
+
+
+async def test_pods_wait_for_dependencies_and_migration() -> None:
+    """No Deployment before every dependency holds and the migration has succeeded."""
+    world = FakeWorld()
+    world.broker.fault = UNREACHABLE
+    assert await world.converge() is Outcome.FAILING
+    assert world.cluster.names("Deployment") == world.cluster.names("Job") == []
+    world.broker.fault = None
+    assert await world.converge() is Outcome.PROGRESSING
+    assert world.conditions()["DatabaseReady"][:2] == ("False", "MigrationRunning")
+    assert world.cluster.names("Deployment") == []
+    world.cluster.settle()
+    await world.converge()
+    assert world.cluster.names("Deployment") == ["clinic-api", "clinic-relay"]
+
+
+@pytest.mark.parametrize("name", ["s3", "rabbitmq", "postgres"])
+async def test_a_missing_secret_is_named_and_heals(name: str) -> None:
+    """The message says which Secret; once it is there, the next pass goes on."""
+    world = FakeWorld()
+    world.cluster.objects.pop(("Secret", KEY.namespace, name))
+    await world.converge()
+    status, reason, message = world.conditions()["SecretsReady"]
+    assert (status, reason) == ("False", "SecretNotFound")
+    assert f"{KEY.namespace}/{name}" in message
+    assert world.conditions()["Reconciling"][0] == "True"
+    world.cluster.secret(name, USER_SECRETS[name])
+    await world.until_ready()
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("s3", "secretAccessKey"), ("rabbitmq", "amqpUrl"), ("postgres", "adminUrl")]
+)
+async def test_a_missing_key_is_named(name: str, key: str) -> None:
+    """The message says which key of which Secret; only people can mend it, so it is Stalled."""
+    world = FakeWorld()
+    world.cluster.secret(name, {other: value for other, value in USER_SECRETS[name].items() if other != key})
+    await world.converge()
+    _, reason, message = world.conditions()["SecretsReady"]
+    assert reason == "SecretKeyMissing"
+    assert key in message
+    assert world.conditions()["Stalled"][0] == "True"
+
+
+async def test_a_login_in_the_amqp_address_is_refused() -> None:
+    """`amqpUrl` is handed to everybody: a password in it would be too."""
+    world = FakeWorld()
+    world.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://u:hush-hush@rabbitmq:5672"})
+    await world.converge()
+    _, reason, message = world.conditions()["SecretsReady"]
+    assert reason == "SecretValueInvalid"
+    assert "hush-hush" not in message
+
+
+@pytest.mark.parametrize("part", ["store", "broker", "database"])
+@pytest.mark.parametrize("reason", [Reason.UNREACHABLE, Reason.AUTHENTICATION_FAILED])
+async def test_an_outage_shows_and_takes_no_pod_away(part: str, reason: Reason) -> None:
+    """Once rolled out, a dependency that fails degrades conditions; the workload stays, and all heals by itself."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.forget_writes()
+    getattr(world, part).fault = DependencyError(reason, "it fails")
+    assert await world.converge() is Outcome.FAILING
+    assert world.conditions()["Ready"][1] == reason
+    assert world.cluster.writes == ["status"]
+    getattr(world, part).fault = None
+    await world.until_ready()
+
+
+async def test_in_an_outage_a_lost_deployment_comes_back() -> None:
+    """What passed the gate before passes it again."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.broker.fault = UNREACHABLE
+    world.cluster.objects.pop(("Deployment", KEY.namespace, "clinic-api"))
+    await world.converge()
+    assert "clinic-api" in world.cluster.names("Deployment")
+
+
+async def test_in_an_outage_a_new_version_waits() -> None:
+    """A change of the pods is held back until the dependencies hold."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.broker.fault = UNREACHABLE
+    world.cluster.get("HealthIngest", KEY.name)["spec"]["image"] = "service:2"
+    await world.converge()
+    template = world.cluster.get("Deployment", "clinic-api")["spec"]["template"]
+    assert template["spec"]["containers"][0]["image"] == "service:1"
+    assert world.conditions()["WorkloadAvailable"][1] == "WaitingForDependencies"
+    world.broker.fault = None
+    await world.until_ready()
+    template = world.cluster.get("Deployment", "clinic-api")["spec"]["template"]
+    assert template["spec"]["containers"][0]["image"] == "service:2"
+
+
+async def test_drift_is_healed_and_named() -> None:
+    """A changed field and a removed object are put right; the condition says which, and falls back by itself."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS] = "1/second"
+    world.cluster.objects.pop(("Service", KEY.namespace, "clinic"))
+    world.broker.things.pop(("queues", "clinic", "processing"))
+    await world.converge()
+    status, reason, message = world.conditions()["Drifted"]
+    assert (status, reason) == ("True", "DriftHealed")
+    for part in (f"ConfigMap clinic-config: data.{env.LIMITS_UPLOADS}", "Service clinic", "queue processing"):
+        assert part in message
+    assert world.cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS] == "10/minute"
+    await world.converge()
+    assert world.conditions()["Drifted"][0] == "False"
+
+
+async def test_additions_of_others_stay() -> None:
+    """A label, an annotation or a key that somebody added is none of our business."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.cluster.get("Deployment", "clinic-api")["metadata"]["labels"]["team"] = "a"
+    world.forget_writes()
+    await world.converge()
+    assert world.cluster.writes == []
+
+
+async def test_a_lost_secret_is_made_anew_and_known_to_the_broker() -> None:
+    """New passwords are written first and told to the broker afterwards."""
+    world = FakeWorld()
+    await world.until_ready()
+    before = decode(world.cluster.get("Secret", "clinic-consumer"))["password"]
+    world.cluster.objects.pop(("Secret", KEY.namespace, "clinic-consumer"))
+    await world.converge()
+    assert decode(world.cluster.get("Secret", "clinic-consumer"))["password"] != before
+    assert "user clinic.consumer" in world.broker.writes
+
+
+async def test_secrets_are_kept() -> None:
+    """Passwords and signing key are made once, whatever else changes."""
+    world = FakeWorld()
+    await world.until_ready()
+    before = decode(world.cluster.get("Secret", "clinic-service"))
+    world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "rotated"})
+    await world.until_ready()
+    after = decode(world.cluster.get("Secret", "clinic-service"))
+    assert after.pop(env.STORE_SECRET_ACCESS_KEY) == "rotated"
+    before.pop(env.STORE_SECRET_ACCESS_KEY)
+    assert before == after
+
+
+async def test_a_rotated_secret_rolls_the_pods() -> None:
+    """The template's digest changes with what the pods read, and only for those that read it."""
+    world = FakeWorld()
+    await world.until_ready()
+
+    def digests() -> list[str]:
+        found = (world.cluster.get("Deployment", name) for name in ("clinic-api", "clinic-relay"))
+        return [item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"] for item in found]
+
+    before = digests()
+    world.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://other:5672"})
+    await world.until_ready()
+    assert before[1] != digests()[1]
+
+
+async def test_a_foreign_object_is_not_taken_over() -> None:
+    """A Service of the same name that somebody else made stays as it is, and the condition says so."""
+    world = FakeWorld()
+    world.cluster.put({"kind": "Service", "metadata": {"namespace": KEY.namespace, "name": "clinic"}, "spec": {}})
+    await world.converge()
+    assert world.conditions()["WorkloadAvailable"][1] == "ResourceConflict"
+    assert world.cluster.get("Service", "clinic")["spec"] == {}
+
+
+async def test_a_bucket_of_another_owner_is_not_touched() -> None:
+    """The first HealthIngest keeps it."""
+    world = FakeWorld()
+    world.store.buckets["clinic-data"] = bucket.Observed(tags={bucket.OWNER_TAG: "other/clinic"})
+    await world.converge()
+    assert world.conditions()["BucketReady"][1] == "ResourceConflict"
+    assert world.store.writes == []
+
+
+async def test_a_differing_queue_is_a_conflict() -> None:
+    """A classic queue is neither deleted nor used."""
+    world = FakeWorld()
+    world.broker.things["vhosts", "clinic"] = {"tags": []}
+    world.broker.things["queues", "clinic", "processing"] = {"type": "classic", "durable": True, "arguments": {}}
+    await world.converge()
+    assert world.conditions()["TopologyReady"][1] == "TopologyConflict"
+    assert world.broker.writes == []
+
+
+async def test_what_a_store_lacks_is_listed() -> None:
+    """`IfSupported` goes on without it and tells the service; `Required` stops."""
+    world = FakeWorld()
+    world.store.unsupported = frozenset({bucket.Capability.ENCRYPTION})
+    await world.until_ready()
+    status = world.cluster.get("HealthIngest", KEY.name)["status"]
+    assert status["objectStore"]["missingCapabilities"] == ["encryption"]
+    assert world.cluster.get("ConfigMap", "clinic-config")["data"][env.STORE_ENCRYPTION] == "None"
+    store = world.cluster.get("HealthIngest", KEY.name)["spec"]["objectStore"]
+    store["encryption"] = {"mode": "SSE-S3", "policy": "Required"}
+    await world.converge()
+    assert world.conditions()["BucketReady"][1] == "CapabilityMissing"
+
+
+async def test_a_store_without_checksums_is_never_accepted() -> None:
+    """Integrity rests on them."""
+    world = FakeWorld()
+    world.store.unsupported = frozenset({bucket.Capability.CHECKSUMS})
+    await world.converge()
+    assert world.conditions()["BucketReady"][1] == "CapabilityMissing"
+    await world.converge()
+    assert world.conditions()["BucketReady"][1] == "CapabilityMissing"
+
+
+async def test_a_failed_migration_is_run_again() -> None:
+    """It shows, waits a minute, and succeeds once its cause is mended."""
+    world = FakeWorld()
+    world.cluster.migration_fails = True
+    await world.converge()
+    world.cluster.settle()
+    await world.converge()
+    assert world.conditions()["DatabaseReady"][1] == "MigrationFailed"
+    world.cluster.migration_fails = False
+    world.clock.advance(61)
+    await world.until_ready()
+
+
+async def test_the_readiness_gate_opens_with_the_dependencies() -> None:
+    """API pods get their gate once, and it is not opened while dependencies never held."""
+    world = FakeWorld()
+    labels = {"app.kubernetes.io/instance": "clinic", "app.kubernetes.io/component": "api"}
+    metadata = {"namespace": KEY.namespace, "name": "clinic-api-1", "labels": labels}
+    world.cluster.put({"kind": "Pod", "metadata": metadata})
+    world.broker.fault = UNREACHABLE
+    await world.converge()
+    assert "status" not in world.cluster.get("Pod", "clinic-api-1")
+    world.broker.fault = None
+    await world.until_ready()
+    assert world.cluster.writes.count("open gate of clinic-api-1") == 1
+
+
+async def test_autoscaling_owns_the_replicas() -> None:
+    """The number is handed over first, then no longer written; without autoscaling the autoscaler goes."""
+    world = FakeWorld(replicas=4)
+    await world.until_ready()
+    live = world.cluster.get("Deployment", "clinic-api")
+    live["metadata"]["managedFields"] = [
+        {"manager": "healthingest-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+    ]
+    world.cluster.get("HealthIngest", KEY.name)["spec"]["autoscaling"] = {"maxReplicas": 6}
+    await world.converge()
+    assert "hand over 4" in world.cluster.writes
+    assert world.cluster.names("HorizontalPodAutoscaler") == ["clinic-api"]
+    world.cluster.get("HealthIngest", KEY.name)["spec"].pop("autoscaling")
+    await world.converge()
+    assert world.cluster.names("HorizontalPodAutoscaler") == []
+
+
+async def test_paused_nothing_is_changed() -> None:
+    """Not even what somebody else broke."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.cluster.get("HealthIngest", KEY.name)["spec"]["paused"] = True
+    world.cluster.objects.pop(("Service", KEY.namespace, "clinic"))
+    world.forget_writes()
+    assert await world.converge() is Outcome.PAUSED
+    assert world.cluster.writes == ["status"]
+    assert world.conditions()["Paused"][0] == world.conditions()["Ready"][0] == "True"
+
+
+async def test_an_invalid_spec_is_stalled_and_changes_nothing() -> None:
+    """What ran before still runs."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.cluster.get("HealthIngest", KEY.name)["spec"]["limits"] = {"uploads": "many"}
+    world.forget_writes()
+    assert await world.converge() is Outcome.INVALID
+    assert world.cluster.writes == ["status"]
+    assert world.conditions()["Stalled"][:2] == ("True", "InvalidSpec")
+    assert "limits.uploads" in world.conditions()["Stalled"][2]
+
+
+async def test_no_secret_reaches_status_or_events() -> None:
+    """Neither the user's secrets nor the made ones."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.broker.fault = UNREACHABLE
+    await world.converge()
+    made = decode(world.cluster.get("Secret", "clinic-service")) | decode(
+        world.cluster.get("Secret", "clinic-consumer")
+    )
+    told = json.dumps([world.cluster.get("HealthIngest", KEY.name)["status"], world.cluster.events])
+    for secret in ("store-secret", "broker-secret", "database-secret", made["password"], SIGNING_KEY[28:32]):
+        assert secret not in told
+    assert made[env.DATABASE_URL] not in told
+
+
+async def test_secrets_stay_out_of_everything_but_secrets() -> None:
+    """No ConfigMap, Deployment or Job bears one."""
+    world = FakeWorld()
+    await world.until_ready()
+    made = decode(world.cluster.get("Secret", "clinic-service"))
+    others = [found for (kind, _, _), found in world.cluster.objects.items() if kind != "Secret"]
+    for value in made.values():
+        assert json.dumps(value)[1:-1] not in json.dumps(others) or value == "user"
+
+
+async def test_the_gone_are_let_go() -> None:
+    """A HealthIngest that is gone or going is not looked at."""
+    world = FakeWorld()
+    world.cluster.get("HealthIngest", KEY.name)["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert await world.converge() is Outcome.GONE
+    world.cluster.objects.clear()
+    assert await world.converge() is Outcome.GONE

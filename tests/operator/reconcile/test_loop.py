@@ -1,0 +1,70 @@
+"""When a key comes again."""
+
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import Outcome
+from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
+from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+
+KEY = Key("a", "b")
+SOONEST, LATEST = Rhythm(300, lambda: 0.0), Rhythm(300, lambda: 1.0)
+
+
+@dataclass
+class Notes:
+    """What was told."""
+
+    passed_with: list[str] = field(default_factory=list)
+    broke_with: list[str] = field(default_factory=list)
+
+    def passed(self, key: Key, outcome: str, seconds: float) -> None:
+        """See `Journal.passed`."""
+        del key, seconds
+        self.passed_with.append(outcome)
+
+    def broke(self, key: Key, error: Exception, seconds: float) -> None:
+        """See `Journal.broke`."""
+        del key, seconds
+        self.broke_with.append(type(error).__name__)
+
+
+@pytest.mark.parametrize("failures", range(12))
+def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> None:
+    """The wait doubles and is bounded; the first is within a second."""
+    waits = [rhythm.after(Outcome.FAILING, failures) for rhythm in (SOONEST, LATEST)]
+    assert all(wait is not None and 0 < wait <= min(LONGEST_RETRY_SECONDS, 2**failures) for wait in waits)
+
+
+def test_a_ready_one_rests() -> None:
+    """About the set time, spread by a fifth to both sides."""
+    assert SOONEST.after(Outcome.READY, 0) == 240
+    assert LATEST.after(Outcome.READY, 0) == pytest.approx(360)
+
+
+def test_a_gone_one_does_not_come() -> None:
+    """Nothing is left to look at."""
+    assert Rhythm(300).after(Outcome.GONE, 0) is None
+
+
+async def test_a_broken_pass_stops_nobody() -> None:
+    """An unforeseen error is told, the key comes again, the worker goes on."""
+    notes = Notes()
+    queue: KeyedQueue[Key] = KeyedQueue(lambda: time.monotonic() * 100)
+    outcomes: list[Exception | Outcome] = [ZeroDivisionError(), Outcome.READY]
+
+    async def work(_: Key) -> Outcome:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    loop = Loop(queue, work, Rhythm(300, lambda: 0.0), notes)
+    queue.poke(KEY, Lane.CHANGE)
+    await loop.step()
+    await loop.step()
+    assert notes.broke_with == ["ZeroDivisionError"]
+    assert notes.passed_with == ["ready"]

@@ -1,0 +1,94 @@
+"""Which key comes next."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+
+
+@dataclass
+class Ticks:
+    """A monotonic clock that stands still until told."""
+
+    seconds: float = 0.0
+
+
+@pytest.fixture(name="ticks")
+def _ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture(name="queue")
+def _queue(ticks: Ticks) -> KeyedQueue[str]:
+    return KeyedQueue(lambda: ticks.seconds)
+
+
+async def is_empty(queue: KeyedQueue[str]) -> bool:
+    """Whether nothing is due now."""
+    try:
+        async with asyncio.timeout(0.01):
+            await queue.take()
+    except TimeoutError:
+        return True
+    return False
+
+
+async def test_changes_go_before_children_and_resyncs(queue: KeyedQueue[str]) -> None:
+    """A thousand regular looks do not delay a change."""
+    queue.poke("resync", Lane.RESYNC)
+    queue.poke("child", Lane.CHILD)
+    queue.poke("change", Lane.CHANGE)
+    assert [(await queue.take())[0] for _ in range(3)] == ["change", "child", "resync"]
+
+
+async def test_a_key_is_queued_once(queue: KeyedQueue[str]) -> None:
+    """Many pokes are one pass, in the best lane."""
+    for lane in (Lane.RESYNC, Lane.CHANGE, Lane.CHILD):
+        queue.poke("a", lane)
+    assert len(queue) == 1
+    assert await queue.take() == ("a", Lane.CHANGE)
+    assert await is_empty(queue)
+
+
+async def test_a_key_is_worked_on_by_one_at_a_time(queue: KeyedQueue[str]) -> None:
+    """Poked meanwhile it comes again, but only when it was given back."""
+    queue.poke("a", Lane.CHANGE)
+    await queue.take()
+    queue.poke("a", Lane.CHILD)
+    assert await is_empty(queue)
+    queue.done("a")
+    assert await queue.take() == ("a", Lane.CHILD)
+
+
+async def test_an_earlier_appointment_stays(queue: KeyedQueue[str], ticks: Ticks) -> None:
+    """A later poke does not put it off, an earlier one brings it forward."""
+    queue.poke("a", Lane.RESYNC, 10)
+    queue.poke("a", Lane.RESYNC, 300)
+    ticks.seconds = 10
+    assert (await queue.take())[0] == "a"
+    queue.done("a")
+    queue.poke("a", Lane.RESYNC, 300)
+    queue.poke("a", Lane.CHANGE)
+    assert (await queue.take())[0] == "a"
+    queue.done("a")
+    ticks.seconds = 1000
+    assert await is_empty(queue)
+
+
+async def test_who_waits_is_woken(queue: KeyedQueue[str]) -> None:
+    """A worker that sleeps for a later key takes one that comes in between."""
+    queue.poke("later", Lane.RESYNC, 3600)
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.poke("now", Lane.CHANGE)
+    assert (await waiting)[0] == "now"
+
+
+async def test_what_is_forgotten_does_not_come(queue: KeyedQueue[str]) -> None:
+    """A deleted HealthIngest leaves no appointment."""
+    queue.poke("a", Lane.RESYNC)
+    queue.forget("a")
+    assert len(queue) == 0
+    assert await is_empty(queue)

@@ -1,0 +1,374 @@
+"""
+A world for the operator's core: in-memory ports with faults to switch on.
+
+The fakes answer as the real systems do where the core depends on it: server-side apply keeps what others added, the
+broker makes what it is told, a bucket has what was set. `tests/ports` and `tests/cluster` run the real adapters.
+"""
+
+import base64
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import Outcome, World, converge
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
+from healthingest_operator.resources import bucket, topology
+from healthingest_operator.resources.names import INSTANCE_LABEL
+from healthingest_operator.resources.secrets import Generators
+
+KEY = Key("clinic-a", "clinic")
+SIGNING_KEY = "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n"
+
+
+def manifest(**spec: object) -> dict[str, Any]:
+    """The smallest HealthIngest, with *spec* on top, as the cluster returns it."""
+    return {
+        "apiVersion": "healthingest.dev/v1alpha1",
+        "kind": "HealthIngest",
+        "metadata": {"namespace": KEY.namespace, "name": KEY.name, "uid": "uid-1", "generation": 1},
+        "spec": {
+            "objectStore": {
+                "endpoint": "http://s3:7070",
+                "bucket": "clinic-data",
+                "credentialsSecretRef": {"name": "s3"},
+            },
+            "broker": {"adminSecretRef": {"name": "rabbitmq"}, "virtualHost": "clinic"},
+            "database": {"secretRef": {"name": "postgres"}},
+            **spec,
+        },
+    }
+
+
+USER_SECRETS: dict[str, dict[str, str]] = {
+    "s3": {"accessKeyId": "user", "secretAccessKey": "store-secret"},
+    "rabbitmq": {
+        "managementUrl": "http://rabbitmq:15672",
+        "amqpUrl": "amqp://rabbitmq:5672",
+        "username": "admin",
+        "password": "broker-secret",
+    },
+    "postgres": {"adminUrl": "postgresql://admin:database-secret@postgres:5432/postgres"},
+}
+
+
+def _merge(live: dict[str, Any], wanted: Mapping[str, Any]) -> None:
+    for name, value in wanted.items():
+        if isinstance(value, Mapping) and isinstance(live.get(name), dict):
+            _merge(live[name], value)
+        else:
+            live[name] = copy.deepcopy(value)
+
+
+@dataclass
+class FakeCluster:
+    """Objects by kind, namespace and name; `writes` counts what was asked for."""
+
+    objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+    migration_fails: bool = False
+    pods_start: bool = True
+
+    def put(self, found: dict[str, Any]) -> None:
+        """Let this object be there."""
+        metadata = found["metadata"]
+        self.objects[found["kind"], metadata["namespace"], metadata["name"]] = found
+
+    def secret(self, name: str, values: Mapping[str, str]) -> None:
+        """Let a user's Secret have these values."""
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        self.put({"kind": "Secret", "metadata": {"namespace": KEY.namespace, "name": name}, "data": data})
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """An object, live: change it as somebody else would."""
+        return self.objects[kind, KEY.namespace, name]
+
+    def names(self, kind: str) -> list[str]:
+        """Names of all objects of a kind."""
+        return sorted(name for found, _, name in self.objects if found == kind)
+
+    async def health_ingest(self, key: Key) -> dict[str, Any] | None:
+        """See `Cluster.health_ingest`."""
+        return await self.read("", "HealthIngest", key.namespace, key.name)
+
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """See `Cluster.read`."""
+        del api_version
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
+        """See `Cluster.children`."""
+        del api_version
+        return [
+            copy.deepcopy(found)
+            for (other, namespace, _), found in self.objects.items()
+            if other == kind
+            and namespace == key.namespace
+            and found["metadata"].get("labels", {}).get(INSTANCE_LABEL) == key.name
+        ]
+
+    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+        """See `Cluster.apply`."""
+        metadata = manifest["metadata"]
+        self.writes.append(f"apply {manifest['kind']} {metadata['name']}")
+        live = self.objects.setdefault((manifest["kind"], metadata["namespace"], metadata["name"]), {})
+        _merge(live, manifest)
+        live["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
+        live["metadata"].setdefault("uid", f"uid-{len(self.objects)}")
+        return copy.deepcopy(live)
+
+    async def delete(self, manifest: Manifest) -> None:
+        """See `Cluster.delete`."""
+        metadata = manifest["metadata"]
+        self.writes.append(f"delete {manifest['kind']} {metadata['name']}")
+        self.objects.pop((manifest["kind"], metadata["namespace"], metadata["name"]), None)
+
+    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+        """See `Cluster.hand_over_replicas`."""
+        self.writes.append(f"hand over {replicas}")
+        self.objects["Deployment", KEY.namespace, manifest["metadata"]["name"]]["spec"]["replicas"] = replicas
+
+    async def open_gate(self, pod: Manifest) -> None:
+        """See `Cluster.open_gate`."""
+        self.writes.append(f"open gate of {pod['metadata']['name']}")
+        live = self.get("Pod", pod["metadata"]["name"])
+        live["status"] = {"conditions": [{"type": "healthingest.dev/dependencies-ready", "status": "True"}]}
+
+    async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
+        """See `Cluster.write_status`."""
+        self.writes.append("status")
+        self.objects["HealthIngest", key.namespace, key.name]["status"] = copy.deepcopy(dict(status))
+
+    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+        """See `Cluster.tell`."""
+        del about, kind
+        self.events.append((reason, message))
+
+    def settle(self) -> None:
+        """What Kubernetes' own controllers would have done by now."""
+        now = "2026-01-01T00:00:00Z"
+        for (kind, _, _), found in self.objects.items():
+            if kind == "Job" and "status" not in found:
+                outcome = "Failed" if self.migration_fails else "Complete"
+                found["status"] = {"conditions": [{"type": outcome, "status": "True", "lastTransitionTime": now}]}
+            if kind == "Deployment" and self.pods_start:
+                count = found["spec"].get("replicas", 1)
+                found["status"] = {
+                    "observedGeneration": found["metadata"]["generation"],
+                    "replicas": count,
+                    "updatedReplicas": count,
+                    "availableReplicas": count,
+                }
+
+
+class _Faulty:
+    """Raises `fault` from every method while it is set."""
+
+    fault: DependencyError | None = None
+
+    def _may_fail(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+
+@dataclass
+class FakeStore(_Faulty):
+    """Buckets by name."""
+
+    buckets: dict[str, bucket.Observed] = field(default_factory=dict)
+    unsupported: frozenset[bucket.Capability] = frozenset()
+    full: bool = False
+    writes: list[str] = field(default_factory=list)
+
+    async def observe(self, access: StoreAccess) -> bucket.Observed | None:
+        """See `ObjectStore.observe`."""
+        self._may_fail()
+        return self.buckets.get(access.bucket)
+
+    async def create(self, access: StoreAccess) -> None:
+        """See `ObjectStore.create`."""
+        self._may_fail()
+        self.writes.append("create")
+        self.buckets[access.bucket] = bucket.Observed(missing=self.unsupported)
+
+    async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
+        """See `ObjectStore.carry_out`."""
+        self._may_fail()
+        self.writes.append(str(step.capability))
+        old = self.buckets[access.bucket]
+        names = {"publicAccessBlock": "public_access_block", "tagging": "tags"}
+        values = {name: getattr(old, name) for name in old.__slots__}
+        values[names.get(str(step.capability), str(step.capability))] = step.value
+        self.buckets[access.bucket] = bucket.Observed(**values)
+        return True
+
+    async def probe(self, access: StoreAccess) -> frozenset[bucket.Capability]:
+        """See `ObjectStore.probe`."""
+        self._may_fail()
+        self.writes.append(f"probe {access.bucket}")
+        return self.unsupported & {bucket.Capability.CHECKSUMS}
+
+    async def check(self, access: StoreAccess) -> None:
+        """See `ObjectStore.check`."""
+        del access
+        self._may_fail()
+
+    async def remove(self, access: StoreAccess) -> bool:
+        """See `ObjectStore.remove`."""
+        self._may_fail()
+        if not self.full:
+            self.buckets.pop(access.bucket, None)
+        return not self.full
+
+
+@dataclass
+class FakeBroker(_Faulty):
+    """What the management API would hold."""
+
+    things: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    bindings: set[tuple[str, str, str]] = field(default_factory=set)
+    writes: list[str] = field(default_factory=list)
+
+    async def check(self, access: BrokerAccess) -> None:
+        """See `Broker.check`."""
+        del access
+        self._may_fail()
+
+    async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
+        """See `Broker.observe`."""
+        del access
+        self._may_fail()
+        people = {user: self.things["users", user] for user in users if ("users", user) in self.things}
+        if ("vhosts", virtual_host) not in self.things:
+            return topology.Observed(users=people)
+        return topology.Observed(
+            virtual_host=self.things["vhosts", virtual_host],
+            exchanges=self._within("exchanges", virtual_host),
+            queues=self._within("queues", virtual_host),
+            bindings=frozenset(self.bindings),
+            policies=self._within("policies", virtual_host),
+            users=people,
+            permissions=self._within("permissions", virtual_host),
+        )
+
+    async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
+        """See `Broker.carry_out`."""
+        del access
+        self._may_fail()
+        self.writes.append(call.what)
+        body = dict(call.body)
+        if call.path[0] == "bindings":
+            self.bindings.add((call.path[3], call.path[5], body["routing_key"]))
+            return
+        if call.path[0] == "vhosts":
+            body["tags"] = [tag for tag in body["tags"].split(",") if tag]
+        if call.path[0] == "users":
+            salt = b"salt"
+            known = salt + hashlib.sha256(salt + body.pop("password").encode()).digest()
+            body["password_hash"] = base64.b64encode(known).decode()
+        if call.path[0] == "queues":
+            body["messages"] = 0
+        self.things[call.path] = body
+
+    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
+        """See `Broker.remove`."""
+        del access
+        self._may_fail()
+        self.things.pop(tuple(path), None)
+
+    def _within(self, kind: str, virtual_host: str) -> dict[str, dict[str, Any]]:
+        return {path[2]: body for path, body in self.things.items() if path[:2] == (kind, virtual_host)}
+
+
+@dataclass
+class FakeDatabase(_Faulty):
+    """Logins that work."""
+
+    logins: set[str] = field(default_factory=set)
+
+    async def check(self, url: str) -> None:
+        """See `Database.check`."""
+        self._may_fail()
+        if url not in self.logins:
+            raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
+
+    async def provision(self, admin_url: str, url: str) -> bool:
+        """See `Database.provision`."""
+        del admin_url
+        self._may_fail()
+        self.logins.add(url)
+        return True
+
+
+@dataclass
+class FakeClock:
+    """Stands still until told."""
+
+    time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """See `Clock.now`."""
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += timedelta(seconds=seconds)
+
+
+class FakeWorld:
+    """All of it, with the user's Secrets and one HealthIngest."""
+
+    def __init__(self, **spec: object) -> None:
+        self.cluster = FakeCluster()
+        self.store = FakeStore()
+        self.broker = FakeBroker()
+        self.database = FakeDatabase()
+        self.clock = FakeClock()
+        self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
+        for name, values in USER_SECRETS.items():
+            self.cluster.secret(name, values)
+        self.cluster.put(manifest(**spec))
+
+    @property
+    def ports(self) -> World:
+        """The world as the core takes it."""
+        make = Generators(lambda: next(self._passwords), lambda: SIGNING_KEY)
+        return World(self.cluster, self.store, self.broker, self.database, self.clock, make, "service:1")
+
+    async def converge(self) -> Outcome:
+        """One pass."""
+        return await converge(self.ports, KEY)
+
+    async def until_ready(self) -> None:
+        """Passes and Kubernetes' own work in turn, until nothing is left to do."""
+        for _ in range(6):
+            outcome = await self.converge()
+            self.cluster.settle()
+            if outcome is Outcome.READY:
+                return
+        message = f"not ready: {self.conditions()}"
+        raise AssertionError(message)
+
+    def conditions(self) -> dict[str, tuple[str, str, str]]:
+        """Status, reason and message of each condition."""
+        status = self.cluster.get("HealthIngest", KEY.name).get("status", {})
+        return {
+            entry["type"]: (entry["status"], entry["reason"], entry["message"])
+            for entry in status.get("conditions", ())
+        }
+
+    def forget_writes(self) -> None:
+        """Count from here."""
+        self.cluster.writes.clear()
+        self.store.writes.clear()
+        self.broker.writes.clear()
+
+    def all_writes(self) -> list[str]:
+        """Everything that was written anywhere."""
+        return [*self.cluster.writes, *self.store.writes, *self.broker.writes]
