@@ -1,0 +1,141 @@
+"""The chart, rendered by Helm: its CRD is ours, its role allows what the operator makes and nothing wider."""
+
+import copy
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from healthingest_operator.resources.children import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "healthingest-operator"
+PLURALS = {
+    "ConfigMap": "configmaps",
+    "ServiceAccount": "serviceaccounts",
+    "Service": "services",
+    "NetworkPolicy": "networkpolicies",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "Job": "jobs",
+    "Deployment": "deployments",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+    "Ingress": "ingresses",
+}
+
+
+def _template(*words: str) -> "subprocess.CompletedProcess[str]":
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("no `helm` on PATH")
+    command = [helm, "template", "release", str(CHART), "--namespace", "system", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def _rendered(*words: str) -> list[dict[str, Any]]:
+    done = _template(*words)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def _of(kind: str, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def _grants(role: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Every (group, resource, verb) of a role."""
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_the_charts_crd_is_ours_and_kept() -> None:
+    """Only metadata is added to the one source; it outlives the release."""
+    (crd,) = _of("CustomResourceDefinition", _rendered())
+    source = yaml.safe_load((ROOT / "crds" / "healthingests.healthingest.dev.yaml").read_text())
+    assert crd["spec"] == source["spec"]
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert _of("CustomResourceDefinition", _rendered("--set", "crds.enabled=false")) == []
+
+
+def test_the_role_allows_every_kind_that_is_made() -> None:
+    """Each kind of `resources/` may be listed, watched, applied and pruned."""
+    role = next(r for r in _of("ClusterRole", _rendered()) if "edit" not in r["metadata"]["name"])
+    grants = _grants(role)
+    for version, kind in KINDS:
+        group = version.rpartition("/")[0]
+        for verb in ("list", "watch", "create", "patch", "delete"):
+            assert (group, PLURALS[kind], verb) in grants, (kind, verb)
+
+
+def test_no_role_is_wide() -> None:
+    """No wildcard, no listing or watching of Secrets, nothing about roles, no way into a container."""
+    for role in _of("ClusterRole", _rendered()) + _of("Role", _rendered("--set", "watchNamespaces={one}")):
+        for group, resource, verb in _grants(role):
+            assert "*" not in {group, resource, verb}
+            assert group != "rbac.authorization.k8s.io"
+            assert resource not in {"pods/exec", "nodes", "namespaces"}
+            assert (resource, verb) not in {("secrets", "list"), ("secrets", "watch")}
+
+
+def test_with_namespaces_nothing_is_granted_cluster_wide() -> None:
+    """A Role in each namespace, and no binding of the whole cluster."""
+    documents = _rendered("--set", "watchNamespaces={one,two}")
+    assert {role["metadata"]["namespace"] for role in _of("Role", documents)} == {"one", "two"}
+    assert _of("ClusterRoleBinding", documents) == []
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod"])
+def test_every_pod_is_restricted(kind: str) -> None:
+    """PodSecurity `restricted`, a read-only root, limits; Kubernetes documentation, "Pod Security Standards"."""
+    found = _of(kind, _rendered())
+    assert found
+    for document in found:
+        pod = document["spec"]["template"]["spec"] if kind == "Deployment" else document["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["readOnlyRootFilesystem"] is True
+            assert container["resources"]["limits"]["memory"]
+
+
+def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> list[dict[str, Any]]:  # noqa: ANN401 - YAML
+    """The default values with one name misspelt, for each name at each depth that the schema closes."""
+    found = []
+    if schema.get("additionalProperties") is not False:
+        return []
+    for name in schema["properties"]:
+        if name == "global":
+            continue
+        wrong = copy.deepcopy(values) if isinstance(values, dict) else {}
+        wrong[f"{name}x"] = wrong.pop(name, None)
+        for outer in reversed(path):
+            wrong = {outer: wrong}
+        found.append(wrong)
+        inner = values.get(name, {}) if isinstance(values, dict) else {}
+        found += _typos(schema["properties"][name], inner, (*path, name))
+    return found
+
+
+def test_a_misspelt_value_is_refused(tmp_path: Path) -> None:
+    """Every name of values.yaml, at every depth, with a letter too many."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    typos = _typos(schema, values)
+    assert len(typos) > 20
+    for number, wrong in enumerate(typos):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(yaml.safe_dump(wrong))
+        done = _template("--values", str(path))
+        assert done.returncode != 0, wrong
+        assert "additional properties" in done.stderr

@@ -1,0 +1,60 @@
+"""What the operator writes is what the service reads: no variable is left over on either side."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from healthingest_contract import environment as env
+from healthingest_operator.model.parse import parse
+from healthingest_operator.resources.configuration import Surroundings, configuration
+from healthingest_service import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.yaml"))
+
+
+def _resource(path: Path) -> dict[str, Any]:
+    """As the API server would give it back, in so far as the operator needs it."""
+    found: dict[str, Any] = next(doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest")
+    found["metadata"] |= {"namespace": "default", "uid": "00000000-0000-0000-0000-000000000001", "generation": 1}
+    return found
+
+
+def test_every_name_of_the_contract_is_a_setting() -> None:
+    """The service knows each variable and each secret file that the contract names."""
+    assert (env.CONFIG_NAMES | env.SECRET_NAMES) - settings.known_names() == set()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_an_examples_configuration_is_valid(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ConfigMap made of an example, with all secrets, gives settings that say what the example says."""
+    owner = parse(_resource(path))
+    values = configuration(owner.spec, Surroundings("rabbitmq:5672", "http://clinic.example"))
+    for name in list(os.environ):
+        if name.startswith(env.PREFIX):
+            monkeypatch.delenv(name)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(env.SECRETS_DIR, str(tmp_path))
+    for name in env.SECRET_NAMES:
+        (tmp_path / name).write_text(f"secret {name}")
+    read = settings.load()
+    assert set(values) == env.CONFIG_NAMES
+    assert settings.unknown_names(values) == ()
+    assert read.store.bucket == owner.spec.object_store.bucket
+    assert read.store.endpoint == owner.spec.object_store.endpoint
+    assert read.limits.max_file_size_bytes == owner.spec.limits.max_file_size_bytes == 50 * 1024 * 1024
+    assert read.identity.registration.value == owner.spec.registration
+    assert read.schemas.mode == owner.spec.schemas.mode
+    secrets = (read.database.url, read.broker.url, read.cache.url, read.store.secret_access_key)
+    assert [value.get_secret_value().split()[0] for value in secrets if value] == ["secret"] * 4
+
+
+def test_each_process_reads_only_secrets_of_the_contract() -> None:
+    """What the containers may mount is drawn from the one list, and the API has no way into the broker."""
+    each = (env.API_SECRETS, env.RELAY_SECRETS, env.JANITOR_SECRETS, env.MIGRATE_SECRETS)
+    assert frozenset().union(*each) == env.SECRET_NAMES
+    assert env.BROKER_URL not in env.API_SECRETS | env.JANITOR_SECRETS
