@@ -9,12 +9,13 @@ here, in `S3Store.put`.
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
@@ -34,6 +35,19 @@ _NOT_IMPLEMENTED: Final = 501
 _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
 _UNCLEAR_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"})
 """4xx by status, but passing: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+
+class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
+    """
+    aiohttp sends a PUT again by itself when the connection breaks, and tells nobody.
+
+    A "no" to the second would be taken for a "no" to both. There is no public switch; `tests/ports/` counts requests.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401 - aiobotocore has no types
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False  # noqa: SLF001 - see above
+        return session
 
 
 @asynccontextmanager
@@ -59,6 +73,7 @@ async def open_s3_store(  # noqa: PLR0913 - the settings of one server
         retries={"total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        http_session_cls=_OneTrySession,
         # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall the loop.
         s3={"addressing_style": "auto" if endpoint is None else "path", "payload_signing_enabled": False},
     )
@@ -160,7 +175,7 @@ class S3Store:
         The hash is the server's own checksum where it tells one, else the metadata that came with the verified PUT.
         """
         try:
-            answer = await self._within_deadline(
+            answer = await self._ask(
                 lambda: self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
             )
         except StoreRefusedError as error:
@@ -171,7 +186,7 @@ class S3Store:
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """See `ObjectStore.read`."""
-        answer = await self._within_deadline(lambda: self._client.get_object(Bucket=self._bucket, Key=key))
+        answer = await self._ask(lambda: self._client.get_object(Bucket=self._bucket, Key=key))
         body = answer["Body"]
         try:
             while chunk := await self._within_deadline(lambda: body.read(_CHUNK_BYTES)):
@@ -181,7 +196,13 @@ class S3Store:
 
     async def check(self) -> None:
         """See `ObjectStore.check`."""
-        await self._within_deadline(lambda: self._client.head_bucket(Bucket=self._bucket))
+        await self._ask(lambda: self._client.head_bucket(Bucket=self._bucket))
+
+    async def _ask(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+        """A call that changes nothing: twice, since a kept connection may have been closed by the server meanwhile."""
+        with suppress(StoreUnavailableError):
+            return await self._within_deadline(call)
+        return await self._within_deadline(call)
 
     async def _within_deadline(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
         try:

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.uploads.errors import (
@@ -140,8 +141,12 @@ async def test_outlives_a_lost_database(ledger: DatabaseLedger, engine: AsyncEng
     """A database that cannot be had is counted and waited for; a stop is obeyed meanwhile."""
     await waiting(ledger, "HeartRateRecord")
     stop = asyncio.Event()
-    async with engine.connect() as writer, writer.begin():  # holds SQLite's only write lock
-        relay = relay_of(DatabaseOutbox(engine, timeout_seconds=0.05, clock=clock), ear, clock)
+    async with (
+        engine.connect() as writer,
+        writer.begin(),  # holds SQLite's only write lock
+        open_engine(str(engine.url), pool_size=1, timeout_seconds=0.05) as impatient,
+    ):
+        relay = relay_of(DatabaseOutbox(impatient, timeout_seconds=0.05, clock=clock), ear, clock)
         running = asyncio.ensure_future(relay.run(stop))
         async with asyncio.timeout(1.5):
             while not relay.counts.ledger_unavailable:  # noqa: ASYNC110 - a counter tells nobody

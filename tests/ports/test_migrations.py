@@ -1,0 +1,49 @@
+"""The migrations, on SQLite and on PostgreSQL."""
+
+import asyncio
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.migrate import is_current, migrate
+from healthingest_service.adapters.database.tables import Base
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+
+async def test_make_the_tables_that_the_code_knows(engine: AsyncEngine) -> None:
+    """Nothing is missing in the database and nothing of ours differs from the code."""
+    ours = set(Base.metadata.tables)
+
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(
+            connection,
+            opts={"include_name": lambda name, kind, _parents: kind != "table" or name in ours, "compare_type": True},
+        )
+        return list(compare_metadata(context, Base.metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_run_many_times_and_at_once(database_url: str) -> None:
+    """Four processes that migrate at the same moment all succeed, and so does one afterwards."""
+    await asyncio.gather(*(migrate(database_url, timeout_seconds=20) for _ in range(4)))
+    await migrate(database_url, timeout_seconds=20)
+    async with open_engine(database_url, pool_size=1, timeout_seconds=5) as engine:
+        assert await is_current(engine)
+
+
+async def test_are_missed(database_url: str) -> None:
+    """A new database is not current."""
+    async with open_engine(database_url, pool_size=1, timeout_seconds=5) as engine:
+        assert not await is_current(engine)
+
+
+async def test_cannot_reach_a_dead_server() -> None:
+    """Nobody listens there: unavailable."""
+    with pytest.raises(LedgerUnavailableError):
+        await migrate("postgresql://u:p@127.0.0.1:9/none", timeout_seconds=2)

@@ -1,0 +1,100 @@
+"""What the S3 adapter makes of answers that a well-behaved server does not give."""
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from healthingest_service.adapters.s3 import S3Store, open_s3_store
+from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server
+from support.uploads import sha256
+
+CONTENT = b"content"
+OK, MISSING, OVERLOADED, FORBIDDEN = answer(200), answer(404), answer(503, "SlowDown"), answer(403, "AccessDenied")
+THERE = head_answer(len(CONTENT), sha256(CONTENT))
+
+
+def store_at(server: ScriptedServer) -> AbstractAsyncContextManager[S3Store]:
+    """A store on that server."""
+    return open_s3_store(
+        endpoint=f"http://127.0.0.1:{server.port}",
+        region="us-east-1",
+        bucket="bucket",
+        access_key_id="id",
+        secret_access_key="secret",
+        encryption="None",
+        kms_key_id=None,
+        timeout_seconds=5.0,
+    )
+
+
+async def put(server: ScriptedServer, folder: Path) -> None:
+    """Put the content there."""
+    path = folder / "file.body"
+    path.write_bytes(CONTENT)
+    async with store_at(server) as store:
+        await store.put("raw/key", path, size_bytes=len(CONTENT), sha256=sha256(CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("answers", "methods"),
+    [
+        ([OK], "PUT"),
+        ([HANG_UP, THERE], "PUT HEAD"),
+        ([HANG_UP, MISSING, OK], "PUT HEAD PUT"),
+        ([OVERLOADED, MISSING, OK], "PUT HEAD PUT"),
+        ([answer(500, "InternalError"), HANG_UP, MISSING, OK], "PUT HEAD HEAD PUT"),
+        ([answer(400, "RequestTimeout"), MISSING, OK], "PUT HEAD PUT"),
+        ([HANG_UP, MISSING, HANG_UP, THERE], "PUT HEAD PUT HEAD"),
+    ],
+)
+async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], methods: str) -> None:
+    """After an unclear answer it asks, and sends again only what is not there."""
+    async with scripted_server(*answers) as server:
+        await put(server, tmp_path)
+        assert [request.split()[0] for request in server.requests] == methods.split()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        FORBIDDEN,
+        answer(400, "BadDigest"),
+        answer(404, "NoSuchBucket"),
+        answer(403, "QuotaExceeded"),
+        answer(501, "NotImplemented"),
+    ],
+)
+async def test_refused_at_once(tmp_path: Path, refusal: bytes) -> None:
+    """A clear no is not asked twice."""
+    async with scripted_server(refusal) as server:
+        with pytest.raises(StoreRefusedError):
+            await put(server, tmp_path)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [OVERLOADED, MISSING] * 3,
+        [HANG_UP, MISSING] * 3,
+        [HANG_UP, answer(403)] * 3,
+        [HANG_UP, head_answer(len(CONTENT), sha256(b"other")), FORBIDDEN],
+        [OVERLOADED, MISSING, FORBIDDEN],
+    ],
+    ids=["overloaded", "no answer", "nobody may ask", "other bytes, then no", "overloaded, then no"],
+)
+async def test_unclear_in_the_end(tmp_path: Path, answers: list[bytes | str]) -> None:
+    """Three tries, then it says so; a no after an unclear answer is unclear too: the first may still arrive."""
+    async with scripted_server(*answers) as server:
+        with pytest.raises(StoreUnavailableError):
+            await put(server, tmp_path)
+        assert server.answers == []
+
+
+async def test_a_head_that_is_not_allowed_is_no_missing_object() -> None:
+    """Forbidden is not missing: a row must not be undone for want of a right."""
+    async with scripted_server(answer(403)) as server, store_at(server) as store:
+        with pytest.raises(StoreRefusedError):
+            await store.head("raw/key")

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from healthingest_service.adapters.database.engine import open_engine, parse_url, transaction
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("postgres://u@h:1/d", "postgresql+asyncpg://u@h:1/d"),
+        ("postgresql://u@h/d", "postgresql+asyncpg://u@h/d"),
+        ("postgresql://u@h/d?sslmode=require", "postgresql+asyncpg://u@h/d?ssl=require"),
+        ("postgresql+asyncpg://u@h/d", "postgresql+asyncpg://u@h/d"),
+        ("sqlite:////var/health.db", "sqlite+aiosqlite:////var/health.db"),
+    ],
+)
+def test_understands_what_platforms_hand_out(given: str, read: str) -> None:
+    """Each common spelling of an address leads to the driver that we have."""
+    assert str(parse_url(given)) == read
+
+
+@pytest.mark.parametrize("given", ["mysql://u:not-this@h/d", "not-this", "", "postgresql://u:not-this@h:port/d"])
+def test_tells_no_secret_of_an_address(given: str) -> None:
+    """A wrong address is refused without repeating it: it may hold a password."""
+    with pytest.raises(ValueError, match="database") as refused:
+        parse_url(given)
+    assert "not-this" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+async def test_sqlite_keeps_what_it_commits(tmp_path: Path) -> None:
+    """WAL, every commit synced, foreign keys checked."""
+    async with (
+        open_engine(f"sqlite:///{tmp_path}/health.db", pool_size=1, timeout_seconds=1) as engine,
+        transaction(engine, timeout_seconds=1, writes=False) as connection,
+    ):
+        found = [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS]
+    assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
+
+
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
