@@ -22,14 +22,8 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from healthingest_contract.environment import PREFIX, SECRETS_DIR
 from healthingest_contract.topology import DEFAULT_EXCHANGE
@@ -49,7 +43,7 @@ class InvalidSettingsError(Exception):
 class Group(BaseModel):
     """What all groups are: frozen, and silent about values."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
 
 
 class ServerSettings(Group):
@@ -232,7 +226,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     data_folder: Path = Path(".healthingest")
@@ -256,10 +249,11 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        init_settings: Source,
+        env_settings: Source,
+        dotenv_settings: Source,  # noqa: ARG003 - the base class calls by name
+        file_secret_settings: Source,  # noqa: ARG003 - the same
+    ) -> tuple[Source, ...]:
         """Arguments, secret files, variables."""
         return init_settings, SecretFilesSource(settings_cls), env_settings
 

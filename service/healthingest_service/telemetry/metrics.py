@@ -5,15 +5,30 @@ Names by the conventions of Prometheus and, where there is one, of OpenTelemetry
 template, an outcome's code, never an id, a path or a record type.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _BYTES: Final = (1024, 16_384, 262_144, 1_048_576, 4_194_304, 16_777_216, 52_428_800)
+
+
+class _RelayCollector(Collector):
+    def __init__(self, read: Callable[[], Mapping[str, float]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            "healthingest_relay_outcomes", "What became of attempts to announce", labels=["outcome"]
+        )
+        for outcome, count in self._read().items():
+            family.add_metric([outcome], count)
+        yield family
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +89,9 @@ class Metrics:
             ),
         )
 
-    def watch_relay(self, published: Callable[[], float], failed: Callable[[], float]) -> None:
-        """Show a relay's own counts; read at each scrape."""
-        for name, text, read in (
-            ("healthingest_relay_published", "Messages that the broker has confirmed, since the start", published),
-            ("healthingest_relay_failed", "Attempts to announce that were not confirmed, since the start", failed),
-        ):
-            Gauge(name, text, registry=self.registry).set_function(read)
+    def watch_relay(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show a relay's own counts by outcome; *read* is called at each scrape."""
+        self.registry.register(_RelayCollector(read))
 
     def text(self) -> bytes:
         """The exposition in Prometheus' text format 0.0.4."""

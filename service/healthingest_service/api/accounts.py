@@ -1,0 +1,191 @@
+"""Routes of accounts: register, log in, refresh, log out."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationError
+from starlette.responses import JSONResponse
+
+from healthingest_service.api.body import media_type, small_body
+from healthingest_service.api.dependencies import Wired, bearer_token, count, count_address
+from healthingest_service.api.openapi import problem_answers
+from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.api.wire import Wire
+from healthingest_service.identity.errors import InvalidCredentialsError
+from healthingest_service.identity.model import NewAccount, TokenPair
+from healthingest_service.identity.registration import PASSWORD_MAX_CHARACTERS, PASSWORD_MIN_CHARACTERS, normal_email
+
+JSON_TYPE: Final = "application/json"
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+_MAX_FORM_FIELDS: Final = 10
+Name = Annotated[str | None, Field(max_length=100)]
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Registering(_Closed):
+    """What it takes to register."""
+
+    email: Annotated[EmailStr, Field(max_length=320)]
+    password: str = Field(
+        repr=False, json_schema_extra={"minLength": PASSWORD_MIN_CHARACTERS, "maxLength": PASSWORD_MAX_CHARACTERS}
+    )
+    first_name: Name = None
+    last_name: Name = None
+
+
+class LoggingIn(BaseModel):
+    """OAuth 2.0's form of a password grant (RFC 6749, 4.3.2); `username` is the e-mail address."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    username: Annotated[str, Field(max_length=320)]
+    password: str = Field(repr=False)
+
+
+class Refreshing(_Closed):
+    """A refresh token."""
+
+    refresh_token: str = Field(repr=False)
+
+
+class AccountView(BaseModel):
+    """An account."""
+
+    id: UUID
+    email: str
+    first_name: str | None
+    last_name: str | None
+    is_active: bool
+    is_verified: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class TokensView(BaseModel):
+    """Tokens (RFC 6749, 5.1): the first opens the API, the second gets the next two, once."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "bearer"  # noqa: S105 - the type's name
+    expires_in: int
+
+
+def _takes(model: type[BaseModel], content_type: str) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {content_type: {"schema": model.model_json_schema()}}}}
+
+
+def routes() -> APIRouter:
+    """The table of routes."""
+    router = APIRouter(prefix="/auth", tags=["accounts"])
+    router.add_api_route(
+        "/register",
+        register,
+        methods=["POST"],
+        status_code=201,
+        response_model=AccountView,
+        responses=problem_answers(400, 403, 408, 409, 413, 415, 422, 429, 503),
+        openapi_extra=_takes(Registering, JSON_TYPE),
+    )
+    for path, handler, takes in (
+        ("/jwt/login", log_in, _takes(LoggingIn, FORM_TYPE)),
+        ("/jwt/refresh", refresh, _takes(Refreshing, JSON_TYPE)),
+    ):
+        router.add_api_route(
+            path,
+            handler,
+            methods=["POST"],
+            response_model=TokensView,
+            responses=problem_answers(400, 401, 408, 413, 415, 422, 429, 503),
+            openapi_extra=takes,
+        )
+    router.add_api_route(
+        "/jwt/logout", log_out, methods=["POST"], status_code=204, responses=problem_answers(401, 429, 503)
+    )
+    return router
+
+
+async def register(request: Request, wire: Wired) -> Response:
+    """Make an account."""
+    await count_address(request, wire, wire.rules.registrations)
+    given = _parsed(Registering, await _json(request, wire))
+    account = await wire.gatekeeper.register(
+        NewAccount(
+            email=normal_email(given.email),
+            password=given.password,
+            first_name=given.first_name,
+            last_name=given.last_name,
+        )
+    )
+    view = AccountView.model_validate(account, from_attributes=True)
+    return JSONResponse(view.model_dump(mode="json"), 201, _NO_STORE)
+
+
+async def log_in(request: Request, wire: Wired) -> Response:
+    """Exchange a password for tokens."""
+    await count_address(request, wire, wire.rules.logins)
+    given = _parsed(LoggingIn, await _form(request, wire))
+    await count(request, wire, wire.rules.logins, f"login:{normal_email(given.username)}")
+    try:
+        pair = await wire.gatekeeper.log_in(given.username, given.password)
+    except InvalidCredentialsError:
+        wire.metrics.logins.labels("refused").inc()
+        raise
+    wire.metrics.logins.labels("accepted").inc()
+    return _tokens(pair)
+
+
+async def refresh(request: Request, wire: Wired) -> Response:
+    """Exchange a refresh token for new tokens; the old one is used up."""
+    await count_address(request, wire, wire.rules.logins)
+    given = _parsed(Refreshing, await _json(request, wire))
+    return _tokens(await wire.gatekeeper.refresh(given.refresh_token))
+
+
+async def log_out(request: Request, wire: Wired) -> Response:
+    """End the session of this access token: its refresh tokens, and all access tokens that came of it."""
+    await wire.gatekeeper.log_out(bearer_token(request))
+    return Response(status_code=204, headers=_NO_STORE)
+
+
+def _tokens(pair: TokenPair) -> Response:
+    view = TokensView(
+        access_token=pair.access_token, refresh_token=pair.refresh_token, expires_in=pair.expires_in_seconds
+    )
+    return JSONResponse(view.model_dump(), headers=_NO_STORE)
+
+
+async def _json(request: Request, wire: Wire) -> bytes:
+    if media_type(request) != JSON_TYPE:
+        code = "unsupported-media-type"
+        raise RequestRefusedError(code)
+    return await small_body(request, wire.body)
+
+
+async def _form(request: Request, wire: Wire) -> dict[str, str]:
+    if media_type(request) != FORM_TYPE:
+        code = "unsupported-media-type"
+        raise RequestRefusedError(code)
+    try:
+        text = (await small_body(request, wire.body)).decode()
+        fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS)
+    except ValueError:
+        code = "bad-request"
+        raise RequestRefusedError(code) from None
+    return {name: values[0] for name, values in fields.items() if len(values) == 1}
+
+
+def _parsed(model: type[Body], given: bytes | dict[str, str]) -> Body:
+    try:
+        return model.model_validate_json(given) if isinstance(given, bytes) else model.model_validate(given)
+    except ValidationError as error:
+        # Without input and context: both may repeat a password.
+        raise RequestValidationError(error.errors(include_input=False, include_context=False)) from None

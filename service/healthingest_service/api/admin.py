@@ -1,0 +1,33 @@
+"""The port that only the platform reaches: metrics, and what stands behind readiness."""
+
+from dataclasses import asdict
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from healthingest_service.api.readiness import HealthBoard
+from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
+
+
+def create_admin_app(metrics: Metrics, health: HealthBoard) -> Starlette:
+    """The application of the admin port; every process has one."""
+
+    async def metrics_text(_request: Request) -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def dependencies(_request: Request) -> Response:
+        seen = {name: asdict(outcome) for name, outcome in sorted(health.seen.items())}
+        return JSONResponse({"ready": health.is_ready, "started": health.has_started, "dependencies": seen})
+
+    return Starlette(
+        routes=[
+            Route("/metrics", metrics_text),
+            Route("/health/live", live),
+            Route("/health/dependencies", dependencies),
+        ]
+    )

@@ -1,0 +1,78 @@
+"""Bodies as they come: in chunks, with patience that ends."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.api.wire import BodyRules
+from healthingest_service.uploads.errors import BodyIncompleteError, BodyTooSlowError
+
+MAX_SMALL_BODY_BYTES: Final = 16 * 1024
+"""Of a form or a JSON document; the longest password in UTF-8, escaped, fits."""
+
+
+def media_type(request: Request) -> str:
+    """The content type without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def declared_size(request: Request) -> int | None:
+    """`Content-Length`, or None when the client announced none."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
+    """
+    The body's chunks.
+
+    Only the time spent waiting for the client counts: that we are slow is not his fault.
+
+    Raises:
+        BodyTooSlowError: nothing came for too long, or too little on average.
+        BodyIncompleteError: the client has gone.
+    """
+    stream = request.stream()
+    received_bytes, waited_seconds = 0, 0.0
+    while True:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(rules.stall_seconds):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise BodyTooSlowError from None
+        except ClientDisconnect:
+            raise BodyIncompleteError from None
+        waited_seconds += time.monotonic() - began
+        received_bytes += len(chunk)
+        if waited_seconds > rules.stall_seconds and received_bytes < waited_seconds * rules.min_bytes_per_second:
+            raise BodyTooSlowError
+        if chunk:
+            yield chunk
+
+
+async def small_body(request: Request, rules: BodyRules) -> bytes:
+    """
+    The whole body of a form or a JSON document.
+
+    Raises:
+        RequestRefusedError: it is too large.
+        BodyTooSlowError, BodyIncompleteError: it did not come.
+    """
+    size = declared_size(request)
+    if size is not None and size > MAX_SMALL_BODY_BYTES:
+        code = "body-too-large"
+        raise RequestRefusedError(code)
+    body = bytearray()
+    async for chunk in paced(request, rules):
+        body += chunk
+        if len(body) > MAX_SMALL_BODY_BYTES:
+            code = "body-too-large"
+            raise RequestRefusedError(code)
+    return bytes(body)

@@ -1,0 +1,165 @@
+"""What surrounds every request: its id, its one log line, its metrics, the last catch, and a gentle end."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from healthingest_service.api.correlation import HEADER, correlation_id
+from healthingest_service.api.problems import PROBLEMS, problem_response
+from healthingest_service.telemetry.metrics import Metrics
+
+REQUEST: Final = "http_request"
+FAILED: Final = "http_request_failed"
+UPLOAD_ROUTE: Final = "/v1/upload"
+UNMATCHED: Final = "unmatched"
+DISCONNECTED: Final = 499
+_UPLOAD_OUTCOMES: Final = {200: "replayed", 201: "accepted"}
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/startup"})
+_LINGER_SECONDS: Final = 2.0
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int | None = None
+
+
+class Observer:
+    """The outermost layer: nothing that a request does escapes it."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_concurrency: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_concurrency = max_concurrency
+        self._in_flight = 0
+        self._log = structlog.get_logger("healthingest.api")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state["correlation_id"] = correlation_id(headers.get(HEADER), headers.get("traceparent"))
+        state["rate_limits"] = []
+        seen, began = _Answer(), time.monotonic()
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.status = message["status"]
+                _add_headers(message, state)
+            await send(message)
+
+        self._in_flight += 1
+        try:
+            with structlog.contextvars.bound_contextvars(correlation_id=state["correlation_id"]):
+                await self._guarded(scope, receive, observed, seen)
+        finally:
+            self._in_flight -= 1
+            self._record(scope, state, seen.status or DISCONNECTED, time.monotonic() - began)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, seen: _Answer) -> None:
+        if self._in_flight > self._max_concurrency and _route(scope) not in _QUIET_ROUTES:
+            await _refuse(scope, receive, send, "overloaded", {"Retry-After": "1"})
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the edge: logged here, answered here
+            self._log.error(FAILED, exc_info=error)
+            if seen.status is None:
+                await _refuse(scope, receive, send, "internal-error", {})
+
+    def _record(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        route, code = _route(scope), state.get("problem_code")
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        self._metrics.request_seconds.labels(method, route, str(status)).observe(seconds)
+        if (route, method) == (UPLOAD_ROUTE, "POST"):
+            self._metrics.uploads.labels(code or _UPLOAD_OUTCOMES.get(status, "interrupted")).inc()
+        if route in _QUIET_ROUTES and status < 500:  # noqa: PLR2004 - an answer as it should be
+            return
+        principal = state.get("principal")
+        self._log.info(
+            REQUEST,
+            http_request_method=method,
+            http_route=route,
+            http_response_status_code=status,
+            duration_seconds=round(seconds, 4),
+            correlation_id=state["correlation_id"],
+            problem=code,
+            account_id=None if principal is None else str(principal.account_id),
+        )
+
+
+class LingeringClose:
+    """
+    Reads on for a moment after an early refusal.
+
+    A connection that is closed while the client still sends is reset, and the reset may overtake the answer. So the
+    answer goes out at once, and what still comes is thrown away, for at most two seconds. With `Expect: 100-continue`
+    nothing comes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        at_end = False
+
+        async def watched_receive() -> Message:
+            nonlocal at_end
+            message = await receive()
+            at_end = message["type"] == "http.disconnect" or not message.get("more_body", False)
+            return message
+
+        async def lingering_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and not at_end:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            if message["type"] == "http.response.body" and not message.get("more_body", False) and not at_end:
+                await send({**message, "more_body": True})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER_SECONDS):
+                        while not at_end:
+                            await watched_receive()
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self._app(scope, watched_receive, lingering_send)
+
+
+def _has_body(headers: Headers) -> bool:
+    announced = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return announced and headers.get("expect", "").lower() != "100-continue"
+
+
+def _route(scope: Scope) -> str:
+    route = getattr(scope.get("route"), "path", None)
+    return route if isinstance(route, str) else UNMATCHED
+
+
+def _add_headers(message: Message, state: dict[str, Any]) -> None:
+    headers = MutableHeaders(scope=message)
+    headers[HEADER] = state["correlation_id"]
+    headers["X-Content-Type-Options"] = "nosniff"
+    for decision in state["rate_limits"]:
+        rule, rate = decision.rule, decision.rule.rate
+        # draft-ietf-httpapi-ratelimit-headers-10: remaining and seconds; quota and window
+        headers.append("RateLimit", f'"{rule.name}";r={decision.remaining};t={decision.retry_after_seconds}')
+        headers.append("RateLimit-Policy", f'"{rule.name}";q={rate.amount};w={rate.window_seconds}')
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, code: str, headers: dict[str, str]) -> None:
+    state = scope["state"]
+    state["problem_code"] = code
+    response = problem_response(PROBLEMS[code], correlation_id=state["correlation_id"], headers=headers)
+    await response(scope, receive, send)

@@ -1,0 +1,113 @@
+"""
+The file out of a `multipart/form-data` body, while it streams (RFC 7578).
+
+The framework's own parser would spool the whole body before anybody is asked; this one keeps nothing but the chunk
+under way. The field is called `file`; the client's file name is not even read.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from healthingest_service.api.problems import RequestRefusedError
+
+FIELD: Final = b"file"
+OVERHEAD_BYTES: Final = 64 * 1024
+"""What boundaries, part headers and other fields may take beside the file."""
+_MALFORMED: Final = "malformed-multipart"
+
+
+def boundary_of(content_type: str) -> bytes:
+    """
+    The boundary parameter.
+
+    Raises:
+        RequestRefusedError: there is none.
+    """
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise RequestRefusedError(_MALFORMED)
+    return boundary
+
+
+async def file_of(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
+    """
+    The bytes of the one part called `file`.
+
+    Raises:
+        RequestRefusedError: no such part, two of them, too much beside it, or a body that is no form.
+    """
+    form = _Form(boundary)
+    async for chunk in body:
+        for piece in form.feed(chunk):
+            yield piece
+    form.end()
+
+
+class _Form:
+    """Callbacks of the push parser, and what they found in the chunk under way."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._pieces: list[bytes] = []
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._is_file = False
+        self._file_count = 0
+        self._overhead_bytes = 0
+        self._ended = False
+        callbacks = {
+            "on_part_begin": self._part_begin,
+            "on_header_begin": self._header_begin,
+            "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._part_data,
+            "on_end": self._end,
+        }
+        try:
+            self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type] # a TypedDict upstream
+        except FormParserError:
+            raise RequestRefusedError(_MALFORMED) from None
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        self._pieces = []
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise RequestRefusedError(_MALFORMED) from None
+        self._overhead_bytes += len(chunk) - sum(map(len, self._pieces))
+        if self._overhead_bytes > OVERHEAD_BYTES:
+            raise RequestRefusedError(_MALFORMED)
+        return self._pieces
+
+    def end(self) -> None:
+        if not self._ended or self._file_count != 1:
+            raise RequestRefusedError(_MALFORMED)
+
+    def _part_begin(self) -> None:
+        self._is_file = False
+
+    def _header_begin(self) -> None:
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _header_end(self) -> None:
+        if bytes(self._header_name).lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._header_value))
+            self._is_file = options.get(b"name") == FIELD
+
+    def _headers_finished(self) -> None:
+        self._file_count += self._is_file
+        if self._file_count > 1:
+            raise RequestRefusedError(_MALFORMED)
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self._pieces.append(data[start:end])
+
+    def _end(self) -> None:
+        self._ended = True

@@ -1,0 +1,107 @@
+"""Can this instance take work? Checked in the background, answered from memory."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from healthingest_service.telemetry.metrics import Metrics
+
+CHANGED: Final = "dependency_changed"
+_STALE_ROUNDS: Final = 5
+"""Older than so many rounds, an answer means nothing: the loop that checks is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    How one dependency is asked; raising anything means no.
+
+    Without a `required` one no upload can be answered with success. The others are only shown: the promise holds
+    without them, and taking every instance out would break it.
+    """
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last outcome of a check. `error` is a type's name, never a text."""
+
+    required: bool
+    up: bool
+    error: str | None
+    seconds: float
+
+
+class HealthBoard:
+    """The outcomes of the last round of *checks*, of which there may come more until the first round."""
+
+    def __init__(
+        self, checks: Sequence[Check], *, metrics: Metrics, interval_seconds: float, timeout_seconds: float
+    ) -> None:
+        self._checks = checks
+        self._metrics = metrics
+        self._interval_seconds = interval_seconds
+        self._timeout_seconds = timeout_seconds
+        self._seen: dict[str, Seen] = {}
+        self._checked_at: float | None = None
+        self._has_been_ready = False
+        self._log = structlog.get_logger("healthingest.health")
+
+    @property
+    def seen(self) -> Mapping[str, Seen]:
+        """The last outcome of each check."""
+        return dict(self._seen)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every required dependency was up, not too long ago."""
+        return self._is_fresh() and all(seen.up for seen in self._seen.values() if seen.required)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether this instance has ever been ready."""
+        return self._has_been_ready
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Check, wait, until *stop* is set."""
+        while not stop.is_set():
+            await self.check_once()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_seconds):
+                    await stop.wait()
+
+    async def check_once(self) -> None:
+        """One round, all checks at once."""
+        outcomes = await asyncio.gather(*(self._ask(check) for check in self._checks))
+        for check, now in zip(self._checks, outcomes, strict=True):
+            before = self._seen.get(check.name)
+            if before is None or before.up != now.up:
+                self._log.info(CHANGED, dependency=check.name, up=now.up, error=now.error)
+            self._seen[check.name] = now
+            self._metrics.dependency_up.labels(check.name).set(now.up)
+        self._checked_at = time.monotonic()
+        self._has_been_ready = self._has_been_ready or self.is_ready
+
+    async def _ask(self, check: Check) -> Seen:
+        began = time.monotonic()
+        error: str | None = None
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await check.run()
+        except Exception as raised:  # noqa: BLE001 - whatever a check raises is its answer
+            error = type(raised).__name__
+        return Seen(check.required, error is None, error, round(time.monotonic() - began, 4))
+
+    def _is_fresh(self) -> bool:
+        if self._checked_at is None:
+            return False
+        oldest = _STALE_ROUNDS * (self._interval_seconds + self._timeout_seconds)
+        return time.monotonic() - self._checked_at < oldest

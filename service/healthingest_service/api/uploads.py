@@ -1,0 +1,195 @@
+"""Routes of uploads: send one, and see what became of it."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from healthingest_contract.topology import RECORD_TYPE_PATTERN
+from healthingest_service.api import body, multipart
+from healthingest_service.api.dependencies import Reader, Uploader, Wired
+from healthingest_service.api.middleware import UPLOAD_ROUTE
+from healthingest_service.api.openapi import problem_answers
+from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.api.wire import Wire
+from healthingest_service.uploads.accept import UploadRequest
+from healthingest_service.uploads.errors import FileTooLargeError, UploadNotFoundError
+from healthingest_service.uploads.model import IdempotencyKey, Receipt, Upload, UploadId, UploadState
+
+RAW_TYPES: Final = ("application/avro", "application/vnd.apache.avro", "application/octet-stream")
+FORM_TYPE: Final = "multipart/form-data"
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+_FORM: Final = {
+    "schema": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary"}},
+    }
+}
+_REQUEST: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        }
+    ],
+    "requestBody": {"required": True, "content": dict.fromkeys(RAW_TYPES, _BINARY) | {FORM_TYPE: _FORM}},
+}
+
+
+class ReceiptView(BaseModel):
+    """The receipt of an upload: it is stored, and will be announced."""
+
+    status: str = "accepted"
+    upload_id: UUID
+    object_key: str
+    correlation_id: str
+    record_type: str
+    record_count: int
+    file_size_bytes: int
+    file_hash: str
+
+
+class UploadView(BaseModel):
+    """An upload and how far it has come."""
+
+    upload_id: UUID
+    state: UploadState
+    object_key: str
+    correlation_id: str
+    record_type: str
+    record_count: int
+    file_size_bytes: int
+    file_hash: str
+    schema_name: str
+    schema_fingerprint: str
+    received_at: datetime
+    stored_at: datetime | None
+    announced_at: datetime | None
+
+
+class HistoryView(BaseModel):
+    """Uploads, newest first; `next_cursor` is null on the last page."""
+
+    uploads: list[UploadView]
+    next_cursor: str | None
+
+
+class HistoryQuery(BaseModel):
+    """Which uploads, and how many at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str | None, Field(max_length=256)] = None
+    record_type: Annotated[str | None, Field(pattern=f"^{RECORD_TYPE_PATTERN}$")] = None
+    state: UploadState | None = None
+
+
+def routes() -> APIRouter:
+    """The table of routes."""
+    router = APIRouter(tags=["uploads"])
+    router.add_api_route(
+        UPLOAD_ROUTE,
+        upload,
+        methods=["POST"],
+        status_code=201,
+        response_model=ReceiptView,
+        responses=problem_answers(400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
+        | {200: {"model": ReceiptView, "description": "The same bytes, or the same key, again"}},
+        openapi_extra=_REQUEST,
+    )
+    router.add_api_route(
+        "/v1/uploads", history, methods=["GET"], responses=problem_answers(400, 401, 403, 422, 429, 503)
+    )
+    router.add_api_route(
+        "/v1/uploads/{upload_id}", one, methods=["GET"], responses=problem_answers(401, 403, 404, 429, 503)
+    )
+    return router
+
+
+async def upload(request: Request, wire: Wired, principal: Uploader) -> Response:
+    """Send one Avro object container file, as the body or as the field `file` of a form."""
+    accepted = await wire.accept(
+        UploadRequest(
+            principal=principal,
+            body=_file(request, wire),
+            correlation_id=request.state.correlation_id,
+            idempotency_key=_idempotency_key(request),
+            declared_size_bytes=None if body.media_type(request) == FORM_TYPE else body.declared_size(request),
+        )
+    )
+    wire.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
+    return JSONResponse(
+        _receipt(accepted.receipt).model_dump(mode="json"),
+        status_code=200 if accepted.replayed else 201,
+        headers={"Location": f"/v1/uploads/{accepted.receipt.upload_id}"},
+    )
+
+
+async def history(wire: Wired, principal: Reader, query: Annotated[HistoryQuery, Query()]) -> HistoryView:
+    """Your own uploads, newest first."""
+    page = await wire.ledger.history(
+        principal.account_id,
+        limit=query.limit,
+        cursor=query.cursor,
+        record_type=query.record_type,
+        state=query.state,
+    )
+    return HistoryView(uploads=[_view(upload) for upload in page.uploads], next_cursor=page.next_cursor)
+
+
+async def one(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
+    """One of your own uploads."""
+    try:
+        wanted = UploadId(UUID(upload_id))
+    except ValueError:
+        raise UploadNotFoundError from None
+    return _view(await wire.ledger.get(principal.account_id, wanted))
+
+
+def _file(request: Request, wire: Wire) -> AsyncIterator[bytes]:
+    kind, size = body.media_type(request), body.declared_size(request)
+    if kind in RAW_TYPES:
+        return body.paced(request, wire.body)
+    if kind != FORM_TYPE:
+        code = "unsupported-media-type"
+        raise RequestRefusedError(code)
+    if size is not None and size > wire.body.max_file_bytes + multipart.OVERHEAD_BYTES:
+        raise FileTooLargeError(wire.body.max_file_bytes)
+    boundary = multipart.boundary_of(request.headers["content-type"])
+    return multipart.file_of(body.paced(request, wire.body), boundary)
+
+
+def _idempotency_key(request: Request) -> IdempotencyKey | None:
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    if _IDEMPOTENCY_KEY.fullmatch(text) is None:
+        code = "invalid-idempotency-key"
+        raise RequestRefusedError(code)
+    return IdempotencyKey(text)
+
+
+def _receipt(receipt: Receipt) -> ReceiptView:
+    return ReceiptView.model_validate(receipt, from_attributes=True)
+
+
+def _view(upload: Upload) -> UploadView:
+    return UploadView(
+        **_receipt(upload.receipt).model_dump(exclude={"status"}),
+        state=upload.state,
+        schema_name=upload.schema_name,
+        schema_fingerprint=upload.schema_fingerprint,
+        received_at=upload.received_at,
+        stored_at=upload.stored_at,
+        announced_at=upload.announced_at,
+    )

@@ -1,0 +1,50 @@
+"""What the edge is connected to; made by `main`, handed to `create_app`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from healthingest_service.api.readiness import HealthBoard
+from healthingest_service.identity.client_address import Network
+from healthingest_service.identity.gatekeeper import Gatekeeper
+from healthingest_service.identity.ports import RateLimiter
+from healthingest_service.identity.throttling import Rule
+from healthingest_service.telemetry.metrics import Metrics
+from healthingest_service.uploads.accept import UploadRequest
+from healthingest_service.uploads.model import Accepted
+from healthingest_service.uploads.ports import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The limits that are counted."""
+
+    uploads: Rule
+    requests: Rule
+    logins: Rule
+    registrations: Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyRules:
+    """What a body may be, and how slow."""
+
+    max_file_bytes: int
+    stall_seconds: float
+    min_bytes_per_second: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """Use cases, ports and rules."""
+
+    accept: Callable[[UploadRequest], Awaitable[Accepted]]
+    ledger: Ledger
+    gatekeeper: Gatekeeper
+    limiter: RateLimiter
+    health: HealthBoard
+    metrics: Metrics
+    rules: Rules
+    body: BodyRules
+    trusted_proxies: tuple[Network, ...]
+    max_concurrency: int
+    version: str

@@ -1,0 +1,158 @@
+"""The command `healthingest-service`: one process a command, all of them in one with `serve`."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import structlog
+import uvloop
+from starlette.types import ASGIApp
+
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.queue_file import follow
+from healthingest_service.api.admin import create_admin_app
+from healthingest_service.api.app import create_app
+from healthingest_service.api.readiness import HealthBoard
+from healthingest_service.api.server import Listen, bind, serve
+from healthingest_service.main import parts, wiring
+from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
+from healthingest_service.telemetry.logs import configure_logging
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+STARTED: Final = "listening"
+UNKNOWN_SETTINGS: Final = "unknown_settings"
+_ADMIN_GRACEFUL_SECONDS: Final = 1
+_CHECK_SECONDS: Final = 2.0
+_PROCESSES: Final = {
+    "serve": frozenset({"api", "relay", "janitor"}),
+    "api": frozenset({"api"}),
+    "relay": frozenset({"relay"}),
+    "janitor": frozenset({"janitor"}),
+}
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 ended as asked, 1 the database is out of reach, 2 wrong settings."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load()
+        parts.refuse_stand_ins(settings, options.command)
+        configure_logging(sys.stderr, level=settings.server.log_level)
+        unknown = unknown_names(os.environ)
+        if unknown:
+            structlog.get_logger("healthingest.main").warning(UNKNOWN_SETTINGS, names=unknown)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_command(options, settings))
+    except (InvalidSettingsError, OSError) as error:
+        sys.stderr.write(f"healthingest-service: {error}\n")
+        return 2
+    except LedgerUnavailableError:
+        sys.stderr.write("healthingest-service: the database cannot be reached\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="healthingest-service", description="The upload API and its companions.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="api, relay and janitor in one process; migrates the database first")
+    commands.add_parser("api", help="the upload API")
+    commands.add_parser("relay", help="from the outbox to the broker")
+    commands.add_parser("janitor", help="settle what dead processes left")
+    commands.add_parser("migrate", help="bring the database to the shape that this version needs")
+    events = commands.add_parser("events", help="print the messages of the embedded queue file as they come")
+    events.add_argument("--from-start", action="store_true", help="and those that are there already")
+    return parser
+
+
+async def _command(options: argparse.Namespace, settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if options.command in {"migrate", "serve"}:
+        url = parts.database_url(settings)
+        await migrate(url, timeout_seconds=settings.database.migrate_timeout_seconds)
+    if options.command == "events":
+        await _print_events(settings, stop, from_start=options.from_start)
+    elif options.command in _PROCESSES:
+        await run(settings, _PROCESSES[options.command], stop)
+
+
+async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) -> None:
+    """Open what the process needs, work until *stop* is set, close it again."""
+    async with AsyncExitStack() as stack:
+        ground = await parts.open_ground(settings, stack)
+        work: list[Work] = []
+        if "relay" in process:
+            work.append(await parts.open_relay(ground, stack))
+        if process & {"api", "janitor"}:
+            store = await parts.open_store(ground, stack)
+        if "janitor" in process:
+            work += parts.janitor_work(ground, store)
+        health = HealthBoard(
+            ground.checks,
+            metrics=ground.metrics,
+            interval_seconds=settings.server.health_interval_seconds,
+            timeout_seconds=_CHECK_SECONDS,
+        )
+        if "api" in process:
+            app = create_app(await wiring.open_wire(ground, stack, store, health))
+            work.append(_serving("api", app, _listen(settings, process, settings.server.port)))
+        else:
+            work.append(health.run)
+        admin_listen = _listen(settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS)
+        await _work(work, _serving("admin", create_admin_app(ground.metrics, health), admin_listen), stop)
+
+
+def _listen(settings: Settings, process: frozenset[str], port: int, graceful_seconds: int | None = None) -> Listen:
+    alone = process == _PROCESSES["serve"]
+    everywhere = "0.0.0.0"  # noqa: S104 - a pod listens on the address that it is given
+    host = settings.server.host or ("127.0.0.1" if alone else everywhere)
+    return Listen(host, port, graceful_seconds or settings.server.graceful_shutdown_seconds)
+
+
+def _serving(name: str, app: ASGIApp, listen: Listen) -> Work:
+    listening = bind(listen)  # before any task begins: a taken port ends the process with its reason
+
+    async def work(stop: asyncio.Event) -> None:
+        host, port, *_ = listening.getsockname()
+        structlog.get_logger("healthingest.main").info(STARTED, server=name, host=host, port=port)
+        await serve(app, listening, listen, stop)
+
+    return work
+
+
+async def _work(work: Sequence[Work], admin: Work, stop: asyncio.Event) -> None:
+    """All of *work* until *stop*; metrics and liveness can be read to the very end."""
+    admin_stop = asyncio.Event()
+    async with asyncio.TaskGroup() as outer:
+        outer.create_task(admin(admin_stop))
+        try:
+            async with asyncio.TaskGroup() as inner:
+                for one in work:
+                    inner.create_task(one(stop))
+        finally:
+            admin_stop.set()
+
+
+async def _print_events(settings: Settings, stop: asyncio.Event, *, from_start: bool) -> None:
+    async def follow_file() -> None:
+        async for message in follow(parts.queue_file(settings), from_start=from_start):
+            sys.stdout.write(json.dumps(message, sort_keys=True) + "\n")
+            sys.stdout.flush()
+
+    following = asyncio.create_task(follow_file())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (following, stopping):
+        task.cancel()
+    outcomes = await asyncio.gather(following, stopping, return_exceptions=True)
+    if isinstance(outcomes[0], Exception):
+        raise outcomes[0]

@@ -1,0 +1,223 @@
+"""What processes are made of: each part from its settings, the embedded one where nothing real is named."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
+from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.migrate import is_current
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.queue_file import QueueFile
+from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publisher
+from healthingest_service.adapters.s3 import open_s3_store
+from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.api.readiness import Check
+from healthingest_service.identity.housekeeping import forget_expired_sessions
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.telemetry.metrics import Metrics
+from healthingest_service.uploads.errors import LedgerUnavailableError, UnavailableError
+from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.reconcile_storage import Janitor
+from healthingest_service.uploads.relay import Relay
+
+LOCAL_BUCKET: Final = "local"
+"""The bucket's name in messages while a folder is the object store."""
+_SCHEMA_POLL_SECONDS: Final = 1.0
+_FORGET_SECONDS: Final = 3600.0
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+class SchemaNotCurrentError(Exception):
+    """The database has not, or not yet, the shape that this version needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every process stands on. Parts add their checks as they are opened."""
+
+    settings: Settings
+    engine: AsyncEngine
+    ledger: DatabaseLedger
+    outbox: DatabaseOutbox
+    metrics: Metrics
+    checks: list[Check] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The object store and the name that messages give it."""
+
+    port: ObjectStore
+    bucket: str
+
+
+def utc_now() -> datetime:
+    """The clock of all use cases."""
+    return datetime.now(UTC)
+
+
+def refuse_stand_ins(settings: Settings, command: str) -> None:
+    """
+    In an installation no embedded part may stand in for a missing secret: what it keeps would die with the pod.
+
+    Raises:
+        InvalidSettingsError: one is missing.
+    """
+    needed: dict[str, SecretStr | None] = {DATABASE_URL: settings.database.url}
+    if command in {"api", "serve"}:
+        needed[IDENTITY_SIGNING_KEYS] = settings.identity.signing_keys
+    if command in {"relay", "serve"}:
+        needed[BROKER_URL] = settings.broker.url
+    missing = sorted(name for name, value in needed.items() if value is None)
+    if settings.secrets_dir is not None and command != "events" and missing:
+        message = f"missing: {', '.join(missing)}"
+        raise InvalidSettingsError(message)
+
+
+def database_url(settings: Settings) -> str:
+    """The database's address; SQLite in the data folder unless another is named."""
+    if settings.database.url is not None:
+        return settings.database.url.get_secret_value()
+    return f"sqlite+aiosqlite:///{data_folder(settings) / 'healthingest.sqlite'}"
+
+
+def queue_file(settings: Settings) -> Path:
+    """Where messages go while no broker is named."""
+    return data_folder(settings) / "queue.jsonl"
+
+
+async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
+    """Database, metrics, and their checks."""
+    database = settings.database
+    engine = await stack.enter_async_context(
+        open_engine(database_url(settings), pool_size=database.pool_size, timeout_seconds=database.timeout_seconds)
+    )
+    ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
+    outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds)
+    ground = Ground(settings, engine, ledger, outbox, Metrics.create())
+
+    async def backlog() -> None:
+        waiting = await outbox.backlog()
+        ground.metrics.outbox_messages.set(waiting.count)
+        ground.metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
+        if waiting.count > settings.limits.outbox_messages:
+            raise UnavailableError
+
+    is_known = False  # a later version may move the database on while this one still serves
+
+    async def schema() -> None:
+        nonlocal is_known
+        is_known = is_known or await is_current(engine, timeout_seconds=database.timeout_seconds)
+        if not is_known:
+            raise SchemaNotCurrentError
+
+    ground.checks.extend(
+        (
+            Check("database", ledger.check, required=True),
+            Check("schema", schema, required=True),
+            Check("outbox", backlog, required=True),
+        )
+    )
+    return ground
+
+
+async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
+    """S3 if a bucket is named, else a folder."""
+    wanted = ground.settings.store
+    store: Store
+    if wanted.bucket is None:
+        folder = FolderStore(data_folder(ground.settings) / "objects", timeout_seconds=wanted.timeout_seconds)
+        store = Store(folder, LOCAL_BUCKET)
+    else:
+        opening = open_s3_store(
+            endpoint=wanted.endpoint,
+            region=wanted.region,
+            bucket=wanted.bucket,
+            access_key_id=reveal(wanted.access_key_id),
+            secret_access_key=reveal(wanted.secret_access_key),
+            encryption=wanted.encryption,
+            kms_key_id=wanted.kms_key_id,
+            timeout_seconds=wanted.timeout_seconds,
+        )
+        store = Store(await stack.enter_async_context(opening), wanted.bucket)
+    ground.checks.append(Check("store", store.port.check, required=True))
+    return store
+
+
+async def open_relay(ground: Ground, stack: AsyncExitStack) -> Work:
+    """The relay, to RabbitMQ if one is named, else to the queue file."""
+    broker, rules = ground.settings.broker, ground.settings.relay
+    publisher: QueueFile | RabbitMQPublisher
+    if broker.url is None:
+        publisher = QueueFile(queue_file(ground.settings), timeout_seconds=broker.timeout_seconds)
+    else:
+        publisher = await stack.enter_async_context(
+            open_publisher(
+                url=broker.url.get_secret_value(), exchange=broker.exchange, timeout_seconds=broker.timeout_seconds
+            )
+        )
+    ground.checks.append(Check("broker", publisher.check, required=False))
+    relay = Relay(
+        outbox=ground.outbox,
+        publisher=publisher,
+        clock=utc_now,
+        batch_size=rules.batch_size,
+        idle_seconds=rules.idle_seconds,
+        backoff_seconds_min=rules.backoff_seconds_min,
+        backoff_seconds_max=rules.backoff_seconds_max,
+    )
+    ground.metrics.watch_relay(lambda: asdict(relay.counts))
+    return _after_schema(ground, relay.run)
+
+
+def janitor_work(ground: Ground, store: Store) -> list[Work]:
+    """The janitor, and what it forgets."""
+    janitor = Janitor(
+        ledger=ground.ledger,
+        store=store.port,
+        clock=utc_now,
+        bucket=store.bucket,
+        interval_seconds=ground.settings.janitor.interval_seconds,
+    )
+    sessions = DatabaseSessions(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds)
+
+    async def forget(stop: asyncio.Event) -> None:
+        await forget_expired_sessions(sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
+
+    return [_after_schema(ground, janitor.run), _after_schema(ground, forget)]
+
+
+def _after_schema(ground: Ground, work: Work) -> Work:
+    async def waiting(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with suppress(LedgerUnavailableError):
+                if await is_current(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds):
+                    await work(stop)
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SCHEMA_POLL_SECONDS):
+                    await stop.wait()
+
+    return waiting
+
+
+def data_folder(settings: Settings) -> Path:
+    """The folder of the embedded parts; made when it is first needed."""
+    folder = settings.data_folder.resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    """A secret for the adapter that needs it."""
+    return None if secret is None else secret.get_secret_value()

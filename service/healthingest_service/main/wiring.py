@@ -1,0 +1,147 @@
+"""What the upload API is connected to."""
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from time import monotonic
+from typing import Final
+
+from healthingest_contract.environment import IDENTITY_SIGNING_KEYS
+from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.avro_check import open_gate
+from healthingest_service.adapters.key_file import read_or_make
+from healthingest_service.adapters.memory_limiter import MemoryLimiter
+from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.adapters.redis import open_redis_limiter
+from healthingest_service.adapters.spool import DiskSpool
+from healthingest_service.adapters.tcp_probe import probe
+from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.api.readiness import Check, HealthBoard
+from healthingest_service.api.wire import BodyRules, Rules, Wire
+from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
+from healthingest_service.identity.ports import RateLimiter
+from healthingest_service.identity.throttling import FallbackLimiter, Rate, Rule
+from healthingest_service.main.parts import Ground, Store, data_folder, reveal, utc_now
+from healthingest_service.settings import InvalidSettingsError
+from healthingest_service.uploads.accept import AcceptUpload
+from healthingest_service.uploads.errors import SpoolFullError
+
+VERSION: Final = "0.1.0"
+_GUESSING_DIVISOR: Final = 10
+_PROBE_SECONDS: Final = 1.0
+
+
+async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard) -> Wire:
+    """What the API is connected to."""
+    settings, limits = ground.settings, ground.settings.limits
+    accept = await _open_accept(ground, stack, store)
+    limiter = await _open_limiter(ground, stack)
+    _check_broker(ground)
+    return Wire(
+        accept=accept,
+        ledger=ground.ledger,
+        gatekeeper=await _open_gatekeeper(ground, stack),
+        limiter=limiter,
+        health=health,
+        metrics=ground.metrics,
+        rules=Rules(
+            uploads=Rule("uploads", Rate.parse(limits.uploads)),
+            requests=Rule("requests", Rate.parse(limits.requests)),
+            logins=Rule("logins", Rate.parse(limits.logins), _GUESSING_DIVISOR),
+            registrations=Rule("registrations", Rate.parse(limits.registrations), _GUESSING_DIVISOR),
+        ),
+        body=BodyRules(
+            max_file_bytes=limits.max_file_size_bytes,
+            stall_seconds=settings.server.body_stall_seconds,
+            min_bytes_per_second=settings.server.body_min_bytes_per_second,
+        ),
+        trusted_proxies=settings.server.trusted_proxies,
+        max_concurrency=settings.server.max_concurrency,
+        version=VERSION,
+    )
+
+
+async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> AcceptUpload:
+    settings, limits = ground.settings, ground.settings.limits
+    max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
+    spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
+
+    async def room() -> None:
+        if spool.free_bytes < limits.max_file_size_bytes:
+            raise SpoolFullError
+
+    ground.checks.append(Check("spool", room, required=True))
+    gate = await stack.enter_async_context(
+        open_gate(
+            memory_limit_bytes=settings.gate.memory_limit_bytes,
+            cpu_limit_seconds=settings.gate.cpu_limit_seconds,
+            concurrency=settings.gate.concurrency,
+            schemas_mode=settings.schemas.mode,
+            schemas_folder=settings.schemas.folder,
+        )
+    )
+    return AcceptUpload(
+        ledger=ground.ledger,
+        store=store.port,
+        gate=gate,
+        spool=spool,
+        bucket=store.bucket,
+        max_file_bytes=limits.max_file_size_bytes,
+        lease_seconds=limits.upload_lease_seconds,
+        clock=utc_now,
+    )
+
+
+async def _open_gatekeeper(ground: Ground, stack: AsyncExitStack) -> Gatekeeper:
+    identity, timeout_seconds = ground.settings.identity, ground.settings.database.timeout_seconds
+    passwords = await stack.enter_async_context(
+        open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
+    )
+    pem = reveal(identity.signing_keys) or read_or_make(data_folder(ground.settings) / "signing-key.pem", new_key_pem)
+    try:
+        keys = SigningKeys.from_pem(pem)
+    except ValueError as error:
+        message = f"{IDENTITY_SIGNING_KEYS}: {error}"
+        raise InvalidSettingsError(message) from None
+    return Gatekeeper(
+        accounts=DatabaseAccounts(ground.engine, passwords, timeout_seconds=timeout_seconds),
+        sessions=DatabaseSessions(ground.engine, timeout_seconds=timeout_seconds),
+        access_tokens=AccessTokens(
+            keys=keys,
+            issuer=identity.issuer,
+            audience=identity.audience,
+            lifetime=timedelta(seconds=identity.access_token_seconds),
+        ),
+        registration=identity.registration,
+        lifetimes=Lifetimes(refresh=timedelta(days=identity.refresh_token_days)),
+        clock=utc_now,
+    )
+
+
+async def _open_limiter(ground: Ground, stack: AsyncExitStack) -> RateLimiter:
+    cache, alone = ground.settings.cache, MemoryLimiter()
+    if cache.url is None:
+        return alone
+    shared = await stack.enter_async_context(
+        open_redis_limiter(cache.url.get_secret_value(), timeout_seconds=cache.timeout_seconds)
+    )
+    ground.checks.append(Check("cache", shared.check, required=False))
+    return FallbackLimiter(
+        shared,
+        alone,
+        clock=monotonic,
+        pause_seconds=cache.pause_seconds,
+        on_degraded=lambda rule: ground.metrics.limiter_degraded.labels(rule).inc(),
+    )
+
+
+def _check_broker(ground: Ground) -> None:
+    endpoint = ground.settings.broker.endpoint
+    if endpoint is None or any(check.name == "broker" for check in ground.checks):
+        return  # a relay in this process knows better
+    host, _, port = endpoint.rpartition(":")
+
+    async def listens() -> None:
+        await probe(host.strip("[]"), int(port), timeout_seconds=_PROBE_SECONDS)
+
+    ground.checks.append(Check("broker", listens, required=False))
