@@ -1,7 +1,7 @@
 """
 The closed list of reasons to refuse a file.
 
-Clients act on these codes: one is never renamed. Each has a section of its own in docs/operations.md.
+Clients act on these codes: one is never renamed.
 """
 
 from enum import StrEnum
