@@ -1,0 +1,84 @@
+"""The command `healthingest`."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from healthingest_client.client import Client
+from healthingest_client.credentials import TokenFile, default_path
+from healthingest_client.errors import ClientError
+
+SERVER_VARIABLE: Final = "HEALTHINGEST_URL"
+PASSWORD_VARIABLE: Final = "HEALTHINGEST_PASSWORD"  # noqa: S105 - a variable's name
+_DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 refused or not reached."""
+    options = _parser().parse_args(arguments)
+    try:
+        with Client(options.server, TokenFile(options.token_file)) as client:
+            _run(client, options)
+    except (ClientError, OSError) as error:
+        sys.stderr.write(f"healthingest: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="healthingest", description="Upload health records as Avro files.")
+    server = os.environ.get(SERVER_VARIABLE, _DEFAULT_SERVER)
+    parser.add_argument(
+        "--server", default=server, help=f"address of the service (${SERVER_VARIABLE}); now %(default)s"
+    )
+    parser.add_argument(
+        "--token-file", type=Path, default=default_path(), help="where tokens are kept; now %(default)s"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    register = commands.add_parser("register", help="make an account")
+    login = commands.add_parser("login", help="log in; tokens are kept in a file that only you can read")
+    for command in (register, login):
+        command.add_argument("email", help=f"the password comes from ${PASSWORD_VARIABLE} or is asked for")
+    register.add_argument("--first-name")
+    register.add_argument("--last-name")
+    commands.add_parser("logout", help="end the session")
+    upload = commands.add_parser("upload", help="send files, print a receipt a line")
+    upload.add_argument("files", nargs="+", type=Path)
+    uploads = commands.add_parser("uploads", help="list your uploads, newest first, one a line")
+    uploads.add_argument("--record-type")
+    uploads.add_argument("--state", choices=("storing", "stored", "announced"))
+    return parser
+
+
+def _run(client: Client, options: argparse.Namespace) -> None:
+    if options.command == "register":
+        _print(client.register(options.email, _password(), options.first_name, options.last_name))
+    elif options.command == "login":
+        client.login(options.email, _password())
+    elif options.command == "logout":
+        client.logout()
+    elif options.command == "upload":
+        for path in options.files:
+            _print(client.upload(path))
+    else:
+        wanted = {"record_type": options.record_type, "state": options.state}
+        for upload in client.uploads(**{name: value for name, value in wanted.items() if value is not None}):
+            _print(upload)
+
+
+def _password() -> str:
+    # Never an argument: every user of the machine can read those.
+    return os.environ.get(PASSWORD_VARIABLE) or getpass.getpass()
+
+
+def _print(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
