@@ -17,8 +17,6 @@ def test_each_reason_has_its_section() -> None:
     """With meaning, cause and what to do; and no section is about a reason that is none."""
     text = (DOCS / "operations.md").read_text().partition("## Condition reasons")[2]
     sections = re.split(r"^### ", text, flags=re.MULTILINE)
-        r"^### ", (DOCS / "operations.md").read_text().partition("## Condition reasons")[2], flags=re.MULTILINE
-    )
     found = {text.partition("\n")[0]: text.partition("\n## ")[0] for text in sections[1:]}
     reasons = {reason.value for reason in Reason}
     assert reasons <= set(found)

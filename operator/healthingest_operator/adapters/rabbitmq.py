@@ -96,9 +96,10 @@ class RabbitMQBroker:
     ) -> object:
         """Send; None for what is not there. The answer's text is not repeated: it may quote what was sent."""
         address = "/".join([access.management_url, "api", *(quote(part, safe="") for part in path)])
-        login = aiohttp.BasicAuth(access.username, access.password)
+        login = aiohttp.encode_basic_auth(access.username, access.password, encoding="utf-8")
+        headers = {"Authorization": login}
         try:
-            async with self._session.request(method, URL(address, encoded=True), json=body, auth=login) as answer:
+            async with self._session.request(method, URL(address, encoded=True), json=body, headers=headers) as answer:
                 status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"no answer from {_place(access.management_url)} (management API): {type(error).__name__}"

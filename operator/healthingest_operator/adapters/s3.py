@@ -19,7 +19,9 @@ from healthingest_operator.resources.bucket import Capability, Observed, Step
 PROBE_KEY: Final = ".healthingest/probe"
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
-_UNSUPPORTED: Final = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "501", "405"})
+_UNSUPPORTED: Final = frozenset(
+    {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured", "501", "405"}
+)
 _UNSET: Final = frozenset(
     {
         "NoSuchTagSet",
@@ -30,7 +32,9 @@ _UNSET: Final = frozenset(
     }
 )
 _MISSING: Final = frozenset({"404", "NoSuchBucket", "NotFound"})
-_BAD_LOGIN: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401"})
+_BAD_LOGIN: Final = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401", "XAdminUserNotFound"}
+)
 _FORBIDDEN: Final = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
 _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as a location
 
@@ -177,12 +181,17 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
     try:
         await client.head_bucket(Bucket=bucket)
     except ClientError as error:
+        if _code(error) not in _MISSING | _FORBIDDEN | {"400"}:
+            raise
+    else:
+        return True
+    # A HEAD has no body to say why it was refused; the same question as a GET has.
+    try:
+        await client.get_bucket_location(Bucket=bucket)
+    except ClientError as error:
         if _code(error) in _MISSING:
             return False
-        if _code(error) not in _FORBIDDEN | {"400"}:
-            raise
-        # A HEAD has no body to say why; the same question as a GET has.
-        await client.get_bucket_location(Bucket=bucket)
+        raise
     return True
 
 

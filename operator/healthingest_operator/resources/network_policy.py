@@ -72,7 +72,8 @@ def _policy(
         "spec": {
             "podSelector": {"matchLabels": selector(owner.key, component)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": ingress,
             "egress": egress,
+            # An empty list would be dropped by the server and written again by every apply.
+            **({"ingress": ingress} if ingress else {}),
         },
     }

@@ -13,12 +13,6 @@ from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.model.spec import Key
 
 
-@pytest.fixture(name="logger")
-def _logger(capsys: pytest.CaptureFixture[str]) -> structlog.stdlib.BoundLogger:
-    del capsys  # standard output must be the captured one when it is taken
-    return configure_logs("INFO")
-
-
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
@@ -30,10 +24,9 @@ def _as_before() -> Iterator[None]:
     logging.getLogger("kopf").setLevel(before[2])
 
 
-def test_logins_in_addresses_are_hidden(
-    logger: structlog.stdlib.BoundLogger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logins_in_addresses_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
     """Ours and those that libraries log, in messages and in the text of exceptions."""
+    logger = configure_logs("INFO")
     logger.info("event", address="amqp://user:hush@host/x")
     logging.getLogger("library").warning("cannot open %s", "postgresql://user:hush@host/x")
     try:
@@ -45,12 +38,10 @@ def test_logins_in_addresses_are_hidden(
     assert "hush" not in printed
 
 
-def test_a_broken_pass_tells_no_text_of_the_error(
-    logger: structlog.stdlib.BoundLogger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_pass_tells_no_text_of_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     """The text of an unforeseen error may hold anything; its type and place are enough."""
     registry = CollectorRegistry()
-    Telemetry(registry, logger).broke(Key("a", "b"), ExceptionGroup("hush", [ValueError("hush")]), 0.1)
+    Telemetry(registry, configure_logs("INFO")).broke(Key("a", "b"), ExceptionGroup("hush", [ValueError("hush")]), 0.1)
     line = json.loads(capsys.readouterr().out)
     assert line["error"] == ["ValueError"]
     assert "hush" not in json.dumps(line)

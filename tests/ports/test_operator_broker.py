@@ -1,0 +1,120 @@
+"""The operator's broker port on a real RabbitMQ."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.model.spec import BrokerSpec, QueueSpec
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.resources import topology
+from support.servers.process import free_port
+from support.servers.rabbitmq import RabbitMQServer
+
+
+@pytest.fixture(name="broker")
+async def _broker() -> AsyncIterator[RabbitMQBroker]:
+    async with rabbitmq_broker(10) as found:
+        yield found
+
+
+def access(server: RabbitMQServer, **other: str) -> BrokerAccess:
+    """As the Secret of a platform team has it."""
+    words = {
+        "management_url": server.management_url,
+        "amqp_url": server.broker_url,
+        "username": server.username,
+        "password": server.password,
+    }
+    return BrokerAccess(**words | other)
+
+
+def wanted(server: RabbitMQServer) -> topology.Topology:
+    """Two queues in the test's own virtual host."""
+    queues = (QueueSpec("processing"), QueueSpec("other.queue", ("a.#", "b"), 3))
+    spec = BrokerSpec("secret", server.virtual_host, "exchange", queues)
+    return topology.topology(spec, "space/name", server.username, "relay-password", "consumer-password")
+
+
+async def complete(broker: RabbitMQBroker, server: RabbitMQServer) -> list[str]:
+    """Observe, plan, act; what had to be done."""
+    goal = wanted(server)
+    users = [login.name for login in goal.logins]
+    plan = topology.plan(goal, await broker.observe(access(server), server.virtual_host, [*users, server.username]))
+    assert plan.conflicts == ()
+    for call in plan.calls:
+        await broker.carry_out(access(server), call)
+    return [call.what for call in plan.calls]
+
+
+async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """A second look finds everything, as this version of RabbitMQ reports it."""
+    await broker.check(access(rabbitmq))
+    assert await complete(broker, rabbitmq)
+    assert await complete(broker, rabbitmq) == []
+    for login in wanted(rabbitmq).logins:
+        await broker.remove(access(rabbitmq), ("users", login.name))
+
+
+async def test_a_virtual_host_is_made_and_removed(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """From nothing, with the owner's mark; removing twice is fine."""
+    server = RabbitMQServer(rabbitmq.amqp_port, rabbitmq.management_port, f"{rabbitmq.virtual_host}-made")
+    try:
+        await complete(broker, server)
+        observed = await broker.observe(access(server), server.virtual_host, [])
+        assert observed.owner == "space/name"
+        assert await complete(broker, server) == []
+    finally:
+        for path in (*(("users", login.name) for login in wanted(server).logins), ("vhosts", server.virtual_host)):
+            await broker.remove(access(server), path)
+            await broker.remove(access(server), path)
+    assert (await broker.observe(access(server), server.virtual_host, [])).virtual_host is None
+
+
+async def test_what_somebody_changed_is_seen(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """A removed binding, a changed policy and a changed password, and nothing else."""
+    await complete(broker, rabbitmq)
+    host, goal = rabbitmq.virtual_host, wanted(rabbitmq)
+    rabbitmq.call("DELETE", f"/api/bindings/{host}/e/exchange/q/other.queue/b")
+    rabbitmq.call("DELETE", f"/api/policies/{host}/healthingest-processing")
+    rabbitmq.call("PUT", f"/api/users/{goal.logins[0].name}", {"password": "other", "tags": ""})
+    assert set(await complete(broker, rabbitmq)) == {
+        "binding of queue other.queue",
+        "policy of queue processing",
+        f"user {goal.logins[0].name}",
+    }
+    for login in goal.logins:
+        await broker.remove(access(rabbitmq), ("users", login.name))
+
+
+async def test_a_classic_queue_is_a_conflict(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """It is seen before anything is declared."""
+    rabbitmq.call("PUT", f"/api/queues/{rabbitmq.virtual_host}/processing", {"durable": True})
+    observed = await broker.observe(access(rabbitmq), rabbitmq.virtual_host, [])
+    assert "queue processing" in topology.plan(wanted(rabbitmq), observed).conflicts[0]
+
+
+async def test_faults_have_names(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """A wrong password, a port where nobody listens, a port that speaks another protocol; no password in a message."""
+    cases = {
+        Reason.AUTHENTICATION_FAILED: access(rabbitmq, password="hush-hush"),
+        Reason.UNREACHABLE: access(rabbitmq, management_url=f"http://127.0.0.1:{free_port()}", password="hush-hush"),
+        Reason.REQUEST_REFUSED: access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"),
+    }
+    for reason, how in cases.items():
+        with pytest.raises(DependencyError) as raised:
+            await broker.check(how)
+        assert raised.value.reason is reason, raised.value.message
+        assert "hush" not in raised.value.message
+
+
+async def test_a_plain_user_is_no_administrator(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """The message says which tag is missing."""
+    rabbitmq.call("PUT", "/api/users/plain", {"password": "plain", "tags": "management"})
+    with pytest.raises(DependencyError) as raised:
+        await broker.check(access(rabbitmq, username="plain", password="plain"))
+    rabbitmq.call("DELETE", "/api/users/plain")
+    assert raised.value.reason is Reason.PERMISSION_DENIED
+    assert "administrator" in raised.value.message

@@ -1,0 +1,93 @@
+"""The operator's object store port on a real S3 server (versitygw)."""
+
+from dataclasses import replace
+
+import pytest
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.s3 import S3ObjectStore
+from healthingest_operator.model.spec import ObjectStoreSpec
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.resources import bucket
+from support.servers.process import free_port
+from support.servers.versitygw import S3Server
+
+SPEC = ObjectStoreSpec("bucket", "secret")
+
+
+@pytest.fixture(name="store")
+def _store() -> S3ObjectStore:
+    return S3ObjectStore(10)
+
+
+def access(server: S3Server) -> StoreAccess:
+    """The server's own credentials."""
+    return StoreAccess(server.endpoint, server.region, server.bucket, server.access_key_id, server.secret_access_key)
+
+
+async def test_a_bucket_is_made_completed_and_removed(store: S3ObjectStore, s3_gateway: S3Server) -> None:
+    """From nothing; a second look finds everything that this store can do."""
+    where = replace(access(s3_gateway), bucket=f"made-{free_port()}")
+    assert await store.observe(where) is None
+    await store.create(where)
+    await store.create(where)
+    observed = await store.observe(where)
+    assert observed is not None
+    done = [await store.carry_out(where, step) for step in bucket.plan(SPEC, "a/b", observed)]
+    assert any(done)
+    again = await store.observe(where)
+    assert again is not None
+    assert again.owner == "a/b"
+    assert not {step.capability for step in bucket.plan(SPEC, "a/b", again)} & {bucket.Capability.TAGGING}
+    assert await store.remove(where)
+    assert await store.remove(where)
+    assert await store.observe(where) is None
+
+
+async def test_what_the_store_lacks_is_seen(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """Versitygw answers 501 to encryption settings, lifecycle and the block of public access."""
+    observed = await store.observe(access(s3_server))
+    assert observed is not None
+    assert observed.missing >= {bucket.Capability.ENCRYPTION, bucket.Capability.LIFECYCLE}
+
+
+async def test_the_probe_leaves_nothing_behind(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """Checksums are verified by this store, and the bucket is empty afterwards: it can be removed."""
+    await store.check(access(s3_server))
+    assert await store.probe(access(s3_server)) == frozenset()
+    assert await store.remove(access(s3_server))
+
+
+async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """No tags at all are a wish, too."""
+    where = access(s3_server)
+    assert await store.carry_out(where, bucket.Step(bucket.Capability.TAGGING, {bucket.OWNER_TAG: "a/b"}))
+    assert await store.carry_out(where, bucket.Step(bucket.Capability.TAGGING, {}))
+    observed = await store.observe(where)
+    assert observed is not None
+    assert observed.tags == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"secret_access_key": "hush-hush"}, Reason.AUTHENTICATION_FAILED),
+        ({"access_key_id": "nobody"}, Reason.AUTHENTICATION_FAILED),
+    ],
+)
+async def test_wrong_credentials_have_a_name(
+    store: S3ObjectStore, s3_server: S3Server, other: dict[str, str], reason: Reason
+) -> None:
+    """Also on the first question, whose refusal has no body; no secret in the message."""
+    with pytest.raises(DependencyError) as raised:
+        await store.observe(replace(access(s3_server), **other))
+    assert raised.value.reason is reason
+    assert "hush" not in raised.value.message
+
+
+async def test_nobody_there_is_unreachable(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """A closed port."""
+    with pytest.raises(DependencyError) as raised:
+        await store.observe(replace(access(s3_server), endpoint=f"http://127.0.0.1:{free_port()}"))
+    assert raised.value.reason is Reason.UNREACHABLE
