@@ -49,9 +49,7 @@ def main() -> int:
             _journey(server)
             if not options.once:
                 _say("running", f"{server}/docs  (data in {FOLDER.relative_to(ROOT)}; Ctrl-C ends it)")
-                process.wait()
-                message = "the service ended by itself"
-                raise DemoError(message)
+                return process.wait()
     except KeyboardInterrupt:
         return 0
     except (DemoError, ClientError, OSError, httpx.HTTPError) as error:
