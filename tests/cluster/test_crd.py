@@ -202,7 +202,7 @@ async def test_children_are_accepted_and_stay_as_desired(kubectl: Kubectl, clust
         ingress={"host": "a.example"},
         resources={"requests": {"cpu": "0.5", "memory": "1024Mi"}},
     )
-    config = configuration(owner.spec, Surroundings("amqp://broker:5672", "http://clinic"))
+    config = configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
     ports: dict[str, int | None] = {"store": 443, "broker": 5672, "database": 5432, "cache": None}
     children = [*foundations(owner, config, ports), *workload(owner, Build("service:1", "a", "b", "c"))]
     for child in children:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import HealthIngest, Key
@@ -27,7 +28,7 @@ from healthingest_operator.resources import names
 from healthingest_operator.resources.bucket import Capability
 from healthingest_operator.resources.children import foundations
 from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
-from healthingest_operator.resources.network_policy import port_of
+from healthingest_operator.resources.network_policy import endpoint_of, port_of
 from healthingest_operator.resources.secrets import Generators
 from healthingest_operator.status.conditions import Finding, bad, good, remembered, transitions
 from healthingest_operator.status.summary import Facts, Observation, status
@@ -140,7 +141,7 @@ class _Pass:
         findings = (secrets_finding(found), bucket.finding, *broker.findings, database)
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
-        result = await self._workload(children, findings, bucket, found, own)
+        result = await self._workload(children, findings, bucket, own)
         replaced = {finding.type for finding in result.findings}
         final = [*(finding for finding in findings if finding.type not in replaced), *result.findings]
         healed = [*own.healed, *children.healed]
@@ -161,14 +162,13 @@ class _Pass:
         children: Children,
         findings: tuple[Finding, ...],
         bucket: BucketResult,
-        found: Credentials,
         own: OwnSecrets,
     ) -> WorkloadResult:
         rolled_out = self._previous.get("workload")
         try:
             schemas = await self._schemas()
-            config = self._config(bucket, found)
-            await children.ensure(foundations(self._owner, config, self._ports(found)))
+            config = self._config(bucket, own)
+            await children.ensure(foundations(self._owner, config, self._ports(own)))
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
             result = await roll_out(children, findings, inputs, rolled_out, self._world.clock.now())
@@ -194,20 +194,20 @@ class _Pass:
             raise DependencyError(Reason.WAITING_FOR_DEPENDENCIES, message)
         return dict(found.get("data") or {})
 
-    def _config(self, bucket: BucketResult, found: Credentials) -> dict[str, str]:
+    def _config(self, bucket: BucketResult, own: OwnSecrets) -> dict[str, str]:
         known = (self._previous.get("objectStore") or {}).get("missingCapabilities", ())
         missing = bucket.missing if bucket.missing is not None else frozenset(known)
-        endpoint = found.known.broker_endpoint or ""
+        endpoint = endpoint_of(own.service.get(env.BROKER_URL))
         around = Surroundings(endpoint, service_url(self._owner), Capability.ENCRYPTION not in missing)
         return configuration(self._owner.spec, around)
 
-    def _ports(self, found: Credentials) -> dict[str, int | None]:
-        known = found.known
+    def _ports(self, own: OwnSecrets) -> dict[str, int | None]:
+        """From our own Secret: it stays while a user's one is gone, and policies must not change for that."""
         return {
             "store": port_of(self._owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
-            "broker": port_of(known.broker_endpoint),
-            "database": port_of(known.database_url or known.database_admin_url),
-            "cache": port_of(known.cache_url),
+            "broker": port_of(own.service.get(env.BROKER_URL)),
+            "database": port_of(own.service.get(env.DATABASE_URL)),
+            "cache": port_of(own.service.get(env.CACHE_URL)),
         }
 
     def _facts(self, children: Children, bucket: BucketResult, result: WorkloadResult) -> Facts:

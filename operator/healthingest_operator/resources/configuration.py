@@ -17,7 +17,7 @@ SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the service's settings need beside the spec. `broker_endpoint` has neither credentials nor a path."""
+    """What the service's settings need beside the spec. `broker_endpoint` is host:port."""
 
     broker_endpoint: str
     url: str

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import POD_READINESS_GATE
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.model.spec import HealthIngest, Passthrough
 from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, SCHEMAS_FOLDER, SPOOL_FOLDER
 from healthingest_operator.resources.names import API, labels, metadata, selector
 from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
@@ -14,7 +14,10 @@ GRACE_SECONDS: Final = 60
 _SPOOL_FILES: Final = 16
 """Largest files that fit into a pod's spool at once."""
 _SPOOL_LEAST_BYTES: Final = 512 * 2**20
-_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
+_RESOURCES: Final[dict[str, dict[str, str]]] = {
+    "requests": {"cpu": "100m", "memory": "256Mi"},
+    "limits": {"memory": "512Mi"},
+}
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
@@ -61,9 +64,19 @@ def _container(owner: HealthIngest) -> Container:
         "livenessProbe": probe("/health/live", "http", 10, 3),
         "readinessProbe": probe("/health/ready", "http", 2, 2),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        "resources": {**_RESOURCES, **owner.spec.pods.resources},
+        "resources": _resources(owner.spec.pods.resources),
     }
     return Container(API, env.API_SECRETS, extra, tuple(mounts))
+
+
+def _resources(wanted: Passthrough) -> dict[str, Any]:
+    """Defaults for what *wanted* names nowhere: a limit of ours must not contradict a request of the user's."""
+    named = {name for part in wanted.values() for name in part}
+    return {
+        part: {name: value for name, value in _RESOURCES.get(part, {}).items() if name not in named}
+        | dict(wanted.get(part, {}))
+        for part in {**_RESOURCES, **wanted}
+    }
 
 
 def _pod(owner: HealthIngest) -> dict[str, Any]:

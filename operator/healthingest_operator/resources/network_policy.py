@@ -39,6 +39,14 @@ def port_of(address: str | None) -> int | None:
     return parts.port or _DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
 
 
+def endpoint_of(address: str | None) -> str:
+    """`host:port` of an address; empty for no address."""
+    host = urlsplit(address or "").hostname
+    if host is None:
+        return ""
+    return f"[{host}]:{port_of(address)}" if ":" in host else f"{host}:{port_of(address)}"
+
+
 def network_policies(owner: HealthIngest, ports: dict[str, int | None]) -> tuple[dict[str, Any], ...]:
     """Policies of API, relay and migration; *ports* of `store`, `broker`, `database` and `cache`."""
     api_out = [ports["store"], ports["database"], ports["cache"]]

@@ -105,6 +105,17 @@ async def test_an_outage_shows_and_takes_no_pod_away(part: str, reason: Reason) 
     await world.until_ready()
 
 
+@pytest.mark.parametrize("name", ["s3", "rabbitmq", "postgres"])
+async def test_a_secret_that_goes_changes_no_child(name: str) -> None:
+    """What pods read and where they may go stays as it was."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.forget_writes()
+    world.cluster.objects.pop(("Secret", KEY.namespace, name))
+    await world.converge()
+    assert world.all_writes() == ["status"]
+
+
 async def test_in_an_outage_a_lost_deployment_comes_back() -> None:
     """What passed the gate before passes it again."""
     world = FakeWorld()

@@ -13,6 +13,7 @@ from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import SECRETS_FOLDER, Surroundings, configuration
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.names import database
+from healthingest_operator.resources.network_policy import endpoint_of
 from healthingest_operator.resources.pods import Build
 from support.operator_world import manifest
 
@@ -49,7 +50,7 @@ def _owner(request: pytest.FixtureRequest) -> HealthIngest:
 
 def settings(owner: HealthIngest) -> dict[str, str]:
     """The values of its ConfigMap."""
-    return configuration(owner.spec, Surroundings("amqp://broker:5672", "http://clinic"))
+    return configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
 
 
 def objects(owner: HealthIngest) -> list[dict[str, Any]]:
@@ -141,6 +142,14 @@ def test_a_rollout_takes_no_pod_early() -> None:
     assert pod["readinessGates"] == [{"conditionType": "healthingest.dev/dependencies-ready"}]
 
 
+def test_default_resources_give_way() -> None:
+    """Who names memory anywhere gets no default of ours for it; CPU, which the autoscaler counts by, stays."""
+    owner = parse(manifest(resources={"requests": {"memory": "2Gi"}}))
+    api = next(found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api")
+    resources = api["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert resources == {"requests": {"cpu": "100m", "memory": "2Gi"}, "limits": {}}
+
+
 def test_the_autoscaler_has_the_replicas() -> None:
     """With autoscaling the number is not written, without it it is."""
     written = {
@@ -189,6 +198,20 @@ def test_each_component_has_a_network_policy(owner: HealthIngest) -> None:
             peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule.get("to", ()) if "ipBlock" in peer
         ]
         assert all(block["except"] for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("amqp://u:p@broker/host", "broker:5672"),
+        ("amqps://broker:1", "broker:1"),
+        ("amqps://[::1]", "[::1]:5671"),
+        (None, ""),
+    ],
+)
+def test_an_endpoint_is_host_and_port(address: str | None, endpoint: str) -> None:
+    """Without login, path and scheme: everybody may read it."""
+    assert endpoint_of(address) == endpoint
 
 
 def test_database_names_fit_and_differ() -> None:
