@@ -1,6 +1,7 @@
 """The composition root: settings, adapters, queue, workers, kopf. Nothing else knows concrete classes."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -69,9 +70,12 @@ async def _serve(settings: Settings, queue: KeyedQueue[Key], leave: healthingest
     healthingest.register(registry, queue, leave)
     children.register(registry, queue)
     namespaces = settings.namespace_list
+    # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to itself.
+    identity: Any = socket.gethostname()
     await kopf.operator(
         registry=registry,
         settings=lifecycle.operator_settings(settings.kubernetes_timeout_seconds),
+        identity=identity,
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
