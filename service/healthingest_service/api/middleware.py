@@ -66,7 +66,7 @@ class Observer:
             self._record(scope, state, seen.status or DISCONNECTED, time.monotonic() - began)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send, seen: _Answer) -> None:
-        if self._in_flight > self._max_concurrency and _route(scope) not in _QUIET_ROUTES:
+        if self._in_flight > self._max_concurrency and scope["path"] not in _QUIET_ROUTES:
             await _refuse(scope, receive, send, "overloaded", {"Retry-After": "1"})
             return
         try:

@@ -138,15 +138,14 @@ def members_of(error: Exception) -> dict[str, Any]:
     if isinstance(error, uploads.FileTooLargeError):
         return {"limit_bytes": error.limit_bytes}
     if isinstance(error, RequestValidationError):
-        # `loc` of a forbidden extra field is the client's own text: only its place is told.
-        return {
-            "errors": [
-                {"location": [str(part) for part in item["loc"][: 1 if item["type"] == "extra_forbidden" else None]]}
-                | {"code": item["type"]}
-                for item in error.errors()
-            ]
-        }
+        return {"errors": [{"location": _place(item), "code": item["type"]} for item in error.errors()]}
     return {}
+
+
+def _place(item: Mapping[str, Any]) -> list[str]:
+    """Where a field is; of one that must not be there only its surroundings, for its name is the client's text."""
+    place = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
+    return [str(part) for part in place]
 
 
 def headers_of(error: Exception, problem: Problem) -> dict[str, str]:

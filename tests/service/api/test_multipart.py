@@ -1,0 +1,63 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthingest_service.api.multipart import OVERHEAD_BYTES, boundary_of, file_of
+from healthingest_service.api.problems import RequestRefusedError
+
+BOUNDARY = b"limit"
+
+
+def part(name: str, content: bytes) -> bytes:
+    """One part of a form."""
+    head = f'--limit\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+END = b"--limit--\r\n"
+
+
+async def read(form: bytes, size: int) -> bytes:
+    """The file in *form*, which comes in chunks of *size*."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(form), size):
+            yield form[start : start + size]
+
+    return b"".join([piece async for piece in file_of(chunks(), BOUNDARY)])
+
+
+@given(content=st.binary(max_size=300), size=st.integers(min_value=1, max_value=400))
+async def test_finds_the_bytes_however_they_come(content: bytes, size: int) -> None:
+    """Chunks of any size give the same file, line ends and dashes in it included."""
+    content = content.replace(b"--limit", b"")
+    form = part("note", b"x") + part("file", content + b"\r\n--lim") + END
+    assert await read(form, size) == content + b"\r\n--lim"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"",
+        END,
+        part("other", b"x") + END,
+        part("file", b"x"),
+        part("file", b"x") + part("file", b"y") + END,
+        part("note", bytes(OVERHEAD_BYTES)) + part("file", b"x") + END,
+        b"no form at all",
+        b"--limit\r\n" + b"X: y\r\n" * 1000 + b"\r\nx\r\n" + END,
+    ],
+)
+async def test_refuses_what_is_no_form_with_one_file(form: bytes) -> None:
+    """No file, two, an unfinished form, too much beside the file, no form: refused."""
+    with pytest.raises(RequestRefusedError):
+        await read(form, 1000)
+
+
+def test_needs_a_boundary() -> None:
+    """A form without one cannot be read."""
+    assert boundary_of('multipart/form-data; boundary="a b"') == b"a b"
+    with pytest.raises(RequestRefusedError):
+        boundary_of("multipart/form-data")

@@ -1,0 +1,68 @@
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from healthingest_service.api.problems import CODES, PROBLEMS, problem_of
+from healthingest_service.identity import errors as identity
+from healthingest_service.uploads import errors as uploads
+from support.edge import Edge
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
+INNER = {
+    uploads.UploadError,  # roots are never raised
+    uploads.PublishError,  # the relay's, which answers nobody
+    uploads.BrokerUnreachableError,
+    uploads.MessageUnroutableError,
+    uploads.MessageRefusedError,
+    identity.IdentityError,
+    identity.LimiterUnavailableError,  # turned into a decision before the edge
+}
+
+
+def _errors(module: ModuleType) -> set[type[Exception]]:
+    return {one for _, one in inspect.getmembers(module, inspect.isclass) if issubclass(one, Exception)}
+
+
+def test_every_error_has_a_row_or_never_comes_here() -> None:
+    """An error that somebody adds must get a status and a code."""
+    assert _errors(uploads) | _errors(identity) == set(CODES) | INNER
+    assert set(CODES.values()) <= set(PROBLEMS)
+
+
+def test_the_unforeseen_says_nothing() -> None:
+    """An error that is not in the table is `internal-error`."""
+    assert problem_of(KeyError("a value")).code == "internal-error"
+
+
+def test_the_document_has_the_same_table() -> None:
+    """docs/api.md lists status, code and meaning of every problem, and no other."""
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted((str(one.status), one.code, one.detail) for one in PROBLEMS.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("PUT", "/v1/upload", 405),
+        ("GET", "/v1/uploads", 401),
+        ("GET", "/health/ready", 503),
+        ("GET", "/v1/uploads/..%2f..", 404),
+    ],
+)
+async def test_every_refusal_is_a_problem(edge: Edge, method: str, path: str, status: int) -> None:
+    """Unknown routes, other methods, no token, not ready: RFC 9457 with all our members."""
+    answer = await edge.http.request(method, path)
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert set(problem) == {"type", "title", "status", "detail", "correlation_id"}
+    assert problem["status"] == status
+    assert problem["correlation_id"] == answer.headers["x-correlation-id"]
+
+
+async def test_another_method_is_told_which_there_are(edge: Edge) -> None:
+    """405 has `Allow` (RFC 9110, 15.5.6)."""
+    assert (await edge.http.put("/v1/upload")).headers["allow"] == "POST"

@@ -1,0 +1,77 @@
+import asyncio
+import time
+from dataclasses import dataclass
+
+from healthingest_service.api.readiness import Check, HealthBoard
+from healthingest_service.telemetry.metrics import Metrics
+from support.edge import Edge
+
+
+@dataclass
+class Dependency:
+    """Up or not, as the test says."""
+
+    up: bool = True
+    hangs: bool = False
+
+    async def check(self) -> None:
+        """Raise when down."""
+        if self.hangs:
+            await asyncio.Event().wait()
+        if not self.up:
+            raise ConnectionError
+
+
+def board(*checks: Check) -> HealthBoard:
+    """A board whose checks may take 50 ms."""
+    return HealthBoard(checks, metrics=Metrics.create(), interval_seconds=0.01, timeout_seconds=0.05)
+
+
+async def test_is_ready_while_what_is_required_is_up() -> None:
+    """Not before the first round; then as the required ones are."""
+    dependency = Dependency()
+    health = board(Check("store", dependency.check, required=True))
+    assert not health.is_ready
+    await health.check_once()
+    assert health.is_ready
+    assert health.has_started
+    dependency.up = False
+    await health.check_once()
+    assert not health.is_ready
+    assert health.has_started
+    assert health.seen["store"].error == "ConnectionError"
+
+
+async def test_the_broker_and_the_counters_take_nobody_out() -> None:
+    """What is not required is shown as down, and the instance stays ready."""
+    health = board(Check("broker", Dependency(up=False).check, required=False))
+    await health.check_once()
+    assert health.is_ready
+    assert not health.seen["broker"].up
+
+
+async def test_a_check_that_hangs_is_down() -> None:
+    """A check has a deadline."""
+    health = board(Check("store", Dependency(hangs=True).check, required=True))
+    await health.check_once()
+    assert not health.is_ready
+    assert health.seen["store"].error == "TimeoutError"
+
+
+async def test_answers_from_memory(edge: Edge) -> None:
+    """The probe is answered without asking anybody: a hundred of them in a second, with the database gone."""
+    await edge.wire.health.check_once()
+    assert (await edge.http.get("/health/ready")).status_code == 200
+    await edge.ground.engine.dispose()
+    began = time.monotonic()
+    for _ in range(100):
+        assert (await edge.http.get("/health/startup")).status_code == 200
+    assert time.monotonic() - began < 1
+
+
+async def test_the_embedded_parts_are_ready(edge: Edge) -> None:
+    """Database, schema, outbox, store and spool are required and up."""
+    await edge.wire.health.check_once()
+    required = {name for name, seen in edge.wire.health.seen.items() if seen.required}
+    assert required == {"database", "schema", "outbox", "store", "spool"}
+    assert all(seen.up for seen in edge.wire.health.seen.values())

@@ -1,0 +1,72 @@
+"""The upload API as `main` wires it, on the embedded parts, in this process and without a socket."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from fastapi import FastAPI
+
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.api.app import create_app
+from healthingest_service.api.readiness import HealthBoard
+from healthingest_service.api.wire import Wire
+from healthingest_service.main import parts, wiring
+from healthingest_service.settings import Settings
+
+PASSWORD: Final = "correct horse battery"
+AVRO: Final = {"Content-Type": "application/avro"}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One API and somebody to call it."""
+
+    app: FastAPI
+    wire: Wire
+    ground: parts.Ground
+    http: httpx.AsyncClient
+    folder: Path
+
+    async def registered(self, email: str | None = None) -> str:
+        """A new account's e-mail address."""
+        email = email or f"{secrets.token_hex(6)}@clinic.example"
+        answer = await self.http.post("/auth/register", json={"email": email, "password": PASSWORD})
+        assert answer.status_code == 201, answer.text
+        return email
+
+    async def login(self, email: str, password: str = PASSWORD) -> httpx.Response:
+        """The answer to a login."""
+        return await self.http.post("/auth/jwt/login", data={"username": email, "password": password})
+
+    async def signed_in(self) -> dict[str, str]:
+        """The headers of a new account."""
+        tokens = (await self.login(await self.registered())).json()
+        return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+    async def upload(self, content: Any, headers: dict[str, str]) -> httpx.Response:  # noqa: ANN401 - as httpx takes it
+        """The answer to an upload."""
+        return await self.http.post("/v1/upload", content=content, headers=AVRO | headers)
+
+    def objects(self) -> list[Path]:
+        """Every stored file."""
+        return sorted((self.folder / "objects").rglob("*.avro"))
+
+
+@asynccontextmanager
+async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa: ANN401 - groups of settings
+    """An API on fresh embedded parts in *folder*; *groups* as `Settings` takes them."""
+    settings = Settings(data_folder=folder, **groups)
+    await migrate(parts.database_url(settings), timeout_seconds=10)
+    async with AsyncExitStack() as stack:
+        ground = await parts.open_ground(settings, stack)
+        store = await parts.open_store(ground, stack)
+        health = HealthBoard(ground.checks, metrics=ground.metrics, interval_seconds=60, timeout_seconds=2)
+        wire = await wiring.open_wire(ground, stack, store, health)
+        app = create_app(wire)
+        transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 50_000))
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://test"))
+        yield Edge(app, wire, ground, http, folder)
