@@ -1,8 +1,8 @@
 """What processes are made of: each part from its settings, the embedded one where nothing real is named."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
-from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.engine import open_engine, parse_url
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
@@ -84,10 +84,23 @@ def refuse_stand_ins(settings: Settings, command: str) -> None:
         raise InvalidSettingsError(message)
 
 
+@contextmanager
+def naming(variable: str) -> Iterator[None]:
+    """Turn an adapter's complaint about what it was given, which never repeats it, into one about a setting."""
+    try:
+        yield
+    except ValueError as error:
+        message = f"{variable}: {error}"
+        raise InvalidSettingsError(message) from None
+
+
 def database_url(settings: Settings) -> str:
     """The database's address; SQLite in the data folder unless another is named."""
     if settings.database.url is not None:
-        return settings.database.url.get_secret_value()
+        url = settings.database.url.get_secret_value()
+        with naming(DATABASE_URL):
+            parse_url(url)
+        return url
     return f"sqlite+aiosqlite:///{data_folder(settings) / 'healthingest.sqlite'}"
 
 

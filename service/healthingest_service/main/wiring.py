@@ -5,7 +5,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from healthingest_contract.environment import IDENTITY_SIGNING_KEYS
+from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, SCHEMAS_FOLDER
 from healthingest_service.adapters.accounts import DatabaseAccounts
 from healthingest_service.adapters.avro_check import open_gate
 from healthingest_service.adapters.key_file import read_or_make
@@ -21,8 +21,7 @@ from healthingest_service.identity.access_tokens import AccessTokens, SigningKey
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import FallbackLimiter, Rate, Rule
-from healthingest_service.main.parts import Ground, Store, data_folder, reveal, utc_now
-from healthingest_service.settings import InvalidSettingsError
+from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import SpoolFullError
 
@@ -71,15 +70,15 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
             raise SpoolFullError
 
     ground.checks.append(Check("spool", room, required=True))
-    gate = await stack.enter_async_context(
-        open_gate(
-            memory_limit_bytes=settings.gate.memory_limit_bytes,
-            cpu_limit_seconds=settings.gate.cpu_limit_seconds,
-            concurrency=settings.gate.concurrency,
-            schemas_mode=settings.schemas.mode,
-            schemas_folder=settings.schemas.folder,
-        )
+    opening = open_gate(
+        memory_limit_bytes=settings.gate.memory_limit_bytes,
+        cpu_limit_seconds=settings.gate.cpu_limit_seconds,
+        concurrency=settings.gate.concurrency,
+        schemas_mode=settings.schemas.mode,
+        schemas_folder=settings.schemas.folder,
     )
+    with naming(SCHEMAS_FOLDER):
+        gate = await stack.enter_async_context(opening)
     return AcceptUpload(
         ledger=ground.ledger,
         store=store.port,
@@ -98,11 +97,8 @@ async def _open_gatekeeper(ground: Ground, stack: AsyncExitStack) -> Gatekeeper:
         open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
     )
     pem = reveal(identity.signing_keys) or read_or_make(data_folder(ground.settings) / "signing-key.pem", new_key_pem)
-    try:
+    with naming(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
-    except ValueError as error:
-        message = f"{IDENTITY_SIGNING_KEYS}: {error}"
-        raise InvalidSettingsError(message) from None
     return Gatekeeper(
         accounts=DatabaseAccounts(ground.engine, passwords, timeout_seconds=timeout_seconds),
         sessions=DatabaseSessions(ground.engine, timeout_seconds=timeout_seconds),
@@ -122,9 +118,9 @@ async def _open_limiter(ground: Ground, stack: AsyncExitStack) -> RateLimiter:
     cache, alone = ground.settings.cache, MemoryLimiter()
     if cache.url is None:
         return alone
-    shared = await stack.enter_async_context(
-        open_redis_limiter(cache.url.get_secret_value(), timeout_seconds=cache.timeout_seconds)
-    )
+    opening = open_redis_limiter(cache.url.get_secret_value(), timeout_seconds=cache.timeout_seconds)
+    with naming(CACHE_URL):
+        shared = await stack.enter_async_context(opening)
     ground.checks.append(Check("cache", shared.check, required=False))
     return FallbackLimiter(
         shared,

@@ -1,0 +1,90 @@
+"""The port `Accounts`, on SQLite and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.account_tables import AccountRow
+from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
+from healthingest_service.identity.errors import (
+    AccountExistsError,
+    IdentityUnavailableError,
+    PasswordQueueFullError,
+)
+from healthingest_service.identity.model import AccountId, NewAccount
+
+EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+NEW = NewAccount(EMAIL, PASSWORD, "Ada", "Example")
+
+
+@pytest.fixture(name="passwords")
+async def _passwords() -> AsyncIterator[PasswordPool]:
+    async with open_password_pool(threads=2, queue_limit=8) as pool:
+        yield pool
+
+
+@pytest.fixture(name="accounts")
+def _accounts(engine: AsyncEngine, passwords: PasswordPool) -> DatabaseAccounts:
+    return DatabaseAccounts(engine, passwords, timeout_seconds=5)
+
+
+class TestAccounts:
+    """What both databases do."""
+
+    async def test_keeps_an_account(self, accounts: DatabaseAccounts) -> None:
+        """What was added is found by its id, with times in UTC; nothing is verified by itself."""
+        added = await accounts.add(NEW)
+        assert await accounts.get(added.id) == added
+        assert (added.email, added.first_name, added.last_name) == (EMAIL, "Ada", "Example")
+        assert (added.is_active, added.is_verified) == (True, False)
+        assert added.created_at.utcoffset() == added.updated_at.utcoffset()
+        assert await accounts.get(AccountId(uuid4())) is None
+
+    async def test_has_one_winner_for_an_address(self, accounts: DatabaseAccounts) -> None:
+        """Of four that register one address at one moment, one succeeds, the others hear that it exists."""
+        outcomes = await asyncio.gather(*(accounts.add(NEW) for _ in range(4)), return_exceptions=True)
+        assert sum(isinstance(one, AccountExistsError) for one in outcomes) == 3
+
+    async def test_opens_with_the_password_alone(self, accounts: DatabaseAccounts) -> None:
+        """The right password finds the account, a wrong one and an unknown address find none."""
+        added = await accounts.add(NEW)
+        assert await accounts.authenticate(EMAIL, PASSWORD) == added
+        assert await accounts.authenticate(EMAIL, PASSWORD + "x") is None
+        assert await accounts.authenticate("nobody@clinic.example", PASSWORD) is None
+
+    async def test_keeps_no_password(self, accounts: DatabaseAccounts, engine: AsyncEngine) -> None:
+        """What is stored is Argon2id, with the parameters that we set."""
+        await accounts.add(NEW)
+        async with engine.connect() as connection:
+            row = (await connection.execute(AccountRow.__table__.select())).one()
+        assert row.hashed_password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+        assert PASSWORD not in str(row)
+
+
+async def test_a_hash_that_is_none_opens_nothing(passwords: PasswordPool) -> None:
+    """A stored text of another kind is no error and no way in."""
+    assert await passwords.verify(PASSWORD, "plain") == (False, None)
+
+
+async def test_too_many_at_once_are_turned_away() -> None:
+    """Beyond the queue's limit nobody waits; later there is room again."""
+    async with open_password_pool(threads=1, queue_limit=2) as pool:
+        outcomes = await asyncio.gather(*(pool.hash(PASSWORD) for _ in range(5)), return_exceptions=True)
+        assert sum(isinstance(one, PasswordQueueFullError) for one in outcomes) == 3
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+            assert (await pool.hash(PASSWORD)).startswith("$argon2id$")
+
+
+async def test_a_dead_database_is_unavailable(passwords: PasswordPool) -> None:
+    """Who is asking cannot be told: that is said, within the deadline."""
+    async with open_engine("postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=1) as engine:
+        accounts = DatabaseAccounts(engine, passwords, timeout_seconds=1)
+        for call in (accounts.add(NEW), accounts.authenticate(EMAIL, PASSWORD), accounts.get(AccountId(uuid4()))):
+            with pytest.raises(IdentityUnavailableError):
+                await call

@@ -1,0 +1,141 @@
+"""The port `Sessions`, on SQLite and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, inspect, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.account_tables import AccountRow, RefreshTokenRow
+from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.identity.errors import InvalidTokenError
+from healthingest_service.identity.model import (
+    Account,
+    NewAccount,
+    RefreshToken,
+    Rotation,
+    Session,
+    SessionId,
+)
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+LATER = NOW + timedelta(days=30)
+
+
+@pytest.fixture(name="account")
+async def _account(engine: AsyncEngine) -> AsyncIterator[Account]:
+    async with open_password_pool(threads=1, queue_limit=1) as passwords:
+        yield await DatabaseAccounts(engine, passwords, timeout_seconds=5).add(
+            NewAccount("ada@clinic.example", "x" * 8)
+        )
+
+
+@pytest.fixture(name="sessions")
+def _sessions(engine: AsyncEngine) -> DatabaseSessions:
+    return DatabaseSessions(engine, timeout_seconds=5)
+
+
+@pytest.fixture(name="session")
+async def _session(sessions: DatabaseSessions, account: Account) -> Session:
+    """A login whose refresh token has the hash `first`."""
+    session = Session(SessionId(uuid4()), account.id, NOW)
+    await sessions.begin(session, RefreshToken("first", LATER))
+    return session
+
+
+async def rotate(sessions: DatabaseSessions, used: str, child: str, *, at: datetime = NOW) -> Rotation:
+    """Exchange the token of one hash for another; the child's hash is its salt, too."""
+    return await sessions.rotate(used, child_salt=child.encode(), child=RefreshToken(child, LATER), at=at)
+
+
+class TestSessions:
+    """What both databases do."""
+
+    async def test_exchanges_a_token(self, sessions: DatabaseSessions, session: Session) -> None:
+        """The first use tells whose session it is, and makes the child good."""
+        first = await rotate(sessions, "first", "second")
+        assert first == Rotation(session.id, session.account_id, b"second", None)
+        assert (await rotate(sessions, "second", "third")).first_used_at is None
+
+    @pytest.mark.usefixtures("session")
+    async def test_a_second_use_tells_of_the_first(self, sessions: DatabaseSessions) -> None:
+        """Its salt and its time come back; no other child comes to be."""
+        await rotate(sessions, "first", "second")
+        again = await rotate(sessions, "first", "other", at=NOW + timedelta(seconds=5))
+        assert (again.child_salt, again.first_used_at) == (b"second", NOW)
+        with pytest.raises(InvalidTokenError):
+            await rotate(sessions, "other", "x")
+
+    @pytest.mark.usefixtures("session")
+    async def test_has_one_first_at_one_moment(self, sessions: DatabaseSessions, engine: AsyncEngine) -> None:
+        """Of five that use one token at one moment, one is the first, and all get its salt."""
+        made = await asyncio.gather(*(rotate(sessions, "first", f"child{number}") for number in range(5)))
+        async with engine.connect() as connection:
+            count = (await connection.execute(select(func.count()).select_from(RefreshTokenRow))).scalar_one()
+        assert sum(one.first_used_at is None for one in made) == 1
+        assert len({one.child_salt for one in made}) == 1
+        assert count == 2
+
+    @pytest.mark.usefixtures("session")
+    async def test_refuses_the_unknown_and_what_has_run_out(self, sessions: DatabaseSessions) -> None:
+        """Neither can be told from the other."""
+        for used, at in (("unknown", NOW), ("first", LATER)):
+            with pytest.raises(InvalidTokenError):
+                await rotate(sessions, used, "child", at=at)
+
+    async def test_revoking_ends_everything_of_one_session(
+        self, sessions: DatabaseSessions, session: Session, account: Account
+    ) -> None:
+        """Twice is as good as once; another session of the account lives on."""
+        other = Session(SessionId(uuid4()), account.id, NOW)
+        await sessions.begin(other, RefreshToken("others", LATER))
+        assert await sessions.is_live(session.id)
+        await sessions.revoke(session.id, at=NOW)
+        await sessions.revoke(session.id, at=NOW)
+        assert not await sessions.is_live(session.id)
+        assert await sessions.is_live(other.id)
+        assert not await sessions.is_live(SessionId(uuid4()))
+        with pytest.raises(InvalidTokenError):
+            await rotate(sessions, "first", "child")
+
+    async def test_an_inactive_account_has_no_live_session(
+        self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine
+    ) -> None:
+        """Whoever is switched off is out at once."""
+        async with engine.begin() as connection:
+            await connection.execute(AccountRow.__table__.update().values(is_active=False))  # type: ignore[attr-defined] # a Table
+        assert not await sessions.is_live(session.id)
+        with pytest.raises(InvalidTokenError):
+            await rotate(sessions, "first", "child")
+
+    async def test_forgets_what_nobody_can_use(
+        self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine
+    ) -> None:
+        """A session goes with its tokens when the last of them has run out, not before."""
+        assert await sessions.forget_expired(before=LATER) == 0
+        assert await sessions.is_live(session.id)
+        assert await sessions.forget_expired(before=LATER + timedelta(seconds=1)) == 1
+        async with engine.connect() as connection:
+            count = (await connection.execute(select(func.count()).select_from(RefreshTokenRow))).scalar_one()
+        assert count == 0
+
+
+async def test_the_account_tables_are_those_of_the_code(engine: AsyncEngine) -> None:
+    """Migrated databases have every column of accounts, sessions and tokens, and no other."""
+    tables = ("account", "login_session", "refresh_token")
+    async with engine.connect() as connection:
+        found = await connection.run_sync(
+            lambda sync: {
+                name: {(column["name"], column["nullable"]) for column in inspect(sync).get_columns(name)}
+                for name in tables
+            }
+        )
+    metadata = AccountRow.metadata
+    assert found == {
+        name: {(column.name, bool(column.nullable)) for column in metadata.tables[name].columns} for name in tables
+    }

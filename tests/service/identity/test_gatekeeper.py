@@ -1,0 +1,99 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.errors import InvalidTokenError
+from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
+from healthingest_service.identity.model import NewAccount, Registration, TokenPair
+
+EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+
+
+class House:
+    """A gatekeeper over SQLite, a second one beside it, and a clock that the test sets."""
+
+    def __init__(self, accounts: DatabaseAccounts, sessions: DatabaseSessions) -> None:
+        self.now = datetime.now(UTC)
+        self.tokens = AccessTokens(
+            keys=SigningKeys.from_pem(new_key_pem()), issuer="us", audience="us", lifetime=timedelta(minutes=10)
+        )
+        self.gatekeeper, self.other = (
+            Gatekeeper(
+                accounts=accounts,
+                sessions=sessions,
+                access_tokens=self.tokens,
+                registration=Registration.OPEN,
+                lifetimes=Lifetimes(),
+                clock=lambda: self.now,
+            )
+            for _ in range(2)
+        )
+
+    async def logged_in(self) -> TokenPair:
+        """Tokens of an account."""
+        return await self.gatekeeper.log_in(EMAIL, PASSWORD)
+
+
+@pytest.fixture(name="house")
+async def _house(tmp_path: Path) -> AsyncIterator[House]:
+    url = f"sqlite+aiosqlite:///{tmp_path}/health.db"
+    await migrate(url, timeout_seconds=10)
+    async with (
+        open_engine(url, pool_size=2, timeout_seconds=5) as engine,
+        open_password_pool(threads=1, queue_limit=4) as passwords,
+    ):
+        accounts = DatabaseAccounts(engine, passwords, timeout_seconds=5)
+        house = House(accounts, DatabaseSessions(engine, timeout_seconds=5))
+        await house.gatekeeper.register(NewAccount(EMAIL, PASSWORD))
+        yield house
+
+
+async def test_a_stolen_refresh_token_ends_the_session(house: House) -> None:
+    """Presented again after the grace, a used token ends every token of its session, the thief's and the owner's."""
+    first = await house.logged_in()
+    second = await house.gatekeeper.refresh(first.refresh_token)
+    assert (await house.gatekeeper.authenticate(second.access_token)).account_id
+    house.now += timedelta(seconds=11)
+    for token in (first.refresh_token, second.refresh_token):
+        with pytest.raises(InvalidTokenError):
+            await house.gatekeeper.refresh(token)
+    with pytest.raises(InvalidTokenError):
+        await house.gatekeeper.authenticate(second.access_token)
+
+
+async def test_a_second_exchange_within_the_grace_gives_the_same(house: House) -> None:
+    """Nine seconds later the same successor comes, and the session lives on."""
+    first = await house.logged_in()
+    second = await house.gatekeeper.refresh(first.refresh_token)
+    house.now += timedelta(seconds=9)
+    assert (await house.other.refresh(first.refresh_token)).refresh_token == second.refresh_token
+    assert await house.gatekeeper.refresh(second.refresh_token)
+
+
+async def test_a_refresh_token_runs_out(house: House) -> None:
+    """After thirty days unused it opens nothing."""
+    first = await house.logged_in()
+    house.now += timedelta(days=30, seconds=1)
+    with pytest.raises(InvalidTokenError):
+        await house.gatekeeper.refresh(first.refresh_token)
+
+
+async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
+    """Here at once; by another process within five seconds, in which it may trust its memory."""
+    tokens = await house.logged_in()
+    await house.other.authenticate(tokens.access_token)
+    await house.gatekeeper.authenticate(tokens.access_token)
+    await house.gatekeeper.log_out(tokens.access_token)
+    with pytest.raises(InvalidTokenError):
+        await house.gatekeeper.authenticate(tokens.access_token)
+    house.now += timedelta(seconds=5)
+    with pytest.raises(InvalidTokenError):
+        await house.other.authenticate(tokens.access_token)

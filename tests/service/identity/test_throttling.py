@@ -1,0 +1,65 @@
+from dataclasses import dataclass, field
+
+import pytest
+
+from healthingest_service.identity.errors import LimiterUnavailableError
+from healthingest_service.identity.throttling import Decision, FallbackLimiter, Rate, Rule
+
+
+@dataclass
+class Shared:
+    """A limiter that can be gone."""
+
+    gone: bool = False
+    asked: list[Rule] = field(default_factory=list)
+
+    async def hit(self, rule: Rule, key: str) -> Decision:
+        """Allowed, unless gone."""
+        del key
+        self.asked.append(rule)
+        if self.gone:
+            raise LimiterUnavailableError
+        return Decision(rule, allowed=True, remaining=1, reset_seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("10/minute", Rate(10, 60)), (" 1 / day ", Rate(1, 86_400)), ("100/hour", Rate(100, 3600))]
+)
+def test_reads_a_rate(text: str, rate: Rate) -> None:
+    """A number, a slash, a unit."""
+    assert Rate.parse(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "10", "0/minute", "-1/minute", "10/week", "1e3/hour", "10/minutes"])
+def test_refuses_what_is_no_rate(text: str) -> None:
+    """Everything else."""
+    with pytest.raises(ValueError, match="10/minute"):
+        Rate.parse(text)
+
+
+def test_a_process_alone_allows_less_guessing() -> None:
+    """A tenth for rules of guessing, never less than one; the full rate for the others."""
+    assert Rule("uploads", Rate(10, 60)).alone().rate.amount == 10
+    assert Rule("logins", Rate(50, 60), 10).alone().rate.amount == 5
+    assert Rule("logins", Rate(3, 60), 10).alone().rate.amount == 1
+
+
+async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
+    """A failure is no error; the shared ones are left alone for a while, then asked again; each is told."""
+    now, degraded = 0.0, list[str]()
+    shared, alone = Shared(gone=True), Shared()
+    limiter = FallbackLimiter(shared, alone, clock=lambda: now, pause_seconds=5, on_degraded=degraded.append)
+    rule = Rule("logins", Rate(50, 60), 10)
+    for _ in range(3):
+        await limiter.hit(rule, "key")
+    assert (len(shared.asked), [one.rate.amount for one in alone.asked]) == (1, [5, 5, 5])
+    assert degraded == ["logins"] * 3
+    now, shared.gone = 5.0, False
+    assert (await limiter.hit(rule, "key")).rule == rule
+    assert len(alone.asked) == 3
+
+
+def test_says_when_to_come_again() -> None:
+    """Whole seconds, rounded up, at least one."""
+    rule = Rule("uploads", Rate(1, 60))
+    assert [Decision(rule, False, 0, seconds).retry_after_seconds for seconds in (0.0, 1.2, 60.0)] == [1, 2, 60]  # noqa: FBT003 - a value

@@ -1,0 +1,112 @@
+import os
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from healthingest_contract import environment
+from healthingest_service import settings
+from healthingest_service.main.parts import database_url, refuse_stand_ins
+
+SECRET = "s3cret-c0de"
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(environment.PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(environment.SECRETS_DIR, str(tmp_path))
+    return tmp_path
+
+
+def test_need_nothing() -> None:
+    """Without any variable all embedded parts are chosen."""
+    read = settings.load()
+    assert (read.database.url, read.store.bucket, read.broker.url, read.cache.url) == (None, None, None, None)
+    assert read.data_folder == Path(".healthingest")
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Platforms write empty texts where there is no value."""
+    for name in sorted(settings.known_names() - {environment.SECRETS_DIR}):
+        monkeypatch.setenv(name, "")
+    assert settings.load() == settings.Settings()
+
+
+def test_secrets_come_from_files_called_as_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file wins over a variable; the line end after it is not part of it; other files are left alone."""
+    monkeypatch.setenv(environment.DATABASE_URL, "postgresql://from-variable")
+    (folder / environment.DATABASE_URL).write_text("postgresql://from-file\n", encoding="utf-8")
+    (folder / "..data").mkdir()
+    (folder / "README").write_text("x", encoding="utf-8")
+    assert database_url(settings.load()) == "postgresql://from-file"
+
+
+def test_secrets_do_not_show(folder: Path) -> None:
+    """No text of the settings holds a secret."""
+    for name in environment.SECRET_NAMES:
+        (folder / name).write_text(SECRET, encoding="utf-8")
+    read = settings.load()
+    assert SECRET not in repr(read) + str(read) + read.model_dump_json()
+
+
+def test_networks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand in a ConfigMap."""
+    monkeypatch.setenv(environment.SERVER_TRUSTED_PROXIES, "10.0.0.0/8, fd00::/8,")
+    assert settings.load().server.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        environment.SERVER_PORT,
+        environment.LIMITS_UPLOADS,
+        environment.SERVER_TRUSTED_PROXIES,
+        environment.IDENTITY_REGISTRATION,
+        environment.STORE_ENCRYPTION,
+        "HEALTHINGEST_SERVER",
+    ],
+)
+def test_name_what_is_wrong_and_not_the_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong value is refused with its variable's name and the rule."""
+    monkeypatch.setenv(name, SECRET)
+    with pytest.raises(settings.InvalidSettingsError, match="HEALTHINGEST_") as refused:
+        settings.load()
+    assert SECRET not in str(refused.value)
+
+
+def test_the_misspelt_is_found() -> None:
+    """A variable with our prefix that means nothing is named."""
+    present = {"HEALTHINGEST_SERVER__PROT": "1", environment.SERVER_PORT: "2", "PATH": "/"}
+    assert settings.unknown_names(present) == ("HEALTHINGEST_SERVER__PROT",)
+
+
+def test_a_missing_secrets_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An installation whose secrets are not mounted does not begin."""
+    monkeypatch.setenv(environment.SECRETS_DIR, str(tmp_path / "nothing"))
+    with pytest.raises(settings.InvalidSettingsError, match="HEALTHINGEST_SECRETS_DIR"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("command", "secrets"),
+    [
+        ("api", environment.API_SECRETS - {environment.IDENTITY_SIGNING_KEYS}),
+        ("relay", environment.RELAY_SECRETS - {environment.BROKER_URL}),
+        ("janitor", environment.JANITOR_SECRETS - {environment.DATABASE_URL}),
+        ("migrate", frozenset[str]()),
+    ],
+)
+def test_no_embedded_part_stands_in_for_a_secret(folder: Path, command: str, secrets: frozenset[str]) -> None:
+    """With a secrets folder, a missing database, broker or key is an error; with all that a process gets it is none."""
+    for name in secrets:
+        (folder / name).write_text(SECRET, encoding="utf-8")
+    with pytest.raises(settings.InvalidSettingsError, match="missing: HEALTHINGEST_"):
+        refuse_stand_ins(settings.load(), command)
+    for name in environment.SECRET_NAMES:
+        (folder / name).write_text(SECRET, encoding="utf-8")
+    refuse_stand_ins(settings.load(), command)

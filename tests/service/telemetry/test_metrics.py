@@ -1,0 +1,20 @@
+from healthingest_service.telemetry.metrics import Metrics
+
+
+def test_shows_a_relays_counts_as_they_are_at_the_scrape() -> None:
+    """Each outcome is a counter, read when asked."""
+    counts = {"announced": 0.0, "refused": 0.0}
+    metrics = Metrics.create()
+    metrics.watch_relay(lambda: counts)
+    counts["announced"] = 7.0
+    text = metrics.text().decode()
+    assert 'healthingest_relay_outcomes_total{outcome="announced"} 7.0' in text
+    assert 'healthingest_relay_outcomes_total{outcome="refused"} 0.0' in text
+
+
+def test_two_processes_in_one_do_not_meet() -> None:
+    """Each set of metrics has a registry of its own."""
+    one, other = Metrics.create(), Metrics.create()
+    one.logins.labels("accepted").inc()
+    assert 'healthingest_logins_total{outcome="accepted"} 1.0' in one.text().decode()
+    assert 'outcome="accepted"' not in other.text().decode()
