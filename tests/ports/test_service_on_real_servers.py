@@ -1,0 +1,94 @@
+"""API, relay and janitor as an installation runs them: PostgreSQL, S3, RabbitMQ, Redis, secrets in files."""
+
+from pathlib import Path
+
+import aio_pika
+import httpx
+
+from healthingest_contract import environment as env
+from healthingest_contract.events import UploadStored
+from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from healthingest_service.identity.access_tokens import new_key_pem
+from support.samples import good_file
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.versitygw import S3Server
+from support.service_process import SECONDS, service
+
+
+async def _bound_queue(broker: RabbitMQServer) -> None:
+    async with await aio_pika.connect(broker.amqp_url, timeout=SECONDS) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(DEFAULT_EXCHANGE, "topic", durable=True)
+        await (await channel.declare_queue("processing", durable=True)).bind(exchange, ALL_UPLOADS_BINDING)
+
+
+async def _message(broker: RabbitMQServer) -> UploadStored:
+    async with await aio_pika.connect(broker.amqp_url, timeout=SECONDS) as connection:
+        queue = await (await connection.channel()).get_queue("processing")
+        async with queue.iterator(timeout=SECONDS) as messages:
+            async for message in messages:
+                await message.ack()
+                return UploadStored.from_bytes(message.body)
+    raise AssertionError
+
+
+def _installation(
+    folder: Path, database: str, redis: str, broker: RabbitMQServer, store: S3Server
+) -> tuple[dict[str, str], dict[str, str]]:
+    secrets = {
+        env.DATABASE_URL: database,
+        env.STORE_ACCESS_KEY_ID: store.access_key_id,
+        env.STORE_SECRET_ACCESS_KEY: store.secret_access_key,
+        env.BROKER_URL: broker.amqp_url,
+        env.CACHE_URL: redis,
+        env.IDENTITY_SIGNING_KEYS: new_key_pem() + new_key_pem(),
+    }
+    for name, value in secrets.items():
+        (folder / name).write_text(value, encoding="utf-8")
+    host = httpx.URL(broker.amqp_url)
+    config = {
+        env.SECRETS_DIR: str(folder),
+        env.STORE_ENDPOINT: store.endpoint,
+        env.STORE_REGION: store.region,
+        env.STORE_BUCKET: store.bucket,
+        env.BROKER_ENDPOINT: f"{host.host}:{host.port or 5672}",
+        "HEALTHINGEST_CACHE__TIMEOUT_SECONDS": "0.1",
+    }
+    return {name.removeprefix(env.PREFIX): value for name, value in config.items()}, secrets
+
+
+async def test_an_upload_goes_the_whole_way(
+    tmp_path: Path, postgres_url: str, redis_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server
+) -> None:
+    """Answered with 201, announced with its receipt's figures; all dependencies up; no secret in a log."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    settings, secrets = _installation(folder, postgres_url, redis_url, rabbitmq, s3_server)
+    await _bound_queue(rabbitmq)
+    with service(tmp_path / "migrate", "migrate", **settings) as migration:
+        assert migration.process.wait(SECONDS) == 0
+    with (
+        service(tmp_path / "api", "api", **settings) as api,
+        service(tmp_path / "relay", "relay", **settings) as relay,
+        service(tmp_path / "janitor", "janitor", **settings) as janitor,
+    ):
+        api.wait_until_ready()
+        account = {"email": "ada@clinic.example", "password": "correct horse battery"}
+        async with httpx.AsyncClient(base_url=api.address(), timeout=SECONDS) as http:
+            assert (await http.post("/auth/register", json=account)).status_code == 201
+            login = {"username": account["email"], "password": account["password"]}
+            token = (await http.post("/auth/jwt/login", data=login)).json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
+            answer = await http.post("/v1/upload", content=good_file(5), headers=headers)
+            seen = (await http.get(f"{api.address('admin')}/health/dependencies")).json()
+        assert answer.status_code == 201, answer.text
+        event, receipt = await _message(rabbitmq), answer.json()
+        assert (event.bucket, event.key) == (s3_server.bucket, receipt["object_key"])
+        assert (event.idempotency_key, event.record_count) == (receipt["upload_id"], 5)
+        assert {name for name, one in seen["dependencies"].items() if one["up"]} == {
+            *("broker", "cache", "database", "outbox", "schema", "spool", "store")
+        }
+        assert [one.end() for one in (api, relay, janitor)] == [0, 0, 0]
+        logs = "".join(one.log.read_text(encoding="utf-8") for one in (api, relay, janitor))
+    assert not [name for name, value in secrets.items() if value in logs]
+    assert token not in logs
