@@ -6,9 +6,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import uuid4
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from healthingest_service.api.problems import PROBLEMS, problem_response
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
@@ -54,6 +57,14 @@ class ImpatientProtocol(HttpToolsProtocol):
         """The head is here; the body has deadlines of its own."""
         self._head_came()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a problem, too; *msg* is uvicorn's text and not repeated."""
+        del msg
+        answer = problem_response(PROBLEMS["bad-request"], correlation_id=uuid4().hex)
+        lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in answer.raw_headers)]
+        self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)]))
+        self.transport.close()
 
     def _expect_head(self) -> None:
         self._head_timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
