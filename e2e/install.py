@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEPENDENCIES = "healthingest-dependencies"
 OPERATOR = "healthingest-system"
 RELEASE = "healthingest-operator"
-READY_SECONDS = 240
+READY_SECONDS = 120
 
 
 def passwords() -> dict[str, str]:

@@ -17,7 +17,7 @@ import install
 import kubectl as k8s
 
 INGRESS = os.environ.get("E2E_INGRESS_URL", "http://127.0.0.1:8080")
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @dataclass

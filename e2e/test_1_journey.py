@@ -84,10 +84,10 @@ def _chapter(request: pytest.FixtureRequest) -> Iterator[Chapter]:
     path: Path = request.param
     resource = next(doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest")
     chapter = Chapter(path, resource)
-    k8s.kubectl("delete", "namespace", chapter.namespace, "--ignore-not-found", seconds=180)
+    k8s.remove_namespace(chapter.namespace)
     install.user_secrets(chapter.namespace)
     yield chapter
-    k8s.kubectl("delete", "namespace", chapter.namespace, "--ignore-not-found", seconds=180)
+    k8s.remove_namespace(chapter.namespace)
 
 
 def test_01_applied_it_becomes_ready(chapter: Chapter, stopwatch: Stopwatch) -> None:

@@ -31,12 +31,12 @@ def _manifest() -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def _resource() -> Iterator[None]:
     """A HealthIngest whose Secrets are all there, but for the database's."""
-    k8s.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", seconds=180)
+    k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     k8s.kubectl("delete", "secret", "postgres", "--namespace", NAMESPACE)
     k8s.apply(_manifest(), namespace=NAMESPACE)
     yield
-    k8s.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", seconds=180)
+    k8s.remove_namespace(NAMESPACE)
 
 
 def _live() -> dict[str, Any] | None:

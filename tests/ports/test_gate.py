@@ -70,6 +70,12 @@ class TestGate:
         verdict = await check(gate, tmp_path, good_file(0))
         assert (verdict.block_count, verdict.record_count) == (0, 0)
 
+    async def test_an_endless_block_costs_no_time(self, tmp_path: Path) -> None:
+        """More records than bytes is refused before the first one is read, however long the reader might work."""
+        async with gate_of(cpu_limit_seconds=CPU_SECONDS * 60) as patient, asyncio.timeout(10):
+            endless = raw_file({"type": "record", "name": "R", "fields": []}, [block(2**62, b"")])
+            assert await refusal(patient, tmp_path, endless) == FindingCode.BLOCK_COUNT_WRONG
+
     @pytest.mark.parametrize("name", ["BloodGlucoseRecord", "HeartRateRecord", "WearableSample"])
     async def test_accepts_the_samples(self, gate: ChildProcessGate, name: str) -> None:
         """The files that we give to users."""
@@ -102,13 +108,15 @@ class TestGate:
         ("name", "code"),
         [
             ("a record that contains itself", FindingCode.NOT_READABLE),
-            ("an endless block of empty records", FindingCode.TOO_MUCH_TIME),
+            ("an endless block of empty records", FindingCode.BLOCK_COUNT_WRONG),
+            ("2^62 fixed values of no size in an array", FindingCode.TOO_MUCH_TIME),
             ("a deflate bomb", FindingCode.TOO_MUCH_MEMORY),
             ("cut off in a record", FindingCode.BLOCK_INVALID),
             ("another sync marker", FindingCode.BLOCK_INVALID),
             ("a path as record name", FindingCode.RECORD_TYPE_INVALID),
             ("a count that hides records", FindingCode.BLOCK_COUNT_WRONG),
-            ("a count beyond the data", FindingCode.RECORD_INVALID),
+            ("a count beyond the data", FindingCode.BLOCK_COUNT_WRONG),
+            ("text that is not UTF-8", FindingCode.RECORD_INVALID),
             ("an unknown codec", FindingCode.CODEC_UNSUPPORTED),
             ("a schema that is no JSON", FindingCode.SCHEMA_INVALID),
             ("a schema that is an array", FindingCode.SCHEMA_NOT_A_RECORD),

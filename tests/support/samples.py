@@ -85,9 +85,13 @@ def hostile_files() -> dict[str, bytes]:
     empty: dict[str, Any] = {"type": "record", "name": "R", "fields": []}
     whole = good_file(100)
     return {
-        "a record that contains itself": raw_file(record_of("R"), [block(1, b"")]),
+        "a record that contains itself": raw_file(record_of("R"), [block(1, b"\x00")]),
         "an endless block of empty records": raw_file(empty, [block(2**62, b"")]),
         "an endless block of nulls": raw_file('"null"', [block(2**62, b"")]),
+        "2^62 fixed values of no size in an array": raw_file(
+            record_of({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}),
+            [block(1, long(2**62) + long(0))],
+        ),
         "2^40 nulls in an array": raw_file(
             record_of({"type": "array", "items": "null"}), [block(1, long(2**40) + long(0))]
         ),

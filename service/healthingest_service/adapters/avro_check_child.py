@@ -112,6 +112,8 @@ def _blocks(reader: Any) -> Iterator[Any]:  # noqa: ANN401 - fastavro has no typ
 def _read(block: Any, number: int) -> int:  # noqa: ANN401 - fastavro has no types
     if block.num_records < 1:  # allowed by nobody's writer; a negative one would hide the block's bytes
         raise _RefusedError(FindingCode.BLOCK_COUNT_WRONG, block=number, offset=block.offset)
+    if block.num_records > block.bytes_.getbuffer().nbytes:  # records without bytes: the loop would have no end
+        raise _RefusedError(FindingCode.BLOCK_COUNT_WRONG, block=number, offset=block.offset)
     records = iter(block)
     for record in range(block.num_records):
         with _refuses(FindingCode.RECORD_INVALID, block=number, record=record, offset=block.offset):
