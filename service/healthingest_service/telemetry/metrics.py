@@ -31,6 +31,16 @@ class _RelayCollector(Collector):
         yield family
 
 
+def _request_seconds(registry: CollectorRegistry) -> Histogram:
+    return Histogram(
+        "http_server_request_duration_seconds",
+        "Time from the request's head to the end of the answer",
+        ("http_request_method", "http_route", "http_response_status_code"),
+        buckets=_SECONDS,
+        registry=registry,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """The instruments, bound to one registry."""
@@ -52,13 +62,7 @@ class Metrics:
         to = CollectorRegistry() if registry is None else registry
         return cls(
             registry=to,
-            request_seconds=Histogram(
-                "http_server_request_duration_seconds",
-                "Time from the request's head to the end of the answer",
-                ("http_request_method", "http_route", "http_response_status_code"),
-                buckets=_SECONDS,
-                registry=to,
-            ),
+            request_seconds=_request_seconds(to),
             uploads=Counter(
                 "healthingest_uploads",
                 "Uploads by outcome (a problem code, or accepted, replayed)",

@@ -29,6 +29,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
     )
     op.create_index("ix_account_email", "account", ["email"], unique=True)
+    _create_sessions()
+
+
+def _create_sessions() -> None:
     op.create_table(
         "login_session",
         sa.Column("id", _ID, nullable=False),
