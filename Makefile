@@ -65,6 +65,7 @@ lint: setup ## ruff, yamllint, shellcheck, hadolint
 
 types: setup ## mypy, strict
 	$(BIN)/mypy
+	$(BIN)/mypy e2e # apart, because pytest calls the conftest.py of both by one name
 
 arch: setup ## who may import whom
 	$(BIN)/lint-imports --no-cache

@@ -1,32 +1,15 @@
 """What the story needs: the cluster with the operator in it, and a report of how long things took."""
 
-import os
-
 import pytest
 
 import install
 import kubectl as k8s
-
-TIMINGS: list[tuple[str, float, float]] = []
-
-
-class Stopwatch:
-    """Collects measured times for the report at the end; each has the bound that the test asserts."""
-
-    def record(self, what: str, seconds: float, *, bound_seconds: float) -> None:
-        """Keep a time, and fail when it is over its bound."""
-        TIMINGS.append((what, seconds, bound_seconds))
-        assert seconds <= bound_seconds, f"{what} took {seconds:.1f} s"
+from stopwatch import TIMINGS, Stopwatch
 
 
 @pytest.fixture(scope="session", name="stopwatch")
 def _stopwatch() -> Stopwatch:
     return Stopwatch()
-
-
-def images() -> dict[str, str]:
-    """The two images under test, as the Makefile built and loaded them."""
-    return {"service": os.environ["SERVICE_IMAGE"], "operator": os.environ["OPERATOR_IMAGE"]}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,7 +18,8 @@ def _installed() -> None:
     k8s.kubectl("version")
     install.dependencies()
     install.ingress_controller()
-    install.chart(images()["service"], images()["operator"])
+    images = install.images()
+    install.chart(images["service"], images["operator"])
 
 
 _FAILED: set[str] = set()

@@ -7,6 +7,7 @@ Secret `passwords` of the dependencies' namespace.
 
 import argparse
 import base64
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -18,6 +19,11 @@ DEPENDENCIES = "healthingest-dependencies"
 OPERATOR = "healthingest-system"
 RELEASE = "healthingest-operator"
 READY_SECONDS = 120
+
+
+def images() -> dict[str, str]:
+    """The two images under test, as the Makefile built and loaded them."""
+    return {"service": os.environ["SERVICE_IMAGE"], "operator": os.environ["OPERATOR_IMAGE"]}
 
 
 def passwords() -> dict[str, str]:

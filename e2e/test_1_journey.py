@@ -15,9 +15,9 @@ import yaml
 import install
 import kubectl as k8s
 import outside
-from conftest import Stopwatch
 from healthingest_contract import object_keys, topology
 from healthingest_contract.events import EVENT_TYPE, UploadStored
+from stopwatch import Stopwatch
 from support import samples
 
 EXAMPLES = sorted((install.ROOT / "examples").glob("[0-9]*.yaml"))

@@ -9,7 +9,7 @@ import yaml
 
 import install
 import kubectl as k8s
-from conftest import Stopwatch
+from stopwatch import Stopwatch
 
 NAMESPACE, NAME = "e2e-broken", "broken"
 REACTION_SECONDS = 60.0

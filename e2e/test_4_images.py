@@ -6,7 +6,6 @@ import pytest
 
 import install
 import kubectl as k8s
-from conftest import images
 
 PROBE = """
 import importlib.util, json, shutil, sys
@@ -30,7 +29,7 @@ def test_an_image_holds_its_half_alone(which: str, own: tuple[str, ...], foreign
     security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     container = {
         "name": "probe",
-        "image": images()[which],
+        "image": install.images()[which],
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-c", PROBE, *names],
         "securityContext": security,

@@ -16,7 +16,7 @@ _SPOOL_FILES: Final = 16
 _SPOOL_LEAST_BYTES: Final = 512 * 2**20
 _RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
-    "limits": {"memory": "512Mi"},
+    "limits": {"memory": "768Mi"},  # the server, and two hostile files that each take all that their reader may have
 }
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 

@@ -13,6 +13,12 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _create_upload()
+    _create_idempotency_key()
+    _create_outbox()
+
+
+def _create_upload() -> None:
     op.create_table(
         "upload",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -38,6 +44,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_upload_history", "upload", ["owner_id", "received_at", "id"])
     op.create_index("ix_upload_lease", "upload", ["lease_until"], postgresql_where=sa.text("lease_until IS NOT NULL"))
+
+
+def _create_idempotency_key() -> None:
     op.create_table(
         "idempotency_key",
         sa.Column("owner_id", sa.Uuid(), nullable=False),
@@ -50,6 +59,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_idempotency_key")),
     )
     op.create_index("ix_idempotency_key_upload_id", "idempotency_key", ["upload_id"])
+
+
+def _create_outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", sa.Uuid(), nullable=False),
