@@ -11,8 +11,9 @@ import pytest
 from healthingest_service.adapters.memory_limiter import MemoryLimiter
 from healthingest_service.adapters.redis import RedisLimiter, open_redis_limiter
 from healthingest_service.identity.errors import LimiterUnavailableError
+from healthingest_service.identity.fallback_limiter import FallbackLimiter
 from healthingest_service.identity.ports import RateLimiter
-from healthingest_service.identity.throttling import FallbackLimiter, Rate, Rule
+from healthingest_service.identity.throttling import Rate, Rule
 
 PATIENT_SECONDS = 5.0  # a test machine may be slow; the deadline itself is tested below
 

@@ -1,15 +1,9 @@
-"""Rules of rate limiting: what a limit says, and what holds while the shared counters are gone."""
+"""Rules of rate limiting: what a limit says, and what a process that counts alone makes of it."""
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
-
-from healthingest_service.identity.errors import LimiterUnavailableError
-
-if TYPE_CHECKING:
-    from healthingest_service.identity.ports import RateLimiter
+from typing import Final, Self
 
 _WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)")
@@ -69,37 +63,3 @@ class Decision:
     def retry_after_seconds(self) -> int:
         """Whole seconds, at least one: for `Retry-After`."""
         return max(1, math.ceil(self.reset_seconds))
-
-
-class FallbackLimiter:
-    """
-    Counts in the shared limiter, and in this process while that one is gone: never an error, never unlimited.
-
-    After a failure the shared one is left alone for `pause_seconds`, lest each request waits for its deadline.
-    """
-
-    def __init__(
-        self,
-        shared: "RateLimiter",
-        alone: "RateLimiter",
-        *,
-        clock: Callable[[], float],
-        pause_seconds: float,
-        on_degraded: Callable[[str], None],
-    ) -> None:
-        self._shared = shared
-        self._alone = alone
-        self._clock = clock
-        self._pause_seconds = pause_seconds
-        self._on_degraded = on_degraded
-        self._again_at = -math.inf
-
-    async def hit(self, rule: Rule, key: str) -> Decision:
-        """As the port says, but it does not raise."""
-        if self._clock() >= self._again_at:
-            try:
-                return await self._shared.hit(rule, key)
-            except LimiterUnavailableError:
-                self._again_at = self._clock() + self._pause_seconds
-        self._on_degraded(rule.name)
-        return await self._alone.hit(rule.alone(), key)

@@ -18,9 +18,10 @@ from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.api.wire import BodyRules, Rules, Wire
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.fallback_limiter import FallbackLimiter
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import RateLimiter
-from healthingest_service.identity.throttling import FallbackLimiter, Rate, Rule
+from healthingest_service.identity.throttling import Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import SpoolFullError

@@ -3,7 +3,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from healthingest_service.identity.errors import LimiterUnavailableError
-from healthingest_service.identity.throttling import Decision, FallbackLimiter, Rate, Rule
+from healthingest_service.identity.fallback_limiter import FallbackLimiter
+from healthingest_service.identity.throttling import Decision, Rate, Rule
 
 
 @dataclass
