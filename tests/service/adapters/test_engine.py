@@ -1,3 +1,8 @@
+"""The engine, and what it makes of SQLite."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,3 +46,26 @@ async def test_sqlite_keeps_what_it_commits(tmp_path: Path) -> None:
 
 
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+async def test_waits_for_others_that_open_the_same_new_file(tmp_path: Path) -> None:
+    """While another writes, SQLite refuses to switch to WAL at once instead of waiting: we wait for it."""
+    path = tmp_path / "new.db"
+
+    async def work() -> None:
+        async with (
+            open_engine(f"sqlite:///{path}", pool_size=1, timeout_seconds=5) as engine,
+            transaction(engine, timeout_seconds=5) as connection,
+        ):
+            await connection.execute(text("CREATE TABLE ours (id INTEGER)"))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (id INTEGER)")
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(work())
+        done, _ = await asyncio.wait({task}, timeout=0.3)
+        assert done == set()
+        other.execute("COMMIT")
+        await task
+    with closing(sqlite3.connect(path)) as another:
+        assert another.execute("PRAGMA journal_mode").fetchone() == ("wal",)

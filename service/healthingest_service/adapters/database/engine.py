@@ -5,6 +5,8 @@ PostgreSQL by asyncpg, SQLite by aiosqlite. A plain `postgresql://` address, as 
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -15,6 +17,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
@@ -27,6 +30,7 @@ _DRIVERS: Final = {
 }
 _OUR_FAULT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Errors that repeating cannot heal: they rise as they are."""
+_LOCKED_PAUSE_SECONDS: Final = 0.02
 
 
 def parse_url(url: str) -> URL:
@@ -128,7 +132,8 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
     def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection has no type
         connection.isolation_level = None  # the driver's own BEGIN comes too late; ours is below
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _write_ahead(cursor, timeout_seconds)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -139,3 +144,17 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
         connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(cursor: Any, timeout_seconds: float) -> None:  # noqa: ANN401 - the driver's cursor has no type
+    """Turn on write-ahead logging; on a new file, SQLite does not wait for others that do the same at this moment."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            await_only(asyncio.sleep(_LOCKED_PAUSE_SECONDS))
+        else:
+            return
