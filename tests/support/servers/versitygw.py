@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.servers.containers import container
+from support.servers.containers import container, engine
 from support.servers.process import (
     ServerUnavailableError,
     accepts_connections,
@@ -90,6 +90,18 @@ def _binary() -> str | None:
 
 
 @contextmanager
+def _in_container() -> Iterator[int]:
+    with container(
+        "versity/versitygw:latest",
+        ports=[7070],
+        environment={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
+        arguments=["--port", ":7070", "posix", "/data"],
+        ready=lambda ports: _answers(ports[7070]),
+    ) as ports:
+        yield ports[7070]
+
+
+@contextmanager
 def s3_server() -> Iterator[S3Server]:
     """
     A server on a free port.
@@ -100,18 +112,12 @@ def s3_server() -> Iterator[S3Server]:
     binary = _binary()
     if binary is None:
         try:
-            started = container(
-                "versity/versitygw:latest",
-                ports=[7070],
-                environment={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
-                arguments=["--port", ":7070", "posix", "/data"],
-                ready=lambda ports: _answers(ports[7070]),
-            )
+            engine()
         except ServerUnavailableError:
-            message = "no `versitygw` on PATH, no Go to build it with, no container engine"
+            message = "no `versitygw` on PATH, no Go to build it with, no container engine that answers"
             raise ServerUnavailableError(message) from None
-        with started as ports:
-            yield S3Server(ports[7070])
+        with _in_container() as port:
+            yield S3Server(port)
         return
     port = free_port()
     with work_folder(None) as folder:
