@@ -1,0 +1,152 @@
+"""The blocks of an object container file, one after the other: head, content, marker."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from avrogate.codecs import InflateError, Inflater
+from avrogate.header import SYNC_BYTES, Header
+from avrogate.policy import Policy
+from avrogate.records import Records
+from avrogate.varint import VarintError, read_long
+from avrogate.verdict import Code, Finding, RefusedError
+
+_FEED_BYTES: Final = 1 << 16
+"""Compressed bytes given to a library at once: some copy what they have not used yet."""
+
+
+class Blocks:
+    """What follows the header: heads, contents and markers, one after the other."""
+
+    def __init__(
+        self,
+        header: Header,
+        records: Records,
+        open_inflater: Callable[[], Inflater] | None,
+        policy: Policy,
+    ) -> None:
+        self.block_count = 0
+        self.record_count = 0
+        self._sync = header.sync
+        self._records = records
+        self._open_inflater = open_inflater
+        self._policy = policy
+        self._inflater: Inflater | None = None  # of the block that is open
+        self._offset = header.size  # of the file, what was read
+        self._rest = b""  # of a head or a marker
+        self._count = 0  # of the block that is open; 0: none is
+        self._left = 0  # of its bytes
+        self._inflated = 0  # of the block
+        self._inflated_before = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """The next bytes; raises `RefusedError`."""
+        data = self._rest + chunk if self._rest else chunk
+        pos, stop = 0, len(data)
+        while True:
+            if self._count and self._left:
+                after = self._content(data, pos, stop)
+            elif self._count:
+                after = self._marker(data, pos, stop)
+            else:
+                after = self._head(data, pos, stop)
+            if after == pos:
+                break
+            self._offset += after - pos
+            pos = after
+        self._rest = data[pos:]
+
+    def finish(self) -> None:
+        """The file has ended; raises `RefusedError` unless it did so after a whole block, or without any."""
+        if self._count or self._rest:
+            raise self._refusal(Code.BLOCK_CUT_OFF)
+
+    def _head(self, data: bytes, pos: int, stop: int) -> int:
+        """Count and size; *pos* as long as they are not there."""
+        try:
+            count = read_long(data, pos, stop)
+            size = read_long(data, count[1], stop) if count else None
+        except VarintError as error:
+            raise self._refusal(error.code) from None
+        if count is not None:
+            self._check_count(count[0])  # before a byte more
+        if count is None or size is None:
+            return pos
+        self._begin(count[0], size[0], self._offset + size[1] - pos)
+        return size[1]
+
+    def _check_count(self, count: int) -> None:
+        if count <= 0:
+            raise self._refusal(Code.BLOCK_COUNT_WRONG)
+        if self.record_count + count > self._policy.max_records:
+            raise self._refusal(Code.TOO_MANY_RECORDS)
+        if self._records.width == 0 and self.record_count + count > self._policy.max_empty_records:
+            raise self._refusal(Code.TOO_MANY_EMPTY_RECORDS)
+
+    def _begin(self, count: int, size: int, content: int) -> None:
+        policy, compressed = self._policy, self._open_inflater is not None
+        if size < 0:
+            raise self._refusal(Code.BLOCK_SIZE_WRONG)
+        if size > (policy.max_block_bytes if compressed else policy.max_inflated_block_bytes):
+            raise self._refusal(Code.BLOCK_TOO_LARGE)
+        room = policy.max_inflated_block_bytes if compressed else size
+        if count * self._records.width > room:
+            raise self._refusal(Code.BLOCK_COUNT_WRONG)
+        self._inflater = self._open_inflater() if self._open_inflater else None
+        self._records.begin(
+            block=self.block_count,
+            count=count,
+            offset=self._offset if compressed else content,
+            size=room,
+            exact=not compressed,
+        )
+        self._count, self._left, self._inflated = count, size, 0
+        if size == 0:
+            self._end()
+
+    def _content(self, data: bytes, pos: int, stop: int) -> int:
+        end = min(stop, pos + self._left)
+        if self._inflater is None:
+            self._take(data, pos, end)
+        else:
+            end = min(end, pos + _FEED_BYTES)
+            self._inflate(self._inflater.feed(data[pos:end]))
+        self._left -= end - pos
+        if self._left == 0:
+            self._end()
+        return end
+
+    def _inflate(self, pieces: Iterator[bytes]) -> None:
+        try:
+            for piece in pieces:
+                self._take(piece, 0, len(piece))
+        except InflateError as error:
+            raise self._refusal(error.code) from None
+
+    def _take(self, data: bytes, start: int, stop: int) -> None:
+        self._inflated += stop - start
+        if self._inflated > self._policy.max_inflated_block_bytes:
+            raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
+        if self._inflated_before + self._inflated > self._policy.max_inflated_bytes:
+            raise self._refusal(Code.FILE_INFLATES_TOO_LARGE)
+        self._records.feed(data, start, stop)
+
+    def _end(self) -> None:
+        if self._inflater is not None:
+            self._inflate(self._inflater.finish())
+            self._inflater = None
+        self._records.finish()
+
+    def _marker(self, data: bytes, pos: int, stop: int) -> int:
+        end = pos + SYNC_BYTES
+        if end > stop:
+            return pos
+        if data[pos:end] != self._sync:
+            raise self._refusal(Code.SYNC_WRONG)
+        self.block_count += 1
+        self.record_count += self._count
+        self._inflated_before += self._inflated
+        self._count = 0
+        return end
+
+    def _refusal(self, code: Code) -> RefusedError:
+        return self._records.refusal(Finding(code, block=self.block_count, offset=self._offset))

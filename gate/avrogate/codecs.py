@@ -1,0 +1,199 @@
+"""
+Codecs, Avro specification 1.12, "Required Codecs" and "Optional Codecs": compressed pieces in, inflated pieces out.
+
+Nothing is inflated by a size that the file declares; a piece that comes out is never longer than `PIECE_BYTES`.
+"""
+
+import bz2
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Protocol
+
+import cramjam
+
+from avrogate.policy import Policy
+from avrogate.verdict import Code
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PIECE_BYTES: Final = 1 << 18
+"""Small enough to stay in a cache of the processor between inflating and walking."""
+_CHECKSUM_BYTES: Final = 4
+_MAX_STREAMS: Final = 256
+"""Within one block. Writers make one; each costs time of its own, and empty ones are a few bytes."""
+
+
+class InflateError(Exception):
+    """The compressed bytes are wrong, or ask for too much."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Inflater(Protocol):
+    """One block's decompression."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Inflated pieces, as far as they can be had; raises `InflateError`."""
+        ...
+
+    def finish(self) -> Iterator[bytes]:
+        """The rest, when all is fed; raises `InflateError` unless the compressed bytes end exactly there."""
+        ...
+
+
+class Deflate:
+    """
+    Raw deflate (RFC 1951).
+
+    Two writers, fastavro and Apache's for Python, cut zlib's frame off wrongly and leave three of the four bytes of
+    its checksum (RFC 1950, 2.2); such files are correct in every other way, so the remainder is held against it.
+    """
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._last = b""
+        self._checksum = 1  # Adler-32 of nothing; here of everything before `_last`
+        self._extra = b""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """See `Inflater.feed`."""
+        while piece and not self._stream.eof:
+            yield from self._step(piece)
+            piece = self._stream.unconsumed_tail
+            if self._stream.eof:
+                piece = self._stream.unused_data
+        if piece:
+            self._extra += piece
+            if len(self._extra) > _CHECKSUM_BYTES:
+                raise InflateError(Code.COMPRESSED_LEFT_OVER)
+
+    def finish(self) -> Iterator[bytes]:
+        """See `Inflater.finish`."""
+        before = None
+        while not self._stream.eof and before is not self._last:  # what did not fit into the last piece
+            before = self._last
+            yield from self._step(b"")
+        if not self._stream.eof:
+            raise InflateError(Code.COMPRESSED_CUT_OFF)
+        if self._extra:
+            checksum = zlib.adler32(self._last, self._checksum).to_bytes(_CHECKSUM_BYTES, "big")
+            if self._extra not in {checksum[:-1], checksum}:
+                raise InflateError(Code.COMPRESSED_LEFT_OVER)
+
+    def _step(self, piece: bytes) -> Iterator[bytes]:
+        try:
+            out = self._stream.decompress(piece, PIECE_BYTES)
+        except zlib.error:
+            raise InflateError(Code.COMPRESSED_INVALID) from None
+        if out:
+            self._checksum = zlib.adler32(self._last, self._checksum)
+            self._last = out
+            yield out
+
+
+class Framed:
+    """bzip2, xz and zstandard: streams or frames, one behind the other."""
+
+    def __init__(self, open_stream: Callable[[], "_Stream"], error: type[Exception]) -> None:
+        self._open = open_stream
+        self._error = error
+        self._stream: _Stream | None = None
+        self._count = 0
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """See `Inflater.feed`."""
+        while piece or (self._stream is not None and not self._stream.needs_input):
+            if self._stream is None:
+                self._stream = self._begin()
+            try:
+                out = self._stream.decompress(piece, PIECE_BYTES)
+            except self._error as error:
+                raise InflateError(_code_of(error)) from None
+            if out:
+                yield out
+            piece = b""
+            if self._stream.eof:
+                piece = self._stream.unused_data
+                self._stream = None
+
+    def finish(self) -> Iterator[bytes]:
+        """See `Inflater.finish`."""
+        if self._stream is not None or self._count == 0:
+            raise InflateError(Code.COMPRESSED_CUT_OFF)
+        return iter(())
+
+    def _begin(self) -> "_Stream":
+        self._count += 1
+        if self._count > _MAX_STREAMS:
+            raise InflateError(Code.COMPRESSED_TOO_MANY_STREAMS)
+        return self._open()
+
+
+class Snappy:
+    """The raw format in one piece, and the CRC-32 of what it inflates to. Its library cannot do it in steps."""
+
+    def __init__(self, max_inflated_bytes: int) -> None:
+        self._max_inflated_bytes = max_inflated_bytes
+        self._pieces: list[bytes] = []
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """See `Inflater.feed`."""
+        self._pieces.append(piece)
+        return iter(())
+
+    def finish(self) -> Iterator[bytes]:
+        """See `Inflater.finish`."""
+        block = memoryview(b"".join(self._pieces))
+        self._pieces.clear()
+        if len(block) <= _CHECKSUM_BYTES:
+            raise InflateError(Code.COMPRESSED_CUT_OFF)
+        compressed, checksum = block[:-_CHECKSUM_BYTES], block[-_CHECKSUM_BYTES:]
+        try:
+            if cramjam.snappy.decompress_raw_len(compressed) > self._max_inflated_bytes:  # it would be allocated
+                raise InflateError(Code.BLOCK_INFLATES_TOO_LARGE)
+            inflated = memoryview(cramjam.snappy.decompress_raw(compressed))
+        except cramjam.DecompressionError:
+            raise InflateError(Code.COMPRESSED_INVALID) from None
+        if zlib.crc32(inflated) != int.from_bytes(checksum, "big"):
+            raise InflateError(Code.CHECKSUM_WRONG)
+        for start in range(0, len(inflated), PIECE_BYTES):
+            yield bytes(inflated[start : start + PIECE_BYTES])
+
+
+class _Stream(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
+    """By the codec's name in the header; "null" is none of them."""
+    window: dict[int, int] = {zstd.DecompressionParameter.window_log_max: policy.max_window_bytes.bit_length() - 1}
+
+    def xz() -> _Stream:
+        return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=policy.max_xz_memory_bytes)
+
+    return {
+        "deflate": Deflate,
+        "snappy": lambda: Snappy(policy.max_inflated_block_bytes),
+        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError),
+        "xz": lambda: Framed(xz, lzma.LZMAError),
+        "zstandard": lambda: Framed(lambda: zstd.ZstdDecompressor(options=window), zstd.ZstdError),
+    }
+
+
+def _code_of(error: Exception) -> Code:
+    """The libraries say in words alone that a window is larger than they may use."""
+    asks_too_much = "too much memory" in str(error) or "Memory usage limit" in str(error)
+    return Code.COMPRESSED_WINDOW_TOO_LARGE if asks_too_much else Code.COMPRESSED_INVALID

@@ -1,0 +1,90 @@
+"""Are the defaults of fields values of their types? Avro specification 1.12, "Complex Types", "Records"."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from avrogate.model import Array, Enum, Fixed, Map, Primitive, Record, Schema, Type, Union
+from avrogate.verdict import Code, Finding, RefusedError
+
+_MAX_BYTE: Final = 0xFF
+_BITS: Final = {"int": 31, "long": 63}
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The field at `path` says that `value` is one of `type`."""
+
+    path: tuple[str, ...]
+    type: Type
+    value: Any
+
+
+def check_defaults(schema: Schema, promises: list[Promise]) -> None:
+    """
+    All of them, when every type is known.
+
+    Raises:
+        RefusedError: SCHEMA_DEFAULT_INVALID for the first that is wrong.
+    """
+    checker = _Checker(schema)
+    for promise in promises:
+        if not checker.fits(promise.type, promise.value):
+            raise RefusedError(Finding(Code.SCHEMA_DEFAULT_INVALID, path=".".join(promise.path)))
+
+
+class _Checker:
+    """Each pair of a type and a value is looked at once: unions of records would take 2^n steps otherwise."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def fits(self, type_: Type, value: Any) -> bool:  # noqa: ANN401 - from JSON
+        """Whether *value* is the JSON form of one of *type_*; it recurses no deeper than the JSON."""
+        resolved = self._schema.resolve(type_)
+        key = (id(resolved), id(value))  # both live as long as the schema is parsed
+        if key not in self._known:
+            self._known[key] = self._look(resolved, value)
+        return self._known[key]
+
+    def _look(self, type_: Type, value: Any) -> bool:  # noqa: ANN401, PLR0911 - from JSON; one for each kind of type
+        match type_:
+            case Primitive(kind):
+                return _fits_primitive(kind, value)
+            case Union(branches):
+                return any(self.fits(branch, value) for branch in branches)
+            case Array(items):
+                return isinstance(value, list) and all(self.fits(items, item) for item in value)
+            case Map(values):
+                return isinstance(value, dict) and all(self.fits(values, item) for item in value.values())
+            case Enum(symbols=symbols):
+                return isinstance(value, str) and value in symbols
+            case Fixed(size=size):
+                return _is_bytes(value) and len(value) == size
+            case Record(fields=fields):
+                return isinstance(value, dict) and all(
+                    self.fits(field.type, value[field.name]) if field.name in value else field.has_default
+                    for field in fields
+                )
+        return False
+
+
+def _fits_primitive(kind: str, value: Any) -> bool:  # noqa: ANN401 - from JSON
+    match kind:
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+        case "int" | "long":
+            bound = 1 << _BITS[kind]
+            return type(value) is int and -bound <= value < bound
+        case "float" | "double":
+            return type(value) in {int, float}
+        case "bytes":
+            return _is_bytes(value)
+    return isinstance(value, str)
+
+
+def _is_bytes(value: Any) -> bool:  # noqa: ANN401 - from JSON
+    """Bytes stand in JSON as characters from 0 to 255."""
+    return isinstance(value, str) and all(ord(character) <= _MAX_BYTE for character in value)

@@ -1,0 +1,119 @@
+"""
+What a schema costs before a byte of data is read: the least bytes of a datum, and the nodes visited for them.
+
+A record within a record is there in every datum, so sizes add up: definitions that each use the one before twice make
+2^n. Unions, arrays and maps cost at least a byte of input each time, so they end a sum, and any recursion must go
+through one of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from avrogate.model import Array, Fixed, Primitive, Record, Reference, Schema, Type, parts
+from avrogate.policy import Policy
+from avrogate.verdict import Code, Finding, RefusedError
+
+_WIDTHS: Final = {"null": 0, "float": 4, "double": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one datum at least: `width` in bytes, `weight` in schema nodes, `height` in records within records."""
+
+    width: int
+    weight: int = 1
+    height: int = 0
+
+
+_ONE_BYTE: Final = Cost(1)
+
+
+class Costs:
+    """The cost of every type of a schema whose records do not contain themselves."""
+
+    def __init__(self, records: Mapping[str, Cost], schema: Schema) -> None:
+        self._records = records
+        self._schema = schema
+
+    def of(self, type_: Type) -> Cost:
+        """For a record: of the whole of it."""
+        resolved = self._schema.resolve(type_)
+        match resolved:
+            case Primitive(kind):
+                return Cost(_WIDTHS.get(kind, 1))
+            case Fixed(size=size):
+                return Cost(size)
+            case Record(name):
+                return self._records[name]
+        return _ONE_BYTE
+
+
+def costs_of(schema: Schema) -> Costs:
+    """
+    Costs of all records, those first that others consist of. No recursion: a chain of names can be thousands long.
+
+    Raises:
+        RefusedError: SCHEMA_ENDLESS, a record contains itself.
+    """
+    records = {name: type_ for name, type_ in schema.names.items() if isinstance(type_, Record)}
+    contents = {name: _inside(record, schema) for name, record in records.items()}
+    missing = {name: len(inside) for name, inside in contents.items()}
+    users: dict[str, list[str]] = {name: [] for name in records}
+    for name, inside in contents.items():
+        for part in inside:
+            users[part].append(name)
+    found: dict[str, Cost] = {}
+    costs = Costs(found, schema)
+    ready = [name for name, count in missing.items() if count == 0]
+    while ready:
+        name = ready.pop()
+        found[name] = _sum(records[name], costs)
+        for user in users[name]:
+            missing[user] -= 1
+            if missing[user] == 0:
+                ready.append(user)
+    if len(found) < len(records):
+        raise RefusedError(Finding(Code.SCHEMA_ENDLESS))
+    return costs
+
+
+def check_expansion(schema: Schema, policy: Policy) -> None:
+    """
+    Refuse what can grow without input.
+
+    Raises:
+        RefusedError: SCHEMA_ENDLESS, SCHEMA_EXPANSION or SCHEMA_ZERO_WIDTH_ITEMS.
+    """
+    costs = costs_of(schema)
+    for type_ in (schema.root, *schema.names.values()):
+        cost = costs.of(type_)
+        if cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion:
+            raise RefusedError(Finding(Code.SCHEMA_EXPANSION))
+    starts: list[tuple[Type, tuple[str, ...]]] = [(schema.root, ())]
+    while starts:
+        type_, path = starts.pop()
+        if isinstance(type_, Array) and costs.of(type_.items).width == 0:
+            raise RefusedError(Finding(Code.SCHEMA_ZERO_WIDTH_ITEMS, path=".".join(path) or None))
+        if isinstance(type_, Record):
+            starts.extend((field.type, (*path, field.name)) for field in type_.fields)
+        else:
+            starts.extend((part, path) for part in parts(type_))
+
+
+def _inside(record: Record, schema: Schema) -> list[str]:
+    """The records that are there whenever *record* is, as often as they are."""
+    return [
+        field.type.name
+        for field in record.fields
+        if isinstance(field.type, Record | Reference) and isinstance(schema.names[field.type.name], Record)
+    ]
+
+
+def _sum(record: Record, costs: Costs) -> Cost:
+    parts_ = [costs.of(field.type) for field in record.fields]
+    return Cost(
+        width=sum(part.width for part in parts_),
+        weight=1 + sum(part.weight for part in parts_),
+        height=1 + max((part.height for part in parts_), default=0),
+    )

@@ -1,0 +1,120 @@
+"""The header of an object container file: Avro specification 1.12, "Object Container Files"."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Final
+
+from avrogate.policy import Policy
+from avrogate.varint import VarintError, read_long
+from avrogate.verdict import Code, Finding, RefusedError
+
+MAGIC: Final = b"Obj\x01"
+SYNC_BYTES: Final = 16
+_NULL: Final = b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header says; `size` is in bytes, the schema still a text."""
+
+    schema: bytes
+    codec: bytes
+    sync: bytes
+    size: int
+
+
+class HeaderReader:
+    """Takes bytes as they come, and looks at each of them once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._data = bytearray()
+        self._pos = 0
+        self._wanted = 0
+        self._steps = self._parse()
+
+    def feed(self, chunk: bytes) -> tuple[Header, bytes] | None:
+        """
+        The header and the bytes after it, once they are there.
+
+        Raises:
+            RefusedError: it is none.
+        """
+        room = self._policy.max_header_bytes - len(self._data)
+        self._data += chunk[:room]
+        if len(self._data) >= self._wanted:
+            try:
+                next(self._steps)
+            except StopIteration as end:
+                header: Header = end.value
+                return header, bytes(self._data[header.size :]) + chunk[room:]
+            except VarintError as error:
+                raise self._refusal(error.code) from None
+        if len(self._data) == self._policy.max_header_bytes:
+            raise self._refusal(Code.HEADER_TOO_LARGE)
+        return None
+
+    def cut_off(self) -> RefusedError:
+        """Why a file that ends here is refused."""
+        looks_right = len(self._data) > 0 and MAGIC.startswith(self._data[: len(MAGIC)])
+        return self._refusal(Code.HEADER_CUT_OFF if looks_right else Code.MAGIC_WRONG)
+
+    def _parse(self) -> Generator[None, None, Header]:
+        """Waits by yielding; `_wanted` says for how many bytes."""
+        for index in range(len(MAGIC)):  # the first wrong byte is enough
+            if (yield from self._bytes(1)) != MAGIC[index : index + 1]:
+                self._pos = 0
+                raise self._refusal(Code.MAGIC_WRONG)
+        metadata: dict[bytes, bytes] = {}
+        while (count := (yield from self._long())) != 0:
+            stop = None
+            if count < 0:
+                count, size = -count, (yield from self._long())
+                stop = self._pos + size
+            for _ in range(count):
+                yield from self._entry(metadata)
+            if stop is not None and self._pos != stop:
+                raise self._refusal(Code.METADATA_INVALID)
+        sync = yield from self._bytes(SYNC_BYTES)
+        if b"avro.schema" not in metadata:
+            raise RefusedError(Finding(Code.SCHEMA_MISSING))
+        return Header(metadata[b"avro.schema"], metadata.get(b"avro.codec", _NULL), sync, self._pos)
+
+    def _entry(self, metadata: dict[bytes, bytes]) -> Generator[None, None, None]:
+        if len(metadata) == self._policy.max_metadata_entries:
+            raise self._refusal(Code.METADATA_TOO_MANY)
+        key = yield from self._measured()
+        try:
+            key.decode()
+        except UnicodeDecodeError:
+            raise self._refusal(Code.METADATA_INVALID) from None
+        if key in metadata:
+            raise self._refusal(Code.METADATA_DUPLICATE)
+        metadata[key] = yield from self._measured()
+
+    def _measured(self) -> Generator[None, None, bytes]:
+        length = yield from self._long()
+        if length < 0:
+            raise self._refusal(Code.METADATA_INVALID)
+        return (yield from self._bytes(length))
+
+    def _bytes(self, length: int) -> Generator[None, None, bytes]:
+        end = self._pos + length
+        if end > self._policy.max_header_bytes:
+            raise self._refusal(Code.HEADER_TOO_LARGE)
+        while len(self._data) < end:
+            self._wanted = end
+            yield
+        value = bytes(self._data[self._pos : end])
+        self._pos = end
+        return value
+
+    def _long(self) -> Generator[None, None, int]:
+        while (read := read_long(self._data, self._pos, len(self._data))) is None:
+            self._wanted = len(self._data) + 1
+            yield
+        value, self._pos = read
+        return value
+
+    def _refusal(self, code: Code) -> RefusedError:
+        return RefusedError(Finding(code, offset=self._pos))

@@ -1,0 +1,5 @@
+"""What stands for Cython's own module where the walker is not compiled; types are never evaluated."""
+
+from typing import Final
+
+compiled: Final = False

@@ -1,0 +1,71 @@
+"""
+Logical types, Avro specification 1.12, "Logical Types", as far as their values can be wrong.
+
+One that is unknown, or invalid where it stands, is ignored: the specification wants the underlying type then.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from avrogate.model import Decimal, Logical, Range, Ranged, Uuid
+from avrogate.policy import Policy
+from avrogate.verdict import Code
+
+_DAY_MILLIS: Final = 86_400_000
+_FIRST_DAY: Final = -719_162
+"""0001-01-01, from 1970-01-01, in the proleptic Gregorian calendar of ISO 8601."""
+_LAST_DAY: Final = 2_932_896
+"""9999-12-31."""
+
+_TIMES: Final[Mapping[tuple[str, str], Range]] = {
+    ("int", "time-millis"): Range(Ranged.TIME, 0, _DAY_MILLIS - 1),
+    ("long", "time-micros"): Range(Ranged.TIME, 0, _DAY_MILLIS * 1000 - 1),
+}
+_CALENDAR_UNITS: Final[Mapping[tuple[str, str], int]] = {
+    ("int", "date"): 1,
+    ("long", "timestamp-millis"): _DAY_MILLIS,
+    ("long", "local-timestamp-millis"): _DAY_MILLIS,
+    ("long", "timestamp-micros"): _DAY_MILLIS * 1000,
+    ("long", "local-timestamp-micros"): _DAY_MILLIS * 1000,
+}
+"""How many of a day; nanoseconds of 64 bits cannot leave the years 1677 to 2262."""
+
+
+class LogicalError(Exception):
+    """The logical type is valid, but not one that the policy takes."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def logical(kind: str, attributes: Mapping[str, Any], policy: Policy, *, size: int = 0) -> Logical | None:
+    """
+    What must be checked of a value of type *kind* ("fixed" has *size* bytes).
+
+    Raises:
+        LogicalError: a decimal has more digits than the policy takes.
+    """
+    name = attributes.get("logicalType")
+    if not isinstance(name, str):
+        return None
+    if name == "decimal" and kind in {"bytes", "fixed"}:
+        return _decimal(kind, attributes, policy, size)
+    if name == "uuid" and kind == "string":
+        return Uuid()
+    if policy.calendar_years_only and (unit := _CALENDAR_UNITS.get((kind, name))):
+        return Range(Ranged.CALENDAR, _FIRST_DAY * unit, (_LAST_DAY + 1) * unit - 1)
+    return _TIMES.get((kind, name))
+
+
+def _decimal(kind: str, attributes: Mapping[str, Any], policy: Policy, size: int) -> Decimal | None:
+    precision, scale = attributes.get("precision"), attributes.get("scale", 0)
+    if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision or precision < 1:
+        return None
+    if kind == "fixed" and precision > 3 * size:  # certainly too much: a byte holds 2.4 digits
+        return None
+    if precision > policy.max_decimal_precision:
+        raise LogicalError(Code.SCHEMA_PRECISION_TOO_LARGE)
+    if kind == "fixed" and 10**precision > 2 ** (8 * size - 1) - 1:
+        return None
+    return Decimal(precision, scale)

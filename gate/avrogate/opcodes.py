@@ -1,0 +1,92 @@
+"""
+The walker's numbers: what a program is made of, what can go wrong, and what the walker remembers between two pieces.
+
+`walker.pxd` has the same numbers for the compiled form; a test holds the two together.
+
+An instruction is four words: its opcode and three arguments. A program begins with the outermost type and ends that
+with END; records that are called follow, each ends with RETURN.
+"""
+
+from typing import Final
+
+from avrogate.verdict import Code
+
+# Values. Each reads one, and the next instruction follows; CHECK instructions stand before the same in single steps.
+LONG: Final = 1
+INT: Final = 2
+STRING: Final = 3
+BYTES: Final = 4
+SKIP: Final = 5  # a: bytes
+BOOLEAN: Final = 6
+RANGED: Final = 7  # a: least, b: greatest, c: fault
+UUID: Final = 8
+DECIMAL_BYTES: Final = 9  # a: where the bounds begin, b: bytes of each
+DECIMAL_FIXED: Final = 10  # a, b: as above; c: bytes of the value
+# Control.
+FIRST_CONTROL: Final = 20
+END: Final = 20
+JUMP: Final = 21  # a: target
+UNION: Final = 22  # a: branches; their targets follow
+CALL: Final = 23  # a: target, b: records deeper, c: records that the target has within itself at least
+RETURN: Final = 24
+REPEAT: Final = 25  # an array, a map: a: what follows it, b: least bytes of an item; items follow, then NEXT
+NEXT: Final = 26
+
+# Faults.
+CUT_OFF: Final = 1
+TOO_LONG: Final = 2
+OVERLONG: Final = 3
+NEGATIVE: Final = 4
+BEYOND: Final = 5
+BAD_BRANCH: Final = 6
+BAD_COUNT: Final = 7
+BAD_SIZE: Final = 8
+TOO_DEEP: Final = 9
+STEPS: Final = 10
+BAD_INT: Final = 11
+BAD_BOOLEAN: Final = 12
+BAD_SYMBOL: Final = 13
+BAD_TEXT: Final = 14
+NO_DIGITS: Final = 15
+TOO_MANY_DIGITS: Final = 16
+BAD_UUID: Final = 17
+BAD_TIME: Final = 18
+BAD_DATE: Final = 19
+
+# Words of the state.
+POS: Final = 0  # where to go on, from the beginning of the piece; may lie behind its end
+PC: Final = 1
+RECORD: Final = 2  # finished
+COUNT: Final = 3
+BASE: Final = 4  # where the piece begins in the block
+BLOCK_END: Final = 5  # where the block ends, or can end at most
+SP: Final = 6
+DEPTH: Final = 7
+MAX_DEPTH: Final = 8
+STEPS_PER_BYTE: Final = 9
+STACK_END: Final = 10
+STACK: Final = 12  # frames of four words: instruction, items left, where they must end, -
+
+CODES: Final = {
+    CUT_OFF: Code.DATA_CUT_OFF,
+    TOO_LONG: Code.VARINT_TOO_LONG,
+    OVERLONG: Code.VARINT_OVERLONG,
+    NEGATIVE: Code.LENGTH_NEGATIVE,
+    BEYOND: Code.LENGTH_BEYOND_BLOCK,
+    BAD_BRANCH: Code.UNION_INDEX,
+    BAD_COUNT: Code.ITEM_COUNT_WRONG,
+    BAD_SIZE: Code.ITEMS_SIZE_WRONG,
+    TOO_DEEP: Code.DATUM_TOO_DEEP,
+    STEPS: Code.TOO_MANY_STEPS,
+    BAD_INT: Code.INT_RANGE,
+    BAD_BOOLEAN: Code.BOOLEAN_INVALID,
+    BAD_SYMBOL: Code.ENUM_INDEX,
+    BAD_TEXT: Code.UTF8_INVALID,
+    NO_DIGITS: Code.DECIMAL_EMPTY,
+    TOO_MANY_DIGITS: Code.DECIMAL_PRECISION,
+    BAD_UUID: Code.UUID_INVALID,
+    BAD_TIME: Code.TIME_RANGE,
+    BAD_DATE: Code.CALENDAR_RANGE,
+}
+VALUE_FAULTS: Final = frozenset({OVERLONG, *range(BAD_INT, BAD_DATE + 1)})
+"""After these the value's end is known."""

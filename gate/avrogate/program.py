@@ -1,0 +1,194 @@
+"""From a schema to the flat program that the walker runs. Instructions: `opcodes`."""
+
+from array import array
+from dataclasses import dataclass
+from typing import Final
+
+from avrogate import opcodes as op
+from avrogate.expansion import Costs, costs_of
+from avrogate.model import (
+    Array,
+    Decimal,
+    Enum,
+    Fixed,
+    Logical,
+    Map,
+    Primitive,
+    Range,
+    Ranged,
+    Record,
+    Reference,
+    Schema,
+    Type,
+    Union,
+    Uuid,
+)
+
+_INLINE_WEIGHT: Final = 64
+"""A record of so few nodes is written out where it stands instead of called..."""
+_INLINE_HEIGHT: Final = 4
+"""...if records are not nested deeper within it: this bounds the compiler's recursion, and the program's length."""
+_PRIMITIVES: Final = {
+    "boolean": (op.BOOLEAN, 0),
+    "int": (op.INT, 0),
+    "long": (op.LONG, 0),
+    "float": (op.SKIP, 4),
+    "double": (op.SKIP, 8),
+    "bytes": (op.BYTES, 0),
+    "string": (op.STRING, 0),
+}
+_RANGE_FAULTS: Final = {Ranged.TIME: op.BAD_TIME, Ranged.CALENDAR: op.BAD_DATE}
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    `words` and `bounds` are for the walker.
+
+    `paths` has the field path of each instruction, from the record in whose part of the program it stands; `width` is
+    the least bytes of a datum; `nesting` is how many arrays and maps are open at once in one record at most.
+    """
+
+    words: "array[int]"
+    bounds: bytes
+    paths: dict[int, Path]
+    width: int
+    nesting: int
+
+
+def compile_schema(schema: Schema) -> Program:
+    """The program of a schema that has passed `check_expansion`."""
+    return _Compiler(schema).run()
+
+
+class _Compiler:
+    """Writes one record after the other, the outermost type first; the list of those to do grows meanwhile."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._costs: Costs = costs_of(schema)
+        self._words: array[int] = array("q")
+        self._bounds = bytearray()
+        self._decimals: dict[int, int] = {}
+        self._paths: dict[int, Path] = {}
+        self._starts: dict[str, int] = {}
+        self._calls: list[tuple[int, str]] = []
+        self._nesting = 0
+        self._barrier = 0  # a jump leads here: the instruction before must stay as it is
+
+    def run(self) -> Program:
+        """Everything that can be reached from the outermost type."""
+        root = self._schema.resolve(self._schema.root)
+        if isinstance(root, Record):
+            self._record(root, (), 0, 0)
+        else:
+            self._type(root, (), 0, 0)
+        self._put((), op.END)
+        for where, name in self._calls:  # grows while it is gone through
+            if name not in self._starts:
+                self._define(name)
+            self._words[where + 1] = self._starts[name]
+        width = self._costs.of(root).width
+        return Program(self._words, bytes(self._bounds), self._paths, width, self._nesting)
+
+    def _define(self, name: str) -> None:
+        record = self._schema.names[name]
+        self._starts[name] = self._barrier = len(self._words)
+        if isinstance(record, Record):
+            self._record(record, (), 0, 0)
+        self._put((), op.RETURN)
+
+    def _put(self, path: Path, opcode: int, a: int = 0, b: int = 0, c: int = 0) -> int:
+        where = len(self._words)
+        self._words.extend((opcode, a, b, c))
+        self._paths[where] = path
+        return where
+
+    def _type(self, type_: Type, path: Path, depth: int, nesting: int) -> None:
+        """*depth* counts records, *nesting* arrays and maps, both from the beginning of the part."""
+        if self._costs.of(type_).width == 0:
+            return  # nothing to read
+        match self._schema.resolve(type_):
+            case Primitive(kind, logical):
+                opcode, size = _PRIMITIVES[kind]
+                self._value(logical, path, opcode, size)
+            case Fixed(size=size, logical=logical):
+                self._value(logical, path, op.SKIP, size)
+            case Enum(symbols=symbols):
+                self._put(path, op.RANGED, 0, len(symbols) - 1, op.BAD_SYMBOL)
+            case Array(items):
+                self._repeat(items, path, nesting)
+            case Map(values):
+                self._repeat(values, path, nesting, key=True)
+            case Union(branches):
+                self._union(branches, path, depth, nesting)
+            case Record() as record:
+                self._call(record.name, path, depth)
+
+    def _value(self, logical: Logical | None, path: Path, opcode: int, size: int) -> None:
+        last = len(self._words) - 4
+        match logical:
+            case Range(kind, low, high):
+                self._put(path, op.RANGED, low, high, _RANGE_FAULTS[kind])
+            case Uuid():
+                self._put(path, op.UUID)
+            case Decimal(precision):
+                where, length = self._bounds_of(precision)
+                self._put(path, op.DECIMAL_FIXED if size else op.DECIMAL_BYTES, where, length, size)
+            case None if opcode == op.SKIP and last >= self._barrier and self._words[last] == op.SKIP:
+                self._words[last + 1] += size  # neighbours of fixed size are one
+            case None:
+                self._put(path, opcode, size)
+
+    def _bounds_of(self, precision: int) -> tuple[int, int]:
+        greatest = 10**precision - 1
+        length = greatest.bit_length() // 8 + 1
+        if precision not in self._decimals:
+            self._decimals[precision] = len(self._bounds)
+            self._bounds += greatest.to_bytes(length, "big", signed=True)
+            self._bounds += (-greatest).to_bytes(length, "big", signed=True)
+        return self._decimals[precision], length
+
+    def _record(self, record: Record, path: Path, depth: int, nesting: int) -> None:
+        for field in record.fields:
+            here = (*path, field.name)
+            inner = self._schema.resolve(field.type)
+            cost = self._costs.of(inner)
+            if isinstance(inner, Record) and cost.weight <= _INLINE_WEIGHT and cost.height <= _INLINE_HEIGHT:
+                self._record(inner, here, depth + 1, nesting)
+            else:
+                self._type(field.type, here, depth, nesting)
+
+    def _call(self, name: str, path: Path, depth: int) -> None:
+        height = self._costs.of(Reference(name)).height - 1
+        self._calls.append((self._put(path, op.CALL, 0, depth + 1, height), name))
+
+    def _repeat(self, type_: Type, path: Path, nesting: int, *, key: bool = False) -> None:
+        self._nesting = max(self._nesting, nesting + 1)
+        start = self._put(path, op.REPEAT, 0, self._costs.of(type_).width + key)
+        self._barrier = len(self._words)
+        if key:
+            self._put(path, op.STRING)
+        self._type(type_, path, 0, nesting + 1)
+        self._put(path, op.NEXT)
+        self._words[start + 1] = self._barrier = len(self._words)
+
+    def _union(self, branches: tuple[Type, ...], path: Path, depth: int, nesting: int) -> None:
+        start = self._put(path, op.UNION, len(branches))
+        self._words.extend([0] * len(branches))
+        jumps = []
+        for index, branch in enumerate(branches):
+            if self._costs.of(branch).width:
+                self._words[start + 4 + index] = self._barrier = len(self._words)
+                self._type(branch, path, depth, nesting)
+                jumps.append(self._put(path, op.JUMP))
+        if jumps:  # the last one would lead to where it stands
+            last = jumps.pop()
+            del self._words[last:], self._paths[last]
+        end = self._barrier = len(self._words)
+        for index in range(len(branches)):
+            self._words[start + 4 + index] = self._words[start + 4 + index] or end
+        for jump in jumps:
+            self._words[jump + 1] = end

@@ -1,0 +1,177 @@
+"""The records of one block, piece by piece: what the walker finds, said in codes and field paths."""
+
+import codecs
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+from avrogate import opcodes as op
+from avrogate.policy import Policy
+from avrogate.program import Program
+from avrogate.varint import VarintError, read_long
+from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.walker import walk
+
+_SHORT_TEXT_BYTES: Final = 1 << 16
+"""A longer text that does not end in its piece is checked as it comes, not gathered."""
+_MAX_PATH_CHARACTERS: Final = 1_024
+_GATHERED: Final = frozenset({op.STRING, op.UUID, op.DECIMAL_BYTES})
+
+
+class Findings:
+    """What was found so far; the one too many ends it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.found: list[Finding] = []
+
+    def add(self, finding: Finding, *, fatal: bool) -> None:
+        """Remember *finding*; raises `RefusedError` with all of them when nothing more can or shall be found."""
+        self.found.append(finding)
+        if fatal or len(self.found) >= self._limit:
+            raise RefusedError(*self.found)
+
+
+class Records:
+    """Walks block after block; one at a time."""
+
+    def __init__(self, program: Program, policy: Policy, findings: Findings) -> None:
+        self._program = program
+        self._findings = findings
+        frames = policy.max_datum_depth * (program.nesting + 1)
+        self._state = array("q", bytes(8 * (op.STACK + 4 * frames)))
+        self._state[op.MAX_DEPTH] = policy.max_datum_depth
+        self._state[op.STEPS_PER_BYTE] = policy.max_steps_per_byte
+        self._state[op.STACK_END] = len(self._state)
+        self._block = self._offset = 0
+        self._exact = self._done = False
+        self._at = self._taken = 0  # of the block: read up to, fed up to; the first may be ahead
+        self._rest: list[bytes] = []  # fed, not read
+        self._wanted = 0  # bytes that `_rest` must have before it is worth to go on
+        self._text: codecs.IncrementalDecoder | None = None
+
+    @property
+    def width(self) -> int:
+        """The least bytes of a record."""
+        return self._program.width
+
+    def refusal(self, finding: Finding) -> RefusedError:
+        """What was found so far, and *finding* as the end of it."""
+        return RefusedError(*self._findings.found, finding)
+
+    def begin(self, *, block: int, count: int, offset: int, size: int, exact: bool) -> None:
+        """
+        A block of *count* records in *size* bytes; at most so many when it is compressed.
+
+        Offsets in findings are *offset*, and when *exact* the place within the block added.
+        """
+        state = self._state
+        state[op.PC] = state[op.RECORD] = 0
+        state[op.COUNT], state[op.BLOCK_END] = count, size
+        state[op.SP], state[op.DEPTH] = op.STACK, 1
+        self._block, self._offset, self._exact = block, offset, exact
+        self._at = self._taken = 0
+        self._done = self._program.width == 0  # nothing to read
+
+    def feed(self, data: bytes, start: int, stop: int) -> None:
+        """The next bytes of the block, `data[start:stop]`; raises `RefusedError`."""
+        base = self._taken - start  # of the block, where `data` begins
+        self._taken += stop - start
+        if self._rest:
+            self._rest.append(data[start:stop])
+            if self._taken - self._at < self._wanted:
+                return
+            data, base, stop = b"".join(self._rest), self._at, self._taken - self._at
+            self._rest.clear()
+        pos = self._at - base
+        if self._text is not None:
+            pos = self._read_text(data, pos, stop)
+        if pos <= stop and not self._done and self._text is None:
+            pos = self._walk(data, pos, stop, base)
+        self._at = base + pos
+        if self._done and self._at < self._taken:
+            self._add(Code.DATA_LEFT_OVER, fatal=True)
+        if pos < stop:
+            self._rest.append(data[pos:stop])
+
+    def finish(self) -> None:
+        """The block has no more bytes; raises `RefusedError` unless it ends with its last record."""
+        if not self._done or self._at != self._taken:
+            self._at = min(self._at, self._taken)
+            self._add(Code.DATA_CUT_OFF, fatal=True)
+
+    def _walk(self, data: bytes, pos: int, stop: int, base: int) -> int:
+        """Read on; where it ended, before *stop* only if a value goes on in the next piece."""
+        state, words = self._state, self._program.words
+        state[op.BASE] = base
+        while True:
+            state[op.POS] = pos
+            fault = walk(words, self._program.bounds, data, stop, state)
+            pos, opcode = state[op.POS], words[state[op.PC]]
+            if fault == 0:
+                self._done = True
+                return pos
+            if fault == op.CUT_OFF:
+                return self._cut_off(data, pos, stop, opcode)
+            self._at = base + pos
+            after = _behind(data, pos, stop, opcode, words[state[op.PC] + 3]) if fault in op.VALUE_FAULTS else None
+            self._add(op.CODES[fault], fatal=after is None)
+            pos = after or pos
+            state[op.PC] += 4
+
+    def _cut_off(self, data: bytes, pos: int, stop: int, opcode: int) -> int:
+        self._wanted = stop - pos + 1
+        if opcode in _GATHERED and pos < stop and (head := read_long(data, pos, stop)):
+            length, after = head
+            self._wanted = after - pos + length
+            if opcode == op.STRING and length > _SHORT_TEXT_BYTES:
+                self._text = codecs.getincrementaldecoder("utf-8")()
+                self._text_left = length
+                return self._read_text(data, after, stop)
+        return pos
+
+    def _read_text(self, data: bytes, pos: int, stop: int) -> int:
+        """A long text, as far as it is there: Python's decoder holds the same rules, and keeps nothing here."""
+        while self._text is not None and pos < stop:
+            end = min(stop, pos + self._text_left, pos + _SHORT_TEXT_BYTES)
+            self._text_left -= end - pos
+            try:
+                self._text.decode(data[pos:end], final=self._text_left == 0)
+            except UnicodeDecodeError:
+                self._at += pos
+                self._add(Code.UTF8_INVALID, fatal=False)
+                end, self._text_left = end + self._text_left, 0
+            pos = end
+            if self._text_left == 0:
+                self._text = None
+                self._state[op.PC] += 4
+        return pos
+
+    def _add(self, code: Code, *, fatal: bool) -> None:
+        offset = self._offset + (self._at if self._exact else 0)
+        path = ".".join(self._path())[:_MAX_PATH_CHARACTERS] or None
+        self._findings.add(Finding(code, self._block, self._state[op.RECORD], offset, path), fatal=fatal)
+
+    def _path(self) -> Iterator[str]:
+        """The fields that lead to the instruction, through the records that are open."""
+        paths, words = self._program.paths, self._program.words
+        for frame in range(op.STACK, self._state[op.SP], 4):
+            where = self._state[frame]
+            if words[where] == op.CALL:
+                yield from paths[where]
+        yield from paths.get(self._state[op.PC], ())
+
+
+def _behind(data: bytes, pos: int, stop: int, opcode: int, size: int) -> int | None:
+    """Where a wrong value ends; None when that is as uncertain as the value."""
+    if opcode == op.BOOLEAN:
+        return pos + 1
+    if opcode == op.DECIMAL_FIXED:
+        return pos + size
+    try:
+        head = read_long(data, pos, stop)
+    except VarintError:
+        return None
+    if head is None:
+        return None
+    return head[1] + head[0] if opcode in _GATHERED else head[1]

@@ -1,0 +1,98 @@
+"""
+What values of texts, UUIDs and decimals look like. As `walker`, one source in two forms; C types are `values.pxd`.
+
+Positions are in *data*; the caller has made sure that everything up to `stop` is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for the compiler too, which takes this import wherever it stands
+    import cython
+else:
+    from avrogate import interpreted as cython
+
+if not cython.compiled:
+    Word = int
+    Bytes = bytes
+
+
+def is_text(data: Bytes, pos: Word, stop: Word) -> Word:
+    """Whether it is UTF-8 as RFC 3629 has it: shortest forms, no surrogates, nothing above U+10FFFF."""
+    while pos < stop:
+        if data[pos] < 0x80:
+            pos += 1
+            continue
+        pos = _character(data, pos, stop)
+        if pos < 0:
+            return 0
+    return 1
+
+
+def _character(data: Bytes, pos: Word, stop: Word) -> Word:
+    """Where the character of several bytes ends, or -1."""
+    lead: Word = data[pos]
+    low: Word = 0x80
+    high: Word = 0xBF
+    last: Word = pos + 1 + (lead >= 0xE0) + (lead >= 0xF0)
+    if lead < 0xC2 or lead > 0xF4 or last >= stop:
+        return -1
+    if lead == 0xE0:
+        low = 0xA0
+    elif lead == 0xED:
+        high = 0x9F
+    elif lead == 0xF0:
+        low = 0x90
+    elif lead == 0xF4:
+        high = 0x8F
+    if data[pos + 1] < low or data[pos + 1] > high:
+        return -1
+    pos += 2
+    while pos <= last:
+        if data[pos] & 0xC0 != 0x80:
+            return -1
+        pos += 1
+    return pos
+
+
+def is_uuid(data: Bytes, pos: Word) -> Word:
+    """Whether the 36 bytes are the text of a UUID (RFC 4122, 3): 8-4-4-4-12 hexadecimal digits."""
+    index: Word
+    byte: Word
+    for index in range(36):
+        byte = data[pos + index]
+        if index in {8, 13, 18, 23}:
+            if byte != 0x2D:
+                return 0
+        elif not (0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x66):
+            return 0
+    return 1
+
+
+def is_decimal(data: Bytes, pos: Word, stop: Word, bounds: Bytes, bound: Word, size: Word) -> Word:
+    """
+    Whether the two's complement, big-endian number is within its bounds.
+
+    At *bound* stand 10^precision - 1 and its negative, *size* bytes each. A number may have more bytes than it needs.
+    """
+    negative: Word = data[pos] >> 7
+    fill: Word = 0xFF if negative else 0
+    byte: Word
+    while stop - pos > size:
+        if data[pos] != fill:
+            return 0
+        pos += 1
+    if data[pos] >> 7 != negative:
+        return 0
+    if negative:
+        bound += size
+    while size > 0:
+        byte = fill if size > stop - pos else data[pos]
+        if byte != bounds[bound]:
+            return (byte > bounds[bound]) == negative
+        if size <= stop - pos:
+            pos += 1
+        bound += 1
+        size -= 1
+    return 1

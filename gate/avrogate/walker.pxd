@@ -1,0 +1,73 @@
+# C types of walker.py, and the numbers of opcodes.py; a test holds them to their sources.
+
+from avrogate.values cimport Bytes, Word, is_decimal, is_text, is_uuid
+
+ctypedef long long* Words
+
+cdef enum:
+    LONG = 1
+    INT = 2
+    STRING = 3
+    BYTES = 4
+    SKIP = 5
+    BOOLEAN = 6
+    RANGED = 7
+    UUID = 8
+    DECIMAL_BYTES = 9
+    DECIMAL_FIXED = 10
+    FIRST_CONTROL = 20
+    END = 20
+    JUMP = 21
+    UNION = 22
+    CALL = 23
+    RETURN = 24
+    REPEAT = 25
+    NEXT = 26
+    CUT_OFF = 1
+    TOO_LONG = 2
+    OVERLONG = 3
+    NEGATIVE = 4
+    BEYOND = 5
+    BAD_BRANCH = 6
+    BAD_COUNT = 7
+    BAD_SIZE = 8
+    TOO_DEEP = 9
+    STEPS = 10
+    BAD_INT = 11
+    BAD_BOOLEAN = 12
+    BAD_SYMBOL = 13
+    BAD_TEXT = 14
+    NO_DIGITS = 15
+    TOO_MANY_DIGITS = 16
+    BAD_UUID = 17
+    BAD_TIME = 18
+    BAD_DATE = 19
+    POS = 0
+    PC = 1
+    RECORD = 2
+    COUNT = 3
+    BASE = 4
+    BLOCK_END = 5
+    SP = 6
+    DEPTH = 7
+    MAX_DEPTH = 8
+    STEPS_PER_BYTE = 9
+    STACK_END = 10
+    STACK = 12
+
+cdef Word _run(Words p, Bytes bounds, Bytes data, Word end, Words s) noexcept nogil
+cdef Word _value(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef (Word, Word) _read(Bytes data, Word pos, Word end) noexcept nogil
+cdef Word _long(Bytes data, Word pos, Word end) noexcept nogil
+cdef Word _ranged(Bytes data, Word pos, Word end, Word low, Word high, Word fault) noexcept nogil
+cdef (Word, Word) _length(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef Word _bytes(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef Word _string(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef Word _uuid(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef Word _decimal(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef (Word, Word) _control(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+cdef (Word, Word) _union(Words p, Word pc, Bytes data, Word pos, Word end) noexcept nogil
+cdef (Word, Word) _call(Words p, Word pc, Word pos, Words s) noexcept nogil
+cdef (Word, Word) _repeat(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+cdef (Word, Word) _next(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+cdef Word _items(Word width, Bytes data, Word pos, Word end, Words s, Word frame) noexcept nogil

@@ -1,0 +1,284 @@
+"""
+The walker: reads every value of every record, builds none.
+
+One source, two forms: compiled by Cython it runs without the GIL, interpreted it does the same slowly. C types of the
+functions, and the constants, stand in `walker.pxd`; Python never evaluates the annotations.
+
+Functions that read return where the value ends, or minus the fault. A fault leaves the state as it was before the
+value, so that walking can go on with more bytes, or behind a wrong value. No function recurses or allocates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for the compiler too, which takes this import wherever it stands
+    import cython
+else:
+    from avrogate import interpreted as cython
+
+if not cython.compiled:
+    from collections.abc import MutableSequence
+
+    from avrogate.opcodes import *
+    from avrogate.values import is_decimal, is_text, is_uuid
+
+    Word = int
+    Bytes = bytes
+    Words = MutableSequence[int]
+
+compiled: bool = cython.compiled
+
+
+def walk(
+    program: cython.longlong[::1], bounds: bytes, data: bytes, end: cython.longlong, state: cython.longlong[::1]
+) -> int:
+    """
+    Go on from where *state* says, through *data* up to *end*.
+
+    Returns 0 when all records are read, else the fault that stopped; CUT_OFF also when the piece is at its end.
+    *program* and *state* are of 64-bit words, never empty; *bounds* are those of decimals.
+    """
+    fault: Word
+    bounds_: Bytes = bounds
+    data_: Bytes = data
+    if cython.compiled:
+        with cython.nogil:
+            fault = _run(cython.address(program[0]), bounds_, data_, end, cython.address(state[0]))
+    else:
+        fault = _run(program, bounds_, data_, end, state)
+    return fault
+
+
+def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
+    pos: Word = s[POS]
+    pc: Word = s[PC]
+    limit: Word = s[BLOCK_END] - s[BASE]
+    steps: Word = 4096 + s[STEPS_PER_BYTE] * (end - pos)  # the first for what was begun before this piece
+    fault: Word = 0
+    target: Word
+    after: Word
+    while True:
+        steps -= 1
+        if p[pc] < FIRST_CONTROL:
+            target = pc + 4
+            after = _value(p, pc, bounds, data, pos, end, limit)
+        else:
+            target, after = _control(p, pc, data, pos, end, s)
+        if after < 0 or steps < 0:
+            fault = -after if after < 0 else STEPS
+            break
+        pos = after
+        pc = target
+        if pc < 0:  # the last record has ended
+            break
+    s[POS] = pos
+    s[PC] = pc
+    return fault
+
+
+def _value(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+    op: Word = p[pc]
+    if pos >= end:  # a value may have been longer than the piece
+        return -CUT_OFF
+    if op == LONG:
+        return _long(data, pos, end)
+    if op == INT:
+        return _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
+    if op == STRING:
+        return _string(data, pos, end, limit)
+    if op == SKIP:
+        return pos + p[pc + 1] if pos + p[pc + 1] <= limit else -CUT_OFF
+    if op == RANGED:
+        return _ranged(data, pos, end, p[pc + 1], p[pc + 2], p[pc + 3])
+    if op == BOOLEAN:
+        return pos + 1 if data[pos] <= 1 else -BAD_BOOLEAN
+    if op == BYTES:
+        return _bytes(data, pos, end, limit)
+    if op == UUID:
+        return _uuid(data, pos, end, limit)
+    return _decimal(p, pc, bounds, data, pos, end, limit)
+
+
+def _read(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
+    """A long and where it ends: zig-zag, 7 bits a byte, the least first."""
+    value: cython.ulonglong = 0
+    byte: cython.ulonglong
+    shift: Word = 0
+    signed: Word
+    while True:
+        if pos >= end:
+            return 0, -CUT_OFF
+        byte = data[pos]
+        pos += 1
+        if shift == 63 and byte > 1:
+            return 0, -TOO_LONG
+        if byte < 0x80:
+            break
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    if byte == 0 and shift > 0:
+        return 0, -OVERLONG
+    value |= byte << shift
+    signed = (value >> 1) ^ -(value & 1)
+    return signed, pos
+
+
+def _long(data: Bytes, pos: Word, end: Word) -> Word:
+    _: Word
+    _, pos = _read(data, pos, end)
+    return pos
+
+
+def _ranged(data: Bytes, pos: Word, end: Word, low: Word, high: Word, fault: Word) -> Word:
+    value: Word
+    value, pos = _read(data, pos, end)
+    if pos > 0 and (value < low or value > high):
+        return -fault
+    return pos
+
+
+def _length(data: Bytes, pos: Word, end: Word, limit: Word) -> tuple[Word, Word]:
+    length: Word
+    length, pos = _read(data, pos, end)
+    if pos > 0 and length < 0:
+        return 0, -NEGATIVE
+    if pos > 0 and length > limit - pos:
+        return 0, -BEYOND
+    return length, pos
+
+
+def _bytes(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+    length: Word
+    length, pos = _length(data, pos, end, limit)
+    return pos + length  # maybe behind the piece: nothing of it has to be looked at
+
+
+def _string(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+    length: Word
+    length, pos = _length(data, pos, end, limit)
+    if pos < 0:
+        return pos
+    if length > end - pos:
+        return -CUT_OFF
+    return pos + length if is_text(data, pos, pos + length) else -BAD_TEXT
+
+
+def _uuid(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+    length: Word
+    length, pos = _length(data, pos, end, limit)
+    if pos < 0:
+        return pos
+    if length != 36:
+        return -BAD_UUID
+    if length > end - pos:
+        return -CUT_OFF
+    return pos + length if is_uuid(data, pos) else -BAD_UUID
+
+
+def _decimal(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+    length: Word = p[pc + 3]
+    if p[pc] == DECIMAL_BYTES:
+        length, pos = _length(data, pos, end, limit)
+        if pos < 0:
+            return pos
+        if length == 0:
+            return -NO_DIGITS
+    if length > end - pos:
+        return -CUT_OFF
+    return pos + length if is_decimal(data, pos, pos + length, bounds, p[pc + 1], p[pc + 2]) else -TOO_MANY_DIGITS
+
+
+def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
+    """Where to go on in the program, and in the data."""
+    op: Word = p[pc]
+    if op == UNION:
+        return _union(p, pc, data, pos, end)
+    if op == JUMP:
+        return p[pc + 1], pos
+    if op == END:
+        s[RECORD] += 1
+        return 0 if s[RECORD] < s[COUNT] else -1, pos
+    if op == REPEAT:
+        return _repeat(p, pc, data, pos, end, s)
+    if op == NEXT:
+        return _next(p, pc, data, pos, end, s)
+    if op == CALL:
+        return _call(p, pc, pos, s)
+    s[SP] -= 4  # RETURN
+    pc = s[s[SP]]
+    s[DEPTH] -= p[pc + 2]
+    return pc + 4, pos
+
+
+def _union(p: Words, pc: Word, data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
+    index: Word
+    index, pos = _read(data, pos, end)
+    if pos > 0 and (index < 0 or index >= p[pc + 1]):
+        return pc, -BAD_BRANCH
+    return p[pc + 4 + index], pos
+
+
+def _call(p: Words, pc: Word, pos: Word, s: Words) -> tuple[Word, Word]:
+    depth: Word = s[DEPTH] + p[pc + 2]
+    frame: Word = s[SP]
+    if depth + p[pc + 3] > s[MAX_DEPTH] or frame + 4 > s[STACK_END]:
+        return pc, -TOO_DEEP
+    s[DEPTH] = depth
+    s[frame] = pc
+    s[SP] = frame + 4
+    return p[pc + 1], pos
+
+
+def _repeat(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
+    frame: Word = s[SP]
+    if frame + 4 > s[STACK_END]:
+        return pc, -TOO_DEEP
+    pos = _items(p[pc + 2], data, pos, end, s, frame)
+    if pos < 0:
+        return pc, pos
+    if s[frame + 1] == 0:
+        return p[pc + 1], pos
+    s[frame] = pc
+    s[SP] = frame + 4
+    return pc + 4, pos
+
+
+def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
+    """After an item. With a fault nothing has changed: it is walked again when there are more bytes."""
+    frame: Word = s[SP] - 4
+    repeat: Word = s[frame]
+    if s[frame + 1] > 1:
+        s[frame + 1] -= 1
+        return repeat + 4, pos
+    if s[frame + 2] >= 0 and s[frame + 2] != s[BASE] + pos:
+        return pc, -BAD_SIZE
+    pos = _items(p[repeat + 2], data, pos, end, s, frame)
+    if pos < 0:
+        return pc, pos
+    if s[frame + 1] > 0:
+        return repeat + 4, pos
+    s[SP] = frame
+    return p[repeat + 1], pos
+
+
+def _items(width: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
+    """The head of a block of items: a count, or its negative and the size in bytes, which must be true."""
+    count: Word
+    size: Word
+    stop: Word = -1
+    limit: Word = s[BLOCK_END] - s[BASE]
+    count, pos = _read(data, pos, end)
+    if pos > 0 and count < 0:
+        size, pos = _read(data, pos, end)
+        if pos > 0 and (size < 0 or size > limit - pos):
+            return -BAD_SIZE
+        stop = s[BASE] + pos + size
+        count = -count if count >= pos - limit else limit  # the least long has no opposite
+    if pos < 0:
+        return pos
+    if count > 0 and (count > limit - pos or count * width > limit - pos):
+        return -BAD_COUNT
+    s[frame + 1] = count
+    s[frame + 2] = stop
+    return pos

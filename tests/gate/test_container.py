@@ -1,0 +1,124 @@
+"""Files as a whole: framing, codecs, chunks."""
+
+import zlib
+
+import pytest
+
+from avrogate import Code, Finding, Gate, Policy, RefusedError, Verdict
+from support.avro.encoding import CODECS, SYNC, block, compress, double, file_of, header, items, long, one, record, text
+from support.avro.judging import codes, findings, judge
+
+READING = {
+    "type": "record",
+    "name": "Reading",
+    "namespace": "clinic.records",
+    "fields": [
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "rate", "type": "int"},
+        {"name": "value", "type": ["null", "double"], "default": None},
+        {"name": "tags", "type": {"type": "map", "values": "string"}},
+        {"name": "samples", "type": {"type": "array", "items": "long"}},
+        {"name": "raw", "type": "bytes"},
+    ],
+}
+
+
+def _reading(number: int) -> bytes:
+    value = long(1) + double(number / 3) if number % 2 else long(0)
+    samples = items(*(long(number - n) for n in range(number % 5)), sized=number % 3 == 0)
+    return (
+        long(1_700_000_000_000 + number) + long(-number) + value + items(text("k") + text("v")) + samples + text(b"x")
+    )
+
+
+def _file(codec: str, records: int = 500, per_block: int = 100) -> bytes:
+    blocks = [
+        (per_block, b"".join(_reading(number) for number in range(first, first + per_block)))
+        for first in range(0, records, per_block)
+    ]
+    return file_of(READING, blocks, codec)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("chunk", [0, 1, 7, 1000])
+def test_a_correct_file_passes_with_its_true_counts(codec: str, chunk: int) -> None:
+    """Whatever the codec, and however the bytes are cut into chunks."""
+    verdict = judge(_file(codec), chunk=chunk)
+    assert verdict == Verdict(
+        record_type="Reading",
+        schema_name="clinic.records.Reading",
+        schema_fingerprint=verdict.schema_fingerprint,
+        codec=codec,
+        block_count=5,
+        record_count=500,
+    )
+
+
+def test_a_file_without_blocks_is_correct() -> None:
+    """It has no records."""
+    assert judge(header(READING)).record_count == 0
+
+
+def test_the_codec_may_be_left_out() -> None:
+    """It is "null" then."""
+    assert judge(header(record("int"), None) + block(1, long(5))).codec == "null"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.timeout(60)
+def test_every_truncation_is_refused(codec: str) -> None:
+    """Wherever the file is cut off, except between two blocks: the format cannot tell that."""
+    blocks = [(2, _reading(n) + _reading(n + 1)) for n in range(2)]
+    whole = file_of(READING, blocks, codec)
+    parts = [block(count, compress(codec, data)) for count, data in blocks]
+    complete = {len(whole), len(whole) - len(parts[1]), len(whole) - len(parts[1]) - len(parts[0])}
+    assert {cut for cut in range(len(whole) + 1) if not codes(whole[:cut])} == complete
+
+
+def test_wrong_values_are_gathered_over_blocks() -> None:
+    """What follows a wrong value can be read, so all of them are told, each with its place."""
+    schema = record("boolean", "string")
+    good, wrong = b"\x01" + text("a"), b"\x07" + text(b"\xff")
+    file = file_of(schema, [(3, good + wrong + good), (1, wrong)])
+    start = file.index(SYNC) + len(SYNC) + 2
+    second = start + len(good * 2 + wrong) + len(SYNC) + 2
+    assert findings(file) == (
+        Finding(Code.BOOLEAN_INVALID, 0, 1, start + 3, "a"),
+        Finding(Code.UTF8_INVALID, 0, 1, start + 4, "b"),
+        Finding(Code.BOOLEAN_INVALID, 1, 0, second, "a"),
+        Finding(Code.UTF8_INVALID, 1, 0, second + 1, "b"),
+    )
+
+
+def test_at_most_a_hundred_findings() -> None:
+    """The hundredth ends it."""
+    assert len(findings(file_of(record("boolean"), [(500, b"\x02" * 500)]))) == 100
+
+
+def test_what_was_known_before_the_refusal() -> None:
+    """Type, fingerprint and whole blocks can be told of a refused file, too."""
+    gate = Gate(Policy())
+    with pytest.raises(RefusedError):
+        gate.feed(file_of(READING, [(1, _reading(1)), (1, b"")]))
+    seen = gate.so_far()
+    assert (seen.record_type, seen.codec, seen.block_count, seen.record_count) == ("Reading", "null", 1, 1)
+
+
+def test_deflate_may_leave_the_checksum_that_its_writers_leave() -> None:
+    """Two libraries, fastavro and Apache's for Python, write three bytes of Adler-32 there; more is refused."""
+    data = long(5)
+    packed, checksum = compress("deflate", data), zlib.adler32(data).to_bytes(4, "big")
+    refused = [
+        extra
+        for extra in (b"", checksum[:3], checksum, b"\x00", checksum[1:], checksum + b"\x00")
+        if codes(header(record("int"), "deflate") + block(1, packed + extra))
+    ]
+    assert refused == [b"\x00", checksum[1:], checksum + b"\x00"]
+
+
+def test_a_long_text_needs_no_memory_of_its_own() -> None:
+    """A text of megabytes is checked while it comes; a wrong byte at its end is found all the same."""
+    long_text = "ä".encode() * 1_000_000
+    assert judge(one("string", text(long_text)), chunk=65536).record_count == 1
+    assert codes(one("string", text(long_text + b"\xff")), chunk=65536) == [Code.UTF8_INVALID]
+    assert codes(one("string", text(long_text[:-1])), chunk=65536) == [Code.UTF8_INVALID]
