@@ -20,6 +20,8 @@ from healthingest_service.api.admin import create_admin_app
 from healthingest_service.api.app import create_app
 from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.server import Listen, bind, serve
+from healthingest_service.faults.answering import FaultyAnswers
+from healthingest_service.faults.points import VARIABLE
 from healthingest_service.main import parts, wiring
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
@@ -27,6 +29,7 @@ from healthingest_service.uploads.errors import LedgerUnavailableError
 
 STARTED: Final = "listening"
 UNKNOWN_SETTINGS: Final = "unknown_settings"
+FAULTS_ASKED_FOR: Final = "faults_asked_for"
 _ADMIN_GRACEFUL_SECONDS: Final = 1
 _CHECK_SECONDS: Final = 2.0
 _PROCESSES: Final = {
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load()
         parts.refuse_stand_ins(settings, options.command)
         configure_logging(sys.stderr, level=settings.server.log_level)
-        unknown = unknown_names(os.environ)
+        unknown = [name for name in unknown_names(os.environ) if name != VARIABLE]
         if unknown:
             structlog.get_logger("healthingest.main").warning(UNKNOWN_SETTINGS, names=unknown)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -103,7 +106,10 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             timeout_seconds=_CHECK_SECONDS,
         )
         if "api" in process:
-            app = create_app(await wiring.open_wire(ground, stack, store, health))
+            app: ASGIApp = create_app(await wiring.open_wire(ground, stack, store, health))
+            if ground.faults is not None:
+                structlog.get_logger("healthingest.main").warning(FAULTS_ASKED_FOR)
+                app = FaultyAnswers(app, ground.faults)
             work.append(_serving("api", app, _listen(settings, process, settings.server.port)))
         else:
             work.append(health.run)

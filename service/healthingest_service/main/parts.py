@@ -1,6 +1,7 @@
 """What processes are made of: each part from its settings, the embedded one where nothing real is named."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -22,11 +23,14 @@ from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publi
 from healthingest_service.adapters.s3 import open_s3_store
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.readiness import Check
+from healthingest_service.faults.announcing import FaultyOutbox, FaultyPublisher
+from healthingest_service.faults.points import VARIABLE, Faults
+from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE, FaultyLedger, FaultyStore
 from healthingest_service.identity.housekeeping import forget_expired_sessions
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.errors import LedgerUnavailableError, UnavailableError
-from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.ports import EventPublisher, Ledger, ObjectStore, Outbox
 from healthingest_service.uploads.reconcile_storage import Janitor
 from healthingest_service.uploads.relay import Relay
 
@@ -50,6 +54,7 @@ class Ground:
     ledger: DatabaseLedger
     outbox: DatabaseOutbox
     metrics: Metrics
+    faults: Faults | None = None
     checks: list[Check] = field(default_factory=list)
 
 
@@ -82,6 +87,22 @@ def refuse_stand_ins(settings: Settings, command: str) -> None:
     if settings.secrets_dir is not None and command != "events" and missing:
         message = f"missing: {', '.join(missing)}"
         raise InvalidSettingsError(message)
+
+
+def _faults(settings: Settings) -> Faults | None:
+    """
+    The faults of a test run.
+
+    Raises:
+        InvalidSettingsError: this is an installation.
+    """
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        return None
+    if settings.secrets_dir is not None:
+        message = f"{VARIABLE}: not in an installation"
+        raise InvalidSettingsError(message)
+    return Faults(Path(folder))
 
 
 @contextmanager
@@ -117,7 +138,7 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     )
     ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
     outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds)
-    ground = Ground(settings, engine, ledger, outbox, Metrics.create())
+    ground = Ground(settings, engine, ledger, outbox, Metrics.create(), _faults(settings))
 
     async def backlog() -> None:
         waiting = await outbox.backlog()
@@ -180,9 +201,10 @@ async def open_relay(ground: Ground, stack: AsyncExitStack) -> Work:
             )
         )
     ground.checks.append(Check("broker", publisher.check, required=False))
+    outbox, way = _relay_ports(ground, publisher)
     relay = Relay(
-        outbox=ground.outbox,
-        publisher=publisher,
+        outbox=outbox,
+        publisher=way,
         clock=utc_now,
         batch_size=rules.batch_size,
         idle_seconds=rules.idle_seconds,
@@ -193,11 +215,25 @@ async def open_relay(ground: Ground, stack: AsyncExitStack) -> Work:
     return _after_schema(ground, relay.run)
 
 
+def _relay_ports(ground: Ground, publisher: EventPublisher) -> tuple[Outbox, EventPublisher]:
+    if ground.faults is None:
+        return ground.outbox, publisher
+    return FaultyOutbox(ground.outbox, ground.faults), FaultyPublisher(publisher, ground.faults)
+
+
+def _janitor_ports(ground: Ground, store: Store) -> tuple[Ledger, ObjectStore]:
+    if ground.faults is None:
+        return ground.ledger, store.port
+    ledger = FaultyLedger(ground.ledger, ground.faults, SETTLING_LEDGER)
+    return ledger, FaultyStore(store.port, ground.faults, SETTLING_STORE)
+
+
 def janitor_work(ground: Ground, store: Store) -> list[Work]:
     """The janitor, and what it forgets."""
+    ledger, objects = _janitor_ports(ground, store)
     janitor = Janitor(
-        ledger=ground.ledger,
-        store=store.port,
+        ledger=ledger,
+        store=objects,
         clock=utc_now,
         bucket=store.bucket,
         interval_seconds=ground.settings.janitor.interval_seconds,

@@ -17,6 +17,14 @@ from healthingest_service.adapters.tcp_probe import probe
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.api.wire import BodyRules, Rules, Wire
+from healthingest_service.faults.storing import (
+    ACCEPTING_LEDGER,
+    ACCEPTING_STORE,
+    FaultyGate,
+    FaultyLedger,
+    FaultySpool,
+    FaultyStore,
+)
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.fallback_limiter import FallbackLimiter
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
@@ -25,6 +33,7 @@ from healthingest_service.identity.throttling import Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import SpoolFullError
+from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
 _GUESSING_DIVISOR: Final = 10
@@ -80,15 +89,28 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
     )
     with naming(SCHEMAS_FOLDER):
         gate = await stack.enter_async_context(opening)
+    ports = _accepting(ground, store, gate, spool)
     return AcceptUpload(
-        ledger=ground.ledger,
-        store=store.port,
-        gate=gate,
-        spool=spool,
+        ledger=ports[0],
+        store=ports[1],
+        gate=ports[2],
+        spool=ports[3],
         bucket=store.bucket,
         max_file_bytes=limits.max_file_size_bytes,
         lease_seconds=limits.upload_lease_seconds,
         clock=utc_now,
+    )
+
+
+def _accepting(ground: Ground, store: Store, gate: Gate, spool: Spool) -> tuple[Ledger, ObjectStore, Gate, Spool]:
+    faults = ground.faults
+    if faults is None:
+        return ground.ledger, store.port, gate, spool
+    return (
+        FaultyLedger(ground.ledger, faults, ACCEPTING_LEDGER),
+        FaultyStore(store.port, faults, ACCEPTING_STORE),
+        FaultyGate(gate, faults),
+        FaultySpool(spool, faults),
     )
 
 

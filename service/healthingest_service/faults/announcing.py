@@ -1,0 +1,81 @@
+"""Points of the relay, as wrappers of the outbox and of the way to the broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from healthingest_service.faults.points import Faults, Point
+from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage
+from healthingest_service.uploads.ports import EventPublisher, Outbox, OutboxBatch
+
+_ON_ITS_WAY_SECONDS: Final = 0.002
+"""After so long a message has left the process; its confirm, which waits for a disk, seldom came."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyBatch:
+    """A claim."""
+
+    inner: OutboxBatch
+    faults: Faults
+
+    @property
+    def messages(self) -> Sequence[OutgoingMessage]:
+        """See `OutboxBatch.messages`."""
+        return self.inner.messages
+
+    async def announced(self, message_id: MessageId, *, at: datetime) -> None:
+        """See `OutboxBatch.announced`."""
+        await self.inner.announced(message_id, at=at)
+
+    async def failed(self, message_id: MessageId, *, retry_at: datetime) -> None:
+        """See `OutboxBatch.failed`."""
+        await self.inner.failed(message_id, retry_at=retry_at)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyOutbox:
+    """An outbox."""
+
+    inner: Outbox
+    faults: Faults
+
+    @asynccontextmanager
+    async def claim(self, *, limit: int) -> AsyncIterator[FaultyBatch]:
+        """See `Outbox.claim`."""
+        async with self.inner.claim(limit=limit) as batch:
+            if batch.messages:
+                await self.faults.at(Point.RELAY_AFTER_CLAIM)
+            yield FaultyBatch(batch, self.faults)
+            if batch.messages:
+                await self.faults.at(Point.RELAY_BEFORE_SETTLE)
+        if batch.messages:
+            await self.faults.at(Point.RELAY_AFTER_SETTLE)
+
+    async def backlog(self) -> Backlog:
+        """See `Outbox.backlog`."""
+        return await self.inner.backlog()
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyPublisher:
+    """The way to the broker."""
+
+    inner: EventPublisher
+    faults: Faults
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """See `EventPublisher.publish`."""
+        await self.faults.at(Point.RELAY_BEFORE_PUBLISH)
+        publishing = asyncio.create_task(self.inner.publish(message))
+        try:
+            await asyncio.wait({publishing}, timeout=_ON_ITS_WAY_SECONDS)
+            await self.faults.at(Point.RELAY_WHILE_PUBLISHING)
+            await publishing
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+        await self.faults.at(Point.RELAY_AFTER_CONFIRM)

@@ -1,0 +1,222 @@
+"""Points on the way from a body to the second commit, as wrappers of the ports that accepting and settling use."""
+
+import io
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from healthingest_service.faults.points import Faults, Point
+from healthingest_service.identity.model import AccountId
+from healthingest_service.uploads.model import (
+    HistoryPage,
+    IdempotencyKey,
+    OutgoingMessage,
+    StoredObject,
+    Upload,
+    UploadId,
+    UploadState,
+    Verdict,
+)
+from healthingest_service.uploads.ports import Begun, Gate, Ledger, ObjectStore, Spool, SpoolFile
+
+
+@dataclass(frozen=True, slots=True)
+class FaultySpoolFile:
+    """A body on its way."""
+
+    inner: SpoolFile
+    faults: Faults
+
+    @property
+    def path(self) -> Path:
+        """See `SpoolFile.path`."""
+        return self.inner.path
+
+    async def write(self, chunk: bytes) -> None:
+        """See `SpoolFile.write`."""
+        await self.inner.write(chunk)
+        await self.faults.at(Point.MID_BODY)
+
+    async def finish(self) -> None:
+        """See `SpoolFile.finish`."""
+        await self.inner.finish()
+        await self.faults.at(Point.AFTER_SPOOL)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultySpool:
+    """Room for bodies."""
+
+    inner: Spool
+    faults: Faults
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[FaultySpoolFile]:
+        """See `Spool.open`."""
+        async with self.inner.open() as file:
+            await self.faults.at(Point.BEFORE_BODY)
+            yield FaultySpoolFile(file, self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyGate:
+    """The check of a file."""
+
+    inner: Gate
+    faults: Faults
+
+    async def check(self, path: Path) -> Verdict:
+        """See `Gate.check`."""
+        verdict = await self.inner.check(path)
+        await self.faults.at(Point.AFTER_GATE)
+        return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StorePoints:
+    """How the points around a store are called; None: there is none."""
+
+    before_put: Point | None = None
+    mid_put: Point | None = None
+    after_put: Point | None = None
+    after_head: Point | None = None
+
+
+ACCEPTING_STORE = StorePoints(Point.BEFORE_PUT, Point.MID_PUT, Point.AFTER_PUT)
+SETTLING_STORE = StorePoints(after_head=Point.JANITOR_AFTER_HEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyStore:
+    """An object store."""
+
+    inner: ObjectStore
+    faults: Faults
+    points: StorePoints
+
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+        """See `ObjectStore.put`."""
+        await _at(self.faults, self.points.before_put)
+        if self.points.mid_put is not None:
+            path = _tripping(path, self.faults, self.points.mid_put)
+        await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256)
+        await _at(self.faults, self.points.after_put)
+
+    async def head(self, key: str) -> StoredObject | None:
+        """See `ObjectStore.head`."""
+        found = await self.inner.head(key)
+        await _at(self.faults, self.points.after_head)
+        return found
+
+    def read(self, key: str) -> AsyncIterator[bytes]:
+        """See `ObjectStore.read`."""
+        return self.inner.read(key)
+
+    async def check(self) -> None:
+        """See `ObjectStore.check`."""
+        await self.inner.check()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPoints:
+    """How the points around a ledger are called; None: there is none."""
+
+    before_begin: Point | None = None
+    after_begin: Point | None = None
+    before_complete: Point | None = None
+    after_complete: Point | None = None
+    after_abandon: Point | None = None
+    after_taking: Point | None = None
+
+
+ACCEPTING_LEDGER = LedgerPoints(Point.BEFORE_BEGIN, Point.AFTER_BEGIN, Point.BEFORE_COMPLETE, Point.AFTER_COMPLETE)
+SETTLING_LEDGER = LedgerPoints(
+    after_complete=Point.JANITOR_AFTER_COMPLETE,
+    after_abandon=Point.JANITOR_AFTER_ABANDON,
+    after_taking=Point.JANITOR_AFTER_TAKING,
+)
+
+
+class FaultyLedger:
+    """A ledger."""
+
+    def __init__(self, inner: Ledger, faults: Faults, points: LedgerPoints) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._points = points
+
+    async def begin(self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float) -> Begun:
+        """See `Ledger.begin`."""
+        await _at(self._faults, self._points.before_begin)
+        begun = await self._inner.begin(upload, idempotency_key=idempotency_key, lease_seconds=lease_seconds)
+        await _at(self._faults, self._points.after_begin)
+        return begun
+
+    async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
+        """See `Ledger.complete`."""
+        await _at(self._faults, self._points.before_complete)
+        await self._inner.complete(upload_id, message, stored_at=stored_at)
+        await _at(self._faults, self._points.after_complete)
+
+    async def abandon(self, upload_id: UploadId) -> None:
+        """See `Ledger.abandon`."""
+        await self._inner.abandon(upload_id)
+        await _at(self._faults, self._points.after_abandon)
+
+    async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
+        """See `Ledger.get`."""
+        return await self._inner.get(owner, upload_id)
+
+    async def history(
+        self,
+        owner: AccountId,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        record_type: str | None = None,
+        state: UploadState | None = None,
+    ) -> HistoryPage:
+        """See `Ledger.history`."""
+        return await self._inner.history(owner, limit=limit, cursor=cursor, record_type=record_type, state=state)
+
+    async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
+        """See `Ledger.expired`."""
+        taken = await self._inner.expired(limit=limit, lease_seconds=lease_seconds)
+        if taken:
+            await _at(self._faults, self._points.after_taking)
+        return taken
+
+    async def check(self) -> None:
+        """See `Ledger.check`."""
+        await self._inner.check()
+
+
+async def _at(faults: Faults, point: Point | None) -> None:
+    if point is not None:
+        await faults.at(point)
+
+
+def _tripping(path: Path, faults: Faults, point: Point) -> Path:
+    """A path whose file passes *point* when it is read on: the store has its head by then, and perhaps more."""
+
+    class TrippingPath(type(path)):  # type: ignore[misc] # a path's class is chosen at run time
+        def open(self, *_arguments: object, **_keywords: object) -> io.BufferedReader:
+            return _TrippingFile(io.FileIO(path), faults, point)
+
+    return cast("Path", TrippingPath(path))
+
+
+class _TrippingFile(io.BufferedReader):
+    def __init__(self, raw: io.RawIOBase, faults: Faults, point: Point) -> None:
+        super().__init__(raw)
+        self._faults = faults
+        self._point = point
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `io.BufferedReader.read`."""
+        if self.tell() > 0:
+            self._faults.at_in_thread(self._point)
+        return super().read(size)
