@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import kopf
@@ -17,14 +18,15 @@ from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
 from healthingest_operator.adapters.s3 import S3ObjectStore
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.handlers import children, healthingest, lifecycle
-from healthingest_operator.handlers.endpoints import endpoints
+from healthingest_operator.handlers.endpoints import Ports, endpoints
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
+from healthingest_operator.handlers.watches import Watches
 from healthingest_operator.model.spec import Key
-from healthingest_operator.reconcile.converge import Outcome, World, converge
+from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.loop import Loop, Rhythm
-from healthingest_operator.reconcile.queue import KeyedQueue
+from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.settings import Settings
 
 
@@ -40,33 +42,56 @@ async def run(settings: Settings) -> None:
     metrics = _metrics()
     telemetry = Telemetry(metrics, logger)
     queue: KeyedQueue[Key] = KeyedQueue(time.monotonic)
+    watches = Watches(time.monotonic)
     async with AsyncExitStack() as stack:
         world = await _world(settings, stack)
         await stack.enter_async_context(
             endpoints(
-                settings.health_port, settings.metrics_port, metrics, lambda: telemetry.queue_depth.set(len(queue))
+                Ports(settings.health_port, settings.metrics_port),
+                metrics,
+                partial(_refresh, telemetry, queue, watches),
+                watches.are_alive,
             )
         )
 
-        async def work(key: Key) -> Outcome:
-            return await converge(world, key)
+        async def work(key: Key, look: Look) -> Outcome:
+            return await converge(world, key, look)
 
-        async def leave(body: Mapping[str, Any]) -> bool:
-            return await finalize(world, body, timedelta(seconds=settings.deletion_deadline_seconds))
-
-        loop = Loop(queue, work, Rhythm(settings.resync_seconds), telemetry)
+        loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
         async with asyncio.TaskGroup() as group:
             workers = [group.create_task(loop.run(), name=f"worker-{number}") for number in range(settings.workers)]
             try:
-                await _serve(settings, queue, leave)
+                await _serve(settings, queue, _leaving(settings, world, queue, telemetry), watches)
             finally:
                 for worker in workers:
                     worker.cancel()
 
 
-async def _serve(settings: Settings, queue: KeyedQueue[Key], leave: healthingest.Finalize) -> None:
+def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry) -> healthingest.Finalize:
+    """Deletions have workers of their own, so that no pass is waited for but one over the same HealthIngest."""
+    workers = asyncio.Semaphore(settings.deletions)
+    deadline = timedelta(seconds=settings.deletion_deadline_seconds)
+
+    async def leave(key: Key, body: Mapping[str, Any]) -> bool:
+        async with queue.alone(key), workers:
+            farewell = await finalize(world, body, deadline)
+        if farewell.left:
+            telemetry.left_behind(key, farewell.left)
+        return farewell.may_go
+
+    return leave
+
+
+def _refresh(telemetry: Telemetry, queue: KeyedQueue[Key], watches: Watches) -> None:
+    """Bring gauges up to date."""
+    for lane in Lane:
+        telemetry.queue_depth.labels(lane.name.lower()).set(queue.depth(lane))
+    telemetry.watch_age.set(watches.age_seconds())
+
+
+async def _serve(settings: Settings, queue: KeyedQueue[Key], leave: healthingest.Finalize, watches: Watches) -> None:
     registry = kopf.OperatorRegistry()
-    lifecycle.register(registry)
+    lifecycle.register(registry, watches)
     healthingest.register(registry, queue, leave)
     children.register(registry, queue)
     namespaces = settings.namespace_list

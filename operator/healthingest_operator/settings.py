@@ -15,7 +15,13 @@ class Settings(BaseSettings):
     health_port: int = Field(default=8080, description="Port of /healthz.")
     metrics_port: int = Field(default=8081, description="Port of /metrics.")
     workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
-    resync_seconds: float = Field(default=300.0, gt=0, description="Seconds between looks at one that is ready.")
+    resync_seconds: float = Field(
+        default=300.0, gt=0, description="Seconds between complete passes over one that is ready."
+    )
+    glance_seconds: float = Field(
+        default=45.0, gt=0, description="The longest between looks at broker, bucket and Secrets of one that is ready."
+    )
+    deletions: int = Field(default=8, ge=1, description="HealthIngests taken down at once.")
     deletion_deadline_seconds: float = Field(
         default=60.0, ge=0, description="Seconds after which a deletion leaves behind what cannot be reached."
     )

@@ -247,3 +247,13 @@ async def test_what_is_gone_is_gone(kubectl: Kubectl, cluster: KubernetesCluster
     await cluster.delete(made)
     await cluster.delete(made)
     await cluster.tell(made, "Normal", "Provisioned", "m")
+
+
+async def test_a_namespace_that_goes_is_known(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
+    """Without the right to read namespaces; nothing is left of the question."""
+    assert not await cluster.is_going(kubectl.namespace)
+    await asyncio.to_thread(kubectl, "delete", "namespace", kubectl.namespace, "--wait=false")
+    assert await cluster.is_going(kubectl.namespace)
+    assert await cluster.is_going("no-such-namespace")
+    events = await asyncio.to_thread(kubectl, "get", "events", "-n", kubectl.namespace, "-o", "name")
+    assert events.stdout == ""

@@ -9,7 +9,7 @@ from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_bro
 from healthingest_operator.model.spec import BrokerSpec, QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
-from healthingest_operator.resources import topology
+from healthingest_operator.resources import pruning, topology
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 
@@ -87,6 +87,37 @@ async def test_what_somebody_changed_is_seen(broker: RabbitMQBroker, rabbitmq: R
     }
     for login in goal.logins:
         await broker.remove(access(rabbitmq), ("users", login.name))
+
+
+async def test_what_is_no_longer_wanted_goes(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """Bindings with any characters and arguments, policies, and queues without messages; one with a message stays."""
+    await complete(broker, rabbitmq)
+    host, how = rabbitmq.virtual_host, access(rabbitmq)
+    rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", {"routing_key": "odd_%/#.*"})
+    more = {"routing_key": "odd_%/#.*", "arguments": {"a": 1}}
+    rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", more)
+    goal = topology.topology(BrokerSpec("s", host, "exchange", (QueueSpec("kept"),)), "o", "guest", "r", "c")
+
+    async def prune() -> pruning.Superfluous:
+        found = pruning.superfluous(goal, await broker.observe(how, host, []))
+        for call in found.calls:
+            await broker.carry_out(how, call)
+        return found
+
+    assert len((await prune()).calls) == 5
+    observed = await broker.observe(how, host, [])
+    assert not [binding for binding in observed.bindings if binding[0] == "exchange"]
+    message = {"routing_key": "processing", "payload": "m", "payload_encoding": "string", "properties": {}}
+    rabbitmq.call("POST", f"/api/exchanges/{host}/amq.default/publish", message)
+    assert not await broker.remove_if_empty(how, host, "processing")
+    assert await broker.remove_if_empty(how, host, "other.queue")
+    assert await broker.remove_if_empty(how, host, "other.queue")
+    await prune()
+    observed = await broker.observe(how, host, [])
+    assert set(observed.queues) == {"processing", "processing.dead", "other.queue.dead"}
+    assert "healthingest-other.queue" not in observed.policies
+    for login in wanted(rabbitmq).logins:
+        await broker.remove(how, ("users", login.name))
 
 
 async def test_a_classic_queue_is_a_conflict(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import Key
-from healthingest_operator.reconcile.converge import Outcome, World, converge
+from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
 from healthingest_operator.resources import bucket, topology
@@ -73,7 +73,9 @@ class FakeCluster:
     writes: list[str] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     migration_fails: bool = False
+    going: set[str] = field(default_factory=set)
     pods_start: bool = True
+    lists: int = 0
 
     def put(self, found: dict[str, Any]) -> None:
         """Let this object be there."""
@@ -105,6 +107,7 @@ class FakeCluster:
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """See `Cluster.children`."""
         del api_version
+        self.lists += 1
         return [
             copy.deepcopy(found)
             for (other, namespace, _), found in self.objects.items()
@@ -144,6 +147,10 @@ class FakeCluster:
         """See `Cluster.write_status`."""
         self.writes.append("status")
         self.objects["HealthIngest", key.namespace, key.name]["status"] = copy.deepcopy(dict(status))
+
+    async def is_going(self, namespace: str) -> bool:
+        """See `Cluster.is_going`."""
+        return namespace in self.going
 
     async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
         """See `Cluster.tell`."""
@@ -251,7 +258,7 @@ class FakeBroker(_Faulty):
             virtual_host=self.things["vhosts", virtual_host],
             exchanges=self._within("exchanges", virtual_host),
             queues=self._within("queues", virtual_host),
-            bindings=frozenset(self.bindings),
+            bindings={binding: (binding[2],) for binding in self.bindings},
             policies=self._within("policies", virtual_host),
             users=people,
             permissions=self._within("permissions", virtual_host),
@@ -263,6 +270,11 @@ class FakeBroker(_Faulty):
         self._may_fail()
         self.writes.append(call.what)
         body = dict(call.body)
+        if call.method == "DELETE":
+            if call.path[0] == "bindings":
+                self.bindings.discard((call.path[3], call.path[5], call.path[6]))
+            self.things.pop(call.path, None)
+            return
         if call.path[0] == "bindings":
             self.bindings.add((call.path[3], call.path[5], body["routing_key"]))
             return
@@ -281,6 +293,17 @@ class FakeBroker(_Faulty):
         del access
         self._may_fail()
         self.things.pop(tuple(path), None)
+
+    async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
+        """See `Broker.remove_if_empty`."""
+        del access
+        self._may_fail()
+        live = self.things.get(("queues", virtual_host, queue), {})
+        if live.get("messages"):
+            return False
+        self.writes.append(f"remove queue {queue}")
+        self.things.pop(("queues", virtual_host, queue), None)
+        return True
 
     def _within(self, kind: str, virtual_host: str) -> dict[str, dict[str, Any]]:
         return {path[2]: body for path, body in self.things.items() if path[:2] == (kind, virtual_host)}
@@ -341,9 +364,9 @@ class FakeWorld:
         make = Generators(lambda: next(self._passwords), lambda: SIGNING_KEY)
         return World(self.cluster, self.store, self.broker, self.database, self.clock, make, "service:1")
 
-    async def converge(self) -> Outcome:
+    async def converge(self, look: Look = Look.COMPLETE) -> Outcome:
         """One pass."""
-        return await converge(self.ports, KEY)
+        return await converge(self.ports, KEY, look)
 
     async def until_ready(self) -> None:
         """Passes and Kubernetes' own work in turn, until nothing is left to do."""

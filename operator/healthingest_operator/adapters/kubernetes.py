@@ -37,6 +37,7 @@ _PLURALS: Final = {
 _APPLY: Final = "application/apply-patch+yaml"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _NOT_FOUND: Final = 404
+_ENDING: Final = "NamespaceTerminating"
 _FIRST_ERROR: Final = 400
 _MESSAGE_CHARACTERS: Final = 400
 _EVENT_CHARACTERS: Final = 1024  # Kubernetes API reference, "Event"
@@ -116,6 +117,25 @@ class KubernetesCluster:
         }
         await self._apply(written, STATUS_MANAGER, "/status")
 
+    async def is_going(self, namespace: str) -> bool:
+        """See `Cluster.is_going`."""
+        # A rehearsed event instead of a look at the namespace: it needs no right to read namespaces.
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": "rehearsal.", "namespace": namespace},
+            "involvedObject": {"namespace": namespace},
+        }
+        try:
+            await self._call("POST", f"/api/v1/namespaces/{namespace}/events", query=[("dryRun", "All")], body=event)
+        except ClusterError as error:
+            if error.status == _NOT_FOUND:
+                return True
+            if _ENDING not in error.causes:
+                raise
+            return True
+        return False
+
     async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
         """See `Cluster.tell`."""
         metadata = about["metadata"]
@@ -177,7 +197,7 @@ class KubernetesCluster:
         if status == _NOT_FOUND and missing_is_none:
             return None
         if status >= _FIRST_ERROR:
-            raise ClusterError(status, _refusal(method, path, status, text))
+            raise ClusterError(status, _refusal(method, path, status, text), _causes(text))
         found: dict[str, Any] = json.loads(text)
         return found
 
@@ -186,6 +206,15 @@ def _path(api_version: str, kind: str, namespace: str, name: str | None = None) 
     root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
     path = f"{root}/namespaces/{namespace}/{_PLURALS[kind]}"
     return path if name is None else f"{path}/{name}"
+
+
+def _causes(text: bytes) -> frozenset[str]:
+    """Machine-readable reasons of a refusal; Kubernetes API reference, "Status"."""
+    try:
+        causes = (json.loads(text).get("details") or {}).get("causes") or []
+        return frozenset(str(cause.get("reason")) for cause in causes)
+    except (ValueError, AttributeError):
+        return frozenset()
 
 
 def _refusal(method: str, path: str, status: int, text: bytes) -> str:

@@ -2,25 +2,35 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where it is served; 0 chooses a free one."""
+
+    health: int
+    metrics: int
+
+
 @asynccontextmanager
 async def endpoints(
-    health_port: int, metrics_port: int, registry: CollectorRegistry, refresh: Callable[[], None]
+    ports: Ports, registry: CollectorRegistry, refresh: Callable[[], None], is_alive: Callable[[], bool]
 ) -> AsyncIterator[None]:
-    """Serve both ports; *refresh* brings gauges up to date before each scrape."""
+    """Serve both ports; *refresh* brings gauges up to date before each scrape, *is_alive* is the kubelet's question."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        alive = is_alive()
+        return web.json_response({"status": "ok" if alive else "watches are silent"}, status=200 if alive else 503)
 
     async def metrics(_: web.Request) -> web.Response:
         refresh()
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    runners = [await _serve(health_port, "/healthz", healthz), await _serve(metrics_port, "/metrics", metrics)]
+    runners = [await _serve(ports.health, "/healthz", healthz), await _serve(ports.metrics, "/metrics", metrics)]
     try:
         yield
     finally:

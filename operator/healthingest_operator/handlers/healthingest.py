@@ -9,7 +9,7 @@ from healthingest_contract.conditions import API_GROUP, API_VERSION, PLURAL
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
-Finalize = Callable[[Mapping[str, Any]], Awaitable[bool]]
+Finalize = Callable[[Key, Mapping[str, Any]], Awaitable[bool]]
 """Takes away what lies outside the cluster; whether the HealthIngest may go now."""
 
 RETRY_DELETION_SECONDS: Final = 5.0
@@ -34,6 +34,6 @@ def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: 
 
     @kopf.on.delete(API_GROUP, API_VERSION, PLURAL, registry=registry)
     async def deleted(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf passes what it likes
-        if not await finalize(body):
+        if not await finalize(Key(body.metadata.namespace or "", body.metadata.name or ""), body):
             message = "waits for what cannot be reached"
             raise kopf.TemporaryError(message, delay=RETRY_DELETION_SECONDS)

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import kopf
 
 from healthingest_contract.conditions import API_GROUP
 from healthingest_operator.handlers.children import SELECTOR, WATCHED
+from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
 
 
 class NothingRemembered(kopf.DiffBaseStorage):
@@ -34,14 +36,34 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.networking.enforce_retry_after = True
     settings.execution.default_backoff = 5
     settings.watching.chunk_size = 500
+    settings.watching.server_timeout = WATCH_SECONDS
     for group, version, plural in WATCHED:
         settings.watching.label_selectors[group, version, plural] = SELECTOR
     return settings
 
 
-def register(registry: kopf.OperatorRegistry) -> None:
+def register(registry: kopf.OperatorRegistry, watches: Watches) -> None:
     """Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG."""
 
     @kopf.on.login(registry=registry)
-    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf passes what it likes
-        return await asyncio.to_thread(kopf.login_via_client, **kwargs)
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes what it likes
+        found = await asyncio.to_thread(kopf.login_via_client, **kwargs)
+        return None if found is None else _session(found, watches)
+
+
+def _session(found: kopf.ConnectionInfo, watches: Watches) -> kopf.AiohttpSession:
+    """As kopf makes it, but traced; kopf closes it."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
+        headers=found.as_http_headers(),
+        auth=found.as_aiohttp_basic_auth(),
+        proxy=found.proxy_url,
+        trust_env=bool(found.trust_env),
+        trace_configs=[watches.tracing()],
+    )
+    return kopf.AiohttpSession(
+        server=found.server,
+        default_namespace=found.default_namespace,
+        expiration=found.expiration,
+        aiohttp_session=session,
+    )

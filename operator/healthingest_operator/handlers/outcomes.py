@@ -1,5 +1,6 @@
 """How passes are told: log lines and metrics. The one table of outcomes at this edge."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -10,6 +11,7 @@ from healthingest_operator.reconcile.converge import Outcome
 
 RECONCILE_ENDED: Final = "reconcile_ended"
 RECONCILE_BROKE_OFF: Final = "reconcile_broke_off"
+LEFT_BEHIND: Final = "left_behind"
 
 _BROKEN: Final = "error"
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -30,7 +32,13 @@ class Telemetry:
             buckets=_BUCKETS,
         )
         self.queue_depth = Gauge(
-            "healthingest_operator_queue_depth", "HealthIngests that are due and wait for a worker.", registry=registry
+            "healthingest_operator_queue_depth",
+            "HealthIngests that are due and wait for a worker, by lane.",
+            ["lane"],
+            registry=registry,
+        )
+        self.watch_age = Gauge(
+            "healthingest_operator_watch_age_seconds", "Age of the oldest sign of life of a watch.", registry=registry
         )
         for outcome in (*Outcome, _BROKEN):
             self._passes.labels(str(outcome))
@@ -42,6 +50,10 @@ class Telemetry:
         self._logger.info(
             RECONCILE_ENDED, namespace=key.namespace, name=key.name, outcome=outcome, duration_seconds=round(seconds, 3)
         )
+
+    def left_behind(self, key: Key, left: Iterable[str]) -> None:
+        """A deletion left things outside the cluster; an event says it too, where the namespace still takes one."""
+        self._logger.warning(LEFT_BEHIND, namespace=key.namespace, name=key.name, left=sorted(left))
 
     def broke(self, key: Key, error: Exception, seconds: float) -> None:
         """A pass was broken off: the types of the error and where it was raised, never its text."""

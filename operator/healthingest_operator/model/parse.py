@@ -98,7 +98,8 @@ def parse(body: Mapping[str, Any]) -> HealthIngest:
         raise InvalidSpecError([*reader.problems, "spec has a value of a wrong type"]) from error
     if reader.problems:
         raise InvalidSpecError(reader.problems)
-    return HealthIngest(key, metadata["uid"], metadata.get("generation", 0), spec)
+    created = metadata.get("creationTimestamp") or ""
+    return HealthIngest(key, metadata["uid"], metadata.get("generation", 0), spec, created)
 
 
 def _spec(reader: _Reader, spec: Mapping[str, Any], key: Key) -> HealthIngestSpec:

@@ -164,3 +164,5 @@ class HealthIngest:
     uid: str
     generation: int
     spec: HealthIngestSpec
+    created: str = ""
+    """RFC 3339 in UTC, so that it sorts."""

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 from healthingest_contract import environment as env
@@ -13,7 +14,9 @@ from healthingest_operator.model.spec import HealthIngest, Key
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials import Credentials, credentials
 from healthingest_operator.reconcile.dependencies import (
+    BrokerContext,
     BrokerResult,
+    BucketContext,
     BucketResult,
     look_at_broker,
     look_at_bucket,
@@ -22,6 +25,7 @@ from healthingest_operator.reconcile.dependencies import (
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.gate import dependencies_hold
 from healthingest_operator.reconcile.own_secrets import OwnSecrets, secrets_finding, write_own_secrets
+from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
 from healthingest_operator.reconcile.workload import Inputs, WorkloadResult, roll_out
 from healthingest_operator.resources import names
@@ -48,6 +52,13 @@ class Outcome(StrEnum):
     PAUSED = "paused"
 
 
+class Look(StrEnum):
+    """How much of a HealthIngest is looked at. Children tell of themselves by the watch, so a glance spares them."""
+
+    COMPLETE = "complete"
+    GLANCE = "glance"
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside, as a pass needs it. `service_image` is the one of the operator's own release."""
@@ -61,9 +72,12 @@ class World:
     service_image: str
 
 
-async def converge(world: World, key: Key) -> Outcome:
+async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcome:
     """
     Bring one HealthIngest as far as it goes now and say so in its status.
+
+    A glance at one that was ready sees Secrets, bucket, broker and database; it goes on to a complete pass when
+    anything there is not as it was.
 
     Raises:
         ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
@@ -83,7 +97,9 @@ async def converge(world: World, key: Key) -> Outcome:
         return Outcome.INVALID
     if owner.spec.paused:
         return await _rest(world, body)
-    seen = await _Pass(world, owner, body.get("status") or {}).run()
+    seen = await _Pass(world, owner, body.get("status") or {}).run(look)
+    if seen is None:
+        return Outcome.READY
     await report(world, body, seen.findings, seen.facts)
     return seen.outcome
 
@@ -128,8 +144,10 @@ class _Pass:
         self._previous = previous
         self._was = {entry["type"]: entry for entry in previous.get("conditions") or []}
         self._settled = self._held(ConditionType.READY)
+        self._same_spec = previous.get("observedGeneration") == owner.generation
 
-    async def run(self) -> _Seen:
+    async def run(self, look: Look) -> _Seen | None:
+        """What was found; None when a glance found everything as it was."""
         found = await credentials(self._world.cluster, self._owner)
         try:
             own = await write_own_secrets(
@@ -139,21 +157,39 @@ class _Pass:
             return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
         bucket, broker, database = await self._dependencies(found, own)
         findings = (secrets_finding(found), bucket.finding, *broker.findings, database)
+        touched = own.written or bucket.changed or broker.changed
+        if look is Look.GLANCE and not touched and dependencies_hold(findings) and self._may_glance(broker):
+            return None
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
         result = await self._workload(children, findings, bucket, own)
         replaced = {finding.type for finding in result.findings}
         final = [*(finding for finding in findings if finding.type not in replaced), *result.findings]
         healed = [*own.healed, *children.healed]
-        if self._held(ConditionType.TOPOLOGY_READY):
-            healed += [f"{what} was missing or changed" for what in broker.healed]
-        return self._seen([*final, self._drift(healed)], self._facts(children, bucket, result))
+        if self._same_spec and self._held(ConditionType.TOPOLOGY_READY):
+            healed += [f"{what} was missing or changed" for what in broker.changed]
+        if self._same_spec and self._held(ConditionType.BUCKET_READY):
+            healed += [f"{what} was missing or changed" for what in bucket.changed]
+        facts = self._facts(children, bucket, result)
+        return self._seen([*final, self._drift(healed)], replace(facts, left_behind=broker.left))
+
+    def _may_glance(self, broker: BrokerResult) -> bool:
+        """Whether nothing but outside systems can have changed since the last complete pass."""
+        told = tuple(self._previous.get("leftBehind") or ())
+        quiet = self._settled and self._same_spec and not self._held(ConditionType.DRIFTED) and told == broker.left
+        # The ConfigMap with the schemas is the user's, so no watch tells of it.
+        return quiet and self._owner.spec.schemas.config_map is None
 
     async def _dependencies(self, found: Credentials, own: OwnSecrets) -> tuple[BucketResult, BrokerResult, Finding]:
         world, owner = self._world, self._owner
         async with asyncio.TaskGroup() as group:
-            bucket = group.create_task(look_at_bucket(world.store, owner, found, own.service, self._previous))
-            broker = group.create_task(look_at_broker(world.broker, owner, found, own.service, own.consumer))
+            outranks = partial(outranked, world.cluster, owner)
+            bucket = group.create_task(
+                look_at_bucket(world.store, owner, found, BucketContext(own.service, self._previous, outranks))
+            )
+            broker = group.create_task(
+                look_at_broker(world.broker, owner, found, BrokerContext(own.service, own.consumer, outranks))
+            )
             database = group.create_task(look_at_database(world.database, found, own.service))
         return bucket.result(), broker.result(), database.result()
 

@@ -2,20 +2,22 @@
 The end of a HealthIngest: it always comes.
 
 What holds data stays unless its policy says otherwise, and even then while it is not empty. What cannot be reached is
-tried again until a deadline; then it is left behind, and an event names it. Children go by their owner references.
+tried again until a deadline; then it is left behind, and an event names it. A Secret that is gone from a namespace
+which goes too will not come back: nothing is waited for. Children go by their owner references.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
 from healthingest_operator.reconcile.converge import World, report
-from healthingest_operator.reconcile.credentials import Credentials, credentials
+from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess, credentials
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources import bucket, names, topology
@@ -27,41 +29,71 @@ from healthingest_operator.status.summary import Facts
 class _Remains:
     """What went wrong (`unclear`: may go better next time) and what stays for good reasons."""
 
-    unclear: list[str] = field(default_factory=list)
+    unclear: list[tuple[Reason, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
 
-async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -> bool:
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """Whether the HealthIngest may go now, and what it leaves behind if so."""
+
+    may_go: bool
+    left: tuple[str, ...] = ()
+
+
+async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -> Farewell:
     """
-    Take away what lies outside the cluster; whether the HealthIngest may go now.
+    Take away what lies outside the cluster.
 
     May be called again at any time, also after it has said yes.
+
+    Raises:
+        ClusterError: the Kubernetes API could not be used; it is to be called again.
     """
     try:
         owner = parse(body)
     except InvalidSpecError:
-        await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, "the spec is invalid: nothing was taken away")
-        return True
+        message = "the spec is invalid: nothing was taken away"
+        await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, message)
+        return Farewell(may_go=True, left=(message,))
     remains = _Remains()
     found = await credentials(world.cluster, owner)
     await _attempt(remains, "broker", lambda: _leave_broker(world, owner, found, remains))
     await _attempt(remains, "object store", lambda: _leave_bucket(world, owner, found, remains))
+    _leave_database(owner, found, remains)
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
-    if remains.unclear and world.clock.now() - since < deadline:
-        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(remains.unclear)}"
+    unclear = [message for _, message in remains.unclear]
+    if world.clock.now() - since < deadline and await _may_get_better(world, owner, remains):
+        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unclear)}"
         await report(world, body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts())
-        return False
-    left = [*remains.unclear, *remains.kept]
+        return Farewell(may_go=False)
+    left = (*unclear, *remains.kept)
     if left:
         await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}")
-    return True
+    return Farewell(may_go=True, left=left)
+
+
+async def _may_get_better(world: World, owner: HealthIngest, remains: _Remains) -> bool:
+    """Whether it is worth while to try again: not for Secrets that went with their namespace."""
+    reasons = {reason for reason, _ in remains.unclear}
+    if reasons == {Reason.SECRET_NOT_FOUND}:
+        return not await world.cluster.is_going(owner.key.namespace)
+    return bool(reasons)
+
+
+def _leave_database(owner: HealthIngest, found: Credentials, remains: _Remains) -> None:
+    """Accounts and the outbox: they stay, and whoever cleans up must know their name."""
+    access = found.database
+    if isinstance(access, DatabaseAccess) and access.admin_url is not None:
+        name = names.database(owner.key)
+        remains.kept.append(f"role and database {name} on {urlsplit(access.admin_url).hostname}")
 
 
 async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[None]]) -> None:
     try:
         await work()
     except DependencyError as error:
-        remains.unclear.append(f"{what}: {error.message}")
+        remains.unclear.append((error.reason, f"{what}: {error.message}"))
 
 
 async def _leave_broker(world: World, owner: HealthIngest, found: Credentials, remains: _Remains) -> None:

@@ -1,7 +1,7 @@
 """Bucket, broker and database: each is looked at, completed, and reported in conditions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,9 +10,10 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Broker, Database, ObjectStore, StoreAccess
+from healthingest_operator.reconcile.ports import Broker, BrokerAccess, Database, ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of
 from healthingest_operator.status.conditions import Finding, bad, good
 
@@ -24,18 +25,42 @@ class BucketResult:
     finding: Finding
     missing: frozenset[str] | None = None
     probed: str | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerResult:
-    """Findings about broker and topology, and what had to be restored."""
+    """Findings about broker and topology, what had to be changed, and what stays though nobody wants it."""
 
     findings: tuple[Finding, ...]
-    healed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+Outranks = Callable[[str], Awaitable[bool]]
+"""Whether the HealthIngest with this mark must give way to the one that is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketContext:
+    """Values of the service's Secret, the status as it was, and who must give way."""
+
+    values: Mapping[str, str]
+    status: Mapping[str, Any]
+    outranks: Outranks
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerContext:
+    """Values of both own Secrets, and who must give way."""
+
+    service: Mapping[str, str]
+    consumer: Mapping[str, str]
+    outranks: Outranks
 
 
 async def look_at_bucket(
-    store: ObjectStore, owner: HealthIngest, found: Credentials, values: Mapping[str, str], status: Mapping[str, Any]
+    store: ObjectStore, owner: HealthIngest, found: Credentials, context: BucketContext
 ) -> BucketResult:
     """Make the bucket and its properties; probe it when anything about it is new."""
     try:
@@ -44,46 +69,57 @@ async def look_at_bucket(
         if isinstance(found.store_admin, DependencyError):
             raise found.store_admin
         admin: StoreAccess = found.store_admin
-        missing = await _complete_bucket(store, owner, admin)
-        before = status.get("objectStore") or {}
-        wanted = repr(owner.spec.object_store)
-        probed = digest(values, (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY), wanted)
-        if before.get("probed") == probed and _held(status, ConditionType.BUCKET_READY):
+        before = context.status.get("objectStore") or {}
+        names = (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY)
+        probed = digest(context.values, names, repr(owner.spec.object_store))
+        known = set(before.get("missingCapabilities", ())) if before.get("probed") == probed else set()
+        missing, changed = await _complete_bucket(store, owner, admin, known, context.outranks)
+        if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
             await store.check(found.store)
-            lacking = {*missing, *(set(before.get("missingCapabilities", ())) & {bucket.Capability.CHECKSUMS})}
+            lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
             lacking = {*missing, *await store.probe(found.store)}
     except DependencyError as error:
         return BucketResult(bad(ConditionType.BUCKET_READY, error.reason, error.message))
-    names = frozenset(str(name) for name in lacking)
-    hurts = sorted(names & {str(name) for name in bucket.required(owner.spec.object_store)})
+    return BucketResult(_verdict(owner, lacking), frozenset(str(name) for name in lacking), probed, changed)
+
+
+def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
+    hurts = sorted({str(name) for name in lacking} & {str(name) for name in bucket.required(owner.spec.object_store)})
     if hurts:
         message = f"the object store lacks {', '.join(hurts)}, which is required"
-        return BucketResult(bad(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message), names, probed)
-    return BucketResult(good(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}"), names, probed)
+        return bad(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
+    return good(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}")
 
 
-async def _complete_bucket(store: ObjectStore, owner: HealthIngest, admin: StoreAccess) -> set[bucket.Capability]:
+async def _complete_bucket(
+    store: ObjectStore, owner: HealthIngest, admin: StoreAccess, known: Collection[str], outranks: Outranks
+) -> tuple[set[bucket.Capability], tuple[str, ...]]:
+    """What the store lacks, and what was made; what is *known* to be missing is not tried again and again."""
+    changed = []
     observed = await store.observe(admin)
     if observed is None:
         await store.create(admin)
+        changed.append(f"bucket {admin.bucket}")
         observed = await store.observe(admin)
     if observed is None:
         message = f"bucket {admin.bucket} was made but is not there yet"
         raise DependencyError(Reason.UNREACHABLE, message)
     mark = owner_mark(owner.key)
-    if observed.owner not in {None, mark}:
+    if observed.owner not in {None, mark} and not await outranks(str(observed.owner)):
         message = f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
-    missing = set(observed.missing)
-    for step in bucket.plan(owner.spec.object_store, mark, observed):
-        if not await store.carry_out(admin, step):
+    missing = {*observed.missing, *(name for name in bucket.Capability if name in known and name != "checksums")}
+    for step in bucket.plan(owner.spec.object_store, mark, replace(observed, missing=frozenset(missing))):
+        if await store.carry_out(admin, step):
+            changed.append(f"{step.capability} of bucket {admin.bucket}")
+        else:
             missing.add(step.capability)
-    return missing
+    return missing, tuple(changed)
 
 
 async def look_at_broker(
-    broker: Broker, owner: HealthIngest, found: Credentials, service: Mapping[str, str], consumer: Mapping[str, str]
+    broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
     """Make the virtual host and what is in it; passwords are those of the operator's own Secrets."""
     access = found.broker
@@ -99,23 +135,43 @@ async def look_at_broker(
         owner.spec.broker,
         owner_mark(owner.key),
         access.username,
-        password_of(service.get(env.BROKER_URL)) or "",
-        consumer.get("password", ""),
+        password_of(context.service.get(env.BROKER_URL)) or "",
+        context.consumer.get("password", ""),
     )
     try:
-        users = [login.name for login in wanted.logins]
-        observed = await broker.observe(access, wanted.virtual_host, [*users, access.username])
-        calls = _calls(wanted, observed)
-        for call in calls:
-            await broker.carry_out(access, call)
+        changed, left = await _complete_topology(broker, access, wanted, context.outranks)
     except DependencyError as error:
         return BrokerResult((ready, bad(ConditionType.TOPOLOGY_READY, error.reason, error.message)))
     provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
-    return BrokerResult((ready, provisioned), tuple(call.what for call in calls))
+    return BrokerResult((ready, provisioned), changed, left)
 
 
-def _calls(wanted: topology.Topology, observed: topology.Observed) -> tuple[topology.Call, ...]:
-    if observed.owner not in {None, wanted.owner}:
+async def _complete_topology(
+    broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was changed, and what nobody wants but has messages."""
+    users = [login.name for login in wanted.logins]
+    observed = await broker.observe(access, wanted.virtual_host, [*users, access.username])
+    calls = await _calls(wanted, observed, outranks)
+    spare = superfluous(wanted, observed)
+    changed = []
+    for call in (*calls, *spare.calls):
+        await broker.carry_out(access, call)
+        changed.append(call.what)
+    full = list(spare.full)
+    for queue in spare.queues:
+        if await broker.remove_if_empty(access, wanted.virtual_host, queue):
+            changed.append(f"queue {queue}")
+        else:
+            full.append(queue)
+    left = (f"queue {name} of virtual host {wanted.virtual_host} is not in the spec but has messages" for name in full)
+    return tuple(changed), tuple(sorted(left))
+
+
+async def _calls(
+    wanted: topology.Topology, observed: topology.Observed, outranks: Outranks
+) -> tuple[topology.Call, ...]:
+    if observed.owner not in {None, wanted.owner} and not await outranks(str(observed.owner)):
         message = f"virtual host {wanted.virtual_host} belongs to HealthIngest {observed.owner}: use another one"
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
     plan = topology.plan(wanted, observed)

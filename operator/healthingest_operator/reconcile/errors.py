@@ -17,8 +17,13 @@ class DependencyError(ReconcileError):
 
 
 class ClusterError(ReconcileError):
-    """The Kubernetes API refused, or could not be reached; the whole pass is repeated. `status` 0: no answer."""
+    """
+    The Kubernetes API refused, or could not be reached; the whole pass is repeated.
 
-    def __init__(self, status: int, message: str) -> None:
+    `status` 0: no answer. `causes` are the server's machine-readable ones.
+    """
+
+    def __init__(self, status: int, message: str, causes: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
         self.status = status
+        self.causes = causes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from healthingest_operator.model.spec import Key
-from healthingest_operator.reconcile.converge import Outcome
+from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
 FIRST_RETRY_SECONDS: Final = 1.0
@@ -31,6 +31,9 @@ class Rhythm:
     """When to come again. `random` gives 0 to 1: a thousand HealthIngests must not come at once."""
 
     resync_seconds: float
+    """Between complete passes."""
+    glance_seconds: float = 45.0
+    """The longest between looks at what lies outside the cluster, of which no watch tells."""
     random: Callable[[], float] = random.random
 
     def after(self, outcome: Outcome, failures: int) -> float | None:
@@ -42,6 +45,12 @@ class Rhythm:
         if outcome is Outcome.PROGRESSING:
             low, high = PROGRESS_SECONDS
             return low + (high - low) * self.random()
+        if outcome is Outcome.READY:
+            return self.glance_seconds * (2 + self.random()) / 3
+        return self.resync()
+
+    def resync(self) -> float:
+        """Seconds until the next complete pass."""
         return self.resync_seconds * (0.8 + 0.4 * self.random())
 
     def backoff(self, failures: int) -> float:
@@ -54,13 +63,14 @@ class Loop:
     """One queue, as many workers as are started, and the count of failures of each key."""
 
     def __init__(
-        self, queue: KeyedQueue[Key], work: Callable[[Key], Awaitable[Outcome]], rhythm: Rhythm, journal: Journal
+        self, queue: KeyedQueue[Key], work: Callable[[Key, Look], Awaitable[Outcome]], rhythm: Rhythm, journal: Journal
     ) -> None:
         self._queue = queue
         self._work = work
         self._rhythm = rhythm
         self._journal = journal
         self._failures: dict[Key, int] = {}
+        self._complete_until: dict[Key, float] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -73,18 +83,28 @@ class Loop:
         if lane is Lane.CHANGE:
             self._failures.pop(key, None)
         began = time.monotonic()
+        look = Look.GLANCE if lane is Lane.RESYNC and began < self._complete_until.get(key, began) else Look.COMPLETE
         try:
-            outcome = await self._work(key)
+            outcome = await self._work(key, look)
         except Exception as error:  # noqa: BLE001 - the edge of a pass: one broken HealthIngest must not stop the others
             self._journal.broke(key, error, time.monotonic() - began)
+            self._complete_until.pop(key, None)
             delay: float | None = self._rhythm.backoff(self._count(key))
         else:
             self._journal.passed(key, outcome.value, time.monotonic() - began)
+            self._remember(key, look, outcome)
             delay = self._rhythm.after(outcome, self._count(key) if outcome is Outcome.FAILING else self._reset(key))
         finally:
             self._queue.done(key)
         if delay is not None:
             self._queue.poke(key, Lane.RESYNC, delay)
+
+    def _remember(self, key: Key, look: Look, outcome: Outcome) -> None:
+        """Glances are enough for what was completely looked at and was ready, for a while."""
+        if outcome is not Outcome.READY:
+            self._complete_until.pop(key, None)
+        elif look is Look.COMPLETE:
+            self._complete_until[key] = time.monotonic() + self._rhythm.resync()
 
     def _count(self, key: Key) -> int:
         self._failures[key] = self._failures.get(key, -1) + 1

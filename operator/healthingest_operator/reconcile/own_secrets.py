@@ -27,6 +27,7 @@ class OwnSecrets:
     service: dict[str, str]
     consumer: dict[str, str]
     healed: tuple[str, ...] = ()
+    written: bool = False
 
 
 async def write_own_secrets(
@@ -39,7 +40,8 @@ async def write_own_secrets(
         DependencyError: a name is taken by somebody else's Secret.
     """
     healed: list[str] = []
-    written: list[dict[str, str]] = []
+    both: list[dict[str, str]] = []
+    written = False
     for name, compose in (
         (names.service_secret(owner.key), service_values),
         (names.consumer_secret(owner.key), consumer_values),
@@ -48,7 +50,7 @@ async def write_own_secrets(
         if live is not None and not owned(live, owner):
             refuse_foreign(live, owner)
         values = compose(owner, found.known, decode(live), make)
-        written.append(values)
+        both.append(values)
         if not values:
             continue
         desired = stamped(secret_object(owner, name, values))
@@ -56,7 +58,8 @@ async def write_own_secrets(
             if expected and live is None:
                 healed.append(f"Secret {name} was missing")
             await cluster.apply(desired)
-    return OwnSecrets(written[0], written[1], tuple(healed))
+            written = True
+    return OwnSecrets(both[0], both[1], tuple(healed), written)
 
 
 def secrets_finding(found: Credentials) -> Finding:

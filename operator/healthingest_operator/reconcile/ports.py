@@ -64,6 +64,9 @@ class Cluster(Protocol):
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """Make this the whole status."""
 
+    async def is_going(self, namespace: str) -> bool:
+        """Whether this namespace is being deleted: nothing can be made in it again."""
+
     async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
         """Record an event; *kind* is Normal or Warning. One that cannot be recorded is dropped."""
 
@@ -104,6 +107,9 @@ class Broker(Protocol):
 
     async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
         """DELETE of a thing by its path; gone is done."""
+
+    async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
+        """Remove a queue without messages; False: it has some, and stays. Gone is done."""
 
 
 class Database(Protocol):

@@ -2,13 +2,15 @@
 Which HealthIngest is looked at next: a queue of keys with lanes.
 
 A key is in it at most once and is never worked on by two workers at once; poked meanwhile, it comes again. Changes of
-a spec and deletions go before changes of children, and those before the regular look.
+a spec go before changes of children, and those before the regular look. A deletion does not stand in line: it takes
+its key for itself as soon as nobody works on it, so that no pass makes anew what the deletion has just removed.
 """
 
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
@@ -43,11 +45,16 @@ class KeyedQueue(Generic[KeyType]):
         self._held: dict[KeyType, tuple[float, Lane]] = {}
         self._tickets = itertools.count()
         self._changed = asyncio.Event()
+        self._freed = asyncio.Event()
 
     def __len__(self) -> int:
         """Keys that are due and not taken yet."""
+        return sum(self.depth(lane) for lane in Lane)
+
+    def depth(self, lane: Lane) -> int:
+        """Those of them in this lane."""
         self._sort_out()
-        return sum(1 for lane, _, ticket, key in self._ready if self._is_current(key, ticket))
+        return sum(1 for found, _, ticket, key in self._ready if found is lane and self._is_current(key, ticket))
 
     def poke(self, key: KeyType, lane: Lane, delay_seconds: float = 0.0) -> None:
         """Look at *key* within this time at the latest; an earlier appointment stays."""
@@ -83,9 +90,25 @@ class KeyedQueue(Generic[KeyType]):
             except TimeoutError:
                 continue
 
+    @asynccontextmanager
+    async def alone(self, key: KeyType) -> AsyncIterator[None]:
+        """*key* for yourself as soon as nobody works on it; its appointments wait until you are done."""
+        while key in self._working:
+            self._freed.clear()
+            await self._freed.wait()
+        entry = self._waiting.pop(key, None)
+        self._working.add(key)
+        if entry is not None:
+            self._held[key] = (entry.due, entry.lane)
+        try:
+            yield
+        finally:
+            self.done(key)
+
     def done(self, key: KeyType) -> None:
         """Give *key* back; it comes again if it was poked meanwhile."""
         self._working.discard(key)
+        self._freed.set()
         held = self._held.pop(key, None)
         if held is not None:
             self.poke(key, held[1], held[0] - self._clock())

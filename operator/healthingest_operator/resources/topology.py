@@ -1,8 +1,9 @@
 """
 What is wanted on the broker, and the calls that are missing for it.
 
-Calls are those of RabbitMQ's management HTTP API (docs: "HTTP API Reference", 3.10 to 4.x). Nothing is ever deleted or
-re-declared here: a queue that differs is a conflict for people to solve, for it may hold messages.
+Calls are those of RabbitMQ's management HTTP API (docs: "HTTP API Reference", 3.10 to 4.x). No queue is ever
+re-declared: one that differs is a conflict for people to solve, for it may hold messages. What is no longer wanted is
+the business of `pruning`.
 """
 
 import base64
@@ -19,9 +20,16 @@ from healthingest_operator.resources.names import consumer_user, relay_user
 OWNER_TAG: Final = "healthingest-owner:"
 """Tag of a virtual host, followed by namespace/name of the HealthIngest that owns it."""
 
+POLICY_PREFIX: Final = "healthingest-"
+"""Of the policy of each queue; it tells for ever that the operator made the queue."""
+
 _NEVER: Final = 2**31 - 1
 """A delivery limit that is none: -1 is unknown before 4.0, and 4.0 has 20 as its default."""
 _PRIORITY: Final = 100
+
+
+Binding = tuple[str, str, str]
+"""Exchange, queue and routing key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,8 @@ class Observed:
     virtual_host: Mapping[str, Any] | None = None
     exchanges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    bindings: frozenset[tuple[str, str, str]] = frozenset()
+    bindings: Mapping[Binding, tuple[str, ...]] = field(default_factory=dict)
+    """Each with the keys by which it can be removed: more than one when it was made with several arguments."""
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     users: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     permissions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -153,8 +162,9 @@ def _virtual_host(wanted: Topology, observed: Observed) -> list[Call]:
     if live is None:
         body: dict[str, Any] = {"description": "HealthIngest", "tags": mark, "default_queue_type": "quorum"}
         calls.append(Call("PUT", ("vhosts", name), body, f"virtual host {name}"))
-    elif observed.owner is None:
-        tags = ",".join([*(str(tag) for tag in live.get("tags") or []), mark])
+    elif observed.owner != wanted.owner:
+        others = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(OWNER_TAG)]
+        tags = ",".join([*others, mark])
         body = {"description": live.get("description", ""), "tags": tags}
         calls.append(Call("PUT", ("vhosts", name), body, f"virtual host {name} (tag of its owner)"))
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -200,8 +210,8 @@ def _policies(wanted: Topology, observed: Observed) -> list[Call]:
                 "priority": _PRIORITY,
                 "definition": definition,
             }
-            if not _has(observed.policies.get(f"healthingest-{name}"), body):
-                path = ("policies", wanted.virtual_host, f"healthingest-{name}")
+            if not _has(observed.policies.get(f"{POLICY_PREFIX}{name}"), body):
+                path = ("policies", wanted.virtual_host, f"{POLICY_PREFIX}{name}")
                 calls.append(Call("PUT", path, body, f"policy of queue {name}"))
     return calls
 
@@ -233,12 +243,16 @@ def _queues(wanted: Topology, observed: Observed) -> list[Call]:
     ]
 
 
-def _bindings(wanted: Topology, observed: Observed) -> list[Call]:
-    exchange = wanted.broker.exchange
-    bindings = [(exchange, queue.name, pattern) for queue in wanted.broker.queues for pattern in queue.bindings]
-    bindings += [
-        (dead_letter_exchange(exchange), dead_letter_queue(queue.name), queue.name) for queue in wanted.broker.queues
+def wanted_bindings(broker: BrokerSpec) -> list[Binding]:
+    """All bindings of the spec, and those of the dead-letter queues."""
+    dead = dead_letter_exchange(broker.exchange)
+    return [
+        *((broker.exchange, queue.name, pattern) for queue in broker.queues for pattern in queue.bindings),
+        *((dead, dead_letter_queue(queue.name), queue.name) for queue in broker.queues),
     ]
+
+
+def _bindings(wanted: Topology, observed: Observed) -> list[Call]:
     return [
         Call(
             "POST",
@@ -246,7 +260,7 @@ def _bindings(wanted: Topology, observed: Observed) -> list[Call]:
             {"routing_key": pattern, "arguments": {}},
             f"binding of queue {queue}",
         )
-        for source, queue, pattern in bindings
+        for source, queue, pattern in wanted_bindings(wanted.broker)
         if (source, queue, pattern) not in observed.bindings
     ]
 

@@ -8,7 +8,7 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources import bucket, topology
-from support.operator_world import KEY, FakeWorld
+from support.operator_world import KEY, USER_SECRETS, FakeWorld
 
 DEADLINE = timedelta(seconds=60)
 
@@ -17,11 +17,11 @@ async def deleted(world: FakeWorld) -> bool:
     """Whether it may go now."""
     body = world.cluster.get("HealthIngest", KEY.name)
     body["metadata"].setdefault("deletionTimestamp", world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-    return await finalize(world.ports, body, DEADLINE)
+    return (await finalize(world.ports, body, DEADLINE)).may_go
 
 
 async def test_by_default_what_holds_data_stays() -> None:
-    """Users go, bucket and virtual host stay and are free for another owner; nothing is reported as left."""
+    """Users go, bucket and virtual host stay and are free for another owner; the database that was made is named."""
     world = FakeWorld()
     await world.until_ready()
     world.cluster.events.clear()
@@ -30,7 +30,10 @@ async def test_by_default_what_holds_data_stays() -> None:
     assert ("queues", "clinic", "processing") in world.broker.things
     assert world.broker.things["vhosts", "clinic"]["tags"] == []
     assert bucket.OWNER_TAG not in world.store.buckets["clinic-data"].tags
-    assert world.cluster.events == []
+    (event,) = world.cluster.events
+    assert event[0] == "LeftBehind"
+    assert event[1].startswith("left behind: role and database healthingest_clinic_a_clinic")
+    assert "database-secret" not in event[1]
 
 
 async def test_asked_for_empty_things_go() -> None:
@@ -86,6 +89,20 @@ async def test_secrets_that_went_first_do_not_hold_it_up() -> None:
     assert not await deleted(world)
     world.clock.advance(61)
     assert await deleted(world)
+
+
+async def test_in_a_namespace_that_goes_no_secret_is_waited_for() -> None:
+    """It cannot come back; what cannot be reached is still tried until the deadline."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.cluster.going.add(KEY.namespace)
+    for name in ("s3", "rabbitmq"):
+        world.cluster.objects.pop(("Secret", KEY.namespace, name))
+    assert await deleted(world)
+    assert world.cluster.events[-1][0] == "LeftBehind"
+    world.cluster.secret("s3", USER_SECRETS["s3"])
+    world.store.fault = DependencyError(Reason.UNREACHABLE, "no answer")
+    assert not await deleted(world)
 
 
 async def test_what_belongs_to_another_is_not_touched() -> None:

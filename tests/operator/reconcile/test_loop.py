@@ -1,17 +1,18 @@
 """When a key comes again."""
 
+import itertools
 import time
 from dataclasses import dataclass, field
 
 import pytest
 
 from healthingest_operator.model.spec import Key
-from healthingest_operator.reconcile.converge import Outcome
+from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
 KEY = Key("a", "b")
-SOONEST, LATEST = Rhythm(300, lambda: 0.0), Rhythm(300, lambda: 1.0)
+SOONEST, LATEST = Rhythm(300, 45, lambda: 0.0), Rhythm(300, 45, lambda: 1.0)
 
 
 @dataclass
@@ -39,10 +40,33 @@ def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> No
     assert all(wait is not None and 0 < wait <= min(LONGEST_RETRY_SECONDS, 2**failures) for wait in waits)
 
 
-def test_a_ready_one_rests() -> None:
-    """About the set time, spread by a fifth to both sides."""
-    assert SOONEST.after(Outcome.READY, 0) == 240
-    assert LATEST.after(Outcome.READY, 0) == pytest.approx(360)
+def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
+    """Of broker, bucket and Secrets no watch tells; a complete pass comes about every five minutes."""
+    assert SOONEST.after(Outcome.READY, 0) == 30
+    assert LATEST.after(Outcome.READY, 0) == pytest.approx(45)
+    assert SOONEST.resync() == 240
+    assert LATEST.resync() == pytest.approx(360)
+
+
+async def test_glances_follow_a_complete_pass() -> None:
+    """A change, an error and a part that does not hold each ask for a complete one again."""
+    ticks = itertools.count(step=1000)
+    queue: KeyedQueue[Key] = KeyedQueue(lambda: next(ticks))
+    outcomes = [Outcome.READY, Outcome.READY, Outcome.FAILING, Outcome.READY, Outcome.READY, Outcome.READY]
+    looks: list[Look] = []
+
+    async def work(_: Key, look: Look) -> Outcome:
+        looks.append(look)
+        return outcomes[len(looks) - 1]
+
+    loop = Loop(queue, work, SOONEST, Notes())
+    queue.poke(KEY, Lane.CHANGE)
+    for _ in range(5):
+        await loop.step()
+    queue.poke(KEY, Lane.CHILD)
+    await loop.step()
+    whole, glance = Look.COMPLETE, Look.GLANCE
+    assert looks == [whole, glance, glance, whole, glance, whole]
 
 
 def test_a_gone_one_does_not_come() -> None:
@@ -56,13 +80,13 @@ async def test_a_broken_pass_stops_nobody() -> None:
     queue: KeyedQueue[Key] = KeyedQueue(lambda: time.monotonic() * 100)
     outcomes: list[Exception | Outcome] = [ZeroDivisionError(), Outcome.READY]
 
-    async def work(_: Key) -> Outcome:
+    async def work(_: Key, __: Look) -> Outcome:
         outcome = outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    loop = Loop(queue, work, Rhythm(300, lambda: 0.0), notes)
+    loop = Loop(queue, work, Rhythm(300, 45, lambda: 0.0), notes)
     queue.poke(KEY, Lane.CHANGE)
     await loop.step()
     await loop.step()

@@ -92,3 +92,33 @@ async def test_what_is_forgotten_does_not_come(queue: KeyedQueue[str]) -> None:
     queue.forget("a")
     assert len(queue) == 0
     assert await is_empty(queue)
+
+
+async def test_a_deletion_takes_its_key_alone(queue: KeyedQueue[str]) -> None:
+    """It waits for who works on the key, not for the line; meanwhile nobody gets the key, and no poke is lost."""
+    queue.poke("a", Lane.CHANGE)
+    await queue.take()
+    order: list[str] = []
+
+    async def delete() -> None:
+        async with queue.alone("a"):
+            order.append("deletion")
+            queue.poke("a", Lane.CHILD)
+            assert await is_empty(queue)
+
+    deletion = asyncio.create_task(delete())
+    await asyncio.sleep(0)
+    queue.poke("a", Lane.CHANGE)
+    order.append("pass")
+    queue.done("a")
+    await deletion
+    assert order == ["pass", "deletion"]
+    assert (await queue.take())[0] == "a"
+
+
+async def test_lanes_are_counted(queue: KeyedQueue[str]) -> None:
+    """Each for itself, for the metrics."""
+    queue.poke("a", Lane.CHANGE)
+    queue.poke("b", Lane.RESYNC)
+    queue.poke("c", Lane.RESYNC)
+    assert [queue.depth(lane) for lane in Lane] == [1, 0, 2]
