@@ -92,6 +92,7 @@ locks: setup ## compile requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra operator --extra client --group dev -o requirements/dev.txt pyproject.toml
 	for extra in service operator client; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml || exit 1; done
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --group package -c requirements/dev.txt -o requirements/package.txt
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 

@@ -37,7 +37,7 @@ class CompileHook(BuildHookInterface[Any]):
         if os.environ.get("HEALTHINGEST_PURE"):
             return
         try:
-            _compile(Path(self.root))
+            compile_gate(Path(self.root))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - no Cython, compiler or header: many types, one answer
             self.app.display_warning(f"The Avro gate is not compiled, it will be slow: {type(error).__name__}: {error}")
             return
@@ -46,7 +46,8 @@ class CompileHook(BuildHookInterface[Any]):
         build_data["artifacts"] += [f"{_FOLDER.as_posix()}/*.so", f"{_FOLDER.as_posix()}/*.pyd"]
 
 
-def _compile(root: Path) -> None:
+def compile_gate(root: Path) -> None:
+    """Compile in place below *root*; whatever fails, raises. Images call it, for they must not be slow."""
     from Cython.Build import cythonize  # noqa: PLC0415 - may be missing
     from setuptools import Distribution, Extension  # noqa: PLC0415 - as above
 

@@ -10,12 +10,12 @@ import aio_pika
 import pytest
 
 from healthingest_contract.events import UploadStored
-from healthingest_service.adapters.avro_check import open_gate
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.gate_pool import open_gate
 from healthingest_service.adapters.queue_file import QueueFile, follow
 from healthingest_service.adapters.rabbitmq import open_publisher
 from healthingest_service.adapters.s3 import open_s3_store
@@ -46,7 +46,7 @@ async def goes_the_whole_way(  # the parts are what differs
     async with (
         open_engine(database_url, pool_size=3, timeout_seconds=5) as engine,
         open_gate(
-            memory_limit_bytes=512 << 20, cpu_limit_seconds=5, concurrency=1, schemas_mode="Any", schemas_folder=None
+            workers=1, memory_limit_bytes=512 << 20, stall_seconds=5, schemas_mode="Any", schemas_folder=None
         ) as gate,
     ):
         ledger, outbox = DatabaseLedger(engine, timeout_seconds=5), DatabaseOutbox(engine, timeout_seconds=5)

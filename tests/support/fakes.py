@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,8 +70,17 @@ class ReadyVerdict:
     )
     error: Exception | None = None
 
-    async def check(self, _path: Path) -> Verdict:
-        """See `Gate.check`."""
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["ReadyVerdict"]:
+        """See `Gate.open`."""
+        yield self
+
+    async def feed(self, _chunk: bytes) -> None:
+        """See `FileCheck.feed`."""
+        await asyncio.sleep(0)
+
+    async def finish(self) -> Verdict:
+        """See `FileCheck.finish`."""
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error

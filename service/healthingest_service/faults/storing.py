@@ -20,7 +20,7 @@ from healthingest_service.uploads.model import (
     UploadState,
     Verdict,
 )
-from healthingest_service.uploads.ports import Begun, Gate, Ledger, ObjectStore, Spool, SpoolFile
+from healthingest_service.uploads.ports import Begun, FileCheck, Gate, Ledger, ObjectStore, Spool, SpoolFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,35 @@ class FaultySpool:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultyCheck:
+    """A file under judgement."""
+
+    inner: FileCheck
+    faults: Faults
+
+    async def feed(self, chunk: bytes) -> None:
+        """See `FileCheck.feed`."""
+        await self.inner.feed(chunk)
+
+    async def finish(self) -> Verdict:
+        """See `FileCheck.finish`."""
+        verdict = await self.inner.finish()
+        await self.faults.at(Point.AFTER_GATE)
+        return verdict
+
+
+@dataclass(frozen=True, slots=True)
 class FaultyGate:
-    """The check of a file."""
+    """The check of files."""
 
     inner: Gate
     faults: Faults
 
-    async def check(self, path: Path) -> Verdict:
-        """See `Gate.check`."""
-        verdict = await self.inner.check(path)
-        await self.faults.at(Point.AFTER_GATE)
-        return verdict
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[FaultyCheck]:
+        """See `Gate.open`."""
+        async with self.inner.open() as check:
+            yield FaultyCheck(check, self.faults)
 
 
 @dataclass(frozen=True, slots=True)

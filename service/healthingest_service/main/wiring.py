@@ -7,7 +7,7 @@ from typing import Final
 
 from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, SCHEMAS_FOLDER
 from healthingest_service.adapters.accounts import DatabaseAccounts
-from healthingest_service.adapters.avro_check import open_gate
+from healthingest_service.adapters.gate_pool import open_gate
 from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.memory_limiter import MemoryLimiter
 from healthingest_service.adapters.password_pool import open_password_pool
@@ -81,9 +81,9 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
 
     ground.checks.append(Check("spool", room, required=True))
     opening = open_gate(
+        workers=settings.gate.workers,
         memory_limit_bytes=settings.gate.memory_limit_bytes,
-        cpu_limit_seconds=settings.gate.cpu_limit_seconds,
-        concurrency=settings.gate.concurrency,
+        stall_seconds=settings.gate.stall_seconds,
         schemas_mode=settings.schemas.mode,
         schemas_folder=settings.schemas.folder,
     )

@@ -28,7 +28,7 @@ from healthingest_service.uploads.model import (
     UploadState,
     Verdict,
 )
-from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool, SpoolFile
+from healthingest_service.uploads.ports import FileCheck, Gate, Ledger, ObjectStore, Spool, SpoolFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +86,9 @@ class AcceptUpload:
             UploadError: the one that says why not; on an `UnavailableError` repeating is safe.
         """
         async with self._spool.open() as file:
-            received = await self._receive(request, file)
-            verdict = await self._gate.check(file.path)
+            async with self._gate.open() as check:
+                received = await self._receive(request, file, check)
+                verdict = await check.finish()
             upload = describe(request, received, verdict, at=self._clock())
             begun = await self._ledger.begin(
                 upload, idempotency_key=request.idempotency_key, lease_seconds=self._lease_seconds
@@ -98,7 +99,7 @@ class AcceptUpload:
             await self._complete(begun.upload)
             return Accepted(begun.upload.receipt, replayed=False)
 
-    async def _receive(self, request: UploadRequest, file: SpoolFile) -> Received:
+    async def _receive(self, request: UploadRequest, file: SpoolFile, check: FileCheck) -> Received:
         if request.declared_size_bytes is not None and request.declared_size_bytes > self._max_file_bytes:
             raise FileTooLargeError(self._max_file_bytes)
         size_bytes, digest = 0, hashlib.sha256()
@@ -107,6 +108,7 @@ class AcceptUpload:
             if size_bytes > self._max_file_bytes:
                 raise FileTooLargeError(self._max_file_bytes)
             digest.update(chunk)
+            await check.feed(chunk)
             await file.write(chunk)
         if request.declared_size_bytes not in {None, size_bytes}:
             raise BodyIncompleteError

@@ -1,5 +1,5 @@
 """
-The closed list of reasons to refuse a file.
+Reasons to refuse a file that the gate's engine does not know of; its own stand in `avrogate.Code`.
 
 Clients act on these codes: one is never renamed.
 """
@@ -10,15 +10,10 @@ from enum import StrEnum
 class FindingCode(StrEnum):
     """The `code` of a `Finding`."""
 
-    HEADER_INVALID = "header_invalid"
-    SCHEMA_INVALID = "schema_invalid"
-    SCHEMA_NOT_A_RECORD = "schema_not_a_record"
     RECORD_TYPE_INVALID = "record_type_invalid"
+    """Its name cannot stand in object keys and routing keys."""
     SCHEMA_NOT_ALLOWED = "schema_not_allowed"
-    CODEC_UNSUPPORTED = "codec_unsupported"
-    BLOCK_INVALID = "block_invalid"
-    RECORD_INVALID = "record_invalid"
-    BLOCK_COUNT_WRONG = "block_count_wrong"
     TOO_MUCH_MEMORY = "too_much_memory"
     TOO_MUCH_TIME = "too_much_time"
-    NOT_READABLE = "not_readable"  # the reader died of the file
+    NOT_READABLE = "not_readable"
+    """The gate died of the file."""

@@ -60,17 +60,39 @@ class Spool(Protocol):
         ...
 
 
-class Gate(Protocol):
-    """Is this Avro file what it says?"""
+class FileCheck(Protocol):
+    """One file under judgement, while it comes."""
 
-    async def check(self, path: Path) -> Verdict:
+    async def feed(self, chunk: bytes) -> None:
         """
-        Read the whole file at *path*, every record of it, outside this process.
+        Hand over the next bytes; waits while the judge is behind, not for its word.
+
+        Raises:
+            NotAvroError, FileRefusedError, GateUnavailableError: known already from earlier bytes; as in `finish`.
+        """
+        ...
+
+    async def finish(self) -> Verdict:
+        """
+        What the whole file is; every record of it was read, outside this process. Once.
 
         Raises:
             NotAvroError: it does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object Container Files").
             FileRefusedError: it is wrong, too expensive, or of a schema that is not allowed.
-            GateUnavailableError: the check itself could not run.
+            GateUnavailableError: it could not be judged for a reason that is not the file's.
+        """
+        ...
+
+
+class Gate(Protocol):
+    """Is this Avro file what it says?"""
+
+    def open(self) -> AbstractAsyncContextManager[FileCheck]:
+        """
+        Begin with a new file; at the end of the context it is forgotten, whatever happens.
+
+        Raises:
+            GateUnavailableError: on entering, when nobody can judge it.
         """
         ...
 

@@ -1,0 +1,36 @@
+"""
+What the server and a gate worker say to each other over their socket: frames with a head of 13 bytes.
+
+Kind, number of the file, length, payload; big-endian. The server sends OPEN, FEED, FINISH and CLOSE, the worker one
+DONE or a REFUSED, ACCEPTED, FAILED for each, in the same order: so the oldest unanswered frame is what it works on.
+"""
+
+import struct
+from enum import IntEnum
+from typing import Final
+
+HEAD: Final = struct.Struct(">BQI")
+MAX_PAYLOAD_BYTES: Final = 1 << 20
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    POLICY = 0
+    """JSON: the listed schemas, or null for any; the first frame of a connection, unanswered."""
+    OPEN = 1
+    FEED = 2
+    FINISH = 3
+    CLOSE = 4
+    DONE = 5
+    REFUSED = 6
+    """JSON: the findings."""
+    ACCEPTED = 7
+    """JSON: the verdict."""
+    FAILED = 8
+    """The worker ran out of memory."""
+
+
+def head(kind: Kind, number: int, length: int) -> bytes:
+    """The head of a frame."""
+    return HEAD.pack(kind, number, length)

@@ -1,0 +1,273 @@
+"""
+The port `Gate`: files are judged while they come, in a few warm processes that may die of them.
+
+A worker serves many uploads at once, so a slow client holds no place. What it does not answer in time, or dies of,
+costs the file at fault a refusal, and the others that it had a "try again".
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from avrogate import Code, Policy, parse_schema
+from avrogate import RefusedError as SchemaRefusedError
+from healthingest_contract.topology import is_record_type
+from healthingest_service.adapters.gate_frames import HEAD, MAX_PAYLOAD_BYTES, Kind, head
+from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError, UploadError
+from healthingest_service.uploads.findings import FindingCode
+from healthingest_service.uploads.model import Finding, Verdict
+
+SchemasMode = Literal["Any", "Allowed"]
+
+_WORKER: Final = "healthingest_service.adapters.gate_worker"
+_SOCKET_BYTES: Final = 1 << 20
+_CLOSE_SECONDS: Final = 2.0
+
+
+@asynccontextmanager
+async def open_gate(
+    *,
+    workers: int,
+    memory_limit_bytes: int,
+    stall_seconds: float,
+    schemas_mode: SchemasMode,
+    schemas_folder: Path | None,
+) -> AsyncIterator["GatePool"]:
+    """
+    A gate of *workers* processes; one that leaves a chunk unanswered for *stall_seconds* is ended.
+
+    In mode "Allowed" a file passes whose writer schema is one of `*.avsc` in *schemas_folder*, or one that a listed
+    schema can read (Avro 1.12, "Schema Resolution"); the folder is read once.
+
+    Raises:
+        ValueError: the folder is missing, or a file in it is no Avro schema.
+    """
+    listed = await asyncio.to_thread(_listed, schemas_folder) if schemas_mode == "Allowed" else None
+    async with AsyncExitStack() as at_end:
+        pool = []
+        for _ in range(workers):
+            worker = _Worker(listed, memory_limit_bytes, stall_seconds)
+            at_end.push_async_callback(worker.stop)
+            pool.append(worker)
+        yield GatePool(pool)
+
+
+class GatePool:
+    """Gives each file to the worker that has the fewest."""
+
+    def __init__(self, workers: Sequence["_Worker"]) -> None:
+        self._workers = workers
+        self._numbers = count(1)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["FileCheck"]:
+        """See `Gate.open`."""
+        worker = min(self._workers, key=lambda one: len(one.files))
+        number = next(self._numbers)
+        check = FileCheck(worker, number)
+        await worker.send(Kind.OPEN, number, check=check)
+        try:
+            yield check
+        finally:
+            worker.forget(number)
+
+
+class FileCheck:
+    """One file under judgement."""
+
+    def __init__(self, worker: "_Worker", number: int) -> None:
+        self._worker = worker
+        self._number = number
+        self._outcome: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._outcome.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though not awaited
+
+    async def feed(self, chunk: bytes) -> None:
+        """See `FileCheck.feed` of the ports."""
+        for begin in range(0, len(chunk), MAX_PAYLOAD_BYTES):
+            if self._outcome.done():
+                self._outcome.result()
+            await self._worker.send(Kind.FEED, self._number, chunk[begin : begin + MAX_PAYLOAD_BYTES])
+
+    async def finish(self) -> Verdict:
+        """See `FileCheck.finish` of the ports."""
+        await self._worker.send(Kind.FINISH, self._number)
+        return await asyncio.shield(self._outcome)
+
+    def settle(self, outcome: Verdict | UploadError) -> None:
+        """What the worker, or its end, says of the file; the first word counts."""
+        if self._outcome.done():
+            return
+        if isinstance(outcome, Verdict):
+            self._outcome.set_result(outcome)
+        else:
+            self._outcome.set_exception(outcome)
+
+
+class _Worker:
+    """One process; started when first needed, and again when it was lost."""
+
+    def __init__(self, listed: Sequence[str] | None, memory_limit_bytes: int, stall_seconds: float) -> None:
+        self.files: dict[int, FileCheck] = {}
+        self._listed = listed
+        self._memory_limit_bytes = memory_limit_bytes
+        self._stall_seconds = stall_seconds
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._unanswered: deque[int] = deque()
+        self._starting = asyncio.Lock()
+
+    async def send(self, kind: Kind, number: int, payload: bytes = b"", *, check: FileCheck | None = None) -> None:
+        """
+        Put a frame on its way; waits while the worker is behind.
+
+        Raises:
+            GateUnavailableError: there is no worker to send it to.
+        """
+        if check is not None:
+            await self._start()
+            self.files[number] = check
+        writer = self._writer
+        if writer is None or number not in self.files:
+            return  # the worker was lost, and the file's outcome says so
+        self._unanswered.append(number)
+        writer.write(head(kind, number, len(payload)))
+        writer.write(payload)
+        with suppress(OSError):  # the listener tells the outcome
+            await writer.drain()
+
+    def forget(self, number: int) -> None:
+        """The upload has ended, whatever its outcome; never waits."""
+        if number in self.files and self._writer is not None:
+            self._unanswered.append(number)
+            self._writer.write(head(Kind.CLOSE, number, 0))
+        self.files.pop(number, None)
+
+    async def stop(self) -> None:
+        """Kill the process, and wait until it is gone."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        await self._end(GateUnavailableError())
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if self._writer is not None:
+                return
+            if self._listening is not None:
+                await self._listening  # the last one's end
+            connection = await self._spawn()
+            reader, self._writer = await asyncio.open_connection(sock=connection)
+            policy = json.dumps(self._listed).encode()
+            self._writer.write(head(Kind.POLICY, 0, len(policy)) + policy)
+            self._unanswered.clear()
+            self._listening = asyncio.create_task(self._listen(reader))
+
+    async def _spawn(self) -> socket.socket:
+        """Start the process; returns our end of the socket between us."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-I", "-m", _WORKER, str(theirs.fileno()), str(self._memory_limit_bytes)),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,  # a traceback may hold values of a file
+                    env={"LC_ALL": "C.UTF-8"},  # our own holds secrets
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise GateUnavailableError from error
+        return ours
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Take answers until the worker ends or stalls; then the file that it worked on is held for the reason."""
+        code = FindingCode.NOT_READABLE
+        try:
+            while True:
+                kind, number, payload = await self._answer(reader)
+                self._unanswered.popleft()
+                check = self.files.get(number)
+                if check is not None and kind != Kind.DONE:
+                    check.settle(_outcome(kind, payload, alone=len(self.files) == 1))
+        except TimeoutError:
+            code = FindingCode.TOO_MUCH_TIME
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        if self._unanswered and (culprit := self.files.get(self._unanswered[0])) is not None:
+            culprit.settle(FileRefusedError((Finding(code),)))
+        await self._end(GateUnavailableError())
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
+        while True:
+            waiting_for = len(self._unanswered)
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    first = await reader.readexactly(HEAD.size)
+            except TimeoutError:
+                if waiting_for:
+                    raise
+                continue  # nothing was asked
+            kind, number, length = HEAD.unpack(first)
+            async with asyncio.timeout(self._stall_seconds):
+                return kind, number, await reader.readexactly(length)
+
+    async def _end(self, outcome: UploadError) -> None:
+        process, writer = self._process, self._writer
+        self._process = self._writer = None
+        for check in self.files.values():
+            check.settle(outcome)
+        self.files.clear()
+        if writer is not None:
+            writer.close()
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await process.wait()
+
+
+def _outcome(kind: int, payload: bytes, *, alone: bool) -> Verdict | UploadError:
+    if kind == Kind.ACCEPTED:
+        verdict = Verdict(**json.loads(payload))
+        if is_record_type(verdict.record_type):
+            return verdict
+        return FileRefusedError((Finding(FindingCode.RECORD_TYPE_INVALID),))
+    if kind == Kind.REFUSED:
+        found: list[dict[str, Any]] = json.loads(payload)
+        if found[0]["code"] == Code.MAGIC_WRONG:
+            return NotAvroError()
+        return FileRefusedError(tuple(Finding(**finding) for finding in found))
+    # Out of memory: this file's fault only if there was no other.
+    return FileRefusedError((Finding(FindingCode.TOO_MUCH_MEMORY),)) if alone else GateUnavailableError()
+
+
+def _listed(folder: Path | None) -> list[str]:
+    if folder is None or not folder.is_dir():
+        message = "the folder of allowed schemas is missing"
+        raise ValueError(message)
+    return [_schema(path) for path in sorted(folder.glob("*.avsc"))]
+
+
+def _schema(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    try:
+        parse_schema(text.encode(), Policy())
+    except SchemaRefusedError as error:
+        message = f"{path.name} is no Avro schema: {error}"
+        raise ValueError(message) from None
+    return text

@@ -1,0 +1,114 @@
+"""
+A gate's own process: judges the files of many uploads, chunk by chunk, where nothing can be harmed.
+
+`python -I -m healthingest_service.adapters.gate_worker FD MEMORY_BYTES` serves the socket FD; see `gate_frames`. It has
+hard limits, no environment, and nothing of the server's but that socket; a bug in the gate ends this process alone.
+"""
+
+import ctypes
+import json
+import resource
+import signal
+import socket
+import sys
+from dataclasses import asdict
+from typing import Final
+
+from avrogate import Gate, Policy, RefusedError, parse_schema
+from avrogate.canonical import fingerprint
+from healthingest_service.adapters.gate_frames import HEAD, Kind, head
+
+_MAX_OPEN_FILES: Final = 16
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_PR_SET_NO_NEW_PRIVS: Final = 38  # the same
+
+
+class _Worker:
+    """Answers frames until the socket ends."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._files: dict[int, Gate] = {}
+        self._policy = Policy()
+
+    def run(self) -> None:
+        while (frame := self._read()) is not None:
+            kind, number, payload = frame
+            if kind == Kind.POLICY:
+                self._policy = _policy(json.loads(payload))
+                continue
+            answer, content = self._answer(kind, number, payload)
+            self._connection.sendall(head(answer, number, len(content)) + content)
+
+    def _answer(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
+        try:
+            return self._judge(kind, number, payload)
+        except RefusedError as refused:
+            self._files.pop(number, None)
+            findings = [asdict(finding) for finding in refused.findings]
+            return Kind.REFUSED, json.dumps(findings).encode()
+        except MemoryError:
+            self._files.pop(number, None)
+            return Kind.FAILED, b""
+
+    def _judge(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
+        if kind == Kind.OPEN:
+            self._files[number] = Gate(self._policy)
+        elif kind == Kind.CLOSE:
+            self._files.pop(number, None)
+        elif number not in self._files:
+            pass  # frames that were under way when its refusal was sent
+        elif kind == Kind.FEED:
+            self._files[number].feed(payload)
+        else:
+            return Kind.ACCEPTED, json.dumps(asdict(self._files.pop(number).finish())).encode()
+        return Kind.DONE, b""
+
+    def _read(self) -> tuple[int, int, bytes] | None:
+        first = self._exactly(HEAD.size)
+        if first is None:
+            return None
+        kind, number, length = HEAD.unpack(first)
+        payload = self._exactly(length) if length else b""
+        return None if payload is None else (kind, number, payload)
+
+    def _exactly(self, length: int) -> bytes | None:
+        buffer = bytearray(length)
+        view, filled = memoryview(buffer), 0
+        while filled < length:
+            read = self._connection.recv_into(view[filled:])
+            if not read:
+                return None
+            filled += read
+        return bytes(buffer)
+
+
+def _policy(listed: list[str] | None) -> Policy:
+    if listed is None:
+        return Policy()
+    schemas = tuple(parse_schema(text.encode(), Policy()) for text in listed)
+    return Policy(fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas)
+
+
+def _limit(memory_bytes: int) -> None:
+    """Give up what the gate needs not; none of it can be taken back."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold health data
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
+    if sys.platform == "linux":  # elsewhere not enforced, and setting it fails
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def main() -> None:
+    """Serve the socket that the server left open for us."""
+    descriptor, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
+    _limit(memory_bytes)
+    with socket.socket(fileno=descriptor) as connection:
+        _Worker(connection).run()
+
+
+if __name__ == "__main__":
+    main()
