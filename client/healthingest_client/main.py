@@ -12,6 +12,7 @@ from typing import Any, Final
 from healthingest_client.client import Client
 from healthingest_client.credentials import TokenFile, default_path
 from healthingest_client.errors import ClientError
+from healthingest_client.validation import UNREADABLE, policy_of, validate
 
 SERVER_VARIABLE: Final = "HEALTHINGEST_URL"
 PASSWORD_VARIABLE: Final = "HEALTHINGEST_PASSWORD"  # noqa: S105 - a variable's name
@@ -19,14 +20,17 @@ _DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 refused or not reached."""
+    """Run one command; returns the exit code: 0 done, 1 refused or not reached; of `validate` see there."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "validate":
+            policy = policy_of(options.schemas)
+            return validate(options.files, policy, as_json=options.json, out=sys.stdout, errors=sys.stderr)
         with Client(options.server, TokenFile(options.token_file)) as client:
             _run(client, options)
     except (ClientError, OSError) as error:
         sys.stderr.write(f"healthingest: {error}\n")
-        return 1
+        return UNREADABLE if options.command == "validate" else 1
     return 0
 
 
@@ -52,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     uploads = commands.add_parser("uploads", help="list your uploads, newest first, one a line")
     uploads.add_argument("--record-type")
     uploads.add_argument("--state", choices=("storing", "stored", "announced"))
+    check = commands.add_parser("validate", help="judge files offline, as the service would; exit status 0, 1 or 2")
+    check.add_argument("--json", action="store_true", help="one JSON object a line")
+    check.add_argument("--schemas", type=Path, help="folder of *.avsc that are allowed; without it any")
+    check.add_argument("files", nargs="+", help="- reads standard input")
     return parser
 
 

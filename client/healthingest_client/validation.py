@@ -1,0 +1,152 @@
+"""
+`healthingest validate`: the server's own gate, offline.
+
+Exit status: 0 every file is valid, 1 some are refused, 2 something could not be read.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO
+
+from tqdm import tqdm
+
+from avrogate import Finding, Gate, Policy, RefusedError, fingerprint, parse_schema
+from healthingest_client.errors import ClientError
+from healthingest_contract.topology import is_record_type
+
+VALID, REFUSED, UNREADABLE = 0, 1, 2
+STANDARD_INPUT: Final = "-"
+RECORD_TYPE_INVALID: Final = "record_type_invalid"
+"""The server's code for a record name that cannot stand in keys; the gate itself has no opinion on it."""
+_CHUNK_BYTES: Final = 1 << 18
+_BAR_FROM_BYTES: Final = 64 << 20
+"""Smaller files are judged before a bar could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told of one file; of a refused one, as much as was known when it was refused."""
+
+    file: str
+    valid: bool
+    record_type: str
+    schema_fingerprint: str
+    codec: str
+    blocks: int
+    record_count: int
+    findings: tuple[dict[str, str | int | None], ...]
+
+
+def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
+    """The report on a file that comes in *chunks*."""
+    gate = Gate(policy)
+    findings: tuple[dict[str, str | int | None], ...] = ()
+    try:
+        for chunk in chunks:
+            gate.feed(chunk)
+        verdict = gate.finish()
+    except RefusedError as refused:
+        verdict, findings = gate.so_far(), tuple(_told(finding) for finding in refused.findings)
+    if not findings and not is_record_type(verdict.record_type):
+        nowhere = {"block": None, "record": None, "offset": None, "path": None}
+        findings = ({"code": RECORD_TYPE_INVALID, **nowhere},)
+    return Report(
+        file=name,
+        valid=not findings,
+        record_type=verdict.record_type,
+        schema_fingerprint=verdict.schema_fingerprint,
+        codec=verdict.codec,
+        blocks=verdict.block_count,
+        record_count=verdict.record_count,
+        findings=findings,
+    )
+
+
+def policy_of(folder: Path | None) -> Policy:
+    """
+    The server's policy: any schema, or those that the `*.avsc` of *folder* list or can read.
+
+    Raises:
+        ClientError: the folder cannot be read, or a file in it is no Avro schema.
+    """
+    if folder is None:
+        return Policy()
+    if not folder.is_dir():
+        message = f"{folder}: no such folder"
+        raise ClientError(message)
+    schemas = []
+    for path in sorted(folder.glob("*.avsc")):
+        try:
+            schemas.append(parse_schema(path.read_bytes(), Policy()))
+        except RefusedError as error:
+            message = f"{path}: no Avro schema: {error}"
+            raise ClientError(message) from None
+    return Policy(fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=tuple(schemas))
+
+
+def validate(names: Sequence[str], policy: Policy, *, as_json: bool, out: TextIO, errors: TextIO) -> int:
+    """Judge each of *names* (`-` is standard input), print a report for each; returns the exit status."""
+    tell = _json if as_json else _text
+    status = VALID
+    for name in names:
+        try:
+            with _opened(name) as file:
+                report = judge(name, _chunks(file, name, errors), policy)
+        except OSError as error:
+            errors.write(f"healthingest: {name}: {error.strerror}\n")
+            status = UNREADABLE
+            continue
+        out.write(tell(report))
+        if not report.valid:
+            status = max(status, REFUSED)
+    return status
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == STANDARD_INPUT:
+        yield sys.stdin.buffer
+    else:
+        with Path(name).open("rb") as file:
+            yield file
+
+
+def _chunks(file: BinaryIO, name: str, errors: TextIO) -> Iterator[bytes]:
+    size = os.fstat(file.fileno()).st_size if name != STANDARD_INPUT else 0
+    hidden = size < _BAR_FROM_BYTES or not errors.isatty()
+    with tqdm(total=size, desc=name, unit="B", unit_scale=True, leave=False, file=errors, disable=hidden) as bar:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+            bar.update(len(chunk))
+
+
+def _told(finding: Finding) -> dict[str, str | int | None]:
+    told: dict[str, str | int | None] = asdict(finding)
+    return told
+
+
+def _json(report: Report) -> str:
+    return json.dumps(asdict(report)) + "\n"
+
+
+def _text(report: Report) -> str:
+    if report.valid:
+        return f"{report.file}: valid, {report.record_count} {report.record_type} in {report.blocks} blocks\n"
+    lines = [f"{report.file}: refused", *(f"  {_place(finding)}" for finding in report.findings)]
+    return "\n".join(lines) + "\n"
+
+
+def _place(finding: dict[str, str | int | None]) -> str:
+    words: Sequence[tuple[str, Callable[[str | int], str]]] = (
+        ("block", lambda value: f"block {value}"),
+        ("record", lambda value: f"record {value}"),
+        ("offset", lambda value: f"byte {value}"),
+        ("path", lambda value: f"field {value}"),
+    )
+    places = [word(value) for key, word in words if (value := finding[key]) is not None]
+    return f"{finding['code']}{' at ' if places else ''}{', '.join(places)}"

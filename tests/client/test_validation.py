@@ -1,0 +1,112 @@
+"""`healthingest validate`: judged offline, told for people and for machines."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from healthingest_client.main import main
+from support.samples import good_file, hostile_files
+
+ROOT = Path(__file__).parents[2]
+FIELDS = ("file", "valid", "record_type", "schema_fingerprint", "codec", "blocks", "record_count", "findings")
+WHERE = ("code", "block", "record", "offset", "path")
+
+
+@pytest.fixture(name="good")
+def _good(tmp_path: Path) -> str:
+    path = tmp_path / "good.avro"
+    path.write_bytes(good_file(100))
+    return str(path)
+
+
+@pytest.fixture(name="wrong")
+def _wrong(tmp_path: Path) -> str:
+    path = tmp_path / "wrong.avro"
+    path.write_bytes(good_file(100)[:-1] + b"\x00")
+    return str(path)
+
+
+def test_tells_machines_one_object_a_line(good: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every field of the format, for a file that passes and for one that does not."""
+    assert main(["validate", "--json", good, wrong]) == 1
+    valid, refused = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert tuple(valid) == tuple(refused) == FIELDS
+    assert (valid["file"], valid["valid"], valid["record_type"]) == (good, True, "HeartRateRecord")
+    assert (valid["record_count"], valid["findings"]) == (100, [])
+    assert (refused["valid"], [finding["code"] for finding in refused["findings"]]) == (False, ["sync_wrong"])
+    assert tuple(refused["findings"][0]) == WHERE
+
+
+def test_tells_people_what_and_where(good: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each file, and one for each finding."""
+    main(["validate", good, wrong])
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{good}: valid, 100 HeartRateRecord in ")
+    assert second == f"{wrong}: refused"
+    assert third.strip().startswith("sync_wrong at block ")
+
+
+def test_its_status_tells_the_worst(good: str, wrong: str, tmp_path: Path) -> None:
+    """0 all valid, 1 some refused, 2 something could not be read."""
+    missing = str(tmp_path / "missing.avro")
+    assert main(["validate", good, good]) == 0
+    assert main(["validate", wrong, good]) == 1
+    assert main(["validate", wrong, missing, good]) == 2
+    assert main(["validate", str(tmp_path)]) == 2
+
+
+def test_reads_standard_input(wrong: str) -> None:
+    """`-` is a file as any other."""
+    command = [sys.executable, "-m", "healthingest_client.main", "validate", "--json", "-"]
+    done = subprocess.run(command, input=Path(wrong).read_bytes(), capture_output=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["file"] == "-"
+
+
+def test_knows_the_schemas_that_are_allowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a folder, a correct file of another schema is refused; the folder itself must be right."""
+    folder = ROOT / "contract" / "healthingest_contract" / "schemas"
+    sample = str(ROOT / "examples" / "samples" / "BloodGlucoseRecord.avro")
+    stranger = tmp_path / "stranger.avro"
+    stranger.write_bytes(good_file(1))
+    assert main(["validate", "--schemas", str(folder), sample]) == 0
+    assert main(["validate", "--schemas", str(folder), str(stranger)]) == 1
+    assert main(["validate", "--schemas", str(tmp_path / "missing"), sample]) == 2
+    (tmp_path / "broken.avsc").write_text("{")
+    assert main(["validate", "--schemas", str(tmp_path), sample]) == 2
+    assert "broken.avsc" in capsys.readouterr().err
+
+
+def test_refuses_a_name_that_could_be_a_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the server cannot make a key of is refused here too."""
+    path = tmp_path / "path.avro"
+    path.write_bytes(hostile_files()["a path as record name"])
+    assert main(["validate", "--json", str(path)]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"]
+
+
+class Terminal(io.StringIO):
+    """A standard error that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Pretend."""
+        return True
+
+
+def test_shows_a_bar_for_large_files_alone(tmp_path: Path, good: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a large file has a progress bar; a small one has none."""
+    large = tmp_path / "large.avro"
+    large.write_bytes(good_file(10))
+    os.truncate(large, 65 << 20)
+    shown = []
+    for name in (good, str(large)):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        main(["validate", name])
+        shown.append("large.avro" in terminal.getvalue())
+    assert shown == [False, True]

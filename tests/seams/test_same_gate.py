@@ -1,0 +1,55 @@
+"""The client's offline check and the server's gate say the same about the same file."""
+
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+
+import pytest
+
+from avrogate import Policy
+from healthingest_client.validation import RECORD_TYPE_INVALID, Report, judge
+from healthingest_service.adapters.gate_pool import GatePool, open_gate
+from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
+from healthingest_service.uploads.findings import FindingCode
+from support.samples import good_file, hostile_files
+
+FILES = hostile_files() | {"a good one": good_file(500), "no avro": b"PK\x03\x04", "nothing": b""}
+
+
+@pytest.fixture(name="gate")
+async def _gate() -> AsyncIterator[GatePool]:
+    async with open_gate(
+        workers=1, memory_limit_bytes=512 << 20, stall_seconds=10, schemas_mode="Any", schemas_folder=None
+    ) as gate:
+        yield gate
+
+
+async def _server_says(gate: GatePool, content: bytes) -> tuple[object, ...]:
+    try:
+        async with gate.open() as check:
+            await check.feed(content)
+            verdict = await check.finish()
+    except FileRefusedError as refused:
+        return tuple(asdict(finding) for finding in refused.findings)
+    except NotAvroError:
+        return ("not avro",)
+    return (verdict.record_type, verdict.record_count, verdict.schema_fingerprint)
+
+
+def _as_the_server(report: Report) -> tuple[object, ...]:
+    if report.valid:
+        return (report.record_type, report.record_count, report.schema_fingerprint)
+    if report.findings[0]["code"] == "magic_wrong":
+        return ("not avro",)
+    return report.findings
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_client_and_server_agree(gate: GatePool, name: str) -> None:
+    """Verdict, or every finding with its place."""
+    content = FILES[name]
+    assert await _server_says(gate, content) == _as_the_server(judge(name, iter([content]), Policy()))
+
+
+def test_the_one_code_that_is_no_engines() -> None:
+    """A name that no key can hold is refused by both under one code."""
+    assert FindingCode.RECORD_TYPE_INVALID.value == RECORD_TYPE_INVALID
