@@ -3,15 +3,17 @@ The walker's numbers: what a program is made of, what can go wrong, and what the
 
 `walker.pxd` has the same numbers for the compiled form; a test holds the two together.
 
-An instruction is four words: its opcode and three arguments. A program begins with the outermost type and ends that
-with END; records that are called follow, each ends with RETURN.
+An instruction is five words: its opcode, the next instruction, three arguments. A program begins with the outermost
+type and ends that with END; records that are called follow, each ends with RETURN.
 """
 
 from typing import Final
 
 from avrogate.verdict import Code
 
-# Values. Each reads one, and the next instruction follows; CHECK instructions stand before the same in single steps.
+WORDS: Final = 5
+
+# Values. Each reads one.
 LONG: Final = 1
 INT: Final = 2
 STRING: Final = 3
@@ -24,13 +26,12 @@ DECIMAL_BYTES: Final = 9  # a: where the bounds begin, b: bytes of each
 DECIMAL_FIXED: Final = 10  # a, b: as above; c: bytes of the value
 # Control.
 FIRST_CONTROL: Final = 20
-END: Final = 20
-JUMP: Final = 21  # a: target
-UNION: Final = 22  # a: branches; their targets follow
-CALL: Final = 23  # a: target, b: records deeper, c: records that the target has within itself at least
-RETURN: Final = 24
-REPEAT: Final = 25  # an array, a map: a: what follows it, b: least bytes of an item; items follow, then NEXT
-NEXT: Final = 26
+UNION: Final = 20  # a: branches; behind the instruction stands for each where it begins
+END: Final = 21
+CALL: Final = 22  # a: target, b: records deeper, c: records that the target has within itself at least
+RETURN: Final = 23
+REPEAT: Final = 24  # an array, a map: a: the first instruction of an item, b: least bytes of one
+NEXT: Final = 25  # after an item
 
 # Faults.
 CUT_OFF: Final = 1

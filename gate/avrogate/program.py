@@ -76,7 +76,7 @@ class _Compiler:
         self._starts: dict[str, int] = {}
         self._calls: list[tuple[int, str]] = []
         self._nesting = 0
-        self._barrier = 0  # a jump leads here: the instruction before must stay as it is
+        self._open: list[int] = []  # words that must name the next instruction
 
     def run(self) -> Program:
         """Everything that can be reached from the outermost type."""
@@ -86,23 +86,28 @@ class _Compiler:
         else:
             self._type(root, (), 0, 0)
         self._put((), op.END)
+        self._open.clear()
         for where, name in self._calls:  # grows while it is gone through
             if name not in self._starts:
                 self._define(name)
-            self._words[where + 1] = self._starts[name]
+            self._words[where] = self._starts[name]
         width = self._costs.of(root).width
         return Program(self._words, bytes(self._bounds), self._paths, width, self._nesting)
 
     def _define(self, name: str) -> None:
         record = self._schema.names[name]
-        self._starts[name] = self._barrier = len(self._words)
+        self._starts[name] = len(self._words)
         if isinstance(record, Record):
             self._record(record, (), 0, 0)
         self._put((), op.RETURN)
+        self._open.clear()
 
     def _put(self, path: Path, opcode: int, a: int = 0, b: int = 0, c: int = 0) -> int:
         where = len(self._words)
-        self._words.extend((opcode, a, b, c))
+        for word in self._open:
+            self._words[word] = where
+        self._words.extend((opcode, 0, a, b, c))
+        self._open = [where + 1]
         self._paths[where] = path
         return where
 
@@ -119,16 +124,17 @@ class _Compiler:
             case Enum(symbols=symbols):
                 self._put(path, op.RANGED, 0, len(symbols) - 1, op.BAD_SYMBOL)
             case Array(items):
-                self._repeat(items, path, nesting)
+                self._repeat(items, path, depth, nesting)
             case Map(values):
-                self._repeat(values, path, nesting, key=True)
+                self._repeat(values, path, depth, nesting, key=True)
             case Union(branches):
                 self._union(branches, path, depth, nesting)
-            case Record() as record:
-                self._call(record.name, path, depth)
+            case Record(name):
+                height = self._costs.of(type_).height - 1
+                self._calls.append((self._put(path, op.CALL, 0, depth + 1, height) + 2, name))
 
     def _value(self, logical: Logical | None, path: Path, opcode: int, size: int) -> None:
-        last = len(self._words) - 4
+        last = len(self._words) - op.WORDS
         match logical:
             case Range(kind, low, high):
                 self._put(path, op.RANGED, low, high, _RANGE_FAULTS[kind])
@@ -137,8 +143,8 @@ class _Compiler:
             case Decimal(precision):
                 where, length = self._bounds_of(precision)
                 self._put(path, op.DECIMAL_FIXED if size else op.DECIMAL_BYTES, where, length, size)
-            case None if opcode == op.SKIP and last >= self._barrier and self._words[last] == op.SKIP:
-                self._words[last + 1] += size  # neighbours of fixed size are one
+            case None if opcode == op.SKIP and self._open == [last + 1] and self._words[last] == op.SKIP:
+                self._words[last + 2] += size  # neighbours of fixed size are one
             case None:
                 self._put(path, opcode, size)
 
@@ -161,34 +167,22 @@ class _Compiler:
             else:
                 self._type(field.type, here, depth, nesting)
 
-    def _call(self, name: str, path: Path, depth: int) -> None:
-        height = self._costs.of(Reference(name)).height - 1
-        self._calls.append((self._put(path, op.CALL, 0, depth + 1, height), name))
-
-    def _repeat(self, type_: Type, path: Path, nesting: int, *, key: bool = False) -> None:
+    def _repeat(self, type_: Type, path: Path, depth: int, nesting: int, *, key: bool = False) -> None:
         self._nesting = max(self._nesting, nesting + 1)
-        start = self._put(path, op.REPEAT, 0, self._costs.of(type_).width + key)
-        self._barrier = len(self._words)
+        start = self._put(path, op.REPEAT, len(self._words) + op.WORDS, self._costs.of(type_).width + key)
+        self._open.clear()
         if key:
             self._put(path, op.STRING)
-        self._type(type_, path, 0, nesting + 1)
+        self._type(type_, path, depth, nesting + 1)
         self._put(path, op.NEXT)
-        self._words[start + 1] = self._barrier = len(self._words)
+        self._open = [start + 1]
 
     def _union(self, branches: tuple[Type, ...], path: Path, depth: int, nesting: int) -> None:
         start = self._put(path, op.UNION, len(branches))
         self._words.extend([0] * len(branches))
-        jumps = []
-        for index, branch in enumerate(branches):
-            if self._costs.of(branch).width:
-                self._words[start + 4 + index] = self._barrier = len(self._words)
-                self._type(branch, path, depth, nesting)
-                jumps.append(self._put(path, op.JUMP))
-        if jumps:  # the last one would lead to where it stands
-            last = jumps.pop()
-            del self._words[last:], self._paths[last]
-        end = self._barrier = len(self._words)
-        for index in range(len(branches)):
-            self._words[start + 4 + index] = self._words[start + 4 + index] or end
-        for jump in jumps:
-            self._words[jump + 1] = end
+        ends = []
+        for index, branch in enumerate(branches, start + op.WORDS):
+            self._open = [index]
+            self._type(branch, path, depth, nesting)
+            ends.extend(self._open)
+        self._open = ends

@@ -114,10 +114,10 @@ class Records:
             if fault == op.CUT_OFF:
                 return self._cut_off(data, pos, stop, opcode)
             self._at = base + pos
-            after = _behind(data, pos, stop, opcode, words[state[op.PC] + 3]) if fault in op.VALUE_FAULTS else None
+            after = _behind(data, pos, stop, opcode, words[state[op.PC] + 4]) if fault in op.VALUE_FAULTS else None
             self._add(op.CODES[fault], fatal=after is None)
             pos = after or pos
-            state[op.PC] += 4
+            state[op.PC] = words[state[op.PC] + 1]
 
     def _cut_off(self, data: bytes, pos: int, stop: int, opcode: int) -> int:
         self._wanted = stop - pos + 1
@@ -144,7 +144,7 @@ class Records:
             pos = end
             if self._text_left == 0:
                 self._text = None
-                self._state[op.PC] += 4
+                self._state[op.PC] = self._program.words[self._state[op.PC] + 1]
         return pos
 
     def _add(self, code: Code, *, fatal: bool) -> None:

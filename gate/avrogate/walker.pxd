@@ -5,6 +5,7 @@ from avrogate.values cimport Bytes, Word, is_decimal, is_text, is_uuid
 ctypedef long long* Words
 
 cdef enum:
+    WORDS = 5
     LONG = 1
     INT = 2
     STRING = 3
@@ -16,13 +17,12 @@ cdef enum:
     DECIMAL_BYTES = 9
     DECIMAL_FIXED = 10
     FIRST_CONTROL = 20
-    END = 20
-    JUMP = 21
-    UNION = 22
-    CALL = 23
-    RETURN = 24
-    REPEAT = 25
-    NEXT = 26
+    UNION = 20
+    END = 21
+    CALL = 22
+    RETURN = 23
+    REPEAT = 24
+    NEXT = 25
     CUT_OFF = 1
     TOO_LONG = 2
     OVERLONG = 3
@@ -55,19 +55,20 @@ cdef enum:
     STACK_END = 10
     STACK = 12
 
-cdef Word _run(Words p, Bytes bounds, Bytes data, Word end, Words s) noexcept nogil
-cdef Word _value(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
-cdef (Word, Word) _read(Bytes data, Word pos, Word end) noexcept nogil
-cdef Word _long(Bytes data, Word pos, Word end) noexcept nogil
-cdef Word _ranged(Bytes data, Word pos, Word end, Word low, Word high, Word fault) noexcept nogil
-cdef (Word, Word) _length(Bytes data, Word pos, Word end, Word limit) noexcept nogil
-cdef Word _bytes(Bytes data, Word pos, Word end, Word limit) noexcept nogil
-cdef Word _string(Bytes data, Word pos, Word end, Word limit) noexcept nogil
-cdef Word _uuid(Bytes data, Word pos, Word end, Word limit) noexcept nogil
-cdef Word _decimal(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
-cdef (Word, Word) _control(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
-cdef (Word, Word) _union(Words p, Word pc, Bytes data, Word pos, Word end) noexcept nogil
-cdef (Word, Word) _call(Words p, Word pc, Word pos, Words s) noexcept nogil
-cdef (Word, Word) _repeat(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
-cdef (Word, Word) _next(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
-cdef Word _items(Word width, Bytes data, Word pos, Word end, Words s, Word frame) noexcept nogil
+cdef inline Word _run(Words p, Bytes bounds, Bytes data, Word end, Words s) noexcept nogil
+cdef inline Word _value(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef inline (Word, Word) _read(Bytes data, Word pos, Word end) noexcept nogil
+cdef inline (Word, Word) _read_on(Bytes data, Word pos, Word end) noexcept nogil
+cdef inline Word _long(Bytes data, Word pos, Word end) noexcept nogil
+cdef inline Word _ranged(Bytes data, Word pos, Word end, Word low, Word high, Word fault) noexcept nogil
+cdef inline (Word, Word) _length(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef inline Word _bytes(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef inline Word _string(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef inline Word _uuid(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef inline Word _decimal(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
+cdef inline (Word, Word) _control(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+cdef inline (Word, Word) _union(Words p, Word pc, Bytes data, Word pos, Word end) noexcept nogil
+cdef inline (Word, Word) _call(Words p, Word pc, Word pos, Words s) noexcept nogil
+cdef inline (Word, Word) _repeat(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+cdef inline (Word, Word) _next(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+cdef inline Word _items(Word width, Bytes data, Word pos, Word end, Words s, Word frame) noexcept nogil

@@ -55,26 +55,25 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
     pc: Word = s[PC]
     limit: Word = s[BLOCK_END] - s[BASE]
     steps: Word = 4096 + s[STEPS_PER_BYTE] * (end - pos)  # the first for what was begun before this piece
-    fault: Word = 0
     target: Word
     after: Word
     while True:
-        steps -= 1
         if p[pc] < FIRST_CONTROL:
-            target = pc + 4
+            target = p[pc + 1]
             after = _value(p, pc, bounds, data, pos, end, limit)
         else:
             target, after = _control(p, pc, data, pos, end, s)
+        steps -= 1
         if after < 0 or steps < 0:
-            fault = -after if after < 0 else STEPS
             break
         pos = after
         pc = target
         if pc < 0:  # the last record has ended
+            after = 0
             break
     s[POS] = pos
     s[PC] = pc
-    return fault
+    return -after if after <= 0 else STEPS
 
 
 def _value(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
@@ -88,9 +87,9 @@ def _value(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word,
     if op == STRING:
         return _string(data, pos, end, limit)
     if op == SKIP:
-        return pos + p[pc + 1] if pos + p[pc + 1] <= limit else -CUT_OFF
+        return pos + p[pc + 2] if pos + p[pc + 2] <= limit else -CUT_OFF
     if op == RANGED:
-        return _ranged(data, pos, end, p[pc + 1], p[pc + 2], p[pc + 3])
+        return _ranged(data, pos, end, p[pc + 2], p[pc + 3], p[pc + 4])
     if op == BOOLEAN:
         return pos + 1 if data[pos] <= 1 else -BAD_BOOLEAN
     if op == BYTES:
@@ -101,7 +100,16 @@ def _value(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word,
 
 
 def _read(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
-    """A long and where it ends: zig-zag, 7 bits a byte, the least first."""
+    """A long and where it ends."""
+    byte: Word
+    if pos < end and data[pos] < 0x80:  # most are of one byte
+        byte = data[pos]
+        return (byte >> 1) ^ -(byte & 1), pos + 1
+    return _read_on(data, pos, end)
+
+
+def _read_on(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
+    """The same for all: zig-zag, 7 bits a byte, the least first."""
     value: cython.ulonglong = 0
     byte: cython.ulonglong
     shift: Word = 0
@@ -125,9 +133,14 @@ def _read(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
 
 
 def _long(data: Bytes, pos: Word, end: Word) -> Word:
-    _: Word
-    _, pos = _read(data, pos, end)
-    return pos
+    """The end of a long whose value does not matter."""
+    start: Word = pos
+    while pos < end and data[pos] >= 0x80:
+        pos += 1
+    if pos >= end or pos - start >= 9 or (data[pos] == 0 and pos > start):
+        _, pos = _read_on(data, start, end)  # unusual: it knows why
+        return pos
+    return pos + 1
 
 
 def _ranged(data: Bytes, pos: Word, end: Word, low: Word, high: Word, fault: Word) -> Word:
@@ -177,7 +190,7 @@ def _uuid(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
 
 
 def _decimal(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
-    length: Word = p[pc + 3]
+    length: Word = p[pc + 4]
     if p[pc] == DECIMAL_BYTES:
         length, pos = _length(data, pos, end, limit)
         if pos < 0:
@@ -186,7 +199,7 @@ def _decimal(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Wor
             return -NO_DIGITS
     if length > end - pos:
         return -CUT_OFF
-    return pos + length if is_decimal(data, pos, pos + length, bounds, p[pc + 1], p[pc + 2]) else -TOO_MANY_DIGITS
+    return pos + length if is_decimal(data, pos, pos + length, bounds, p[pc + 2], p[pc + 3]) else -TOO_MANY_DIGITS
 
 
 def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
@@ -194,8 +207,6 @@ def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) ->
     op: Word = p[pc]
     if op == UNION:
         return _union(p, pc, data, pos, end)
-    if op == JUMP:
-        return p[pc + 1], pos
     if op == END:
         s[RECORD] += 1
         return 0 if s[RECORD] < s[COUNT] else -1, pos
@@ -207,41 +218,41 @@ def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) ->
         return _call(p, pc, pos, s)
     s[SP] -= 4  # RETURN
     pc = s[s[SP]]
-    s[DEPTH] -= p[pc + 2]
-    return pc + 4, pos
+    s[DEPTH] -= p[pc + 3]
+    return p[pc + 1], pos
 
 
 def _union(p: Words, pc: Word, data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
     index: Word
     index, pos = _read(data, pos, end)
-    if pos > 0 and (index < 0 or index >= p[pc + 1]):
+    if pos > 0 and (index < 0 or index >= p[pc + 2]):
         return pc, -BAD_BRANCH
-    return p[pc + 4 + index], pos
+    return p[pc + WORDS + index], pos
 
 
 def _call(p: Words, pc: Word, pos: Word, s: Words) -> tuple[Word, Word]:
-    depth: Word = s[DEPTH] + p[pc + 2]
+    depth: Word = s[DEPTH] + p[pc + 3]
     frame: Word = s[SP]
-    if depth + p[pc + 3] > s[MAX_DEPTH] or frame + 4 > s[STACK_END]:
+    if depth + p[pc + 4] > s[MAX_DEPTH] or frame + 4 > s[STACK_END]:
         return pc, -TOO_DEEP
     s[DEPTH] = depth
     s[frame] = pc
     s[SP] = frame + 4
-    return p[pc + 1], pos
+    return p[pc + 2], pos
 
 
 def _repeat(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
     frame: Word = s[SP]
     if frame + 4 > s[STACK_END]:
         return pc, -TOO_DEEP
-    pos = _items(p[pc + 2], data, pos, end, s, frame)
+    pos = _items(p[pc + 3], data, pos, end, s, frame)
     if pos < 0:
         return pc, pos
     if s[frame + 1] == 0:
         return p[pc + 1], pos
     s[frame] = pc
     s[SP] = frame + 4
-    return pc + 4, pos
+    return p[pc + 2], pos
 
 
 def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
@@ -250,14 +261,14 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
     repeat: Word = s[frame]
     if s[frame + 1] > 1:
         s[frame + 1] -= 1
-        return repeat + 4, pos
+        return p[repeat + 2], pos
     if s[frame + 2] >= 0 and s[frame + 2] != s[BASE] + pos:
         return pc, -BAD_SIZE
-    pos = _items(p[repeat + 2], data, pos, end, s, frame)
+    pos = _items(p[repeat + 3], data, pos, end, s, frame)
     if pos < 0:
         return pc, pos
     if s[frame + 1] > 0:
-        return repeat + 4, pos
+        return p[repeat + 2], pos
     s[SP] = frame
     return p[repeat + 1], pos
 

@@ -1,0 +1,278 @@
+"""
+How fast the gate is, beside what else reads Avro in Python: `python bench/gate.py [--quick]`.
+
+Everything in one run on one core, as ratios: the machine cancels out. Each row: a kind of record, a codec; the gate's
+MB/s of inflated data (median and spread of several runs), how many times fastavro's and Apache avro's full reads, how
+much of the codec library's own speed is left, and how much memory a fresh process needs beyond what it began with.
+"""
+
+import argparse
+import bz2
+import io
+import json
+import lzma
+import multiprocessing
+import random
+import resource
+import statistics
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import avro.datafile
+import avro.io
+import cramjam
+import fastavro
+from backports import zstd
+
+from avrogate import Policy, check, compiled
+
+CODECS: Final = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
+CHUNK_BYTES: Final = 1 << 16
+APACHE_RECORDS: Final = 2_000
+"""It is so slow that more would not be measured better."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Records of one kind."""
+
+    name: str
+    schema: Any
+    row: Callable[[random.Random, int], Row]
+
+
+def _record(name: str, **fields: object) -> dict[str, Any]:
+    return {"type": "record", "name": name, "fields": [{"name": key, "type": type_} for key, type_ in fields.items()]}
+
+
+_MILLIS: Final = {"type": "long", "logicalType": "timestamp-millis"}
+_WORDS: Final = (
+    "resting",
+    "walking",
+    "running",
+    "after meal",
+    "fasting",
+    "sensor loose",
+    "naïve",
+    "Übung",
+    "calibrated",
+)
+
+
+def _wearable(random_: random.Random, number: int) -> Row:
+    return {
+        "at": 1_700_000_000_000 + number * 1000 + random_.randrange(1000),
+        "heart_rate": random_.randrange(45, 190),
+        "steps": random_.randrange(0, 300),
+        "temperature": random_.uniform(35, 39),
+        "device": f"watch-{random_.randrange(10**6):06d}",
+        "motion": random_.choice(["still", "walking", "running"]),
+        "glucose": random_.uniform(60, 200) if random_.random() < 0.5 else None,  # noqa: PLR2004 - half of them
+        "charging": random_.random() < 0.1,  # noqa: PLR2004 - a tenth
+    }
+
+
+def _strings(random_: random.Random, number: int) -> Row:
+    return {key: " ".join(random_.choices(_WORDS, k=random_.randrange(1, 9))) for key in "abcde"} | {"f": str(number)}
+
+
+def _unions(random_: random.Random, number: int) -> Row:
+    values: list[Any] = [None, number, random_.random(), "text", True]
+    return {key: random_.choice(values) for key in "abcdefgh"}
+
+
+def _nested(random_: random.Random, number: int) -> Row:
+    def sample() -> Row:
+        return {"offset": random_.randrange(5000), "value": {"x": random_.random(), "unit": "mmol"}, "flags": [1, 2, 3]}
+
+    return {
+        "id": number,
+        "samples": [sample() for _ in range(random_.randrange(6))],
+        "tags": {"site": "left", "k": "v"},
+    }
+
+
+def _decimals(random_: random.Random, number: int) -> Row:
+    return {
+        "a": Decimal(random_.randrange(10**9)).scaleb(-2),
+        "b": -Decimal(random_.randrange(10**17)).scaleb(-4),
+        "c": Decimal(number).scaleb(-2),
+    }
+
+
+def _decimal(precision: int, scale: int, **more: object) -> dict[str, Any]:
+    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale, **more}
+
+
+_ANY: Final = ["null", "long", "double", "string", "boolean"]
+KINDS: Final = (
+    Kind(
+        "wearable",
+        _record(
+            "Wearable",
+            at=_MILLIS,
+            heart_rate="int",
+            steps="int",
+            temperature="double",
+            device="string",
+            motion={"type": "enum", "name": "Motion", "symbols": ["still", "walking", "running"]},
+            glucose=["null", "double"],
+            charging="boolean",
+        ),
+        _wearable,
+    ),
+    Kind("strings", _record("Strings", **dict.fromkeys("abcdef", "string")), _strings),
+    Kind("unions", _record("Unions", **dict.fromkeys("abcdefgh", _ANY)), _unions),
+    Kind(
+        "nested",
+        _record(
+            "Nested",
+            id="long",
+            samples={
+                "type": "array",
+                "items": _record(
+                    "Sample",
+                    offset="int",
+                    value=_record("Value", x="double", unit="string"),
+                    flags={"type": "array", "items": "int"},
+                ),
+            },
+            tags={"type": "map", "values": "string"},
+        ),
+        _nested,
+    ),
+    Kind(
+        "decimals",
+        _record(
+            "Decimals",
+            a=_decimal(12, 2),
+            b=_decimal(20, 4),
+            c=_decimal(14, 2, type="fixed", name="Amount", size=8),
+        ),
+        _decimals,
+    ),
+)
+
+
+def _file(kind: Kind, codec: str, records: int) -> bytes:
+    random_ = random.Random(7)  # noqa: S311 - the same file every time
+    out = io.BytesIO()
+    rows = (kind.row(random_, number) for number in range(records))
+    fastavro.writer(out, kind.schema, rows, codec=codec, sync_interval=1 << 18)
+    return out.getvalue()
+
+
+def _gate(file: bytes) -> int:
+    chunks = (file[start : start + CHUNK_BYTES] for start in range(0, len(file), CHUNK_BYTES))
+    return check(chunks, Policy()).record_count
+
+
+def _fastavro(file: bytes) -> int:
+    return sum(1 for _ in fastavro.reader(io.BytesIO(file)))
+
+
+def _apache(file: bytes) -> int:
+    return sum(1 for _ in avro.datafile.DataFileReader(io.BytesIO(file), avro.io.DatumReader()))
+
+
+def _inflate(codec: str, file: bytes) -> list[bytes]:
+    """The compressed content of each block."""
+    del codec
+    return [block.bytes_.getvalue() for block in fastavro.block_reader(io.BytesIO(file))]
+
+
+_LIBRARIES: Final[dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]]]] = {
+    "deflate": (lambda data: zlib.compress(data)[2:-4], lambda data: zlib.decompress(data, -15)),
+    "snappy": (cramjam.snappy.compress_raw, cramjam.snappy.decompress_raw),
+    "zstandard": (zstd.compress, zstd.decompress),
+    "bzip2": (bz2.compress, bz2.decompress),
+    "xz": (lzma.compress, lzma.decompress),
+}
+
+
+def _seconds(action: Callable[[], object], runs: int) -> tuple[float, float]:
+    """Median, and the distance of the quartiles as a part of it."""
+    times = []
+    for _ in range(runs):
+        before = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - before)
+    low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if runs > 1 else times * 3
+    return middle, (high - low) / middle
+
+
+def _peak(file: bytes, queue: Any) -> None:  # noqa: ANN401 - a queue of any context
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _gate(file)
+    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def _memory(file: bytes) -> float:
+    """MiB that a fresh process needs beyond the file."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    child = context.Process(target=_peak, args=(file, queue))
+    child.start()
+    peak: float = queue.get(timeout=300)
+    child.join(30)
+    return peak
+
+
+def measure(kind: Kind, codec: str, records: int, runs: int) -> dict[str, Any]:
+    """One row of the table."""
+    file = _file(kind, codec, records)
+    blocks = _inflate(codec, file)
+    size = sum(len(block) for block in blocks) / 1e6
+    gate, spread = _seconds(lambda: _gate(file), runs)
+    theirs, _ = _seconds(lambda: _fastavro(file), max(1, runs // 3))
+    small = _file(kind, codec, min(records, APACHE_RECORDS))
+    apache = _seconds(lambda: _apache(small), 1)[0] * records / min(records, APACHE_RECORDS)
+    row = {
+        "kind": kind.name,
+        "codec": codec,
+        "mb_per_s": size / gate,
+        "spread": spread,
+        "times_fastavro": theirs / gate,
+        "times_apache": apache / gate,
+        "of_codec": None,
+        "memory_mib": _memory(file),
+    }
+    if codec in _LIBRARIES:
+        pack, unpack = _LIBRARIES[codec]
+        packed = [pack(block) for block in blocks]
+        row["of_codec"] = _seconds(lambda: [unpack(block) for block in packed], runs)[0] / gate
+    return row
+
+
+def main() -> None:
+    """Print the table; with --json a line for each row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer records, null and deflate alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    records, runs = (20_000, 5) if options.quick else (100_000, 9)
+    if not options.json:
+        print(f"compiled: {compiled}; {records} records; MB/s of inflated data")
+        print(f"{'records':10}{'codec':10}{'MB/s':>8}{'±':>6}{'×fastavro':>11}{'×Apache':>9}{'of codec':>10}{'MiB':>7}")
+    for kind in KINDS:
+        for codec in CODECS[:2] if options.quick else CODECS:
+            row = measure(kind, codec, records, runs)
+            if options.json:
+                print(json.dumps(row), flush=True)
+                continue
+            left = f"{row['of_codec']:10.2f}" if row["of_codec"] else f"{'-':>10}"
+            print(
+                f"{row['kind']:10}{row['codec']:10}{row['mb_per_s']:8.0f}{row['spread']:6.0%}"
+                f"{row['times_fastavro']:11.1f}{row['times_apache']:9.0f}{left}{row['memory_mib']:7.1f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
