@@ -17,7 +17,6 @@ from avrogate.model import (
     Range,
     Ranged,
     Record,
-    Reference,
     Schema,
     Type,
     Union,

@@ -6,7 +6,7 @@ Positions are in *data*; the caller has made sure that everything up to `stop` i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for the compiler too, which takes this import wherever it stands
     import cython
@@ -16,6 +16,8 @@ else:
 if not cython.compiled:
     Word = int
     Bytes = bytes
+    memcpy: Any = None  # this and the next: the compiled form's alone
+    _HIGH_BITS: Any = None
 
 
 def is_text(data: Bytes, pos: Word, stop: Word) -> Word:
@@ -31,24 +33,25 @@ def is_text(data: Bytes, pos: Word, stop: Word) -> Word:
 
 
 def _ascii(data: Bytes, pos: Word, stop: Word) -> Word:
-    """Where ASCII ends: compiled, eight bytes at a time, the last eight again."""
-    if cython.compiled:
-        word: cython.ulonglong
-        high: cython.ulonglong = 0x80808080
-        first: Word = pos
-        high |= high << 32
-        while stop - pos >= 8:
-            memcpy(cython.address(word), data + pos, 8)
-            if word & high:
-                break
-            pos += 8
-        if stop - pos < 8 and stop - first >= 8:
-            memcpy(cython.address(word), data + stop - 8, 8)
-            if not word & high:
-                return stop
+    """Where ASCII ends."""
+    if cython.compiled and stop - pos >= 8:  # pragma: no cover - compiled alone
+        pos = _ascii_words(data, pos, stop)
     while pos < stop and data[pos] < 0x80:
         pos += 1
     return pos
+
+
+def _ascii_words(data: Bytes, pos: Word, stop: Word) -> Word:  # pragma: no cover - compiled alone
+    """The same for at least eight bytes, eight at a time, the last eight again; it may end up to seven too early."""
+    first: Word = 0
+    second: Word = 0
+    while stop - pos >= 8:
+        memcpy(cython.address(first), cython.address(data[pos]), 8)
+        if first & _HIGH_BITS:
+            return pos
+        pos += 8
+    memcpy(cython.address(second), cython.address(data[stop - 8]), 8)
+    return pos if second & _HIGH_BITS else stop
 
 
 def _character(data: Bytes, pos: Word, stop: Word) -> Word:
