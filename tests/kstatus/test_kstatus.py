@@ -1,0 +1,105 @@
+"""Our conditions mean to kstatus, and so to every tool that waits with it, what they mean to us."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.status.conditions import PARTS, Finding, bad, good, remembered
+from healthingest_operator.status.summary import Facts, Observation, status
+
+HERE = Path(__file__).parent
+HISTORIES = int(os.environ.get("HEALTHINGEST_KSTATUS_HISTORIES", "300"))
+STEPS = 12
+BUILD_SECONDS = 300
+
+
+@pytest.fixture(scope="module", name="kstatus")
+def _kstatus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library's own verdict, as a program."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("no `go` on PATH")
+    program = tmp_path_factory.mktemp("kstatus") / "verdict"
+    command = [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), "."]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"the modules of kstatus cannot be had: {done.stderr.strip().splitlines()[-1]}")
+    return program
+
+
+def found_now(chance: random.Random) -> list[Finding]:
+    """What a pass may find: every part or some, mostly good."""
+    parts = PARTS if chance.random() < 0.8 else chance.sample(PARTS, chance.randint(0, len(PARTS)))
+    trouble = chance.choice([0.0, 0.0, 0.2, 0.9])
+    return [
+        bad(part, chance.choice(list(Reason)), "bad") if chance.random() < trouble else good(part, "good")
+        for part in parts
+    ]
+
+
+def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict[str, Any]:
+    """The next status: of a complete pass, of a paused one, or of a spec that breaks a rule."""
+    match chance.choice(["pass", "pass", "pass", "pass", "paused", "invalid"]):
+        case "paused":
+            found = remembered(before.get("conditions") or [])
+            if not any(finding.type is ConditionType.READY for finding in found):
+                found.insert(0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused"))
+            found.append(good(ConditionType.PAUSED, "paused", Reason.PAUSED_BY_SPEC))
+        case "invalid":
+            found = [
+                bad(ConditionType.READY, Reason.INVALID_SPEC, "invalid"),
+                good(ConditionType.STALLED, "invalid", Reason.INVALID_SPEC),
+            ]
+        case _:
+            found = found_now(chance)
+    return status(before, found, Facts(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z"))
+
+
+def verdict(body: dict[str, Any]) -> str:
+    """What we mean, in kstatus' words."""
+    if "deletionTimestamp" in body["metadata"]:
+        return "Terminating"
+    held = {entry["type"] for entry in body["status"]["conditions"] if entry["status"] == "True"}
+    if body["status"]["observedGeneration"] != body["metadata"]["generation"]:
+        return "InProgress"
+    if ConditionType.STALLED in held:
+        return "Failed"
+    return "Current" if ConditionType.READY in held else "InProgress"
+
+
+def history(seed: int) -> list[dict[str, Any]]:
+    """One HealthIngest through its life, as the cluster shows it after each step."""
+    chance = random.Random(seed)  # noqa: S311 - one seed, one history
+    generation = 1
+    current: dict[str, Any] = {}
+    shown = []
+    for _ in range(STEPS):
+        current = step(chance, current, generation)
+        if chance.random() < 0.2:
+            generation += 1  # the spec was changed since
+        metadata: dict[str, Any] = {"name": "clinic", "namespace": "clinic-a", "generation": generation}
+        if chance.random() < 0.05:
+            metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        body = {"apiVersion": "healthingest.dev/v1alpha1", "kind": "HealthIngest"}
+        shown.append({**body, "metadata": metadata, "status": current})
+    return shown
+
+
+@pytest.mark.timeout(120)
+def test_kstatus_says_what_we_mean(kstatus: Path) -> None:
+    """On random histories, each verdict is the same, and every kind of verdict occurs."""
+    shown = [body for seed in range(HISTORIES) for body in history(seed)]
+    lines = "".join(f"{json.dumps(body)}\n" for body in shown)
+    done = subprocess.run([str(kstatus)], input=lines, capture_output=True, text=True, timeout=60, check=True)
+    said = done.stdout.splitlines()
+    ours = [verdict(body) for body in shown]
+    assert set(ours) == {"Current", "Failed", "InProgress", "Terminating"}
+    wrong = [(body, theirs) for body, mine, theirs in zip(shown, ours, said, strict=True) if mine != theirs]
+    assert wrong[:1] == []
