@@ -16,10 +16,12 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SERVICE_IMAGE ?= healthingest-service:$(VERSION)
 OPERATOR_IMAGE ?= healthingest-operator:$(VERSION)
 ONCE ?=
+SHORT ?=
+SEED ?=
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types arch unit servers generated crds e2e images up down locks changelog clean
+.PHONY: help setup demo test faults check fmt lint types arch unit simulate servers generated crds e2e images up down locks changelog clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +31,9 @@ demo: setup ## run the service on this machine and upload a sample; Ctrl-C ends 
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
 test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
+
+faults: setup servers ## prove the promise of an upload: kill, hang, cut and pause everything, then judge (SHORT=1: minutes; SEED=)
+	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
 e2e: setup images ## the whole way on the cluster of $KUBECONFIG: images, chart, manifests, uploads, deletion
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
@@ -72,6 +77,9 @@ arch: setup ## who may import whom
 
 unit: setup ## the tests (TESTS=tests/operator for some of them)
 	$(BIN)/pytest $(TESTS)
+
+simulate: setup ## the operator in a simulated world that fails and kills it (SEEDS=1000 FROM=0; a seed that fails is printed)
+	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)
 
 servers: setup ## install the servers that tests start privately, where root and apt are
 	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages

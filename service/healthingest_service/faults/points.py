@@ -1,4 +1,4 @@
-"""The points, what may happen at one, and the one thing that decides it: a file in a folder."""
+"""The points, what may happen at one, and what decides it: a file in a folder, called as the point."""
 
 import asyncio
 import os
@@ -12,7 +12,6 @@ from typing import Final
 
 VARIABLE: Final = "HEALTHINGEST_FAULTS"
 """Names the folder; unset in every installation."""
-ARMED: Final = "armed"
 HITS: Final = "hits"
 
 
@@ -85,7 +84,7 @@ class Fault:
 
 class Faults:
     """
-    The folder's fault, for every process that shares it: whoever comes to its point first takes it, once.
+    The folder's faults, for every process that shares it: whoever comes to one's point first takes it, once.
 
     The taking is written down in `hits` before anything happens, so that a test can prove that a point was reached.
     """
@@ -119,11 +118,9 @@ class Faults:
             time.sleep(fault.seconds)
 
     def _take(self, point: Point) -> Fault | None:
-        armed = self._folder / ARMED
+        armed = self._folder / point
         try:
             fault = Fault.parse(armed.read_text(encoding="ascii"))
-            if fault.point is not point:
-                return None
             armed.unlink()  # of several processes exactly one succeeds
         except FileNotFoundError:
             return None
@@ -139,10 +136,16 @@ class Faults:
 
 
 def arm(folder: Path, fault: Fault) -> None:
-    """Let *fault* wait for its point, in place of the one that waits now. A reader sees it whole or not at all."""
-    draft = folder / f"{ARMED}.draft"
+    """Let *fault* wait for its point. A reader sees it whole or not at all."""
+    draft = folder / f"{fault.point}.draft"
     draft.write_text(str(fault), encoding="ascii")
-    draft.replace(folder / ARMED)
+    draft.replace(folder / fault.point)
+
+
+def disarm(folder: Path) -> None:
+    """Let no fault wait any more."""
+    for point in Point:
+        (folder / point).unlink(missing_ok=True)
 
 
 def hits(folder: Path) -> tuple[Fault, ...]:

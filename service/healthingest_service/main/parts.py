@@ -137,7 +137,8 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
         open_engine(database_url(settings), pool_size=database.pool_size, timeout_seconds=database.timeout_seconds)
     )
     ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
-    outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds)
+    claim_seconds = settings.relay.claim_seconds
+    outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds)
     ground = Ground(settings, engine, ledger, outbox, Metrics.create(), _faults(settings))
 
     async def backlog() -> None:
@@ -237,6 +238,7 @@ def janitor_work(ground: Ground, store: Store) -> list[Work]:
         clock=utc_now,
         bucket=store.bucket,
         interval_seconds=ground.settings.janitor.interval_seconds,
+        lease_seconds=ground.settings.limits.upload_lease_seconds,
     )
     sessions = DatabaseSessions(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds)
 

@@ -18,8 +18,6 @@ from healthingest_service.uploads.errors import (
 from healthingest_service.uploads.model import StoredObject, Upload
 from healthingest_service.uploads.ports import Ledger, ObjectStore
 
-_LEASE_SECONDS: Final = 120.0
-"""Longer than the store's and the ledger's deadlines together: while it lasts, the row is this janitor's alone."""
 _ROWS_A_SWEEP: Final = 1000
 
 
@@ -38,10 +36,11 @@ class Janitor:
     Finishes or undoes uploads whose process died. It never deletes an object.
 
     A row whose object is there with the right bytes becomes `stored` and is announced, as its client had asked; a row
-    without an object vanishes, and so does its idempotency key.
+    without an object vanishes, and so does its idempotency key. *lease_seconds* is longer than the store's and the
+    ledger's deadlines together: while it lasts, the row is this janitor's alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root names every part
         self,
         *,
         ledger: Ledger,
@@ -49,12 +48,14 @@ class Janitor:
         clock: Callable[[], datetime],
         bucket: str,
         interval_seconds: float,
+        lease_seconds: float,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
         self._bucket = bucket
         self._interval_seconds = interval_seconds
+        self._lease_seconds = lease_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep at every interval until *stop* is set; the row under way is settled first."""
@@ -74,7 +75,7 @@ class Janitor:
         """
         swept = Swept()
         for _ in range(_ROWS_A_SWEEP):
-            taken = await self._ledger.expired(limit=1, lease_seconds=_LEASE_SECONDS)
+            taken = await self._ledger.expired(limit=1, lease_seconds=self._lease_seconds)
             if not taken:
                 break
             swept = await self._settle(taken[0], swept)

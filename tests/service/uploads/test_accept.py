@@ -62,7 +62,9 @@ class World:
             lease_seconds=LEASE_SECONDS,
             clock=clock,
         )
-        self.janitor = Janitor(ledger=ledger, store=store, clock=clock, bucket=BUCKET, interval_seconds=1)
+        self.janitor = Janitor(
+            ledger=ledger, store=store, clock=clock, bucket=BUCKET, interval_seconds=1, lease_seconds=120
+        )
 
     def request(
         self, content: bytes = CONTENT, *, key: str | None = None, of: AccountId | None = None

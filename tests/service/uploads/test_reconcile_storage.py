@@ -24,7 +24,7 @@ class ForgetfulStore(MemoryStore):
 
 def janitor_of(ledger: DatabaseLedger, store: MemoryStore, clock: Clock) -> Janitor:
     """A janitor that hurries."""
-    return Janitor(ledger=ledger, store=store, clock=clock, bucket=BUCKET, interval_seconds=0.01)
+    return Janitor(ledger=ledger, store=store, clock=clock, bucket=BUCKET, interval_seconds=0.01, lease_seconds=120)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import asyncpg
 
 from support.servers.containers import container
 from support.servers.process import (
+    ServerProcess,
     ServerUnavailableError,
     accepts_connections,
     as_user,
@@ -30,6 +31,7 @@ class PostgresServer:
     """A running server; `url` leads to its maintenance database, as a superuser."""
 
     port: int
+    process: ServerProcess | None = None
 
     @property
     def url(self) -> str:
@@ -109,8 +111,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
         command = [*as_user(owner), postgres, "-D", str(data)]
         command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        with running(command, folder=folder, ready=lambda: _answers(port)):
-            yield PostgresServer(port)
+        with running(command, folder=folder, ready=lambda: _answers(port)) as process:
+            yield PostgresServer(port, process)
 
 
 def _answers(port: int) -> bool:

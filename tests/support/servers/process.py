@@ -3,12 +3,14 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 START_SECONDS = 60.0
@@ -88,38 +90,80 @@ def as_user(owner: str | None) -> list[str]:
     return [*words, "--"]
 
 
+@dataclass
+class ServerProcess:
+    """A server that can be killed, paused and started again as it was; its output lies in `server.log`."""
+
+    command: list[str]
+    folder: Path
+    environment: Mapping[str, str]
+    ready: Callable[[], bool]
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """
+        Start it and wait until it is ready. A killed one may hold ports or locks for a moment: tried for a while.
+
+        Raises:
+            RuntimeError: it did not become ready; the end of its log is in the text.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with (self.folder / "server.log").open("wb") as output:
+                self.process = subprocess.Popen(
+                    self.command,
+                    cwd=self.folder,
+                    env=dict(self.environment),
+                    stdout=output,
+                    stderr=output,
+                    stdin=subprocess.DEVNULL,
+                )
+            try:
+                wait_until(self.ready, seconds=START_SECONDS, what=Path(self.command[0]).name, process=self.process)
+            except RuntimeError as error:
+                self.stop()
+                if time.monotonic() > deadline:
+                    message = f"{error}\n{(self.folder / 'server.log').read_text(errors='replace')[-2000:]}"
+                    raise RuntimeError(message) from None
+            else:
+                return
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, e.g. SIGSTOP."""
+        if self.process is not None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        """End it gently, or else at once."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
 def running(
     command: list[str], *, folder: Path, ready: Callable[[], bool], environment: Mapping[str, str] | None = None
-) -> Iterator["subprocess.Popen[bytes]"]:
+) -> Iterator[ServerProcess]:
     """
-    Run a server from *ready* until the end of the context; its output lies in `server.log` of *folder*.
+    Run a server from *ready* until the end of the context.
 
     Raises:
         RuntimeError: it did not become ready; the end of its log is in the text.
     """
-    log = folder / "server.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "RABBITMQ_", "REDIS_"))}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=clean | dict(environment or {}),
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-        )
+    server = ServerProcess(command, folder, clean | dict(environment or {}), ready)
     try:
-        try:
-            wait_until(ready, seconds=START_SECONDS, what=Path(command[0]).name, process=process)
-        except RuntimeError as error:
-            message = f"{error}\n{log.read_text(errors='replace')[-2000:]}"
-            raise RuntimeError(message) from None
-        yield process
+        server.start()
+        yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.stop()

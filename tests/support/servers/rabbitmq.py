@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from support.servers.containers import container
 from support.servers.process import (
+    ServerProcess,
     as_user,
     free_port,
     program,
@@ -28,13 +29,14 @@ USER, PASSWORD = "healthingest", "rabbitmq-test-password"
 
 @dataclass(frozen=True)
 class RabbitMQServer:
-    """A running broker and one of its virtual hosts. `process_id` is None where it runs in a container."""
+    """A running broker and one of its virtual hosts. `process` is None where it runs in a container."""
 
     amqp_port: int
     management_port: int
     virtual_host: str = "/"
     username: str = USER
     password: str = PASSWORD
+    process: ServerProcess | None = None
 
     @property
     def broker_url(self) -> str:
@@ -108,8 +110,8 @@ def rabbitmq_server() -> Iterator[RabbitMQServer]:
         environment = _environment(server, folder)
         with _epmd(owner, folder, environment):
             command = [*as_user(owner), str(script)]
-            with running(command, folder=folder, environment=environment, ready=server.answers):
-                yield server
+            with running(command, folder=folder, environment=environment, ready=server.answers) as process:
+                yield replace(server, process=process)
 
 
 def _environment(server: RabbitMQServer, folder: Path) -> dict[str, str]:
@@ -123,6 +125,7 @@ def _environment(server: RabbitMQServer, folder: Path) -> dict[str, str]:
     plugins.write_text("[rabbitmq_management].\n")
     return {
         "HOME": str(folder),
+        "RUNNING_UNDER_SYSTEMD": "1",  # the script becomes the broker, instead of watching over it: a kill hits
         "RABBITMQ_NODENAME": f"test-{uuid.uuid4().hex[:8]}@{socket.gethostname().split('.')[0]}",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(server.amqp_port),

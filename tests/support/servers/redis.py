@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from support.servers.containers import container
 from support.servers.process import (
+    ServerProcess,
     ServerUnavailableError,
     accepts_connections,
     as_user,
@@ -21,6 +22,7 @@ class RedisServer:
     """A running server."""
 
     port: int
+    process: ServerProcess | None = None
 
     @property
     def url(self) -> str:
@@ -45,5 +47,5 @@ def redis_server() -> Iterator[RedisServer]:
     port = free_port()
     with work_folder("nobody") as folder:
         command = [*as_user("nobody"), redis, "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
-        with running(command, folder=folder, ready=lambda: accepts_connections(port)):
-            yield RedisServer(port)
+        with running(command, folder=folder, ready=lambda: accepts_connections(port)) as process:
+            yield RedisServer(port, process)

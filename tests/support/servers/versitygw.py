@@ -11,11 +11,12 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support.servers.containers import container, engine
 from support.servers.process import (
+    ServerProcess,
     ServerUnavailableError,
     accepts_connections,
     as_user,
@@ -38,6 +39,7 @@ class S3Server:
     region: str = REGION
     access_key_id: str = ACCESS_KEY
     secret_access_key: str = SECRET_KEY
+    process: ServerProcess | None = None
 
     @property
     def endpoint(self) -> str:
@@ -48,7 +50,7 @@ class S3Server:
         """The same server with a bucket that nobody else uses; it goes with the server."""
         bucket = f"test-{uuid.uuid4().hex}"
         self._create(bucket)
-        return S3Server(self.port, bucket)
+        return replace(self, bucket=bucket)
 
     def _create(self, bucket: str) -> None:
         """PUT Bucket, signed by hand (AWS Signature Version 4) so that no client under test is trusted here."""
@@ -124,8 +126,8 @@ def s3_server() -> Iterator[S3Server]:
         (folder / "data").mkdir()
         command = [*as_user(None), binary, "--port", f"127.0.0.1:{port}", "posix", str(folder / "data")]
         environment = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
-        with running(command, folder=folder, environment=environment, ready=lambda: _answers(port)):
-            yield S3Server(port)
+        with running(command, folder=folder, environment=environment, ready=lambda: _answers(port)) as process:
+            yield S3Server(port, process=process)
 
 
 def _answers(port: int) -> bool:

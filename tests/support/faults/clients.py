@@ -1,0 +1,102 @@
+"""Clients as they should be: a key for each file, and the same again after every unclear answer."""
+
+import asyncio
+import hashlib
+import random
+import time
+from dataclasses import dataclass, field
+
+import httpx
+
+from support.faults.fleet import API, Fleet
+from support.faults.history import Answer, Attempt
+from support.samples import good_file
+
+PATIENCE_SECONDS = 25.0
+REQUEST_SECONDS = 12.0
+PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Owner:
+    """An account."""
+
+    id: str
+    token: str
+
+
+@dataclass
+class Clients:
+    """Some accounts, and all that they asked and were told."""
+
+    fleet: Fleet
+    random: random.Random
+    http: httpx.AsyncClient
+    owners: list[Owner] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    foreign_answers: list[Answer] = field(default_factory=list)
+    files: int = 0
+
+    async def register(self, count: int) -> None:
+        """Make accounts."""
+        for number in range(count):
+            account = {"email": f"owner{number}@clinic.example", "password": "correct horse battery"}
+            base = self.fleet.address(API[0])
+            made = await self.http.post(f"{base}/auth/register", json=account)
+            form = {"username": account["email"], "password": account["password"]}
+            entered = await self.http.post(f"{base}/auth/jwt/login", data=form)
+            self.owners.append(Owner(made.json()["id"], entered.json()["access_token"]))
+
+    def new_file(self, records: int = 3) -> bytes:
+        """A file that nobody has sent before."""
+        self.files += 1
+        return good_file(records, seed=self.files * 1000)
+
+    async def upload(
+        self, content: bytes | None = None, *, owner: Owner | None = None, patient: bool = True
+    ) -> Attempt:
+        """Send a file until the answer is clear."""
+        body, by = content or self.new_file(), owner or self.random.choice(self.owners)
+        sha256, deadline = hashlib.sha256(body).hexdigest(), time.monotonic() + PATIENCE_SECONDS
+        answers = [await self._send(body, by.token, sha256)]
+        while patient and _is_unclear(answers[-1]) and time.monotonic() < deadline:
+            await asyncio.sleep(PAUSE_SECONDS)
+            answers.append(await self._send(body, by.token, sha256))
+        attempt = Attempt(by.id, sha256, tuple(answers))
+        self.attempts.append(attempt)
+        return attempt
+
+    async def upload_refused(self) -> None:
+        """What must leave nothing: a broken file, an unknown token."""
+        whole = self.new_file()
+        await self.upload(whole[:-7])
+        await self.upload(self.new_file(), owner=Owner(self.owners[0].id, "unknown"))
+
+    async def spy(self, attempt: Attempt) -> None:
+        """Ask for another's upload, and for another's hash under one's own name."""
+        for answer in attempt.answers:
+            stranger = next(owner for owner in self.owners if owner.id != attempt.owner)
+            if answer.upload_id:
+                url = f"{self.fleet.address(self.random.choice(API))}/v1/uploads/{answer.upload_id}"
+                seen = await self._ask("GET", url, {"Authorization": f"Bearer {stranger.token}"}, b"")
+                if seen.status and seen.status < 500:
+                    self.foreign_answers.append(seen)
+
+    async def _send(self, body: bytes, token: str, key: str) -> Answer:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro", "Idempotency-Key": key}
+        return await self._ask("POST", f"{self.fleet.address(self.random.choice(API))}/v1/upload", headers, body)
+
+    async def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self.http.request(method, url, content=body, headers=headers)
+        except (httpx.HTTPError, TimeoutError):
+            return Answer(0)
+        if answer.status_code not in {200, 201} or method == "GET":
+            return Answer(answer.status_code)
+        receipt = answer.json()
+        return Answer(answer.status_code, receipt["upload_id"], receipt["object_key"], receipt["file_hash"])
+
+
+def _is_unclear(answer: Answer) -> bool:
+    return answer.status in {0, 409} or answer.status >= 500

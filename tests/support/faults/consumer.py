@@ -1,0 +1,70 @@
+"""Somebody who processes: binds a queue, hears every message, comes back when the broker does."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+
+from healthingest_contract.events import UploadStored
+from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from support.faults.history import Heard
+from support.servers.rabbitmq import RabbitMQServer
+
+QUEUE = "processing"
+GONE = (AMQPError, OSError, ChannelInvalidStateError, TimeoutError, RuntimeError)
+
+
+@dataclass
+class Consumer:
+    """What was heard, in its order."""
+
+    broker: RabbitMQServer
+    heard: list[Heard] = field(default_factory=list)
+
+    def declare(self) -> None:
+        """Exchange, queue and binding, as the operator makes them; again and again if need be."""
+        host = self.broker.virtual_host
+        self.broker.call("PUT", f"/api/exchanges/{host}/{DEFAULT_EXCHANGE}", {"type": "topic", "durable": True})
+        arguments = {"x-queue-type": "quorum"}
+        self.broker.call("PUT", f"/api/queues/{host}/{QUEUE}", {"durable": True, "arguments": arguments})
+        self.broker.call("POST", self._binding(), {"routing_key": ALL_UPLOADS_BINDING})
+
+    def unbind(self) -> None:
+        """Let no queue get anything."""
+        self.broker.call("DELETE", f"{self._binding()}/{ALL_UPLOADS_BINDING.replace('#', '%23')}")
+
+    def delete_exchange(self) -> None:
+        """Take away what the relay publishes to."""
+        self.broker.call("DELETE", f"/api/exchanges/{self.broker.virtual_host}/{DEFAULT_EXCHANGE}")
+
+    def _binding(self) -> str:
+        return f"/api/bindings/{self.broker.virtual_host}/e/{DEFAULT_EXCHANGE}/q/{QUEUE}"
+
+    async def run(self) -> None:
+        """Hear until cancelled."""
+        while True:
+            with suppress(*GONE):
+                await self._hear()
+            await asyncio.sleep(0.2)
+
+    async def _hear(self) -> None:
+        async with asyncio.timeout(5):
+            connection = await aio_pika.connect(self.broker.amqp_url, timeout=5, heartbeat=5)
+        try:
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=500)
+            queue = await channel.get_queue(QUEUE, ensure=False)
+            await queue.consume(self._on_message)
+            await channel.closed()
+        finally:
+            with suppress(*GONE):
+                async with asyncio.timeout(1):
+                    await connection.close()
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        event = UploadStored.from_bytes(message.body)
+        self.heard.append(Heard(event.idempotency_key, str(event.user_id), event.file_hash, event.key))
+        await message.ack()

@@ -1,0 +1,86 @@
+"""The service's processes, as an installation has them: two of the API, a relay, a janitor."""
+
+import asyncio
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.servers.process import free_port
+from support.service_process import COMMAND, ServiceProcess, environment
+
+API = ("api-1", "api-2")
+ROLES = (*API, "relay", "janitor")
+
+
+@dataclass
+class Fleet:
+    """Processes by name; each keeps its port when it is started again."""
+
+    folder: Path
+    settings: dict[str, dict[str, str]]
+    ports: dict[str, int] = field(default_factory=lambda: {role: free_port() for role in ROLES})
+    running: dict[str, ServiceProcess] = field(default_factory=dict)
+    starts: int = 0
+
+    def address(self, role: str) -> str:
+        """Where an API listens."""
+        return f"http://127.0.0.1:{self.ports[role]}"
+
+    async def start(self) -> None:
+        """Start whatever does not run, and wait until it listens."""
+        begun = [role for role in ROLES if role not in self.running or self.running[role].process.poll() is not None]
+        for role in begun:
+            self._spawn(role)
+        for role in begun:
+            server = "api" if role in API else "admin"
+            await asyncio.to_thread(self.running[role].address, server)
+
+    def dead(self) -> list[str]:
+        """Who has ended."""
+        return [role for role, one in self.running.items() if one.process.poll() is not None]
+
+    def kill(self, role: str) -> None:
+        """End one at once."""
+        self.running[role].end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End all."""
+        for one in self.running.values():
+            if one.process.poll() is None:
+                one.process.kill()
+            one.process.wait()
+
+    def _spawn(self, role: str) -> None:
+        self.starts += 1
+        log = self.folder / f"{role}-{self.starts}.log"
+        port = {"SERVER__PORT": str(self.ports[role])} if role in API else {}
+        variables = environment(self.folder / role, **self.settings[role], **port)
+        with log.open("wb") as output:
+            command = [*COMMAND, role.partition("-")[0]]
+            self.running[role] = ServiceProcess(subprocess.Popen(command, env=variables, stderr=output), log)
+
+    def peak_memory_bytes(self) -> float:
+        """The most that any living process has had in memory."""
+        peaks = [0.0]
+        for one in self.running.values():
+            status = Path(f"/proc/{one.process.pid}/status")
+            if one.process.poll() is None and status.exists():
+                lines = dict(
+                    line.split(":", 1) for line in status.read_text(encoding="ascii").splitlines() if ":" in line
+                )
+                peaks.append(float(lines.get("VmHWM", "0 kB").split()[0]) * 1024)
+        return max(peaks)
+
+    def open_files(self) -> int:
+        """The most that any living process has open."""
+        counts = [0]
+        for one in self.running.values():
+            folder = Path(f"/proc/{one.process.pid}/fd")
+            if one.process.poll() is None and folder.exists():
+                counts.append(sum(1 for _ in folder.iterdir()))
+        return max(counts)
+
+    def spooled_bytes(self) -> int:
+        """What lies in the spools."""
+        return sum(path.stat().st_size for role in API for path in (self.folder / role / "spool").glob("*.body"))

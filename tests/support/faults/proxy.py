@@ -1,0 +1,160 @@
+"""A TCP proxy that harms the connection on which certain bytes come by, as often as it was told to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+READ_BYTES = 65536
+CONTINUE = b"HTTP/1.1 100"
+TRUNCATED_BYTES = 12
+
+
+class Harm(StrEnum):
+    """What happens to the connection when the last of the bytes come by."""
+
+    CUT_BEFORE = "cut before it arrives"
+    CUT_WITHIN = "cut in its middle"
+    LOSE_ANSWER = "cut before the answer"
+    SWALLOW_ANSWER = "the answer never comes"
+    TRUNCATE_ANSWER = "the answer is cut short"
+    SLOW = "slow"
+    ANSWER = "another answers"
+
+
+@dataclass
+class Trouble:
+    """*bytes_seen* must come by one after the other, from the client, on one connection."""
+
+    bytes_seen: tuple[bytes, ...]
+    harm: Harm
+    seconds: float = 0.0
+    answer: bytes = b""
+    times: int = 1
+
+
+@dataclass(eq=False)
+class Connection:
+    """One connection, and how far it has come towards its trouble."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    step: int = 0
+    tail: bytes = b""
+    harm: Harm | None = None
+
+    def abort(self) -> None:
+        """Reset both sides."""
+        self.client.transport.abort()
+        self.server.transport.abort()
+
+
+@dataclass
+class Proxy:
+    """In front of one port of loopback. `hits` counts how often `trouble` struck."""
+
+    target: int
+    port: int = 0
+    trouble: Trouble | None = None
+    hits: int = 0
+    connections: set[Connection] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        try:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        connection = Connection(writer, to_server)
+        self.connections.add(connection)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                async with asyncio.TaskGroup() as tasks:
+                    there = tasks.create_task(self._there(reader, connection))
+                    back = tasks.create_task(self._back(from_server, connection))
+                    await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+                    there.cancel()
+                    back.cancel()
+        except (ExceptionGroup, asyncio.CancelledError):
+            pass  # a side went away, or the run ends
+        finally:
+            self.connections.discard(connection)
+            connection.abort()
+
+    async def _there(self, reader: asyncio.StreamReader, connection: Connection) -> None:
+        while data := await reader.read(READ_BYTES):
+            trouble = self._struck_by(data, connection)
+            if trouble is not None and not await self._harm(trouble, data, connection):
+                return
+            connection.server.write(data)
+            await connection.server.drain()
+
+    async def _harm(self, trouble: Trouble, data: bytes, connection: Connection) -> bool:
+        """Do it; returns whether the bytes go on to the server."""
+        match trouble.harm:
+            case Harm.CUT_BEFORE:
+                return False
+            case Harm.CUT_WITHIN:
+                connection.server.write(data[: len(data) // 2])
+                await connection.server.drain()
+                return False
+            case Harm.ANSWER:
+                connection.client.write(trouble.answer)
+                await connection.client.drain()
+                connection.client.close()
+                await asyncio.sleep(trouble.seconds)
+                return False
+            case Harm.SLOW:
+                await asyncio.sleep(trouble.seconds)
+            case _:
+                connection.harm = trouble.harm
+        return True
+
+    async def _back(self, reader: asyncio.StreamReader, connection: Connection) -> None:
+        while data := await reader.read(READ_BYTES):
+            if connection.harm is not None and not data.startswith(CONTINUE):
+                if connection.harm is Harm.SWALLOW_ANSWER:
+                    continue
+                if connection.harm is Harm.TRUNCATE_ANSWER:
+                    connection.client.write(data[:TRUNCATED_BYTES])
+                    await connection.client.drain()
+                return
+            connection.client.write(data)
+            await connection.client.drain()
+
+    def _struck_by(self, data: bytes, connection: Connection) -> Trouble | None:
+        trouble = self.trouble
+        if trouble is None:
+            connection.step, connection.tail = 0, b""
+            return None
+        seen = connection.tail + data
+        while connection.step < len(trouble.bytes_seen):
+            at = seen.find(trouble.bytes_seen[connection.step])
+            if at < 0:
+                connection.tail = seen[-64:]
+                return None
+            seen = seen[at + 1 :]
+            connection.step += 1
+        connection.step, connection.tail = 0, b""
+        trouble.times -= 1
+        if trouble.times <= 0:
+            self.trouble = None
+        self.hits += 1
+        return trouble
+
+
+@asynccontextmanager
+async def proxy(target: int) -> AsyncIterator[Proxy]:
+    """A running proxy."""
+    made = Proxy(target)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        for connection in tuple(made.connections):
+            connection.abort()
+        await asyncio.sleep(0)
