@@ -44,12 +44,13 @@ NEEDS_PEOPLE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One condition as it was found."""
+    """One condition as it was found; `generation` only when that was at an earlier one than is looked at now."""
 
     type: ConditionType
     holds: bool
     reason: Reason
     message: str
+    generation: int | None = None
 
 
 def good(kind: ConditionType, message: str, reason: Reason = Reason.PROVISIONED) -> Finding:
@@ -84,10 +85,20 @@ def summary(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def remembered(previous: Sequence[Condition]) -> list[Finding]:
-    """Findings of an earlier pass, but for those that say that work is under way."""
+    """
+    Findings of an earlier pass, but for those that say that work is under way.
+
+    They keep the generation that they were found for: what a paused HealthIngest was, its new spec need not be.
+    """
     passing = {ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED}
     return [
-        Finding(ConditionType(entry["type"]), entry["status"] == "True", Reason(entry["reason"]), entry["message"])
+        Finding(
+            ConditionType(entry["type"]),
+            entry["status"] == "True",
+            Reason(entry["reason"]),
+            entry["message"],
+            entry.get("observedGeneration"),
+        )
         for entry in previous
         if entry["type"] in set(ConditionType) - passing and entry["reason"] in set(Reason)
     ]
@@ -114,7 +125,7 @@ def conditions(
                 "status": status,
                 "reason": finding.reason.value,
                 "message": finding.message,
-                "observedGeneration": generation,
+                "observedGeneration": finding.generation or generation,
                 "lastTransitionTime": since,
             }
         )

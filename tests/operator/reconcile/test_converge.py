@@ -445,6 +445,19 @@ async def test_paused_nothing_is_changed() -> None:
     assert world.conditions()["Paused"][0] == world.conditions()["Ready"][0] == "True"
 
 
+async def test_paused_nothing_is_said_of_the_new_spec() -> None:
+    """What was found before keeps the generation that it was found for."""
+    world = FakeWorld()
+    await world.until_ready()
+    live = world.cluster.get("HealthIngest", KEY.name)
+    live["spec"] |= {"paused": True, "image": "service:2"}
+    live["metadata"]["generation"] = 2
+    await world.converge()
+    found = {entry["type"]: entry["observedGeneration"] for entry in live["status"]["conditions"]}
+    assert live["status"]["observedGeneration"] == found["Paused"] == 2
+    assert found["Ready"] == found["WorkloadAvailable"] == 1
+
+
 async def test_an_invalid_spec_is_stalled_and_changes_nothing() -> None:
     """What ran before still runs."""
     world = FakeWorld()

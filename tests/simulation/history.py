@@ -1,0 +1,258 @@
+"""
+One seed, one history: the operator's core in a world that fails, forgets, changes under its hands, and kills it.
+
+Everything that happens is drawn from one generator of random numbers, and nothing else depends on time or chance, so a
+seed replays bit for bit. Faults strike before or after the effect of a call; a kill strikes at a wait.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from healthingest_contract import environment as env
+from healthingest_contract.conditions import Reason
+from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
+from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.resources.bucket import OWNER_TAG
+from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
+from simulation.people import People
+from support.operator_world import KEY, FakeWorld
+
+PASSES: Final = 12
+PATIENCE: Final = 30
+"""Passes that a healthy world may take to come to rest."""
+DEADLINE: Final = timedelta(seconds=60)
+_CLUSTER_FAULTS: Final = (0, 409, 410, 422, 429, 500, 503)
+_REASONS: Final = (Reason.UNREACHABLE, Reason.UNREACHABLE, Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED)
+
+
+class BrokenPromiseError(AssertionError):
+    """What must always hold does not."""
+
+
+def insist(holds: object, promise: str) -> None:
+    """
+    Check a promise.
+
+    Raises:
+        BrokenPromiseError: it does not hold.
+    """
+    if not holds:
+        raise BrokenPromiseError(promise)
+
+
+class Unsteady:
+    """A port whose every call is a wait, at which the world may fail and the operator may die."""
+
+    def __init__(self, name: str, inner: object, history: "History") -> None:
+        self._name = name
+        self._inner = inner
+        self._history = history
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        work = getattr(self._inner, method)
+
+        async def call(*given: object) -> Any:  # noqa: ANN401 - as the port answers
+            await self._history.wait(f"{self._name}.{method}", self._name)
+            answer = await work(*given)
+            if method == "write_status":
+                self._history.told(given[1])  # type: ignore[arg-type] # the port's second argument
+            await self._history.wait(f"{self._name}.{method} answered", self._name)
+            return answer
+
+        return call
+
+
+class History:
+    """The world, and what happened in it."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 - one seed, one history
+        self.world = FakeWorld()
+        self.people = People(self.world, self.chance)
+        self.faults = 0.0
+        self.waits_to_live: int | None = None
+        self._trace = hashlib.sha256()
+        self.kills = 0
+        self.specs: dict[int, dict[str, Any]] = {}
+
+    @property
+    def digest(self) -> str:
+        """Of everything that happened."""
+        return self._trace.hexdigest()
+
+    def note(self, what: str) -> None:
+        """Something happened."""
+        self._trace.update(f"{what}\n".encode())
+
+    async def wait(self, what: str, port: str) -> None:
+        """
+        A wait: the world may fail here, the operator may die here.
+
+        Raises:
+            ClusterError: the cluster fails.
+            DependencyError: another system fails.
+            CancelledError: the operator dies.
+        """
+        await asyncio.sleep(0)
+        if self.waits_to_live is not None:
+            self.waits_to_live -= 1
+            if self.waits_to_live <= 0:
+                # As with a process: once it is dead, none of its tasks does anything more.
+                raise asyncio.CancelledError
+        self.note(what)
+        if self.chance.random() < self.faults:
+            self.note("fails")
+            if port == "cluster":
+                status = self.chance.choice(_CLUSTER_FAULTS)
+                raise ClusterError(status, f"simulated {status}")
+            raise DependencyError(self.chance.choice(_REASONS), "simulated")
+
+    def told(self, status: Mapping[str, Any]) -> None:
+        """Ready=True for a generation is said only of what was applied of that generation."""
+        for condition in status["conditions"]:
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                self._insist_applied(condition["observedGeneration"])
+
+    def _insist_applied(self, generation: int) -> None:
+        spec = self.specs[generation]
+        cluster, broker = self.world.cluster, self.world.broker
+        if cluster.get("HealthIngest", KEY.name)["spec"].get("paused"):
+            return  # what was found before; people may have changed it since
+        pod = cluster.get("Deployment", "clinic-api")["spec"]["template"]["spec"]
+        insist(pod["containers"][0]["image"] == spec.get("image", "service:1"), "Ready with its image")
+        limits = cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS]
+        insist(limits == spec.get("limits", {}).get("uploads", "10/minute"), "Ready with its limits")
+        for queue in spec["broker"].get("queues", [{"name": "processing"}]):
+            insist(("queues", "clinic", queue["name"]) in broker.things, "Ready with every queue")
+
+    @property
+    def ports(self) -> World:
+        """The unsteady world, as the core takes it."""
+        real = self.world.ports
+        return World(
+            Unsteady("cluster", real.cluster, self),  # type: ignore[arg-type] # it stands for any port
+            Unsteady("store", real.store, self),  # type: ignore[arg-type] # the same
+            Unsteady("broker", real.broker, self),  # type: ignore[arg-type] # the same
+            Unsteady("database", real.database, self),  # type: ignore[arg-type] # the same
+            real.clock,
+            real.generators,
+            real.service_image,
+        )
+
+    async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401 - what *work* returns
+        """Do it, with the operator dying at the *kill*-th wait; None when it died or broke off."""
+        generation = self.world.cluster.get("HealthIngest", KEY.name)["metadata"]["generation"]
+        self.specs[generation] = self.world.cluster.get("HealthIngest", KEY.name)["spec"]
+        self.waits_to_live = kill
+        try:
+            return await asyncio.ensure_future(work)
+        except asyncio.CancelledError:
+            self.kills += 1
+            self.note("killed")
+        except (ClusterError, DependencyError):
+            self.note("broken off")
+        except ExceptionGroup as group:
+            if group.split((ClusterError, DependencyError))[1] is not None:
+                raise
+            self.note("broken off")
+        finally:
+            self.waits_to_live = None
+        return None
+
+    async def chaos(self) -> None:
+        """People, faults, kills and passes, in any order."""
+        for _ in range(PASSES):
+            self.faults = self.chance.choice([0.0, 0.0, 0.02, 0.2])
+            kill = self.chance.randint(1, 80) if self.chance.random() < 0.4 else None
+            look = self.chance.choice([Look.COMPLETE, Look.COMPLETE, Look.GLANCE])
+            outcome = await self.attempt(converge(self.ports, KEY, look), kill)
+            self.note(f"pass ended: {outcome}")
+            self.people.insist_nothing_lost()
+            self.note(self.people.do_something())
+            if self.chance.random() < 0.7:
+                self.world.cluster.settle()
+            self.world.clock.advance(self.chance.choice([1, 30, 70]))
+        self.faults = 0.0
+
+    async def rest(self) -> None:
+        """Once the world is healthy, all comes to rest as wanted, and then nothing is written."""
+        self.people.mend()
+        for _ in range(PATIENCE):
+            self.world.forget_writes()
+            outcome = await self.attempt(converge(self.ports, KEY), None)
+            quiet = self.world.all_writes() == []
+            self.world.cluster.settle()
+            self.world.clock.advance(61)
+            if outcome is Outcome.READY and quiet:
+                break
+        else:
+            insist(holds=False, promise=f"comes to rest: {self.world.conditions()} {self.world.all_writes()}")
+        for look in Look:
+            self.world.forget_writes()
+            insist(await self.attempt(converge(self.ports, KEY, look), None) is Outcome.READY, "stays ready")
+            insist(self.world.all_writes() == [], "silent at rest")
+        self.people.insist_nothing_lost()
+        await self.insist_as_if_new()
+
+    async def insist_as_if_new(self) -> None:
+        """What is there is what a new world would have; nothing is missing, and nothing leaked."""
+        new = FakeWorld(**self.world.cluster.get("HealthIngest", KEY.name)["spec"])
+        await new.until_ready()
+        await new.converge()
+        ours = {entry for entry in self.world.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}}
+        theirs = {entry for entry in new.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}}
+        insist(ours == theirs, f"children as in a new world: {sorted(ours ^ theirs)}")
+        insist(len(self.world.cluster.names("Job")) <= 1, "one migration")
+        self.people.insist_broker_like(new)
+
+    async def end(self) -> None:
+        """A deletion ends, whatever fails, and takes away what is its own alone."""
+        self.faults = self.chance.choice([0.0, 0.05, 0.3])
+        body = self.world.cluster.get("HealthIngest", KEY.name)
+        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        began, left = self.world.clock.now(), None
+        while left is None:
+            kill = self.chance.randint(1, 25) if self.chance.random() < 0.5 else None
+            if self.world.clock.now() - began > DEADLINE:
+                kill, self.faults = None, 0.0  # who is killed for ever cannot end anything
+            farewell = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
+            if farewell is not None and farewell.may_go:
+                left = farewell.left
+            self.world.clock.advance(5)
+            insist(self.world.clock.now() - began < 2 * DEADLINE, "a deletion ends")
+        self.people.insist_nothing_lost()
+        if not [text for text in left if "simulated" in text]:
+            self.insist_nothing_leaked()
+
+    def insist_nothing_leaked(self) -> None:
+        """Users are gone, and the marks of the owner."""
+        broker, store = self.world.broker, self.world.store
+        insist(not [path for path in broker.things if path[0] == "users"], "no user is left")
+        tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
+        insist(not [tag for tag in tags if tag.startswith(HOST_TAG)], "the virtual host is nobody's")
+        insist(OWNER_TAG not in store.buckets["clinic-data"].tags, "the bucket is nobody's")
+
+    async def run(self) -> str:
+        """All of it; returns the digest of what happened."""
+        if self.chance.random() < 0.6:
+            await self.rest()
+        await self.chaos()
+        await self.rest()
+        if self.chance.random() < 0.7:
+            await self.end()
+        return self.digest
+
+
+def replay(seed: int) -> str:
+    """
+    The history of *seed*, and its digest.
+
+    Raises:
+        BrokenPromiseError: the operator broke a promise.
+    """
+    return asyncio.run(History(seed).run())

@@ -1,0 +1,76 @@
+"""The operator's core through a few hundred random histories; `make simulate` runs as many as you like."""
+
+import os
+
+import pytest
+
+from healthingest_operator.reconcile import dependencies
+from healthingest_operator.reconcile.converge import converge
+from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.resources.pruning import Superfluous
+from simulation.history import DEADLINE, History, replay
+from support.operator_world import KEY
+
+SEEDS = int(os.environ.get("HEALTHINGEST_SIMULATION_SEEDS", "300"))
+BATCHES = 10
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_every_history_ends_well(batch: int) -> None:
+    """It comes to rest as wanted, leaks nothing, loses nothing, says Ready of nothing else, and is silent then."""
+    for seed in range(batch, SEEDS, BATCHES):
+        try:
+            replay(seed)
+        except Exception as error:
+            error.add_note(f"alone: make simulate SEEDS=1 FROM={seed}")
+            raise
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 5, 8, 13])
+def test_a_seed_replays_bit_for_bit(seed: int) -> None:
+    """Every call, fault, kill and act of people, in the same order; another seed is another history."""
+    assert replay(seed) == replay(seed)
+    assert replay(seed) != replay(seed + 1)
+
+
+async def test_it_may_die_at_every_wait_of_the_first_passes() -> None:
+    """Killed at each in turn, a new operator brings the work to its end."""
+    for kill in range(1, 400):
+        history = History(0)
+        for _ in range(3):
+            await history.attempt(converge(history.ports, KEY), kill)
+            history.world.cluster.settle()
+        await history.rest()
+        if history.kills == 0:
+            return
+    pytest.fail("there were more waits than were tried")
+
+
+async def test_it_may_die_at_every_wait_of_a_deletion() -> None:
+    """Killed at each in turn, a new operator takes the same away."""
+    for kill in range(1, 100):
+        history = History(0)
+        await history.rest()
+        body = history.world.cluster.get("HealthIngest", KEY.name)
+        body["metadata"]["deletionTimestamp"] = history.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        await history.attempt(finalize(history.ports, body, DEADLINE), kill)
+        killed = history.kills
+        assert (await finalize(history.world.ports, body, DEADLINE)).may_go
+        history.insist_nothing_leaked()
+        if not killed:
+            return
+    pytest.fail("there were more waits than were tried")
+
+
+def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that removes nothing does not pass: the histories can fail."""
+    monkeypatch.setattr(dependencies, "superfluous", lambda *_: Superfluous())
+    with pytest.raises(AssertionError):
+        _replay_all(30)
+
+
+def _replay_all(seeds: int) -> None:
+    for seed in range(seeds):
+        replay(seed)
