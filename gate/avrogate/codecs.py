@@ -127,7 +127,7 @@ class Framed:
         """See `Inflater.finish`."""
         if self._stream is not None or self._count == 0:
             raise InflateError(Code.COMPRESSED_CUT_OFF)
-        return iter(())
+        yield from ()  # nothing is kept back
 
     def _begin(self) -> "_Stream":
         self._count += 1

@@ -54,9 +54,11 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
     pos: Word = s[POS]
     pc: Word = s[PC]
     limit: Word = s[BLOCK_END] - s[BASE]
-    steps: Word = 4096 + s[STEPS_PER_BYTE] * (end - pos)  # the first for what was begun before this piece
+    steps: Word = 4096  # for what was begun before this piece
     target: Word
     after: Word
+    if end > pos:
+        steps += s[STEPS_PER_BYTE] * (end - pos)
     while True:
         if p[pc] < FIRST_CONTROL:
             target = p[pc + 1]
