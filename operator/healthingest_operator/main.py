@@ -1,6 +1,8 @@
 """The composition root: settings, adapters, queue, workers, kopf. Nothing else knows concrete classes."""
 
 import asyncio
+import contextlib
+import os
 import socket
 import time
 from collections.abc import Mapping
@@ -12,19 +14,22 @@ from typing import Any
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from healthingest_operator.adapters.kubernetes import kubernetes_cluster
+from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.leases import KubernetesLeases
 from healthingest_operator.adapters.postgres import PostgresDatabase
 from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
 from healthingest_operator.adapters.s3 import S3ObjectStore
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.handlers import children, healthingest, lifecycle
 from healthingest_operator.handlers.endpoints import Ports, endpoints
+from healthingest_operator.handlers.leading import leading
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.handlers.watches import Watches
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.leadership import Election
 from healthingest_operator.reconcile.loop import Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.settings import Settings
@@ -33,7 +38,9 @@ from healthingest_operator.settings import Settings
 def main() -> None:
     """The console script `healthingest-operator`."""
     settings = Settings()  # type: ignore[call-arg] # the environment gives the rest
-    asyncio.run(run(settings))
+    # A signal while it waits for leadership cancels it: that is how it should end.
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
@@ -44,7 +51,8 @@ async def run(settings: Settings) -> None:
     queue: KeyedQueue[Key] = KeyedQueue(time.monotonic)
     watches = Watches(time.monotonic)
     async with AsyncExitStack() as stack:
-        world = await _world(settings, stack)
+        cluster = await stack.enter_async_context(kubernetes_cluster(settings.kubernetes_timeout_seconds))
+        world = await _world(settings, cluster, stack)
         await stack.enter_async_context(
             endpoints(
                 Ports(settings.health_port, settings.metrics_port),
@@ -58,13 +66,22 @@ async def run(settings: Settings) -> None:
             return await converge(world, key, look)
 
         loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
-        async with asyncio.TaskGroup() as group:
+        leave = _leaving(settings, world, queue, telemetry)
+        async with leading(_election(settings, cluster), telemetry), asyncio.TaskGroup() as group:
             workers = [group.create_task(loop.run(), name=f"worker-{number}") for number in range(settings.workers)]
             try:
-                await _serve(settings, queue, _leaving(settings, world, queue, telemetry), watches)
+                await _serve(settings, queue, leave, watches)
             finally:
                 for worker in workers:
                     worker.cancel()
+
+
+def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None:
+    if not settings.lease_namespace:
+        return None
+    leases = KubernetesLeases(cluster, settings.lease_namespace, settings.lease_name)
+    # A pod's host name is unique; on one machine the process tells operators apart.
+    return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic)
 
 
 def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry) -> healthingest.Finalize:
@@ -107,10 +124,10 @@ async def _serve(settings: Settings, queue: KeyedQueue[Key], leave: healthingest
     )
 
 
-async def _world(settings: Settings, stack: AsyncExitStack) -> World:
+async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExitStack) -> World:
     patience = settings.dependency_timeout_seconds
     return World(
-        cluster=await stack.enter_async_context(kubernetes_cluster(settings.kubernetes_timeout_seconds)),
+        cluster=cluster,
         store=S3ObjectStore(patience),
         broker=await stack.enter_async_context(rabbitmq_broker(patience)),
         database=PostgresDatabase(patience),

@@ -14,6 +14,10 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", description="Least level that is logged.")
     health_port: int = Field(default=8080, description="Port of /healthz.")
     metrics_port: int = Field(default=8081, description="Port of /metrics.")
+    lease_namespace: str = Field(
+        default="", description="Namespace of the Lease by which one of several operators leads; empty: no election."
+    )
+    lease_name: str = Field(default="healthingest-operator", description="Name of that Lease.")
     workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
     resync_seconds: float = Field(
         default=300.0, gt=0, description="Seconds between complete passes over one that is ready."

@@ -88,8 +88,27 @@ def test_no_role_is_wide() -> None:
 def test_with_namespaces_nothing_is_granted_cluster_wide() -> None:
     """A Role in each namespace, and no binding of the whole cluster."""
     documents = _rendered("--set", "watchNamespaces={one,two}")
-    assert {role["metadata"]["namespace"] for role in _of("Role", documents)} == {"one", "two"}
+    roles = [role for role in _of("Role", documents) if not role["metadata"]["name"].endswith("-lease")]
+    assert {role["metadata"]["namespace"] for role in roles} == {"one", "two"}
     assert _of("ClusterRoleBinding", documents) == []
+
+
+def test_several_operators_share_one_lease() -> None:
+    """The role reaches that Lease alone, the pods know it by name, and an upgrade leaves no gap."""
+    documents = _rendered("--set", "replicas=2")
+    (deployment,) = _of("Deployment", documents)
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry for entry in container["env"]}
+    name = told["HEALTHINGEST_OPERATOR_LEASE_NAME"]["value"]
+    assert told["HEALTHINGEST_OPERATOR_LEASE_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
+    (role,) = [role for role in _of("Role", documents) if role["metadata"]["name"].endswith("-lease")]
+    granted = {verb: rule.get("resourceNames") for rule in role["rules"] for verb in rule["verbs"]}
+    assert granted == {"create": None, "get": [name], "update": [name]}
+    assert role["metadata"]["namespace"] == "system"
+    assert _of("PodDisruptionBudget", documents)
+    assert not _of("PodDisruptionBudget", _rendered())
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])

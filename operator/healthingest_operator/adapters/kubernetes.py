@@ -68,12 +68,12 @@ class KubernetesCluster:
 
     async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """See `Cluster.read`."""
-        return await self._call("GET", _path(api_version, kind, namespace, name), missing_is_none=True)
+        return await self.call("GET", _path(api_version, kind, namespace, name), missing_is_none=True)
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """See `Cluster.children`."""
         query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
-        found = await self._call("GET", _path(api_version, kind, key.namespace), query=query)
+        found = await self.call("GET", _path(api_version, kind, key.namespace), query=query)
         # Elements of a list come without these two.
         return [{"apiVersion": api_version, "kind": kind, **item} for item in (found or {}).get("items", [])]
 
@@ -86,7 +86,7 @@ class KubernetesCluster:
         metadata = manifest["metadata"]
         options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
         path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
-        await self._call("DELETE", path, body=options, missing_is_none=True)
+        await self.call("DELETE", path, body=options, missing_is_none=True)
 
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
         """See `Cluster.hand_over_replicas`."""
@@ -105,7 +105,7 @@ class KubernetesCluster:
         path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
         condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
         body = {"status": {"conditions": [condition]}}
-        await self._call("PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True)
+        await self.call("PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True)
 
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """See `Cluster.write_status`."""
@@ -127,7 +127,7 @@ class KubernetesCluster:
             "involvedObject": {"namespace": namespace},
         }
         try:
-            await self._call("POST", f"/api/v1/namespaces/{namespace}/events", query=[("dryRun", "All")], body=event)
+            await self.call("POST", f"/api/v1/namespaces/{namespace}/events", query=[("dryRun", "All")], body=event)
         except ClusterError as error:
             if error.status == _NOT_FOUND:
                 return True
@@ -161,15 +161,15 @@ class KubernetesCluster:
         }
         # An event is a courtesy: a namespace that is going away refuses it, and the work must not fail for that.
         with suppress(ClusterError):
-            await self._call("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", body=event)
+            await self.call("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", body=event)
 
     async def _apply(self, manifest: Manifest, manager: str, below: str = "") -> dict[str, Any] | None:
         metadata = manifest["metadata"]
         path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
         query = [("fieldManager", manager), ("force", "true")]
-        return await self._call("PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY)
+        return await self.call("PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY)
 
-    async def _call(  # noqa: PLR0913 - one request has as many parts
+    async def call(  # noqa: PLR0913 - one request has as many parts
         self,
         method: str,
         path: str,
@@ -179,6 +179,7 @@ class KubernetesCluster:
         content: str = "application/json",
         missing_is_none: bool = False,
     ) -> dict[str, Any] | None:
+        """One request; None for what is not there, if that is no error. Raises `ClusterError`."""
         headers = {"Content-Type": content, "Accept": "application/json"}
         serialized = await self._api.param_serialize(
             method=method,

@@ -12,6 +12,9 @@ from healthingest_operator.reconcile.converge import Outcome
 RECONCILE_ENDED: Final = "reconcile_ended"
 RECONCILE_BROKE_OFF: Final = "reconcile_broke_off"
 LEFT_BEHIND: Final = "left_behind"
+WAITING: Final = "waits_for_leadership"
+LEADING: Final = "leads"
+LOST: Final = "leadership_lost"
 
 _BROKEN: Final = "error"
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -40,6 +43,7 @@ class Telemetry:
         self.watch_age = Gauge(
             "healthingest_operator_watch_age_seconds", "Age of the oldest sign of life of a watch.", registry=registry
         )
+        self.leads = Gauge("healthingest_operator_leader", "Whether this operator leads.", registry=registry)
         for outcome in (*Outcome, _BROKEN):
             self._passes.labels(str(outcome))
 
@@ -54,6 +58,11 @@ class Telemetry:
     def left_behind(self, key: Key, left: Iterable[str]) -> None:
         """A deletion left things outside the cluster; an event says it too, where the namespace still takes one."""
         self._logger.warning(LEFT_BEHIND, namespace=key.namespace, name=key.name, left=sorted(left))
+
+    def leadership(self, event: str) -> None:
+        """Waiting, leading, or not any more."""
+        self.leads.set(event == LEADING)
+        self._logger.info(event)
 
     def broke(self, key: Key, error: Exception, seconds: float) -> None:
         """A pass was broken off: the types of the error and where it was raised, never its text."""

@@ -1,0 +1,134 @@
+"""Leader election on a real apiserver: the Lease itself, and two operators as processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.leases import KubernetesLeases
+from support.servers.apiserver import ApiServer
+from support.servers.process import free_port
+
+CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
+TAKEOVER_SECONDS = 10.0
+
+
+def kubectl(server: ApiServer, *words: str) -> str:
+    """Run it."""
+    command = [server.kubectl, "--kubeconfig", str(server.kubeconfig), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+@pytest.fixture(name="namespace")
+def _namespace(apiserver: ApiServer) -> str:
+    name = f"lease-{uuid4().hex[:8]}"
+    kubectl(apiserver, "create", "namespace", name)
+    return name
+
+
+@pytest.fixture(name="cluster")
+async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with kubernetes_cluster(10) as found:
+        yield found
+
+
+async def test_only_one_of_two_writes_is_taken(cluster: KubernetesCluster, namespace: str) -> None:
+    """The server refuses who has not seen the last version; a renewal keeps the time at which it was acquired."""
+    leases = KubernetesLeases(cluster, namespace, "one")
+    assert await leases.read() is None
+    first = await leases.take(None, "a")
+    assert first is not None
+    assert await leases.take(None, "b") is None
+    renewed = await leases.take(first, "a")
+    assert renewed is not None
+    assert (renewed.holder, renewed.transitions, renewed.acquired) == ("a", 0, first.acquired)
+    assert await leases.take(first, "b") is None
+    taken = await leases.take(renewed, "b")
+    assert taken is not None
+    assert (taken.holder, taken.transitions) == ("b", 1)
+    assert await leases.read() == taken
+
+
+class Operators:
+    """Operators as processes; they serve one namespace, which is empty."""
+
+    def __init__(self, server: ApiServer, namespace: str, folder: Path) -> None:
+        self._server = server
+        self._namespace = namespace
+        self._folder = folder
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """One more."""
+        more = {
+            "KUBECONFIG": str(self._server.kubeconfig),
+            "HEALTHINGEST_OPERATOR_SERVICE_IMAGE": "service:1",
+            "HEALTHINGEST_OPERATOR_NAMESPACES": self._namespace,
+            "HEALTHINGEST_OPERATOR_LEASE_NAMESPACE": self._namespace,
+            "HEALTHINGEST_OPERATOR_HEALTH_PORT": str(free_port()),
+            "HEALTHINGEST_OPERATOR_METRICS_PORT": str(free_port()),
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+        with (self._folder / f"{len(self.running)}.log").open("wb") as log:
+            command = [sys.executable, "-m", "healthingest_operator.main"]
+            process = subprocess.Popen(command, env=inherited | more, stdout=log, stderr=log)
+        self.running.append(process)
+        return process
+
+    def leader(self) -> int | None:
+        """Its process id, as the Lease says; None: nobody."""
+        found = kubectl(self._server, "get", "leases", "-n", self._namespace, "-o", "json")
+        for item in json.loads(found)["items"]:
+            number = re.search(r"-(\d+)$", item["spec"].get("holderIdentity") or "")
+            return int(number[1]) if number else None
+        return None
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> float:
+    """How long it took until it held."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s"
+        time.sleep(0.1)  # the pause of a poll
+    return time.monotonic() - began
+
+
+@pytest.fixture(name="operators")
+def _operators(apiserver: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Operators]:
+    kubectl(apiserver, "apply", "-f", str(CRD))
+    kubectl(apiserver, "wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s")
+    found = Operators(apiserver, namespace, tmp_path)
+    yield found
+    for process in found.running:
+        process.kill()
+        process.wait()
+
+
+def test_a_killed_leader_is_followed(operators: Operators) -> None:
+    """Within ten seconds; one that cannot renew ends itself; one that is asked to end hands over at once."""
+    first = operators.start()
+    within(20, lambda: operators.leader() == first.pid)
+    second = operators.start()
+    first.kill()
+    first.wait()
+    # The margin is for the start of the second process itself.
+    within(TAKEOVER_SECONDS + 5, lambda: operators.leader() == second.pid)
+    third = operators.start()
+    second.send_signal(signal.SIGSTOP)
+    within(TAKEOVER_SECONDS + 5, lambda: operators.leader() == third.pid)
+    second.send_signal(signal.SIGCONT)
+    assert second.wait(timeout=10) == 1
+    third.terminate()
+    within(10, lambda: operators.leader() is None)
+    assert third.wait(timeout=10) == 0

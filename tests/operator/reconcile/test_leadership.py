@@ -1,0 +1,136 @@
+"""Who leads, on a clock and a Lease that the tests hold."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from healthingest_operator.reconcile.errors import ClusterError
+from healthingest_operator.reconcile.leadership import (
+    RENEW_DEADLINE_SECONDS,
+    RETRY_SECONDS,
+    TERM_SECONDS,
+    Election,
+    LeadershipLostError,
+    Lease,
+)
+
+
+@dataclass
+class OneLease:
+    """Versions as the API server makes them; `away` is a server that does not answer."""
+
+    lease: Lease | None = None
+    versions: int = 0
+    away: set[str] = field(default_factory=set)
+
+    def seen_by(self, who: str) -> "Window":
+        """The Lease as one candidate reaches it."""
+        return Window(self, who)
+
+
+@dataclass
+class Window:
+    """See `Leases`."""
+
+    shared: OneLease
+    who: str
+
+    async def read(self) -> Lease | None:
+        """See `Leases.read`."""
+        if self.who in self.shared.away:
+            raise ClusterError(0, "no answer")
+        return self.shared.lease
+
+    async def take(self, before: Lease | None, holder: str) -> Lease | None:
+        """See `Leases.take`."""
+        if self.shared.lease != before:
+            return None
+        self.shared.versions += 1
+        self.shared.lease = Lease(holder, str(self.shared.versions))
+        return self.shared.lease
+
+
+@dataclass
+class Time:
+    """A clock that moves only by sleeping; after `limit` seconds a sleep ends the test's patience."""
+
+    seconds: float = 0.0
+    limit: float = 60.0
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        self.seconds += seconds
+        if self.seconds > self.limit:
+            raise TimeoutError
+
+
+def candidate(shared: OneLease, who: str, time: Time) -> Election:
+    """One of several operators."""
+    return Election(shared.seen_by(who), who, time.now, time.sleep)
+
+
+async def test_the_first_leads_and_the_second_waits() -> None:
+    """As long as the first renews."""
+    shared, time = OneLease(), Time()
+    first, second = candidate(shared, "a", time), candidate(shared, "b", time)
+    await first.acquire()
+    for _ in range(20):
+        assert not await second._attempt()
+        await time.sleep(RETRY_SECONDS)
+        assert await first._attempt()
+    assert shared.lease is not None
+    assert shared.lease.holder == "a"
+
+
+async def test_a_dead_leader_is_followed_within_ten_seconds() -> None:
+    """And not before a whole term was seen without a renewal, however old the Lease is."""
+    shared, time = OneLease(Lease("dead", "7")), Time(seconds=1000, limit=2000)
+    await candidate(shared, "b", time).acquire()
+    assert TERM_SECONDS <= time.seconds - 1000 <= TERM_SECONDS + RETRY_SECONDS <= 10
+
+
+async def test_who_cannot_renew_stops_before_another_may_start() -> None:
+    """The leader gives up in time, even if the answers just do not come."""
+    shared, time = OneLease(), Time()
+    leader = candidate(shared, "a", time)
+    await leader.acquire()
+    shared.away.add("a")
+    with pytest.raises(LeadershipLostError):
+        await leader.hold()
+    assert RENEW_DEADLINE_SECONDS < time.seconds < TERM_SECONDS
+
+
+async def test_who_was_overtaken_stops_at_once() -> None:
+    """A Lease of another name is the end."""
+    shared, time = OneLease(), Time()
+    leader = candidate(shared, "a", time)
+    await leader.acquire()
+    shared.lease = Lease("b", "99")
+    with pytest.raises(LeadershipLostError):
+        await leader.hold()
+    assert time.seconds == RETRY_SECONDS
+
+
+async def test_who_ends_lets_the_next_one_lead_at_once() -> None:
+    """An upgrade has no gap."""
+    shared, time = OneLease(), Time()
+    first, second = candidate(shared, "a", time), candidate(shared, "b", time)
+    await first.acquire()
+    assert not await second._attempt()
+    await first.release()
+    assert await second._attempt()
+    await first.release()
+    assert shared.lease is not None
+    assert shared.lease.holder == "b"
+
+
+async def test_of_two_at_once_one_wins() -> None:
+    """The one whose write the server took first."""
+    shared, time = OneLease(), Time()
+    assert await shared.seen_by("a").take(None, "a") is not None
+    assert await shared.seen_by("b").take(None, "b") is None
+    assert not await candidate(shared, "b", time)._attempt()
