@@ -1,0 +1,64 @@
+"""A single wrong byte in framing is found."""
+
+import pytest
+
+from support.avro.encoding import MAGIC, SYNC, block, header, items, long, record, text
+from support.avro.judging import codes
+
+pytestmark = pytest.mark.timeout(120)
+
+SCHEMA = record("string", {"type": "array", "items": "long"}, ["null", "boolean"])
+RECORD = text("name") + items(long(9), long(300)) + long(1) + b"\x01"
+"""With a 1 for the 9, a longer text would leave another correct array: no reader could know."""
+
+
+def _framed() -> tuple[bytes, list[int]]:
+    """A file of two blocks, and where its framing is: everything but the schema, metadata keys and values."""
+    head = header(SCHEMA)
+    blocks = block(2, RECORD * 2) + block(1, RECORD)
+    first = len(head)
+    heads = [first, first + 1]
+    second = first + 2 + len(RECORD) * 2 + len(SYNC)
+    heads += [second, second + 1]
+    syncs = [*range(second - len(SYNC), second), *range(len(head + blocks) - len(SYNC), len(head + blocks))]
+    schema_key = head.index(b"avro.schema") - 1
+    schema_value = schema_key + 12
+    places = [*range(len(MAGIC)), len(MAGIC), schema_key, schema_value, schema_value + 1, first - len(SYNC) - 1]
+    inside = first + 2  # of the first record: the length of the text, the array's count and end, the branch
+    places += [inside, inside + 5, inside + 9, inside + 10]
+    return head + blocks, places + heads + syncs + list(range(first - len(SYNC), first))
+
+
+def _wrong(changed: bytes) -> bool:
+    return bool(codes(changed))
+
+
+def test_any_changed_byte_of_framing_is_found() -> None:
+    """Every place, every other value."""
+    file, places = _framed()
+    assert not codes(file)
+    passed = [
+        (place, byte)
+        for place in places
+        for byte in range(256)
+        if byte != file[place] and not _wrong(file[:place] + bytes([byte]) + file[place + 1 :])
+    ]
+    assert passed == []
+
+
+def test_any_dropped_byte_of_framing_is_found() -> None:
+    """Every place."""
+    file, places = _framed()
+    assert [place for place in places if not _wrong(file[:place] + file[place + 1 :])] == []
+
+
+def test_any_added_byte_is_found() -> None:
+    """Before every place of framing, every value."""
+    file, places = _framed()
+    passed = [
+        (place, byte)
+        for place in places
+        for byte in range(256)
+        if not _wrong(file[:place] + bytes([byte]) + file[place:])
+    ]
+    assert passed == []

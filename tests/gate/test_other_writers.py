@@ -1,0 +1,93 @@
+"""What other people's writers write from a valid schema is never refused."""
+
+import io
+import json
+from typing import Any
+
+import avro.datafile
+import avro.io
+import avro.schema
+import fastavro
+import pytest
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avrogate import Policy, canonical_form, parse_schema
+from support.avro.encoding import CODECS
+from support.avro.judging import judge
+from support.avro.reference import count_records
+from support.avro.strategies import files
+
+pytestmark = pytest.mark.timeout(120)
+_SETTINGS = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@_SETTINGS
+@given(file=files(logical=True), codec=st.sampled_from(CODECS), interval=st.sampled_from([1, 50, 16000]))
+def test_what_fastavro_writes_passes(file: tuple[dict[str, Any], list[Any]], codec: str, interval: int) -> None:
+    """Every codec, any schema, blocks of any size: accepted with the exact count, fed at once or byte by byte."""
+    schema, records = file
+    out = io.BytesIO()
+    fastavro.writer(out, schema, records, codec=codec, sync_interval=interval)
+    verdict = judge(out.getvalue())
+    assert verdict.record_count == len(records) == count_records(out.getvalue())
+    assert judge(out.getvalue(), chunk=3) == verdict
+
+
+@_SETTINGS
+@given(file=files(logical=False), codec=st.sampled_from(["null", "deflate", "bzip2"]))
+def test_what_apache_avro_writes_passes(file: tuple[dict[str, Any], list[Any]], codec: str) -> None:
+    """With each codec that it brings along."""
+    schema, records = file
+    out = io.BytesIO()
+    parsed = avro.schema.parse(json.dumps(schema))
+    writer = avro.datafile.DataFileWriter(out, avro.io.DatumWriter(), parsed, codec=codec)
+    for record in records:
+        writer.append(record)
+    writer.flush()
+    assert judge(out.getvalue()).record_count == len(records)
+
+
+@_SETTINGS
+@given(file=files(logical=True))
+def test_the_canonical_form_is_that_of_fastavro(file: tuple[dict[str, Any], list[Any]]) -> None:
+    """The same text, so the same fingerprint."""
+    ours = parse_schema(json.dumps(file[0]).encode(), Policy())
+    theirs = to_parsing_canonical_form(file[0])
+    assert canonical_form(ours) == theirs
+    verdict = judge(_empty(file[0]))
+    assert verdict.schema_fingerprint == fingerprint(theirs, "SHA-256")
+
+
+def _empty(schema: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    fastavro.writer(out, schema, [])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("depth", [1, 60, 64])
+def test_legitimate_recursion_passes(depth: int) -> None:
+    """A linked list, and a tree, of up to 64 records within each other."""
+    linked: dict[str, Any] = {
+        "type": "record",
+        "name": "Node",
+        "fields": [{"name": "value", "type": "long"}, {"name": "next", "type": ["null", "Node"]}],
+    }
+    tree = {
+        "type": "record",
+        "name": "Tree",
+        "fields": [{"name": "children", "type": {"type": "array", "items": "Tree"}}],
+    }
+    chain: Any = None
+    branch: Any = {"children": []}
+    for _ in range(depth):
+        chain = {"value": 1, "next": chain}
+    for _ in range(depth - 1):
+        branch = {"children": [branch, {"children": []}]}
+    out, grown = io.BytesIO(), io.BytesIO()
+    fastavro.writer(out, linked, [chain])
+    fastavro.writer(grown, tree, [branch])
+    assert judge(out.getvalue()).record_count == judge(grown.getvalue()).record_count == 1

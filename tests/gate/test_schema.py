@@ -1,0 +1,270 @@
+"""What a schema may be, and what it means."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import avrogate
+from avrogate import Code, Policy, RefusedError, canonical_form, obstacle, opcodes, parse_schema
+from support.avro.encoding import block, file_of, header, items, long, one, record, text
+from support.avro.judging import codes, findings, judge
+
+
+def _parse(schema: object, policy: Policy | None = None) -> str:
+    return canonical_form(parse_schema(json.dumps(schema).encode(), policy or Policy()))
+
+
+def _code(schema: object, policy: Policy | None = None) -> tuple[Code, str | None] | None:
+    try:
+        _parse(schema, policy)
+    except RefusedError as refused:
+        return refused.findings[0].code, refused.findings[0].path
+    return None
+
+
+def _field(type_: object, **more: object) -> dict[str, Any]:
+    return {"type": "record", "name": "R", "fields": [{"name": "a", "type": type_, **more}]}
+
+
+def test_the_numbers_of_the_compiled_form_are_those_of_the_source() -> None:
+    """`walker.pxd` repeats `opcodes.py`, for C cannot read Python."""
+    text_ = Path(avrogate.__file__).with_name("walker.pxd").read_text()
+    repeated = {name: int(value) for name, value in re.findall(r"^    ([A-Z_]+) = (\d+)$", text_, re.MULTILINE)}
+    numbers = {name: value for name, value in vars(opcodes).items() if name.isupper() and isinstance(value, int)}
+    assert repeated == numbers
+
+
+def test_canonical_forms_of_the_specification() -> None:
+    """Names are full, attributes that reading does not need are gone, order and primitives are one way alone."""
+    schema = {
+        "namespace": "a.b", "doc": "x", "aliases": ["Old"], "type": "record", "fields": [
+            {"default": 1, "type": {"type": "int"}, "name": "n"},
+            {"name": "f", "type": {"size": 4, "type": "fixed", "name": "F", "namespace": ""}},
+            {"name": "g", "type": "F", "order": "ignore"},
+            {"name": "e", "type": ["null", {"type": "enum", "symbols": ["X"], "name": "c.E", "default": "X"}]},
+            {"name": "d", "type": {"type": "c.E"}},
+        ], "name": "R",
+    }  # fmt: skip
+    assert _parse(schema) == (
+        '{"name":"a.b.R","type":"record","fields":[{"name":"n","type":"int"},'
+        '{"name":"f","type":{"name":"F","type":"fixed","size":4}},{"name":"g","type":"F"},'
+        '{"name":"e","type":["null",{"name":"c.E","type":"enum","symbols":["X"]}]},{"name":"d","type":"c.E"}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        _field("int", default=-(2**31)),
+        _field(["null", "int"], default=5),
+        _field(["int", "null"], default=None),
+        _field({"type": "array", "items": "string"}, default=["a"]),
+        _field({"type": "map", "values": "long"}, default={"a": 1}),
+        _field("bytes", default="\u00ff"),
+        _field("double", default=1),
+        _field(record("int", name="I"), default={"a": 1}),
+        _field({"type": "fixed", "name": "F", "size": 0}),
+        _field({"type": "map", "values": "null"}),
+        _field(["null", "R"]),
+        _field({"type": "bytes", "logicalType": "decimal", "precision": 2, "scale": 5}),
+        _field({"type": "bytes", "logicalType": "decimal"}),
+        _field({"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 10**18}),
+        _field({"type": "int", "logicalType": "uuid"}),
+        _field({"type": "string", "logicalType": ["date"]}),
+        {"type": "error", "name": "E", "fields": []},
+        record("int", namespace=""),
+        record("int", namespace=None),
+    ],
+)
+def test_a_valid_schema_passes(schema: object) -> None:
+    """Also where a logical type is invalid: it is ignored then, as the specification wants."""
+    assert _code(schema) is None
+
+
+def test_findings_tell_the_path_of_fields() -> None:
+    """Names of fields, joined by dots; arrays, maps and unions add nothing."""
+    inner = {"type": "record", "name": "I", "fields": [{"name": "deep", "type": ["null", {"type": "array"}]}]}
+    assert _code(_field({"type": "map", "values": inner})) == (Code.SCHEMA_ATTRIBUTE_MISSING, "a.deep")
+
+
+def test_defaults_are_checked_in_time_that_does_not_explode() -> None:
+    """Unions of records in each other: every pair of type and value is looked at once."""
+    pair = ["null", record(["null", "int", record(["null", "string", "A", "B"], name="B"), "A"], name="A"), "B"]
+    value: Any = True
+    for _ in range(60):
+        value = {"a": value}
+    assert _code(_field(pair, default=value)) == (Code.SCHEMA_DEFAULT_INVALID, "a")
+
+
+def test_a_chain_of_thousands_of_records_is_no_recursion_for_us() -> None:
+    """Definitions that use the one before: three levels of JSON, a thousand records within each other."""
+    fields = [{"name": "f0", "type": record("int", name="A0")}]
+    fields += [
+        {"name": f"f{number}", "type": record(["null", f"A{number - 1}"], name=f"A{number}")}
+        for number in range(1, 1000)
+    ]
+    schema = {"type": "record", "name": "R", "fields": fields}
+    data = long(5) + long(0) * 999
+    assert judge(file_of(schema, [(1, data)])).record_count == 1
+
+
+def test_paths_lead_through_called_records() -> None:
+    """A wrong value deep in a recursive record, with the fields that lead there."""
+    schema = {
+        "type": "record",
+        "name": "N",
+        "fields": [{"name": "ok", "type": "boolean"}, {"name": "next", "type": ["null", "N"]}],
+    }
+    data = b"\x01" + long(1) + b"\x01" + long(1) + b"\x09" + long(0)
+    assert [(finding.code, finding.path) for finding in findings(file_of(schema, [(1, data)]))] == [
+        (Code.BOOLEAN_INVALID, "next.next.ok")
+    ]
+
+
+def test_what_only_looks_wrong_passes() -> None:
+    """Blocks of items with sizes, several of them, padding of decimals, empty records, characters of four bytes."""
+    array = {"type": "array", "items": "long"}
+    blocks = long(-2) + long(2) + long(1) * 2 + long(1) + long(5) + long(-1) + long(1) + long(9) + long(0)
+    decimal = {"type": "bytes", "logicalType": "decimal", "precision": 2}
+    empty = {"type": "record", "name": "R", "fields": []}
+    assert not codes(one(array, blocks))
+    assert not codes(one({"type": "map", "values": "null"}, items(text("k"), text("k2"))))
+    assert not codes(one(decimal, text(b"\xff" * 9 + b"\x9d")))
+    assert not codes(one("string", text("\0\u07ff\uffff\U0010ffff")))
+    assert not codes(header(empty) + block(10_000, b""))
+
+
+def test_policies_have_codes_of_their_own() -> None:
+    """Record types, fingerprints, calendar, sizes."""
+    good = file_of(record("int", name="clinic.R"), [(2, long(1) * 2)])
+    mark = judge(good).schema_fingerprint
+    assert codes(good, Policy(record_types=frozenset({"Other"}))) == [Code.RECORD_TYPE_NOT_ALLOWED]
+    assert not codes(good, Policy(record_types=frozenset({"R"})))
+    assert not codes(good, Policy(record_types=frozenset({"clinic.R"})))
+    assert codes(good, Policy(fingerprints=frozenset())) == [Code.SCHEMA_NOT_ALLOWED]
+    assert not codes(good, Policy(fingerprints=frozenset({mark})))
+    assert codes(good, Policy(max_inflated_bytes=1)) == [Code.FILE_INFLATES_TOO_LARGE]
+    assert codes(good, Policy(max_records=1)) == [Code.TOO_MANY_RECORDS]
+    assert codes(good, Policy(max_steps_per_byte=-5000)) == [Code.TOO_MANY_STEPS]
+    years = Policy(calendar_years_only=True)
+    for type_, logical, least, most in (
+        ("int", "date", -719_162, 2_932_896),
+        ("long", "timestamp-millis", -62_135_596_800_000, 253_402_300_799_999),
+        ("long", "local-timestamp-micros", -62_135_596_800_000_000, 253_402_300_799_999_999),
+    ):
+        schema = {"type": type_, "logicalType": logical}
+        assert not codes(one(schema, long(most)), years)
+        assert not codes(one(schema, long(least)), years)
+        assert codes(one(schema, long(most + 1)), years) == [Code.CALENDAR_RANGE]
+        assert codes(one(schema, long(least - 1)), years) == [Code.CALENDAR_RANGE]
+        assert not codes(one(schema, long(most + 1)))
+    assert judge(header('["null","int"]') + block(1, long(0)), Policy(records_only=False)).record_type == ""
+    assert judge(header('"null"') + block(9, b""), Policy(records_only=False)).record_count == 9
+
+
+def _obstacle(writer: object, reader: object) -> tuple[str, str | None] | None:
+    finding = obstacle(_schema(writer), _schema(reader))
+    return (finding.code, finding.path) if finding else None
+
+
+def _schema(value: object) -> avrogate.Schema:
+    return parse_schema(json.dumps(value).encode(), Policy())
+
+
+ENUM_AB = {"type": "enum", "name": "E", "symbols": ["A", "B"]}
+ENUM_A = {"type": "enum", "name": "E", "symbols": ["A"]}
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader"),
+    [
+        (_field("int"), _field("double")),
+        (_field("int"), _field("long")),
+        (_field("long"), _field("float")),
+        (_field("string"), _field("bytes")),
+        (_field("bytes"), _field("string")),
+        (_field("int"), _field(["null", "long"])),
+        (_field(["int", "long"]), _field("long")),
+        (_field(["null", "int"]), _field(["long", "null"])),
+        (_field("int"), {"type": "record", "name": "R", "fields": []}),
+        (record(), _field("int", default=1)),
+        (record("int", name="x.R"), record("int", name="y.R")),
+        (record("int", name="Old"), record("int", aliases=["Old"])),
+        (_field("int"), {"type": "record", "name": "R", "fields": [{"name": "b", "type": "int", "aliases": ["a"]}]}),
+        (_field(ENUM_AB), _field({**ENUM_A, "default": "A"})),
+        (_field(ENUM_A), _field(ENUM_AB)),
+        (_field(["null", "R"]), _field(["null", "R"])),
+        (_field({"type": "array", "items": "int"}), _field({"type": "array", "items": "long"})),
+        (_field({"type": "map", "values": "int"}), _field({"type": "map", "values": "long"})),
+    ],
+)
+def test_a_reader_can_read(writer: object, reader: object) -> None:
+    """Avro 1.12, "Schema Resolution": promotions, unions, defaults, aliases, names without namespaces."""
+    assert _obstacle(writer, reader) is None
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "code", "path"),
+    [
+        (_field("long"), _field("int"), Code.READER_TYPE_DIFFERS, "a"),
+        (_field("double"), _field("float"), Code.READER_TYPE_DIFFERS, "a"),
+        (_field("int"), _field(ENUM_A), Code.READER_TYPE_DIFFERS, "a"),
+        (_field(["null", "int"]), _field("int"), Code.READER_TYPE_DIFFERS, "a"),
+        (_field("string"), _field(["null", "int"]), Code.READER_BRANCH_MISSING, "a"),
+        (record(), _field("int"), Code.READER_FIELD_WITHOUT_DEFAULT, "a"),
+        (record("int", name="S"), record("int"), Code.READER_NAME_DIFFERS, None),
+        (_field(ENUM_AB), _field(ENUM_A), Code.READER_SYMBOL_MISSING, "a"),
+        (
+            _field({"type": "fixed", "name": "F", "size": 1}),
+            _field({"type": "fixed", "name": "F", "size": 2}),
+            Code.READER_SIZE_DIFFERS,
+            "a",
+        ),
+        (
+            _field({"type": "array", "items": "string"}),
+            _field({"type": "array", "items": "int"}),
+            Code.READER_TYPE_DIFFERS,
+            "a",
+        ),
+        (
+            record(["null", "R"], "string"),
+            record(["null", "R"], "int"),
+            Code.READER_TYPE_DIFFERS,
+            "b",
+        ),
+    ],
+)
+def test_a_reader_cannot_read(writer: object, reader: object, code: Code, path: str | None) -> None:
+    """With the field that stands in the way."""
+    assert _obstacle(writer, reader) == (code, path)
+
+
+def test_what_an_allowed_reader_can_read_passes() -> None:
+    """And the nearest one's obstacle is told when none can."""
+    readers = (_schema(record("string", name="Other")), _schema(record("long", "int")))
+    policy = Policy(fingerprints=frozenset(), readers=readers)
+    file = file_of(record("int"), [(1, long(1))])
+    assert [(finding.code, finding.path) for finding in findings(file, policy)] == [
+        (Code.SCHEMA_NOT_ALLOWED, None),
+        (Code.READER_FIELD_WITHOUT_DEFAULT, "b"),
+    ]
+    assert not codes(file_of(record("int", "int"), [(1, long(1) * 2)]), policy)
+
+
+def test_resolving_schemas_made_to_be_endless_ends() -> None:
+    """A thousand records of one short name against a recursive reader."""
+    fields = [{"name": "f0", "type": record("int", name="n0.L")}]
+    fields += [
+        {"name": f"f{number}", "type": record(["null", f"n{number - 1}.L"], name=f"n{number}.L")}
+        for number in range(1, 1000)
+    ]
+    writer = {"type": "record", "name": "R", "fields": fields}
+    reader = {
+        "type": "record",
+        "name": "R",
+        "fields": [{"name": "f999", "type": record(["null", "int", "L"], name="L")}],
+    }
+    assert _obstacle(writer, reader) is not None
