@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # for the compiler too, which takes this import wherever it s
 else:
     from avrogate import interpreted as cython
 
-if not cython.compiled:
+if not cython.compiled:  # pragma: no branch - the compiled form is not measured
     Word = int
     Bytes = bytes
     memcpy: Any = None  # this and the next: the compiled form's alone

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # for the compiler too, which takes this import wherever it s
 else:
     from avrogate import interpreted as cython
 
-if not cython.compiled:
+if not cython.compiled:  # pragma: no branch - the compiled form is not measured
     from collections.abc import MutableSequence
 
     from avrogate.opcodes import *
@@ -42,7 +42,7 @@ def walk(
     fault: Word
     bounds_: Bytes = bounds
     data_: Bytes = data
-    if cython.compiled:
+    if cython.compiled:  # pragma: no cover - as above
         with cython.nogil:
             fault = _run(cython.address(program[0]), bounds_, data_, end, cython.address(state[0]))
     else:

@@ -1,0 +1,54 @@
+"""
+How much of the interpreted walker the corpus and some mutants reach: `python -m support.avro.covering`.
+
+A process of its own, for a test's process may be measured already. One line a module: name, per cent of lines and
+branches.
+"""
+
+import io
+from types import ModuleType
+
+import coverage
+from support.avro.encoding import items, long, one, text
+from support.avro.hostile import hostile_files
+from support.avro.mutants import mutants
+from support.avro.pure import pure
+
+_MODULES = ("walker", "values")
+
+
+def _decimals() -> list[bytes]:
+    schema = {"type": "bytes", "logicalType": "decimal", "precision": 5}
+    values = (0, 1, -1, 99_999, -99_999, 2**15, -(2**15))
+    return [one(schema, text(value.to_bytes(size, "big", signed=True))) for value in values for size in (3, 4)] + [
+        one(schema, text(b"\x01"))
+    ]
+
+
+def _judge(gate: ModuleType, file: bytes, **policy: int) -> None:
+    for size in (len(file) or 1, 7 if len(file) < 5000 else 4096):
+        try:
+            gate.check([file[start : start + size] for start in range(0, len(file), size)], gate.Policy(**policy))
+        except gate.RefusedError:
+            continue
+
+
+def main() -> None:
+    """Judge, and print."""
+    hostile = [hostile.file for hostile in hostile_files() if "more doubles than fit" not in hostile.name]
+    measured = coverage.Coverage(branch=True, include=["*/gate/avrogate/*"], data_file=None)
+    measured.start()
+    gate = pure()
+    for file in (*hostile, *mutants(3, 1500), *_decimals()):
+        _judge(gate, file)
+    _judge(gate, one("int", long(1)), max_steps_per_byte=-5000)
+    _judge(gate, one({"type": "array", "items": "int"}, items(long(1))), max_datum_depth=0)
+    measured.stop()
+    for name in _MODULES:
+        out = io.StringIO()
+        per_cent = measured.report(include=[f"*/gate/avrogate/{name}.py"], file=out, show_missing=True)
+        print(f"{name} {per_cent:.1f}")
+
+
+if __name__ == "__main__":
+    main()
