@@ -7,9 +7,11 @@ invariant was broken, or a fault did not strike.
 
 import argparse
 import asyncio
+import logging
 import secrets
 import sys
 import time
+import warnings
 
 from healthingest_service.faults.points import Mode, Point, hits
 from support.faults.cases import Case, cases
@@ -28,6 +30,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32), help="to repeat a run")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     options = parser.parse_args()
+    logging.disable()  # the consumer's and the proxies' libraries tell of every fault
+    warnings.simplefilter("ignore", RuntimeWarning)  # aio-pika's, about its own half-closed connections
     say(f"seed {options.seed}: repeat with --seed {options.seed}")
     return asyncio.run(run(short=options.short, seed=options.seed, only=options.only))
 

@@ -149,3 +149,10 @@ async def fill(spool: DiskSpool) -> None:
     async with spool.open() as file:
         for _ in range(10):
             await file.write(b"x" * 300_000)
+
+
+async def test_what_a_dead_process_left_is_gone_before_a_body_comes(tmp_path: Path) -> None:
+    """A process that starts and gets no upload does not keep another's."""
+    (left_over := tmp_path / "0123.body").write_bytes(b"records")
+    await DiskSpool(tmp_path, max_bytes=10).prepare()
+    assert not left_over.exists()

@@ -73,6 +73,7 @@ async def goes_the_whole_way(  # the parts are what differs
             publisher=publisher,
             clock=lambda: datetime.now(UTC),
             batch_size=10,
+            concurrency=5,
             idle_seconds=1,
             backoff_seconds_min=1,
             backoff_seconds_max=60,

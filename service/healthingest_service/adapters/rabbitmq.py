@@ -9,6 +9,7 @@ own: under a memory alarm the library's do not hold (measured with aio-pika 10.2
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import aio_pika
@@ -44,21 +45,26 @@ async def open_publisher(*, url: str, exchange: str, timeout_seconds: float) -> 
         await publisher.disconnect()
 
 
+@dataclass(slots=True)
+class _Link:
+    connection: AbstractConnection
+    exchange: AbstractExchange
+    conversations: int = 0
+
+
 class RabbitMQPublisher:
-    """One connection, one channel with confirms, one message at a time."""
+    """One connection, one channel with confirms; many messages may wait for theirs at once."""
 
     def __init__(self, *, url: str, exchange: str, timeout_seconds: float) -> None:
         self._url = url
         self._exchange_name = exchange
         self._timeout_seconds = timeout_seconds
-        self._turn = asyncio.Lock()
-        self._connection: AbstractConnection | None = None
-        self._exchange: AbstractExchange | None = None
+        self._connecting = asyncio.Lock()
+        self._link: _Link | None = None
 
     async def publish(self, message: OutgoingMessage) -> None:
         """See `EventPublisher.publish`."""
-        async with self._conversation():
-            exchange = await self._connected()
+        async with self._conversation() as exchange:
             answer = await exchange.publish(_amqp(message), message.routing_key, mandatory=True)
             if not isinstance(answer, Basic.Ack):  # the library promises it; we promise it to others
                 raise MessageRefusedError
@@ -71,35 +77,19 @@ class RabbitMQPublisher:
             BrokerUnreachableError: it does not.
         """
         async with self._conversation():
-            await self._connected()
+            pass
 
     async def disconnect(self) -> None:
         """Close the connection, if there is one; takes a second at most."""
-        connection, self._connection, self._exchange = self._connection, None, None
-        if connection is None:
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await connection.close()
-        except (TimeoutError, AMQPError, OSError, ChannelInvalidStateError):
-            return  # it was given up already
+        if self._link is not None:
+            await self._drop(self._link)
 
     @asynccontextmanager
-    async def _conversation(self) -> AsyncIterator[None]:
-        """
-        One at a time, within the deadline, failures in our words.
-
-        A message returned or refused is an answer and leaves the connection alone; whatever else happens ends it.
-        """
+    async def _conversation(self) -> AsyncIterator[AbstractExchange]:
+        """Within the deadline, failures in our words."""
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._turn:
-                try:
-                    yield
-                except DeliveryError:
-                    raise
-                except BaseException:
-                    await self.disconnect()
-                    raise
+            async with asyncio.timeout(self._timeout_seconds), self._in_use(await self._connected()) as exchange:
+                yield exchange
         except PublishError as error:
             raise MessageUnroutableError from error
         except DeliveryError as error:
@@ -113,21 +103,63 @@ class RabbitMQPublisher:
                 raise
             raise BrokerUnreachableError from error  # the library cancels its futures when a connection breaks
 
-    async def _connected(self) -> AbstractExchange:
-        if self._exchange is not None and self._connection is not None and not self._connection.is_closed:
-            return self._exchange
-        await self.disconnect()
-        # Assigned before the channel is opened: when that fails, `disconnect` must find it.
-        self._connection = await aio_pika.connect(
-            self._url,
-            timeout=self._timeout_seconds,
-            heartbeat=_HEARTBEAT_SECONDS,
-            client_properties={"connection_name": "healthingest-relay"},
-        )
-        channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.initialize()
-        self._exchange = await channel.get_exchange(self._exchange_name, ensure=False)
-        return self._exchange
+    @asynccontextmanager
+    async def _in_use(self, link: _Link) -> AsyncIterator[AbstractExchange]:
+        """
+        One conversation on *link*, of perhaps many.
+
+        A message returned is an answer and leaves the connection alone. After a refusal it is not used for new
+        messages: a channel's memory of a full quorum queue can outlive the fullness (RabbitMQ 3.10, met by `make
+        faults`). Whatever else happens ends it, and with it the other conversations on it.
+        """
+        link.conversations += 1
+        try:
+            yield link.exchange
+        except PublishError:
+            raise
+        except (DeliveryError, MessageRefusedError):
+            self._link = None if self._link is link else self._link
+            raise
+        except BaseException:
+            await self._drop(link)
+            raise
+        finally:
+            link.conversations -= 1
+            if not link.conversations and self._link is not link:
+                await _close(link.connection)
+
+    async def _connected(self) -> _Link:
+        async with self._connecting:
+            if self._link is not None and not self._link.connection.is_closed:
+                return self._link
+            connection = await aio_pika.connect(
+                self._url,
+                timeout=self._timeout_seconds,
+                heartbeat=_HEARTBEAT_SECONDS,
+                client_properties={"connection_name": "healthingest-relay"},
+            )
+            try:
+                channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+                await channel.initialize()
+                exchange = await channel.get_exchange(self._exchange_name, ensure=False)
+            except BaseException:
+                await _close(connection)
+                raise
+            self._link = _Link(connection, exchange)
+            return self._link
+
+    async def _drop(self, link: _Link) -> None:
+        if self._link is link:  # else another conversation has dropped it, and a new one may be in use
+            self._link = None
+            await _close(link.connection)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await connection.close()
+    except (TimeoutError, AMQPError, OSError, ChannelInvalidStateError):
+        return  # it was given up already
 
 
 def _is_being_cancelled() -> bool:

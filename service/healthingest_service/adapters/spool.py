@@ -25,7 +25,8 @@ class DiskSpool:
     """
     Room for bodies in *folder*, at most *max_bytes* over all that are open at once.
 
-    What a dead process left is removed when the first body comes; a living one's files are told by their locks.
+    What a dead process left is removed by `prepare`, or when the first body comes; a living one's files are told by
+    their locks.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -45,10 +46,7 @@ class DiskSpool:
         """See `Spool.open`."""
         if self._used_bytes >= self._max_bytes:
             raise SpoolFullError
-        async with self._preparing:
-            if not self._is_prepared:
-                await asyncio.to_thread(_prepare, self._folder)
-                self._is_prepared = True
+        await self.prepare()
         path = self._folder / f"{uuid4().hex}{_SUFFIX}"
         descriptor = _create(path)  # a few system calls: not worth a thread, and nothing can be cancelled in between
         file = DiskSpoolFile(self, path, descriptor)
@@ -56,6 +54,18 @@ class DiskSpool:
             yield file
         finally:
             file.remove()
+
+    async def prepare(self) -> None:
+        """
+        Make the folder, and remove what dead processes left in it. Calling twice is safe.
+
+        Raises:
+            SpoolFullError: no room even for that.
+        """
+        async with self._preparing:
+            if not self._is_prepared:
+                await asyncio.to_thread(_prepare, self._folder)
+                self._is_prepared = True
 
     def take(self, size_bytes: int) -> None:
         """

@@ -208,6 +208,7 @@ async def open_relay(ground: Ground, stack: AsyncExitStack) -> Work:
         publisher=way,
         clock=utc_now,
         batch_size=rules.batch_size,
+        concurrency=rules.concurrency,
         idle_seconds=rules.idle_seconds,
         backoff_seconds_min=rules.backoff_seconds_min,
         backoff_seconds_max=rules.backoff_seconds_max,

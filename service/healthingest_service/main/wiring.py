@@ -1,6 +1,6 @@
 """What the upload API is connected to."""
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -74,6 +74,9 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
     settings, limits = ground.settings, ground.settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
     spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
+
+    with suppress(SpoolFullError):  # then the first body tries again
+        await spool.prepare()
 
     async def room() -> None:
         if spool.free_bytes < limits.max_file_size_bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,20 +28,21 @@ class RelayCounts:
     ledger_unavailable: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """One round. `broker_answers` is False when the round ended early because the broker did not."""
+@dataclass(slots=True)
+class Round:
+    """One claim on its way. `broker_answers` is False when the round ended early because the broker did not."""
 
     claimed: int
-    announced: int
-    broker_answers: bool
+    announced: int = 0
+    broker_answers: bool = True
 
 
 class Relay:
     """
     Publishes what is due. Several relays may run: the outbox gives each its own messages.
 
-    A message that the broker does not take waits longer each time, and never holds up the others.
+    A message that the broker does not take waits longer each time, and never holds up the others. Up to *concurrency*
+    wait for their confirms at once, begun oldest first.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -51,6 +52,7 @@ class Relay:
         publisher: EventPublisher,
         clock: Callable[[], datetime],
         batch_size: int,
+        concurrency: int,
         idle_seconds: float,
         backoff_seconds_min: float,
         backoff_seconds_max: float,
@@ -59,6 +61,7 @@ class Relay:
         self._publisher = publisher
         self._clock = clock
         self._batch_size = batch_size
+        self._concurrency = concurrency
         self._idle_seconds = idle_seconds
         self._backoff_seconds_min = backoff_seconds_min
         self._backoff_seconds_max = backoff_seconds_max
@@ -95,16 +98,25 @@ class Relay:
             elif not more:
                 await _rest(stop, self._idle_seconds)
 
-    async def _drain(self) -> Drained:
-        announced, broker_answers = 0, True
+    async def _drain(self) -> Round:
         async with self._outbox.claim(limit=self._batch_size) as batch:
-            for message in batch.messages:
-                try:
-                    announced += await self._publish(message, batch)
-                except BrokerUnreachableError:
-                    broker_answers = False
-                    break  # the rest would wait for the same deadline, one after the other
-            return Drained(len(batch.messages), announced, broker_answers)
+            current, waiting = Round(len(batch.messages)), iter(batch.messages)
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(min(self._concurrency, current.claimed)):
+                    lanes.create_task(self._lane(waiting, batch, current))
+            return current
+
+    async def _lane(self, waiting: Iterator[OutgoingMessage], batch: OutboxBatch, current: Round) -> None:
+        """One message after the other; *waiting* is shared, so each goes to one lane."""
+        for message in waiting:
+            try:
+                confirmed = await self._publish(message, batch)
+            except BrokerUnreachableError:
+                current.broker_answers = False
+            else:
+                current.announced += confirmed  # read after the wait: other lanes have counted meanwhile
+            if not current.broker_answers:
+                return  # the rest would wait for the same deadline
 
     async def _publish(self, message: OutgoingMessage, batch: OutboxBatch) -> bool:
         try:

@@ -27,13 +27,14 @@ def ear() -> Ear:
     return Ear()
 
 
-def relay_of(outbox: DatabaseOutbox, ear: Ear, clock: Clock, *, batch_size: int = 10) -> Relay:
+def relay_of(outbox: DatabaseOutbox, ear: Ear, clock: Clock, *, batch_size: int = 10, concurrency: int = 1) -> Relay:
     """A quick relay."""
     return Relay(
         outbox=outbox,
         publisher=ear,
         clock=clock,
         batch_size=batch_size,
+        concurrency=concurrency,
         idle_seconds=0.01,
         backoff_seconds_min=1,
         backoff_seconds_max=60,
@@ -165,3 +166,34 @@ async def test_marks_the_upload(ledger: DatabaseLedger, outbox: DatabaseOutbox, 
     await relay_of(outbox, ear, clock).drain_once()
     found = await ledger.get(new.owner, new.id)
     assert (found.state, found.announced_at) == (UploadState.ANNOUNCED, clock.now)
+
+
+async def test_a_slow_confirm_does_not_hold_up_the_others(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock
+) -> None:
+    """As many messages as there are lanes wait for the broker at once."""
+    await waiting(ledger, *["HeartRateRecord"] * 7)
+    clock.move(1)
+    together = asyncio.Barrier(7)
+
+    class Patient(Ear):
+        async def publish(self, message: OutgoingMessage) -> None:
+            await together.wait()
+            await super().publish(message)
+
+    assert await relay_of(outbox, ear := Patient(), clock, concurrency=7).drain_once() == 7
+    assert len(ear.heard) == 7
+
+
+async def test_lanes_stop_when_the_broker_is_gone(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
+    """Each lane tries once; the rest stays untouched, and is due at once when the broker is back."""
+    await waiting(ledger, *["HeartRateRecord"] * 9)
+    clock.move(1)
+    ear.errors[HEART] = BrokerUnreachableError
+    relay = relay_of(outbox, ear, clock, concurrency=3)
+    assert await relay.drain_once() == 0
+    assert relay.counts.unreachable == 3
+    ear.errors.clear()
+    assert await relay.drain_once() == 6

@@ -27,8 +27,8 @@ from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
 from support.servers.redis import RedisServer, redis_server
 from support.servers.versitygw import S3Server, s3_server
 
-LEASE_SECONDS = 4.0
-CLAIM_SECONDS = 3.0
+LEASE_SECONDS = 2.5
+CLAIM_SECONDS = 2.0
 RECOVERY_SECONDS = 60.0
 MIB = 1024 * 1024
 LIMITS = {"memory of a process, bytes": 400.0 * MIB, "open files of a process": 400.0, "spooled bytes": 0.0}
