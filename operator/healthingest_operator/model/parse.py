@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from healthingest_operator.model.bounds import out_of_bounds
 from healthingest_operator.model.spec import (
     PRIVATE_NETWORKS,
     AutoscalingSpec,
@@ -95,11 +96,18 @@ def parse(body: Mapping[str, Any]) -> HealthIngest:
     try:
         spec = _spec(reader, reader.group(body, "spec"), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidSpecError([*reader.problems, "spec has a value of a wrong type"]) from error
-    if reader.problems:
-        raise InvalidSpecError(reader.problems)
+        raise InvalidSpecError([*_problems(reader, body), "spec has a value of a wrong type"]) from error
+    problems = _problems(reader, body)
+    if problems:
+        raise InvalidSpecError(problems)
     created = metadata.get("creationTimestamp") or ""
     return HealthIngest(key, metadata["uid"], metadata.get("generation", 0), spec, created)
+
+
+def _problems(reader: _Reader, body: Mapping[str, Any]) -> list[str]:
+    """What the rules say, and of the other fields whether they are within their bounds."""
+    told = " ".join(reader.problems)
+    return [*reader.problems, *(text for text in out_of_bounds(body.get("spec") or {}) if text.split()[0] not in told)]
 
 
 def _spec(reader: _Reader, spec: Mapping[str, Any], key: Key) -> HealthIngestSpec:
