@@ -2,14 +2,18 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import yaml
+from prometheus_client import CollectorRegistry
 
+from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.resources.children import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +113,85 @@ def test_several_operators_share_one_lease() -> None:
     assert role["metadata"]["namespace"] == "system"
     assert _of("PodDisruptionBudget", documents)
     assert not _of("PodDisruptionBudget", _rendered())
+
+
+MONITORING = ("serviceMonitor", "alerts", "dashboard")
+ALERTS = CHART / "files" / "alerts.yaml"
+
+
+def test_monitoring_is_there_when_asked_for() -> None:
+    """Off by default, because its kinds are of another operator; on, it scrapes, warns and shows what there is."""
+    assert not {"ServiceMonitor", "PrometheusRule", "ConfigMap"} & {document["kind"] for document in _rendered()}
+    words = [word for name in MONITORING for word in ("--set", f"monitoring.{name}.enabled=true")]
+    documents = _rendered(*words, "--set", "monitoring.alerts.labels.release=prometheus")
+    (monitor,) = _of("ServiceMonitor", documents)
+    (service,) = _of("Service", documents)
+    assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (rules,) = _of("PrometheusRule", documents)
+    assert rules["spec"] == yaml.safe_load(ALERTS.read_text())
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
+    (dashboard,) = _of("ConfigMap", documents)
+    assert json.loads(dashboard["data"]["healthingest-operator.json"])["panels"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
+    """A renamed metric would silence them."""
+    registry = CollectorRegistry()
+    Telemetry(registry, structlog.stdlib.get_logger())
+    known = {sample.name for metric in registry.collect() for sample in metric.samples} | {
+        name for metric in registry.collect() for name in (metric.name, f"{metric.name}_bucket")
+    }
+    text = ALERTS.read_text() + (CHART / "files" / "dashboard.json").read_text()
+    asked = set(re.findall(r"healthingest_operator_\w+", text))
+    assert len(asked) >= 5
+    assert asked - known == set()
+
+
+def test_each_alert_has_its_section() -> None:
+    """In the runbook."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    assert [rule["alert"] for rule in rules if f"### {rule['alert']}" not in text] == []
+
+
+def test_prometheus_understands_the_alerts(tmp_path: Path) -> None:
+    """By promtool: the rules are sound, and fire when and only when they should."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no `promtool` on PATH")
+    zeros, ones, late = "0x30", "1x30", "0+30x30"
+
+    def firing(alert: str, series: dict[str, str], minutes: int, *, fires: bool) -> dict[str, Any]:
+        severity = {rule["alert"]: rule for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]}[alert]
+        expected = [{"exp_labels": severity["labels"], "exp_annotations": severity["annotations"]}] if fires else []
+        return {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "alert_rule_test": [{"eval_time": f"{minutes}m", "alertname": alert, "exp_alerts": expected}],
+        }
+
+    leader, age = "healthingest_operator_leader", "healthingest_operator_watch_age_seconds"
+    errors = 'healthingest_operator_reconciles_total{outcome="error"}'
+    waiting = 'healthingest_operator_queue_depth{lane="change"}'
+    tests = [
+        firing("HealthIngestOperatorAbsent", {leader: zeros}, 5, fires=True),
+        firing("HealthIngestOperatorAbsent", {leader: ones}, 5, fires=False),
+        firing("HealthIngestOperatorSeveralLeaders", {f'{leader}{{pod="{n}"}}': ones for n in "ab"}, 5, fires=True),
+        firing("HealthIngestOperatorSeveralLeaders", {leader: ones}, 5, fires=False),
+        firing("HealthIngestOperatorDeaf", {age: "40x30"}, 10, fires=False),
+        firing("HealthIngestOperatorBreaksOff", {errors: late}, 25, fires=True),
+        firing("HealthIngestOperatorBreaksOff", {errors: zeros}, 25, fires=False),
+        firing("HealthIngestOperatorBehind", {waiting: ones}, 5, fires=True),
+        firing("HealthIngestOperatorBehind", {waiting: zeros}, 5, fires=False),
+    ]
+    path = tmp_path / "tests.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(
+        [promtool, "test", "rules", str(path)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
