@@ -51,7 +51,7 @@ def compile_gate(root: Path) -> None:
     from Cython.Build import cythonize  # noqa: PLC0415 - may be missing
     from setuptools import Distribution, Extension  # noqa: PLC0415 - as above
 
-    flags = [] if sys.platform == "win32" else ["-O3", "-g0"]
+    flags = [] if sys.platform == "win32" else ["-O3", "-g0", "-finline-limit=20000"]
     before = Path.cwd()
     os.chdir(root)
     try:

@@ -24,6 +24,7 @@ else:
 PIECE_BYTES: Final = 1 << 18
 """Small enough to stay in a cache of the processor between inflating and walking."""
 _CHECKSUM_BYTES: Final = 4
+_UNSUMMED_PIECES: Final = 4
 _MAX_STREAMS: Final = 256
 """Within one block. Writers make one; each costs time of its own, and empty ones are a few bytes."""
 
@@ -58,8 +59,8 @@ class Deflate:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._last = b""
-        self._checksum = 1  # Adler-32 of nothing; here of everything before `_last`
+        self._checksum = 1  # Adler-32 of nothing; here of everything before `_unsummed`
+        self._unsummed: list[bytes] = []  # most writers leave nothing behind a block: it need not be summed then
         self._extra = b""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -76,14 +77,12 @@ class Deflate:
 
     def finish(self) -> Iterator[bytes]:
         """See `Inflater.finish`."""
-        before = None
-        while not self._stream.eof and before is not self._last:  # what did not fit into the last piece
-            before = self._last
-            yield from self._step(b"")
+        yield from self._step(b"")  # what did not fit into the last piece: less than a piece itself
         if not self._stream.eof:
             raise InflateError(Code.COMPRESSED_CUT_OFF)
         if self._extra:
-            checksum = zlib.adler32(self._last, self._checksum).to_bytes(_CHECKSUM_BYTES, "big")
+            self._sum()
+            checksum = self._checksum.to_bytes(_CHECKSUM_BYTES, "big")
             if self._extra not in {checksum[:-1], checksum}:
                 raise InflateError(Code.COMPRESSED_LEFT_OVER)
 
@@ -93,9 +92,15 @@ class Deflate:
         except zlib.error:
             raise InflateError(Code.COMPRESSED_INVALID) from None
         if out:
-            self._checksum = zlib.adler32(self._last, self._checksum)
-            self._last = out
+            self._unsummed.append(out)
+            if len(self._unsummed) > _UNSUMMED_PIECES:
+                self._sum()
             yield out
+
+    def _sum(self) -> None:
+        for piece in self._unsummed:
+            self._checksum = zlib.adler32(piece, self._checksum)
+        self._unsummed.clear()
 
 
 class Framed:

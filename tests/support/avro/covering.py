@@ -9,6 +9,7 @@ import io
 from types import ModuleType
 
 import coverage
+
 from support.avro.encoding import items, long, one, text
 from support.avro.hostile import hostile_files
 from support.avro.mutants import mutants
@@ -47,7 +48,7 @@ def main() -> None:
     for name in _MODULES:
         out = io.StringIO()
         per_cent = measured.report(include=[f"*/gate/avrogate/{name}.py"], file=out, show_missing=True)
-        print(f"{name} {per_cent:.1f}")
+        print(f"{name} {per_cent:.1f}")  # noqa: T201 - what it is for
 
 
 if __name__ == "__main__":
