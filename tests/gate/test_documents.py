@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from support.avro.hostile import hostile_files
-
 from avrogate import Code
+from support.avro.hostile import hostile_files
 
 PAGE = Path(__file__).parents[2] / "docs" / "avro-gate.md"
 
