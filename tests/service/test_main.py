@@ -172,6 +172,8 @@ def test_a_request_under_way_may_end(running: ServiceProcess) -> None:
         ({"IDENTITY__SIGNING_KEYS": "hunter2"}, "HEALTHINGEST_IDENTITY__SIGNING_KEYS"),
         ({"CACHE__URL": "hunter2"}, "HEALTHINGEST_CACHE__URL"),
         ({"DATABASE__URL": "hunter2"}, "HEALTHINGEST_DATABASE__URL"),
+        ({"LIMITS__UPLOAD_LEASE_SECONDS": "95"}, "HEALTHINGEST_LIMITS__UPLOAD_LEASE_SECONDS"),
+        ({"BROKER__TIMEOUT_SECONDS": "60"}, "HEALTHINGEST_RELAY__CLAIM_SECONDS"),
     ],
 )
 def test_wrong_settings_end_with_their_name(tmp_path: Path, settings: dict[str, str], said: str) -> None:

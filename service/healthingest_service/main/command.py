@@ -22,7 +22,7 @@ from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.server import Listen, bind, serve
 from healthingest_service.faults.answering import FaultyAnswers
 from healthingest_service.faults.points import VARIABLE
-from healthingest_service.main import parts, wiring
+from healthingest_service.main import parts, refusals, wiring
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.errors import LedgerUnavailableError
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load()
-        parts.refuse_stand_ins(settings, options.command)
+        refusals.refuse_stand_ins(settings, options.command)
+        refusals.refuse_short_leases(settings)
         configure_logging(sys.stderr, level=settings.server.log_level)
         unknown = [name for name in unknown_names(os.environ) if name != VARIABLE]
         if unknown:

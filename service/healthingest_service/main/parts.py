@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
+from healthingest_contract.environment import DATABASE_URL
 from healthingest_service.adapters.database.engine import open_engine, parse_url
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
@@ -71,24 +71,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def refuse_stand_ins(settings: Settings, command: str) -> None:
-    """
-    In an installation no embedded part may stand in for a missing secret: what it keeps would die with the pod.
-
-    Raises:
-        InvalidSettingsError: one is missing.
-    """
-    needed: dict[str, SecretStr | None] = {DATABASE_URL: settings.database.url}
-    if command in {"api", "serve"}:
-        needed[IDENTITY_SIGNING_KEYS] = settings.identity.signing_keys
-    if command in {"relay", "serve"}:
-        needed[BROKER_URL] = settings.broker.url
-    missing = sorted(name for name, value in needed.items() if value is None)
-    if settings.secrets_dir is not None and command != "events" and missing:
-        message = f"missing: {', '.join(missing)}"
-        raise InvalidSettingsError(message)
-
-
 def _faults(settings: Settings) -> Faults | None:
     """
     The faults of a test run.
@@ -145,7 +127,8 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
         waiting = await outbox.backlog()
         ground.metrics.outbox_messages.set(waiting.count)
         ground.metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
-        if waiting.count > settings.limits.outbox_messages:
+        limits = settings.limits
+        if waiting.count > limits.outbox_messages or waiting.oldest_age_seconds > limits.outbox_age_seconds:
             raise UnavailableError
 
     is_known = False  # a later version may move the database on while this one still serves

@@ -143,6 +143,8 @@ class LimitsSettings(Group):
     """Per address."""
     outbox_messages: PositiveInt = 100_000
     """With more waiting to be announced no new upload is taken."""
+    outbox_age_seconds: PositiveFloat = 86_400.0
+    """Nor while one waits for longer than this."""
     upload_lease_seconds: PositiveFloat = 120.0
     """After so long an unfinished upload's process is held for dead."""
 

@@ -6,7 +6,8 @@ import pytest
 
 from healthingest_contract import environment
 from healthingest_service import settings
-from healthingest_service.main.parts import database_url, refuse_stand_ins
+from healthingest_service.main.parts import database_url
+from healthingest_service.main.refusals import refuse_stand_ins
 
 SECRET = "s3cret-c0de"
 

@@ -1,0 +1,38 @@
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.faults.points import VARIABLE
+from healthingest_service.main.parts import database_url, open_ground
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.uploads.errors import UnavailableError
+from support.uploads import message, upload
+
+
+async def test_a_message_that_waits_for_too_long_turns_readiness_off(tmp_path: Path) -> None:
+    """However few they are: somebody must look before more is taken in."""
+    settings = Settings(data_folder=tmp_path)
+    await migrate(database_url(settings), timeout_seconds=5)
+    async with AsyncExitStack() as stack:
+        ground = await open_ground(settings, stack)
+        (check,) = (one for one in ground.checks if one.name == "outbox")
+        for hours, content in ((23, b"young"), (25, b"old")):
+            await check.run()
+            at = datetime.now(UTC) - timedelta(hours=hours)
+            new = upload(content, at=at)
+            await ground.ledger.begin(new, idempotency_key=None, lease_seconds=60)
+            await ground.ledger.complete(new.id, message(new, at=at), stored_at=at)
+        with pytest.raises(UnavailableError):
+            await check.run()
+
+
+async def test_an_installation_refuses_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its environment says."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    async with AsyncExitStack() as stack:
+        assert (await open_ground(Settings(data_folder=tmp_path), stack)).faults is not None
+        with pytest.raises(InvalidSettingsError):
+            await open_ground(Settings(data_folder=tmp_path, secrets_dir=tmp_path), stack)
