@@ -224,6 +224,7 @@ def janitor_work(ground: Ground, store: Store) -> list[Work]:
         interval_seconds=ground.settings.janitor.interval_seconds,
         lease_seconds=ground.settings.limits.upload_lease_seconds,
     )
+    ground.metrics.watch_janitor(lambda: asdict(janitor.counts))
     sessions = DatabaseSessions(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds)
 
     async def forget(stop: asyncio.Event) -> None:

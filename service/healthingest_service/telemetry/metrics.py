@@ -18,14 +18,14 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 _BYTES: Final = (1024, 16_384, 262_144, 1_048_576, 4_194_304, 16_777_216, 52_428_800)
 
 
-class _RelayCollector(Collector):
-    def __init__(self, read: Callable[[], Mapping[str, float]]) -> None:
+class _OutcomesCollector(Collector):
+    def __init__(self, name: str, text: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name = name
+        self._text = text
         self._read = read
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(
-            "healthingest_relay_outcomes", "What became of attempts to announce", labels=["outcome"]
-        )
+        family = CounterMetricFamily(self._name, self._text, labels=["outcome"])
         for outcome, count in self._read().items():
             family.add_metric([outcome], count)
         yield family
@@ -95,7 +95,13 @@ class Metrics:
 
     def watch_relay(self, read: Callable[[], Mapping[str, float]]) -> None:
         """Show a relay's own counts by outcome; *read* is called at each scrape."""
-        self.registry.register(_RelayCollector(read))
+        name, text = "healthingest_relay_outcomes", "What became of attempts to announce"
+        self.registry.register(_OutcomesCollector(name, text, read))
+
+    def watch_janitor(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show a janitor's own counts by outcome; *read* is called at each scrape."""
+        name, text = "healthingest_janitor_outcomes", "What became of uploads whose process died"
+        self.registry.register(_OutcomesCollector(name, text, read))
 
     def text(self) -> bytes:
         """The exposition in Prometheus' text format 0.0.4."""

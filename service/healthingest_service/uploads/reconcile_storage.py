@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +29,10 @@ class Swept:
     abandoned: int = 0
     mismatched: int = 0
     unclear: int = 0
+
+    def plus(self, other: "Swept") -> "Swept":
+        """The sum."""
+        return Swept(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 class Janitor:
@@ -56,6 +60,12 @@ class Janitor:
         self._bucket = bucket
         self._interval_seconds = interval_seconds
         self._lease_seconds = lease_seconds
+        self._counts = Swept()
+
+    @property
+    def counts(self) -> Swept:
+        """What was done so far."""
+        return self._counts
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep at every interval until *stop* is set; the row under way is settled first."""
@@ -78,22 +88,23 @@ class Janitor:
             taken = await self._ledger.expired(limit=1, lease_seconds=self._lease_seconds)
             if not taken:
                 break
-            swept = await self._settle(taken[0], swept)
+            settled = await self._settle(taken[0])
+            swept, self._counts = swept.plus(settled), self._counts.plus(settled)
         return swept
 
-    async def _settle(self, upload: Upload, swept: Swept) -> Swept:
+    async def _settle(self, upload: Upload) -> Swept:
         try:
             found = await self._store.head(upload.receipt.object_key)
             if found is None:
                 await self._ledger.abandon(upload.id)
-                return replace(swept, abandoned=swept.abandoned + 1)
+                return Swept(abandoned=1)
             if not await self._has_the_bytes(upload, found):
-                return replace(swept, mismatched=swept.mismatched + 1)
+                return Swept(mismatched=1)
             at = self._clock()
             await self._ledger.complete(upload.id, announcement(upload, self._bucket, at=at), stored_at=at)
         except (StoreUnavailableError, StoreRefusedError, UploadNotFoundError):
-            return replace(swept, unclear=swept.unclear + 1)
-        return replace(swept, finished=swept.finished + 1)
+            return Swept(unclear=1)
+        return Swept(finished=1)
 
     async def _has_the_bytes(self, upload: Upload, found: StoredObject) -> bool:
         if found.size_bytes != upload.receipt.file_size_bytes:

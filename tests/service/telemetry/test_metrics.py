@@ -1,15 +1,17 @@
 from healthingest_service.telemetry.metrics import Metrics
 
 
-def test_shows_a_relays_counts_as_they_are_at_the_scrape() -> None:
+def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> None:
     """Each outcome is a counter, read when asked."""
     counts = {"announced": 0.0, "refused": 0.0}
     metrics = Metrics.create()
     metrics.watch_relay(lambda: counts)
+    metrics.watch_janitor(lambda: {"mismatched": 2.0})
     counts["announced"] = 7.0
     text = metrics.text().decode()
     assert 'healthingest_relay_outcomes_total{outcome="announced"} 7.0' in text
     assert 'healthingest_relay_outcomes_total{outcome="refused"} 0.0' in text
+    assert 'healthingest_janitor_outcomes_total{outcome="mismatched"} 2.0' in text
 
 
 def test_two_processes_in_one_do_not_meet() -> None:

@@ -96,3 +96,13 @@ async def test_runs_until_told_to_stop(
             await asyncio.sleep(0.005)
         stop.set()
         await running
+
+
+async def test_counts_over_all_sweeps(ledger: DatabaseLedger, store: MemoryStore, clock: Clock) -> None:
+    """What a metric shows goes on growing."""
+    janitor = janitor_of(ledger, store, clock)
+    for content in (b"first", b"second"):
+        await ledger.begin(upload(content), idempotency_key=None, lease_seconds=LEASE_SECONDS)
+        clock.move(LEASE_SECONDS + 1)
+        await janitor.sweep_once()
+    assert janitor.counts.abandoned == 2

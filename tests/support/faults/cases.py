@@ -42,7 +42,8 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
     async with asyncio.TaskGroup() as tasks:
         for number in range(len(faults) + 2):
             tasks.create_task(_upload(world, large=number == 0 and Point.MID_PUT in {one.point for one in faults}))
-    if not await world.until(lambda: len(hits(world.faults)) - before >= len(faults), seconds=HIT_SECONDS):
+    seconds = HIT_SECONDS + sum(fault.seconds for fault in faults)  # one process may meet them one after the other
+    if not await world.until(lambda: len(hits(world.faults)) - before >= len(faults), seconds=seconds):
         return False
     if faults[0].mode is Mode.KILL or (faults[0].mode is Mode.RAISE and faults[0].point in JANITOR + RELAY):
         return await world.until(lambda: bool(world.fleet.dead()), seconds=HIT_SECONDS)
