@@ -1,0 +1,152 @@
+"""The chart's role on a real apiserver: enough for a whole life, and nothing that is never used."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster, kubernetes_cluster
+from healthingest_operator.handlers.children import WATCHED
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import World, converge
+from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.errors import ClusterError
+from support.operator_world import USER_SECRETS, FakeWorld, manifest
+from support.servers.apiserver import ApiServer
+
+ROOT = Path(__file__).parents[2]
+USER = "system:serviceaccount:default:release-healthingest-operator"
+NOW = "2026-01-01T00:00:00Z"
+Grant = tuple[str, str, str]
+Run = Callable[..., str]
+
+
+@pytest.fixture(name="run")
+def _run(apiserver: ApiServer) -> Run:
+    """Run kubectl as the administrator."""
+
+    def run(*words: str, given: object = None) -> str:
+        command = [apiserver.kubectl, "--kubeconfig", str(apiserver.kubeconfig), *words]
+        text = None if given is None else json.dumps(given)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(name="granted")
+def _granted(run: Run) -> set[Grant]:
+    """What the chart grants, applied to the apiserver."""
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("no `helm` on PATH")
+    command = [helm, "template", "release", str(ROOT / "charts" / "healthingest-operator"), "--namespace", "default"]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    documents = [document for document in yaml.safe_load_all(text) if document]
+    run("apply", "-f", str(ROOT / "crds" / "healthingests.healthingest.dev.yaml"))
+    run("wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s")
+    for document in documents:
+        if document["kind"] in {"ClusterRole", "ClusterRoleBinding"}:
+            run("apply", "-f", "-", given=document)
+    role = next(
+        one for one in documents if one["metadata"]["name"] == "release-healthingest-operator" and "rules" in one
+    )
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+class Recording(KubernetesCluster):
+    """Notes which right each request needs."""
+
+    def __init__(self, inner: KubernetesCluster) -> None:
+        super().__init__(inner._api, inner._timeout_seconds)
+        self.used: set[Grant] = set()
+
+    async def call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:  # noqa: ANN401 - as it is
+        """See `KubernetesCluster.call`."""
+        parts = path.removeprefix("/apis/").removeprefix("/api/v1/").split("/")
+        group = "" if path.startswith("/api/v1/") else parts[0]
+        _, _, resource, *rest = parts if group == "" else parts[2:]
+        resource = "/".join([resource, *rest[1:]])
+        verbs = {"GET": "get" if rest else "list", "POST": "create", "DELETE": "delete", "PATCH": "patch"}
+        self.used.add((group, resource, verbs[method]))
+        if more.get("content") == _APPLY and "/" not in resource:
+            self.used.add((group, resource, "create"))
+        return await super().call(method, path, **more)
+
+
+@pytest.fixture(name="cluster")
+async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recording]:
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with kubernetes_cluster(10) as found:
+        found._api.set_default_header("Impersonate-User", USER)  # type: ignore[no-untyped-call] # the library is untyped
+        yield Recording(found)
+
+
+async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
+    """From nothing to a rolled-out service with an open gate, with everything optional, without it, and to the end."""
+    fakes = FakeWorld()
+    real = fakes.ports
+    world = World(
+        cluster, real.store, real.broker, real.database, real.clock, real.generators, service_image="service:1"
+    )
+    space = ("-n", key.namespace)
+    for name, values in USER_SECRETS.items():
+        pairs = [f"--from-literal={word}={value}" for word, value in values.items()]
+        run("create", "secret", "generic", name, *space, *pairs)
+    body = manifest(ingress={"host": "a.example"}, autoscaling={"maxReplicas": 3}, replicas=2)
+    body["metadata"] = {"name": key.name, "namespace": key.namespace}
+    run("apply", "-f", "-", given=body)
+    await converge(world, key)
+    job = run("get", "jobs", *space, "-o", "name").strip()
+    ends = [{"type": kind, "status": "True", "lastTransitionTime": NOW} for kind in ("SuccessCriteriaMet", "Complete")]
+    status = {"startTime": NOW, "completionTime": NOW, "succeeded": 1, "conditions": ends}
+    run("patch", job, *space, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+    await converge(world, key)
+    labels = json.loads(run("get", "deployment", "clinic-api", *space, "-o", "json"))["spec"]["template"]["metadata"]
+    containers = [{"name": "a", "image": "a"}]
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": containers}}
+    run("apply", "-f", "-", given={**pod, "metadata": {"name": "a", **labels, "namespace": key.namespace}})
+    run("patch", "healthingest", key.name, *space, "--type=json", "-p", '[{"op": "remove", "path": "/spec/ingress"}]')
+    await converge(world, key)
+    run("delete", job, *space)
+    patch = json.dumps({"spec": {"autoscaling": None, "image": "service:2"}})
+    run("patch", "healthingest", key.name, *space, "--type=merge", "-p", patch)
+    await converge(world, key)
+    found = await cluster.health_ingest(key)
+    assert found is not None
+    run("delete", "secret", "s3", *space)
+    found["metadata"]["deletionTimestamp"] = NOW
+    found["metadata"]["finalizers"] = []
+    await finalize(world, found, timedelta(days=36500))
+
+
+async def test_the_role_is_enough_and_no_more(run: Run, granted: set[Grant], cluster: Recording) -> None:
+    """Every request of a whole life is allowed; every right is used, by a request or by a watch."""
+    key = Key(f"rbac-{uuid4().hex[:8]}", "clinic")
+    run("create", "namespace", key.namespace)
+    await whole_life(run, cluster, key)
+    with pytest.raises(ClusterError) as refused:
+        await cluster.children("v1", "Secret", key)
+    assert refused.value.status == 403
+    cluster.used.discard(("", "secrets", "list"))
+    watched = {(group, plural, verb) for group, _, plural in WATCHED for verb in ("list", "watch")}
+    own = {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}  # patch: the finalizer
+    needed = cluster.used | watched | own
+    assert needed - granted == set()
+    # Children of a kind that a later version names otherwise are pruned by it.
+    assert {grant for grant in granted - needed if grant[2] != "delete"} == set()
