@@ -77,6 +77,8 @@ class Blocks:
     def _check_count(self, count: int) -> None:
         if count <= 0:
             raise self._refusal(Code.BLOCK_COUNT_WRONG)
+        if self.block_count == self._policy.max_blocks:
+            raise self._refusal(Code.TOO_MANY_BLOCKS)
         if self.record_count + count > self._policy.max_records:
             raise self._refusal(Code.TOO_MANY_RECORDS)
         if self._records.width == 0 and self.record_count + count > self._policy.max_empty_records:

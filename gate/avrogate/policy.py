@@ -26,6 +26,8 @@ class Policy:
     """Readers take time that grows with the square of it."""
     max_expansion: int = 20_000
     """Schema nodes that a reader visits for one datum of a record without reading a byte that says so."""
+    max_blocks: int = 100_000
+    """Each costs some microseconds of its own, and the least one has 19 bytes."""
     max_block_bytes: int = 16 * MIB
     max_inflated_block_bytes: int = 64 * MIB
     max_inflated_bytes: int = 2048 * MIB

@@ -48,6 +48,7 @@ class Code(StrEnum):
     READER_BRANCH_MISSING = "reader_branch_missing"
     # blocks
     BLOCK_CUT_OFF = "block_cut_off"
+    TOO_MANY_BLOCKS = "too_many_blocks"
     BLOCK_COUNT_WRONG = "block_count_wrong"
     BLOCK_SIZE_WRONG = "block_size_wrong"
     BLOCK_TOO_LARGE = "block_too_large"

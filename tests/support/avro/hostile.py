@@ -321,6 +321,7 @@ def _blocks() -> Iterator[Entry]:
         yield f"2^40 {name} records", header(nothing) + block(2**40, b""), Code.TOO_MANY_RECORDS
         yield f"bytes in {name} records", header(nothing) + block(1, b"\x00"), Code.DATA_LEFT_OVER
     yield "empty records in many blocks", header(empty) + block(6000, b"") * 2, Code.TOO_MANY_EMPTY_RECORDS
+    yield "100,001 blocks", head + block(1, long(1)) * 100_001, Code.TOO_MANY_BLOCKS
     yield "a byte too few", file_of(schema, [(1, b"\x80")]), Code.DATA_CUT_OFF
 
 
