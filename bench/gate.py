@@ -199,12 +199,12 @@ _LIBRARIES: Final[dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]
 
 
 def _seconds(action: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Median, and the distance of the quartiles as a part of it."""
+    """Of the processor, which others may use meanwhile: median, and the distance of the quartiles as a part of it."""
     times = []
     for _ in range(runs):
-        before = time.perf_counter()
+        before = time.process_time()
         action()
-        times.append(time.perf_counter() - before)
+        times.append(time.process_time() - before)
     low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if runs > 1 else times * 3
     return middle, (high - low) / middle
 
