@@ -75,7 +75,8 @@ async def look_at_bucket(
         known = set(before.get("missingCapabilities", ())) if before.get("probed") == probed else set()
         missing, changed = await _complete_bucket(store, owner, admin, known, context.outranks)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
-            await store.check(found.store)
+            if found.store != admin:  # else they have just been used
+                await store.check(found.store)
             lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
             lacking = {*missing, *await store.probe(found.store)}
