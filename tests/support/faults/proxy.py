@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 READ_BYTES = 65536
-CONTINUE = b"HTTP/1.1 100"
+CONTINUE, END = b"HTTP/1.1 100", b"\r\n\r\n"
 TRUNCATED_BYTES = 12
 
 
@@ -114,15 +114,17 @@ class Proxy:
 
     async def _back(self, reader: asyncio.StreamReader, connection: Connection) -> None:
         while data := await reader.read(READ_BYTES):
-            if connection.harm is not None and not data.startswith(CONTINUE):
-                if connection.harm is Harm.SWALLOW_ANSWER:
-                    continue
-                if connection.harm is Harm.TRUNCATE_ANSWER:
-                    connection.client.write(data[:TRUNCATED_BYTES])
-                    await connection.client.drain()
-                return
-            connection.client.write(data)
+            harmless = data if connection.harm is None else _before_the_answer(data)
+            connection.client.write(harmless)
             await connection.client.drain()
+            if len(harmless) == len(data) or connection.harm is Harm.SWALLOW_ANSWER:
+                continue
+            if connection.harm is Harm.TRUNCATE_ANSWER:
+                connection.client.write(data[len(harmless) :][:TRUNCATED_BYTES])
+                await connection.client.drain()
+            return
+        if connection.harm is Harm.SWALLOW_ANSWER:
+            await asyncio.Event().wait()  # the server has hung up, and the client does not learn of it
 
     def _struck_by(self, data: bytes, connection: Connection) -> Trouble | None:
         trouble = self.trouble
@@ -143,6 +145,11 @@ class Proxy:
             self.trouble = None
         self.hits += 1
         return trouble
+
+
+def _before_the_answer(data: bytes) -> bytes:
+    """`100 Continue`, if that is what comes: it may be one piece with the answer."""
+    return data[: data.index(END) + len(END)] if data.startswith(CONTINUE) and END in data else b""
 
 
 @asynccontextmanager
