@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := contract service operator client tests e2e examples
 
 # How images are made and brought into the cluster; override both where there is no Docker or kind.
 IMAGE_BUILD ?= docker build --quiet
@@ -37,6 +36,12 @@ faults: setup servers ## prove the promise of an upload: kill, hang, cut and pau
 
 e2e: setup images ## the whole way on the cluster of $KUBECONFIG: images, chart, manifests, uploads, deletion
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
+
+bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
+	$(BIN)/python bench/gate.py
+
+fuzz-gate: setup ## feed the gate a million mutants (SEED=)
+	GATE_MUTANTS=1000000 GATE_SEED=$(or $(SEED),1) $(BIN)/pytest -s tests/gate/test_mutants.py
 
 up: setup ## the same on kind, left running for you
 	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind/cluster.yaml
