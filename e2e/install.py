@@ -10,6 +10,7 @@ import base64
 import os
 import secrets
 import sys
+import uuid
 from pathlib import Path
 
 import kubectl as k8s
@@ -62,6 +63,8 @@ def chart(service_image: str, operator_image: str) -> None:
     for key, image in (("image", operator_image), ("serviceImage", service_image)):
         repository, _, tag = image.rpartition(":")
         values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
+    # The tag is the same after every build: only a changed pod makes the cluster start the image of this one.
+    values += ["--set-string", rf"podAnnotations.healthingest\.dev/installed={uuid.uuid4()}"]
     words = ["helm", "upgrade", "--install", RELEASE, str(ROOT / "charts" / RELEASE), "--namespace", OPERATOR]
     k8s.run(*words, *values, "--take-ownership", "--wait", "--timeout", f"{READY_SECONDS}s", seconds=READY_SECONDS + 30)
 
