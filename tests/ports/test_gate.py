@@ -152,7 +152,7 @@ class TestGate:
 
     async def test_a_worker_that_stalls_is_ended(self) -> None:
         """A chunk without an answer: that file is refused, the other ones may be sent again, the next is judged."""
-        async with gate_of(stall_seconds=0.5) as gate, gate.open() as at_fault, gate.open() as other:
+        async with gate_of(stall_seconds=2.0) as gate, gate.open() as at_fault, gate.open() as other:
             await other.feed(good_file(100)[:500])
             await at_fault.feed(good_file(100)[:500])
             assert (await check(gate, good_file(1))).record_count == 1  # everything so far is answered

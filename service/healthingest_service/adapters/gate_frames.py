@@ -1,8 +1,9 @@
 """
 What the server and a gate worker say to each other over their socket: frames with a head of 13 bytes.
 
-Kind, number of the file, length, payload; big-endian. The server sends OPEN, FEED, FINISH and CLOSE, the worker one
-DONE or a REFUSED, ACCEPTED, FAILED for each, in the same order: so the oldest unanswered frame is what it works on.
+Kind, number of the file, length, payload; big-endian. The server sends OPEN, FEED and FINISH, the worker one DONE or a
+REFUSED, ACCEPTED, FAILED for each, in the same order: so the oldest unanswered frame is what it works on. POLICY and
+CLOSE, which cost nothing, are not answered: nobody waits for them, and no file is to blame for them.
 """
 
 import struct
@@ -17,7 +18,7 @@ class Kind(IntEnum):
     """What a frame is."""
 
     POLICY = 0
-    """JSON: the listed schemas, or null for any; the first frame of a connection, unanswered."""
+    """JSON: the listed schemas, or null for any; the first frame of a connection."""
     OPEN = 1
     FEED = 2
     FINISH = 3

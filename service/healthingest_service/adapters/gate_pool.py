@@ -147,7 +147,6 @@ class _Worker:
     def forget(self, number: int) -> None:
         """The upload has ended, whatever its outcome; never waits."""
         if number in self.files and self._writer is not None:
-            self._unanswered.append(number)
             self._writer.write(head(Kind.CLOSE, number, 0))
         self.files.pop(number, None)
 

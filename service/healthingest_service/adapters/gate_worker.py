@@ -37,6 +37,9 @@ class _Worker:
             if kind == Kind.POLICY:
                 self._policy = _policy(json.loads(payload))
                 continue
+            if kind == Kind.CLOSE:
+                self._files.pop(number, None)
+                continue
             answer, content = self._answer(kind, number, payload)
             self._connection.sendall(head(answer, number, len(content)) + content)
 
@@ -54,8 +57,6 @@ class _Worker:
     def _judge(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
         if kind == Kind.OPEN:
             self._files[number] = Gate(self._policy)
-        elif kind == Kind.CLOSE:
-            self._files.pop(number, None)
         elif number not in self._files:
             pass  # frames that were under way when its refusal was sent
         elif kind == Kind.FEED:
