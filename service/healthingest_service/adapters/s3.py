@@ -1,25 +1,19 @@
 """
 The port `ObjectStore` on any S3.
 
-One client, made once. Every object goes in one PUT of known length with an explicit SHA-256 that the server verifies:
-no trailers and no default CRC, which several servers do not understand. botocore's own retries are off: they stand
-here, in `S3Store.put`.
+Every object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no trailers and no
+default CRC, which several servers do not understand. Retries stand in `S3Store.put`.
 """
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as BotoConnectionError
-
+from healthingest_service.adapters.s3_client import asked, open_client, status_of, translated, within
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import Sha256, StoredObject
 
@@ -30,24 +24,6 @@ _ATTEMPTS: Final = 3
 _PAUSE_SECONDS: Final = 0.2
 _HASH_ENTRY: Final = "sha256"  # sent as x-amz-meta-sha256
 _NOT_FOUND: Final = 404
-_SERVER_ERROR: Final = 500
-_NOT_IMPLEMENTED: Final = 501
-_UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
-_UNCLEAR_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"})
-"""4xx by status, but passing: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
-
-
-class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
-    """
-    aiohttp sends a PUT again by itself when the connection breaks, and tells nobody.
-
-    A "no" to the second would be taken for a "no" to both. There is no public switch; `tests/ports/` counts requests.
-    """
-
-    async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401 - aiobotocore has no types
-        session = await super()._get_session(proxy_url)
-        session._retry_connection = False  # noqa: SLF001 - see above
-        return session
 
 
 @asynccontextmanager
@@ -67,25 +43,14 @@ async def open_s3_store(  # noqa: PLR0913 - the settings of one server
 
     Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
     """
-    config = AioConfig(
-        connect_timeout=min(timeout_seconds, 5.0),
-        read_timeout=timeout_seconds,
-        retries={"total_max_attempts": 1},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        http_session_cls=_OneTrySession,
-        # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall the loop.
-        s3={"addressing_style": "auto" if endpoint is None else "path", "payload_signing_enabled": False},
+    opening = open_client(
+        endpoint=endpoint,
+        region=region,
+        access_key_id=access_key_id,
+        secret_access_key=secret_access_key,
+        timeout_seconds=timeout_seconds,
     )
-    making = get_session().create_client(
-        "s3",
-        region_name=region,
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
-        config=config,
-    )
-    async with making as client:
+    async with opening as client:
         yield S3Store(client, bucket, _encryption_arguments(encryption, kms_key_id), timeout_seconds)
 
 
@@ -146,7 +111,7 @@ class S3Store:
         # One system call; in a thread, a cancelled open would leave the file to nobody.
         file = wanted.path.open("rb")
         try:
-            await _translated(
+            await translated(
                 lambda: self._client.put_object(
                     Bucket=self._bucket,
                     Key=wanted.key,
@@ -175,41 +140,29 @@ class S3Store:
         The hash is the server's own checksum where it tells one, else the metadata that came with the verified PUT.
         """
         try:
-            answer = await self._ask(
-                lambda: self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+            answer = await asked(
+                self._timeout_seconds,
+                lambda: self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"),
             )
         except StoreRefusedError as error:
-            if _status(error.__cause__) == _NOT_FOUND:
+            if status_of(error.__cause__) == _NOT_FOUND:
                 return None
             raise
         return StoredObject(answer["ContentLength"], _hash(answer))
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """See `ObjectStore.read`."""
-        answer = await self._ask(lambda: self._client.get_object(Bucket=self._bucket, Key=key))
+        answer = await asked(self._timeout_seconds, lambda: self._client.get_object(Bucket=self._bucket, Key=key))
         body = answer["Body"]
         try:
-            while chunk := await self._within_deadline(lambda: body.read(_CHUNK_BYTES)):
+            while chunk := await within(self._timeout_seconds, lambda: body.read(_CHUNK_BYTES)):
                 yield chunk
         finally:
             body.close()
 
     async def check(self) -> None:
         """See `ObjectStore.check`."""
-        await self._ask(lambda: self._client.head_bucket(Bucket=self._bucket))
-
-    async def _ask(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
-        """A call that changes nothing: twice, since a kept connection may have been closed by the server meanwhile."""
-        with suppress(StoreUnavailableError):
-            return await self._within_deadline(call)
-        return await self._within_deadline(call)
-
-    async def _within_deadline(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await _translated(call)
-        except TimeoutError as error:
-            raise StoreUnavailableError from error
+        await asked(self._timeout_seconds, lambda: self._client.head_bucket(Bucket=self._bucket))
 
 
 def _encryption_arguments(encryption: Encryption, kms_key_id: str | None) -> dict[str, str]:
@@ -221,38 +174,6 @@ def _encryption_arguments(encryption: Encryption, kms_key_id: str | None) -> dic
         case "SSE-KMS":
             key = {} if kms_key_id is None else {"SSEKMSKeyId": kms_key_id}
             return {"ServerSideEncryption": "aws:kms", **key}
-
-
-async def _translated(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
-    """
-    One call, its failures in our words: an answer is a clear no, unless it says "later"; no answer is unclear.
-
-    Raises:
-        StoreRefusedError, StoreUnavailableError: see above.
-    """
-    try:
-        return await call()
-    except ClientError as error:
-        if _is_unclear(error):
-            raise StoreUnavailableError from error
-        raise StoreRefusedError from error
-    except (BotoConnectionError, HTTPClientError, OSError) as error:
-        raise StoreUnavailableError from error
-    except BotoCoreError as error:  # no credentials, an impossible parameter: nothing was sent
-        raise StoreRefusedError from error
-
-
-def _is_unclear(error: ClientError) -> bool:
-    status = _status(error)
-    if status >= _SERVER_ERROR:
-        return status != _NOT_IMPLEMENTED
-    return status in _UNCLEAR_STATUS or error.response.get("Error", {}).get("Code") in _UNCLEAR_CODES
-
-
-def _status(error: BaseException | None) -> int:
-    if not isinstance(error, ClientError):
-        return 0
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _hash(answer: dict[str, Any]) -> Sha256 | None:

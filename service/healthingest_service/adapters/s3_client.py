@@ -1,0 +1,133 @@
+"""
+The client of any S3, and its failures in our words; what is done with it stands beside: `s3`, `s3_inventory`.
+
+botocore's own retries are off: who calls knows what may be repeated, and when.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+
+_SERVER_ERROR: Final = 500
+_NOT_IMPLEMENTED: Final = 501
+_UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
+_UNCLEAR_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"})
+"""4xx by status, but passing: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+
+class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
+    """
+    aiohttp sends a PUT again by itself when the connection breaks, and tells nobody.
+
+    A "no" to the second would be taken for a "no" to both. There is no public switch; `tests/ports/` counts requests.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401 - aiobotocore has no types
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False  # noqa: SLF001 - see above
+        return session
+
+
+@asynccontextmanager
+async def open_client(
+    *,
+    endpoint: str | None,
+    region: str,
+    access_key_id: str | None,
+    secret_access_key: str | None,
+    timeout_seconds: float,
+) -> AsyncIterator[Any]:
+    """
+    The client of aiobotocore; nothing is sent before the first call.
+
+    Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
+    """
+    config = AioConfig(
+        connect_timeout=min(timeout_seconds, 5.0),
+        read_timeout=timeout_seconds,
+        retries={"total_max_attempts": 1},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        http_session_cls=_OneTrySession,
+        # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall the loop.
+        s3={"addressing_style": "auto" if endpoint is None else "path", "payload_signing_enabled": False},
+    )
+    making = get_session().create_client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        config=config,
+    )
+    async with making as client:
+        yield client
+
+
+async def translated(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+    """
+    One call, its failures in our words: an answer is a clear no, unless it says "later"; no answer is unclear.
+
+    Raises:
+        StoreRefusedError, StoreUnavailableError: see above.
+    """
+    try:
+        return await call()
+    except ClientError as error:
+        if _is_unclear(error):
+            raise StoreUnavailableError from error
+        raise StoreRefusedError from error
+    except (BotoConnectionError, HTTPClientError, OSError) as error:
+        raise StoreUnavailableError from error
+    except BotoCoreError as error:  # no credentials, an impossible parameter: nothing was sent
+        raise StoreRefusedError from error
+
+
+async def within(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+    """
+    One call, with a deadline over all of it.
+
+    Raises:
+        StoreRefusedError: a clear no.
+        StoreUnavailableError: no clear answer, or none in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await translated(call)
+    except TimeoutError as error:
+        raise StoreUnavailableError from error
+
+
+async def asked(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+    """
+    A call that changes nothing: twice, since a kept connection may have been closed by the server meanwhile.
+
+    Raises:
+        StoreRefusedError, StoreUnavailableError: as in `within`, about the second.
+    """
+    with suppress(StoreUnavailableError):
+        return await within(timeout_seconds, call)
+    return await within(timeout_seconds, call)
+
+
+def status_of(error: BaseException | None) -> int:
+    """The HTTP status of the answer that *error* stands for; 0 when there was none."""
+    if not isinstance(error, ClientError):
+        return 0
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _is_unclear(error: ClientError) -> bool:
+    status = status_of(error)
+    if status >= _SERVER_ERROR:
+        return status != _NOT_IMPLEMENTED
+    return status in _UNCLEAR_STATUS or error.response.get("Error", {}).get("Code") in _UNCLEAR_CODES
