@@ -6,9 +6,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 import structlog
 import uvloop
@@ -22,7 +22,8 @@ from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.server import Listen, bind, serve
 from healthingest_service.faults.answering import FaultyAnswers
 from healthingest_service.faults.points import VARIABLE
-from healthingest_service.main import parts, refusals, wiring
+from healthingest_service.main import companions, parts, refusals, wiring
+from healthingest_service.main.companions import Work
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.errors import LedgerUnavailableError
@@ -38,7 +39,6 @@ _PROCESSES: Final = {
     "relay": frozenset({"relay"}),
     "janitor": frozenset({"janitor"}),
 }
-Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,11 +95,13 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
         ground = await parts.open_ground(settings, stack)
         work: list[Work] = []
         if "relay" in process:
-            work.append(await parts.open_relay(ground, stack))
+            work += await companions.open_relay(ground, stack)
+        else:
+            work += companions.bell_work(ground)
         if process & {"api", "janitor"}:
             store = await parts.open_store(ground, stack)
         if "janitor" in process:
-            work += parts.janitor_work(ground, store)
+            work += companions.janitor_work(ground, store)
         health = HealthBoard(
             ground.checks,
             metrics=ground.metrics,

@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,27 +18,16 @@ from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.adapters.queue_file import QueueFile
-from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publisher
 from healthingest_service.adapters.s3 import open_s3_store
-from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.readiness import Check
-from healthingest_service.faults.announcing import FaultyOutbox, FaultyPublisher
 from healthingest_service.faults.points import VARIABLE, Faults
-from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE, FaultyLedger, FaultyStore
-from healthingest_service.identity.housekeeping import forget_expired_sessions
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.telemetry.metrics import Metrics
-from healthingest_service.uploads.errors import LedgerUnavailableError, UnavailableError
-from healthingest_service.uploads.ports import EventPublisher, Ledger, ObjectStore, Outbox
-from healthingest_service.uploads.reconcile_storage import Janitor
-from healthingest_service.uploads.relay import Relay
+from healthingest_service.uploads.errors import UnavailableError
+from healthingest_service.uploads.ports import ObjectStore
 
 LOCAL_BUCKET: Final = "local"
 """The bucket's name in messages while a folder is the object store."""
-_SCHEMA_POLL_SECONDS: Final = 1.0
-_FORGET_SECONDS: Final = 3600.0
-Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 class SchemaNotCurrentError(Exception):
@@ -47,13 +36,14 @@ class SchemaNotCurrentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every process stands on. Parts add their checks as they are opened."""
+    """What every process stands on. Parts add their checks as they are opened; *written* tells of new messages."""
 
     settings: Settings
     engine: AsyncEngine
     ledger: DatabaseLedger
     outbox: DatabaseOutbox
     metrics: Metrics
+    written: asyncio.Event
     faults: Faults | None = None
     checks: list[Check] = field(default_factory=list)
 
@@ -118,10 +108,11 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     engine = await stack.enter_async_context(
         open_engine(database_url(settings), pool_size=database.pool_size, timeout_seconds=database.timeout_seconds)
     )
-    ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
+    written = asyncio.Event()
+    ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds, on_message=written.set)
     claim_seconds = settings.relay.claim_seconds
     outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds)
-    ground = Ground(settings, engine, ledger, outbox, Metrics.create(), _faults(settings))
+    ground = Ground(settings, engine, ledger, outbox, Metrics.create(), written, _faults(settings))
 
     async def backlog() -> None:
         waiting = await outbox.backlog()
@@ -170,81 +161,6 @@ async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
         store = Store(await stack.enter_async_context(opening), wanted.bucket)
     ground.checks.append(Check("store", store.port.check, required=True))
     return store
-
-
-async def open_relay(ground: Ground, stack: AsyncExitStack) -> Work:
-    """The relay, to RabbitMQ if one is named, else to the queue file."""
-    broker, rules = ground.settings.broker, ground.settings.relay
-    publisher: QueueFile | RabbitMQPublisher
-    if broker.url is None:
-        publisher = QueueFile(queue_file(ground.settings), timeout_seconds=broker.timeout_seconds)
-    else:
-        publisher = await stack.enter_async_context(
-            open_publisher(
-                url=broker.url.get_secret_value(), exchange=broker.exchange, timeout_seconds=broker.timeout_seconds
-            )
-        )
-    ground.checks.append(Check("broker", publisher.check, required=False))
-    outbox, way = _relay_ports(ground, publisher)
-    relay = Relay(
-        outbox=outbox,
-        publisher=way,
-        clock=utc_now,
-        batch_size=rules.batch_size,
-        concurrency=rules.concurrency,
-        idle_seconds=rules.idle_seconds,
-        backoff_seconds_min=rules.backoff_seconds_min,
-        backoff_seconds_max=rules.backoff_seconds_max,
-    )
-    ground.metrics.watch_relay(lambda: asdict(relay.counts))
-    return _after_schema(ground, relay.run)
-
-
-def _relay_ports(ground: Ground, publisher: EventPublisher) -> tuple[Outbox, EventPublisher]:
-    if ground.faults is None:
-        return ground.outbox, publisher
-    return FaultyOutbox(ground.outbox, ground.faults), FaultyPublisher(publisher, ground.faults)
-
-
-def _janitor_ports(ground: Ground, store: Store) -> tuple[Ledger, ObjectStore]:
-    if ground.faults is None:
-        return ground.ledger, store.port
-    ledger = FaultyLedger(ground.ledger, ground.faults, SETTLING_LEDGER)
-    return ledger, FaultyStore(store.port, ground.faults, SETTLING_STORE)
-
-
-def janitor_work(ground: Ground, store: Store) -> list[Work]:
-    """The janitor, and what it forgets."""
-    ledger, objects = _janitor_ports(ground, store)
-    janitor = Janitor(
-        ledger=ledger,
-        store=objects,
-        clock=utc_now,
-        bucket=store.bucket,
-        interval_seconds=ground.settings.janitor.interval_seconds,
-        lease_seconds=ground.settings.limits.upload_lease_seconds,
-    )
-    ground.metrics.watch_janitor(lambda: asdict(janitor.counts))
-    sessions = DatabaseSessions(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds)
-
-    async def forget(stop: asyncio.Event) -> None:
-        await forget_expired_sessions(sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
-
-    return [_after_schema(ground, janitor.run), _after_schema(ground, forget)]
-
-
-def _after_schema(ground: Ground, work: Work) -> Work:
-    async def waiting(stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            with suppress(LedgerUnavailableError):
-                if await is_current(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds):
-                    await work(stop)
-                    return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_SCHEMA_POLL_SECONDS):
-                    await stop.wait()
-
-    return waiting
 
 
 def data_folder(settings: Settings) -> Path:

@@ -17,6 +17,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import StoredObject, Upload
 from healthingest_service.uploads.ports import Ledger, ObjectStore
+from healthingest_service.uploads.waiting import wait_for_any
 
 _ROWS_A_SWEEP: Final = 1000
 
@@ -72,9 +73,7 @@ class Janitor:
         while not stop.is_set():
             with suppress(LedgerUnavailableError):  # the next sweep finds the same rows
                 await self.sweep_once()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_seconds):
-                    await stop.wait()
+            await wait_for_any(stop, seconds=self._interval_seconds)
 
     async def sweep_once(self) -> Swept:
         """

@@ -3,9 +3,10 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final
 
 from healthingest_service.uploads.errors import (
     BrokerUnreachableError,
@@ -15,6 +16,10 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import OutgoingMessage
 from healthingest_service.uploads.ports import EventPublisher, Outbox, OutboxBatch
+from healthingest_service.uploads.waiting import wait_for_any
+
+_GATHER_SECONDS: Final = 0.05
+"""Rounds that are not full begin at most so often: under load one round takes what came meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Relay:
 
     A message that the broker does not take waits longer each time, and never holds up the others. Up to *concurrency*
     wait for their confirms at once, begun oldest first.
+
+    *written* is set by whoever knows that a message was written: then it is announced at once. Without, it is found at
+    the next look, *idle_seconds* later at worst.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -56,6 +64,7 @@ class Relay:
         idle_seconds: float,
         backoff_seconds_min: float,
         backoff_seconds_max: float,
+        written: asyncio.Event | None = None,
     ) -> None:
         self._outbox = outbox
         self._publisher = publisher
@@ -65,6 +74,7 @@ class Relay:
         self._idle_seconds = idle_seconds
         self._backoff_seconds_min = backoff_seconds_min
         self._backoff_seconds_max = backoff_seconds_max
+        self._written = asyncio.Event() if written is None else written
         self._counts = RelayCounts()
 
     @property
@@ -85,6 +95,8 @@ class Relay:
         """Drain until *stop* is set; the batch under way is finished first."""
         failures = 0
         while not stop.is_set():
+            began = monotonic()
+            self._written.clear()
             try:
                 drained = await self._drain()
             except LedgerUnavailableError:
@@ -94,9 +106,10 @@ class Relay:
                 healthy, more = drained.broker_answers, drained.claimed == self._batch_size
             failures = 0 if healthy else failures + 1
             if failures:
-                await _rest(stop, self._backoff_seconds(failures - 1))
+                await wait_for_any(stop, seconds=self._backoff_seconds(failures - 1))
             elif not more:
-                await _rest(stop, self._idle_seconds)
+                await wait_for_any(stop, seconds=began + _GATHER_SECONDS - monotonic())
+                await wait_for_any(stop, self._written, seconds=self._idle_seconds)
 
     async def _drain(self) -> Round:
         async with self._outbox.claim(limit=self._batch_size) as batch:
@@ -144,9 +157,3 @@ class Relay:
         """Doubles with each attempt up to the maximum; half of it is random: relays must not march in step."""
         longest = min(self._backoff_seconds_max, self._backoff_seconds_min * 2.0 ** min(attempts, 32))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

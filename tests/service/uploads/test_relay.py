@@ -27,7 +27,16 @@ def ear() -> Ear:
     return Ear()
 
 
-def relay_of(outbox: DatabaseOutbox, ear: Ear, clock: Clock, *, batch_size: int = 10, concurrency: int = 1) -> Relay:
+def relay_of(
+    outbox: DatabaseOutbox,
+    ear: Ear,
+    clock: Clock,
+    *,
+    batch_size: int = 10,
+    concurrency: int = 1,
+    idle_seconds: float = 0.01,
+    written: asyncio.Event | None = None,
+) -> Relay:
     """A quick relay."""
     return Relay(
         outbox=outbox,
@@ -35,9 +44,10 @@ def relay_of(outbox: DatabaseOutbox, ear: Ear, clock: Clock, *, batch_size: int 
         clock=clock,
         batch_size=batch_size,
         concurrency=concurrency,
-        idle_seconds=0.01,
+        idle_seconds=idle_seconds,
         backoff_seconds_min=1,
         backoff_seconds_max=60,
+        written=written,
     )
 
 
@@ -136,6 +146,23 @@ async def test_runs_until_told_to_stop(ledger: DatabaseLedger, outbox: DatabaseO
         stop.set()
         await running
     assert {heard.id for heard in ear.heard} == {each.id for each in sent}
+
+
+async def test_announces_at_once_what_it_is_told_of(engine: AsyncEngine, clock: Clock, ear: Ear) -> None:
+    """A relay that would look again in an hour is woken by the commit of a message in the same process."""
+    stop, written = asyncio.Event(), asyncio.Event()
+    ledger = DatabaseLedger(engine, timeout_seconds=5, clock=clock, on_message=written.set)
+    outbox = DatabaseOutbox(engine, timeout_seconds=5, clock=clock)
+    relay = relay_of(outbox, ear, clock, idle_seconds=3600, written=written)
+    running = asyncio.ensure_future(relay.run(stop))
+    async with asyncio.timeout(1.5):
+        for count, content in enumerate((b"first", b"second"), start=1):
+            new = upload(content)
+            await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+            await ledger.complete(new.id, message(new), stored_at=NOON)
+            await ear.hears(count)
+        stop.set()
+        await running
 
 
 async def test_outlives_a_lost_database(ledger: DatabaseLedger, engine: AsyncEngine, clock: Clock, ear: Ear) -> None:

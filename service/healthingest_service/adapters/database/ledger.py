@@ -47,12 +47,20 @@ class BegunUpload:
 
 
 class DatabaseLedger:
-    """The database's memory of uploads."""
+    """The database's memory of uploads. *on_message* is called when a message was committed to the outbox."""
 
-    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], datetime] = utc_now,
+        on_message: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._clock = clock
+        self._on_message = on_message
 
     async def begin(
         self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
@@ -76,9 +84,10 @@ class DatabaseLedger:
             )
             if found.rowcount:
                 await connection.execute(insert(OutboxRow).values(rows.outbox_values(message)))
-                return
-            if await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id)) is None:
+            elif await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id)) is None:
                 raise UploadNotFoundError
+        if found.rowcount:
+            self._on_message()
 
     async def abandon(self, upload_id: UploadId) -> None:
         """See `Ledger.abandon`."""
