@@ -40,6 +40,9 @@ e2e: setup images ## the whole way on the cluster of $KUBECONFIG: images, chart,
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
 	$(BIN)/python bench/gate.py
 
+bench-outage: setup servers ## the broker away for ten minutes: do uploads go on, how fast does the backlog follow (MINUTES=10)
+	PYTHONPATH=tests $(BIN)/python bench/outage.py --minutes $(or $(MINUTES),10)
+
 fuzz-gate: setup ## feed the gate a million mutants (SEED=)
 	GATE_MUTANTS=1000000 GATE_SEED=$(or $(SEED),1) $(BIN)/pytest -s tests/gate/test_mutants.py
 

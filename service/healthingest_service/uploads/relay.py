@@ -20,6 +20,8 @@ from healthingest_service.uploads.waiting import wait_for_any
 
 _GATHER_SECONDS: Final = 0.05
 """Rounds that are not full begin at most so often: under load one round takes what came meanwhile."""
+_PROBE_SECONDS_MAX: Final = 5.0
+"""A broker or database that was gone is tried at least so often, with one message: that costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +91,30 @@ class Relay:
         Raises:
             LedgerUnavailableError: what was confirmed may be announced again.
         """
-        return (await self._drain()).announced
+        return (await self._drain(self._batch_size)).announced
 
     async def run(self, stop: asyncio.Event) -> None:
         """Drain until *stop* is set; the batch under way is finished first."""
         failures = 0
         while not stop.is_set():
-            began = monotonic()
+            began, limit = monotonic(), 1 if failures else self._batch_size
             self._written.clear()
             try:
-                drained = await self._drain()
+                drained = await self._drain(limit)
             except LedgerUnavailableError:
                 self._counts = replace(self._counts, ledger_unavailable=self._counts.ledger_unavailable + 1)
                 healthy, more = False, False
             else:
-                healthy, more = drained.broker_answers, drained.claimed == self._batch_size
+                healthy, more = drained.broker_answers, drained.claimed == limit
             failures = 0 if healthy else failures + 1
             if failures:
-                await wait_for_any(stop, seconds=self._backoff_seconds(failures - 1))
+                await wait_for_any(stop, seconds=min(self._backoff_seconds(failures - 1), _PROBE_SECONDS_MAX))
             elif not more:
                 await wait_for_any(stop, seconds=began + _GATHER_SECONDS - monotonic())
                 await wait_for_any(stop, self._written, seconds=self._idle_seconds)
 
-    async def _drain(self) -> Round:
-        async with self._outbox.claim(limit=self._batch_size) as batch:
+    async def _drain(self, limit: int) -> Round:
+        async with self._outbox.claim(limit=limit) as batch:
             current, waiting = Round(len(batch.messages)), iter(batch.messages)
             async with asyncio.TaskGroup() as lanes:
                 for _ in range(min(self._concurrency, current.claimed)):

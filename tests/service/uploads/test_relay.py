@@ -35,6 +35,7 @@ def relay_of(
     batch_size: int = 10,
     concurrency: int = 1,
     idle_seconds: float = 0.01,
+    backoff_seconds_min: float = 1.0,
     written: asyncio.Event | None = None,
 ) -> Relay:
     """A quick relay."""
@@ -45,7 +46,7 @@ def relay_of(
         batch_size=batch_size,
         concurrency=concurrency,
         idle_seconds=idle_seconds,
-        backoff_seconds_min=1,
+        backoff_seconds_min=backoff_seconds_min,
         backoff_seconds_max=60,
         written=written,
     )
@@ -224,3 +225,23 @@ async def test_lanes_stop_when_the_broker_is_gone(
     assert relay.counts.unreachable == 3
     ear.errors.clear()
     assert await relay.drain_once() == 6
+
+
+async def test_asks_a_dead_broker_with_one_message(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
+    """After a round that the broker did not answer, one message tells whether it is back; then all lanes go on."""
+    await waiting(ledger, *["HeartRateRecord"] * 9)
+    clock.move(1)
+    ear.errors[HEART] = BrokerUnreachableError
+    relay, stop = relay_of(outbox, ear, clock, concurrency=3, backoff_seconds_min=0.01), asyncio.Event()
+    running = asyncio.ensure_future(relay.run(stop))
+    async with asyncio.timeout(1.5):
+        for expected in (3, 4, 5):
+            while relay.counts.unreachable < expected:  # noqa: ASYNC110 - a counter tells nobody
+                await asyncio.sleep(0.001)
+            assert relay.counts.unreachable == expected
+        ear.errors.clear()
+        await ear.hears(3)
+        stop.set()
+        await running
