@@ -20,7 +20,7 @@ from healthingest_service.uploads.errors import (
     MessageUnroutableError,
 )
 from healthingest_service.uploads.model import OutgoingMessage
-from healthingest_service.uploads.ports import EventPublisher
+from healthingest_service.uploads.relay_ports import EventPublisher
 from support.cancelling import is_cancelled_at
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.silent import silent_server

@@ -10,7 +10,7 @@ from healthingest_contract.events import UploadStored
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.identity.model import AccountId
-from healthingest_service.uploads.model import Backlog, OutgoingMessage, UploadState
+from healthingest_service.uploads.model import Backlog, OutgoingMessage, PutOffReason, UploadState
 from support.uploads import NOON, Clock, message, upload
 
 CLAIM_SECONDS = 60.0
@@ -80,7 +80,7 @@ class TestOutbox:
         """It comes back at its time, not before, and knows how often it was tried."""
         sent = await waiting(ledger)
         async with outbox.claim(limit=10) as batch:
-            await batch.failed(sent.id, retry_at=NOON + timedelta(seconds=30))
+            await batch.failed(sent.id, retry_at=NOON + timedelta(seconds=30), reason=PutOffReason.REFUSED)
         assert await due(outbox) == []
         clock.move(30)
         assert [found.attempts for found in await due(outbox)] == [1]
@@ -145,7 +145,7 @@ class TestOutbox:
         sent = await waiting(ledger)
         await waiting(ledger, 1)
         async with outbox.claim(limit=1) as batch:
-            await batch.failed(sent.id, retry_at=NOON + timedelta(hours=1))
+            await batch.failed(sent.id, retry_at=NOON + timedelta(hours=1), reason=PutOffReason.UNROUTABLE)
         clock.move(90)
         assert await outbox.backlog() == Backlog(2, 90.0)
 

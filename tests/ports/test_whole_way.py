@@ -22,8 +22,9 @@ from healthingest_service.adapters.s3 import open_s3_store
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.uploads.accept import AcceptUpload, UploadRequest
 from healthingest_service.uploads.model import UploadState
-from healthingest_service.uploads.ports import EventPublisher, ObjectStore
+from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.relay import Relay
+from healthingest_service.uploads.relay_ports import EventPublisher
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
 from support.uploads import owner, principal, sha256

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from healthingest_service.faults.points import Faults, Point
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage
-from healthingest_service.uploads.ports import EventPublisher, Outbox, OutboxBatch
+from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason
+from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
 
 _ON_ITS_WAY_SECONDS: Final = 0.002
 """After so long a message has left the process; its confirm, which waits for a disk, seldom came."""
@@ -31,9 +31,9 @@ class FaultyBatch:
         """See `OutboxBatch.announced`."""
         await self.inner.announced(message_id, at=at)
 
-    async def failed(self, message_id: MessageId, *, retry_at: datetime) -> None:
+    async def failed(self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason) -> None:
         """See `OutboxBatch.failed`."""
-        await self.inner.failed(message_id, retry_at=retry_at)
+        await self.inner.failed(message_id, retry_at=retry_at, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE,
 from healthingest_service.identity.housekeeping import forget_expired_sessions
 from healthingest_service.main.parts import Ground, Store, database_url, queue_file, utc_now
 from healthingest_service.uploads.errors import LedgerUnavailableError
-from healthingest_service.uploads.ports import EventPublisher, Ledger, ObjectStore, Outbox
+from healthingest_service.uploads.ports import Ledger, ObjectStore
 from healthingest_service.uploads.reconcile_storage import Janitor
 from healthingest_service.uploads.relay import Relay
+from healthingest_service.uploads.relay_ports import EventPublisher, Outbox
 from healthingest_service.uploads.waiting import wait_for_any
 
 _SCHEMA_POLL_SECONDS: Final = 1.0

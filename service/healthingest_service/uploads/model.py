@@ -107,6 +107,17 @@ class OutgoingMessage:
     attempts: int = 0
 
 
+class PutOffReason(StrEnum):
+    """Why a message was not announced at the last attempt; also the outcome that the relay counts."""
+
+    UNROUTABLE = "unroutable"
+    """No exchange, or no queue is bound."""
+    REFUSED = "refused"
+    """A queue is full, or the broker says no for another reason."""
+    UNREACHABLE = "unreachable"
+    """No connection, or no confirm in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """Messages not yet announced. `oldest_age_seconds` is 0 when there is none."""

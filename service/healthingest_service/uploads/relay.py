@@ -2,26 +2,33 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
 from healthingest_service.uploads.errors import (
-    BrokerUnreachableError,
     LedgerUnavailableError,
     MessageRefusedError,
     MessageUnroutableError,
+    PublishError,
 )
-from healthingest_service.uploads.model import OutgoingMessage
-from healthingest_service.uploads.ports import EventPublisher, Outbox, OutboxBatch
+from healthingest_service.uploads.model import OutgoingMessage, PutOffReason
+from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
+from healthingest_service.uploads.troubles import Troubles
 from healthingest_service.uploads.waiting import wait_for_any
 
 _GATHER_SECONDS: Final = 0.05
 """Rounds that are not full begin at most so often: under load one round takes what came meanwhile."""
 _PROBE_SECONDS_MAX: Final = 5.0
 """A broker or database that was gone is tried at least so often, with one message: that costs little."""
+
+_REASONS: Final[Mapping[type[PublishError], PutOffReason]] = {
+    MessageUnroutableError: PutOffReason.UNROUTABLE,
+    MessageRefusedError: PutOffReason.REFUSED,
+    PublishError: PutOffReason.UNREACHABLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Relay:
         self._backoff_seconds_max = backoff_seconds_max
         self._written = asyncio.Event() if written is None else written
         self._counts = RelayCounts()
+        self._troubles = Troubles()
 
     @property
     def counts(self) -> RelayCounts:
@@ -102,7 +110,7 @@ class Relay:
             try:
                 drained = await self._drain(limit)
             except LedgerUnavailableError:
-                self._counts = replace(self._counts, ledger_unavailable=self._counts.ledger_unavailable + 1)
+                self._count("ledger_unavailable")
                 healthy, more = False, False
             else:
                 healthy, more = drained.broker_answers, drained.claimed == limit
@@ -126,7 +134,7 @@ class Relay:
         for message in waiting:
             try:
                 confirmed = await self._publish(message, batch)
-            except BrokerUnreachableError:
+            except PublishError:
                 current.broker_answers = False
             else:
                 current.announced += confirmed  # read after the wait: other lanes have counted meanwhile
@@ -136,24 +144,22 @@ class Relay:
     async def _publish(self, message: OutgoingMessage, batch: OutboxBatch) -> bool:
         try:
             await self._publisher.publish(message)
-        except MessageUnroutableError:
-            self._counts = replace(self._counts, unroutable=self._counts.unroutable + 1)
-        except MessageRefusedError:
-            self._counts = replace(self._counts, refused=self._counts.refused + 1)
-        except BrokerUnreachableError:
-            self._counts = replace(self._counts, unreachable=self._counts.unreachable + 1)
-            await self._put_off(message, batch)
-            raise
-        else:
-            await batch.announced(message.id, at=self._clock())
-            self._counts = replace(self._counts, announced=self._counts.announced + 1)
-            return True
-        await self._put_off(message, batch)
-        return False
+        except PublishError as error:
+            reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+            self._count(reason.value)
+            self._troubles.put_off(message, reason)
+            retry_at = self._clock() + timedelta(seconds=self._backoff_seconds(message.attempts))
+            await batch.failed(message.id, retry_at=retry_at, reason=reason)
+            if reason is PutOffReason.UNREACHABLE:
+                raise
+            return False
+        await batch.announced(message.id, at=self._clock())
+        self._count("announced")
+        self._troubles.announced(message)
+        return True
 
-    async def _put_off(self, message: OutgoingMessage, batch: OutboxBatch) -> None:
-        retry_at = self._clock() + timedelta(seconds=self._backoff_seconds(message.attempts))
-        await batch.failed(message.id, retry_at=retry_at)
+    def _count(self, outcome: str) -> None:
+        self._counts = replace(self._counts, **{outcome: getattr(self._counts, outcome) + 1})
 
     def _backoff_seconds(self, attempts: int) -> float:
         """Doubles with each attempt up to the maximum; half of it is random: relays must not march in step."""

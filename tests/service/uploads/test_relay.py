@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
@@ -15,6 +16,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import OutgoingMessage, UploadState
 from healthingest_service.uploads.relay import Relay, RelayCounts
+from healthingest_service.uploads.troubles import BROKER_BACK, BROKER_LOST, MESSAGES_PUT_OFF, MESSAGES_TAKEN_AGAIN
 from support.fakes import Ear
 from support.uploads import NOON, Clock, message, upload
 
@@ -245,3 +247,27 @@ async def test_asks_a_dead_broker_with_one_message(
         await ear.hears(3)
         stop.set()
         await running
+
+
+async def test_tells_of_a_trouble_once(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+    """A line when messages of a kind are not taken and one when they are; the same for the broker as a whole."""
+    await waiting(ledger, *["HeartRateRecord"] * 3)
+    relay = relay_of(outbox, ear, clock)
+    with capture_logs() as lines:
+        for error in (
+            MessageUnroutableError,
+            MessageUnroutableError,
+            MessageRefusedError,
+            BrokerUnreachableError,
+            None,
+        ):
+            clock.move(60)
+            ear.errors = {} if error is None else {HEART: error}
+            await relay.drain_once()
+    assert [(line["event"], line.get("reason"), line.get("attempts")) for line in lines] == [
+        (MESSAGES_PUT_OFF, "unroutable", 1),
+        (MESSAGES_PUT_OFF, "refused", 3),
+        (BROKER_LOST, None, 4),
+        (BROKER_BACK, None, None),
+        (MESSAGES_TAKEN_AGAIN, None, None),
+    ]

@@ -11,7 +11,7 @@ from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, UploadState
+from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason, UploadState
 
 
 class ClaimedMessages:
@@ -20,15 +20,15 @@ class ClaimedMessages:
     def __init__(self, messages: Sequence[OutgoingMessage]) -> None:
         self.messages = messages
         self.announced_at: dict[MessageId, datetime] = {}
-        self.retry_at: dict[MessageId, datetime] = {}
+        self.put_off: dict[MessageId, tuple[datetime, PutOffReason]] = {}
 
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
         """See `OutboxBatch.announced`."""
         self.announced_at[message_id] = at
 
-    async def failed(self, message_id: MessageId, *, retry_at: datetime) -> None:
+    async def failed(self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason) -> None:
         """See `OutboxBatch.failed`."""
-        self.retry_at[message_id] = retry_at
+        self.put_off[message_id] = retry_at, reason
 
 
 class DatabaseOutbox:
@@ -95,11 +95,11 @@ class DatabaseOutbox:
             announced = [message for message in batch.messages if message.id in batch.announced_at]
             if announced:
                 await _remove(connection, announced, batch.announced_at)
-            for message_id, retry_at in batch.retry_at.items():
+            for message_id, (retry_at, reason) in batch.put_off.items():
                 await connection.execute(
                     update(OutboxRow)
                     .where(OutboxRow.id == message_id)
-                    .values(due_at=retry_at, attempts=OutboxRow.attempts + 1)
+                    .values(due_at=retry_at, attempts=OutboxRow.attempts + 1, put_off_reason=reason.value)
                 )
             await connection.execute(
                 update(OutboxRow)

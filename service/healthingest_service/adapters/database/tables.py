@@ -78,7 +78,10 @@ class UploadRow(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     owner_id: Mapped[UUID] = mapped_column(Uuid)
     state: Mapped[str] = mapped_column(String(16))
-    object_key: Mapped[str] = mapped_column(String(512), unique=True)
+    object_key: Mapped[str] = mapped_column(
+        String(512).with_variant(String(512, collation="C"), "postgresql"), unique=True
+    )
+    """In the order of its bytes, as object stores list keys."""
     correlation_id: Mapped[str] = mapped_column(String(128))
     record_type: Mapped[str] = mapped_column(String(64))
     record_count: Mapped[int] = mapped_column(BigInteger)
@@ -104,7 +107,11 @@ class IdempotencyKeyRow(Base):
 
 
 class OutboxRow(Base):
-    """A message that the broker has not confirmed yet. `claimed_until` is set while a relay works on it."""
+    """
+    A message that the broker has not confirmed yet. `claimed_until` is set while a relay works on it.
+
+    `put_off_reason` says why the last attempt failed; empty before the first.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (Index("ix_outbox_due", "due_at", "created_at"),)
@@ -118,3 +125,16 @@ class OutboxRow(Base):
     attempts: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    put_off_reason: Mapped[str | None] = mapped_column(String(16))
+
+
+class DutyRow(Base):
+    """A duty that one process at a time has. `slot` counts its intervals, `position` says where to go on within one."""
+
+    __tablename__ = "duty"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    slot: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[str] = mapped_column(String(1024))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

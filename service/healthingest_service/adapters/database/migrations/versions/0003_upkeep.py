@@ -1,0 +1,33 @@
+"""Why a message was put off, keys in the order of their bytes, and duties that one process at a time has."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("outbox", sa.Column("put_off_reason", sa.String(16), nullable=True))
+    if op.get_bind().dialect.name == "postgresql":  # SQLite compares bytes already
+        op.alter_column("upload", "object_key", type_=sa.String(512, collation="C"), existing_nullable=False)
+    op.create_table(
+        "duty",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("slot", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.String(1024), nullable=False),
+        sa.Column("lease_until", _TIME, nullable=True),
+        sa.Column("finished_at", _TIME, nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_duty")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("duty")
+    if op.get_bind().dialect.name == "postgresql":
+        op.alter_column("upload", "object_key", type_=sa.String(512), existing_nullable=False)
+    op.drop_column("outbox", "put_off_reason")
