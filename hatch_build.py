@@ -14,7 +14,7 @@ from typing import Any, Final
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _FOLDER: Final = Path("gate", "avrogate")
-_MODULES: Final = ("values", "walker")
+_MODULES: Final = ("values", "walker", "snappy")
 _DIRECTIVES: Final = {
     "language_level": 3,
     "boundscheck": False,  # the walker checks every position itself

@@ -100,6 +100,14 @@ def _nested(random_: random.Random, number: int) -> Row:
     }
 
 
+def _signals(random_: random.Random, number: int) -> Row:
+    return {
+        "at": 1_700_000_000_000 + number * 1000,
+        "millivolts": [random_.gauss(0, 0.3) for _ in range(32)],
+        "steps": [random_.randrange(-300, 300) for _ in range(16)],
+    }
+
+
 def _decimals(random_: random.Random, number: int) -> Row:
     return {
         "a": Decimal(random_.randrange(10**9)).scaleb(-2),
@@ -148,6 +156,16 @@ KINDS: Final = (
             tags={"type": "map", "values": "string"},
         ),
         _nested,
+    ),
+    Kind(
+        "signals",
+        _record(
+            "Signals",
+            at=_MILLIS,
+            millivolts={"type": "array", "items": "double"},
+            steps={"type": "array", "items": "int"},
+        ),
+        _signals,
     ),
     Kind(
         "decimals",

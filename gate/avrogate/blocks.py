@@ -37,9 +37,12 @@ class Blocks:
         self._left = 0  # of its bytes
         self._inflated = 0  # of the block
         self._inflated_before = 0
+        self._most_inflated = policy.max_inflated_bytes  # more with each byte of the file
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes; raises `RefusedError`."""
+        self._records.grant(len(chunk))
+        self._most_inflated += len(chunk) * self._policy.max_inflated_per_byte
         data = self._rest + chunk if self._rest else chunk
         pos, stop = 0, len(data)
         while True:
@@ -111,15 +114,16 @@ class Blocks:
             self._take(data, pos, end)
         else:
             end = min(end, pos + _FEED_BYTES)
-            self._inflate(self._inflater.feed(data[pos:end]))
+            self._inflate(self._inflater.feed(data[pos:end]), self._inflater.steps_per_byte)
         self._left -= end - pos
         if self._left == 0:
             self._end()
         return end
 
-    def _inflate(self, pieces: Iterator[bytes]) -> None:
+    def _inflate(self, pieces: Iterator[bytes], steps_per_byte: int) -> None:
         try:
             for piece in pieces:
+                self._records.charge(len(piece) * steps_per_byte)
                 self._take(piece, 0, len(piece))
         except InflateError as error:
             raise self._refusal(error.code) from None
@@ -128,13 +132,13 @@ class Blocks:
         self._inflated += stop - start
         if self._inflated > self._policy.max_inflated_block_bytes:
             raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
-        if self._inflated_before + self._inflated > self._policy.max_inflated_bytes:
+        if self._inflated_before + self._inflated > self._most_inflated:
             raise self._refusal(Code.FILE_INFLATES_TOO_LARGE)
         self._records.feed(data, start, stop)
 
     def _end(self) -> None:
         if self._inflater is not None:
-            self._inflate(self._inflater.finish())
+            self._inflate(self._inflater.finish(), self._inflater.steps_per_byte)
             self._inflater = None
         self._records.finish()
 

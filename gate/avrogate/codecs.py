@@ -7,12 +7,13 @@ Nothing is inflated by a size that the file declares; a piece that comes out is 
 import bz2
 import lzma
 import sys
-import zlib
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
-import cramjam
+from zlib_ng import zlib_ng
 
+from avrogate import snappy
 from avrogate.policy import Policy
 from avrogate.verdict import Code
 
@@ -25,6 +26,9 @@ PIECE_BYTES: Final = 1 << 18
 """Small enough to stay in a cache of the processor between inflating and walking."""
 _CHECKSUM_BYTES: Final = 4
 _UNSUMMED_PIECES: Final = 4
+_LENGTH_BYTES: Final = 5
+_SNAPPY_WINDOW_BYTES: Final = 1 << 16
+"""No encoder looks back further, although the format could: they cut their input into pieces of this size."""
 _MAX_STREAMS: Final = 256
 """Within one block. Writers make one; each costs time of its own, and empty ones are a few bytes."""
 
@@ -38,7 +42,9 @@ class InflateError(Exception):
 
 
 class Inflater(Protocol):
-    """One block's decompression."""
+    """One block's decompression. A byte out of it costs as much as `steps_per_byte` steps of the walker."""
+
+    steps_per_byte: int
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Inflated pieces, as far as they can be had; raises `InflateError`."""
@@ -57,8 +63,10 @@ class Deflate:
     its checksum (RFC 1950, 2.2); such files are correct in every other way, so the remainder is held against it.
     """
 
+    steps_per_byte = 0
+
     def __init__(self) -> None:
-        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._stream = zlib_ng.decompressobj(-zlib_ng.MAX_WBITS)
         self._checksum = 1  # Adler-32 of nothing; here of everything before `_unsummed`
         self._unsummed: list[bytes] = []  # most writers leave nothing behind a block: it need not be summed then
         self._extra = b""
@@ -89,7 +97,7 @@ class Deflate:
     def _step(self, piece: bytes) -> Iterator[bytes]:
         try:
             out = self._stream.decompress(piece, PIECE_BYTES)
-        except zlib.error:
+        except zlib_ng.error:  # type: ignore[misc] # its stubs call it a value
             raise InflateError(Code.COMPRESSED_INVALID) from None
         if out:
             self._unsummed.append(out)
@@ -99,14 +107,17 @@ class Deflate:
 
     def _sum(self) -> None:
         for piece in self._unsummed:
-            self._checksum = zlib.adler32(piece, self._checksum)
+            self._checksum = zlib_ng.adler32(piece, self._checksum)
         self._unsummed.clear()
 
 
 class Framed:
     """bzip2, xz and zstandard: streams or frames, one behind the other."""
 
-    def __init__(self, open_stream: Callable[[], "_Stream"], error: type[Exception]) -> None:
+    def __init__(
+        self, open_stream: Callable[[], "_Stream"], error: type[Exception], *, steps_per_byte: int = 0
+    ) -> None:
+        self.steps_per_byte = steps_per_byte
         self._open = open_stream
         self._error = error
         self._stream: _Stream | None = None
@@ -142,34 +153,73 @@ class Framed:
 
 
 class Snappy:
-    """The raw format in one piece, and the CRC-32 of what it inflates to. Its library cannot do it in steps."""
+    """The raw format, and the CRC-32 of what it inflates to in the last four bytes."""
+
+    steps_per_byte = 0
 
     def __init__(self, max_inflated_bytes: int) -> None:
         self._max_inflated_bytes = max_inflated_bytes
-        self._pieces: list[bytes] = []
+        self._window = bytearray(_SNAPPY_WINDOW_BYTES + PIECE_BYTES)
+        self._state = array("q", bytes(8 * snappy.WORDS))
+        self._begun = False
+        self._kept = _SNAPPY_WINDOW_BYTES  # of the window: what is before it was given out
+        self._rest = b""  # not read: less than a length or tag, and what may be the checksum
+        self._checksum = 0
+        self._state[snappy.AT] = self._state[snappy.FLOOR] = _SNAPPY_WINDOW_BYTES
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """See `Inflater.feed`."""
-        self._pieces.append(piece)
-        return iter(())
+        self._rest += piece
+        if self._begun or self._begin():
+            yield from self._inflate()
 
     def finish(self) -> Iterator[bytes]:
         """See `Inflater.finish`."""
-        block = memoryview(b"".join(self._pieces))
-        self._pieces.clear()
-        if len(block) <= _CHECKSUM_BYTES:
+        if (
+            not self._begun
+            or len(self._rest) != _CHECKSUM_BYTES
+            or self._state[snappy.LEFT] + self._state[snappy.TOTAL]
+        ):
             raise InflateError(Code.COMPRESSED_CUT_OFF)
-        compressed, checksum = block[:-_CHECKSUM_BYTES], block[-_CHECKSUM_BYTES:]
-        try:
-            if cramjam.snappy.decompress_raw_len(compressed) > self._max_inflated_bytes:  # it would be allocated
-                raise InflateError(Code.BLOCK_INFLATES_TOO_LARGE)
-            inflated = memoryview(cramjam.snappy.decompress_raw(compressed))
-        except cramjam.DecompressionError:
-            raise InflateError(Code.COMPRESSED_INVALID) from None
-        if zlib.crc32(inflated) != int.from_bytes(checksum, "big"):
+        yield from self._give_out()
+        if self._checksum != int.from_bytes(self._rest, "big"):
             raise InflateError(Code.CHECKSUM_WRONG)
-        for start in range(0, len(inflated), PIECE_BYTES):
-            yield bytes(inflated[start : start + PIECE_BYTES])
+
+    def _begin(self) -> bool:
+        """The length of everything, 32 bits in 7 a byte, the least first; False while it is not there."""
+        length = 0
+        for index, byte in enumerate(self._rest[:-_CHECKSUM_BYTES]):
+            length |= (byte & 0x7F) << 7 * index
+            if index == _LENGTH_BYTES or length >= 1 << 32:
+                raise InflateError(Code.COMPRESSED_INVALID)
+            if byte < 0x80:  # noqa: PLR2004 - the bit that says there is one more
+                if length > self._max_inflated_bytes:
+                    raise InflateError(Code.BLOCK_INFLATES_TOO_LARGE)
+                self._state[snappy.TOTAL], self._rest, self._begun = length, self._rest[index + 1 :], True
+                return True
+        return False
+
+    def _inflate(self) -> Iterator[bytes]:
+        while True:
+            read = snappy.inflate(self._rest, len(self._rest) - _CHECKSUM_BYTES, self._window, self._state)
+            self._rest = self._rest[read:]
+            if self._state[snappy.FAULT]:
+                far = self._state[snappy.FAULT] == snappy.FAR
+                raise InflateError(Code.COMPRESSED_WINDOW_TOO_LARGE if far else Code.COMPRESSED_INVALID)
+            if self._state[snappy.AT] < len(self._window):
+                return
+            yield from self._give_out()
+
+    def _give_out(self) -> Iterator[bytes]:
+        at = self._state[snappy.AT]
+        if at == self._kept:
+            return
+        piece = bytes(memoryview(self._window)[self._kept : at])
+        self._checksum = zlib_ng.crc32(piece, self._checksum)
+        self._window[:_SNAPPY_WINDOW_BYTES] = self._window[at - _SNAPPY_WINDOW_BYTES : at]
+        self._state[snappy.FLOOR] = max(0, self._state[snappy.FLOOR] - (at - _SNAPPY_WINDOW_BYTES))
+        self._state[snappy.AT] = self._kept = _SNAPPY_WINDOW_BYTES
+        yield piece
 
 
 class _Stream(Protocol):
@@ -192,7 +242,7 @@ def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
     return {
         "deflate": Deflate,
         "snappy": lambda: Snappy(policy.max_inflated_block_bytes),
-        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError),
+        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError, steps_per_byte=2),
         "xz": lambda: Framed(xz, lzma.LZMAError),
         "zstandard": lambda: Framed(lambda: zstd.ZstdDecompressor(options=window), zstd.ZstdError),
     }

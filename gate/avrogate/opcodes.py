@@ -30,7 +30,7 @@ UNION: Final = 20  # a: branches; behind the instruction stands for each where i
 END: Final = 21
 CALL: Final = 22  # a: target, b: records deeper, c: records that the target has within itself at least
 RETURN: Final = 23
-REPEAT: Final = 24  # an array, a map: a: the first instruction of an item, b: least bytes of one
+REPEAT: Final = 24  # an array, a map: a: where an item begins, b: least bytes of one, c: it is one plain value
 NEXT: Final = 25  # after an item
 
 # Faults.
@@ -64,7 +64,7 @@ BLOCK_END: Final = 5  # where the block ends, or can end at most
 SP: Final = 6
 DEPTH: Final = 7
 MAX_DEPTH: Final = 8
-STEPS_PER_BYTE: Final = 9
+STEPS_LEFT: Final = 9  # of the file
 STACK_END: Final = 10
 STACK: Final = 12  # frames of four words: instruction, items left, where they must end, -
 

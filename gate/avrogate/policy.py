@@ -30,7 +30,10 @@ class Policy:
     """Each costs some microseconds of its own, and the least one has 19 bytes."""
     max_block_bytes: int = 16 * MIB
     max_inflated_block_bytes: int = 64 * MIB
-    max_inflated_bytes: int = 2048 * MIB
+    max_inflated_bytes: int = 512 * MIB
+    """Of the whole file..."""
+    max_inflated_per_byte: int = 4
+    """...and so many more for each byte of the file as it is written: large may be large, small no bomb."""
     max_window_bytes: int = 8 * MIB
     """Of zstandard; RFC 8878, 3.1.1.1.2, recommends decoders to support 8 MB, and encoders not to need more."""
     max_xz_memory_bytes: int = 80 * MIB
@@ -40,7 +43,10 @@ class Policy:
     """Records of a schema without a byte, such as one of nulls alone: nothing else bounds their count."""
     max_datum_depth: int = 64
     """Records within records."""
-    max_steps_per_byte: int = 256
+    max_steps: int = 400_000_000
+    """Of the walker, for the whole file: a second and a half of the most costly. Each value or branch is one..."""
+    max_steps_per_byte: int = 4
+    """...and so many more for each byte of the file as it is written."""
     max_findings: int = 100
     calendar_years_only: bool = False
     """

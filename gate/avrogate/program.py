@@ -36,6 +36,8 @@ _PRIMITIVES: Final = {
     "bytes": (op.BYTES, 0),
     "string": (op.STRING, 0),
 }
+_PLAIN: Final = frozenset({op.LONG, op.INT, op.SKIP})
+"""Items of one of these alone are read in one go."""
 _RANGE_FAULTS: Final = {Ranged.TIME: op.BAD_TIME, Ranged.CALENDAR: op.BAD_DATE}
 
 Path = tuple[str, ...]
@@ -173,6 +175,8 @@ class _Compiler:
         if key:
             self._put(path, op.STRING)
         self._type(type_, path, depth, nesting + 1)
+        plain = len(self._words) == start + 2 * op.WORDS and self._words[start + op.WORDS] in _PLAIN
+        self._words[start + 4] = plain
         self._put(path, op.NEXT)
         self._open = [start + 1]
 

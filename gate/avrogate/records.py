@@ -41,7 +41,8 @@ class Records:
         frames = policy.max_datum_depth * (program.nesting + 1)
         self._state = array("q", bytes(8 * (op.STACK + 4 * frames)))
         self._state[op.MAX_DEPTH] = policy.max_datum_depth
-        self._state[op.STEPS_PER_BYTE] = policy.max_steps_per_byte
+        self._state[op.STEPS_LEFT] = policy.max_steps
+        self._steps_per_byte = policy.max_steps_per_byte
         self._state[op.STACK_END] = len(self._state)
         self._block = self._offset = 0
         self._exact = self._done = False
@@ -54,6 +55,14 @@ class Records:
     def width(self) -> int:
         """The least bytes of a record."""
         return self._program.width
+
+    def grant(self, size: int) -> None:
+        """The file has *size* bytes more."""
+        self._state[op.STEPS_LEFT] += size * self._steps_per_byte
+
+    def charge(self, steps: int) -> None:
+        """Others have done as much work as *steps* of the walker."""
+        self._state[op.STEPS_LEFT] -= steps
 
     def refusal(self, finding: Finding) -> RefusedError:
         """What was found so far, and *finding* as the end of it."""

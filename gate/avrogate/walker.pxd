@@ -1,4 +1,7 @@
-# C types of walker.py, and the numbers of opcodes.py; a test holds them to their sources.
+# C types of walker.py and of its variables that begin without a value, and the numbers of opcodes.py;
+# a test holds these to their source.
+
+cimport cython
 
 from avrogate.values cimport Bytes, Word, is_decimal, is_text, is_uuid
 
@@ -51,24 +54,36 @@ cdef enum:
     SP = 6
     DEPTH = 7
     MAX_DEPTH = 8
-    STEPS_PER_BYTE = 9
+    STEPS_LEFT = 9
     STACK_END = 10
     STACK = 12
 
+@cython.locals(target=Word, after=Word)
 cdef inline Word _run(Words p, Bytes bounds, Bytes data, Word end, Words s) noexcept nogil
 cdef inline Word _value(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
+@cython.locals(byte=Word)
 cdef inline (Word, Word) _read(Bytes data, Word pos, Word end) noexcept nogil
+@cython.locals(byte=cython.ulonglong, signed=Word)
 cdef inline (Word, Word) _read_on(Bytes data, Word pos, Word end) noexcept nogil
 cdef inline Word _long(Bytes data, Word pos, Word end) noexcept nogil
+@cython.locals(value=Word)
 cdef inline Word _ranged(Bytes data, Word pos, Word end, Word low, Word high, Word fault) noexcept nogil
+@cython.locals(length=Word)
 cdef inline (Word, Word) _length(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+@cython.locals(length=Word)
 cdef inline Word _bytes(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+@cython.locals(length=Word)
 cdef inline Word _string(Bytes data, Word pos, Word end, Word limit) noexcept nogil
+@cython.locals(length=Word)
 cdef inline Word _uuid(Bytes data, Word pos, Word end, Word limit) noexcept nogil
 cdef inline Word _decimal(Words p, Word pc, Bytes bounds, Bytes data, Word pos, Word end, Word limit) noexcept nogil
 cdef inline (Word, Word) _control(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+@cython.locals(index=Word)
 cdef inline (Word, Word) _union(Words p, Word pc, Bytes data, Word pos, Word end) noexcept nogil
 cdef inline (Word, Word) _call(Words p, Word pc, Word pos, Words s) noexcept nogil
 cdef inline (Word, Word) _repeat(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
 cdef inline (Word, Word) _next(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+@cython.locals(after=Word)
+cdef inline Word _plain_items(Words p, Word pc, Bytes data, Word pos, Word end, Words s, Word frame) noexcept nogil
+@cython.locals(count=Word, size=Word)
 cdef inline Word _items(Word width, Bytes data, Word pos, Word end, Words s, Word frame) noexcept nogil

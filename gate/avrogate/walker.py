@@ -1,8 +1,8 @@
 """
 The walker: reads every value of every record, builds none.
 
-One source, two forms: compiled by Cython it runs without the GIL, interpreted it does the same slowly. C types of the
-functions, and the constants, stand in `walker.pxd`; Python never evaluates the annotations.
+One source, two forms: compiled by Cython it runs without the GIL, interpreted it does the same slowly. C types, and the
+constants, stand in `walker.pxd`; Python never evaluates the annotations.
 
 Functions that read return where the value ends, or minus the fault. A fault leaves the state as it was before the
 value, so that walking can go on with more bytes, or behind a wrong value. No function recurses or allocates.
@@ -54,11 +54,7 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
     pos: Word = s[POS]
     pc: Word = s[PC]
     limit: Word = s[BLOCK_END] - s[BASE]
-    steps: Word = 4096  # for what was begun before this piece
-    target: Word
-    after: Word
-    if end > pos:
-        steps += s[STEPS_PER_BYTE] * (end - pos)
+    steps: Word = s[STEPS_LEFT]
     while True:
         if p[pc] < FIRST_CONTROL:
             target = p[pc + 1]
@@ -75,6 +71,7 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
             break
     s[POS] = pos
     s[PC] = pc
+    s[STEPS_LEFT] = steps
     return -after if after <= 0 else STEPS
 
 
@@ -103,7 +100,6 @@ def _value(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word,
 
 def _read(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
     """A long and where it ends."""
-    byte: Word
     if pos < end and data[pos] < 0x80:  # most are of one byte
         byte = data[pos]
         return (byte >> 1) ^ -(byte & 1), pos + 1
@@ -113,9 +109,7 @@ def _read(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
 def _read_on(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
     """The same for all: zig-zag, 7 bits a byte, the least first."""
     value: cython.ulonglong = 0
-    byte: cython.ulonglong
     shift: Word = 0
-    signed: Word
     while True:
         if pos >= end:
             return 0, -CUT_OFF
@@ -146,7 +140,6 @@ def _long(data: Bytes, pos: Word, end: Word) -> Word:
 
 
 def _ranged(data: Bytes, pos: Word, end: Word, low: Word, high: Word, fault: Word) -> Word:
-    value: Word
     value, pos = _read(data, pos, end)
     if pos > 0 and (value < low or value > high):
         return -fault
@@ -154,7 +147,6 @@ def _ranged(data: Bytes, pos: Word, end: Word, low: Word, high: Word, fault: Wor
 
 
 def _length(data: Bytes, pos: Word, end: Word, limit: Word) -> tuple[Word, Word]:
-    length: Word
     length, pos = _read(data, pos, end)
     if pos > 0 and length < 0:
         return 0, -NEGATIVE
@@ -164,13 +156,11 @@ def _length(data: Bytes, pos: Word, end: Word, limit: Word) -> tuple[Word, Word]
 
 
 def _bytes(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
-    length: Word
     length, pos = _length(data, pos, end, limit)
     return pos + length  # maybe behind the piece: nothing of it has to be looked at
 
 
 def _string(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
-    length: Word
     length, pos = _length(data, pos, end, limit)
     if pos < 0:
         return pos
@@ -180,7 +170,6 @@ def _string(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
 
 
 def _uuid(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
-    length: Word
     length, pos = _length(data, pos, end, limit)
     if pos < 0:
         return pos
@@ -225,7 +214,6 @@ def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) ->
 
 
 def _union(p: Words, pc: Word, data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
-    index: Word
     index, pos = _read(data, pos, end)
     if pos > 0 and (index < 0 or index >= p[pc + 2]):
         return pc, -BAD_BRANCH
@@ -263,6 +251,8 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
     repeat: Word = s[frame]
     if s[frame + 1] > 1:
         s[frame + 1] -= 1
+        if p[repeat + 4] != 0 and s[frame + 1] > 1:
+            pos = _plain_items(p, p[repeat + 2], data, pos, end, s, frame)
         return p[repeat + 2], pos
     if s[frame + 2] >= 0 and s[frame + 2] != s[BASE] + pos:
         return pc, -BAD_SIZE
@@ -275,10 +265,23 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
     return p[repeat + 1], pos
 
 
+def _plain_items(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
+    """Behind those items of one plain value each that are there and right, but for the last, which ends the block."""
+    if p[pc] == SKIP:
+        after = min(s[frame + 1] - 1, (s[BLOCK_END] - s[BASE] - pos) // p[pc + 2])
+        s[frame + 1] -= after
+        return pos + after * p[pc + 2]
+    while s[frame + 1] > 1:
+        after = _long(data, pos, end) if p[pc] == LONG else _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
+        if after < 0:  # the walker comes upon it again, and knows what to do
+            break
+        pos = after
+        s[frame + 1] -= 1
+    return pos
+
+
 def _items(width: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
     """The head of a block of items: a count, or its negative and the size in bytes, which must be true."""
-    count: Word
-    size: Word
     stop: Word = -1
     limit: Word = s[BLOCK_END] - s[BASE]
     count, pos = _read(data, pos, end)

@@ -40,7 +40,7 @@ def test_the_interpreted_form_says_the_same() -> None:
     assert not other.compiled
     differing = []
     for hostile in hostile_files():
-        if "more doubles than fit" in hostile.name:
+        if "more doubles than fit" in hostile.name or hostile.name.startswith("costly"):
             continue  # eight million records take it half a minute
         try:
             other.check([hostile.file], other.Policy())
@@ -57,9 +57,7 @@ def test_every_code_but_those_of_policies_has_an_example() -> None:
     elsewhere = {
         Code.RECORD_TYPE_NOT_ALLOWED,
         Code.SCHEMA_NOT_ALLOWED,
-        Code.FILE_INFLATES_TOO_LARGE,
         Code.CALENDAR_RANGE,
-        Code.TOO_MANY_STEPS,
         *(code for code in Code if code.startswith("reader_")),
     }
     assert set(Code) - shown == elsewhere

@@ -146,9 +146,9 @@ def test_policies_have_codes_of_their_own() -> None:
     assert not codes(good, Policy(record_types=frozenset({"clinic.R"})))
     assert codes(good, Policy(fingerprints=frozenset())) == [Code.SCHEMA_NOT_ALLOWED]
     assert not codes(good, Policy(fingerprints=frozenset({mark})))
-    assert codes(good, Policy(max_inflated_bytes=1)) == [Code.FILE_INFLATES_TOO_LARGE]
+    assert codes(good, Policy(max_inflated_bytes=1, max_inflated_per_byte=0)) == [Code.FILE_INFLATES_TOO_LARGE]
     assert codes(good, Policy(max_records=1)) == [Code.TOO_MANY_RECORDS]
-    assert codes(good, Policy(max_steps_per_byte=-5000)) == [Code.TOO_MANY_STEPS]
+    assert codes(good, Policy(max_steps=0, max_steps_per_byte=0)) == [Code.TOO_MANY_STEPS]
     years = Policy(calendar_years_only=True)
     for type_, logical, least, most in (
         ("int", "date", -719_162, 2_932_896),

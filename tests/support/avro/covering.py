@@ -6,17 +6,18 @@ branches.
 """
 
 import io
+import random
 from types import ModuleType
 
 import coverage
 
-from support.avro.encoding import CODECS, items, long, one, text
+from support.avro.encoding import CODECS, double, file_of, items, long, one, record, text
 from support.avro.hostile import hostile_files
 from support.avro.mutants import mutants
 from support.avro.pure import pure
 
-_MODULES = ("walker", "values")
-_SLOW = {"100,001 blocks", *(f"{codec}: more doubles than fit" for codec in CODECS)}
+_MODULES = ("walker", "values", "snappy")
+_SLOW = ("costly", "100,001 blocks", *(f"{codec}: more doubles than fit" for codec in CODECS))
 """For the interpreted form, and nothing new."""
 
 
@@ -38,13 +39,17 @@ def _judge(gate: ModuleType, file: bytes, **policy: int) -> None:
 
 def main() -> None:
     """Judge, and print."""
-    hostile = [hostile.file for hostile in hostile_files() if hostile.name not in _SLOW]
+    hostile = [hostile.file for hostile in hostile_files() if not hostile.name.startswith(_SLOW)]
     measured = coverage.Coverage(branch=True, include=["*/gate/avrogate/*"], data_file=None)
     measured.start()
     gate = pure()
     for file in (*hostile, *mutants(3, 1500), *_decimals()):
         _judge(gate, file)
-    _judge(gate, one("int", long(1)), max_steps_per_byte=-5000)
+    for type_, item in (("long", long(300)), ("int", long(-300)), ("double", double(1))):
+        _judge(gate, one({"type": "array", "items": type_}, long(9) + item * 9 + long(0)))
+    for data in (b"health" * 90_000, bytes(random.Random(1).randbytes(70_000))):  # noqa: S311 - data
+        _judge(gate, file_of(record("string"), [(1, text(data))], "snappy"))
+    _judge(gate, one("int", long(1)), max_steps=0, max_steps_per_byte=0)
     _judge(gate, one({"type": "array", "items": "int"}, items(long(1))), max_datum_depth=0)
     measured.stop()
     for name in _MODULES:

@@ -1,0 +1,24 @@
+# C types of snappy.py, and its numbers.
+
+from libc.string cimport memcpy
+from avrogate.values cimport Bytes, Word
+
+ctypedef long long* Words
+ctypedef unsigned char* Window
+
+cpdef enum:
+    AT = 0
+    FLOOR = 1
+    LEFT = 2
+    OFFSET = 3
+    TOTAL = 4
+    FAULT = 5
+    WORDS = 6
+    WRONG = 1
+    FAR = 2
+
+cdef Word _run(Bytes data, Word end, Window window, Word size, Words s) noexcept nogil
+cdef inline Word _operand(Word tag) noexcept nogil
+cdef inline Word _element(Bytes data, Word pos, Words s) noexcept nogil
+cdef inline Word _literal(Bytes data, Word pos, Window window, Word at, Word count) noexcept nogil
+cdef inline Word _copy(Window window, Word at, Word offset, Word count) noexcept nogil

@@ -1,0 +1,124 @@
+"""
+The raw format of snappy, in steps: https://github.com/google/snappy/blob/main/format_description.txt.
+
+Its libraries want a whole block and give a whole block; 16 MiB can become 64 MiB, so it is read here. As `walker`, one
+source in two forms; C types are `snappy.pxd`. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for the compiler too, which takes this import wherever it stands
+    import cython
+else:
+    from avrogate import interpreted as cython
+
+if not cython.compiled:  # pragma: no branch - the compiled form is not measured
+    Word = int
+    Bytes = bytes
+    Words = Any
+    Window = Any
+    memcpy: Any = None  # the compiled form's alone
+    # Words of the state.
+    AT = 0  # of the window: where the next byte goes
+    FLOOR = 1  # of the window: where the bytes that were inflated begin
+    LEFT = 2  # of the element that is open
+    OFFSET = 3  # of the element: how far back its bytes stand; 0: they are in the data
+    TOTAL = 4  # inflated bytes that no element has claimed yet
+    FAULT = 5
+    WORDS = 6
+    # Faults.
+    WRONG = 1
+    FAR = 2  # an element reaches further back than the window
+
+
+def inflate(data: bytes, end: cython.longlong, window: cython.uchar[::1], state: cython.longlong[::1]) -> int:
+    """
+    Inflate *data* up to *end* into *window*, from where *state* says.
+
+    Returns where it stopped reading: the window is full, the data is at its end or within a tag, or `state[FAULT]`.
+    """
+    data_: Bytes = data
+    size: Word = len(window)
+    at: Word
+    if cython.compiled:  # pragma: no cover - as above
+        with cython.nogil:
+            at = _run(data_, end, cython.address(window[0]), size, cython.address(state[0]))
+    else:
+        at = _run(data_, end, window, size, state)
+    return at
+
+
+def _run(data: Bytes, end: Word, window: Window, size: Word, s: Words) -> Word:
+    pos: Word = 0
+    count: Word
+    while True:
+        if s[LEFT] > 0:
+            count = min(s[LEFT], size - s[AT])
+            if s[OFFSET] == 0:
+                count = min(count, end - pos)
+                _literal(data, pos, window, s[AT], count)
+                pos += count
+            else:
+                _copy(window, s[AT], s[OFFSET], count)
+            s[AT] += count
+            s[LEFT] -= count
+            if s[LEFT] > 0:
+                return pos
+        if pos >= end or end - pos <= _operand(data[pos]):
+            return pos
+        pos = _element(data, pos, s)
+        if s[FAULT] != 0:
+            return pos
+
+
+def _operand(tag: Word) -> Word:
+    """How many bytes follow the tag and belong to it."""
+    if tag & 3 == 0:
+        return max(0, (tag >> 2) - 59)
+    return 4 if tag & 3 == 3 else tag & 3
+
+
+def _element(data: Bytes, pos: Word, s: Words) -> Word:
+    """Begin with the element whose tag is at *pos*; returns where it ends."""
+    tag: Word = data[pos]
+    operand: Word = _operand(tag)
+    value: Word = 0
+    index: Word
+    for index in range(operand, 0, -1):
+        value = value << 8 | data[pos + index]
+    if tag & 3 == 0:
+        s[LEFT] = (value if operand > 0 else tag >> 2) + 1
+        s[OFFSET] = 0
+    elif tag & 3 == 1:
+        s[LEFT] = (tag >> 2 & 7) + 4
+        s[OFFSET] = (tag >> 5) << 8 | value
+    else:
+        s[LEFT] = (tag >> 2) + 1
+        s[OFFSET] = value
+    if s[LEFT] > s[TOTAL] or (tag & 3 != 0 and value == 0 and s[OFFSET] == 0):
+        s[FAULT] = WRONG
+    elif s[OFFSET] > s[AT] - s[FLOOR]:
+        s[FAULT] = FAR if s[FLOOR] == 0 else WRONG
+    s[TOTAL] -= s[LEFT]
+    return pos + 1 + operand
+
+
+def _literal(data: Bytes, pos: Word, window: Window, at: Word, count: Word) -> Word:
+    if cython.compiled:  # pragma: no cover - as above
+        memcpy(cython.address(window[at]), cython.address(data[pos]), count)
+    else:
+        window[at : at + count] = data[pos : pos + count]
+    return 0
+
+
+def _copy(window: Window, at: Word, offset: Word, count: Word) -> Word:
+    """They may overlap: then what is copied repeats."""
+    index: Word
+    if cython.compiled and offset >= count:  # pragma: no cover - as above
+        memcpy(cython.address(window[at]), cython.address(window[at - offset]), count)
+        return 0
+    for index in range(at, at + count):
+        window[index] = window[index - offset]
+    return 0
