@@ -83,6 +83,31 @@ class TestLedger:
         with pytest.raises(UploadInFlightError):
             await begin(ledger, second)
 
+    async def test_renews_a_lease(self, ledger: DatabaseLedger, clock: Clock) -> None:
+        """Renewed in time it lasts anew: nobody takes the row over before that has run out."""
+        first = upload(of=(account := owner()))
+        await begin(ledger, first)
+        for _ in range(3):
+            clock.move(LEASE_SECONDS - 1)
+            await ledger.renew(first.id, lease_seconds=LEASE_SECONDS)
+        clock.move(LEASE_SECONDS - 1)
+        assert await ledger.expired(limit=10, lease_seconds=LEASE_SECONDS) == []
+        with pytest.raises(UploadInFlightError):
+            await begin(ledger, upload(of=account, at=clock.now))
+        clock.move(2)
+        assert await ledger.expired(limit=10, lease_seconds=LEASE_SECONDS) == [first]
+
+    async def test_renews_no_lease_of_a_settled_row(self, ledger: DatabaseLedger, clock: Clock) -> None:
+        """Abandoned or stored meanwhile: its holder learns of it, and a stored row gets no lease back."""
+        gone, stored = upload(b"one"), await store(ledger, upload(b"two"))
+        await begin(ledger, gone)
+        await ledger.abandon(gone.id)
+        for settled in (gone, stored):
+            with pytest.raises(UploadNotFoundError):
+                await ledger.renew(settled.id, lease_seconds=LEASE_SECONDS)
+        clock.move(LEASE_SECONDS * 2)
+        assert await ledger.expired(limit=10, lease_seconds=LEASE_SECONDS) == []
+
     async def test_replays_a_stored_upload(self, ledger: DatabaseLedger) -> None:
         """Equal bytes of one owner are one upload: the second time the first receipt comes back."""
         first = await store(ledger, upload(of=(account := owner())))

@@ -1,6 +1,7 @@
 """The port `ObjectStore`, on a folder and on an S3 server that verifies checksums and credentials."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from itertools import count
@@ -20,6 +21,14 @@ from support.servers.silent import silent_server
 from support.servers.versitygw import S3Server
 from support.uploads import sha256, upload
 
+PART_BYTES, WHOLE_BYTES = 5 * 1024 * 1024, 1024 * 1024 * 1024
+"""The least that a real server takes, and more than any content here."""
+
+
+def _no_link(*_arguments: object, **_keywords: object) -> None:
+    """As between two file systems."""
+    raise OSError(errno.EXDEV, "not this file system")
+
 
 def s3(server: S3Server, **changed: object) -> AbstractAsyncContextManager[S3Store]:
     """A store on that server."""
@@ -36,8 +45,10 @@ def s3(server: S3Server, **changed: object) -> AbstractAsyncContextManager[S3Sto
     return open_s3_store(**(arguments | changed))
 
 
-@pytest.fixture(params=["memory", "folder", "s3"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+@pytest.fixture(params=["memory", "folder", "folder elsewhere", "s3", "s3 in parts"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ObjectStore]:
     """An empty store of each kind; the one in memory is the fake of other tests."""
     if request.param == "memory":
         yield MemoryStore()
@@ -45,7 +56,12 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "folder":
         yield FolderStore(tmp_path / "objects")
         return
-    async with s3(request.getfixturevalue("s3_server")) as opened:
+    if request.param == "folder elsewhere":
+        monkeypatch.setattr("os.link", _no_link)
+        yield FolderStore(tmp_path / "objects")
+        return
+    part_bytes = PART_BYTES if request.param == "s3 in parts" else WHOLE_BYTES
+    async with s3(request.getfixturevalue("s3_server"), part_bytes=part_bytes) as opened:
         yield opened
 
 
@@ -68,7 +84,7 @@ async def put(store: ObjectStore, key: str, folder: Path, content: bytes) -> Non
 
 
 class TestObjectStore:
-    @pytest.mark.parametrize("size_bytes", [0, 1, 100_000, 3_000_001])
+    @pytest.mark.parametrize("size_bytes", [0, 1, 100_000, 3_000_001, 2 * PART_BYTES, 2 * PART_BYTES + 1])
     async def test_gives_back_what_was_put(self, store: ObjectStore, key: str, tmp_path: Path, size_bytes: int) -> None:
         """The same bytes, of whatever size, and the truth about them."""
         content = b"7" * size_bytes

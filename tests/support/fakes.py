@@ -2,26 +2,28 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from healthingest_service.uploads.errors import PublishError, StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import OutgoingMessage, Sha256, StoredObject, Verdict
+from healthingest_service.uploads.ports import Alive, no_need
 
 CHUNK_BYTES = 65536
 
 
 @dataclass
 class MemoryStore:
-    """An object store in memory. The next `put` meets the next of `faults`."""
+    """An object store in memory. The next `put` meets the next of `faults`; each one takes all steps of `meanwhile`."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    meanwhile: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     is_down: bool = False
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
         """
         See `ObjectStore.put`.
 
@@ -29,6 +31,9 @@ class MemoryStore:
         """
         fault = self.faults.pop(0) if self.faults else "none"
         content = await asyncio.to_thread(path.read_bytes)
+        for step in self.meanwhile:
+            await step()
+            await alive()
         if fault == "refused" or (len(content), hashlib.sha256(content).hexdigest()) != (size_bytes, sha256):
             raise StoreRefusedError
         if fault != "lost":

@@ -1,29 +1,35 @@
 """
 The port `ObjectStore` on any S3.
 
-Every object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no trailers and no
-default CRC, which several servers do not understand. Retries stand in `S3Store.put`.
+An object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no trailers and no default
+CRC, which several servers do not understand. A larger one goes in parts, `s3_multipart`, each of them so.
 """
 
 import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
-from healthingest_service.adapters.s3_client import asked, open_client, status_of, translated, within
+from healthingest_service.adapters.s3_bucket import (
+    ATTEMPTS,
+    CONTENT_TYPE,
+    PAUSE_SECONDS,
+    Bucket,
+    Encryption,
+    Wanted,
+    encryption_arguments,
+    stored_object,
+)
+from healthingest_service.adapters.s3_client import asked, open_client, translated, within
+from healthingest_service.adapters.s3_multipart import MultipartPut
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.model import Sha256, StoredObject
-
-Encryption = Literal["None", "SSE-S3", "SSE-KMS"]
+from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.ports import Alive, no_need
 
 _CHUNK_BYTES: Final = 256 * 1024
-_ATTEMPTS: Final = 3
-_PAUSE_SECONDS: Final = 0.2
-_HASH_ENTRY: Final = "sha256"  # sent as x-amz-meta-sha256
-_NOT_FOUND: Final = 404
+DEFAULT_PART_BYTES: Final = 16 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -37,9 +43,10 @@ async def open_s3_store(  # noqa: PLR0913 - the settings of one server
     encryption: Encryption,
     kms_key_id: str | None,
     timeout_seconds: float,
+    part_bytes: int = DEFAULT_PART_BYTES,
 ) -> AsyncIterator["S3Store"]:
     """
-    A store on *bucket*; nothing is sent before the first call.
+    A store on *bucket*; nothing is sent before the first call. Objects of more than *part_bytes* go in parts.
 
     Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
     """
@@ -51,55 +58,54 @@ async def open_s3_store(  # noqa: PLR0913 - the settings of one server
         timeout_seconds=timeout_seconds,
     )
     async with opening as client:
-        yield S3Store(client, bucket, _encryption_arguments(encryption, kms_key_id), timeout_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class _PutArguments:
-    key: str
-    path: Path
-    size_bytes: int
-    sha256: str
+        creating = encryption_arguments(encryption, kms_key_id)
+        store = S3Store(Bucket(client, bucket, creating, timeout_seconds), part_bytes)
+        try:
+            yield store
+        finally:
+            await store.settle()
 
 
 class S3Store:
     """Objects of one bucket."""
 
-    def __init__(
-        self,
-        client: Any,  # noqa: ANN401 - aiobotocore makes its class at run time
-        bucket: str,
-        put_arguments: dict[str, str],
-        timeout_seconds: float,
-    ) -> None:
-        self._client = client
-        self._bucket = bucket
-        self._put_arguments = put_arguments
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, bucket: Bucket, part_bytes: int) -> None:
+        self.bucket: Final = bucket
+        self._part_bytes = part_bytes
+        self._undoing: set[asyncio.Task[None]] = set()
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
         """
         See `ObjectStore.put`.
 
-        Up to three attempts within one deadline; after an unclear answer a HEAD tells whether another is needed.
+        Up to three attempts within one deadline, for the object or for each part of it; after an unclear answer about
+        the object a HEAD tells whether another is needed.
         """
-        wanted = _PutArguments(key, path, size_bytes, sha256)
+        wanted = Wanted(key, path, size_bytes, sha256)
+        if size_bytes > self._part_bytes:
+            await MultipartPut(self.bucket, wanted, self._part_bytes, self._undoing).run(alive)
+            return
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self.bucket.timeout_seconds):
                 await self._put_until_clear(wanted)
         except TimeoutError as error:
             raise StoreUnavailableError from error
 
-    async def _put_until_clear(self, wanted: _PutArguments) -> None:
-        for attempt in range(_ATTEMPTS):
+    async def settle(self) -> None:
+        """Wait for what cancelled puts still have to undo; each has a deadline."""
+        if self._undoing:
+            await asyncio.wait(self._undoing)
+
+    async def _put_until_clear(self, wanted: Wanted) -> None:
+        for attempt in range(ATTEMPTS):
             try:
                 await self._put_once(wanted)
             except StoreUnavailableError:
                 if await self._arrived(wanted):
                     return
-                if attempt == _ATTEMPTS - 1:
+                if attempt == ATTEMPTS - 1:
                     raise
-                await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)
+                await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
             except StoreRefusedError as error:
                 if attempt > 0:  # this one is not there, but an earlier one may still arrive
                     raise StoreUnavailableError from error
@@ -107,26 +113,26 @@ class S3Store:
             else:
                 return
 
-    async def _put_once(self, wanted: _PutArguments) -> None:
+    async def _put_once(self, wanted: Wanted) -> None:
         # One system call; in a thread, a cancelled open would leave the file to nobody.
         file = wanted.path.open("rb")
         try:
             await translated(
-                lambda: self._client.put_object(
-                    Bucket=self._bucket,
+                lambda: self.bucket.client.put_object(
+                    Bucket=self.bucket.name,
                     Key=wanted.key,
                     Body=file,
                     ContentLength=wanted.size_bytes,
-                    ContentType="application/avro",
+                    ContentType=CONTENT_TYPE,
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(wanted.sha256)).decode(),
-                    Metadata={_HASH_ENTRY: wanted.sha256},
-                    **self._put_arguments,
+                    Metadata=wanted.metadata,
+                    **self.bucket.creating,
                 )
             )
         finally:
             file.close()
 
-    async def _arrived(self, wanted: _PutArguments) -> bool:
+    async def _arrived(self, wanted: Wanted) -> bool:
         try:
             found = await self.head(wanted.key)
         except (StoreUnavailableError, StoreRefusedError):
@@ -134,51 +140,22 @@ class S3Store:
         return found is not None and (found.size_bytes, found.sha256) == (wanted.size_bytes, wanted.sha256)
 
     async def head(self, key: str) -> StoredObject | None:
-        """
-        See `ObjectStore.head`.
-
-        The hash is the server's own checksum where it tells one, else the metadata that came with the verified PUT.
-        """
-        try:
-            answer = await asked(
-                self._timeout_seconds,
-                lambda: self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"),
-            )
-        except StoreRefusedError as error:
-            if status_of(error.__cause__) == _NOT_FOUND:
-                return None
-            raise
-        return StoredObject(answer["ContentLength"], _hash(answer))
+        """See `ObjectStore.head`."""
+        answer = await self.bucket.head(key)
+        return None if answer is None else stored_object(answer)
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """See `ObjectStore.read`."""
-        answer = await asked(self._timeout_seconds, lambda: self._client.get_object(Bucket=self._bucket, Key=key))
+        bucket = self.bucket
+        answer = await asked(bucket.timeout_seconds, lambda: bucket.client.get_object(Bucket=bucket.name, Key=key))
         body = answer["Body"]
         try:
-            while chunk := await within(self._timeout_seconds, lambda: body.read(_CHUNK_BYTES)):
+            while chunk := await within(bucket.timeout_seconds, lambda: body.read(_CHUNK_BYTES)):
                 yield chunk
         finally:
             body.close()
 
     async def check(self) -> None:
         """See `ObjectStore.check`."""
-        await asked(self._timeout_seconds, lambda: self._client.head_bucket(Bucket=self._bucket))
-
-
-def _encryption_arguments(encryption: Encryption, kms_key_id: str | None) -> dict[str, str]:
-    match encryption:
-        case "None":
-            return {}
-        case "SSE-S3":
-            return {"ServerSideEncryption": "AES256"}
-        case "SSE-KMS":
-            key = {} if kms_key_id is None else {"SSEKMSKeyId": kms_key_id}
-            return {"ServerSideEncryption": "aws:kms", **key}
-
-
-def _hash(answer: dict[str, Any]) -> Sha256 | None:
-    checksum = answer.get("ChecksumSHA256")
-    if checksum and "-" not in checksum:  # with a dash it is a checksum of checksums, of a multipart upload
-        return Sha256(base64.b64decode(checksum).hex())
-    noted = answer.get("Metadata", {}).get(_HASH_ENTRY)
-    return None if noted is None else Sha256(noted)
+        bucket = self.bucket
+        await asked(bucket.timeout_seconds, lambda: bucket.client.head_bucket(Bucket=bucket.name))

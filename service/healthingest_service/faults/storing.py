@@ -20,7 +20,17 @@ from healthingest_service.uploads.model import (
     UploadState,
     Verdict,
 )
-from healthingest_service.uploads.ports import Begun, FileCheck, Gate, Ledger, ObjectStore, Spool, SpoolFile
+from healthingest_service.uploads.ports import (
+    Alive,
+    Begun,
+    FileCheck,
+    Gate,
+    Ledger,
+    ObjectStore,
+    Spool,
+    SpoolFile,
+    no_need,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +125,12 @@ class FaultyStore:
     faults: Faults
     points: StorePoints
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
         """See `ObjectStore.put`."""
         await _at(self.faults, self.points.before_put)
         if self.points.mid_put is not None:
             path = _tripping(path, self.faults, self.points.mid_put)
-        await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256)
+        await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256, alive=alive)
         await _at(self.faults, self.points.after_put)
 
     async def head(self, key: str) -> StoredObject | None:
@@ -172,6 +182,10 @@ class FaultyLedger:
         begun = await self._inner.begin(upload, idempotency_key=idempotency_key, lease_seconds=lease_seconds)
         await _at(self._faults, self._points.after_begin)
         return begun
+
+    async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
+        """See `Ledger.renew`."""
+        await self._inner.renew(upload_id, lease_seconds=lease_seconds)
 
     async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
         """See `Ledger.complete`."""

@@ -157,6 +157,7 @@ async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
             encryption=wanted.encryption,
             kms_key_id=wanted.kms_key_id,
             timeout_seconds=wanted.timeout_seconds,
+            part_bytes=wanted.part_bytes,
         )
         store = Store(await stack.enter_async_context(opening), wanted.bucket)
     ground.checks.append(Check("store", store.port.check, required=True))

@@ -1,10 +1,13 @@
 """Settings that are right one by one, and wrong together or in this place: a process does not start with them."""
 
+import math
 import os
 
 from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
+from healthingest_service.adapters.s3_multipart import UNDO_SECONDS
 from healthingest_service.faults.points import VARIABLE
 from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.uploads.lease import YOUNG
 
 
 def refuse_stand_ins(settings: Settings, command: str) -> None:
@@ -34,12 +37,14 @@ def refuse_short_leases(settings: Settings) -> None:
     Raises:
         InvalidSettingsError: a lease or a claim is too short.
     """
-    storing_seconds = 3 * settings.store.timeout_seconds + settings.database.timeout_seconds  # PUT, two HEADs, commit
+    # A lease that may be a tenth used; PUT or completion, undoing, two HEADs, commit.
+    storing_seconds = 3 * settings.store.timeout_seconds + UNDO_SECONDS + settings.database.timeout_seconds
+    lease_seconds = math.ceil(storing_seconds / (1 - YOUNG))
     announcing_seconds = settings.broker.timeout_seconds + settings.database.timeout_seconds
     too_short = [
         f"{name} must be over {least:g}"
         for name, value, least in (
-            ("HEALTHINGEST_LIMITS__UPLOAD_LEASE_SECONDS", settings.limits.upload_lease_seconds, storing_seconds),
+            ("HEALTHINGEST_LIMITS__UPLOAD_LEASE_SECONDS", settings.limits.upload_lease_seconds, lease_seconds),
             ("HEALTHINGEST_RELAY__CLAIM_SECONDS", settings.relay.claim_seconds, announcing_seconds),
         )
         if value <= least

@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -40,6 +41,8 @@ class ServerSettings(Group):
     """Metrics and details of dependencies; never to be reached from outside."""
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks, separated by commas, whose `X-Forwarded-For` is believed."""
+    shutdown_delay_seconds: NonNegativeFloat = 0.0
+    """How long to say "not ready" after SIGTERM and still take requests, so that whoever sends them can learn of it."""
     graceful_shutdown_seconds: PositiveInt = 40
     """How long requests under way may take to end after SIGTERM."""
     max_concurrency: PositiveInt = 500
@@ -90,6 +93,9 @@ class StoreSettings(Group):
     encryption: Literal["None", "SSE-S3", "SSE-KMS"] = "None"
     kms_key_id: str | None = None
     timeout_seconds: PositiveFloat = 30.0
+    """For one call, the body included; for each part of an object that goes in parts."""
+    part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 16 * MIB
+    """A larger object goes in parts of so much; S3 takes none of less than 5 MiB."""
 
 
 class BrokerSettings(Group):
@@ -188,6 +194,12 @@ class RelaySettings(Group):
 
 
 class JanitorSettings(Group):
-    """Settling what dead processes left."""
+    """Settling what dead processes left, and auditing the object store."""
 
     interval_seconds: PositiveFloat = 30.0
+    audit_interval_seconds: PositiveFloat = 86_400.0
+    """Once in so long all objects are listed and compared with the ledger."""
+    verify_shares: PositiveInt = 30
+    """At each audit one object of so many is read and its hash compared: each one once in so many audits."""
+    verify_bytes_per_second: PositiveInt = 16 * MIB
+    """Not faster than this."""

@@ -19,6 +19,7 @@ from healthingest_service.uploads.errors import (
     UploadNotFoundError,
 )
 from healthingest_service.uploads.ids import new_upload_id
+from healthingest_service.uploads.lease import Lease
 from healthingest_service.uploads.model import (
     Accepted,
     IdempotencyKey,
@@ -95,7 +96,8 @@ class AcceptUpload:
             )
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
-            await self._put(begun.upload, file.path, is_ours=begun.upload.id == upload.id)
+            lease = Lease(self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock)
+            await self._put(begun.upload, file.path, lease, is_ours=begun.upload.id == upload.id)
             await self._complete(begun.upload)
             return Accepted(begun.upload.receipt, replayed=False)
 
@@ -115,10 +117,10 @@ class AcceptUpload:
         await file.finish()
         return Received(size_bytes, Sha256(digest.hexdigest()))
 
-    async def _put(self, upload: Upload, path: Path, *, is_ours: bool) -> None:
+    async def _put(self, upload: Upload, path: Path, lease: Lease, *, is_ours: bool) -> None:
         key, size_bytes, sha256 = upload.receipt.object_key, upload.receipt.file_size_bytes, upload.receipt.file_hash
         try:
-            await self._store.put(key, path, size_bytes=size_bytes, sha256=sha256)
+            await self._store.put(key, path, size_bytes=size_bytes, sha256=sha256, alive=lease.keep)
         except StoreRefusedError:
             if is_ours:  # a row taken over may have its object already, from the process that died
                 with suppress(LedgerUnavailableError):

@@ -4,7 +4,7 @@ What the core needs from outside. Each port has a fake-free pair of adapters: an
 `tests/ports/` runs one test class per port on both.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,13 @@ from healthingest_service.uploads.model import (
     UploadState,
     Verdict,
 )
+
+Alive = Callable[[], Awaitable[None]]
+"""Called by long work again and again, as long as it comes on; what it raises ends the work."""
+
+
+async def no_need() -> None:
+    """Of a caller that wants no sign of life."""
 
 
 class SpoolFile(Protocol):
@@ -98,11 +105,14 @@ class Gate(Protocol):
 class ObjectStore(Protocol):
     """Where files are kept."""
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
         """
         Store the file at *path* under *key*; durable and verified against *sha256* when this returns.
 
-        Calling it again with the same bytes changes nothing.
+        Calling it again with the same bytes changes nothing. The file is not written to afterwards: the store may keep
+        it by a name of its own. Between two calls of *alive*, and before the first and
+        after the last, at most one deadline of the store passes. Whatever ends it early, cancellation included, leaves
+        no part of an object.
 
         Raises:
             StoreUnavailableError: no clear answer; the object may be there.
@@ -168,6 +178,16 @@ class Ledger(Protocol):
             UploadInFlightError: the same bytes, or the same idempotency key, are being stored right now.
             IdempotencyKeyReusedError: the owner's key stands for other bytes.
             LedgerUnavailableError: unclear whether the row was written; repeating is safe.
+        """
+        ...
+
+    async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
+        """
+        Begin the lease of a row that is still `storing` anew.
+
+        Raises:
+            UploadNotFoundError: there is none: somebody has held its process for dead and settled it.
+            LedgerUnavailableError: unclear whether it was renewed; repeating is safe.
         """
         ...
 

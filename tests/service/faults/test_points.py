@@ -7,6 +7,7 @@ import pytest
 
 from healthingest_service.faults.points import Fault, FaultInjectedError, Faults, Mode, Point, arm, hits
 from healthingest_service.faults.storing import ACCEPTING_STORE, FaultyStore
+from healthingest_service.uploads.ports import Alive, no_need
 from support.fakes import MemoryStore
 from support.uploads import sha256
 
@@ -63,7 +64,8 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
     """The path handed on reads as the file does, and passes the point while it is read."""
 
     class Reader(MemoryStore):
-        async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+        async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+            await alive()
             with path.open("rb") as file:
                 self.objects[key] = file.read(4)
                 self.objects[key] += file.read()

@@ -24,7 +24,7 @@ from healthingest_service.uploads.errors import (
     UploadInFlightError,
 )
 from healthingest_service.uploads.model import Finding, IdempotencyKey, Upload, UploadState
-from healthingest_service.uploads.reconcile_storage import Janitor
+from healthingest_service.uploads.reconcile_storage import Janitor, Swept
 from support.cancelling import is_cancelled_at
 from support.fakes import MemoryStore, ReadyVerdict
 from support.uploads import BUCKET, Clock, owner, principal, sha256
@@ -135,6 +135,17 @@ class TestAccepted:
         world.store.faults = ["arrived"]
         await world.accept(world.request())
         assert len(await world.messages()) == 1
+
+    async def test_is_held_while_its_object_comes_on(self, world: World) -> None:
+        """A store that shows that it is alive keeps the row from the janitor, however long it takes."""
+
+        async def nearly_too_late() -> None:
+            world.clock.move(LEASE_SECONDS - 1)
+            assert await world.janitor.sweep_once() == Swept()
+
+        world.store.meanwhile = [nearly_too_late] * 3
+        await world.accept(world.request())
+        assert [row.state for row in await world.uploads()] == [UploadState.STORED]
 
 
 class TestRefused:

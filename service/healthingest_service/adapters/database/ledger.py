@@ -74,6 +74,17 @@ class DatabaseLedger:
                 await _remember_key(connection, begun.upload, idempotency_key, now)
             return begun
 
+    async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
+        """See `Ledger.renew`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            found = await connection.execute(
+                update(UploadRow)
+                .where(UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
+                .values(lease_until=self._clock() + timedelta(seconds=lease_seconds))
+            )
+            if not found.rowcount:
+                raise UploadNotFoundError
+
     async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
         """See `Ledger.complete`."""
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:

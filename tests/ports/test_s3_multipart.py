@@ -1,0 +1,242 @@
+"""An object that goes to S3 in parts: what is sent, and what is left when something fails."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from healthingest_service.adapters.s3 import S3Store, open_s3_store
+from healthingest_service.adapters.s3_client import open_client
+from healthingest_service.adapters.s3_multipart import MAX_PARTS, parts_of
+from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.ports import Alive, no_need
+from support.cancelling import is_cancelled_at
+from support.faults.proxy import Harm, Trouble, proxy
+from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server
+from support.servers.versitygw import S3Server
+from support.uploads import sha256
+
+KEY, PART_BYTES, TIMEOUT_SECONDS = "raw/key", 5 * 1024 * 1024, 5.0
+CONTENT, SHORT = b"7" * (PART_BYTES + 1), b"content"
+SHORT_PART_BYTES = 3  # a scripted server minds no minimum: three parts
+
+
+def store_at(
+    port: int, server: S3Server | None = None, part_bytes: int = PART_BYTES
+) -> AbstractAsyncContextManager[S3Store]:
+    """A store there."""
+    server = server or S3Server(port, bucket="bucket")
+    return open_s3_store(
+        endpoint=f"http://127.0.0.1:{port}",
+        region=server.region,
+        bucket=server.bucket,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        encryption="None",
+        kms_key_id=None,
+        timeout_seconds=TIMEOUT_SECONDS,
+        part_bytes=part_bytes,
+    )
+
+
+async def put(store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: Alive = no_need) -> None:
+    """Put the content."""
+    path = folder / "file.body"
+    path.write_bytes(content)
+    await store.put(KEY, path, size_bytes=len(content), sha256=sha256(content), alive=alive)
+
+
+async def left_of(server: S3Server) -> list[str]:
+    """Uploads that were begun and neither completed nor aborted."""
+    opening = open_client(
+        endpoint=server.endpoint,
+        region=server.region,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        timeout_seconds=TIMEOUT_SECONDS,
+    )
+    async with opening as client:
+        listed = await client.list_multipart_uploads(Bucket=server.bucket)
+    return [upload["UploadId"] for upload in listed.get("Uploads", ())]
+
+
+def test_parts_cover_the_file() -> None:
+    """One after the other, the last one shorter; never more than S3 takes, however large the file."""
+    assert [(part.number, part.offset, part.size_bytes) for part in parts_of(7, 3)] == [(1, 0, 3), (2, 3, 3), (3, 6, 1)]
+    assert [part.size_bytes for part in parts_of(6, 3)] == [3, 3]
+    many = parts_of(5 * 2**40, PART_BYTES)
+    assert len(many) <= MAX_PARTS
+    assert sum(part.size_bytes for part in many) == 5 * 2**40
+
+
+class TestRealServer:
+    async def test_has_the_checksum_of_the_parts(self, s3_server: S3Server, tmp_path: Path) -> None:
+        """The server keeps the checksum that it verified, part by part; nothing of the upload is left beside."""
+        digests = [hashlib.sha256(part).digest() for part in (CONTENT[:PART_BYTES], CONTENT[PART_BYTES:])]
+        expected = base64.b64encode(hashlib.sha256(b"".join(digests)).digest()).decode() + "-2"
+        async with store_at(s3_server.port, s3_server) as store:
+            await put(store, tmp_path)
+            answer = await store.bucket.head(KEY)
+            assert answer is not None
+            assert answer["ChecksumSHA256"] == expected
+            assert await store.head(KEY) == StoredObject(len(CONTENT), sha256(CONTENT))
+        assert await left_of(s3_server) == []
+
+    async def test_refuses_other_bytes(self, s3_server: S3Server, tmp_path: Path) -> None:
+        """A file that changed on the way is refused, and nothing is left."""
+        path = tmp_path / "file.body"
+        path.write_bytes(CONTENT)
+        async with store_at(s3_server.port, s3_server) as store:
+            with pytest.raises(StoreRefusedError):
+                await store.put(KEY, path, size_bytes=len(CONTENT), sha256=sha256(b"other"))
+            assert await store.head(KEY) is None
+        assert await left_of(s3_server) == []
+
+    @pytest.mark.parametrize("harm", [Harm.CUT_BEFORE, Harm.CUT_WITHIN, Harm.LOSE_ANSWER])
+    @pytest.mark.parametrize("call", [b"partNumber=2", b"POST /{bucket}/raw/key?uploadId"])
+    async def test_survives_one_cut(self, s3_server: S3Server, tmp_path: Path, call: bytes, harm: Harm) -> None:
+        """A connection that breaks at a part or at the end costs one more request."""
+        call = call.replace(b"{bucket}", s3_server.bucket.encode())
+        async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
+            between.trouble = Trouble((call,), harm)
+            await put(store, tmp_path)
+            assert between.hits == 1
+            assert await store.head(KEY) == StoredObject(len(CONTENT), sha256(CONTENT))
+        assert await left_of(s3_server) == []
+
+    async def test_leaves_nothing_of_what_failed(self, s3_server: S3Server, tmp_path: Path) -> None:
+        """A part that cannot be sent, however often: no object, and the first part is removed."""
+        async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
+            between.trouble = Trouble((b"partNumber=2",), Harm.CUT_WITHIN, times=3)
+            with pytest.raises(StoreUnavailableError):
+                await put(store, tmp_path)
+            assert between.hits == 3
+            assert await store.head(KEY) is None
+        assert await left_of(s3_server) == []
+
+    async def test_ends_with_the_lease(self, s3_server: S3Server, tmp_path: Path) -> None:
+        """It shows that it is alive before each part and before the end; what that raises undoes it."""
+        signs = 0
+
+        async def alive() -> None:
+            nonlocal signs
+            signs += 1
+            if signs == 3:
+                raise LedgerUnavailableError
+
+        async with store_at(s3_server.port, s3_server) as store:
+            with pytest.raises(LedgerUnavailableError):
+                await put(store, tmp_path, alive=alive)
+            assert await store.head(KEY) is None
+        assert await left_of(s3_server) == []
+
+    async def test_leaves_nothing_when_cancelled(self, s3_server: S3Server, tmp_path: Path) -> None:
+        """Cancelled at whatever moment: the object is whole or not there, and no part is left."""
+        cut = 0
+        async with store_at(s3_server.port, s3_server) as store:
+            for wait in count():
+                if not await is_cancelled_at(wait, put(store, tmp_path)):
+                    break
+                cut += await store.head(KEY) is None
+                assert await left_of(s3_server) == []
+        assert cut > 5
+
+
+def xml(name: str, content: str = "") -> bytes:
+    """An answer with a body."""
+    body = f"<?xml version='1.0'?><{name}>{content}</{name}>"
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+BEGUN = xml("InitiateMultipartUploadResult", "<UploadId>u</UploadId>")
+SENT, GONE, MISSING = answer(200, headers=['ETag: "e"']), answer(204), answer(404)
+DONE, FAILED_LATE = xml("CompleteMultipartUploadResult"), xml("Error", "<Code>InternalError</Code>")
+WRONG = xml("CompleteMultipartUploadResult", "<ChecksumSHA256>AAAA-3</ChecksumSHA256>")
+THERE = head_answer(len(SHORT), sha256(SHORT))
+NO_UPLOAD, OVERLOADED, FORBIDDEN = answer(404, "NoSuchUpload"), answer(503, "SlowDown"), answer(403, "AccessDenied")
+PARTS = ["begin", "part", "part", "part"]
+VERBS = {"POST ?uploads": "begin", "PUT": "part", "POST": "end", "HEAD": "head", "DELETE": "abort"}
+
+
+def calls(server: ScriptedServer) -> list[str]:
+    """What was asked for, in words."""
+    asked = []
+    for request in server.requests:
+        method, address, _ = request.split()
+        asked.append(VERBS[f"{method} ?uploads" if address.endswith("?uploads") else method])
+    return asked
+
+
+@asynccontextmanager
+async def scripted(*answers: bytes | str) -> AsyncIterator[tuple[ScriptedServer, S3Store]]:
+    """A store at a server that answers so."""
+    async with scripted_server(*answers) as server, store_at(server.port, part_bytes=SHORT_PART_BYTES) as store:
+        yield server, store
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ([BEGUN, *[SENT] * 3, DONE], [*PARTS, "end"]),
+        ([OVERLOADED, BEGUN, *[SENT] * 3, DONE], ["begin", *PARTS, "end"]),
+        ([BEGUN, SENT, HANG_UP, SENT, SENT, DONE], [*PARTS, "part", "end"]),
+        ([BEGUN, *[SENT] * 3, HANG_UP, THERE], [*PARTS, "end", "head"]),
+        ([BEGUN, *[SENT] * 3, HANG_UP, MISSING, DONE], [*PARTS, "end", "head", "end"]),
+        ([BEGUN, *[SENT] * 3, FAILED_LATE, MISSING, DONE], [*PARTS, "end", "head", "end"]),
+        ([BEGUN, *[SENT] * 3, HANG_UP, MISSING, NO_UPLOAD, THERE], [*PARTS, "end", "head", "end", "head"]),
+    ],
+    ids=["well", "begun twice", "part twice", "ended", "not ended", "200 and an error", "ended late"],
+)
+async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], asked: list[str]) -> None:
+    """What may be sent again is sent again; after an unclear end it asks first."""
+    async with scripted(*answers) as (server, store):
+        await put(store, tmp_path, SHORT)
+        assert (calls(server), server.answers) == (asked, [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "error"),
+    [
+        ([FORBIDDEN], ["begin"], StoreRefusedError),
+        ([BEGUN, SENT, FORBIDDEN, GONE], ["begin", "part", "part", "abort"], StoreRefusedError),
+        ([BEGUN, *[HANG_UP] * 3, GONE], ["begin", *["part"] * 3, "abort"], StoreUnavailableError),
+        ([BEGUN, FORBIDDEN, OVERLOADED, GONE], ["begin", "part", "abort", "abort"], StoreRefusedError),
+        ([BEGUN, *[SENT] * 3, FORBIDDEN, MISSING, GONE], [*PARTS, "end", "head", "abort"], StoreRefusedError),
+        (
+            [BEGUN, *[SENT] * 3, *[OVERLOADED, MISSING] * 3, MISSING, GONE],
+            [*PARTS, *["end", "head"] * 3, "head", "abort"],
+            StoreUnavailableError,
+        ),
+        (
+            [BEGUN, *[SENT] * 3, HANG_UP, answer(403), FORBIDDEN, answer(403), answer(403)],
+            [*PARTS, "end", "head", "end", "head", "head"],
+            StoreUnavailableError,
+        ),
+        ([BEGUN, *[SENT] * 3, WRONG, MISSING, NO_UPLOAD], [*PARTS, "end", "head", "abort"], StoreUnavailableError),
+    ],
+    ids=["begin", "part", "part unclear", "abort twice", "end", "end unclear", "nobody may ask", "other checksum"],
+)
+async def test_fails(tmp_path: Path, answers: list[bytes | str], asked: list[str], error: type[Exception]) -> None:
+    """It says why, and removes what it sent; an end that nobody can tell of is not undone."""
+    async with scripted(*answers) as (server, store):
+        with pytest.raises(error):
+            await put(store, tmp_path, SHORT)
+        assert (calls(server), server.answers) == (asked, [])
+
+
+async def test_a_part_counts_by_itself(tmp_path: Path) -> None:
+    """The deadline is that of one part: an object of many may take longer than one."""
+    async with scripted(BEGUN, *[SENT] * 3, DONE) as (server, store):
+        object.__setattr__(store.bucket, "timeout_seconds", 0.5)
+
+        async def slowly() -> None:
+            await asyncio.sleep(0.3)
+
+        await put(store, tmp_path, SHORT, alive=slowly)
+        assert calls(server) == [*PARTS, "end"]

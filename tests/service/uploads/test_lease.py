@@ -1,0 +1,51 @@
+"""What is being stored is held as long as it comes on."""
+
+from datetime import timedelta
+
+import pytest
+
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.lease import YOUNG, Lease
+from healthingest_service.uploads.model import Upload
+from support.uploads import Clock, owner, upload
+
+LEASE_SECONDS = 60.0
+
+
+@pytest.fixture(name="begun")
+async def _begun(ledger: DatabaseLedger, clock: Clock) -> Upload:
+    """A row `storing`."""
+    new = upload(of=owner(), at=clock.now)
+    await ledger.begin(new, idempotency_key=None, lease_seconds=LEASE_SECONDS)
+    return new
+
+
+async def test_outlasts_its_first_seconds(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
+    """Kept again and again, it lasts as long as the work does, and its full time beyond the last sign of life."""
+    lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
+    for _ in range(5):
+        clock.move(LEASE_SECONDS / 2)
+        await lease.keep()
+    clock.move(LEASE_SECONDS - 1)
+    assert await ledger.expired(limit=1, lease_seconds=LEASE_SECONDS) == []
+    clock.move(2)
+    assert await ledger.expired(limit=1, lease_seconds=LEASE_SECONDS) == [begun]
+
+
+async def test_is_left_alone_while_it_is_young(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
+    """A sign of life soon after the last costs no transaction: it ends when it would have ended."""
+    lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
+    clock.move(LEASE_SECONDS * YOUNG)
+    await lease.keep()
+    clock.move(LEASE_SECONDS - LEASE_SECONDS * YOUNG + 1)
+    assert await ledger.expired(limit=1, lease_seconds=LEASE_SECONDS) == [begun]
+
+
+async def test_says_that_it_was_lost(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
+    """Somebody settled the row: the work ends, and its answer is unclear."""
+    lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
+    await ledger.abandon(begun.id)
+    clock.now += timedelta(seconds=LEASE_SECONDS)
+    with pytest.raises(LedgerUnavailableError):
+        await lease.keep()
