@@ -53,6 +53,7 @@ class HealthBoard:
         self._seen: dict[str, Seen] = {}
         self._checked_at: float | None = None
         self._has_been_ready = False
+        self._is_leaving = False
         self._log = structlog.get_logger("healthingest.health")
 
     @property
@@ -62,13 +63,19 @@ class HealthBoard:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every required dependency was up, not too long ago."""
-        return self._is_fresh() and all(seen.up for seen in self._seen.values() if seen.required)
+        """Whether every required dependency was up, not too long ago, and this instance does not leave."""
+        if self._is_leaving or not self._is_fresh():
+            return False
+        return all(seen.up for seen in self._seen.values() if seen.required)
 
     @property
     def has_started(self) -> bool:
         """Whether this instance has ever been ready."""
         return self._has_been_ready
+
+    def leave(self) -> None:
+        """From now on no more work is wanted here, whatever the dependencies say."""
+        self._is_leaving = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check, wait, until *stop* is set."""

@@ -113,7 +113,8 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             if ground.faults is not None:
                 structlog.get_logger("healthingest.main").warning(FAULTS_ASKED_FOR)
                 app = FaultyAnswers(app, ground.faults)
-            work.append(_serving("api", app, _listen(settings, process, settings.server.port)))
+            serving = _serving("api", app, _listen(settings, process, settings.server.port))
+            work.append(_leaving_first(serving, health, settings.server.shutdown_delay_seconds))
         else:
             work.append(health.run)
         admin_listen = _listen(settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS)
@@ -134,6 +135,26 @@ def _serving(name: str, app: ASGIApp, listen: Listen) -> Work:
         host, port, *_ = listening.getsockname()
         structlog.get_logger("healthingest.main").info(STARTED, server=name, host=host, port=port)
         await serve(app, listening, listen, stop)
+
+    return work
+
+
+def _leaving_first(serving: Work, health: HealthBoard, seconds: float) -> Work:
+    """*serving*, which is not ready any more at once, and takes requests for *seconds* more."""
+
+    async def work(stop: asyncio.Event) -> None:
+        late = asyncio.Event()
+
+        async def leave() -> None:
+            await stop.wait()
+            health.leave()
+            await asyncio.sleep(seconds)
+            late.set()
+
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(leave())
+            await serving(late)
+            leaving.cancel()
 
     return work
 

@@ -42,6 +42,16 @@ async def test_is_ready_while_what_is_required_is_up() -> None:
     assert health.seen["store"].error == "ConnectionError"
 
 
+async def test_who_leaves_is_not_ready() -> None:
+    """At once, with every dependency up, and in each round that follows."""
+    health = board(Check("store", Dependency().check, required=True))
+    await health.check_once()
+    health.leave()
+    assert not health.is_ready
+    await health.check_once()
+    assert not health.is_ready
+
+
 async def test_the_broker_and_the_counters_take_nobody_out() -> None:
     """What is not required is shown as down, and the instance stays ready."""
     health = board(Check("broker", Dependency(up=False).check, required=False))
