@@ -1,5 +1,7 @@
 """The upload API from Python, one call a route."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -56,8 +58,12 @@ class Client:
         self._tokens.put(self._server, None)
 
     def upload(self, path: Path, *, idempotency_key: str | None = None) -> Json:
-        """Send a file; its receipt. The file is streamed, never held in memory."""
-        headers = {"Content-Type": AVRO, "Content-Length": str(path.stat().st_size)}
+        """
+        Send a file; its receipt. The file is streamed, never held in memory.
+
+        It is read once before, for its digest: bytes that change on the way, or on the disk meanwhile, are refused.
+        """
+        headers = {"Content-Type": AVRO, "Content-Length": str(path.stat().st_size), "Content-Digest": _digest(path)}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         return self._authorized("POST", "/v1/upload", headers=headers, file=path)
@@ -117,6 +123,13 @@ class Client:
 
     def _keep(self, answer: Json) -> None:
         self._tokens.put(self._server, Tokens(answer["access_token"], answer["refresh_token"]))
+
+
+def _digest(path: Path) -> str:
+    """As RFC 9530 writes it."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    return f"sha-256=:{base64.b64encode(digest).decode()}:"
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

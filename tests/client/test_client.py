@@ -85,6 +85,16 @@ def test_tells_why_not(client: Client, tmp_path: Path) -> None:
     assert refused.value.problem["findings"]
 
 
+def test_sends_what_it_means_to_send(client: Client, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changes between its digest and its bytes is refused, and nothing is kept."""
+    content = sample.read_bytes()
+    monkeypatch.setattr("healthingest_client.client._chunks", lambda _path: iter([content[:-1] + b"?"]))
+    with pytest.raises(ProblemError, match="digest-mismatch"):
+        client.upload(sample)
+    monkeypatch.undo()
+    assert client.upload(sample)["file_size_bytes"] == len(content)
+
+
 def test_nobody_there(tokens: TokenFile) -> None:
     """A server that does not answer is said to be so."""
     with Client("http://127.0.0.1:9", tokens) as client, pytest.raises(UnreachableError):

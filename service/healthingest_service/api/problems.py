@@ -49,7 +49,9 @@ class Problem:
 _ROWS: Final = (
     Problem(400, "bad-request", "Bad request", "The request is not well-formed."),
     Problem(400, "body-incomplete", "Body incomplete", "The body ended before the announced number of bytes."),
+    Problem(400, "digest-mismatch", "Digest mismatch", "What arrived is not what was sent; send it again."),
     Problem(400, "invalid-cursor", "Invalid cursor", "The cursor is not one that this service gave."),
+    Problem(400, "invalid-digest", "Invalid digest", "`Content-Digest` or `Repr-Digest` is not as RFC 9530 wants it."),
     Problem(
         400, "invalid-idempotency-key", "Invalid idempotency key", "The key has 1 to 255 visible ASCII characters."
     ),

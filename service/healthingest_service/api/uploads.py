@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
-from healthingest_service.api import body, multipart
+from healthingest_service.api import body, digests, multipart
 from healthingest_service.api.dependencies import Reader, Uploader, Wired
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.wire import Wire
 from healthingest_service.uploads.accept import UploadRequest
-from healthingest_service.uploads.errors import FileTooLargeError, UploadNotFoundError
+from healthingest_service.uploads.errors import FileRefusedError, FileTooLargeError, NotAvroError, UploadNotFoundError
 from healthingest_service.uploads.model import IdempotencyKey, Receipt, Upload, UploadId, UploadState
 
 RAW_TYPES: Final = ("application/avro", "application/vnd.apache.avro", "application/octet-stream")
@@ -32,14 +32,16 @@ _FORM: Final = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
+_DIGEST: Final = {"type": "string", "examples": ["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"]}
 _REQUEST: Final[dict[str, Any]] = {
     "parameters": [
+        *({"name": name, "in": "header", "required": False, "schema": _DIGEST} for name in digests.FIELDS),
         {
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-        }
+        },
     ],
     "requestBody": {"required": True, "content": dict.fromkeys(RAW_TYPES, _BINARY) | {FORM_TYPE: _FORM}},
 }
@@ -118,15 +120,22 @@ def routes() -> APIRouter:
 
 async def upload(request: Request, wire: Wired, principal: Uploader) -> Response:
     """Send one Avro object container file, as the body or as the field `file` of a form."""
-    accepted = await wire.accept(
-        UploadRequest(
-            principal=principal,
-            body=_file(request, wire),
-            correlation_id=request.state.correlation_id,
-            idempotency_key=_idempotency_key(request),
-            declared_size_bytes=None if body.media_type(request) == FORM_TYPE else body.declared_size(request),
-        )
+    content, said = body.paced(request, wire.body), digests.digests_of(request)
+    if said:
+        content = digests.verified(content, said)
+    coming = UploadRequest(
+        principal=principal,
+        body=_file(request, content, wire),
+        correlation_id=request.state.correlation_id,
+        idempotency_key=_idempotency_key(request),
+        declared_size_bytes=None if body.media_type(request) == FORM_TYPE else body.declared_size(request),
     )
+    try:
+        accepted = await wire.accept(coming)
+    except (NotAvroError, FileRefusedError):
+        if said:
+            await digests.read_on(content, max_bytes=wire.body.max_file_bytes)
+        raise
     wire.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
     return JSONResponse(
         _receipt(accepted.receipt).model_dump(mode="json"),
@@ -156,17 +165,17 @@ async def one(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
     return _view(await wire.ledger.get(principal.account_id, wanted))
 
 
-def _file(request: Request, wire: Wire) -> AsyncIterator[bytes]:
+def _file(request: Request, content: AsyncIterator[bytes], wire: Wire) -> AsyncIterator[bytes]:
     kind, size = body.media_type(request), body.declared_size(request)
     if kind in RAW_TYPES:
-        return body.paced(request, wire.body)
+        return content
     if kind != FORM_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     if size is not None and size > wire.body.max_file_bytes + multipart.OVERHEAD_BYTES:
         raise FileTooLargeError(wire.body.max_file_bytes)
     boundary = multipart.boundary_of(request.headers["content-type"])
-    return multipart.file_of(body.paced(request, wire.body), boundary)
+    return multipart.file_of(content, boundary)
 
 
 def _idempotency_key(request: Request) -> IdempotencyKey | None:
