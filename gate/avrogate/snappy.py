@@ -52,25 +52,28 @@ def inflate(data: bytes, end: cython.longlong, window: cython.uchar[::1], state:
 
 def _run(data: Bytes, end: Word, window: Window, size: Word, s: Words) -> Word:
     pos: Word = 0
+    at: Word = s[AT]
     count: Word
     while True:
         if s[LEFT] > 0:
-            count = min(s[LEFT], size - s[AT])
+            count = min(s[LEFT], size - at)
             if s[OFFSET] == 0:
                 count = min(count, end - pos)
-                _literal(data, pos, window, s[AT], count)
+                _literal(data, pos, end, window, at, size, count)
                 pos += count
             else:
-                _copy(window, s[AT], s[OFFSET], count)
-            s[AT] += count
+                _copy(window, at, size, s[OFFSET], count)
+            at += count
             s[LEFT] -= count
             if s[LEFT] > 0:
-                return pos
+                break
         if pos >= end or end - pos <= _operand(data[pos]):
-            return pos
-        pos = _element(data, pos, s)
+            break
+        pos = _element(data, pos, at, s)
         if s[FAULT] != 0:
-            return pos
+            break
+    s[AT] = at
+    return pos
 
 
 def _operand(tag: Word) -> Word:
@@ -80,7 +83,7 @@ def _operand(tag: Word) -> Word:
     return 4 if tag & 3 == 3 else tag & 3
 
 
-def _element(data: Bytes, pos: Word, s: Words) -> Word:
+def _element(data: Bytes, pos: Word, at: Word, s: Words) -> Word:
     """Begin with the element whose tag is at *pos*; returns where it ends."""
     tag: Word = data[pos]
     operand: Word = _operand(tag)
@@ -99,25 +102,28 @@ def _element(data: Bytes, pos: Word, s: Words) -> Word:
         s[OFFSET] = value
     if s[LEFT] > s[TOTAL] or (tag & 3 != 0 and value == 0 and s[OFFSET] == 0):
         s[FAULT] = WRONG
-    elif s[OFFSET] > s[AT] - s[FLOOR]:
+    elif s[OFFSET] > at - s[FLOOR]:
         s[FAULT] = FAR if s[FLOOR] == 0 else WRONG
     s[TOTAL] -= s[LEFT]
     return pos + 1 + operand
 
 
-def _literal(data: Bytes, pos: Word, window: Window, at: Word, count: Word) -> Word:
-    if cython.compiled:  # pragma: no cover - as above
-        memcpy(cython.address(window[at]), cython.address(data[pos]), count)
-    else:
+def _literal(data: Bytes, pos: Word, end: Word, window: Window, at: Word, size: Word, count: Word) -> Word:
+    if not cython.compiled:
         window[at : at + count] = data[pos : pos + count]
+    elif count <= 16 <= min(size - at, end - pos):  # pragma: no cover - compiled alone
+        memcpy(cython.address(window[at]), cython.address(data[pos]), 16)  # one instruction; the rest is overwritten
+    else:  # pragma: no cover - compiled alone
+        memcpy(cython.address(window[at]), cython.address(data[pos]), count)
     return 0
 
 
-def _copy(window: Window, at: Word, offset: Word, count: Word) -> Word:
+def _copy(window: Window, at: Word, size: Word, offset: Word, count: Word) -> Word:
     """They may overlap: then what is copied repeats."""
     index: Word
-    if cython.compiled and offset >= count:  # pragma: no cover - as above
-        memcpy(cython.address(window[at]), cython.address(window[at - offset]), count)
+    if cython.compiled and offset >= 16 and size - at >= count + 16:  # pragma: no cover - compiled alone
+        for index in range(at, at + count, 16):
+            memcpy(cython.address(window[index]), cython.address(window[index - offset]), 16)
         return 0
     for index in range(at, at + count):
         window[index] = window[index - offset]
