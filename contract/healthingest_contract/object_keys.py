@@ -48,6 +48,15 @@ class ObjectKey:
         return f"{PREFIX}{self.record_type}/{at:%Y/%m/%d}/{name}"
 
 
+def is_object_key(key: str) -> bool:
+    """Whether `parse` can read *key*."""
+    try:
+        parse(key)
+    except ValueError:
+        return False
+    return True
+
+
 def parse(key: str) -> ObjectKey:
     """
     Read a key back.

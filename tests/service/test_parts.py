@@ -3,11 +3,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.faults.points import VARIABLE
 from healthingest_service.main.parts import database_url, open_ground
 from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.settings.groups import LimitsSettings
+from healthingest_service.uploads.backlog import BACKLOG_OVER_LIMIT, BACKLOG_WITHIN_LIMIT
 from healthingest_service.uploads.errors import UnavailableError
 from support.uploads import message, upload
 
@@ -27,6 +30,28 @@ async def test_a_message_that_waits_for_too_long_turns_readiness_off(tmp_path: P
             await ground.ledger.complete(new.id, message(new, at=at), stored_at=at)
         with pytest.raises(UnavailableError):
             await check.run()
+
+
+async def test_too_many_messages_turn_readiness_off_and_on_again(tmp_path: Path) -> None:
+    """One more than the limit: told once, and once when they have been announced."""
+    settings = Settings(data_folder=tmp_path, limits=LimitsSettings(outbox_messages=2))
+    await migrate(database_url(settings), timeout_seconds=5)
+    async with AsyncExitStack() as stack:
+        ground = await open_ground(settings, stack)
+        (check,) = (one for one in ground.checks if one.name == "outbox")
+        for content in (b"1", b"2", b"3"):
+            await check.run()
+            new = upload(content, at=(at := datetime.now(UTC)))
+            await ground.ledger.begin(new, idempotency_key=None, lease_seconds=60)
+            await ground.ledger.complete(new.id, message(new, at=at), stored_at=at)
+        with capture_logs() as lines:
+            for _ in range(2):
+                with pytest.raises(UnavailableError):
+                    await check.run()
+            async with ground.outbox.claim(limit=1) as batch:
+                await batch.announced(batch.messages[0].id, at=datetime.now(UTC))
+            await check.run()
+    assert [(line["event"], line["messages"]) for line in lines] == [(BACKLOG_OVER_LIMIT, 3), (BACKLOG_WITHIN_LIMIT, 2)]
 
 
 async def test_an_installation_refuses_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

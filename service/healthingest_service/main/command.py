@@ -101,7 +101,7 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
         if process & {"api", "janitor"}:
             store = await parts.open_store(ground, stack)
         if "janitor" in process:
-            work += companions.janitor_work(ground, store)
+            work += await companions.open_janitor(ground, stack, store)
         health = HealthBoard(
             ground.checks,
             metrics=ground.metrics,

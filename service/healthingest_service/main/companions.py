@@ -7,24 +7,32 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from healthingest_service.adapters.database import bell
+from healthingest_service.adapters.database.duties import DatabaseDuties
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.migrate import is_current
+from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.adapters.queue_file import QueueFile
 from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publisher
+from healthingest_service.adapters.s3_inventory import open_s3_inventory
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.readiness import Check
 from healthingest_service.faults.announcing import FaultyOutbox, FaultyPublisher
 from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE, FaultyLedger, FaultyStore
 from healthingest_service.identity.housekeeping import forget_expired_sessions
-from healthingest_service.main.parts import Ground, Store, database_url, queue_file, utc_now
+from healthingest_service.main.parts import Ground, Store, database_url, objects_folder, queue_file, reveal, utc_now
+from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import Ledger, ObjectStore
 from healthingest_service.uploads.reconcile_storage import Janitor
 from healthingest_service.uploads.relay import Relay
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox
+from healthingest_service.uploads.upkeep_ports import StoreInventory
 from healthingest_service.uploads.waiting import wait_for_any
 
 _SCHEMA_POLL_SECONDS: Final = 1.0
 _FORGET_SECONDS: Final = 3600.0
+_YOUNG_SECONDS_MIN: Final = 3600.0
+"""An object or an unfinished PUT of less than this age is nobody's fault yet."""
 Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
@@ -69,8 +77,7 @@ def bell_work(ground: Ground) -> list[Work]:
         return []
 
     async def ring(stop: asyncio.Event) -> None:
-        timeout_seconds = ground.settings.database.timeout_seconds
-        await bell.ring(ground.engine, ground.written, stop, timeout_seconds=timeout_seconds)
+        await bell.ring(ground.engine, ground.written, stop, timeout_seconds=_database_seconds(ground))
 
     return [ring]
 
@@ -80,8 +87,8 @@ def _hearing(ground: Ground) -> list[Work]:
         return []
 
     async def listen(stop: asyncio.Event) -> None:
-        url, timeout_seconds = database_url(ground.settings), ground.settings.database.timeout_seconds
-        await bell.listen(url, ground.written, stop, timeout_seconds=timeout_seconds)
+        url = database_url(ground.settings)
+        await bell.listen(url, ground.written, stop, timeout_seconds=_database_seconds(ground))
 
     return [listen]
 
@@ -97,8 +104,8 @@ def _janitor_ports(ground: Ground, store: Store) -> tuple[Ledger, ObjectStore]:
     return ledger, FaultyStore(store.port, ground.faults, SETTLING_STORE)
 
 
-def janitor_work(ground: Ground, store: Store) -> list[Work]:
-    """The janitor, and what it forgets."""
+async def open_janitor(ground: Ground, stack: AsyncExitStack, store: Store) -> list[Work]:
+    """The janitor: what it settles, audits and forgets."""
     ledger, objects = _janitor_ports(ground, store)
     janitor = Janitor(
         ledger=ledger,
@@ -108,20 +115,60 @@ def janitor_work(ground: Ground, store: Store) -> list[Work]:
         interval_seconds=ground.settings.janitor.interval_seconds,
         lease_seconds=ground.settings.limits.upload_lease_seconds,
     )
-    ground.metrics.watch_janitor(lambda: asdict(janitor.counts))
-    sessions = DatabaseSessions(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds)
+    ground.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
+    sessions = DatabaseSessions(ground.engine, timeout_seconds=_database_seconds(ground))
 
     async def forget(stop: asyncio.Event) -> None:
         await forget_expired_sessions(sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
 
-    return [_after_schema(ground, janitor.run), _after_schema(ground, forget)]
+    audit = _audit(ground, store, await _open_inventory(ground, stack))
+    return [_after_schema(ground, work) for work in (janitor.run, audit.run, forget)]
+
+
+def _audit(ground: Ground, store: Store, inventory: StoreInventory) -> StorageAudit:
+    rules, limits, timeout_seconds = ground.settings.janitor, ground.settings.limits, _database_seconds(ground)
+    audit = StorageAudit(
+        inventory=inventory,
+        store=store.port,
+        uploads=DatabaseKeptUploads(ground.engine, timeout_seconds=timeout_seconds),
+        duties=DatabaseDuties(ground.engine, timeout_seconds=timeout_seconds),
+        rules=AuditRules(
+            interval_seconds=rules.audit_interval_seconds,
+            verify_shares=rules.verify_shares,
+            verify_bytes_per_second=rules.verify_bytes_per_second,
+            young_seconds=max(_YOUNG_SECONDS_MIN, 2 * limits.upload_lease_seconds),
+        ),
+        bucket=store.bucket,
+        clock=utc_now,
+    )
+    ground.metrics.watch_audit(lambda: audit.counts.findings, lambda: audit.counts.work, lambda: audit.finished_at)
+    return audit
+
+
+async def _open_inventory(ground: Ground, stack: AsyncExitStack) -> StoreInventory:
+    wanted = ground.settings.store
+    if wanted.bucket is None:
+        return FolderInventory(objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds)
+    opening = open_s3_inventory(
+        endpoint=wanted.endpoint,
+        region=wanted.region,
+        bucket=wanted.bucket,
+        access_key_id=reveal(wanted.access_key_id),
+        secret_access_key=reveal(wanted.secret_access_key),
+        timeout_seconds=wanted.timeout_seconds,
+    )
+    return await stack.enter_async_context(opening)
+
+
+def _database_seconds(ground: Ground) -> float:
+    return ground.settings.database.timeout_seconds
 
 
 def _after_schema(ground: Ground, work: Work) -> Work:
     async def waiting(stop: asyncio.Event) -> None:
         while not stop.is_set():
             with suppress(LedgerUnavailableError):
-                if await is_current(ground.engine, timeout_seconds=ground.settings.database.timeout_seconds):
+                if await is_current(ground.engine, timeout_seconds=_database_seconds(ground)):
                     await work(stop)
                     return
             await wait_for_any(stop, seconds=_SCHEMA_POLL_SECONDS)

@@ -23,7 +23,7 @@ from healthingest_service.api.readiness import Check
 from healthingest_service.faults.points import VARIABLE, Faults
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.telemetry.metrics import Metrics
-from healthingest_service.uploads.errors import UnavailableError
+from healthingest_service.uploads.backlog import BacklogLimits, BacklogWatch
 from healthingest_service.uploads.ports import ObjectStore
 
 LOCAL_BUCKET: Final = "local"
@@ -102,6 +102,11 @@ def queue_file(settings: Settings) -> Path:
     return data_folder(settings) / "queue.jsonl"
 
 
+def objects_folder(settings: Settings) -> Path:
+    """Where files are kept while no bucket is named."""
+    return data_folder(settings) / "objects"
+
+
 async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     """Database, metrics, and their checks."""
     database = settings.database
@@ -114,13 +119,14 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds)
     ground = Ground(settings, engine, ledger, outbox, Metrics.create(), written, _faults(settings))
 
+    limits = BacklogLimits(settings.limits.outbox_messages, settings.limits.outbox_age_seconds)
+    watch = BacklogWatch(limits)
+
     async def backlog() -> None:
         waiting = await outbox.backlog()
         ground.metrics.outbox_messages.set(waiting.count)
         ground.metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
-        limits = settings.limits
-        if waiting.count > limits.outbox_messages or waiting.oldest_age_seconds > limits.outbox_age_seconds:
-            raise UnavailableError
+        watch.look(waiting)
 
     is_known = False  # a later version may move the database on while this one still serves
 
@@ -145,7 +151,7 @@ async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
     wanted = ground.settings.store
     store: Store
     if wanted.bucket is None:
-        folder = FolderStore(data_folder(ground.settings) / "objects", timeout_seconds=wanted.timeout_seconds)
+        folder = FolderStore(objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds)
         store = Store(folder, LOCAL_BUCKET)
     else:
         opening = open_s3_store(

@@ -7,6 +7,7 @@ template, an outcome's code, never an id, a path or a record type.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,16 +19,17 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 _BYTES: Final = (1024, 16_384, 262_144, 1_048_576, 4_194_304, 16_777_216, 52_428_800)
 
 
-class _OutcomesCollector(Collector):
-    def __init__(self, name: str, text: str, read: Callable[[], Mapping[str, float]]) -> None:
+class _CountsCollector(Collector):
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         self._name = name
         self._text = text
+        self._label = label
         self._read = read
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._text, labels=["outcome"])
-        for outcome, count in self._read().items():
-            family.add_metric([outcome], count)
+        family = CounterMetricFamily(self._name, self._text, labels=[self._label])
+        for value, count in self._read().items():
+            family.add_metric([value], count)
         yield family
 
 
@@ -96,12 +98,32 @@ class Metrics:
     def watch_relay(self, read: Callable[[], Mapping[str, float]]) -> None:
         """Show a relay's own counts by outcome; *read* is called at each scrape."""
         name, text = "healthingest_relay_outcomes", "What became of attempts to announce"
-        self.registry.register(_OutcomesCollector(name, text, read))
+        self.registry.register(_CountsCollector(name, text, "outcome", read))
 
-    def watch_janitor(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Show a janitor's own counts by outcome; *read* is called at each scrape."""
+    def watch_janitor(self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]) -> None:
+        """Show a janitor's own counts by outcome; both are called at each scrape."""
         name, text = "healthingest_janitor_outcomes", "What became of uploads whose process died"
-        self.registry.register(_OutcomesCollector(name, text, read))
+        self.registry.register(_CountsCollector(name, text, "outcome", read))
+        self._watch_time("healthingest_janitor_last_sweep_timestamp_seconds", "When a sweep last ended", swept_at)
+
+    def watch_audit(
+        self,
+        findings: Callable[[], Mapping[str, float]],
+        work: Callable[[], Mapping[str, float]],
+        finished_at: Callable[[], datetime | None],
+    ) -> None:
+        """Show what audits of the object store found and did, and when one was last finished; as above."""
+        text = "What is wrong between object store and ledger, as often as it was seen"
+        self.registry.register(_CountsCollector("healthingest_audit_findings", text, "kind", findings))
+        text = "Objects that audits listed and verified, bytes that they read, unfinished PUTs that they aborted"
+        self.registry.register(_CountsCollector("healthingest_audit_work", text, "kind", work))
+        name, text = "healthingest_audit_last_finished_timestamp_seconds", "When an audit last ended, in any process"
+        self._watch_time(name, text, finished_at)
+
+    def _watch_time(self, name: str, text: str, read: Callable[[], datetime | None]) -> None:
+        """0 as long as there is none."""
+        gauge = Gauge(name, text, registry=self.registry)
+        gauge.set_function(lambda: 0.0 if (at := read()) is None else at.timestamp())
 
     def text(self) -> bytes:
         """The exposition in Prometheus' text format 0.0.4."""

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Final
+
+import structlog
 
 from healthingest_service.uploads.announcement import announcement
 from healthingest_service.uploads.errors import (
@@ -19,6 +21,8 @@ from healthingest_service.uploads.model import StoredObject, Upload
 from healthingest_service.uploads.ports import Ledger, ObjectStore
 from healthingest_service.uploads.waiting import wait_for_any
 
+UPLOAD_SETTLED: Final = "upload_settled"
+SWEPT: Final = "swept"
 _ROWS_A_SWEEP: Final = 1000
 
 
@@ -62,11 +66,18 @@ class Janitor:
         self._interval_seconds = interval_seconds
         self._lease_seconds = lease_seconds
         self._counts = Swept()
+        self._swept_at: datetime | None = None
+        self._log = structlog.get_logger("healthingest.janitor")
 
     @property
     def counts(self) -> Swept:
         """What was done so far."""
         return self._counts
+
+    @property
+    def swept_at(self) -> datetime | None:
+        """When a sweep last came to its end; None: not yet."""
+        return self._swept_at
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep at every interval until *stop* is set; the row under way is settled first."""
@@ -89,6 +100,11 @@ class Janitor:
                 break
             settled = await self._settle(taken[0])
             swept, self._counts = swept.plus(settled), self._counts.plus(settled)
+            (outcome,) = (name for name, count in asdict(settled).items() if count)
+            self._log.info(UPLOAD_SETTLED, upload_id=str(taken[0].id), outcome=outcome)
+        self._swept_at = self._clock()
+        if swept != Swept():
+            self._log.info(SWEPT, **asdict(swept))
         return swept
 
     async def _settle(self, upload: Upload) -> Swept:

@@ -1,12 +1,13 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.uploads.errors import UploadNotFoundError
 from healthingest_service.uploads.model import StoredObject, Upload, UploadState
-from healthingest_service.uploads.reconcile_storage import Janitor, Swept
+from healthingest_service.uploads.reconcile_storage import SWEPT, UPLOAD_SETTLED, Janitor, Swept
 from support.fakes import MemoryStore
 from support.uploads import BUCKET, Clock, upload
 
@@ -106,3 +107,18 @@ async def test_counts_over_all_sweeps(ledger: DatabaseLedger, store: MemoryStore
         clock.move(LEASE_SECONDS + 1)
         await janitor.sweep_once()
     assert janitor.counts.abandoned == 2
+
+
+async def test_tells_what_became_of_each(
+    ledger: DatabaseLedger, store: MemoryStore, clock: Clock, dead: Upload
+) -> None:
+    """A line for each upload and one for the sweep; a sweep that finds nothing is silent, and still has its time."""
+    janitor = janitor_of(ledger, store, clock)
+    assert janitor.swept_at is None
+    with capture_logs() as lines:
+        await janitor.sweep_once()
+        clock.move(5)
+        await janitor.sweep_once()
+    assert [line["event"] for line in lines] == [UPLOAD_SETTLED, SWEPT]
+    assert (lines[0]["upload_id"], lines[0]["outcome"], lines[1]["abandoned"]) == (str(dead.id), "abandoned", 1)
+    assert janitor.swept_at == clock.now

@@ -78,7 +78,9 @@ class DatabaseOutbox:
             due = (
                 select(OutboxRow)
                 .where(OutboxRow.due_at <= now, or_(OutboxRow.claimed_until.is_(None), OutboxRow.claimed_until < now))
-                .order_by(OutboxRow.created_at, OutboxRow.id)
+                .order_by(
+                    OutboxRow.due_at, OutboxRow.created_at
+                )  # as the index has them: no sorting of all that is due
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )

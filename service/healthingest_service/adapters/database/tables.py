@@ -137,4 +137,5 @@ class DutyRow(Base):
     slot: Mapped[int] = mapped_column(BigInteger)
     position: Mapped[str] = mapped_column(String(1024))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_slot: Mapped[int | None] = mapped_column(BigInteger)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

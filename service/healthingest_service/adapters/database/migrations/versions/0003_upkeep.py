@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("slot", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.String(1024), nullable=False),
         sa.Column("lease_until", _TIME, nullable=True),
+        sa.Column("finished_slot", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", _TIME, nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_duty")),
     )

@@ -1,0 +1,61 @@
+"""The port `Duties` on the database."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.ledger import utc_now
+from healthingest_service.adapters.database.tables import DutyRow
+
+
+class DatabaseDuties:
+    """A row a duty: a lease that runs out with a process that dies, and a position that does not."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+
+    async def take(self, name: str, slot: int, *, lease_seconds: float) -> str | None:
+        """See `Duties.take`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            now = self._clock()
+            mine = {"slot": slot, "lease_until": now + timedelta(seconds=lease_seconds)}
+            new = rows.insert_or_nothing(connection, DutyRow).values(name=name, position="", **mine)
+            if (await connection.execute(new)).rowcount:
+                return ""
+            row = (await connection.execute(select(DutyRow).where(DutyRow.name == name).with_for_update())).one()
+            is_done = row.finished_slot is not None and row.finished_slot >= slot
+            if is_done or row.slot > slot or (row.lease_until is not None and row.lease_until > now):
+                return None
+            position: str = row.position if row.slot == slot else ""
+            await connection.execute(update(DutyRow).where(DutyRow.name == name).values(position=position, **mine))
+            return position
+
+    async def note(self, name: str, slot: int, position: str, *, lease_seconds: float) -> None:
+        """See `Duties.note`."""
+        lease_until = self._clock() + timedelta(seconds=lease_seconds)
+        await self._change(name, slot, position=position, lease_until=lease_until)
+
+    async def finish(self, name: str, slot: int) -> None:
+        """See `Duties.finish`."""
+        await self._change(name, slot, lease_until=None, finished_slot=slot, finished_at=self._clock())
+
+    async def finished_at(self, name: str) -> datetime | None:
+        """See `Duties.finished_at`."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            at: datetime | None = await connection.scalar(select(DutyRow.finished_at).where(DutyRow.name == name))
+            return at
+
+    async def _change(self, name: str, slot: int, **values: str | int | datetime | None) -> None:
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            await connection.execute(
+                update(DutyRow)
+                .where(DutyRow.name == name, DutyRow.slot == slot)
+                .where(or_(DutyRow.finished_slot.is_(None), DutyRow.finished_slot < slot))
+                .values(**values)
+            )

@@ -1,0 +1,104 @@
+"""What an audit of the object store has found: counted for metrics, told in the log."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from healthingest_service.uploads.errors import UploadError
+from healthingest_service.uploads.model import UploadId
+from healthingest_service.uploads.upkeep_ports import UnfinishedPut
+
+AUDIT_FOUND: Final = "audit_found"
+AUDIT_ABORTED_PUT: Final = "audit_aborted_put"
+AUDIT_FINISHED: Final = "audit_finished"
+AUDIT_BROKE_OFF: Final = "audit_broke_off"
+_LINES_A_KIND: Final = 1000
+"""So many findings of a kind are told one by one in each audit; the others are counted."""
+
+
+class Finding(StrEnum):
+    """What can be wrong."""
+
+    OBJECT_WITHOUT_ROW = "object_without_row"
+    ROW_WITHOUT_OBJECT = "row_without_object"
+    OTHER_BYTES = "other_bytes"
+    """Another size or hash than the ledger says."""
+    UNREADABLE = "unreadable"
+    """The store lists it and does not give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCounts:
+    """Since the process began."""
+
+    findings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType(dict.fromkeys(Finding, 0)))
+    listed_objects: int = 0
+    verified_objects: int = 0
+    verified_bytes: int = 0
+    aborted_puts: int = 0
+
+    @property
+    def work(self) -> dict[str, int]:
+        """What was done, apart from findings."""
+        names = ("listed_objects", "verified_objects", "verified_bytes", "aborted_puts")
+        return {name: getattr(self, name) for name in names}
+
+
+class Findings:
+    """The counts of a process, and the lines about them; when an audit was last finished, here or elsewhere."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._counts = AuditCounts()
+        self._before = self._counts
+        self.finished_at: datetime | None = None
+        self._log = structlog.get_logger("healthingest.audit")
+
+    @property
+    def counts(self) -> AuditCounts:
+        """So far."""
+        return self._counts
+
+    def listed(self, objects: int) -> None:
+        """A page was compared."""
+        self._counts = replace(self._counts, listed_objects=self._counts.listed_objects + objects)
+
+    def verified(self, size_bytes: int) -> None:
+        """An object was read to its end."""
+        self._counts = replace(
+            self._counts,
+            verified_objects=self._counts.verified_objects + 1,
+            verified_bytes=self._counts.verified_bytes + size_bytes,
+        )
+
+    def found(self, kind: Finding, key: str, upload_id: UploadId | None) -> None:
+        """Something is wrong."""
+        count = self._counts.findings[kind] + 1
+        self._counts = replace(self._counts, findings=MappingProxyType({**self._counts.findings, kind: count}))
+        if count - self._before.findings[kind] <= _LINES_A_KIND:
+            about = None if upload_id is None else str(upload_id)
+            self._log.warning(AUDIT_FOUND, kind=kind.value, object_key=key, upload_id=about)
+
+    def aborted(self, put: UnfinishedPut) -> None:
+        """What a dead process had left of a PUT was removed."""
+        self._counts = replace(self._counts, aborted_puts=self._counts.aborted_puts + 1)
+        self._log.info(AUDIT_ABORTED_PUT, object_key=put.key, begun_at=put.begun_at.isoformat())
+
+    def finished(self) -> None:
+        """An audit came to its end."""
+        now, before = self._counts, self._before
+        self._before, self.finished_at = now, self._clock()
+        self._log.info(
+            AUDIT_FINISHED,
+            **{name: count - before.work[name] for name, count in now.work.items()},
+            **{kind.value: now.findings[kind] - before.findings[kind] for kind in Finding},
+        )
+
+    def broke_off(self, error: UploadError, *, what: str) -> None:
+        """Store or ledger could not be asked; *what* of it ended early."""
+        self._log.warning(AUDIT_BROKE_OFF, what=what, error=type(error).__name__)

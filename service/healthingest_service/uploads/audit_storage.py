@@ -1,0 +1,180 @@
+"""The janitor's second duty: does the object store hold what the ledger says, and nothing else?"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final
+from zlib import crc32
+
+from healthingest_contract.object_keys import PREFIX, is_object_key
+from healthingest_service.uploads.audit_findings import AuditCounts, Finding, Findings
+from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.upkeep_ports import (
+    Duties,
+    KeptUpload,
+    KeptUploads,
+    ObjectPage,
+    StoreInventory,
+)
+from healthingest_service.uploads.waiting import wait_for_any
+
+DUTY: Final = "audit"
+_LEASE_SECONDS: Final = 3600.0
+"""Renewed with every page and every object that is read."""
+_RETRY_SECONDS: Final = 900.0
+_LOOK_SECONDS: Final = 60.0
+_PAGE: Final = 1000
+_END: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
+"""Comes after every key with our prefix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRules:
+    """How often, and how much of it. Younger things than `young_seconds` may still be under way and are let be."""
+
+    interval_seconds: float
+    verify_shares: int
+    """Each stored object is read once in so many intervals."""
+    verify_bytes_per_second: float
+    young_seconds: float
+
+
+class StorageAudit:
+    """
+    Once in every interval, lists all objects and compares them with the ledger; reads a share of them.
+
+    It reports and never deletes an object; the one thing that it removes is what PUTs in parts have left whose process
+    died. Whatever looks wrong is asked about once more before it is reported: the two lists are not of one moment.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names every part
+        self,
+        *,
+        inventory: StoreInventory,
+        store: ObjectStore,
+        uploads: KeptUploads,
+        duties: Duties,
+        rules: AuditRules,
+        bucket: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._inventory = inventory
+        self._store = store
+        self._uploads = uploads
+        self._duties = duties
+        self._rules = rules
+        self._phase = crc32(bucket.encode()) % rules.interval_seconds  # else all installations begin at midnight
+        self._clock = clock
+        self._findings = Findings(clock)
+
+    @property
+    def counts(self) -> AuditCounts:
+        """What was seen so far."""
+        return self._findings.counts
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When an audit was last finished, by whichever process; None: never, or not asked yet."""
+        return self._findings.finished_at
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look again and again whether an audit is due, until *stop* is set."""
+        while not stop.is_set():
+            await wait_for_any(stop, seconds=_LOOK_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            try:
+                await self.audit_once(stop)
+            except (LedgerUnavailableError, StoreUnavailableError, StoreRefusedError) as error:
+                self._findings.broke_off(error, what="audit")
+                await wait_for_any(stop, seconds=_RETRY_SECONDS)
+
+    async def audit_once(self, stop: asyncio.Event) -> bool:
+        """
+        Audit, if it is due and nobody else does; whether it came to its end. Ends early, to be gone on with, on *stop*.
+
+        Raises:
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; the next goes on there.
+        """
+        slot = int((self._clock().timestamp() + self._phase) // self._rules.interval_seconds)
+        self._findings.finished_at = await self._duties.finished_at(DUTY)
+        after = await self._duties.take(DUTY, slot, lease_seconds=_LEASE_SECONDS)
+        if after is None:
+            return False
+        try:
+            if not after:
+                await self._abort_stale_puts()
+            while not stop.is_set():
+                page = await self._inventory.page(after=after, limit=_PAGE)
+                until = _END if page.is_last else page.objects[-1].key
+                await self._compare(page, after, until, slot, stop)
+                if page.is_last and not stop.is_set():
+                    await self._duties.finish(DUTY, slot)
+                    self._findings.finished()
+                    return True
+                after = after if stop.is_set() else until
+                await self._duties.note(DUTY, slot, after, lease_seconds=_LEASE_SECONDS)
+        finally:
+            await self._duties.note(DUTY, slot, after, lease_seconds=0)
+        return False
+
+    async def _abort_stale_puts(self) -> None:
+        """The one removal; a store that cannot list them is told of and spared."""
+        oldest_alive = self._clock() - timedelta(seconds=self._rules.young_seconds)
+        try:
+            async for put in self._inventory.unfinished():
+                if put.begun_at < oldest_alive and not await self._uploads.being_stored({put.key}):
+                    await self._inventory.abort(put)
+                    self._findings.aborted(put)
+        except StoreRefusedError as error:
+            self._findings.broke_off(error, what="unfinished puts")
+
+    async def _compare(self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event) -> None:
+        listed = {one.key: one for one in page.objects}
+        young = self._clock() - timedelta(seconds=self._rules.young_seconds)
+        self._findings.listed(len(listed))
+        async for uploads in self._kept(after, until):
+            for upload in uploads:
+                if stop.is_set():
+                    return
+                found = listed.pop(upload.key, None)
+                if found is None:
+                    await self._report_lost(upload, young)
+                elif found.size_bytes != upload.size_bytes:
+                    self._findings.found(Finding.OTHER_BYTES, upload.key, upload.upload_id)
+                elif int(upload.sha256[:8], 16) % self._rules.verify_shares == slot % self._rules.verify_shares:
+                    await self._duties.note(DUTY, slot, after, lease_seconds=_LEASE_SECONDS)
+                    await self._verify(upload, stop)
+        old = {key for key, one in listed.items() if one.modified_at < young}
+        for key in sorted(old - await self._uploads.known({key for key in old if is_object_key(key)})):
+            self._findings.found(Finding.OBJECT_WITHOUT_ROW, key, None)
+
+    async def _kept(self, after: str, until: str) -> AsyncIterator[Sequence[KeptUpload]]:
+        while uploads := await self._uploads.between(after, until, limit=_PAGE):
+            yield uploads
+            after = uploads[-1].key
+
+    async def _report_lost(self, upload: KeptUpload, young: datetime) -> None:
+        if upload.stored_at < young and await self._store.head(upload.key) is None:
+            self._findings.found(Finding.ROW_WITHOUT_OBJECT, upload.key, upload.upload_id)
+
+    async def _verify(self, upload: KeptUpload, stop: asyncio.Event) -> None:
+        """Read the object, not faster than the rules allow."""
+        began, read_bytes, digest = monotonic(), 0, hashlib.sha256()
+        try:
+            async for chunk in self._store.read(upload.key):
+                digest.update(chunk)
+                read_bytes += len(chunk)
+                due = began + read_bytes / self._rules.verify_bytes_per_second
+                await wait_for_any(stop, seconds=due - monotonic())
+                if stop.is_set():
+                    return
+        except StoreRefusedError:
+            self._findings.found(Finding.UNREADABLE, upload.key, upload.upload_id)
+            return
+        self._findings.verified(read_bytes)
+        if digest.hexdigest() != upload.sha256:
+            self._findings.found(Finding.OTHER_BYTES, upload.key, upload.upload_id)

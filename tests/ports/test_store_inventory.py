@@ -1,0 +1,126 @@
+"""The port `StoreInventory`, on a folder and on a real S3 server."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.folder_inventory import FolderInventory
+from healthingest_service.adapters.s3_client import open_client
+from healthingest_service.adapters.s3_inventory import S3Inventory
+from healthingest_service.uploads.errors import StoreUnavailableError
+from healthingest_service.uploads.upkeep_ports import StoreInventory, UnfinishedPut
+
+if TYPE_CHECKING:
+    from support.servers.versitygw import S3Server
+
+KEYS = ("raw/A/2026/01/31/x.avro", "raw/AB/2026/01/01/x.avro", "raw/AB/2026/01/02/x.avro", "raw/A_/y", "raw/stray")
+"""In the order of their bytes: a slash comes before every letter."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An inventory, and ways to put things where it looks."""
+
+    inventory: StoreInventory
+    put: Callable[[str, bytes], Any]
+    leave: Callable[[str], Any]
+
+
+@pytest.fixture(name="place", params=["folder", "s3"])
+async def _place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    if request.param == "folder":
+        yield await _folder(tmp_path)
+        return
+    server: S3Server = request.getfixturevalue("s3_server")
+    opening = open_client(
+        endpoint=server.endpoint,
+        region=server.region,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        timeout_seconds=10,
+    )
+    async with opening as client:
+
+        async def put(key: str, content: bytes) -> None:
+            await client.put_object(Bucket=server.bucket, Key=key, Body=content)
+
+        async def leave(key: str) -> None:
+            made = await client.create_multipart_upload(Bucket=server.bucket, Key=key)
+            words = {"Bucket": server.bucket, "Key": key, "UploadId": made["UploadId"]}
+            await client.upload_part(**words, PartNumber=1, Body=b"part")
+
+        yield Place(S3Inventory(client, server.bucket, 10), put, leave)
+
+
+async def _folder(folder: Path) -> Place:
+    root = folder / "objects"
+    store = FolderStore(root)
+    await store.check()
+
+    async def put(key: str, content: bytes) -> None:
+        source = folder / uuid4().hex
+        await asyncio.to_thread(source.write_bytes, content)
+        await store.put(key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    async def leave(_key: str) -> None:
+        (beside,) = [path for path in await asyncio.to_thread(lambda: list(root.iterdir())) if path.name != "raw"]
+        await asyncio.to_thread((beside / "0123456789abcdef").write_bytes, b"part")
+
+    return Place(FolderInventory(root), put, leave)
+
+
+async def unfinished(place: Place) -> list[UnfinishedPut]:
+    """All of them."""
+    return [put async for put in place.inventory.unfinished()]
+
+
+class TestStoreInventory:
+    async def test_is_empty_at_first(self, place: Place) -> None:
+        """No object, nothing unfinished."""
+        page = await place.inventory.page(after="", limit=10)
+        assert (list(page.objects), page.is_last, await unfinished(place)) == ([], True, [])
+
+    async def test_lists_page_by_page(self, place: Place) -> None:
+        """In the order of bytes, whatever the limit and wherever one goes on, with sizes and times."""
+        for key in reversed(KEYS):
+            await place.put(key, key.encode())
+        await place.put("other/stray", b"not under the prefix")
+        for limit in (1, 2, 4, 10):
+            keys, after, is_last = [], "", False
+            while not is_last:
+                page = await place.inventory.page(after=after, limit=limit)
+                is_last = page.is_last
+                keys += [one.key for one in page.objects]
+                assert len(page.objects) <= limit
+                assert all(one.size_bytes == len(one.key) for one in page.objects)
+                assert all(abs(datetime.now(UTC) - one.modified_at) < timedelta(minutes=5) for one in page.objects)
+                after = keys[-1]
+            assert keys == sorted(KEYS, key=str.encode)
+
+    async def test_finds_and_aborts_what_was_left(self, place: Place) -> None:
+        """What a dead process left of a PUT is listed until it is aborted; objects stay; again is no error."""
+        await place.put(KEYS[0], b"content")
+        await place.leave(KEYS[1])
+        (put,) = await unfinished(place)
+        assert put.key in {"", KEYS[1]}
+        assert abs(datetime.now(UTC) - put.begun_at) < timedelta(minutes=5)
+        await place.inventory.abort(put)
+        await place.inventory.abort(put)
+        assert await unfinished(place) == []
+        assert [one.key for one in (await place.inventory.page(after="", limit=9)).objects] == [KEYS[0]]
+
+
+async def test_a_store_that_is_gone_is_unavailable() -> None:
+    """Nobody listens there."""
+    words = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1", "access_key_id": "a", "secret_access_key": "b"}
+    async with open_client(**words, timeout_seconds=1) as client:
+        with pytest.raises(StoreUnavailableError):
+            await S3Inventory(client, "bucket", 1).page(after="", limit=1)

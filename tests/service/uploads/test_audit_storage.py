@@ -1,0 +1,259 @@
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
+
+from healthingest_service.adapters.database.duties import DatabaseDuties
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.folder_inventory import FolderInventory
+from healthingest_service.uploads.audit_findings import AUDIT_BROKE_OFF, AUDIT_FINISHED, AUDIT_FOUND
+from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
+from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import Upload
+from support.uploads import BUCKET, Clock, message, upload
+
+DAY_SECONDS, YOUNG_SECONDS = 86_400.0, 3600.0
+
+
+@dataclass
+class FlakyStore(FolderStore):
+    """A folder that may be out of reach or say no, and notes what was read."""
+
+    root: Path
+    is_down: bool = False
+    refused: set[str] = field(default_factory=set)
+    reads: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.root)
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """See `ObjectStore.read`."""
+        if self.is_down:
+            raise StoreUnavailableError
+        if key in self.refused:
+            raise StoreRefusedError
+        self.reads.append(key)
+        async for chunk in super().read(key):
+            yield chunk
+
+
+@dataclass
+class Room:
+    """A ledger, a folder, and an audit of the two."""
+
+    ledger: DatabaseLedger
+    store: FlakyStore
+    engine: AsyncEngine
+    clock: Clock
+    folder: Path
+
+    def audit(self, *, shares: int = 1, bytes_per_second: float = 1e9) -> StorageAudit:
+        """One as a process has it."""
+        return StorageAudit(
+            inventory=FolderInventory(self.store.root),
+            store=self.store,
+            uploads=DatabaseKeptUploads(self.engine, timeout_seconds=5, clock=self.clock),
+            duties=DatabaseDuties(self.engine, timeout_seconds=5, clock=self.clock),
+            rules=AuditRules(
+                interval_seconds=DAY_SECONDS,
+                verify_shares=shares,
+                verify_bytes_per_second=bytes_per_second,
+                young_seconds=YOUNG_SECONDS,
+            ),
+            bucket=BUCKET,
+            clock=self.clock,
+        )
+
+    async def keep(self, content: bytes) -> Upload:
+        """An upload that is stored, row and object."""
+        new = upload(content, at=self.clock.now)
+        await self.ledger.begin(new, idempotency_key=None, lease_seconds=60)
+        await self.put(new.receipt.object_key, content)
+        await self.ledger.complete(new.id, message(new), stored_at=self.clock.now)
+        return new
+
+    async def put(self, key: str, content: bytes) -> None:
+        """An object alone."""
+        source = self.folder / hashlib.sha256(key.encode()).hexdigest()
+        source.write_bytes(content)
+        await self.store.put(key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    def path(self, of: Upload) -> Path:
+        """Where its object lies."""
+        return self.store.root / of.receipt.object_key
+
+
+@pytest.fixture(name="room")
+def _room(engine: AsyncEngine, tmp_path: Path) -> Room:
+    clock = Clock(datetime.now(UTC))  # the files' times are the machine's
+    ledger = DatabaseLedger(engine, timeout_seconds=5, clock=clock)
+    return Room(ledger, FlakyStore(tmp_path / "objects"), engine, clock, tmp_path)
+
+
+@pytest.fixture(name="stop")
+async def _stop() -> asyncio.Event:
+    return asyncio.Event()
+
+
+async def findings(audit: StorageAudit, stop: asyncio.Event) -> dict[str, int]:
+    """What one audit finds; kinds of which there is nothing are left out."""
+    assert await audit.audit_once(stop)
+    return {str(kind): count for kind, count in audit.counts.findings.items() if count}
+
+
+async def test_finds_nothing_where_all_is_well(room: Room, stop: asyncio.Event) -> None:
+    """Rows and objects agree, and every object is read."""
+    for content in (b"one", b"two", b"three"):
+        await room.keep(content)
+    room.clock.move(YOUNG_SECONDS + 1)
+    audit = room.audit()
+    assert await findings(audit, stop) == {}
+    assert audit.counts.work == {
+        "listed_objects": 3,
+        "verified_objects": 3,
+        "verified_bytes": 11,
+        "aborted_puts": 0,
+    }
+    assert audit.finished_at == room.clock.now
+
+
+async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asyncio.Event) -> None:
+    """An object without a row, a row without an object, other bytes of the same and of another length."""
+    lost, flipped, longer = [await room.keep(content) for content in (b"lost", b"flip", b"long")]
+    room.path(lost).unlink()
+    room.path(flipped).write_bytes(b"FLIP")
+    room.path(longer).write_bytes(b"longer than it was")
+    await room.put("raw/stray.avro", b"stray")
+    stranger = upload(b"no row")
+    await room.put(stranger.receipt.object_key, b"no row")
+    room.clock.move(YOUNG_SECONDS + 1)
+    with capture_logs() as lines:
+        assert await findings(room.audit(), stop) == {
+            "object_without_row": 2,
+            "row_without_object": 1,
+            "other_bytes": 2,
+        }
+    told = {line["object_key"]: line["kind"] for line in lines if line["event"] == AUDIT_FOUND}
+    assert told == {
+        "raw/stray.avro": "object_without_row",
+        stranger.receipt.object_key: "object_without_row",
+        lost.receipt.object_key: "row_without_object",
+        flipped.receipt.object_key: "other_bytes",
+        longer.receipt.object_key: "other_bytes",
+    }
+    assert [line["listed_objects"] for line in lines if line["event"] == AUDIT_FINISHED] == [4]
+    assert room.path(flipped).exists()
+    assert (room.store.root / "raw/stray.avro").exists()
+
+
+async def test_an_object_that_cannot_be_read_is_reported(room: Room, stop: asyncio.Event) -> None:
+    """The store lists it, and says no."""
+    kept = await room.keep(b"content")
+    room.store.refused.add(kept.receipt.object_key)
+    assert await findings(room.audit(), stop) == {"unreadable": 1}
+
+
+async def test_what_is_young_is_let_be(room: Room, stop: asyncio.Event) -> None:
+    """An object whose row is not committed, and a row whose object is not listed yet, may be under way."""
+    room.path(await room.keep(b"moved")).unlink()
+    await room.put("raw/stray.avro", b"stray")
+    assert await findings(room.audit(), stop) == {}
+
+
+async def test_an_upload_under_way_is_no_finding(room: Room, stop: asyncio.Event) -> None:
+    """Its object has a row already, however long it takes."""
+    new = upload(b"content")
+    await room.ledger.begin(new, idempotency_key=None, lease_seconds=10 * YOUNG_SECONDS)
+    await room.put(new.receipt.object_key, b"content")
+    room.clock.move(YOUNG_SECONDS + 1)
+    assert await findings(room.audit(), stop) == {}
+
+
+async def test_reads_each_object_once_in_so_many_audits(room: Room, stop: asyncio.Event) -> None:
+    """A share each day, by the hash: together they are all, and none is read twice."""
+    kept = [await room.keep(bytes([number])) for number in range(40)]
+    shares = []
+    for _ in range(4):
+        room.store.reads.clear()
+        assert await findings(room.audit(shares=4), stop) == {}
+        shares.append(set(room.store.reads))
+        room.clock.move(DAY_SECONDS)
+    assert sum(map(len, shares)) == len(set.union(*shares)) == len(kept)
+    assert max(map(len, shares)) < 25
+
+
+async def test_is_done_once_a_day_by_one_process(room: Room, stop: asyncio.Event) -> None:
+    """Another process, or the same again, finds it done until the next day."""
+    assert await room.audit().audit_once(stop)
+    assert not await room.audit().audit_once(stop)
+    room.clock.move(DAY_SECONDS)
+    assert await room.audit().audit_once(stop)
+
+
+async def test_goes_on_after_the_store_was_away(room: Room, stop: asyncio.Event) -> None:
+    """What broke off is taken up again within the same day."""
+    await room.keep(b"content")
+    audit, room.store.is_down = room.audit(), True
+    with pytest.raises(StoreUnavailableError):
+        await audit.audit_once(stop)
+    room.store.is_down = False
+    assert await findings(audit, stop) == {}
+    assert audit.counts.verified_objects == 1
+
+
+async def test_keeps_to_its_speed_and_stops_when_told(room: Room, stop: asyncio.Event) -> None:
+    """A large object read slowly: a stop ends the wait, and the audit is not called finished."""
+    await room.keep(bytes(1000))
+    audit = room.audit(bytes_per_second=1.0)
+    began = monotonic()
+    reading = asyncio.ensure_future(audit.audit_once(stop))
+    async with asyncio.timeout(1.5):
+        while not room.store.reads:  # noqa: ASYNC110 - a list tells nobody
+            await asyncio.sleep(0.005)
+        stop.set()
+        assert await reading is False
+    assert monotonic() - began < 1.5
+    assert audit.counts.verified_objects == 0
+    assert await findings(room.audit(), asyncio.Event()) == {}
+
+
+async def test_removes_what_dead_puts_have_left(room: Room, stop: asyncio.Event) -> None:
+    """Older than any living one; younger ones stay."""
+    await room.store.check()
+    old, young = (room.store.root / ".unfinished" / name for name in ("old", "young"))
+    for path, age in ((old, 2 * YOUNG_SECONDS), (young, YOUNG_SECONDS / 2)):
+        path.write_bytes(b"part")
+        at = (room.clock.now - timedelta(seconds=age)).timestamp()
+        os.utime(path, (at, at))
+    audit = room.audit()
+    assert await findings(audit, stop) == {}
+    assert audit.counts.aborted_puts == 1
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+async def test_a_running_one_outlives_a_lost_store(
+    room: Room, stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it broke off, and ends when it is told."""
+    monkeypatch.setattr("healthingest_service.uploads.audit_storage._LOOK_SECONDS", 0.001)
+    await room.keep(b"content")
+    room.store.is_down = True
+    with capture_logs() as lines:
+        running = asyncio.ensure_future(room.audit().run(stop))
+        async with asyncio.timeout(1.5):
+            while not lines:  # noqa: ASYNC110 - a list tells nobody
+                await asyncio.sleep(0.005)
+            stop.set()
+            await running
+    assert [line["event"] for line in lines] == [AUDIT_BROKE_OFF]
