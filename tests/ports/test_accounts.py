@@ -57,6 +57,19 @@ class TestAccounts:
         assert await accounts.authenticate(EMAIL, PASSWORD + "x") is None
         assert await accounts.authenticate("nobody@clinic.example", PASSWORD) is None
 
+    async def test_closes_an_account(self, accounts: DatabaseAccounts) -> None:
+        """It stays, with its password, and is not active; again is no error, and an unknown one is told."""
+        added = await accounts.add(NEW)
+        assert [await accounts.deactivate(EMAIL) for _ in range(2)] == [added.id, added.id]
+        found = await accounts.authenticate(EMAIL, PASSWORD)
+        assert found is not None
+        assert (found.id, found.is_active) == (added.id, False)
+        assert await accounts.deactivate("nobody@clinic.example") is None
+
+    async def test_keeps_who_vouched(self, accounts: DatabaseAccounts) -> None:
+        """An account made by those who run the service has a verified address."""
+        assert (await accounts.add(NewAccount(EMAIL, PASSWORD, is_verified=True))).is_verified
+
     async def test_keeps_no_password(self, accounts: DatabaseAccounts, engine: AsyncEngine) -> None:
         """What is stored is Argon2id, with the parameters that we set."""
         await accounts.add(NEW)

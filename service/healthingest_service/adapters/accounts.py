@@ -35,7 +35,7 @@ class DatabaseAccounts:
             "last_name": new.last_name,
             "is_active": True,
             "is_superuser": False,
-            "is_verified": False,
+            "is_verified": new.is_verified,
         }
         try:
             async with self._users() as users:
@@ -59,6 +59,15 @@ class DatabaseAccounts:
                 if current is not None and current.hashed_password == row.hashed_password:
                     await users.update(current, {"hashed_password": better_hash})
         return _account(row)
+
+    async def deactivate(self, email: str) -> AccountId | None:
+        """As the port says."""
+        async with self._users() as users:
+            row = await users.get_by_email(email)
+            if row is None:
+                return None
+            await users.update(row, {"is_active": False})
+            return AccountId(row.id)
 
     async def get(self, account_id: AccountId) -> Account | None:
         """As the port says."""

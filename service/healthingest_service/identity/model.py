@@ -41,12 +41,17 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What somebody gives to register. `email` is in its normal form, see `registration.normal_email`."""
+    """
+    What somebody gives to register. `email` is in its normal form, see `registration.normal_email`.
+
+    `is_verified` is for those who make accounts for others, and vouch for the address.
+    """
 
     email: str = field(repr=False)
     password: str = field(repr=False)
     first_name: str | None = field(default=None, repr=False)
     last_name: str | None = field(default=None, repr=False)
+    is_verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,16 @@ def admit_registration(new: NewAccount, policy: Registration) -> None:
     """
     if policy is Registration.CLOSED:
         raise RegistrationClosedError
+    admit_password(new)
+
+
+def admit_password(new: NewAccount) -> None:
+    """
+    Let a password through, whoever makes the account.
+
+    Raises:
+        UnacceptablePasswordError: it breaks a rule.
+    """
     if len(new.password) < PASSWORD_MIN_CHARACTERS:
         reason = f"shorter than {PASSWORD_MIN_CHARACTERS} characters"
         raise UnacceptablePasswordError(reason)

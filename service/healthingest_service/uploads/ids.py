@@ -14,6 +14,11 @@ def new_upload_id(at: datetime) -> UploadId:
     return UploadId(UUID(int=value))
 
 
+def first_upload_id(at: datetime) -> UploadId:
+    """Not greater than any id of an upload that was received at *at* or later."""
+    return UploadId(UUID(int=(int(at.timestamp() * 1000) & (1 << 48) - 1) << 80))
+
+
 def new_message_id() -> MessageId:
     """Random: it names one row of the outbox and one message."""
     return MessageId(uuid4())

@@ -1,11 +1,12 @@
-"""What the relay needs from outside; as in `ports`."""
+"""What the relay, and those who look after its outbox, need from outside; as in `ports`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason
+from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason, Upload, UploadId
 
 
 class OutboxBatch(Protocol):
@@ -45,6 +46,70 @@ class Outbox(Protocol):
 
         Raises:
             LedgerUnavailableError: it cannot be told.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PutOffMessage:
+    """A message whose last attempt failed. `due_at` is when it is tried again."""
+
+    upload_id: UploadId
+    routing_key: str
+    reason: PutOffReason
+    attempts: int
+    created_at: datetime
+    due_at: datetime
+
+
+class OutboxReport(Protocol):
+    """The outbox as people ask about it. Every method raises `LedgerUnavailableError` when it cannot be told."""
+
+    async def backlog(self) -> Backlog:
+        """As `Outbox.backlog`."""
+        ...
+
+    async def put_off_counts(self) -> Mapping[PutOffReason, int]:
+        """How many messages were put off, by the reason of their last attempt."""
+        ...
+
+    async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
+        """The oldest of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySelection:
+    """
+    Which uploads: these ids, or those received from a time on and before another (both aware), perhaps of one type.
+
+    Exactly one of the two is given.
+    """
+
+    ids: frozenset[UploadId] = frozenset()
+    received_from: datetime | None = None
+    received_before: datetime | None = None
+    record_type: str | None = None
+
+
+class Replays(Protocol):
+    """Messages for those who need them again. Every method is one transaction."""
+
+    async def page(self, selection: ReplaySelection, *, after: UploadId | None, limit: int) -> Sequence[Upload]:
+        """
+        Uploads that are `stored` or `announced`, in the order of their ids, which is that of time.
+
+        Raises:
+            LedgerUnavailableError: it cannot be told.
+        """
+        ...
+
+    async def put(self, messages: Sequence[OutgoingMessage]) -> int:
+        """
+        Put them into the outbox, but none about an upload of which one waits already; how many were put.
+
+        Raises:
+            LedgerUnavailableError: unclear; repeating puts at most one more about each upload.
         """
         ...
 

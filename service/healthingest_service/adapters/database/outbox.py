@@ -11,7 +11,8 @@ from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason, UploadState
+from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason, UploadId, UploadState
+from healthingest_service.uploads.relay_ports import PutOffMessage
 
 
 class ClaimedMessages:
@@ -71,6 +72,29 @@ class DatabaseOutbox:
         if oldest is None:
             return Backlog(0, 0.0)
         return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))
+
+    async def put_off_counts(self) -> Mapping[PutOffReason, int]:
+        """See `OutboxReport.put_off_counts`."""
+        reason = OutboxRow.put_off_reason
+        wanted = select(reason, func.count()).where(reason.is_not(None)).group_by(reason)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            return {PutOffReason(name): count for name, count in await connection.execute(wanted)}
+
+    async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
+        """See `OutboxReport.put_off`."""
+        wanted = select(OutboxRow).where(OutboxRow.put_off_reason.is_not(None)).order_by(OutboxRow.created_at)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            return [
+                PutOffMessage(
+                    UploadId(row.upload_id),
+                    row.routing_key,
+                    PutOffReason(row.put_off_reason),
+                    row.attempts,
+                    row.created_at,
+                    row.due_at,
+                )
+                for row in await connection.execute(wanted.limit(limit))
+            ]
 
     async def _take(self, limit: int) -> Sequence[OutgoingMessage]:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:

@@ -1,0 +1,137 @@
+"""
+The command `healthingest-admin`, for those who run the service: accounts, the outbox, messages once more.
+
+Runs where the service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs of its settings the
+database alone. Prints JSON; a password is read from standard input, never from the command line.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from healthingest_contract.topology import is_record_type
+from healthingest_service.identity.errors import (
+    AccountExistsError,
+    IdentityUnavailableError,
+    UnacceptablePasswordError,
+)
+from healthingest_service.main import administration, refusals
+from healthingest_service.main.administration import NothingFoundError
+from healthingest_service.settings import InvalidSettingsError, Settings, load
+from healthingest_service.telemetry.logs import configure_logging
+from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.model import UploadId
+from healthingest_service.uploads.relay_ports import ReplaySelection
+
+_REPLAYS_PER_SECOND: Final = 500.0
+_WRONG: Final = 2
+_NOT_DONE: Final = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 not done, 2 asked wrongly."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load()
+        refusals.refuse_stand_ins(settings, "admin")
+        configure_logging(sys.stderr, level="WARNING")
+        answer = asyncio.run(_command(options, settings))
+    except (InvalidSettingsError, UnacceptablePasswordError) as error:
+        return _say(f"the password is {error}" if isinstance(error, UnacceptablePasswordError) else str(error), _WRONG)
+    except ValidationError:
+        return _say("no e-mail address, or a name of more than 100 characters", _WRONG)
+    except AccountExistsError:
+        return _say("an account with this e-mail address exists", _NOT_DONE)
+    except NothingFoundError as error:
+        return _say(str(error), _NOT_DONE)
+    except (LedgerUnavailableError, IdentityUnavailableError):
+        return _say("the database cannot be reached, or has not the shape that this version needs", _NOT_DONE)
+    sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+    return 0
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(f"healthingest-admin: {text}\n")
+    return code
+
+
+async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    match options.command:
+        case "account create":
+            given = {"email": options.email, "first_name": options.first_name, "last_name": options.last_name}
+            return await administration.create_account(settings, given, administration.read_password())
+        case "account deactivate":
+            return await administration.deactivate_account(settings, options.email)
+        case "backlog":
+            return await administration.backlog(settings)
+        case _:
+            return await administration.replay(settings, _selection(options), options.rate, dry=options.dry_run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="healthingest-admin", description="For those who run the service.")
+    commands = parser.add_subparsers(required=True)
+    accounts = commands.add_parser("account", help="make accounts, close accounts").add_subparsers(required=True)
+    create = accounts.add_parser("create", help="make an account; the password is read from standard input")
+    create.add_argument("--email", required=True)
+    create.add_argument("--first-name")
+    create.add_argument("--last-name")
+    create.set_defaults(command="account create")
+    deactivate = accounts.add_parser("deactivate", help="let an account in no more; what it uploaded stays")
+    deactivate.add_argument("--email", required=True)
+    deactivate.set_defaults(command="account deactivate")
+    backlog = commands.add_parser("backlog", help="how many messages wait, since when, and why")
+    backlog.set_defaults(command="backlog")
+    replay = commands.add_parser("replay", help="announce uploads once more; consumers know them by idempotency_key")
+    _add_replay(replay)
+    return parser
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    replay.set_defaults(command="replay", fail=replay.error)
+    replay.add_argument("--id", nargs="+", type=UUID, default=[], help="these uploads")
+    time = "RFC 3339, with a zone, e.g. 2026-03-01T12:00:00Z"
+    replay.add_argument("--from", type=_moment, dest="received_from", help=f"received from then on; {time}")
+    replay.add_argument("--to", type=_moment, dest="received_before", help="and before then")
+    replay.add_argument("--type", dest="record_type", help="of this record type only")
+    replay.add_argument("--dry-run", action="store_true", help="count and put nothing")
+    replay.add_argument("--rate", type=_rate, default=_REPLAYS_PER_SECOND, help="messages a second (%(default)g)")
+
+
+def _moment(text: str) -> datetime:
+    read = datetime.fromisoformat(text)
+    if read.tzinfo is None:
+        raise ValueError
+    return read
+
+
+def _rate(text: str) -> float:
+    read = float(text)
+    if not read > 0:
+        raise ValueError
+    return read
+
+
+def _selection(options: argparse.Namespace) -> ReplaySelection:
+    by_time = (options.received_from, options.received_before)
+    if bool(options.id) == any(by_time) or any(by_time) != all(by_time):
+        options.fail("give either --id, or both --from and --to")
+    if options.record_type is not None and not is_record_type(options.record_type):
+        options.fail("--type: not a record type")
+    return ReplaySelection(
+        ids=frozenset(UploadId(one) for one in options.id),
+        received_from=options.received_from,
+        received_before=options.received_before,
+        record_type=options.record_type,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

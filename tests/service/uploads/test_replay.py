@@ -1,0 +1,68 @@
+from time import monotonic
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_contract.events import UploadStored
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.replays import DatabaseReplays
+from healthingest_service.uploads.model import OutgoingMessage
+from healthingest_service.uploads.relay_ports import ReplaySelection
+from healthingest_service.uploads.replay import Replay, Replayed
+from support.uploads import BUCKET, NOON, Clock, message, upload
+
+EVERYTHING = ReplaySelection(received_from=NOON, received_before=NOON.replace(year=NOON.year + 1))
+
+
+@pytest.fixture(name="replay")
+def _replay(engine: AsyncEngine, clock: Clock) -> Replay:
+    return Replay(DatabaseReplays(engine, timeout_seconds=5), bucket=BUCKET, clock=clock)
+
+
+async def announced(ledger: DatabaseLedger, outbox: DatabaseOutbox, content: bytes) -> OutgoingMessage:
+    """The message of an upload that was announced."""
+    new = upload(content)
+    await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+    await ledger.complete(new.id, message(new), stored_at=NOON)
+    (sent,) = await drained(outbox)
+    return sent
+
+
+async def drained(outbox: DatabaseOutbox) -> list[OutgoingMessage]:
+    """What was waiting."""
+    async with outbox.claim(limit=1000) as batch:
+        for one in batch.messages:
+            await batch.announced(one.id, at=NOON)
+        return list(batch.messages)
+
+
+async def test_says_the_same_once_more(replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox) -> None:
+    """The body is the first message's, byte by byte, so consumers know it; the message is another one."""
+    first = await announced(ledger, outbox, b"content")
+    assert await replay(EVERYTHING, per_second=1e9, dry=False) == Replayed(1, 1)
+    (again,) = await drained(outbox)
+    assert (again.body, again.routing_key) == (first.body, first.routing_key)
+    assert UploadStored.from_bytes(again.body).idempotency_key == str(first.upload_id)
+    assert again.id != first.id
+
+
+async def test_a_dry_run_counts(replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox) -> None:
+    """And puts nothing."""
+    await announced(ledger, outbox, b"content")
+    assert await replay(EVERYTHING, per_second=1, dry=True) == Replayed(1, 0)
+    assert await drained(outbox) == []
+
+
+async def test_keeps_to_its_rate_and_tells_how_far_it_is(
+    replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six messages at thirty a second take a fifth of a second, in batches."""
+    monkeypatch.setattr("healthingest_service.uploads.replay._BATCH", 4)
+    for number in range(6):
+        await announced(ledger, outbox, bytes([number]))
+    steps: list[Replayed] = []
+    began = monotonic()
+    assert await replay(EVERYTHING, per_second=30, dry=False, progress=steps.append) == Replayed(6, 6)
+    assert monotonic() - began >= 0.2
+    assert steps == [Replayed(4, 4), Replayed(6, 6)]
