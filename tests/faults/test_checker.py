@@ -93,6 +93,9 @@ def test_duplicates_are_counted_and_no_fault() -> None:
         ({"I6"}, replace(GOOD, foreign_answers=(Answer(200),))),
         ({"I6"}, replace(GOOD, foreign_answers=(Answer(403),))),
         ({"I7"}, replace(GOOD, peaks=(Peak("memory", 3, 2),))),
+        ({"I7"}, replace(GOOD, peaks=(*GOOD.peaks, Peak("messages that wait", 20_001, 20_000)))),
+        ({"I7"}, replace(GOOD, unfinished_puts=("raw/R/h1.avro",))),
+        ({"I4", "I7"}, replace(GOOD, unfinished_puts=("raw/R/h2.avro",))),
         ({"I8"}, replace(GOOD, recovery_seconds=61)),
     ],
 )
@@ -101,6 +104,14 @@ def test_each_invariant_sees_its_breach(names: set[str], evidence: Evidence) -> 
     found = _broken(evidence)
     assert names <= found
     assert found <= names | {"I2"}
+
+
+def test_a_verdict_says_all_that_was_wrong() -> None:
+    """A line for each; none where nothing was."""
+    assert judge(GOOD).faults() == []
+    faults = judge(replace(GOOD, heard=(Heard("u2", "bob", "h3", "k2"),))).faults()
+    assert {"lost h1", "unexpected h3"} <= set(faults)
+    assert any(fault.startswith("I2: ") for fault in faults)
 
 
 def test_every_invariant_is_tried() -> None:

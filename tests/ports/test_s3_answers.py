@@ -1,5 +1,6 @@
 """What the S3 adapter makes of answers that a well-behaved server does not give."""
 
+from base64 import b64encode
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answe
 from support.uploads import sha256
 
 CONTENT = b"content"
+OTHER = answer(200, headers=[f"x-amz-checksum-sha256: {b64encode(bytes.fromhex(sha256(b'other'))).decode()}"])
 OK, MISSING, OVERLOADED, FORBIDDEN = answer(200), answer(404), answer(503, "SlowDown"), answer(403, "AccessDenied")
 THERE = head_answer(len(CONTENT), sha256(CONTENT))
 
@@ -47,6 +49,7 @@ async def put(server: ScriptedServer, folder: Path) -> None:
         ([answer(500, "InternalError"), HANG_UP, MISSING, OK], "PUT HEAD HEAD PUT"),
         ([answer(400, "RequestTimeout"), MISSING, OK], "PUT HEAD PUT"),
         ([HANG_UP, MISSING, HANG_UP, THERE], "PUT HEAD PUT HEAD"),
+        ([OTHER, head_answer(len(CONTENT), sha256(b"other")), OK], "PUT HEAD PUT"),
     ],
 )
 async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], methods: str) -> None:
@@ -78,12 +81,13 @@ async def test_refused_at_once(tmp_path: Path, refusal: bytes) -> None:
     "answers",
     [
         [OVERLOADED, MISSING] * 3,
+        [OTHER, head_answer(len(CONTENT), sha256(b"other"))] * 3,
         [HANG_UP, MISSING] * 3,
         [HANG_UP, answer(403)] * 3,
         [HANG_UP, head_answer(len(CONTENT), sha256(b"other")), FORBIDDEN],
         [OVERLOADED, MISSING, FORBIDDEN],
     ],
-    ids=["overloaded", "no answer", "nobody may ask", "other bytes, then no", "overloaded, then no"],
+    ids=["overloaded", "other checksum", "no answer", "nobody may ask", "other bytes, then no", "overloaded, then no"],
 )
 async def test_unclear_in_the_end(tmp_path: Path, answers: list[bytes | str]) -> None:
     """Three tries, then it says so; a no after an unclear answer is unclear too: the first may still arrive."""

@@ -115,22 +115,24 @@ class S3Store:
 
     async def _put_once(self, wanted: Wanted) -> None:
         # One system call; in a thread, a cancelled open would leave the file to nobody.
-        file = wanted.path.open("rb")
+        file, checksum = wanted.path.open("rb"), base64.b64encode(bytes.fromhex(wanted.sha256)).decode()
         try:
-            await translated(
+            answer = await translated(
                 lambda: self.bucket.client.put_object(
                     Bucket=self.bucket.name,
                     Key=wanted.key,
                     Body=file,
                     ContentLength=wanted.size_bytes,
                     ContentType=CONTENT_TYPE,
-                    ChecksumSHA256=base64.b64encode(bytes.fromhex(wanted.sha256)).decode(),
+                    ChecksumSHA256=checksum,
                     Metadata=wanted.metadata,
                     **self.bucket.creating,
                 )
             )
         finally:
             file.close()
+        if answer.get("ChecksumSHA256") not in {None, checksum}:  # a server that keeps other bytes, and knows it
+            raise StoreUnavailableError
 
     async def _arrived(self, wanted: Wanted) -> bool:
         try:

@@ -16,7 +16,12 @@ HITS: Final = "hits"
 
 
 class Point(StrEnum):
-    """Where a process can be met, in the order of an upload's way."""
+    """
+    Where a process can be met, in the order of an upload's way.
+
+    An object in parts passes `between_parts` before its second part and `after_parts` before what comes then: of two
+    parts, that is putting them together.
+    """
 
     BEFORE_BODY = "before_body"
     MID_BODY = "mid_body"
@@ -26,6 +31,8 @@ class Point(StrEnum):
     AFTER_BEGIN = "after_begin"
     BEFORE_PUT = "before_put"
     MID_PUT = "mid_put"
+    BETWEEN_PARTS = "between_parts"
+    AFTER_PARTS = "after_parts"
     AFTER_PUT = "after_put"
     BEFORE_COMPLETE = "before_complete"
     AFTER_COMPLETE = "after_complete"

@@ -1,7 +1,7 @@
 """Points on the way from a body to the second commit, as wrappers of the ports that accepting and settling use."""
 
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,11 +109,17 @@ class StorePoints:
 
     before_put: Point | None = None
     mid_put: Point | None = None
+    between_parts: tuple[Point, ...] = ()
     after_put: Point | None = None
     after_head: Point | None = None
 
 
-ACCEPTING_STORE = StorePoints(Point.BEFORE_PUT, Point.MID_PUT, Point.AFTER_PUT)
+ACCEPTING_STORE = StorePoints(
+    before_put=Point.BEFORE_PUT,
+    mid_put=Point.MID_PUT,
+    between_parts=(Point.BETWEEN_PARTS, Point.AFTER_PARTS),
+    after_put=Point.AFTER_PUT,
+)
 SETTLING_STORE = StorePoints(after_head=Point.JANITOR_AFTER_HEAD)
 
 
@@ -130,6 +136,7 @@ class FaultyStore:
         await _at(self.faults, self.points.before_put)
         if self.points.mid_put is not None:
             path = _tripping(path, self.faults, self.points.mid_put)
+        alive = _met_again(alive, self.faults, self.points.between_parts)
         await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256, alive=alive)
         await _at(self.faults, self.points.after_put)
 
@@ -229,6 +236,17 @@ class FaultyLedger:
 async def _at(faults: Faults, point: Point | None) -> None:
     if point is not None:
         await faults.at(point)
+
+
+def _met_again(alive: Alive, faults: Faults, points: Sequence[Point]) -> Alive:
+    """*alive*, which passes *points* one after the other, from its second call on."""
+    left: Iterator[Point | None] = iter((None, *points))
+
+    async def met() -> None:
+        await _at(faults, next(left, None))
+        await alive()
+
+    return met
 
 
 def _tripping(path: Path, faults: Faults, point: Point) -> Path:

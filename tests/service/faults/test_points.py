@@ -80,3 +80,23 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(FaultInjectedError):
         await store.put("key", tmp_path / "body", size_bytes=10, sha256=sha256(content))
     assert inner.objects == {"key": b"0123"}
+
+
+async def test_a_store_is_met_between_parts(tmp_path: Path) -> None:
+    """Each time but the first that it asks whether the upload still lives."""
+
+    class InParts(MemoryStore):
+        async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+            for _ in range(3):
+                await alive()
+                self.objects[key] = self.objects.get(key, b"") + b"."
+            assert (path.name, size_bytes, len(sha256)) == ("body", 10, 64)
+
+    (tmp_path / "body").write_bytes(b"0123456789")
+    for point, done in ((Point.BETWEEN_PARTS, b"."), (Point.AFTER_PARTS, b"..")):
+        inner = InParts()
+        store = FaultyStore(inner, Faults(tmp_path), ACCEPTING_STORE)
+        arm(tmp_path, Fault(point, Mode.RAISE, 0.0))
+        with pytest.raises(FaultInjectedError):
+            await store.put("key", tmp_path / "body", size_bytes=10, sha256=sha256(b"0123456789"))
+        assert inner.objects == {"key": done}

@@ -32,6 +32,11 @@ class Verdict:
         """Whether the promise held."""
         return not (self.lost or self.unexpected or self.broken)
 
+    def faults(self) -> list[str]:
+        """All that was wrong, a line each."""
+        wrong = list(self.broken) + [f"lost {sha256}" for _, sha256 in sorted(self.lost)]
+        return wrong + [f"unexpected {sha256}" for _, sha256 in sorted(self.unexpected)]
+
 
 def judge(evidence: Evidence) -> Verdict:
     """Sort the files into classes and try every invariant."""
@@ -88,7 +93,7 @@ def heard_is_stored(evidence: Evidence) -> list[str]:
 
 
 def refused_leaves_nothing(evidence: Evidence) -> list[str]:
-    """I4: of a refused file there is no row, no object, no message."""
+    """I4: of a refused file there is no row, no object, no part of one, no message."""
     refused = _files(evidence, Outcome.REFUSED) - _files(evidence, Outcome.ACKNOWLEDGED)
     refused -= _files(evidence, Outcome.UNKNOWN)
     hashes = {sha256 for _, sha256 in refused}
@@ -96,6 +101,9 @@ def refused_leaves_nothing(evidence: Evidence) -> list[str]:
         f"{row.upload_id} was refused and has a row" for row in evidence.rows if (row.owner, row.sha256) in refused
     ]
     faults += [f"{key} was refused and is stored" for key, sha256 in evidence.objects.items() if sha256 in hashes]
+    faults += [
+        f"{key} was refused and has parts" for key in evidence.unfinished_puts if any(one in key for one in hashes)
+    ]
     return faults + [
         f"{one.key} was refused and announced" for one in evidence.heard if (one.owner, one.sha256) in refused
     ]
@@ -118,8 +126,9 @@ def strangers_see_nothing(evidence: Evidence) -> list[str]:
 
 
 def limits_hold(evidence: Evidence) -> list[str]:
-    """I7: what is limited stayed below its limit."""
-    return [f"{one.what} reached {one.value:g} of {one.limit:g}" for one in evidence.peaks if one.value > one.limit]
+    """I7: what is limited stayed below its limit, and of objects in parts nothing is left under way."""
+    faults = [f"{one.what} reached {one.value:g} of {one.limit:g}" for one in evidence.peaks if one.value > one.limit]
+    return faults + [f"{key} is still being put in parts" for key in evidence.unfinished_puts]
 
 
 def recovery_is_quick(evidence: Evidence) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -53,12 +54,17 @@ class Clients:
         return good_file(records, seed=self.files * 1000)
 
     async def upload(
-        self, content: bytes | None = None, *, owner: Owner | None = None, patient: bool = True
+        self,
+        content: bytes | None = None,
+        *,
+        owner: Owner | None = None,
+        patient: bool = True,
+        first: str | None = None,
     ) -> Attempt:
-        """Send a file until the answer is clear."""
+        """Send a file until the answer is clear; at first to the process *first*, if one is named."""
         body, by = content or self.new_file(), owner or self.random.choice(self.owners)
         sha256, deadline = hashlib.sha256(body).hexdigest(), time.monotonic() + PATIENCE_SECONDS
-        answers = [await self._send(body, by.token, sha256)]
+        answers = [await self._send(body, by.token, sha256, first)]
         while patient and _is_unclear(answers[-1]) and time.monotonic() < deadline:
             await asyncio.sleep(PAUSE_SECONDS)
             answers.append(await self._send(body, by.token, sha256))
@@ -82,11 +88,20 @@ class Clients:
                 if seen.status and seen.status < 500:
                     self.foreign_answers.append(seen)
 
-    async def _send(self, body: bytes, token: str, key: str) -> Answer:
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro", "Idempotency-Key": key}
-        return await self._ask("POST", f"{self.fleet.address(self.random.choice(API))}/v1/upload", headers, body)
+    async def _send(self, body: bytes, token: str, key: str, role: str | None = None) -> Answer:
+        base = self.fleet.address(role or self.random.choice(API))
+        return await self._ask("POST", f"{base}/v1/upload", upload_headers(token, key), body)
 
-    async def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    async def send_to(self, base: str, owner: Owner, pieces: Callable[[bytes], AsyncIterator[bytes]]) -> Answer:
+        """One request with a new file to the process at *base*, in *pieces*; no second try."""
+        body = self.new_file()
+        sha256 = hashlib.sha256(body).hexdigest()
+        headers = upload_headers(owner.token, sha256) | {"Content-Length": str(len(body))}
+        answer = await self._ask("POST", f"{base}/v1/upload", headers, pieces(body))
+        self.attempts.append(Attempt(owner.id, sha256, (answer,)))
+        return answer
+
+    async def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes]) -> Answer:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 answer = await self.http.request(method, url, content=body, headers=headers)
@@ -96,6 +111,11 @@ class Clients:
             return Answer(answer.status_code)
         receipt = answer.json()
         return Answer(answer.status_code, receipt["upload_id"], receipt["object_key"], receipt["file_hash"])
+
+
+def upload_headers(token: str, key: str) -> dict[str, str]:
+    """What an upload is sent with."""
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/avro", "Idempotency-Key": key}
 
 
 def _is_unclear(answer: Answer) -> bool:

@@ -1,4 +1,4 @@
-"""The service's processes, as an installation has them: two of the API, a relay, a janitor."""
+"""The service's processes, as an installation has them: two of the API, a relay, a janitor; or as a case wants them."""
 
 import asyncio
 import signal
@@ -13,15 +13,25 @@ API = ("api-1", "api-2")
 ROLES = (*API, "relay", "janitor")
 
 
+def is_api(role: str) -> bool:
+    """Whether it serves uploads."""
+    return role.startswith("api")
+
+
 @dataclass
 class Fleet:
     """Processes by name; each keeps its port when it is started again."""
 
     folder: Path
     settings: dict[str, dict[str, str]]
-    ports: dict[str, int] = field(default_factory=lambda: {role: free_port() for role in ROLES})
+    roles: tuple[str, ...] = ROLES
+    ports: dict[str, int] = field(default_factory=dict)
     running: dict[str, ServiceProcess] = field(default_factory=dict)
     starts: int = 0
+
+    def __post_init__(self) -> None:
+        """Choose the ports."""
+        self.ports |= {role: free_port() for role in self.roles if role not in self.ports}
 
     def address(self, role: str) -> str:
         """Where an API listens."""
@@ -29,11 +39,13 @@ class Fleet:
 
     async def start(self) -> None:
         """Start whatever does not run, and wait until it listens."""
-        begun = [role for role in ROLES if role not in self.running or self.running[role].process.poll() is not None]
+        begun = [
+            role for role in self.roles if role not in self.running or self.running[role].process.poll() is not None
+        ]
         for role in begun:
             self._spawn(role)
         for role in begun:
-            server = "api" if role in API else "admin"
+            server = "api" if is_api(role) else "admin"
             await asyncio.to_thread(self.running[role].address, server)
 
     def dead(self) -> list[str]:
@@ -54,7 +66,7 @@ class Fleet:
     def _spawn(self, role: str) -> None:
         self.starts += 1
         log = self.folder / f"{role}-{self.starts}.log"
-        port = {"SERVER__PORT": str(self.ports[role])} if role in API else {}
+        port = {"SERVER__PORT": str(self.ports[role])} if is_api(role) else {}
         variables = environment(self.folder / role, **self.settings[role], **port)
         with log.open("wb") as output:
             command = [*COMMAND, role.partition("-")[0]]
@@ -83,4 +95,10 @@ class Fleet:
 
     def spooled_bytes(self) -> int:
         """What lies in the spools."""
-        return sum(path.stat().st_size for role in API for path in (self.folder / role / "spool").glob("*.body"))
+        return sum(
+            path.stat().st_size for role in self.roles for path in self.spool(role).glob("*.body") if is_api(role)
+        )
+
+    def spool(self, role: str) -> Path:
+        """Where an API keeps bodies."""
+        return self.folder / role / "spool"

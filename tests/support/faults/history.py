@@ -72,12 +72,18 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All there is to judge after heal and drain. `objects` maps keys to the SHA-256 of the bytes found there."""
+    """
+    All there is to judge after heal and drain.
+
+    `objects` maps keys to the SHA-256 of the bytes found there; `unfinished_puts` are keys of objects
+    that were begun in parts and neither completed nor aborted.
+    """
 
     attempts: tuple[Attempt, ...]
     rows: tuple[Row, ...]
     objects: dict[str, str]
     heard: tuple[Heard, ...]
+    unfinished_puts: tuple[str, ...] = ()
     waiting: int = 0
     foreign_answers: tuple[Answer, ...] = ()
     peaks: tuple[Peak, ...] = ()

@@ -25,13 +25,14 @@ class Harm(StrEnum):
 
 @dataclass
 class Trouble:
-    """*bytes_seen* must come by one after the other, from the client, on one connection."""
+    """*bytes_seen* must come by one after the other, from the client, on one connection. Another may come *then*."""
 
     bytes_seen: tuple[bytes, ...]
     harm: Harm
     seconds: float = 0.0
     answer: bytes = b""
     times: int = 1
+    then: "Trouble | None" = None
 
 
 @dataclass(eq=False)
@@ -142,7 +143,7 @@ class Proxy:
         connection.step, connection.tail = 0, b""
         trouble.times -= 1
         if trouble.times <= 0:
-            self.trouble = None
+            self.trouble = trouble.then
         self.hits += 1
         return trouble
 

@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import asyncpg
 import httpx
 
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.s3_client import open_client
 from healthingest_service.faults.points import VARIABLE, disarm
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.checker import Verdict, judge
 from support.faults.clients import Clients
 from support.faults.consumer import Consumer
 from support.faults.fleet import API, ROLES, Fleet
-from support.faults.history import Evidence, Outcome, Peak, Row
+from support.faults.history import Evidence, Peak, Row
 from support.faults.proxy import Proxy, proxy
+from support.servers.disk import Disk, small_disk
 from support.servers.postgres import PostgresServer, postgres_server
 from support.servers.process import work_folder
 from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
@@ -31,11 +34,20 @@ LEASE_SECONDS = 2.5
 CLAIM_SECONDS = 2.0
 RECOVERY_SECONDS = 60.0
 MIB = 1024 * 1024
-LIMITS = {"memory of a process, bytes": 400.0 * MIB, "open files of a process": 400.0, "spooled bytes": 0.0}
+PART_BYTES = 5 * MIB
+LIMITS = {
+    "memory of a process, bytes": 400.0 * MIB,
+    "open files of a process": 400.0,
+    "spooled bytes": 0.0,
+    "messages that wait": 20_000.0,
+}
+DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+DATABASE_MIB, SPOOL_MIB = 768, 96
 SETTINGS = {
     "DATABASE__TIMEOUT_SECONDS": "1.5",
     "STORE__TIMEOUT_SECONDS": "1.0",
     "STORE__REGION": "us-east-1",
+    "STORE__PART_BYTES": str(PART_BYTES),
     "BROKER__TIMEOUT_SECONDS": "1.5",
     "RELAY__CLAIM_SECONDS": str(CLAIM_SECONDS),
     "RELAY__IDLE_SECONDS": "0.1",
@@ -44,6 +56,7 @@ SETTINGS = {
     "JANITOR__INTERVAL_SECONDS": "0.3",
     "LIMITS__UPLOADS": "1000000/minute",
     "LIMITS__REQUESTS": "1000000/minute",
+    "LIMITS__OUTBOX_MESSAGES": "20000",
     "LIMITS__UPLOAD_LEASE_SECONDS": str(LEASE_SECONDS),
     "SERVER__HEALTH_INTERVAL_SECONDS": "0.5",
     "IDENTITY__ACCESS_TOKEN_SECONDS": "3600",
@@ -81,8 +94,17 @@ class World:
     consumer: Consumer
     faults: Path
     random: random.Random
+    folder: Path
+    settings: dict[str, str]
+    spools: tuple[Disk, ...] = ()
     consuming: asyncio.Task[None] | None = None
     peaks: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LIMITS, 0.0))
+    wrong: list[str] = field(default_factory=list)
+    """What cases found by themselves."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """What is worth a line at the end, and how often it was so."""
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    """System calls of an upload, by process."""
 
     async def listen(self) -> None:
         """Let the consumer hear."""
@@ -103,15 +125,28 @@ class World:
         disarm(self.faults)
         for one in (self.proxies.database, self.proxies.broker, self.proxies.store):
             one.trouble = None
+        for disk in self.spools:
+            disk.free()
         await self.fleet.start()
         await self.listen()
+
+    async def settle(self) -> tuple[float, Verdict]:
+        """Heal, drain and judge; the seconds from the one to the other, too."""
+        await self.heal()
+        waiting = await self.query("SELECT count(*) FROM outbox")
+        self._peak({"messages that wait": float(waiting[0][0])})
+        seconds = await self.drained()
+        return seconds, await self.judge(seconds)
+
+    def _peak(self, now: dict[str, float]) -> None:
+        self.peaks |= {what: max(self.peaks[what], value) for what, value in now.items()}
 
     async def drained(self) -> float:
         """Wait until nothing is under way; the seconds it took, or the limit and more."""
         began = time.monotonic()
         while time.monotonic() - began <= RECOVERY_SECONDS:
             await self.fleet.start()  # whom a fault met may die a moment later
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            with suppress(*DATABASE_ERRORS):
                 if await self._is_quiet():
                     break
             await asyncio.sleep(0.05)
@@ -139,14 +174,20 @@ class World:
         """Collect the evidence of the whole run so far, and judge it."""
         rows = await self.query("SELECT id, owner_id, file_hash, object_key, state FROM upload")
         waiting = await self.query("SELECT count(*) FROM outbox")
-        now = (self.fleet.peak_memory_bytes(), float(self.fleet.open_files()), float(self.fleet.spooled_bytes()))
-        self.peaks = {what: max(self.peaks[what], value) for what, value in zip(LIMITS, now, strict=True)}
+        self._peak(
+            {
+                "memory of a process, bytes": self.fleet.peak_memory_bytes(),
+                "open files of a process": float(self.fleet.open_files()),
+                "spooled bytes": float(self.fleet.spooled_bytes()),
+            }
+        )
         return judge(
             Evidence(
                 attempts=tuple(self.clients.attempts),
                 rows=tuple(Row(*(str(value) for value in row)) for row in rows),
                 objects=await asyncio.to_thread(self._objects),
                 heard=tuple(self.consumer.heard),
+                unfinished_puts=tuple(await unfinished_puts(self.servers.store)),
                 waiting=waiting[0][0],
                 foreign_answers=tuple(self.clients.foreign_answers),
                 peaks=tuple(Peak(what, value, LIMITS[what]) for what, value in self.peaks.items()),
@@ -163,11 +204,6 @@ class World:
         files = [path for path in root.rglob("*.avro") if ".sgwtmp" not in path.parts]
         return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
-    def orphans(self, verdict: Verdict) -> int:
-        """Files that nobody knows the fate of, and that are not there: as good as refused."""
-        unknown = sum(attempt.outcome is Outcome.UNKNOWN for attempt in self.clients.attempts)
-        return unknown - len(verdict.recovered)
-
     async def until(self, check: Callable[[], bool], *, seconds: float) -> bool:
         """Whether *check* came to hold in time."""
         deadline = time.monotonic() + seconds
@@ -178,10 +214,24 @@ class World:
         return True
 
 
+async def unfinished_puts(store: S3Server) -> list[str]:
+    """Keys of objects that were begun in parts and neither completed nor aborted."""
+    opening = open_client(
+        endpoint=store.endpoint,
+        region=store.region,
+        access_key_id=store.access_key_id,
+        secret_access_key=store.secret_access_key,
+        timeout_seconds=10,
+    )
+    async with opening as client:
+        answer = await client.list_multipart_uploads(Bucket=store.bucket)
+    return [one["Key"] for one in answer.get("Uploads", [])]
+
+
 @asynccontextmanager
-async def world(seed: int) -> AsyncIterator[World]:
+async def world(seed: int, *, disks: bool) -> AsyncIterator[World]:
     """
-    A running world.
+    A running world; with *disks* database and spools have small ones, which needs leave to mount.
 
     Raises:
         ServerUnavailableError: one of the servers cannot be had here.
@@ -189,19 +239,34 @@ async def world(seed: int) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(work_folder(None))
         (folder / "faults").mkdir()
-        database, cache = stack.enter_context(postgres_server()), stack.enter_context(redis_server())
+        database = stack.enter_context(postgres_server(disk_mib=DATABASE_MIB if disks else None))
+        cache = stack.enter_context(redis_server())
         store = stack.enter_context(s3_server()).new_bucket()
         broker = stack.enter_context(stack.enter_context(rabbitmq_server()).new_virtual_host())
         servers = Servers(database, broker, cache, store)
         ways = [await stack.enter_async_context(proxy(port)) for port in (database.port, broker.amqp_port, store.port)]
         url = stack.enter_context(database.database())
         await migrate(url, timeout_seconds=60)
-        fleet = Fleet(folder, _settings(servers, Proxies(*ways), url, folder / "faults"))
+        settings = _settings(servers, Proxies(*ways), url, folder / "faults")
+        fleet = Fleet(folder, settings)
+        spools = [stack.enter_context(_spool(fleet.spool(role))) for role in API] if disks else []
         stack.callback(fleet.stop)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=15, limits=httpx.Limits(max_connections=100)))
         chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
         clients, consumer = Clients(fleet, chance, http), Consumer(broker)
-        made = World(servers, Proxies(*ways), url, fleet, clients, consumer, folder / "faults", chance)
+        made = World(
+            servers=servers,
+            proxies=Proxies(*ways),
+            database_url=url,
+            fleet=fleet,
+            clients=clients,
+            consumer=consumer,
+            faults=folder / "faults",
+            random=chance,
+            folder=folder,
+            settings=settings[API[0]],
+            spools=tuple(spools),
+        )
         await asyncio.to_thread(consumer.declare)
         stack.push_async_callback(made.deafen)
         await made.heal()
@@ -209,6 +274,13 @@ async def world(seed: int) -> AsyncIterator[World]:
             await asyncio.to_thread(fleet.running[role].wait_until_ready)
         await clients.register(2)
         yield made
+
+
+@contextmanager
+def _spool(folder: Path) -> Iterator[Disk]:
+    folder.mkdir(parents=True)
+    with small_disk(folder, size_mib=SPOOL_MIB) as disk:
+        yield disk
 
 
 def _settings(servers: Servers, proxies: Proxies, url: str, faults: Path) -> dict[str, dict[str, str]]:

@@ -1,5 +1,7 @@
 """
-Installs the Debian packages of the servers that tests start, where root and apt are; `make test` runs it first.
+Installs the Debian packages of the servers that tests start, and the tracer of `make faults`, where root and apt are.
+
+`make test` and `make faults` run it first.
 
 Nothing that a package brings is left running: while they are unpacked, Debian's `policy-rc.d` forbids to start daemons.
 """
@@ -16,6 +18,7 @@ WANTED: dict[str, Callable[[], bool]] = {
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "rabbitmq-server": lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
     "redis-server": lambda: shutil.which("redis-server") is not None,
+    "strace": lambda: shutil.which("strace") is not None,
 }
 INSTALL_SECONDS = 900
 

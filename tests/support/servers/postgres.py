@@ -5,13 +5,14 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
 from support.servers.containers import container
+from support.servers.disk import Disk, small_disk
 from support.servers.process import (
     ServerProcess,
     ServerUnavailableError,
@@ -32,6 +33,7 @@ class PostgresServer:
 
     port: int
     process: ServerProcess | None = None
+    disk: Disk | None = None
 
     @property
     def url(self) -> str:
@@ -83,9 +85,9 @@ def _in_thread(work: Callable[[], None]) -> None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(*, disk_mib: int | None = None) -> Iterator[PostgresServer]:
     """
-    A server on a free port.
+    A server on a free port; its data on a disk of *disk_mib* of their own, if asked for.
 
     Raises:
         ServerUnavailableError: neither the package nor an image is to be had.
@@ -102,17 +104,23 @@ def postgres_server() -> Iterator[PostgresServer]:
             yield PostgresServer(ports[5432])
         return
     owner = "nobody"  # the server refuses to run as root
-    with work_folder(owner) as folder:
+    with work_folder(owner) as folder, ExitStack() as stack:
         (folder / "password").write_text(PASSWORD)
         data, port = folder / "data", free_port()
+        disk = None
+        if disk_mib is not None:
+            data.mkdir()
+            disk = stack.enter_context(small_disk(data, size_mib=disk_mib, owner=owner))
         words = [initdb, "--pgdata", str(data), "--username", USER, "--pwfile", str(folder / "password")]
         words += ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
         subprocess.run([*as_user(owner), *words], cwd=folder, check=True, capture_output=True, timeout=60)
         options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
+        if disk_mib is not None:  # else old parts of its log alone would fill it
+            options |= {"max_wal_size": f"{disk_mib // 8}MB", "min_wal_size": "32MB"}
         command = [*as_user(owner), postgres, "-D", str(data)]
         command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with running(command, folder=folder, ready=lambda: _answers(port)) as process:
-            yield PostgresServer(port, process)
+            yield PostgresServer(port, process, disk)
 
 
 def _answers(port: int) -> bool:

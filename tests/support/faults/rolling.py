@@ -1,0 +1,120 @@
+"""A rolling restart under load: three processes are replaced one after the other, and no request fails."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httpx
+
+from support.faults.case import Case
+from support.faults.fleet import Fleet
+from support.faults.world import World
+
+ROLES = ("api-a", "api-b", "api-c")
+DELAY_SECONDS = 1.5
+SETTINGS = {
+    "SERVER__SHUTDOWN_DELAY_SECONDS": str(DELAY_SECONDS),
+    "DATABASE__TIMEOUT_SECONDS": "5",
+    "STORE__TIMEOUT_SECONDS": "30",
+    "LIMITS__UPLOAD_LEASE_SECONDS": "120",
+}
+"""Patience as installations have it: nothing else is to fail here."""
+CLIENTS = 6
+PROBE_SECONDS = 0.1
+SLOW_PIECES = 10
+SLOW_SECONDS = 2.5
+"""An upload under way outlasts the delay."""
+END_SECONDS = 30.0
+
+
+def rolling_cases() -> list[Case]:
+    """One."""
+    return [Case("rolling restart under load", rolling_restart)]
+
+
+@dataclass
+class Balancer:
+    """Sends to processes that say that they are ready, as a Service of Kubernetes does."""
+
+    fleet: Fleet
+    http: httpx.AsyncClient
+    ready: set[str] = field(default_factory=set)
+
+    async def watch(self) -> None:
+        """Probe readiness until cancelled."""
+        while True:
+            for role in ROLES:
+                is_ready = False
+                with suppress(httpx.HTTPError):
+                    answer = await self.http.get(f"{self.fleet.address(role)}/health/ready", timeout=1)
+                    is_ready = answer.status_code == httpx.codes.OK
+                (self.ready.add if is_ready else self.ready.discard)(role)
+            await asyncio.sleep(PROBE_SECONDS)
+
+
+async def rolling_restart(world: World) -> bool:
+    """No second try for anybody: whatever is not answered with 201 is wrong."""
+    settings = world.settings | SETTINGS
+    fleet = Fleet(world.folder / "rolling", dict.fromkeys(ROLES, settings), ROLES)
+    (world.folder / "rolling").mkdir()
+    try:
+        await fleet.start()
+        async with httpx.AsyncClient() as http:
+            return await _roll(world, Balancer(fleet, http))
+    finally:
+        await asyncio.to_thread(fleet.stop)
+
+
+async def _roll(world: World, balancer: Balancer) -> bool:
+    statuses, done = list[int](), asyncio.Event()
+
+    async def send() -> None:
+        while not done.is_set():
+            base = balancer.fleet.address(world.random.choice(sorted(balancer.ready)))
+            answer = await world.clients.send_to(base, world.random.choice(world.clients.owners), _at_once)
+            statuses.append(answer.status)
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(balancer.watch())
+        everybody = await world.until(lambda: len(balancer.ready) == len(ROLES), seconds=END_SECONDS)
+        senders = [tasks.create_task(send()) for _ in range(CLIENTS)]
+        slow = [await _replace(world, balancer, role) for role in ROLES]
+        done.set()
+        await asyncio.wait(senders)
+        watching.cancel()
+    failed = [status for status in statuses + slow if status != 201]
+    world.notes["requests during rolling restarts"] += len(statuses) + len(slow)
+    if failed:
+        world.wrong.append(f"rolling restart: {len(failed)} requests failed, with {sorted(set(failed))}")
+    return everybody and len(statuses) > CLIENTS
+
+
+async def _replace(world: World, balancer: Balancer, role: str) -> int:
+    """End one gently while it takes a slow upload in, and start another in its place; the upload's status."""
+    running = balancer.fleet.running[role]
+    base = balancer.fleet.address(role)
+    begun = asyncio.Event()
+
+    async def slowly(body: bytes) -> AsyncIterator[bytes]:
+        step = -(-len(body) // SLOW_PIECES)
+        for at in range(0, len(body), step):
+            yield body[at : at + step]
+            begun.set()
+            await asyncio.sleep(SLOW_SECONDS / SLOW_PIECES)
+
+    slow = asyncio.create_task(world.clients.send_to(base, world.clients.owners[0], slowly))
+    await begun.wait()
+    running.process.send_signal(signal.SIGTERM)
+    code = await asyncio.to_thread(running.process.wait, END_SECONDS)
+    if code != 0:
+        world.wrong.append(f"rolling restart: {role} ended with {code}")
+    await balancer.fleet.start()
+    if not await world.until(lambda: role in balancer.ready, seconds=END_SECONDS):
+        world.wrong.append(f"rolling restart: {role} did not become ready again")
+    return (await slow).status
+
+
+async def _at_once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
