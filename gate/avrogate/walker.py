@@ -186,8 +186,8 @@ def _decimal(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Wor
         length, pos = _length(data, pos, end, limit)
         if pos < 0:
             return pos
-        if length == 0:
-            return -NO_DIGITS
+        if length == 0 or length > p[pc + 3] + 4096:  # nobody pads so much, and it would have to be gathered
+            return -NO_DIGITS if length == 0 else -TOO_MANY_DIGITS
     if length > end - pos:
         return -CUT_OFF
     return pos + length if is_decimal(data, pos, pos + length, bounds, p[pc + 2], p[pc + 3]) else -TOO_MANY_DIGITS

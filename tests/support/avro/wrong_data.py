@@ -136,6 +136,7 @@ def logical() -> Iterator[Entry]:
         )
     yield "decimal of no bytes", one(decimal(5), text(b"")), Code.DECIMAL_EMPTY
     yield "decimal of a mebibyte", one(decimal(5), text(b"\x01" + bytes(1 << 20))), Code.DECIMAL_PRECISION
+    yield "decimal of 1 with 5,000 bytes before", one(decimal(5), text(bytes(5000) + b"\x01")), Code.DECIMAL_PRECISION
     yield "decimal whose padding hides a sign", one(decimal(2), text(b"\x00\xff")), Code.DECIMAL_PRECISION
     yield "decimal of 1,001 digits", header(record(decimal(1001))), Code.SCHEMA_PRECISION_TOO_LARGE
     yield "decimal of 10^18 digits", header(record(decimal(10**18))), Code.SCHEMA_PRECISION_TOO_LARGE
