@@ -1,0 +1,87 @@
+"""
+How fast uploads are, end to end, beside what a user would take instead: `python bench/upload.py [--quick] [--huge]`.
+
+One run, contestants in turn, medians with the least and the most; ratios, since the machine is not always its own. The
+service runs as processes: on a folder with SQLite (`folder`), and on PostgreSQL, RabbitMQ, Redis and versitygw (`s3`).
+Beside it: the same server with a handler that forgets the body (`discard`), tusd into a folder, unchecked (`tusd`), and
+what one writes in an afternoon (`plain`, see `upload_plain.py`).
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+from upload_huge import huge
+from upload_measures import CLIENTS, Large, Small, large, memory_per_upload, small
+from upload_servers import backing, discarding, on_a_folder, on_servers, plain, tusd
+
+from support.servers.process import work_folder
+
+AT_ONCE = 20
+
+
+def main() -> int:
+    """Exit code 0: every aim was met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds")
+    parser.add_argument("--huge", action="store_true", help="5 GiB through 256 MiB, instead of the rest")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(work_folder(None)))
+        if options.huge:
+            return 0 if huge(folder) else 1
+        met = list(_measure(stack, folder, rounds=2 if options.quick else 7, seconds=2.0 if options.quick else 6.0))
+    return 0 if all(met) else 1
+
+
+def _measure(stack: ExitStack, folder: Path, *, rounds: int, seconds: float) -> Iterator[bool]:
+    numbers = count(1)
+    (folder / "tusd").mkdir()
+    on = stack.enter_context(backing())
+    ours_folder = stack.enter_context(on_a_folder(folder / "folder"))
+    ours_s3 = stack.enter_context(on_servers(folder / "s3", on))
+    unchecked = stack.enter_context(tusd(folder / "tusd"))
+    other = [] if unchecked is None else [unchecked]
+    if unchecked is None:
+        print("SKIP tusd: no `go` to build it with, or its modules cannot be had")
+    yield from _large(large([stack.enter_context(discarding()), ours_folder, ours_s3, *other], rounds, numbers))
+    yield _memory("s3", memory_per_upload(ours_s3, AT_ONCE, numbers))
+    yield from _small(small([ours_s3, stack.enter_context(plain(on)), *other], rounds, seconds, numbers))
+
+
+def _large(found: dict[str, Large]) -> Iterator[bool]:
+    print("\n50 MB, one after the other     MB/s (least to most)           processor, ms each")
+    for name, one in found.items():
+        print(f"  {name:10} {one.rate!s:>40}   {one.processor_ms.median:8.0f}")
+    aims = [("folder", "discard", 0.5), ("s3", "discard", 0.3), ("folder", "tusd", 1.0)]
+    for ours, beside, aim in aims:
+        if beside in found:
+            yield _ratio(f"{ours} / {beside}", found[ours].rate.median / found[beside].rate.median, aim)
+
+
+def _memory(name: str, mib: float) -> bool:
+    print(f"\nmemory of {name}: {mib:.1f} MiB for each of {AT_ONCE} uploads of 50 MB at once (aim at most 12)")
+    return mib <= 12
+
+
+def _small(found: dict[str, Small]) -> Iterator[bool]:
+    print(f"\n20 kB, {CLIENTS} clients             uploads/s (least to most)      p99, ms   answers")
+    for name, one in found.items():
+        print(f"  {name:10} {one.rate!s:>40}   {one.p99_ms.median:8.0f}   {one.statuses}")
+    yield _ratio("s3, uploads/s", found["s3"].rate.median, 250)
+    yield found["s3"].p99_ms.median < 150
+    yield _ratio("s3 / plain", found["s3"].rate.median / found["plain"].rate.median, 10)
+
+
+def _ratio(what: str, value: float, aim: float) -> bool:
+    print(f"  {what:20} {value:8.2f}   (aim at least {aim:g}) {'met' if value >= aim else 'NOT MET'}")
+    return value >= aim
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""A client that costs little: blocking sockets, one request after the other, so that the servers are measured."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import httpx
+from upload_files import UploadFile
+
+_SECONDS: Final = 120.0
+_RECEIVE_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where uploads go, and what stands in each request's head beside its length."""
+
+    name: str
+    port: int
+    path: str
+    headers: Mapping[str, str]
+    length_header: str = "Content-Length"
+    """One more header that names the size, as tus wants it."""
+
+    def head(self, size_bytes: int) -> bytes:
+        """The request's head."""
+        lines = [f"POST {self.path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {size_bytes}"]
+        if self.length_header != "Content-Length":
+            lines.append(f"{self.length_header}: {size_bytes}")
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+class Connection:
+    """One kept connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def upload(self, target: Target, file: UploadFile) -> int:
+        """Send a file; the answer's status."""
+        if self._socket is None:
+            self._socket = socket.create_connection(("127.0.0.1", self._port), _SECONDS)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        small = file.repeats == 0
+        pieces = file.pieces()
+        head = target.head(file.size_bytes)
+        with contextlib.suppress(ConnectionError):  # refused before the end: the answer says so
+            self._socket.sendall(head + next(pieces) if small else head)
+            for piece in pieces:
+                self._socket.sendall(piece)
+        return self._answer(self._socket)
+
+    def _answer(self, connection: socket.socket) -> int:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += _some(connection)
+        head, _, body = received.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        left = int(headers.get("content-length", "0")) - len(body)
+        while left > 0:
+            left -= len(_some(connection))
+        if headers.get("connection", "").lower() == "close":
+            self._close()
+        return int(lines[0].split()[1])
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _some(connection: socket.socket) -> bytes:
+    received = connection.recv(_RECEIVE_BYTES)
+    if not received:
+        message = "the server hung up"
+        raise ConnectionError(message)
+    return received
+
+
+@dataclass
+class Burst:
+    """What came of many uploads at once."""
+
+    seconds: float = 0.0
+    each_seconds: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def per_second(self) -> float:
+        """Uploads that were answered with 200 or 201, a second."""
+        return sum(n for status, n in self.statuses.items() if status in {200, 201}) / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """So many of the answers came within these seconds."""
+        ordered = sorted(self.each_seconds)
+        return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def burst(
+    target: Target, make: Callable[[int], UploadFile], *, clients: int, seconds: float, numbers: Iterator[int]
+) -> Burst:
+    """Keep *clients* connections busy for *seconds*, each sending the next file as soon as it has its answer."""
+    seen, lock, began = Burst(), threading.Lock(), time.monotonic()
+
+    def work() -> None:
+        with Connection(target.port) as connection:
+            while time.monotonic() - began < seconds:
+                file = make(next(numbers))
+                sent = time.monotonic()
+                status = connection.upload(target, file)
+                took = time.monotonic() - sent
+                with lock:
+                    seen.each_seconds.append(took)
+                    seen.statuses[status] = seen.statuses.get(status, 0) + 1
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen.seconds = time.monotonic() - began
+    return seen
+
+
+def signed_in(port: int) -> str:
+    """The access token of a new account."""
+    account = {"email": "ada@clinic.example", "password": "correct horse battery"}
+    form = {"username": account["email"], "password": account["password"]}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_SECONDS) as client:
+        client.post("/auth/register", json=account).raise_for_status()
+        token: str = client.post("/auth/jwt/login", data=form).raise_for_status().json()["access_token"]
+    return token

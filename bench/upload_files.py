@@ -1,0 +1,83 @@
+"""Files to upload: of any size, every one different, made on the way without being held."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import fastavro
+
+from support.samples import SYNC, block, long
+
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "WearableSample",
+    "namespace": "bench.records",
+    "fields": [
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "device", "type": "string"},
+        {"name": "heart_rate", "type": "int"},
+        {"name": "temperature", "type": "double"},
+        {"name": "motion", "type": {"type": "enum", "name": "Motion", "symbols": ["still", "walking", "running"]}},
+        {"name": "glucose", "type": ["null", "double"]},
+        {"name": "charging", "type": "boolean"},
+    ],
+}
+_BLOCK_RECORDS: Final = 1300
+"""About 64 kB, as Avro's own writers make them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFile:
+    """Pieces, one after the other; `size_bytes` is all of them together."""
+
+    size_bytes: int
+    begin: bytes
+    middle: bytes
+    repeats: int
+    end: bytes
+
+    def pieces(self) -> Iterator[bytes]:
+        """The file."""
+        yield self.begin
+        for _ in range(self.repeats):
+            yield self.middle
+        if self.end:
+            yield self.end
+
+
+def file_of(size_bytes: int, number: int) -> UploadFile:
+    """
+    A correct file of nearly *size_bytes*, codec `null`, that no other *number* gives.
+
+    The first block has one record, named after the number; the others are alike.
+    """
+    begin = _header() + _block(1, f"number-{number:012d}")
+    middle = _block(_BLOCK_RECORDS, "watch-000001")
+    repeats, rest = divmod(max(size_bytes - len(begin), 0), len(middle))
+    end = _block(rest * _BLOCK_RECORDS // len(middle), "watch-000002") if rest > 1024 else b""
+    size = len(begin) + repeats * len(middle) + len(end)
+    return UploadFile(size, begin, middle, repeats, end)
+
+
+def _header() -> bytes:
+    entries = {"avro.schema": json.dumps(SCHEMA).encode(), "avro.codec": b"null"}
+    written = b"".join(long(len(key)) + key.encode() + long(len(value)) + value for key, value in entries.items())
+    return b"Obj\x01" + long(len(entries)) + written + long(0) + SYNC
+
+
+def _block(records: int, device: str) -> bytes:
+    data = io.BytesIO()
+    for number in range(records):
+        row = {
+            "at": 1_700_000_000_000 + number * 1000,
+            "device": device,
+            "heart_rate": 45 + number % 145,
+            "temperature": 35 + number % 40 / 10,
+            "motion": ("still", "walking", "running")[number % 3],
+            "glucose": 60.5 + number % 140 if number % 2 else None,
+            "charging": number % 10 == 0,
+        }
+        fastavro.schemaless_writer(data, SCHEMA, row)
+    return block(records, data.getvalue())

@@ -1,0 +1,176 @@
+"""What is measured of servers that take uploads: rates in alternating rounds, processor time, memory."""
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from upload_client import Burst, Connection, burst
+from upload_files import UploadFile, file_of
+from upload_servers import Server
+
+MB: Final = 1_000_000
+MIB: Final = 1024 * 1024
+LARGE_BYTES: Final = 50 * MB
+SMALL_BYTES: Final = 20_000
+CLIENTS: Final = 16
+_FILES_A_TURN: Final = 3
+_WATCH_SECONDS: Final = 0.02
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Series:
+    """One contestant's turns."""
+
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.values)
+
+    def __str__(self) -> str:
+        return f"{self.median:8.1f}  ({min(self.values):.1f} to {max(self.values):.1f})"
+
+
+@dataclass
+class Large:
+    """Of files of 50 MB: MB/s, and milliseconds of processor time for each."""
+
+    rate: Series = field(default_factory=Series)
+    processor_ms: Series = field(default_factory=Series)
+
+
+def large(servers: Sequence[Server], rounds: int, numbers: Iterator[int]) -> dict[str, Large]:
+    """Turn by turn, one upload after the other on one connection."""
+    found = {server.target.name: Large() for server in servers}
+    for server in servers:
+        _send(server, [file_of(LARGE_BYTES, next(numbers))])  # workers start with the first file
+    for _ in range(rounds):
+        for server in servers:
+            files = [file_of(LARGE_BYTES, next(numbers)) for _ in range(_FILES_A_TURN)]
+            os.sync()  # nobody pays for what another one left to be written
+            before, began = processor_seconds(server.process_id), time.monotonic()
+            _send(server, files)
+            seconds = time.monotonic() - began
+            used = processor_seconds(server.process_id) - before
+            found[server.target.name].rate.values.append(sum(file.size_bytes for file in files) / MB / seconds)
+            found[server.target.name].processor_ms.values.append(used * 1000 / len(files))
+    return found
+
+
+def _send(server: Server, files: Sequence[UploadFile]) -> None:
+    with Connection(server.target.port) as connection:
+        for file in files:
+            status = connection.upload(server.target, file)
+            assert status == 201, (server.target.name, status)
+
+
+@dataclass
+class Small:
+    """Of files of 20 kB: uploads a second, and how long 99 of 100 took at most, in milliseconds."""
+
+    rate: Series = field(default_factory=Series)
+    p99_ms: Series = field(default_factory=Series)
+    statuses: dict[int, int] = field(default_factory=dict)
+
+
+def small(servers: Sequence[Server], rounds: int, seconds: float, numbers: Iterator[int]) -> dict[str, Small]:
+    """Turn by turn, sixteen clients at once."""
+    found = {server.target.name: Small() for server in servers}
+    for server in servers:
+        _small_burst(server, 1.0, numbers)
+    for _ in range(rounds):
+        for server in servers:
+            os.sync()
+            seen = _small_burst(server, seconds, numbers)
+            into = found[server.target.name]
+            into.rate.values.append(seen.per_second)
+            into.p99_ms.values.append(seen.percentile(0.99) * 1000)
+            for status, count in seen.statuses.items():
+                into.statuses[status] = into.statuses.get(status, 0) + count
+    return found
+
+
+def _small_burst(server: Server, seconds: float, numbers: Iterator[int]) -> Burst:
+    def make(number: int) -> UploadFile:
+        return file_of(SMALL_BYTES, number)
+
+    return burst(server.target, make, clients=CLIENTS, seconds=seconds, numbers=numbers)
+
+
+def memory_per_upload(server: Server, at_once: int, numbers: Iterator[int]) -> float:
+    """MiB that each of *at_once* uploads of 50 MB adds at the peak, to all processes of the server together."""
+    _send(server, [file_of(LARGE_BYTES, next(numbers)) for _ in range(2)])
+    idle = resident_bytes(server.process_id)
+    with watching(server.process_id) as peak:
+        threads = [
+            threading.Thread(target=_send, args=(server, [file_of(LARGE_BYTES, next(numbers))])) for _ in range(at_once)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return (peak.bytes - idle) / MIB / at_once
+
+
+class watching:  # noqa: N801 - a context, called as one
+    """The most memory that all processes of a server have together while the context lasts."""
+
+    def __init__(self, process_id: int) -> None:
+        self.bytes = 0
+        self._process_id = process_id
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_WATCH_SECONDS):
+            self.bytes = max(self.bytes, resident_bytes(self._process_id))
+
+
+def resident_bytes(process_id: int) -> int:
+    """Anonymous memory of a process and all below it: what cannot be given back without swapping."""
+    return sum(_resident(one) for one in family(process_id))
+
+
+def _resident(process_id: int) -> int:
+    try:
+        lines = Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines()
+    except OSError:  # it has ended meanwhile
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def processor_seconds(process_id: int) -> float:
+    """User and system time of a process and all below it."""
+    total = 0
+    for one in family(process_id):
+        fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def family(process_id: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [process_id]
+    for task in Path(f"/proc/{process_id}/task").glob("*/children"):
+        try:
+            children = task.read_text(encoding="ascii").split()
+        except OSError:
+            continue
+        for child in children:
+            found += family(int(child))
+    return found

@@ -1,0 +1,169 @@
+"""Everything that takes uploads here: the service on a folder and on real servers, and what it is measured beside."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from upload_client import Target, signed_in
+
+from healthingest_contract.topology import DEFAULT_EXCHANGE
+from support.faults.consumer import Consumer
+from support.servers.postgres import postgres_server
+from support.servers.process import accepts_connections, as_user, free_port, running, work_folder
+from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
+from support.servers.redis import redis_server
+from support.servers.versitygw import S3Server, s3_server
+from support.service_process import COMMAND, environment, service
+
+HERE: Final = Path(__file__).parent
+CACHE: Final = HERE.parent / ".cache" / "bin"
+TUSD: Final = "github.com/tus/tusd/v2/cmd/tusd"
+_BUILD_SECONDS: Final = 600.0
+_AVRO: Final = {"Content-Type": "application/avro"}
+UNLIMITED: Final = {
+    "LIMITS__UPLOADS": "1000000/minute",
+    "LIMITS__REQUESTS": "1000000/minute",
+    "LIMITS__OUTBOX_MESSAGES": "1000000",
+    "IDENTITY__ACCESS_TOKEN_SECONDS": "3600",
+    "SPOOL__FILES": "64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to send, and the first of the processes that serve there."""
+
+    target: Target
+    process_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """The real servers that the service and the plain baseline stand on."""
+
+    database_url: str
+    broker: RabbitMQServer
+    cache_url: str
+    store: S3Server
+
+    def settings(self) -> dict[str, str]:
+        """The service's."""
+        return {
+            "DATABASE__URL": self.database_url,
+            "STORE__ENDPOINT": self.store.endpoint,
+            "STORE__BUCKET": self.store.bucket,
+            "STORE__ACCESS_KEY_ID": self.store.access_key_id,
+            "STORE__SECRET_ACCESS_KEY": self.store.secret_access_key,
+            "BROKER__URL": self.broker.amqp_url,
+            "CACHE__URL": self.cache_url,
+        }
+
+
+@contextmanager
+def backing() -> Iterator[Backing]:
+    """PostgreSQL, RabbitMQ with a queue that hears of uploads, Redis, versitygw."""
+    with ExitStack() as stack:
+        url = stack.enter_context(stack.enter_context(postgres_server()).database())
+        broker = stack.enter_context(stack.enter_context(rabbitmq_server()).new_virtual_host())
+        Consumer(broker).declare()
+        cache = stack.enter_context(redis_server()).url
+        yield Backing(url, broker, cache, stack.enter_context(s3_server()).new_bucket())
+
+
+@contextmanager
+def on_a_folder(folder: Path, **settings: str) -> Iterator[Server]:
+    """The embedded default: one process, SQLite, a folder."""
+    with service(folder, "serve", **(UNLIMITED | settings)) as running_service:
+        running_service.wait_until_ready()
+        yield _ours("folder", running_service.address(), running_service.process.pid)
+
+
+@contextmanager
+def on_servers(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
+    """API, relay and janitor as processes, as an installation has them."""
+    all_settings = UNLIMITED | on.settings() | settings
+    subprocess.run([*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60)
+    with ExitStack() as stack:
+        api, *_ = [stack.enter_context(service(folder, name, **all_settings)) for name in ("api", "relay", "janitor")]
+        api.wait_until_ready()
+        yield _ours("s3", api.address(), api.process.pid)
+
+
+def _ours(name: str, address: str, process_id: int) -> Server:
+    port = int(address.rpartition(":")[2])
+    headers = _AVRO | {"Authorization": f"Bearer {signed_in(port)}"}
+    return Server(Target(name, port, "/v1/upload", headers), process_id)
+
+
+@contextmanager
+def discarding() -> Iterator[Server]:
+    """The same server, and nobody behind it."""
+    with _process("discard", [sys.executable, str(HERE / "upload_discard.py")]) as (port, process_id):
+        yield Server(Target("discard", port, "/", _AVRO), process_id)
+
+
+@contextmanager
+def plain(on: Backing) -> Iterator[Server]:
+    """The plain baseline."""
+    variables = {
+        "PLAIN_STORE_ENDPOINT": on.store.endpoint,
+        "PLAIN_STORE_BUCKET": on.store.bucket,
+        "PLAIN_STORE_KEY": on.store.access_key_id,
+        "PLAIN_STORE_SECRET": on.store.secret_access_key,
+        "PLAIN_BROKER_URL": on.broker.amqp_url,
+        "PLAIN_EXCHANGE": DEFAULT_EXCHANGE,
+    }
+    with _process("plain", [sys.executable, str(HERE / "upload_plain.py")], variables) as (port, process_id):
+        yield Server(Target("plain", port, "/upload", _AVRO), process_id)
+
+
+@contextmanager
+def tusd(folder: Path) -> Iterator[Server | None]:
+    """
+    A tusd that stores into a folder, a whole file in the request that creates its upload; None: it cannot be had here.
+
+    https://tus.io/protocols/resumable-upload#creation-with-upload
+    """
+    program = _built_tusd()
+    if program is None:
+        yield None
+        return
+    options = ["-host", "127.0.0.1", "-upload-dir", str(folder), "-base-path", "/files/", "-hooks-enabled-events", ""]
+    headers = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
+    with _process("tusd", [str(program), *options, "-port"]) as (port, process_id):
+        yield Server(Target("tusd", port, "/files/", headers, "Upload-Length"), process_id)
+
+
+def _built_tusd() -> Path | None:
+    go, program = shutil.which("go"), CACHE / "tusd"
+    if program.exists() or go is None:
+        return program if program.exists() else None
+    CACHE.mkdir(parents=True, exist_ok=True)
+    command = [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), TUSD]
+    done = subprocess.run(command, cwd=HERE / "tusd", check=False, timeout=_BUILD_SECONDS, capture_output=True)
+    return program if done.returncode == 0 else None
+
+
+@contextmanager
+def _process(name: str, command: list[str], variables: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
+    """A program that takes its port as the last word; its port and process."""
+    port = free_port()
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEALTHINGEST_")}
+    with (
+        work_folder(None) as folder,
+        running(
+            [*as_user(None), *command, str(port)],
+            folder=folder,
+            environment=inherited | dict(variables or {}),
+            ready=lambda: accepts_connections(port),
+        ) as started,
+    ):
+        if started.process is None:
+            raise AssertionError(name)
+        yield port, started.process.pid
