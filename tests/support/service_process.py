@@ -37,9 +37,9 @@ class ServiceProcess:
         whole = self.log.read_text(encoding="utf-8").rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
-    def address(self, server: str = "api") -> str:
-        """Where `api` or `admin` listens."""
-        deadline = time.monotonic() + SECONDS
+    def address(self, server: str = "api", *, seconds: float = SECONDS) -> str:
+        """Where `api` or `admin` listens; *seconds* is how long it may take to begin."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             for event in self.events():
                 if event["event"] == "listening" and event["server"] == server:

@@ -16,6 +16,7 @@ from support.samples import good_file
 PATIENCE_SECONDS = 25.0
 REQUEST_SECONDS = 12.0
 PAUSE_SECONDS = 0.2
+Pieces = Callable[[bytes], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,8 @@ class Clients:
         base = self.fleet.address(role or self.random.choice(API))
         return await self._ask("POST", f"{base}/v1/upload", upload_headers(token, key), body)
 
-    async def send_to(self, base: str, owner: Owner, pieces: Callable[[bytes], AsyncIterator[bytes]]) -> Answer:
-        """One request with a new file to the process at *base*, in *pieces*; no second try."""
-        body = self.new_file()
+    async def send_to(self, base: str, owner: Owner, body: bytes, pieces: Pieces) -> Answer:
+        """One request to the process at *base*, in *pieces*; no second try."""
         sha256 = hashlib.sha256(body).hexdigest()
         headers = upload_headers(owner.token, sha256) | {"Content-Length": str(len(body))}
         answer = await self._ask("POST", f"{base}/v1/upload", headers, pieces(body))

@@ -6,10 +6,12 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.servers.process import free_port
+from support.servers.process import as_user, free_port
 from support.service_process import COMMAND, ServiceProcess, environment
 
 API = ("api-1", "api-2")
+START_SECONDS = 120.0
+"""A machine that has much else to do starts a process slowly; only one that has died is wrong."""
 ROLES = (*API, "relay", "janitor")
 
 
@@ -46,7 +48,7 @@ class Fleet:
             self._spawn(role)
         for role in begun:
             server = "api" if is_api(role) else "admin"
-            await asyncio.to_thread(self.running[role].address, server)
+            await asyncio.to_thread(self.running[role].address, server, seconds=START_SECONDS)
 
     def dead(self) -> list[str]:
         """Who has ended."""
@@ -69,7 +71,7 @@ class Fleet:
         port = {"SERVER__PORT": str(self.ports[role])} if is_api(role) else {}
         variables = environment(self.folder / role, **self.settings[role], **port)
         with log.open("wb") as output:
-            command = [*COMMAND, role.partition("-")[0]]
+            command = [*as_user(None), *COMMAND, role.partition("-")[0]]
             self.running[role] = ServiceProcess(subprocess.Popen(command, env=variables, stderr=output), log)
 
     def peak_memory_bytes(self) -> float:

@@ -24,7 +24,8 @@ def point_cases(*, short: bool) -> list[Case]:
         made += [_at(Mode.KILL, point) for point in RELAY + JANITOR]
         made += [_at(Mode.RAISE, *ACCEPTING), *(_at(Mode.RAISE, point) for point in RELAY + JANITOR)]
         return [*made, _at(Mode.HANG, *ACCEPTING), _at(Mode.HANG, *RELAY), *(_at(Mode.HANG, one) for one in JANITOR)]
-    return [_at(mode, point) for mode in Mode for point in Point]
+    made = [_at(mode, point) for mode in (Mode.KILL, Mode.RAISE, Mode.HANG) for point in Point]
+    return [*made, _at(Mode.DELAY, *ACCEPTING), _at(Mode.DELAY, *RELAY), *(_at(Mode.DELAY, one) for one in JANITOR)]
 
 
 def _at(mode: Mode, *points: Point) -> Case:

@@ -26,12 +26,16 @@ PROBE_SECONDS = 0.1
 SLOW_PIECES = 10
 SLOW_SECONDS = 2.5
 """An upload under way outlasts the delay."""
+TOO_SLOW_SECONDS = 10.0
 END_SECONDS = 30.0
 
 
 def rolling_cases() -> list[Case]:
-    """One."""
-    return [Case("rolling restart under load", rolling_restart)]
+    """Both ends of a gentle end."""
+    return [
+        Case("rolling restart under load", rolling_restart),
+        Case("ended gently, a body too slow for it", too_slow),
+    ]
 
 
 @dataclass
@@ -68,12 +72,12 @@ async def rolling_restart(world: World) -> bool:
 
 
 async def _roll(world: World, balancer: Balancer) -> bool:
-    statuses, done = list[int](), asyncio.Event()
+    statuses, done, owners = list[int](), asyncio.Event(), world.clients.owners
 
     async def send() -> None:
         while not done.is_set():
             base = balancer.fleet.address(world.random.choice(sorted(balancer.ready)))
-            answer = await world.clients.send_to(base, world.random.choice(world.clients.owners), _at_once)
+            answer = await world.clients.send_to(base, world.random.choice(owners), world.clients.new_file(), _at_once)
             statuses.append(answer.status)
 
     async with asyncio.TaskGroup() as tasks:
@@ -95,17 +99,9 @@ async def _replace(world: World, balancer: Balancer, role: str) -> int:
     """End one gently while it takes a slow upload in, and start another in its place; the upload's status."""
     running = balancer.fleet.running[role]
     base = balancer.fleet.address(role)
-    begun = asyncio.Event()
-
-    async def slowly(body: bytes) -> AsyncIterator[bytes]:
-        step = -(-len(body) // SLOW_PIECES)
-        for at in range(0, len(body), step):
-            yield body[at : at + step]
-            begun.set()
-            await asyncio.sleep(SLOW_SECONDS / SLOW_PIECES)
-
-    slow = asyncio.create_task(world.clients.send_to(base, world.clients.owners[0], slowly))
-    await begun.wait()
+    slowly = Slowly(SLOW_SECONDS)
+    slow = asyncio.create_task(world.clients.send_to(base, world.clients.owners[0], world.clients.new_file(), slowly))
+    await slowly.begun.wait()
     running.process.send_signal(signal.SIGTERM)
     code = await asyncio.to_thread(running.process.wait, END_SECONDS)
     if code != 0:
@@ -114,6 +110,46 @@ async def _replace(world: World, balancer: Balancer, role: str) -> int:
     if not await world.until(lambda: role in balancer.ready, seconds=END_SECONDS):
         world.wrong.append(f"rolling restart: {role} did not become ready again")
     return (await slow).status
+
+
+async def too_slow(world: World) -> bool:
+    """A process that is to end does not wait for ever; what it cuts off may be sent again."""
+    settings = (
+        world.settings | SETTINGS | {"SERVER__SHUTDOWN_DELAY_SECONDS": "0", "SERVER__GRACEFUL_SHUTDOWN_SECONDS": "1"}
+    )
+    fleet = Fleet(world.folder / "too-slow", {ROLES[0]: settings}, ROLES[:1])
+    (world.folder / "too-slow").mkdir()
+    content, owner, slowly = world.clients.new_file(), world.clients.owners[0], Slowly(TOO_SLOW_SECONDS)
+    try:
+        await fleet.start()
+        running, base = fleet.running[ROLES[0]], fleet.address(ROLES[0])
+        async with asyncio.TaskGroup() as tasks:
+            cut = tasks.create_task(world.clients.send_to(base, owner, content, slowly))
+            await slowly.begun.wait()
+            running.process.send_signal(signal.SIGTERM)
+            code = await asyncio.to_thread(running.process.wait, END_SECONDS)
+    finally:
+        await asyncio.to_thread(fleet.stop)
+    again = await world.clients.upload(content, owner=owner)
+    if code != 0 or again.answers[-1].status != 201:
+        world.wrong.append(f"cut off: ended with {code}, sent again: {again.answers[-1].status}")
+    return cut.result().status not in {200, 201}
+
+
+class Slowly:
+    """A body in pieces, over so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.begun = asyncio.Event()
+        self._seconds = seconds
+
+    async def __call__(self, body: bytes) -> AsyncIterator[bytes]:
+        """The pieces."""
+        step = -(-len(body) // SLOW_PIECES)
+        for at in range(0, len(body), step):
+            yield body[at : at + step]
+            self.begun.set()
+            await asyncio.sleep(self._seconds / SLOW_PIECES)
 
 
 async def _at_once(body: bytes) -> AsyncIterator[bytes]:
