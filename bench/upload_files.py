@@ -47,16 +47,16 @@ class UploadFile:
             yield self.end
 
 
-def file_of(size_bytes: int, number: int) -> UploadFile:
+def file_of(size_bytes: int, number: int, *, device: str = "watch-000001") -> UploadFile:
     """
     A correct file of nearly *size_bytes*, codec `null`, that no other *number* gives.
 
-    The first block has one record, named after the number; the others are alike.
+    The first block has one record, named after the number; the others are alike. A longer *device* makes fewer records.
     """
     begin = _header() + _block(1, f"number-{number:012d}")
-    middle = _block(_BLOCK_RECORDS, "watch-000001")
+    middle = _block(_BLOCK_RECORDS, device)
     repeats, rest = divmod(max(size_bytes - len(begin), 0), len(middle))
-    end = _block(rest * _BLOCK_RECORDS // len(middle), "watch-000002") if rest > 1024 else b""
+    end = _block(rest * _BLOCK_RECORDS // len(middle), device) if rest > 1024 else b""
     size = len(begin) + repeats * len(middle) + len(end)
     return UploadFile(size, begin, middle, repeats, end)
 

@@ -11,6 +11,7 @@ import pytest
 
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.uploads.errors import SpoolFullError
+from support.uploads import sha256
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ class TestSpool:
             for chunk in (b"one", b"", b"two"):
                 await file.write(chunk)
             await file.finish()
-            await file.finish()
+            assert await file.finish() == sha256(b"onetwo")
             assert file.path.read_bytes() == b"onetwo"
 
     async def test_keeps_large_bodies(self, tmp_path: Path) -> None:
@@ -64,8 +65,17 @@ class TestSpool:
         async with spool.open() as file:
             for chunk in chunks:
                 await file.write(chunk)
-            await file.finish()
+            assert await file.finish() == sha256(b"".join(chunks))
             assert file.path.read_bytes() == b"".join(chunks)
+
+    async def test_keeps_many_small_chunks(self, tmp_path: Path) -> None:
+        """A body that trickles in single bytes is whole, and hashed as such."""
+        spool, content = DiskSpool(tmp_path / "spool", max_bytes=1 << 22), bytes(n % 251 for n in range(3000))
+        async with spool.open() as file:
+            for byte in content:
+                await file.write(bytes([byte]))
+            assert await file.finish() == sha256(content)
+            assert file.path.read_bytes() == content
 
     async def test_leaves_nothing(self, spool: DiskSpool, tmp_path: Path) -> None:
         """The file is gone at the end, and when the work failed."""

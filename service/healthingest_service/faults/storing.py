@@ -14,6 +14,7 @@ from healthingest_service.uploads.model import (
     HistoryPage,
     IdempotencyKey,
     OutgoingMessage,
+    Sha256,
     StoredObject,
     Upload,
     UploadId,
@@ -50,10 +51,11 @@ class FaultySpoolFile:
         await self.inner.write(chunk)
         await self.faults.at(Point.MID_BODY)
 
-    async def finish(self) -> None:
+    async def finish(self) -> Sha256:
         """See `SpoolFile.finish`."""
-        await self.inner.finish()
+        sha256 = await self.inner.finish()
         await self.faults.at(Point.AFTER_SPOOL)
+        return sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The use case: from a body to a receipt."""
 
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -104,18 +103,16 @@ class AcceptUpload:
     async def _receive(self, request: UploadRequest, file: SpoolFile, check: FileCheck) -> Received:
         if request.declared_size_bytes is not None and request.declared_size_bytes > self._max_file_bytes:
             raise FileTooLargeError(self._max_file_bytes)
-        size_bytes, digest = 0, hashlib.sha256()
+        size_bytes = 0
         async for chunk in request.body:
             size_bytes += len(chunk)
             if size_bytes > self._max_file_bytes:
                 raise FileTooLargeError(self._max_file_bytes)
-            digest.update(chunk)
             await check.feed(chunk)
             await file.write(chunk)
         if request.declared_size_bytes not in {None, size_bytes}:
             raise BodyIncompleteError
-        await file.finish()
-        return Received(size_bytes, Sha256(digest.hexdigest()))
+        return Received(size_bytes, await file.finish())
 
     async def _put(self, upload: Upload, path: Path, lease: Lease, *, is_ours: bool) -> None:
         key, size_bytes, sha256 = upload.receipt.object_key, upload.receipt.file_size_bytes, upload.receipt.file_hash

@@ -15,6 +15,7 @@ from healthingest_service.uploads.model import (
     HistoryPage,
     IdempotencyKey,
     OutgoingMessage,
+    Sha256,
     StoredObject,
     Upload,
     UploadId,
@@ -47,8 +48,8 @@ class SpoolFile(Protocol):
         """
         ...
 
-    async def finish(self) -> None:
-        """Flush: after this, `path` has every byte. Calling twice is safe."""
+    async def finish(self) -> Sha256:
+        """Flush: after this, `path` has every byte; returns the hash of all of them. Calling twice is safe."""
         ...
 
 
