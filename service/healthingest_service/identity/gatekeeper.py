@@ -1,5 +1,6 @@
 """Who is asking: register, log in, refresh, log out, and tell a request's principal."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,7 +47,7 @@ class Lifetimes:
 
 
 class Gatekeeper:
-    """The use cases of identity. One instance a process; its cache of live sessions is its only state."""
+    """The use cases of identity. One instance a process; its only state is what it knows, or asks, of live sessions."""
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
         self,
@@ -65,6 +66,7 @@ class Gatekeeper:
         self._lifetimes = lifetimes
         self._clock = clock
         self._live_until: dict[SessionId, datetime] = {}
+        self._asking: dict[tuple[SessionId, int], asyncio.Future[bool]] = {}
         self._revocations = 0
 
     async def register(self, new: NewAccount) -> Account:
@@ -140,11 +142,25 @@ class Gatekeeper:
         if self._live_until.get(verified.session_id, now) <= now:
             self._live_until.pop(verified.session_id, None)
             revocations = self._revocations
-            if not await self._sessions.is_live(verified.session_id):
+            if not await self._is_live(verified.session_id):
                 raise InvalidTokenError
             if revocations == self._revocations:  # else it may have ended while we asked
                 self._remember(verified.session_id, now)
         return verified.principal
+
+    async def _is_live(self, session: SessionId) -> bool:
+        """One question, however many requests of a session come at once; after a revocation it is asked anew."""
+        question = session, self._revocations
+        asking = self._asking.get(question)
+        if asking is None:
+            asking = self._asking[question] = asyncio.ensure_future(self._sessions.is_live(session))
+            asking.add_done_callback(lambda done: self._answered(question, done))
+        return await asyncio.shield(asking)  # a client that leaves takes the answer away from nobody
+
+    def _answered(self, question: tuple[SessionId, int], done: "asyncio.Future[bool]") -> None:
+        del self._asking[question]
+        if not done.cancelled():
+            done.exception()  # seen, also when everybody has left
 
     def _remember(self, session: SessionId, now: datetime) -> None:
         if len(self._live_until) >= _MAX_CACHED_SESSIONS:

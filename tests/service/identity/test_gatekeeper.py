@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,17 +11,32 @@ from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
-from healthingest_service.identity.errors import InvalidTokenError
+from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
-from healthingest_service.identity.model import NewAccount, Registration, TokenPair
+from healthingest_service.identity.model import NewAccount, Registration, SessionId, TokenPair
 
 EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+
+
+class CountedSessions(DatabaseSessions):
+    """Sessions that count how often they are asked whether one lives, and may be out of reach."""
+
+    asked = 0
+    is_down = False
+
+    async def is_live(self, session_id: SessionId) -> bool:
+        """See `Sessions.is_live`."""
+        self.asked += 1
+        if self.is_down:
+            raise IdentityUnavailableError
+        return await super().is_live(session_id)
 
 
 class House:
     """A gatekeeper over SQLite, a second one beside it, and a clock that the test sets."""
 
-    def __init__(self, accounts: DatabaseAccounts, sessions: DatabaseSessions) -> None:
+    def __init__(self, accounts: DatabaseAccounts, sessions: CountedSessions) -> None:
+        self.sessions = sessions
         self.now = datetime.now(UTC)
         self.tokens = AccessTokens(
             keys=SigningKeys.from_pem(new_key_pem()), issuer="us", audience="us", lifetime=timedelta(minutes=10)
@@ -51,7 +67,7 @@ async def _house(tmp_path: Path) -> AsyncIterator[House]:
         open_password_pool(threads=1, queue_limit=4) as passwords,
     ):
         accounts = DatabaseAccounts(engine, passwords, timeout_seconds=5)
-        house = House(accounts, DatabaseSessions(engine, timeout_seconds=5))
+        house = House(accounts, CountedSessions(engine, timeout_seconds=5))
         await house.gatekeeper.register(NewAccount(EMAIL, PASSWORD))
         yield house
 
@@ -97,3 +113,37 @@ async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
     house.now += timedelta(seconds=5)
     with pytest.raises(InvalidTokenError):
         await house.other.authenticate(tokens.access_token)
+
+
+async def test_a_crowd_asks_once(house: House) -> None:
+    """However many requests of one session come at once, also when the first of them leaves at once."""
+    tokens = await house.logged_in()
+    crowd = [asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token)) for _ in range(100)]
+    await asyncio.sleep(0)
+    crowd[0].cancel()
+    principals = await asyncio.gather(*crowd[1:])
+    assert len({principal.account_id for principal in principals}) == 1
+    assert house.sessions.asked == 1
+
+
+async def test_a_crowd_hears_that_it_cannot_be_told(house: House) -> None:
+    """All of them; the next one asks again."""
+    tokens = await house.logged_in()
+    house.sessions.is_down = True
+    crowd = (house.gatekeeper.authenticate(tokens.access_token) for _ in range(100))
+    heard = await asyncio.gather(*crowd, return_exceptions=True)
+    assert {type(one) for one in heard} == {IdentityUnavailableError}
+    assert house.sessions.asked == 1
+    house.sessions.is_down = False
+    assert await house.gatekeeper.authenticate(tokens.access_token)
+
+
+async def test_a_question_asked_before_a_logout_is_no_answer_after_it(house: House) -> None:
+    """Whoever comes after the logout does not join those who asked before."""
+    tokens = await house.logged_in()
+    early = asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
+    await asyncio.sleep(0)
+    await house.gatekeeper.log_out(tokens.access_token)
+    with pytest.raises(InvalidTokenError):
+        await house.gatekeeper.authenticate(tokens.access_token)
+    await asyncio.gather(early, return_exceptions=True)

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Row, delete, false, insert, select, tuple_, update
+from sqlalchemy import Row, Select, delete, false, insert, select, tuple_, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -185,21 +185,26 @@ async def _insert_or_find(
     new = rows.insert_or_nothing(connection, UploadRow).values(rows.upload_values(upload, lease_until))
     if (await connection.execute(new)).rowcount:
         return BegunUpload(upload, replayed=False)
-    row = await _lock_same_bytes(connection, upload)
-    if row is None:  # abandoned between the two statements
-        raise UploadInFlightError(1)
+    same = select(UploadRow).where(UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash)
+    # Without a lock first: a thousand repeats of one upload would stand in line for it, each with a flush to disk.
+    row = await _nobodys(connection, same, now)
+    if row.state == UploadState.STORING:
+        row = await _nobodys(connection, same.with_for_update(), now)
     if row.state != UploadState.STORING:
         return BegunUpload(rows.upload(row), replayed=True)
-    if row.lease_until > now:
-        left_seconds = math.ceil((row.lease_until - now).total_seconds())
-        raise UploadInFlightError(min(left_seconds, _ASK_AGAIN_SECONDS))
     await connection.execute(update(UploadRow).where(UploadRow.id == row.id).values(lease_until=lease_until))
     return BegunUpload(rows.upload(row), replayed=False)
 
 
-async def _lock_same_bytes(connection: AsyncConnection, upload: Upload) -> Row[tuple[UploadRow]] | None:
-    same = select(UploadRow).where(UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash)
-    return (await connection.execute(same.with_for_update())).first()
+async def _nobodys(connection: AsyncConnection, query: Select[tuple[UploadRow]], now: datetime) -> Row[Any]:
+    """The row, if nobody is working on it; else, or if it was abandoned meanwhile, the upload is in flight."""
+    row = (await connection.execute(query)).first()
+    if row is None:
+        raise UploadInFlightError(1)
+    if row.state == UploadState.STORING and row.lease_until > now:
+        left_seconds = math.ceil((row.lease_until - now).total_seconds())
+        raise UploadInFlightError(min(left_seconds, _ASK_AGAIN_SECONDS))
+    return row
 
 
 async def _remember_key(connection: AsyncConnection, upload: Upload, key: IdempotencyKey, now: datetime) -> None:

@@ -1,0 +1,133 @@
+"""A thousand clients send the same file of one account at the same moment, over three processes of the API."""
+
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from healthingest_service.adapters.s3_client import open_client
+from healthingest_service.adapters.s3_inventory import S3Inventory
+from healthingest_service.identity.access_tokens import new_key_pem
+from support.faults.consumer import Consumer
+from support.samples import good_file
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.versitygw import S3Server
+from support.service_process import COMMAND, SECONDS, ServiceProcess, environment, service
+
+CLIENTS, PROCESSES = 1000, 3
+pytestmark = pytest.mark.timeout(120)
+
+
+@dataclass
+class Answers:
+    """What the clients were told; the last answer of each, and all that came before."""
+
+    last: list[httpx.Response] = field(default_factory=list)
+    earlier: Counter[int] = field(default_factory=Counter)
+
+
+@contextmanager
+def installation(folder: Path, settings: dict[str, str]) -> Iterator[list[ServiceProcess]]:
+    """Three processes of the API, and a relay."""
+    subprocess.run([*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=SECONDS)
+    with ExitStack() as stack:
+        stack.enter_context(service(folder / "relay", "relay", **settings))
+        apis = [stack.enter_context(service(folder / f"api{n}", "api", **settings)) for n in range(PROCESSES)]
+        for api in apis:
+            api.wait_until_ready()
+        yield apis
+
+
+async def signed_in(server: str) -> str:
+    """The token of a new account."""
+    account = {"email": "ada@clinic.example", "password": "correct horse battery"}
+    async with httpx.AsyncClient(base_url=server, timeout=SECONDS) as client:
+        await client.post("/auth/register", json=account)
+        form = {"username": account["email"], "password": account["password"]}
+        token: str = (await client.post("/auth/jwt/login", data=form)).json()["access_token"]
+        return token
+
+
+async def send_all(servers: list[str], token: str, content: bytes) -> Answers:
+    """All at once, each client again when it is told so and after the time that it is told."""
+    answers, start = Answers(), asyncio.Event()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
+    limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
+    async with httpx.AsyncClient(timeout=SECONDS, limits=limits) as client:
+
+        async def one(server: str) -> None:
+            await start.wait()
+            while True:
+                answer = await client.post(f"{server}/v1/upload", content=content, headers=headers)
+                if "Retry-After" not in answer.headers:
+                    break
+                answers.earlier[answer.status_code] += 1
+                await asyncio.sleep(int(answer.headers["Retry-After"]))
+            answers.last.append(answer)
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(CLIENTS):
+                tasks.create_task(one(servers[number % len(servers)]))
+            start.set()
+    return answers
+
+
+async def heard(consumer: Consumer, database: asyncpg.Connection) -> int:
+    """How many messages came, once nothing waits any more and the queue is empty."""
+    hearing = asyncio.create_task(consumer.run())
+    try:
+        async with asyncio.timeout(SECONDS):
+            while not consumer.heard or await database.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110 - a table tells nobody
+                await asyncio.sleep(0.02)
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+    return len(consumer.heard)
+
+
+async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server, tmp_path: Path) -> None:
+    """One is answered with 201 and 999 with 200 and the same receipt: one object, one row, one message."""
+    settings = {
+        "DATABASE__URL": postgres_url,
+        "STORE__ENDPOINT": s3_server.endpoint,
+        "STORE__BUCKET": s3_server.bucket,
+        "STORE__ACCESS_KEY_ID": s3_server.access_key_id,
+        "STORE__SECRET_ACCESS_KEY": s3_server.secret_access_key,
+        "BROKER__URL": rabbitmq.amqp_url,
+        "IDENTITY__SIGNING_KEYS": new_key_pem(),
+        "LIMITS__UPLOADS": "1000000/minute",
+    }
+    consumer = Consumer(rabbitmq)
+    await asyncio.to_thread(consumer.declare)
+    database = await asyncpg.connect(postgres_url)
+    with installation(tmp_path, settings) as apis:
+        servers = [api.address() for api in apis]
+        answers = await send_all(servers, await signed_in(servers[0]), good_file(50))
+        said = Counter((answer.status_code, answer.json().get("type", "")) for answer in answers.last)
+        assert said == {(201, ""): 1, (200, ""): CLIENTS - 1}, answers.earlier
+        assert len({json.dumps(answer.json(), sort_keys=True) for answer in answers.last}) == 1
+        assert await heard(consumer, database) == 1
+    assert [tuple(row) for row in await database.fetch("SELECT state, count(*) FROM upload GROUP BY 1")] == [
+        ("announced", 1)
+    ]
+    await database.close()
+    opening = open_client(
+        endpoint=s3_server.endpoint,
+        region=s3_server.region,
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+        timeout_seconds=SECONDS,
+    )
+    async with opening as client:
+        inventory = S3Inventory(client, s3_server.bucket, SECONDS)
+        objects = (await inventory.page(after="", limit=10)).objects
+        assert [one.key for one in objects] == [answers.last[0].json()["object_key"]]
+        assert [put async for put in inventory.unfinished()] == []
