@@ -157,6 +157,14 @@ async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asynci
     assert (room.store.root / "raw/stray.avro").exists()
 
 
+async def test_another_length_shows_in_the_list(room: Room, stop: asyncio.Event) -> None:
+    """Nothing is read for it: every audit sees every one."""
+    kept = await room.keep(b"content")
+    room.path(kept).write_bytes(b"longer content")
+    assert await findings(room.audit(shares=2**40), stop) == {"other_bytes": 1}
+    assert room.store.reads == []
+
+
 async def test_an_object_that_cannot_be_read_is_reported(room: Room, stop: asyncio.Event) -> None:
     """The store lists it, and says no."""
     kept = await room.keep(b"content")
