@@ -19,17 +19,22 @@ EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
 
 
 class CountedSessions(DatabaseSessions):
-    """Sessions that count how often they are asked whether one lives, and may be out of reach."""
+    """Sessions that count how often they are asked whether one lives; out of reach, or slow for once, when told so."""
 
     asked = 0
     is_down = False
+    answered: asyncio.Event | None = None
 
     async def is_live(self, session_id: SessionId) -> bool:
         """See `Sessions.is_live`."""
         self.asked += 1
         if self.is_down:
             raise IdentityUnavailableError
-        return await super().is_live(session_id)
+        answer, slow = await super().is_live(session_id), self.answered
+        if slow is not None:
+            self.answered = None
+            await slow.wait()
+        return answer
 
 
 class House:
@@ -141,9 +146,16 @@ async def test_a_crowd_hears_that_it_cannot_be_told(house: House) -> None:
 async def test_a_question_asked_before_a_logout_is_no_answer_after_it(house: House) -> None:
     """Whoever comes after the logout does not join those who asked before."""
     tokens = await house.logged_in()
+    house.sessions.answered = answered = asyncio.Event()
     early = asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
-    await asyncio.sleep(0)
+    while house.sessions.answered is not None:  # noqa: ASYNC110 - it has been read, and is on its way
+        await asyncio.sleep(0.001)
     await house.gatekeeper.log_out(tokens.access_token)
+    late = asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
+    await asyncio.sleep(0)
+    answered.set()
+    with pytest.raises(InvalidTokenError):
+        await late
+    assert await early
     with pytest.raises(InvalidTokenError):
         await house.gatekeeper.authenticate(tokens.access_token)
-    await asyncio.gather(early, return_exceptions=True)
