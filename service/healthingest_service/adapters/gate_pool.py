@@ -139,8 +139,7 @@ class _Worker:
         if writer is None or number not in self.files:
             return  # the worker was lost, and the file's outcome says so
         self._unanswered.append(number)
-        writer.write(head(kind, number, len(payload)))
-        writer.write(payload)
+        writer.writelines((head(kind, number, len(payload)), payload))
         with suppress(OSError):  # the listener tells the outcome
             await writer.drain()
 
@@ -221,6 +220,8 @@ class _Worker:
                     raise
                 continue  # nothing was asked
             kind, number, length = HEAD.unpack(first)
+            if not length:
+                return kind, number, b""
             async with asyncio.timeout(self._stall_seconds):
                 return kind, number, await reader.readexactly(length)
 

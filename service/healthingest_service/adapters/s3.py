@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from healthingest_service.adapters.s3_body import FileBody
 from healthingest_service.adapters.s3_bucket import (
     ATTEMPTS,
     CONTENT_TYPE,
@@ -121,7 +122,7 @@ class S3Store:
                 lambda: self.bucket.client.put_object(
                     Bucket=self.bucket.name,
                     Key=wanted.key,
-                    Body=file,
+                    Body=FileBody(file, offset=0, size_bytes=wanted.size_bytes),
                     ContentLength=wanted.size_bytes,
                     ContentType=CONTENT_TYPE,
                     ChecksumSHA256=checksum,

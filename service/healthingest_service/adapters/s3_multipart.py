@@ -9,7 +9,6 @@ held in memory. What fails, or is cancelled, is aborted; what could not even be 
 import asyncio
 import base64
 import hashlib
-import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from healthingest_service.adapters.s3_body import FileBody
 from healthingest_service.adapters.s3_bucket import ATTEMPTS, CONTENT_TYPE, PAUSE_SECONDS, Bucket, Wanted, stored_object
 from healthingest_service.adapters.s3_client import translated, within
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
@@ -127,7 +127,7 @@ class MultipartPut:
                 Key=self._wanted.key,
                 UploadId=upload_id,
                 PartNumber=part.number,
-                Body=Section(file, part.offset, part.size_bytes),
+                Body=FileBody(file, offset=part.offset, size_bytes=part.size_bytes),
                 ContentLength=part.size_bytes,
                 ChecksumSHA256=base64.b64encode(digest).decode(),
             )
@@ -202,43 +202,6 @@ class MultipartPut:
             return await translated(call)
 
         return await within(self._bucket.timeout_seconds, attempts)
-
-
-class Section(io.RawIOBase):
-    """A piece of a file, as a file: what the client reads, seeks back in, and asks the length of."""
-
-    def __init__(self, file: io.BufferedReader, offset: int, size_bytes: int) -> None:
-        super().__init__()
-        self._file = file
-        self._offset = offset
-        self._size_bytes = size_bytes
-        self._at = 0
-
-    def readable(self) -> bool:
-        """See `io.IOBase.readable`."""
-        return True
-
-    def seekable(self) -> bool:
-        """See `io.IOBase.seekable`."""
-        return True
-
-    def tell(self) -> int:
-        """See `io.IOBase.tell`."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """See `io.IOBase.seek`."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size_bytes}[whence]
-        self._at = min(max(start + offset, 0), self._size_bytes)
-        return self._at
-
-    def read(self, size: int = -1, /) -> bytes:
-        """See `io.RawIOBase.read`."""
-        left = self._size_bytes - self._at
-        self._file.seek(self._offset + self._at)
-        data = self._file.read(left if size < 0 else min(size, left))
-        self._at += len(data)
-        return data
 
 
 def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:
