@@ -1,6 +1,6 @@
 """The blocks of an object container file, one after the other: head, content, marker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from avrogate.codecs import InflateError, Inflater
@@ -12,6 +12,9 @@ from avrogate.verdict import Code, Finding, RefusedError
 
 _FEED_BYTES: Final = 1 << 16
 """Compressed bytes given to a library at once: some copy what they have not used yet."""
+
+_USUAL_RATIO: Final = 5
+"""Inflating so many times what is fed is free."""
 
 
 class Blocks:
@@ -114,16 +117,18 @@ class Blocks:
             self._take(data, pos, end)
         else:
             end = min(end, pos + _FEED_BYTES)
-            self._inflate(self._inflater.feed(data[pos:end]), self._inflater.steps_per_byte)
+            self._inflate(self._inflater, data[pos:end])
         self._left -= end - pos
         if self._left == 0:
             self._end()
         return end
 
-    def _inflate(self, pieces: Iterator[bytes], steps_per_byte: int) -> None:
+    def _inflate(self, inflater: Inflater, packed: bytes | None) -> None:
+        """Of the block's bytes *packed* are next; None: it has no more."""
+        self._records.charge(-inflater.steps_per_byte * _USUAL_RATIO * len(packed or b""))
         try:
-            for piece in pieces:
-                self._records.charge(len(piece) * steps_per_byte)
+            for piece in inflater.finish() if packed is None else inflater.feed(packed):
+                self._records.charge(inflater.steps_per_byte * len(piece))
                 self._take(piece, 0, len(piece))
         except InflateError as error:
             raise self._refusal(error.code) from None
@@ -138,7 +143,7 @@ class Blocks:
 
     def _end(self) -> None:
         if self._inflater is not None:
-            self._inflate(self._inflater.finish(), self._inflater.steps_per_byte)
+            self._inflate(self._inflater, None)
             self._inflater = None
         self._records.finish()
 

@@ -42,7 +42,7 @@ class InflateError(Exception):
 
 
 class Inflater(Protocol):
-    """One block's decompression. A byte out of it costs as much as `steps_per_byte` steps of the walker."""
+    """One block's decompression. A byte of it beyond the usual ratio costs `steps_per_byte` steps of the walker."""
 
     steps_per_byte: int
 
@@ -242,7 +242,7 @@ def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
     return {
         "deflate": Deflate,
         "snappy": lambda: Snappy(policy.max_inflated_block_bytes),
-        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError, steps_per_byte=2),
+        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError, steps_per_byte=3),
         "xz": lambda: Framed(xz, lzma.LZMAError),
         "zstandard": lambda: Framed(lambda: zstd.ZstdDecompressor(options=window), zstd.ZstdError),
     }
