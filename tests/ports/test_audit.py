@@ -1,0 +1,72 @@
+"""The audit as a janitor has it: wired by the composition root, on the embedded parts and on real servers."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.main.companions import _audit, _open_inventory
+from healthingest_service.main.parts import Ground, Store, database_url, open_ground, open_store
+from healthingest_service.settings import Settings
+from healthingest_service.settings.groups import DatabaseSettings, JanitorSettings, StoreSettings
+from healthingest_service.uploads.model import Upload
+from support.uploads import message, upload
+
+if TYPE_CHECKING:
+    from support.servers.versitygw import S3Server
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.fixture(name="settings", params=["embedded", "real"])
+def _settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    janitor = JanitorSettings(verify_shares=1)
+    if request.param == "embedded":
+        return Settings(data_folder=tmp_path, janitor=janitor)
+    server: S3Server = request.getfixturevalue("s3_server")
+    store = StoreSettings(
+        endpoint=server.endpoint,
+        bucket=server.bucket,
+        access_key_id=SecretStr(server.access_key_id),
+        secret_access_key=SecretStr(server.secret_access_key),
+    )
+    database = DatabaseSettings(url=SecretStr(request.getfixturevalue("postgres_url")))
+    return Settings(data_folder=tmp_path, janitor=janitor, store=store, database=database)
+
+
+async def keep(ground: Ground, store: Store, content: bytes, folder: Path, *, stored: bytes | None) -> Upload:
+    """An upload of yesterday, and the object *stored*, which may not be its own."""
+    new = upload(content, at=LONG_AGO)
+    await ground.ledger.begin(new, idempotency_key=None, lease_seconds=60)
+    if stored is not None:
+        other = upload(stored)
+        source = folder / f"{new.id}.body"
+        await asyncio.to_thread(source.write_bytes, stored)
+        sha256 = other.receipt.file_hash
+        await store.port.put(new.receipt.object_key, source, size_bytes=len(stored), sha256=sha256)
+    await ground.ledger.complete(new.id, message(new), stored_at=LONG_AGO)
+    return new
+
+
+async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
+    """Of three uploads one is whole, one has other bytes, one has lost its object; the next look finds it done."""
+    await migrate(database_url(settings), timeout_seconds=20)
+    async with AsyncExitStack() as stack:
+        ground = await open_ground(settings, stack)
+        store = await open_store(ground, stack)
+        await keep(ground, store, b"whole", tmp_path, stored=b"whole")
+        await keep(ground, store, b"other", tmp_path, stored=b"OTHER")
+        await keep(ground, store, b"lost", tmp_path, stored=None)
+        audit = _audit(ground, store, await _open_inventory(ground, stack))
+        assert await audit.audit_once(asyncio.Event())
+        assert not await audit.audit_once(asyncio.Event())
+        shown = ground.metrics.text().decode()
+    for kind, count in {"other_bytes": 1, "row_without_object": 1, "object_without_row": 0, "unreadable": 0}.items():
+        assert f'healthingest_audit_findings_total{{kind="{kind}"}} {count}.0' in shown
+    assert 'healthingest_audit_work_total{kind="verified_objects"} 2.0' in shown
+    assert "healthingest_audit_last_finished_timestamp_seconds 0.0" not in shown
