@@ -9,8 +9,8 @@ from typing import Final
 
 from upload_client import Connection
 from upload_files import file_of
-from upload_measures import MIB, family, watching
-from upload_servers import Server, backing, on_servers
+from upload_measures import MIB, watching
+from upload_servers import api_alone, backing
 
 SIZE_BYTES: Final = 5 * 1024 * MIB
 LIMIT_BYTES: Final = 256 * MIB
@@ -32,8 +32,9 @@ def huge(folder: Path) -> bool:
             "SPOOL__FILES": "1",
             "SPOOL__FOLDER": str(folder / "spool"),
         }
-        server = stack.enter_context(on_servers(folder / "s3", on, **settings))
-        limited = stack.enter_context(_limited(server))
+        group = stack.enter_context(_group())
+        with _inside(group):
+            server = stack.enter_context(api_alone(folder / "s3", on, **settings))
         file = file_of(SIZE_BYTES, 1, device=_DEVICE)
         began = time.monotonic()
         with watching(server.process_id) as peak, Connection(server.target.port) as connection:
@@ -41,25 +42,32 @@ def huge(folder: Path) -> bool:
         seconds = time.monotonic() - began
         print(f"{file.size_bytes} bytes: {status} after {seconds:.0f} s, {file.size_bytes / 1e6 / seconds:.0f} MB/s")
         print(f"own memory of API and gate at most {peak.bytes / MIB:.0f} MiB (limit {LIMIT_BYTES // MIB})")
-        print(_usage(limited))
+        print(_usage(group))
         return status == 201 and peak.bytes <= LIMIT_BYTES
 
 
 @contextmanager
-def _limited(server: Server) -> Iterator[Path | None]:
-    """All processes of the server in a control group of its own with the limit; None: that is not to be had here."""
+def _group() -> Iterator[Path | None]:
+    """A control group with the limit; None: it is not to be had here. Entered before the server, left after it."""
     group = _new_group()
-    if group is None:
-        yield None
-        return
-    for process_id in family(server.process_id):
-        (group / "cgroup.procs").write_text(str(process_id), encoding="ascii")
     try:
         yield group
     finally:
-        for process_id in family(server.process_id):
-            (group.parent / "cgroup.procs").write_text(str(process_id), encoding="ascii")
-        group.rmdir()
+        if group is not None:
+            group.rmdir()
+
+
+@contextmanager
+def _inside(group: Path | None) -> Iterator[None]:
+    """What is started here begins its life in the group; this process itself leaves it again."""
+    if group is None:
+        yield
+        return
+    (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+    try:
+        yield
+    finally:
+        (group.parent / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
 
 
 def _new_group() -> Path | None:

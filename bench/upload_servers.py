@@ -95,6 +95,16 @@ def on_servers(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
         yield _ours("s3", api.address(), api.process.pid)
 
 
+@contextmanager
+def api_alone(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
+    """The API without its companions: messages wait in the outbox."""
+    all_settings = UNLIMITED | on.settings() | settings
+    subprocess.run([*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60)
+    with service(folder, "api", **all_settings) as api:
+        api.wait_until_ready()
+        yield _ours("api", api.address(), api.process.pid)
+
+
 def _ours(name: str, address: str, process_id: int) -> Server:
     port = int(address.rpartition(":")[2])
     headers = _AVRO | {"Authorization": f"Bearer {signed_in(port)}"}

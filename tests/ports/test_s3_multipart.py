@@ -230,6 +230,25 @@ async def test_fails(tmp_path: Path, answers: list[bytes | str], asked: list[str
         assert (calls(server), server.answers) == (asked, [])
 
 
+async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> None:
+    """A server that puts the parts together gets more than one deadline, by their size; signs of life go on."""
+    signs = 0
+
+    async def alive() -> None:
+        nonlocal signs
+        await asyncio.sleep(0)
+        signs += 1
+
+    async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
+        object.__setattr__(store.bucket, "timeout_seconds", 0.3)
+        between.trouble = Trouble((f"POST /{s3_server.bucket}/raw/key?uploadId".encode(),), Harm.SLOW, seconds=0.5)
+        await put(store, tmp_path, alive=alive)
+        assert between.hits == 1
+    assert signs >= 4
+    async with store_at(s3_server.port, s3_server) as store:
+        assert await store.head(KEY) == StoredObject(len(CONTENT), sha256(CONTENT))
+
+
 async def test_a_part_counts_by_itself(tmp_path: Path) -> None:
     """The deadline is that of one part: an object of many may take longer than one."""
     async with scripted(BEGUN, *[SENT] * 3, DONE) as (server, store):

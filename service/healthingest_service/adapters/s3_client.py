@@ -17,6 +17,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 
+_LONGEST_CALL_SECONDS: Final = 3600.0
+"""Every call has a deadline of its own around it: `within`. This one is the library's, and must not strike first."""
 _SERVER_ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
@@ -53,7 +55,7 @@ async def open_client(
     """
     config = AioConfig(
         connect_timeout=min(timeout_seconds, 5.0),
-        read_timeout=timeout_seconds,
+        read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

@@ -27,6 +27,8 @@ MAX_PARTS: Final = 10_000
 """Both: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 UNDO_SECONDS: Final = 5.0
 """What is left of a failed or cancelled upload may take so long to be removed."""
+ASSEMBLED_BYTES_PER_SECOND: Final = 16 * 1024 * 1024
+"""AWS says that completing may take minutes; versitygw copies the parts into one file."""
 _READ_BYTES: Final = 1024 * 1024
 
 
@@ -87,9 +89,8 @@ class MultipartPut:
         try:
             upload_id = await asyncio.shield(beginning)
             await self._send(upload_id, alive)
-            await alive()
             self._is_completing = True
-            await within(self._bucket.timeout_seconds, lambda: self._complete_until_clear(upload_id))
+            await self._finish(upload_id, alive)
         except BaseException:
             await self._undo(beginning)
             raise
@@ -133,6 +134,19 @@ class MultipartPut:
             )
         finally:
             file.close()
+
+    async def _finish(self, upload_id: str, alive: Alive) -> None:
+        """A server may copy all parts before it answers: it gets time for that, and this stays alive meanwhile."""
+        seconds = self._bucket.timeout_seconds + self._wanted.size_bytes / ASSEMBLED_BYTES_PER_SECOND
+        finishing = asyncio.ensure_future(within(seconds, lambda: self._complete_until_clear(upload_id)))
+        try:
+            while not finishing.done():
+                await alive()
+                await asyncio.wait({finishing}, timeout=self._bucket.timeout_seconds)
+        finally:
+            finishing.cancel()
+            await asyncio.wait({finishing})
+        finishing.result()
 
     async def _complete_until_clear(self, upload_id: str) -> None:
         for attempt in range(ATTEMPTS):
