@@ -25,7 +25,8 @@ from healthingest_service.uploads.waiting import wait_for_any
 
 DUTY: Final = "audit"
 _LEASE_SECONDS: Final = 3600.0
-"""Renewed with every page and every object that is read."""
+"""Renewed with every page, and between reads; the longest read must fit into it."""
+_NOTE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 900.0
 _LOOK_SECONDS: Final = 60.0
 _PAGE: Final = 1000
@@ -70,6 +71,7 @@ class StorageAudit:
         self._rules = rules
         self._phase = crc32(bucket.encode()) % rules.interval_seconds  # else all installations begin at midnight
         self._clock = clock
+        self._noted_at = 0.0
         self._findings = Findings(clock)
 
     @property
@@ -146,11 +148,17 @@ class StorageAudit:
                 elif found.size_bytes != upload.size_bytes:
                     self._findings.found(Finding.OTHER_BYTES, upload.key, upload.upload_id)
                 elif int(upload.sha256[:8], 16) % self._rules.verify_shares == slot % self._rules.verify_shares:
-                    await self._duties.note(DUTY, slot, after, lease_seconds=_LEASE_SECONDS)
+                    await self._keep_lease(slot, after)
                     await self._verify(upload, stop)
         old = {key for key, one in listed.items() if one.modified_at < young}
         for key in sorted(old - await self._uploads.known({key for key in old if is_object_key(key)})):
             self._findings.found(Finding.OBJECT_WITHOUT_ROW, key, None)
+
+    async def _keep_lease(self, slot: int, position: str) -> None:
+        """Before a read, which may take long; small objects follow each other too fast to write each time."""
+        if monotonic() - self._noted_at > _NOTE_SECONDS:
+            self._noted_at = monotonic()
+            await self._duties.note(DUTY, slot, position, lease_seconds=_LEASE_SECONDS)
 
     async def _kept(self, after: str, until: str) -> AsyncIterator[Sequence[KeptUpload]]:
         while uploads := await self._uploads.between(after, until, limit=_PAGE):
