@@ -1,6 +1,7 @@
 """Each named point, met in each mode."""
 
 import asyncio
+import time
 from functools import partial
 
 from healthingest_service.faults.points import Fault, Mode, Point, arm, hits
@@ -10,22 +11,28 @@ from support.faults.world import LEASE_SECONDS, PART_BYTES, World
 from support.samples import block, good_file, long, raw_file, record_of
 
 HANG_SECONDS = LEASE_SECONDS + 1.0
+AGAIN_SECONDS = 3.0
 LARGE_RECORDS = 20_000
 JANITOR = tuple(point for point in Point if point.startswith("janitor_"))
 RELAY = tuple(point for point in Point if point.startswith("relay_"))
 PARTS = {Point.BETWEEN_PARTS, Point.AFTER_PARTS}
 ACCEPTING = tuple(point for point in Point if point not in JANITOR + RELAY)
+UNDOING = (Point.JANITOR_AFTER_ABANDON,)
+SETTLING = tuple(point for point in JANITOR if point not in UNDOING)
+TOGETHER = (ACCEPTING, RELAY, SETTLING, UNDOING)
+"""What may wait at the same time."""
 
 
 def point_cases(*, short: bool) -> list[Case]:
     """In the short form what can be met together is."""
     if short:
-        made = [_at(Mode.KILL, *ACCEPTING[at : at + 2]) for at in range(0, len(ACCEPTING), 2)]
-        made += [_at(Mode.KILL, point) for point in RELAY + JANITOR]
-        made += [_at(Mode.RAISE, *ACCEPTING), *(_at(Mode.RAISE, point) for point in RELAY + JANITOR)]
-        return [*made, _at(Mode.HANG, *ACCEPTING), _at(Mode.HANG, *RELAY), *(_at(Mode.HANG, one) for one in JANITOR)]
+        kills = [_at(Mode.KILL, *ACCEPTING[at : at + 3]) for at in range(0, len(ACCEPTING), 3)]
+        deaths = [(point,) for point in RELAY] + [SETTLING, UNDOING]
+        kills += [_at(Mode.KILL, *points) for points in deaths]
+        raises = [_at(Mode.RAISE, *points) for points in [ACCEPTING, *deaths]]
+        return [*kills, *raises, *(_at(Mode.HANG, *points) for points in TOGETHER)]
     made = [_at(mode, point) for mode in (Mode.KILL, Mode.RAISE, Mode.HANG) for point in Point]
-    return [*made, _at(Mode.DELAY, *ACCEPTING), _at(Mode.DELAY, *RELAY), *(_at(Mode.DELAY, one) for one in JANITOR)]
+    return [*made, *(_at(Mode.DELAY, *points) for points in TOGETHER)]
 
 
 def _at(mode: Mode, *points: Point) -> Case:
@@ -39,7 +46,8 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
     """Arm, upload one file for each point and two more, and wait until every point was hit."""
     before = len(hits(world.faults))
     if faults[0].point in JANITOR:
-        await _leave_unsettled(world, vanish=faults[0].point is Point.JANITOR_AFTER_ABANDON)
+        for _ in faults:
+            await _leave_unsettled(world, vanish=faults[0].point in UNDOING)
         before = len(hits(world.faults))
     starts, points = world.fleet.starts, {one.point for one in faults}
     for fault in faults:
@@ -49,13 +57,24 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
         tasks.create_task(_keep_alive(world, done))
         await asyncio.gather(*(_upload(world, content) for content in _files(world, points, len(faults) + 2)))
         seconds = HIT_SECONDS + sum(fault.seconds for fault in faults)  # one process may meet them one after the other
-        struck = await world.until(lambda: len(hits(world.faults)) - before >= len(faults), seconds=seconds)
-        if struck and (faults[0].mode is Mode.KILL or (faults[0].mode is Mode.RAISE and not points & set(ACCEPTING))):
-            struck = await world.until(lambda: world.fleet.starts - starts >= len(faults), seconds=HIT_SECONDS)
+        struck = await _until_hit(world, before + len(faults), seconds=seconds)
+        deaths = len(faults) if faults[0].mode is Mode.KILL else int(not points & set(ACCEPTING))
+        if struck and faults[0].mode in {Mode.KILL, Mode.RAISE}:
+            struck = await world.until(lambda: world.fleet.starts - starts >= deaths, seconds=HIT_SECONDS)
         done.set()
     if faults[0].mode is Mode.KILL and points & PARTS:
         await _abort_unfinished(world)
     return struck
+
+
+async def _until_hit(world: World, count: int, *, seconds: float) -> bool:
+    """Whether so many points were hit in time; where a fault kept files from the next point, others are sent to it."""
+    deadline = time.monotonic() + seconds
+    while not await world.until(lambda: len(hits(world.faults)) >= count, seconds=AGAIN_SECONDS):
+        if time.monotonic() > deadline:
+            return False
+        await _upload(world, None)
+    return True
 
 
 async def _keep_alive(world: World, done: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ SETTINGS = {
 }
 """Patience as installations have it: nothing else is to fail here."""
 CLIENTS = 6
+PAUSE_SECONDS = 0.05
 PROBE_SECONDS = 0.1
 SLOW_PIECES = 10
 SLOW_SECONDS = 2.5
@@ -79,6 +80,7 @@ async def _roll(world: World, balancer: Balancer) -> bool:
             base = balancer.fleet.address(world.random.choice(sorted(balancer.ready)))
             answer = await world.clients.send_to(base, world.random.choice(owners), world.clients.new_file(), _at_once)
             statuses.append(answer.status)
+            await asyncio.sleep(PAUSE_SECONDS)  # a steady load, not all that there is room for
 
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(balancer.watch())
