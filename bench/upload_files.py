@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import fastavro
@@ -24,6 +25,7 @@ SCHEMA: Final[dict[str, Any]] = {
         {"name": "charging", "type": "boolean"},
     ],
 }
+_NUMBER: Final = b"number-000000000000"
 _BLOCK_RECORDS: Final = 1300
 """About 64 kB, as Avro's own writers make them."""
 
@@ -53,7 +55,7 @@ def file_of(size_bytes: int, number: int, *, device: str = "watch-000001") -> Up
 
     The first block has one record, named after the number; the others are alike. A longer *device* makes fewer records.
     """
-    begin = _header() + _block(1, f"number-{number:012d}")
+    begin = _header() + _first_block().replace(_NUMBER, b"number-%012d" % number)
     middle = _block(_BLOCK_RECORDS, device)
     repeats, rest = divmod(max(size_bytes - len(begin), 0), len(middle))
     end = _block(rest * _BLOCK_RECORDS // len(middle), device) if rest > 1024 else b""
@@ -61,12 +63,19 @@ def file_of(size_bytes: int, number: int, *, device: str = "watch-000001") -> Up
     return UploadFile(size, begin, middle, repeats, end)
 
 
+@cache
+def _first_block() -> bytes:
+    return _block(1, _NUMBER.decode())
+
+
+@cache
 def _header() -> bytes:
     entries = {"avro.schema": json.dumps(SCHEMA).encode(), "avro.codec": b"null"}
     written = b"".join(long(len(key)) + key.encode() + long(len(value)) + value for key, value in entries.items())
     return b"Obj\x01" + long(len(entries)) + written + long(0) + SYNC
 
 
+@cache
 def _block(records: int, device: str) -> bytes:
     data = io.BytesIO()
     for number in range(records):

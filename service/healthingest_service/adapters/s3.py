@@ -30,7 +30,7 @@ from healthingest_service.uploads.model import StoredObject
 from healthingest_service.uploads.ports import Alive, no_need
 
 _CHUNK_BYTES: Final = 256 * 1024
-DEFAULT_PART_BYTES: Final = 16 * 1024 * 1024
+DEFAULT_PART_BYTES: Final = 64 * 1024 * 1024
 
 
 @asynccontextmanager

@@ -94,8 +94,12 @@ class StoreSettings(Group):
     kms_key_id: str | None = None
     timeout_seconds: PositiveFloat = 30.0
     """For one call, the body included; for each part of an object that goes in parts."""
-    part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 16 * MIB
-    """A larger object goes in parts of so much; S3 takes none of less than 5 MiB."""
+    part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 64 * MIB
+    """
+    A larger object goes in parts of so much; S3 takes none of less than 5 MiB.
+
+    Parts cost more to hash, and their checksum is not the file's: files of the default size go whole.
+    """
 
 
 class BrokerSettings(Group):
