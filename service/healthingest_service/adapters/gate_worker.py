@@ -74,14 +74,13 @@ class _Worker:
         return None if payload is None else (kind, number, payload)
 
     def _exactly(self, length: int) -> bytes | None:
-        buffer = bytearray(length)
-        view, filled = memoryview(buffer), 0
-        while filled < length:
-            read = self._connection.recv_into(view[filled:])
-            if not read:
+        data = self._connection.recv(length, socket.MSG_WAITALL)
+        while len(data) < length:  # the end, or a signal
+            more = self._connection.recv(length - len(data))
+            if not more:
                 return None
-            filled += read
-        return bytes(buffer)
+            data += more
+        return data
 
 
 def _policy(listed: list[str] | None) -> Policy:
