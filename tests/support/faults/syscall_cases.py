@@ -68,7 +68,11 @@ async def _plan(world: World, role: str) -> dict[str, int]:
 
 async def _met(world: World, role: str, blow: Blow) -> bool:
     """One blow, heal, drain, judge."""
-    struck = await strike(world, role, blow)
+    try:
+        struck = await strike(world, role, blow)
+    except CannotTraceError:  # an earlier blow may take its time to kill, or the machine to attach
+        await world.settle()
+        struck = await strike(world, role, blow)
     if await probe_life(world, role):
         world.notes[f"{role} ended, as it did not say that it lives, after {blow.name}, {blow.effect}"] += 1
     _, verdict = await world.settle()

@@ -55,7 +55,7 @@ ERRORS = {
 }
 """What is met, and the error it fails with; None: only kills, since libc ends the process itself on any error."""
 KILL = "signal=KILL"
-ATTACH_SECONDS = 5.0
+ATTACH_SECONDS = 15.0
 DETACH_SECONDS = 5.0
 ALIVE_SECONDS = 2.0
 WAY_SECONDS = 3.0
@@ -117,20 +117,29 @@ async def traced(pid: int, words: list[str], output: Path, work: Callable[[], Aw
 async def _attached(pid: int, tracer: asyncio.subprocess.Process) -> None:
     deadline = time.monotonic() + ATTACH_SECONDS
     while not _is_traced(pid):
-        if tracer.returncode is not None or time.monotonic() > deadline:
+        if tracer.returncode is not None or _is_dead(pid) or time.monotonic() > deadline:
             said = b"" if tracer.returncode is None or tracer.stderr is None else await tracer.stderr.read()
             message = said.decode(errors="replace").strip() or "strace does not attach"
             raise CannotTraceError(message)
         await asyncio.sleep(0.01)
 
 
+def _is_dead(pid: int) -> bool:
+    """Whether it has ended, waited for or not."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return True
+
+
 def _is_traced(pid: int) -> bool:
     """Whether every thread of it is."""
     statuses = list[str]()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(OSError):  # gone meanwhile
+    with suppress(OSError):  # the process, or a thread, gone meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
             statuses.append((task / "status").read_text(encoding="ascii"))
-    return all("\nTracerPid:\t0\n" not in status for status in statuses)
+        return all("\nTracerPid:\t0\n" not in status for status in statuses)
+    return False
 
 
 async def plan(world: World, role: str) -> dict[str, int]:
