@@ -68,6 +68,7 @@ class Backing:
 @contextmanager
 def backing() -> Iterator[Backing]:
     """PostgreSQL, RabbitMQ with a queue that hears of uploads, Redis, versitygw."""
+    os.environ["VGW_KEEP_ALIVE"] = "true"  # as other S3 servers do; versitygw's default is to hang up
     with ExitStack() as stack:
         url = stack.enter_context(stack.enter_context(postgres_server()).database())
         broker = stack.enter_context(stack.enter_context(rabbitmq_server()).new_virtual_host())

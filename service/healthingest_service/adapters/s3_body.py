@@ -22,7 +22,7 @@ class FileBody(Payload):
 
     _autoclose = True  # nothing is held here that must be closed
 
-    def __init__(self, file: io.BufferedReader, *, offset: int, size_bytes: int) -> None:
+    def __init__(self, file: io.BufferedReader, offset: int, size_bytes: int) -> None:
         super().__init__(file)
         self._file = file
         self._offset = offset

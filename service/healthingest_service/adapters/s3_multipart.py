@@ -128,7 +128,7 @@ class MultipartPut:
                 Key=self._wanted.key,
                 UploadId=upload_id,
                 PartNumber=part.number,
-                Body=FileBody(file, offset=part.offset, size_bytes=part.size_bytes),
+                Body=FileBody(file, part.offset, part.size_bytes),
                 ContentLength=part.size_bytes,
                 ChecksumSHA256=base64.b64encode(digest).decode(),
             )
