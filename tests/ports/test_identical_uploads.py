@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from support.servers.versitygw import S3Server
 from support.service_process import COMMAND, SECONDS, ServiceProcess, environment, service
 
 CLIENTS, PROCESSES = 1000, 3
+CONNECTIONS = 20
+"""Of one object of httpx, which looks at all of them for each request."""
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -60,22 +63,23 @@ async def send_all(servers: list[str], token: str, content: bytes) -> Answers:
     """All at once, each client again when it is told so and after the time that it is told."""
     answers, start = Answers(), asyncio.Event()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
-    limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
-    async with httpx.AsyncClient(timeout=SECONDS, limits=limits) as client:
 
-        async def one(server: str) -> None:
-            await start.wait()
-            while True:
-                answer = await client.post(f"{server}/v1/upload", content=content, headers=headers)
-                if "Retry-After" not in answer.headers:
-                    break
-                answers.earlier[answer.status_code] += 1
-                await asyncio.sleep(int(answer.headers["Retry-After"]))
-            answers.last.append(answer)
+    async def one(client: httpx.AsyncClient, server: str) -> None:
+        await start.wait()
+        while "Retry-After" in (answer := await client.post(f"{server}/v1/upload", content=content)).headers:
+            answers.earlier[answer.status_code] += 1
+            await asyncio.sleep(int(answer.headers["Retry-After"]))
+        answers.last.append(answer)
 
+    tls = ssl.create_default_context()
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=SECONDS, verify=tls))
+            for _ in range(CLIENTS // CONNECTIONS)
+        ]
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
-                tasks.create_task(one(servers[number % len(servers)]))
+                tasks.create_task(one(clients[number % len(clients)], servers[number % len(servers)]))
             start.set()
     return answers
 
