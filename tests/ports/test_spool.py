@@ -86,6 +86,17 @@ class TestSpool:
         assert left(tmp_path) == []
         assert spool.free_bytes == 1000
 
+    async def test_outlives_a_disk_that_does_not_remove(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """The bytes are gone and are not counted any more, and nobody is told of an error."""
+        held = tmp_path / "held"
+        async with spool.open() as file:
+            await file.write(b"bytes")
+            await file.finish()
+            held.hardlink_to(file.path)
+            file.path.unlink()
+            file.path.mkdir()  # what no unlink removes
+        assert (held.read_bytes(), spool.free_bytes) == (b"", 1000)
+
     async def test_is_for_nobody_else(self, spool: DiskSpool) -> None:
         """Only our own user may read what is in there."""
         async with spool.open() as file:

@@ -139,10 +139,15 @@ class DiskSpoolFile:
         """Unlink and close. A write still under way in its thread has a descriptor of its own."""
         if self._writing is not None:
             self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits for it
-        self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._spool.give_back(self._taken_bytes)
-        self._taken_bytes = 0
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:  # a failing disk keeps its name, not its bytes nor our count; the next start tries again
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+        finally:
+            os.close(self._descriptor)
+            self._spool.give_back(self._taken_bytes)
+            self._taken_bytes = 0
 
 
 def _prepare(folder: Path) -> None:
