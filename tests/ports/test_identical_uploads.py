@@ -98,7 +98,11 @@ async def heard(consumer: Consumer, database: asyncpg.Connection) -> int:
 
 
 async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server, tmp_path: Path) -> None:
-    """One is answered with 201 and 999 with 200 and the same receipt: one object, one row, one message."""
+    """
+    One is answered with 201 and 999 with 200 and the same receipt: one object, one row, one message.
+
+    A machine too slow for a database's deadline may tell the one that it is unclear; then its repeat is a 200, too.
+    """
     settings = {
         "DATABASE__URL": postgres_url,
         "STORE__ENDPOINT": s3_server.endpoint,
@@ -116,7 +120,8 @@ async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_se
         servers = [api.address() for api in apis]
         answers = await send_all(servers, await signed_in(servers[0]), good_file(50))
         said = Counter((answer.status_code, answer.json().get("type", "")) for answer in answers.last)
-        assert said == {(201, ""): 1, (200, ""): CLIENTS - 1}, answers.earlier
+        assert said in ({(201, ""): 1, (200, ""): CLIENTS - 1}, {(200, ""): CLIENTS}), answers.earlier
+        assert said[201, ""] or answers.earlier[503], "nobody was told that it is new, nor that it is unclear"
         assert len({json.dumps(answer.json(), sort_keys=True) for answer in answers.last}) == 1
         assert await heard(consumer, database) == 1
     assert [tuple(row) for row in await database.fetch("SELECT state, count(*) FROM upload GROUP BY 1")] == [
