@@ -45,7 +45,7 @@ async def storm(world: World, uploads: int, kills: int) -> bool:
 
     async def client() -> None:
         nonlocal left
-        while left > 0:
+        while left > 0 or doomed < kills:
             left -= 1
             await (world.clients.upload() if world.random.random() > 0.02 else world.clients.upload_refused())
 
