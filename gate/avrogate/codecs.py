@@ -242,7 +242,7 @@ def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
     return {
         "deflate": Deflate,
         "snappy": lambda: Snappy(policy.max_inflated_block_bytes),
-        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError, steps_per_byte=3),
+        "bzip2": lambda: Framed(bz2.BZ2Decompressor, OSError, steps_per_byte=4),
         "xz": lambda: Framed(xz, lzma.LZMAError),
         "zstandard": lambda: Framed(lambda: zstd.ZstdDecompressor(options=window), zstd.ZstdError),
     }

@@ -43,8 +43,8 @@ class Policy:
     """Records of a schema without a byte, such as one of nulls alone: nothing else bounds their count."""
     max_datum_depth: int = 64
     """Records within records."""
-    max_steps: int = 400_000_000
-    """Of the walker, for the whole file: a second and a half of the most costly. Each value or branch is one..."""
+    max_steps: int = 300_000_000
+    """Of the walker, for the whole file: about a second of the most costly. Each value or branch is one..."""
     max_steps_per_byte: int = 4
     """...and so many more for each byte of the file as it is written."""
     max_findings: int = 100
