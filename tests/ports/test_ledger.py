@@ -288,6 +288,31 @@ async def test_an_unreachable_server_is_unavailable() -> None:
             await DatabaseLedger(engine, timeout_seconds=2).get(owner(), upload().id)
 
 
+@pytest.mark.parametrize("fresh_seconds", [0.0, 3600.0], ids=["asked", "known"])
+async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
+    monkeypatch: pytest.MonkeyPatch, postgres_url: str, fresh_seconds: float
+) -> None:
+    """The server has hung up: the pool finds out, by asking or by itself, before anything is sent on it."""
+    monkeypatch.setattr("healthingest_service.adapters.database.engine._FRESH_SECONDS", fresh_seconds)
+    await migrate(postgres_url, timeout_seconds=20)
+    async with (
+        open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine,
+        open_engine(postgres_url, pool_size=1, timeout_seconds=5) as other,
+    ):
+        ledger, hung_up = DatabaseLedger(engine, timeout_seconds=5), asyncio.Event()
+        async with engine.connect() as connection:
+            pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            driver.add_termination_listener(lambda _: hung_up.set())
+        async with transaction(other, timeout_seconds=5) as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        if fresh_seconds:
+            async with asyncio.timeout(5):
+                await hung_up.wait()
+        await store(ledger, upload())
+
+
 async def test_a_read_only_server_is_unavailable(postgres_url: str) -> None:
     """A stand-by, or a database that was made read-only, cannot take a row."""
     await migrate(postgres_url, timeout_seconds=20)

@@ -90,7 +90,7 @@ class DatabaseSessions:
 
     async def is_live(self, session_id: SessionId) -> bool:
         """As the port says."""
-        async with self._transaction(writes=False) as connection:
+        async with self._transaction(writes=False, single=True) as connection:
             found = await connection.execute(_LIVE_SESSIONS.where(LoginSessionRow.id == session_id))
             return found.first() is not None
 
@@ -102,9 +102,10 @@ class DatabaseSessions:
             return gone.rowcount
 
     @asynccontextmanager
-    async def _transaction(self, *, writes: bool = True) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self, *, writes: bool = True, single: bool = False) -> AsyncIterator[AsyncConnection]:
+        opening = transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single)
         try:
-            async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=writes) as connection:
+            async with opening as connection:
                 yield connection
         except LedgerUnavailableError as error:
             raise IdentityUnavailableError from error

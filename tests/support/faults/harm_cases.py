@@ -22,7 +22,7 @@ def harm_cases(world: World) -> list[Case]:
     """All of them."""
     proxies = world.proxies
     put = (f"PUT /{world.servers.store.bucket}/raw/".encode(),)
-    begin, complete = (b"raw/HeartRateRecord/", b"COMMIT"), (b"health.processing.", b"COMMIT")
+    begin, complete = (b"raw/HeartRateRecord/", b"COMMIT"), (b"health.processing.",)  # one statement
     publish = (b"health.processing.",)
     harms = [
         *(("store", proxies.store, put, harm) for harm in Harm if harm is not Harm.ANSWER),

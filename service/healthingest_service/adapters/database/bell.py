@@ -37,7 +37,7 @@ async def ring(engine: AsyncEngine, written: asyncio.Event, stop: asyncio.Event,
             continue
         written.clear()
         with suppress(LedgerUnavailableError):
-            async with transaction(engine, timeout_seconds=timeout_seconds) as connection:
+            async with transaction(engine, timeout_seconds=timeout_seconds, single=True) as connection:
                 await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
         await wait_for_any(stop, seconds=_GATHER_SECONDS)
 

@@ -25,8 +25,7 @@ class DatabaseDuties:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             now = self._clock()
             mine = {"slot": slot, "lease_until": now + timedelta(seconds=lease_seconds)}
-            new = rows.insert_or_nothing(connection, DutyRow).values(name=name, position="", **mine)
-            if (await connection.execute(new)).rowcount:
+            if await rows.is_inserted(connection, DutyRow, {"name": name, "position": "", **mine}):
                 return ""
             row = (await connection.execute(select(DutyRow).where(DutyRow.name == name).with_for_update())).one()
             is_done = row.finished_slot is not None and row.finished_slot >= slot

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, delete, false, insert, select, tuple_, update
+from sqlalchemy import Row, Select, bindparam, delete, false, insert, select, tuple_, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database import rows
-from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
 from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.errors import (
@@ -31,6 +31,20 @@ from healthingest_service.uploads.model import (
 
 _ASK_AGAIN_SECONDS: Final = 5
 """A living upload is stored within seconds; only a dead one holds its lease to the end."""
+
+
+_STORED: Final = (
+    update(UploadRow)
+    .where(UploadRow.id == bindparam("stored_id"), UploadRow.state == UploadState.STORING)
+    .values(state=UploadState.STORED, stored_at=bindparam("at"), lease_until=None)
+)
+_NEW_MESSAGE: Final = {name: bindparam(f"new_{name}", type_=OutboxRow.__table__.c[name].type) for name in rows.OUTBOX}
+_WAITING: Final = insert(OutboxRow).values(_NEW_MESSAGE)
+_STORED_ROW: Final = _STORED.returning(UploadRow.id).cte("stored")
+_STORED_AND_WAITING: Final = insert(OutboxRow).from_select(
+    list(_NEW_MESSAGE), select(*_NEW_MESSAGE.values()).select_from(_STORED_ROW), include_defaults=False
+)
+"""Both in one statement, as PostgreSQL can; one transaction either way."""
 
 
 def utc_now() -> datetime:
@@ -66,6 +80,8 @@ class DatabaseLedger:
         self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
     ) -> BegunUpload:
         """See `Ledger.begin`."""
+        if idempotency_key is None and await self._is_new(upload, lease_seconds):
+            return BegunUpload(upload, replayed=False)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await _refuse_other_bytes(connection, upload, idempotency_key)
             now = self._clock()
@@ -73,6 +89,12 @@ class DatabaseLedger:
             if idempotency_key is not None:
                 await _remember_key(connection, begun.upload, idempotency_key, now)
             return begun
+
+    async def _is_new(self, upload: Upload, lease_seconds: float) -> bool:
+        """Most are: one statement, and done."""
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, single=True) as connection:
+            lease_until = self._clock() + timedelta(seconds=lease_seconds)
+            return await rows.is_inserted(connection, UploadRow, rows.upload_values(upload, lease_until))
 
     async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
         """See `Ledger.renew`."""
@@ -87,18 +109,22 @@ class DatabaseLedger:
 
     async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
         """See `Ledger.complete`."""
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-            found = await connection.execute(
-                update(UploadRow)
-                .where(UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
-                .values(state=UploadState.STORED, stored_at=stored_at, lease_until=None)
-            )
-            if found.rowcount:
-                await connection.execute(insert(OutboxRow).values(rows.outbox_values(message)))
-            elif await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id)) is None:
-                raise UploadNotFoundError
-        if found.rowcount:
+        values = {f"new_{name}": value for name, value in rows.outbox_values(message).items()}
+        values |= {"stored_id": upload_id, "at": stored_at}
+        single = is_postgresql(self._engine)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, single=single) as connection:
+            done = await connection.execute(_STORED_AND_WAITING if single else _STORED, values)
+            if done.rowcount and not single:
+                await connection.execute(_WAITING, values)
+        if done.rowcount:
             self._on_message()
+        else:
+            await self._refuse_unknown(upload_id)
+
+    async def _refuse_unknown(self, upload_id: UploadId) -> None:
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            if await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id)) is None:
+                raise UploadNotFoundError
 
     async def abandon(self, upload_id: UploadId) -> None:
         """See `Ledger.abandon`."""
@@ -182,8 +208,7 @@ async def _refuse_other_bytes(connection: AsyncConnection, upload: Upload, key: 
 async def _insert_or_find(
     connection: AsyncConnection, upload: Upload, now: datetime, lease_until: datetime
 ) -> BegunUpload:
-    new = rows.insert_or_nothing(connection, UploadRow).values(rows.upload_values(upload, lease_until))
-    if (await connection.execute(new)).rowcount:
+    if await rows.is_inserted(connection, UploadRow, rows.upload_values(upload, lease_until)):
         return BegunUpload(upload, replayed=False)
     same = select(UploadRow).where(UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash)
     # Without a lock first: a thousand repeats of one upload would stand in line for it, each with a flush to disk.
@@ -209,7 +234,7 @@ async def _nobodys(connection: AsyncConnection, query: Select[tuple[UploadRow]],
 
 async def _remember_key(connection: AsyncConnection, upload: Upload, key: IdempotencyKey, now: datetime) -> None:
     values = {"owner_id": upload.owner, "key": key, "upload_id": upload.id, "created_at": now}
-    if (await connection.execute(rows.insert_or_nothing(connection, IdempotencyKeyRow).values(values))).rowcount:
+    if await rows.is_inserted(connection, IdempotencyKeyRow, values):
         return
     standing_for = await connection.scalar(
         select(IdempotencyKeyRow.upload_id).where(

@@ -2,12 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthingest_service.adapters.database.tables import Base
@@ -24,10 +25,20 @@ from healthingest_service.uploads.model import (
 )
 
 
-def insert_or_nothing(connection: AsyncConnection, table: type[Base]) -> Any:  # noqa: ANN401 - two classes, one shape
-    """An INSERT that leaves an existing row alone; `rowcount` tells which of the two happened."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+async def is_inserted(connection: AsyncConnection, table: type[Base], values: Mapping[str, Any]) -> bool:
+    """Insert a row, unless that would break a constraint of uniqueness; whether it was."""
+    done = await connection.execute(_insert_or_nothing(table, tuple(values)), values)
+    return done.rowcount == 1
+
+
+@cache
+def _insert_or_nothing(table: type[Base], names: tuple[str, ...]) -> TextClause:
+    """As text: what SQLAlchemy has for ON CONFLICT is compiled anew each time, which takes longer than to run it."""
+    columns = [table.__table__.c[name] for name in names]
+    values = ", ".join(f":{column.name}" for column in columns)
+    into = f"{table.__tablename__} ({', '.join(names)})"
+    statement = f"INSERT INTO {into} VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608 - names are the table's own
+    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in columns))
 
 
 def upload(row: Row[Any]) -> Upload:
@@ -70,6 +81,10 @@ def upload_values(new: Upload, lease_until: datetime) -> dict[str, Any]:
         "received_at": new.received_at,
         "lease_until": lease_until,
     }
+
+
+OUTBOX: Final = ("id", "upload_id", "routing_key", "body", "headers", "created_at", "attempts", "due_at")
+"""The columns that `outbox_values` fills; the others are empty at first."""
 
 
 def outbox_values(message: OutgoingMessage) -> dict[str, Any]:
