@@ -30,6 +30,7 @@ SchemasMode = Literal["Any", "Allowed"]
 _WORKER: Final = "healthingest_service.adapters.gate_worker"
 _SOCKET_BYTES: Final = 1 << 20
 _CLOSE_SECONDS: Final = 2.0
+_GATHER_BYTES: Final = 64 * 1024
 
 
 @asynccontextmanager
@@ -101,6 +102,11 @@ class FileCheck:
         await self._worker.send(Kind.FINISH, self._number)
         return await asyncio.shield(self._outcome)
 
+    @property
+    def is_settled(self) -> bool:
+        """The worker has judged the file, and forgotten it."""
+        return self._outcome.done()
+
     def settle(self, outcome: Verdict | UploadError) -> None:
         """What the worker, or its end, says of the file; the first word counts."""
         if self._outcome.done():
@@ -123,6 +129,8 @@ class _Worker:
         self._writer: asyncio.StreamWriter | None = None
         self._listening: asyncio.Task[None] | None = None
         self._unanswered: deque[int] = deque()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._starting = asyncio.Lock()
 
     async def send(self, kind: Kind, number: int, payload: bytes = b"", *, check: FileCheck | None = None) -> None:
@@ -139,15 +147,29 @@ class _Worker:
         if writer is None or number not in self.files:
             return  # the worker was lost, and the file's outcome says so
         self._unanswered.append(number)
-        writer.writelines((head(kind, number, len(payload)), payload))
+        self._gather(head(kind, number, len(payload)), payload)
+        if self._gathered_bytes >= _GATHER_BYTES:
+            self._flush()
         with suppress(OSError):  # the listener tells the outcome
             await writer.drain()
 
+    def _gather(self, *pieces: bytes) -> None:
+        """Frames of one turn of the loop go together: a small file is one system call."""
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered += pieces
+        self._gathered_bytes += sum(map(len, pieces))
+
+    def _flush(self) -> None:
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        if gathered and self._writer is not None:
+            self._writer.writelines(gathered)
+
     def forget(self, number: int) -> None:
         """The upload has ended, whatever its outcome; never waits."""
-        if number in self.files and self._writer is not None:
-            self._writer.write(head(Kind.CLOSE, number, 0))
-        self.files.pop(number, None)
+        check = self.files.pop(number, None)
+        if check is not None and not check.is_settled and self._writer is not None:
+            self._gather(head(Kind.CLOSE, number, 0))
 
     async def stop(self) -> None:
         """Kill the process, and wait until it is gone."""
@@ -168,6 +190,7 @@ class _Worker:
             policy = json.dumps(self._listed).encode()
             self._writer.write(head(Kind.POLICY, 0, len(policy)) + policy)
             self._unanswered.clear()
+            self._gathered, self._gathered_bytes = [], 0  # meant for the last one
             self._listening = asyncio.create_task(self._listen(reader))
 
     async def _spawn(self) -> socket.socket:

@@ -121,11 +121,7 @@ class S3Store:
         try:
             # botocore asks before it sends a file ("Expect: 100-continue"), which costs more than to send a small one.
             is_small = wanted.size_bytes <= _SMALL_BYTES
-            body = (
-                await asyncio.to_thread(file.read, wanted.size_bytes)
-                if is_small
-                else FileBody(file, 0, wanted.size_bytes)
-            )
+            body = file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
             answer = await translated(
                 lambda: self.bucket.client.put_object(
                     Bucket=self.bucket.name,

@@ -6,8 +6,8 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -20,6 +20,8 @@ _BUFFER_BYTES: Final = 1024 * 1024
 """Small chunks are gathered: each turn of a thread costs as much as to hash some of them."""
 _MOST_PIECES: Final = 512
 """Of one `writev`; Linux takes twice as many."""
+_SMALL_BYTES: Final = 64 * 1024
+"""So little is hashed and written sooner than a thread takes it over."""
 _SUFFIX: Final = ".body"
 _NOT_LOCKED_YET: Final = ".new"
 _OLD_SECONDS: Final = 3600
@@ -113,7 +115,9 @@ class DiskSpoolFile:
     async def finish(self) -> Sha256:
         """See `SpoolFile.finish`."""
         await self._written()
-        if self._pending:
+        if 0 < self._pending_bytes <= _SMALL_BYTES:
+            self._write_here()
+        elif self._pending:
             self._write_pending()
             await self._written()
         return Sha256(self._digest.hexdigest())
@@ -124,16 +128,17 @@ class DiskSpoolFile:
         work = asyncio.to_thread(_take, os.dup(self._descriptor), pieces, self._digest)
         self._writing = asyncio.ensure_future(work)
 
+    def _write_here(self) -> None:
+        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        with _room():
+            _take(os.dup(self._descriptor), pieces, self._digest)
+
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
         if writing is None:
             return
-        try:
+        with _room():
             await writing
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise SpoolFullError from error
-            raise
 
     def remove(self) -> None:
         """Unlink and close. A write still under way in its thread has a descriptor of its own."""
@@ -150,17 +155,24 @@ class DiskSpoolFile:
             self._taken_bytes = 0
 
 
-def _prepare(folder: Path) -> None:
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tell a full disk from a broken one."""
     try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise SpoolFullError from error
+        raise
+
+
+def _prepare(folder: Path) -> None:
+    with _room():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in folder.glob(f"*{_SUFFIX}"):
             _remove_unlocked(left_over)
         for left_over in folder.glob(f"*{_NOT_LOCKED_YET}"):
             _remove_old(left_over)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise SpoolFullError from error
-        raise
 
 
 def _remove_unlocked(path: Path) -> None:
@@ -186,14 +198,10 @@ def _remove_old(path: Path) -> None:
 def _create(path: Path) -> int:
     """Create and lock a file; it gets its name when it is locked, else another process could take it for left over."""
     unnamed = path.with_suffix(_NOT_LOCKED_YET)
-    try:
+    with _room():
         descriptor = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(path)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise SpoolFullError from error
-        raise
     return descriptor
 
 

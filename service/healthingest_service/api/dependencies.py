@@ -13,7 +13,7 @@ from healthingest_service.identity.throttling import Rule
 _SCHEME: Final = "bearer "
 
 
-def wire_of(request: Request) -> Wire:
+async def wire_of(request: Request) -> Wire:  # async, though it waits for nothing: else FastAPI gives it a thread
     """What `create_app` was given."""
     wire: Wire = request.app.state.wire
     return wire

@@ -7,7 +7,7 @@ The checks beyond PyJWT's own follow RFC 8725 (best practices): one algorithm, a
 import hashlib
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
@@ -91,6 +91,7 @@ class VerifiedToken:
 
     principal: Principal
     session_id: SessionId
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ class AccessTokens:
                 options={"require": _REQUIRED, "strict_aud": True},
             )
             return _read(claims)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             raise InvalidTokenError from None
 
     def _key_for(self, header: dict[str, Any]) -> Ed25519PublicKey:
@@ -154,4 +155,5 @@ def _read(claims: dict[str, Any]) -> VerifiedToken:
         raise InvalidTokenError
     scopes = frozenset(scope for scope in Scope if scope.value in claims["scope"].split())
     principal = Principal(AccountId(UUID(claims["sub"])), scopes, claims["jti"])
-    return VerifiedToken(principal, SessionId(UUID(claims["sid"])))
+    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    return VerifiedToken(principal, SessionId(UUID(claims["sid"])), expires_at)

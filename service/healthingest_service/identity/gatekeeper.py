@@ -8,7 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 from healthingest_service.identity import refresh_tokens
-from healthingest_service.identity.access_tokens import AccessTokens
+from healthingest_service.identity.access_tokens import AccessTokens, VerifiedToken
 from healthingest_service.identity.errors import InvalidCredentialsError, InvalidTokenError
 from healthingest_service.identity.model import (
     Account,
@@ -33,6 +33,8 @@ from healthingest_service.identity.registration import (
 ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
 """What somebody who logged in with a password may do."""
 _MAX_CACHED_SESSIONS: Final = 10_000
+_MAX_KNOWN_TOKENS: Final = 1_000
+"""A megabyte of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Lifetimes:
 
 
 class Gatekeeper:
-    """The use cases of identity. One instance a process; its only state is what it knows, or asks, of live sessions."""
+    """The use cases of identity. One instance a process; its only state is what it knows of tokens and sessions."""
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
         self,
@@ -65,6 +67,7 @@ class Gatekeeper:
         self._registration = registration
         self._lifetimes = lifetimes
         self._clock = clock
+        self._known: dict[str, VerifiedToken] = {}
         self._live_until: dict[SessionId, datetime] = {}
         self._asking: dict[tuple[SessionId, int], asyncio.Future[bool]] = {}
         self._revocations = 0
@@ -137,8 +140,8 @@ class Gatekeeper:
             InvalidTokenError: it is not good, or its session has ended.
             IdentityUnavailableError: it cannot be told.
         """
-        verified = self._access_tokens.verify(access_token)
         now = self._clock()
+        verified = self._verified(access_token, now)
         if self._live_until.get(verified.session_id, now) <= now:
             self._live_until.pop(verified.session_id, None)
             revocations = self._revocations
@@ -147,6 +150,18 @@ class Gatekeeper:
             if revocations == self._revocations:  # else it may have ended while we asked
                 self._remember(verified.session_id, now)
         return verified.principal
+
+    def _verified(self, access_token: str, now: datetime) -> VerifiedToken:
+        """A signature is checked once; what was good stays so until it runs out, keys being those of this process."""
+        known = self._known.get(access_token)
+        if known is not None and now < known.expires_at:
+            return known
+        self._known.pop(access_token, None)
+        verified = self._access_tokens.verify(access_token)
+        if len(self._known) >= _MAX_KNOWN_TOKENS:
+            self._known.pop(next(iter(self._known)))
+        self._known[access_token] = verified
+        return verified
 
     async def _is_live(self, session: SessionId) -> bool:
         """One question, however many requests of a session come at once; after a revocation it is asked anew."""

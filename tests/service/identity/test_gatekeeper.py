@@ -1,7 +1,8 @@
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -88,6 +89,25 @@ async def test_a_stolen_refresh_token_ends_the_session(house: House) -> None:
             await house.gatekeeper.refresh(token)
     with pytest.raises(InvalidTokenError):
         await house.gatekeeper.authenticate(second.access_token)
+
+
+async def test_a_known_token_runs_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it was good a moment ago does not make it last longer."""
+    tokens = await house.logged_in()
+    assert await house.gatekeeper.authenticate(tokens.access_token)
+    house.now += timedelta(minutes=10, seconds=11)
+
+    class Later(datetime):
+        """The clock of PyJWT."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            """As late as in the house."""
+            return cls.fromtimestamp(house.now.timestamp(), tz)
+
+    monkeypatch.setattr("jwt.api_jwt.datetime", Later)
+    with pytest.raises(InvalidTokenError):
+        await house.gatekeeper.authenticate(tokens.access_token)
 
 
 async def test_a_second_exchange_within_the_grace_gives_the_same(house: House) -> None:

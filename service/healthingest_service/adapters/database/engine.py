@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, cast
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import event
@@ -39,6 +40,7 @@ _DRIVERS: Final = {
 _OUR_FAULT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Errors that repeating cannot heal: they rise as they are."""
 _LOCKED_PAUSE_SECONDS: Final = 0.02
+_COMMITTING: Final[WeakKeyDictionary[AsyncEngine, AsyncEngine]] = WeakKeyDictionary()
 _FRESH_SECONDS: Final = 1.0
 """A connection that answered so lately is not asked whether it still does."""
 
@@ -94,7 +96,7 @@ async def transaction(
         LedgerUnavailableError: unclear whether it was committed.
     """
     if single and is_postgresql(engine):
-        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        engine = _committing_itself(engine)
     if not writes:
         engine = engine.execution_options(reads_only=True)
     try:
@@ -111,6 +113,13 @@ async def transaction(
         asyncpg.InterfaceError,
     ) as error:
         raise LedgerUnavailableError from error
+
+
+def _committing_itself(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool; made once, since to make it costs as much as a statement."""
+    if engine not in _COMMITTING:
+        _COMMITTING[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return _COMMITTING[engine]
 
 
 def is_postgresql(engine: AsyncEngine) -> bool:
