@@ -42,15 +42,25 @@ class FolderStore:
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
             # One system call; in a thread, a cancelled one would leave its file to nobody.
-            take_piece = _check_piece if _is_linked(path, unfinished) else _copy_piece
+            take_piece = self._check_piece if _is_linked(path, unfinished) else self._copy_piece
             await alive()
-            while await self._in_thread(take_piece, path, unfinished, seen) == _PIECE_BYTES:
+            while await take_piece(path, unfinished, seen) == _PIECE_BYTES:
                 await alive()
             if (seen.size_bytes, seen.digest.hexdigest()) != (size_bytes, sha256):
                 raise StoreRefusedError
             await self._in_thread(_give_name, self._root, unfinished, place)
         finally:
             unfinished.unlink(missing_ok=True)
+
+    async def _check_piece(self, source: Path, _target: Path, seen: "_Seen") -> int:
+        """Of a file that has both names: read it while it is synced, since neither needs what the other waits for."""
+        taken_bytes, _ = await asyncio.gather(
+            self._in_thread(_read_piece, source, seen), self._in_thread(_sync_file, source)
+        )
+        return taken_bytes
+
+    async def _copy_piece(self, source: Path, target: Path, seen: "_Seen") -> int:
+        return await self._in_thread(_copy_piece, source, target, seen)
 
     async def head(self, key: str) -> StoredObject | None:
         """See `ObjectStore.head`."""
@@ -108,12 +118,16 @@ def _is_linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _check_piece(source: Path, _target: Path, seen: _Seen) -> int:
-    """Read and sync the next piece of a file that has both names."""
+def _read_piece(source: Path, seen: _Seen) -> int:
+    """Read the next piece."""
     with source.open("rb") as reader:
-        taken_bytes = sum(map(len, _piece(reader, seen)))
-        os.fdatasync(reader.fileno())
-    return taken_bytes
+        return sum(map(len, _piece(reader, seen)))
+
+
+def _sync_file(path: Path) -> None:
+    """Wait until the file's bytes, and its length, are on the disk."""
+    with path.open("rb") as file:
+        os.fdatasync(file.fileno())
 
 
 def _copy_piece(source: Path, target: Path, seen: _Seen) -> int:
