@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -110,12 +110,21 @@ class Burst:
 
 
 def burst(
-    target: Target, make: Callable[[int], UploadFile], *, clients: int, seconds: float, numbers: Iterator[int]
+    targets: Sequence[Target],
+    make: Callable[[int], UploadFile],
+    *,
+    clients: int,
+    seconds: float,
+    numbers: Iterator[int],
 ) -> Burst:
-    """Keep *clients* connections busy for *seconds*, each sending the next file as soon as it has its answer."""
+    """
+    Keep *clients* connections busy for *seconds*, each sending the next file as soon as it has its answer.
+
+    They are spread over *targets*, as a balancer would.
+    """
     seen, lock, began = Burst(), threading.Lock(), time.monotonic()
 
-    def work() -> None:
+    def work(target: Target) -> None:
         with Connection(target.port) as connection:
             while time.monotonic() - began < seconds:
                 file = make(next(numbers))
@@ -126,7 +135,7 @@ def burst(
                     seen.each_seconds.append(took)
                     seen.statuses[status] = seen.statuses.get(status, 0) + 1
 
-    threads = [threading.Thread(target=work) for _ in range(clients)]
+    threads = [threading.Thread(target=work, args=(targets[number % len(targets)],)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -73,10 +73,15 @@ def _send(server: Server, files: Sequence[UploadFile]) -> None:
 
 @dataclass
 class Small:
-    """Of files of 20 kB: uploads a second, and how long 99 of 100 took at most, in milliseconds."""
+    """
+    Of files of 20 kB: uploads a second, and how long 99 of 100 took at most, in milliseconds.
+
+    `processor_ms` is the time that the contestant's own processes spent on each, in milliseconds.
+    """
 
     rate: Series = field(default_factory=Series)
     p99_ms: Series = field(default_factory=Series)
+    processor_ms: Series = field(default_factory=Series)
     statuses: dict[int, int] = field(default_factory=dict)
 
 
@@ -88,10 +93,13 @@ def small(servers: Sequence[Server], rounds: int, seconds: float, numbers: Itera
     for _ in range(rounds):
         for server in servers:
             os.sync()
+            before = _all_processor_seconds(server)
             seen = _small_burst(server, seconds, numbers)
+            used = _all_processor_seconds(server) - before
             into = found[server.target.name]
             into.rate.values.append(seen.per_second)
             into.p99_ms.values.append(seen.percentile(0.99) * 1000)
+            into.processor_ms.values.append(used * 1000 / len(seen.each_seconds))
             for status, count in seen.statuses.items():
                 into.statuses[status] = into.statuses.get(status, 0) + count
     return found
@@ -101,7 +109,12 @@ def _small_burst(server: Server, seconds: float, numbers: Iterator[int]) -> Burs
     def make(number: int) -> UploadFile:
         return file_of(SMALL_BYTES, number)
 
-    return burst(server.target, make, clients=CLIENTS, seconds=seconds, numbers=numbers)
+    targets = [one.target for one in server.all]
+    return burst(targets, make, clients=CLIENTS, seconds=seconds, numbers=numbers)
+
+
+def _all_processor_seconds(server: Server) -> float:
+    return sum(processor_seconds(one.process_id) for one in server.all)
 
 
 def memory_per_upload(server: Server, at_once: int, numbers: Iterator[int]) -> float:

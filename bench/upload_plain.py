@@ -1,8 +1,8 @@
 """
 What one writes in an afternoon.
 
-The whole file in memory, fastavro in the handler, a new S3 client for each request, the message published before the
-answer; no database, no accounts, no limits. `… PORT`; the rest comes from the environment.
+The whole file in memory, fastavro in the handler, a new S3 client of one shared session for each request, the message
+published before the answer; no database, no accounts, no limits. `… PORT`; the rest comes from the environment.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     connection = await aio_pika.connect_robust(os.environ["PLAIN_BROKER_URL"])
     channel = await connection.channel(publisher_confirms=True)
     app.state.exchange = await channel.get_exchange(os.environ["PLAIN_EXCHANGE"])
+    app.state.session = get_session()
     yield
     await connection.close()
 
@@ -40,7 +41,7 @@ async def upload(request: Request) -> Response:
     reader = fastavro.reader(io.BytesIO(content))
     record_count = sum(1 for _ in reader)
     key = f"plain/{uuid4()}.avro"
-    async with get_session().create_client(
+    async with app.state.session.create_client(
         "s3",
         region_name="us-east-1",
         endpoint_url=os.environ["PLAIN_STORE_ENDPOINT"],

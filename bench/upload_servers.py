@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from upload_client import Target, signed_in
 
 from healthingest_contract.topology import DEFAULT_EXCHANGE
+from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.consumer import Consumer
 from support.servers.postgres import postgres_server
 from support.servers.process import accepts_connections, as_user, free_port, running, work_folder
@@ -37,10 +38,16 @@ UNLIMITED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to send, and the first of the processes that serve there."""
+    """Where to send, and the first of the processes that serve there; *others* serve the same, as further pods do."""
 
     target: Target
     process_id: int
+    others: tuple["Server", ...] = ()
+
+    @property
+    def all(self) -> tuple["Server", ...]:
+        """It and the others."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +93,21 @@ def on_a_folder(folder: Path, **settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def on_servers(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
-    """API, relay and janitor as processes, as an installation has them."""
-    all_settings = UNLIMITED | on.settings() | settings
+def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> Iterator[Server]:
+    """So many APIs, a relay and a janitor as processes, as an installation has them."""
+    all_settings = UNLIMITED | on.settings() | {"IDENTITY__SIGNING_KEYS": new_key_pem()} | settings
     subprocess.run([*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60)
     with ExitStack() as stack:
-        api, *_ = [stack.enter_context(service(folder, name, **all_settings)) for name in ("api", "relay", "janitor")]
-        api.wait_until_ready()
-        yield _ours("s3", api.address(), api.process.pid)
+        names = [*["api"] * apis, "relay", "janitor"]
+        running_services = [
+            stack.enter_context(service(folder / f"{at}", n, **all_settings)) for at, n in enumerate(names)
+        ]
+        serving = running_services[:apis]
+        for api in serving:
+            api.wait_until_ready()
+        token = signed_in(_port(serving[0].address()))
+        first, *others = [_ours("s3", api.address(), api.process.pid, token) for api in serving]
+        yield replace(first, others=tuple(others))
 
 
 @contextmanager
@@ -106,9 +120,13 @@ def api_alone(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
         yield _ours("api", api.address(), api.process.pid)
 
 
-def _ours(name: str, address: str, process_id: int) -> Server:
-    port = int(address.rpartition(":")[2])
-    headers = _AVRO | {"Authorization": f"Bearer {signed_in(port)}"}
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _ours(name: str, address: str, process_id: int, token: str | None = None) -> Server:
+    port = _port(address)
+    headers = _AVRO | {"Authorization": f"Bearer {token or signed_in(port)}"}
     return Server(Target(name, port, "/v1/upload", headers), process_id)
 
 
