@@ -269,6 +269,15 @@ class TestLedger:
             with pytest.raises(LedgerUnavailableError):
                 await DatabaseLedger(engine, timeout_seconds=5).check()
 
+    async def test_survives_cancellation_without_a_key(self, ledger: DatabaseLedger) -> None:
+        """Cancelled at whatever moment, also after its one statement: the next call works at once."""
+        for wait in count():
+            cancelled = await is_cancelled_at(wait, store(ledger, upload(f"{wait}".encode())))
+            await ledger.check()
+            if not cancelled:
+                break
+        assert wait > 4
+
     async def test_survives_cancellation(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
         """Cancelled at whatever moment: each row is there whole or not at all, and the next call works at once."""
         for wait in count():
