@@ -14,6 +14,7 @@ import yaml
 from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.model.parse import parse
 from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.resources.children import KINDS, foundations, workload
 from healthingest_operator.resources.comparison import difference
@@ -227,6 +228,20 @@ async def test_replicas_survive_a_switch_to_autoscaling(kubectl: Kubectl, cluste
     scaled = await owner_in(kubectl, cluster, autoscaling={"maxReplicas": 6})
     await cluster.hand_over_replicas(live, 4)
     assert (await cluster.apply(workload(scaled, build)[0]))["spec"]["replicas"] == 4
+
+
+async def test_a_port_under_another_number_is_put_right(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
+    """Its number is its key: an apply alone would add a second port of the same name, and be refused for ever."""
+    owner = await owner_in(kubectl, cluster)
+    wanted = workload(owner, Build("service:1", "a", "b", "c"))[0]
+    await cluster.apply(wanted)
+    children = Children(cluster, owner, expected=True)
+    await children.observe()
+    (live,) = [child for child in children.live.values() if child["metadata"]["name"] == wanted["metadata"]["name"]]
+    await cluster.set_fields(live, [("/spec/template/spec/containers/0/ports/0/containerPort", 8888)])
+    await children.observe()
+    await children.ensure([wanted])
+    assert difference(wanted, children.live["Deployment", wanted["metadata"]["name"]]) is None
 
 
 async def test_a_refusal_bears_no_secret(kubectl: Kubectl, cluster: KubernetesCluster) -> None:

@@ -137,6 +137,17 @@ class FakeCluster:
         self.writes.append(f"hand over {replicas}")
         self.objects["Deployment", KEY.namespace, manifest["metadata"]["name"]]["spec"]["replicas"] = replicas
 
+    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+        """See `Cluster.set_fields`."""
+        self.writes.append(f"set fields of {manifest['kind']} {manifest['metadata']['name']}")
+        live = self.get(manifest["kind"], manifest["metadata"]["name"])
+        for pointer, value in values:
+            *way, last = pointer.split("/")[1:]
+            inner: Any = live
+            for step in way:
+                inner = inner[int(step)] if isinstance(inner, list) else inner[step]
+            inner[last] = value
+
     async def open_gate(self, pod: Manifest) -> None:
         """See `Cluster.open_gate`."""
         self.writes.append(f"open gate of {pod['metadata']['name']}")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -36,6 +36,7 @@ _PLURALS: Final = {
 }
 _APPLY: Final = "application/apply-patch+yaml"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
+_JSON_PATCH: Final = "application/json-patch+json"
 _NOT_FOUND: Final = 404
 _ENDING: Final = "NamespaceTerminating"
 _FIRST_ERROR: Final = 400
@@ -98,6 +99,13 @@ class KubernetesCluster:
             "spec": {"replicas": replicas},
         }
         await self._apply(held, REPLICAS_MANAGER)
+
+    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+        """See `Cluster.set_fields`."""
+        metadata = manifest["metadata"]
+        path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        operations = [{"op": "replace", "path": pointer, "value": value} for pointer, value in values]
+        await self.call("PATCH", path, query=[("fieldManager", FIELD_MANAGER)], body=operations, content=_JSON_PATCH)
 
     async def open_gate(self, pod: Manifest) -> None:
         """See `Cluster.open_gate`."""

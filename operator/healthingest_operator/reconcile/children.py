@@ -40,7 +40,7 @@ class Children:
             ]
         for (_, kind), task in zip((*KINDS, ("v1", "Pod")), tasks, strict=True):
             for child in task.result():
-                if kind == "Pod" or owned(child, self.owner):
+                if kind == "Pod" or owned(child, self.owner) or orphaned(child, self.owner):
                     self.live[kind, child["metadata"]["name"]] = child
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
@@ -64,6 +64,7 @@ class Children:
                 if comparison.same_wish(child, live):
                     self.healed.append(f"{kind} {name}: {path}")
                 await self._hand_over_replicas(child, live)
+                await self._put_keys_right(child, live)
             applied = await self.cluster.apply(child)
             self.live[kind, name] = applied
             if live is None:
@@ -84,6 +85,11 @@ class Children:
             is_api = kind == "Pod" and labels.get(names.COMPONENT_LABEL) == names.API
             if is_api and not pod["metadata"].get("deletionTimestamp") and not _gate_is_open(pod):
                 await self.cluster.open_gate(pod)
+
+    async def _put_keys_right(self, child: Manifest, live: Manifest) -> None:
+        keys = comparison.rekeyed(child.get("spec"), live.get("spec"), "/spec")
+        if keys:
+            await self.cluster.set_fields(live, keys)
 
     async def _check_free(self, child: Manifest) -> None:
         """A name may be taken by something that is not ours, which an apply would quietly take over."""
@@ -110,6 +116,14 @@ def owned(child: Manifest, owner: HealthIngest) -> bool:
     return any(reference.get("uid") == owner.uid for reference in references)
 
 
+def orphaned(child: Manifest, owner: HealthIngest) -> bool:
+    """Whether it was made for this name and somebody took every owner off it: nothing else would ever remove it."""
+    metadata = child["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    ours = labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY and labels.get(names.INSTANCE_LABEL) == owner.key.name
+    return ours and names.DESIRED_ANNOTATION in annotations and not metadata.get("ownerReferences")
+
+
 def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     """
     Pass an object of ours.
@@ -117,7 +131,7 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     Raises:
         DependencyError: it belongs to somebody else, or to a namesake whose remains are being removed.
     """
-    if owned(other, owner):
+    if owned(other, owner) or orphaned(other, owner):
         return
     metadata = other["metadata"]
     what = f"{other.get('kind', 'object')} {metadata['namespace']}/{metadata['name']}"

@@ -58,6 +58,9 @@ class Cluster(Protocol):
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
         """Let a Deployment keep its replicas when this operator no longer says how many there are."""
 
+    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+        """Set single fields of an object, each named by a JSON pointer (RFC 6901) to where there is a value now."""
+
     async def open_gate(self, pod: Manifest) -> None:
         """Set the pod's readiness gate to True."""
 

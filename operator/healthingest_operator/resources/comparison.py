@@ -13,8 +13,14 @@ from typing import Any, Final
 from healthingest_operator.resources.names import DESIRED_ANNOTATION
 from healthingest_operator.resources.quantities import same_quantity
 
-_LIST_KEYS: Final = ("name", "uid", "containerPort", "key")
-"""Fields that tell elements of a list apart, as in the Kubernetes API's list maps; else position does."""
+_LIST_KEYS: Final = ("name", "uid", "containerPort", "topologyKey", "key")
+"""
+Fields that tell elements of a list apart, as in the Kubernetes API's list maps.
+
+Without one position does, and the list is atomic: one more element is a change of the whole, as one more rule of a
+NetworkPolicy lets in whom nobody wanted.
+"""
+_NUMBERS: Final = ("containerPort", "port")
 
 
 def fingerprint(value: object) -> str:
@@ -64,8 +70,33 @@ def _in_list(desired: Sequence[Any], live: object, path: str) -> str | None:
         if name is None:
             other = live[position] if position < len(live) else None
         else:
-            other = next((element for element in live if element.get(name) == value[name]), None)
+            other = next((one for one in live if isinstance(one, Mapping) and one.get(name) == value[name]), None)
         found = difference(value, other, f"{path}[{value[name] if name else position}]")
         if found:
             return found
-    return None
+    return None if len(live) <= len(desired) or not _is_atomic(desired) else f"{path}[{len(desired)}]"
+
+
+def _is_atomic(desired: Sequence[Any]) -> bool:
+    """An empty list tells nothing of its elements: it is left alone."""
+    return bool(desired) and not any(isinstance(value, Mapping) and set(_LIST_KEYS) & set(value) for value in desired)
+
+
+def rekeyed(desired: object, live: object, path: str = "") -> list[tuple[str, object]]:
+    """
+    Elements of the same name under another key, as pairs of JSON pointer and wanted key.
+
+    The key of a port is its number, so an apply would add a second one of the same name, which the server refuses.
+    """
+    found: list[tuple[str, object]] = []
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        for name, value in desired.items():
+            found += rekeyed(value, live.get(name), f"{path}/{name}")
+    elif isinstance(desired, list) and isinstance(live, list):
+        for value in (value for value in desired if isinstance(value, Mapping) and "name" in value):
+            for position, other in enumerate(live):
+                if isinstance(other, Mapping) and other.get("name") == value["name"]:
+                    here = f"{path}/{position}"
+                    keys = [key for key in _NUMBERS if key in value and value[key] != other.get(key)]
+                    found += [(f"{here}/{key}", value[key]) for key in keys] or rekeyed(value, other, here)
+    return found

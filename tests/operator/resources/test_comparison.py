@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthingest_operator.resources.comparison import difference, same_wish, stamped
+from healthingest_operator.resources.comparison import difference, rekeyed, same_wish, stamped
 from healthingest_operator.resources.quantities import same_quantity
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
@@ -34,6 +34,23 @@ def test_a_sidecar_does_not_count_but_a_changed_container_does() -> None:
     assert difference(wanted, {"containers": [{"name": "proxy"}, {"name": "api", "image": "a"}]}) is None
     assert difference(wanted, {"containers": [{"name": "api", "image": "b"}]}) == "containers[api].image"
     assert difference(wanted, {"containers": []}) == "containers[api]"
+
+
+def test_one_more_element_of_an_atomic_list_counts() -> None:
+    """Such a list has one owner: a further rule of a NetworkPolicy lets in whom nobody wanted."""
+    wanted = {"ingress": [{"ports": [{"port": 8000}]}], "args": ["api"]}
+    assert difference(wanted, {"ingress": [{"ports": [{"port": 8000}]}, {}], "args": ["api"]}) == "ingress[1]"
+    assert difference(wanted, {**wanted, "args": ["api", "--other"]}) == "args[1]"
+    spread = [{"topologyKey": "zone", "maxSkew": 1}]
+    assert difference({"spread": spread}, {"spread": [*spread, {"topologyKey": "host"}]}) is None
+
+
+def test_a_port_of_the_same_name_under_another_number_is_found() -> None:
+    """Its pointer and the wanted number; ports of others are left alone, and so are fields that are no key."""
+    wanted = {"containers": [{"name": "api", "ports": [{"name": "http", "containerPort": 8000}], "image": "a"}]}
+    other = {"containers": [{"name": "proxy"}, {"name": "api", "ports": [{"name": "http", "containerPort": 1}]}]}
+    assert rekeyed(wanted, other, "/spec") == [("/spec/containers/1/ports/0/containerPort", 8000)]
+    assert rekeyed(wanted, wanted) == rekeyed(wanted, None) == []
 
 
 @pytest.mark.parametrize(("left", "right"), [("0.5", "500m"), ("1Gi", "1073741824"), ("1e3", "1k"), ("2", 2)])

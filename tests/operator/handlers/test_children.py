@@ -1,0 +1,21 @@
+"""Which HealthIngest is looked at when something happens to a child."""
+
+from healthingest_operator.handlers.children import owners
+from healthingest_operator.model.spec import Key
+
+OWNER = {"kind": "HealthIngest", "name": "clinic", "uid": "uid-1"}
+LABEL = "app.kubernetes.io/instance"
+
+
+def test_a_child_whose_label_was_changed_is_still_its_owners() -> None:
+    """The one that the label names now is looked at, too: the child may have been its own."""
+    metadata = {"labels": {LABEL: "other"}, "ownerReferences": [OWNER]}
+    assert owners("a", metadata) == {Key("a", "clinic"), Key("a", "other")}
+
+
+def test_a_pod_is_known_by_its_label() -> None:
+    """Its owner is a ReplicaSet."""
+    assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [OWNER | {"kind": "ReplicaSet"}]}) == {
+        Key("a", "clinic")
+    }
+    assert owners("a", {}) == set()
