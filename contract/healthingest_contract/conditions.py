@@ -12,6 +12,8 @@ API_VERSION: Final = "v1alpha1"
 KIND: Final = "HealthIngest"
 PLURAL: Final = "healthingests"
 POD_READINESS_GATE: Final = "healthingest.dev/dependencies-ready"
+ROTATE_ANNOTATION: Final = "healthingest.dev/rotate"
+"""Of a HealthIngest: any text; another one than last time asks for a rotation of its credentials."""
 
 
 class ConditionType(StrEnum):
@@ -36,11 +38,13 @@ class Reason(StrEnum):
     # things are as they should be
     AVAILABLE = "Available"
     PROVISIONED = "Provisioned"
+    CREDENTIALS_ROTATED = "CredentialsRotated"
     # under way
     PROGRESSING = "Progressing"
     WAITING_FOR_DEPENDENCIES = "WaitingForDependencies"
     MIGRATION_RUNNING = "MigrationRunning"
     ROLLOUT_PROGRESSING = "RolloutProgressing"
+    CREDENTIALS_ROTATING = "CredentialsRotating"
     # the manifest
     INVALID_SPEC = "InvalidSpec"
     RESOURCE_CONFLICT = "ResourceConflict"

@@ -32,6 +32,7 @@ from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.leadership import Election
 from healthingest_operator.reconcile.loop import Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.settings import Settings
 
 
@@ -134,6 +135,10 @@ async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
         clock=SystemClock(),
         generators=system_generators(),
         service_image=settings.service_image,
+        rotation=Policy(
+            timedelta(days=settings.rotate_after_days) if settings.rotate_after_days else None,
+            timedelta(seconds=settings.consumer_grace_seconds),
+        ),
     )
 
 

@@ -25,6 +25,12 @@ class Settings(BaseSettings):
     glance_seconds: float = Field(
         default=45.0, gt=0, description="The longest between looks at broker, bucket and Secrets of one that is ready."
     )
+    rotate_after_days: float = Field(
+        default=0.0, ge=0, description="Age in days at which a HealthIngest's own credentials are rotated; 0: never."
+    )
+    consumer_grace_seconds: float = Field(
+        default=3600.0, ge=0, description="Seconds that the consumers' old user stays valid after a rotation."
+    )
     deletions: int = Field(default=8, ge=1, description="HealthIngests taken down at once.")
     deletion_deadline_seconds: float = Field(
         default=60.0, ge=0, description="Seconds after which a deletion leaves behind what cannot be reached."

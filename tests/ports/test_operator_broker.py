@@ -13,6 +13,8 @@ from healthingest_operator.resources import pruning, topology
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 
+RELAY, CONSUMER = "test.relay", "test.consumer"
+
 
 @pytest.fixture(name="broker")
 async def _broker() -> AsyncIterator[RabbitMQBroker]:
@@ -35,7 +37,9 @@ def wanted(server: RabbitMQServer) -> topology.Topology:
     """Two queues in the test's own virtual host."""
     queues = (QueueSpec("processing"), QueueSpec("other.queue", ("a.#", "b"), 3))
     spec = BrokerSpec("secret", server.virtual_host, "exchange", queues)
-    return topology.topology(spec, "space/name", server.username, "relay-password", "consumer-password")
+    return topology.topology(
+        spec, "space/name", server.username, {RELAY: "relay-password"}, {CONSUMER: "consumer-password"}
+    )
 
 
 async def complete(broker: RabbitMQBroker, server: RabbitMQServer) -> list[str]:
@@ -96,7 +100,9 @@ async def test_what_is_no_longer_wanted_goes(broker: RabbitMQBroker, rabbitmq: R
     rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", {"routing_key": "odd_%/#.*"})
     more = {"routing_key": "odd_%/#.*", "arguments": {"a": 1}}
     rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", more)
-    goal = topology.topology(BrokerSpec("s", host, "exchange", (QueueSpec("kept"),)), "o", "guest", "r", "c")
+    goal = topology.topology(
+        BrokerSpec("s", host, "exchange", (QueueSpec("kept"),)), "o", "guest", {"r": "r"}, {"c": "c"}
+    )
 
     async def prune() -> pruning.Superfluous:
         found = pruning.superfluous(goal, await broker.observe(how, host, []))

@@ -13,15 +13,18 @@ from datetime import timedelta
 from typing import Any, Final
 
 from healthingest_contract import environment as env
-from healthingest_contract.conditions import Reason
+from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.resources.bucket import OWNER_TAG
+from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
+from healthingest_operator.resources.topology import is_password
 from simulation.people import People
 from support.operator_world import KEY, FakeWorld
 
+RESOURCE: Final = ("HealthIngest", KEY.name)
 PASSES: Final = 12
 PATIENCE: Final = 30
 """Passes that a healthy world may take to come to rest."""
@@ -142,6 +145,7 @@ class History:
             real.clock,
             real.generators,
             real.service_image,
+            real.rotation,
         )
 
     async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401 - what *work* returns
@@ -187,8 +191,8 @@ class History:
             outcome = await self.attempt(converge(self.ports, KEY), None)
             quiet = self.world.all_writes() == []
             self.world.cluster.settle()
-            self.world.clock.advance(61)
-            if outcome is Outcome.READY and quiet:
+            self.world.clock.advance(1300)
+            if outcome is Outcome.READY and quiet and not self._rotates():
                 break
         else:
             insist(holds=False, promise=f"comes to rest: {self.world.conditions()} {self.world.all_writes()}")
@@ -198,6 +202,29 @@ class History:
             insist(self.world.all_writes() == [], "silent at rest")
         self.people.insist_nothing_lost()
         await self.insist_as_if_new()
+
+    def _rotates(self) -> bool:
+        """Whether the operator is not yet through with a rotation, or with a request for one."""
+        told = {entry["type"]: entry["reason"] for entry in self.world.cluster.get(*RESOURCE)["status"]["conditions"]}
+        asked = self.world.cluster.get(*RESOURCE)["metadata"].get("annotations", {}).get(ROTATE_ANNOTATION, "")
+        noted = self.world.cluster.get("Secret", "clinic-service")["metadata"]["annotations"][
+            "healthingest.dev/rotated"
+        ]
+        return told["SecretsReady"] == Reason.CREDENTIALS_ROTATING or (asked != noted and bool(asked))
+
+    def _insist_logins_as_in_secrets(self) -> None:
+        """What the Secrets say is valid, and nothing else."""
+        service = decode(self.world.cluster.get("Secret", "clinic-service"))
+        consumer = decode(self.world.cluster.get("Secret", "clinic-consumer"))
+        insist(self.world.database.logins == {service[env.DATABASE_URL]}, "one login of the database")
+        users = {path[1]: body for path, body in self.world.broker.things.items() if path[0] == "users"}
+        wanted = {
+            user_of(service[env.BROKER_URL]) or "": password_of(service[env.BROKER_URL]) or "",
+            consumer["username"]: consumer["password"],
+        }
+        insist(set(users) == set(wanted), f"users of the broker: {sorted(users)}")
+        for user, password in wanted.items():
+            insist(is_password(users[user], password), f"the password of {user}")
 
     async def insist_as_if_new(self) -> None:
         """What is there is what a new world would have; nothing is missing, and nothing leaked."""
@@ -209,6 +236,7 @@ class History:
         insist(ours == theirs, f"children as in a new world: {sorted(ours ^ theirs)}")
         insist(len(self.world.cluster.names("Job")) <= 1, "one migration")
         self.people.insist_broker_like(new)
+        self._insist_logins_as_in_secrets()
 
     async def end(self) -> None:
         """A deletion ends, whatever fails, and takes away what is its own alone."""

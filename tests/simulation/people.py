@@ -3,6 +3,7 @@
 import random
 
 from healthingest_contract import environment as env
+from healthingest_contract.conditions import ROTATE_ANNOTATION
 from healthingest_operator.resources import bucket
 from support.operator_world import KEY, USER_SECRETS, FakeWorld
 
@@ -28,6 +29,7 @@ class People:
             self._publish,
             self._consume,
             self._touch_secret,
+            self._ask_for_rotation,
             self._break_migration,
         ]
         chosen = [self._chance.choice(actions) for _ in range(self._chance.randint(0, 3))]
@@ -69,7 +71,10 @@ class People:
         def of_the_operator(path: tuple[str, ...]) -> bool:
             return "foreign" not in path and path[-1] not in full | policies
 
-        ours = {path for path in self._world.broker.things if of_the_operator(path)}
+        # A rotation leaves one of the two names of each user, and no more.
+        paths = [path for path in self._world.broker.things if of_the_operator(path)]
+        ours = {(*path[:-1], path[-1].removesuffix("-b")) for path in paths}
+        assert len(ours) == len(paths), f"two users for one: {sorted(paths)}"
         theirs = {path for path in new.broker.things if of_the_operator(path)}
         assert ours == theirs, f"on the broker: {sorted(ours ^ theirs)}"
         bound = {entry for entry in self._world.broker.bindings if entry[1] != "foreign" and entry[1] not in full}
@@ -130,6 +135,10 @@ class People:
             # Taken out of the spec before the mark is back, the queue is nobody's that the operator knows: it stays.
             self._unmarked.add(chosen[-1].removeprefix("healthingest-"))
         del broker.things[chosen]
+        if chosen[0] == "users":
+            broker.things = {
+                path: body for path, body in broker.things.items() if path[::2] != ("permissions", chosen[1])
+            }
         if chosen[0] == "queues":
             broker.bindings = {entry for entry in broker.bindings if entry[1] != chosen[-1]}
         return f"removed {chosen}"
@@ -177,6 +186,12 @@ class People:
             values = values | {"secretAccessKey": f"rotated-{self._chance.randint(0, 99)}"}
         self._world.cluster.secret(name, values)
         return f"wrote Secret {name}"
+
+    def _ask_for_rotation(self) -> str:
+        metadata = self._world.cluster.get("HealthIngest", KEY.name)["metadata"]
+        token = str(self._chance.randint(0, 9))
+        metadata.setdefault("annotations", {})[ROTATE_ANNOTATION] = token
+        return f"asked for rotation {token}"
 
     def _break_migration(self) -> str:
         self._world.cluster.migration_fails = self._chance.random() < 0.5

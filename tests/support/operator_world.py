@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import Key
@@ -20,10 +21,17 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
+from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
 
 KEY = Key("clinic-a", "clinic")
 SIGNING_KEY = "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n"
+
+
+def _signing_key(number: int) -> str:
+    """The first is `SIGNING_KEY`; every one has the shape of a key."""
+    text = base64.b64encode(f"ABC{number or ''}".encode()).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
 
 
 def manifest(**spec: object) -> dict[str, Any]:
@@ -121,6 +129,8 @@ class FakeCluster:
         metadata = manifest["metadata"]
         self.writes.append(f"apply {manifest['kind']} {metadata['name']}")
         live = self.objects.setdefault((manifest["kind"], metadata["namespace"], metadata["name"]), {})
+        if manifest["kind"] == "Secret":
+            live.pop("data", None)  # nobody else has keys in it, so those that are no longer sent go
         _merge(live, manifest)
         live["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
         live["metadata"].setdefault("uid", f"uid-{len(self.objects)}")
@@ -203,10 +213,17 @@ class FakeStore(_Faulty):
     unsupported: frozenset[bucket.Capability] = frozenset()
     full: bool = False
     writes: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    """Secret access keys that are worth nothing."""
+
+    def _may_refuse(self, access: StoreAccess) -> None:
+        if access.secret_access_key in self.refused:
+            raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
     async def observe(self, access: StoreAccess) -> bucket.Observed | None:
         """See `ObjectStore.observe`."""
         self._may_fail()
+        self._may_refuse(access)
         return self.buckets.get(access.bucket)
 
     async def create(self, access: StoreAccess) -> None:
@@ -234,8 +251,8 @@ class FakeStore(_Faulty):
 
     async def check(self, access: StoreAccess) -> None:
         """See `ObjectStore.check`."""
-        del access
         self._may_fail()
+        self._may_refuse(access)
 
     async def remove(self, access: StoreAccess) -> bool:
         """See `ObjectStore.remove`."""
@@ -304,6 +321,10 @@ class FakeBroker(_Faulty):
         del access
         self._may_fail()
         self.things.pop(tuple(path), None)
+        if path[0] == "users":  # with its permissions everywhere
+            gone = [other for other in self.things if other[0] == "permissions" and other[2] == path[1]]
+            for other in gone:
+                del self.things[other]
 
     async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
         """See `Broker.remove_if_empty`."""
@@ -336,8 +357,15 @@ class FakeDatabase(_Faulty):
         """See `Database.provision`."""
         del admin_url
         self._may_fail()
-        self.logins.add(url)
+        user = urlsplit(url).username
+        self.logins = {other for other in self.logins if urlsplit(other).username != user} | {url}
         return True
+
+    async def revoke(self, admin_url: str, role: str) -> None:
+        """See `Database.revoke`."""
+        del admin_url
+        self._may_fail()
+        self.logins = {url for url in self.logins if urlsplit(url).username != role}
 
 
 @dataclass
@@ -364,7 +392,9 @@ class FakeWorld:
         self.broker = FakeBroker()
         self.database = FakeDatabase()
         self.clock = FakeClock()
+        self.policy = Policy()
         self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
+        self._keys = iter(_signing_key(number) for number in range(1000))
         for name, values in USER_SECRETS.items():
             self.cluster.secret(name, values)
         self.cluster.put(manifest(**spec))
@@ -372,8 +402,8 @@ class FakeWorld:
     @property
     def ports(self) -> World:
         """The world as the core takes it."""
-        make = Generators(lambda: next(self._passwords), lambda: SIGNING_KEY)
-        return World(self.cluster, self.store, self.broker, self.database, self.clock, make, "service:1")
+        make = Generators(lambda: next(self._passwords), lambda: next(self._keys))
+        return World(self.cluster, self.store, self.broker, self.database, self.clock, make, "service:1", self.policy)
 
     async def converge(self, look: Look = Look.COMPLETE) -> Outcome:
         """One pass."""

@@ -33,22 +33,29 @@ class PostgresDatabase:
         async with self._connection(admin_url) as connection:
             exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
-            # Utility statements take no parameters: the server itself quotes.
-            statement = await connection.fetchval(
-                f"SELECT format('{verb} ROLE %I WITH LOGIN PASSWORD %L', $1::text, $2::text)", role, password
-            )
-            await connection.execute(statement)
+            await _execute(connection, f"'{verb} ROLE %I WITH LOGIN PASSWORD %L', $1::text, $2::text", role, password)
+            if role != name:
+                await _let_act_as(connection, role, name)
             if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
                 return True
             # From PostgreSQL 16 on, who creates a role may act as it only after granting it to himself.
-            await connection.execute(
-                await connection.fetchval("SELECT format('GRANT %I TO CURRENT_USER', $1::text)", role)
-            )
-            create = "SELECT format('CREATE DATABASE %I OWNER %I', $1::text, $2::text)"
-            await connection.execute(await connection.fetchval(create, name, role))
-            revoke = "SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text)"
-            await connection.execute(await connection.fetchval(revoke, name))
+            await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", name)
+            await _execute(connection, "'CREATE DATABASE %I OWNER %I', $1::text, $2::text", name, name)
+            await _execute(connection, "'REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text", name)
         return True
+
+    async def revoke(self, admin_url: str, role: str) -> None:
+        """See `Database.revoke`."""
+        async with self._connection(admin_url) as connection:
+            if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
+                return
+            await _execute(connection, "'ALTER ROLE %I WITH NOLOGIN PASSWORD NULL', $1::text", role)
+            # To end its sessions one must be a member: see `provision`.
+            await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", role)
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()",
+                role,
+            )
 
     @asynccontextmanager
     async def _connection(self, url: str) -> AsyncIterator[asyncpg.Connection]:
@@ -78,3 +85,16 @@ class PostgresDatabase:
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             message = f"PostgreSQL at {place} refuses: {type(error).__name__}"
             raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+
+
+async def _execute(connection: asyncpg.Connection, words: str, *names: str) -> None:
+    """Utility statements take no parameters: the server itself quotes."""
+    await connection.execute(await connection.fetchval(f"SELECT format({words})", *names))
+
+
+async def _let_act_as(connection: asyncpg.Connection, role: str, owner: str) -> None:
+    """What *role* makes belongs to *owner*, so that it may come and go."""
+    if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", owner):
+        await _execute(connection, "'CREATE ROLE %I NOLOGIN', $1::text", owner)
+    await _execute(connection, "'GRANT %I TO %I', $1::text, $2::text", owner, role)
+    await _execute(connection, "'ALTER ROLE %I SET role = %L', $1::text, $2::text", role, owner)

@@ -166,3 +166,5 @@ class HealthIngest:
     spec: HealthIngestSpec
     created: str = ""
     """RFC 3339 in UTC, so that it sorts."""
+    rotate: str = ""
+    """What asks for a rotation when it changes; see `resources.rotation`."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -18,23 +18,33 @@ from healthingest_operator.reconcile.dependencies import (
     BrokerResult,
     BucketContext,
     BucketResult,
+    logins,
     look_at_broker,
     look_at_bucket,
     look_at_database,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.gate import dependencies_hold
-from healthingest_operator.reconcile.own_secrets import OwnSecrets, secrets_finding, write_own_secrets
+from healthingest_operator.reconcile.own_secrets import (
+    Confirmed,
+    Moment,
+    OwnSecrets,
+    promote,
+    secrets_finding,
+    write_own_secrets,
+)
 from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
+from healthingest_operator.reconcile.rotation import Hands, Rotation
 from healthingest_operator.reconcile.workload import Inputs, WorkloadResult, roll_out
 from healthingest_operator.resources import names
 from healthingest_operator.resources.bucket import Capability
 from healthingest_operator.resources.children import foundations
 from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
-from healthingest_operator.resources.network_policy import endpoint_of, port_of
+from healthingest_operator.resources.network_policy import endpoint_of, ports_of
+from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
-from healthingest_operator.status.conditions import Finding, bad, good, remembered, transitions
+from healthingest_operator.status.conditions import Finding, bad, drift, good, remembered, transitions
 from healthingest_operator.status.summary import Facts, Observation, status
 
 _REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
@@ -70,6 +80,7 @@ class World:
     clock: Clock
     generators: Generators
     service_image: str
+    rotation: Policy = field(default_factory=Policy)
 
 
 async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcome:
@@ -151,18 +162,25 @@ class _Pass:
         found = await credentials(self._world.cluster, self._owner)
         try:
             own = await write_own_secrets(
-                self._world.cluster, self._owner, found, self._world.generators, expected=self._settled
+                self._world.cluster, self._owner, found, self._world.generators, self._moment()
             )
         except DependencyError as error:
             return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
         bucket, broker, database = await self._dependencies(found, own)
-        findings = (secrets_finding(found), bucket.finding, *broker.findings, database)
-        touched = own.written or bucket.changed or broker.changed
+        confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.holds)
+        own = await promote(self._world.cluster, self._owner, own, confirmed, self._world.clock.now())
+        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database)
+        touched = own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
         if look is Look.GLANCE and not touched and dependencies_hold(findings) and self._may_glance(broker):
             return None
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
         result = await self._workload(children, findings, bucket, own)
+        rotation = Rotation(self._world.cluster, self._world.broker, self._world.database, self._world.rotation)
+        hands = Hands(found, own, broker.spare_users, seen=confirmed.broker and confirmed.database)
+        now = self._world.clock.now()
+        after, secrets = await rotation.advance(children, result, hands, now)
+        findings = (secrets, *findings[1:])
         replaced = {finding.type for finding in result.findings}
         final = [*(finding for finding in findings if finding.type not in replaced), *result.findings]
         healed = [*own.healed, *children.healed]
@@ -170,8 +188,10 @@ class _Pass:
             healed += [f"{what} was missing or changed" for what in broker.changed]
         if self._same_spec and self._held(ConditionType.BUCKET_READY):
             healed += [f"{what} was missing or changed" for what in bucket.changed]
-        facts = self._facts(children, bucket, result)
-        return self._seen([*final, self._drift(healed)], replace(facts, left_behind=broker.left))
+        facts = replace(self._facts(children, bucket, result), left_behind=broker.left)
+        seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
+        # The next phase has begun: nothing but the next pass goes on with it.
+        return replace(seen, outcome=Outcome.PROGRESSING) if seen.outcome is Outcome.READY and after != own else seen
 
     def _may_glance(self, broker: BrokerResult) -> bool:
         """Whether nothing but outside systems can have changed since the last complete pass."""
@@ -184,13 +204,15 @@ class _Pass:
         world, owner = self._world, self._owner
         async with asyncio.TaskGroup() as group:
             outranks = partial(outranked, world.cluster, owner)
+            relays = logins(own.service.get(env.BROKER_URL), own.next_service.get(env.BROKER_URL))
+            consumers = logins(own.consumer.get("url"), own.next_consumer.get("url"))
             bucket = group.create_task(
-                look_at_bucket(world.store, owner, found, BucketContext(own.service, self._previous, outranks))
+                look_at_bucket(world.store, owner, found, BucketContext(own.next_service, self._previous, outranks))
             )
             broker = group.create_task(
-                look_at_broker(world.broker, owner, found, BrokerContext(own.service, own.consumer, outranks))
+                look_at_broker(world.broker, owner, found, BrokerContext(relays, consumers, outranks))
             )
-            database = group.create_task(look_at_database(world.database, found, own.service))
+            database = group.create_task(look_at_database(world.database, found, own.next_service))
         return bucket.result(), broker.result(), database.result()
 
     async def _workload(
@@ -204,7 +226,7 @@ class _Pass:
         try:
             schemas = await self._schemas()
             config = self._config(bucket, own)
-            await children.ensure(foundations(self._owner, config, self._ports(own)))
+            await children.ensure(foundations(self._owner, config, ports_of(self._owner, own.service)))
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
             result = await roll_out(children, findings, inputs, rolled_out, self._world.clock.now())
@@ -237,15 +259,6 @@ class _Pass:
         around = Surroundings(endpoint, service_url(self._owner), Capability.ENCRYPTION not in missing)
         return configuration(self._owner.spec, around)
 
-    def _ports(self, own: OwnSecrets) -> dict[str, int | None]:
-        """From our own Secret: it stays while a user's one is gone, and policies must not change for that."""
-        return {
-            "store": port_of(self._owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
-            "broker": port_of(own.service.get(env.BROKER_URL)),
-            "database": port_of(own.service.get(env.DATABASE_URL)),
-            "cache": port_of(own.service.get(env.CACHE_URL)),
-        }
-
     def _facts(self, children: Children, bucket: BucketResult, result: WorkloadResult) -> Facts:
         key = self._owner.key
         api = children.get("Deployment", f"{key.name}-api") or {}
@@ -259,12 +272,9 @@ class _Pass:
             missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         )
 
-    def _drift(self, healed: list[str]) -> Finding:
-        if healed:
-            return good(ConditionType.DRIFTED, f"healed: {'; '.join(healed)}", Reason.DRIFT_HEALED)
-        before = self._was.get(ConditionType.DRIFTED)
-        message = before["message"] if before else "nothing was changed by others"
-        return bad(ConditionType.DRIFTED, Reason.PROVISIONED, message)
+    def _moment(self) -> Moment:
+        ran = self._previous.get("workload") is not None
+        return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
 
     def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
         failing = [finding for finding in findings if not finding.holds and finding.type is not ConditionType.DRIFTED]

@@ -101,7 +101,7 @@ async def _leave_broker(world: World, owner: HealthIngest, found: Credentials, r
     if isinstance(found.broker, DependencyError):
         raise found.broker
     access, wanted = found.broker, owner.spec.broker
-    users = [names.relay_user(wanted.virtual_host), names.consumer_user(wanted.virtual_host)]
+    users = [*names.relay_users(wanted.virtual_host), *names.consumer_users(wanted.virtual_host)]
     observed = await world.broker.observe(access, wanted.virtual_host, users)
     if observed.virtual_host is None or observed.owner != names.owner_mark(owner.key):
         return

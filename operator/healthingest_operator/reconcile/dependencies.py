@@ -12,9 +12,9 @@ from healthingest_operator.reconcile.credentials import Credentials, DatabaseAcc
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Broker, BrokerAccess, Database, ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket, topology
-from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.resources.names import consumer_users, owner_mark, relay_users
 from healthingest_operator.resources.pruning import superfluous
-from healthingest_operator.resources.secrets import digest, password_of
+from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import Finding, bad, good
 
 
@@ -30,11 +30,16 @@ class BucketResult:
 
 @dataclass(frozen=True, slots=True)
 class BrokerResult:
-    """Findings about broker and topology, what had to be changed, and what stays though nobody wants it."""
+    """
+    Findings about broker and topology, what had to be changed, and what stays though nobody wants it.
+
+    `spare_users`: of the operator's own users those that no Secret names any more.
+    """
 
     findings: tuple[Finding, ...]
     changed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    spare_users: tuple[str, ...] = ()
 
 
 Outranks = Callable[[str], Awaitable[bool]]
@@ -52,10 +57,10 @@ class BucketContext:
 
 @dataclass(frozen=True, slots=True)
 class BrokerContext:
-    """Values of both own Secrets, and who must give way."""
+    """Logins that the broker must know, passwords by user, and who must give way."""
 
-    service: Mapping[str, str]
-    consumer: Mapping[str, str]
+    relays: Mapping[str, str]
+    consumers: Mapping[str, str]
     outranks: Outranks
 
 
@@ -136,29 +141,39 @@ async def look_at_broker(
         owner.spec.broker,
         owner_mark(owner.key),
         access.username,
-        password_of(context.service.get(env.BROKER_URL)) or "",
-        context.consumer.get("password", ""),
+        context.relays,
+        context.consumers,
     )
     try:
-        changed, left = await _complete_topology(broker, access, wanted, context.outranks)
+        completed = await _complete_topology(broker, access, wanted, context.outranks)
     except DependencyError as error:
         return BrokerResult((ready, bad(ConditionType.TOPOLOGY_READY, error.reason, error.message)))
     provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
-    return BrokerResult((ready, provisioned), changed, left)
+    return replace(completed, findings=(ready, provisioned))
+
+
+def logins(*addresses: str | None) -> dict[str, str]:
+    """Passwords by user, of addresses of the broker."""
+    return {user_of(url) or "": password_of(url) or "" for url in addresses if user_of(url)}
 
 
 async def _complete_topology(
     broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What was changed, and what nobody wants but has messages."""
+) -> BrokerResult:
+    """What was changed, what nobody wants but has messages, and users that nobody has."""
+    ours = [*relay_users(wanted.virtual_host), *consumer_users(wanted.virtual_host)]
     users = [login.name for login in wanted.logins]
-    observed = await broker.observe(access, wanted.virtual_host, [*users, access.username])
+    observed = await broker.observe(access, wanted.virtual_host, [*ours, access.username])
     calls = await _calls(wanted, observed, outranks)
     spare = superfluous(wanted, observed)
     changed = []
     for call in (*calls, *spare.calls):
         await broker.carry_out(access, call)
         changed.append(call.what)
+    if any(call.path[0] in {"users", "permissions"} for call in calls):
+        again = await broker.observe(access, wanted.virtual_host, users)
+        if unknown := topology.missing_logins(wanted, again):
+            raise DependencyError(Reason.UNREACHABLE, f"the broker was told and does not know yet: {unknown[0]}")
     full = list(spare.full)
     for queue in spare.queues:
         if await broker.remove_if_empty(access, wanted.virtual_host, queue):
@@ -166,7 +181,8 @@ async def _complete_topology(
         else:
             full.append(queue)
     left = (f"queue {name} of virtual host {wanted.virtual_host} is not in the spec but has messages" for name in full)
-    return tuple(changed), tuple(sorted(left))
+    idle = tuple(user for user in ours if user in observed.users and user not in users)
+    return BrokerResult((), tuple(changed), tuple(sorted(left)), idle)
 
 
 async def _calls(

@@ -122,7 +122,14 @@ class Database(Protocol):
         """Whether this login can use its database."""
 
     async def provision(self, admin_url: str, url: str) -> bool:
-        """Make the role (with this password) and the database of *url*; whether anything had to be done."""
+        """
+        Make the role (with this password) and the database of *url*; whether anything had to be done.
+
+        The database is owned by the role of its own name; another role becomes a member of it and acts as it.
+        """
+
+    async def revoke(self, admin_url: str, role: str) -> None:
+        """Let *role* log in no more, and end its sessions; what it owns stays. No such role is done."""
 
 
 class Clock(Protocol):

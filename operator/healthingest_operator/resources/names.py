@@ -64,21 +64,32 @@ def config_map(key: Key) -> str:
     return f"{key.name}-config"
 
 
-def relay_user(virtual_host: str) -> str:
-    """The broker user that announces; users are global in a broker, so the virtual host is part of the name."""
-    return f"{virtual_host}.relay"
+def relay_users(virtual_host: str) -> tuple[str, str]:
+    """
+    The broker user that announces, by the two names that it has in turn.
+
+    Users are global in a broker, so the virtual host is part of the name.
+    """
+    return f"{virtual_host}.relay", f"{virtual_host}.relay-b"
 
 
-def consumer_user(virtual_host: str) -> str:
-    """The broker user that reads the queues."""
-    return f"{virtual_host}.consumer"
+def consumer_users(virtual_host: str) -> tuple[str, str]:
+    """The broker user that reads the queues, by both names."""
+    return f"{virtual_host}.consumer", f"{virtual_host}.consumer-b"
 
 
 def database(key: Key) -> str:
-    """Role and database of a HealthIngest on a server that it got an administrator's address of."""
+    """Database of a HealthIngest, and the role that owns it, on a server that it got an administrator's address of."""
     digest = hashlib.sha256(str(key).encode()).hexdigest()[:10]
     readable = "".join(letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}")
     return f"{readable[: _POSTGRESQL_NAME_BYTES - 11]}_{digest}"
+
+
+def database_users(key: Key) -> tuple[str, str]:
+    """The service's login, by the two names that it has in turn: the owner of everything, and one who acts as it."""
+    owner = database(key)
+    readable, _, digest = owner.rpartition("_")
+    return owner, f"{readable[: _POSTGRESQL_NAME_BYTES - 13]}_{digest}_b"
 
 
 def owner_mark(key: Key) -> str:

@@ -5,9 +5,11 @@ A policy sees the pod behind a Service, not the Service: its port may differ fro
 inside the cluster is bounded by the namespaces of the cluster alone, and traffic that leaves it by port.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from healthingest_contract import environment as env
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, JANITOR_ADMIN_PORT
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
@@ -37,6 +39,16 @@ def port_of(address: str | None) -> int | None:
         return None
     parts = urlsplit(address)
     return parts.port or _DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
+
+
+def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> dict[str, int | None]:
+    """From the service's Secret: it stays while a user's one is gone, and policies must not change for that."""
+    return {
+        "store": port_of(owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
+        "broker": port_of(service.get(env.BROKER_URL)),
+        "database": port_of(service.get(env.DATABASE_URL)),
+        "cache": port_of(service.get(env.CACHE_URL)),
+    }
 
 
 def endpoint_of(address: str | None) -> str:

@@ -25,4 +25,7 @@ def _read(text: str) -> Decimal | None:
     if match is None:
         return None
     suffix = match[2] or ""
-    return Decimal(match[1]) * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}"))
+    try:
+        return Decimal(match[1]) * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}"))
+    except ArithmeticError:
+        return None  # a digest in hexadecimal may look like a number with a huge exponent

@@ -17,18 +17,26 @@ from urllib.parse import quote, unquote, urlsplit
 from healthingest_contract import environment as env
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.resources.names import (
-    consumer_secret,
-    consumer_user,
+    consumer_users,
     database,
+    database_users,
     metadata,
-    relay_user,
-    service_secret,
+    relay_users,
 )
+from healthingest_operator.resources.rotation import Phase, keys_of, with_another
 
 Values = Mapping[str, str]
 
-_PRIVATE_KEY: Final = re.compile(r"-----BEGIN PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END PRIVATE KEY-----\n?")
 _PASSWORD: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
+
+FINGERPRINT_KEY: Final = "fingerprintKey"
+"""For `digest`; no pod mounts it. The signing keys will not do: they change in steps of their own."""
+
+NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
+NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
+NEXT_CONSUMER_PASSWORD: Final = "nextConsumerPassword"  # noqa: S105 - a key's name
+STAGED: Final = (NEXT_BROKER_PASSWORD, NEXT_DATABASE_PASSWORD, NEXT_CONSUMER_PASSWORD)
+"""Of logins that nobody uses yet; no pod mounts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +70,50 @@ def decode(secret: Mapping[str, Any] | None) -> dict[str, str]:
     return found
 
 
-def secret_object(owner: HealthIngest, name: str, values: Values) -> dict[str, Any]:
+def secret_object(
+    owner: HealthIngest, name: str, values: Values, annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """A Secret of *values*; `data` rather than `stringData`, which the server never shows again."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
-    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata(owner, name), "data": data}
+    described = metadata(owner, name) | {"annotations": dict(annotations or {})}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": described, "data": data}
 
 
-def service_values(owner: HealthIngest, known: Known, existing: Values, make: Generators) -> dict[str, str]:
+def staged_values(existing: Values, phase: Phase, make: Generators) -> dict[str, str]:
+    """Passwords of the next logins, while they are being introduced."""
+    if phase is not Phase.INTRODUCED:
+        return {}
+    return {name: _kept(existing.get(name), make.password) for name in STAGED}
+
+
+def service_values(
+    owner: HealthIngest, known: Known, existing: Values, staged: Values, make: Generators
+) -> dict[str, str]:
     """
-    Values for the service: what is known over what exists over what must be made.
+    Values that the service should have: what is known over what exists over what must be made.
 
-    What a user's Secret cannot tell at the moment stays as it was: running pods mount it.
+    What a user's Secret cannot tell at the moment stays as it was: running pods mount it. With *staged* passwords the
+    logins are the other ones of their two.
     """
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
-    values[env.IDENTITY_SIGNING_KEYS] = _kept(existing.get(env.IDENTITY_SIGNING_KEYS), _PRIVATE_KEY, make.signing_key)
+    values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
+    keys = existing.get(env.IDENTITY_SIGNING_KEYS, "")
+    keys = keys if keys_of(keys) else make.signing_key()
+    values[env.IDENTITY_SIGNING_KEYS] = with_another(keys, make.signing_key) if staged else keys
     if known.store_access_key_id is not None and known.store_secret_access_key is not None:
         values[env.STORE_ACCESS_KEY_ID] = known.store_access_key_id
         values[env.STORE_SECRET_ACCESS_KEY] = known.store_secret_access_key
     if known.broker_endpoint is not None:
-        password = _kept(password_of(existing.get(env.BROKER_URL)), _PASSWORD, make.password)
         host = owner.spec.broker.virtual_host
-        values[env.BROKER_URL] = _with_login(known.broker_endpoint, relay_user(host), password, host)
+        old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
+        user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
+        values[env.BROKER_URL] = _with_login(known.broker_endpoint, user, password, host)
     if known.database_url is not None:
         values[env.DATABASE_URL] = known.database_url
     elif known.database_admin_url is not None:
-        password = _kept(password_of(existing.get(env.DATABASE_URL)), _PASSWORD, make.password)
-        name = database(owner.key)
-        values[env.DATABASE_URL] = _with_login(known.database_admin_url, name, password, name)
+        old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
+        user, password = _login(database_users(owner.key), old, staged.get(NEXT_DATABASE_PASSWORD), make)
+        values[env.DATABASE_URL] = _with_login(known.database_admin_url, user, password, database(owner.key))
     if owner.spec.cache_secret is None:
         values.pop(env.CACHE_URL, None)
     elif known.cache_url is not None:
@@ -96,13 +121,15 @@ def service_values(owner: HealthIngest, known: Known, existing: Values, make: Ge
     return values
 
 
-def consumer_values(owner: HealthIngest, known: Known, existing: Values, make: Generators) -> dict[str, str]:
+def consumer_values(
+    owner: HealthIngest, known: Known, existing: Values, staged: Values, make: Generators
+) -> dict[str, str]:
     """Values for those who consume the queues; as they were while the broker's Secret cannot be read."""
     if known.broker_endpoint is None:
         return dict(existing)
     broker = owner.spec.broker
-    user = consumer_user(broker.virtual_host)
-    password = _kept(existing.get("password"), _PASSWORD, make.password)
+    old = existing.get("username"), existing.get("password")
+    user, password = _login(consumer_users(broker.virtual_host), old, staged.get(NEXT_CONSUMER_PASSWORD), make)
     return {
         "amqpUrl": known.broker_endpoint,
         "url": _with_login(known.broker_endpoint, user, password, broker.virtual_host),
@@ -111,6 +138,30 @@ def consumer_values(owner: HealthIngest, known: Known, existing: Values, make: G
         "virtualHost": broker.virtual_host,
         "queues": ",".join(queue.name for queue in broker.queues),
     }
+
+
+def held(existing: Values, wanted: Values) -> dict[str, str]:
+    """
+    What pods may have before the outside has confirmed *wanted*: what they have, as far as it can be used at all.
+
+    A cache is not waited for: without it counters are kept in each process.
+    """
+    usable = {
+        env.DATABASE_URL: password_of(existing.get(env.DATABASE_URL)) is not None,
+        env.BROKER_URL: password_of(existing.get(env.BROKER_URL)) is not None,
+        env.STORE_ACCESS_KEY_ID: bool(existing.get(env.STORE_ACCESS_KEY_ID)),
+        env.STORE_SECRET_ACCESS_KEY: bool(existing.get(env.STORE_SECRET_ACCESS_KEY)),
+    }
+    return {name: existing[name] if usable.get(name) else value for name, value in wanted.items()}
+
+
+def user_of(url: str | None) -> str | None:
+    """The user in an address, unquoted."""
+    try:
+        found = urlsplit(url).username if url else None
+    except ValueError:
+        return None
+    return unquote(found) if found else None
 
 
 def password_of(url: str | None) -> str | None:
@@ -126,23 +177,25 @@ def digest(values: Values, names: Iterable[str], *beside: object) -> str:
     """
     A fingerprint that changes when one of the values does.
 
-    Keyed with the signing key: who reads a pod's annotations cannot try passwords against it.
+    Keyed with a secret: who reads a pod's annotations cannot try passwords against it.
     """
     chosen = {name: values[name] for name in sorted(names) if name in values}
     text = json.dumps([chosen, *beside], sort_keys=True)
-    return hmac.new(values[env.IDENTITY_SIGNING_KEYS].encode(), text.encode(), hashlib.sha256).hexdigest()[:16]
+    return hmac.new(values[FINGERPRINT_KEY].encode(), text.encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def secret_objects(owner: HealthIngest, service: Values, consumer: Values) -> tuple[dict[str, Any], ...]:
-    """Both Secrets; no consumer's one before there are values for it."""
-    objects = [secret_object(owner, service_secret(owner.key), service)]
-    if consumer:
-        objects.append(secret_object(owner, consumer_secret(owner.key), consumer))
-    return tuple(objects)
+def _kept(existing: str | None, make: Callable[[], str]) -> str:
+    return existing if existing is not None and _PASSWORD.fullmatch(existing) else make()
 
 
-def _kept(existing: str | None, shape: re.Pattern[str], make: Callable[[], str]) -> str:
-    return existing if existing is not None and shape.fullmatch(existing) else make()
+def _login(
+    users: tuple[str, str], old: tuple[str | None, str | None], staged: str | None, make: Generators
+) -> tuple[str, str]:
+    """User and password: those of now, or with a *staged* password the other user, unless that is the one of now."""
+    user = old[0] if old[0] in users else users[0]
+    if staged is None:
+        return user, _kept(old[1], make.password)
+    return (user if old[1] == staged else users[1 - users.index(user)]), staged
 
 
 def _with_login(address: str, user: str, password: str, path: str) -> str:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
 from healthingest_operator.model.spec import BrokerSpec, QueueSpec
-from healthingest_operator.resources.names import consumer_user, relay_user
 
 OWNER_TAG: Final = "healthingest-owner:"
 """Tag of a virtual host, followed by namespace/name of the HealthIngest that owns it."""
@@ -93,13 +92,15 @@ class Plan:
     conflicts: tuple[str, ...] = ()
 
 
-def topology(broker: BrokerSpec, owner: str, administrator: str, relay: str, consumer: str) -> Topology:
-    """The wanted topology; *relay* and *consumer* are passwords."""
+def topology(
+    broker: BrokerSpec, owner: str, administrator: str, relays: Mapping[str, str], consumers: Mapping[str, str]
+) -> Topology:
+    """The wanted topology; *relays* and *consumers* are passwords by user."""
     queues = [name for queue in broker.queues for name in (queue.name, dead_letter_queue(queue.name))]
     read = f"^({'|'.join(re.escape(name) for name in queues)})$" if queues else "^$"
     logins = (
-        Login(relay_user(broker.virtual_host), relay, "^$", f"^{re.escape(broker.exchange)}$", "^$"),
-        Login(consumer_user(broker.virtual_host), consumer, "^$", "^$", read),
+        *(Login(user, word, "^$", f"^{re.escape(broker.exchange)}$", "^$") for user, word in relays.items()),
+        *(Login(user, word, "^$", "^$", read) for user, word in consumers.items()),
     )
     return Topology(broker.virtual_host, owner, administrator, broker, logins)
 
@@ -118,6 +119,11 @@ def plan(wanted: Topology, observed: Observed) -> Plan:
         *_bindings(wanted, observed),
     ]
     return Plan(tuple(calls))
+
+
+def missing_logins(wanted: Topology, observed: Observed) -> list[str]:
+    """What the broker does not know yet of the logins."""
+    return [call.what for call in _logins(wanted, observed)]
 
 
 def is_password(user: Mapping[str, Any], password: str) -> bool:

@@ -63,6 +63,14 @@ def bad(kind: ConditionType, reason: Reason, message: str) -> Finding:
     return Finding(kind, holds=False, reason=reason, message=message)
 
 
+def drift(healed: Sequence[str], before: Condition | None) -> Finding:
+    """What was healed now; else what was healed last, as *before* said it."""
+    if healed:
+        return good(ConditionType.DRIFTED, f"healed: {'; '.join(healed)}", Reason.DRIFT_HEALED)
+    message = before["message"] if before else "nothing was changed by others"
+    return bad(ConditionType.DRIFTED, Reason.PROVISIONED, message)
+
+
 def summary(findings: Iterable[Finding]) -> list[Finding]:
     """*findings* with `Ready`, `Reconciling` and `Stalled` as they follow; given `Ready`, they are complete already."""
     found = list(findings)

@@ -9,6 +9,7 @@ from healthingest_contract import environment as env
 from healthingest_operator.adapters.system import system_generators
 from healthingest_operator.model.parse import parse
 from healthingest_operator.resources.secrets import (
+    FINGERPRINT_KEY,
     Known,
     consumer_values,
     decode,
@@ -26,30 +27,30 @@ KNOWN = Known("id", "secret", "amqp://broker:5672", None, "postgresql://admin:wo
 
 def test_values_are_made_once_and_kept() -> None:
     """A second pass changes nothing."""
-    first = service_values(OWNER, KNOWN, {}, MAKE)
-    assert service_values(OWNER, KNOWN, first, MAKE) == first
-    other = consumer_values(OWNER, KNOWN, {}, MAKE)
-    assert consumer_values(OWNER, KNOWN, other, MAKE) == other
+    first = service_values(OWNER, KNOWN, {}, {}, MAKE)
+    assert service_values(OWNER, KNOWN, first, {}, MAKE) == first
+    other = consumer_values(OWNER, KNOWN, {}, {}, MAKE)
+    assert consumer_values(OWNER, KNOWN, other, {}, MAKE) == other
 
 
 def test_what_is_spoilt_is_made_anew() -> None:
     """A truncated key or an empty password is no secret."""
-    first = service_values(OWNER, KNOWN, {}, MAKE)
+    first = service_values(OWNER, KNOWN, {}, {}, MAKE)
     spoilt = first | {env.IDENTITY_SIGNING_KEYS: "x", env.BROKER_URL: "amqp://broker"}
-    second = service_values(OWNER, KNOWN, spoilt, MAKE)
+    second = service_values(OWNER, KNOWN, spoilt, {}, MAKE)
     assert second[env.IDENTITY_SIGNING_KEYS].startswith("-----BEGIN PRIVATE KEY-----")
     assert password_of(second[env.BROKER_URL])
 
 
 def test_what_cannot_be_read_now_stays() -> None:
     """Running pods mount these files; a Secret that is gone for a moment must not take them away."""
-    first = service_values(OWNER, KNOWN, {}, MAKE)
-    assert service_values(OWNER, Known(), first, MAKE) == first
+    first = service_values(OWNER, KNOWN, {}, {}, MAKE)
+    assert service_values(OWNER, Known(), first, {}, MAKE) == first
 
 
 def test_addresses_bear_the_made_login() -> None:
     """The administrator's login is replaced, TLS settings stay, the virtual host is the path."""
-    values = service_values(OWNER, KNOWN, {}, MAKE)
+    values = service_values(OWNER, KNOWN, {}, {}, MAKE)
     database = urlsplit(values[env.DATABASE_URL])
     assert (database.hostname, database.port, database.query) == ("db", 5432, "sslmode=require")
     assert database.username == database.path.lstrip("/")
@@ -60,10 +61,10 @@ def test_addresses_bear_the_made_login() -> None:
 
 def test_consumers_get_a_login_of_their_own() -> None:
     """Not the relay's, and everything that is needed to connect."""
-    values = consumer_values(OWNER, KNOWN, {}, MAKE)
+    values = consumer_values(OWNER, KNOWN, {}, {}, MAKE)
     assert set(values) == {"amqpUrl", "url", "username", "password", "virtualHost", "queues"}
     assert values["username"] == "clinic.consumer"
-    assert values["password"] != password_of(service_values(OWNER, KNOWN, {}, MAKE)[env.BROKER_URL])
+    assert values["password"] != password_of(service_values(OWNER, KNOWN, {}, {}, MAKE)[env.BROKER_URL])
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.text()))
@@ -73,10 +74,10 @@ def test_what_is_written_is_read(values: dict[str, str]) -> None:
 
 
 def test_digests_follow_their_own_values_only() -> None:
-    """And they depend on the signing key, so that nobody can try passwords against them."""
-    values = service_values(OWNER, KNOWN, {}, MAKE)
+    """And they depend on a secret key, so that nobody can try passwords against them."""
+    values = service_values(OWNER, KNOWN, {}, {}, MAKE)
     changed = values | {env.BROKER_URL: "amqp://other"}
     assert digest(values, env.API_SECRETS) == digest(changed, env.API_SECRETS)
     assert digest(values, env.RELAY_SECRETS) != digest(changed, env.RELAY_SECRETS)
-    rekeyed = values | {env.IDENTITY_SIGNING_KEYS: MAKE.signing_key()}
+    rekeyed = values | {FINGERPRINT_KEY: MAKE.password()}
     assert digest(values, env.RELAY_SECRETS) != digest(rekeyed, env.RELAY_SECRETS)
