@@ -1,7 +1,9 @@
 """The operator's broker port on a real RabbitMQ."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import aio_pika
 import pytest
 
 from healthingest_contract.conditions import Reason
@@ -155,3 +157,30 @@ async def test_a_plain_user_is_no_administrator(broker: RabbitMQBroker, rabbitmq
     rabbitmq.call("DELETE", "/api/users/plain")
     assert raised.value.reason is Reason.PERMISSION_DENIED
     assert "administrator" in raised.value.message
+
+
+async def test_a_removed_user_is_refused_and_cut_off(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """The other user of the two works meanwhile; a connection of the old one is closed by the broker itself."""
+    host, how = rabbitmq.virtual_host, access(rabbitmq)
+    spec = BrokerSpec("secret", host, "exchange", (QueueSpec("processing"),))
+    both = {f"{host}.relay": "old-password", f"{host}.relay-b": "new-password"}
+    goal = topology.topology(spec, "space/name", rabbitmq.username, both, {})
+    for call in topology.plan(goal, await broker.observe(how, host, [*both, rabbitmq.username])).calls:
+        await broker.carry_out(how, call)
+    assert topology.missing_logins(goal, await broker.observe(how, host, list(both))) == []
+
+    def address(user: str) -> str:
+        return f"amqp://{user}:{both[user]}@{rabbitmq.broker_url.removeprefix('amqp://')}/{host}"
+
+    old, new = [await aio_pika.connect(address(user), timeout=10) for user in both]
+    closed = asyncio.Event()
+    old.close_callbacks.add(lambda *_: closed.set())
+    await broker.remove(how, ("users", f"{host}.relay"))
+    async with asyncio.timeout(20):
+        await closed.wait()
+    with pytest.raises((aio_pika.exceptions.AMQPError, ConnectionError)):
+        await aio_pika.connect(address(f"{host}.relay"), timeout=10)
+    assert not new.is_closed
+    await (await new.channel()).close()
+    await new.close()
+    await broker.remove(how, ("users", f"{host}.relay-b"))

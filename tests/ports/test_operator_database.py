@@ -64,3 +64,47 @@ async def test_nobody_there_is_unreachable(database: PostgresDatabase) -> None:
         await database.check(f"postgresql://user:hush-hush@127.0.0.1:{free_port()}/a")
     assert raised.value.reason is Reason.UNREACHABLE
     assert "hush" not in raised.value.message
+
+
+async def plain_administrator(server: PostgresServer, name: str) -> str:
+    """The address of a role with CREATEROLE and CREATEDB, as managed servers give it."""
+    connection = await asyncpg.connect(server.url)
+    await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'word' CREATEROLE CREATEDB")
+    await connection.close()
+    host = urlsplit(server.url).netloc.rpartition("@")[2]
+    return f"postgresql://{name}:word@{host}/{urlsplit(server.url).path.lstrip('/')}"
+
+
+@pytest.mark.parametrize("superuser", [True, False])
+async def test_two_logins_take_turns(
+    database: PostgresDatabase,
+    postgres: PostgresServer,
+    login: Login,
+    superuser: bool,  # noqa: FBT001 - a table
+) -> None:
+    """What either makes belongs to one owner; the one that is revoked is refused at once, its sessions end."""
+    other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
+    admin = postgres.url if superuser else await plain_administrator(postgres, f"{login.name}_admin")
+    await database.provision(admin, login.url)
+    old = await asyncpg.connect(login.url)
+    await old.execute("CREATE TABLE public.before (a int)")
+    await database.provision(admin, other_url)
+    await database.check(login.url)
+    new = await asyncpg.connect(other_url)
+    await new.execute("ALTER TABLE public.before ADD COLUMN b int")
+    await new.execute("CREATE TABLE public.after (a int)")
+    owners = await new.fetch("SELECT tableowner FROM pg_tables WHERE schemaname = 'public'")
+    assert {row["tableowner"] for row in owners} == {login.name}
+    await database.revoke(admin, login.name)
+    await database.revoke(admin, login.name)
+    await database.revoke(admin, "nobody_of_this_name")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError)):
+        await old.execute("SELECT 1")
+    with pytest.raises(DependencyError) as raised:
+        await database.check(login.url)
+    assert raised.value.reason is Reason.AUTHENTICATION_FAILED
+    await new.execute("INSERT INTO public.before VALUES (1, 2)")
+    await database.provision(admin, login.url)
+    await database.revoke(admin, f"{login.name}_b")
+    await database.check(login.url)
+    await new.close(timeout=2)

@@ -4,10 +4,14 @@ import os
 
 import pytest
 
+from healthingest_contract import environment as env
+from healthingest_contract.conditions import ROTATE_ANNOTATION
 from healthingest_operator.reconcile import dependencies
 from healthingest_operator.reconcile.converge import converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.resources.pruning import Superfluous
+from healthingest_operator.resources.secrets import decode, password_of, user_of
+from healthingest_operator.resources.topology import is_password
 from simulation.history import DEADLINE, History, replay
 from support.operator_world import KEY
 
@@ -41,6 +45,25 @@ async def test_it_may_die_at_every_wait_of_the_first_passes() -> None:
         history = History(0)
         for _ in range(3):
             await history.attempt(converge(history.ports, KEY), kill)
+            history.world.cluster.settle()
+        await history.rest()
+        if history.kills == 0:
+            return
+    pytest.fail("there were more waits than were tried")
+
+
+async def test_it_may_die_at_every_wait_of_a_rotation() -> None:
+    """Killed at each in turn, a new operator ends it; before that the pods' logins are valid at each of its ends."""
+    for kill in range(1, 400):
+        history = History(0)
+        await history.rest()
+        history.world.cluster.get("HealthIngest", KEY.name)["metadata"]["annotations"] = {ROTATE_ANNOTATION: "now"}
+        for _ in range(3):
+            await history.attempt(converge(history.ports, KEY), kill)
+            values = decode(history.world.cluster.get("Secret", "clinic-service"))
+            assert values[env.DATABASE_URL] in history.world.database.logins
+            user, password = user_of(values[env.BROKER_URL]), password_of(values[env.BROKER_URL])
+            assert is_password(history.world.broker.things["users", user or ""], password or "")
             history.world.cluster.settle()
         await history.rest()
         if history.kills == 0:

@@ -1,7 +1,5 @@
 """One pass over one HealthIngest, in a world of fakes."""
 
-import json
-
 import pytest
 
 from healthingest_contract import environment as env
@@ -9,8 +7,7 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources import bucket, topology
-from healthingest_operator.resources.secrets import decode
-from support.operator_world import KEY, SIGNING_KEY, USER_SECRETS, FakeWorld, manifest
+from support.operator_world import KEY, FakeWorld, manifest
 
 UNREACHABLE = DependencyError(Reason.UNREACHABLE, "no answer")
 
@@ -67,16 +64,6 @@ async def test_a_glance_tells_of_an_outage(part: str) -> None:
     getattr(world, part).fault = UNREACHABLE
     assert await world.converge(Look.GLANCE) is Outcome.FAILING
     assert world.conditions()["Ready"][0] == "False"
-
-
-async def test_a_glance_sees_a_changed_secret() -> None:
-    """A rotated password reaches the pods without anybody touching the HealthIngest."""
-    world = FakeWorld()
-    await world.until_ready()
-    await world.converge()
-    world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "rotated"})
-    await world.converge(Look.GLANCE)
-    assert decode(world.cluster.get("Secret", "clinic-service"))[env.STORE_SECRET_ACCESS_KEY] == "rotated"
 
 
 def take_out(world: FakeWorld, queue: str) -> None:
@@ -162,44 +149,6 @@ async def test_pods_wait_for_dependencies_and_migration() -> None:
     assert world.cluster.names("Deployment") == ["clinic-api", "clinic-relay"]
 
 
-@pytest.mark.parametrize("name", ["s3", "rabbitmq", "postgres"])
-async def test_a_missing_secret_is_named_and_heals(name: str) -> None:
-    """The message says which Secret; once it is there, the next pass goes on."""
-    world = FakeWorld()
-    world.cluster.objects.pop(("Secret", KEY.namespace, name))
-    await world.converge()
-    status, reason, message = world.conditions()["SecretsReady"]
-    assert (status, reason) == ("False", "SecretNotFound")
-    assert f"{KEY.namespace}/{name}" in message
-    assert world.conditions()["Reconciling"][0] == "True"
-    world.cluster.secret(name, USER_SECRETS[name])
-    await world.until_ready()
-
-
-@pytest.mark.parametrize(
-    ("name", "key"), [("s3", "secretAccessKey"), ("rabbitmq", "amqpUrl"), ("postgres", "adminUrl")]
-)
-async def test_a_missing_key_is_named(name: str, key: str) -> None:
-    """The message says which key of which Secret; only people can mend it, so it is Stalled."""
-    world = FakeWorld()
-    world.cluster.secret(name, {other: value for other, value in USER_SECRETS[name].items() if other != key})
-    await world.converge()
-    _, reason, message = world.conditions()["SecretsReady"]
-    assert reason == "SecretKeyMissing"
-    assert key in message
-    assert world.conditions()["Stalled"][0] == "True"
-
-
-async def test_a_login_in_the_amqp_address_is_refused() -> None:
-    """`amqpUrl` is handed to everybody: a password in it would be too."""
-    world = FakeWorld()
-    world.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://u:hush-hush@rabbitmq:5672"})
-    await world.converge()
-    _, reason, message = world.conditions()["SecretsReady"]
-    assert reason == "SecretValueInvalid"
-    assert "hush-hush" not in message
-
-
 @pytest.mark.parametrize("part", ["store", "broker", "database"])
 @pytest.mark.parametrize("reason", [Reason.UNREACHABLE, Reason.AUTHENTICATION_FAILED])
 async def test_an_outage_shows_and_takes_no_pod_away(part: str, reason: Reason) -> None:
@@ -213,17 +162,6 @@ async def test_an_outage_shows_and_takes_no_pod_away(part: str, reason: Reason) 
     assert world.cluster.writes == ["status"]
     getattr(world, part).fault = None
     await world.until_ready()
-
-
-@pytest.mark.parametrize("name", ["s3", "rabbitmq", "postgres"])
-async def test_a_secret_that_goes_changes_no_child(name: str) -> None:
-    """What pods read and where they may go stays as it was."""
-    world = FakeWorld()
-    await world.until_ready()
-    world.forget_writes()
-    world.cluster.objects.pop(("Secret", KEY.namespace, name))
-    await world.converge()
-    assert world.all_writes() == ["status"]
 
 
 async def test_in_an_outage_a_lost_deployment_comes_back() -> None:
@@ -277,45 +215,6 @@ async def test_additions_of_others_stay() -> None:
     world.forget_writes()
     await world.converge()
     assert world.cluster.writes == []
-
-
-async def test_a_lost_secret_is_made_anew_and_known_to_the_broker() -> None:
-    """New passwords are written first and told to the broker afterwards."""
-    world = FakeWorld()
-    await world.until_ready()
-    before = decode(world.cluster.get("Secret", "clinic-consumer"))["password"]
-    world.cluster.objects.pop(("Secret", KEY.namespace, "clinic-consumer"))
-    await world.converge()
-    assert decode(world.cluster.get("Secret", "clinic-consumer"))["password"] != before
-    assert "user clinic.consumer" in world.broker.writes
-
-
-async def test_secrets_are_kept() -> None:
-    """Passwords and signing key are made once, whatever else changes."""
-    world = FakeWorld()
-    await world.until_ready()
-    before = decode(world.cluster.get("Secret", "clinic-service"))
-    world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "rotated"})
-    await world.until_ready()
-    after = decode(world.cluster.get("Secret", "clinic-service"))
-    assert after.pop(env.STORE_SECRET_ACCESS_KEY) == "rotated"
-    before.pop(env.STORE_SECRET_ACCESS_KEY)
-    assert before == after
-
-
-async def test_a_rotated_secret_rolls_the_pods() -> None:
-    """The template's digest changes with what the pods read, and only for those that read it."""
-    world = FakeWorld()
-    await world.until_ready()
-
-    def digests() -> list[str]:
-        found = (world.cluster.get("Deployment", name) for name in ("clinic-api", "clinic-relay"))
-        return [item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"] for item in found]
-
-    before = digests()
-    world.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://other:5672"})
-    await world.until_ready()
-    assert before[1] != digests()[1]
 
 
 async def test_a_foreign_object_is_not_taken_over() -> None:
@@ -468,31 +367,6 @@ async def test_an_invalid_spec_is_stalled_and_changes_nothing() -> None:
     assert world.cluster.writes == ["status"]
     assert world.conditions()["Stalled"][:2] == ("True", "InvalidSpec")
     assert "limits.uploads" in world.conditions()["Stalled"][2]
-
-
-async def test_no_secret_reaches_status_or_events() -> None:
-    """Neither the user's secrets nor the made ones."""
-    world = FakeWorld()
-    await world.until_ready()
-    world.broker.fault = UNREACHABLE
-    await world.converge()
-    made = decode(world.cluster.get("Secret", "clinic-service")) | decode(
-        world.cluster.get("Secret", "clinic-consumer")
-    )
-    told = json.dumps([world.cluster.get("HealthIngest", KEY.name)["status"], world.cluster.events])
-    for secret in ("store-secret", "broker-secret", "database-secret", made["password"], SIGNING_KEY[28:32]):
-        assert secret not in told
-    assert made[env.DATABASE_URL] not in told
-
-
-async def test_secrets_stay_out_of_everything_but_secrets() -> None:
-    """No ConfigMap, Deployment or Job bears one."""
-    world = FakeWorld()
-    await world.until_ready()
-    made = decode(world.cluster.get("Secret", "clinic-service"))
-    others = [found for (kind, _, _), found in world.cluster.objects.items() if kind != "Secret"]
-    for value in made.values():
-        assert json.dumps(value)[1:-1] not in json.dumps(others) or value == "user"
 
 
 async def test_the_gone_are_let_go() -> None:

@@ -1,0 +1,25 @@
+"""The operator drops a signing key only after the last token that it signed has run out."""
+
+from annotated_types import Le
+
+from healthingest_operator.resources.rotation import TOKEN_OVERLAP
+from healthingest_service.identity.access_tokens import SigningKeys, new_key_pem
+from healthingest_service.settings.groups import IdentitySettings
+
+
+def test_no_token_may_live_longer_than_its_key() -> None:
+    """The longest lifetime that the settings allow, and some leeway, fit into the overlap."""
+    bounds = IdentitySettings.model_fields["access_token_seconds"].metadata
+    (longest,) = [bound.le for bound in bounds if isinstance(bound, Le)]
+    assert isinstance(longest, int)
+    assert TOKEN_OVERLAP.total_seconds() >= longest + 30
+
+
+def test_the_service_reads_the_keys_of_every_phase() -> None:
+    """One after the other in one text: the first signs, all verify."""
+    old, new = new_key_pem(), new_key_pem()
+    alone, after = SigningKeys.from_pem(old), SigningKeys.from_pem(new)
+    both, turned = SigningKeys.from_pem(old + new), SigningKeys.from_pem(new + old)
+    assert both.signing_id == alone.signing_id
+    assert turned.signing_id == after.signing_id
+    assert set(both.verifying) == set(turned.verifying) == {alone.signing_id, after.signing_id}
