@@ -169,7 +169,9 @@ async def test_while_the_old_logins_cannot_be_refused_nothing_goes_on(name: str)
     """A Secret that is gone for a moment leaves no login behind."""
     world = await ready_world()
     ask(world)
-    await world.converge()
+    for _ in range(2):  # migrated, and rolled out
+        await world.converge()
+        world.cluster.settle()
     lost = world.cluster.objects.pop(("Secret", KEY.namespace, name))
     for _ in range(4):
         await world.converge()
