@@ -14,10 +14,10 @@ import asyncpg
 import httpx
 import pytest
 
-from healthingest_service.adapters.s3_client import open_client
-from healthingest_service.adapters.s3_inventory import S3Inventory
+from healthingest_service.adapters.s3_inventory import open_s3_inventory
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.consumer import Consumer
+from support.s3 import access_to
 from support.samples import good_file
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
@@ -128,15 +128,7 @@ async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_se
         ("announced", 1)
     ]
     await database.close()
-    opening = open_client(
-        endpoint=s3_server.endpoint,
-        region=s3_server.region,
-        access_key_id=s3_server.access_key_id,
-        secret_access_key=s3_server.secret_access_key,
-        timeout_seconds=SECONDS,
-    )
-    async with opening as client:
-        inventory = S3Inventory(client, s3_server.bucket, SECONDS)
+    async with open_s3_inventory(access_to(s3_server, timeout_seconds=SECONDS)) as inventory:
         objects = (await inventory.page(after="", limit=10)).objects
         assert [one.key for one in objects] == [answers.last[0].json()["object_key"]]
         assert [put async for put in inventory.unfinished()] == []

@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from healthingest_service.uploads.model import StoredObject
 from healthingest_service.uploads.ports import ObjectStore
 from support.cancelling import is_cancelled_at
 from support.fakes import MemoryStore
+from support.s3 import access_to
 from support.servers.silent import silent_server
 from support.servers.versitygw import S3Server
 from support.uploads import sha256, upload
@@ -30,19 +32,9 @@ def _no_link(*_arguments: object, **_keywords: object) -> None:
     raise OSError(errno.EXDEV, "not this file system")
 
 
-def s3(server: S3Server, **changed: object) -> AbstractAsyncContextManager[S3Store]:
-    """A store on that server."""
-    arguments: dict[str, Any] = {
-        "endpoint": server.endpoint,
-        "region": server.region,
-        "bucket": server.bucket,
-        "access_key_id": server.access_key_id,
-        "secret_access_key": server.secret_access_key,
-        "encryption": "None",
-        "kms_key_id": None,
-        "timeout_seconds": 10.0,
-    }
-    return open_s3_store(**(arguments | changed))
+def s3(server: S3Server, **changed: Any) -> AbstractAsyncContextManager[S3Store]:  # noqa: ANN401 - the fields' types
+    """A store on that server, come to in another way."""
+    return open_s3_store(replace(access_to(server), **changed))
 
 
 @pytest.fixture(params=["memory", "folder", "folder elsewhere", "s3", "s3 in parts"])
@@ -61,7 +53,7 @@ async def store(
         yield FolderStore(tmp_path / "objects")
         return
     part_bytes = PART_BYTES if request.param == "s3 in parts" else WHOLE_BYTES
-    async with s3(request.getfixturevalue("s3_server"), part_bytes=part_bytes) as opened:
+    async with open_s3_store(access_to(request.getfixturevalue("s3_server")), part_bytes=part_bytes) as opened:
         yield opened
 
 
@@ -196,6 +188,6 @@ class TestS3:
 
     async def test_asks_for_encryption(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
         """With server-side encryption asked for, objects come and go as before."""
-        async with s3(s3_server, encryption="SSE-S3") as store:
+        async with open_s3_store(access_to(s3_server), encryption="SSE-S3") as store:
             await put(store, key, tmp_path, b"content")
             assert await store.head(key) == StoredObject(7, sha256(b"content"))

@@ -8,7 +8,9 @@ import pytest
 
 from healthingest_service.adapters.s3 import S3Store, open_s3_store
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from support.s3 import access_to
 from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server
+from support.servers.versitygw import S3Server
 from support.uploads import sha256
 
 CONTENT = b"content"
@@ -19,16 +21,7 @@ THERE = head_answer(len(CONTENT), sha256(CONTENT))
 
 def store_at(server: ScriptedServer) -> AbstractAsyncContextManager[S3Store]:
     """A store on that server."""
-    return open_s3_store(
-        endpoint=f"http://127.0.0.1:{server.port}",
-        region="us-east-1",
-        bucket="bucket",
-        access_key_id="id",
-        secret_access_key="secret",
-        encryption="None",
-        kms_key_id=None,
-        timeout_seconds=5.0,
-    )
+    return open_s3_store(access_to(S3Server(server.port, bucket="bucket"), timeout_seconds=5.0))
 
 
 async def put(server: ScriptedServer, folder: Path) -> None:

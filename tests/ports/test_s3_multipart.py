@@ -5,19 +5,20 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from healthingest_service.adapters.s3 import S3Store, open_s3_store
-from healthingest_service.adapters.s3_client import open_client
 from healthingest_service.adapters.s3_multipart import MAX_PARTS, parts_of
 from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import StoredObject
 from healthingest_service.uploads.ports import Alive, no_need
 from support.cancelling import is_cancelled_at
 from support.faults.proxy import Harm, Trouble, proxy
+from support.s3 import access_to, unfinished_puts
 from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server
 from support.servers.versitygw import S3Server
 from support.uploads import sha256
@@ -31,18 +32,8 @@ def store_at(
     port: int, server: S3Server | None = None, part_bytes: int = PART_BYTES
 ) -> AbstractAsyncContextManager[S3Store]:
     """A store there."""
-    server = server or S3Server(port, bucket="bucket")
-    return open_s3_store(
-        endpoint=f"http://127.0.0.1:{port}",
-        region=server.region,
-        bucket=server.bucket,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        encryption="None",
-        kms_key_id=None,
-        timeout_seconds=TIMEOUT_SECONDS,
-        part_bytes=part_bytes,
-    )
+    access = access_to(server or S3Server(port, bucket="bucket"), timeout_seconds=TIMEOUT_SECONDS)
+    return open_s3_store(replace(access, endpoint=f"http://127.0.0.1:{port}"), part_bytes=part_bytes)
 
 
 async def put(store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: Alive = no_need) -> None:
@@ -50,20 +41,6 @@ async def put(store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: 
     path = folder / "file.body"
     path.write_bytes(content)
     await store.put(KEY, path, size_bytes=len(content), sha256=sha256(content), alive=alive)
-
-
-async def left_of(server: S3Server) -> list[str]:
-    """Uploads that were begun and neither completed nor aborted."""
-    opening = open_client(
-        endpoint=server.endpoint,
-        region=server.region,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        timeout_seconds=TIMEOUT_SECONDS,
-    )
-    async with opening as client:
-        listed = await client.list_multipart_uploads(Bucket=server.bucket)
-    return [upload["UploadId"] for upload in listed.get("Uploads", ())]
 
 
 def test_parts_cover_the_file() -> None:
@@ -86,7 +63,7 @@ class TestRealServer:
             assert answer is not None
             assert answer["ChecksumSHA256"] == expected
             assert await store.head(KEY) == StoredObject(len(CONTENT), sha256(CONTENT))
-        assert await left_of(s3_server) == []
+        assert await unfinished_puts(s3_server) == []
 
     async def test_refuses_other_bytes(self, s3_server: S3Server, tmp_path: Path) -> None:
         """A file that changed on the way is refused, and nothing is left."""
@@ -96,7 +73,7 @@ class TestRealServer:
             with pytest.raises(StoreRefusedError):
                 await store.put(KEY, path, size_bytes=len(CONTENT), sha256=sha256(b"other"))
             assert await store.head(KEY) is None
-        assert await left_of(s3_server) == []
+        assert await unfinished_puts(s3_server) == []
 
     @pytest.mark.parametrize("harm", [Harm.CUT_BEFORE, Harm.CUT_WITHIN, Harm.LOSE_ANSWER])
     @pytest.mark.parametrize("call", [b"partNumber=2", b"POST /{bucket}/raw/key?uploadId"])
@@ -108,7 +85,7 @@ class TestRealServer:
             await put(store, tmp_path)
             assert between.hits == 1
             assert await store.head(KEY) == StoredObject(len(CONTENT), sha256(CONTENT))
-        assert await left_of(s3_server) == []
+        assert await unfinished_puts(s3_server) == []
 
     async def test_leaves_nothing_of_what_failed(self, s3_server: S3Server, tmp_path: Path) -> None:
         """A part that cannot be sent, however often: no object, and the first part is removed."""
@@ -118,7 +95,7 @@ class TestRealServer:
                 await put(store, tmp_path)
             assert between.hits == 3
             assert await store.head(KEY) is None
-        assert await left_of(s3_server) == []
+        assert await unfinished_puts(s3_server) == []
 
     async def test_ends_with_the_lease(self, s3_server: S3Server, tmp_path: Path) -> None:
         """It shows that it is alive before each part and before the end; what that raises undoes it."""
@@ -134,7 +111,7 @@ class TestRealServer:
             with pytest.raises(LedgerUnavailableError):
                 await put(store, tmp_path, alive=alive)
             assert await store.head(KEY) is None
-        assert await left_of(s3_server) == []
+        assert await unfinished_puts(s3_server) == []
 
     async def test_leaves_nothing_when_cancelled(self, s3_server: S3Server, tmp_path: Path) -> None:
         """Cancelled at whatever moment: the object is whole or not there, and no part is left."""
@@ -144,7 +121,7 @@ class TestRealServer:
                 if not await is_cancelled_at(wait, put(store, tmp_path)):
                     break
                 cut += await store.head(KEY) is None
-                assert await left_of(s3_server) == []
+                assert await unfinished_puts(s3_server) == []
         assert cut > 5
 
 

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,9 +17,8 @@ from healthingest_service.adapters.s3_client import open_client
 from healthingest_service.adapters.s3_inventory import S3Inventory
 from healthingest_service.uploads.errors import StoreUnavailableError
 from healthingest_service.uploads.upkeep_ports import StoreInventory, UnfinishedPut
-
-if TYPE_CHECKING:
-    from support.servers.versitygw import S3Server
+from support.s3 import access_to
+from support.servers.versitygw import S3Server
 
 KEYS = ("raw/A/2026/01/31/x.avro", "raw/AB/2026/01/01/x.avro", "raw/AB/2026/01/02/x.avro", "raw/A_/y", "raw/stray")
 """In the order of their bytes: a slash comes before every letter."""
@@ -40,14 +39,7 @@ async def _place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield await _folder(tmp_path)
         return
     server: S3Server = request.getfixturevalue("s3_server")
-    opening = open_client(
-        endpoint=server.endpoint,
-        region=server.region,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        timeout_seconds=10,
-    )
-    async with opening as client:
+    async with open_client(access_to(server)) as client:
 
         async def put(key: str, content: bytes) -> None:
             await client.put_object(Bucket=server.bucket, Key=key, Body=content)
@@ -120,7 +112,7 @@ class TestStoreInventory:
 
 async def test_a_store_that_is_gone_is_unavailable() -> None:
     """Nobody listens there."""
-    words = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1", "access_key_id": "a", "secret_access_key": "b"}
-    async with open_client(**words, timeout_seconds=1) as client:
+    nobody = replace(access_to(S3Server(9, bucket="bucket")), timeout_seconds=1)
+    async with open_client(nobody) as client:
         with pytest.raises(StoreUnavailableError):
             await S3Inventory(client, "bucket", 1).page(after="", limit=1)

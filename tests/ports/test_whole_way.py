@@ -25,6 +25,7 @@ from healthingest_service.uploads.model import UploadState
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.relay import Relay
 from healthingest_service.uploads.relay_ports import EventPublisher
+from support.s3 import access_to
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
 from support.uploads import owner, principal, sha256
@@ -125,16 +126,7 @@ async def test_real(postgres_url: str, s3_server: S3Server, broker: RabbitMQServ
     """PostgreSQL, S3, RabbitMQ: the same."""
     async with (
         open_publisher(url=broker.amqp_url, exchange="events", timeout_seconds=5) as publisher,
-        open_s3_store(
-            endpoint=s3_server.endpoint,
-            region=s3_server.region,
-            bucket=s3_server.bucket,
-            access_key_id=s3_server.access_key_id,
-            secret_access_key=s3_server.secret_access_key,
-            encryption="None",
-            kms_key_id=None,
-            timeout_seconds=10,
-        ) as store,
+        open_s3_store(access_to(s3_server)) as store,
     ):
         stored, event = await goes_the_whole_way(postgres_url, store, publisher, tmp_path)
     async with await aio_pika.connect(broker.amqp_url) as connection:

@@ -23,7 +23,7 @@ from healthingest_service.adapters.s3_bucket import (
     encryption_arguments,
     stored_object,
 )
-from healthingest_service.adapters.s3_client import asked, open_client, translated, within
+from healthingest_service.adapters.s3_client import S3Access, asked, open_client, translated, within
 from healthingest_service.adapters.s3_multipart import MultipartPut
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import StoredObject
@@ -35,33 +35,17 @@ DEFAULT_PART_BYTES: Final = 64 * 1024 * 1024
 
 
 @asynccontextmanager
-async def open_s3_store(  # noqa: PLR0913 - the settings of one server
+async def open_s3_store(
+    access: S3Access,
     *,
-    endpoint: str | None,
-    region: str,
-    bucket: str,
-    access_key_id: str | None,
-    secret_access_key: str | None,
-    encryption: Encryption,
-    kms_key_id: str | None,
-    timeout_seconds: float,
+    encryption: Encryption = "None",
+    kms_key_id: str | None = None,
     part_bytes: int = DEFAULT_PART_BYTES,
 ) -> AsyncIterator["S3Store"]:
-    """
-    A store on *bucket*; nothing is sent before the first call. Objects of more than *part_bytes* go in parts.
-
-    Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
-    """
-    opening = open_client(
-        endpoint=endpoint,
-        region=region,
-        access_key_id=access_key_id,
-        secret_access_key=secret_access_key,
-        timeout_seconds=timeout_seconds,
-    )
-    async with opening as client:
+    """A store there; nothing is sent before the first call. Objects of more than *part_bytes* go in parts."""
+    async with open_client(access) as client:
         creating = encryption_arguments(encryption, kms_key_id)
-        store = S3Store(Bucket(client, bucket, creating, timeout_seconds), part_bytes)
+        store = S3Store(Bucket(client, access.bucket, creating, access.timeout_seconds), part_bytes)
         try:
             yield store
         finally:

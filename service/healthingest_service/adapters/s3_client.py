@@ -7,6 +7,7 @@ botocore's own retries are off: who calls knows what may be repeated, and when.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
@@ -26,6 +27,22 @@ _UNCLEAR_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "OperationAbort
 """4xx by status, but passing: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Access:
+    """
+    One bucket and how to come to it; each call has *timeout_seconds*.
+
+    Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
+    """
+
+    endpoint: str | None
+    region: str
+    bucket: str
+    access_key_id: str | None = field(repr=False)
+    secret_access_key: str | None = field(repr=False)
+    timeout_seconds: float
+
+
 class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
     """
     aiohttp sends a PUT again by itself when the connection breaks, and tells nobody.
@@ -41,20 +58,11 @@ class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no
 
 @asynccontextmanager
 async def open_client(
-    *,
-    endpoint: str | None,
-    region: str,
-    access_key_id: str | None,
-    secret_access_key: str | None,
-    timeout_seconds: float,
+    access: S3Access,
 ) -> AsyncIterator[Any]:
-    """
-    The client of aiobotocore; nothing is sent before the first call.
-
-    Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
-    """
+    """The client of aiobotocore; nothing is sent before the first call."""
     config = AioConfig(
-        connect_timeout=min(timeout_seconds, 5.0),
+        connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
         # Both cost time in each call: what we say about ourselves, and whether our own arguments have the right types.
@@ -64,14 +72,14 @@ async def open_client(
         response_checksum_validation="when_required",
         http_session_cls=_OneTrySession,
         # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall the loop.
-        s3={"addressing_style": "auto" if endpoint is None else "path", "payload_signing_enabled": False},
+        s3={"addressing_style": "auto" if access.endpoint is None else "path", "payload_signing_enabled": False},
     )
     making = get_session().create_client(
         "s3",
-        region_name=region,
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
+        region_name=access.region,
+        endpoint_url=access.endpoint,
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
         config=config,
     )
     async with making as client:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from healthingest_contract.object_keys import PREFIX
-from healthingest_service.adapters.s3_client import asked, open_client, status_of
+from healthingest_service.adapters.s3_client import S3Access, asked, open_client, status_of
 from healthingest_service.uploads.errors import StoreRefusedError
 from healthingest_service.uploads.upkeep_ports import ListedObject, ObjectPage, UnfinishedPut
 
@@ -17,25 +17,10 @@ _NOT_FOUND: Final = 404
 
 
 @asynccontextmanager
-async def open_s3_inventory(  # noqa: PLR0913 - the settings of one server
-    *,
-    endpoint: str | None,
-    region: str,
-    bucket: str,
-    access_key_id: str | None,
-    secret_access_key: str | None,
-    timeout_seconds: float,
-) -> AsyncIterator["S3Inventory"]:
-    """An inventory of *bucket*; nothing is sent before the first call."""
-    opening = open_client(
-        endpoint=endpoint,
-        region=region,
-        access_key_id=access_key_id,
-        secret_access_key=secret_access_key,
-        timeout_seconds=timeout_seconds,
-    )
-    async with opening as client:
-        yield S3Inventory(client, bucket, timeout_seconds)
+async def open_s3_inventory(access: S3Access) -> AsyncIterator["S3Inventory"]:
+    """An inventory of the bucket; nothing is sent before the first call."""
+    async with open_client(access) as client:
+        yield S3Inventory(client, access.bucket, access.timeout_seconds)
 
 
 class S3Inventory:

@@ -19,7 +19,7 @@ from healthingest_service.api.readiness import Check
 from healthingest_service.faults.announcing import FaultyOutbox, FaultyPublisher
 from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE, FaultyLedger, FaultyStore
 from healthingest_service.identity.housekeeping import forget_expired_sessions
-from healthingest_service.main.parts import Ground, Store, database_url, objects_folder, queue_file, reveal, utc_now
+from healthingest_service.main.parts import Ground, Store, database_url, objects_folder, queue_file, s3_access, utc_now
 from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import Ledger, ObjectStore
@@ -149,15 +149,7 @@ async def _open_inventory(ground: Ground, stack: AsyncExitStack) -> StoreInvento
     wanted = ground.settings.store
     if wanted.bucket is None:
         return FolderInventory(objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds)
-    opening = open_s3_inventory(
-        endpoint=wanted.endpoint,
-        region=wanted.region,
-        bucket=wanted.bucket,
-        access_key_id=reveal(wanted.access_key_id),
-        secret_access_key=reveal(wanted.secret_access_key),
-        timeout_seconds=wanted.timeout_seconds,
-    )
-    return await stack.enter_async_context(opening)
+    return await stack.enter_async_context(open_s3_inventory(s3_access(ground.settings, wanted.bucket)))
 
 
 def _database_seconds(ground: Ground) -> float:

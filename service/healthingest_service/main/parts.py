@@ -19,6 +19,7 @@ from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3 import open_s3_store
+from healthingest_service.adapters.s3_client import S3Access
 from healthingest_service.api.readiness import Check
 from healthingest_service.faults.points import VARIABLE, Faults
 from healthingest_service.settings import InvalidSettingsError, Settings
@@ -155,19 +156,27 @@ async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
         store = Store(folder, LOCAL_BUCKET)
     else:
         opening = open_s3_store(
-            endpoint=wanted.endpoint,
-            region=wanted.region,
-            bucket=wanted.bucket,
-            access_key_id=reveal(wanted.access_key_id),
-            secret_access_key=reveal(wanted.secret_access_key),
+            s3_access(ground.settings, wanted.bucket),
             encryption=wanted.encryption,
             kms_key_id=wanted.kms_key_id,
-            timeout_seconds=wanted.timeout_seconds,
             part_bytes=wanted.part_bytes,
         )
         store = Store(await stack.enter_async_context(opening), wanted.bucket)
     ground.checks.append(Check("store", store.port.check, required=True))
     return store
+
+
+def s3_access(settings: Settings, bucket: str) -> S3Access:
+    """The way to *bucket*."""
+    wanted = settings.store
+    return S3Access(
+        endpoint=wanted.endpoint,
+        region=wanted.region,
+        bucket=bucket,
+        access_key_id=reveal(wanted.access_key_id),
+        secret_access_key=reveal(wanted.secret_access_key),
+        timeout_seconds=wanted.timeout_seconds,
+    )
 
 
 def data_folder(settings: Settings) -> Path:

@@ -4,17 +4,17 @@ import asyncio
 import datetime as dt
 import hashlib
 import time
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 
 from healthingest_service.adapters.database.duties import DatabaseDuties
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
-from healthingest_service.adapters.s3 import S3Store, open_s3_store
+from healthingest_service.adapters.s3 import open_s3_store
 from healthingest_service.adapters.s3_inventory import open_s3_inventory
 from healthingest_service.uploads.audit_findings import AuditCounts
 from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
 from support.faults.world import World
-from support.servers.versitygw import S3Server
+from support.s3 import access_to
 
 TIMEOUT_SECONDS = 10.0
 AUDIT_SECONDS = 60.0
@@ -33,17 +33,10 @@ async def audit(world: World) -> AuditCounts:
         engine = await stack.enter_async_context(
             open_engine(world.database_url, pool_size=2, timeout_seconds=TIMEOUT_SECONDS)
         )
-        inventory = open_s3_inventory(
-            endpoint=server.endpoint,
-            region=server.region,
-            bucket=server.bucket,
-            access_key_id=server.access_key_id,
-            secret_access_key=server.secret_access_key,
-            timeout_seconds=TIMEOUT_SECONDS,
-        )
+        access = access_to(server, timeout_seconds=TIMEOUT_SECONDS)
         audited = StorageAudit(
-            inventory=await stack.enter_async_context(inventory),
-            store=await stack.enter_async_context(_store(server)),
+            inventory=await stack.enter_async_context(open_s3_inventory(access)),
+            store=await stack.enter_async_context(open_s3_store(access)),
             uploads=DatabaseKeptUploads(engine, timeout_seconds=TIMEOUT_SECONDS),
             duties=DatabaseDuties(engine, timeout_seconds=TIMEOUT_SECONDS),
             rules=RULES,
@@ -61,18 +54,5 @@ async def put_object(world: World, key: str, content: bytes) -> None:
     """Put an object as the service does."""
     path = world.folder / "object"
     path.write_bytes(content)
-    async with _store(world.servers.store) as store:
+    async with open_s3_store(access_to(world.servers.store, timeout_seconds=TIMEOUT_SECONDS)) as store:
         await store.put(key, path, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-
-
-def _store(server: S3Server) -> AbstractAsyncContextManager[S3Store]:
-    return open_s3_store(
-        endpoint=server.endpoint,
-        region=server.region,
-        bucket=server.bucket,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        encryption="None",
-        kms_key_id=None,
-        timeout_seconds=TIMEOUT_SECONDS,
-    )

@@ -14,7 +14,6 @@ import asyncpg
 import httpx
 
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.adapters.s3_client import open_client
 from healthingest_service.faults.points import VARIABLE, disarm
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.checker import Verdict, judge
@@ -23,6 +22,7 @@ from support.faults.consumer import Consumer
 from support.faults.fleet import API, ROLES, Fleet
 from support.faults.history import Evidence, Peak, Row
 from support.faults.proxy import Proxy, proxy
+from support.s3 import unfinished_puts
 from support.servers.disk import Disk, small_disk
 from support.servers.postgres import PostgresServer, postgres_server
 from support.servers.process import work_folder
@@ -212,20 +212,6 @@ class World:
                 return False
             await asyncio.sleep(0.02)
         return True
-
-
-async def unfinished_puts(store: S3Server) -> list[str]:
-    """Keys of objects that were begun in parts and neither completed nor aborted."""
-    opening = open_client(
-        endpoint=store.endpoint,
-        region=store.region,
-        access_key_id=store.access_key_id,
-        secret_access_key=store.secret_access_key,
-        timeout_seconds=10,
-    )
-    async with opening as client:
-        answer = await client.list_multipart_uploads(Bucket=store.bucket)
-    return [one["Key"] for one in answer.get("Uploads", [])]
 
 
 @asynccontextmanager
