@@ -162,7 +162,6 @@ class Snappy:
         self._window = bytearray(_SNAPPY_WINDOW_BYTES + PIECE_BYTES)
         self._state = array("q", bytes(8 * snappy.WORDS))
         self._begun = False
-        self._kept = _SNAPPY_WINDOW_BYTES  # of the window: what is before it was given out
         self._rest = b""  # not read: less than a length or tag, and what may be the checksum
         self._checksum = 0
         self._state[snappy.AT] = self._state[snappy.FLOOR] = _SNAPPY_WINDOW_BYTES
@@ -212,13 +211,13 @@ class Snappy:
 
     def _give_out(self) -> Iterator[bytes]:
         at = self._state[snappy.AT]
-        if at == self._kept:
+        if at == _SNAPPY_WINDOW_BYTES:  # what is before it was given out
             return
-        piece = bytes(memoryview(self._window)[self._kept : at])
+        piece = bytes(memoryview(self._window)[_SNAPPY_WINDOW_BYTES:at])
         self._checksum = zlib_ng.crc32(piece, self._checksum)
         self._window[:_SNAPPY_WINDOW_BYTES] = self._window[at - _SNAPPY_WINDOW_BYTES : at]
         self._state[snappy.FLOOR] = max(0, self._state[snappy.FLOOR] - (at - _SNAPPY_WINDOW_BYTES))
-        self._state[snappy.AT] = self._kept = _SNAPPY_WINDOW_BYTES
+        self._state[snappy.AT] = _SNAPPY_WINDOW_BYTES
         yield piece
 
 

@@ -20,5 +20,5 @@ cpdef enum:
 cdef Word _run(Bytes data, Word end, Window window, Word size, Words s) noexcept nogil
 cdef inline Word _operand(Word tag) noexcept nogil
 cdef inline Word _element(Bytes data, Word pos, Word at, Words s) noexcept nogil
-cdef inline Word _literal(Bytes data, Word pos, Word end, Window window, Word at, Word size, Word count) noexcept nogil
-cdef inline Word _copy(Window window, Word at, Word size, Word offset, Word count) noexcept nogil
+cdef inline void _literal(Bytes data, Word pos, Word end, Window window, Word at, Word size, Word count) noexcept nogil
+cdef inline void _copy(Window window, Word at, Word size, Word offset, Word count) noexcept nogil

@@ -35,7 +35,7 @@ if not cython.compiled:  # pragma: no branch - the compiled form is not measured
 
 def inflate(data: bytes, end: cython.longlong, window: cython.uchar[::1], state: cython.longlong[::1]) -> int:
     """
-    Inflate *data* up to *end* into *window*, from where *state* says.
+    Inflate *data* up to *end*, 0 or more, into *window*, from where *state* says.
 
     Returns where it stopped reading: the window is full, the data is at its end or within a tag, or `state[FAULT]`.
     """
@@ -54,6 +54,7 @@ def _run(data: Bytes, end: Word, window: Window, size: Word, s: Words) -> Word:
     pos: Word = 0
     at: Word = s[AT]
     count: Word
+    end = max(end, 0)  # a negative count of bytes would be copied as a huge one
     while True:
         if s[LEFT] > 0:
             count = min(s[LEFT], size - at)
@@ -100,7 +101,7 @@ def _element(data: Bytes, pos: Word, at: Word, s: Words) -> Word:
     else:
         s[LEFT] = (tag >> 2) + 1
         s[OFFSET] = value
-    if s[LEFT] > s[TOTAL] or (tag & 3 != 0 and value == 0 and s[OFFSET] == 0):
+    if s[LEFT] > s[TOTAL] or (tag & 3 != 0 and s[OFFSET] == 0):
         s[FAULT] = WRONG
     elif s[OFFSET] > at - s[FLOOR]:
         s[FAULT] = FAR if s[FLOOR] == 0 else WRONG
@@ -108,23 +109,21 @@ def _element(data: Bytes, pos: Word, at: Word, s: Words) -> Word:
     return pos + 1 + operand
 
 
-def _literal(data: Bytes, pos: Word, end: Word, window: Window, at: Word, size: Word, count: Word) -> Word:
+def _literal(data: Bytes, pos: Word, end: Word, window: Window, at: Word, size: Word, count: Word) -> None:
     if not cython.compiled:
         window[at : at + count] = data[pos : pos + count]
     elif count <= 16 <= min(size - at, end - pos):  # pragma: no cover - compiled alone
         memcpy(cython.address(window[at]), cython.address(data[pos]), 16)  # one instruction; the rest is overwritten
     else:  # pragma: no cover - compiled alone
         memcpy(cython.address(window[at]), cython.address(data[pos]), count)
-    return 0
 
 
-def _copy(window: Window, at: Word, size: Word, offset: Word, count: Word) -> Word:
+def _copy(window: Window, at: Word, size: Word, offset: Word, count: Word) -> None:
     """They may overlap: then what is copied repeats."""
     index: Word
     if cython.compiled and offset >= 16 and size - at >= count + 16:  # pragma: no cover - compiled alone
         for index in range(at, at + count, 16):
             memcpy(cython.address(window[index]), cython.address(window[index - offset]), 16)
-        return 0
+        return
     for index in range(at, at + count):
         window[index] = window[index - offset]
-    return 0

@@ -268,9 +268,9 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
 def _plain_items(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
     """Behind those items of one plain value each that are there and right, but for the last, which ends the block."""
     if p[pc] == SKIP:
-        after = min(s[frame + 1] - 1, (s[BLOCK_END] - s[BASE] - pos) // p[pc + 2])
-        s[frame + 1] -= after
-        return pos + after * p[pc + 2]
+        after = pos + (s[frame + 1] - 1) * p[pc + 2]  # within the block: `_items` has made sure
+        s[frame + 1] = 1
+        return after
     while s[frame + 1] > 1:
         after = _long(data, pos, end) if p[pc] == LONG else _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
         if after < 0:  # the walker comes upon it again, and knows what to do

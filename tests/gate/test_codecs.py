@@ -87,6 +87,7 @@ def test_snappy_is_refused_where_its_library_refuses() -> None:
         ours, interpreted = (_inflate(form, "snappy", _cut(file, 11)) for form in FORMS)
         assert ours == interpreted, (SEED, mutant.hex())
         assert (ours if isinstance(ours, bytes) else None) == theirs, (SEED, mutant.hex())
+        assert ours != str(Code.CHECKSUM_WRONG), (SEED, mutant.hex())  # it would have come out, as something
 
 
 def test_deflate_is_refused_where_zlib_refuses() -> None:

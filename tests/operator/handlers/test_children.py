@@ -18,4 +18,6 @@ def test_a_pod_is_known_by_its_label() -> None:
     assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [OWNER | {"kind": "ReplicaSet"}]}) == {
         Key("a", "clinic")
     }
+    of_another_name = OWNER | {"kind": "ReplicaSet", "name": "clinic-api-5d9c"}
+    assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [of_another_name]}) == {Key("a", "clinic")}
     assert owners("a", {}) == set()

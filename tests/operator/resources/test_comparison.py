@@ -36,6 +36,13 @@ def test_a_sidecar_does_not_count_but_a_changed_container_does() -> None:
     assert difference(wanted, {"containers": []}) == "containers[api]"
 
 
+def test_elements_of_many_kinds_are_compared() -> None:
+    """Nothing that the API has; no reason to break off a pass."""
+    wanted = [{"name": "api"}]
+    assert difference(wanted, ["text", None, {"name": "api"}]) is None
+    assert difference(wanted, ["text"]) == "[api]"
+
+
 def test_one_more_element_of_an_atomic_list_counts() -> None:
     """Such a list has one owner: a further rule of a NetworkPolicy lets in whom nobody wanted."""
     wanted = {"ingress": [{"ports": [{"port": 8000}]}], "args": ["api"]}

@@ -88,5 +88,5 @@ def _changed(random: Random, file: bytes) -> bytes:
         case 6:
             piece *= 2
         case _:
-            return file[:at] if random.random() < 0.2 else file[:at] + file[random.randrange(len(file)) :]
+            return file[:at] if random.random() < 0.2 else file[:at] + file[random.randrange(len(file) or 1) :]
     return file[:at] + piece + file[end:]

@@ -55,7 +55,7 @@ def _type(draw: Draw, names: Any, depth: int, logical: bool) -> Pair:  # noqa: A
             return _record(draw, names, depth - 1, logical)
         case "array":
             items, data = _record(draw, names, depth - 1, logical, least=1)
-            return {"type": "array", "items": items}, st.lists(data, max_size=3)
+            return {"type": "array", "items": items}, st.lists(data, max_size=6)
         case "map":
             values, data = _type(draw, names, depth - 1, logical)
             return {"type": "map", "values": values}, st.dictionaries(_TEXT, data, max_size=3)

@@ -156,9 +156,10 @@ def codecs() -> Iterator[Entry]:
         "copy of offset 0": b"\x05\x00A\x01\x00",
         "more than it declares": b"\x01\x04AB",
         "less than it declares": b"\x09\x00A",
+        "half an element behind": b"\x01\x00A\xfe",
         "length of 33 bits": b"\x80\x80\x80\x80\x10\x00A",
     }.items():
-        code = Code.COMPRESSED_CUT_OFF if name.startswith("less") else Code.COMPRESSED_INVALID
+        code = Code.COMPRESSED_CUT_OFF if name.startswith(("less", "half")) else Code.COMPRESSED_INVALID
         yield f"snappy: {name}", header(schema, "snappy") + block(1, raw + bytes(4)), code
     for length in (65 << 20, 2**31, 2**32 - 1):
         declared = header(schema, "snappy") + block(1, unsigned(length) + b"\x00A" + bytes(4))

@@ -1,0 +1,55 @@
+"""Arrays of one plain value each are read in one go: with the same verdict as value by value."""
+
+import pytest
+
+from avrogate import Code
+from support.avro.encoding import block, double, header, items, long, record
+from support.avro.judging import codes, judge
+from support.avro.pure import pure
+
+ITEMS = {"double": double(1.5), "long": long(-300), "int": long(2**31 - 1), "float": bytes(4)}
+COUNTS = (1, 2, 3, 4, 40)
+
+
+def _file(type_: str, *blocks: bytes, records: int = 1) -> bytes:
+    """Records of a list, and of a long behind it that would show a list read too far, or not far enough."""
+    schema = record({"type": "array", "items": type_}, "long")
+    return header(schema) + block(records, (b"".join(blocks) + long(7)) * records)
+
+
+@pytest.mark.parametrize("sized", [False, True])
+@pytest.mark.parametrize("type_", ITEMS)
+def test_any_number_of_items_is_read_to_its_end(type_: str, *, sized: bool) -> None:
+    """In one block or in several, however the file is cut, by both forms."""
+    other = pure()
+    for count in COUNTS:
+        several = [items(*[ITEMS[type_]] * count, sized=sized)[:-1] for _ in range(3)]
+        file = _file(type_, *several, long(0), records=3)
+        for chunk in (1, 3, 11, 0):
+            assert judge(file, chunk=chunk).record_count == 3
+        assert other.check([file], other.Policy()).record_count == 3
+
+
+@pytest.mark.parametrize("type_", ITEMS)
+def test_an_item_too_few_is_missed(type_: str) -> None:
+    """The count is one more than there are items: what stands behind the list is taken for one, and then missing."""
+    for count in COUNTS:
+        file = _file(type_, long(count + 1), ITEMS[type_] * count, long(0))
+        assert set(codes(file)) & {Code.DATA_CUT_OFF, Code.ITEM_COUNT_WRONG, Code.DATA_LEFT_OVER}
+
+
+@pytest.mark.parametrize("type_", ITEMS)
+def test_an_item_too_many_is_found(type_: str) -> None:
+    """A size in bytes that stands with the items tells, too."""
+    for count in COUNTS:
+        data = ITEMS[type_] * (count + 1)
+        assert codes(_file(type_, long(-count), long(len(data)), data, long(0))) == [Code.ITEMS_SIZE_WRONG]
+
+
+@pytest.mark.parametrize("type_", ITEMS)
+def test_a_list_that_is_cut_off_is_refused(type_: str) -> None:
+    """At every byte."""
+    schema = record({"type": "array", "items": type_})
+    whole = items(*[ITEMS[type_]] * 9)
+    for length in range(len(whole)):
+        assert codes(header(schema) + block(1, whole[:length])), length
