@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.resources.children import KINDS
+from healthingest_operator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "healthingest-operator"
@@ -113,6 +114,24 @@ def test_several_operators_share_one_lease() -> None:
     assert role["metadata"]["namespace"] == "system"
     assert _of("PodDisruptionBudget", documents)
     assert not _of("PodDisruptionBudget", _rendered())
+
+
+def test_the_operators_variables_are_its_settings() -> None:
+    """None is unknown to the operator; those of the rotation have the operator's own defaults and can be changed."""
+
+    def told(*words: str) -> dict[str, str]:
+        (deployment,) = _of("Deployment", _rendered(*words))
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+    known = {f"HEALTHINGEST_OPERATOR_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    assert set(told()) - set(known) == set()
+    after, grace = "HEALTHINGEST_OPERATOR_ROTATE_AFTER_DAYS", "HEALTHINGEST_OPERATOR_CONSUMER_GRACE_SECONDS"
+    assert {name: float(told()[name]) for name in (after, grace)} == {
+        name: known[name].default for name in (after, grace)
+    }
+    changed = told("--set", "rotation.afterDays=90", "--set", "rotation.consumerGraceSeconds=5000000")
+    assert (float(changed[after]), float(changed[grace])) == (90, 5000000)
 
 
 MONITORING = ("serviceMonitor", "alerts", "dashboard")
