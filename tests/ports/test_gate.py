@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from avrogate import Code
-from healthingest_service.adapters.gate_pool import FileCheck, GatePool, open_gate
+from healthingest_service.adapters.gate_check import FileCheck
+from healthingest_service.adapters.gate_pool import GatePool, open_gate
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
 from healthingest_service.uploads.model import Verdict
@@ -62,6 +63,12 @@ async def feed_for_ever(one: FileCheck) -> None:
     """As a client would that does not listen."""
     while True:
         await one.feed(b"x" * CHUNK)
+
+
+async def feed_file_for_ever(one: FileCheck, path: Path) -> None:
+    """The same, from the disk."""
+    while True:
+        await one.feed_file(path, offset=0, size_bytes=CHUNK)
 
 
 def environment_of(pid: int) -> bytes:
@@ -177,6 +184,54 @@ class TestGate:
             await check(gate, good_file(1))
             pid = worker_of(gate)
         assert not is_alive(pid)
+
+
+class TestFilesOnDisk:
+    @pytest.mark.parametrize("codec", ["null", "deflate"])
+    async def test_are_judged_where_they_lie(self, gate: GatePool, tmp_path: Path, codec: str) -> None:
+        """Handed over at first, then read by the judge in pieces of any size: the same verdict."""
+        content, path = good_file(300_000, codec=codec), tmp_path / "body"
+        path.write_bytes(content)
+        async with gate.open() as one:
+            await one.feed(content[:1000])
+            await one.feed_file(path, offset=1000, size_bytes=5000)
+            await one.feed_file(path, offset=6000, size_bytes=len(content) - 6000)
+            assert await one.finish() == await check(gate, content)
+
+    async def test_are_refused_before_their_end(self, gate: GatePool, tmp_path: Path) -> None:
+        """What is wrong at the beginning is told while pieces are still handed over."""
+        path = tmp_path / "body"
+        path.write_bytes(bytes(CHUNK))
+        async with gate.open() as one, asyncio.timeout(5):
+            with pytest.raises(NotAvroError):
+                await feed_file_for_ever(one, path)
+
+    @pytest.mark.parametrize("there", [None, 100])
+    async def test_that_cannot_be_read_are_not_to_blame(
+        self, gate: GatePool, tmp_path: Path, there: int | None
+    ) -> None:
+        """A file that is missing, or shorter than was said, can be sent again; the next one is judged."""
+        path = tmp_path / "body"
+        if there is not None:
+            path.write_bytes(good_file(500)[:there])
+        async with gate.open() as one:
+            await one.feed_file(path, offset=0, size_bytes=1000)
+            with pytest.raises(GateUnavailableError):
+                await one.finish()
+        assert (await check(gate, good_file(7))).record_count == 7
+
+    async def test_wait_for_a_judge_that_is_behind(self, tmp_path: Path) -> None:
+        """A few pieces go ahead, no more: others would wait for all of them."""
+        path = tmp_path / "body"
+        path.write_bytes(good_file(1))
+        with path.open("ab") as file:
+            file.truncate(64 << 20)
+        async with gate_of(stall_seconds=2.0) as gate, gate.open() as one:
+            assert (await check(gate, good_file(1))).record_count == 1
+            os.kill(worker_of(gate), signal.SIGSTOP)
+            with pytest.raises(FileRefusedError) as refused:
+                await one.feed_file(path, offset=0, size_bytes=64 << 20)
+            assert refused.value.findings[0].code == FindingCode.TOO_MUCH_TIME
 
 
 class TestAllowedSchemas:

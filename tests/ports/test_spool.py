@@ -68,6 +68,19 @@ class TestSpool:
             assert await file.finish() == sha256(b"".join(chunks))
             assert file.path.read_bytes() == b"".join(chunks)
 
+    async def test_tells_what_can_be_read(self, tmp_path: Path) -> None:
+        """While a body comes, so many of its first bytes are in the file; in the end all."""
+        spool, chunks = DiskSpool(tmp_path / "spool", max_bytes=1 << 23), [bytes([n]) * 65536 for n in range(80)]
+        content, seen = b"".join(chunks), []
+        async with spool.open() as file:
+            for chunk in chunks:
+                await file.write(chunk)
+                seen.append(file.readable_bytes)
+                assert file.path.read_bytes()[: seen[-1]] == content[: seen[-1]]
+            await file.finish()
+            assert file.readable_bytes == len(content)
+        assert seen[0] == 0 < seen[-1]
+
     async def test_keeps_many_small_chunks(self, tmp_path: Path) -> None:
         """A body that trickles in single bytes is whole, and hashed as such."""
         spool, content = DiskSpool(tmp_path / "spool", max_bytes=1 << 22), bytes(n % 251 for n in range(3000))

@@ -84,6 +84,11 @@ class ReadyVerdict:
         """See `FileCheck.feed`."""
         await asyncio.sleep(0)
 
+    async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
+        """See `FileCheck.feed_file`."""
+        del path, offset, size_bytes
+        await asyncio.sleep(0)
+
     async def finish(self) -> Verdict:
         """See `FileCheck.finish`."""
         await asyncio.sleep(0)

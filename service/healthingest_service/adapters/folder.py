@@ -28,7 +28,9 @@ class FolderStore:
     Objects as files below *root*, their keys as paths.
 
     `put` links (or copies) beside the final place, syncs, renames, and syncs the folders: after a power cut the object
-    is there whole or not at all. `head` reads the bytes and hashes them: slower than to trust a note, and true.
+    is there whole or not at all. A copy is verified; a linked file is the body itself, hashed as it was written, and to
+    hash it again would find what the kernel keeps in memory, not what the disk has. `head` reads the bytes and hashes
+    them: slower than to trust a note, and true.
     """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:
@@ -38,29 +40,26 @@ class FolderStore:
     async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
         """See `ObjectStore.put`."""
         place, unfinished = _place(self._root, key), self._root / UNFINISHED / uuid4().hex
-        seen = _Seen()
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
             # One system call; in a thread, a cancelled one would leave its file to nobody.
-            take_piece = self._check_piece if _is_linked(path, unfinished) else self._copy_piece
-            await alive()
-            while await take_piece(path, unfinished, seen) == _PIECE_BYTES:
+            if _is_linked(path, unfinished):
                 await alive()
-            if (seen.size_bytes, seen.digest.hexdigest()) != (size_bytes, sha256):
-                raise StoreRefusedError
+                if await self._in_thread(_sync_file, unfinished) != size_bytes:
+                    raise StoreRefusedError
+            else:
+                await self._copy(path, unfinished, _Wanted(size_bytes, sha256), alive)
             await self._in_thread(_give_name, self._root, unfinished, place)
         finally:
             unfinished.unlink(missing_ok=True)
 
-    async def _check_piece(self, source: Path, _target: Path, seen: "_Seen") -> int:
-        """Of a file that has both names: read it while it is synced, since neither needs what the other waits for."""
-        taken_bytes, _ = await asyncio.gather(
-            self._in_thread(_read_piece, source, seen), self._in_thread(_sync_file, source)
-        )
-        return taken_bytes
-
-    async def _copy_piece(self, source: Path, target: Path, seen: "_Seen") -> int:
-        return await self._in_thread(_copy_piece, source, target, seen)
+    async def _copy(self, source: Path, target: Path, wanted: "_Wanted", alive: Alive) -> None:
+        seen = _Seen()
+        await alive()
+        while await self._in_thread(_copy_piece, source, target, seen) == _PIECE_BYTES:
+            await alive()
+        if (seen.size_bytes, seen.digest.hexdigest()) != (wanted.size_bytes, wanted.sha256):
+            raise StoreRefusedError
 
     async def head(self, key: str) -> StoredObject | None:
         """See `ObjectStore.head`."""
@@ -100,6 +99,14 @@ def _place(root: Path, key: str) -> Path:
     return root.joinpath(*parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the bytes must be."""
+
+    size_bytes: int
+    sha256: str
+
+
 @dataclass(slots=True)
 class _Seen:
     """The bytes that were read so far."""
@@ -118,16 +125,11 @@ def _is_linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _read_piece(source: Path, seen: _Seen) -> int:
-    """Read the next piece."""
-    with source.open("rb") as reader:
-        return sum(map(len, _piece(reader, seen)))
-
-
-def _sync_file(path: Path) -> None:
-    """Wait until the file's bytes, and its length, are on the disk."""
+def _sync_file(path: Path) -> int:
+    """Wait until the file's bytes, and its length, are on the disk; how many they are."""
     with path.open("rb") as file:
         os.fdatasync(file.fileno())
+        return os.fstat(file.fileno()).st_size
 
 
 def _copy_piece(source: Path, target: Path, seen: _Seen) -> int:

@@ -15,15 +15,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from avrogate import Code, Policy, parse_schema
-from avrogate import RefusedError as SchemaRefusedError
-from healthingest_contract.topology import is_record_type
-from healthingest_service.adapters.gate_frames import HEAD, MAX_PAYLOAD_BYTES, Kind, head
-from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError, UploadError
+from healthingest_service.adapters.gate_check import FileCheck, outcome_of
+from healthingest_service.adapters.gate_frames import HEAD, Kind, head
+from healthingest_service.adapters.schema_folder import listed_schemas
+from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
 from healthingest_service.uploads.findings import FindingCode
-from healthingest_service.uploads.model import Finding, Verdict
+from healthingest_service.uploads.model import Finding
 
 SchemasMode = Literal["Any", "Allowed"]
 
@@ -51,7 +50,7 @@ async def open_gate(
     Raises:
         ValueError: the folder is missing, or a file in it is no Avro schema.
     """
-    listed = await asyncio.to_thread(_listed, schemas_folder) if schemas_mode == "Allowed" else None
+    listed = await asyncio.to_thread(listed_schemas, schemas_folder) if schemas_mode == "Allowed" else None
     async with AsyncExitStack() as at_end:
         pool = []
         for _ in range(workers):
@@ -73,48 +72,12 @@ class GatePool:
         """See `Gate.open`."""
         worker = min(self._workers, key=lambda one: len(one.files))
         number = next(self._numbers)
-        check = FileCheck(worker, number)
+        check = FileCheck(worker.send, number)
         await worker.send(Kind.OPEN, number, check=check)
         try:
             yield check
         finally:
             worker.forget(number)
-
-
-class FileCheck:
-    """One file under judgement."""
-
-    def __init__(self, worker: "_Worker", number: int) -> None:
-        self._worker = worker
-        self._number = number
-        self._outcome: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._outcome.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though not awaited
-
-    async def feed(self, chunk: bytes) -> None:
-        """See `FileCheck.feed` of the ports."""
-        for begin in range(0, len(chunk), MAX_PAYLOAD_BYTES):
-            if self._outcome.done():
-                self._outcome.result()
-            await self._worker.send(Kind.FEED, self._number, chunk[begin : begin + MAX_PAYLOAD_BYTES])
-
-    async def finish(self) -> Verdict:
-        """See `FileCheck.finish` of the ports."""
-        await self._worker.send(Kind.FINISH, self._number)
-        return await asyncio.shield(self._outcome)
-
-    @property
-    def is_settled(self) -> bool:
-        """The worker has judged the file, and forgotten it."""
-        return self._outcome.done()
-
-    def settle(self, outcome: Verdict | UploadError) -> None:
-        """What the worker, or its end, says of the file; the first word counts."""
-        if self._outcome.done():
-            return
-        if isinstance(outcome, Verdict):
-            self._outcome.set_result(outcome)
-        else:
-            self._outcome.set_exception(outcome)
 
 
 class _Worker:
@@ -147,6 +110,7 @@ class _Worker:
         if writer is None or number not in self.files:
             return  # the worker was lost, and the file's outcome says so
         self._unanswered.append(number)
+        self.files[number].ask()
         self._gather(head(kind, number, len(payload)), payload)
         if self._gathered_bytes >= _GATHER_BYTES:
             self._flush()
@@ -221,9 +185,11 @@ class _Worker:
             while True:
                 kind, number, payload = await self._answer(reader)
                 self._unanswered.popleft()
-                check = self.files.get(number)
-                if check is not None and kind != Kind.DONE:
-                    check.settle(_outcome(kind, payload, alone=len(self.files) == 1))
+                if (check := self.files.get(number)) is None:
+                    continue
+                check.hear()
+                if kind != Kind.DONE:
+                    check.settle(outcome_of(kind, payload, alone=len(self.files) == 1))
         except TimeoutError:
             code = FindingCode.TOO_MUCH_TIME
         except (asyncio.IncompleteReadError, OSError):
@@ -249,48 +215,16 @@ class _Worker:
                 return kind, number, await reader.readexactly(length)
 
     async def _end(self, outcome: UploadError) -> None:
-        process, writer = self._process, self._writer
-        self._process = self._writer = None
+        writer, self._writer = self._writer, None
         for check in self.files.values():
             check.settle(outcome)
         self.files.clear()
         if writer is not None:
             writer.close()
-        if process is not None:
+        if self._process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
+                os.killpg(self._process.pid, 9)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    await process.wait()
-
-
-def _outcome(kind: int, payload: bytes, *, alone: bool) -> Verdict | UploadError:
-    if kind == Kind.ACCEPTED:
-        verdict = Verdict(**json.loads(payload))
-        if is_record_type(verdict.record_type):
-            return verdict
-        return FileRefusedError((Finding(FindingCode.RECORD_TYPE_INVALID),))
-    if kind == Kind.REFUSED:
-        found: list[dict[str, Any]] = json.loads(payload)
-        if found[0]["code"] == Code.MAGIC_WRONG:
-            return NotAvroError()
-        return FileRefusedError(tuple(Finding(**finding) for finding in found))
-    # Out of memory: this file's fault only if there was no other.
-    return FileRefusedError((Finding(FindingCode.TOO_MUCH_MEMORY),)) if alone else GateUnavailableError()
-
-
-def _listed(folder: Path | None) -> list[str]:
-    if folder is None or not folder.is_dir():
-        message = "the folder of allowed schemas is missing"
-        raise ValueError(message)
-    return [_schema(path) for path in sorted(folder.glob("*.avsc"))]
-
-
-def _schema(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    try:
-        parse_schema(text.encode(), Policy())
-    except SchemaRefusedError as error:
-        message = f"{path.name} is no Avro schema: {error}"
-        raise ValueError(message) from None
-    return text
+                    await self._process.wait()
+            self._process = None  # not sooner: who cancels the wait, as `stop` does, has to wait himself

@@ -7,6 +7,7 @@ hard limits, no environment, and nothing of the server's but that socket; a bug 
 
 import ctypes
 import json
+import os
 import resource
 import signal
 import socket
@@ -16,9 +17,11 @@ from typing import Final
 
 from avrogate import Gate, Policy, RefusedError, parse_schema
 from avrogate.canonical import fingerprint
-from healthingest_service.adapters.gate_frames import HEAD, Kind, head
+from healthingest_service.adapters.gate_frames import HEAD, PIECE, Kind, head
 
 _MAX_OPEN_FILES: Final = 16
+_READ_BYTES: Final = 256 * 1024
+"""At once: so much stays in the processor's cache until it is judged."""
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS: Final = 38  # the same
 
@@ -53,6 +56,9 @@ class _Worker:
         except MemoryError:
             self._files.pop(number, None)
             return Kind.FAILED, b""
+        except (OSError, EOFError):
+            self._files.pop(number, None)
+            return Kind.UNREADABLE, b""
 
     def _judge(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
         if kind == Kind.OPEN:
@@ -61,6 +67,8 @@ class _Worker:
             pass  # frames that were under way when its refusal was sent
         elif kind == Kind.FEED:
             self._files[number].feed(payload)
+        elif kind == Kind.FEED_FILE:
+            _feed_file(self._files[number], payload)
         else:
             return Kind.ACCEPTED, json.dumps(asdict(self._files.pop(number).finish())).encode()
         return Kind.DONE, b""
@@ -81,6 +89,21 @@ class _Worker:
                 return None
             data += more
         return data
+
+
+def _feed_file(gate: Gate, payload: bytes) -> None:
+    """Opened for each piece: a worker has more files under judgement than it may hold open."""
+    offset, left = PIECE.unpack_from(payload)
+    descriptor = os.open(payload[PIECE.size :], os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while left:
+            data = os.pread(descriptor, min(left, _READ_BYTES), offset)
+            if not data:
+                raise EOFError  # the server said that they are there
+            gate.feed(data)
+            offset, left = offset + len(data), left - len(data)
+    finally:
+        os.close(descriptor)
 
 
 def _policy(listed: list[str] | None) -> Policy:

@@ -94,13 +94,14 @@ class DiskSpoolFile:
 
     def __init__(self, spool: DiskSpool, path: Path, descriptor: int) -> None:
         self.path = path
+        self.readable_bytes = 0
         self._spool = spool
         self._descriptor = descriptor
         self._taken_bytes = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._digest = hashlib.sha256()
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[int] | None = None
 
     async def write(self, chunk: bytes) -> None:
         """See `SpoolFile.write`."""
@@ -131,14 +132,14 @@ class DiskSpoolFile:
     def _write_here(self) -> None:
         pieces, self._pending, self._pending_bytes = self._pending, [], 0
         with _room():
-            _take(os.dup(self._descriptor), pieces, self._digest)
+            self.readable_bytes += _take(os.dup(self._descriptor), pieces, self._digest)
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
         if writing is None:
             return
         with _room():
-            await writing
+            self.readable_bytes += await writing
 
     def remove(self) -> None:
         """Unlink and close. A write still under way in its thread has a descriptor of its own."""
@@ -205,15 +206,17 @@ def _create(path: Path) -> int:
     return descriptor
 
 
-def _take(descriptor: int, pieces: list[bytes], digest: "hashlib._Hash") -> None:
-    """Hash the pieces, write them at the end, close *descriptor*."""
+def _take(descriptor: int, pieces: list[bytes], digest: "hashlib._Hash") -> int:
+    """Hash the pieces, write them at the end, close *descriptor*; how many bytes they were."""
+    size_bytes = sum(map(len, pieces))
     try:
         for piece in pieces:
             digest.update(piece)
         written = os.writev(descriptor, pieces)
-        if written < sum(map(len, pieces)):  # the disk is nearly full: the rest goes, or says so
+        if written < size_bytes:  # the disk is nearly full: the rest goes, or says so
             rest = memoryview(b"".join(pieces))[written:]
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
+    return size_bytes

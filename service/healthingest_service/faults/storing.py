@@ -46,6 +46,11 @@ class FaultySpoolFile:
         """See `SpoolFile.path`."""
         return self.inner.path
 
+    @property
+    def readable_bytes(self) -> int:
+        """See `SpoolFile.readable_bytes`."""
+        return self.inner.readable_bytes
+
     async def write(self, chunk: bytes) -> None:
         """See `SpoolFile.write`."""
         await self.inner.write(chunk)
@@ -83,6 +88,10 @@ class FaultyCheck:
     async def feed(self, chunk: bytes) -> None:
         """See `FileCheck.feed`."""
         await self.inner.feed(chunk)
+
+    async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
+        """See `FileCheck.feed_file`."""
+        await self.inner.feed_file(path, offset=offset, size_bytes=size_bytes)
 
     async def finish(self) -> Verdict:
         """See `FileCheck.finish`."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from healthingest_contract.object_keys import ObjectKey
 from healthingest_service.identity.model import Principal
@@ -29,6 +30,9 @@ from healthingest_service.uploads.model import (
     Verdict,
 )
 from healthingest_service.uploads.ports import FileCheck, Gate, Ledger, ObjectStore, Spool, SpoolFile
+
+_HANDED_BYTES: Final = 64 * 1024
+"""So much of a file is handed to the gate as it comes; the rest is read by it from where it was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +107,22 @@ class AcceptUpload:
     async def _receive(self, request: UploadRequest, file: SpoolFile, check: FileCheck) -> Received:
         if request.declared_size_bytes is not None and request.declared_size_bytes > self._max_file_bytes:
             raise FileTooLargeError(self._max_file_bytes)
-        size_bytes = 0
+        size_bytes = judged_bytes = 0
         async for chunk in request.body:
             size_bytes += len(chunk)
             if size_bytes > self._max_file_bytes:
                 raise FileTooLargeError(self._max_file_bytes)
-            await check.feed(chunk)
             await file.write(chunk)
+            if size_bytes <= _HANDED_BYTES:
+                await check.feed(chunk)
+                judged_bytes = size_bytes
+            else:
+                judged_bytes = await _judge(check, file, judged_bytes)
         if request.declared_size_bytes not in {None, size_bytes}:
             raise BodyIncompleteError
-        return Received(size_bytes, await file.finish())
+        sha256 = await file.finish()
+        await _judge(check, file, judged_bytes)
+        return Received(size_bytes, sha256)
 
     async def _put(self, upload: Upload, path: Path, lease: Lease, *, is_ours: bool) -> None:
         key, size_bytes, sha256 = upload.receipt.object_key, upload.receipt.file_size_bytes, upload.receipt.file_hash
@@ -142,6 +152,14 @@ class AcceptUpload:
             )
         except UploadNotFoundError as error:  # the lease ran out and somebody undid the row: nothing was promised
             raise LedgerUnavailableError from error
+
+
+async def _judge(check: FileCheck, file: SpoolFile, judged_bytes: int) -> int:
+    """Have the gate read what is written and was not judged; how many bytes it has then."""
+    readable_bytes = file.readable_bytes
+    if readable_bytes > judged_bytes:
+        await check.feed_file(file.path, offset=judged_bytes, size_bytes=readable_bytes - judged_bytes)
+    return max(readable_bytes, judged_bytes)
 
 
 def describe(request: UploadRequest, received: Received, verdict: Verdict, *, at: datetime) -> Upload:

@@ -39,6 +39,11 @@ class SpoolFile(Protocol):
         """Where the bytes lie; complete after `finish`."""
         ...
 
+    @property
+    def readable_bytes(self) -> int:
+        """So many of the first bytes are at `path` already; all of them after `finish`."""
+        ...
+
     async def write(self, chunk: bytes) -> None:
         """
         Append *chunk*.
@@ -78,6 +83,15 @@ class FileCheck(Protocol):
         """
         ...
 
+    async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
+        """
+        The same, with the bytes at *path* from *offset* on: the judge reads them itself; waits while he is far behind.
+
+        Raises:
+            NotAvroError, FileRefusedError, GateUnavailableError: as in `feed`.
+        """
+        ...
+
     async def finish(self) -> Verdict:
         """
         What the whole file is; every record of it was read, outside this process. Once.
@@ -108,12 +122,12 @@ class ObjectStore(Protocol):
 
     async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
         """
-        Store the file at *path* under *key*; durable and verified against *sha256* when this returns.
+        Store the file at *path* under *key*; durable when this returns, and verified against *sha256* if it was copied.
 
         Calling it again with the same bytes changes nothing. The file is not written to afterwards: the store may keep
-        it by a name of its own. Between two calls of *alive*, and before the first and
-        after the last, at most one deadline of the store passes. Whatever ends it early, cancellation included, leaves
-        no part of an object.
+        it by a name of its own, and then trusts the hash, not the length. Between two calls of *alive*, and before the
+        first and after the last, at most one deadline of the store passes. Whatever ends it early, cancellation
+        included, leaves no part of an object.
 
         Raises:
             StoreUnavailableError: no clear answer; the object may be there.
