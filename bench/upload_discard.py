@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 
+import uvloop
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
@@ -35,4 +36,5 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the service
+        runner.run(main(int(sys.argv[1])))
