@@ -151,11 +151,23 @@ class TestGate:
             async with gate.open() as other:
                 await other.feed(good_file(100)[:500])
                 os.kill(worker_of(gate), signal.SIGKILL)
-                with pytest.raises((GateUnavailableError, FileRefusedError)):
+                with pytest.raises(GateUnavailableError):
                     await other.finish()
-            with pytest.raises((GateUnavailableError, FileRefusedError)):
+            with pytest.raises(GateUnavailableError):
                 await one.finish()
         assert (await check(gate, good_file(7))).record_count == 7
+
+    @pytest.mark.parametrize("signals", [[signal.SIGSEGV, signal.SIGCONT], [signal.SIGKILL]])
+    async def test_a_file_is_to_blame_for_a_crash_alone(self, gate: GatePool, signals: list[signal.Signals]) -> None:
+        """While a chunk is judged: a worker that breaks down refuses the file, one that somebody kills does not."""
+        async with gate.open() as one:
+            assert (await check(gate, good_file(1))).record_count == 1  # everything so far is answered
+            os.kill(worker_of(gate), signal.SIGSTOP)
+            await one.feed(good_file(100))
+            for sent in signals:
+                os.kill(worker_of(gate), sent)
+            with pytest.raises(GateUnavailableError if signals == [signal.SIGKILL] else FileRefusedError):
+                await one.finish()
 
     async def test_a_worker_that_stalls_is_ended(self) -> None:
         """A chunk without an answer: that file is refused, the other ones may be sent again, the next is judged."""

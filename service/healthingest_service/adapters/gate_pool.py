@@ -8,6 +8,7 @@ costs the file at fault a refusal, and the others that it had a "try again".
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -29,6 +30,8 @@ SchemasMode = Literal["Any", "Allowed"]
 _WORKER: Final = "healthingest_service.adapters.gate_worker"
 _SOCKET_BYTES: Final = 1 << 20
 _CLOSE_SECONDS: Final = 2.0
+_KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+"""Ended by the kernel's want of memory, or by a person: a crash has other signals."""
 _GATHER_BYTES: Final = 64 * 1024
 
 
@@ -179,8 +182,12 @@ class _Worker:
         return ours
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        """Take answers until the worker ends or stalls; then the file that it worked on is held for the reason."""
-        code = FindingCode.NOT_READABLE
+        """
+        Take answers until the worker ends or stalls; then the file that it worked on is held for the reason.
+
+        Unless somebody killed it: a file cannot do that.
+        """
+        code: FindingCode | None = FindingCode.NOT_READABLE
         try:
             while True:
                 kind, number, payload = await self._answer(reader)
@@ -193,8 +200,9 @@ class _Worker:
         except TimeoutError:
             code = FindingCode.TOO_MUCH_TIME
         except (asyncio.IncompleteReadError, OSError):
-            pass
-        if self._unanswered and (culprit := self.files.get(self._unanswered[0])) is not None:
+            if await self._ended() in _KILLED:
+                code = None
+        if code is not None and self._unanswered and (culprit := self.files.get(self._unanswered[0])) is not None:
             culprit.settle(FileRefusedError((Finding(code),)))
         await self._end(GateUnavailableError())
 
@@ -224,7 +232,13 @@ class _Worker:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, 9)
+            await self._ended()
+            self._process = None  # not sooner: who cancels the wait, as `stop` does, has to wait himself
+
+    async def _ended(self) -> int | None:
+        """What the process ended with, in the manner of `returncode`; waits for it, but not for ever."""
+        if self._process is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._process.wait()
-            self._process = None  # not sooner: who cancels the wait, as `stop` does, has to wait himself
+                    return await self._process.wait()
+        return None
