@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from healthingest_operator.adapters.s3 import S3ObjectStore
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.handlers import children, healthingest, lifecycle
 from healthingest_operator.handlers.endpoints import Ports, endpoints
-from healthingest_operator.handlers.leading import leading
+from healthingest_operator.handlers.leading import Fence, fence, fenced, leading
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.handlers.watches import Watches
@@ -53,7 +54,9 @@ async def run(settings: Settings) -> None:
     watches = Watches(time.monotonic)
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(kubernetes_cluster(settings.kubernetes_timeout_seconds))
-        world = await _world(settings, cluster, stack)
+        election = _election(settings, cluster)
+        check = fence(election, telemetry)
+        world = _fenced(await _world(settings, cluster, stack), check)
         await stack.enter_async_context(
             endpoints(
                 Ports(settings.health_port, settings.metrics_port),
@@ -68,10 +71,10 @@ async def run(settings: Settings) -> None:
 
         loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
         leave = _leaving(settings, world, queue, telemetry)
-        async with leading(_election(settings, cluster), telemetry), asyncio.TaskGroup() as group:
+        async with leading(election, telemetry), asyncio.TaskGroup() as group:
             workers = [group.create_task(loop.run(), name=f"worker-{number}") for number in range(settings.workers)]
             try:
-                await _serve(settings, queue, leave, watches)
+                await _serve(settings, queue, leave, (watches, check))
             finally:
                 for worker in workers:
                     worker.cancel()
@@ -107,9 +110,11 @@ def _refresh(telemetry: Telemetry, queue: KeyedQueue[Key], watches: Watches) -> 
     telemetry.watch_age.set(watches.age_seconds())
 
 
-async def _serve(settings: Settings, queue: KeyedQueue[Key], leave: healthingest.Finalize, watches: Watches) -> None:
+async def _serve(
+    settings: Settings, queue: KeyedQueue[Key], leave: healthingest.Finalize, traces: tuple[Watches, Fence]
+) -> None:
     registry = kopf.OperatorRegistry()
-    lifecycle.register(registry, watches)
+    lifecycle.register(registry, *traces)
     healthingest.register(registry, queue, leave)
     children.register(registry, queue)
     namespaces = settings.namespace_list
@@ -139,6 +144,16 @@ async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
             timedelta(days=settings.rotate_after_days) if settings.rotate_after_days else None,
             timedelta(seconds=settings.consumer_grace_seconds),
         ),
+    )
+
+
+def _fenced(world: World, check: Fence) -> World:
+    return replace(
+        world,
+        cluster=fenced(world.cluster, check),
+        store=fenced(world.store, check),
+        broker=fenced(world.broker, check),
+        database=fenced(world.database, check),
     )
 
 

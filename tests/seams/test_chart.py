@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import structlog
 import yaml
@@ -100,7 +101,7 @@ def test_with_namespaces_nothing_is_granted_cluster_wide() -> None:
 
 def test_several_operators_share_one_lease() -> None:
     """The role reaches that Lease alone, the pods know it by name, and an upgrade leaves no gap."""
-    documents = _rendered("--set", "replicas=2")
+    documents = _rendered()
     (deployment,) = _of("Deployment", documents)
     assert deployment["spec"]["replicas"] == 2
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
@@ -113,7 +114,7 @@ def test_several_operators_share_one_lease() -> None:
     assert granted == {"create": None, "get": [name], "update": [name]}
     assert role["metadata"]["namespace"] == "system"
     assert _of("PodDisruptionBudget", documents)
-    assert not _of("PodDisruptionBudget", _rendered())
+    assert not _of("PodDisruptionBudget", _rendered("--set", "replicas=1"))
 
 
 def test_the_operators_variables_are_its_settings() -> None:
@@ -228,6 +229,15 @@ def test_every_pod_is_restricted(kind: str) -> None:
             assert context["capabilities"] == {"drop": ["ALL"]}
             assert context["readOnlyRootFilesystem"] is True
             assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.32", "1.33", "1.34", "1.35", "1.36"])
+def test_every_kubernetes_knows_the_chart(version: str) -> None:
+    """All that is built in, of a release with everything on; kinds of other operators have schemas of their own."""
+    parts = ("serviceMonitor", "alerts", "dashboard")
+    for document in _rendered(*(word for part in parts for word in ("--set", f"monitoring.{part}.enabled=true"))):
+        if "monitoring.coreos.com" not in document["apiVersion"]:
+            kubernetes_validate.validate(document, version, strict=True)
 
 
 def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> list[dict[str, Any]]:  # noqa: ANN401 - YAML

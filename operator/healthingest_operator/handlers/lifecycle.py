@@ -1,6 +1,7 @@
 """kopf's own settings."""
 
 import asyncio
+import types
 from typing import Any
 
 import aiohttp
@@ -8,6 +9,7 @@ import kopf
 
 from healthingest_contract.conditions import API_GROUP
 from healthingest_operator.handlers.children import SELECTOR, WATCHED
+from healthingest_operator.handlers.leading import Fence
 from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
 
 
@@ -42,16 +44,16 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     return settings
 
 
-def register(registry: kopf.OperatorRegistry, watches: Watches) -> None:
-    """Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG."""
+def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) -> None:
+    """Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG; *check* precedes writes."""
 
     @kopf.on.login(registry=registry)
     async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes what it likes
         found = await asyncio.to_thread(kopf.login_via_client, **kwargs)
-        return None if found is None else _session(found, watches)
+        return None if found is None else _session(found, watches, check)
 
 
-def _session(found: kopf.ConnectionInfo, watches: Watches) -> kopf.AiohttpSession:
+def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf.AiohttpSession:
     """As kopf makes it, but traced; kopf closes it."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
@@ -59,7 +61,7 @@ def _session(found: kopf.ConnectionInfo, watches: Watches) -> kopf.AiohttpSessio
         auth=found.as_aiohttp_basic_auth(),
         proxy=found.proxy_url,
         trust_env=bool(found.trust_env),
-        trace_configs=[watches.tracing()],
+        trace_configs=[watches.tracing(), _fencing(check)],
     )
     return kopf.AiohttpSession(
         server=found.server,
@@ -67,3 +69,17 @@ def _session(found: kopf.ConnectionInfo, watches: Watches) -> kopf.AiohttpSessio
         expiration=found.expiration,
         aiohttp_session=session,
     )
+
+
+def _fencing(check: Fence) -> aiohttp.TraceConfig:
+    """Before the writes of kopf itself: the finalizers."""
+    trace = aiohttp.TraceConfig()
+
+    async def starts(
+        _: aiohttp.ClientSession, __: types.SimpleNamespace, request: aiohttp.TraceRequestStartParams
+    ) -> None:
+        if request.method != "GET":
+            check()
+
+    trace.on_request_start.append(starts)
+    return trace

@@ -13,10 +13,14 @@ from typing import Final, Protocol
 
 from healthingest_operator.reconcile.errors import ClusterError, ReconcileError
 
-TERM_SECONDS: Final = 8.0
-RENEW_DEADLINE_SECONDS: Final = 5.0
-RETRY_SECONDS: Final = 1.5
-"""Term and retry together are the longest time without a leader: under ten seconds."""
+TERM_SECONDS: Final = 6.0
+RENEW_DEADLINE_SECONDS: Final = 4.0
+RETRY_SECONDS: Final = 1.0
+"""
+The longest time without a leader is a retry, in which the last renewal was not seen yet, and a term.
+
+What is left of ten seconds is for the start of the watches and the first pass.
+"""
 
 
 class LeadershipLostError(ReconcileError):
@@ -64,7 +68,13 @@ class Election:
     async def acquire(self) -> None:
         """Wait until this one leads."""
         while not await self._attempt():
-            await self._sleep(RETRY_SECONDS)
+            left = self._seen_at + TERM_SECONDS - self._clock()
+            # Not later than the term ends; but a server that refuses is not asked without pause.
+            await self._sleep(min(RETRY_SECONDS, left) if left > 0 else RETRY_SECONDS)
+
+    def leads(self) -> bool:
+        """Whether this one was the leader a moment ago; whoever was stopped for long finds that he is none any more."""
+        return self._holder() == self._identity and not self._is_late()
 
     async def hold(self) -> None:
         """
@@ -75,11 +85,15 @@ class Election:
         """
         while True:
             await self._sleep(RETRY_SECONDS)
+            # A process that was stopped meanwhile must not ask first: others would go on writing until the answer.
+            if self._is_late():
+                message = "the Lease was not renewed in time"
+                raise LeadershipLostError(message)
             held = await self._attempt()
             if not held and self._holder() != self._identity:
                 message = "another one holds the Lease"
                 raise LeadershipLostError(message)
-            if self._clock() - self._renewed_at > RENEW_DEADLINE_SECONDS:
+            if self._is_late():
                 message = "the Lease could not be renewed in time"
                 raise LeadershipLostError(message)
 
@@ -113,6 +127,9 @@ class Election:
 
     def _is_free(self) -> bool:
         return self._holder() in {"", self._identity} or self._clock() - self._seen_at >= TERM_SECONDS
+
+    def _is_late(self) -> bool:
+        return self._clock() - self._renewed_at > RENEW_DEADLINE_SECONDS
 
     def _holder(self) -> str:
         return self._seen.holder if self._seen is not None else ""
