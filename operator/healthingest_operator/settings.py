@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     )
     deletions: int = Field(default=8, ge=1, description="HealthIngests taken down at once.")
     deletion_deadline_seconds: float = Field(
-        default=60.0, ge=0, description="Seconds after which a deletion leaves behind what cannot be reached."
+        default=40.0,
+        ge=0,
+        description="Seconds after which a deletion leaves behind what cannot be reached; a last attempt may follow.",
     )
     kubernetes_timeout_seconds: float = Field(default=15.0, gt=0, description="Deadline of a Kubernetes request.")
     dependency_timeout_seconds: float = Field(
