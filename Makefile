@@ -20,7 +20,7 @@ SEED ?=
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check fmt lint types arch unit simulate servers generated crds e2e images up down locks changelog clean
+.PHONY: help setup demo test faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-upload: setup servers ## measure uploads end to end beside discarding, tus
 
 bench-outage: setup servers ## the broker away for ten minutes: do uploads go on, how fast does the backlog follow (MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/outage.py --minutes $(or $(MINUTES),10)
+
+bench-operator: setup servers ## many HealthIngests and one operator: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
+	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
 
 fuzz-gate: setup ## feed the gate a million mutants (SEED=)
 	GATE_MUTANTS=1000000 GATE_SEED=$(or $(SEED),1) $(BIN)/pytest -s tests/gate/test_mutants.py
@@ -97,6 +100,9 @@ servers: setup ## install the servers that tests start privately, where root and
 
 generated: ## fail when a generated file differs from its source
 	@diff charts/healthingest-operator/files/healthingests.healthingest.dev.yaml crds/healthingests.healthingest.dev.yaml
+
+goldens: setup ## write out anew what the operator puts into a cluster; read the difference
+	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py
 
 crds: ## copy the CustomResourceDefinition into the chart
 	cp crds/healthingests.healthingest.dev.yaml charts/healthingest-operator/files/

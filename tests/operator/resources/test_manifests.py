@@ -8,54 +8,21 @@ import pytest
 from healthingest_contract import environment as env
 from healthingest_operator.model.parse import parse
 from healthingest_operator.model.spec import HealthIngest
-from healthingest_operator.resources.children import KINDS, foundations, workload
+from healthingest_operator.resources.children import KINDS, workload
 from healthingest_operator.resources.comparison import difference
-from healthingest_operator.resources.configuration import SECRETS_FOLDER, Surroundings, configuration
+from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.names import database
 from healthingest_operator.resources.network_policy import endpoint_of
-from healthingest_operator.resources.pods import Build
 from support.operator_world import manifest
+from support.rendered import BUILD, OWNERS, objects, settings
 
-BUILD = Build("service:1", "api", "relay", "migrate")
-PORTS: dict[str, int | None] = {"store": 443, "broker": 5671, "database": 5432, "cache": None}
 ALLOWED_VOLUMES = {"configMap", "downwardAPI", "emptyDir", "projected", "secret", "csi", "persistentVolumeClaim"}
-
-OWNERS = {
-    "smallest": parse(manifest()),
-    "everything": parse(
-        manifest(
-            autoscaling={"maxReplicas": 4},
-            cache={"secretRef": {"name": "redis"}},
-            ingress={"host": "a.example", "className": "nginx", "tlsSecretName": "tls", "annotations": {"a": "b"}},
-            schemas={"mode": "Allowed", "configMapRef": {"name": "schemas"}},
-            resources={"limits": {"memory": "1Gi"}},
-            tolerations=[{"key": "a", "operator": "Exists"}],
-            nodeSelector={"a": "b"},
-            affinity={"nodeAffinity": {}},
-            topologySpreadConstraints=[
-                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
-            ],
-            podAnnotations={"team": "a"},
-            imagePullSecrets=[{"name": "registry"}],
-        )
-    ),
-}
 
 
 @pytest.fixture(params=OWNERS, name="owner")
 def _owner(request: pytest.FixtureRequest) -> HealthIngest:
     return OWNERS[request.param]
-
-
-def settings(owner: HealthIngest) -> dict[str, str]:
-    """The values of its ConfigMap."""
-    return configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
-
-
-def objects(owner: HealthIngest) -> list[dict[str, Any]]:
-    """All children."""
-    return [*foundations(owner, settings(owner), PORTS), *workload(owner, BUILD), migration_job(owner, BUILD)]
 
 
 def pods(owner: HealthIngest) -> list[dict[str, Any]]:

@@ -1,0 +1,44 @@
+"""What the operator puts into the cluster, for two owners: the smallest there is, and one that uses everything."""
+
+from typing import Any
+
+from healthingest_operator.model.parse import parse
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.resources.children import foundations, workload
+from healthingest_operator.resources.configuration import Surroundings, configuration
+from healthingest_operator.resources.migration import migration_job
+from healthingest_operator.resources.pods import Build
+from support.operator_world import manifest
+
+BUILD = Build("service:1", "api", "relay", "migrate")
+PORTS: dict[str, int | None] = {"store": 443, "broker": 5671, "database": 5432, "cache": None}
+OWNERS = {
+    "smallest": parse(manifest()),
+    "everything": parse(
+        manifest(
+            autoscaling={"maxReplicas": 4},
+            cache={"secretRef": {"name": "redis"}},
+            ingress={"host": "a.example", "className": "nginx", "tlsSecretName": "tls", "annotations": {"a": "b"}},
+            schemas={"mode": "Allowed", "configMapRef": {"name": "schemas"}},
+            resources={"limits": {"memory": "1Gi"}},
+            tolerations=[{"key": "a", "operator": "Exists"}],
+            nodeSelector={"a": "b"},
+            affinity={"nodeAffinity": {}},
+            topologySpreadConstraints=[
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+            ],
+            podAnnotations={"team": "a"},
+            imagePullSecrets=[{"name": "registry"}],
+        )
+    ),
+}
+
+
+def settings(owner: HealthIngest) -> dict[str, str]:
+    """The values of its ConfigMap."""
+    return configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
+
+
+def objects(owner: HealthIngest) -> list[dict[str, Any]]:
+    """All children."""
+    return [*foundations(owner, settings(owner), PORTS), *workload(owner, BUILD), migration_job(owner, BUILD)]
