@@ -63,6 +63,7 @@ class Election:
         self._sleep = sleep
         self._seen: Lease | None = None
         self._seen_at = 0.0
+        self._known_holder = ""
         self._renewed_at = 0.0
 
     async def acquire(self) -> None:
@@ -124,6 +125,8 @@ class Election:
     def _see(self, found: Lease | None) -> None:
         if found != self._seen:
             self._seen, self._seen_at = found, self._clock()
+        if found is not None:
+            self._known_holder = found.holder
 
     def _is_free(self) -> bool:
         return self._holder() in {"", self._identity} or self._clock() - self._seen_at >= TERM_SECONDS
@@ -132,4 +135,5 @@ class Election:
         return self._clock() - self._renewed_at > RENEW_DEADLINE_SECONDS
 
     def _holder(self) -> str:
-        return self._seen.holder if self._seen is not None else ""
+        """Of a Lease that somebody removed it is still the one of before, who may not know it yet."""
+        return self._known_holder

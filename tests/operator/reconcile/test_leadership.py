@@ -108,6 +108,21 @@ async def test_a_lease_of_unknown_age_is_respected_for_a_term() -> None:
     assert TERM_SECONDS <= time.seconds - 1000 <= TERM_SECONDS + 0.001
 
 
+async def test_a_lease_that_somebody_removed_is_made_again_by_its_leader() -> None:
+    """Whoever waits cannot know whether the leader has seen it yet: he waits as for one that is not renewed."""
+    shared, time = OneLease(), Time(seconds=1000, limit=2000)
+    leader, follower = candidate(shared, "a", time), candidate(shared, "b", time)
+    await leader.acquire()
+    assert not await follower._attempt()
+    shared.lease = None
+    assert not await follower._attempt()
+    assert await leader._attempt()
+    shared.lease = None
+    began = time.seconds
+    await follower.acquire()
+    assert TERM_SECONDS <= time.seconds - began <= TERM_SECONDS + 0.001
+
+
 async def test_who_was_stopped_for_long_leads_no_more_and_asks_nobody() -> None:
     """A process that was frozen wakes as the leader that it was: it must know by its own clock."""
     shared, time = OneLease(), Time()
