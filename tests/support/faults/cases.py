@@ -5,6 +5,7 @@ from functools import partial
 
 from support.faults.case import Case
 from support.faults.disk_cases import disk_cases
+from support.faults.gate_cases import gate_cases
 from support.faults.harm_cases import harm_cases
 from support.faults.point_cases import point_cases
 from support.faults.rolling import rolling_cases
@@ -22,6 +23,7 @@ def cases(world: World, *, short: bool) -> list[Case]:
         *server_cases(world),
         *harm_cases(world),
         *disk_cases(),
+        *gate_cases(),
         *rolling_cases(),
         *syscall_cases(short=short),
         Case("storm", partial(storm, uploads=300 if short else 10_000, kills=4 if short else 24)),

@@ -49,7 +49,7 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
     before = len(hits(world.faults))
     if faults[0].point in JANITOR:
         for _ in faults:
-            await _leave_unsettled(world, vanish=faults[0].point in UNDOING)
+            await leave_unsettled(world, vanish=faults[0].point in UNDOING)
         before = len(hits(world.faults))
     starts, points = world.fleet.starts, {one.point for one in faults}
     for fault in faults:
@@ -112,7 +112,13 @@ def file_in_parts(world: World) -> bytes:
     return raw_file(record_of("bytes"), [block(1, long(len(data)) + data) for _ in range(5)])
 
 
-async def _leave_unsettled(world: World, *, vanish: bool) -> None:
+def large_file(world: World) -> bytes:
+    """A file that nobody has sent before, of several pieces of the spool and one PUT."""
+    data = world.random.randbytes(PART_BYTES // 4)
+    return raw_file(record_of("bytes"), [block(1, long(len(data)) + data) for _ in range(3)])
+
+
+async def leave_unsettled(world: World, *, vanish: bool) -> None:
     """A row `storing` whose client does not come back: with its object, or without."""
     point = Point.BEFORE_PUT if vanish else Point.AFTER_PUT
     before = len(hits(world.faults))

@@ -1,81 +1,118 @@
-"""The blind sweep: one upload, met at whatever system calls it makes."""
+"""The blind sweep: an upload, or the settling of one, met at whatever system calls it makes."""
 
 from functools import partial
 
 from support.faults.case import CannotError, Case
-from support.faults.syscalls import Blow, CannotTraceError, effects, plan, probe_life, strike
-from support.faults.world import World
+from support.faults.point_cases import large_file, leave_unsettled
+from support.faults.syscalls import Blow, CannotTraceError, Way, effects, plan, probe_life, strike
+from support.faults.world import LEASE_SECONDS, World
 
 SAMPLE = 20
 MOST = 8
 """Of a call that is made more often, the long form meets so many, chosen by the seed."""
-ROLES = ("api-1", "relay")
+WAY_SECONDS = 3.0
 
 
 def syscall_cases(*, short: bool) -> list[Case]:
-    """In the short form a sample that the seed chooses; else each call of an upload, until none is left to meet."""
+    """In the short form a sample that the seed chooses; else each call on a way, until none is left to meet."""
+    small, large = Way("api-1", "api-1", _small), Way("api-1, large body", "api-1", _large)
+    relay, janitor = Way("relay", "relay", _small), Way("janitor", "janitor", _settling)
     if short:
-        return [Case(f"{role}: {SAMPLE // len(ROLES)} system calls", partial(sample, role=role)) for role in ROLES]
-    return [
-        Case(f"{role}: each system call {effect}", partial(sweep, role=role, kills=kills))
-        for role in ROLES
+        counts = ((small, SAMPLE // 4), (large, SAMPLE // 4), (relay, SAMPLE // 2))
+        return [_sampled(way, count) for way, count in counts]
+    swept = [
+        Case(f"{way.name}: each system call {effect}", partial(sweep, way=way, kills=kills))
+        for way in (small, large, relay)
         for effect, kills in (("kills", True), ("fails", False))
     ]
+    return [*swept, _sampled(janitor, SAMPLE // 2)]  # each of its blows takes as long as a lease
 
 
-async def sample(world: World, role: str) -> bool:
-    """As many blows as fit; whether all struck."""
-    counts = await _plan(world, role)
+def _sampled(way: Way, count: int) -> Case:
+    return Case(f"{way.name}: {count} system calls", partial(sample, way=way, count=count))
+
+
+async def sample(world: World, way: Way, count: int) -> bool:
+    """As many blows as fit; whether most struck."""
+    counts = await _plan(world, way)
     struck = 0
-    for number in range(SAMPLE // len(ROLES)):
+    for number in range(count):
         name = world.random.choice(sorted(counts))
         blow = Blow(name, effects(name)[-1 if number % 2 else 0], world.random.randint(1, counts[name]))
-        has_struck = await _met(world, role, blow)
+        has_struck = await _met(world, way, blow)
         while not has_struck and blow.number > 1:  # threads share their work differently each time
             blow = Blow(name, blow.effect, blow.number // 2)
-            has_struck = await _met(world, role, blow)
+            has_struck = await _met(world, way, blow)
         struck += has_struck
-    world.notes[f"system calls of {role} in the sample that no upload came to"] += SAMPLE // len(ROLES) - struck
-    return struck > SAMPLE // len(ROLES) // 2
+    world.notes[f"system calls of {way.name} in the sample that it did not come to"] += count - struck
+    return struck > count // 2
 
 
-async def sweep(world: World, role: str, *, kills: bool) -> bool:
-    """One call after the other, until an upload ends without having come to so many; whether most names were met."""
-    counts, met = await _plan(world, role), 0
+async def sweep(world: World, way: Way, *, kills: bool) -> bool:
+    """One call after the other, until the way ends without having come to so many; whether most names were met."""
+    counts, met = await _plan(world, way), 0
     for name, count in sorted(counts.items()):
         if not kills and len(effects(name)) == 1:
             continue
         numbers = range(1, count + 1) if count <= MOST else sorted(world.random.sample(range(1, count + 1), MOST))
         struck = 0
         for number in numbers:
-            if not await _met(world, role, Blow(name, effects(name)[0 if kills else -1], number)):
+            if not await _met(world, way, Blow(name, effects(name)[0 if kills else -1], number)):
                 break  # threads share their work differently each time: the last ones are not always made
             struck += 1
-        world.notes[f"{role}, {name} {'killed' if kills else 'failed'}"] += struck
+        world.notes[f"{way.name}, {name} {'killed' if kills else 'failed'}"] += struck
         met += struck > 0
     return met > len(counts) // 2
 
 
-async def _plan(world: World, role: str) -> dict[str, int]:
-    """Made once for a run: it is the same for each upload, more or less."""
-    if role not in world.calls:
+async def _plan(world: World, way: Way) -> dict[str, int]:
+    """Made once for a run: it is the same each time, more or less."""
+    if way.name not in world.calls:
         try:
-            world.calls[role] = await plan(world, role)
+            world.calls[way.name] = await plan(world, way)
         except CannotTraceError as error:
             raise CannotError(str(error)) from error
-    return world.calls[role]
+    return world.calls[way.name]
 
 
-async def _met(world: World, role: str, blow: Blow) -> bool:
+async def _met(world: World, way: Way, blow: Blow) -> bool:
     """One blow, heal, drain, judge."""
     try:
-        struck = await strike(world, role, blow)
+        struck = await strike(world, way, blow)
     except CannotTraceError:  # an earlier blow may take its time to kill, or the machine to attach
         await world.settle()
-        struck = await strike(world, role, blow)
-    if await probe_life(world, role):
-        world.notes[f"{role} ended, as it did not say that it lives, after {blow.name}, {blow.effect}"] += 1
+        struck = await strike(world, way, blow)
+    if await probe_life(world, way.role):
+        world.notes[f"{way.name} ended, as it did not say that it lives, after {blow.name}, {blow.effect}"] += 1
     _, verdict = await world.settle()
-    world.wrong += [f"{blow}: {text}" for text in verdict.faults()]
+    world.wrong += [f"{way.name}, {blow}: {text}" for text in verdict.faults()]
     world.notes["blows at system calls that struck"] += struck
     return struck
+
+
+async def _small(world: World, role: str) -> None:
+    await _upload(world, role, None)
+
+
+async def _large(world: World, role: str) -> None:
+    await _upload(world, role, large_file(world))
+
+
+async def _upload(world: World, role: str, content: bytes | None) -> None:
+    """One upload, from the client to the consumer, unless *role* dies of it."""
+    process = world.fleet.running[role].process
+    attempt = await world.clients.upload(content, first=role if role.startswith("api") else None)
+    wanted = {answer.upload_id for answer in attempt.answers if answer.upload_id}
+    await world.until(
+        lambda: process.poll() is not None or wanted <= {one.upload_id for one in world.consumer.heard},
+        seconds=WAY_SECONDS,
+    )
+
+
+async def _settling(world: World, role: str) -> None:
+    """A row that nobody finishes, until its message is heard, unless *role* dies of it."""
+    process, heard = world.fleet.running[role].process, len(world.consumer.heard)
+    await leave_unsettled(world, vanish=False)
+    await world.until(
+        lambda: process.poll() is not None or len(world.consumer.heard) > heard, seconds=LEASE_SECONDS + WAY_SECONDS
+    )

@@ -58,7 +58,6 @@ KILL = "signal=KILL"
 ATTACH_SECONDS = 15.0
 DETACH_SECONDS = 5.0
 ALIVE_SECONDS = 2.0
-WAY_SECONDS = 3.0
 CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)[( ]")
 
 
@@ -76,6 +75,15 @@ class Blow:
 
     def __str__(self) -> str:
         return f"{self.name} {self.number}: {self.effect}"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A process, and what it is made to do while blows wait for it."""
+
+    name: str
+    role: str
+    go: Callable[[World, str], Awaitable[None]]
 
 
 def effects(name: str) -> list[str]:
@@ -142,12 +150,12 @@ def _is_traced(pid: int) -> bool:
     return False
 
 
-async def plan(world: World, role: str) -> dict[str, int]:
-    """Which system calls *role* makes during one upload, and how often at most one of its threads makes each."""
+async def plan(world: World, way: Way) -> dict[str, int]:
+    """Which system calls the process makes on one *way*, and how often at most one of its threads makes each."""
     words = ["-e", f"trace={','.join(f'?{name}' for name in ERRORS)}"]
-    await _whole_way(world, role)  # what is done once is done before
-    pid = world.fleet.running[role].process.pid
-    log = await traced(pid, words, world.folder / "calls", partial(_whole_way, world, role))
+    await way.go(world, way.role)  # what is done once is done before
+    pid = world.fleet.running[way.role].process.pid
+    log = await traced(pid, words, world.folder / "calls", partial(way.go, world, way.role))
     made = Counter[tuple[str, str]]()
     for line in log.splitlines():
         found = CALL.match(line)
@@ -160,25 +168,14 @@ async def plan(world: World, role: str) -> dict[str, int]:
     return counts
 
 
-async def strike(world: World, role: str, blow: Blow) -> bool:
-    """Upload one file through *role* while *blow* waits for it; whether it struck."""
-    process = world.fleet.running[role].process
+async def strike(world: World, way: Way, blow: Blow) -> bool:
+    """Go one *way* while *blow* waits for its process; whether it struck."""
+    process = world.fleet.running[way.role].process
     words = ["-e", f"trace={blow.name}", "-e", f"inject={blow.name}:{blow.effect}:when={blow.number}"]
-    log = await traced(process.pid, words, world.folder / "blow", partial(_whole_way, world, role))
+    log = await traced(process.pid, words, world.folder / "blow", partial(way.go, world, way.role))
     if blow.effect == KILL:
         return process.poll() is not None
     return "(INJECTED)" in log
-
-
-async def _whole_way(world: World, role: str) -> None:
-    """One upload, from the client to the consumer, unless *role* dies of it."""
-    process = world.fleet.running[role].process
-    attempt = await world.clients.upload(first=role if role.startswith("api") else None)
-    wanted = {answer.upload_id for answer in attempt.answers if answer.upload_id}
-    await world.until(
-        lambda: process.poll() is not None or wanted <= {one.upload_id for one in world.consumer.heard},
-        seconds=WAY_SECONDS,
-    )
 
 
 async def probe_life(world: World, role: str) -> bool:
