@@ -1,10 +1,16 @@
-"""What the story needs: the cluster with the operator in it, and a report of how long things took."""
+"""What the story needs: the cluster with the operator in it, who listens, and a report of how long things took."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import audit
 import install
 import kubectl as k8s
-from stopwatch import TIMINGS, Stopwatch
+from stopwatch import NOTES, TIMINGS, Stopwatch
+from witness import Witness, witness
 
 
 @pytest.fixture(scope="session", name="stopwatch")
@@ -12,14 +18,26 @@ def _stopwatch() -> Stopwatch:
     return Stopwatch()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _installed() -> None:
-    """Dependencies and operator, from this checkout. They stay: a second run is faster, and people can look."""
+@pytest.fixture(scope="session", name="witness")
+def _witness() -> Iterator[Witness]:
     k8s.kubectl("version")
+    with tempfile.TemporaryDirectory(prefix="e2e-") as folder, witness(Path(folder)) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="session", name="audit_log")
+def _audit_log() -> audit.AuditLog | None:
+    return audit.opened()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _installed(witness: Witness, audit_log: audit.AuditLog | None) -> None:
+    """Dependencies and operator, from this checkout. They stay: a second run is faster, and people can look."""
+    del witness, audit_log  # both begin before anything happens
     install.dependencies()
     install.ingress_controller()
     images = install.images()
-    install.chart(images["service"], images["operator"])
+    install.chart(images["service"], images["operator"], more=install.SHORT_WAITS)
 
 
 _FAILED: set[str] = set()
@@ -48,3 +66,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("timings")
     for what, seconds, bound in TIMINGS:
         terminalreporter.write_line(f"{seconds:7.1f} s (bound {bound:.0f} s)  {what}")
+    for note in NOTES:
+        terminalreporter.write_line(note)

@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import kubectl as k8s
@@ -19,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DEPENDENCIES = "healthingest-dependencies"
 OPERATOR = "healthingest-system"
 RELEASE = "healthingest-operator"
+CHART = ROOT / "charts" / RELEASE
 READY_SECONDS = 120
+SHORT_WAITS: Mapping[str, str] = {"rotation.consumerGraceSeconds": "20"}
+"""Values of the chart that a test does not wait out."""
 
 
 def images() -> dict[str, str]:
@@ -56,16 +60,18 @@ def ingress_controller() -> None:
         k8s.kubectl(*words, f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10)
 
 
-def chart(service_image: str, operator_image: str) -> None:
-    """Install or upgrade the operator, and wait for it."""
+def chart(
+    service_image: str, operator_image: str, *, folder: Path = CHART, more: Mapping[str, str] | None = None
+) -> None:
+    """Install, upgrade or downgrade the operator to the chart in *folder*, with *more* values, and wait for it."""
     k8s.namespace(OPERATOR)
-    values = []
+    values = [word for name, value in (more or {}).items() for word in ("--set", f"{name}={value}")]
     for key, image in (("image", operator_image), ("serviceImage", service_image)):
         repository, _, tag = image.rpartition(":")
         values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
     # The tag is the same after every build: only a changed pod makes the cluster start the image of this one.
     values += ["--set-string", rf"podAnnotations.healthingest\.dev/installed={uuid.uuid4()}"]
-    words = ["helm", "upgrade", "--install", RELEASE, str(ROOT / "charts" / RELEASE), "--namespace", OPERATOR]
+    words = ["helm", "upgrade", "--install", RELEASE, str(folder), "--namespace", OPERATOR]
     k8s.run(*words, *values, "--take-ownership", "--wait", "--timeout", f"{READY_SECONDS}s", seconds=READY_SECONDS + 30)
 
 

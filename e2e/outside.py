@@ -13,6 +13,7 @@ import botocore.session
 import httpx
 from botocore.config import Config
 
+import confidential
 import install
 import kubectl as k8s
 
@@ -34,13 +35,15 @@ class Api:
 
     def signed_in(self) -> "Api":
         """The same API as a new account."""
-        email, password = f"{secrets.token_hex(6)}@clinic.example", secrets.token_hex(12)
+        email = f"{secrets.token_hex(6)}@clinic.example"
+        password = confidential.keep("password of a client", secrets.token_hex(12))
         account = {"email": email, "password": password, "first_name": "Ada", "last_name": "Example"}
         registered = self.request("POST", "/auth/register", json=account)
         assert registered.status_code == 201, registered.text
         answer = self.request("POST", "/auth/jwt/login", data={"username": email, "password": password})
         assert answer.status_code == 200, answer.text
-        return Api(self.host, {"Authorization": f"Bearer {answer.json()['access_token']}"})
+        token = confidential.keep("token of a client", answer.json()["access_token"])
+        return Api(self.host, {"Authorization": f"Bearer {token}"})
 
     def upload(self, content: bytes, **headers: str) -> httpx.Response:
         """One file."""

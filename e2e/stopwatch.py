@@ -1,6 +1,7 @@
-"""How long things took, and how long they may take."""
+"""How long things took, and how long they may take; and what else a run should tell."""
 
 TIMINGS: list[tuple[str, float, float]] = []
+NOTES: list[str] = []
 
 
 class Stopwatch:

@@ -1,0 +1,83 @@
+"""
+What the operator asked of the API server, from the server's audit log. Source: Kubernetes documentation, "Auditing".
+
+A cluster writes one only when it is told to; `AUDIT_LOG` names the file.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import install
+import kubectl as k8s
+
+Right = tuple[str, str, str]
+"""Group of the API, resource with its subresource, verb."""
+
+USER: Final = f"system:serviceaccount:{install.OPERATOR}:{install.RELEASE}"
+_DECISION: Final = "authorization.k8s.io/decision"
+_CREATED: Final = 201
+
+
+class AuditLog:
+    """The part of the log that is written from now on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin = path.stat().st_size
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The operator's finished requests."""
+        with self._path.open("rb") as file:
+            file.seek(self._begin)
+            for line in file:
+                # Most of the log is of others.
+                if USER.encode() in line and line.endswith(b"\n"):
+                    entry = json.loads(line)
+                    if entry["user"]["username"] == USER:
+                        yield entry
+
+
+def opened() -> AuditLog | None:
+    """The log that `AUDIT_LOG` names, from now on; None when it names none."""
+    named = os.environ.get("AUDIT_LOG", "")
+    return AuditLog(Path(named)) if named else None
+
+
+def used(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
+    """Rights that these requests needed."""
+    found = set()
+    for entry in entries:
+        reference = entry.get("objectRef")
+        if not reference or "resource" not in reference:  # e.g. the version of the server
+            continue
+        resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
+        group, verb = reference.get("apiGroup", ""), entry["verb"]
+        found.add((group, resource, verb))
+        # Who applies what is not there must be allowed to create it, too.
+        if verb == "patch" and entry.get("responseStatus", {}).get("code") == _CREATED:
+            found.add((group, resource, "create"))
+    return found
+
+
+def forbidden(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
+    """Rights that were wanted and not there."""
+    return used(entry for entry in entries if (entry.get("annotations") or {}).get(_DECISION) == "forbid")
+
+
+def granted() -> set[Right]:
+    """What the chart has granted in this cluster, named Leases included."""
+    roles = [
+        k8s.get("clusterrole", install.RELEASE, install.OPERATOR),
+        k8s.get("role", f"{install.RELEASE}-lease", install.OPERATOR),
+    ]
+    return {
+        (group, resource, verb)
+        for role in roles
+        for rule in (role or {})["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
