@@ -15,18 +15,19 @@ from typing import Any
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from healthingest_operator.adapters.child_watch import ChildWatch, Told
 from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.adapters.leases import KubernetesLeases
 from healthingest_operator.adapters.postgres import PostgresDatabase
 from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
-from healthingest_operator.adapters.s3 import S3ObjectStore
+from healthingest_operator.adapters.s3 import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.handlers import children, healthingest, lifecycle
 from healthingest_operator.handlers.endpoints import Ports, endpoints
 from healthingest_operator.handlers.leading import Fence, fence, fenced, leading
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
-from healthingest_operator.handlers.watches import Watches
+from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.deletion import finalize
@@ -72,12 +73,15 @@ async def run(settings: Settings) -> None:
         loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
         leave = _leaving(settings, world, queue, telemetry)
         async with leading(election, telemetry), asyncio.TaskGroup() as group:
-            workers = [group.create_task(loop.run(), name=f"worker-{number}") for number in range(settings.workers)]
+            tasks = [group.create_task(loop.run(), name=f"worker-{number}") for number in range(settings.workers)]
+            watch = _child_watch(cluster, queue, watches)
+            paths = children.paths(settings.namespace_list)
+            tasks.extend(group.create_task(watch.run(path), name=f"watch {path}") for path in paths)
             try:
                 await _serve(settings, queue, leave, (watches, check))
             finally:
-                for worker in workers:
-                    worker.cancel()
+                for task in tasks:
+                    task.cancel()
 
 
 def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None:
@@ -103,6 +107,12 @@ def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry
     return leave
 
 
+def _child_watch(cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches) -> ChildWatch:
+    # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no list.
+    told = Told(partial(children.changed, queue), partial(queue.poke_all, Lane.CHILD), watches.opened)
+    return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, told)
+
+
 def _refresh(telemetry: Telemetry, queue: KeyedQueue[Key], watches: Watches) -> None:
     """Bring gauges up to date."""
     for lane in Lane:
@@ -116,7 +126,6 @@ async def _serve(
     registry = kopf.OperatorRegistry()
     lifecycle.register(registry, *traces)
     healthingest.register(registry, queue, leave)
-    children.register(registry, queue)
     namespaces = settings.namespace_list
     # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to itself.
     identity: Any = socket.gethostname()
@@ -134,7 +143,7 @@ async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
     patience = settings.dependency_timeout_seconds
     return World(
         cluster=cluster,
-        store=S3ObjectStore(patience),
+        store=await stack.enter_async_context(s3_object_store(patience)),
         broker=await stack.enter_async_context(rabbitmq_broker(patience)),
         database=PostgresDatabase(patience),
         clock=SystemClock(),

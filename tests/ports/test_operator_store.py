@@ -1,11 +1,12 @@
 """The operator's object store port on a real S3 server (versitygw)."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.s3 import S3ObjectStore
+from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
 from healthingest_operator.model.spec import ObjectStoreSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
@@ -17,8 +18,9 @@ SPEC = ObjectStoreSpec("bucket", "secret")
 
 
 @pytest.fixture(name="store")
-def _store() -> S3ObjectStore:
-    return S3ObjectStore(10)
+async def _store() -> AsyncIterator[S3ObjectStore]:
+    async with s3_object_store(10) as found:
+        yield found
 
 
 def access(server: S3Server) -> StoreAccess:

@@ -9,7 +9,7 @@ import base64
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.glance import Memory
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
@@ -63,6 +64,10 @@ USER_SECRETS: dict[str, dict[str, str]] = {
     },
     "postgres": {"adminUrl": "postgresql://admin:database-secret@postgres:5432/postgres"},
 }
+
+
+def _mark(found: object) -> str:
+    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def _merge(live: dict[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -111,6 +116,12 @@ class FakeCluster:
         """See `Cluster.read`."""
         del api_version
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
+        """See `Cluster.version`."""
+        del api_version
+        found = self.objects.get((kind, namespace, name))
+        return None if found is None else _mark(found)
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """See `Cluster.children`."""
@@ -226,6 +237,13 @@ class FakeStore(_Faulty):
         self._may_refuse(access)
         return self.buckets.get(access.bucket)
 
+    async def fingerprint(self, access: StoreAccess) -> str:
+        """See `ObjectStore.fingerprint`."""
+        found = await self.observe(access)
+        if found is None:
+            raise DependencyError(Reason.REQUEST_REFUSED, "no bucket")
+        return _mark(replace(found, missing=frozenset()))
+
     async def create(self, access: StoreAccess) -> None:
         """See `ObjectStore.create`."""
         self._may_fail()
@@ -292,6 +310,13 @@ class FakeBroker(_Faulty):
             permissions=self._within("permissions", virtual_host),
         )
 
+    async def fingerprint(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+        """See `Broker.fingerprint`."""
+        found = await self.observe(access, virtual_host, users)
+        queues = {name: {**queue, "messages": None} for name, queue in found.queues.items()}
+        parts = (found.exchanges, queues, found.policies, found.users, found.permissions)
+        return _mark((found.virtual_host, sorted(found.bindings), [sorted(part.items()) for part in parts]))
+
     async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
         """See `Broker.carry_out`."""
         del access
@@ -350,7 +375,7 @@ class FakeDatabase(_Faulty):
     async def check(self, url: str) -> None:
         """See `Database.check`."""
         self._may_fail()
-        if url not in self.logins:
+        if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
     async def provision(self, admin_url: str, url: str) -> bool:
@@ -393,6 +418,7 @@ class FakeWorld:
         self.database = FakeDatabase()
         self.clock = FakeClock()
         self.policy = Policy()
+        self.memory = Memory()
         self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
         self._keys = iter(_signing_key(number) for number in range(1000))
         for name, values in USER_SECRETS.items():
@@ -403,7 +429,17 @@ class FakeWorld:
     def ports(self) -> World:
         """The world as the core takes it."""
         make = Generators(lambda: next(self._passwords), lambda: next(self._keys))
-        return World(self.cluster, self.store, self.broker, self.database, self.clock, make, "service:1", self.policy)
+        return World(
+            self.cluster,
+            self.store,
+            self.broker,
+            self.database,
+            self.clock,
+            make,
+            "service:1",
+            self.policy,
+            self.memory,
+        )
 
     async def converge(self, look: Look = Look.COMPLETE) -> Outcome:
         """One pass."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 from kubernetes.aio import client, config
+from kubernetes.aio.client.api_client import RequestSerialized
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND, PLURAL, POD_READINESS_GATE
 from healthingest_operator.model.spec import Key
@@ -34,6 +35,8 @@ _PLURALS: Final = {
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     KIND: PLURAL,
 }
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _APPLY: Final = "application/apply-patch+yaml"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -42,6 +45,8 @@ _ENDING: Final = "NamespaceTerminating"
 _FIRST_ERROR: Final = 400
 _MESSAGE_CHARACTERS: Final = 400
 _EVENT_CHARACTERS: Final = 1024  # Kubernetes API reference, "Event"
+_SILENCE_SECONDS: Final = 20.0
+"""How much later than it was asked to the server may end a watch."""
 
 
 @asynccontextmanager
@@ -70,6 +75,12 @@ class KubernetesCluster:
     async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """See `Cluster.read`."""
         return await self.call("GET", _path(api_version, kind, namespace, name), missing_is_none=True)
+
+    async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
+        """See `Cluster.version`."""
+        path = _path(api_version, kind, namespace, name)
+        found = await self.call("GET", path, missing_is_none=True, accept=METADATA)
+        return None if found is None else f"{found['metadata']['uid']}/{found['metadata']['resourceVersion']}"
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """See `Cluster.children`."""
@@ -185,18 +196,11 @@ class KubernetesCluster:
         query: list[tuple[str, str]] | None = None,
         body: object = None,
         content: str = "application/json",
+        accept: str = "application/json",
         missing_is_none: bool = False,
     ) -> dict[str, Any] | None:
         """One request; None for what is not there, if that is no error. Raises `ClusterError`."""
-        headers = {"Content-Type": content, "Accept": "application/json"}
-        serialized = await self._api.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=query or [],
-            body=body,
-            header_params=headers,
-            auth_settings=["BearerToken"],
-        )
+        serialized = await self._request(method, path, query, body, {"Content-Type": content, "Accept": accept})
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 answer = await self._api.call_api(*serialized, _preload_content=False)
@@ -209,6 +213,41 @@ class KubernetesCluster:
             raise ClusterError(status, _refusal(method, path, status, text), _causes(text))
         found: dict[str, Any] = json.loads(text)
         return found
+
+    async def stream(
+        self, path: str, *, query: list[tuple[str, str]], accept: str, seconds: float
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """
+        The events of a watch that ends after about so many seconds; the first is None: the server has answered.
+
+        Raises:
+            ClusterError: the server refused, could not be reached, or broke off; its `status` is that of the answer.
+        """
+        serialized = await self._request("GET", path, query, None, {"Accept": accept})
+        patience = aiohttp.ClientTimeout(total=seconds + _SILENCE_SECONDS, sock_connect=self._timeout_seconds)
+        try:
+            answer = await self._api.call_api(*serialized, _preload_content=False, _request_timeout=patience)
+            if answer.status >= _FIRST_ERROR:
+                text = await answer.read()  # type: ignore[no-untyped-call] # the library is untyped
+                raise ClusterError(answer.status, _refusal("GET", path, answer.status, text))
+            async with answer.response:
+                yield None
+                async for line in answer.response.content:
+                    yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ClusterError(0, f"the watch of {path} broke off: {type(error).__name__}") from error
+
+    async def _request(
+        self, method: str, path: str, query: list[tuple[str, str]] | None, body: object, headers: dict[str, str]
+    ) -> RequestSerialized:
+        return await self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=query or [],
+            body=body,
+            header_params=headers,
+            auth_settings=["BearerToken"],
+        )
 
 
 def _path(api_version: str, kind: str, namespace: str, name: str | None = None) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.rabbitmq_fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources.topology import Binding, Call, Observed
@@ -40,6 +42,7 @@ class RabbitMQBroker:
     def __init__(self, session: aiohttp.ClientSession, timeout_seconds: float) -> None:
         self._session = session
         self._timeout_seconds = timeout_seconds
+        self._fingerprints = Fingerprints(self._fetch, time.monotonic)
 
     async def check(self, access: BrokerAccess) -> None:
         """See `Broker.check`."""
@@ -71,6 +74,10 @@ class RabbitMQBroker:
             },
         )
 
+    async def fingerprint(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+        """See `Broker.fingerprint`."""
+        return await self._fingerprints.of(access, virtual_host, users)
+
     async def carry_out(self, access: BrokerAccess, call: Call) -> None:
         """See `Broker.carry_out`."""
         await self._request(access, call.method, call.path, call.body or None, call.what)
@@ -98,11 +105,28 @@ class RabbitMQBroker:
         found = await self._request(access, "GET", path, None, " ".join(path))
         return found if isinstance(found, list) else []
 
+    async def _fetch(self, access: BrokerAccess, kind: str, query: str) -> bytes:
+        """A list over all virtual hosts; the first comes with the look at login and AMQP port."""
+        if kind == "vhosts":
+            await self.check(access)
+        return await self._send(access, "GET", f"{kind}?{query}", None, kind) or b"[]"
+
     async def _request(
         self, access: BrokerAccess, method: str, path: Sequence[str], body: Mapping[str, Any] | None, what: str
     ) -> object:
-        """Send; None for what is not there. The answer's text is not repeated: it may quote what was sent."""
-        address = "/".join([access.management_url, "api", *(quote(part, safe="") for part in path)])
+        """Send; None for what is not there."""
+        text = await self._send(access, method, "/".join(quote(part, safe="") for part in path), body, what)
+        try:
+            return json.loads(text) if text else None
+        except ValueError as error:
+            message = f"{_place(access.management_url)} answers, but not as a RabbitMQ management API"
+            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+
+    async def _send(
+        self, access: BrokerAccess, method: str, path: str, body: Mapping[str, Any] | None, what: str
+    ) -> bytes | None:
+        """The answer's text, which is not repeated in an error: it may quote what was sent."""
+        address = f"{access.management_url}/api/{path}"
         login = aiohttp.encode_basic_auth(access.username, access.password, encoding="utf-8")
         headers = {"Authorization": login}
         try:
@@ -115,11 +139,7 @@ class RabbitMQBroker:
             return None
         if status >= _FIRST_ERROR:
             raise _refusal(access, status, what)
-        try:
-            return json.loads(text) if text else None
-        except ValueError as error:
-            message = f"{_place(access.management_url)} answers, but not as a RabbitMQ management API"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+        return text
 
     async def _speak_amqp(self, amqp_url: str) -> None:
         parts = urlsplit(amqp_url)

@@ -2,16 +2,19 @@
 
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
+import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.s3_answers import BAD_LOGIN, FORBIDDEN, MISSING, UNSET, UNSUPPORTED, place, refusal
+from healthingest_operator.adapters.s3_clients import Clients
+from healthingest_operator.adapters.s3_fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.resources.bucket import Capability, Observed, Step
@@ -19,39 +22,27 @@ from healthingest_operator.resources.bucket import Capability, Observed, Step
 PROBE_KEY: Final = ".healthingest/probe"
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
-_UNSUPPORTED: Final = frozenset(
-    {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured", "501", "405"}
-)
-_UNSET: Final = frozenset(
-    {
-        "NoSuchTagSet",
-        "NoSuchTagSetError",
-        "NoSuchLifecycleConfiguration",
-        "ServerSideEncryptionConfigurationNotFoundError",
-        "NoSuchPublicAccessBlockConfiguration",
-    }
-)
-_MISSING: Final = frozenset({"404", "NoSuchBucket", "NotFound"})
-_BAD_LOGIN: Final = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401", "XAdminUserNotFound"}
-)
-_FORBIDDEN: Final = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
 _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as a location
+
+
+@asynccontextmanager
+async def s3_object_store(timeout_seconds: float) -> AsyncIterator["S3ObjectStore"]:
+    """Clients for all stores; *timeout_seconds* is for each request."""
+    clients = Clients(timeout_seconds)
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds), trust_env=True)
+    try:
+        yield S3ObjectStore(clients, Fingerprints(session, clients, time.monotonic))
+    finally:
+        await session.close()
+        await clients.close()
 
 
 class S3ObjectStore:
     """The port `ObjectStore`."""
 
-    def __init__(self, timeout_seconds: float) -> None:
-        self._session = AioSession()
-        self._config = AioConfig(
-            connect_timeout=timeout_seconds,
-            read_timeout=timeout_seconds,
-            retries={"total_max_attempts": 1},
-            # Checksums are sent where we say so: many stores refuse botocore's own trailer.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
+    def __init__(self, clients: Clients, fingerprints: Fingerprints) -> None:
+        self._clients = clients
+        self._fingerprints = fingerprints
 
     async def check(self, access: StoreAccess) -> None:
         """See `ObjectStore.check`."""
@@ -79,6 +70,10 @@ class S3ObjectStore:
                 missing=frozenset(missing),
             )
 
+    async def fingerprint(self, access: StoreAccess) -> str:
+        """See `ObjectStore.fingerprint`."""
+        return await self._fingerprints.of(access)
+
     async def create(self, access: StoreAccess) -> None:
         """See `ObjectStore.create`."""
         more = {}
@@ -97,7 +92,7 @@ class S3ObjectStore:
             try:
                 await _change(client, access.bucket, step)
             except ClientError as error:
-                if _code(error) in _UNSUPPORTED:
+                if _code(error) in UNSUPPORTED:
                     return False
                 raise
         return True
@@ -114,7 +109,7 @@ class S3ObjectStore:
             try:
                 spoiled = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=wrong)
             except ClientError as error:
-                if _code(error) in _FORBIDDEN | _BAD_LOGIN:
+                if _code(error) in FORBIDDEN | BAD_LOGIN:
                     raise
                 spoiled = {}
             else:
@@ -131,29 +126,22 @@ class S3ObjectStore:
             except ClientError as error:
                 if _code(error) in {"BucketNotEmpty", "VersionedBucketNotEmpty", "409"}:
                     return False
-                if _code(error) not in _MISSING:
+                if _code(error) not in MISSING:
                     raise
         return True
 
     @asynccontextmanager
     async def _client(self, access: StoreAccess) -> AsyncIterator[Any]:
         try:
-            async with self._session.create_client(
-                "s3",
-                endpoint_url=access.endpoint,
-                region_name=access.region,
-                aws_access_key_id=access.access_key_id,
-                aws_secret_access_key=access.secret_access_key,
-                config=self._config.merge(AioConfig(s3={"addressing_style": "path" if access.endpoint else "auto"})),
-            ) as client:
+            async with self._clients.of(access) as client:
                 yield client
         except ClientError as error:
-            raise _refusal(access, _code(error)) from error
+            raise refusal(access, _code(error)) from error
         except (BotoConnectionError, HTTPClientError, TimeoutError, OSError) as error:
-            message = f"no answer from the object store at {_place(access)}: {type(error).__name__}"
+            message = f"no answer from the object store at {place(access)}: {type(error).__name__}"
             raise DependencyError(Reason.UNREACHABLE, message) from error
         except BotoCoreError as error:
-            message = f"the object store at {_place(access)} cannot be used: {type(error).__name__}"
+            message = f"the object store at {place(access)} cannot be used: {type(error).__name__}"
             raise DependencyError(Reason.REQUEST_REFUSED, message) from error
 
 
@@ -170,9 +158,9 @@ class _Question:
         try:
             return (await ask(Bucket=self._bucket)).get(part)
         except ClientError as error:
-            if _code(error) in _UNSUPPORTED:
+            if _code(error) in UNSUPPORTED:
                 self._missing.add(capability)
-            elif _code(error) not in _UNSET:
+            elif _code(error) not in UNSET:
                 raise
             return None
 
@@ -181,7 +169,7 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
     try:
         await client.head_bucket(Bucket=bucket)
     except ClientError as error:
-        if _code(error) not in _MISSING | _FORBIDDEN | {"400"}:
+        if _code(error) not in MISSING | FORBIDDEN | {"400"}:
             raise
     else:
         return True
@@ -189,7 +177,7 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
     try:
         await client.get_bucket_location(Bucket=bucket)
     except ClientError as error:
-        if _code(error) in _MISSING:
+        if _code(error) in MISSING:
             return False
         raise
     return True
@@ -223,28 +211,9 @@ async def _forget(client: Any, place: dict[str, str], version: str | None) -> No
     try:
         await client.delete_object(**place, **({"VersionId": version} if version else {}))
     except ClientError as error:
-        if _code(error) not in _FORBIDDEN | _UNSUPPORTED:
+        if _code(error) not in FORBIDDEN | UNSUPPORTED:
             raise
 
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _refusal(access: StoreAccess, code: str) -> DependencyError:
-    place = f"the object store at {_place(access)}"
-    if code in _BAD_LOGIN:
-        message = f"{place} refuses the access key: check keys accessKeyId and secretAccessKey"
-        return DependencyError(Reason.AUTHENTICATION_FAILED, message)
-    if code in {"BucketAlreadyExists", "OperationAborted"}:
-        return DependencyError(Reason.BUCKET_TAKEN, f"{place} has bucket {access.bucket} of somebody else: use another")
-    if code in _FORBIDDEN:
-        message = f"{place} forbids these credentials what is needed on bucket {access.bucket}"
-        return DependencyError(Reason.PERMISSION_DENIED, message)
-    if code in {"SlowDown", "ServiceUnavailable", "InternalError", "500", "502", "503", "504"}:
-        return DependencyError(Reason.UNREACHABLE, f"{place} answers {code}")
-    return DependencyError(Reason.REQUEST_REFUSED, f"{place} refuses: {code} (bucket {access.bucket})")
-
-
-def _place(access: StoreAccess) -> str:
-    return access.endpoint.partition("://")[2] if access.endpoint else f"AWS {access.region}"

@@ -1,9 +1,7 @@
 """Children: whatever happens to one, its HealthIngest is looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-import kopf
 
 from healthingest_contract.conditions import KIND
 from healthingest_operator.model.spec import Key
@@ -36,13 +34,14 @@ def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
     return {Key(namespace, name) for name in found} if namespace else set()
 
 
-def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key]) -> None:
-    """Add a handler of events of all kinds of children."""
+def paths(namespaces: Sequence[str]) -> list[str]:
+    """Where children are to be watched; no namespaces are all of them."""
+    places = [f"namespaces/{namespace}/" for namespace in namespaces] or [""]
+    roots = [(f"/apis/{group}/{version}" if group else f"/api/{version}", plural) for group, version, plural in WATCHED]
+    return [f"{root}/{place}{plural}" for root, plural in roots for place in places]
 
-    async def changed(namespace: str | None, meta: kopf.Meta, **_: object) -> None:
-        for key in owners(namespace, meta):
-            queue.poke(key, Lane.CHILD, DEBOUNCE_SECONDS)
 
-    for group, version, plural in WATCHED:
-        wanted = {MANAGED_BY_LABEL: MANAGED_BY}
-        kopf.on.event(group, version, plural, id=f"changed-{plural}", labels=wanted, registry=registry)(changed)
+def changed(queue: KeyedQueue[Key], namespace: str | None, metadata: Mapping[str, Any]) -> None:
+    """Something happened to a child: its HealthIngest is looked at."""
+    for key in owners(namespace, metadata):
+        queue.poke(key, Lane.CHILD, DEBOUNCE_SECONDS)

@@ -15,14 +15,21 @@ Finalize = Callable[[Key, Mapping[str, Any]], Awaitable[bool]]
 RETRY_DELETION_SECONDS: Final = 5.0
 
 
+def lane(event_type: str | None, body: Mapping[str, Any]) -> Lane:
+    """One that is listed, and was ready as it is, lets others go first: all are listed when an operator starts."""
+    status = body.get("status") or {}
+    ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in status.get("conditions") or ())
+    current = status.get("observedGeneration") == body["metadata"].get("generation")
+    return Lane.RESYNC if event_type is None and ready and current else Lane.CHANGE
+
+
 def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: Finalize) -> None:
     """Add the handlers; no handler for create, update or field: this operator is level-triggered."""
 
     @kopf.on.event(API_GROUP, API_VERSION, PLURAL, registry=registry)
-    async def seen(
-        event: kopf.RawEvent, namespace: str | None, name: str | None, meta: kopf.Meta, memo: kopf.Memo, **_: object
-    ) -> None:
-        key = Key(namespace or "", name or "")
+    async def seen(event: kopf.RawEvent, body: kopf.Body, memo: kopf.Memo, **_: object) -> None:
+        meta = body.metadata
+        key = Key(meta.namespace or "", meta.name or "")
         if event["type"] == "DELETED":
             queue.forget(key)
             return
@@ -30,7 +37,7 @@ def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: 
         # Our own writes of the status come back as events; they change none of these.
         if event["type"] is None or memo.get("mark") != mark:
             memo["mark"] = mark
-            queue.poke(key, Lane.CHANGE)
+            queue.poke(key, lane(event["type"], body))
 
     @kopf.on.delete(API_GROUP, API_VERSION, PLURAL, registry=registry)
     async def deleted(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf passes what it likes

@@ -8,7 +8,6 @@ import aiohttp
 import kopf
 
 from healthingest_contract.conditions import API_GROUP
-from healthingest_operator.handlers.children import SELECTOR, WATCHED
 from healthingest_operator.handlers.leading import Fence
 from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
 
@@ -26,7 +25,7 @@ class NothingRemembered(kopf.DiffBaseStorage):
 
 
 def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
-    """Few writes, no watch of what is not ours, and deadlines."""
+    """Few writes, and deadlines."""
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = f"{API_GROUP}/cleanup"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=API_GROUP)
@@ -39,8 +38,6 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.execution.default_backoff = 5
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = WATCH_SECONDS
-    for group, version, plural in WATCHED:
-        settings.watching.label_selectors[group, version, plural] = SELECTOR
     return settings
 
 

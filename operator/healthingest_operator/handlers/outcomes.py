@@ -1,5 +1,6 @@
 """How passes are told: log lines and metrics. The one table of outcomes at this edge."""
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -51,8 +52,15 @@ class Telemetry:
         """A pass ended."""
         self._passes.labels(outcome).inc()
         self._seconds.observe(seconds)
-        self._logger.info(
-            RECONCILE_ENDED, namespace=key.namespace, name=key.name, outcome=outcome, duration_seconds=round(seconds, 3)
+        # A thousand that are at rest would tell so twenty-five times a second.
+        level = logging.DEBUG if outcome == Outcome.UNCHANGED else logging.INFO
+        self._logger.log(
+            level,
+            RECONCILE_ENDED,
+            namespace=key.namespace,
+            name=key.name,
+            outcome=outcome,
+            duration_seconds=round(seconds, 3),
         )
 
     def left_behind(self, key: Key, left: Iterable[str]) -> None:

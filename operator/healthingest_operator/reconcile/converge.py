@@ -25,6 +25,7 @@ from healthingest_operator.reconcile.dependencies import (
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.gate import dependencies_hold
+from healthingest_operator.reconcile.glance import Glance, Memory
 from healthingest_operator.reconcile.own_secrets import (
     Confirmed,
     Moment,
@@ -35,6 +36,7 @@ from healthingest_operator.reconcile.own_secrets import (
 )
 from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
+from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.reconcile.rotation import Hands, Rotation
 from healthingest_operator.reconcile.workload import Inputs, WorkloadResult, roll_out
 from healthingest_operator.resources import names
@@ -44,8 +46,8 @@ from healthingest_operator.resources.configuration import Surroundings, configur
 from healthingest_operator.resources.network_policy import endpoint_of, ports_of
 from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
-from healthingest_operator.status.conditions import Finding, bad, drift, good, remembered, transitions
-from healthingest_operator.status.summary import Facts, Observation, status
+from healthingest_operator.status.conditions import Finding, bad, drift
+from healthingest_operator.status.summary import Facts
 
 _REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
 _ANSWERS_ABOUT_THE_REQUEST: Final = frozenset({400, 403, 404, 409, 413, 422})
@@ -56,6 +58,7 @@ class Outcome(StrEnum):
 
     GONE = "gone"
     READY = "ready"
+    UNCHANGED = "unchanged"
     PROGRESSING = "progressing"
     FAILING = "failing"
     INVALID = "invalid"
@@ -81,62 +84,43 @@ class World:
     generators: Generators
     service_image: str
     rotation: Policy = field(default_factory=Policy)
+    memory: Memory = field(default_factory=Memory)
 
 
 async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcome:
     """
     Bring one HealthIngest as far as it goes now and say so in its status.
 
-    A glance at one that was ready sees Secrets, bucket, broker and database; it goes on to a complete pass when
-    anything there is not as it was.
+    A glance at one that was ready compares what it stands on with what was found good. Where that cannot be done it
+    looks at Secrets, bucket, broker and database in full; it goes on to a complete pass when anything is not as it was.
 
     Raises:
         ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
     """
+    report = Report(world.cluster, world.clock)
     body = await world.cluster.health_ingest(key)
     if body is None or body["metadata"].get("deletionTimestamp"):
+        world.memory.remember(key, None)
         return Outcome.GONE
     try:
         owner = parse(body)
     except InvalidSpecError as error:
-        message = str(error)
-        findings = [
-            bad(ConditionType.READY, Reason.INVALID_SPEC, message),
-            good(ConditionType.STALLED, message, Reason.INVALID_SPEC),
-        ]
-        await report(world, body, findings, Facts())
+        await report.invalid(body, str(error))
         return Outcome.INVALID
     if owner.spec.paused:
-        return await _rest(world, body)
+        await report.paused(body)
+        return Outcome.PAUSED
+    glance = Glance(world.cluster, world.store, world.broker, world.database, world.clock, world.memory)
+    fingerprint = await glance.fingerprint(owner, body.get("status") or {})
+    if look is Look.GLANCE and world.memory.is_as_it_was(key, fingerprint):
+        return Outcome.UNCHANGED
+    world.memory.remember(key, None)
     seen = await _Pass(world, owner, body.get("status") or {}).run(look)
-    if seen is None:
-        return Outcome.READY
-    await report(world, body, seen.findings, seen.facts)
-    return seen.outcome
-
-
-async def _rest(world: World, body: Mapping[str, Any]) -> Outcome:
-    """Paused: what was found before stays, and nothing is touched."""
-    found = remembered((body.get("status") or {}).get("conditions") or [])
-    if not any(finding.type is ConditionType.READY for finding in found):
-        found.insert(0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready"))
-    found.append(good(ConditionType.PAUSED, "spec.paused is true: nothing is changed", Reason.PAUSED_BY_SPEC))
-    await report(world, body, found, Facts())
-    return Outcome.PAUSED
-
-
-async def report(world: World, body: Mapping[str, Any], findings: list[Finding], facts: Facts) -> None:
-    """Write the status when it changed, and tell transitions."""
-    metadata, previous = body["metadata"], body.get("status") or {}
-    now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    current = status(previous, findings, facts, Observation(metadata.get("generation", 0), now))
-    if current == previous:
-        return
-    await world.cluster.write_status(Key(metadata["namespace"], metadata["name"]), current)
-    for condition in transitions(previous.get("conditions") or [], current["conditions"]):
-        bad_news = (condition["status"] == "False") != (condition["type"] in {"Drifted", "Stalled", "Paused"})
-        text = f"{condition['type']} is {condition['status']}: {condition['message']}"
-        await world.cluster.tell(body, "Warning" if bad_news else "Normal", condition["reason"], text)
+    if seen is not None:
+        await report.found(body, seen.findings, seen.facts)
+    if seen is None or seen.quiet:
+        world.memory.remember(key, fingerprint)
+    return Outcome.READY if seen is None else seen.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +128,8 @@ class _Seen:
     findings: list[Finding]
     facts: Facts
     outcome: Outcome
+    quiet: bool = False
+    """Ready, and nothing had to be done, nor waits to be done."""
 
 
 class _Pass:
@@ -190,8 +176,10 @@ class _Pass:
             healed += [f"{what} was missing or changed" for what in bucket.changed]
         facts = replace(self._facts(children, bucket, result), left_behind=broker.left)
         seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
+        ready = seen.outcome is Outcome.READY
         # The next phase has begun: nothing but the next pass goes on with it.
-        return replace(seen, outcome=Outcome.PROGRESSING) if seen.outcome is Outcome.READY and after != own else seen
+        outcome = Outcome.PROGRESSING if ready and after != own else seen.outcome
+        return replace(seen, outcome=outcome, quiet=ready and not (touched or healed or broker.left))
 
     def _may_glance(self, broker: BrokerResult) -> bool:
         """Whether nothing but outside systems can have changed since the last complete pass."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess, Cluster, StoreAccess
+from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
 from healthingest_operator.resources.secrets import Known, decode
 
 _Found = TypeVar("_Found")
@@ -54,7 +54,7 @@ class Credentials:
         )
 
 
-async def credentials(cluster: Cluster, owner: HealthIngest) -> Credentials:
+async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
     """Read all Secrets that the spec names."""
     reader = _Reader(cluster, owner.key.namespace)
     spec = owner.spec
@@ -79,7 +79,7 @@ async def _or_error(read: Callable[[], Awaitable[_Found]]) -> _Found | Dependenc
 
 
 class _Reader:
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: Reader, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
 

@@ -16,10 +16,11 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
-from healthingest_operator.reconcile.converge import World, report
+from healthingest_operator.reconcile.converge import World
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess, credentials
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.resources import bucket, names, topology
 from healthingest_operator.status.conditions import bad
 from healthingest_operator.status.summary import Facts
@@ -65,7 +66,9 @@ async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -
     unclear = [message for _, message in remains.unclear]
     if world.clock.now() - since < deadline and await _may_get_better(world, owner, remains):
         waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unclear)}"
-        await report(world, body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts())
+        await Report(world.cluster, world.clock).found(
+            body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts()
+        )
         return Farewell(may_go=False)
     left = (*unclear, *remains.kept)
     if left:

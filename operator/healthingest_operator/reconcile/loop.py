@@ -45,7 +45,7 @@ class Rhythm:
         if outcome is Outcome.PROGRESSING:
             low, high = PROGRESS_SECONDS
             return low + (high - low) * self.random()
-        if outcome is Outcome.READY:
+        if outcome in {Outcome.READY, Outcome.UNCHANGED}:
             return self.glance_seconds * (2 + self.random()) / 3
         return self.resync()
 
@@ -101,7 +101,7 @@ class Loop:
 
     def _remember(self, key: Key, look: Look, outcome: Outcome) -> None:
         """Glances are enough for what was completely looked at and was ready, for a while."""
-        if outcome is not Outcome.READY:
+        if outcome not in {Outcome.READY, Outcome.UNCHANGED}:
             self._complete_until.pop(key, None)
         elif look is Look.COMPLETE:
             self._complete_until[key] = time.monotonic() + self._rhythm.resync()

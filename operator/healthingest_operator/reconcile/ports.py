@@ -37,14 +37,21 @@ class BrokerAccess:
     password: str = field(repr=False)
 
 
-class Cluster(Protocol):
+class Reader(Protocol):
+    """Who reads single objects."""
+
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """One object; None: there is none."""
+
+
+class Cluster(Reader, Protocol):
     """The Kubernetes API."""
 
     async def health_ingest(self, key: Key) -> dict[str, Any] | None:
         """The resource as it is; None: gone."""
 
-    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object; None: there is none."""
+    async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
+        """A mark of one object that is another one after every change of it; None: there is none."""
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """All objects of a kind that bear the labels of this HealthIngest."""
@@ -80,6 +87,9 @@ class ObjectStore(Protocol):
     async def observe(self, access: StoreAccess) -> bucket.Observed | None:
         """What the bucket has; None: there is none."""
 
+    async def fingerprint(self, access: StoreAccess) -> str:
+        """What `observe` would find, as a mark that is another one when anything of it is; cheap."""
+
     async def create(self, access: StoreAccess) -> None:
         """Make the bucket; one that this account has already is fine."""
 
@@ -104,6 +114,13 @@ class Broker(Protocol):
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
         """What there is, of these users too."""
+
+    async def fingerprint(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+        """
+        What `check` and `observe` would find, as a mark that is another one when anything of it is; cheap.
+
+        It may be some seconds old: all virtual hosts of a broker are looked at together.
+        """
 
     async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
         """Do it."""

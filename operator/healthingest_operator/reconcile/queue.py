@@ -73,6 +73,11 @@ class KeyedQueue(Generic[KeyType]):
         heapq.heappush(self._later, (due, ticket, key))
         self._changed.set()
 
+    def poke_all(self, lane: Lane) -> None:
+        """Look at every key that has an appointment or is worked on."""
+        for key in [*self._waiting, *self._working]:
+            self.poke(key, lane)
+
     async def take(self) -> tuple[KeyType, Lane]:
         """The next key that is due; it is yours until `done`."""
         while True:

@@ -1,6 +1,6 @@
 """Which HealthIngest is looked at when something happens to a child."""
 
-from healthingest_operator.handlers.children import owners
+from healthingest_operator.handlers.children import owners, paths
 from healthingest_operator.model.spec import Key
 
 OWNER = {"kind": "HealthIngest", "name": "clinic", "uid": "uid-1"}
@@ -21,3 +21,12 @@ def test_a_pod_is_known_by_its_label() -> None:
     of_another_name = OWNER | {"kind": "ReplicaSet", "name": "clinic-api-5d9c"}
     assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [of_another_name]}) == {Key("a", "clinic")}
     assert owners("a", {}) == set()
+
+
+def test_children_are_watched_everywhere_or_in_some_namespaces() -> None:
+    """One watch for each kind and place."""
+    assert "/api/v1/pods" in paths([])
+    assert "/apis/apps/v1/deployments" in paths([])
+    both = paths(["a", "b"])
+    assert {"/api/v1/namespaces/a/pods", "/apis/apps/v1/namespaces/b/deployments"} <= set(both)
+    assert len(both) == 2 * len(paths([]))

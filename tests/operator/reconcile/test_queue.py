@@ -122,3 +122,14 @@ async def test_lanes_are_counted(queue: KeyedQueue[str]) -> None:
     queue.poke("b", Lane.RESYNC)
     queue.poke("c", Lane.RESYNC)
     assert [queue.depth(lane) for lane in Lane] == [1, 0, 2]
+
+
+async def test_all_keys_can_be_poked(queue: KeyedQueue[str]) -> None:
+    """Those that wait for later, and one that is worked on: it comes again."""
+    queue.poke("a", Lane.CHANGE)
+    await queue.take()
+    queue.poke("b", Lane.RESYNC, 300)
+    queue.poke_all(Lane.CHILD)
+    assert await queue.take() == ("b", Lane.CHILD)
+    queue.done("a")
+    assert await queue.take() == ("a", Lane.CHILD)

@@ -20,6 +20,7 @@ async def test_a_glance_sees_a_changed_secret() -> None:
     await world.until_ready()
     await world.converge()
     world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "rotated"})
+    world.clock.advance(15)  # Secrets are shared for a while
     await world.converge(Look.GLANCE)
     assert decode(world.cluster.get("Secret", "clinic-service"))[env.STORE_SECRET_ACCESS_KEY] == "rotated"
 

@@ -92,7 +92,7 @@ def _flags(folder: Path, etcd_url: str, port: int) -> list[str]:
         "cert-dir": folder / "certificates",
         "authorization-mode": "RBAC",
         "token-auth-file": tokens,
-        "service-cluster-ip-range": "10.0.0.0/24",
+        "service-cluster-ip-range": "10.0.0.0/16",
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-account-key-file": key,
         "service-account-signing-key-file": key,

@@ -1,0 +1,250 @@
+"""
+Many HealthIngests and one operator: its memory, its processor at rest, how fast it sees them all.
+
+The operator is a real process on a private kube-apiserver with etcd, RabbitMQ, versitygw and PostgreSQL. There is no
+kube-controller-manager and no kubelet: the bench itself calls Deployments available and Jobs complete, and children of
+a deleted HealthIngest stay. Nobody else wants to lead: without election, whose renewals would be the only writes.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import operator_cluster as plane
+
+from support.servers.apiserver import ApiServer, apiserver
+from support.servers.postgres import postgres_server
+from support.servers.process import free_port, work_folder
+from support.servers.rabbitmq import rabbitmq_server
+from support.servers.versitygw import S3Server, s3_server
+
+COMMAND: Final = (sys.executable, "-m", "healthingest_operator.main")
+MEMORY_AIM_MIB: Final = 200
+CPU_AIM: Final = 0.1
+COLD_AIM_SECONDS: Final = 120.0
+NEXT_AIM_SECONDS: Final = 2.0
+DELETION_AIM_SECONDS: Final = 30.0
+DELETED_AT_ONCE: Final = 200
+PATIENCE_SECONDS: Final = 1800.0
+_LOOK_SECONDS: Final = 0.05
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Operator:
+    """The process, and the passes it has told of in its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    began: float
+    metrics: str
+    read_to: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing was read yet."""
+        self.passes: dict[str, int] = {}
+        self.ready: dict[str, int] = {}
+
+    def look(self) -> None:
+        """Read whole lines that are new."""
+        with self.log.open("rb") as file:
+            file.seek(self.read_to)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self.read_to += len(whole)
+        for line in whole.splitlines():
+            if b'"reconcile_ended"' in line:
+                entry = json.loads(line)
+                self.passes[entry["name"]] = self.passes.get(entry["name"], 0) + 1
+                if entry["outcome"] == "ready":
+                    self.ready[entry["name"]] = self.ready.get(entry["name"], 0) + 1
+
+    async def looks(self) -> dict[str, float]:
+        """Passes by outcome, those included that the log does not tell of: what is unchanged."""
+        found = {}
+        async with httpx.AsyncClient() as client:
+            for line in (await client.get(self.metrics)).text.splitlines():
+                if line.startswith("healthingest_operator_reconciles_total{"):
+                    name, _, value = line.partition("} ")
+                    found[name.partition('outcome="')[2].rstrip('"')] = float(value)
+        return found
+
+    def processor_seconds(self) -> float:
+        """User and system; proc(5), `stat`."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory_mib(self, name: str) -> float:
+        """`VmRSS` or `VmHWM`; proc(5), `status`."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) / 1024
+        raise LookupError(name)
+
+
+@contextmanager
+def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
+    """As a user starts it, but on free ports."""
+    log = folder / f"operator-{time.monotonic_ns()}.log"
+    settings = {
+        "SERVICE_IMAGE": "healthingest-service:bench",
+        "HEALTH_PORT": str(free_port()),
+        "METRICS_PORT": str(free_port()),
+    }
+    variables = {f"HEALTHINGEST_OPERATOR_{name}": value for name, value in settings.items()}
+    environment = os.environ | variables | {"KUBECONFIG": str(server.kubeconfig)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(COMMAND, env=environment, stdout=output, stderr=output)
+    try:
+        yield Operator(process, log, time.monotonic(), f"http://127.0.0.1:{settings['METRICS_PORT']}/metrics")
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def until(process: Operator, names: set[str], times: int = 1) -> float:
+    """
+    Seconds until each of *names* was found ready so many times.
+
+    Raises:
+        TimeoutError: they were not within half an hour, or the operator has ended.
+    """
+    began = time.monotonic()
+    while not all(process.ready.get(name, 0) >= times for name in names):
+        await asyncio.sleep(_LOOK_SECONDS)
+        process.look()
+        if time.monotonic() - began > PATIENCE_SECONDS or process.process.poll() is not None:
+            lines = process.log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            raise TimeoutError(lines)
+    return time.monotonic() - began
+
+
+def say(what: str, value: str, *, aim: str = "", holds: bool = True) -> None:
+    """One line of the result."""
+    verdict = f"  aim {aim}: {'holds' if holds else 'MISSED'}" if aim else ""
+    print(f"{what:<58} {value:>14}{verdict}", flush=True)
+
+
+async def first_seen(client: httpx.AsyncClient, process: Operator, number: int, s3: S3Server) -> float:
+    """Seconds from the creation of one more to the end of its first pass."""
+    began = time.monotonic()
+    await plane.create(client, range(number, number + 1), s3)
+    while f"clinic-{number}" not in process.passes:
+        await asyncio.sleep(_LOOK_SECONDS)
+        process.look()
+        if time.monotonic() - began > PATIENCE_SECONDS:
+            raise TimeoutError
+    return time.monotonic() - began
+
+
+async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3Server) -> None:
+    """Everything is there and the operator is new; in the midst of that comes one more."""
+    names = {f"clinic-{number}" for number in range(count)}
+    while len(process.passes) < count // 5:
+        await asyncio.sleep(_LOOK_SECONDS)
+        process.look()
+    next_one = asyncio.create_task(first_seen(client, process, count, s3))
+    await until(process, names)
+    seconds = time.monotonic() - process.began
+    say("cold start until all were found ready", f"{seconds:.1f} s", aim="<= 120 s", holds=seconds <= COLD_AIM_SECONDS)
+    latency = await next_one
+    what = f"no. {count + 1} first reconciled, while all are looked at"
+    say(what, f"{latency:.2f} s", aim="<= 2 s", holds=latency <= NEXT_AIM_SECONDS)
+
+
+async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes: float) -> None:
+    """Nothing happens: what does that cost?"""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if (await process.looks())["unchanged"] > count:
+                break
+            await asyncio.sleep(_LOOK_SECONDS * 10)
+    before, processor, looks = await plane.requests(client), process.processor_seconds(), await process.looks()
+    await asyncio.sleep(minutes * 60)
+    used = (process.processor_seconds() - processor) / (minutes * 60)
+    after = await plane.requests(client)
+    written = plane.writes(before, after)
+    resident, most = process.memory_mib("VmRSS"), process.memory_mib("VmHWM")
+    over = f"over {minutes:g} min"
+    say(f"processor at rest, {over}", f"{used:.3f} core", aim="<= 0.1", holds=used <= CPU_AIM)
+    say(f"Kubernetes writes at rest, {over}", str(written), aim="0", holds=written == 0)
+    say("resident memory", f"{resident:.0f} MiB", aim="<= 200 MiB", holds=resident <= MEMORY_AIM_MIB)
+    say("the most it ever was", f"{most:.0f} MiB")
+    for outcome, number in (await process.looks()).items():
+        if number > looks.get(outcome, 0.0):
+            say(f"looks at rest that ended {outcome}, {over}", f"{number - looks.get(outcome, 0.0):.0f}")
+    say(f"Kubernetes reads at rest, {over}", str(int(after.get("GET", 0) - before.get("GET", 0))))
+
+
+async def deletions(client: httpx.AsyncClient, count: int) -> None:
+    """Many at once, seen from outside."""
+    gone: list[float] = []
+    began = time.monotonic()
+
+    async def watch() -> None:
+        async for event in plane.events(client, plane.RESOURCES):
+            if event["type"] == "DELETED":
+                gone.append(time.monotonic() - began)
+                if len(gone) == count:
+                    return
+
+    watching = asyncio.create_task(watch())
+    began = time.monotonic()
+    await plane.delete(client, range(count))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(watching, PATIENCE_SECONDS)
+    seconds = [*gone, *[PATIENCE_SECONDS] * (count - len(gone))]
+    half, late = seconds[count // 2], seconds[int(count * 0.99)]
+    say(f"{count} deleted at once, p50", f"{half:.1f} s")
+    say(f"{count} deleted at once, p99", f"{late:.1f} s", aim="<= 30 s", holds=late <= DELETION_AIM_SECONDS)
+
+
+async def measure(count: int, minutes: float) -> None:
+    """Servers, then one line for each promise."""
+    with ExitStack() as stack:
+        server, rabbitmq = stack.enter_context(apiserver()), stack.enter_context(rabbitmq_server())
+        s3, postgres = stack.enter_context(s3_server()), stack.enter_context(postgres_server())
+        folder = stack.enter_context(work_folder(None))
+        async with plane.administrator(server) as client:
+            await plane.prepare(client, rabbitmq, s3, postgres)
+            players = [asyncio.create_task(play(client)) for play in (plane.play_deployments, plane.play_jobs)]
+            try:
+                with operator(server, folder) as process:
+                    await plane.create(client, range(count), s3)
+                    await until(process, {f"clinic-{number}" for number in range(count)})
+                    say(f"{count} made from nothing until all were ready", f"{time.monotonic() - process.began:.0f} s")
+                with operator(server, folder) as process:
+                    await cold(client, process, count, s3)
+                    await rest(client, process, count, minutes)
+                    await deletions(client, min(count, DELETED_AT_ONCE))
+            finally:
+                for player in players:
+                    player.cancel()
+
+
+def main() -> None:
+    """The words of the command line."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--count", type=int, default=1000)
+    words.add_argument("--minutes", type=float, default=10.0)
+    chosen = words.parse_args()
+    print(f"{chosen.count} HealthIngests, {os.cpu_count()} cores; no controllers, no kubelet: the bench plays them")
+    asyncio.run(measure(chosen.count, chosen.minutes))
+
+
+if __name__ == "__main__":
+    main()

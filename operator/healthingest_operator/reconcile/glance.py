@@ -1,0 +1,160 @@
+"""
+A cheap look at one that was ready: is everything as it was when a pass found it good?
+
+A pass over one that is ready leaves a fingerprint of all that it stands on outside of its children, which tell of
+themselves. While the fingerprint is the same there is nothing to do; another one, or none because something cannot be
+seen, asks for a pass. So nothing but work is lost when the memory is: it holds digests, and what several HealthIngests
+share for some seconds.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import astuple, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from healthingest_contract.conditions import ConditionType
+from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess, credentials
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.ports import (
+    Broker,
+    BrokerAccess,
+    Clock,
+    Cluster,
+    Database,
+    ObjectStore,
+    StoreAccess,
+)
+from healthingest_operator.resources import names
+
+SHARED_FOR: Final = timedelta(seconds=10)
+"""How old an answer may be that several HealthIngests share."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Memory:
+    """Fingerprints by HealthIngest, and answers that are shared for a moment. A new process has none."""
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[Key, str] = {}
+        self._answers: dict[Hashable, tuple[datetime, object]] = {}
+        self._tidied: datetime | None = None
+
+    def is_as_it_was(self, key: Key, fingerprint: str | None) -> bool:
+        """Whether a pass found it good with this very fingerprint."""
+        return fingerprint is not None and self._fingerprints.get(key) == fingerprint
+
+    def remember(self, key: Key, fingerprint: str | None) -> None:
+        """A pass has found it good with this fingerprint; None: it is to be looked at in full."""
+        if fingerprint is None:
+            self._fingerprints.pop(key, None)
+        else:
+            self._fingerprints[key] = fingerprint
+
+    async def once(self, what: Hashable, now: datetime, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """The answer of a moment ago, or a new one; an error is nobody's answer but that of who asked."""
+        self._tidy(now)
+        known = self._answers.get(what)
+        if known is not None:
+            answer: _Answer = known[1]  # type: ignore[assignment] # what is asked says what is answered
+            return answer
+        answer = await ask()
+        self._answers[what] = (now, answer)
+        return answer
+
+    def _tidy(self, now: datetime) -> None:
+        """Nothing is kept for longer than it is good for: there are Secrets among the answers."""
+        if self._tidied is None or now - self._tidied >= SHARED_FOR / 4:
+            self._tidied = now
+            self._answers = {what: known for what, known in self._answers.items() if now - known[0] < SHARED_FOR}
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The outside, as a glance needs it."""
+
+    cluster: Cluster
+    store: ObjectStore
+    broker: Broker
+    database: Database
+    clock: Clock
+    memory: Memory
+
+    async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
+        """Of everything that *owner* stands on; None: it is not ready, or not everything can be seen."""
+        if not _is_settled(owner, status):
+            return None
+        try:
+            found = await credentials(_Shared(self), owner)
+            if found.errors:
+                return None
+            own = names.service_secret(owner.key), names.consumer_secret(owner.key)
+            versions = [await self.cluster.version("v1", "Secret", owner.key.namespace, name) for name in own]
+            outside = await self._outside(owner, found)
+        except (DependencyError, ClusterError):
+            return None
+        return _digest((owner.uid, owner.generation, owner.rotate, astuple(found), versions, outside))
+
+    async def _outside(self, owner: HealthIngest, found: Credentials) -> list[str]:
+        """
+        What lies outside the cluster.
+
+        Raises:
+            DependencyError: something of it cannot be seen.
+        """
+        store = _known(found.store)
+        admin: StoreAccess = _known(found.store_admin)
+        parts = [await self.store.fingerprint(admin)]
+        if store != admin:
+            await self.store.check(store)
+        broker: BrokerAccess = _known(found.broker)
+        host = owner.spec.broker.virtual_host
+        users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
+        parts.append(await self.broker.fingerprint(broker, host, users))
+        await self._ask_database(_known(found.database))
+        return parts
+
+    async def _ask_database(self, access: DatabaseAccess) -> None:
+        """Whether the server takes a login; one for all who use it. A pod whose own is refused is not ready."""
+        url = access.url or access.admin_url or ""
+        server = urlsplit(url).netloc.rpartition("@")[2]
+        await self.memory.once(("database", server), self.clock.now(), lambda: self.database.check(url))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Reads Secrets that many HealthIngests of a namespace name once for all of them."""
+
+    glance: Glance
+
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """See `Reader.read`."""
+        cluster = self.glance.cluster
+
+        async def ask() -> dict[str, Any] | None:
+            found = await cluster.read(api_version, kind, namespace, name)
+            return None if found is None else {"data": found.get("data")}
+
+        return await self.glance.memory.once((kind, namespace, name), self.glance.clock.now(), ask)
+
+
+def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
+    """Whether it was ready in this generation, without anything that is told once or waits to go."""
+    held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
+    ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
+    current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
+    # The ConfigMap with the schemas is the user's, so no watch tells of it.
+    return ready and current and owner.spec.schemas.config_map is None
+
+
+def _known(part: _Answer | DependencyError) -> _Answer:
+    if isinstance(part, DependencyError):
+        raise part
+    return part
+
+
+def _digest(value: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()

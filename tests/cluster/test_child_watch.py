@@ -1,0 +1,72 @@
+"""Watches of children on a real apiserver."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from healthingest_operator.adapters.child_watch import ChildWatch, Told
+from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from support.servers.apiserver import ApiServer
+
+LABELS = {"watched": "yes"}
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture(name="cluster")
+async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with kubernetes_cluster(10) as found:
+        yield found
+
+
+class Ears:
+    """What was told, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[str] = asyncio.Queue()
+        self.whole: list[Mapping[str, Any]] = []
+
+    @property
+    def ears(self) -> Told:
+        """As the watch takes them."""
+        return Told(self._changed, lambda: self.told.put_nowait("lost"), self.told.put_nowait)
+
+    def _changed(self, namespace: str | None, metadata: Mapping[str, Any]) -> None:
+        self.whole.append(metadata)
+        self.told.put_nowait(f"{namespace}/{metadata['name']}")
+
+    async def hear(self) -> str:
+        """The next thing that is told."""
+        async with asyncio.timeout(20):
+            return await self.told.get()
+
+
+def config_map(name: str, labels: dict[str, str], value: str) -> dict[str, Any]:
+    """With something in it."""
+    return {"metadata": {"name": name, "labels": labels}, "data": {"key": value}}
+
+
+async def test_changes_are_told_and_nothing_else(cluster: KubernetesCluster) -> None:
+    """Not what was there, not what has other labels, not what is in an object; a watch that ends is opened anew."""
+    await cluster.call("POST", CONFIG_MAPS, body=config_map("before", LABELS, "old"))
+    ears = Ears()
+    watching = asyncio.create_task(ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS))
+    try:
+        assert [await ears.hear(), await ears.hear()] == [CONFIG_MAPS, CONFIG_MAPS]
+        await cluster.call("POST", CONFIG_MAPS, body=config_map("other", {}, "new"))
+        for _ in range(2):
+            while await ears.hear() != CONFIG_MAPS:
+                pytest.fail("nothing was changed that is watched")
+        await cluster.call("DELETE", f"{CONFIG_MAPS}/before")
+        heard = await ears.hear()
+        while heard == CONFIG_MAPS:
+            heard = await ears.hear()
+        assert heard == "default/before"
+        assert all("data" not in metadata for metadata in ears.whole)
+    finally:
+        watching.cancel()
+        for name in ("before", "other"):
+            await cluster.call("DELETE", f"{CONFIG_MAPS}/{name}", missing_is_none=True)

@@ -1,0 +1,161 @@
+"""What a glance sees, and what it spares."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import Look, Outcome
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.glance import SHARED_FOR, Memory
+from healthingest_operator.resources import bucket
+from support.operator_world import KEY, USER_SECRETS, FakeWorld
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(name="world")
+async def _world() -> FakeWorld:
+    """One that is ready, and was found so by a glance."""
+    world = FakeWorld()
+    await world.until_ready()
+    for _ in range(2):
+        await world.converge(Look.GLANCE)
+    return world
+
+
+async def test_what_is_as_it_was_is_not_looked_at_in_full(world: FakeWorld) -> None:
+    """No list of children, no look at the broker's things one by one; a complete pass leaves a fingerprint, too."""
+    lists = world.cluster.lists
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+    assert world.cluster.lists == lists
+    assert await world.converge() is Outcome.READY
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+
+
+async def test_a_new_process_looks_in_full(world: FakeWorld) -> None:
+    """Nothing is remembered elsewhere."""
+    world.memory = Memory()
+    assert await world.converge(Look.GLANCE) is Outcome.READY
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+
+
+def _remove_queue(world: FakeWorld) -> None:
+    del world.broker.things["queues", "clinic", "processing"]
+
+
+def _remove_binding(world: FakeWorld) -> None:
+    world.broker.bindings.clear()
+
+
+def _change_policy(world: FakeWorld) -> None:
+    world.broker.things["policies", "clinic", "healthingest-processing"]["priority"] = 1
+
+
+def _remove_user(world: FakeWorld) -> None:
+    del world.broker.things["users", "clinic.relay"]
+
+
+def _take_bucket(world: FakeWorld) -> None:
+    del world.store.buckets["clinic-data"]
+
+
+def _change_bucket(world: FakeWorld) -> None:
+    world.store.buckets["clinic-data"] = bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})
+
+
+def _remove_own_secret(world: FakeWorld) -> None:
+    del world.cluster.objects["Secret", KEY.namespace, "clinic-consumer"]
+
+
+def _change_own_secret(world: FakeWorld) -> None:
+    world.cluster.get("Secret", "clinic-service")["data"].popitem()
+
+
+@pytest.mark.parametrize(
+    "break_something",
+    [
+        _remove_queue,
+        _remove_binding,
+        _change_policy,
+        _remove_user,
+        _take_bucket,
+        _change_bucket,
+        _remove_own_secret,
+        _change_own_secret,
+    ],
+)
+async def test_glances_alone_see_and_heal(world: FakeWorld, break_something: Callable[[FakeWorld], None]) -> None:
+    """Whatever it is, the next glance goes on to heal it, and says so; later ones find all as it was."""
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+    break_something(world)
+    assert await world.converge(Look.GLANCE) is not Outcome.UNCHANGED
+    for _ in range(4):
+        world.cluster.settle()
+        last = await world.converge(Look.GLANCE)
+    assert last is Outcome.UNCHANGED
+    new = FakeWorld()
+    await new.until_ready()
+    assert set(world.broker.things) == set(new.broker.things)
+    assert [world.cluster.names(kind) for kind in ("Secret", "Deployment")] == [
+        new.cluster.names(kind) for kind in ("Secret", "Deployment")
+    ]
+    assert world.store.buckets == new.store.buckets
+
+
+async def test_a_changed_secret_is_seen_within_seconds(world: FakeWorld) -> None:
+    """It is shared with others for a moment, and no longer."""
+    world.cluster.secret("s3", USER_SECRETS["s3"] | {"secretAccessKey": "another"})
+    world.clock.advance(SHARED_FOR.total_seconds() * 1.25)
+    assert await world.converge(Look.GLANCE) is Outcome.PROGRESSING
+    assert world.store.writes[-1] == "probe clinic-data"
+
+
+async def test_who_cannot_be_reached_is_said(world: FakeWorld) -> None:
+    """A glance that sees nothing is a full look, whose findings go into the conditions."""
+    world.broker.fault = DependencyError(Reason.UNREACHABLE, "no answer")
+    assert await world.converge(Look.GLANCE) is Outcome.FAILING
+    assert world.conditions()["BrokerReady"][:2] == ("False", "Unreachable")
+
+
+async def test_an_answer_is_shared_for_a_while() -> None:
+    """One who asks again soon gets it; later it is asked anew, and an old one is not kept."""
+    memory, asked = Memory(), []
+
+    async def ask() -> int:
+        asked.append(1)
+        return len(asked)
+
+    assert [await memory.once("a", NOW, ask), await memory.once("a", NOW + SHARED_FOR / 2, ask)] == [1, 1]
+    assert await memory.once("a", NOW + SHARED_FOR * 1.25, ask) == 2
+    await memory.once("b", NOW + timedelta(days=1), ask)
+    assert list(memory._answers) == ["b"]
+
+
+async def test_an_error_is_not_shared() -> None:
+    """The next one asks for himself."""
+    memory = Memory()
+
+    async def fail() -> int:
+        raise DependencyError(Reason.UNREACHABLE, "no answer")
+
+    async def answer() -> int:
+        return 1
+
+    with pytest.raises(DependencyError):
+        await memory.once("a", NOW, fail)
+    assert await memory.once("a", NOW, answer) == 1
+
+
+def test_nothing_is_as_it_was_without_a_fingerprint() -> None:
+    """Neither one that was never seen nor one that cannot be seen now."""
+    memory, key = Memory(), Key("a", "b")
+    assert not memory.is_as_it_was(key, None)
+    assert not memory.is_as_it_was(key, "1")
+    memory.remember(key, "1")
+    assert memory.is_as_it_was(key, "1")
+    assert not memory.is_as_it_was(key, "2")
+    memory.remember(key, None)
+    assert not memory.is_as_it_was(key, "1")

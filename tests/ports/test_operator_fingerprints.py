@@ -1,0 +1,125 @@
+"""Fingerprints on a real broker and a real store: another one after every change, the same one else."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters import rabbitmq_fingerprints
+from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.model.spec import BrokerSpec, QueueSpec
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess, StoreAccess
+from healthingest_operator.resources import bucket, topology
+from support.servers.process import free_port
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.versitygw import S3Server
+
+USER = "fingerprint.relay"
+
+
+@pytest.fixture(name="broker")
+async def _broker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RabbitMQBroker]:
+    """One whose answers are never old."""
+    monkeypatch.setattr(rabbitmq_fingerprints, "FRESH_SECONDS", 0.0)
+    async with rabbitmq_broker(10) as found:
+        yield found
+
+
+@pytest.fixture(name="store")
+async def _store() -> AsyncIterator[S3ObjectStore]:
+    async with s3_object_store(10) as found:
+        yield found
+
+
+def broker_access(server: RabbitMQServer, password: str | None = None) -> BrokerAccess:
+    """As the Secret of a platform team has it."""
+    return BrokerAccess(server.management_url, server.broker_url, server.username, password or server.password)
+
+
+def store_access(server: S3Server, secret: str | None = None) -> StoreAccess:
+    """The server's own credentials."""
+    keys = server.access_key_id, secret or server.secret_access_key
+    return StoreAccess(server.endpoint, server.region, server.bucket, *keys)
+
+
+def _changes(server: RabbitMQServer) -> list[Callable[[], None]]:
+    """Everything that the operator makes, changed once by somebody else."""
+    host = server.virtual_host
+    return [
+        lambda: server.call("DELETE", f"/api/queues/{host}/processing"),
+        lambda: server.call("DELETE", f"/api/policies/{host}/healthingest-processing"),
+        lambda: server.call("PUT", f"/api/users/{USER}", {"password": "another", "tags": ""}),
+        lambda: server.call("DELETE", f"/api/permissions/{host}/{USER}"),
+        lambda: server.call("DELETE", f"/api/exchanges/{host}/exchange"),
+        lambda: server.call("PUT", f"/api/vhosts/{host}", {"tags": "somebody"}),
+        lambda: server.call("DELETE", f"/api/vhosts/{host}"),
+    ]
+
+
+async def test_every_change_of_a_virtual_host_shows(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """A removed queue, policy, right or exchange, another password or tag; messages that come and go do not."""
+    how = broker_access(rabbitmq)
+    with rabbitmq.new_virtual_host() as server:
+        spec = BrokerSpec("secret", server.virtual_host, "exchange", (QueueSpec("processing"),))
+        goal = topology.topology(spec, "space/name", server.username, {USER: "password"}, {})
+        users = [USER, server.username]
+        for call in topology.plan(goal, await broker.observe(how, server.virtual_host, users)).calls:
+            await broker.carry_out(how, call)
+        seen = [await broker.fingerprint(how, server.virtual_host, users)]
+        message = {"routing_key": "processing", "payload": "m", "payload_encoding": "string", "properties": {}}
+        server.call("POST", f"/api/exchanges/{server.virtual_host}/amq.default/publish", message)
+        assert await broker.fingerprint(how, server.virtual_host, users) == seen[0]
+        for change in _changes(server):
+            change()
+            seen.append(await broker.fingerprint(how, server.virtual_host, users))
+        assert len(set(seen)) == len(seen)
+        server.call("PUT", f"/api/vhosts/{server.virtual_host}", {})
+    server.call("DELETE", f"/api/users/{USER}")
+
+
+async def test_a_broker_that_refuses_has_no_fingerprint(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """It is told by its name, without the password."""
+    with pytest.raises(DependencyError) as raised:
+        await broker.fingerprint(broker_access(rabbitmq, "hush-hush"), rabbitmq.virtual_host, [])
+    assert raised.value.reason is Reason.AUTHENTICATION_FAILED
+    assert "hush" not in raised.value.message
+
+
+async def test_a_broker_is_asked_once_for_all(rabbitmq: RabbitMQServer) -> None:
+    """Within some seconds the answer is that of before; so is an error."""
+    async with rabbitmq_broker(10) as broker:
+        how, users = broker_access(rabbitmq), [rabbitmq.username]
+        before = await broker.fingerprint(how, rabbitmq.virtual_host, users)
+        rabbitmq.call("PUT", f"/api/exchanges/{rabbitmq.virtual_host}/more", {"type": "topic", "durable": True})
+        assert await broker.fingerprint(how, rabbitmq.virtual_host, users) == before
+        assert await broker.fingerprint(how, "another", users) != before
+
+
+async def test_every_change_of_a_bucket_shows(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """A tag that is set, changed or taken off, and the bucket itself; looks alone change nothing."""
+    where = store_access(s3_server)
+    seen = []
+    for tags in ({}, {"a": "1", "b": "2"}, {"a": "2", "b": "1"}):
+        await store.carry_out(where, bucket.Step(bucket.Capability.TAGGING, tags))
+        seen.append(await store.fingerprint(where))
+        assert {await store.fingerprint(where) for _ in range(5)} == {seen[-1]}
+    assert len(set(seen)) == len(seen)
+    await store.remove(where)
+    with pytest.raises(DependencyError):
+        await store.fingerprint(where)
+
+
+@pytest.mark.parametrize("change", [{"secret": "hush-hush"}, {"port": 0}])
+async def test_a_store_that_refuses_has_no_fingerprint(
+    store: S3ObjectStore, s3_server: S3Server, change: dict[str, str | int]
+) -> None:
+    """A wrong key, and nobody there; no key in the message."""
+    where = store_access(s3_server, "hush-hush" if "secret" in change else None)
+    if "port" in change:
+        where = StoreAccess(f"http://127.0.0.1:{free_port()}", "us-east-1", s3_server.bucket, "a", "hush-hush")
+    with pytest.raises(DependencyError) as raised:
+        await store.fingerprint(where)
+    assert raised.value.reason is (Reason.AUTHENTICATION_FAILED if "secret" in change else Reason.UNREACHABLE)
+    assert "hush" not in raised.value.message
