@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     lease_name: str = Field(default="healthingest-operator", description="Name of that Lease.")
     workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
     resync_seconds: float = Field(
-        default=300.0, gt=0, description="Seconds between complete passes over one that is ready."
+        default=3600.0, gt=0, description="Seconds between complete passes over one that is ready."
     )
     glance_seconds: float = Field(
         default=45.0, gt=0, description="The longest between looks at broker, bucket and Secrets of one that is ready."

@@ -73,7 +73,7 @@ class Recording(KubernetesCluster):
     """Notes which right each request needs."""
 
     def __init__(self, inner: KubernetesCluster) -> None:
-        super().__init__(inner._api, inner._timeout_seconds)
+        super().__init__(inner._connection, inner._timeout_seconds)
         self.used: set[Grant] = set()
 
     async def call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:  # noqa: ANN401 - as it is
@@ -94,7 +94,7 @@ async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Asy
     monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     async with kubernetes_cluster(10) as found:
-        found._api.set_default_header("Impersonate-User", USER)  # type: ignore[no-untyped-call] # the library is untyped
+        found._connection.headers["Impersonate-User"] = USER
         yield Recording(found)
 
 

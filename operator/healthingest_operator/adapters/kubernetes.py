@@ -1,6 +1,5 @@
 """The Kubernetes API through `kubernetes.aio`: plain dictionaries and server-side apply, no models, no discovery."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,9 +9,9 @@ from typing import Any, Final
 
 import aiohttp
 from kubernetes.aio import client, config
-from kubernetes.aio.client.api_client import RequestSerialized
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND, PLURAL, POD_READINESS_GATE
+from healthingest_operator.adapters.kubernetes_connection import JSON, Connection, connection
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.children import FIELD_MANAGER
 from healthingest_operator.reconcile.errors import ClusterError
@@ -57,15 +56,15 @@ async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["Kubernete
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
     else:
         await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
-    async with client.ApiClient(configuration) as api:
-        yield KubernetesCluster(api, timeout_seconds)
+    async with connection(configuration) as opened:
+        yield KubernetesCluster(opened, timeout_seconds)
 
 
 class KubernetesCluster:
     """The port `Cluster`."""
 
-    def __init__(self, api: client.ApiClient, timeout_seconds: float) -> None:
-        self._api = api
+    def __init__(self, opened: Connection, timeout_seconds: float) -> None:
+        self._connection = opened
         self._timeout_seconds = timeout_seconds
 
     async def health_ingest(self, key: Key) -> dict[str, Any] | None:
@@ -195,16 +194,17 @@ class KubernetesCluster:
         *,
         query: list[tuple[str, str]] | None = None,
         body: object = None,
-        content: str = "application/json",
-        accept: str = "application/json",
+        content: str = JSON,
+        accept: str = JSON,
         missing_is_none: bool = False,
     ) -> dict[str, Any] | None:
         """One request; None for what is not there, if that is no error. Raises `ClusterError`."""
-        serialized = await self._request(method, path, query, body, {"Content-Type": content, "Accept": accept})
+        patience = aiohttp.ClientTimeout(total=self._timeout_seconds)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._api.call_api(*serialized, _preload_content=False)
-                status, text = answer.status, await answer.read()  # type: ignore[no-untyped-call] # the library is untyped
+            async with self._connection.request(
+                method, path, timeout=patience, query=query, body=body, content=content, accept=accept
+            ) as answer:
+                status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterError(0, f"no answer from the Kubernetes API: {type(error).__name__}") from error
         if status == _NOT_FOUND and missing_is_none:
@@ -223,31 +223,16 @@ class KubernetesCluster:
         Raises:
             ClusterError: the server refused, could not be reached, or broke off; its `status` is that of the answer.
         """
-        serialized = await self._request("GET", path, query, None, {"Accept": accept})
         patience = aiohttp.ClientTimeout(total=seconds + _SILENCE_SECONDS, sock_connect=self._timeout_seconds)
         try:
-            answer = await self._api.call_api(*serialized, _preload_content=False, _request_timeout=patience)
-            if answer.status >= _FIRST_ERROR:
-                text = await answer.read()  # type: ignore[no-untyped-call] # the library is untyped
-                raise ClusterError(answer.status, _refusal("GET", path, answer.status, text))
-            async with answer.response:
+            async with self._connection.request("GET", path, timeout=patience, query=query, accept=accept) as answer:
+                if answer.status >= _FIRST_ERROR:
+                    raise ClusterError(answer.status, _refusal("GET", path, answer.status, await answer.read()))
                 yield None
-                async for line in answer.response.content:
+                async for line in answer.content:
                     yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ClusterError(0, f"the watch of {path} broke off: {type(error).__name__}") from error
-
-    async def _request(
-        self, method: str, path: str, query: list[tuple[str, str]] | None, body: object, headers: dict[str, str]
-    ) -> RequestSerialized:
-        return await self._api.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=query or [],
-            body=body,
-            header_params=headers,
-            auth_settings=["BearerToken"],
-        )
 
 
 def _path(api_version: str, kind: str, namespace: str, name: str | None = None) -> str:

@@ -29,7 +29,7 @@ _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as
 async def s3_object_store(timeout_seconds: float) -> AsyncIterator["S3ObjectStore"]:
     """Clients for all stores; *timeout_seconds* is for each request."""
     clients = Clients(timeout_seconds)
-    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds), trust_env=True)
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
     try:
         yield S3ObjectStore(clients, Fingerprints(session, clients, time.monotonic))
     finally:

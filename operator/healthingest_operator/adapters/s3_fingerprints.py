@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 from yarl import URL
 
 from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.proxies import proxy_of
 from healthingest_operator.adapters.s3_answers import UNSET, UNSUPPORTED, place, refusal
 from healthingest_operator.adapters.s3_clients import Clients
 from healthingest_operator.reconcile.errors import DependencyError
@@ -27,7 +28,6 @@ _QUESTIONS: Final = ("tagging", "versioning", "encryption", "lifecycle", "public
 _LACKING_SECONDS: Final = 3600.0
 """For how long a store is not asked again for what it does not know."""
 _LACKING: Final = "lacking"
-_ANSWER_BYTES: Final = 2**20
 _FIRST_ERROR: Final = 300
 
 
@@ -39,6 +39,7 @@ class Fingerprints:
         self._clients = clients
         self._clock = clock
         self._lacking: dict[tuple[str, str], float] = {}
+        self._proxies: dict[str, str | None] = {}
 
     async def of(self, access: StoreAccess) -> str:
         """
@@ -60,13 +61,19 @@ class Fingerprints:
         async with self._clients.of(access) as client:
             return str(client.meta.endpoint_url)
 
+    def _proxy_of(self, endpoint: str) -> str | None:
+        if endpoint not in self._proxies:
+            self._proxies[endpoint] = proxy_of(endpoint)
+        return self._proxies[endpoint]
+
     async def _answer(self, access: StoreAccess, endpoint: str, question: str) -> str:
         address = f"{endpoint.rstrip('/')}/{access.bucket}?{question}"
         request = AWSRequest("GET", address)
         S3SigV4Auth(Credentials(access.access_key_id, access.secret_access_key), "s3", access.region).add_auth(request)
         try:
-            async with self._session.get(URL(address, encoded=True), headers=dict(request.headers.items())) as answer:
-                status, text = answer.status, await answer.content.read(_ANSWER_BYTES)
+            where, headers = URL(address, encoded=True), dict(request.headers.items())
+            async with self._session.get(where, headers=headers, proxy=self._proxy_of(endpoint)) as answer:
+                status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"no answer from the object store at {place(access)}: {type(error).__name__}"
             raise DependencyError(Reason.UNREACHABLE, message) from error

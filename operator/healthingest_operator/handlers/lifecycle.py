@@ -36,7 +36,9 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.networking.connect_timeout = request_timeout_seconds
     settings.networking.enforce_retry_after = True
     settings.execution.default_backoff = 5
-    settings.watching.chunk_size = 500
+    # A thousand HealthIngests at once would be a fifth of the operator's memory, which the process never gives back.
+    settings.watching.chunk_size = 50
+    settings.queueing.idle_timeout = 0.1
     settings.watching.server_timeout = WATCH_SECONDS
     return settings
 

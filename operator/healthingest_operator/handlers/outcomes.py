@@ -54,6 +54,8 @@ class Telemetry:
         self._seconds.observe(seconds)
         # A thousand that are at rest would tell so twenty-five times a second.
         level = logging.DEBUG if outcome == Outcome.UNCHANGED else logging.INFO
+        if not self._logger.isEnabledFor(level):
+            return
         self._logger.log(
             level,
             RECONCILE_ENDED,

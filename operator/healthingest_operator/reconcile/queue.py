@@ -10,10 +10,10 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 KeyType = TypeVar("KeyType")
 
@@ -24,6 +24,10 @@ class Lane(IntEnum):
     CHANGE = 0
     CHILD = 1
     RESYNC = 2
+
+
+LOOKS_BESIDE_A_CHANGE: Final = 1
+"""Regular looks that go on while a change is worked on, however long that takes."""
 
 
 @dataclass(slots=True)
@@ -41,11 +45,13 @@ class KeyedQueue(Generic[KeyType]):
         self._waiting: dict[KeyType, _Entry] = {}
         self._later: list[tuple[float, int, KeyType]] = []
         self._ready: list[tuple[Lane, float, int, KeyType]] = []
-        self._working: set[KeyType] = set()
+        self._working: dict[KeyType, Lane | None] = {}
         self._held: dict[KeyType, tuple[float, Lane]] = {}
         self._tickets = itertools.count()
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._gave_way = False
 
     def __len__(self) -> int:
         """Keys that are due and not taken yet."""
@@ -70,8 +76,10 @@ class KeyedQueue(Generic[KeyType]):
             due, lane = min(due, entry.due), min(lane, entry.lane)
         ticket = next(self._tickets)
         self._waiting[key] = _Entry(due, lane, ticket)
+        sooner = not self._later or due < self._later[0][0]
         heapq.heappush(self._later, (due, ticket, key))
-        self._changed.set()
+        if sooner:
+            self._changed.set()
 
     def poke_all(self, lane: Lane) -> None:
         """Look at every key that has an appointment or is worked on."""
@@ -80,20 +88,19 @@ class KeyedQueue(Generic[KeyType]):
 
     async def take(self) -> tuple[KeyType, Lane]:
         """The next key that is due; it is yours until `done`."""
-        while True:
-            self._sort_out()
-            while self._ready:
-                lane, _, ticket, key = heapq.heappop(self._ready)
-                if self._is_current(key, ticket):
+        # One worker waits for all: else each of them wakes for every key, to find that another has it.
+        async with self._turn:
+            while True:
+                found = self._next()
+                if found is not None:
+                    key, lane = found
                     del self._waiting[key]
-                    self._working.add(key)
-                    return key, lane
-            self._changed.clear()
-            wait = self._later[0][0] - self._clock() if self._later else None
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+                    self._working[key] = lane
+                    return found
+                self._changed.clear()
+                wait = self._later[0][0] - self._clock() if self._later else None
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), wait)
 
     @asynccontextmanager
     async def alone(self, key: KeyType) -> AsyncIterator[None]:
@@ -102,7 +109,7 @@ class KeyedQueue(Generic[KeyType]):
             self._freed.clear()
             await self._freed.wait()
         entry = self._waiting.pop(key, None)
-        self._working.add(key)
+        self._working[key] = None
         if entry is not None:
             self._held[key] = (entry.due, entry.lane)
         try:
@@ -112,8 +119,11 @@ class KeyedQueue(Generic[KeyType]):
 
     def done(self, key: KeyType) -> None:
         """Give *key* back; it comes again if it was poked meanwhile."""
-        self._working.discard(key)
+        self._working.pop(key, None)
         self._freed.set()
+        if self._gave_way:
+            self._gave_way = False
+            self._changed.set()
         held = self._held.pop(key, None)
         if held is not None:
             self.poke(key, held[1], held[0] - self._clock())
@@ -122,6 +132,24 @@ class KeyedQueue(Generic[KeyType]):
         """Cancel the appointment; a key that is worked on is not poked again."""
         self._waiting.pop(key, None)
         self._held.pop(key, None)
+
+    def _next(self) -> tuple[KeyType, Lane] | None:
+        self._sort_out()
+        while self._ready:
+            lane, _, ticket, key = self._ready[0]
+            if self._is_current(key, ticket):
+                self._gave_way = lane is Lane.RESYNC and self._regular_looks_give_way()
+                if self._gave_way:
+                    return None
+                heapq.heappop(self._ready)
+                return key, lane
+            heapq.heappop(self._ready)
+        return None
+
+    def _regular_looks_give_way(self) -> bool:
+        """Workers share one processor: a change that is worked on is done late if all others are busy with looks."""
+        lanes = list(self._working.values())
+        return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= LOOKS_BESIDE_A_CHANGE
 
     def _sort_out(self) -> None:
         now = self._clock()

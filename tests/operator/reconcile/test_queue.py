@@ -133,3 +133,21 @@ async def test_all_keys_can_be_poked(queue: KeyedQueue[str]) -> None:
     assert await queue.take() == ("b", Lane.CHILD)
     queue.done("a")
     assert await queue.take() == ("a", Lane.CHILD)
+
+
+async def test_regular_looks_give_way_to_a_change_that_is_worked_on(queue: KeyedQueue[str]) -> None:
+    """One goes on beside it, so that a change which takes for ever stops nobody; the others wait until it is done."""
+    queue.poke("change", Lane.CHANGE)
+    for name in ("a", "b", "c"):
+        queue.poke(name, Lane.RESYNC)
+    assert [(await queue.take())[0] for _ in range(2)] == ["change", "a"]
+    assert await is_empty(queue)
+    queue.poke("child", Lane.CHILD)
+    assert (await queue.take())[0] == "child"
+    queue.done("a")
+    assert (await queue.take())[0] == "b"
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.done("change")
+    assert (await waiting)[0] == "c"

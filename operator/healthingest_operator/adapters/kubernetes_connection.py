@@ -1,0 +1,73 @@
+"""
+Requests to the Kubernetes API, as the `kubernetes` package is configured.
+
+Its configuration, tokens that are renewed and certificates are the package's; a request itself is one of aiohttp. The
+generated client takes as much of the processor again for parameters and models that dictionaries have no use for.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio import client
+from yarl import URL
+
+from healthingest_operator.adapters.proxies import proxy_of
+
+JSON: Final = "application/json"
+_LINE_BYTES: Final = 2**21
+"""Longest event of a watch; objects are 1.5 MiB at most (etcd documentation, "System limits")."""
+
+
+class Connection:
+    """One session; `headers` are sent with every request."""
+
+    def __init__(self, configuration: client.Configuration, session: aiohttp.ClientSession) -> None:
+        self._configuration = configuration
+        self._session = session
+        self._proxy = configuration.proxy or proxy_of(configuration.host)
+        self.headers: dict[str, str] = {}
+
+    @asynccontextmanager
+    async def request(  # noqa: PLR0913 - one request has as many parts
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp keeps it
+        query: Sequence[tuple[str, str]] | None = None,
+        body: object = None,
+        content: str = JSON,
+        accept: str = JSON,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send; the answer is to be read within. Raises what aiohttp raises."""
+        headers = {"Accept": accept, "Content-Type": content, **self.headers}
+        token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if token:
+            headers["Authorization"] = token
+        more: dict[str, Any] = {}
+        if self._configuration.tls_server_name:
+            more["server_hostname"] = self._configuration.tls_server_name
+        async with self._session.request(
+            method,
+            URL(self._configuration.host + path, encoded=True),
+            params=query,
+            data=None if body is None else json.dumps(body),
+            headers=headers,
+            proxy=self._proxy,
+            proxy_headers=self._configuration.proxy_headers,
+            timeout=timeout,
+            **more,
+        ) as answer:
+            yield answer
+
+
+@asynccontextmanager
+async def connection(configuration: client.Configuration) -> AsyncIterator[Connection]:
+    """Open a session with the certificates of *configuration*."""
+    async with client.ApiClient(configuration) as api:
+        connector = aiohttp.TCPConnector(limit=configuration.connection_pool_maxsize, ssl=api.rest_client.ssl_context)
+        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES) as session:
+            yield Connection(configuration, session)
