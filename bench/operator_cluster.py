@@ -110,11 +110,17 @@ async def delete(client: httpx.AsyncClient, numbers: range) -> None:
             group.create_task(client.delete(path))
 
 
-async def events(client: httpx.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:
-    """What is there, then what changes, until cancelled; a watch that ends is opened anew."""
+async def version(client: httpx.AsyncClient, path: str) -> str:
+    """The version of now, for a watch that misses nothing from here on."""
+    return str((await client.get(path, params={"limit": 1})).json()["metadata"]["resourceVersion"])
+
+
+async def events(client: httpx.AsyncClient, path: str, since: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    """What is there, or what changed *since* a version, then what changes; a watch that ends is opened anew."""
+    params = {"watch": "true"} | ({"resourceVersion": since} if since else {})
     while True:
         try:
-            async with client.stream("GET", path, params={"watch": "true"}, timeout=None) as answer:
+            async with client.stream("GET", path, params=params, timeout=None) as answer:
                 async for line in answer.aiter_lines():
                     yield json.loads(line)
         except httpx.TransportError:

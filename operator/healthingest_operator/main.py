@@ -100,6 +100,7 @@ def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry
     async def leave(key: Key, body: Mapping[str, Any]) -> bool:
         async with queue.alone(key), workers:
             farewell = await finalize(world, body, deadline)
+        world.memory.forget(key)
         if farewell.left:
             telemetry.left_behind(key, farewell.left)
         return farewell.may_go

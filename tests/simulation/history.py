@@ -85,6 +85,7 @@ class History:
         self._trace = hashlib.sha256()
         self.kills = 0
         self.specs: dict[int, dict[str, Any]] = {}
+        self._looked_at: tuple[int, str] | None = None
 
     @property
     def digest(self) -> str:
@@ -152,10 +153,18 @@ class History:
             real.memory,
         )
 
+    def look(self) -> Look:
+        """Of a change of the HealthIngest itself the watch tells, so that it is looked at in full."""
+        metadata = self.world.cluster.get(*RESOURCE)["metadata"]
+        mark = (metadata["generation"], repr(metadata.get("annotations")))
+        changed, self._looked_at = mark != self._looked_at, mark
+        return Look.COMPLETE if changed else self.chance.choice([Look.COMPLETE, Look.GLANCE, Look.GLANCE])
+
     async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401 - what *work* returns
         """Do it, with the operator dying at the *kill*-th wait; None when it died or broke off."""
-        generation = self.world.cluster.get("HealthIngest", KEY.name)["metadata"]["generation"]
-        self.specs[generation] = self.world.cluster.get("HealthIngest", KEY.name)["spec"]
+        for (kind, _, name), found in self.world.cluster.objects.items():
+            if (kind, name) == RESOURCE:
+                self.specs[found["metadata"]["generation"]] = found["spec"]
         self.waits_to_live = kill
         try:
             return await asyncio.ensure_future(work)
@@ -178,8 +187,7 @@ class History:
         for _ in range(PASSES):
             self.faults = self.chance.choice([0.0, 0.0, 0.02, 0.2])
             kill = self.chance.randint(1, 80) if self.chance.random() < 0.4 else None
-            look = self.chance.choice([Look.COMPLETE, Look.COMPLETE, Look.GLANCE])
-            outcome = await self.attempt(converge(self.ports, KEY, look), kill)
+            outcome = await self.attempt(converge(self.ports, KEY, self.look()), kill)
             self.note(f"pass ended: {outcome}")
             self.people.insist_nothing_lost()
             self.note(self.people.do_something())

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from simulation.history import replay
+from simulation.seeds import replay
 
 
 def main() -> int:

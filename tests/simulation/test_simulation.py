@@ -1,6 +1,7 @@
 """The operator's core through a few hundred random histories; `make simulate` runs as many as you like."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +13,10 @@ from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.resources.pruning import Superfluous
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import is_password
-from simulation.history import DEADLINE, History, replay
+from simulation.disappearing import ORDERS, disappear
+from simulation.history import DEADLINE, BrokenPromiseError, History
+from simulation.rivals import rival
+from simulation.seeds import replay
 from support.operator_world import KEY
 
 SEEDS = int(os.environ.get("HEALTHINGEST_SIMULATION_SEEDS", "300"))
@@ -30,6 +34,39 @@ def test_every_history_ends_well(batch: int) -> None:
         except Exception as error:
             error.add_note(f"alone: make simulate SEEDS=1 FROM={seed}")
             raise
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_whatever_disappears_in_whatever_order(batch: int) -> None:
+    """Each ordered pair and triple: a deletion ends in time, and what stays outside is named; else all comes back."""
+    for order in ORDERS[batch::BATCHES]:
+        try:
+            disappear(batch, order)
+        except Exception as error:
+            error.add_note(f"seed {batch}, order {order}")
+            raise
+
+
+def test_a_second_owner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that lets whoever comes take over does not pass."""
+
+    async def yes(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("healthingest_operator.reconcile.converge.outranked", yes)
+    with pytest.raises(BrokenPromiseError):
+        _all(rival(seed) for seed in range(10))
+
+
+def test_what_is_left_unnamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that leaves without a look at the broker does not pass."""
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr("healthingest_operator.reconcile.deletion._leave_broker", nothing)
+    with pytest.raises(BrokenPromiseError):
+        _all(disappear(0, order) for order in ORDERS)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 5, 8, 13])
@@ -91,9 +128,9 @@ def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator that removes nothing does not pass: the histories can fail."""
     monkeypatch.setattr(dependencies, "superfluous", lambda *_: Superfluous())
     with pytest.raises(AssertionError):
-        _replay_all(30)
+        _all(replay(seed) for seed in range(30))
 
 
-def _replay_all(seeds: int) -> None:
-    for seed in range(seeds):
-        replay(seed)
+def _all(histories: Iterator[str]) -> None:
+    for _ in histories:
+        pass

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
-from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.glance import Memory
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
 from healthingest_operator.resources import bucket, topology
@@ -138,6 +138,16 @@ class FakeCluster:
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """See `Cluster.apply`."""
         metadata = manifest["metadata"]
+        if (
+            metadata["namespace"] in self.going
+            and (
+                manifest["kind"],
+                metadata["namespace"],
+                metadata["name"],
+            )
+            not in self.objects
+        ):
+            raise ClusterError(403, "the namespace is being terminated", frozenset({"NamespaceTerminating"}))
         self.writes.append(f"apply {manifest['kind']} {metadata['name']}")
         live = self.objects.setdefault((manifest["kind"], metadata["namespace"], metadata["name"]), {})
         if manifest["kind"] == "Secret":
@@ -286,6 +296,8 @@ class FakeBroker(_Faulty):
 
     things: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     bindings: set[tuple[str, str, str]] = field(default_factory=set)
+    """Of virtual host `clinic`."""
+    other_bindings: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
 
     async def check(self, access: BrokerAccess) -> None:
@@ -304,7 +316,7 @@ class FakeBroker(_Faulty):
             virtual_host=self.things["vhosts", virtual_host],
             exchanges=self._within("exchanges", virtual_host),
             queues=self._within("queues", virtual_host),
-            bindings={binding: (binding[2],) for binding in self.bindings},
+            bindings={binding: (binding[2],) for binding in self._bound(virtual_host)},
             policies=self._within("policies", virtual_host),
             users=people,
             permissions=self._within("permissions", virtual_host),
@@ -325,11 +337,11 @@ class FakeBroker(_Faulty):
         body = dict(call.body)
         if call.method == "DELETE":
             if call.path[0] == "bindings":
-                self.bindings.discard((call.path[3], call.path[5], call.path[6]))
+                self._bound(call.path[1]).discard((call.path[3], call.path[5], call.path[6]))
             self.things.pop(call.path, None)
             return
         if call.path[0] == "bindings":
-            self.bindings.add((call.path[3], call.path[5], body["routing_key"]))
+            self._bound(call.path[1]).add((call.path[3], call.path[5], body["routing_key"]))
             return
         if call.path[0] == "vhosts":
             body["tags"] = [tag for tag in body["tags"].split(",") if tag]
@@ -361,6 +373,9 @@ class FakeBroker(_Faulty):
         self.writes.append(f"remove queue {queue}")
         self.things.pop(("queues", virtual_host, queue), None)
         return True
+
+    def _bound(self, virtual_host: str) -> set[tuple[str, str, str]]:
+        return self.bindings if virtual_host == "clinic" else self.other_bindings.setdefault(virtual_host, set())
 
     def _within(self, kind: str, virtual_host: str) -> dict[str, dict[str, Any]]:
         return {path[2]: body for path, body in self.things.items() if path[:2] == (kind, virtual_host)}

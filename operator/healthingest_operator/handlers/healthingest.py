@@ -15,12 +15,16 @@ Finalize = Callable[[Key, Mapping[str, Any]], Awaitable[bool]]
 RETRY_DELETION_SECONDS: Final = 5.0
 
 
-def lane(event_type: str | None, body: Mapping[str, Any]) -> Lane:
-    """One that is listed, and was ready as it is, lets others go first: all are listed when an operator starts."""
+def lane(event_type: str | None, body: Mapping[str, Any], *, known: bool = False) -> Lane:
+    """
+    One that is listed, and was ready as it is, lets others go first: all are listed when an operator starts.
+
+    A *known* one that has changed before it is listed again has changed unseen.
+    """
     status = body.get("status") or {}
     ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in status.get("conditions") or ())
     current = status.get("observedGeneration") == body["metadata"].get("generation")
-    return Lane.RESYNC if event_type is None and ready and current else Lane.CHANGE
+    return Lane.RESYNC if event_type is None and ready and current and not known else Lane.CHANGE
 
 
 def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: Finalize) -> None:
@@ -35,9 +39,10 @@ def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: 
             return
         mark = (meta.get("generation"), dict(meta.annotations), meta.get("uid"))
         # Our own writes of the status come back as events; they change none of these.
-        if event["type"] is None or memo.get("mark") != mark:
+        if memo.get("mark") != mark:
+            known = "mark" in memo
             memo["mark"] = mark
-            queue.poke(key, lane(event["type"], body))
+            queue.poke(key, lane(event["type"], body, known=known))
 
     @kopf.on.delete(API_GROUP, API_VERSION, PLURAL, registry=registry)
     async def deleted(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf passes what it likes

@@ -91,16 +91,20 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     """
     Bring one HealthIngest as far as it goes now and say so in its status.
 
-    A glance at one that was ready compares what it stands on with what was found good. Where that cannot be done it
-    looks at Secrets, bucket, broker and database in full; it goes on to a complete pass when anything is not as it was.
+    A glance is for one that nobody has changed since. It compares what it stands on with what was found good; where
+    that cannot be done it looks at Secrets, bucket, broker and database in full, and goes on to a complete pass when
+    anything is not as it was.
 
     Raises:
         ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
     """
+    glance = Glance(world.cluster, world.store, world.broker, world.database, world.clock, world.memory)
+    if look is Look.GLANCE and await glance.is_as_it_was(key):
+        return Outcome.UNCHANGED
+    world.memory.forget(key)
     report = Report(world.cluster, world.clock)
     body = await world.cluster.health_ingest(key)
     if body is None or body["metadata"].get("deletionTimestamp"):
-        world.memory.remember(key, None)
         return Outcome.GONE
     try:
         owner = parse(body)
@@ -110,16 +114,12 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     if owner.spec.paused:
         await report.paused(body)
         return Outcome.PAUSED
-    glance = Glance(world.cluster, world.store, world.broker, world.database, world.clock, world.memory)
     fingerprint = await glance.fingerprint(owner, body.get("status") or {})
-    if look is Look.GLANCE and world.memory.is_as_it_was(key, fingerprint):
-        return Outcome.UNCHANGED
-    world.memory.remember(key, None)
     seen = await _Pass(world, owner, body.get("status") or {}).run(look)
     if seen is not None:
         await report.found(body, seen.findings, seen.facts)
     if seen is None or seen.quiet:
-        world.memory.remember(key, fingerprint)
+        world.memory.remember(owner, fingerprint)
     return Outcome.READY if seen is None else seen.outcome
 
 

@@ -3,8 +3,8 @@ A cheap look at one that was ready: is everything as it was when a pass found it
 
 A pass over one that is ready leaves a fingerprint of all that it stands on outside of its children, which tell of
 themselves. While the fingerprint is the same there is nothing to do; another one, or none because something cannot be
-seen, asks for a pass. So nothing but work is lost when the memory is: it holds digests, and what several HealthIngests
-share for some seconds.
+seen, asks for a pass. So nothing but work is lost when the memory is: it holds manifests, digests, and what several
+HealthIngests share for some seconds.
 """
 
 import hashlib
@@ -36,23 +36,25 @@ _Answer = TypeVar("_Answer")
 
 
 class Memory:
-    """Fingerprints by HealthIngest, and answers that are shared for a moment. A new process has none."""
+    """What was found good, and answers that are shared for a moment. A new process has none."""
 
     def __init__(self) -> None:
-        self._fingerprints: dict[Key, str] = {}
+        self._good: dict[Key, tuple[HealthIngest, str]] = {}
         self._answers: dict[Hashable, tuple[datetime, object]] = {}
         self._tidied: datetime | None = None
 
-    def is_as_it_was(self, key: Key, fingerprint: str | None) -> bool:
-        """Whether a pass found it good with this very fingerprint."""
-        return fingerprint is not None and self._fingerprints.get(key) == fingerprint
+    def good(self, key: Key) -> tuple[HealthIngest, str] | None:
+        """What a pass has found good, and with which fingerprint; None: nothing."""
+        return self._good.get(key)
 
-    def remember(self, key: Key, fingerprint: str | None) -> None:
-        """A pass has found it good with this fingerprint; None: it is to be looked at in full."""
-        if fingerprint is None:
-            self._fingerprints.pop(key, None)
-        else:
-            self._fingerprints[key] = fingerprint
+    def remember(self, owner: HealthIngest, fingerprint: str | None) -> None:
+        """A pass has found it good with this fingerprint; None: something was not seen, so it is looked at again."""
+        if fingerprint is not None:
+            self._good[owner.key] = owner, fingerprint
+
+    def forget(self, key: Key) -> None:
+        """It is to be looked at in full."""
+        self._good.pop(key, None)
 
     async def once(self, what: Hashable, now: datetime, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer of a moment ago, or a new one; an error is nobody's answer but that of who asked."""
@@ -83,10 +85,16 @@ class Glance:
     clock: Clock
     memory: Memory
 
+    async def is_as_it_was(self, key: Key) -> bool:
+        """Whether what *key* stands on is as a pass found it good; of a change of itself the watch tells."""
+        good = self.memory.good(key)
+        return good is not None and await self._fingerprint(good[0]) == good[1]
+
     async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
         """Of everything that *owner* stands on; None: it is not ready, or not everything can be seen."""
-        if not _is_settled(owner, status):
-            return None
+        return await self._fingerprint(owner) if _is_settled(owner, status) else None
+
+    async def _fingerprint(self, owner: HealthIngest) -> str | None:
         try:
             found = await credentials(_Shared(self), owner)
             if found.errors:

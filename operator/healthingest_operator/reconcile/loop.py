@@ -46,7 +46,7 @@ class Rhythm:
             low, high = PROGRESS_SECONDS
             return low + (high - low) * self.random()
         if outcome in {Outcome.READY, Outcome.UNCHANGED}:
-            return self.glance_seconds * (2 + self.random()) / 3
+            return self.glance_seconds * (4 + self.random()) / 5
         return self.resync()
 
     def resync(self) -> float:

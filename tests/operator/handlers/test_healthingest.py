@@ -29,3 +29,8 @@ def body(generation: int, **status: object) -> dict[str, Any]:
 def test_who_was_ready_lets_others_go_first(event_type: str | None, found: dict[str, Any], goes: Lane) -> None:
     """When an operator starts, all are listed: what is new, or does not hold, overtakes them."""
     assert lane(event_type, found) is goes
+
+
+def test_who_changed_unseen_goes_first() -> None:
+    """A list that follows a gap of the watch has it with another generation or annotation."""
+    assert lane(None, body(2, observedGeneration=2, conditions=READY), known=True) is Lane.CHANGE

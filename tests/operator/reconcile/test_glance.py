@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.glance import SHARED_FOR, Memory
@@ -149,13 +148,13 @@ async def test_an_error_is_not_shared() -> None:
     assert await memory.once("a", NOW, answer) == 1
 
 
-def test_nothing_is_as_it_was_without_a_fingerprint() -> None:
-    """Neither one that was never seen nor one that cannot be seen now."""
-    memory, key = Memory(), Key("a", "b")
-    assert not memory.is_as_it_was(key, None)
-    assert not memory.is_as_it_was(key, "1")
-    memory.remember(key, "1")
-    assert memory.is_as_it_was(key, "1")
-    assert not memory.is_as_it_was(key, "2")
-    memory.remember(key, None)
-    assert not memory.is_as_it_was(key, "1")
+async def test_nothing_is_as_it_was_that_was_not_seen() -> None:
+    """What is not ready, or could not be seen, leaves nothing behind; what is forgotten is looked at in full."""
+    world = FakeWorld()
+    await world.converge()
+    assert world.memory.good(KEY) is None
+    await world.until_ready()
+    await world.converge()
+    assert world.memory.good(KEY) is not None
+    world.memory.forget(KEY)
+    assert await world.converge(Look.GLANCE) is Outcome.READY

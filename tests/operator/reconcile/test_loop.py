@@ -42,7 +42,7 @@ def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> No
 
 def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
     """Of broker, bucket and Secrets no watch tells; a complete pass comes about every five minutes."""
-    assert SOONEST.after(Outcome.READY, 0) == 30
+    assert SOONEST.after(Outcome.READY, 0) == 36
     assert LATEST.after(Outcome.READY, 0) == pytest.approx(45)
     assert SOONEST.resync() == 240
     assert LATEST.resync() == pytest.approx(360)
