@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters import rabbitmq_fingerprints
+from healthingest_operator.adapters import rabbitmq_fingerprints, s3_clients
 from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
 from healthingest_operator.model.spec import BrokerSpec, QueueSpec
@@ -109,6 +109,21 @@ async def test_every_change_of_a_bucket_shows(store: S3ObjectStore, s3_server: S
     await store.remove(where)
     with pytest.raises(DependencyError):
         await store.fingerprint(where)
+
+
+async def test_clients_stay_open_but_not_all(
+    store: S3ObjectStore, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each login, the one that was used last of all; a client that is in use is never closed."""
+    monkeypatch.setattr(s3_clients, "MOST_CLIENTS", 1)
+    clients = store._clients
+    async with clients.of(store_access(s3_server)) as first:
+        async with clients.of(store_access(s3_server)) as again:
+            assert again is first
+        async with clients.of(store_access(s3_server, "another")):
+            pass
+        await first.head_bucket(Bucket=s3_server.bucket)
+    assert len(clients._clients) == 1
 
 
 @pytest.mark.parametrize("change", [{"secret": "hush-hush"}, {"port": 0}])

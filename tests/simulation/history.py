@@ -30,6 +30,8 @@ PASSES: Final = 12
 PATIENCE: Final = 30
 """Passes that a healthy world may take to come to rest."""
 DEADLINE: Final = timedelta(seconds=60)
+_SILENT: Final = 0.1
+"""How likely it is that a change is not told yet."""
 _USERS: Final = 2
 """Of the broker: the relay's and the consumers'."""
 _CLUSTER_FAULTS: Final = (0, 409, 410, 422, 429, 500, 503)
@@ -157,6 +159,8 @@ class History:
         """Of a change of the HealthIngest itself the watch tells, so that it is looked at in full."""
         metadata = self.world.cluster.get(*RESOURCE)["metadata"]
         mark = (metadata["generation"], repr(metadata.get("annotations")))
+        if mark != self._looked_at and self._looked_at is not None and self.chance.random() < _SILENT:
+            return Look.GLANCE  # the watch is silent: it tells later
         changed, self._looked_at = mark != self._looked_at, mark
         return Look.COMPLETE if changed else self.chance.choice([Look.COMPLETE, Look.GLANCE, Look.GLANCE])
 
