@@ -35,6 +35,10 @@ class People:
         chosen = [self._chance.choice(actions) for _ in range(self._chance.randint(0, 3))]
         return "; ".join(action() for action in chosen)
 
+    def break_outside(self) -> str:
+        """Something of which no watch tells."""
+        return self._chance.choice([self._break_broker, self._break_bucket])()
+
     def mend(self) -> None:
         """Everything outside works, the spec is sound, and nothing is paused."""
         for name, values in USER_SECRETS.items():

@@ -10,6 +10,7 @@ from healthingest_contract.conditions import ROTATE_ANNOTATION
 from healthingest_operator.reconcile import dependencies
 from healthingest_operator.reconcile.converge import converge
 from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.glance import Glance
 from healthingest_operator.resources.pruning import Superfluous
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import is_password
@@ -67,6 +68,17 @@ def test_what_is_left_unnamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("healthingest_operator.reconcile.deletion._leave_broker", nothing)
     with pytest.raises(BrokenPromiseError):
         _all(disappear(0, order) for order in ORDERS)
+
+
+def test_a_glance_that_sees_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that takes everything for unchanged does not pass."""
+
+    async def always(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(Glance, "is_as_it_was", always)
+    with pytest.raises(AssertionError):
+        _all(replay(seed) for seed in range(0, 40, 4))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 5, 8, 13])
