@@ -1,0 +1,119 @@
+"""The operator that leads dies or freezes: the other one takes over within ten seconds, and no two write at once."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+import install
+import kubectl as k8s
+import operators
+import podless
+from sampling import LONG
+from stopwatch import Stopwatch
+
+NAMESPACE: Final = "e2e-leader"
+NAMES: Final = ("one", "two", "three")
+TAKEOVER_SECONDS: Final = 10.0
+ROUNDS: Final = 5 if LONG else 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _resources() -> Iterator[None]:
+    """Something to look after."""
+    podless.namespace(NAMESPACE)
+    podless.make(NAMESPACE, NAMES, "Delete")
+    k8s.eventually("all are made", _all_made, seconds=90)
+    yield
+    k8s.remove_namespace(NAMESPACE)
+
+
+def _all_made() -> bool:
+    return all(podless.is_made(body) for body in k8s.items("healthingest", NAMESPACE))
+
+
+def _another(old: str) -> str | None:
+    """The leader, if it is another one."""
+    found = operators.leader()
+    return found if found not in {"", old} else None
+
+
+def _transitions() -> int:
+    lease: dict[str, Any] = k8s.get("lease", install.RELEASE, install.OPERATOR) or {}
+    transitions: int = lease["spec"]["leaseTransitions"]
+    return transitions
+
+
+def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what: str) -> str:
+    """The new leader, once it has healed what was changed right after the blow."""
+    before, began = _transitions(), time.monotonic()
+    strike()
+    for name in NAMES:
+        podless.mutate(NAMESPACE, name)
+    new = k8s.eventually("another one leads", partial(_another, old), seconds=30)
+    taken = time.monotonic() - began
+    healed = [partial(podless.is_healed, NAMESPACE, name) for name in NAMES]
+    k8s.eventually("it heals", lambda: all(look() for look in healed), seconds=30)
+    healing = time.monotonic() - began
+    stopwatch.record(f"leader {what}: another one leads", taken, bound_seconds=TAKEOVER_SECONDS)
+    stopwatch.record(f"leader {what}: the other one has healed", healing, bound_seconds=TAKEOVER_SECONDS)
+    assert _transitions() == before + 1
+    return new
+
+
+def _ready() -> str:
+    """The leader, once it has somebody to follow it."""
+    k8s.eventually("two operators", operators.are_ready, seconds=90)
+    return k8s.eventually("a leader", operators.leader, seconds=30)
+
+
+def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> None:
+    """No pass of the old one began after the blow, none of the new one before it led; nor did a write."""
+    led = next(line.at for line in journal.lines("leads") if line.pod == new and line.at > struck_at)
+    passes = [line for line in journal.lines("reconcile_ended") if line.at > struck_at]
+    assert [line for line in passes if line.pod == old and line.began > struck_at] == []
+    assert [line for line in passes if line.pod == new and line.began < led] == []
+    assert [line for line in passes if line.pod == new]
+    writes = operators.audited_writes(struck_at)
+    if writes is not None:
+        first = min(at for at, pod in writes if pod == new)
+        assert [at for at, pod in writes if pod == old and at >= first] == []
+
+
+def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
+    """Killed without a word, and its pod with it: within 10 s the other one holds the Lease and has healed a change."""
+    with operators.journal() as journal, operators.signals() as signals:
+        for number in range(1, ROUNDS + 1):
+            old = _ready()
+
+            def kill(pod: str = old) -> None:
+                signals.send(pod, signal.SIGKILL)
+                operators.remove(pod)
+
+            struck_at = time.time()
+            new = _taken_over(old, kill, stopwatch, f"killed ({number} of {ROUNDS})")
+            _check(journal, old, new, struck_at)
+        _ready()
+
+
+def test_2_a_frozen_leader_is_followed_and_ends_when_it_thaws(stopwatch: Stopwatch) -> None:
+    """It wakes as the leader that it was, and ends before it touches anything."""
+    with operators.journal() as journal, operators.signals() as signals:
+        for number in range(1, ROUNDS + 1):
+            old = _ready()
+            struck_at = time.time()
+            freeze = partial(signals.send, old, signal.SIGSTOP)
+            new = _taken_over(old, freeze, stopwatch, f"frozen ({number} of {ROUNDS})")
+            for name in NAMES:
+                podless.mutate(NAMESPACE, name)
+            signals.send(old, signal.SIGCONT)
+
+            def ended(pod: str = old, since: float = struck_at) -> bool:
+                return any(line.pod == pod and line.at > since for line in journal.lines("leadership_lost"))
+
+            k8s.eventually("the old one ends", ended, seconds=30)
+            _ready()
+            _check(journal, old, new, struck_at)
