@@ -8,6 +8,7 @@ broker makes what it is told, a bucket has what was set. `tests/ports` and `test
 import base64
 import copy
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -66,6 +67,12 @@ USER_SECRETS: dict[str, dict[str, str]] = {
 }
 
 
+def _as_sent(found: dict[str, Any]) -> dict[str, Any]:
+    """A copy, as it comes over the wire."""
+    sent: dict[str, Any] = json.loads(json.dumps(found))
+    return sent
+
+
 def _mark(found: object) -> str:
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
@@ -115,7 +122,8 @@ class FakeCluster:
     async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """See `Cluster.read`."""
         del api_version
-        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+        found = self.objects.get((kind, namespace, name))
+        return None if found is None else _as_sent(found)
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
         """See `Cluster.version`."""
@@ -128,7 +136,7 @@ class FakeCluster:
         del api_version
         self.lists += 1
         return [
-            copy.deepcopy(found)
+            _as_sent(found)
             for (other, namespace, _), found in self.objects.items()
             if other == kind
             and namespace == key.namespace
@@ -155,7 +163,7 @@ class FakeCluster:
         _merge(live, manifest)
         live["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
         live["metadata"].setdefault("uid", f"uid-{len(self.objects)}")
-        return copy.deepcopy(live)
+        return _as_sent(live)
 
     async def delete(self, manifest: Manifest) -> None:
         """See `Cluster.delete`."""
@@ -188,7 +196,7 @@ class FakeCluster:
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """See `Cluster.write_status`."""
         self.writes.append("status")
-        self.objects["HealthIngest", key.namespace, key.name]["status"] = copy.deepcopy(dict(status))
+        self.objects["HealthIngest", key.namespace, key.name]["status"] = _as_sent(dict(status))
 
     async def is_going(self, namespace: str) -> bool:
         """See `Cluster.is_going`."""
