@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import Outcome
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,17 @@ def test_a_broken_pass_tells_no_text_of_the_error(capsys: pytest.CaptureFixture[
     assert line["error"] == ["ValueError"]
     assert "hush" not in json.dumps(line)
     assert registry.get_sample_value("healthingest_operator_reconciles_total", {"outcome": "error"}) == 1
+
+
+@pytest.mark.parametrize(("level", "lines"), [("INFO", ["ready"]), ("DEBUG", ["ready", "unchanged"])])
+def test_what_is_unchanged_is_counted_and_hardly_told(
+    level: str, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thousand at rest are looked at twenty-five times a second."""
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, configure_logs(level))
+    for outcome in (Outcome.READY, Outcome.UNCHANGED):
+        telemetry.passed(Key("a", "b"), outcome, 0.1)
+        assert registry.get_sample_value("healthingest_operator_reconciles_total", {"outcome": outcome}) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["outcome"] for entry in told if entry["event"] == "reconcile_ended"] == lines
