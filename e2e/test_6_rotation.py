@@ -73,7 +73,7 @@ def test_1_what_the_operator_made_is_exchanged(user: outside.Api, stopwatch: Sto
         k8s.eventually("the new key signs everywhere", _new_key_signs, seconds=ROLLED_SECONDS)
         stopwatch.record("rotation: new key signs", time.monotonic() - began, bound_seconds=300.0)
         uploads.some_more()
-    assert uploads.failures == []
+    assert uploads.failures == [], "\n".join(uploads.failures)
     new = _logins()
     assert {what: _is_refused(what, url) for what, url in new.items()} == dict.fromkeys(new, False)
     assert not set(new.values()) & set(old.values())
@@ -97,7 +97,7 @@ def test_2_what_the_user_gave_is_exchanged(user: outside.Api, stopwatch: Stopwat
         stopwatch.record("a given Secret changed: all pods have it", time.monotonic() - began, bound_seconds=180.0)
         _remove_store_account(first)
         uploads.some_more(20)
-    assert uploads.failures == []
+    assert uploads.failures == [], "\n".join(uploads.failures)
     assert _store_refuses(old)
     assert not _store_refuses(outside.secret_values("s3", NAMESPACE))
     _every_message_came(uploads)

@@ -71,7 +71,7 @@ def test_1_up_and_down_restart_nothing(before: Path, user: outside.Api, stopwatc
             assert k8s.is_ready(_live()), k8s.condition(_live(), "Ready")
             assert _pods() == pods
         uploads.some_more()
-    assert uploads.failures == []
+    assert uploads.failures == [], "\n".join(uploads.failures)
 
 
 def test_2_what_another_version_named_otherwise_goes(user: outside.Api) -> None:

@@ -9,7 +9,8 @@ from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, 
 from healthingest_operator.resources.names import API, labels, metadata, selector
 from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
 
-PRE_STOP_SECONDS: Final = 5
+PRE_STOP_SECONDS: Final = 10
+"""For proxies to forget the pod: seven were seen on a busy node. What is left of the grace is for requests under way."""
 GRACE_SECONDS: Final = 60
 _SPOOL_FILES: Final = 16
 """Largest files that fit into a pod's spool at once."""

@@ -105,7 +105,7 @@ def test_a_rollout_takes_no_pod_early() -> None:
     api = next(found for found in workload(OWNERS["smallest"], BUILD) if found["metadata"]["name"] == "clinic-api")
     pod = api["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 60
-    assert pod["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
+    assert pod["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": 10}}
     assert pod["readinessGates"] == [{"conditionType": "healthingest.dev/dependencies-ready"}]
 
 
