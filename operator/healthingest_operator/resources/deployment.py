@@ -10,7 +10,7 @@ from healthingest_operator.resources.names import API, labels, metadata, selecto
 from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
 
 PRE_STOP_SECONDS: Final = 10
-"""For proxies to forget the pod: seven were seen on a busy node. What is left of the grace is for requests under way."""
+"""For proxies to forget the pod; on a busy node five were too few. The rest of the grace is for requests under way."""
 GRACE_SECONDS: Final = 60
 _SPOOL_FILES: Final = 16
 """Largest files that fit into a pod's spool at once."""
