@@ -1,6 +1,7 @@
 """PostgreSQL through asyncpg: a look, and the role and database of a HealthIngest."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.recently import Recently
 from healthingest_operator.reconcile.errors import DependencyError
 
 _CLOSE_SECONDS: Final = 2.0
@@ -19,14 +21,19 @@ class PostgresDatabase:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
+        self._recently = Recently(time.monotonic)
 
     async def check(self, url: str) -> None:
         """See `Database.check`."""
+        if self._recently.was_sound(url):
+            return
         async with self._connection(url) as connection:
             await connection.fetchval("SELECT 1")
+        self._recently.is_sound(url)
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
+        self._recently.forget()
         wanted = urlsplit(url)
         role, password = unquote(wanted.username or ""), unquote(wanted.password or "")
         name = unquote(wanted.path.lstrip("/"))
@@ -46,6 +53,7 @@ class PostgresDatabase:
 
     async def revoke(self, admin_url: str, role: str) -> None:
         """See `Database.revoke`."""
+        self._recently.forget()
         async with self._connection(admin_url) as connection:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
                 return

@@ -22,6 +22,7 @@ from healthingest_operator.resources.bucket import Capability, Observed, Step
 PROBE_KEY: Final = ".healthingest/probe"
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
+_LACKING_SECONDS: Final = 600.0
 _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as a location
 
 
@@ -43,6 +44,7 @@ class S3ObjectStore:
     def __init__(self, clients: Clients, fingerprints: Fingerprints) -> None:
         self._clients = clients
         self._fingerprints = fingerprints
+        self._lacking: dict[str, dict[Capability, float]] = {}
 
     async def check(self, access: StoreAccess) -> None:
         """See `ObjectStore.check`."""
@@ -54,8 +56,10 @@ class S3ObjectStore:
         async with self._client(access) as client:
             if not await _exists(client, access.bucket):
                 return None
-            missing: set[Capability] = set()
-            ask = _Question(client, access.bucket, missing)
+            lacking = self._lacking.setdefault(str(client.meta.endpoint_url), {})
+            for capability in [one for one, until in lacking.items() if until < time.monotonic()]:
+                del lacking[capability]
+            ask = _Question(client, access.bucket, lacking)
             tags = await ask(Capability.TAGGING, "get_bucket_tagging", "TagSet")
             encryption = await ask(Capability.ENCRYPTION, "get_bucket_encryption", "ServerSideEncryptionConfiguration")
             rules = (encryption or {}).get("Rules") or [{}]
@@ -67,7 +71,7 @@ class S3ObjectStore:
                 public_access_block=await ask(
                     Capability.PUBLIC_ACCESS_BLOCK, "get_public_access_block", "PublicAccessBlockConfiguration"
                 ),
-                missing=frozenset(missing),
+                missing=frozenset(lacking),
             )
 
     async def fingerprint(self, access: StoreAccess) -> str:
@@ -146,20 +150,22 @@ class S3ObjectStore:
 
 
 class _Question:
-    """Asks for properties of a bucket and notes which ones the store does not know."""
+    """Asks for properties of a bucket and notes which ones the store does not know, so as not to ask again soon."""
 
-    def __init__(self, client: Any, bucket: str, missing: set[Capability]) -> None:  # noqa: ANN401 - made at run time
+    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - made at run time
         self._client = client
         self._bucket = bucket
-        self._missing = missing
+        self._lacking = lacking
 
     async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - as S3 answers
+        if capability in self._lacking:
+            return None
         ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
         try:
             return (await ask(Bucket=self._bucket)).get(part)
         except ClientError as error:
             if _code(error) in UNSUPPORTED:
-                self._missing.add(capability)
+                self._lacking[capability] = time.monotonic() + _LACKING_SECONDS
             elif _code(error) not in UNSET:
                 raise
             return None

@@ -25,7 +25,7 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 
 _QUESTIONS: Final = ("tagging", "versioning", "encryption", "lifecycle", "publicAccessBlock")
-_LACKING_SECONDS: Final = 3600.0
+_LACKING_SECONDS: Final = 600.0
 """For how long a store is not asked again for what it does not know."""
 _LACKING: Final = "lacking"
 _FIRST_ERROR: Final = 300
