@@ -104,6 +104,23 @@ async def test_glances_alone_see_and_heal(world: FakeWorld, break_something: Cal
     assert world.store.buckets == new.store.buckets
 
 
+async def test_the_same_again_is_seen(world: FakeWorld) -> None:
+    """What a pass has healed is not what it found good: the fingerprint is of before."""
+    _remove_binding(world)
+    assert await world.converge() is Outcome.READY
+    assert world.broker.bindings
+    _remove_binding(world)
+    assert await world.converge(Look.GLANCE) is Outcome.READY
+    assert world.broker.bindings
+
+
+async def test_what_a_pass_did_not_find_good_is_not_taken_for_good(world: FakeWorld) -> None:
+    """Outside all is as it was, but pods are missing."""
+    world.cluster.get("Deployment", "clinic-api")["status"]["availableReplicas"] = 0
+    assert await world.converge() is Outcome.PROGRESSING
+    assert await world.converge(Look.GLANCE) is Outcome.PROGRESSING
+
+
 async def test_a_changed_secret_is_seen_within_seconds(world: FakeWorld) -> None:
     """It is shared with others for a moment, and no longer."""
     world.cluster.secret("s3", USER_SECRETS["s3"] | {"secretAccessKey": "another"})
