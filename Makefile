@@ -34,7 +34,7 @@ test: setup servers check unit ## everything that needs no cluster: checks, then
 faults: setup servers ## prove the promise of an upload: kill, hang, cut and pause everything, then judge (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
-e2e: setup images ## the whole way on the cluster of $KUBECONFIG: images, chart, manifests, uploads, deletion
+e2e: setup images ## the whole way on the cluster of $KUBECONFIG, with a sample of what can break (SEED=; LONG=1: all of it)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run

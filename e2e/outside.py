@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aio_pika
+import botocore.exceptions
 import botocore.session
 import httpx
 from botocore.config import Config
@@ -75,13 +77,49 @@ def _s3(port: int) -> Any:  # noqa: ANN401 - botocore has no types
     )
 
 
-def broker(path: str) -> Any:  # noqa: ANN401 - JSON
-    """GET of the management API."""
+def tags(bucket: str) -> dict[str, str]:
+    """The bucket's tags."""
+    with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
+        try:
+            found = _s3(port).get_bucket_tagging(Bucket=bucket)["TagSet"]
+        except botocore.exceptions.ClientError:  # no tags are an error, no bucket another
+            return {}
+        return {entry["Key"]: entry["Value"] for entry in found}
+
+
+def remove_tags(bucket: str) -> None:
+    """Let the bucket have none, as somebody else would."""
+    with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
+        _s3(port).delete_bucket_tagging(Bucket=bucket)
+
+
+def remove_bucket(bucket: str) -> None:
+    """Remove a bucket without objects."""
+    with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
+        _s3(port).delete_bucket(Bucket=bucket)
+
+
+def broker(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+    """
+    A request to the management API, as its administrator; None for an empty answer.
+
+    Raises:
+        httpx.HTTPStatusError: it was refused.
+    """
     with k8s.port_forward("service/rabbitmq", 15672, install.DEPENDENCIES) as port:
         auth = ("admin", install.passwords()["rabbitmq"])
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}", auth=auth, timeout=SECONDS)
+        answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", auth=auth, json=body, timeout=SECONDS)
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.content else None
+
+
+def broker_knows(user: str, password: str) -> bool:
+    """Whether the management API's record of this user is of this password (RabbitMQ: salted SHA-256 in Base64)."""
+    try:
+        known = base64.b64decode(broker(f"/api/users/{user}")["password_hash"])
+    except httpx.HTTPStatusError:
+        return False
+    return known[4:] == hashlib.sha256(known[:4] + password.encode()).digest()
 
 
 def secret_values(name: str, namespace: str) -> dict[str, str]:
