@@ -68,6 +68,8 @@ class Fingerprints:
         now = self._clock()
         self._brokers = {known: seen for known, seen in self._brokers.items() if now - seen.at < _KEPT_SECONDS}
         seen = self._brokers.setdefault(access, _Seen(at=now - FRESH_SECONDS))
+        if now - seen.at < FRESH_SECONDS and len(seen.texts) == len(_LISTS):
+            return seen  # somebody may be asking anew: nobody else waits for that, which takes seconds on a busy broker
         async with seen.lock:
             if self._clock() - seen.at >= FRESH_SECONDS:
                 seen.at = self._clock()
