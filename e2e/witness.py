@@ -56,17 +56,16 @@ class Witness:
 
     def findings(self) -> dict[str, set[str]]:
         """Whose values were said: owner to the files that have one of them."""
-        sought = [
-            (form, owner)
+        owners = {
+            form: owner
             for value, owner in (self.secrets | dict(confidential.of_clients())).items()
             for form in confidential.forms(value)
-        ]
+        }
+        search = confidential.Search(owners)
         found: dict[str, set[str]] = {}
         for path in self.heard():
-            text = path.read_bytes()
-            for form, owner in sought:
-                if form in text:
-                    found.setdefault(owner, set()).add(path.name)
+            for form in search.found_in(path.read_bytes()):
+                found.setdefault(owners[form], set()).add(path.name)
         return found
 
     def heard(self) -> list[Path]:
