@@ -1,0 +1,59 @@
+"""Two hundred HealthIngests that are deleted at once."""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+import kubectl as k8s
+import outside
+import podless
+from sampling import LONG
+from stopwatch import Stopwatch
+
+NAMESPACE: Final = "e2e-crowd"
+COUNT: Final = 200
+MADE_SECONDS: Final = 400.0
+GONE_SECONDS: Final = 30.0
+pytestmark = pytest.mark.skipif(not LONG, reason="two hundred HealthIngests take minutes to make: LONG=1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _crowd() -> Iterator[None]:
+    """All of them, each with bucket, virtual host, users and queues; none with pods, see `podless`."""
+    podless.namespace(NAMESPACE)
+    podless.make(NAMESPACE, [f"n{number:03}" for number in range(COUNT)], "Delete")
+    k8s.eventually("all are made", _all_made, seconds=MADE_SECONDS)
+    yield
+    k8s.remove_namespace(NAMESPACE)
+
+
+def _all_made() -> bool:
+    found = k8s.items("healthingest", NAMESPACE)
+    return len(found) == COUNT and all(podless.is_made(body) for body in found)
+
+
+@pytest.mark.timeout(400)
+def test_two_hundred_deleted_at_once_are_gone_in_half_a_minute(stopwatch: Stopwatch) -> None:
+    """The 99th percentile of the times until one is gone; with `Delete`, buckets, virtual hosts and users go too."""
+    words = ["get", "healthingests", "--namespace", NAMESPACE, "--output", "name"]
+    before = set(k8s.kubectl(*words).split())
+    assert len(before) == COUNT
+    began = time.monotonic()
+    # One request for all of them; `kubectl delete --all` would send one after the other.
+    k8s.kubectl("delete", "--raw", f"/apis/healthingest.dev/v1alpha1/namespaces/{NAMESPACE}/healthingests")
+    gone: list[float] = []
+
+    def look() -> bool:
+        left = set(k8s.kubectl(*words).split())
+        gone.extend([time.monotonic() - began] * (COUNT - len(gone) - len(left)))
+        return not left
+
+    k8s.eventually("all are gone", look, seconds=180)
+    asked = f"{COUNT} deleted at once"
+    stopwatch.record(f"{asked}: median until gone", gone[COUNT // 2 - 1], bound_seconds=GONE_SECONDS)
+    stopwatch.record(f"{asked}: 99th percentile until gone", gone[COUNT * 99 // 100 - 1], bound_seconds=GONE_SECONDS)
+    assert not [name for name in outside.buckets() if name.startswith(NAMESPACE)]
+    assert not [entry for entry in outside.broker("/api/vhosts") if entry["name"].startswith(NAMESPACE)]
+    assert not [entry for entry in outside.broker("/api/users") if entry["name"].startswith(NAMESPACE)]
