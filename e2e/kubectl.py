@@ -76,11 +76,11 @@ def namespace(name: str) -> None:
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
 
-def remove_namespace(name: str) -> None:
+def remove_namespace(name: str, *, wait: bool = True) -> None:
     """Remove a namespace; what the operator serves goes first, while the Secrets that it needs for that are there."""
     if get("namespace", name, "default") is not None:
         kubectl("delete", "healthingests", "--all", "--namespace", name, "--timeout=100s", seconds=110)
-        kubectl("delete", "namespace", name, "--timeout=100s", seconds=110)
+        kubectl("delete", "namespace", name, "--timeout=100s", f"--wait={str(wait).lower()}", seconds=110)
 
 
 def eventually(what: str, look: Callable[[], Value | None], *, seconds: float) -> Value:

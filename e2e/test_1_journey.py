@@ -87,7 +87,7 @@ def _chapter(request: pytest.FixtureRequest) -> Iterator[Chapter]:
     k8s.remove_namespace(chapter.namespace)
     install.user_secrets(chapter.namespace)
     yield chapter
-    k8s.remove_namespace(chapter.namespace)
+    k8s.remove_namespace(chapter.namespace, wait=False)
 
 
 def test_01_applied_it_becomes_ready(chapter: Chapter, stopwatch: Stopwatch) -> None:

@@ -36,7 +36,7 @@ def _resource() -> Iterator[None]:
     k8s.kubectl("delete", "secret", "postgres", "--namespace", NAMESPACE)
     k8s.apply(_manifest(), namespace=NAMESPACE)
     yield
-    k8s.remove_namespace(NAMESPACE)
+    k8s.remove_namespace(NAMESPACE, wait=False)
 
 
 def _live() -> dict[str, Any] | None:

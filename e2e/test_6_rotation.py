@@ -57,7 +57,7 @@ def _user() -> Iterator[outside.Api]:
     k8s.apply(_manifest(), namespace=NAMESPACE)
     k8s.eventually("Ready=True", lambda: k8s.is_ready(_live()), seconds=READY_SECONDS)
     yield outside.Api("rotated.example").signed_in()
-    k8s.remove_namespace(NAMESPACE)
+    k8s.remove_namespace(NAMESPACE, wait=False)
 
 
 def test_1_what_the_operator_made_is_exchanged(user: outside.Api, stopwatch: Stopwatch) -> None:

@@ -55,7 +55,7 @@ def _user(before: Path) -> Iterator[outside.Api]:
     k8s.apply(_manifest(), namespace=NAMESPACE)
     k8s.eventually("Ready=True", lambda: k8s.is_ready(_live()), seconds=READY_SECONDS)
     yield outside.Api("upgraded.example").signed_in()
-    k8s.remove_namespace(NAMESPACE)
+    k8s.remove_namespace(NAMESPACE, wait=False)
 
 
 def test_1_up_and_down_restart_nothing(before: Path, user: outside.Api, stopwatch: Stopwatch) -> None:

@@ -34,7 +34,7 @@ def _planted(witness: Witness) -> Iterator[None]:
     for place in places:
         k8s.eventually(f"heard {place}", partial(_is_said, witness, place, word), seconds=SECONDS)
     yield
-    k8s.remove_namespace(NAMESPACE)
+    k8s.remove_namespace(NAMESPACE, wait=False)
 
 
 def test_1_what_is_said_is_found(witness: Witness) -> None:
