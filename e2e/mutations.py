@@ -82,7 +82,7 @@ _FIELDS: Final[dict[str, Mutation]] = {
     "label of the pods": Mutation(
         "Deployment", _RELAY, _replace("/spec/template/metadata/labels/app.kubernetes.io~1managed-by", "other")
     ),
-    "grace period": Mutation("Deployment", _API, _replace(f"{_POD}/terminationGracePeriodSeconds", 6)),
+    "grace period": Mutation("Deployment", _API, _replace(f"{_POD}/terminationGracePeriodSeconds", 99)),
     "strategy": Mutation("Deployment", _API, _replace("/spec/strategy/rollingUpdate/maxUnavailable", 1)),
     "label of the operator": Mutation("Deployment", _RELAY, _remove(f"{_LABELS}managed-by")),
     "label of the instance": Mutation("Service", NAME, _replace(f"{_LABELS}instance", "other")),
