@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.model.spec import HealthIngest, Key
-from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess, credentials
+from healthingest_operator.reconcile.credentials import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import (
     Broker,
@@ -122,14 +121,10 @@ class Glance:
         host = owner.spec.broker.virtual_host
         users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
         parts.append(await self.broker.fingerprint(broker, host, users))
-        await self._ask_database(_known(found.database))
+        database = _known(found.database)
+        # Of a login that the operator made a pass asks; a pod whose own is refused is not ready.
+        await self.database.check(database.url or database.admin_url or "")
         return parts
-
-    async def _ask_database(self, access: DatabaseAccess) -> None:
-        """Whether the server takes a login; one for all who use it. A pod whose own is refused is not ready."""
-        url = access.url or access.admin_url or ""
-        server = urlsplit(url).netloc.rpartition("@")[2]
-        await self.memory.once(("database", server), self.clock.now(), lambda: self.database.check(url))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.reconcile.converge import Look, Outcome
+from healthingest_operator.model.spec import Key
+from healthingest_operator.reconcile.converge import Look, Outcome, converge
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.glance import SHARED_FOR, Memory
 from healthingest_operator.resources import bucket
-from support.operator_world import KEY, USER_SECRETS, FakeWorld
+from support.operator_world import KEY, USER_SECRETS, FakeWorld, manifest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -134,6 +135,31 @@ async def test_who_cannot_be_reached_is_said(world: FakeWorld) -> None:
     world.broker.fault = DependencyError(Reason.UNREACHABLE, "no answer")
     assert await world.converge(Look.GLANCE) is Outcome.FAILING
     assert world.conditions()["BrokerReady"][:2] == ("False", "Unreachable")
+
+
+async def test_each_login_of_one_database_server_is_tried() -> None:
+    """What the server says to one HealthIngest is no answer for another, even within the moment that is shared."""
+    world = FakeWorld(database={"secretRef": {"name": "own"}})
+    other = Key(KEY.namespace, "other")
+    world.cluster.put(
+        manifest(
+            database={"secretRef": {"name": "others"}},
+            objectStore={"bucket": "other-data", "endpoint": "http://s3:7070", "credentialsSecretRef": {"name": "s3"}},
+            broker={"adminSecretRef": {"name": "rabbitmq"}, "virtualHost": "other"},
+        )
+        | {"metadata": {"name": other.name, "namespace": other.namespace, "uid": "2", "generation": 1}}
+    )
+    for secret in ("own", "others"):
+        url = f"postgresql://{secret}:word@postgres:5432/{secret}"
+        world.cluster.secret(secret, {"url": url})
+        world.database.logins.add(url)
+    for _ in range(6):
+        await world.until_ready()
+        await converge(world.ports, other, Look.COMPLETE)
+    assert await converge(world.ports, other, Look.GLANCE) is Outcome.UNCHANGED
+    world.database.logins = {url for url in world.database.logins if "//others:" not in url}
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+    assert await converge(world.ports, other, Look.GLANCE) is Outcome.FAILING
 
 
 async def test_an_answer_is_shared_for_a_while() -> None:
