@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["support.instances"]
+pytest_plugins = ["support.instances", "support.control_plane"]
 
 REAL_SERVER_FOLDERS = frozenset({"ports", "seams", "cluster"})
 REAL_SERVER_SECONDS = 60

@@ -1,25 +1,16 @@
 """Watches of children on a real apiserver."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from healthingest_operator.adapters.child_watch import ChildWatch, Told
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
-from support.servers.apiserver import ApiServer
+from healthingest_operator.adapters.kubernetes import KubernetesCluster
 
 LABELS = {"watched": "yes"}
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
-
-
-@pytest.fixture(name="cluster")
-async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    async with kubernetes_cluster(10) as found:
-        yield found
 
 
 class Ears:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.model.parse import parse
 from healthingest_operator.model.spec import HealthIngest, Key
 from healthingest_operator.reconcile.children import Children
@@ -20,11 +20,11 @@ from healthingest_operator.resources.children import KINDS, foundations, workloa
 from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_operator.resources.pods import Build
+from support.control_plane import attempt
 from support.operator_world import manifest
 from support.servers.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]
-CRD = ROOT / "crds" / "healthingests.healthingest.dev.yaml"
 
 
 class Kubectl:
@@ -36,9 +36,7 @@ class Kubectl:
 
     def __call__(self, *words: str, given: object = None) -> subprocess.CompletedProcess[str]:
         """Run it; *given* is fed to it as JSON."""
-        command = [self._server.kubectl, "--kubeconfig", str(self._server.kubeconfig), *words]
-        text = json.dumps(given) if given is not None else None
-        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=False)
+        return attempt(self._server, *words, given=given)
 
     def apply(self, found: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         """Apply with strict validation, as kubectl does by default."""
@@ -53,16 +51,6 @@ class Kubectl:
         return found
 
 
-@pytest.fixture(scope="session", name="with_crd")
-def _with_crd(apiserver: ApiServer) -> ApiServer:
-    run = Kubectl(apiserver)
-    answer = run("apply", "-f", str(CRD))
-    assert answer.returncode == 0, answer.stderr
-    answer = run("wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s")
-    assert answer.returncode == 0, answer.stderr
-    return apiserver
-
-
 @pytest.fixture(name="kubectl")
 def _kubectl(with_crd: ApiServer) -> Iterator[Kubectl]:
     run = Kubectl(with_crd)
@@ -70,14 +58,6 @@ def _kubectl(with_crd: ApiServer) -> Iterator[Kubectl]:
     assert answer.returncode == 0, answer.stderr
     yield run
     run("delete", "healthingests", "--all", "-n", run.namespace, "--wait=false")
-
-
-@pytest.fixture(name="cluster")
-async def _cluster(with_crd: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(with_crd.kubeconfig))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    async with kubernetes_cluster(10) as found:
-        yield found
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("[0-9]*.yaml")), ids=lambda path: path.stem)

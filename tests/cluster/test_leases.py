@@ -7,25 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.adapters.leases import KubernetesLeases
+from support.control_plane import kubectl
 from support.servers.apiserver import ApiServer
 from support.servers.process import free_port
 
-CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
 TAKEOVER_SECONDS = 10.0
-
-
-def kubectl(server: ApiServer, *words: str) -> str:
-    """Run it."""
-    command = [server.kubectl, "--kubeconfig", str(server.kubeconfig), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
 @pytest.fixture(name="namespace")
@@ -33,14 +27,6 @@ def _namespace(apiserver: ApiServer) -> str:
     name = f"lease-{uuid4().hex[:8]}"
     kubectl(apiserver, "create", "namespace", name)
     return name
-
-
-@pytest.fixture(name="cluster")
-async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    async with kubernetes_cluster(10) as found:
-        yield found
 
 
 async def test_only_one_of_two_writes_is_taken(cluster: KubernetesCluster, namespace: str) -> None:
@@ -105,10 +91,8 @@ def within(seconds: float, holds: Callable[[], bool]) -> float:
 
 
 @pytest.fixture(name="operators")
-def _operators(apiserver: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Operators]:
-    kubectl(apiserver, "apply", "-f", str(CRD))
-    kubectl(apiserver, "wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s")
-    found = Operators(apiserver, namespace, tmp_path)
+def _operators(with_crd: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Operators]:
+    found = Operators(with_crd, namespace, tmp_path)
     yield found
     for process in found.running:
         process.kill()

@@ -3,8 +3,9 @@
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,12 +13,13 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster
 from healthingest_operator.handlers.children import WATCHED
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import World, converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError
+from support.control_plane import kubectl
 from support.operator_world import USER_SECRETS, FakeWorld, manifest
 from support.servers.apiserver import ApiServer
 from support.superfluous import superfluous_children
@@ -30,17 +32,9 @@ Run = Callable[..., str]
 
 
 @pytest.fixture(name="run")
-def _run(apiserver: ApiServer) -> Run:
+def _run(with_crd: ApiServer) -> Run:
     """Run kubectl as the administrator."""
-
-    def run(*words: str, given: object = None) -> str:
-        command = [apiserver.kubectl, "--kubeconfig", str(apiserver.kubeconfig), *words]
-        text = None if given is None else json.dumps(given)
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+    return partial(kubectl, with_crd)
 
 
 @pytest.fixture(name="granted")
@@ -52,8 +46,6 @@ def _granted(run: Run) -> set[Grant]:
     command = [helm, "template", "release", str(ROOT / "charts" / "healthingest-operator"), "--namespace", "default"]
     text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     documents = [document for document in yaml.safe_load_all(text) if document]
-    run("apply", "-f", str(ROOT / "crds" / "healthingests.healthingest.dev.yaml"))
-    run("wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s")
     for document in documents:
         if document["kind"] in {"ClusterRole", "ClusterRoleBinding"}:
             run("apply", "-f", "-", given=document)
@@ -89,13 +81,11 @@ class Recording(KubernetesCluster):
         return await super().call(method, path, **more)
 
 
-@pytest.fixture(name="cluster")
-async def _cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recording]:
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(apiserver.kubeconfig))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    async with kubernetes_cluster(10) as found:
-        found._connection.headers["Impersonate-User"] = USER
-        yield Recording(found)
+@pytest.fixture(name="restricted")
+def _restricted(cluster: KubernetesCluster) -> Recording:
+    """With the rights of the chart alone."""
+    cluster._connection.headers["Impersonate-User"] = USER
+    return Recording(cluster)
 
 
 async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
@@ -144,17 +134,17 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     await finalize(world, found, timedelta(days=36500))
 
 
-async def test_the_role_is_enough_and_no_more(run: Run, granted: set[Grant], cluster: Recording) -> None:
+async def test_the_role_is_enough_and_no_more(run: Run, granted: set[Grant], restricted: Recording) -> None:
     """Every request of a whole life is allowed; every right is used, by a request or by a watch."""
     key = Key(f"rbac-{uuid4().hex[:8]}", "clinic")
     run("create", "namespace", key.namespace)
-    await whole_life(run, cluster, key)
+    await whole_life(run, restricted, key)
     with pytest.raises(ClusterError) as refused:
-        await cluster.children("v1", "Secret", key)
+        await restricted.children("v1", "Secret", key)
     assert refused.value.status == 403
-    cluster.used.discard(("", "secrets", "list"))
+    restricted.used.discard(("", "secrets", "list"))
     watched = {(group, plural, verb) for group, _, plural in WATCHED for verb in ("list", "watch")}
     own = {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}  # patch: the finalizer
-    needed = cluster.used | watched | own
+    needed = restricted.used | watched | own
     assert needed - granted == set()
     assert granted - needed == set()

@@ -3,22 +3,17 @@
 import copy
 import os
 import random
-import subprocess
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.model.bounds import BOUNDS
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.reconcile.errors import ClusterError
 from support.operator_world import manifest
-from support.servers.apiserver import ApiServer
 
-CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
 RANDOM_SPECS = int(os.environ.get("HEALTHINGEST_RANDOM_SPECS", "3000"))
 
 NAME = (["a", "a" * 253], ["", "a" * 254, 1])
@@ -126,25 +121,6 @@ def with_field(spec: dict[str, Any], path: str, value: object) -> None:
         place[0] = value
     else:
         place[last] = value
-
-
-@pytest.fixture(scope="module", name="with_crd")
-def _with_crd(apiserver: ApiServer) -> ApiServer:
-    for words in (
-        ("apply", "-f", str(CRD)),
-        ("wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s"),
-    ):
-        command = [apiserver.kubectl, "--kubeconfig", str(apiserver.kubeconfig), *words]
-        subprocess.run(command, capture_output=True, timeout=30, check=True)
-    return apiserver
-
-
-@pytest.fixture(name="cluster")
-async def _cluster(with_crd: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(with_crd.kubeconfig))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    async with kubernetes_cluster(10) as found:
-        yield found
 
 
 async def stored(cluster: KubernetesCluster, body: dict[str, Any]) -> dict[str, Any] | None:
