@@ -21,6 +21,7 @@ from typing import Final
 
 import httpx
 import operator_cluster as plane
+from processes import MIB, processor_seconds, status_bytes
 
 from support.servers.apiserver import ApiServer, apiserver
 from support.servers.postgres import postgres_server
@@ -38,7 +39,6 @@ DELETED_AT_ONCE: Final = 200
 PATIENCE_SECONDS: Final = 1800.0
 DELETIONS_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.05
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -79,18 +79,6 @@ class Operator:
                     name, _, value = line.partition("} ")
                     found[name.partition('outcome="')[2].rstrip('"')] = float(value)
         return found
-
-    def processor_seconds(self) -> float:
-        """User and system; proc(5), `stat`."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
-
-    def memory_mib(self, name: str) -> float:
-        """`VmRSS` or `VmHWM`; proc(5), `status`."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith(name):
-                return int(line.split()[1]) / 1024
-        raise LookupError(name)
 
 
 @contextmanager
@@ -176,12 +164,13 @@ async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes
             if (await process.looks())["unchanged"] > count:
                 break
             await asyncio.sleep(_LOOK_SECONDS * 10)
-    before, processor, looks = await plane.requests(client), process.processor_seconds(), await process.looks()
+    before, looks = await plane.requests(client), await process.looks()
+    processor = processor_seconds(process.process.pid)
     await asyncio.sleep(minutes * 60)
-    used = (process.processor_seconds() - processor) / (minutes * 60)
+    used = (processor_seconds(process.process.pid) - processor) / (minutes * 60)
     after = await plane.requests(client)
     written = plane.writes(before, after)
-    resident, most = process.memory_mib("VmRSS"), process.memory_mib("VmHWM")
+    resident, most = (status_bytes(process.process.pid, name) / MIB for name in ("VmRSS", "VmHWM"))
     over = f"over {minutes:g} min"
     say(f"processor at rest, {over}", f"{used:.3f} core", aim="<= 0.1", holds=used <= CPU_AIM)
     say(f"Kubernetes writes at rest, {over}", str(written), aim="0", holds=written == 0)

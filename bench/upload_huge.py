@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from processes import MIB, watching
 from upload_client import Connection
 from upload_files import file_of
-from upload_measures import MIB, watching
 from upload_servers import api_alone, backing
 
 SIZE_BYTES: Final = 5 * 1024 * MIB
