@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.recently import Recently
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.shared import Shared
 
 _CLOSE_SECONDS: Final = 2.0
 
@@ -21,19 +21,20 @@ class PostgresDatabase:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
-        self._recently = Recently(time.monotonic)
+        self._sound = Shared()
 
     async def check(self, url: str) -> None:
         """See `Database.check`."""
-        if self._recently.was_sound(url):
-            return
-        async with self._connection(url) as connection:
-            await connection.fetchval("SELECT 1")
-        self._recently.is_sound(url)
+
+        async def look() -> None:
+            async with self._connection(url) as connection:
+                await connection.fetchval("SELECT 1")
+
+        await self._sound.get((url,), time.monotonic(), look)
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
-        self._recently.forget()
+        self._sound.forget()
         wanted = urlsplit(url)
         role, password = unquote(wanted.username or ""), unquote(wanted.password or "")
         name = unquote(wanted.path.lstrip("/"))
@@ -53,7 +54,7 @@ class PostgresDatabase:
 
     async def revoke(self, admin_url: str, role: str) -> None:
         """See `Database.revoke`."""
-        self._recently.forget()
+        self._sound.forget()
         async with self._connection(admin_url) as connection:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
                 return

@@ -15,9 +15,9 @@ from yarl import URL
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.rabbitmq_fingerprints import Fingerprints
-from healthingest_operator.adapters.recently import Recently
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.reconcile.shared import Shared
 from healthingest_operator.resources.topology import Binding, Call, Observed
 
 _PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2
@@ -44,13 +44,14 @@ class RabbitMQBroker:
         self._session = session
         self._timeout_seconds = timeout_seconds
         self._fingerprints = Fingerprints(self._fetch, time.monotonic)
-        self._recently = Recently(time.monotonic)
+        self._sound = Shared()
 
     async def check(self, access: BrokerAccess) -> None:
         """See `Broker.check`."""
         asked = (access.management_url, access.amqp_url, access.username, access.password)
-        if self._recently.was_sound(*asked):
-            return
+        await self._sound.get(asked, time.monotonic(), lambda: self._look(access))
+
+    async def _look(self, access: BrokerAccess) -> None:
         me = await self._get(access, "whoami")
         tags = (me or {}).get("tags") or []
         # A list since 3.9, a comma-separated text before.
@@ -58,7 +59,6 @@ class RabbitMQBroker:
             message = f"user {access.username} of the broker is no administrator: give it the tag administrator"
             raise DependencyError(Reason.PERMISSION_DENIED, message)
         await self._speak_amqp(access.amqp_url)
-        self._recently.is_sound(*asked)
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> Observed:
         """See `Broker.observe`."""

@@ -8,10 +8,9 @@ HealthIngests share for some seconds.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.model.spec import HealthIngest, Key
@@ -26,21 +25,18 @@ from healthingest_operator.reconcile.ports import (
     ObjectStore,
     StoreAccess,
 )
+from healthingest_operator.reconcile.shared import Shared
 from healthingest_operator.resources import names
 
-SHARED_FOR: Final = timedelta(seconds=10)
-"""How old an answer may be that several HealthIngests share."""
-
-_Answer = TypeVar("_Answer")
+_Part = TypeVar("_Part")
 
 
 class Memory:
-    """What was found good, and answers that are shared for a moment. A new process has none."""
+    """What was found good, and Secrets that many name, for a moment. A new process has none."""
 
     def __init__(self) -> None:
         self._good: dict[Key, tuple[HealthIngest, str]] = {}
-        self._answers: dict[Hashable, tuple[datetime, object]] = {}
-        self._tidied: datetime | None = None
+        self.secrets = Shared()
 
     def good(self, key: Key) -> tuple[HealthIngest, str] | None:
         """What a pass has found good, and with which fingerprint; None: nothing."""
@@ -54,23 +50,6 @@ class Memory:
     def forget(self, key: Key) -> None:
         """It is to be looked at in full."""
         self._good.pop(key, None)
-
-    async def once(self, what: Hashable, now: datetime, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The answer of a moment ago, or a new one; an error is nobody's answer but that of who asked."""
-        self._tidy(now)
-        known = self._answers.get(what)
-        if known is not None:
-            answer: _Answer = known[1]  # type: ignore[assignment] # what is asked says what is answered
-            return answer
-        answer = await ask()
-        self._answers[what] = (now, answer)
-        return answer
-
-    def _tidy(self, now: datetime) -> None:
-        """Nothing is kept for longer than it is good for: there are Secrets among the answers."""
-        if self._tidied is None or now - self._tidied >= SHARED_FOR / 4:
-            self._tidied = now
-            self._answers = {what: known for what, known in self._answers.items() if now - known[0] < SHARED_FOR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +74,7 @@ class Glance:
 
     async def _fingerprint(self, owner: HealthIngest) -> str | None:
         try:
-            found = await credentials(_Shared(self), owner)
+            found = await credentials(_Secrets(self), owner)
             if found.errors:
                 return None
             own = names.service_secret(owner.key), names.consumer_secret(owner.key)
@@ -128,7 +107,7 @@ class Glance:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class _Secrets:
     """Reads Secrets that many HealthIngests of a namespace name once for all of them."""
 
     glance: Glance
@@ -141,7 +120,7 @@ class _Shared:
             found = await cluster.read(api_version, kind, namespace, name)
             return None if found is None else {"data": found.get("data")}
 
-        return await self.glance.memory.once((kind, namespace, name), self.glance.clock.now(), ask)
+        return await self.glance.memory.secrets.get((kind, namespace, name), self.glance.clock.now().timestamp(), ask)
 
 
 def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
@@ -153,7 +132,7 @@ def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
     return ready and current and owner.spec.schemas.config_map is None
 
 
-def _known(part: _Answer | DependencyError) -> _Answer:
+def _known(part: _Part | DependencyError) -> _Part:
     if isinstance(part, DependencyError):
         raise part
     return part

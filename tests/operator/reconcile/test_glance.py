@@ -1,7 +1,6 @@
 """What a glance sees, and what it spares."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,11 +8,10 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, converge
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.glance import SHARED_FOR, Memory
+from healthingest_operator.reconcile.glance import Memory
+from healthingest_operator.reconcile.shared import SHARED_SECONDS
 from healthingest_operator.resources import bucket
 from support.operator_world import KEY, USER_SECRETS, FakeWorld, manifest
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(name="world")
@@ -125,7 +123,7 @@ async def test_what_a_pass_did_not_find_good_is_not_taken_for_good(world: FakeWo
 async def test_a_changed_secret_is_seen_within_seconds(world: FakeWorld) -> None:
     """It is shared with others for a moment, and no longer."""
     world.cluster.secret("s3", USER_SECRETS["s3"] | {"secretAccessKey": "another"})
-    world.clock.advance(SHARED_FOR.total_seconds() * 1.25)
+    world.clock.advance(SHARED_SECONDS * 1.25)
     assert await world.converge(Look.GLANCE) is Outcome.PROGRESSING
     assert world.store.writes[-1] == "probe clinic-data"
 
@@ -160,35 +158,6 @@ async def test_each_login_of_one_database_server_is_tried() -> None:
     world.database.logins = {url for url in world.database.logins if "//others:" not in url}
     assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
     assert await converge(world.ports, other, Look.GLANCE) is Outcome.FAILING
-
-
-async def test_an_answer_is_shared_for_a_while() -> None:
-    """One who asks again soon gets it; later it is asked anew, and an old one is not kept."""
-    memory, asked = Memory(), []
-
-    async def ask() -> int:
-        asked.append(1)
-        return len(asked)
-
-    assert [await memory.once("a", NOW, ask), await memory.once("a", NOW + SHARED_FOR / 2, ask)] == [1, 1]
-    assert await memory.once("a", NOW + SHARED_FOR * 1.25, ask) == 2
-    await memory.once("b", NOW + timedelta(days=1), ask)
-    assert list(memory._answers) == ["b"]
-
-
-async def test_an_error_is_not_shared() -> None:
-    """The next one asks for himself."""
-    memory = Memory()
-
-    async def fail() -> int:
-        raise DependencyError(Reason.UNREACHABLE, "no answer")
-
-    async def answer() -> int:
-        return 1
-
-    with pytest.raises(DependencyError):
-        await memory.once("a", NOW, fail)
-    assert await memory.once("a", NOW, answer) == 1
 
 
 async def test_nothing_is_as_it_was_that_was_not_seen() -> None:
