@@ -13,6 +13,9 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 import kubectl as k8s
 
@@ -21,6 +24,7 @@ DEPENDENCIES = "healthingest-dependencies"
 OPERATOR = "healthingest-system"
 RELEASE = "healthingest-operator"
 CHART = ROOT / "charts" / RELEASE
+MINIMAL = ROOT / "examples" / "01-minimal.yaml"
 READY_SECONDS = 120
 SHORT_WAITS: Mapping[str, str] = {"rotation.consumerGraceSeconds": "20"}
 """Values of the chart that a test does not wait out."""
@@ -88,11 +92,22 @@ def user_secrets(namespace: str) -> None:
     k8s.secret("redis", namespace, {"url": f"redis://:{words['redis']}@redis.{host}:6379/0"})
 
 
+def minimal(name: str) -> dict[str, Any]:
+    """The smallest example under another name, with bucket, virtual host and host of its own."""
+    found: dict[str, Any] = yaml.safe_load(MINIMAL.read_text(encoding="utf-8"))
+    found["metadata"]["name"] = name
+    spec = found["spec"]
+    spec["objectStore"]["bucket"] = f"{name}-health-data"
+    spec["broker"]["virtualHost"] = name
+    spec["ingress"]["host"] = f"{name}.example"
+    return found
+
+
 def main() -> int:
     """Install everything and one example, or the dependencies alone; the images are in the cluster already."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--namespace", default="healthingest-demo", help="where the example and its Secrets go")
-    parser.add_argument("--example", type=Path, default=ROOT / "examples" / "01-minimal.yaml")
+    parser.add_argument("--example", type=Path, default=MINIMAL)
     parser.add_argument("--service-image", default="")
     parser.add_argument("--operator-image", default="", help="without both images: dependencies and Secrets alone")
     arguments = parser.parse_args()

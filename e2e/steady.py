@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,8 @@ import kubectl as k8s
 import outside
 from support import samples
 
+NO_LIMITS: Mapping[str, str] = {"uploads": "100000/minute", "requests": "100000/minute"}
+"""For `limits` of the HealthIngest: more than they make."""
 JOIN_SECONDS = outside.SECONDS + 5
 
 

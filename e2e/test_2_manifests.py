@@ -10,7 +10,7 @@ import install
 import kubectl as k8s
 
 NAMESPACE = "e2e-manifests"
-MINIMAL = yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
+MINIMAL = yaml.safe_load(install.MINIMAL.read_text())
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "a bucket name with capitals": ({"objectStore": {"bucket": "Clinic_Data"}}, "spec.objectStore.bucket"),

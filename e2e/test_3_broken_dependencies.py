@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
 
 import install
 import kubectl as k8s
@@ -18,12 +17,7 @@ pytestmark = pytest.mark.story
 
 
 def _manifest() -> dict[str, Any]:
-    text = (install.ROOT / "examples" / "01-minimal.yaml").read_text()
-    manifest: dict[str, Any] = yaml.safe_load(text)
-    manifest["metadata"]["name"] = NAME
-    manifest["spec"]["objectStore"]["bucket"] = "broken-health-data"
-    manifest["spec"]["broker"]["virtualHost"] = "broken"
-    manifest["spec"]["ingress"]["host"] = "broken.example"
+    manifest = install.minimal(NAME)
     manifest["spec"]["replicas"] = 1
     return manifest
 

@@ -14,7 +14,6 @@ import asyncpg
 import botocore.exceptions
 import botocore.session
 import pytest
-import yaml
 from botocore.config import Config
 
 import install
@@ -22,7 +21,7 @@ import kubectl as k8s
 import outside
 from healthingest_contract import environment as env
 from healthingest_contract.events import UploadStored
-from steady import SteadyUploads
+from steady import NO_LIMITS, SteadyUploads
 from stopwatch import NOTES, Stopwatch
 
 KIND, NAMESPACE, NAME = "healthingest", "e2e-rotation", "rotated"
@@ -35,14 +34,9 @@ pytestmark = pytest.mark.story
 
 
 def _manifest() -> dict[str, Any]:
-    manifest: dict[str, Any] = yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
-    manifest["metadata"]["name"] = NAME
-    spec = manifest["spec"]
-    spec["objectStore"]["bucket"] = "rotated-health-data"
-    spec["broker"]["virtualHost"] = "rotated"
-    spec["ingress"]["host"] = "rotated.example"
-    spec["replicas"] = 2
-    spec["limits"] = {"uploads": "100000/minute", "requests": "100000/minute"}
+    manifest = install.minimal(NAME)
+    manifest["spec"]["replicas"] = 2
+    manifest["spec"]["limits"] = dict(NO_LIMITS)
     return manifest
 
 

@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-import yaml
 
 import install
 import kubectl as k8s
@@ -97,8 +96,7 @@ PLAYED: Final = sample(SCENES if LONG else [name for name, cases in SCENES.items
 
 
 def _manifest(case: Case) -> dict[str, Any]:
-    manifest: dict[str, Any] = yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
-    manifest["metadata"]["name"] = NAME
+    manifest = install.minimal(NAME)
     spec = manifest["spec"]
     spec["replicas"] = 1
     spec["objectStore"]["bucket"], spec["broker"]["virtualHost"] = case.bucket, case.virtual_host

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import install
 import kubectl as k8s
 import outside
 from healthingest_operator.resources.children import KINDS
-from steady import SteadyUploads
+from steady import NO_LIMITS, SteadyUploads
 from stopwatch import Stopwatch
 from support.superfluous import superfluous_children
 
@@ -87,13 +86,8 @@ def test_2_what_another_version_named_otherwise_goes(user: outside.Api) -> None:
 
 
 def _manifest() -> dict[str, Any]:
-    manifest: dict[str, Any] = yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
-    manifest["metadata"]["name"] = NAME
-    spec = manifest["spec"]
-    spec["objectStore"]["bucket"] = "upgraded-health-data"
-    spec["broker"]["virtualHost"] = "upgraded"
-    spec["ingress"]["host"] = "upgraded.example"
-    spec["limits"] = {"uploads": "100000/minute", "requests": "100000/minute"}
+    manifest = install.minimal(NAME)
+    manifest["spec"]["limits"] = dict(NO_LIMITS)
     return manifest
 
 

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-import yaml
 
 import confidential
 import install
@@ -94,9 +93,6 @@ def _pod(word: str) -> dict[str, Any]:
 
 def _paused() -> dict[str, Any]:
     """One with which the operator does nothing: the status is ours."""
-    manifest: dict[str, Any] = yaml.safe_load((install.ROOT / "examples" / "01-minimal.yaml").read_text())
-    manifest["metadata"]["name"] = NAME
-    manifest["spec"]["objectStore"]["bucket"] = "planted-health-data"
-    manifest["spec"]["broker"]["virtualHost"] = "planted"
+    manifest = install.minimal(NAME)
     manifest["spec"]["paused"] = True
     return manifest
