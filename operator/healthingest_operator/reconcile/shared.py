@@ -14,7 +14,7 @@ class Shared:
     """
     Answers of a moment ago, by digests of what was asked: there are passwords in some questions.
 
-    An error is the answer of who asked alone. *now* is in seconds of a clock that never changes.
+    An error is the answer of who asked alone. *now* is in seconds; a clock that is put back shares nothing for longer.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Shared:
         self._tidy(now)
         what = hashlib.sha256(repr(asked).encode()).digest()
         known = self._answers.get(what)
-        if known is not None and now - known[0] < SHARED_SECONDS:
+        if known is not None and _is_fresh(known[0], now):
             answer: _Answer = known[1]  # type: ignore[assignment] # what is asked says what is answered
             return answer
         answer = await ask()
@@ -39,6 +39,10 @@ class Shared:
 
     def _tidy(self, now: float) -> None:
         """Nothing is kept for much longer than it is good for: there are Secrets among the answers."""
-        if now - self._tidied >= SHARED_SECONDS / 4:
+        if not 0 <= now - self._tidied < SHARED_SECONDS / 4:
             self._tidied = now
-            self._answers = {what: known for what, known in self._answers.items() if now - known[0] < SHARED_SECONDS}
+            self._answers = {what: known for what, known in self._answers.items() if _is_fresh(known[0], now)}
+
+
+def _is_fresh(then: float, now: float) -> bool:
+    return 0 <= now - then < SHARED_SECONDS

@@ -49,6 +49,14 @@ async def test_what_was_changed_is_asked_anew() -> None:
     assert await shared.get(("a",), 0.0, ask) == 2
 
 
+async def test_a_clock_that_is_put_back_shares_nothing() -> None:
+    """An answer from the future is none: else it would be good for as long as the clock was put back."""
+    shared, ask = Shared(), Questions()
+    await shared.get(("a",), 3600.0, ask)
+    assert await shared.get(("a",), 0.0, ask) == 2
+    assert await shared.get(("a",), SHARED_SECONDS, ask) == 3
+
+
 async def test_no_question_is_kept() -> None:
     """There are passwords in some of them."""
     shared = Shared()
