@@ -37,7 +37,7 @@ def _all_made() -> bool:
 
 
 class Watch:
-    """When each was gone, by one watch: a kubectl for each look would take half of a small machine from the others."""
+    """When each was gone, by one watch: a kubectl for each look takes processor time from who is timed."""
 
     def __init__(self) -> None:
         self.there: set[str] = set()
