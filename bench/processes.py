@@ -34,16 +34,28 @@ class watching:  # noqa: N801 - a context, called as one
 
 def resident_bytes(process_id: int) -> int:
     """Anonymous memory of a process and all below it: what cannot be given back without swapping."""
-    return sum(status_bytes(one, "RssAnon") for one in family(process_id))
+    return sum(_anonymous_bytes(one) for one in family(process_id))
+
+
+def _anonymous_bytes(process_id: int) -> int:
+    try:
+        return status_bytes(process_id, "RssAnon")
+    except (OSError, LookupError):  # it has ended meanwhile
+        return 0
 
 
 def status_bytes(process_id: int, name: str) -> int:
-    """A line of `status`, `VmRSS` for one, of this process alone; 0 when it has ended."""
-    try:
-        lines = Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    """
+    A line of `status`, `VmRSS` for one, of this process alone.
+
+    Raises:
+        OSError: there is no such process.
+        LookupError: it has no such line, as one that has ended and is not waited for.
+    """
+    for line in Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(name)
 
 
 def processor_seconds(process_id: int) -> float:
