@@ -18,9 +18,11 @@ ONCE ?=
 SHORT ?=
 SEED ?=
 TESTS ?= tests
+PROCESSES ?= auto
+PARALLEL := --numprocesses $(PROCESSES) --dist loadgroup --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
+.PHONY: help setup demo test test-long faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,8 +91,12 @@ types: setup ## mypy, strict
 arch: setup ## who may import whom
 	$(BIN)/lint-imports --no-cache
 
-unit: setup ## the tests (TESTS=tests/operator for some of them)
-	$(BIN)/pytest $(TESTS)
+unit: setup ## the tests, on all processors (TESTS=tests/operator for some of them)
+	$(BIN)/pytest -m 'not long' $(PARALLEL) $(TESTS)
+
+test-long: setup servers ## the tests that take minutes: long property runs, histories, mutants
+	$(BIN)/pytest -m long $(PARALLEL) $(TESTS)
+	HEALTHINGEST_RANDOM_SPECS=3000 $(BIN)/pytest $(PARALLEL) tests/cluster/test_validation.py
 
 simulate: setup ## the operator in a simulated world that fails and kills it (SEEDS=1000 FROM=0; a seed that fails is printed)
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)

@@ -22,6 +22,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import IdempotencyKey, Upload, UploadState
 from support.cancelling import is_cancelled_at
+from support.deadlines import HANG_SECONDS
 from support.uploads import NOON, Clock, message, owner, upload
 
 KEY = IdempotencyKey("key-1")
@@ -317,7 +318,7 @@ async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
         async with transaction(other, timeout_seconds=5) as connection:
             await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         if fresh_seconds:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANG_SECONDS):
                 await hung_up.wait()
         await store(ledger, upload())
 

@@ -16,7 +16,6 @@ from support.service_process import SECONDS, ServiceProcess, environment, servic
 
 EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
 ADMIN = (sys.executable, "-m", "healthingest_service.main.admin")
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(name="running")

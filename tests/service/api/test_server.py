@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from healthingest_service.api import server
 from healthingest_service.api.server import Listen, bind, serve
+from support.deadlines import HANG_SECONDS
 
 
 async def _hello(_request: Request) -> Response:
@@ -33,7 +34,7 @@ async def _talk(port: int, said: bytes) -> bytes:
     """All that comes back until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(said)
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(HANG_SECONDS):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
