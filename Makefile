@@ -48,6 +48,9 @@ bench-upload: setup servers ## measure uploads end to end beside discarding, tus
 bench-outage: setup servers ## the broker away for ten minutes: do uploads go on, how fast does the backlog follow (MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/outage.py --minutes $(or $(MINUTES),10)
 
+bench-logins: setup ## do logins starve uploads: small uploads at rest and beside 200 logins/s, in turn (PER_SECOND=200)
+	PYTHONPATH=tests $(BIN)/python bench/logins.py --per-second $(or $(PER_SECOND),200)
+
 bench-operator: setup servers ## many HealthIngests and one operator: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
 

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from healthingest_service.api import accounts, health, uploads
+from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.middleware import LingeringClose, Observer
 from healthingest_service.api.openapi import ProblemView
 from healthingest_service.api.problems import RequestRefusedError, answer
@@ -40,6 +41,7 @@ def create_app(wire: Wire) -> FastAPI:
         app.add_exception_handler(error, answer)
     for router in (uploads.routes(), accounts.routes(), health.routes()):
         app.include_router(router)
+    app.add_middleware(PasswordAdmission, is_full=wire.is_password_queue_full)
     app.add_middleware(Observer, metrics=wire.metrics, max_concurrency=wire.max_concurrency)
     app.add_middleware(LingeringClose)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it

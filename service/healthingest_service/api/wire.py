@@ -21,6 +21,7 @@ class Rules:
     uploads: Rule
     requests: Rule
     logins: Rule
+    refreshes: Rule
     registrations: Rule
 
 
@@ -41,6 +42,7 @@ class Wire:
     ledger: Ledger
     gatekeeper: Gatekeeper
     limiter: RateLimiter
+    is_password_queue_full: Callable[[], bool]
     health: HealthBoard
     metrics: Metrics
     rules: Rules

@@ -16,8 +16,9 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.api.accounts import Registering
+from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import NewAccount
-from healthingest_service.identity.registration import admit_password, normal_email
+from healthingest_service.identity.registration import admit_password
 from healthingest_service.main.parts import LOCAL_BUCKET, database_url, utc_now
 from healthingest_service.settings import Settings
 from healthingest_service.uploads.errors import LedgerUnavailableError
@@ -41,7 +42,7 @@ def read_password() -> str:
 async def create_account(settings: Settings, given: Mapping[str, str | None], password: str) -> Mapping[str, object]:
     """Make an account, whatever the policy of registration: whoever may do this vouches for the address."""
     read = Registering.model_validate({**given, "password": password})
-    new = NewAccount(normal_email(read.email), read.password, read.first_name, read.last_name, is_verified=True)
+    new = NewAccount(read.email, read.password, read.first_name, read.last_name, is_verified=True)
     admit_password(new)
     async with _database(settings) as engine, open_password_pool(threads=1, queue_limit=1) as passwords:
         account = await DatabaseAccounts(engine, passwords, timeout_seconds=settings.database.timeout_seconds).add(new)
@@ -57,7 +58,10 @@ async def deactivate_account(settings: Settings, email: str) -> Mapping[str, obj
     """
     async with _database(settings) as engine, open_password_pool(threads=1, queue_limit=1) as passwords:
         accounts = DatabaseAccounts(engine, passwords, timeout_seconds=settings.database.timeout_seconds)
-        account_id = await accounts.deactivate(normal_email(email))
+        try:
+            account_id = await accounts.deactivate(normal_email(email))
+        except InvalidEmailError:
+            account_id = None
     if account_id is None:
         message = "no account has this e-mail address"
         raise NothingFoundError(message)
