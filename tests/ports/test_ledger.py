@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.database.engine import open_engine, parse_url, transaction
+from healthingest_contract.database_address import read_database_address
+from healthingest_service.adapters.database.engine import open_engine, transaction
 from healthingest_service.adapters.database.ledger import BegunUpload, DatabaseLedger
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
@@ -326,7 +327,7 @@ async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
 async def test_a_read_only_server_is_unavailable(postgres_url: str) -> None:
     """A stand-by, or a database that was made read-only, cannot take a row."""
     await migrate(postgres_url, timeout_seconds=20)
-    name = parse_url(postgres_url).database
+    name = read_database_address(postgres_url).database
     async with open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine:
         async with transaction(engine, timeout_seconds=5) as connection:
             await connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
