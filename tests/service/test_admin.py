@@ -112,6 +112,20 @@ def test_messages_once_more(running: ServiceProcess, tmp_path: Path) -> None:
     assert admin(tmp_path, "replay", "--id", "00000000-0000-0000-0000-000000000000").returncode == 1
 
 
+def test_a_lost_file_is_settled(running: ServiceProcess, tmp_path: Path) -> None:
+    """A repair says what is lost; it is not announced once more; forgotten, it is a new upload."""
+    answer(tmp_path, "account", "create", "--email", EMAIL, given=PASSWORD)
+    upload_id = upload(running.address()).json()["upload_id"]
+    assert admin(tmp_path, "uploads", "forget", "--id", upload_id).returncode == 1
+    (stored,) = (tmp_path / "objects").rglob("*.avro")
+    stored.unlink()
+    assert answer(tmp_path, "uploads", "repair") == {"checked": 1, "lost": 1, "found_again": 0}
+    assert admin(tmp_path, "replay", "--id", upload_id).returncode == 1
+    assert answer(tmp_path, "uploads", "forget", "--id", upload_id) == {"forgotten": 1}
+    again = upload(running.address())
+    assert (again.status_code, again.json()["upload_id"] == upload_id) == (201, False)
+
+
 @pytest.mark.parametrize(
     "words",
     [
