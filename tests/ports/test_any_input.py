@@ -1,0 +1,224 @@
+"""
+Whatever a client sends as a parameter, no answer is a 5xx, and both databases give the same one.
+
+Each example is one request with arbitrary Unicode, dates or integers in every parameter of a route.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.edge import Edge, open_edge
+from support.samples import good_file
+
+UNLIMITED = dict.fromkeys(("uploads", "requests", "logins", "refreshes", "registrations"), "1000000/second")
+FREE = {f"login_failures_per_{what}": 10**9 for what in ("device", "account", "address")}
+EXAMPLES = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request; `headers` are added to those of a signed-in account."""
+
+    method: str
+    url: str
+    headers: dict[str, bytes] = field(default_factory=dict)
+    content: bytes = b""
+
+
+def url(path: str, **query: Any) -> str:  # noqa: ANN401 - shown as text
+    """The address; what UTF-8 cannot say is sent as its bytes."""
+    given = {name: str(value).encode(errors="surrogatepass") for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(["\0", "a\0b", "\ud800", "\u202e", "é", "%00", "' OR 1"])
+NUMBERS = st.integers() | st.integers(-(2**70), 2**70)
+MOMENTS = st.datetimes(timezones=st.sampled_from([None, *(timezone(timedelta(hours=n)) for n in (-14, 0, 14))]))
+EXTREMES = [
+    datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-14))),
+]
+"""No time of UTC: the years 0 and 10000."""
+CURSORS = TEXT | st.builds(
+    lambda at, identity: base64.urlsafe_b64encode(f"{at.isoformat()}|{identity}".encode(errors="replace")).decode(),
+    MOMENTS | st.sampled_from(EXTREMES),
+    st.uuids() | TEXT,
+)
+HEADER = st.binary(max_size=40).map(lambda value: bytes(b for b in value if b >= 32 and b != 127))
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.floats() | TEXT, lambda inner: st.lists(inner, max_size=3), max_leaves=3
+)
+PLAIN = {"Content-Type": b"application/json"}
+
+
+def document(**fields: Any) -> bytes:  # noqa: ANN401 - any JSON
+    """A JSON document; what JSON cannot say (a lone surrogate) is escaped."""
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+
+def mostly(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """A good value, text, or any JSON: else one wrong field hides what another one does."""
+    return good | TEXT | JSON
+
+
+CALLS: dict[str, st.SearchStrategy[Call]] = {
+    "POST /auth/register": st.builds(
+        lambda email, password, first, last: Call(
+            "POST",
+            "/auth/register",
+            PLAIN,
+            document(email=email, password=password, first_name=first, last_name=last),
+        ),
+        mostly(TEXT.map(lambda text: f"{text}@clinic.example")),
+        mostly(st.just("short")),
+        mostly(st.just("Ada")),
+        mostly(st.just("Example")),
+    ),
+    "POST /auth/jwt/login": st.builds(
+        lambda name, password: Call(
+            "POST",
+            "/auth/jwt/login",
+            {"Content-Type": b"application/x-www-form-urlencoded"},
+            url("", username=name, password=password)[1:].encode(),
+        ),
+        TEXT | TEXT.map(lambda text: f"{text}@clinic.example"),
+        TEXT,
+    ),
+    "POST /auth/jwt/refresh": st.builds(
+        lambda token: Call("POST", "/auth/jwt/refresh", PLAIN, document(refresh_token=token)), mostly(st.just("x" * 43))
+    ),
+    "POST /auth/jwt/logout": st.builds(
+        lambda token: Call("POST", "/auth/jwt/logout", {"Authorization": b"Bearer " + token}), HEADER
+    ),
+    "GET /v1/uploads": st.one_of(  # one strange parameter at a time: else one hides what another does
+        st.builds(
+            lambda name, value: Call("GET", url("/v1/uploads", **{name: value})),
+            st.just("cursor"),
+            CURSORS,
+        ),
+        st.builds(
+            lambda name, value: Call("GET", url("/v1/uploads", **{name: value})),
+            st.sampled_from(["limit", "record_type", "state", "cursor", "other"]),
+            NUMBERS | TEXT | MOMENTS,
+        ),
+    ),
+    "GET /v1/uploads/{upload_id}": st.builds(
+        lambda text: Call("GET", f"/v1/uploads/{quote(str(text).encode(errors='surrogatepass'), safe='')}"),
+        TEXT | NUMBERS | st.uuids(),
+    ),
+    "POST /v1/upload": st.builds(
+        lambda key, digest, kind, correlation, trace, forwarded: Call(
+            "POST",
+            "/v1/upload",
+            {
+                name: value
+                for name, value in {
+                    "Idempotency-Key": key,
+                    "Content-Digest": digest,
+                    "Content-Type": kind,
+                    "X-Correlation-ID": correlation,
+                    "traceparent": trace,
+                    "X-Forwarded-For": forwarded,
+                }.items()
+                if value is not None
+            },
+            good_file(1),
+        ),
+        st.none() | HEADER,
+        st.none() | HEADER,
+        st.just(b"application/avro") | HEADER,
+        st.none() | HEADER,
+        st.none() | HEADER,
+        st.none() | HEADER,
+    ),
+}
+WITHOUT_PARAMETERS = {"GET /", "GET /health/live", "GET /health/ready", "GET /health/startup"}
+
+
+@dataclass
+class Pair:
+    """The same API on both databases, on a loop of its own."""
+
+    runner: asyncio.Runner
+    edges: list[Edge]
+    users: list[dict[str, str]]
+
+    def answers(self, call: Call) -> list[tuple[int, str]]:
+        """The status and the problem of each, after the same request."""
+
+        async def both() -> list[tuple[int, str]]:
+            return [await _answer(edge, user, call) for edge, user in zip(self.edges, self.users, strict=True)]
+
+        return self.runner.run(both())
+
+
+async def _answer(edge: Edge, user: dict[str, str], call: Call) -> tuple[int, str]:
+    headers = {name.lower().encode(): value.encode() for name, value in user.items()}
+    headers |= {name.lower().encode(): value for name, value in call.headers.items()}
+    answer = await edge.http.request(call.method, call.url, headers=headers, content=call.content)
+    if answer.headers.get("content-type") != "application/problem+json":
+        return answer.status_code, ""
+    problem = answer.json()
+    return answer.status_code, json.dumps([problem["type"], problem.get("errors")])
+
+
+@asynccontextmanager
+async def _edges(folder: Path, postgres_url: str) -> AsyncIterator[list[Edge]]:
+    limits = UNLIMITED | FREE
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(open_edge(folder / "sqlite", limits=limits)),
+            await stack.enter_async_context(
+                open_edge(folder / "postgresql", limits=limits, database={"url": postgres_url})
+            ),
+        ]
+
+
+@pytest.fixture(name="pair")
+def _pair(tmp_path: Path, postgres_url: str) -> Iterator[Pair]:
+    with asyncio.Runner() as runner:
+        opening = _edges(tmp_path, postgres_url)
+        edges = runner.run(opening.__aenter__())
+        users = runner.run(_together([edge.signed_in for edge in edges]))
+        yield Pair(runner, edges, users)
+        runner.run(opening.__aexit__(None, None, None))
+
+
+async def _together(calls: list[Callable[[], Awaitable[dict[str, str]]]]) -> list[dict[str, str]]:
+    return [await call() for call in calls]
+
+
+def test_every_route_is_asked(pair: Pair) -> None:
+    """A new route, or one with a new method, is a new entry here."""
+    paths = pair.edges[0].app.openapi()["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods if method != "head"}
+    assert routes <= set(CALLS) | WITHOUT_PARAMETERS
+    assert set(CALLS) <= routes
+
+
+@pytest.mark.parametrize("route", sorted(CALLS))
+def test_no_input_is_an_outage(pair: Pair, route: str) -> None:
+    """The status is below 500, and the same on SQLite and PostgreSQL, with the same errors."""
+
+    @EXAMPLES
+    @given(CALLS[route])
+    def ask(call: Call) -> None:
+        sqlite, postgresql = pair.answers(call)
+        assert sqlite[0] < 500
+        assert sqlite == postgresql
+
+    ask()
