@@ -20,7 +20,7 @@ SEED ?=
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
+.PHONY: help setup demo test test-long faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,10 @@ help: ## print this list
 demo: setup ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
-test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
+test: setup servers check ## what a change must pass, without cluster: checks, then tests against private servers
+	$(BIN)/pytest -m "not long" $(TESTS)
+
+test-long: setup servers check unit ## the same with the tests that take minutes: mutants, properties, coverage
 
 faults: setup servers ## prove the promise of an upload: kill, hang, cut and pause everything, then judge (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
@@ -101,8 +104,8 @@ servers: setup ## install the servers that tests start privately, where root and
 generated: ## fail when a generated file differs from its source
 	@diff charts/healthingest-operator/files/healthingests.healthingest.dev.yaml crds/healthingests.healthingest.dev.yaml
 
-goldens: setup ## write out anew what the operator puts into a cluster; read the difference
-	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py
+goldens: setup ## write out anew what the operator puts into a cluster, and the gate's table of codes; read the difference
+	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/gate/test_documents.py
 
 crds: ## copy the CustomResourceDefinition into the chart
 	cp crds/healthingests.healthingest.dev.yaml charts/healthingest-operator/files/
