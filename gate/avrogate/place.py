@@ -1,8 +1,12 @@
 """Where in a schema something is: for people a path of fields, for programs a JSON pointer (RFC 6901)."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from avrogate.verdict import Cause, Code, Finding, RefusedError
+
+MAX_PLACE_CHARACTERS: Final = 1_024
+"""Of a path or a pointer in a finding."""
 
 Step = str | int
 """An attribute that the specification names, or an index: never a key that somebody made up."""
@@ -31,5 +35,8 @@ class Place:
 
     def refusal(self, code: Code, cause: Cause | None = None) -> RefusedError:
         """A refusal for what stands here."""
-        path = ".".join(self.path) or None
-        return RefusedError(Finding(code, path=path, pointer=self.pointer, nearest_name=self.nearest_name, cause=cause))
+        path = ".".join(self.path)[:MAX_PLACE_CHARACTERS] or None
+        pointer = self.pointer
+        if len(pointer) > MAX_PLACE_CHARACTERS:  # to a place around this one
+            pointer = pointer[: pointer.rindex("/", 0, MAX_PLACE_CHARACTERS + 1)]
+        return RefusedError(Finding(code, path=path, pointer=pointer, nearest_name=self.nearest_name, cause=cause))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from avrogate import opcodes as op
+from avrogate.place import MAX_PLACE_CHARACTERS
 from avrogate.policy import Policy
 from avrogate.program import Program
 from avrogate.varint import VarintError, read_long
@@ -14,7 +15,6 @@ from avrogate.walker import walk
 
 _SHORT_TEXT_BYTES: Final = 1 << 16
 """A longer text that does not end in its piece is checked as it comes, not gathered."""
-_MAX_PATH_CHARACTERS: Final = 1_024
 _GATHERED: Final = frozenset({op.STRING, op.UUID, op.DECIMAL_BYTES})
 
 
@@ -165,7 +165,7 @@ class Records:
 
     def _add(self, code: Code, *, fatal: bool) -> None:
         offset = self._offset + (self._at if self._exact else 0)
-        path = ".".join(self._path())[:_MAX_PATH_CHARACTERS] or None
+        path = ".".join(self._path())[:MAX_PLACE_CHARACTERS] or None
         self._findings.add(Finding(code, self._block, self._state[op.RECORD], offset, path), fatal=fatal)
 
     def _path(self) -> Iterator[str]:

@@ -15,7 +15,7 @@ from avrogate.names import own_name
 from avrogate.place import Place
 from avrogate.policy import Policy
 from avrogate.schema import NAMED, UnknownTypeError, build_schema, parse_text
-from avrogate.strictjson import without_comments
+from avrogate.strictjson import line_of, without_comments
 from avrogate.verdict import Code, Finding, RefusedError
 
 
@@ -48,12 +48,15 @@ def parse_schema_set(files: Mapping[str, bytes], policy: Policy) -> dict[str, Sc
 
 def _value(file: str, text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSON can be anything
     try:
-        plain = without_comments(text.decode("utf-8-sig")).encode()
-        return parse_text(plain, policy)
+        plain = without_comments(text.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise _wrong(file, Finding(Code.SCHEMA_NOT_JSON)) from None
+    try:
+        return parse_text(plain.encode(), policy)
     except RefusedError as refused:
-        raise _wrong(file, with_limits(refused, policy).findings[0]) from None
+        finding = with_limits(refused, policy).findings[0]
+        line = line_of(plain) if finding.code == Code.SCHEMA_NOT_JSON else None
+        raise _wrong(file if line is None else f"{file} line {line}", finding) from None
 
 
 def _schema(file: str, value: Any, index: Mapping[str, list[_Definition]], policy: Policy) -> Schema:  # noqa: ANN401 - from JSON

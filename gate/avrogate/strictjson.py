@@ -54,8 +54,19 @@ def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be an
 
 
 def without_comments(text: str) -> str:
-    """*text* with a space for each comment, `//` to the end of a line or `/*` to `*/`, as Java's Avro takes them."""
-    return _COMMENT.sub(lambda match: match[1] or " ", text)
+    """*text* with spaces for comments, `//` to the end of a line or `/*` to `*/`, as Java's Avro takes them."""
+    return _COMMENT.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def line_of(text: str) -> int | None:
+    """The line, from 1, at which *text* is no JSON; None where no single one is to blame."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.lineno
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 class _Repeated(dict[str, Any]):

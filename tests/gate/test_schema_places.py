@@ -77,6 +77,18 @@ def test_a_key_that_stands_twice_is_told(text: str, pointer: str, nearest: str |
     assert (finding.code, finding.pointer, finding.nearest_name) == (Code.SCHEMA_DUPLICATE_KEY, pointer, nearest)
 
 
+def test_a_pointer_is_not_endless() -> None:
+    """It leads to a place around the wrong one then; paths of fields end where they do in data."""
+    nested: Any = {"type": "array"}
+    for number in range(60):
+        nested = {"type": "record", "name": f"R{number}", "fields": [{"name": "a" * 100, "type": nested}]}
+    finding = _finding(nested)
+    assert finding.pointer == "/fields/0/type" * 60
+    assert finding.path == ("a" * 100 + ".") * 10 + "a" * 14
+    deep = _finding('{"type":' * 250 + '{"doc":1,"doc":2}' + "}" * 250)
+    assert (finding.code, deep.pointer) == (Code.SCHEMA_ATTRIBUTE_MISSING, "/type" * 204)
+
+
 def test_the_empty_name_that_polars_writes_has_its_remedy() -> None:
     """`DataFrame.write_avro` without `name` writes "" for the record's; the remedy is its argument."""
     polars = {"type": "record", "name": "", "fields": [{"name": "rate", "type": ["null", "long"]}]}

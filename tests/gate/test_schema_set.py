@@ -84,7 +84,9 @@ def test_a_missing_type_is_named_with_its_file() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (b"{", "a.avsc: "),
+        (b"{", "a.avsc line 1: "),
+        (b'/* two\nlines */ {"type": // one\n  "record",\n oops}', "a.avsc line 4: "),
+        (b'{"default": NaN}', "a.avsc: "),
         (b"\xff\xfe{", "a.avsc: "),
         (json.dumps(record("int", name="a b")).encode(), "a.avsc#/name (a): "),
         (b'{"type": "int", "type": "int"}', "a.avsc#/type: "),
