@@ -95,7 +95,7 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
         raise RefusedError(Finding(Code.SCHEMA_ENDLESS))
     for type_ in (schema.root, *schema.names.values()):
         cost = costs.of(type_)
-        if costs.is_endless(type_):
+        if cost is ENDLESS:
             continue
         if cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion:
             raise RefusedError(Finding(Code.SCHEMA_EXPANSION))
@@ -105,7 +105,9 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
         if isinstance(type_, Array) and costs.of(type_.items).width == 0:
             raise RefusedError(Finding(Code.SCHEMA_ZERO_WIDTH_ITEMS, path=".".join(path) or None))
         if isinstance(type_, Record):
-            starts.extend((field.type, (*path, field.name)) for field in type_.fields)
+            starts.extend(
+                (field.type, (*path, field.name)) for field in type_.fields if not isinstance(field.type, Primitive)
+            )
         else:
             starts.extend((part, path) for part in parts(type_))
 

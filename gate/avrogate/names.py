@@ -11,6 +11,8 @@ from avrogate.verdict import Cause, Code
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FULL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
+_NONE: Final[frozenset[str]] = frozenset()
+
 
 class NameRefusedError(Exception):
     """A name is not one; its text is not repeated. `steps` lead to it from the object that was looked at."""
@@ -65,6 +67,8 @@ def is_name(value: Any, policy: Policy) -> bool:  # noqa: ANN401 - from JSON
 
 def type_aliases(attributes: dict[str, Any], name: str, policy: Policy) -> frozenset[str]:
     """Aliases of the type *name*, as full names: they are relative to its namespace. As `field_aliases`."""
+    if "aliases" not in attributes:
+        return _NONE
     namespace = name.rpartition(".")[0]
     names = [alias for alias in _aliases(attributes, policy) if _FULL_NAME.fullmatch(alias)]
     return frozenset(alias if "." in alias else qualified(alias, namespace) for alias in names)
@@ -72,6 +76,8 @@ def type_aliases(attributes: dict[str, Any], name: str, policy: Policy) -> froze
 
 def field_aliases(attributes: dict[str, Any], policy: Policy) -> frozenset[str]:
     """Aliases of a field. One that is no name can match none, and is left out: it harms nobody."""
+    if "aliases" not in attributes:
+        return _NONE
     return frozenset(alias for alias in _aliases(attributes, policy) if _NAME.fullmatch(alias))
 
 

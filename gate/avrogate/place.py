@@ -1,7 +1,6 @@
 """Where in a schema something is: for people a path of fields, for programs a JSON pointer (RFC 6901)."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from avrogate.verdict import Cause, Code, Finding, RefusedError
 
@@ -12,26 +11,35 @@ Step = str | int
 """An attribute that the specification names, or an index: never a key that somebody made up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """`path` has names of fields; `nearest_name` is the valid name that is nearest to the place."""
+class Place(NamedTuple):
+    """
+    `path` has names of fields, `steps` lead through the JSON of `file`; `nearest_name` is the valid name nearest to it.
+
+    A tuple, for some are made for each field of each file; it becomes text when something is wrong.
+    """
 
     path: tuple[str, ...] = ()
-    pointer: str = ""
+    steps: tuple[Step, ...] = ()
     nearest_name: str | None = None
+    file: str = ""
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer; behind the file's name and `#` where there are several."""
+        return self.file + "".join(f"/{step}" for step in self.steps)
 
     def at(self, *steps: Step) -> "Place":
         """The place *steps* further down."""
-        return replace(self, pointer="".join((self.pointer, *(f"/{step}" for step in steps)))) if steps else self
+        return Place(self.path, self.steps + steps, self.nearest_name, self.file)
 
     def within(self, name: str | None) -> "Place":
         """The same place, with *name* as the nearest, if there is one."""
-        return self if name is None else replace(self, nearest_name=name)
+        return Place(self.path, self.steps, name or self.nearest_name, self.file)
 
     def field(self, name: str) -> "Place":
         """The same place, in the field *name* of the record that it is in."""
         full = f"{self.nearest_name}.{name}" if self.nearest_name else name
-        return Place((*self.path, name), self.pointer, full)
+        return Place((*self.path, name), self.steps, full, self.file)
 
     def refusal(self, code: Code, cause: Cause | None = None) -> RefusedError:
         """A refusal for what stands here."""

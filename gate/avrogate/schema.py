@@ -1,7 +1,5 @@
 """From the text of a schema to its value: Avro specification 1.12, "Schema Declaration"."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from avrogate.defaults import Promise, check_defaults
@@ -113,18 +111,9 @@ def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
 
 def _within(place: Place, value: dict[str, Any], name: str | None, policy: Policy) -> Place:
     """*place* in the type that *value* defines: its *name* is nearest, else that around it, else one within it."""
-    return place.within(name or place.nearest_name or first_name(value, policy))
-
-
-@contextmanager
-def _placed(place: Place) -> Iterator[None]:
-    """Whatever is wrong with a name in here is at *place*, or below it."""
-    try:
-        yield
-    except NameRefusedError as error:
-        raise place.at(*error.steps).refusal(error.code, error.cause) from None
-    except LogicalError as error:
-        raise place.refusal(error.code) from None
+    if name is None and place.nearest_name is None:
+        name = first_name(value, policy)
+    return place if name is None else place.within(name)
 
 
 class _Parser:
@@ -154,12 +143,16 @@ class _Parser:
             case list():
                 return self._union(value, namespace, place, depth)
             case dict():
-                name = own_name(value, namespace, self._policy)
+                name = own_name(value, namespace, self._policy) if "name" in value else None
                 if name in self._names and self._definitions is not None and self._definitions.has(name, value):
                     return Reference(name)  # written out already, where it was first referred to
                 place = _within(place, value, name, self._policy)
-                with _placed(place):
+                try:
                     return self._declared(value, namespace, place, depth)
+                except NameRefusedError as error:
+                    raise place.at(*error.steps).refusal(error.code, error.cause) from None
+                except LogicalError as error:
+                    raise place.refusal(error.code) from None
         raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
 
     def _reference(self, name: str, namespace: str, place: Place, depth: int) -> Type:
@@ -205,7 +198,7 @@ class _Parser:
         raise place.at("type").refusal(Code.SCHEMA_TYPE_UNKNOWN)
 
     def _define(self, value: dict[str, Any], namespace: str, place: Place) -> str:
-        if value.get("name") == "" and value["type"] == "record" and not place.pointer:
+        if value.get("name") == "" and value["type"] == "record" and not place.steps:
             raise NameRefusedError(Code.SCHEMA_NAME_INVALID, "name", cause=Cause.EMPTY_RECORD_NAME)
         name = full_name(value, namespace, self._policy)
         if name in self._names:
@@ -254,16 +247,20 @@ class _Parser:
     def _field(self, value: Any, namespace: str, place: Place, depth: int) -> Field:  # noqa: ANN401 - from JSON
         if not isinstance(value, dict):
             raise place.refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
-        with _placed(place):
-            name = simple_name(_demand(value, "name", place), self._policy, "name")
+        try:
+            name = simple_name(_demand(value, "name", place), self._policy)
+        except NameRefusedError as error:
+            raise place.at("name").refusal(error.code) from None
         here = place.field(name)
         if value.get("order", "ascending") not in _ORDERS:
             raise here.at("order").refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
         type_ = self.type(_demand(value, "type", here), namespace, here.at("type"), depth + 1)
         if "default" in value:
             self.promises.append(Promise(here.at("default"), type_, value["default"]))
-        with _placed(here):
+        try:
             return Field(name, type_, "default" in value, field_aliases(value, self._policy))
+        except NameRefusedError as error:
+            raise here.at(*error.steps).refusal(error.code) from None
 
 
 _BELOW: Final = {"array": "items", "map": "values"}

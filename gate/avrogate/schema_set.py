@@ -94,7 +94,7 @@ class _View:
 
 def _definitions(file: str, value: Any, policy: Policy) -> Iterator[tuple[str, _Definition]]:  # noqa: ANN401 - from JSON
     """The named types of a file. What is wrong in it is found when it is parsed."""
-    waiting: list[tuple[Any, str, Place]] = [(value, "", Place(pointer=f"{file}#"))]
+    waiting: list[tuple[Any, str, Place]] = [(value, "", Place(file=f"{file}#"))]
     while waiting:
         item, namespace, place = waiting.pop()
         if isinstance(item, list):
