@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     uploads.add_argument("--state", choices=("storing", "stored", "announced"))
     check = commands.add_parser("validate", help="judge files offline, as the service would; exit status 0, 1 or 2")
     check.add_argument("--json", action="store_true", help="one JSON object a line")
-    check.add_argument("--schemas", type=Path, help="folder of *.avsc that are allowed; without it any")
+    check.add_argument(
+        "--schemas", type=Path, help="folder of *.avsc that are allowed, in any order; without it any schema is"
+    )
     check.add_argument("files", nargs="+", help="- reads standard input")
     return parser
 

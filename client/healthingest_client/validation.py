@@ -15,14 +15,16 @@ from typing import BinaryIO, Final, TextIO
 
 from tqdm import tqdm
 
-from avrogate import Finding, Gate, Policy, RefusedError, fingerprint, parse_schema
+from avrogate import Gate, Policy, RefusedError, SchemaSetError, fingerprint, parse_schema_set, told
 from healthingest_client.errors import ClientError
-from healthingest_contract.topology import is_record_type
+from healthingest_contract.schema_folder import schema_files
+from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY, is_record_type
 
 VALID, REFUSED, UNREADABLE = 0, 1, 2
 STANDARD_INPUT: Final = "-"
 RECORD_TYPE_INVALID: Final = "record_type_invalid"
 """The server's code for a record name that cannot stand in keys; the gate itself has no opinion on it."""
+_PLACES: Final = ("block", "record", "offset", "path", "pointer", "nearest_name", "cause", "limit")
 _CHUNK_BYTES: Final = 1 << 18
 _BAR_FROM_BYTES: Final = 64 << 20
 """Smaller files are judged before a bar could be read."""
@@ -51,10 +53,10 @@ def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
             gate.feed(chunk)
         verdict = gate.finish()
     except RefusedError as refused:
-        verdict, findings = gate.so_far(), tuple(_told(finding) for finding in refused.findings)
+        verdict, findings = gate.so_far(), tuple(told(finding) for finding in refused.findings)
     if not findings and not is_record_type(verdict.record_type):
-        nowhere = {"block": None, "record": None, "offset": None, "path": None}
-        findings = ({"code": RECORD_TYPE_INVALID, **nowhere},)
+        words = {"code": RECORD_TYPE_INVALID, "message": RECORD_TYPE_MESSAGE, "remedy": RECORD_TYPE_REMEDY}
+        findings = ({**words, **dict.fromkeys(_PLACES)},)
     return Report(
         file=name,
         valid=not findings,
@@ -69,24 +71,24 @@ def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
 
 def policy_of(folder: Path | None) -> Policy:
     """
-    The server's policy: any schema, or those that the `*.avsc` of *folder* list or can read.
+    The server's policy: any schema, or those that the `*.avsc` of *folder* and its subfolders list or can read.
+
+    The schemas may refer to each other, in any order.
 
     Raises:
-        ClientError: the folder cannot be read, or a file in it is no Avro schema.
+        ClientError: the folder is missing, a file in it is no Avro schema, or a type is missing; it names both.
     """
     if folder is None:
         return Policy()
     if not folder.is_dir():
         message = f"{folder}: no such folder"
         raise ClientError(message)
-    schemas = []
-    for path in sorted(folder.glob("*.avsc")):
-        try:
-            schemas.append(parse_schema(path.read_bytes(), Policy()))
-        except RefusedError as error:
-            message = f"{path}: no Avro schema: {error}"
-            raise ClientError(message) from None
-    return Policy(fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=tuple(schemas))
+    try:
+        schemas = tuple(parse_schema_set(schema_files(folder), Policy()).values())
+    except SchemaSetError as error:
+        message = f"{folder}: {error}"
+        raise ClientError(message) from None
+    return Policy(fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas)
 
 
 def validate(names: Sequence[str], policy: Policy, *, as_json: bool, out: TextIO, errors: TextIO) -> int:
@@ -125,11 +127,6 @@ def _chunks(file: BinaryIO, name: str, errors: TextIO) -> Iterator[bytes]:
             bar.update(len(chunk))
 
 
-def _told(finding: Finding) -> dict[str, str | int | None]:
-    told: dict[str, str | int | None] = asdict(finding)
-    return told
-
-
 def _json(report: Report) -> str:
     return json.dumps(asdict(report)) + "\n"
 
@@ -137,7 +134,9 @@ def _json(report: Report) -> str:
 def _text(report: Report) -> str:
     if report.valid:
         return f"{report.file}: valid, {report.record_count} {report.record_type} in {report.blocks} blocks\n"
-    lines = [f"{report.file}: refused", *(f"  {_place(finding)}" for finding in report.findings)]
+    lines = [f"{report.file}: refused"]
+    for finding in report.findings:
+        lines += [f"  {_place(finding)}", f"    {finding['message']}", f"    {finding['remedy']}"]
     return "\n".join(lines) + "\n"
 
 
@@ -147,6 +146,8 @@ def _place(finding: dict[str, str | int | None]) -> str:
         ("record", lambda value: f"record {value}"),
         ("offset", lambda value: f"byte {value}"),
         ("path", lambda value: f"field {value}"),
+        ("pointer", lambda value: f"schema {value or 'as a whole'}"),
+        ("nearest_name", lambda value: f"near {value}"),
     )
     places = [word(value) for key, word in words if (value := finding[key]) is not None]
     return f"{finding['code']}{' at ' if places else ''}{', '.join(places)}"

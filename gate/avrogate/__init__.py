@@ -7,25 +7,34 @@ file chunk by chunk; `check` does it in one go. Specification: https://avro.apac
 
 from avrogate.canonical import canonical_form, fingerprint
 from avrogate.container import Gate, check
+from avrogate.explanations import Told, explain, told
 from avrogate.model import Schema
 from avrogate.policy import Policy
 from avrogate.resolution import obstacle
 from avrogate.schema import parse_schema
-from avrogate.verdict import Code, Finding, RefusedError, Verdict
+from avrogate.schema_set import SchemaSetError, parse_schema_set
+from avrogate.verdict import Cause, Code, Finding, RefusedError, Verdict, Work
 from avrogate.walker import compiled
 
 __all__ = [
+    "Cause",
     "Code",
     "Finding",
     "Gate",
     "Policy",
     "RefusedError",
     "Schema",
+    "SchemaSetError",
+    "Told",
     "Verdict",
+    "Work",
     "canonical_form",
     "check",
     "compiled",
+    "explain",
     "fingerprint",
     "obstacle",
     "parse_schema",
+    "parse_schema_set",
+    "told",
 ]

@@ -8,13 +8,16 @@ from avrogate.header import SYNC_BYTES, Header
 from avrogate.policy import Policy
 from avrogate.records import Records
 from avrogate.varint import VarintError, read_long
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.verdict import Code, Finding, RefusedError, Work
 
 _FEED_BYTES: Final = 1 << 16
 """Compressed bytes given to a library at once: some copy what they have not used yet."""
 
 _USUAL_RATIO: Final = 5
 """Inflating so many times what is fed is free."""
+
+_STEPS_PER_STREAM: Final = 3_000
+"""What opening one costs in the time of the walker; the first of a block is free, for blocks are counted."""
 
 
 class Blocks:
@@ -36,22 +39,25 @@ class Blocks:
         self._inflater: Inflater | None = None  # of the block that is open
         self._offset = header.size  # of the file, what was read
         self._rest = b""  # of a head or a marker
-        self._count = 0  # of the block that is open; 0: none is
+        self._is_open = False  # a block's head was read, its marker not
+        self._count = 0  # of its records; some writers make blocks of none
         self._left = 0  # of its bytes
         self._inflated = 0  # of the block
         self._inflated_before = 0
+        self._fed = header.size
         self._most_inflated = policy.max_inflated_bytes  # more with each byte of the file
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes; raises `RefusedError`."""
         self._records.grant(len(chunk))
+        self._fed += len(chunk)
         self._most_inflated += len(chunk) * self._policy.max_inflated_per_byte
         data = self._rest + chunk if self._rest else chunk
         pos, stop = 0, len(data)
         while True:
-            if self._count and self._left:
+            if self._is_open and self._left:
                 after = self._content(data, pos, stop)
-            elif self._count:
+            elif self._is_open:
                 after = self._marker(data, pos, stop)
             else:
                 after = self._head(data, pos, stop)
@@ -63,8 +69,13 @@ class Blocks:
 
     def finish(self) -> None:
         """The file has ended; raises `RefusedError` unless it did so after a whole block, or without any."""
-        if self._count or self._rest:
+        if self._is_open or self._rest:
             raise self._refusal(Code.BLOCK_CUT_OFF)
+
+    def work(self) -> Work:
+        """What it has cost so far."""
+        inflated = self._inflated_before + (self._inflated if self._is_open else 0)
+        return Work(self._fed, inflated, self.block_count, self._records.steps)
 
     def _head(self, data: bytes, pos: int, stop: int) -> int:
         """Count and size; *pos* as long as they are not there."""
@@ -81,7 +92,7 @@ class Blocks:
         return size[1]
 
     def _check_count(self, count: int) -> None:
-        if count <= 0:
+        if count < 0:
             raise self._refusal(Code.BLOCK_COUNT_WRONG)
         if self.block_count == self._policy.max_blocks:
             raise self._refusal(Code.TOO_MANY_BLOCKS)
@@ -94,12 +105,15 @@ class Blocks:
         policy, compressed = self._policy, self._open_inflater is not None
         if size < 0:
             raise self._refusal(Code.BLOCK_SIZE_WRONG)
-        if size > (policy.max_block_bytes if compressed else policy.max_inflated_block_bytes):
+        if size > policy.max_block_bytes:
             raise self._refusal(Code.BLOCK_TOO_LARGE)
+        if size > policy.max_inflated_block_bytes and not compressed:
+            raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
         room = policy.max_inflated_block_bytes if compressed else size
         if count * self._records.width > room:
             raise self._refusal(Code.BLOCK_COUNT_WRONG)
-        self._inflater = self._open_inflater() if self._open_inflater else None
+        nothing = count == size == 0  # not even a codec's frame around it, as some writers leave it
+        self._inflater = None if nothing or self._open_inflater is None else self._open_inflater()
         self._records.begin(
             block=self.block_count,
             count=count,
@@ -107,7 +121,7 @@ class Blocks:
             size=room,
             exact=not compressed,
         )
-        self._count, self._left, self._inflated = count, size, 0
+        self._is_open, self._count, self._left, self._inflated = True, count, size, 0
         if size == 0:
             self._end()
 
@@ -144,7 +158,10 @@ class Blocks:
     def _end(self) -> None:
         if self._inflater is not None:
             self._inflate(self._inflater, None)
+            more = max(0, self._inflater.stream_count - 1)
             self._inflater = None
+            if self._records.charge(more * _STEPS_PER_STREAM) < 0:  # with nothing in them, the walker does not notice
+                raise self._refusal(Code.TOO_MANY_STEPS)
         self._records.finish()
 
     def _marker(self, data: bytes, pos: int, stop: int) -> int:
@@ -156,7 +173,7 @@ class Blocks:
         self.block_count += 1
         self.record_count += self._count
         self._inflated_before += self._inflated
-        self._count = 0
+        self._is_open = False
         return end
 
     def _refusal(self, code: Code) -> RefusedError:

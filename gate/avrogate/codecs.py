@@ -42,9 +42,14 @@ class InflateError(Exception):
 
 
 class Inflater(Protocol):
-    """One block's decompression. A byte of it beyond the usual ratio costs `steps_per_byte` steps of the walker."""
+    """
+    One block's decompression. A byte of it beyond the usual ratio costs `steps_per_byte` steps of the walker.
+
+    `stream_count` is how many streams or frames were begun.
+    """
 
     steps_per_byte: int
+    stream_count: int
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Inflated pieces, as far as they can be had; raises `InflateError`."""
@@ -64,6 +69,7 @@ class Deflate:
     """
 
     steps_per_byte = 0
+    stream_count = 1
 
     def __init__(self) -> None:
         self._stream = zlib_ng.decompressobj(-zlib_ng.MAX_WBITS)
@@ -121,7 +127,7 @@ class Framed:
         self._open = open_stream
         self._error = error
         self._stream: _Stream | None = None
-        self._count = 0
+        self.stream_count = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """See `Inflater.feed`."""
@@ -141,13 +147,13 @@ class Framed:
 
     def finish(self) -> Iterator[bytes]:
         """See `Inflater.finish`."""
-        if self._stream is not None or self._count == 0:
+        if self._stream is not None or self.stream_count == 0:
             raise InflateError(Code.COMPRESSED_CUT_OFF)
         yield from ()  # nothing is kept back
 
     def _begin(self) -> "_Stream":
-        self._count += 1
-        if self._count > _MAX_STREAMS:
+        self.stream_count += 1
+        if self.stream_count > _MAX_STREAMS:
             raise InflateError(Code.COMPRESSED_TOO_MANY_STREAMS)
         return self._open()
 
@@ -156,6 +162,7 @@ class Snappy:
     """The raw format, and the CRC-32 of what it inflates to in the last four bytes."""
 
     steps_per_byte = 0
+    stream_count = 1
 
     def __init__(self, max_inflated_bytes: int) -> None:
         self._max_inflated_bytes = max_inflated_bytes

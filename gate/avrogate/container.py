@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from avrogate.blocks import Blocks
 from avrogate.canonical import fingerprint
 from avrogate.codecs import inflaters
+from avrogate.explanations import with_limits
 from avrogate.header import Header, HeaderReader
 from avrogate.model import Enum, Fixed, Record, short_name
 from avrogate.permission import check_permission
@@ -12,7 +13,7 @@ from avrogate.policy import Policy
 from avrogate.program import compile_schema
 from avrogate.records import Findings, Records
 from avrogate.schema import parse_schema
-from avrogate.verdict import Code, Finding, RefusedError, Verdict
+from avrogate.verdict import Code, Finding, RefusedError, Verdict, Work
 
 
 class Gate:
@@ -36,13 +37,16 @@ class Gate:
         Raises:
             RefusedError: it is certain that the file is wrong, and nothing more can be found.
         """
-        if self._blocks is None:
-            read = self._header_reader.feed(chunk)
-            if read is None:
-                return
-            header, chunk = read
-            self._blocks = self._open(header)
-        self._blocks.feed(chunk)
+        try:
+            if self._blocks is None:
+                read = self._header_reader.feed(chunk)
+                if read is None:
+                    return
+                header, chunk = read
+                self._blocks = self._open(header)
+            self._blocks.feed(chunk)
+        except RefusedError as refused:
+            raise with_limits(refused, self._policy) from None
 
     def finish(self) -> Verdict:
         """
@@ -51,11 +55,10 @@ class Gate:
         Raises:
             RefusedError: it is wrong, with everything that was found.
         """
-        if self._blocks is None:
-            raise self._header_reader.cut_off()
-        self._blocks.finish()
-        if self._findings.found:
-            raise RefusedError(*self._findings.found)
+        try:
+            self._finish()
+        except RefusedError as refused:
+            raise with_limits(refused, self._policy) from None
         return self.so_far()
 
     def so_far(self) -> Verdict:
@@ -71,6 +74,17 @@ class Gate:
             block_count=self._blocks.block_count,
             record_count=self._blocks.record_count,
         )
+
+    def work(self) -> Work:
+        """What judging has cost so far, for tests and measurements; nothing before the header is read."""
+        return Work() if self._blocks is None else self._blocks.work()
+
+    def _finish(self) -> None:
+        if self._blocks is None:
+            raise self._header_reader.cut_off()
+        self._blocks.finish()
+        if self._findings.found:
+            raise RefusedError(*self._findings.found)
 
     def _open(self, header: Header) -> Blocks:
         codecs = inflaters(self._policy)

@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from avrogate.model import Array, Enum, Fixed, Map, Primitive, Record, Schema, Type, Union
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.place import Place
+from avrogate.verdict import Code
 
 _MAX_BYTE: Final = 0xFF
+_NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+"""As Java's library writes the defaults that JSON has no numbers for."""
 _BITS: Final = {"int": 31, "long": 63}
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """The field at `path` says that `value` is one of `type`."""
+    """The default at `place` says that `value` is one of `type`."""
 
-    path: tuple[str, ...]
+    place: Place
     type: Type
     value: Any
 
@@ -29,7 +32,7 @@ def check_defaults(schema: Schema, promises: list[Promise]) -> None:
     checker = _Checker(schema)
     for promise in promises:
         if not checker.fits(promise.type, promise.value):
-            raise RefusedError(Finding(Code.SCHEMA_DEFAULT_INVALID, path=".".join(promise.path)))
+            raise promise.place.refusal(Code.SCHEMA_DEFAULT_INVALID)
 
 
 class _Checker:
@@ -79,7 +82,7 @@ def _fits_primitive(kind: str, value: Any) -> bool:  # noqa: ANN401 - from JSON
             bound = 1 << _BITS[kind]
             return type(value) is int and -bound <= value < bound
         case "float" | "double":
-            return type(value) in {int, float}
+            return type(value) in {int, float} or (isinstance(value, str) and value in _NO_NUMBERS)
         case "bytes":
             return _is_bytes(value)
     return isinstance(value, str)

@@ -27,10 +27,12 @@ class Cost:
 
 
 _ONE_BYTE: Final = Cost(1)
+ENDLESS: Final = Cost(width=1 << 31, weight=1 << 31)
+"""Of a record that must contain itself. No datum of it exists: its width is more than any block has."""
 
 
 class Costs:
-    """The cost of every type of a schema whose records do not contain themselves."""
+    """The cost of every type of a schema."""
 
     def __init__(self, records: Mapping[str, Cost], schema: Schema) -> None:
         self._records = records
@@ -45,16 +47,19 @@ class Costs:
             case Fixed(size=size):
                 return Cost(size)
             case Record(name):
-                return self._records[name]
+                return self._records.get(name, ENDLESS)
         return _ONE_BYTE
+
+    def is_endless(self, type_: Type) -> bool:
+        """Whether no datum of *type_* can exist, for it would have to contain itself."""
+        return self.of(type_) is ENDLESS
 
 
 def costs_of(schema: Schema) -> Costs:
     """
     Costs of all records, those first that others consist of. No recursion: a chain of names can be thousands long.
 
-    Raises:
-        RefusedError: SCHEMA_ENDLESS, a record contains itself.
+    Records that are left over contain themselves, or one that does.
     """
     records = {name: type_ for name, type_ in schema.names.items() if isinstance(type_, Record)}
     contents = {name: _inside(record, schema) for name, record in records.items()}
@@ -73,8 +78,6 @@ def costs_of(schema: Schema) -> Costs:
             missing[user] -= 1
             if missing[user] == 0:
                 ready.append(user)
-    if len(found) < len(records):
-        raise RefusedError(Finding(Code.SCHEMA_ENDLESS))
     return costs
 
 
@@ -82,12 +85,18 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
     """
     Refuse what can grow without input.
 
+    A record that must contain itself is endless only where it must occur: behind a union, array or map it need not.
+
     Raises:
         RefusedError: SCHEMA_ENDLESS, SCHEMA_EXPANSION or SCHEMA_ZERO_WIDTH_ITEMS.
     """
     costs = costs_of(schema)
+    if costs.is_endless(schema.root):
+        raise RefusedError(Finding(Code.SCHEMA_ENDLESS))
     for type_ in (schema.root, *schema.names.values()):
         cost = costs.of(type_)
+        if cost is ENDLESS:
+            continue
         if cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion:
             raise RefusedError(Finding(Code.SCHEMA_EXPANSION))
     starts: list[tuple[Type, tuple[str, ...]]] = [(schema.root, ())]
@@ -96,7 +105,9 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
         if isinstance(type_, Array) and costs.of(type_.items).width == 0:
             raise RefusedError(Finding(Code.SCHEMA_ZERO_WIDTH_ITEMS, path=".".join(path) or None))
         if isinstance(type_, Record):
-            starts.extend((field.type, (*path, field.name)) for field in type_.fields)
+            starts.extend(
+                (field.type, (*path, field.name)) for field in type_.fields if not isinstance(field.type, Primitive)
+            )
         else:
             starts.extend((part, path) for part in parts(type_))
 

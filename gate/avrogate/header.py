@@ -4,6 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
+from avrogate.first_bytes import SNIFF_BYTES, cause_of
 from avrogate.policy import Policy
 from avrogate.varint import VarintError, read_long
 from avrogate.verdict import Code, Finding, RefusedError
@@ -57,14 +58,11 @@ class HeaderReader:
     def cut_off(self) -> RefusedError:
         """Why a file that ends here is refused."""
         looks_right = len(self._data) > 0 and MAGIC.startswith(self._data[: len(MAGIC)])
-        return self._refusal(Code.HEADER_CUT_OFF if looks_right else Code.MAGIC_WRONG)
+        return self._refusal(Code.HEADER_CUT_OFF) if looks_right else self._no_container(whole=True)
 
     def _parse(self) -> Generator[None, None, Header]:
         """Waits by yielding; `_wanted` says for how many bytes."""
-        for index in range(len(MAGIC)):  # the first wrong byte is enough
-            if (yield from self._bytes(1)) != MAGIC[index : index + 1]:
-                self._pos = 0
-                raise self._refusal(Code.MAGIC_WRONG)
+        yield from self._magic()
         metadata: dict[bytes, bytes] = {}
         while (count := (yield from self._long())) != 0:
             stop = None
@@ -79,6 +77,15 @@ class HeaderReader:
         if b"avro.schema" not in metadata:
             raise RefusedError(Finding(Code.SCHEMA_MISSING))
         return Header(metadata[b"avro.schema"], metadata.get(b"avro.codec", _NULL), sync, self._pos)
+
+    def _magic(self) -> Generator[None, None, None]:
+        """The first wrong byte is enough to refuse the file; some more tell what it is instead."""
+        for index in range(len(MAGIC)):
+            if (yield from self._bytes(1)) != MAGIC[index : index + 1]:
+                self._wanted = min(SNIFF_BYTES, self._policy.max_header_bytes)
+                while len(self._data) < self._wanted:
+                    yield
+                raise self._no_container(whole=False)
 
     def _entry(self, metadata: dict[bytes, bytes]) -> Generator[None, None, None]:
         if len(metadata) == self._policy.max_metadata_entries:
@@ -115,6 +122,10 @@ class HeaderReader:
             yield
         value, self._pos = read
         return value
+
+    def _no_container(self, *, whole: bool) -> RefusedError:
+        first = bytes(self._data[:SNIFF_BYTES])
+        return RefusedError(Finding(Code.MAGIC_WRONG, offset=0, cause=cause_of(first, whole=whole)))
 
     def _refusal(self, code: Code) -> RefusedError:
         return RefusedError(Finding(code, offset=self._pos))

@@ -17,6 +17,9 @@ _FIRST_DAY: Final = -719_162
 _LAST_DAY: Final = 2_932_896
 """9999-12-31."""
 
+_MAX_DECIMAL_BYTES: Final = 8 * 1024
+"""Of a fixed: its value is gathered, and 2^(8 * size) computed. 8 KiB hold 19,000 digits."""
+
 _TIMES: Final[Mapping[tuple[str, str], Range]] = {
     ("int", "time-millis"): Range(Ranged.TIME, 0, _DAY_MILLIS - 1),
     ("long", "time-micros"): Range(Ranged.TIME, 0, _DAY_MILLIS * 1000 - 1),
@@ -64,7 +67,7 @@ def _decimal(kind: str, attributes: Mapping[str, Any], policy: Policy, size: int
         return None
     if kind == "fixed" and precision > 3 * size:  # certainly too much: a byte holds 2.4 digits
         return None
-    if precision > policy.max_decimal_precision:
+    if precision > policy.max_decimal_precision or size > _MAX_DECIMAL_BYTES:
         raise LogicalError(Code.SCHEMA_PRECISION_TOO_LARGE)
     if kind == "fixed" and 10**precision > 2 ** (8 * size - 1) - 1:
         return None

@@ -28,8 +28,9 @@ class Policy:
     """Schema nodes that a reader visits for one datum of a record without reading a byte that says so."""
     max_blocks: int = 100_000
     """Each costs some microseconds of its own, and the least one has 19 bytes."""
-    max_block_bytes: int = 16 * MIB
-    max_inflated_block_bytes: int = 64 * MIB
+    max_block_bytes: int = 512 * MIB
+    max_inflated_block_bytes: int = 512 * MIB
+    """No codec keeps a whole block, so neither costs memory. At most 2 GiB: the walker multiplies it by a count."""
     max_inflated_bytes: int = 512 * MIB
     """Of the whole file..."""
     max_inflated_per_byte: int = 4

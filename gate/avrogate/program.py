@@ -27,6 +27,8 @@ _INLINE_WEIGHT: Final = 64
 """A record of so few nodes is written out where it stands instead of called..."""
 _INLINE_HEIGHT: Final = 4
 """...if records are not nested deeper within it: this bounds the compiler's recursion, and the program's length."""
+_TOO_HIGH: Final = 1 << 31
+"""Records within itself that an endless one has: the walker refuses to go in, whatever the policy's depth."""
 _PRIMITIVES: Final = {
     "boolean": (op.BOOLEAN, 0),
     "int": (op.INT, 0),
@@ -130,6 +132,8 @@ class _Compiler:
                 self._repeat(values, path, depth, nesting, key=True)
             case Union(branches):
                 self._union(branches, path, depth, nesting)
+            case Record() if self._costs.is_endless(type_):
+                self._put(path, op.CALL, 0, 0, _TOO_HIGH)
             case Record(name):
                 height = self._costs.of(type_).height - 1
                 self._calls.append((self._put(path, op.CALL, 0, depth + 1, height) + 2, name))

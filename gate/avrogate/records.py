@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from avrogate import opcodes as op
+from avrogate.place import MAX_PLACE_CHARACTERS
 from avrogate.policy import Policy
 from avrogate.program import Program
 from avrogate.varint import VarintError, read_long
@@ -14,7 +15,6 @@ from avrogate.walker import walk
 
 _SHORT_TEXT_BYTES: Final = 1 << 16
 """A longer text that does not end in its piece is checked as it comes, not gathered."""
-_MAX_PATH_CHARACTERS: Final = 1_024
 _GATHERED: Final = frozenset({op.STRING, op.UUID, op.DECIMAL_BYTES})
 
 
@@ -41,7 +41,7 @@ class Records:
         frames = policy.max_datum_depth * (program.nesting + 1)
         self._state = array("q", bytes(8 * (op.STACK + 4 * frames)))
         self._state[op.MAX_DEPTH] = policy.max_datum_depth
-        self._state[op.STEPS_LEFT] = policy.max_steps
+        self._state[op.STEPS_LEFT] = self._granted = policy.max_steps
         self._steps_per_byte = policy.max_steps_per_byte
         self._state[op.STACK_END] = len(self._state)
         self._block = self._offset = 0
@@ -56,13 +56,20 @@ class Records:
         """The least bytes of a record."""
         return self._program.width
 
+    @property
+    def steps(self) -> int:
+        """What was spent of the budget; less than nothing while a slow codec inflates at its usual ratio."""
+        return self._granted - self._state[op.STEPS_LEFT]
+
     def grant(self, size: int) -> None:
         """The file has *size* bytes more."""
         self._state[op.STEPS_LEFT] += size * self._steps_per_byte
+        self._granted += size * self._steps_per_byte
 
-    def charge(self, steps: int) -> None:
-        """Others have done as much work as *steps* of the walker."""
+    def charge(self, steps: int) -> int:
+        """Others have done as much work as *steps* of the walker; returns what is left of the budget."""
         self._state[op.STEPS_LEFT] -= steps
+        return self._state[op.STEPS_LEFT]
 
     def refusal(self, finding: Finding) -> RefusedError:
         """What was found so far, and *finding* as the end of it."""
@@ -80,7 +87,7 @@ class Records:
         state[op.SP], state[op.DEPTH] = op.STACK, 1
         self._block, self._offset, self._exact = block, offset, exact
         self._at = self._taken = 0
-        self._done = self._program.width == 0  # nothing to read
+        self._done = count == 0 or self._program.width == 0  # nothing to read
 
     def feed(self, data: bytes, start: int, stop: int) -> None:
         """The next bytes of the block, `data[start:stop]`; raises `RefusedError`."""
@@ -158,7 +165,7 @@ class Records:
 
     def _add(self, code: Code, *, fatal: bool) -> None:
         offset = self._offset + (self._at if self._exact else 0)
-        path = ".".join(self._path())[:_MAX_PATH_CHARACTERS] or None
+        path = ".".join(self._path())[:MAX_PLACE_CHARACTERS] or None
         self._findings.add(Finding(code, self._block, self._state[op.RECORD], offset, path), fatal=fatal)
 
     def _path(self) -> Iterator[str]:

@@ -1,24 +1,62 @@
 """From the text of a schema to its value: Avro specification 1.12, "Schema Declaration"."""
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from avrogate.defaults import Promise, check_defaults
 from avrogate.expansion import check_expansion
+from avrogate.explanations import with_limits
 from avrogate.logical import LogicalError, logical
 from avrogate.model import PRIMITIVES, Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Reference, Schema, Type
 from avrogate.model import Union as UnionType
-from avrogate.names import NameRefusedError, field_aliases, full_name, listed, qualified, simple_name, type_aliases
+from avrogate.names import (
+    NameRefusedError,
+    field_aliases,
+    first_name,
+    full_name,
+    is_name,
+    listed,
+    own_name,
+    qualified,
+    simple_name,
+    type_aliases,
+)
+from avrogate.place import Place
 from avrogate.policy import Policy
+from avrogate.strictjson import DuplicateKeyError
 from avrogate.strictjson import parse as parse_json
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.verdict import Cause, Code, Finding, RefusedError
 
 _JSON_LEVELS: Final = 4
 """A record's field's type stands three JSON levels below the record; one more is room for defaults and properties."""
 _ORDERS: Final = ("ascending", "descending", "ignore")
 _FOREIGN: Final = "__named_schemas"
 """fastavro takes types under this key for parsed ones, unchecked, from whoever wrote the file."""
+NAMED: Final = ("record", "error", "enum", "fixed")
+_ATTRIBUTES: Final = frozenset({
+    "type", "name", "namespace", "doc", "aliases", "fields", "items", "values", "symbols", "size", "default", "order",
+    "logicalType", "precision", "scale",
+})  # fmt: skip
+"""Keys that a pointer may have: others are the text of whoever wrote the file."""
 
-Path = tuple[str, ...]
+
+class Definitions(Protocol):
+    """Types that are defined outside of the text, such as in other files of a set."""
+
+    def find(self, name: str) -> tuple[dict[str, Any], str, Place] | None:
+        """What defines the full name *name*, the namespace around it, and where it stands; None: nothing does."""
+        ...
+
+    def has(self, name: str, value: dict[str, Any]) -> bool:
+        """Whether *value* is what defines the full name *name*."""
+        ...
+
+
+class UnknownTypeError(RefusedError):
+    """`name` is defined nowhere. It is the text of whoever wrote the schema, and so goes to no one else."""
+
+    def __init__(self, name: str, refused: RefusedError) -> None:
+        super().__init__(*refused.findings)
+        self.name = name
 
 
 def parse_schema(text: bytes, policy: Policy) -> Schema:
@@ -26,28 +64,64 @@ def parse_schema(text: bytes, policy: Policy) -> Schema:
     The schema that *text* (UTF-8 JSON) declares; all that the policy demands of a schema holds.
 
     Raises:
-        RefusedError: one finding, with the path of fields that leads to it.
+        RefusedError: one finding, with the place that it is about.
     """
+    try:
+        return build_schema(parse_text(text, policy), policy)
+    except RefusedError as refused:
+        raise with_limits(refused, policy) from None
+
+
+def parse_text(text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSON can be anything
+    """The JSON value of *text*; raises `RefusedError`."""
     if len(text) > policy.max_schema_bytes:
         raise RefusedError(Finding(Code.SCHEMA_TOO_LARGE))
     try:
-        characters = text.decode()
+        return parse_json(text.decode(), max_depth=_JSON_LEVELS * (policy.max_schema_depth + 1))
     except UnicodeDecodeError:
         raise RefusedError(Finding(Code.SCHEMA_NOT_JSON)) from None
-    value = parse_json(characters, max_depth=_JSON_LEVELS * (policy.max_schema_depth + 1))
-    parser = _Parser(policy)
-    root = parser.type(value, "", (), 1)
+    except DuplicateKeyError as error:
+        raise _duplicate_key(error, policy) from None
+
+
+def build_schema(value: Any, policy: Policy, definitions: Definitions | None = None) -> Schema:  # noqa: ANN401 - from JSON
+    """The schema that the JSON *value* declares, with types of *definitions* written out; raises `RefusedError`."""
+    parser = _Parser(policy, definitions)
+    root = parser.type(value, "", Place(), 1)
     schema = Schema(root, parser.named())
     check_defaults(schema, parser.promises)
     check_expansion(schema, policy)
     return schema
 
 
+def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
+    """The pointer goes as far as its keys are the specification's, to the key itself where that is one."""
+    place, value = Place(), error.value
+    for step in (*error.steps, error.key):
+        if isinstance(value, dict) and value.get("type") in NAMED:
+            place = _within(place, value, own_name(value, "", policy), policy)
+        elif isinstance(value, dict) and error.key != "name" and is_name(value.get("name"), policy):
+            place = place.field(value["name"])
+        if isinstance(step, str) and step not in _ATTRIBUTES:
+            break
+        place = place.at(step)
+        value = value[step]
+    return place.refusal(Code.SCHEMA_DUPLICATE_KEY)
+
+
+def _within(place: Place, value: dict[str, Any], name: str | None, policy: Policy) -> Place:
+    """*place* in the type that *value* defines: its *name* is nearest, else that around it, else one within it."""
+    if name is None and place.nearest_name is None:
+        name = first_name(value, policy)
+    return place if name is None else place.within(name)
+
+
 class _Parser:
     """One pass over the JSON value, depth first and left to right, as the specification resolves names."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, definitions: Definitions | None) -> None:
         self._policy = policy
+        self._definitions = definitions
         self._names: dict[str, Named | None] = {}  # None: being defined
         self._nodes = 0
         self.promises: list[Promise] = []
@@ -56,110 +130,137 @@ class _Parser:
         """Every named type; none is open any more."""
         return {name: type_ for name, type_ in self._names.items() if type_ is not None}
 
-    def type(self, value: Any, namespace: str, path: Path, depth: int) -> Type:  # noqa: ANN401 - from JSON
+    def type(self, value: Any, namespace: str, place: Place, depth: int) -> Type:  # noqa: ANN401 - from JSON
         """The type that *value* declares in *namespace*."""
         self._nodes += 1
         if depth > self._policy.max_schema_depth:
-            raise _refusal(Code.SCHEMA_TOO_DEEP, path)
+            raise place.refusal(Code.SCHEMA_TOO_DEEP)
         if self._nodes > self._policy.max_schema_nodes:
-            raise _refusal(Code.SCHEMA_TOO_MANY_NODES, path)
-        try:
-            match value:
-                case str():
-                    return Primitive(value) if value in PRIMITIVES else self._reference(value, namespace)
-                case list():
-                    return self._union(value, namespace, path, depth)
-                case dict():
-                    return self._declared(value, namespace, path, depth)
-        except (NameRefusedError, LogicalError) as error:
-            raise _refusal(error.code, path) from None
-        raise _refusal(Code.SCHEMA_TYPE_UNKNOWN, path)
+            raise place.refusal(Code.SCHEMA_TOO_MANY_NODES)
+        match value:
+            case str():
+                return Primitive(value) if value in PRIMITIVES else self._reference(value, namespace, place, depth)
+            case list():
+                return self._union(value, namespace, place, depth)
+            case dict():
+                name = own_name(value, namespace, self._policy) if "name" in value else None
+                if name in self._names and self._definitions is not None and self._definitions.has(name, value):
+                    return Reference(name)  # written out already, where it was first referred to
+                place = _within(place, value, name, self._policy)
+                try:
+                    return self._declared(value, namespace, place, depth)
+                except NameRefusedError as error:
+                    raise place.at(*error.steps).refusal(error.code, error.cause) from None
+                except LogicalError as error:
+                    raise place.refusal(error.code) from None
+        raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
 
-    def _reference(self, name: str, namespace: str) -> Reference:
+    def _reference(self, name: str, namespace: str, place: Place, depth: int) -> Type:
         """A type defined before; in the null namespace too, as Apache's Java library writes and reads it."""
-        for candidate in (name if "." in name else qualified(name, namespace), name):
+        full = name if "." in name else qualified(name, namespace)
+        for candidate in (full, name):
             if candidate in self._names:
                 return Reference(candidate)
-        raise NameRefusedError(Code.SCHEMA_TYPE_UNKNOWN)
+            if self._definitions is not None and (found := self._definitions.find(candidate)) is not None:
+                return self.type(*found, depth)
+        raise UnknownTypeError(full, place.refusal(Code.SCHEMA_TYPE_UNKNOWN))
 
-    def _union(self, value: list[Any], namespace: str, path: Path, depth: int) -> UnionType:
-        branches = tuple(self.type(branch, namespace, path, depth + 1) for branch in value)
+    def _union(self, value: list[Any], namespace: str, place: Place, depth: int) -> UnionType:
+        branches = tuple(
+            self.type(branch, namespace, place.at(number), depth + 1) for number, branch in enumerate(value)
+        )
         kinds = [_kind(branch) for branch in branches]
         if not branches or "union" in kinds or len(set(kinds)) != len(kinds):
-            raise _refusal(Code.SCHEMA_UNION_INVALID, path)
+            raise place.refusal(Code.SCHEMA_UNION_INVALID)
         return UnionType(branches)
 
-    def _declared(self, value: dict[str, Any], namespace: str, path: Path, depth: int) -> Type:
+    def _declared(self, value: dict[str, Any], namespace: str, place: Place, depth: int) -> Type:
         word = value.get("type")
         if _FOREIGN in value:
-            raise _refusal(Code.SCHEMA_ATTRIBUTE_INVALID, path)
+            raise place.refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
         match word:
             case "array" | "map":
-                below = self.type(_demand(value, _BELOW[word], path), namespace, path, depth + 1)
+                key = _BELOW[word]
+                below = self.type(_demand(value, key, place), namespace, place.at(key), depth + 1)
                 return Array(below) if word == "array" else Map(below)
             case "record" | "error":
-                return self._record(value, namespace, path, depth)
+                return self._record(value, namespace, place, depth)
             case "fixed":
-                return self._fixed(value, namespace, path)
+                return self._fixed(value, namespace, place)
             case "enum":
-                return self._enum(value, namespace, path)
+                return self._enum(value, namespace, place)
             case str() if word in PRIMITIVES:
                 return Primitive(word, logical(word, value, self._policy))
             case str():
-                return self._reference(word, namespace)
+                return self._reference(word, namespace, place.at("type"), depth)
             case None:
-                raise _refusal(Code.SCHEMA_ATTRIBUTE_MISSING, path)
-        raise _refusal(Code.SCHEMA_TYPE_UNKNOWN, path)
+                raise place.refusal(Code.SCHEMA_ATTRIBUTE_MISSING)
+        raise place.at("type").refusal(Code.SCHEMA_TYPE_UNKNOWN)
 
-    def _define(self, value: dict[str, Any], namespace: str, path: Path) -> str:
+    def _define(self, value: dict[str, Any], namespace: str, place: Place) -> str:
+        if value.get("name") == "" and value["type"] == "record" and not place.steps:
+            raise NameRefusedError(Code.SCHEMA_NAME_INVALID, "name", cause=Cause.EMPTY_RECORD_NAME)
         name = full_name(value, namespace, self._policy)
         if name in self._names:
-            raise _refusal(Code.SCHEMA_NAME_REDEFINED, path)
+            raise place.at("name").refusal(Code.SCHEMA_NAME_REDEFINED)
         self._names[name] = None
         return name
 
-    def _fixed(self, value: dict[str, Any], namespace: str, path: Path) -> Fixed:
-        name = self._define(value, namespace, path)
-        size = _demand(value, "size", path)
+    def _fixed(self, value: dict[str, Any], namespace: str, place: Place) -> Fixed:
+        name = self._define(value, namespace, place)
+        size = _demand(value, "size", place)
         if type(size) is not int or size < 0:
-            raise _refusal(Code.SCHEMA_ATTRIBUTE_INVALID, path)
+            raise place.at("size").refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
         check = logical("fixed", value, self._policy, size=size)
         fixed = Fixed(name, size, check, type_aliases(value, name, self._policy))
         self._names[name] = fixed
         return fixed
 
-    def _enum(self, value: dict[str, Any], namespace: str, path: Path) -> Enum:
-        name = self._define(value, namespace, path)
-        _demand(value, "symbols", path)
-        symbols = tuple(simple_name(symbol, self._policy) for symbol in listed(value, "symbols"))
-        if len(set(symbols)) != len(symbols):
-            raise _refusal(Code.SCHEMA_SYMBOL_DUPLICATE, path)
+    def _enum(self, value: dict[str, Any], namespace: str, place: Place) -> Enum:
+        name = self._define(value, namespace, place)
+        _demand(value, "symbols", place)
+        symbols = tuple(
+            simple_name(symbol, self._policy, "symbols", number)
+            for number, symbol in enumerate(listed(value, "symbols"))
+        )
+        _demand_unique(symbols, place.at("symbols"), Code.SCHEMA_SYMBOL_DUPLICATE)
         if "default" in value and value["default"] not in symbols:
-            raise _refusal(Code.SCHEMA_DEFAULT_INVALID, path)
+            raise place.at("default").refusal(Code.SCHEMA_DEFAULT_INVALID)
         enum = Enum(name, symbols, value.get("default"), type_aliases(value, name, self._policy))
         self._names[name] = enum
         return enum
 
-    def _record(self, value: dict[str, Any], namespace: str, path: Path, depth: int) -> Record:
-        name = self._define(value, namespace, path)
-        _demand(value, "fields", path)
+    def _record(self, value: dict[str, Any], namespace: str, place: Place, depth: int) -> Record:
+        name = self._define(value, namespace, place)
+        _demand(value, "fields", place)
         inside = name.rpartition(".")[0]
-        fields = tuple(self._field(field, inside, path, depth) for field in listed(value, "fields"))
-        if len({field.name for field in fields}) != len(fields):
-            raise _refusal(Code.SCHEMA_FIELD_DUPLICATE, path)
+        fields = tuple(
+            self._field(field, inside, place.at("fields", number), depth)
+            for number, field in enumerate(listed(value, "fields"))
+        )
+        names = tuple(field.name for field in fields)
+        _demand_unique(names, place.at("fields"), Code.SCHEMA_FIELD_DUPLICATE, "name")
         record = Record(name, fields, value["type"], type_aliases(value, name, self._policy))
         self._names[name] = record
         return record
 
-    def _field(self, value: Any, namespace: str, path: Path, depth: int) -> Field:  # noqa: ANN401 - from JSON
-        if not isinstance(value, dict) or value.get("order", "ascending") not in _ORDERS:
-            raise _refusal(Code.SCHEMA_ATTRIBUTE_INVALID, path)
-        name = simple_name(_demand(value, "name", path), self._policy)
-        here = (*path, name)
-        type_ = self.type(_demand(value, "type", here), namespace, here, depth + 1)
+    def _field(self, value: Any, namespace: str, place: Place, depth: int) -> Field:  # noqa: ANN401 - from JSON
+        if not isinstance(value, dict):
+            raise place.refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
+        try:
+            name = simple_name(_demand(value, "name", place), self._policy)
+        except NameRefusedError as error:
+            raise place.at("name").refusal(error.code) from None
+        here = place.field(name)
+        if value.get("order", "ascending") not in _ORDERS:
+            raise here.at("order").refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
+        type_ = self.type(_demand(value, "type", here), namespace, here.at("type"), depth + 1)
         if "default" in value:
-            self.promises.append(Promise(here, type_, value["default"]))
-        return Field(name, type_, "default" in value, field_aliases(value, self._policy))
+            self.promises.append(Promise(here.at("default"), type_, value["default"]))
+        try:
+            return Field(name, type_, "default" in value, field_aliases(value, self._policy))
+        except NameRefusedError as error:
+            raise here.at(*error.steps).refusal(error.code) from None
 
 
 _BELOW: Final = {"array": "items", "map": "values"}
@@ -179,11 +280,16 @@ def _kind(type_: Type) -> str:
     return f"named {type_.name}"
 
 
-def _demand(value: dict[str, Any], key: str, path: Path) -> Any:  # noqa: ANN401 - from JSON
+def _demand(value: dict[str, Any], key: str, place: Place) -> Any:  # noqa: ANN401 - from JSON
     if key not in value:
-        raise _refusal(Code.SCHEMA_ATTRIBUTE_MISSING, path)
+        raise place.refusal(Code.SCHEMA_ATTRIBUTE_MISSING)
     return value[key]
 
 
-def _refusal(code: Code, path: Path) -> RefusedError:
-    return RefusedError(Finding(code, path=".".join(path) or None))
+def _demand_unique(names: tuple[str, ...], place: Place, code: Code, *steps: str) -> None:
+    """Refuse the first of *names* that was there before: *steps* lead to it from its item."""
+    seen: set[str] = set()
+    for number, name in enumerate(names):
+        if name in seen:
+            raise place.at(number, *steps).within(f"{place.nearest_name}.{name}").refusal(code)
+        seen.add(name)

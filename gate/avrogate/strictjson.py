@@ -2,12 +2,26 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from avrogate.verdict import Code, Finding, RefusedError
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 """Possessive: each character is looked at once, however the strings are broken."""
+_COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|//[^\n]*+|/\*.*?(?:\*/|\Z)', re.DOTALL)
+
+Steps = tuple[str | int, ...]
+
+
+class DuplicateKeyError(Exception):
+    """An object has a key twice. `value` is all of the JSON, `steps` lead to the object, `key` is the key."""
+
+    def __init__(self, value: Any, steps: Steps, key: str) -> None:  # noqa: ANN401 - JSON can be anything
+        super().__init__(Code.SCHEMA_DUPLICATE_KEY)
+        self.value = value
+        self.steps = steps
+        self.key = key
 
 
 def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be anything
@@ -15,13 +29,66 @@ def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be an
     The value of *text*.
 
     Raises:
-        RefusedError: SCHEMA_NOT_JSON, SCHEMA_DUPLICATE_KEY or SCHEMA_TOO_DEEP.
+        RefusedError: SCHEMA_NOT_JSON or SCHEMA_TOO_DEEP.
+        DuplicateKeyError: an object has a key twice.
     """
     _bound_depth(text, max_depth)
+    repeated: list[_Repeated] = []
+
+    def make(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) == len(pairs):
+            return value
+        repeated.append(_Repeated(value))
+        repeated[-1].key = _first_repeated(pairs)
+        return repeated[-1]
+
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        value = json.loads(text, object_pairs_hook=make, parse_constant=_constant)
     except (ValueError, RecursionError):  # the first also for numbers of more than 4,300 digits
         raise RefusedError(Finding(Code.SCHEMA_NOT_JSON)) from None
+    if repeated:
+        steps, found = next(_repeated_in(value))
+        raise DuplicateKeyError(value, steps, found.key)
+    return value
+
+
+def without_comments(text: str) -> str:
+    """*text* with spaces for comments, `//` to the end of a line or `/*` to `*/`, as Java's Avro takes them."""
+    return _COMMENT.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def line_of(text: str) -> int | None:
+    """The line, from 1, at which *text* is no JSON; None where no single one is to blame."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.lineno
+    except (ValueError, RecursionError):
+        pass
+    return None
+
+
+class _Repeated(dict[str, Any]):
+    """An object that had a key twice."""
+
+    key: str
+
+
+def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    return next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+
+
+def _repeated_in(value: Any) -> Iterator[tuple[Steps, _Repeated]]:  # noqa: ANN401 - JSON can be anything
+    """In the order of the text; the depth is bounded already."""
+    waiting: list[tuple[Steps, Any]] = [((), value)]
+    while waiting:
+        steps, item = waiting.pop()
+        if isinstance(item, _Repeated):
+            yield steps, item
+        below = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+        waiting.extend(((*steps, key), part) for key, part in reversed(list(below)))
 
 
 def _bound_depth(text: str, max_depth: int) -> None:
@@ -35,13 +102,6 @@ def _bound_depth(text: str, max_depth: int) -> None:
                 raise RefusedError(Finding(Code.SCHEMA_TOO_DEEP))
         elif first in "]}":
             depth -= 1
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise RefusedError(Finding(Code.SCHEMA_DUPLICATE_KEY))
-    return value
 
 
 def _constant(_: str) -> NoReturn:

@@ -24,6 +24,12 @@ def read_long(data: bytes | bytearray, pos: int, stop: int) -> tuple[int, int] |
     Raises:
         VarintError: VARINT_TOO_LONG or VARINT_OVERLONG.
     """
+    read = read_unsigned(data, pos, stop)
+    return None if read is None else ((read[0] >> 1) ^ -(read[0] & 1), read[1])
+
+
+def read_unsigned(data: bytes | bytearray, pos: int, stop: int) -> tuple[int, int] | None:
+    """The same without zig-zag."""
     value = shift = 0
     while pos < stop:
         byte = data[pos]
@@ -34,6 +40,6 @@ def read_long(data: bytes | bytearray, pos: int, stop: int) -> tuple[int, int] |
         if byte < _MORE:
             if byte == 0 and shift:
                 raise VarintError(Code.VARINT_OVERLONG)
-            return (value >> 1) ^ -(value & 1), pos
+            return value, pos
         shift += 7
     return None

@@ -1,4 +1,4 @@
-"""What comes out: a verdict, or findings. The closed list of codes stands here; docs/avro-gate.md explains each."""
+"""What comes out: a verdict, or findings. The closed list of codes stands here; `explanations` explains each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,6 +88,24 @@ class Code(StrEnum):
     CALENDAR_RANGE = "calendar_range"
 
 
+class Cause(StrEnum):
+    """A closer reason than a code, where one is recognised: what a file that is no Avro container looks like."""
+
+    EMPTY_FILE = "empty_file"
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+    ORC = "orc"
+    ZIP = "zip"
+    GZIP = "gzip"
+    CONFLUENT_FRAMING = "confluent_framing"
+    SINGLE_OBJECT_ENCODING = "single_object_encoding"
+    RAW_DATUM = "raw_datum"
+    PROTOBUF = "protobuf"
+    EMPTY_RECORD_NAME = "empty_record_name"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
@@ -95,6 +113,9 @@ class Finding:
 
     `block` and `record` count from 0. `offset` is in bytes of the file; inside a compressed block it is where the
     block begins. `path` names fields of the schema, joined by dots; items of arrays and values of maps add nothing.
+    `pointer` is a JSON pointer (RFC 6901) into the schema, made of attributes of the specification and of indices;
+    `nearest_name` the valid name of the schema that is nearest to it. `limit` is the policy's limit that was exceeded.
+    `explanations.explain` gives the message and the remedy.
     """
 
     code: Code
@@ -102,6 +123,10 @@ class Finding:
     record: int | None = None
     offset: int | None = None
     path: str | None = None
+    pointer: str | None = None
+    nearest_name: str | None = None
+    cause: Cause | None = None
+    limit: int | None = None
 
 
 class RefusedError(Exception):
@@ -127,3 +152,17 @@ class Verdict:
     codec: str
     block_count: int
     record_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """
+    What judging a file has cost so far, the same on every machine.
+
+    `fed_bytes` came in, `inflated_bytes` were walked over in `blocks`; `steps` are those of the walker's budget.
+    """
+
+    fed_bytes: int = 0
+    inflated_bytes: int = 0
+    blocks: int = 0
+    steps: int = 0

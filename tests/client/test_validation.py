@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from healthingest_client.main import main
-from support.samples import good_file, hostile_files
+from support.samples import block, good_file, hostile_files, raw_file, record_of
 
 ROOT = Path(__file__).parents[2]
 FIELDS = ("file", "valid", "record_type", "schema_fingerprint", "codec", "blocks", "record_count", "findings")
-WHERE = ("code", "block", "record", "offset", "path")
+PLACE = ("block", "record", "offset", "path", "pointer", "nearest_name")
+FINDING = ("code", "message", "remedy", *PLACE, "cause", "limit")
 
 
 @pytest.fixture(name="good")
@@ -39,16 +40,42 @@ def test_tells_machines_one_object_a_line(good: str, wrong: str, capsys: pytest.
     assert (valid["file"], valid["valid"], valid["record_type"]) == (good, True, "HeartRateRecord")
     assert (valid["record_count"], valid["findings"]) == (100, [])
     assert (refused["valid"], [finding["code"] for finding in refused["findings"]]) == (False, ["sync_wrong"])
-    assert tuple(refused["findings"][0]) == WHERE
+    assert tuple(refused["findings"][0]) == FINDING
 
 
 def test_tells_people_what_and_where(good: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each file, and one for each finding."""
+    """A line for each file, and for each finding one with the place, the message, and the remedy."""
     main(["validate", good, wrong])
-    first, second, third = capsys.readouterr().out.splitlines()
+    first, second, place, message, remedy = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{good}: valid, 100 HeartRateRecord in ")
     assert second == f"{wrong}: refused"
-    assert third.strip().startswith("sync_wrong at block ")
+    assert place.strip().startswith("sync_wrong at block ")
+    assert message.strip() == "The sync marker after a block is not that of the header."
+    assert remedy.strip().startswith("The file was damaged")
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", ("magic_wrong at byte 0", "The file is empty.")),
+        (b'{"name": "Anna"}', ("magic_wrong at byte 0", "The file is JSON")),
+        (
+            raw_file(record_of("int", name=""), []),
+            ("schema_name_invalid at schema /name, near f", "empty name", "polars"),
+        ),
+        (raw_file([record_of("int"), record_of("int")], []), ("schema_name_redefined at schema /1/name, near R",)),
+    ],
+)
+def test_tells_people_what_a_file_is_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, lines: tuple[str, ...]
+) -> None:
+    """What it looks like, or where its schema is wrong, and what to do; nothing of its content."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert main(["validate", str(path)]) == 1
+    shown = capsys.readouterr().out
+    assert all(line in shown for line in lines)
+    assert "Anna" not in shown
 
 
 def test_its_status_tells_the_worst(good: str, wrong: str, tmp_path: Path) -> None:
@@ -80,6 +107,27 @@ def test_knows_the_schemas_that_are_allowed(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "broken.avsc").write_text("{")
     assert main(["validate", "--schemas", str(tmp_path), sample]) == 2
     assert "broken.avsc" in capsys.readouterr().err
+
+
+def test_takes_schemas_that_refer_to_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In folders, in any order, with comments and a byte order mark; a missing type is named with its file."""
+    metric = {"type": "record", "name": "Metric", "namespace": "org.z", "fields": [{"name": "v", "type": "double"}]}
+    night = {"type": "record", "name": "Night", "namespace": "org.a", "fields": [{"name": "m", "type": "org.z.Metric"}]}
+    (tmp_path / "a" / "..data").mkdir(parents=True)
+    (tmp_path / "z").mkdir()
+    (tmp_path / "a" / "night.avsc").write_bytes(b"\xef\xbb\xbf// one night\n" + json.dumps(night).encode())
+    (tmp_path / "a" / "..data" / "night.avsc").write_text("hidden, as a mounted ConfigMap has it")
+    (tmp_path / "z" / "metric.avsc").write_text(json.dumps(metric))
+    file = tmp_path / "night.avro"
+    night["fields"] = [{"name": "m", "type": metric}]
+    file.write_bytes(raw_file(night, [block(1, bytes(8))]))
+    arguments = ["validate", "--schemas", str(tmp_path), str(file)]
+    assert main(arguments) == 0
+    (tmp_path / "z" / "metric.avsc").unlink()
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "a/night.avsc#/fields/0/type" in (shown := capsys.readouterr().err)
+    assert "`org.z.Metric`" in shown
 
 
 def test_refuses_a_name_that_could_be_a_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

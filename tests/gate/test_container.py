@@ -7,6 +7,8 @@ import pytest
 from avrogate import Code, Finding, Gate, Policy, RefusedError, Verdict
 from support.avro.encoding import CODECS, SYNC, block, compress, double, file_of, header, items, long, one, record, text
 from support.avro.judging import codes, findings, judge
+from support.avro.reference import count_records
+from support.avro.working import memory_of, work_of
 
 READING = {
     "type": "record",
@@ -57,6 +59,50 @@ def test_a_correct_file_passes_with_its_true_counts(codec: str, chunk: int) -> N
 def test_a_file_without_blocks_is_correct() -> None:
     """It has no records."""
     assert judge(header(READING)).record_count == 0
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("chunk", [0, 1, 17])
+def test_blocks_of_no_records_pass_anywhere(codec: str, chunk: int) -> None:
+    """As Avro for C++, goavro, Event Hubs Capture and BigQuery write them, with a codec's frame or without."""
+    full = block(2, compress(codec, _reading(1) + _reading(2)))
+    for nothing in (block(0, b""), block(0, compress(codec, b""))):
+        for blocks in ([nothing], [nothing, full], [full, nothing], [full, nothing, nothing, full], [nothing] * 300):
+            file = header(READING, codec) + b"".join(blocks)
+            verdict = judge(file, chunk=chunk)
+            assert (verdict.block_count, verdict.record_count) == (len(blocks), 2 * blocks.count(full))
+            assert count_records(file) == verdict.record_count
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_block_of_no_records_holds_no_bytes(codec: str) -> None:
+    """Whatever inflates out of it is left over, even where records of the schema have none."""
+    empty = {"type": "record", "name": "R", "fields": []}
+    for schema in (READING, empty):
+        assert codes(header(schema, codec) + block(0, compress(codec, b"\0"))) == [Code.DATA_LEFT_OVER]
+
+
+def test_empty_blocks_are_counted_as_blocks() -> None:
+    """So that a million of them are refused by name, after the work of those that may be there."""
+    nothing = header(READING) + block(0, b"") * 1_000_000
+    code, work = work_of(nothing)
+    assert code is Code.TOO_MANY_BLOCKS
+    assert (work.blocks, work.steps, work.inflated_bytes) == (100_000, 0, 0)
+    assert work.fed_bytes < 2_000_000
+
+
+def test_a_block_may_be_as_large_as_the_policy_says() -> None:
+    """Hundreds of mebibytes pass by default, and cost no memory; the limit is in the finding."""
+    large = one("bytes", text(bytes(80 << 20)))
+    assert judge(large, chunk=1 << 16).record_count == 1
+    for codec in CODECS:
+        cost = memory_of(one("bytes", text(bytes(40 << 20)), codec))
+        assert (cost.code, cost.work.inflated_bytes) == (None, (40 << 20) + 4)
+        assert cost.peak_bytes < 16 << 20  # a window of xz has eight
+        (found,) = findings(one("bytes", text(b"x" * 5000), codec), Policy(max_block_bytes=8))
+        assert (found.code, found.limit) == (Code.BLOCK_TOO_LARGE, 8)
+        (found,) = findings(one("bytes", text(b"x" * 5000), codec), Policy(max_inflated_block_bytes=4000))
+        assert found.code in {Code.BLOCK_INFLATES_TOO_LARGE, Code.LENGTH_BEYOND_BLOCK}
 
 
 def test_the_codec_may_be_left_out() -> None:

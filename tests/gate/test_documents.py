@@ -1,18 +1,67 @@
-"""What docs/avro-gate.md says of codes is what there is."""
+"""What docs/avro-gate.md says of limits and codes is what there is."""
 
+import os
 import re
 from pathlib import Path
 
-from avrogate import Code
-from support.avro.hostile import hostile_files
+import pytest
 
+from avrogate import Cause, Code, Finding, Policy, explain
+from avrogate.cause_table import CAUSES
+from avrogate.explanation_table import EXPLANATIONS, LIMIT
+from avrogate.explanations import limit_of
+from support.avro.documenting import BEGIN, made
+from support.avro.encoding import MAGIC, long, text
+from support.avro.hostile import hostile_files
+from support.avro.judging import findings
+
+pytestmark = pytest.mark.timeout(300)  # the first to need the files makes them
 PAGE = Path(__file__).parents[2] / "docs" / "avro-gate.md"
 
 
-def test_every_code_is_explained_with_an_example_that_is_made() -> None:
-    """Each has one row, and the file that the row names is refused with that code."""
-    rows = re.findall(r"^\| `(\w+)` \| .+ \| (?:`(.+)`|-) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [code for code, _ in rows] == sorted((code for code, _ in rows), key=[*map(str, Code)].index)
-    assert {code for code, _ in rows} == set(Code)
-    examples = {hostile.name: hostile.code for hostile in hostile_files()}
-    assert [(code, name) for code, name in rows if name and examples.get(name) != code] == []
+def _examples(page: str) -> dict[str, str]:
+    """Those that the page has, as far as they are right, and the first hostile file of each other code."""
+    first: dict[str, str] = {}
+    codes = {}
+    for hostile in hostile_files():
+        first.setdefault(hostile.code, hostile.name)
+        codes[hostile.name] = hostile.code
+    named = re.findall(r"^\| `(\w+)` \| .+ \| `(.+)` \|$", page, re.MULTILINE)
+    return first | {code: name for code, name in named if codes.get(name) == code}
+
+
+def test_the_page_is_made_of_the_tables() -> None:
+    """Limits with their defaults; each code and cause with its message, remedy, and a file that is refused so."""
+    page = PAGE.read_text(encoding="utf-8")
+    by_hand = page.partition(BEGIN)[0]
+    expected = by_hand + made(_examples(page))
+    if os.environ.get("UPDATE_GOLDENS"):
+        PAGE.write_text(expected, encoding="utf-8")
+    assert expected == page or os.environ.get("UPDATE_GOLDENS")
+
+
+def test_every_code_and_cause_is_explained() -> None:
+    """In the order of the list, by sentences that end; those about a limit say it."""
+    assert list(EXPLANATIONS) == list(Code)
+    assert list(CAUSES) == list(Cause)
+    for explanation in (*EXPLANATIONS.values(), *CAUSES.values()):
+        assert explanation.message.endswith(".")
+        assert explanation.remedy.endswith((".", "`."))
+        assert (LIMIT in explanation.message) == (explanation.limit is not None)
+    for code in Code:
+        limit = limit_of(code, Policy())
+        told = explain(Finding(code, limit=limit))
+        assert LIMIT not in told.message
+        assert limit is None or EXPLANATIONS[code].limit in told.remedy.replace("`", " ").split()
+
+
+def test_findings_about_a_limit_name_the_one_that_holds() -> None:
+    """Whatever part of the gate found it, and whatever the policy's limit is."""
+    for hostile in hostile_files():
+        if len(hostile.file) > 1 << 20 or hostile.name.startswith("costly") or "doubles" in hostile.name:
+            continue
+        for finding in findings(hostile.file):
+            assert finding.limit == limit_of(finding.code, Policy()), hostile.name
+    (found,) = findings(MAGIC + long(1) + text("k") + long(1000), Policy(max_header_bytes=100))
+    assert found.limit == 100
+    assert "100 bytes" in explain(found).message

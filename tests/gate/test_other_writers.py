@@ -19,15 +19,49 @@ from support.avro.judging import judge
 from support.avro.reference import count_records
 from support.avro.strategies import files
 
+pytestmark = pytest.mark.timeout(600)  # against hanging alone
 _SETTINGS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+_LONG_SETTINGS = settings(_SETTINGS, max_examples=500)
+
+
+_FASTAVRO = given(file=files(logical=True), codec=st.sampled_from(CODECS), interval=st.sampled_from([1, 50, 16000]))
+_APACHE = given(file=files(logical=False), codec=st.sampled_from(["null", "deflate", "bzip2"]))
+File = tuple[dict[str, Any], list[Any]]
 
 
 @_SETTINGS
-@given(file=files(logical=True), codec=st.sampled_from(CODECS), interval=st.sampled_from([1, 50, 16000]))
-def test_what_fastavro_writes_passes(file: tuple[dict[str, Any], list[Any]], codec: str, interval: int) -> None:
+@_FASTAVRO
+def test_what_fastavro_writes_passes(file: File, codec: str, interval: int) -> None:
     """Every codec, any schema, blocks of any size: accepted with the exact count, fed at once or byte by byte."""
+    _passes_from_fastavro(file, codec, interval)
+
+
+@pytest.mark.long
+@_LONG_SETTINGS
+@_FASTAVRO
+def test_what_fastavro_writes_passes_at_length(file: File, codec: str, interval: int) -> None:
+    """The same with many more schemas."""
+    _passes_from_fastavro(file, codec, interval)
+
+
+@_SETTINGS
+@_APACHE
+def test_what_apache_avro_writes_passes(file: File, codec: str) -> None:
+    """With each codec that it brings along."""
+    _passes_from_apache(file, codec)
+
+
+@pytest.mark.long
+@_LONG_SETTINGS
+@_APACHE
+def test_what_apache_avro_writes_passes_at_length(file: File, codec: str) -> None:
+    """The same with many more schemas."""
+    _passes_from_apache(file, codec)
+
+
+def _passes_from_fastavro(file: File, codec: str, interval: int) -> None:
     schema, records = file
     out = io.BytesIO()
     fastavro.writer(out, schema, records, codec=codec, sync_interval=interval)
@@ -36,10 +70,7 @@ def test_what_fastavro_writes_passes(file: tuple[dict[str, Any], list[Any]], cod
     assert judge(out.getvalue(), chunk=3) == verdict
 
 
-@_SETTINGS
-@given(file=files(logical=False), codec=st.sampled_from(["null", "deflate", "bzip2"]))
-def test_what_apache_avro_writes_passes(file: tuple[dict[str, Any], list[Any]], codec: str) -> None:
-    """With each codec that it brings along."""
+def _passes_from_apache(file: File, codec: str) -> None:
     schema, records = file
     out = io.BytesIO()
     parsed = avro.schema.parse(json.dumps(schema))
@@ -52,7 +83,7 @@ def test_what_apache_avro_writes_passes(file: tuple[dict[str, Any], list[Any]], 
 
 @_SETTINGS
 @given(file=files(logical=True))
-def test_the_canonical_form_is_that_of_fastavro(file: tuple[dict[str, Any], list[Any]]) -> None:
+def test_the_canonical_form_is_that_of_fastavro(file: File) -> None:
     """The same text, so the same fingerprint."""
     ours = parse_schema(json.dumps(file[0]).encode(), Policy())
     theirs = to_parsing_canonical_form(file[0])

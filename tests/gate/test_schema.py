@@ -11,6 +11,7 @@ import avrogate
 from avrogate import Code, Policy, RefusedError, canonical_form, obstacle, opcodes, parse_schema
 from support.avro.encoding import block, file_of, header, items, long, one, record, text
 from support.avro.judging import codes, findings, judge
+from support.avro.working import memory_of, work_of
 
 
 def _parse(schema: object, policy: Policy | None = None) -> str:
@@ -77,11 +78,52 @@ def test_canonical_forms_of_the_specification() -> None:
         {"type": "error", "name": "E", "fields": []},
         record("int", namespace=""),
         record("int", namespace=None),
+        record("int", aliases=["a/b", "../../etc/passwd", "", "näme", "A" * 300, "Old", "x.Old"]),
+        {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "aliases": ["x y", "a.b", "old"]}]},
+        *(_field(type_, default=value) for type_ in ("float", "double") for value in ("NaN", "Infinity", "-Infinity")),
+        _field(["double", "null"], default="NaN"),
+        _field({"type": "array", "items": "float"}, default=["Infinity", 1, 1.5]),
+        _field(["null", record("B", name="B")]),
+        _field({"type": "array", "items": record("int", "B", name="B")}),
+        _field({"type": "map", "values": record(record("B", name="C"), name="B")}),
+        _field(["null", record(record("B", name="C"), name="B")], default=None),
     ],
 )
 def test_a_valid_schema_passes(schema: object) -> None:
     """Also where a logical type is invalid: it is ignored then, as the specification wants."""
     assert _code(schema) is None
+
+
+def test_aliases_that_are_no_names_are_left_out() -> None:
+    """They can match nothing; those beside them count."""
+    schema = _schema(record("int", aliases=["a/b", "Old", "x y"], namespace="n"))
+    assert schema.names["n.R"].aliases == {"n.Old"}
+
+
+@pytest.mark.parametrize("size", [2**62, 2**31, 8193])
+def test_a_decimal_of_a_huge_fixed_is_refused_at_once(size: int) -> None:
+    """Its bounds would have as many bytes, and each of its values would be gathered."""
+    huge = {"type": "fixed", "name": "F", "size": size, "logicalType": "decimal", "precision": 5}
+    assert _code(_field(huge)) == (Code.SCHEMA_PRECISION_TOO_LARGE, "a")
+    assert memory_of(header(_field(huge))).peak_bytes < 1 << 20
+    assert _code(_field({**huge, "size": 8192})) is None
+
+
+def test_a_record_that_need_not_occur_may_be_endless() -> None:
+    """Data without it passes; data that says it has one cannot be right, and is refused without going in."""
+    endless = record("B", name="B")
+    union, array, map_ = ["null", endless], {"type": "array", "items": endless}, {"type": "map", "values": endless}
+    assert judge(one(union, long(0))).record_count == 1
+    assert codes(one(union, long(1))) == [Code.DATUM_TOO_DEEP]
+    assert judge(one(array, long(0))).record_count == 1
+    assert codes(one(array, long(1) + long(0))) == [Code.ITEM_COUNT_WRONG]
+    assert judge(one(map_, long(0))).record_count == 1
+    assert codes(one(map_, items(text("k")))) == [Code.ITEM_COUNT_WRONG]
+    code, work = work_of(one(["null", record("int", "B", name="B")], long(1) + long(5) * 10_000))
+    assert (code, work.steps) == (Code.DATUM_TOO_DEEP, 2)
+    nowhere = Policy(records_only=False, max_datum_depth=1000)
+    assert codes(header([endless, "null"]) + block(1, long(0)), nowhere) == [Code.DATUM_TOO_DEEP]
+    assert codes(header(endless), nowhere) == [Code.SCHEMA_ENDLESS]
 
 
 def test_findings_tell_the_path_of_fields() -> None:

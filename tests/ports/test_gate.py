@@ -1,6 +1,7 @@
 """The port `Gate`, on worker processes that judge with avrogate."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from healthingest_service.uploads.errors import FileRefusedError, GateUnavailabl
 from healthingest_service.uploads.findings import FindingCode
 from healthingest_service.uploads.model import Verdict
 from support.deadlines import HANG_SECONDS
-from support.samples import READING, good_file, hostile_files
+from support.samples import READING, block, good_file, hostile_files, long, raw_file, record_of
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "samples"
 CHUNK = 65536
@@ -117,6 +118,18 @@ class TestGate:
         """With a code of the closed lists; the gate then accepts a good file as before."""
         assert await refusal(gate, hostile_files()[name]) in {*Code, *FindingCode}
         assert (await check(gate, good_file(7))).record_count == 7
+
+    async def test_has_the_limits_that_it_is_given(self) -> None:
+        """By the names of the gate's policy; the finding says which was exceeded, and its message too."""
+        async with gate_of(limits={"max_block_bytes": 2048, "max_records": 50}) as gate:
+            assert (await check(gate, good_file(50))).record_count == 50
+            assert await refusal(gate, good_file(51)) == Code.TOO_MANY_RECORDS
+            with pytest.raises(FileRefusedError) as refused:
+                await check(gate, good_file(5000))
+            (finding,) = refused.value.findings
+            assert (finding.code, finding.limit) == (Code.TOO_MANY_RECORDS, 50)
+            assert "50 records" in finding.message
+            assert await refusal(gate, raw_file(record_of("bytes"), [block(1, bytes(3000))])) == Code.BLOCK_TOO_LARGE
 
     async def test_serves_many_at_once(self, gate: GatePool) -> None:
         """Files that come in turns, chunk by chunk, through one worker: each gets its own verdict."""
@@ -260,6 +273,29 @@ class TestAllowedSchemas:
         """A correct file of a schema that is not listed."""
         async with gate_of(schemas_mode="Allowed", schemas_folder=folder) as gate:
             assert await refusal(gate, good_file(1, schema=READING)) == FindingCode.SCHEMA_NOT_ALLOWED
+
+    async def test_lets_schemas_in_that_refer_to_each_other(self, folder: Path) -> None:
+        """In subfolders, in any order, with a comment: a worker reads them as the server has."""
+        (folder / "a").mkdir()
+        (folder / "a" / "list.avsc").write_text(
+            '/* all */ {"type": "record", "name": "L", "fields": ['
+            '{"name": "f", "type": {"type": "array", "items": "n.Row"}}]}'
+        )
+        (folder / "row.avsc").write_text(json.dumps(record_of("int", name="n.Row")))
+        content = raw_file(
+            {
+                "type": "record",
+                "name": "L",
+                "fields": [{"name": "f", "type": {"type": "array", "items": record_of("int", name="n.Row")}}],
+            },
+            [block(1, long(1) + long(7) + long(0))],
+        )
+        async with gate_of(schemas_mode="Allowed", schemas_folder=folder) as gate:
+            assert (await check(gate, content)).record_type == "L"
+        (folder / "row.avsc").unlink()
+        with pytest.raises(ValueError, match=r"a/list\.avsc#/fields/0/type/items .*`n\.Row`"):
+            async with gate_of(schemas_mode="Allowed", schemas_folder=folder):
+                pass
 
     async def test_needs_a_folder_of_schemas(self, tmp_path: Path) -> None:
         """A missing folder, or a file that is no schema, is told at the start."""

@@ -12,7 +12,7 @@ from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
 from support.samples import good_file, hostile_files
 
-FILES = hostile_files() | {"a good one": good_file(500), "no avro": b"PK\x03\x04", "nothing": b""}
+FILES = hostile_files() | {"a good one": good_file(500), "no avro": b"PK\x03\x04", "nothing": b"", "JSON": b'{"a": 1}'}
 
 
 @pytest.fixture(name="gate")
@@ -30,8 +30,8 @@ async def _server_says(gate: GatePool, content: bytes) -> tuple[object, ...]:
             verdict = await check.finish()
     except FileRefusedError as refused:
         return tuple(asdict(finding) for finding in refused.findings)
-    except NotAvroError:
-        return ("not avro",)
+    except NotAvroError as refused:
+        return ("not avro", *(asdict(finding) for finding in refused.findings))
     return (verdict.record_type, verdict.record_count, verdict.schema_fingerprint)
 
 
@@ -39,13 +39,13 @@ def _as_the_server(report: Report) -> tuple[object, ...]:
     if report.valid:
         return (report.record_type, report.record_count, report.schema_fingerprint)
     if report.findings[0]["code"] == "magic_wrong":
-        return ("not avro",)
+        return ("not avro", *report.findings)
     return report.findings
 
 
 @pytest.mark.parametrize("name", FILES)
 async def test_client_and_server_agree(gate: GatePool, name: str) -> None:
-    """Verdict, or every finding with its place."""
+    """Verdict, or every finding with its place, message and remedy."""
     content = FILES[name]
     assert await _server_says(gate, content) == _as_the_server(judge(name, iter([content]), Policy()))
 

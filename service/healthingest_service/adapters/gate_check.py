@@ -11,7 +11,7 @@ from avrogate import Code
 from healthingest_contract.topology import is_record_type
 from healthingest_service.adapters.gate_frames import MAX_PAYLOAD_BYTES, PIECE, Kind
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError, UploadError
-from healthingest_service.uploads.findings import FindingCode
+from healthingest_service.uploads.findings import FindingCode, finding_of
 from healthingest_service.uploads.model import Finding, Verdict
 
 Send = Callable[[Kind, int, bytes], Awaitable[None]]
@@ -87,12 +87,11 @@ def outcome_of(kind: int, payload: bytes, *, alone: bool) -> Verdict | UploadErr
         verdict = Verdict(**json.loads(payload))
         if is_record_type(verdict.record_type):
             return verdict
-        return FileRefusedError((Finding(FindingCode.RECORD_TYPE_INVALID),))
+        return FileRefusedError((finding_of(FindingCode.RECORD_TYPE_INVALID),))
     if kind == Kind.REFUSED:
-        found: list[dict[str, Any]] = json.loads(payload)
-        if found[0]["code"] == Code.MAGIC_WRONG:
-            return NotAvroError()
-        return FileRefusedError(tuple(Finding(**finding) for finding in found))
+        told: list[dict[str, Any]] = json.loads(payload)
+        found = tuple(Finding(**finding) for finding in told)
+        return NotAvroError(found) if found[0].code == Code.MAGIC_WRONG else FileRefusedError(found)
     if kind == Kind.FAILED and alone:  # out of memory: this file's fault only if there was no other
-        return FileRefusedError((Finding(FindingCode.TOO_MUCH_MEMORY),))
+        return FileRefusedError((finding_of(FindingCode.TOO_MUCH_MEMORY),))
     return GateUnavailableError()

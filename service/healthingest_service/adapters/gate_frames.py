@@ -21,14 +21,14 @@ class Kind(IntEnum):
     """What a frame is."""
 
     POLICY = 0
-    """JSON: the listed schemas, or null for any; the first frame of a connection."""
+    """JSON: `schemas`, the listed ones by file name, or null for any, and `limits`; the first frame of a connection."""
     OPEN = 1
     FEED = 2
     FINISH = 3
     CLOSE = 4
     DONE = 5
     REFUSED = 6
-    """JSON: the findings."""
+    """JSON: the findings, each with its message and remedy."""
     ACCEPTED = 7
     """JSON: the verdict."""
     FAILED = 8

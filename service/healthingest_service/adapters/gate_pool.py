@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -22,8 +22,7 @@ from healthingest_service.adapters.gate_check import FileCheck, outcome_of
 from healthingest_service.adapters.gate_frames import HEAD, Kind, head
 from healthingest_service.adapters.schema_folder import listed_schemas
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
-from healthingest_service.uploads.findings import FindingCode
-from healthingest_service.uploads.model import Finding
+from healthingest_service.uploads.findings import FindingCode, finding_of
 
 SchemasMode = Literal["Any", "Allowed"]
 
@@ -36,19 +35,21 @@ _GATHER_BYTES: Final = 64 * 1024
 
 
 @asynccontextmanager
-async def open_gate(
+async def open_gate(  # noqa: PLR0913 - one for each setting
     *,
     workers: int,
     memory_limit_bytes: int,
     stall_seconds: float,
     schemas_mode: SchemasMode,
     schemas_folder: Path | None,
+    limits: Mapping[str, int] | None = None,
 ) -> AsyncIterator["GatePool"]:
     """
     A gate of *workers* processes; one that leaves a chunk unanswered for *stall_seconds* is ended.
 
     In mode "Allowed" a file passes whose writer schema is one of `*.avsc` in *schemas_folder*, or one that a listed
-    schema can read (Avro 1.12, "Schema Resolution"); the folder is read once.
+    schema can read (Avro 1.12, "Schema Resolution"); the folder is read once. *limits* are those of `avrogate.Policy`
+    that differ from its defaults, by its names.
 
     Raises:
         ValueError: the folder is missing, or a file in it is no Avro schema.
@@ -57,7 +58,7 @@ async def open_gate(
     async with AsyncExitStack() as at_end:
         pool = []
         for _ in range(workers):
-            worker = _Worker(listed, memory_limit_bytes, stall_seconds)
+            worker = _Worker({"schemas": listed, "limits": dict(limits or {})}, memory_limit_bytes, stall_seconds)
             at_end.push_async_callback(worker.stop)
             pool.append(worker)
         yield GatePool(pool)
@@ -86,9 +87,9 @@ class GatePool:
 class _Worker:
     """One process; started when first needed, and again when it was lost."""
 
-    def __init__(self, listed: Sequence[str] | None, memory_limit_bytes: int, stall_seconds: float) -> None:
+    def __init__(self, policy: Mapping[str, object], memory_limit_bytes: int, stall_seconds: float) -> None:
         self.files: dict[int, FileCheck] = {}
-        self._listed = listed
+        self._policy = json.dumps(policy).encode()
         self._memory_limit_bytes = memory_limit_bytes
         self._stall_seconds = stall_seconds
         self._process: asyncio.subprocess.Process | None = None
@@ -154,8 +155,7 @@ class _Worker:
                 await self._listening  # the last one's end
             connection = await self._spawn()
             reader, self._writer = await asyncio.open_connection(sock=connection)
-            policy = json.dumps(self._listed).encode()
-            self._writer.write(head(Kind.POLICY, 0, len(policy)) + policy)
+            self._writer.write(head(Kind.POLICY, 0, len(self._policy)) + self._policy)
             self._unanswered.clear()
             self._gathered, self._gathered_bytes = [], 0  # meant for the last one
             self._listening = asyncio.create_task(self._listen(reader))
@@ -203,7 +203,7 @@ class _Worker:
             if await self._ended() in _KILLED:
                 code = None
         if code is not None and self._unanswered and (culprit := self.files.get(self._unanswered[0])) is not None:
-            culprit.settle(FileRefusedError((Finding(code),)))
+            culprit.settle(FileRefusedError((finding_of(code),)))
         await self._end(GateUnavailableError())
 
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, int, bytes]:

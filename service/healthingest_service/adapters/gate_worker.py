@@ -12,11 +12,10 @@ import resource
 import signal
 import socket
 import sys
-from dataclasses import asdict
-from typing import Final
+from dataclasses import asdict, replace
+from typing import Any, Final
 
-from avrogate import Gate, Policy, RefusedError, parse_schema
-from avrogate.canonical import fingerprint
+from avrogate import Gate, Policy, RefusedError, fingerprint, parse_schema_set, told
 from healthingest_service.adapters.gate_frames import HEAD, PIECE, Kind, head
 
 _MAX_OPEN_FILES: Final = 16
@@ -51,7 +50,7 @@ class _Worker:
             return self._judge(kind, number, payload)
         except RefusedError as refused:
             self._files.pop(number, None)
-            findings = [asdict(finding) for finding in refused.findings]
+            findings = [told(finding) for finding in refused.findings]
             return Kind.REFUSED, json.dumps(findings).encode()
         except MemoryError:
             self._files.pop(number, None)
@@ -106,11 +105,13 @@ def _feed_file(gate: Gate, payload: bytes) -> None:
         os.close(descriptor)
 
 
-def _policy(listed: list[str] | None) -> Policy:
-    if listed is None:
-        return Policy()
-    schemas = tuple(parse_schema(text.encode(), Policy()) for text in listed)
-    return Policy(fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas)
+def _policy(given: dict[str, Any]) -> Policy:
+    policy = Policy(**given["limits"])
+    if given["schemas"] is None:
+        return policy
+    files = {name: text.encode() for name, text in given["schemas"].items()}
+    schemas = tuple(parse_schema_set(files, Policy()).values())
+    return replace(policy, fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas)
 
 
 def _limit(memory_bytes: int) -> None:

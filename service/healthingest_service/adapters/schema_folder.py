@@ -1,28 +1,21 @@
-"""The schemas that an installation lists: `*.avsc` in a folder."""
+"""The schemas that an installation lists, as the gate's workers are given them."""
 
 from pathlib import Path
 
-from avrogate import Policy, RefusedError, parse_schema
+from avrogate import Policy, parse_schema_set
+from healthingest_contract.schema_folder import schema_files
 
 
-def listed_schemas(folder: Path | None) -> list[str]:
+def listed_schemas(folder: Path | None) -> dict[str, str]:
     """
-    Their texts, by name of the file.
+    Their texts by the file's path in *folder*. They may refer to each other, in any order.
 
     Raises:
-        ValueError: the folder is missing, or a file in it is no Avro schema.
+        ValueError: the folder is missing, a file in it is no Avro schema, or a type is missing; the message names both.
     """
     if folder is None or not folder.is_dir():
         message = "the folder of allowed schemas is missing"
         raise ValueError(message)
-    return [_schema(path) for path in sorted(folder.glob("*.avsc"))]
-
-
-def _schema(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    try:
-        parse_schema(text.encode(), Policy())
-    except RefusedError as error:
-        message = f"{path.name} is no Avro schema: {error}"
-        raise ValueError(message) from None
-    return text
+    files = schema_files(folder)
+    parse_schema_set(files, Policy())
+    return {name: content.decode() for name, content in files.items()}

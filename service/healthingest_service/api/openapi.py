@@ -9,13 +9,19 @@ from healthingest_service.api.problems import MEDIA_TYPE
 
 
 class FindingView(BaseModel):
-    """One reason to refuse a file: where, and a stable code."""
+    """One reason to refuse a file: a stable code, words for people, and where. Never a value of the file."""
 
     code: str
+    message: str
+    remedy: str
     block: int | None
     record: int | None
     offset: int | None
     path: str | None
+    pointer: str | None
+    nearest_name: str | None
+    cause: str | None
+    limit: int | None
 
 
 class FieldErrorView(BaseModel):

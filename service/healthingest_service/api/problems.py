@@ -69,7 +69,7 @@ _ROWS: Final = (
     Problem(409, "upload-in-flight", "Upload in flight", "An equal upload is being stored at this moment."),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route takes."),
     Problem(413, "file-too-large", "File too large", "The file is larger than this installation takes."),
-    Problem(415, "not-avro", "Not Avro", "The file does not begin as an Avro object container file."),
+    Problem(415, "not-avro", "Not Avro", "The file is not an Avro object container file."),
     Problem(415, "unsupported-media-type", "Unsupported media type", "The route does not take this content type."),
     Problem(422, "file-refused", "File refused", "The file is not correct; `findings` says where and why."),
     Problem(422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."),
@@ -138,7 +138,7 @@ def problem_of(error: Exception) -> Problem:
 
 def members_of(error: Exception) -> dict[str, Any]:
     """What a problem says beyond its row: places and codes, never values."""
-    if isinstance(error, uploads.FileRefusedError):
+    if isinstance(error, uploads.FileRefusedError | uploads.NotAvroError):
         return {"findings": [asdict(finding) for finding in error.findings]}
     if isinstance(error, uploads.FileTooLargeError):
         return {"limit_bytes": error.limit_bytes}

@@ -96,6 +96,7 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
         stall_seconds=settings.gate.stall_seconds,
         schemas_mode=settings.schemas.mode,
         schemas_folder=settings.schemas.folder,
+        limits=settings.gate.limits(),
     )
     with naming(SCHEMAS_FOLDER):
         gate = await stack.enter_async_context(opening)

@@ -17,12 +17,17 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from avrogate import Policy
 from healthingest_contract.topology import DEFAULT_EXCHANGE
 from healthingest_service.identity.model import Registration
 from healthingest_service.identity.throttling import Rate
 
 MIB: Final = 1024 * 1024
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+BlockBytes = Annotated[int, Field(ge=1, le=2048 * MIB)]
+_POLICY: Final = Policy()
 
 
 class Group(BaseModel):
@@ -182,7 +187,7 @@ class SchemasSettings(Group):
 
     mode: Literal["Any", "Allowed"] = "Any"
     folder: Path | None = None
-    """`*.avsc` of the schemas that mode `Allowed` lets in."""
+    """`*.avsc` of the schemas that mode `Allowed` lets in, subfolders included; they may refer to each other."""
 
 
 class GateSettings(Group):
@@ -194,6 +199,35 @@ class GateSettings(Group):
     """Of address space, for each of them."""
     stall_seconds: PositiveFloat = 10.0
     """One that leaves a chunk unanswered for so long is ended, and the file refused."""
+    max_header_bytes: Annotated[int, Field(ge=1, le=16 * MIB)] = _POLICY.max_header_bytes
+    """This and the next: limits of one file, by the names of `avrogate.Policy` (docs/avro-gate.md)."""
+    max_metadata_entries: PositiveInt = _POLICY.max_metadata_entries
+    max_schema_bytes: PositiveInt = _POLICY.max_schema_bytes
+    max_schema_depth: Annotated[int, Field(ge=1, le=100)] = _POLICY.max_schema_depth
+    max_schema_nodes: PositiveInt = _POLICY.max_schema_nodes
+    max_name_characters: Annotated[int, Field(ge=1, le=256)] = _POLICY.max_name_characters
+    max_decimal_precision: Annotated[int, Field(ge=1, le=10_000)] = _POLICY.max_decimal_precision
+    max_expansion: PositiveInt = _POLICY.max_expansion
+    max_blocks: PositiveInt = _POLICY.max_blocks
+    max_block_bytes: BlockBytes = _POLICY.max_block_bytes
+    """Of a block as written. A block is never kept whole, whatever its codec: this and the next cost no memory."""
+    max_inflated_block_bytes: BlockBytes = _POLICY.max_inflated_block_bytes
+    """Of a block inflated; a consumer may have to keep it whole."""
+    max_inflated_bytes: PositiveInt = _POLICY.max_inflated_bytes
+    max_inflated_per_byte: NonNegativeInt = _POLICY.max_inflated_per_byte
+    max_window_bytes: Annotated[int, Field(ge=MIB, le=128 * MIB)] = _POLICY.max_window_bytes
+    """Of zstandard; this and the next are memory of a worker, under its `memory_limit_bytes`."""
+    max_xz_memory_bytes: Annotated[int, Field(ge=MIB, le=1024 * MIB)] = _POLICY.max_xz_memory_bytes
+    max_records: PositiveInt = _POLICY.max_records
+    max_empty_records: NonNegativeInt = _POLICY.max_empty_records
+    max_datum_depth: Annotated[int, Field(ge=1, le=1000)] = _POLICY.max_datum_depth
+    max_steps: PositiveInt = _POLICY.max_steps
+    """300 million take about a second, which has to be less than `stall_seconds`."""
+    max_steps_per_byte: NonNegativeInt = _POLICY.max_steps_per_byte
+
+    def limits(self) -> dict[str, int]:
+        """Those of `avrogate.Policy`, by its names."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name.startswith("max_")}
 
 
 class RelaySettings(Group):

@@ -20,7 +20,11 @@ class FileTooLargeError(UploadError):
 
 
 class NotAvroError(UploadError):
-    """The body does not begin as an Avro object container file does."""
+    """The body does not begin as an Avro object container file does. The one of `findings` says what it looks like."""
+
+    def __init__(self, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__("no container")
+        self.findings = findings
 
 
 class FileRefusedError(UploadError):

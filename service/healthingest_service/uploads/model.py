@@ -33,16 +33,24 @@ class UploadState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One reason to refuse a file: where, and a stable code. It never holds a value from the file.
+    One reason to refuse a file: a stable code, words for people, and where. It never holds a value from the file.
 
-    `block` and `record` count from 0, `offset` is in bytes of the file, `path` names fields of the schema.
+    `block` and `record` count from 0, `offset` is in bytes of the file, `path` names fields of the schema. `pointer`
+    is a JSON pointer into the schema, `nearest_name` the valid name nearest to it. `cause` is a closer reason where
+    one is recognised, `limit` the limit that was exceeded.
     """
 
     code: str
+    message: str
+    remedy: str
     block: int | None = None
     record: int | None = None
     offset: int | None = None
     path: str | None = None
+    pointer: str | None = None
+    nearest_name: str | None = None
+    cause: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,13 @@ from starlette.types import Message
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.uploads.model import UploadId
 from support.edge import Edge, open_edge
-from support.samples import good_file, hostile_files
+from support.samples import good_file, hostile_files, raw_file, record_of
 
 PROBLEM = "application/problem+json"
+FINDING = {
+    *("code", "message", "remedy", "block", "record", "offset", "path"),
+    *("pointer", "nearest_name", "cause", "limit"),
+}
 
 
 async def test_answers_with_a_receipt_of_what_was_sent(edge: Edge) -> None:
@@ -88,10 +92,38 @@ async def test_refuses_and_keeps_nothing(
 
 
 async def test_says_where_a_file_is_wrong(edge: Edge) -> None:
-    """A refused file's problem has findings with a code, and never more than places beside it."""
+    """A refused file's problem has findings with a code, a message, a remedy, and never more than a place beside."""
     (finding,) = (await edge.upload(good_file(2)[:-7], await edge.signed_in())).json()["findings"]
-    assert set(finding) == {"code", "block", "record", "offset", "path"}
-    assert finding["code"]
+    assert set(finding) == FINDING
+    assert (finding["code"], finding["message"]) == ("block_cut_off", "The file ends within a block.")
+    assert finding["remedy"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("content", "cause", "words"),
+    [
+        (b"", "empty_file", "The file is empty."),
+        (b'{"rate": 62}', "json", "The file is JSON"),
+        (b"rate,note\n62,Anna\n" * 50, "csv", "The file is CSV"),
+        (b"Obj\x02", None, "does not begin with"),
+    ],
+)
+async def test_says_what_a_file_is_that_is_no_avro(edge: Edge, content: bytes, cause: str | None, words: str) -> None:
+    """By its first bytes, and what to do about it; nothing of its content."""
+    answer = await edge.upload(content, await edge.signed_in())
+    (finding,) = answer.json()["findings"]
+    assert (answer.status_code, set(finding)) == (415, FINDING)
+    assert (finding["code"], finding["cause"]) == ("magic_wrong", cause)
+    assert words in finding["message"]
+    assert "Anna" not in answer.text
+
+
+async def test_names_the_place_in_a_schema(edge: Edge) -> None:
+    """A record without a name, as polars writes it by default: the pointer, a name nearby, and the argument to give."""
+    answer = await edge.upload(raw_file(record_of("int", name=""), []), await edge.signed_in())
+    (finding,) = answer.json()["findings"]
+    assert (finding["code"], finding["pointer"], finding["nearest_name"]) == ("schema_name_invalid", "/name", "f")
+    assert "write_avro(name=" in finding["remedy"]
 
 
 async def test_counts_what_no_length_announced(edge: Edge) -> None:

@@ -1,9 +1,11 @@
+import dataclasses
 import os
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from avrogate import Policy
 from healthingest_contract import environment
 from healthingest_service import settings
 from healthingest_service.main.parts import database_url
@@ -111,3 +113,19 @@ def test_no_embedded_part_stands_in_for_a_secret(folder: Path, command: str, sec
     for name in environment.SECRET_NAMES:
         (folder / name).write_text(SECRET, encoding="utf-8")
     refuse_stand_ins(settings.load(), command)
+
+
+def test_the_gates_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the policy but the number of findings, which clients rely on; with the policy's defaults."""
+    read = settings.load().gate.limits()
+    limits = {field.name for field in dataclasses.fields(Policy) if field.name.startswith("max_")}
+    assert set(read) == limits - {"max_findings"}
+    assert read == {name: getattr(Policy(), name) for name in read}
+    for name in read:
+        monkeypatch.setenv(f"HEALTHINGEST_GATE__{name.upper()}", "0")
+    with pytest.raises(settings.InvalidSettingsError) as error:
+        settings.load()
+    assert "HEALTHINGEST_GATE__MAX_BLOCK_BYTES" in str(error.value)
+    monkeypatch.undo()
+    monkeypatch.setenv("HEALTHINGEST_GATE__MAX_BLOCK_BYTES", "1000000")
+    assert settings.load().gate.limits()["max_block_bytes"] == 1_000_000

@@ -173,7 +173,7 @@ class TestRefused:
 
     async def test_by_the_gate(self, world: World) -> None:
         """A wrong file leaves nothing."""
-        world.gate.error = FileRefusedError((Finding("block_invalid", block=0),))
+        world.gate.error = FileRefusedError((Finding("block_invalid", "A message.", "A remedy.", block=0),))
         with pytest.raises(FileRefusedError):
             await world.accept(world.request())
         assert await world.has_nothing()

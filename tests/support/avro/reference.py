@@ -46,8 +46,9 @@ def count_records(file: bytes) -> int:
     records = 0
     while reader.pos < len(file):
         count = reader.long()
-        _require(count > 0)
-        block = _Bytes(_inflate(codec, reader.take(reader.length())))
+        _require(count >= 0)
+        packed = reader.take(reader.length())
+        block = _Bytes(_inflate(codec, packed) if packed or count else b"")
         again = b"".join(types.again(types.root, "", block, 0) for _ in range(count))
         _require(again == block.data)
         _require(reader.take(16) == sync)

@@ -74,14 +74,15 @@ def blocks() -> Iterator[Entry]:
     """Counts, sizes, markers."""
     head, schema = header(record("int")), record("int")
     good = block(2, long(1) + long(2))
-    for count in (0, -1, -2, -(2**63)):
+    yield "count 0", head + block(0, long(1) * 2), Code.DATA_LEFT_OVER
+    for count in (-1, -2, -(2**63)):
         yield f"count {count}", head + block(count, long(1) * 2), Code.BLOCK_COUNT_WRONG
     yield "count beyond the bytes", head + block(50, long(1) * 5), Code.BLOCK_COUNT_WRONG
     yield "count that hides records", head + block(1, long(1) * 5), Code.DATA_LEFT_OVER
     yield "more records than a file may have", head + block(50_000_001, long(1)), Code.TOO_MANY_RECORDS
     for size in (-1, -(2**63)):
         yield f"size {size}", head + block(1, long(1), size=size), Code.BLOCK_SIZE_WRONG
-    for size in (2**27, *HUGE):
+    for size in (2**30, *HUGE):
         yield f"size {size}", head + block(1, long(1), size=size), Code.BLOCK_TOO_LARGE
     yield "size one more", head + block(1, long(1), size=2), Code.DATA_LEFT_OVER
     yield "size one less", head + block(2, long(1) + long(2), size=1), Code.BLOCK_COUNT_WRONG
@@ -91,8 +92,9 @@ def blocks() -> Iterator[Entry]:
     yield "no marker between blocks", head + block(1, long(1), sync=b"") + good, Code.SYNC_WRONG
     yield "the header again", head + good + head + good, Code.BLOCK_COUNT_WRONG
     for tail, code in {
-        b"\x00": Code.BLOCK_COUNT_WRONG,
-        b"\x00" * 7: Code.BLOCK_COUNT_WRONG,
+        b"\x00": Code.BLOCK_CUT_OFF,
+        b"\x00" * 7: Code.BLOCK_CUT_OFF,
+        b"\x00" * 18: Code.SYNC_WRONG,
         b"\n": Code.BLOCK_CUT_OFF,
         b"\x02": Code.BLOCK_CUT_OFF,
         b"\x80": Code.BLOCK_CUT_OFF,
@@ -110,6 +112,11 @@ def blocks() -> Iterator[Entry]:
         yield f"bytes in {name} records", header(nothing) + block(1, b"\x00"), Code.DATA_LEFT_OVER
     yield "empty records in many blocks", header(empty) + block(6000, b"") * 2, Code.TOO_MANY_EMPTY_RECORDS
     yield "100,001 blocks", head + block(1, long(1)) * 100_001, Code.TOO_MANY_BLOCKS
+    yield "a million blocks of nothing", head + block(0, b"") * 1_000_000, Code.TOO_MANY_BLOCKS
+    yield "a block of nothing without marker", head + block(0, b"", sync=b""), Code.BLOCK_CUT_OFF
+    yield "a block of nothing and another marker", head + block(0, b"", sync=SYNC[::-1]), Code.SYNC_WRONG
+    yield "count 0 of a negative size", head + block(0, b"", size=-1), Code.BLOCK_SIZE_WRONG
+    yield "count 0 of a size too large", head + block(0, b"", size=2**30), Code.BLOCK_TOO_LARGE
     yield "a byte too few", file_of(schema, [(1, b"\x80")]), Code.DATA_CUT_OFF
 
 
@@ -126,7 +133,9 @@ def codecs() -> Iterator[Entry]:
         yield f"{codec}: count too large", file_of(schema, [(2, good)], codec), Code.DATA_CUT_OFF
         yield f"{codec}: count too small", file_of(schema, [(1, good * 2)], codec), Code.DATA_LEFT_OVER
         yield f"{codec}: count 2^25", header(schema, codec) + block(2**25 * 1, packed), Code.DATA_CUT_OFF
-        yield f"{codec}: too large", header(schema, codec) + block(1, good, size=17 << 20), Code.BLOCK_TOO_LARGE
+        yield f"{codec}: too large", header(schema, codec) + block(1, good, size=513 << 20), Code.BLOCK_TOO_LARGE
+        yield f"{codec}: count 0 hides a record", file_of(schema, [(0, good)], codec), Code.DATA_LEFT_OVER
+        yield f"{codec}: count 0 of garbage", header(schema, codec) + block(0, b"\xfe" * 64), Code.COMPRESSED_INVALID
         yield f"{codec}: empty content", file_of(schema, [(1, b"")], codec), Code.DATA_CUT_OFF
         garbage = header(schema, codec) + block(1, b"\xfe" * 64)
         yield f"{codec}: garbage", garbage, Code.COMPRESSED_INVALID
@@ -161,7 +170,7 @@ def codecs() -> Iterator[Entry]:
     }.items():
         code = Code.COMPRESSED_CUT_OFF if name.startswith(("less", "half")) else Code.COMPRESSED_INVALID
         yield f"snappy: {name}", header(schema, "snappy") + block(1, raw + bytes(4)), code
-    for length in (65 << 20, 2**31, 2**32 - 1):
+    for length in (513 << 20, 2**31, 2**32 - 1):
         declared = header(schema, "snappy") + block(1, unsigned(length) + b"\x00A" + bytes(4))
         yield f"snappy: declares {length}", declared, Code.BLOCK_INFLATES_TOO_LARGE
     many = {"bzip2": bz2.compress(b""), "zstandard": zstd.compress(b""), "xz": lzma.compress(b"")}
@@ -185,23 +194,35 @@ def _costly() -> Iterator[Entry]:
     tree, count = record({"type": "array", "items": "R"}), 1 << 20
     branches = block(count, compress("zstandard", (long(3) + long(0) * 4) * count))
     yield "costly: a forest in 70 kB", header(tree, "zstandard") + branches * 128, Code.TOO_MANY_STEPS
+    frames = block(0, zstd.compress(b"") * 256)
+    yield "costly: frames of nothing", header(tree, "zstandard") + frames * 1000, Code.TOO_MANY_STEPS
     for codec, code in (("deflate", Code.FILE_INFLATES_TOO_LARGE), ("bzip2", Code.TOO_MANY_STEPS)):
         texts = block(100_000, compress(codec, text("üa" * 30) * 100_000))
         yield f"costly: half a gibibyte of text in {codec}", header(record("string"), codec) + texts * 64, code
 
 
 def _bombs() -> Iterator[Entry]:
-    """Sixty-five mebibytes of zeros, in as few bytes as the codec can."""
+    """A mebibyte of zeros more than a block may have, in as few bytes as the codec can."""
+    over = 513
     for codec in ("zstandard", "bzip2", "xz"):  # several streams are one content
-        zeros = compress(codec, bytes(1 << 20)) * 65
+        zeros = compress(codec, bytes(4 << 20)) * (over // 4 + 1)
         for name, length, code in (
-            ("a value over the limit", 65 << 20, Code.LENGTH_BEYOND_BLOCK),
-            ("a bomb behind a value", 1 << 20, Code.DATA_LEFT_OVER),
+            ("a value over the limit", over << 20, Code.LENGTH_BEYOND_BLOCK),
+            ("a bomb behind a value", 4 << 20, Code.DATA_LEFT_OVER),
         ):
             file = header(record("bytes"), codec) + block(1, compress(codec, long(length)) + zeros)
             yield f"{codec}: {name}", file, code
-        doubles = header(record("double"), codec) + block(8 << 20, zeros)
-        yield f"{codec}: more doubles than fit", doubles, Code.BLOCK_INFLATES_TOO_LARGE
-    inflating = compress("deflate", bytes(65 << 20))
-    doubles = header(record("double"), "deflate") + block(8 << 20, inflating)
-    yield "deflate: more doubles than fit", doubles, Code.BLOCK_INFLATES_TOO_LARGE
+        pairs = header(record("double", "double"), codec) + block(32 << 20, zeros)
+        code = Code.TOO_MANY_STEPS if codec == "bzip2" else Code.BLOCK_INFLATES_TOO_LARGE  # it is slow, and so costs
+        yield f"{codec}: more doubles than fit", pairs, code
+    pairs = header(record("double", "double"), "deflate") + block(32 << 20, _deflated_zeros(over))
+    yield "deflate: more doubles than fit", pairs, Code.BLOCK_INFLATES_TOO_LARGE
+
+
+def _deflated_zeros(mebibytes: int) -> bytes:
+    """After a full flush each mebibyte is the same bytes."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packer.compress(bytes(1 << 20))
+    packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return piece * mebibytes + packer.flush()

@@ -1,0 +1,62 @@
+"""From a finding to words: a message, a remedy, and the object that goes to clients. Never anything of the file."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from avrogate.cause_table import CAUSES
+from avrogate.explanation_table import EXPLANATIONS, LIMIT
+from avrogate.policy import MIB, Policy
+from avrogate.verdict import Code, Finding, RefusedError
+
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The message and the remedy of one finding."""
+
+    message: str
+    remedy: str
+
+
+def explain(finding: Finding) -> Told:
+    """The message and the remedy of *finding*; of its cause, where that is known."""
+    explanation = CAUSES[finding.cause] if finding.cause is not None else EXPLANATIONS[finding.code]
+    message = explanation.message.replace(LIMIT, size_of(explanation.limit, finding.limit))
+    return Told(message, explanation.remedy)
+
+
+def told(finding: Finding) -> dict[str, str | int | None]:
+    """*finding* as a JSON object: code, message and remedy first, then the place; null where that is not known."""
+    words = explain(finding)
+    place = asdict(finding)
+    return {"code": place.pop("code"), "message": words.message, "remedy": words.remedy, **place}
+
+
+def with_limits(refused: RefusedError, policy: Policy) -> RefusedError:
+    """The same refusal, whose findings name the limits of *policy* that were exceeded."""
+    return RefusedError(*(_with_limit(finding, policy) for finding in refused.findings))
+
+
+def limit_of(code: Code, policy: Policy) -> int | None:
+    """The limit of *policy* that *code* says is exceeded; None where it is about none."""
+    name = EXPLANATIONS[code].limit
+    limit: int | None = None if name is None else getattr(policy, name)
+    return limit
+
+
+def _with_limit(finding: Finding, policy: Policy) -> Finding:
+    limit = limit_of(finding.code, policy)
+    return finding if limit is None else replace(finding, limit=limit)
+
+
+def size_of(name: str | None, limit: int | None) -> str:
+    """The policy's limit *name* for people: bytes in MiB or KiB where they are whole ones."""
+    if name is None or limit is None:
+        return "allowed"
+    if not name.endswith("_bytes"):
+        return f"{limit:,}"
+    for unit, word in ((MIB, "MiB"), (_KIB, "KiB")):
+        if limit and limit % unit == 0:
+            return f"{limit // unit:,} {word}"
+    return f"{limit:,} bytes"

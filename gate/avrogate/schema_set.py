@@ -1,0 +1,132 @@
+"""
+A set of schema files that refer to each other, in any order: each becomes a schema that stands alone.
+
+As in the files that projects publish, a type is defined once, in a file of its own or within another one, and every
+other file refers to it by its full name. A byte order mark and comments, which Java's library takes, are passed over.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avrogate.explanations import explain, with_limits
+from avrogate.model import Schema
+from avrogate.names import own_name
+from avrogate.place import Place
+from avrogate.policy import Policy
+from avrogate.schema import NAMED, UnknownTypeError, build_schema, parse_text
+from avrogate.strictjson import line_of, without_comments
+from avrogate.verdict import Code, Finding, RefusedError
+
+
+class SchemaSetError(ValueError):
+    """A file of the set is no schema, or refers to a type that no file defines: the message names both."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    file: str
+    value: dict[str, Any]
+    namespace: str
+    place: Place
+
+
+def parse_schema_set(files: Mapping[str, bytes], policy: Policy) -> dict[str, Schema]:
+    """
+    The schema of each file, by its name. Types of other files are written out where they are first referred to.
+
+    Raises:
+        SchemaSetError: a file is no Avro schema, or a type is missing or defined differently by two other files.
+    """
+    values = {file: _value(file, text, policy) for file, text in files.items()}
+    index: dict[str, list[_Definition]] = {}
+    for file, value in values.items():
+        for name, definition in _definitions(file, value, policy):
+            index.setdefault(name, []).append(definition)
+    return {file: _schema(file, value, index, policy) for file, value in values.items()}
+
+
+def _value(file: str, text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSON can be anything
+    try:
+        plain = without_comments(text.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise _wrong(file, Finding(Code.SCHEMA_NOT_JSON)) from None
+    try:
+        return parse_text(plain.encode(), policy)
+    except RefusedError as refused:
+        finding = with_limits(refused, policy).findings[0]
+        line = line_of(plain) if finding.code == Code.SCHEMA_NOT_JSON else None
+        raise _wrong(file if line is None else f"{file} line {line}", finding) from None
+
+
+def _schema(file: str, value: Any, index: Mapping[str, list[_Definition]], policy: Policy) -> Schema:  # noqa: ANN401 - from JSON
+    try:
+        return build_schema(value, policy, _View(file, index))
+    except UnknownTypeError as error:
+        place = _place(file, error.findings[0])
+        message = f"{place}: no file defines the type `{error.name}`. Add the file that does, or correct the name."
+        raise SchemaSetError(message) from None
+    except RefusedError as refused:
+        raise _wrong(file, with_limits(refused, policy).findings[0]) from None
+
+
+class _View:
+    """The types of all files as one of them sees them: its own first."""
+
+    def __init__(self, file: str, index: Mapping[str, list[_Definition]]) -> None:
+        self._file = file
+        self._index = index
+
+    def find(self, name: str) -> tuple[dict[str, Any], str, Place] | None:
+        """See `Definitions.find`."""
+        found = self._index.get(name, [])
+        found = [definition for definition in found if definition.file == self._file] or found
+        if any(definition.value != found[0].value for definition in found):
+            where = " and ".join(sorted({definition.file for definition in found}))
+            message = f"{self._file}: the type `{name}` is defined differently in {where}. Keep one of them."
+            raise SchemaSetError(message)
+        return (found[0].value, found[0].namespace, found[0].place) if found else None
+
+    def has(self, name: str, value: dict[str, Any]) -> bool:
+        """See `Definitions.has`."""
+        return any(definition.value == value for definition in self._index.get(name, []))
+
+
+def _definitions(file: str, value: Any, policy: Policy) -> Iterator[tuple[str, _Definition]]:  # noqa: ANN401 - from JSON
+    """The named types of a file. What is wrong in it is found when it is parsed."""
+    waiting: list[tuple[Any, str, Place]] = [(value, "", Place(file=f"{file}#"))]
+    while waiting:
+        item, namespace, place = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend((part, namespace, place.at(number)) for number, part in enumerate(item))
+        if not isinstance(item, dict):
+            continue
+        if item.get("type") in NAMED:
+            name = own_name(item, namespace, policy)
+            if name is None:
+                continue
+            yield name, _Definition(file, item, namespace, place)
+            namespace = name.rpartition(".")[0]
+        waiting.extend((part, namespace, place.at(*steps)) for steps, part in _below(item))
+
+
+def _below(item: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    for key in ("items", "values", "type"):
+        if key in item:
+            yield (key,), item[key]
+    fields = item.get("fields")
+    for number, field in enumerate(fields if isinstance(fields, list) else ()):
+        if isinstance(field, dict) and "type" in field:
+            yield ("fields", number, "type"), field["type"]
+
+
+def _wrong(file: str, finding: Finding) -> SchemaSetError:
+    told = explain(finding)
+    return SchemaSetError(f"{_place(file, finding)}: no Avro schema: {finding.code}: {told.message} {told.remedy}")
+
+
+def _place(file: str, finding: Finding) -> str:
+    """The file, the pointer in it, and the nearest name; a pointer that leads into another file names that one."""
+    pointer = finding.pointer or ""
+    where = pointer if "#" in pointer else f"{file}#{pointer}" if pointer else file
+    return f"{where} ({finding.nearest_name})" if finding.nearest_name else where
