@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.database_address import read_database_address
@@ -397,3 +398,11 @@ async def test_two_engines_share_nothing_but_the_database(engine: AsyncEngine, d
     async with open_engine(database_url, pool_size=1, timeout_seconds=5) as other:
         assert (await DatabaseOutbox(other, timeout_seconds=5).backlog()).count == 1
         assert (await DatabaseLedger(other, timeout_seconds=5).get(new.owner, new.id)).state is UploadState.STORED
+
+
+async def test_a_value_that_the_server_refuses_is_no_outage(postgres_url: str) -> None:
+    """Repeating a statement with U+0000 cannot heal it: it must not be told as one that is safe to repeat."""
+    async with open_engine(postgres_url, pool_size=1, timeout_seconds=20) as engine:
+        with pytest.raises(DBAPIError):
+            async with transaction(engine, timeout_seconds=20) as connection:
+                await connection.execute(text("SELECT CAST(:given AS text)"), {"given": "a\0b"})

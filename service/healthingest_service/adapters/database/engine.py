@@ -35,6 +35,8 @@ from healthingest_service.uploads.errors import LedgerUnavailableError
 _SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
 _OUR_FAULT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Errors that repeating cannot heal: they rise as they are."""
+_DATA_EXCEPTION: Final = "22"
+"""The class of SQLSTATE (PostgreSQL 17, appendix A): repeating cannot heal it."""
 _LOCKED_PAUSE_SECONDS: Final = 0.02
 _COMMITTING: Final[WeakKeyDictionary[AsyncEngine, AsyncEngine]] = WeakKeyDictionary()
 _FRESH_SECONDS: Final = 1.0
@@ -107,15 +109,24 @@ async def transaction(
             yield connection
     except _OUR_FAULT:
         raise
+    except DBAPIError as error:
+        if _is_of_data(error):
+            raise
+        raise LedgerUnavailableError from error
     except (
         TimeoutError,
         PoolTimeoutError,
-        DBAPIError,
         OSError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
     ) as error:
         raise LedgerUnavailableError from error
+
+
+def _is_of_data(error: DBAPIError) -> bool:
+    """Whether PostgreSQL objects to a value: SQLAlchemy has a class for a few of these errors only."""
+    state = getattr(error.orig, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_DATA_EXCEPTION)
 
 
 def _committing_itself(engine: AsyncEngine) -> AsyncEngine:

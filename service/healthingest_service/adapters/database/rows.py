@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -130,9 +130,9 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
         at, _, identity = (
             base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode("ascii").partition("|")
         )
-        read = datetime.fromisoformat(at), UUID(identity)
-    except (ValueError, binascii.Error, UnicodeError):
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise InvalidCursorError
+        return moment.astimezone(UTC), UUID(identity)
+    except (ValueError, OverflowError, binascii.Error, UnicodeError):  # OverflowError: in UTC it is of no year we have
         raise InvalidCursorError from None
-    if read[0].tzinfo is None:
-        raise InvalidCursorError
-    return read
