@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import Select, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.account_tables import AccountRow, LoginSessionRow, RefreshTokenRow
@@ -14,6 +14,7 @@ from healthingest_service.identity.errors import IdentityUnavailableError, Inval
 from healthingest_service.identity.model import AccountId, RefreshToken, Rotation, Session, SessionId
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
+_SESSIONS_A_STATEMENT: Final = 1000
 _LIVE_SESSIONS = (
     select(LoginSessionRow.id)
     .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type] # typed as bool upstream
@@ -90,11 +91,17 @@ class DatabaseSessions:
             return found.first() is not None
 
     async def forget_expired(self, *, before: datetime) -> int:
-        """As the port says; `refresh_token` rows go with their session."""
-        usable = select(RefreshTokenRow.session_id).where(RefreshTokenRow.expires_at >= before)
+        """As the port says: expired tokens go first, then those of their sessions that have no other."""
+        expired = delete(RefreshTokenRow).where(RefreshTokenRow.expires_at < before)
+        forgotten = 0
         async with self._transaction() as connection:
-            gone = await connection.execute(delete(LoginSessionRow).where(LoginSessionRow.id.not_in(usable)))
-            return gone.rowcount
+            gone = await connection.scalars(expired.returning(RefreshTokenRow.session_id))
+            sessions = sorted(set(gone))
+            for first in range(0, len(sessions), _SESSIONS_A_STATEMENT):
+                some = LoginSessionRow.id.in_(sessions[first : first + _SESSIONS_A_STATEMENT])
+                is_used = exists().where(RefreshTokenRow.session_id == LoginSessionRow.id)
+                forgotten += (await connection.execute(delete(LoginSessionRow).where(some, ~is_used))).rowcount
+        return forgotten
 
     @asynccontextmanager
     async def _transaction(self, *, writes: bool = True, single: bool = False) -> AsyncIterator[AsyncConnection]:

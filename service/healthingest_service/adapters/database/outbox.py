@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -30,6 +31,10 @@ class ClaimedMessages:
     async def failed(self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason) -> None:
         """See `OutboxBatch.failed`."""
         self.put_off[message_id] = retry_at, reason
+
+
+_MAX_COUNTED: Final = 1_000_000
+"""More messages than this are counted as so many."""
 
 
 class DatabaseOutbox:
@@ -67,8 +72,9 @@ class DatabaseOutbox:
     async def backlog(self) -> Backlog:
         """See `Outbox.backlog`."""
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
-            row = (await connection.execute(select(func.count(), func.min(OutboxRow.created_at)))).one()
-        count, oldest = row
+            # From an index and in its order: every process asks every few seconds, and the table may be large.
+            ages = select(OutboxRow.created_at).order_by(OutboxRow.created_at).limit(_MAX_COUNTED).subquery()
+            count, oldest = (await connection.execute(select(func.count(), func.min(ages.c.created_at)))).one()
         if oldest is None:
             return Backlog(0, 0.0)
         return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))

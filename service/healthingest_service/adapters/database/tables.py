@@ -116,7 +116,11 @@ class OutboxRow(Base):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_due", "due_at", "created_at"),)
+    __table_args__ = (
+        Index("ix_outbox_due", "due_at", "created_at"),
+        Index("ix_outbox_created_at", "created_at"),
+        Index("ix_outbox_put_off", "put_off_reason", "created_at", postgresql_where=text("put_off_reason IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     upload_id: Mapped[UUID] = mapped_column(ForeignKey("upload.id"), index=True)

@@ -1,0 +1,197 @@
+"""Every query of the service uses an index: on PostgreSQL with 100,000 rows a table, no plan reads a whole one."""
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.duties import DatabaseDuties
+from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.replays import DatabaseReplays
+from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.identity.model import AccountId, NewAccount, RefreshToken, Session, SessionId
+from healthingest_service.uploads.model import IdempotencyKey, PutOffReason, UploadId, UploadState
+from healthingest_service.uploads.relay_ports import ReplaySelection
+from support.uploads import NOON, message, upload
+
+OWNER = UUID(int=7)
+LATER = NOON + timedelta(days=30)
+FILL = Path(__file__).parents[1] / "support" / "many_rows.sql"
+
+
+@dataclass
+class Statements:
+    """What was executed, each statement once, with its parameters."""
+
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    def listen(self, engine: AsyncEngine) -> None:
+        """Note everything from now on."""
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def _note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:  # noqa: ANN401, FBT001 - as SQLAlchemy calls it
+            self.seen.setdefault(statement, parameters[0] if many else parameters)
+
+
+@dataclass
+class Calls:
+    """Every method of every adapter of the database, as the service calls it."""
+
+    engine: AsyncEngine
+    accounts: DatabaseAccounts
+
+    async def ledger(self) -> None:
+        """Uploads, from their beginning to their end."""
+        ledger = DatabaseLedger(self.engine, timeout_seconds=60)
+        new, other = upload(of=AccountId(OWNER)), upload(b"other", of=AccountId(OWNER))
+        for key in (None, "k"):
+            for one in (new, other):
+                named = IdempotencyKey(f"{key}-{one.id}") if key else None
+                begun = await ledger.begin(one, idempotency_key=named, lease_seconds=0)
+        await ledger.renew(begun.upload.id, lease_seconds=0)
+        await ledger.expired(limit=10, lease_seconds=60)
+        await ledger.complete(new.id, message(new), stored_at=NOON)
+        await ledger.complete(new.id, message(new), stored_at=NOON)
+        await ledger.abandon(other.id)
+        await ledger.get(AccountId(OWNER), new.id)
+        page = await ledger.history(AccountId(OWNER), limit=1, record_type="T", state=UploadState.STORED)
+        await ledger.history(AccountId(OWNER), limit=1, cursor=page.next_cursor)
+        await ledger.check()
+
+    async def outbox(self) -> None:
+        """Messages, announced and put off."""
+        outbox = DatabaseOutbox(self.engine, timeout_seconds=60)
+        async with outbox.claim(limit=3) as batch:
+            await batch.announced(batch.messages[0].id, at=NOON)
+            await batch.failed(batch.messages[1].id, retry_at=LATER, reason=PutOffReason.REFUSED)
+        await outbox.backlog()
+        await outbox.put_off_counts()
+        await outbox.put_off(limit=20)
+
+    async def replays(self) -> None:
+        """By id, by time and by type."""
+        replays = DatabaseReplays(self.engine, timeout_seconds=60)
+        some = await replays.page(
+            ReplaySelection(received_from=NOON, received_before=LATER, record_type="T"), after=None, limit=5
+        )
+        await replays.page(ReplaySelection(ids=frozenset({some[0].id})), after=some[0].id, limit=5)
+        await replays.put([message(one) for one in some])
+
+    async def kept_uploads(self) -> None:
+        """By object key and by id."""
+        kept = DatabaseKeptUploads(self.engine, timeout_seconds=60)
+        (first, *_) = await kept.between("raw/", "raw0", limit=5)
+        await kept.known({first.key})
+        await kept.being_stored({first.key})
+        await kept.named([first.upload_id])
+        await kept.mark_lost(first.upload_id, at=NOON)
+        await kept.mark_found(first.upload_id)
+        await kept.mark_lost(first.upload_id, at=NOON)
+        await kept.forget(first.upload_id)
+        await kept.forget(UploadId(UUID(int=1)))
+
+    async def duties(self) -> None:
+        """One duty."""
+        duties = DatabaseDuties(self.engine, timeout_seconds=60)
+        for slot in (1, 2):
+            await duties.take("audit", slot, lease_seconds=0)
+        await duties.note("audit", 2, "x", lease_seconds=0)
+        await duties.finish("audit", 2)
+        await duties.finished_at("audit")
+
+    async def directory(self) -> None:
+        """Accounts."""
+        added = await self.accounts.add(NewAccount("ada@clinic.example", "correct horse battery"))
+        await self.accounts.authenticate("ada@clinic.example", "wrong horse battery")
+        await self.accounts.get(added.id)
+        await self.accounts.deactivate("ada@clinic.example")
+
+    async def sessions(self) -> None:
+        """Logins and refresh tokens."""
+        sessions = DatabaseSessions(self.engine, timeout_seconds=60)
+        account = await self.accounts.add(NewAccount("grace@clinic.example", "correct horse battery"))
+        session = Session(SessionId(UUID(int=3)), account.id, NOON)
+        await sessions.begin(session, RefreshToken("first", LATER))
+        await sessions.find("first")
+        await sessions.rotate("first", child_salt=b"s", child=RefreshToken("second", LATER), at=NOON)
+        await sessions.is_live(session.id, account.id)
+        await sessions.revoke(session.id, at=NOON)
+        await sessions.forget_expired(before=LATER + timedelta(seconds=10))
+
+
+PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
+    DatabaseLedger: Calls.ledger,
+    DatabaseOutbox: Calls.outbox,
+    DatabaseReplays: Calls.replays,
+    DatabaseKeptUploads: Calls.kept_uploads,
+    DatabaseDuties: Calls.duties,
+    DatabaseAccounts: Calls.directory,
+    DatabaseSessions: Calls.sessions,
+}
+
+
+@pytest.fixture(name="calls")
+async def _calls(postgres_url: str) -> AsyncIterator[Calls]:
+    await migrate(postgres_url, timeout_seconds=60)
+    async with (
+        open_engine(postgres_url, pool_size=2, timeout_seconds=200) as engine,
+        open_password_pool(threads=1, queue_limit=2) as passwords,
+    ):
+        async with engine.begin() as connection:
+            for statement in FILL.read_text(encoding="utf-8").split(";\n"):
+                if statement.strip():
+                    await connection.execute(text(statement.replace(":", r"\:")))
+        async with engine.connect() as connection:
+            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+        yield Calls(engine, DatabaseAccounts(engine, passwords, timeout_seconds=60))
+
+
+def whole_tables(plan: dict[str, Any]) -> list[str]:
+    """The tables that a plan reads from their beginning to their end."""
+    own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] != "duty" else []
+    return own + [table for inner in plan.get("Plans", ()) for table in whole_tables(inner)]
+
+
+async def test_no_query_reads_a_whole_table(calls: Calls) -> None:
+    """Each statement of each method, as it was sent; the table of duties has a handful of rows."""
+    statements = Statements()
+    statements.listen(calls.engine)
+    for call in PORTS.values():
+        await call(calls)
+    seen = [
+        (statement, parameters)
+        for statement, parameters in statements.seen.items()
+        if statement.split(None, 1)[0] in {"SELECT", "UPDATE", "INSERT", "DELETE", "WITH"} and "pg_" not in statement
+    ]
+    reading = {}
+    async with calls.engine.connect() as connection:
+        for statement, parameters in seen:
+            explained = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            found = explained.scalar_one()
+            plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+            if tables := whole_tables(plan):
+                reading[statement] = tables
+    assert len(seen) > 40
+    assert reading == {}
+
+
+@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.__name__)
+def test_every_method_is_called_above(port: type) -> None:
+    """A new query of the service is a new line there."""
+    source = inspect.getsource(PORTS[port])
+    methods = [name for name, _ in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")]
+    assert [name for name in methods if f".{name}(" not in source] == []

@@ -1,0 +1,23 @@
+-- 100,000 rows for each table that grows; `tests/ports/test_query_plans.py` asks about them.
+INSERT INTO account (id, email, hashed_password, is_active, is_superuser, is_verified, created_at, updated_at)
+SELECT md5('a' || n)::uuid, n || '@clinic.example', 'x', true, false, true, now(), now()
+FROM generate_series(1, 100000) n;
+INSERT INTO login_session (id, account_id, created_at)
+SELECT md5('s' || n)::uuid, md5('a' || n)::uuid, now()
+FROM generate_series(1, 100000) n;
+INSERT INTO refresh_token (token_hash, session_id, expires_at)
+SELECT md5('t' || n), md5('s' || n)::uuid, '2026-03-31 12:00+00'::timestamptz + n * interval '1 second'
+FROM generate_series(1, 100000) n;
+INSERT INTO upload (id, owner_id, state, object_key, correlation_id, record_type, record_count, file_size_bytes,
+  file_hash, schema_name, schema_fingerprint, received_at, stored_at)
+SELECT md5('u' || n)::uuid, md5('a' || n % 1000)::uuid, 'stored', 'raw/T/' || n, 'c', 'T', 1, 1,
+  md5('h' || n), 'T', 'f', '2026-03-01 12:00+00'::timestamptz + n * interval '1 second', now()
+FROM generate_series(1, 100000) n;
+INSERT INTO idempotency_key (owner_id, key, upload_id, created_at)
+SELECT md5('a' || n % 1000)::uuid, 'k' || n, md5('u' || n)::uuid, now()
+FROM generate_series(1, 100000) n;
+INSERT INTO outbox (id, upload_id, routing_key, body, headers, created_at, attempts, due_at, put_off_reason)
+SELECT md5('o' || n)::uuid, md5('u' || n)::uuid, 'r', 'x', '{}', '2026-03-01 12:00+00'::timestamptz + n * interval '1 second', 0,
+  '2026-03-01 12:00+00'::timestamptz + n * interval '1 second',
+  CASE WHEN n % 1000 = 0 THEN 'refused' END
+FROM generate_series(1, 100000) n;
