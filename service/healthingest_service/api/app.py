@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from healthingest_service.api import accounts, health, uploads
-from healthingest_service.api.middleware import LingeringClose, Observer
+from healthingest_service.api.middleware import Observer
 from healthingest_service.api.openapi import ProblemView
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.api.wire import Wire
@@ -34,14 +34,13 @@ def create_app(wire: Wire) -> FastAPI:
             finally:
                 stop.set()
 
-    app = FastAPI(title=TITLE, version=wire.version, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title=TITLE, version=wire.version, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
     app.state.wire = wire
     for error in (UploadError, IdentityError, RequestRefusedError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer)
     for router in (uploads.routes(), accounts.routes(), health.routes()):
         app.include_router(router)
     app.add_middleware(Observer, metrics=wire.metrics, max_concurrency=wire.max_concurrency)
-    app.add_middleware(LingeringClose)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app
 

@@ -1,6 +1,7 @@
 """What the upload API is connected to."""
 
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -15,7 +16,9 @@ from healthingest_service.adapters.redis import open_redis_limiter
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.adapters.tcp_probe import probe
 from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.readiness import Check, HealthBoard
+from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.wire import BodyRules, Rules, Wire
 from healthingest_service.faults.storing import (
     ACCEPTING_LEDGER,
@@ -31,6 +34,7 @@ from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
+from healthingest_service.settings import Settings
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import SpoolFullError
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
@@ -38,6 +42,7 @@ from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 VERSION: Final = "0.1.0"
 _GUESSING_DIVISOR: Final = 10
 _PROBE_SECONDS: Final = 1.0
+_ADMIN_CONNECTIONS: Final = 32
 
 
 async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard) -> Wire:
@@ -68,6 +73,30 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
         max_concurrency=settings.server.max_concurrency,
         version=VERSION,
     )
+
+
+def connection_rules(settings: Settings) -> ConnectionRules:
+    """What connections of the public port may take."""
+    http = settings.http
+    return ConnectionRules(
+        head=HeadLimits(
+            head_bytes=http.max_head_bytes,
+            header_fields=http.max_header_fields,
+            url_bytes=http.max_url_bytes,
+            trailer_bytes=http.max_trailer_bytes,
+        ),
+        head_seconds=http.head_seconds,
+        keep_alive_seconds=http.keep_alive_seconds,
+        linger_seconds=http.linger_seconds,
+        max_connections=http.max_connections,
+        max_connections_per_address=http.max_connections_per_address,
+        trusted_proxies=settings.server.trusted_proxies,
+    )
+
+
+def admin_connection_rules(settings: Settings) -> ConnectionRules:
+    """The same for the admin port, which few ask."""
+    return replace(connection_rules(settings), max_connections=_ADMIN_CONNECTIONS)
 
 
 async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> AcceptUpload:

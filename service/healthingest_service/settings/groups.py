@@ -59,6 +59,27 @@ class ServerSettings(Group):
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+class HttpSettings(Group):
+    """What a connection and the head of a request may take, on the public port and on the admin port."""
+
+    max_connections: PositiveInt = 1000
+    """Open at once. Never more than half of the process' limit of file descriptors (`ulimit -n`)."""
+    max_connections_per_address: PositiveInt = 100
+    """Of one address (IPv6: one /64), which a clinic may share. Those of `trusted_proxies` count in total alone."""
+    max_head_bytes: Annotated[int, Field(ge=1024, le=MIB)] = 32 * 1024
+    """Request line and header fields together."""
+    max_header_fields: Annotated[int, Field(ge=10, le=10_000)] = 100
+    max_url_bytes: Annotated[int, Field(ge=256, le=MIB)] = 8 * 1024
+    max_trailer_bytes: Annotated[int, Field(ge=0, le=MIB)] = 8 * 1024
+    """Fields after a chunked body. They are not used."""
+    head_seconds: PositiveFloat = 15.0
+    """From the opening of a connection, or the first byte of a further request, to the end of the head."""
+    keep_alive_seconds: PositiveInt = 75
+    """Longer than ingress controllers keep their idle connections (60 s): else they send into closed ones."""
+    linger_seconds: PositiveFloat = 2.0
+    """How long what a client still sends is read after an early answer, so that no reset overtakes the answer."""
+
+
 class SpoolSettings(Group):
     """Bodies on their way, on local disk."""
 
