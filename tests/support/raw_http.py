@@ -81,6 +81,18 @@ class Talk:
             except ConnectionError:
                 return self._received
 
+    def has_something(self, seconds: float) -> bool:
+        """Whether something is to be read within *seconds*."""
+        return bool(select.select([self.socket], [], [], seconds)[0])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the other side has ended the connection; only while nothing is to be read from it."""
+        try:
+            return bool(select.select([self.socket], [], [], 0)[0]) and not self.socket.recv(1, socket.MSG_PEEK)
+        except ConnectionError:
+            return True
+
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._received:
             self._receive()
@@ -95,10 +107,10 @@ class Talk:
 
 
 @contextmanager
-def talk(address: str) -> Iterator[Talk]:
-    """A connection to `http://host:port`."""
+def talk(address: str, source: str = "127.0.0.1") -> Iterator[Talk]:
+    """A connection to `http://host:port`, from the address *source*."""
     host, _, port = address.removeprefix("http://").rpartition(":")
-    with closing(socket.create_connection((host, int(port)), SECONDS)) as connection:
+    with closing(socket.create_connection((host, int(port)), SECONDS, (source, 0))) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield Talk(connection)
 

@@ -30,18 +30,17 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
     """
     The body's chunks.
 
-    Only the time spent waiting for the client counts: that we are slow is not his fault.
+    Only the time spent waiting for the client counts: that we are slow is not its fault.
 
     Raises:
-        BodyTooSlowError: nothing came for too long, or too little on average.
+        BodyTooSlowError: too little came in the last seconds, or the whole takes too long.
         BodyIncompleteError: the client has gone.
     """
-    stream = request.stream()
-    received_bytes, waited_seconds = 0, 0.0
+    stream, pace = request.stream(), rules.pace()
     while True:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(rules.stall_seconds):
+            async with asyncio.timeout(pace.patience_seconds):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
@@ -49,10 +48,7 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
             raise BodyTooSlowError from None
         except ClientDisconnect:
             raise BodyIncompleteError from None
-        waited_seconds += time.monotonic() - began
-        received_bytes += len(chunk)
-        if waited_seconds > rules.stall_seconds and received_bytes < waited_seconds * rules.min_bytes_per_second:
-            raise BodyTooSlowError
+        pace.came(len(chunk), waited_seconds=time.monotonic() - began)
         if chunk:
             yield chunk
 

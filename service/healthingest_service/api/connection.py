@@ -102,8 +102,7 @@ class Connection(H11Protocol):
         super().on_response_complete()
         if self._peer_has_ended and self.cycle.response_complete:
             self.transport.close()
-        if not self._ours.is_closing():
-            self._note_state()
+        self._note_state()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refused; *msg* is uvicorn's text and not repeated."""

@@ -56,9 +56,13 @@ async def count_address(request: Request, wire: Wire, rule: Rule) -> None:
     Raises:
         RateLimitedError: it is one too many.
     """
+    await count(request, wire, rule, f"address:{address_of(request, wire)}")
+
+
+def address_of(request: Request, wire: Wire) -> str:
+    """The client's address, as trusted proxies tell it."""
     peer = request.client.host if request.client else None
-    forwarded = request.headers.getlist("x-forwarded-for")
-    await count(request, wire, rule, f"address:{client_address(peer, forwarded, wire.trusted_proxies)}")
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), wire.trusted_proxies)
 
 
 async def _caller(request: Request, wire: Wire, scope: Scope, rule: Rule) -> Principal:

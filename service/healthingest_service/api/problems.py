@@ -85,6 +85,7 @@ _ROWS: Final = (
         "Request header fields too large",
         "The head or the trailers of the request are too large.",
     ),
+    Problem(429, "too-many-uploads", "Too many uploads at once", "Wait until another upload of yours has ended."),
     Problem(500, "internal-error", "Internal error", "Something broke here; the correlation id finds it in the log."),
     Problem(503, "gate-unavailable", "Unavailable", "Files cannot be checked now; trying again is safe."),
     Problem(503, "identity-unavailable", "Unavailable", "Who is asking cannot be told now; trying again is safe."),
@@ -111,6 +112,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
     uploads.StoreRefusedError: "store-unavailable",
     uploads.LedgerUnavailableError: "ledger-unavailable",
     uploads.SpoolFullError: "spool-full",
+    uploads.SpoolUnavailableError: "unavailable",
     uploads.GateUnavailableError: "gate-unavailable",
     uploads.UnavailableError: "unavailable",
     identity.UnauthenticatedError: "unauthenticated",
@@ -174,7 +176,7 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
 
 def headers_of_status(problem: Problem) -> dict[str, str]:
     """Headers that every answer with this problem has."""
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code == "too-many-uploads":
         return {"Retry-After": str(_UNAVAILABLE_RETRY_SECONDS)}
     return {}
 

@@ -19,6 +19,7 @@ from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.api.request_parser import HeadLimits
+from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.api.wire import BodyRules, Rules, Wire
 from healthingest_service.faults.storing import (
     ACCEPTING_LEDGER,
@@ -36,7 +37,7 @@ from healthingest_service.identity.throttling import Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.settings import Settings
 from healthingest_service.uploads.accept import AcceptUpload
-from healthingest_service.uploads.errors import SpoolFullError
+from healthingest_service.uploads.errors import UnavailableError
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
@@ -68,6 +69,10 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
             max_file_bytes=limits.max_file_size_bytes,
             stall_seconds=settings.server.body_stall_seconds,
             min_bytes_per_second=settings.server.body_min_bytes_per_second,
+            deadline_seconds=settings.server.body_deadline_seconds,
+        ),
+        upload_slots=UploadSlots(
+            per_account=limits.uploads_at_once_per_account, per_address=limits.uploads_at_once_per_address
         ),
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
@@ -104,14 +109,9 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
     spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
 
-    with suppress(SpoolFullError):  # then the first body tries again
+    with suppress(UnavailableError):  # then the first body tries again
         await spool.prepare()
-
-    async def room() -> None:
-        if spool.free_bytes < limits.max_file_size_bytes:
-            raise SpoolFullError
-
-    ground.checks.append(Check("spool", room, required=True))
+    ground.checks.append(Check("spool", spool.check, required=True))
     opening = open_gate(
         workers=settings.gate.workers,
         memory_limit_bytes=settings.gate.memory_limit_bytes,

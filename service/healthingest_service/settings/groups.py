@@ -49,7 +49,9 @@ class ServerSettings(Group):
     body_stall_seconds: PositiveFloat = 30.0
     """A body of which nothing comes for so long is given up."""
     body_min_bytes_per_second: NonNegativeInt = 1024
-    """Slower than this on average, after the first `body_stall_seconds`, is given up too."""
+    """Slower than this over any `body_stall_seconds` is given up too; 0: any rate."""
+    body_deadline_seconds: PositiveFloat = 900.0
+    """A whole body takes no longer, time that the service itself takes apart: 50 MiB at 0.5 Mbit/s."""
     health_interval_seconds: PositiveFloat = 3.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -166,6 +168,10 @@ class LimitsSettings(Group):
     max_file_size_bytes: PositiveInt = 50 * MIB
     uploads: str = "10/minute"
     """Per account."""
+    uploads_at_once_per_account: PositiveInt = 4
+    """In one process; of the `files` that the spool has room for, so that no account takes them all."""
+    uploads_at_once_per_address: PositiveInt = 32
+    """In one process; a clinic's devices may share an address."""
     requests: str = "100/hour"
     """Per account, uploads apart."""
     logins: str = "10/minute"
