@@ -53,14 +53,28 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
             yield chunk
 
 
+def refuse_coding(request: Request) -> None:
+    """
+    Let a body pass only as it is.
+
+    Raises:
+        RequestRefusedError: it has a content coding, which its digest, its size and its limit would not be of.
+    """
+    codings = ",".join(request.headers.getlist("content-encoding")).split(",")
+    if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
+        code = "unsupported-content-coding"
+        raise RequestRefusedError(code)
+
+
 async def small_body(request: Request, rules: BodyRules) -> bytes:
     """
     The whole body of a form or a JSON document.
 
     Raises:
-        RequestRefusedError: it is too large.
+        RequestRefusedError: it is too large, or coded.
         BodyTooSlowError, BodyIncompleteError: it did not come.
     """
+    refuse_coding(request)
     size = declared_size(request)
     if size is not None and size > MAX_SMALL_BODY_BYTES:
         code = "body-too-large"

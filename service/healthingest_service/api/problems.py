@@ -71,6 +71,7 @@ _ROWS: Final = (
     Problem(413, "file-too-large", "File too large", "The file is larger than this installation takes."),
     Problem(414, "url-too-long", "URL too long", "The URL is longer than this service takes."),
     Problem(415, "not-avro", "Not Avro", "The file does not begin as an Avro object container file."),
+    Problem(415, "unsupported-content-coding", "Unsupported content coding", "Send the body without a content coding."),
     Problem(415, "unsupported-media-type", "Unsupported media type", "The route does not take this content type."),
     Problem(422, "file-refused", "File refused", "The file is not correct; `findings` says where and why."),
     Problem(422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."),
@@ -178,6 +179,8 @@ def headers_of_status(problem: Problem) -> dict[str, str]:
     """Headers that every answer with this problem has."""
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code == "too-many-uploads":
         return {"Retry-After": str(_UNAVAILABLE_RETRY_SECONDS)}
+    if problem.code == "unsupported-content-coding":
+        return {"Accept-Encoding": "identity"}  # RFC 9110, 12.5.3: what a request may have
     return {}
 
 

@@ -33,10 +33,15 @@ _FORM: Final = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
-_DIGEST: Final = {"type": "string", "examples": ["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"]}
+_DIGEST: Final = (
+    "Of the bytes of the body, by RFC 9530: `sha-256=:` or `sha-512=:`, the digest in base64, `:`. Verified."
+)
 _REQUEST: Final[dict[str, Any]] = {
     "parameters": [
-        *({"name": name, "in": "header", "required": False, "schema": _DIGEST} for name in digests.FIELDS),
+        *(
+            {"name": name, "in": "header", "required": False, "description": _DIGEST, "schema": {"type": "string"}}
+            for name in digests.FIELDS
+        ),
         {
             "name": "Idempotency-Key",
             "in": "header",
@@ -172,6 +177,7 @@ async def one(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
 
 
 def _file(request: Request, content: AsyncIterator[bytes], wire: Wire) -> AsyncIterator[bytes]:
+    body.refuse_coding(request)
     kind, size = body.media_type(request), body.declared_size(request)
     if kind in RAW_TYPES:
         return content

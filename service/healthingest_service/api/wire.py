@@ -45,6 +45,14 @@ class BodyRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Documentation:
+    """Whether the API describes itself to anybody: to machines at `/openapi.json`, in a browser at `/docs`."""
+
+    openapi: bool
+    docs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
     """Use cases, ports and rules."""
 
@@ -59,4 +67,5 @@ class Wire:
     upload_slots: UploadSlots
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int
+    documentation: Documentation
     version: str

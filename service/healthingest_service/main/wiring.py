@@ -20,7 +20,7 @@ from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
-from healthingest_service.api.wire import BodyRules, Rules, Wire
+from healthingest_service.api.wire import BodyRules, Documentation, Rules, Wire
 from healthingest_service.faults.storing import (
     ACCEPTING_LEDGER,
     ACCEPTING_STORE,
@@ -35,7 +35,7 @@ from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
-from healthingest_service.settings import Settings
+from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import UnavailableError
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
@@ -76,8 +76,27 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
         ),
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
+        documentation=documentation(settings),
         version=VERSION,
     )
+
+
+def documentation(settings: Settings) -> Documentation:
+    """
+    What the API shows of itself.
+
+    Raises:
+        InvalidSettingsError: the page without what it shows.
+    """
+    http, is_installation = settings.http, settings.secrets_dir is not None
+    docs = not is_installation if http.docs is None else http.docs
+    openapi = docs if http.openapi is None else http.openapi
+    if docs and not openapi:
+        if http.docs:
+            message = "HEALTHINGEST_HTTP__DOCS: needs HEALTHINGEST_HTTP__OPENAPI, which is false"
+            raise InvalidSettingsError(message)
+        docs = False
+    return Documentation(openapi=openapi, docs=docs)
 
 
 def connection_rules(settings: Settings) -> ConnectionRules:

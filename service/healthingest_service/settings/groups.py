@@ -80,6 +80,10 @@ class HttpSettings(Group):
     """Longer than ingress controllers keep their idle connections (60 s): else they send into closed ones."""
     linger_seconds: PositiveFloat = 2.0
     """How long what a client still sends is read after an early answer, so that no reset overtakes the answer."""
+    docs: bool | None = None
+    """Whether anybody may see `/docs`, which needs `openapi`. Unset: not in an installation."""
+    openapi: bool | None = None
+    """Whether anybody may see `/openapi.json`. Unset: as `docs`."""
 
 
 class SpoolSettings(Group):
