@@ -37,8 +37,8 @@ class Connection(H11Protocol):
     """
     HTTP/1.1 from one client.
 
-    What is refused before there is a request to route is answered here with a problem, costs no slot of concurrency,
-    and its code is told to *on_refused*.
+    A request that is refused before it can be routed gets its problem here. It takes no slot of concurrency, and
+    *on_refused* is called with the problem's code.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Connection(H11Protocol):
         self._note_state()
 
     def eof_received(self) -> bool:  # type: ignore[override] # upstream never keeps it open
-        """A client that has ended its side still gets the answer to a complete request; whether one is due."""
+        """Return whether an answer is due: a half-closed client still gets it."""
         self._peer_has_ended = True
         if self._ours.is_ending or self.cycle is None or self.cycle.response_complete:
             return False

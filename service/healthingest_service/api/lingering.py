@@ -9,9 +9,9 @@ class LingeringTransport:
     """
     A transport whose `close` waits for a peer that may still be sending.
 
-    A connection that is closed while its peer sends is reset, and the reset may overtake the answer. So only our side
-    is ended, and the rest is closed when the peer has ended too, or after *linger_seconds*. What comes meanwhile is
-    for the protocol to throw away.
+    A connection that is closed while its peer sends is reset, and the reset may overtake the answer. So `close` ends
+    only our side; the connection is closed when the peer has ended too, or after *linger_seconds*. The protocol
+    discards what arrives meanwhile.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ async def serve(  # noqa: PLR0913 - what a server is made of
     rules: ConnectionRules,
     on_refused: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until *stop* is set, then let requests under way end. *on_refused* hears what `Connection` refuses."""
+    """Serve until *stop* is set, then let requests under way end. *on_refused*: see `Connection`."""
     limit = connection_limit(rules.max_connections)
     table = ConnectionTable(limit=limit, limit_per_address=rules.max_connections_per_address)
     config = uvicorn.Config(
