@@ -217,6 +217,15 @@ def test_pipelined_requests_are_answered_in_their_order(running: ServiceProcess)
     assert [answer.status for answer in answers] == [200, 404, 200]
 
 
+def test_a_head_has_no_body(running: ServiceProcess) -> None:
+    """Its length is that of `GET`, and the next answer follows at once."""
+    with talk(running.address()) as connection:
+        connection.say(request("HEAD", "/"), request("GET", "/"))
+        head, got = connection.answer("HEAD"), connection.answer()
+    assert (head.status, got.status) == (200, 200)
+    assert head.headers["content-length"] == str(len(got.body))
+
+
 def test_a_client_that_has_ended_gets_its_answer(running: ServiceProcess, token: str) -> None:
     """After a complete request, and after one that is not."""
     content = good_file(2, seed=77)
