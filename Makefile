@@ -18,9 +18,11 @@ ONCE ?=
 SHORT ?=
 SEED ?=
 TESTS ?= tests
+PROCESSES ?= auto
+PARALLEL := --numprocesses $(PROCESSES) --dist loadgroup --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
+.PHONY: help setup demo test test-long faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,9 @@ bench-http: setup ## attack the HTTP port: what it costs in memory, and how long
 
 bench-outage: setup servers ## the broker away for ten minutes: do uploads go on, how fast does the backlog follow (MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/outage.py --minutes $(or $(MINUTES),10)
+
+bench-logins: setup ## do logins starve uploads: small uploads at rest and beside 200 logins/s, in turn (PER_SECOND=200)
+	PYTHONPATH=tests $(BIN)/python bench/logins.py --per-second $(or $(PER_SECOND),200)
 
 bench-operator: setup servers ## many HealthIngests and one operator: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
@@ -92,8 +97,12 @@ types: setup ## mypy, strict
 arch: setup ## who may import whom
 	$(BIN)/lint-imports --no-cache
 
-unit: setup ## the tests (TESTS=tests/operator for some of them)
-	$(BIN)/pytest $(TESTS)
+unit: setup ## the tests, on all processors (TESTS=tests/operator for some of them)
+	$(BIN)/pytest -m 'not long' $(PARALLEL) $(TESTS)
+
+test-long: setup servers ## the tests that take minutes: long property runs, histories, mutants
+	$(BIN)/pytest -m long $(PARALLEL) $(TESTS)
+	HEALTHINGEST_RANDOM_SPECS=3000 $(BIN)/pytest $(PARALLEL) tests/cluster/test_validation.py
 
 simulate: setup ## the operator in a simulated world that fails and kills it (SEEDS=1000 FROM=0; a seed that fails is printed)
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)

@@ -1,15 +1,18 @@
-"""What holds for every test: the plugins with fixtures, and how long a test may take."""
+"""What holds for every test: the plugins with fixtures, the groups of a parallel run, and which tests are long."""
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
 
 pytest_plugins = ["support.instances", "support.control_plane"]
 
-REAL_SERVER_FOLDERS = frozenset({"ports", "seams", "cluster"})
-REAL_SERVER_SECONDS = 60
-PROPERTY_SECONDS = 60
+_GROUPS: Final = {
+    "cluster": "cluster",  # they watch and list across namespaces of one API server
+    "client": "client",  # one server of the service for all of them
+}
+"""Folders whose tests run in one process, by the name of its group."""
 
 # A busy machine is slow, which is no property of the code; the seed of a failure is printed by the plugin.
 settings.register_profile("healthingest", deadline=None, print_blob=True)
@@ -17,11 +20,9 @@ settings.load_profile("healthingest")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that talk to real servers, by their folder, and property tests get more than a unit test's two seconds."""
+    """Keep the tests of some folders together when several processes run the tests."""
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
-        if folder in REAL_SERVER_FOLDERS and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(REAL_SERVER_SECONDS))
-        elif item.get_closest_marker("hypothesis") and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(PROPERTY_SECONDS))
+        if folder in _GROUPS:
+            item.add_marker(pytest.mark.xdist_group(_GROUPS[folder]))

@@ -13,7 +13,6 @@ from support.samples import good_file
 from support.service_process import service
 
 EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(scope="module", name="server")

@@ -8,6 +8,7 @@ import pytest
 
 from healthingest_operator.adapters.child_watch import ChildWatch, Told
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from support.deadlines import HANG_SECONDS
 
 LABELS = {"watched": "yes"}
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -31,7 +32,7 @@ class Ears:
 
     async def hear(self) -> str:
         """The next thing that is told."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             return await self.told.get()
 
 

@@ -184,7 +184,7 @@ async def test_children_are_accepted_and_stay_as_desired(kubectl: Kubectl, clust
         resources={"requests": {"cpu": "0.5", "memory": "1024Mi"}},
     )
     config = configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
-    ports: dict[str, int | None] = {"store": 443, "broker": 5672, "database": 5432, "cache": None}
+    ports = {"store": (443,), "broker": (5672,), "database": (5432,), "cache": tuple[int, ...]()}
     children = [*foundations(owner, config, ports), *workload(owner, Build("service:1", "a", "b", "c"))]
     for child in children:
         live = await cluster.apply(child)

@@ -3,12 +3,9 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from avrogate import Code
 from support.avro.hostile import hostile_files
 
-pytestmark = pytest.mark.timeout(120)  # the first to need the files makes them
 PAGE = Path(__file__).parents[2] / "docs" / "avro-gate.md"
 
 

@@ -1,11 +1,7 @@
 """A single wrong byte in framing is found."""
 
-import pytest
-
 from support.avro.encoding import MAGIC, SYNC, block, header, items, long, record, text
 from support.avro.judging import codes
-
-pytestmark = pytest.mark.timeout(120)
 
 SCHEMA = record("string", {"type": "array", "items": "long"}, ["null", "boolean"])
 RECORD = text("name") + items(long(9), long(300)) + long(1) + b"\x01"

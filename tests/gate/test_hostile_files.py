@@ -2,15 +2,12 @@
 
 import time
 
-import pytest
-
 from avrogate import Code, compiled
 from support.avro.hostile import hostile_files
 from support.avro.judging import codes
 from support.avro.pure import pure
 
 VERDICT_SECONDS = 2.0
-pytestmark = pytest.mark.timeout(120)  # the first to need the files makes them
 
 
 def test_there_are_hundreds_of_them() -> None:

@@ -19,7 +19,6 @@ from support.avro.judging import judge
 from support.avro.reference import count_records
 from support.avro.strategies import files
 
-pytestmark = pytest.mark.timeout(120)
 _SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

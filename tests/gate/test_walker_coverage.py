@@ -4,12 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 LEAST_PER_CENT = 98.0
 
 
-@pytest.mark.timeout(120)
 def test_the_corpus_reaches_every_line_and_branch() -> None:
     """Of the interpreted form, for the compiled one cannot be measured: at least 98 per cent."""
     run = subprocess.run(

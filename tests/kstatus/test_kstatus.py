@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,25 +12,20 @@ import pytest
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.status.conditions import PARTS, Finding, bad, good, remembered
 from healthingest_operator.status.summary import Facts, Observation, status
+from support.servers.go_programs import KSTATUS
+from support.servers.process import ServerUnavailableError
 
-HERE = Path(__file__).parent
 HISTORIES = int(os.environ.get("HEALTHINGEST_KSTATUS_HISTORIES", "300"))
 STEPS = 12
-BUILD_SECONDS = 300
 
 
-@pytest.fixture(scope="module", name="kstatus")
-def _kstatus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(name="kstatus")
+def _kstatus() -> Path:
     """The library's own verdict, as a program."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("no `go` on PATH")
-    program = tmp_path_factory.mktemp("kstatus") / "verdict"
-    command = [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), "."]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"the modules of kstatus cannot be had: {done.stderr.strip().splitlines()[-1]}")
-    return program
+    try:
+        return Path(KSTATUS.find())
+    except ServerUnavailableError as error:
+        pytest.skip(str(error))
 
 
 def found_now(chance: random.Random) -> list[Finding]:
@@ -92,12 +86,11 @@ def history(seed: int) -> list[dict[str, Any]]:
     return shown
 
 
-@pytest.mark.timeout(120)
 def test_kstatus_says_what_we_mean(kstatus: Path) -> None:
     """On random histories, each verdict is the same, and every kind of verdict occurs."""
     shown = [body for seed in range(HISTORIES) for body in history(seed)]
     lines = "".join(f"{json.dumps(body)}\n" for body in shown)
-    done = subprocess.run([str(kstatus)], input=lines, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([str(kstatus)], input=lines, capture_output=True, text=True, timeout=300, check=True)
     said = done.stdout.splitlines()
     ours = [verdict(body) for body in shown]
     assert set(ours) == {"Current", "Failed", "InProgress", "Terminating"}

@@ -1,10 +1,14 @@
 """The port `Accounts`, on SQLite and on PostgreSQL."""
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.accounts import DatabaseAccounts
@@ -17,6 +21,7 @@ from healthingest_service.identity.errors import (
     PasswordQueueFullError,
 )
 from healthingest_service.identity.model import AccountId, NewAccount
+from support.deadlines import HANG_SECONDS
 
 EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
 NEW = NewAccount(EMAIL, PASSWORD, "Ada", "Example")
@@ -81,17 +86,68 @@ class TestAccounts:
 
 async def test_a_hash_that_is_none_opens_nothing(passwords: PasswordPool) -> None:
     """A stored text of another kind is no error and no way in."""
-    assert await passwords.verify(PASSWORD, "plain") == (False, None)
+    with passwords.place() as hasher:
+        assert await hasher.verify(PASSWORD, "plain") == (False, None)
+
+
+async def test_a_letter_has_one_form(passwords: PasswordPool) -> None:
+    """A password is the same whether its letters were sent composed or decomposed."""
+    with passwords.place() as hasher:
+        stored = await hasher.hash("p\u00e4ssw\u00f6rter")
+        assert (await hasher.verify("pa\u0308sswo\u0308rter", stored))[0]
 
 
 async def test_too_many_at_once_are_turned_away() -> None:
     """Beyond the queue's limit nobody waits; later there is room again."""
+
+    async def hashed(pool: PasswordPool) -> str:
+        with pool.place() as hasher:
+            return await hasher.hash(PASSWORD)
+
     async with open_password_pool(threads=1, queue_limit=2) as pool:
-        outcomes = await asyncio.gather(*(pool.hash(PASSWORD) for _ in range(5)), return_exceptions=True)
+        outcomes = await asyncio.gather(*(hashed(pool) for _ in range(5)), return_exceptions=True)
         assert sum(isinstance(one, PasswordQueueFullError) for one in outcomes) == 3
-        async with asyncio.timeout(5):
+        assert (await hashed(pool)).startswith("$argon2id$")
+
+
+async def test_a_caller_that_leaves_frees_no_thread() -> None:
+    """Its place stays taken until the hash is done: leaving early is no way to queue more work."""
+    async with open_password_pool(threads=1, queue_limit=1) as pool:
+        with suppress(asyncio.CancelledError), pool.place() as hasher:
+            hashing = asyncio.ensure_future(hasher.hash(PASSWORD))
             await asyncio.sleep(0)
-            assert (await pool.hash(PASSWORD)).startswith("$argon2id$")
+            hashing.cancel()
+            await hashing
+        running = hasher.running
+        assert running is not None
+        if not running.done():
+            with pytest.raises(PasswordQueueFullError), pool.place():
+                pass
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                with suppress(PasswordQueueFullError), pool.place():
+                    break
+                await asyncio.sleep(0.01)  # the pause of a poll
+
+
+async def test_a_full_queue_is_told_before_the_database_is_asked(engine: AsyncEngine) -> None:
+    """A flood of logins beyond the queue costs no statement."""
+    asked = list[str]()
+    async with open_password_pool(threads=1, queue_limit=1) as pool:
+        accounts = DatabaseAccounts(engine, pool, timeout_seconds=5)
+        event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        with pool.place(), pytest.raises(PasswordQueueFullError):
+            await accounts.authenticate(EMAIL, PASSWORD)
+    assert asked == []
+
+
+async def test_threads_have_a_low_priority(passwords: PasswordPool) -> None:
+    """Hashing gives way to everything else that wants the processor."""
+    loop = asyncio.get_running_loop()
+    niceness = await loop.run_in_executor(
+        passwords._executor, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    )
+    assert niceness == 15
 
 
 async def test_a_dead_database_is_unavailable(passwords: PasswordPool) -> None:

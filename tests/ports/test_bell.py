@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.bell import listen, ring
 from healthingest_service.adapters.database.engine import open_engine
-
-SECONDS = 10.0
+from support.deadlines import HANG_SECONDS
 
 
 @pytest.fixture(name="stop")
@@ -32,7 +31,7 @@ async def hearing(url: str, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]
 
 async def heard(written: asyncio.Event) -> None:
     """Wait for the bell, and be ready for the next."""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         await written.wait()
     written.clear()
 
@@ -85,9 +84,9 @@ async def test_nobody_to_ring_to_is_no_error(stop: asyncio.Event) -> None:
         working = asyncio.ensure_future(ring(engine, written, stop, timeout_seconds=0.2))
         for _ in range(2):
             written.set()
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 while written.is_set():  # noqa: ASYNC110 - it is cleared, which tells nobody
                     await asyncio.sleep(0.005)
         stop.set()
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             await working

@@ -22,6 +22,7 @@ from healthingest_service.uploads.errors import (
 from healthingest_service.uploads.model import OutgoingMessage
 from healthingest_service.uploads.relay_ports import EventPublisher
 from support.cancelling import is_cancelled_at
+from support.deadlines import HANG_SECONDS
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.silent import silent_server
 from support.uploads import message, upload
@@ -46,7 +47,7 @@ class FileEars:
     async def hear(self, count: int) -> list[dict[str, Any]]:
         """See `Ears`."""
         heard: list[dict[str, Any]] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             async for line in follow(self._path, from_start=True):
                 heard.append(line)
                 if len(heard) == count:
@@ -63,7 +64,7 @@ class RabbitEars:
     async def hear(self, count: int) -> list[dict[str, Any]]:
         """See `Ears`."""
         heard: list[dict[str, Any]] = []
-        async with asyncio.timeout(10), await aio_pika.connect(self._url) as connection:
+        async with asyncio.timeout(HANG_SECONDS), await aio_pika.connect(self._url) as connection:
             queue = await (await connection.channel()).get_queue(QUEUE)
             async with queue.iterator() as messages:
                 async for found in messages:
@@ -267,7 +268,7 @@ async def publish_many(publisher: RabbitMQPublisher) -> None:
 
 async def close_connections(server: RabbitMQServer) -> None:
     """Have the broker close every connection of this virtual host; they show in its list with a delay."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             found = await asyncio.to_thread(server.call, "GET", "/api/connections")
             ours = [entry["name"] for entry in found if entry.get("vhost") == server.virtual_host]

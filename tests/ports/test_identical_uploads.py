@@ -12,7 +12,6 @@ from pathlib import Path
 
 import asyncpg
 import httpx
-import pytest
 
 from healthingest_service.adapters.s3_inventory import open_s3_inventory
 from healthingest_service.identity.access_tokens import new_key_pem
@@ -26,7 +25,6 @@ from support.service_process import COMMAND, SECONDS, ServiceProcess, environmen
 CLIENTS, PROCESSES = 1000, 3
 CONNECTIONS = 20
 """Of one object of httpx, which looks at all of them for each request."""
-pytestmark = pytest.mark.timeout(120)
 
 
 @dataclass

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.database.engine import open_engine, parse_url, transaction
+from healthingest_contract.database_address import read_database_address
+from healthingest_service.adapters.database.engine import open_engine, transaction
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import BegunUpload, DatabaseLedger
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
@@ -22,6 +24,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import IdempotencyKey, Upload, UploadState
 from support.cancelling import is_cancelled_at
+from support.deadlines import HANG_SECONDS
 from support.uploads import NOON, Clock, message, owner, upload
 
 KEY = IdempotencyKey("key-1")
@@ -189,6 +192,51 @@ class TestLedger:
         assert (await rows(engine, UploadRow), await rows(engine, IdempotencyKeyRow)) == (0, 0)
         await begin(ledger, upload(b"two", of=new.owner), KEY)
 
+    async def test_stores_a_lost_upload_anew(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """The same bytes take its row over, with its id and key; completed, it waits to be announced once more."""
+        first = await store(ledger, upload(b"a", of=(who := owner())), IdempotencyKey("k"))
+        kept = DatabaseKeptUploads(engine, timeout_seconds=5)
+        await kept.mark_lost(first.id, at=NOON)
+        assert (await ledger.get(who, first.id)).state is UploadState.LOST
+        begun = await begin(ledger, upload(b"a", of=who))
+        assert (begun.replayed, begun.upload.id, begun.upload.receipt) == (False, first.id, first.receipt)
+        with pytest.raises(UploadInFlightError):
+            await begin(ledger, upload(b"a", of=who))
+        await ledger.abandon(first.id)
+        assert (await ledger.get(who, first.id)).state is UploadState.LOST
+        await begin(ledger, upload(b"a", of=who), IdempotencyKey("k"))
+        await ledger.complete(first.id, message(first), stored_at=NOON)
+        assert (await ledger.get(who, first.id)).state is UploadState.STORED
+        assert (await begin(ledger, upload(b"a", of=who))).replayed
+        assert await rows(engine, OutboxRow) == 2
+
+    async def test_has_one_winner_for_a_lost_upload(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Of five that send its bytes at one moment one stores them, the others are told that it does."""
+        first = await store(ledger, upload(b"a", of=(who := owner())))
+        await DatabaseKeptUploads(engine, timeout_seconds=5).mark_lost(first.id, at=NOON)
+        outcomes = await asyncio.gather(
+            *(begin(ledger, upload(b"a", of=who)) for _ in range(5)), return_exceptions=True
+        )
+        assert sum(isinstance(one, UploadInFlightError) for one in outcomes) == 4
+
+    async def test_marks_and_forgets_what_is_lost(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+        """Found again it is what it was; forgotten it is gone with its key and message; others are left alone."""
+        kept = DatabaseKeptUploads(engine, timeout_seconds=5)
+        stored = await store(ledger, upload(b"a", of=(who := owner())), IdempotencyKey("k"))
+        begun = (await begin(ledger, upload(b"b", of=who))).upload
+        await kept.mark_lost(begun.id, at=NOON)
+        assert (await ledger.get(who, begun.id)).state is UploadState.STORING
+        assert not await kept.forget(stored.id)
+        await kept.mark_lost(stored.id, at=NOON)
+        assert [one.is_lost for one in await kept.named([stored.id, begun.id])] == [True]
+        await kept.mark_found(stored.id)
+        await kept.mark_found(begun.id)
+        assert (await ledger.get(who, stored.id)).state is UploadState.STORED
+        await kept.mark_lost(stored.id, at=NOON)
+        assert await kept.forget(stored.id)
+        assert not await kept.forget(stored.id)
+        assert [await rows(engine, table) for table in (UploadRow, IdempotencyKeyRow, OutboxRow)] == [1, 0, 0]
+
     async def test_abandons_nothing_stored(self, ledger: DatabaseLedger) -> None:
         """What was answered with success cannot be undone."""
         new = await store(ledger, upload())
@@ -317,7 +365,7 @@ async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
         async with transaction(other, timeout_seconds=5) as connection:
             await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         if fresh_seconds:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANG_SECONDS):
                 await hung_up.wait()
         await store(ledger, upload())
 
@@ -325,7 +373,7 @@ async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
 async def test_a_read_only_server_is_unavailable(postgres_url: str) -> None:
     """A stand-by, or a database that was made read-only, cannot take a row."""
     await migrate(postgres_url, timeout_seconds=20)
-    name = parse_url(postgres_url).database
+    name = read_database_address(postgres_url).database
     async with open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine:
         async with transaction(engine, timeout_seconds=5) as connection:
             await connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import fastavro
 import httpx
-import pytest
 
 from support.samples import READING, block, raw_file
 from support.service_process import service
@@ -35,7 +34,6 @@ def peak_bytes(process_id: int) -> int:
     return own + sum(peak_bytes(int(child)) for child in children)
 
 
-@pytest.mark.timeout(60)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """After a small file, one of 96 MiB costs the API and the gate together less than a quarter of it."""
     settings = {"LIMITS__MAX_FILE_SIZE_BYTES": str(2 * FILE_BYTES), "GATE__WORKERS": "1"}

@@ -12,6 +12,7 @@ from healthingest_operator.model.spec import BrokerSpec, QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources import pruning, topology
+from support.deadlines import HANG_SECONDS
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 
@@ -176,7 +177,7 @@ async def test_a_removed_user_is_refused_and_cut_off(broker: RabbitMQBroker, rab
     closed = asyncio.Event()
     old.close_callbacks.add(lambda *_: closed.set())
     await broker.remove(how, ("users", f"{host}.relay"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         await closed.wait()
     with pytest.raises((aio_pika.exceptions.AMQPError, ConnectionError)):
         await aio_pika.connect(address(f"{host}.relay"), timeout=10)

@@ -1,4 +1,4 @@
-"""The port `RateLimiter`, in this process and in Redis."""
+"""The ports `RateLimiter` and `LoginThrottle`, in this process and in Redis."""
 
 import asyncio
 import socket
@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from secrets import token_hex
 
 import pytest
+import redis.asyncio
 
-from healthingest_service.adapters.memory_limiter import MemoryLimiter
-from healthingest_service.adapters.redis import RedisLimiter, open_redis_limiter
+from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
+from healthingest_service.adapters.redis import open_redis
 from healthingest_service.identity.errors import LimiterUnavailableError
-from healthingest_service.identity.fallback_limiter import FallbackLimiter
-from healthingest_service.identity.ports import RateLimiter
-from healthingest_service.identity.throttling import Rate, Rule
+from healthingest_service.identity.fallback_limiter import FallbackLimiter, SharedCounters
+from healthingest_service.identity.ports import LoginThrottle, RateLimiter
+from healthingest_service.identity.throttling import LoginAttempt, Rate, Rule
+from support.deadlines import HANG_SECONDS
+from support.login_rules import LOGIN_RULES
 
-PATIENT_SECONDS = 5.0  # a test machine may be slow; the deadline itself is tested below
+PATIENT_SECONDS = 30.0  # a test machine may be slow; the deadline itself is tested below
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -25,7 +28,20 @@ async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
         yield MemoryLimiter()
         return
     url: str = request.getfixturevalue("redis_url")
-    async with open_redis_limiter(url, timeout_seconds=PATIENT_SECONDS, key_prefix=token_hex(8)) as opened:
+    opening = open_redis(url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=token_hex(8))
+    async with opening as (opened, _):
+        yield opened
+
+
+@pytest.fixture(name="throttle", params=["memory", "redis"])
+async def _throttle(request: pytest.FixtureRequest) -> AsyncIterator[LoginThrottle]:
+    """A throttle of logins of each kind, on which nobody has failed."""
+    if request.param == "memory":
+        yield MemoryLoginThrottle(LOGIN_RULES)
+        return
+    url: str = request.getfixturevalue("redis_url")
+    opening = open_redis(url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=token_hex(8))
+    async with opening as (_, opened):
         yield opened
 
 
@@ -54,7 +70,7 @@ class TestRateLimiter:
         await limiter.hit(rule, "a")
         refused = await limiter.hit(rule, "a")
         assert not refused.allowed
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + HANG_SECONDS
         while not (await limiter.hit(rule, "a")).allowed:  # the condition is time itself
             assert time.monotonic() < deadline
             await asyncio.sleep(refused.reset_seconds / 10)
@@ -65,26 +81,125 @@ class TestRateLimiter:
         decisions = await asyncio.gather(*(limiter.hit(rule, "a") for _ in range(20)))
         assert sum(one.allowed for one in decisions) == 7
 
+    async def test_a_wall_clock_that_is_put_back_locks_nobody_out(
+        self, limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two hours back: the wait stays within the window."""
+        rule = Rule("uploads", Rate(1, 60))
+        await limiter.hit(rule, "a")
+        earlier = time.time() - 7200
+        monkeypatch.setattr("time.time", lambda: earlier)
+        refused = await limiter.hit(rule, "a")
+        assert not refused.allowed
+        assert 0 < refused.reset_seconds <= 60
+
+
+def by(email: str = "ada@clinic.example", address: str = "192.0.2.1") -> LoginAttempt:
+    """An attempt of one account from one address."""
+    return LoginAttempt(email, address)
+
+
+async def fail(throttle: LoginThrottle, *attempts: LoginAttempt) -> None:
+    """Let these attempts fail, whatever they should have waited."""
+    for attempt in attempts:
+        await throttle.failed(attempt)
+
+
+class TestLoginThrottle:
+    """What both do."""
+
+    async def test_free_failures_cost_nothing(self, throttle: LoginThrottle) -> None:
+        """Two wrong passwords, then the third attempt and a fourth at once."""
+        await fail(throttle, by(), by())
+        assert [await throttle.admit(by()) for _ in range(2)] == [0, 0]
+
+    async def test_after_them_one_attempt_at_a_time_is_admitted(self, throttle: LoginThrottle) -> None:
+        """Of five at one moment one; the others are told how long to wait."""
+        await fail(throttle, by(), by(), by())
+        waits = await asyncio.gather(*(throttle.admit(by()) for _ in range(5)))
+        assert min(waits) == 0
+        assert all(0 < wait <= 100 for wait in waits if wait)
+        assert sum(wait == 0 for wait in waits) == 1
+
+    async def test_nobody_locks_the_owner_out(self, throttle: LoginThrottle) -> None:
+        """Ten wrong passwords from one address; the owner comes from another one."""
+        await fail(throttle, *[by(address="198.51.100.9")] * 5)
+        assert await throttle.admit(by(address="198.51.100.9")) == 0
+        assert await throttle.admit(by(address="198.51.100.9")) > 0
+        assert await throttle.admit(by()) == 0
+
+    async def test_many_addresses_at_one_account_share_its_attempts(self, throttle: LoginThrottle) -> None:
+        """Beyond the ceiling of the account; a device that has logged in there before is exempt."""
+        await throttle.succeeded(by(address="203.0.113.1"))
+        await fail(throttle, *(by(address=f"198.51.100.{number}") for number in range(6)))
+        assert await throttle.admit(by()) == 0
+        assert 0 < await throttle.admit(by(address="192.0.2.2")) <= 60
+        assert [await throttle.admit(by(address="203.0.113.1")) for _ in range(2)] == [0, 0]
+
+    async def test_one_address_at_many_accounts_is_slowed_down(self, throttle: LoginThrottle) -> None:
+        """Beyond the ceiling of the address; its known devices go on."""
+        await throttle.succeeded(by("grace@clinic.example"))
+        await fail(throttle, *(by(f"{number}@clinic.example") for number in range(9)))
+        assert await throttle.admit(by("new@clinic.example")) == 0
+        assert 0 < await throttle.admit(by("newer@clinic.example")) <= 60
+        assert await throttle.admit(by("grace@clinic.example")) == 0
+
+    async def test_a_success_ends_the_waiting_of_its_device(self, throttle: LoginThrottle) -> None:
+        """Its failures are forgotten."""
+        await fail(throttle, by(), by(), by())
+        assert await throttle.admit(by()) == 0
+        await throttle.succeeded(by())
+        assert [await throttle.admit(by()) for _ in range(2)] == [0, 0]
+
+
+async def test_failures_are_forgotten() -> None:
+    """An hour after the last one; a known device is unknown after a day."""
+    now = 1000.0
+    throttle = MemoryLoginThrottle(LOGIN_RULES, lambda: now)
+    await throttle.succeeded(by(address="203.0.113.1"))
+    await fail(throttle, *[by()] * 6)
+    now += 3600
+    assert [await throttle.admit(by()) for _ in range(2)] == [0, 0]
+    await fail(throttle, *[by()] * 6)
+    now += 3000
+    await throttle.admit(by(address="192.0.2.7"))
+    assert await throttle.admit(by(address="203.0.113.1")) == 0
+    now += 86_400
+    await fail(throttle, *[by()] * 6)
+    await throttle.admit(by(address="192.0.2.7"))
+    assert await throttle.admit(by(address="203.0.113.1")) > 0
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys a client can make up, only so many are kept."""
+    monkeypatch.setattr("healthingest_service.adapters.memory_limiter._MAX_KEYS", 30)
+    limiter, throttle = MemoryLimiter(), MemoryLoginThrottle(LOGIN_RULES)
+    for number in range(100):
+        await limiter.hit(Rule("logins", Rate(1, 60)), str(number))
+        await fail(throttle, by(str(number)))
+        await throttle.succeeded(by(str(number)))
+    assert len(limiter._hits) == len(throttle._known_until) == 30
+    assert len(throttle._failures) <= 30
+
 
 async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
     """A Redis that takes the connection and says nothing is unavailable within its deadline."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-        async with open_redis_limiter(url, timeout_seconds=0.1) as limiter:
-            began = time.monotonic()
+        async with open_redis(url, LOGIN_RULES, timeout_seconds=0.1) as (limiter, throttle):
+            with pytest.raises(LimiterUnavailableError):
+                await throttle.admit(by())
             with pytest.raises(LimiterUnavailableError):
                 await limiter.hit(Rule("uploads", Rate(1, 60)), "a")
             with pytest.raises(LimiterUnavailableError):
                 await limiter.check()
-            assert time.monotonic() - began < 2
 
 
 async def test_nobody_there_means_counting_alone() -> None:
     """Without Redis requests are still counted, guesses at a tenth of the rate."""
-    async with open_redis_limiter("redis://127.0.0.1:9", timeout_seconds=0.1) as shared:
-        limiter = FallbackLimiter(
-            shared, MemoryLimiter(), clock=time.monotonic, pause_seconds=60, on_degraded=lambda _: None
-        )
+    async with open_redis("redis://127.0.0.1:9", LOGIN_RULES, timeout_seconds=0.1) as (shared, _):
+        counters = SharedCounters(clock=time.monotonic, pause_seconds=60, on_degraded=lambda _: None)
+        limiter = FallbackLimiter(counters, shared, MemoryLimiter())
         logins, uploads = Rule("logins", Rate(20, 60), 10), Rule("uploads", Rate(3, 60))
         assert [(await limiter.hit(logins, "a")).allowed for _ in range(3)] == [True, True, False]
         assert [(await limiter.hit(uploads, "a")).allowed for _ in range(4)] == [True, True, True, False]
@@ -93,22 +208,23 @@ async def test_nobody_there_means_counting_alone() -> None:
 async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:
     """An e-mail address that is counted cannot be read there."""
     prefix = token_hex(8)
-    async with open_redis_limiter(redis_url, timeout_seconds=PATIENT_SECONDS, key_prefix=prefix) as limiter:
+    opening = open_redis(redis_url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=prefix)
+    async with opening as (limiter, throttle):
         await limiter.hit(Rule("logins", Rate(1, 60)), "login:ada@clinic.example")
-        keys = await _keys(limiter, prefix)
+        await throttle.failed(by())
+        await throttle.succeeded(by())
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            keys = [key.decode() async for key in client.scan_iter(f"{prefix}*")]
+            assert all([await client.ttl(key) > 0 for key in keys])
     assert keys
-    assert not [key for key in keys if "ada" in key]
-
-
-async def _keys(limiter: RedisLimiter, prefix: str) -> list[str]:
-    return [key.decode() async for key in limiter._client.scan_iter(f"{prefix}*")]
+    assert not [key for key in keys if "ada" in key or "192.0" in key]
 
 
 def test_an_address_that_is_none_is_not_repeated() -> None:
     """A password in a wrong address does not come back in the error."""
 
     async def opened() -> None:
-        async with open_redis_limiter("http://user:hunter2@redis", timeout_seconds=0.1):
+        async with open_redis("http://user:hunter2@redis", LOGIN_RULES, timeout_seconds=0.1):
             pass
 
     with pytest.raises(ValueError, match="not an address of Redis") as refused:

@@ -16,6 +16,7 @@ from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.errors import InvalidTokenError
 from healthingest_service.identity.model import (
     Account,
+    AccountId,
     NewAccount,
     RefreshToken,
     Rotation,
@@ -56,10 +57,10 @@ async def rotate(sessions: DatabaseSessions, used: str, child: str, *, at: datet
 class TestSessions:
     """What both databases do."""
 
-    async def test_exchanges_a_token(self, sessions: DatabaseSessions, session: Session) -> None:
+    async def test_exchanges_a_token(self, sessions: DatabaseSessions, session: Session, account: Account) -> None:
         """The first use tells whose session it is, and makes the child good."""
         first = await rotate(sessions, "first", "second")
-        assert first == Rotation(session.id, session.account_id, b"second", None)
+        assert first == Rotation(session.id, session.account_id, account.email, b"second", None)
         assert (await rotate(sessions, "second", "third")).first_used_at is None
 
     @pytest.mark.usefixtures("session")
@@ -94,14 +95,20 @@ class TestSessions:
         """Twice is as good as once; another session of the account lives on."""
         other = Session(SessionId(uuid4()), account.id, NOW)
         await sessions.begin(other, RefreshToken("others", LATER))
-        assert await sessions.is_live(session.id)
+        assert await sessions.is_live(session.id, session.account_id)
         await sessions.revoke(session.id, at=NOW)
         await sessions.revoke(session.id, at=NOW)
-        assert not await sessions.is_live(session.id)
-        assert await sessions.is_live(other.id)
-        assert not await sessions.is_live(SessionId(uuid4()))
+        assert not await sessions.is_live(session.id, session.account_id)
+        assert await sessions.is_live(other.id, account.id)
+        assert not await sessions.is_live(SessionId(uuid4()), account.id)
         with pytest.raises(InvalidTokenError):
             await rotate(sessions, "first", "child")
+
+    async def test_a_session_is_its_accounts_alone(self, sessions: DatabaseSessions, session: Session) -> None:
+        """Asked about another account it is not live; a refresh token leads to its session."""
+        assert not await sessions.is_live(session.id, AccountId(uuid4()))
+        assert await sessions.find("first") == session.id
+        assert await sessions.find("unknown") is None
 
     async def test_an_inactive_account_has_no_live_session(
         self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine
@@ -109,7 +116,7 @@ class TestSessions:
         """Whoever is switched off is out at once."""
         async with engine.begin() as connection:
             await connection.execute(AccountRow.__table__.update().values(is_active=False))  # type: ignore[attr-defined] # a Table
-        assert not await sessions.is_live(session.id)
+        assert not await sessions.is_live(session.id, session.account_id)
         with pytest.raises(InvalidTokenError):
             await rotate(sessions, "first", "child")
 
@@ -118,7 +125,7 @@ class TestSessions:
     ) -> None:
         """A session goes with its tokens when the last of them has run out, not before."""
         assert await sessions.forget_expired(before=LATER) == 0
-        assert await sessions.is_live(session.id)
+        assert await sessions.is_live(session.id, session.account_id)
         assert await sessions.forget_expired(before=LATER + timedelta(seconds=1)) == 1
         async with engine.connect() as connection:
             count = (await connection.execute(select(func.count()).select_from(RefreshTokenRow))).scalar_one()

@@ -16,7 +16,6 @@ from support.service_process import SECONDS, ServiceProcess, environment, servic
 
 EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
 ADMIN = (sys.executable, "-m", "healthingest_service.main.admin")
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(name="running")
@@ -81,7 +80,7 @@ def test_accounts_where_nobody_can_register(running: ServiceProcess, tmp_path: P
 
 @pytest.mark.parametrize(
     ("email", "password", "said"),
-    [(EMAIL, "hunter2", "shorter"), (EMAIL, EMAIL, "same as"), ("hunter2", PASSWORD, "no e-mail address")],
+    [(EMAIL, "hunter2", "shorter"), (EMAIL, EMAIL, "the e-mail address"), ("hunter2", PASSWORD, "no e-mail address")],
 )
 def test_the_rules_hold_for_administrators(
     running: ServiceProcess, tmp_path: Path, email: str, password: str, said: str
@@ -111,6 +110,20 @@ def test_messages_once_more(running: ServiceProcess, tmp_path: Path) -> None:
     assert len(messages(tmp_path, 3)) == 3
     assert admin(tmp_path, *by_time, "--type", "Other").returncode == 1
     assert admin(tmp_path, "replay", "--id", "00000000-0000-0000-0000-000000000000").returncode == 1
+
+
+def test_a_lost_file_is_settled(running: ServiceProcess, tmp_path: Path) -> None:
+    """A repair says what is lost; it is not announced once more; forgotten, it is a new upload."""
+    answer(tmp_path, "account", "create", "--email", EMAIL, given=PASSWORD)
+    upload_id = upload(running.address()).json()["upload_id"]
+    assert admin(tmp_path, "uploads", "forget", "--id", upload_id).returncode == 1
+    (stored,) = (tmp_path / "objects").rglob("*.avro")
+    stored.unlink()
+    assert answer(tmp_path, "uploads", "repair") == {"checked": 1, "lost": 1, "found_again": 0}
+    assert admin(tmp_path, "replay", "--id", upload_id).returncode == 1
+    assert answer(tmp_path, "uploads", "forget", "--id", upload_id) == {"forgotten": 1}
+    again = upload(running.address())
+    assert (again.status_code, again.json()["upload_id"] == upload_id) == (201, False)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,8 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
 from support.service_process import SECONDS, service
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def test_who_is_asked_to_leave_says_so_first(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from support.service_process import COMMAND, SECONDS, ServiceProcess, environmen
 
 ROOT = Path(__file__).parents[2]
 AVRO = {"Content-Type": "application/avro"}
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(name="running")

@@ -22,11 +22,11 @@ from support.operator_world import KEY
 
 SEEDS = int(os.environ.get("HEALTHINGEST_SIMULATION_SEEDS", "300"))
 BATCHES = 10
+SHORT_BATCHES = 2
+_BATCHES = [pytest.param(n, marks=[pytest.mark.long] if n >= SHORT_BATCHES else []) for n in range(BATCHES)]
 
-pytestmark = pytest.mark.timeout(120)
 
-
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize("batch", _BATCHES)
 def test_every_history_ends_well(batch: int) -> None:
     """It comes to rest as wanted, leaks nothing, loses nothing, says Ready of nothing else, and is silent then."""
     for seed in range(batch, SEEDS, BATCHES):
@@ -37,7 +37,7 @@ def test_every_history_ends_well(batch: int) -> None:
             raise
 
 
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize("batch", _BATCHES)
 def test_whatever_disappears_in_whatever_order(batch: int) -> None:
     """Each ordered pair and triple: a deletion ends in time, and what stays outside is named; else all comes back."""
     for order in ORDERS[batch::BATCHES]:
@@ -88,6 +88,7 @@ def test_a_seed_replays_bit_for_bit(seed: int) -> None:
     assert replay(seed) != replay(seed + 1)
 
 
+@pytest.mark.long
 async def test_it_may_die_at_every_wait_of_the_first_passes() -> None:
     """Killed at each in turn, a new operator brings the work to its end."""
     for kill in range(1, 400):
@@ -101,6 +102,7 @@ async def test_it_may_die_at_every_wait_of_the_first_passes() -> None:
     pytest.fail("there were more waits than were tried")
 
 
+@pytest.mark.long
 async def test_it_may_die_at_every_wait_of_a_rotation() -> None:
     """Killed at each in turn, a new operator ends it; before that the pods' logins are valid at each of its ends."""
     for kill in range(1, 400):
@@ -136,6 +138,7 @@ async def test_it_may_die_at_every_wait_of_a_deletion() -> None:
     pytest.fail("there were more waits than were tried")
 
 
+@pytest.mark.long
 def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator that removes nothing does not pass: the histories can fail."""
     monkeypatch.setattr(dependencies, "superfluous", lambda *_: Superfluous())

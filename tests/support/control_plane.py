@@ -12,7 +12,7 @@ from healthingest_operator.adapters.kubernetes import KubernetesCluster, kuberne
 from support.servers.apiserver import ApiServer
 
 CRD: Final = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
-_SECONDS: Final = 30
+_SECONDS: Final = 60
 
 
 def attempt(server: ApiServer, *words: str, given: object = None) -> subprocess.CompletedProcess[str]:
@@ -32,8 +32,8 @@ def kubectl(server: ApiServer, *words: str, given: object = None) -> str:
 @pytest.fixture(scope="session", name="with_crd")
 def _with_crd(apiserver: ApiServer) -> ApiServer:
     """The API server that knows HealthIngests."""
-    kubectl(apiserver, "apply", "-f", str(CRD))
-    kubectl(apiserver, "wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=20s")
+    kubectl(apiserver, "apply", "--server-side", "-f", str(CRD))
+    kubectl(apiserver, "wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=60s")
     return apiserver
 
 

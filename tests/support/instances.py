@@ -1,38 +1,65 @@
 """Fixtures of private servers: each starts when a test first asks, and gives every test its own room."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Any
 
 import pytest
 
 from support.servers.apiserver import ApiServer
-from support.servers.apiserver import apiserver as start_apiserver
-from support.servers.postgres import PostgresServer, postgres_server
+from support.servers.pool import PoolServer, RemotePool, ServerPool
+from support.servers.postgres import PostgresServer
 from support.servers.process import ServerUnavailableError
-from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
-from support.servers.redis import RedisServer, redis_server
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.redis import RedisServer
 from support.servers.versitygw import S3Server
-from support.servers.versitygw import s3_server as start_s3_server
 
-Server = TypeVar("Server")
+_POOL = pytest.StashKey[ServerPool | RemotePool]()
+_ADDRESS, _KEY = "healthingest_pool_address", "healthingest_pool_key"
 
 
-def _run(server: AbstractContextManager[Server]) -> Iterator[Server]:
-    """Enter *server* for the whole run; a server that cannot be had skips the test with the reason."""
+class _Nodes:
+    """Hooks of pytest-xdist, which are unknown where it is not in use."""
+
+    def __init__(self, server: PoolServer) -> None:
+        self._server = server
+
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist has no types
+        """Tell a worker where the servers of the run are."""
+        node.workerinput[_ADDRESS] = self._server.address
+        node.workerinput[_KEY] = self._server.key
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process of a run owns the servers; workers of pytest-xdist ask it for them."""
+    given = getattr(config, "workerinput", None)
+    if given is not None:
+        config.stash[_POOL] = RemotePool(given[_ADDRESS], given[_KEY])
+        return
+    pool = config.stash[_POOL] = ServerPool()
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(_Nodes(PoolServer(pool)))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers that this process owns."""
+    pool = config.stash.get(_POOL, None)
+    if isinstance(pool, ServerPool):
+        pool.close()
+
+
+def _server(request: pytest.FixtureRequest, kind: str) -> Any:  # noqa: ANN401 - each fixture names its class
+    """Return the server of the run; one that cannot be had skips the test with the reason."""
     try:
-        running = server.__enter__()
+        return request.config.stash[_POOL].get(kind)
     except ServerUnavailableError as error:
         pytest.skip(str(error))
-    try:
-        yield running
-    finally:
-        server.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session", name="postgres")
-def _postgres() -> Iterator[PostgresServer]:
-    yield from _run(postgres_server())
+def _postgres(request: pytest.FixtureRequest) -> PostgresServer:
+    server: PostgresServer = _server(request, "postgres")
+    return server
 
 
 @pytest.fixture(name="postgres_url")
@@ -43,8 +70,9 @@ def _postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session", name="redis_server")
-def _redis_server() -> Iterator[RedisServer]:
-    yield from _run(redis_server())
+def _redis_server(request: pytest.FixtureRequest) -> RedisServer:
+    server: RedisServer = _server(request, "redis")
+    return server
 
 
 @pytest.fixture(name="redis_url")
@@ -54,8 +82,9 @@ def _redis_url(redis_server: RedisServer) -> str:
 
 
 @pytest.fixture(scope="session", name="rabbitmq_server")
-def _rabbitmq_server() -> Iterator[RabbitMQServer]:
-    yield from _run(rabbitmq_server())
+def _rabbitmq_server(request: pytest.FixtureRequest) -> RabbitMQServer:
+    server: RabbitMQServer = _server(request, "rabbitmq")
+    return server
 
 
 @pytest.fixture(name="rabbitmq")
@@ -66,8 +95,9 @@ def _rabbitmq(rabbitmq_server: RabbitMQServer) -> Iterator[RabbitMQServer]:
 
 
 @pytest.fixture(scope="session", name="s3_gateway")
-def _s3_gateway() -> Iterator[S3Server]:
-    yield from _run(start_s3_server())
+def _s3_gateway(request: pytest.FixtureRequest) -> S3Server:
+    server: S3Server = _server(request, "s3")
+    return server
 
 
 @pytest.fixture(name="s3_server")
@@ -77,6 +107,7 @@ def _s3_server(s3_gateway: S3Server) -> S3Server:
 
 
 @pytest.fixture(scope="session", name="apiserver")
-def _apiserver() -> Iterator[ApiServer]:
+def _apiserver(request: pytest.FixtureRequest) -> ApiServer:
     """One control plane for the run: use a namespace of your own."""
-    yield from _run(start_apiserver())
+    server: ApiServer = _server(request, "apiserver")
+    return server

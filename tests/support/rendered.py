@@ -7,11 +7,12 @@ from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.resources.children import foundations, workload
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_operator.resources.migration import migration_job
+from healthingest_operator.resources.network_policy import Ports
 from healthingest_operator.resources.pods import Build
 from support.operator_world import manifest
 
 BUILD = Build("service:1", "api", "relay", "migrate")
-PORTS: dict[str, int | None] = {"store": 443, "broker": 5671, "database": 5432, "cache": None}
+PORTS: Ports = {"store": (443,), "broker": (5671,), "database": (5432,), "cache": ()}
 OWNERS = {
     "smallest": parse(manifest()),
     "everything": parse(

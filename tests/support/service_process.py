@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import httpx
 
-SECONDS: Final = 30.0
+from support.deadlines import HANG_SECONDS
+
+SECONDS: Final = HANG_SECONDS
 COMMAND: Final = (sys.executable, "-m", "healthingest_service.main")
 
 

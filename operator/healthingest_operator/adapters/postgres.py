@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.database_address import read_database_address
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.shared import Shared
 
@@ -68,8 +69,8 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def _connection(self, url: str) -> AsyncIterator[asyncpg.Connection]:
-        place = urlsplit(url).netloc.rpartition("@")[2]
-        user = unquote(urlsplit(url).username or "")
+        address = read_database_address(url)
+        place, user = address.place, address.user
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 connection = await asyncpg.connect(

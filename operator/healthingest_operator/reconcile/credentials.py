@@ -6,6 +6,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.database_address import DatabaseAddressError, read_database_address
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
@@ -110,11 +111,10 @@ class _Reader:
 
     async def database(self, name: str) -> DatabaseAccess:
         values = await self._values(name)
-        schemes = {"postgresql", "postgres"}
         if "url" in values:
-            return DatabaseAccess(url=self._address(values, name, "url", schemes))
+            return DatabaseAccess(url=self._database_address(values, name, "url"))
         if "adminUrl" in values:
-            return DatabaseAccess(admin_url=self._address(values, name, "adminUrl", schemes))
+            return DatabaseAccess(admin_url=self._database_address(values, name, "adminUrl"))
         message = f"Secret {self._namespace}/{name} has neither key url nor key adminUrl: add one"
         raise DependencyError(Reason.SECRET_KEY_MISSING, message)
 
@@ -143,6 +143,14 @@ class _Reader:
             sound = False
         if not sound:
             raise self._invalid(name, key, f"must be an address such as {min(schemes)}://host:port")
+        return value
+
+    def _database_address(self, values: dict[str, str], name: str, key: str) -> str:
+        value = self._value(values, name, key)
+        try:
+            read_database_address(value)
+        except DatabaseAddressError as error:
+            raise self._invalid(name, key, f": {error}") from None
         return value
 
     def _invalid(self, name: str, key: str, rule: str) -> DependencyError:

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_contract.database_address import read_database_address
 from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
@@ -89,7 +89,7 @@ def _leave_database(owner: HealthIngest, found: Credentials, remains: _Remains) 
     access = found.database
     if isinstance(access, DatabaseAccess) and access.admin_url is not None:
         name = names.database(owner.key)
-        remains.kept.append(f"role and database {name} on {urlsplit(access.admin_url).hostname}")
+        remains.kept.append(f"role and database {name} on {read_database_address(access.admin_url).place}")
 
 
 async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[None]]) -> None:

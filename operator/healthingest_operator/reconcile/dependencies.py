@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_contract.database_address import read_database_address
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
@@ -207,8 +208,8 @@ async def look_at_database(database: Database, found: Credentials, service: Mapp
         await _provision(database, access, service[env.DATABASE_URL])
     except DependencyError as error:
         return bad(ConditionType.DATABASE_READY, error.reason, error.message)
-    parts = urlsplit(service[env.DATABASE_URL])
-    return good(ConditionType.DATABASE_READY, f"database {parts.path.lstrip('/')} on {parts.hostname}")
+    address = read_database_address(service[env.DATABASE_URL])
+    return good(ConditionType.DATABASE_READY, f"database {address.database} on {address.place}")
 
 
 async def _provision(database: Database, access: DatabaseAccess, url: str) -> None:

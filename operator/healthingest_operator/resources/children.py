@@ -9,7 +9,7 @@ from healthingest_operator.resources.configuration import config_map_object
 from healthingest_operator.resources.deployment import api_deployment
 from healthingest_operator.resources.disruption_budget import api_disruption_budget
 from healthingest_operator.resources.ingress import api_ingress
-from healthingest_operator.resources.network_policy import network_policies
+from healthingest_operator.resources.network_policy import Ports, network_policies
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.relay import relay_deployment
 from healthingest_operator.resources.service import api_service
@@ -29,7 +29,7 @@ KINDS: Final = (
 """Kinds that are listed and pruned; Secrets are not among them, because nobody may list those."""
 
 
-def foundations(owner: HealthIngest, config: dict[str, str], ports: dict[str, int | None]) -> list[dict[str, Any]]:
+def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> list[dict[str, Any]]:
     """What may stand before the dependencies hold: it runs nothing."""
     objects = [
         config_map_object(owner, config),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
+from healthingest_contract.database_address import DatabaseAddressError, read_database_address
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, JANITOR_ADMIN_PORT
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
@@ -26,11 +27,13 @@ _DEFAULT_PORTS: Final = {
     "https": 443,
     "amqp": 5672,
     "amqps": 5671,
-    "postgresql": 5432,
-    "postgres": 5432,
     "redis": 6379,
     "rediss": 6379,
 }
+
+
+Ports = Mapping[str, tuple[int, ...]]
+"""Of `store`, `broker`, `database` and `cache`: those of its address, none for no address."""
 
 
 def port_of(address: str | None) -> int | None:
@@ -41,14 +44,26 @@ def port_of(address: str | None) -> int | None:
     return parts.port or _DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
 
 
-def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> dict[str, int | None]:
+def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> Ports:
     """From the service's Secret: it stays while a user's one is gone, and policies must not change for that."""
     return {
-        "store": port_of(owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
-        "broker": port_of(service.get(env.BROKER_URL)),
-        "database": port_of(service.get(env.DATABASE_URL)),
-        "cache": port_of(service.get(env.CACHE_URL)),
+        "store": _ports(owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
+        "broker": _ports(service.get(env.BROKER_URL)),
+        "database": _database_ports(service.get(env.DATABASE_URL)),
+        "cache": _ports(service.get(env.CACHE_URL)),
     }
+
+
+def _ports(address: str | None) -> tuple[int, ...]:
+    port = port_of(address)
+    return () if port is None else (port,)
+
+
+def _database_ports(address: str | None) -> tuple[int, ...]:
+    try:
+        return read_database_address(address).ports if address else ()
+    except DatabaseAddressError:  # stored by an operator that took more; its condition says so
+        return ()
 
 
 def endpoint_of(address: str | None) -> str:
@@ -59,25 +74,25 @@ def endpoint_of(address: str | None) -> str:
     return f"[{host}]:{port_of(address)}" if ":" in host else f"{host}:{port_of(address)}"
 
 
-def network_policies(owner: HealthIngest, ports: dict[str, int | None]) -> tuple[dict[str, Any], ...]:
-    """Policies of API, relay and migration; *ports* of `store`, `broker`, `database` and `cache`."""
-    api_out = [ports["store"], ports["database"], ports["cache"]]
+def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any], ...]:
+    """Policies of API, relay and migration."""
+    api_out = [*ports["store"], *ports["database"], *ports["cache"]]
     return (
         _policy(owner, API, [(API_PORT, None), (ADMIN_PORT, _CLUSTER)], api_out),
         _policy(
             owner,
             RELAY,
             [(ADMIN_PORT, _CLUSTER), (JANITOR_ADMIN_PORT, _CLUSTER)],
-            [ports["store"], ports["database"], ports["broker"]],
+            [*ports["store"], *ports["database"], *ports["broker"]],
         ),
-        _policy(owner, MIGRATE, [], [ports["database"]]),
+        _policy(owner, MIGRATE, [], [*ports["database"]]),
     )
 
 
 def _policy(
-    owner: HealthIngest, component: str, inward: list[tuple[int, dict[str, Any] | None]], outward: list[int | None]
+    owner: HealthIngest, component: str, inward: list[tuple[int, dict[str, Any] | None]], outward: list[int]
 ) -> dict[str, Any]:
-    outside = [{"protocol": "TCP", "port": port} for port in sorted({port for port in outward if port})]
+    outside = [{"protocol": "TCP", "port": port} for port in sorted(set(outward))]
     egress: list[dict[str, Any]] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
     if outside:
         egress.append({"to": _OUTSIDE, "ports": outside})

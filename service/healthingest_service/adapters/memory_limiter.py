@@ -1,23 +1,92 @@
 """Counts in this process: for one process alone, and for each while the shared counters are gone."""
 
 import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
-from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from healthingest_service.identity.throttling import Decision, LoginAttempt, LoginRules, Rule
 
-from healthingest_service.identity.throttling import Decision, Rule
+_MAX_KEYS: Final = 100_000
+"""Of each kind, some 30 MiB at most; the key that was used longest ago is forgotten first."""
 
 
 class MemoryLimiter:
-    """A moving window in memory; needs no closing, is gone with the process."""
+    """
+    A moving window for each key; needs no closing, is gone with the process.
 
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    *clock* gives seconds and never goes back: the wall clock may be put back by hours.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     async def hit(self, rule: Rule, key: str) -> Decision:
         """As the port says."""
-        item = RateLimitItemPerSecond(rule.rate.amount, rule.rate.window_seconds, namespace=rule.name)
-        allowed = await self._limiter.hit(item, key)
-        window = await self._limiter.get_window_stats(item, key)
-        return Decision(rule, allowed, max(0, window.remaining), max(0.0, window.reset_time - time.time()))
+        now, window_seconds = self._clock(), rule.rate.window_seconds
+        hits = self._hits.setdefault((rule.name, key), deque())
+        self._hits.move_to_end((rule.name, key))
+        while hits and hits[0] <= now - window_seconds:
+            hits.popleft()
+        allowed = len(hits) < rule.rate.amount
+        if allowed:
+            hits.append(now)
+        if len(self._hits) > _MAX_KEYS:
+            self._hits.popitem(last=False)
+        return Decision(rule, allowed, rule.rate.amount - len(hits), hits[0] + window_seconds - now)
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    forget_at: float = 0.0
+    closed_until: float = 0.0
+
+
+class MemoryLoginThrottle:
+    """Failed logins and known devices in memory. *clock* as for `MemoryLimiter`."""
+
+    def __init__(self, rules: LoginRules, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._known_until: OrderedDict[str, float] = OrderedDict()
+
+    async def admit(self, attempt: LoginAttempt) -> float:
+        """As the port says."""
+        now = self._clock()
+        is_known = self._known_until.get(attempt.device_key, now) > now
+        guards = [(self._of(key, now), backoff) for key, backoff in attempt.guards(self._rules, is_known=is_known)]
+        wait_seconds = max(failures.closed_until - now for failures, _ in guards)
+        if wait_seconds > 0:
+            return wait_seconds
+        for failures, backoff in guards:
+            failures.closed_until = now + backoff.delay_seconds(failures.count)
+        return 0.0
+
+    async def failed(self, attempt: LoginAttempt) -> None:
+        """As the port says."""
+        now = self._clock()
+        for key in (attempt.device_key, attempt.account_key, attempt.address_key):
+            failures = self._of(key, now)
+            failures.count += 1
+            failures.forget_at = now + self._rules.memory_seconds
+            self._failures[key] = failures
+            self._failures.move_to_end(key)
+            if len(self._failures) > _MAX_KEYS:
+                self._failures.popitem(last=False)
+
+    async def succeeded(self, attempt: LoginAttempt) -> None:
+        """As the port says."""
+        key = attempt.device_key
+        self._failures.pop(key, None)
+        self._known_until[key] = self._clock() + self._rules.known_device_seconds
+        self._known_until.move_to_end(key)
+        if len(self._known_until) > _MAX_KEYS:
+            self._known_until.popitem(last=False)
+
+    def _of(self, key: str, now: float) -> _Failures:
+        found = self._failures.get(key)
+        return _Failures() if found is None or found.forget_at <= now else found

@@ -1,10 +1,16 @@
-"""Argon2id in a few threads: hashing costs memory and a processor, so it neither blocks the loop nor piles up."""
+"""
+Argon2id in a few threads of low priority.
+
+Hashing costs memory and a processor: it must neither block the loop, nor pile up, nor slow down uploads.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final, TypeVar
 
 from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
@@ -12,41 +18,32 @@ from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from healthingest_service.identity.errors import PasswordQueueFullError
+from healthingest_service.identity.registration import normal_password
 
 MEMORY_KIB: Final = 19_456
 TIME_COST: Final = 2
 """Argon2id with 19 MiB, 2 passes, 1 lane: the minimum of OWASP's Password Storage Cheat Sheet."""
+_NICENESS: Final = 15
+"""A twentieth of a normal thread's share of a busy processor, and all of an idle one (sched(7))."""
 
 Answer = TypeVar("Answer")
 
 
-class PasswordPool:
-    """Hashes and verifies; at most `queue_limit` calls wait or run at one moment."""
+class PasswordHasher:
+    """Hashes and verifies in the pool's threads, for one holder of a place."""
 
-    def __init__(self, executor: ThreadPoolExecutor, *, queue_limit: int) -> None:
+    def __init__(self, executor: ThreadPoolExecutor, helper: PasswordHelper) -> None:
         self._executor = executor
-        self._queue_limit = queue_limit
-        self._pending = 0
-        hasher = Argon2Hasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=1)
-        self._helper = PasswordHelper(PasswordHash((hasher,)))
+        self._helper = helper
+        self.running: Future[Any] | None = None
 
     async def hash(self, password: str) -> str:
-        """
-        The text to store.
-
-        Raises:
-            PasswordQueueFullError: too many wait already.
-        """
-        return await self._in_thread(lambda: self._helper.hash(password))
+        """Return the text to store."""
+        return await self._in_thread(lambda: self._helper.hash(normal_password(password)))
 
     async def verify(self, password: str, stored: str) -> tuple[bool, str | None]:
-        """
-        Whether *password* is the one, and a new text to store when the parameters have changed.
-
-        Raises:
-            PasswordQueueFullError: too many wait already.
-        """
-        return await self._in_thread(lambda: self._verify(password, stored))
+        """Return whether *password* is the one, and a new text to store when the parameters have changed."""
+        return await self._in_thread(lambda: self._verify(normal_password(password), stored))
 
     def _verify(self, password: str, stored: str) -> tuple[bool, str | None]:
         try:
@@ -55,23 +52,60 @@ class PasswordPool:
             return False, None
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
-        if self._pending >= self._queue_limit:
-            raise PasswordQueueFullError
-        future = self._executor.submit(work)
-        self._pending += 1
-        loop = asyncio.get_running_loop()
-        # Counted until the thread is done, not until the caller gives up: a caller that leaves frees no thread.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
+        future = self.running = self._executor.submit(work)
         return await asyncio.wrap_future(future)
 
-    def _done(self) -> None:
-        self._pending -= 1
+
+class PasswordPool:
+    """At most `queue_limit` places; whoever holds one may hash or verify."""
+
+    def __init__(self, executor: ThreadPoolExecutor, *, queue_limit: int) -> None:
+        self._executor = executor
+        self._queue_limit = queue_limit
+        self._taken = 0
+        hasher = Argon2Hasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=1)
+        self._helper = PasswordHelper(PasswordHash((hasher,)))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all places are taken."""
+        return self._taken >= self._queue_limit
+
+    @contextmanager
+    def place(self) -> Iterator[PasswordHasher]:
+        """
+        Hold a place; take it before anything else is done for a login, so that a flood costs no more than this.
+
+        Raises:
+            PasswordQueueFullError: all places are taken.
+        """
+        if self.is_full:
+            raise PasswordQueueFullError
+        self._taken += 1
+        hasher = PasswordHasher(self._executor, self._helper)
+        try:
+            yield hasher
+        finally:
+            if hasher.running is None or hasher.running.done():
+                self._taken -= 1
+            else:  # a caller that leaves frees no thread: its place is taken until the thread is done
+                loop = asyncio.get_running_loop()
+                hasher.running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
+
+    def _free(self) -> None:
+        self._taken -= 1
+
+
+def _lower_priority() -> None:
+    """Make the calling thread nice; on Linux each thread has a niceness of its own (setpriority(2))."""
+    with suppress(OSError):  # the platform has no such thing: then hashing competes with uploads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 @asynccontextmanager
 async def open_password_pool(*, threads: int, queue_limit: int) -> AsyncIterator[PasswordPool]:
     """A pool whose threads end with the context."""
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="password")
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="password", initializer=_lower_priority)
     try:
         yield PasswordPool(executor, queue_limit=queue_limit)
     finally:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.account_tables import AccountRow, LoginSessionRow, RefreshTokenRow
@@ -49,24 +50,9 @@ class DatabaseSessions:
             )
             .values(used_at=at, child_salt=child_salt)
         )
-        look = (
-            select(
-                RefreshTokenRow.session_id,
-                LoginSessionRow.account_id,
-                RefreshTokenRow.child_salt,
-                RefreshTokenRow.used_at,
-            )
-            .join(LoginSessionRow, LoginSessionRow.id == RefreshTokenRow.session_id)
-            .where(
-                RefreshTokenRow.token_hash == token_hash,
-                RefreshTokenRow.used_at.is_not(None),
-                RefreshTokenRow.expires_at > at,
-                RefreshTokenRow.session_id.in_(_LIVE_SESSIONS),
-            )
-        )
         async with self._transaction() as connection:
             first = (await connection.execute(use)).rowcount == 1
-            row = (await connection.execute(look)).one_or_none()
+            row = (await connection.execute(_used(token_hash, at))).one_or_none()
             if row is None:
                 raise InvalidTokenError
             if first:
@@ -74,6 +60,7 @@ class DatabaseSessions:
         return Rotation(
             session_id=SessionId(row.session_id),
             account_id=AccountId(row.account_id),
+            email=row.email,
             child_salt=row.child_salt,
             first_used_at=None if first else row.used_at,
         )
@@ -88,10 +75,18 @@ class DatabaseSessions:
         async with self._transaction() as connection:
             await connection.execute(revoke)
 
-    async def is_live(self, session_id: SessionId) -> bool:
+    async def find(self, token_hash: str) -> SessionId | None:
         """As the port says."""
+        look = select(RefreshTokenRow.session_id).where(RefreshTokenRow.token_hash == token_hash)
         async with self._transaction(writes=False, single=True) as connection:
-            found = await connection.execute(_LIVE_SESSIONS.where(LoginSessionRow.id == session_id))
+            found = (await connection.execute(look)).scalar_one_or_none()
+        return None if found is None else SessionId(found)
+
+    async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
+        """As the port says."""
+        live = _LIVE_SESSIONS.where(LoginSessionRow.id == session_id, LoginSessionRow.account_id == account_id)
+        async with self._transaction(writes=False, single=True) as connection:
+            found = await connection.execute(live)
             return found.first() is not None
 
     async def forget_expired(self, *, before: datetime) -> int:
@@ -109,6 +104,27 @@ class DatabaseSessions:
                 yield connection
         except LedgerUnavailableError as error:
             raise IdentityUnavailableError from error
+
+
+def _used(token_hash: str, at: datetime) -> Select[Any]:
+    """The session and account of a used refresh token that has not expired."""
+    return (
+        select(
+            RefreshTokenRow.session_id,
+            LoginSessionRow.account_id,
+            AccountRow.__table__.c.email,
+            RefreshTokenRow.child_salt,
+            RefreshTokenRow.used_at,
+        )
+        .join(LoginSessionRow, LoginSessionRow.id == RefreshTokenRow.session_id)
+        .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type] # as above
+        .where(
+            RefreshTokenRow.token_hash == token_hash,
+            RefreshTokenRow.used_at.is_not(None),
+            RefreshTokenRow.expires_at > at,
+            RefreshTokenRow.session_id.in_(_LIVE_SESSIONS),
+        )
+    )
 
 
 async def _insert(connection: AsyncConnection, session_id: SessionId, token: RefreshToken) -> None:

@@ -7,23 +7,45 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.body import media_type, small_body
-from healthingest_service.api.dependencies import Wired, bearer_token, count, count_address
+from healthingest_service.api.dependencies import Wired, address_of, bearer_token, count, count_address
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.wire import Wire
+from healthingest_service.identity.email_address import EMAIL_MAX_CHARACTERS, InvalidEmailError, normal_email
 from healthingest_service.identity.errors import InvalidCredentialsError
 from healthingest_service.identity.model import NewAccount, TokenPair
-from healthingest_service.identity.registration import PASSWORD_MAX_CHARACTERS, PASSWORD_MIN_CHARACTERS, normal_email
+from healthingest_service.identity.registration import PASSWORD_MAX_CHARACTERS, PASSWORD_MIN_CHARACTERS, is_printable
 
 JSON_TYPE: Final = "application/json"
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _MAX_FORM_FIELDS: Final = 10
-Name = Annotated[str | None, Field(max_length=100)]
+
+
+def _printable(name: str) -> str:
+    if not is_printable(name):
+        code = "unprintable_characters"
+        raise PydanticCustomError(code, "control characters and characters that change the direction of text")
+    return name
+
+
+def _email(text: str) -> str:
+    try:
+        return normal_email(text)
+    except InvalidEmailError:
+        code = "invalid_email"
+        raise PydanticCustomError(code, "not an e-mail address") from None
+
+
+Email = Annotated[
+    str, Field(max_length=EMAIL_MAX_CHARACTERS, json_schema_extra={"format": "email"}), AfterValidator(_email)
+]
+Name = Annotated[str, Field(max_length=100), AfterValidator(_printable)] | None
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -34,7 +56,7 @@ class _Closed(BaseModel):
 class Registering(_Closed):
     """What it takes to register."""
 
-    email: Annotated[EmailStr, Field(max_length=320)]
+    email: Email
     password: str = Field(
         repr=False, json_schema_extra={"minLength": PASSWORD_MIN_CHARACTERS, "maxLength": PASSWORD_MAX_CHARACTERS}
     )
@@ -47,7 +69,7 @@ class LoggingIn(BaseModel):
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    username: Annotated[str, Field(max_length=320)]
+    username: Annotated[str, Field(max_length=EMAIL_MAX_CHARACTERS)]
     password: str = Field(repr=False)
 
 
@@ -117,7 +139,7 @@ async def register(request: Request, wire: Wired) -> Response:
     given = _parsed(Registering, await _json(request, wire))
     account = await wire.gatekeeper.register(
         NewAccount(
-            email=normal_email(given.email),
+            email=given.email,
             password=given.password,
             first_name=given.first_name,
             last_name=given.last_name,
@@ -129,11 +151,14 @@ async def register(request: Request, wire: Wired) -> Response:
 
 async def log_in(request: Request, wire: Wired) -> Response:
     """Exchange a password for tokens."""
-    await count_address(request, wire, wire.rules.logins)
-    given = _parsed(LoggingIn, await _form(request, wire))
-    await count(request, wire, wire.rules.logins, f"login:{normal_email(given.username)}")
+    given, address = _parsed(LoggingIn, await _form(request, wire)), address_of(request, wire)
     try:
-        pair = await wire.gatekeeper.log_in(given.username, given.password)
+        email = normal_email(given.username)
+    except InvalidEmailError:
+        email = None  # it is answered as an unknown account
+    await count(request, wire, wire.rules.logins, f"login:{email}|{address}")
+    try:
+        pair = await wire.gatekeeper.log_in(email, given.password, address=address)
     except InvalidCredentialsError:
         wire.metrics.logins.labels("refused").inc()
         raise
@@ -143,9 +168,10 @@ async def log_in(request: Request, wire: Wired) -> Response:
 
 async def refresh(request: Request, wire: Wired) -> Response:
     """Exchange a refresh token for new tokens; the old one is used up."""
-    await count_address(request, wire, wire.rules.logins)
     given = _parsed(Refreshing, await _json(request, wire))
-    return _tokens(await wire.gatekeeper.refresh(given.refresh_token))
+    session = await wire.gatekeeper.session_of(given.refresh_token)
+    await count(request, wire, wire.rules.refreshes, f"session:{session}")
+    return _tokens(await wire.gatekeeper.refresh(given.refresh_token, address=address_of(request, wire)))
 
 
 async def log_out(request: Request, wire: Wired) -> Response:

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from healthingest_service.api import accounts, health, uploads
+from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.documentation import docs_routes, openapi_route
 from healthingest_service.api.middleware import Observer
 from healthingest_service.api.openapi import completed
@@ -53,6 +54,7 @@ def create_app(wire: Wire) -> FastAPI:
         app.router.routes.append(openapi_route(lambda: openapi_document(wire.version)))
     if wire.documentation.docs:
         app.router.routes.extend(docs_routes())
+    app.add_middleware(PasswordAdmission, is_full=wire.is_password_queue_full)
     app.add_middleware(Observer, metrics=wire.metrics, max_concurrency=wire.max_concurrency)
     return app
 

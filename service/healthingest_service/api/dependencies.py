@@ -60,7 +60,7 @@ async def count_address(request: Request, wire: Wire, rule: Rule) -> None:
 
 
 def address_of(request: Request, wire: Wire) -> str:
-    """The client's address, as trusted proxies tell it."""
+    """Return the client's address, behind trusted proxies, as it is counted."""
     peer = request.client.host if request.client else None
     return client_address(peer, request.headers.getlist("x-forwarded-for"), wire.trusted_proxies)
 

@@ -77,7 +77,10 @@ _ROWS: Final = (
     Problem(422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."),
     Problem(422, "invalid-request", "Invalid request", "Fields are missing or wrong; `errors` says which."),
     Problem(
-        422, "unacceptable-password", "Unacceptable password", "Use 8 to 1024 characters, not your e-mail address."
+        422,
+        "unacceptable-password",
+        "Unacceptable password",
+        "Use 8 to 1024 characters, not a common password, not your e-mail address.",
     ),
     Problem(429, "rate-limited", "Too many requests", "Wait as long as `Retry-After` says."),
     Problem(

@@ -23,6 +23,7 @@ class Rules:
     uploads: Rule
     requests: Rule
     logins: Rule
+    refreshes: Rule
     registrations: Rule
 
 
@@ -60,6 +61,7 @@ class Wire:
     ledger: Ledger
     gatekeeper: Gatekeeper
     limiter: RateLimiter
+    is_password_queue_full: Callable[[], bool]
     health: HealthBoard
     metrics: Metrics
     rules: Rules

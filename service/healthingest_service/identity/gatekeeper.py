@@ -1,6 +1,7 @@
 """Who is asking: register, log in, refresh, log out, and tell a request's principal."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 from healthingest_service.identity import refresh_tokens
 from healthingest_service.identity.access_tokens import AccessTokens, VerifiedToken
-from healthingest_service.identity.errors import InvalidCredentialsError, InvalidTokenError
+from healthingest_service.identity.errors import InvalidCredentialsError, InvalidTokenError, RateLimitedError
 from healthingest_service.identity.model import (
     Account,
     AccountId,
@@ -22,14 +23,16 @@ from healthingest_service.identity.model import (
     SessionId,
     TokenPair,
 )
-from healthingest_service.identity.ports import Accounts, Sessions
+from healthingest_service.identity.ports import Accounts, LoginThrottle, Sessions
 from healthingest_service.identity.registration import (
     PASSWORD_MAX_CHARACTERS,
     admit_registration,
     may_log_in,
-    normal_email,
 )
+from healthingest_service.identity.throttling import LoginAttempt
 
+LOGINS: Final = "logins"
+"""The name of the rule, in answers and metrics."""
 ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
 """What somebody who logged in with a password may do."""
 _MAX_CACHED_SESSIONS: Final = 10_000
@@ -57,6 +60,7 @@ class Gatekeeper:
         accounts: Accounts,
         sessions: Sessions,
         access_tokens: AccessTokens,
+        throttle: LoginThrottle,
         registration: Registration,
         lifetimes: Lifetimes,
         clock: Callable[[], datetime],
@@ -64,12 +68,13 @@ class Gatekeeper:
         self._accounts = accounts
         self._sessions = sessions
         self._access_tokens = access_tokens
+        self._throttle = throttle
         self._registration = registration
         self._lifetimes = lifetimes
         self._clock = clock
         self._known: dict[str, VerifiedToken] = {}
-        self._live_until: dict[SessionId, datetime] = {}
-        self._asking: dict[tuple[SessionId, int], asyncio.Future[bool]] = {}
+        self._live_until: dict[SessionId, tuple[AccountId, datetime]] = {}
+        self._asking: dict[tuple[SessionId, AccountId, int], asyncio.Future[bool]] = {}
         self._revocations = 0
 
     async def register(self, new: NewAccount) -> Account:
@@ -82,28 +87,54 @@ class Gatekeeper:
         admit_registration(new, self._registration)
         return await self._accounts.add(new)
 
-    async def log_in(self, email: str, password: str) -> TokenPair:
+    async def log_in(self, email: str | None, password: str, *, address: str) -> TokenPair:
         """
         Exchange a password for tokens.
 
+        *email* is in its normal form, None for a text that is no address; *address* is the client's.
+
         Raises:
             InvalidCredentialsError: for whatever reason.
+            RateLimitedError: after failures; `retry_after_seconds` is some seconds at most.
             IdentityUnavailableError: it cannot be told.
         """
         if len(password) > PASSWORD_MAX_CHARACTERS:
             raise InvalidCredentialsError
-        account = await self._accounts.authenticate(normal_email(email), password)
+        attempt = LoginAttempt(email or "", address)
+        wait_seconds = await self._throttle.admit(attempt)
+        if wait_seconds > 0:
+            raise RateLimitedError(LOGINS, math.ceil(wait_seconds))
+        account = await self._accounts.authenticate(email, password)
         if account is None or not may_log_in(account, self._registration):
+            await self._throttle.failed(attempt)
             raise InvalidCredentialsError
+        await self._throttle.succeeded(attempt)
         now = self._clock()
         session = Session(SessionId(uuid4()), account.id, now)
         token = refresh_tokens.new_token()
         await self._sessions.begin(session, self._stored(token, now))
         return self._pair(account.id, session.id, token, now)
 
-    async def refresh(self, token: str) -> TokenPair:
+    async def session_of(self, token: str) -> SessionId:
+        """
+        Return the session of a refresh token, so that its requests can be counted.
+
+        Raises:
+            InvalidTokenError: unknown.
+            IdentityUnavailableError: it cannot be told.
+        """
+        if len(token) > refresh_tokens.MAX_CHARACTERS:
+            raise InvalidTokenError
+        session = await self._sessions.find(refresh_tokens.token_hash(token))
+        if session is None:
+            raise InvalidTokenError
+        return session
+
+    async def refresh(self, token: str, *, address: str) -> TokenPair:
         """
         Exchange a refresh token for new tokens; the same one again only within the grace, and then for the same.
+
+        The client's *address* is that of a known device from now on.
 
         Raises:
             InvalidTokenError: unknown, used before (then the whole session ends), run out, or revoked.
@@ -119,6 +150,7 @@ class Gatekeeper:
             # Somebody has a token that was used up: a thief, or its owner after the thief. Neither keeps it.
             await self._revoke(rotation.session_id)
             raise InvalidTokenError
+        await self._throttle.succeeded(LoginAttempt(rotation.email, address))
         next_token = refresh_tokens.child_of(token, rotation.child_salt)
         return self._pair(rotation.account_id, rotation.session_id, next_token, now)
 
@@ -142,13 +174,14 @@ class Gatekeeper:
         """
         now = self._clock()
         verified = self._verified(access_token, now)
-        if self._live_until.get(verified.session_id, now) <= now:
-            self._live_until.pop(verified.session_id, None)
+        session, account = verified.session_id, verified.principal.account_id
+        if not self._is_known_live(session, account, now):
+            self._live_until.pop(session, None)
             revocations = self._revocations
-            if not await self._is_live(verified.session_id):
+            if not await self._is_live(session, account):
                 raise InvalidTokenError
             if revocations == self._revocations:  # else it may have ended while we asked
-                self._remember(verified.session_id, now)
+                self._remember(session, account, now)
         return verified.principal
 
     def _verified(self, access_token: str, now: datetime) -> VerifiedToken:
@@ -163,24 +196,29 @@ class Gatekeeper:
         self._known[access_token] = verified
         return verified
 
-    async def _is_live(self, session: SessionId) -> bool:
+    def _is_known_live(self, session: SessionId, account: AccountId, now: datetime) -> bool:
+        """A token whose subject is not its session's account is never live (the signature alone does not tell)."""
+        known_account, until = self._live_until.get(session, (account, now))
+        return known_account == account and until > now
+
+    async def _is_live(self, session: SessionId, account: AccountId) -> bool:
         """One question, however many requests of a session come at once; after a revocation it is asked anew."""
-        question = session, self._revocations
+        question = session, account, self._revocations
         asking = self._asking.get(question)
         if asking is None:
-            asking = self._asking[question] = asyncio.ensure_future(self._sessions.is_live(session))
+            asking = self._asking[question] = asyncio.ensure_future(self._sessions.is_live(session, account))
             asking.add_done_callback(lambda done: self._answered(question, done))
         return await asyncio.shield(asking)  # a client that leaves takes the answer away from nobody
 
-    def _answered(self, question: tuple[SessionId, int], done: "asyncio.Future[bool]") -> None:
+    def _answered(self, question: tuple[SessionId, AccountId, int], done: "asyncio.Future[bool]") -> None:
         del self._asking[question]
         if not done.cancelled():
             done.exception()  # seen, also when everybody has left
 
-    def _remember(self, session: SessionId, now: datetime) -> None:
+    def _remember(self, session: SessionId, account: AccountId, now: datetime) -> None:
         if len(self._live_until) >= _MAX_CACHED_SESSIONS:
             self._live_until.pop(next(iter(self._live_until)))
-        self._live_until[session] = now + self._lifetimes.session_cache
+        self._live_until[session] = account, now + self._lifetimes.session_cache
 
     async def _revoke(self, session: SessionId) -> None:
         self._revocations += 1

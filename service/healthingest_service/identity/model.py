@@ -42,7 +42,7 @@ class Principal:
 @dataclass(frozen=True, slots=True)
 class NewAccount:
     """
-    What somebody gives to register. `email` is in its normal form, see `registration.normal_email`.
+    What somebody gives to register. `email` is in its normal form, see `email_address.normal_email`.
 
     `is_verified` is for those who make accounts for others, and vouch for the address.
     """
@@ -100,6 +100,7 @@ class Rotation:
 
     session_id: SessionId
     account_id: AccountId
+    email: str = field(repr=False)
     child_salt: bytes = field(repr=False)
     first_used_at: datetime | None
 

@@ -12,7 +12,7 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
-from healthingest_service.identity.throttling import Decision, Rule
+from healthingest_service.identity.throttling import Decision, LoginAttempt, Rule
 
 
 class Accounts(Protocol):
@@ -20,7 +20,7 @@ class Accounts(Protocol):
 
     async def add(self, new: NewAccount) -> Account:
         """
-        Make an account. Of two calls with one e-mail address exactly one succeeds, whatever the case of its letters.
+        Make an account. Of two calls with one e-mail address in its normal form exactly one succeeds.
 
         Raises:
             AccountExistsError: the e-mail address is taken.
@@ -28,9 +28,11 @@ class Accounts(Protocol):
         """
         ...
 
-    async def authenticate(self, email: str, password: str) -> Account | None:
+    async def authenticate(self, email: str | None, password: str) -> Account | None:
         """
         The account that *email* and *password* belong to; None for an unknown one and for a wrong password.
+
+        *email* is in its normal form; None for a text that is no address.
 
         Both take the time of one hash. Whether the account may log in is not judged here.
 
@@ -90,8 +92,12 @@ class Sessions(Protocol):
         """End a session. Calling twice is safe, and so is a session that does not exist."""
         ...
 
-    async def is_live(self, session_id: SessionId) -> bool:
-        """Whether the session exists, is not revoked, and its account is active."""
+    async def find(self, token_hash: str) -> SessionId | None:
+        """The session that a refresh token belongs to, in whatever state; None for an unknown one."""
+        ...
+
+    async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
+        """Whether the session exists and is that account's, is not revoked, and the account is active."""
         ...
 
     async def forget_expired(self, *, before: datetime) -> int:
@@ -109,4 +115,29 @@ class RateLimiter(Protocol):
         Raises:
             LimiterUnavailableError: the counters are out of reach.
         """
+        ...
+
+
+class LoginThrottle(Protocol):
+    """
+    Slows down the guessing of passwords; `throttling.LoginRules` says how.
+
+    Every method raises `LimiterUnavailableError` when the counters are out of reach.
+    """
+
+    async def admit(self, attempt: LoginAttempt) -> float:
+        """
+        Ask for one attempt: 0 when it may be made, else the seconds until the next one.
+
+        After the free failures of a key, admitting one attempt closes the door to the next for the delay: of several at
+        one moment one is admitted.
+        """
+        ...
+
+    async def failed(self, attempt: LoginAttempt) -> None:
+        """Count a failure, for the device, the account and the address."""
+        ...
+
+    async def succeeded(self, attempt: LoginAttempt) -> None:
+        """Forget the failures of the device, and know it from now on."""
         ...

@@ -1,18 +1,30 @@
-"""Rules of registration and of passwords. Pure."""
+"""Rules of registration, of names and of passwords. Pure."""
 
+import unicodedata
+from functools import cache
 from typing import Final
 
+from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.errors import RegistrationClosedError, UnacceptablePasswordError
 from healthingest_service.identity.model import Account, NewAccount, Registration
 
 PASSWORD_MIN_CHARACTERS: Final = 8
 PASSWORD_MAX_CHARACTERS: Final = 1024
 """Longer ones are refused before any is hashed: hashing must not become the attacker's tool (ASVS 5.0, 6.2)."""
+_MIN_DIFFERENT_CHARACTERS: Final = 4
+_BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Unicode Standard Annex 9, 2: they change the order in which other text is shown."""
+_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
-def normal_email(email: str) -> str:
-    """The form in which addresses are stored and compared."""
-    return email.strip().lower()
+def normal_password(password: str) -> str:
+    """Return *password* in NFC: keyboards send one letter in different ways (NIST SP 800-63B, 5.1.1.2)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def is_printable(name: str) -> bool:
+    """Whether *name* has neither control characters nor characters that change the direction of text."""
+    return not any(character in _BIDIRECTIONAL or unicodedata.category(character) in _UNPRINTABLE for character in name)
 
 
 def admit_registration(new: NewAccount, policy: Registration) -> None:
@@ -34,15 +46,41 @@ def admit_password(new: NewAccount) -> None:
     Raises:
         UnacceptablePasswordError: it breaks a rule.
     """
-    if len(new.password) < PASSWORD_MIN_CHARACTERS:
-        reason = f"shorter than {PASSWORD_MIN_CHARACTERS} characters"
+    reason = _objection(new)
+    if reason is not None:
         raise UnacceptablePasswordError(reason)
-    if len(new.password) > PASSWORD_MAX_CHARACTERS:
-        reason = f"longer than {PASSWORD_MAX_CHARACTERS} characters"
-        raise UnacceptablePasswordError(reason)
-    if normal_email(new.password) == new.email:
-        reason = "the same as the e-mail address"
-        raise UnacceptablePasswordError(reason)
+
+
+def _objection(new: NewAccount) -> str | None:
+    password = normal_password(new.password)
+    if len(password) < PASSWORD_MIN_CHARACTERS:
+        return f"shorter than {PASSWORD_MIN_CHARACTERS} characters"
+    if len(password) > PASSWORD_MAX_CHARACTERS:
+        return f"longer than {PASSWORD_MAX_CHARACTERS} characters"
+    if len(set(password)) < _MIN_DIFFERENT_CHARACTERS:
+        return f"fewer than {_MIN_DIFFERENT_CHARACTERS} different characters"
+    if password.casefold().strip() in common_passwords():
+        return "one of the most common passwords"
+    if _is_address(password, new.email):
+        return "the e-mail address, or the part before its @"
+    return None
+
+
+def _is_address(password: str, email: str) -> bool:
+    if password.casefold() == email.partition("@")[0]:
+        return True
+    try:
+        return normal_email(password) == email
+    except InvalidEmailError:
+        return False
+
+
+@cache
+def common_passwords() -> frozenset[str]:
+    """Return the 30,000 most common passwords, in lower case, as the library zxcvbn counted them."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - half a megabyte that only registration needs
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def may_log_in(account: Account, policy: Registration) -> bool:

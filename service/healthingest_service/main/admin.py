@@ -26,13 +26,27 @@ from healthingest_service.main import administration, refusals
 from healthingest_service.main.administration import NothingFoundError
 from healthingest_service.settings import InvalidSettingsError, Settings, load
 from healthingest_service.telemetry.logs import configure_logging
-from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.relay_ports import ReplaySelection
 
 _REPLAYS_PER_SECOND: Final = 500.0
 _WRONG: Final = 2
 _NOT_DONE: Final = 1
+_NO_DATABASE: Final = "the database cannot be reached, or has not the shape that this version needs"
+_NO_STORE: Final = "the object store cannot be reached, or refuses"
+_COMPLAINTS: Final[dict[type[BaseException], tuple[str, int]]] = {
+    InvalidSettingsError: ("{}", _WRONG),
+    UnacceptablePasswordError: ("the password is {}", _WRONG),
+    ValidationError: ("no e-mail address, or a name that is not printable or longer than 100 characters", _WRONG),
+    AccountExistsError: ("an account with this e-mail address exists", _NOT_DONE),
+    NothingFoundError: ("{}", _NOT_DONE),
+    StoreUnavailableError: (_NO_STORE, _NOT_DONE),
+    StoreRefusedError: (_NO_STORE, _NOT_DONE),
+    LedgerUnavailableError: (_NO_DATABASE, _NOT_DONE),
+    IdentityUnavailableError: (_NO_DATABASE, _NOT_DONE),
+}
+"""What is said of each foreseen error, and the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,16 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refusals.refuse_stand_ins(settings, "admin")
         configure_logging(sys.stderr, level="WARNING")
         answer = asyncio.run(_command(options, settings))
-    except (InvalidSettingsError, UnacceptablePasswordError) as error:
-        return _say(f"the password is {error}" if isinstance(error, UnacceptablePasswordError) else str(error), _WRONG)
-    except ValidationError:
-        return _say("no e-mail address, or a name of more than 100 characters", _WRONG)
-    except AccountExistsError:
-        return _say("an account with this e-mail address exists", _NOT_DONE)
-    except NothingFoundError as error:
-        return _say(str(error), _NOT_DONE)
-    except (LedgerUnavailableError, IdentityUnavailableError):
-        return _say("the database cannot be reached, or has not the shape that this version needs", _NOT_DONE)
+    except tuple(_COMPLAINTS) as error:
+        text, code = next(_COMPLAINTS[kind] for kind in type(error).__mro__ if kind in _COMPLAINTS)
+        return _say(text.format(error), code)
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     return 0
 
@@ -69,6 +76,10 @@ async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[s
             return await administration.create_account(settings, given, administration.read_password())
         case "account deactivate":
             return await administration.deactivate_account(settings, options.email)
+        case "uploads repair":
+            return await administration.repair_uploads(settings, frozenset(map(UploadId, options.id)))
+        case "uploads forget":
+            return await administration.forget_uploads(settings, frozenset(map(UploadId, options.id)))
         case "backlog":
             return await administration.backlog(settings)
         case _:
@@ -89,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     deactivate.set_defaults(command="account deactivate")
     backlog = commands.add_parser("backlog", help="how many messages wait, since when, and why")
     backlog.set_defaults(command="backlog")
+    uploads = commands.add_parser("uploads", help="the ledger and the object store").add_subparsers(required=True)
+    repair = uploads.add_parser("repair", help="look for the object of each upload, and mark the lost and the found")
+    repair.add_argument("--id", nargs="+", type=UUID, default=[], help="of these uploads only")
+    repair.set_defaults(command="uploads repair")
+    forget = uploads.add_parser("forget", help="remove lost uploads from the ledger")
+    forget.add_argument("--id", nargs="+", type=UUID, required=True, help="these uploads")
+    forget.set_defaults(command="uploads forget")
     replay = commands.add_parser("replay", help="announce uploads once more; consumers know them by idempotency_key")
     _add_replay(replay)
     return parser

@@ -2,8 +2,9 @@
 
 import getpass
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,17 +12,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from healthingest_contract.events import rfc3339
 from healthingest_service.adapters.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.api.accounts import Registering
+from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import NewAccount
-from healthingest_service.identity.registration import admit_password, normal_email
-from healthingest_service.main.parts import LOCAL_BUCKET, database_url, utc_now
+from healthingest_service.identity.registration import admit_password
+from healthingest_service.main.parts import LOCAL_BUCKET, database_url, open_ground, open_store, utc_now
 from healthingest_service.settings import Settings
 from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.relay_ports import ReplaySelection
+from healthingest_service.uploads.repair import RepairUploads
 from healthingest_service.uploads.replay import Replay, Replayed
 
 _FIRST_PUT_OFF: Final = 20
@@ -41,7 +46,7 @@ def read_password() -> str:
 async def create_account(settings: Settings, given: Mapping[str, str | None], password: str) -> Mapping[str, object]:
     """Make an account, whatever the policy of registration: whoever may do this vouches for the address."""
     read = Registering.model_validate({**given, "password": password})
-    new = NewAccount(normal_email(read.email), read.password, read.first_name, read.last_name, is_verified=True)
+    new = NewAccount(read.email, read.password, read.first_name, read.last_name, is_verified=True)
     admit_password(new)
     async with _database(settings) as engine, open_password_pool(threads=1, queue_limit=1) as passwords:
         account = await DatabaseAccounts(engine, passwords, timeout_seconds=settings.database.timeout_seconds).add(new)
@@ -57,7 +62,10 @@ async def deactivate_account(settings: Settings, email: str) -> Mapping[str, obj
     """
     async with _database(settings) as engine, open_password_pool(threads=1, queue_limit=1) as passwords:
         accounts = DatabaseAccounts(engine, passwords, timeout_seconds=settings.database.timeout_seconds)
-        account_id = await accounts.deactivate(normal_email(email))
+        try:
+            account_id = await accounts.deactivate(normal_email(email))
+        except InvalidEmailError:
+            account_id = None
     if account_id is None:
         message = "no account has this e-mail address"
         raise NothingFoundError(message)
@@ -117,6 +125,39 @@ async def replay(
         message = some if missing else "there is no such upload"
         raise NothingFoundError(message)
     return {"uploads": done.selected, "put": done.put, "waiting_already": 0 if dry else done.selected - done.put}
+
+
+async def repair_uploads(settings: Settings, upload_ids: Collection[UploadId]) -> Mapping[str, object]:
+    """
+    Ask the store for the object of each upload, or of these, and let the ledger say what it has.
+
+    Raises:
+        NothingFoundError: one of the ids is of no stored upload.
+    """
+    async with _database(settings) as engine, AsyncExitStack() as stack:
+        store = await open_store(await open_ground(settings, stack), stack)
+        uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
+        done = await RepairUploads(uploads, store.port, clock=utc_now)(upload_ids)
+    if done.checked < len(upload_ids):
+        message = f"{len(upload_ids) - done.checked} of the uploads are not there"
+        raise NothingFoundError(message)
+    return asdict(done)
+
+
+async def forget_uploads(settings: Settings, upload_ids: Collection[UploadId]) -> Mapping[str, object]:
+    """
+    Remove lost uploads from the ledger.
+
+    Raises:
+        NothingFoundError: one of the ids is of no lost upload; the others are removed.
+    """
+    async with _database(settings) as engine:
+        uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
+        forgotten = [await uploads.forget(upload_id) for upload_id in upload_ids]
+    if not all(forgotten):
+        message = f"{forgotten.count(False)} of the uploads are not there, or not lost; {sum(forgotten)} were removed"
+        raise NothingFoundError(message)
+    return {"forgotten": len(forgotten)}
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.environment import DATABASE_URL
-from healthingest_service.adapters.database.engine import open_engine, parse_url
+from healthingest_service.adapters.database.engine import check_url, open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
@@ -93,7 +93,7 @@ def database_url(settings: Settings) -> str:
     if settings.database.url is not None:
         url = settings.database.url.get_secret_value()
         with naming(DATABASE_URL):
-            parse_url(url)
+            check_url(url)
         return url
     return f"sqlite+aiosqlite:///{data_folder(settings) / 'healthingest.sqlite'}"
 

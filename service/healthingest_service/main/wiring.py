@@ -10,9 +10,9 @@ from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, 
 from healthingest_service.adapters.accounts import DatabaseAccounts
 from healthingest_service.adapters.gate_pool import open_gate
 from healthingest_service.adapters.key_file import read_or_make
-from healthingest_service.adapters.memory_limiter import MemoryLimiter
-from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.adapters.redis import open_redis_limiter
+from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
+from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
+from healthingest_service.adapters.redis import open_redis
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.adapters.tcp_probe import probe
 from healthingest_service.adapters.tokens import DatabaseSessions
@@ -30,10 +30,10 @@ from healthingest_service.faults.storing import (
     FaultyStore,
 )
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
-from healthingest_service.identity.fallback_limiter import FallbackLimiter
+from healthingest_service.identity.fallback_limiter import FallbackLimiter, FallbackThrottle, SharedCounters
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
-from healthingest_service.identity.ports import RateLimiter
-from healthingest_service.identity.throttling import Rate, Rule
+from healthingest_service.identity.ports import LoginThrottle, RateLimiter
+from healthingest_service.identity.throttling import Backoff, LoginRules, Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
@@ -50,19 +50,25 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
     """What the API is connected to."""
     settings, limits = ground.settings, ground.settings.limits
     accept = await _open_accept(ground, stack, store)
-    limiter = await _open_limiter(ground, stack)
+    limiter, throttle = await _open_counters(ground, stack)
+    identity = settings.identity
+    passwords = await stack.enter_async_context(
+        open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
+    )
     _check_broker(ground)
     return Wire(
         accept=accept,
         ledger=ground.ledger,
-        gatekeeper=await _open_gatekeeper(ground, stack),
+        gatekeeper=_make_gatekeeper(ground, passwords, throttle),
         limiter=limiter,
+        is_password_queue_full=lambda: passwords.is_full,
         health=health,
         metrics=ground.metrics,
         rules=Rules(
             uploads=Rule("uploads", Rate.parse(limits.uploads)),
             requests=Rule("requests", Rate.parse(limits.requests)),
             logins=Rule("logins", Rate.parse(limits.logins), _GUESSING_DIVISOR),
+            refreshes=Rule("refreshes", Rate.parse(limits.refreshes)),
             registrations=Rule("registrations", Rate.parse(limits.registrations), _GUESSING_DIVISOR),
         ),
         body=BodyRules(
@@ -165,11 +171,8 @@ def _accepting(ground: Ground, store: Store, gate: Gate, spool: Spool) -> tuple[
     )
 
 
-async def _open_gatekeeper(ground: Ground, stack: AsyncExitStack) -> Gatekeeper:
+def _make_gatekeeper(ground: Ground, passwords: PasswordPool, throttle: LoginThrottle) -> Gatekeeper:
     identity, timeout_seconds = ground.settings.identity, ground.settings.database.timeout_seconds
-    passwords = await stack.enter_async_context(
-        open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
-    )
     pem = reveal(identity.signing_keys) or read_or_make(data_folder(ground.settings) / "signing-key.pem", new_key_pem)
     with naming(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
@@ -182,26 +185,39 @@ async def _open_gatekeeper(ground: Ground, stack: AsyncExitStack) -> Gatekeeper:
             audience=identity.audience,
             lifetime=timedelta(seconds=identity.access_token_seconds),
         ),
+        throttle=throttle,
         registration=identity.registration,
         lifetimes=Lifetimes(refresh=timedelta(days=identity.refresh_token_days)),
         clock=utc_now,
     )
 
 
-async def _open_limiter(ground: Ground, stack: AsyncExitStack) -> RateLimiter:
-    cache, alone = ground.settings.cache, MemoryLimiter()
+async def _open_counters(ground: Ground, stack: AsyncExitStack) -> tuple[RateLimiter, LoginThrottle]:
+    cache, rules = ground.settings.cache, _login_rules(ground.settings)
     if cache.url is None:
-        return alone
-    opening = open_redis_limiter(cache.url.get_secret_value(), timeout_seconds=cache.timeout_seconds)
+        return MemoryLimiter(), MemoryLoginThrottle(rules)
+    opening = open_redis(cache.url.get_secret_value(), rules, timeout_seconds=cache.timeout_seconds)
     with naming(CACHE_URL):
-        shared = await stack.enter_async_context(opening)
-    ground.checks.append(Check("cache", shared.check, required=False))
-    return FallbackLimiter(
-        shared,
-        alone,
+        limiter, throttle = await stack.enter_async_context(opening)
+    ground.checks.append(Check("cache", limiter.check, required=False))
+    shared = SharedCounters(
         clock=monotonic,
         pause_seconds=cache.pause_seconds,
         on_degraded=lambda rule: ground.metrics.limiter_degraded.labels(rule).inc(),
+    )
+    alone = MemoryLoginThrottle(rules.alone())
+    return FallbackLimiter(shared, limiter, MemoryLimiter()), FallbackThrottle(shared, throttle, alone)
+
+
+def _login_rules(settings: Settings) -> LoginRules:
+    limits = settings.limits
+    first_seconds, max_seconds = min(1.0, limits.login_delay_seconds_max), limits.login_delay_seconds_max
+    return LoginRules(
+        device=Backoff(limits.login_failures_per_device, first_seconds, max_seconds),
+        account=Backoff(limits.login_failures_per_account, first_seconds, first_seconds),
+        address=Backoff(limits.login_failures_per_address, first_seconds, first_seconds),
+        memory_seconds=limits.login_failure_memory_seconds,
+        known_device_seconds=settings.identity.refresh_token_days * 86_400,
     )
 
 

@@ -161,8 +161,8 @@ class IdentitySettings(Group):
     audience: str = "healthingest"
     access_token_seconds: Annotated[int, Field(ge=30, le=3600)] = 600
     refresh_token_days: PositiveInt = 30
-    password_threads: PositiveInt = 2
-    password_queue: PositiveInt = 32
+    password_threads: PositiveInt = 1
+    password_queue: PositiveInt = 16
     """Passwords that may wait or be hashed at one moment; beyond it 503."""
 
 
@@ -178,8 +178,20 @@ class LimitsSettings(Group):
     """In one process; a clinic's devices may share an address."""
     requests: str = "100/hour"
     """Per account, uploads apart."""
-    logins: str = "10/minute"
-    """Per account and per address; refreshing counts as a login of its address."""
+    logins: str = "600/hour"
+    """Per account and address together, right and wrong ones."""
+    refreshes: str = "120/hour"
+    """Exchanges of refresh tokens, per session."""
+    login_failures_per_device: PositiveInt = 5
+    """Wrong passwords for one account from one address; after them each try waits, a second and then ever longer."""
+    login_failures_per_account: PositiveInt = 100
+    """From all addresses; after them those that have never logged in there wait for each other."""
+    login_failures_per_address: PositiveInt = 100
+    """For all accounts; after them those that have never logged in from there wait for each other."""
+    login_delay_seconds_max: PositiveFloat = 5.0
+    """No try waits for longer than this."""
+    login_failure_memory_seconds: PositiveInt = 3600
+    """Failures are forgotten when no other followed for so long."""
     registrations: str = "20/hour"
     """Per address."""
     outbox_messages: PositiveInt = 100_000
@@ -189,7 +201,7 @@ class LimitsSettings(Group):
     upload_lease_seconds: PositiveFloat = 120.0
     """After so long an unfinished upload's process is held for dead."""
 
-    @field_validator("uploads", "requests", "logins", "registrations")
+    @field_validator("uploads", "requests", "logins", "refreshes", "registrations")
     @classmethod
     def _is_rate(cls, value: str) -> str:
         Rate.parse(value)

@@ -14,6 +14,7 @@ from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.upkeep_ports import UnfinishedPut
 
 AUDIT_FOUND: Final = "audit_found"
+AUDIT_FOUND_AGAIN: Final = "audit_found_again"
 AUDIT_ABORTED_PUT: Final = "audit_aborted_put"
 AUDIT_FINISHED: Final = "audit_finished"
 AUDIT_BROKE_OFF: Final = "audit_broke_off"
@@ -83,6 +84,10 @@ class Findings:
         if count - self._before.findings[kind] <= _LINES_A_KIND:
             about = None if upload_id is None else str(upload_id)
             self._log.warning(AUDIT_FOUND, kind=kind.value, object_key=key, upload_id=about)
+
+    def found_again(self, key: str, upload_id: UploadId) -> None:
+        """The object of a lost upload is back."""
+        self._log.info(AUDIT_FOUND_AGAIN, object_key=key, upload_id=str(upload_id))
 
     def aborted(self, put: UnfinishedPut) -> None:
         """What a dead process had left of a PUT was removed."""

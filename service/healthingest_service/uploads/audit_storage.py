@@ -50,7 +50,8 @@ class StorageAudit:
     Once in every interval, lists all objects and compares them with the ledger; reads a share of them.
 
     It reports and never deletes an object; the one thing that it removes is what PUTs in parts have left whose process
-    died. Whatever looks wrong is asked about once more before it is reported: the two lists are not of one moment.
+    died. Whatever looks wrong is asked about once more before it is reported: the two lists are not of one moment. An
+    upload whose object is gone or has other bytes becomes `lost`, and what it was before when the object is back.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -137,6 +138,7 @@ class StorageAudit:
     async def _compare(self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event) -> None:
         listed = {one.key: one for one in page.objects}
         young = self._clock() - timedelta(seconds=self._rules.young_seconds)
+        share = slot % self._rules.verify_shares
         self._findings.listed(len(listed))
         async for uploads in self._kept(after, until):
             for upload in uploads:
@@ -144,10 +146,10 @@ class StorageAudit:
                     return
                 found = listed.pop(upload.key, None)
                 if found is None:
-                    await self._report_lost(upload, young)
+                    await self._look_for(upload, young)
                 elif found.size_bytes != upload.size_bytes:
-                    self._findings.found(Finding.OTHER_BYTES, upload.key, upload.upload_id)
-                elif int(upload.sha256[:8], 16) % self._rules.verify_shares == slot % self._rules.verify_shares:
+                    await self._lost(upload, Finding.OTHER_BYTES)
+                elif upload.is_lost or int(upload.sha256[:8], 16) % self._rules.verify_shares == share:
                     await self._keep_lease(slot, after)
                     await self._verify(upload, stop)
         old = {key for key, one in listed.items() if one.modified_at < young}
@@ -165,9 +167,15 @@ class StorageAudit:
             yield uploads
             after = uploads[-1].key
 
-    async def _report_lost(self, upload: KeptUpload, young: datetime) -> None:
-        if upload.stored_at < young and await self._store.head(upload.key) is None:
-            self._findings.found(Finding.ROW_WITHOUT_OBJECT, upload.key, upload.upload_id)
+    async def _look_for(self, upload: KeptUpload, young: datetime) -> None:
+        if upload.stored_at < young and not upload.is_lost and await self._store.head(upload.key) is None:
+            await self._lost(upload, Finding.ROW_WITHOUT_OBJECT)
+
+    async def _lost(self, upload: KeptUpload, finding: Finding) -> None:
+        """Report it once; from now on the ledger no longer answers for the store."""
+        if not upload.is_lost:
+            self._findings.found(finding, upload.key, upload.upload_id)
+            await self._uploads.mark_lost(upload.upload_id, at=self._clock())
 
     async def _verify(self, upload: KeptUpload, stop: asyncio.Event) -> None:
         """Read the object, not faster than the rules allow."""
@@ -185,4 +193,7 @@ class StorageAudit:
             return
         self._findings.verified(read_bytes)
         if digest.hexdigest() != upload.sha256:
-            self._findings.found(Finding.OTHER_BYTES, upload.key, upload.upload_id)
+            await self._lost(upload, Finding.OTHER_BYTES)
+        elif upload.is_lost:
+            await self._uploads.mark_found(upload.upload_id)
+            self._findings.found_again(upload.key, upload.upload_id)

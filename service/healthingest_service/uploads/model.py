@@ -16,11 +16,18 @@ Sha256 = NewType("Sha256", str)
 
 
 class UploadState(StrEnum):
-    """How far an upload has come; it only ever moves forward, or vanishes while still `storing`."""
+    """
+    How far an upload has come.
+
+    It moves forward, or vanishes while still `storing`. One that is `lost` is stored anew when its owner sends the same
+    bytes again, or found again.
+    """
 
     STORING = "storing"
     STORED = "stored"
     ANNOUNCED = "announced"
+    LOST = "lost"
+    """It was stored, and its object is gone or has other bytes."""
 
 
 @dataclass(frozen=True, slots=True)

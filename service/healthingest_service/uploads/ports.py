@@ -187,7 +187,8 @@ class Ledger(Protocol):
         Transaction A: write the row in state `storing`, or find the one that stands for the same bytes.
 
         *upload* is in state `storing`. One owner has at most one row per hash. A row `storing` whose lease has run
-        out belongs to a process that died: it is taken over, with its own id and object key, and the lease renewed.
+        out belongs to a process that died, and one that is `lost` has no object: both are taken over, with their own
+        id and object key, and a new lease.
         Two processes that begin the same bytes at the same moment: exactly one succeeds, the other gets
         `UploadInFlightError`.
 
@@ -223,6 +224,8 @@ class Ledger(Protocol):
     async def abandon(self, upload_id: UploadId) -> None:
         """
         Remove a row that is still `storing`, with its idempotency key. Gone already is success; `stored` is left alone.
+
+        A row that was lost before becomes `lost` again: its upload was answered with success once.
 
         Raises:
             LedgerUnavailableError: unclear whether it was removed; repeating is safe.

@@ -1,7 +1,7 @@
 """The use case: announce uploads once more, for those who have lost their messages or need old ones."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -29,10 +29,18 @@ class Replay:
     own id is new: it is another message.
     """
 
-    def __init__(self, replays: Replays, *, bucket: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        replays: Replays,
+        *,
+        bucket: str,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._replays = replays
         self._bucket = bucket
         self._clock = clock
+        self._sleep = sleep
 
     async def __call__(
         self,
@@ -55,7 +63,7 @@ class Replay:
             put = 0 if dry else await self._put(uploads)
             done, after = Replayed(done.selected + len(uploads), done.put + put), uploads[-1].id
             progress(done)
-            await asyncio.sleep(put / per_second)
+            await self._sleep(put / per_second)
         return done
 
     async def _put(self, uploads: Sequence[Upload]) -> int:

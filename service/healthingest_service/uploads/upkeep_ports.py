@@ -36,13 +36,14 @@ class UnfinishedPut:
 
 @dataclass(frozen=True, slots=True)
 class KeptUpload:
-    """An upload that is `stored` or `announced`, in so far as its object is concerned."""
+    """An upload that is `stored`, `announced` or `lost`, in so far as its object is concerned."""
 
     upload_id: UploadId
     key: str
     size_bytes: int
     sha256: Sha256
     stored_at: datetime
+    is_lost: bool = False
 
 
 class StoreInventory(Protocol):
@@ -62,7 +63,7 @@ class StoreInventory(Protocol):
 
 
 class KeptUploads(Protocol):
-    """The ledger, by object key. Every method reads, and raises `LedgerUnavailableError` when it cannot be told."""
+    """The ledger, by object key. Every method raises `LedgerUnavailableError` when the answer is unclear."""
 
     async def between(self, after: str, until: str, *, limit: int) -> Sequence[KeptUpload]:
         """Uploads that are kept, whose keys come after *after* and not after *until*, in the order of bytes."""
@@ -74,6 +75,26 @@ class KeptUploads(Protocol):
 
     async def being_stored(self, keys: Collection[str]) -> frozenset[str]:
         """Which of *keys* a living process is working on."""
+        ...
+
+    async def named(self, upload_ids: Collection[UploadId]) -> Sequence[KeptUpload]:
+        """Those of *upload_ids* that are kept."""
+        ...
+
+    async def mark_lost(self, upload_id: UploadId, *, at: datetime) -> None:
+        """
+        A stored upload becomes `lost`: the same bytes are stored anew when they are sent again.
+
+        Calling it twice, or for a row that is being stored, changes nothing.
+        """
+        ...
+
+    async def mark_found(self, upload_id: UploadId) -> None:
+        """A lost upload becomes what it was before. Calling it for another one changes nothing."""
+        ...
+
+    async def forget(self, upload_id: UploadId) -> bool:
+        """Remove a lost upload with its keys and messages; returns whether there was one."""
         ...
 
 

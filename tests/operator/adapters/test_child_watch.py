@@ -14,6 +14,7 @@ from healthingest_operator.adapters import child_watch
 from healthingest_operator.adapters.child_watch import ChildWatch, Told
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.adapters.kubernetes_connection import Connection
+from support.deadlines import HANG_SECONDS
 from support.servers.process import free_port
 
 PATH = "/api/v1/pods"
@@ -73,7 +74,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
                 connection = Connection(client.Configuration(host=f"http://127.0.0.1:{port}"), session)
                 watch = ChildWatch(KubernetesCluster(connection, 1), "a=b", 5, ears)
                 watching = asyncio.create_task(watch.run(PATH))
-                async with asyncio.timeout(1.5):
+                async with asyncio.timeout(HANG_SECONDS):
                     await server.through.wait()
                 server.end.set()
                 watching.cancel()

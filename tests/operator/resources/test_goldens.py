@@ -23,7 +23,6 @@ def test_objects_are_as_they_were(name: str) -> None:
     assert list(yaml.safe_load_all(path.read_text(encoding="utf-8"))) == list(yaml.safe_load_all(text))
 
 
-@pytest.mark.timeout(10)  # the schemas are large files
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
 def test_every_kubernetes_knows_the_objects(owner: HealthIngest, version: str) -> None:

@@ -8,29 +8,30 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from healthingest_service.adapters.database.engine import open_engine, parse_url, transaction
+from healthingest_service.adapters.database.engine import check_url, open_engine, transaction
 
 
 @pytest.mark.parametrize(
-    ("given", "read"),
+    "given",
     [
-        ("postgres://u@h:1/d", "postgresql+asyncpg://u@h:1/d"),
-        ("postgresql://u@h/d", "postgresql+asyncpg://u@h/d"),
-        ("postgresql://u@h/d?sslmode=require", "postgresql+asyncpg://u@h/d?ssl=require"),
-        ("postgresql+asyncpg://u@h/d", "postgresql+asyncpg://u@h/d"),
-        ("sqlite:////var/health.db", "sqlite+aiosqlite:////var/health.db"),
+        "postgres://u@h:1/d",
+        "postgresql://u@h/d",
+        "postgresql://u@h/d?sslmode=require",
+        "postgresql+asyncpg://u@h/d",
+        "sqlite:////var/health.db",
+        "sqlite+aiosqlite:////var/health.db",
     ],
 )
-def test_understands_what_platforms_hand_out(given: str, read: str) -> None:
-    """Each common spelling of an address leads to the driver that we have."""
-    assert str(parse_url(given)) == read
+def test_understands_what_platforms_hand_out(given: str) -> None:
+    """Each common spelling of an address is one of a driver that we have."""
+    check_url(given)
 
 
 @pytest.mark.parametrize("given", ["mysql://u:not-this@h/d", "not-this", "", "postgresql://u:not-this@h:port/d"])
 def test_tells_no_secret_of_an_address(given: str) -> None:
     """A wrong address is refused without repeating it: it may hold a password."""
-    with pytest.raises(ValueError, match="database") as refused:
-        parse_url(given)
+    with pytest.raises(ValueError, match="must be an address such as postgresql:") as refused:
+        check_url(given)
     assert "not-this" not in str(refused.value)
     assert refused.value.__cause__ is None
 

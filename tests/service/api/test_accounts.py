@@ -1,12 +1,16 @@
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import httpx
 import pytest
+from sqlalchemy import event
 
 from healthingest_service.adapters.database.account_tables import AccountRow
-from support.edge import PASSWORD, Edge, open_edge
+from healthingest_service.api.app import create_app
+from support.edge import AVRO, PASSWORD, Edge, open_edge
 from support.samples import good_file
 
 if TYPE_CHECKING:
@@ -120,21 +124,117 @@ async def test_logging_out_ends_the_session(edge: Edge) -> None:
     assert (await edge.upload(good_file(1), users[1])).status_code == 200
 
 
-async def test_limits_guesses_by_account_and_address(tmp_path: Path) -> None:
-    """Guesses at one account end whatever address they come from; so do guesses of one address at many accounts."""
-    trusted = {"trusted_proxies": ["192.0.2.0/24"]}
-    async with open_edge(tmp_path, limits={"logins": "3/minute"}, server=trusted) as edge:
-        statuses = []
+WRONG = "wrong horse battery"
+PROXY = {"trusted_proxies": ["192.0.2.0/24"]}
+"""The edge's client is a proxy that is believed: a test sets where a request comes from."""
+
+
+async def guess(edge: Edge, email: str, address: str, password: str = WRONG) -> httpx.Response:
+    """The answer to a login from *address*."""
+    form = {"username": email, "password": password}
+    return await edge.http.post("/auth/jwt/login", data=form, headers={"X-Forwarded-For": address})
+
+
+async def test_nobody_locks_the_owner_out(tmp_path: Path) -> None:
+    """Ten wrong passwords from one address slow that address down, and the owner at another one not at all."""
+    async with open_edge(tmp_path, server=PROXY) as edge:
+        email = await edge.registered()
+        answers = [await guess(edge, email, "198.51.100.9") for _ in range(10)]
+        statuses = [answer.status_code for answer in answers]
+        assert statuses[:6] == [401] * 6
+        assert 429 in statuses
+        assert all(0 < int(one.headers["retry-after"]) <= 5 for one in answers if one.status_code == 429)
+        assert (await guess(edge, email, "198.51.100.10", PASSWORD)).status_code == 200
+
+
+async def test_an_account_under_attack_opens_to_known_devices(tmp_path: Path) -> None:
+    """Beyond the ceiling of the account new addresses wait a moment; one that has refreshed a token does not."""
+    limits = {"login_failures_per_account": 3, "login_delay_seconds_max": 60.0}
+    async with open_edge(tmp_path, server=PROXY, limits=limits) as edge:
+        email = await edge.registered()
+        tokens = (await guess(edge, email, "203.0.113.1", PASSWORD)).json()
+        moved = {"X-Forwarded-For": "203.0.113.2"}
+        refresh = {"refresh_token": tokens["refresh_token"]}
+        assert (await edge.http.post("/auth/jwt/refresh", json=refresh, headers=moved)).status_code == 200
         for number in range(4):
-            answer = await edge.http.post(
-                "/auth/jwt/login",
-                data={"username": "ada@clinic.example", "password": "guess"},
-                headers={"X-Forwarded-For": f"198.51.100.{number}"},
-            )
-            statuses.append(answer.status_code)
-        assert statuses == [401, 401, 401, 429]
-        many = [(await edge.login(f"{name}@clinic.example")).status_code for name in "abcd"]
-        assert many == [401, 401, 401, 429]
+            assert (await guess(edge, email, f"198.51.100.{number}")).status_code == 401
+        assert (await guess(edge, email, "198.51.100.99", PASSWORD)).status_code == 429
+        for known in ("203.0.113.1", "203.0.113.2"):
+            assert (await guess(edge, email, known, PASSWORD)).status_code == 200
+
+
+async def test_devices_behind_one_address_are_no_attack(edge: Edge) -> None:
+    """Forty logins and two hundred refreshes from one address: none is told to wait."""
+    emails = [await edge.registered() for _ in range(4)]
+    logins = [await edge.login(email) for _ in range(10) for email in emails]
+    assert {answer.status_code for answer in logins} == {200}
+    for answer in logins:
+        token = answer.json()["refresh_token"]
+        for _ in range(5):
+            refreshed = await edge.http.post("/auth/jwt/refresh", json={"refresh_token": token})
+            assert refreshed.status_code == 200
+            token = refreshed.json()["refresh_token"]
+
+
+async def test_refreshes_are_counted_by_session(tmp_path: Path) -> None:
+    """One session too often: 429, and its token stays good; another session of the account goes on."""
+    async with open_edge(tmp_path, limits={"refreshes": "2/hour"}) as edge:
+        email = await edge.registered()
+        one, other = [(await edge.login(email)).json()["refresh_token"] for _ in range(2)]
+        for _ in range(2):
+            answer = await edge.http.post("/auth/jwt/refresh", json={"refresh_token": one})
+            one = answer.json()["refresh_token"]
+        assert (await edge.http.post("/auth/jwt/refresh", json={"refresh_token": one})).status_code == 429
+        assert (await edge.http.post("/auth/jwt/refresh", json={"refresh_token": other})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("registered", "stored"),
+    [
+        ("x@xn--exmple-cua.com", "x@ex\u00e4mple.com"),
+        ("e\u0301va@clinic.example", "\u00e9va@clinic.example"),
+        ("x@\uff43\uff4c\uff49\uff4e\uff49\uff43.example", "x@clinic.example"),
+        ("Ada@CLINIC.example", "ada@clinic.example"),
+    ],
+)
+async def test_an_address_logs_in_as_it_was_typed(edge: Edge, registered: str, stored: str) -> None:
+    """Punycode, decomposed letters, full-width letters, capitals: one normal form, stored and looked up."""
+    answer = await edge.http.post("/auth/register", json={"email": registered, "password": PASSWORD})
+    assert (answer.status_code, answer.json()["email"]) == (201, stored)
+    assert [(await edge.login(typed)).status_code for typed in (registered, stored, f" {stored} ")] == [200] * 3
+    again = await edge.http.post("/auth/register", json={"email": stored, "password": PASSWORD})
+    assert again.status_code == 409
+
+
+@pytest.mark.parametrize("email", ["Ada <ada@clinic.example>", "ada", "a\u0000da@clinic.example", ""])
+async def test_what_is_no_address_neither_registers_nor_logs_in(edge: Edge, email: str) -> None:
+    """A display name, a text without a domain, a control character: 422 at one door, 401 at the other."""
+    answer = await edge.http.post("/auth/register", json={"email": email, "password": PASSWORD})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "invalid_email")
+    assert (await edge.login(email)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["password", "12345678", "Password1", "        ", "aaaaaaaabbbb", "ada.lovelace", "Ada.Lovelace@clinic.example"],
+)
+async def test_refuses_a_password_that_is_guessed_first(edge: Edge, password: str) -> None:
+    """The most common ones, too few different characters, the address or its first part."""
+    given = {"email": "ada.lovelace@clinic.example", "password": password}
+    answer = await edge.http.post("/auth/register", json=given)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "unacceptable-password")
+
+
+@pytest.mark.parametrize("name", ["a\u0000b", "a\r\nb", "a\u202eb", "a\u2066b", "\u2028"])
+async def test_refuses_a_name_that_is_not_printed_as_it_is(edge: Edge, name: str) -> None:
+    """Control characters, and characters that change the direction of other text."""
+    for field in ("first_name", "last_name"):
+        given = {"email": "ada@clinic.example", "password": PASSWORD, field: name}
+        answer = await edge.http.post("/auth/register", json=given)
+        assert (answer.status_code, answer.json()["errors"]) == (
+            422,
+            [{"location": [field], "code": "unprintable_characters"}],
+        )
 
 
 async def test_a_closed_installation_makes_no_accounts(tmp_path: Path) -> None:
@@ -159,3 +259,20 @@ async def test_secrets_are_not_cached(edge: Edge) -> None:
     answer = await edge.login(await edge.registered())
     assert answer.headers["cache-control"] == "no-store"
     assert {"access_token", "refresh_token", "token_type", "expires_in"} == set(json.loads(answer.text))
+
+
+async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
+    """While all places are taken, logins and registrations are answered with 503 and no statement; uploads go on."""
+    user, email = await edge.signed_in(), await edge.registered()
+    full = create_app(replace(edge.wire, is_password_queue_full=lambda: True))
+    asked = list[str]()
+    event.listen(edge.ground.engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=full), base_url="http://test") as http:
+        login = await http.post("/auth/jwt/login", data={"username": email, "password": PASSWORD})
+        new = {"email": "new@clinic.example", "password": PASSWORD}
+        registration = await http.post("/auth/register", json=new)
+        assert asked == []
+        for answer in (login, registration):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert answer.json()["type"].endswith("/identity-unavailable")
+        assert (await http.post("/v1/upload", content=good_file(1), headers=AVRO | user)).status_code == 201

@@ -27,7 +27,7 @@ async def test_filters(edge: Edge) -> None:
     assert await found(record_type=receipt["record_type"], state="stored") == 1
     assert await found(record_type="Other") == 0
     assert await found(state="announced") == 0
-    assert (await edge.http.get("/v1/uploads", params={"state": "lost"}, headers=user)).status_code == 422
+    assert (await edge.http.get("/v1/uploads", params={"state": "gone"}, headers=user)).status_code == 422
 
 
 async def test_hides_what_is_anothers(edge: Edge) -> None:

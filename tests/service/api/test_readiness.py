@@ -1,5 +1,4 @@
 import asyncio
-import time
 from dataclasses import dataclass
 
 from healthingest_service.api.readiness import Check, HealthBoard
@@ -69,14 +68,14 @@ async def test_a_check_that_hangs_is_down() -> None:
 
 
 async def test_answers_from_memory(edge: Edge) -> None:
-    """The probe is answered without asking anybody: a hundred of them in a second, with the database gone."""
+    """The probe is answered without asking anybody: it is the same with the database gone, and starts no check."""
     await edge.wire.health.check_once()
     assert (await edge.http.get("/health/ready")).status_code == 200
     await edge.ground.engine.dispose()
-    began = time.monotonic()
+    seen = edge.wire.health.seen
     for _ in range(100):
         assert (await edge.http.get("/health/startup")).status_code == 200
-    assert time.monotonic() - began < 1
+    assert edge.wire.health.seen == seen
 
 
 async def test_the_embedded_parts_are_ready(edge: Edge) -> None:

@@ -12,6 +12,7 @@ from healthingest_service.api.server import Listen, bind, serve
 from healthingest_service.main.wiring import connection_rules
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import HttpSettings
+from support.deadlines import HANG_SECONDS
 
 
 async def _hello(_request: Request) -> Response:
@@ -35,7 +36,7 @@ async def _talk(port: int, said: bytes) -> bytes:
     """All that comes back until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(said)
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(HANG_SECONDS):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

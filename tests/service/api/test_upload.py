@@ -1,11 +1,15 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from starlette.types import Message
 
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.uploads.model import UploadId
 from support.edge import Edge, open_edge
 from support.samples import good_file, hostile_files
 
@@ -223,3 +227,19 @@ async def test_a_content_coding_is_refused(edge: Edge, coding: str) -> None:
         assert (answer.status_code, answer.json()["type"][-26:]) == (415, "unsupported-content-coding")
         assert answer.headers["accept-encoding"] == "identity"
     assert (await edge.upload(good_file(1), user | {"Content-Encoding": "identity"})).status_code == 201
+
+
+async def test_a_lost_file_is_stored_anew(edge: Edge) -> None:
+    """Once the ledger knows that its object is gone, the same bytes are 201 with the first id, and stored."""
+    user = await edge.signed_in()
+    first = await edge.upload(good_file(1), user)
+    (stored,) = edge.objects()
+    stored.unlink()
+    assert (await edge.upload(good_file(1), user)).status_code == 200
+    kept = DatabaseKeptUploads(edge.ground.engine, timeout_seconds=5)
+    await kept.mark_lost(UploadId(UUID(first.json()["upload_id"])), at=datetime.now(UTC))
+    shown = await edge.http.get(first.headers["location"], headers=user)
+    assert shown.json()["state"] == "lost"
+    again = await edge.upload(good_file(1), user)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert edge.objects() == [stored]

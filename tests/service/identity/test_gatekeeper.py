@@ -3,20 +3,23 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import pytest
 
 from healthingest_service.adapters.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.memory_limiter import MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
-from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
-from healthingest_service.identity.model import NewAccount, Registration, SessionId, TokenPair
+from healthingest_service.identity.gatekeeper import ACCOUNT_SCOPES, Gatekeeper, Lifetimes
+from healthingest_service.identity.model import AccountId, NewAccount, Registration, SessionId, TokenPair
+from support.login_rules import LOGIN_RULES
 
-EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+EMAIL, PASSWORD, ADDRESS = "ada@clinic.example", "correct horse battery", "192.0.2.1"
 
 
 class CountedSessions(DatabaseSessions):
@@ -26,12 +29,12 @@ class CountedSessions(DatabaseSessions):
     is_down = False
     answered: asyncio.Event | None = None
 
-    async def is_live(self, session_id: SessionId) -> bool:
+    async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
         """See `Sessions.is_live`."""
         self.asked += 1
         if self.is_down:
             raise IdentityUnavailableError
-        answer, slow = await super().is_live(session_id), self.answered
+        answer, slow = await super().is_live(session_id, account_id), self.answered
         if slow is not None:
             self.answered = None
             await slow.wait()
@@ -52,6 +55,7 @@ class House:
                 accounts=accounts,
                 sessions=sessions,
                 access_tokens=self.tokens,
+                throttle=MemoryLoginThrottle(LOGIN_RULES),
                 registration=Registration.OPEN,
                 lifetimes=Lifetimes(),
                 clock=lambda: self.now,
@@ -61,7 +65,7 @@ class House:
 
     async def logged_in(self) -> TokenPair:
         """Tokens of an account."""
-        return await self.gatekeeper.log_in(EMAIL, PASSWORD)
+        return await self.gatekeeper.log_in(EMAIL, PASSWORD, address=ADDRESS)
 
 
 @pytest.fixture(name="house")
@@ -81,12 +85,12 @@ async def _house(tmp_path: Path) -> AsyncIterator[House]:
 async def test_a_stolen_refresh_token_ends_the_session(house: House) -> None:
     """Presented again after the grace, a used token ends every token of its session, the thief's and the owner's."""
     first = await house.logged_in()
-    second = await house.gatekeeper.refresh(first.refresh_token)
+    second = await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
     assert (await house.gatekeeper.authenticate(second.access_token)).account_id
     house.now += timedelta(seconds=11)
     for token in (first.refresh_token, second.refresh_token):
         with pytest.raises(InvalidTokenError):
-            await house.gatekeeper.refresh(token)
+            await house.gatekeeper.refresh(token, address=ADDRESS)
     with pytest.raises(InvalidTokenError):
         await house.gatekeeper.authenticate(second.access_token)
 
@@ -113,10 +117,10 @@ async def test_a_known_token_runs_out(house: House, monkeypatch: pytest.MonkeyPa
 async def test_a_second_exchange_within_the_grace_gives_the_same(house: House) -> None:
     """Nine seconds later the same successor comes, and the session lives on."""
     first = await house.logged_in()
-    second = await house.gatekeeper.refresh(first.refresh_token)
+    second = await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
     house.now += timedelta(seconds=9)
-    assert (await house.other.refresh(first.refresh_token)).refresh_token == second.refresh_token
-    assert await house.gatekeeper.refresh(second.refresh_token)
+    assert (await house.other.refresh(first.refresh_token, address=ADDRESS)).refresh_token == second.refresh_token
+    assert await house.gatekeeper.refresh(second.refresh_token, address=ADDRESS)
 
 
 async def test_a_refresh_token_runs_out(house: House) -> None:
@@ -124,7 +128,7 @@ async def test_a_refresh_token_runs_out(house: House) -> None:
     first = await house.logged_in()
     house.now += timedelta(days=30, seconds=1)
     with pytest.raises(InvalidTokenError):
-        await house.gatekeeper.refresh(first.refresh_token)
+        await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
 
 
 async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
@@ -179,3 +183,16 @@ async def test_a_question_asked_before_a_logout_is_no_answer_after_it(house: Hou
     assert await early
     with pytest.raises(InvalidTokenError):
         await house.gatekeeper.authenticate(tokens.access_token)
+
+
+async def test_a_token_of_another_account_opens_nothing(house: House) -> None:
+    """A signed token whose subject is not its session's account is refused, also when the session is known."""
+    tokens = await house.logged_in()
+    principal = await house.gatekeeper.authenticate(tokens.access_token)
+    session = await house.gatekeeper.session_of(tokens.refresh_token)
+    assert principal.account_id
+    forged = house.tokens.issue(AccountId(uuid4()), session, ACCOUNT_SCOPES, at=house.now)
+    for gatekeeper in (house.gatekeeper, house.other):
+        with pytest.raises(InvalidTokenError):
+            await gatekeeper.authenticate(forged)
+    assert await house.gatekeeper.authenticate(tokens.access_token)

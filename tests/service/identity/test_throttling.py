@@ -3,8 +3,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from healthingest_service.identity.errors import LimiterUnavailableError
-from healthingest_service.identity.fallback_limiter import FallbackLimiter
-from healthingest_service.identity.throttling import Decision, Rate, Rule
+from healthingest_service.identity.fallback_limiter import FallbackLimiter, SharedCounters
+from healthingest_service.identity.throttling import Backoff, Decision, Rate, Rule
 
 
 @dataclass
@@ -49,7 +49,8 @@ async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
     """A failure is no error; the shared ones are left alone for a while, then asked again; each is told."""
     now, degraded = 0.0, list[str]()
     shared, alone = Shared(gone=True), Shared()
-    limiter = FallbackLimiter(shared, alone, clock=lambda: now, pause_seconds=5, on_degraded=degraded.append)
+    counters = SharedCounters(clock=lambda: now, pause_seconds=5, on_degraded=degraded.append)
+    limiter = FallbackLimiter(counters, shared, alone)
     rule = Rule("logins", Rate(50, 60), 10)
     for _ in range(3):
         await limiter.hit(rule, "key")
@@ -64,3 +65,11 @@ def test_says_when_to_come_again() -> None:
     """Whole seconds, rounded up, at least one."""
     rule = Rule("uploads", Rate(1, 60))
     assert [Decision(rule, False, 0, seconds).retry_after_seconds for seconds in (0.0, 1.2, 60.0)] == [1, 2, 60]  # noqa: FBT003 - a value
+
+
+def test_a_delay_doubles_up_to_its_bound() -> None:
+    """Free failures cost nothing; after them a second, two, four, and never more than five, however many there were."""
+    backoff = Backoff(free_failures=3, first_delay_seconds=1.0, max_delay_seconds=5.0)
+    assert [backoff.delay_seconds(failures) for failures in range(8)] == [0, 0, 0, 1, 2, 4, 5, 5]
+    assert backoff.delay_seconds(10**9) == 5
+    assert backoff.alone().free_failures == 1

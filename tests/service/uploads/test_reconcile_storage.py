@@ -8,6 +8,7 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.uploads.errors import UploadNotFoundError
 from healthingest_service.uploads.model import StoredObject, Upload, UploadState
 from healthingest_service.uploads.reconcile_storage import SWEPT, UPLOAD_SETTLED, Janitor, Swept
+from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryStore
 from support.uploads import BUCKET, Clock, upload
 
@@ -92,7 +93,7 @@ async def test_runs_until_told_to_stop(
     """A running janitor settles what dies, and ends when it is told."""
     stop, store = asyncio.Event(), MemoryStore({dead.receipt.object_key: CONTENT})
     running = asyncio.ensure_future(janitor_of(ledger, store, clock).run(stop))
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(HANG_SECONDS):
         while not (await outbox.backlog()).count:  # noqa: ASYNC110 - a table tells nobody
             await asyncio.sleep(0.005)
         stop.set()

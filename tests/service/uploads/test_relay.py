@@ -17,6 +17,7 @@ from healthingest_service.uploads.errors import (
 from healthingest_service.uploads.model import OutgoingMessage, UploadState
 from healthingest_service.uploads.relay import Relay, RelayCounts
 from healthingest_service.uploads.troubles import BROKER_BACK, BROKER_LOST, MESSAGES_PUT_OFF, MESSAGES_TAKEN_AGAIN
+from support.deadlines import HANG_SECONDS
 from support.fakes import Ear
 from support.uploads import NOON, Clock, message, upload
 
@@ -144,7 +145,7 @@ async def test_runs_until_told_to_stop(ledger: DatabaseLedger, outbox: DatabaseO
     running = asyncio.ensure_future(relay.run(stop))
     sent = await waiting(ledger, *["HeartRateRecord"] * 5)
     clock.move(1)
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(HANG_SECONDS):
         await ear.hears(len(sent))
         stop.set()
         await running
@@ -158,7 +159,7 @@ async def test_announces_at_once_what_it_is_told_of(engine: AsyncEngine, clock: 
     outbox = DatabaseOutbox(engine, timeout_seconds=5, clock=clock)
     relay = relay_of(outbox, ear, clock, idle_seconds=3600, written=written)
     running = asyncio.ensure_future(relay.run(stop))
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(HANG_SECONDS):
         for count, content in enumerate((b"first", b"second"), start=1):
             new = upload(content)
             await ledger.begin(new, idempotency_key=None, lease_seconds=60)
@@ -179,7 +180,7 @@ async def test_outlives_a_lost_database(ledger: DatabaseLedger, engine: AsyncEng
     ):
         relay = relay_of(DatabaseOutbox(impatient, timeout_seconds=0.05, clock=clock), ear, clock)
         running = asyncio.ensure_future(relay.run(stop))
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(HANG_SECONDS):
             while not relay.counts.ledger_unavailable:  # noqa: ASYNC110 - a counter tells nobody
                 await asyncio.sleep(0.005)
             stop.set()
@@ -238,7 +239,7 @@ async def test_asks_a_dead_broker_with_one_message(
     ear.errors[HEART] = BrokerUnreachableError
     relay, stop = relay_of(outbox, ear, clock, concurrency=3, backoff_seconds_min=0.01), asyncio.Event()
     running = asyncio.ensure_future(relay.run(stop))
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(HANG_SECONDS):
         for expected in (3, 4, 5):
             while relay.counts.unreachable < expected:  # noqa: ASYNC110 - a counter tells nobody
                 await asyncio.sleep(0.001)

@@ -1,5 +1,3 @@
-from time import monotonic
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -55,14 +53,19 @@ async def test_a_dry_run_counts(replay: Replay, ledger: DatabaseLedger, outbox: 
 
 
 async def test_keeps_to_its_rate_and_tells_how_far_it_is(
-    replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, ledger: DatabaseLedger, outbox: DatabaseOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six messages at thirty a second take a fifth of a second, in batches."""
     monkeypatch.setattr("healthingest_service.uploads.replay._BATCH", 4)
     for number in range(6):
         await announced(ledger, outbox, bytes([number]))
-    steps: list[Replayed] = []
-    began = monotonic()
+    steps, pauses = list[Replayed](), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    replays = DatabaseReplays(engine, timeout_seconds=5)
+    replay = Replay(replays, bucket=BUCKET, clock=lambda: NOON, sleep=sleep)
     assert await replay(EVERYTHING, per_second=30, dry=False, progress=steps.append) == Replayed(6, 6)
-    assert monotonic() - began >= 0.2
+    assert pauses == [4 / 30, 2 / 30]
     assert steps == [Replayed(4, 4), Replayed(6, 6)]

@@ -1,7 +1,7 @@
 """
-Installs the Debian packages of the servers that tests start, and the tracer of `make faults`, where root and apt are.
+Installs the servers that tests start, and the tracer of `make faults`: Debian packages, and programs built by Go.
 
-`make test` and `make faults` run it first.
+`make test` and `make faults` run it first, as `make servers`. It prints what cannot be had; those tests skip.
 
 Nothing that a package brings is left running: while they are unpacked, Debian's `policy-rc.d` forbids to start daemons.
 """
@@ -12,6 +12,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from support.servers import go_programs
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 WANTED: dict[str, Callable[[], bool]] = {
@@ -47,8 +49,23 @@ def install(packages: list[str]) -> bool:
     return True
 
 
+def build_programs() -> None:
+    """Build the missing Go programs, a line for each; one that cannot be built is no failure, its tests skip."""
+    for program in go_programs.missing():
+        go = shutil.which("go")
+        if go is None:
+            sys.stdout.write(f"no `go` on PATH: {program.name} not built; tests that need it skip\n")
+            continue
+        sys.stdout.write(f"building {program.name}\n")
+        sys.stdout.flush()
+        failure = program.build(go)
+        if failure is not None:
+            sys.stdout.write(f"{program.name} was not built, tests that need it skip: {failure}\n")
+
+
 def main() -> int:
     """Say what happened in one line; a machine without root or apt is no failure, its tests are skipped and counted."""
+    build_programs()
     wanted = missing()
     if not wanted:
         return 0
@@ -57,6 +74,7 @@ def main() -> int:
         sys.stdout.write(f"no root or no apt: {names} not installed; a container engine is used, else tests skip\n")
         return 0
     sys.stdout.write(f"installing {names}\n")
+    sys.stdout.flush()
     if not install(wanted):
         sys.stdout.write(f"apt could not install {names}; tests that need them skip\n")
     return 0

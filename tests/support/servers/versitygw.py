@@ -3,18 +3,15 @@
 import datetime as dt
 import hashlib
 import hmac
-import os
-import shutil
-import subprocess
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from support.servers.containers import container, engine
+from support.servers.go_programs import VERSITYGW
 from support.servers.process import (
     ServerProcess,
     ServerUnavailableError,
@@ -26,8 +23,6 @@ from support.servers.process import (
 )
 
 ACCESS_KEY, SECRET_KEY, REGION = "healthingest-test", "versitygw-test-secret", "us-east-1"
-MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-CACHE = Path(__file__).resolve().parents[3] / ".cache" / "bin"
 
 
 @dataclass(frozen=True)
@@ -80,17 +75,6 @@ class S3Server:
             pass
 
 
-def _binary() -> str | None:
-    """Found on PATH or in the repository's cache; else built from its Go module, where Go is."""
-    found = shutil.which("versitygw") or shutil.which("versitygw", path=str(CACHE))
-    if found is not None or shutil.which("go") is None:
-        return found
-    CACHE.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"GOBIN": str(CACHE), "CGO_ENABLED": "0"}
-    subprocess.run(["go", "install", MODULE], env=environment, capture_output=True, timeout=900, check=False)
-    return shutil.which("versitygw", path=str(CACHE))
-
-
 @contextmanager
 def _in_container() -> Iterator[int]:
     with container(
@@ -109,14 +93,15 @@ def s3_server() -> Iterator[S3Server]:
     A server on a free port.
 
     Raises:
-        ServerUnavailableError: there is no program, no Go to build it with, and no image.
+        ServerUnavailableError: there is neither the program nor a container engine.
     """
-    binary = _binary()
-    if binary is None:
+    try:
+        binary = VERSITYGW.find()
+    except ServerUnavailableError as missing:
         try:
             engine()
         except ServerUnavailableError:
-            message = "no `versitygw` on PATH, no Go to build it with, no container engine that answers"
+            message = f"{missing}; nor is there a container engine that answers"
             raise ServerUnavailableError(message) from None
         with _in_container() as port:
             yield S3Server(port)

@@ -16,6 +16,7 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import (
+    ArgumentError,
     DataError,
     DBAPIError,
     DisconnectionError,
@@ -28,15 +29,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
+from healthingest_contract.database_address import read_database_address
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
-_DRIVERS: Final = {
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-}
+_SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
 _OUR_FAULT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Errors that repeating cannot heal: they rise as they are."""
 _LOCKED_PAUSE_SECONDS: Final = 0.02
@@ -45,26 +41,31 @@ _FRESH_SECONDS: Final = 1.0
 """A connection that answered so lately is not asked whether it still does."""
 
 
-def parse_url(url: str) -> URL:
+def check_url(url: str) -> None:
     """
-    Read a database address; libpq's `sslmode` becomes asyncpg's `ssl`.
+    Check that *url* is the address of a PostgreSQL or SQLite database.
 
     Raises:
-        ValueError: neither PostgreSQL nor SQLite; the address, which may hold a password, is not repeated.
+        ValueError: it is not; the address, which may hold a password, is not repeated.
     """
+    if not _sqlite_address(url):
+        read_database_address(_for_asyncpg(url))
+
+
+def _sqlite_address(url: str) -> URL | None:
+    """SQLAlchemy's reading of an address of SQLite; None for another scheme."""
+    if not url.startswith(_SQLITE_SCHEMES):
+        return None
     try:
-        read = make_url(url)
-    except Exception:  # noqa: BLE001 - its text repeats the address
-        message = "not a database address"
+        return make_url(url).set(drivername="sqlite+aiosqlite")
+    except ArgumentError:
+        message = "not the address of a SQLite database: sqlite:////folder/file"
         raise ValueError(message) from None
-    if read.drivername not in _DRIVERS:
-        message = "the database is neither PostgreSQL nor SQLite"
-        raise ValueError(message)
-    read = read.set(drivername=_DRIVERS[read.drivername])
-    sslmode = read.query.get("sslmode")
-    if isinstance(sslmode, str):
-        read = read.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
-    return read
+
+
+def _for_asyncpg(url: str) -> str:
+    """SQLAlchemy's own spelling of the scheme is understood, too."""
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
 @asynccontextmanager
@@ -74,9 +75,11 @@ async def open_engine(url: str, *, pool_size: int, timeout_seconds: float) -> As
 
     *timeout_seconds* bounds connecting, waiting for a connection, and every statement.
     """
-    address = parse_url(url)
-    make = _postgresql if address.get_backend_name() == "postgresql" else _sqlite
-    engine = make(address, pool_size, timeout_seconds)
+    sqlite = _sqlite_address(url)
+    if sqlite is not None:
+        engine = _sqlite(sqlite, pool_size, timeout_seconds)
+    else:
+        engine = _postgresql(_for_asyncpg(url), pool_size, timeout_seconds)
     try:
         yield engine
     finally:
@@ -127,21 +130,30 @@ def is_postgresql(engine: AsyncEngine) -> bool:
     return engine.dialect.name == "postgresql"
 
 
-def _postgresql(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine:
+def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine:
+    address = read_database_address(url)
     settings = {
-        "application_name": "healthingest",
         # What was answered with success must outlive the server: a role's or database's default cannot weaken it.
         "synchronous_commit": "on",
         "idle_in_transaction_session_timeout": str(int(timeout_seconds * 2000)),
     }
+    if "application_name" not in address.parameters:
+        settings["application_name"] = "healthingest"
+
+    async def connect() -> asyncpg.Connection:
+        # The address goes to asyncpg as it is, as in the operator: SQLAlchemy's reading knows fewer parameters.
+        return await asyncpg.connect(
+            url, timeout=timeout_seconds, command_timeout=timeout_seconds, server_settings=settings
+        )
+
     engine = create_async_engine(
-        address,
+        "postgresql+asyncpg://",
+        async_creator=connect,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout_seconds,
         pool_recycle=1800,
         hide_parameters=True,
-        connect_args={"timeout": timeout_seconds, "command_timeout": timeout_seconds, "server_settings": settings},
     )
     _check_idle(engine)
     return engine

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
-from healthingest_service.adapters.database.tables import UploadRow
+from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.uploads.model import Sha256, UploadId, UploadState
 from healthingest_service.uploads.upkeep_ports import KeptUpload
 
@@ -30,17 +30,37 @@ class DatabaseKeptUploads:
             .order_by(UploadRow.object_key)
             .limit(limit)
         )
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
-            return [
-                KeptUpload(
-                    upload_id=UploadId(row.id),
-                    key=row.object_key,
-                    size_bytes=row.file_size_bytes,
-                    sha256=Sha256(row.file_hash),
-                    stored_at=row.stored_at or row.received_at,
-                )
-                for row in await connection.execute(wanted)
-            ]
+        return await self._kept(wanted)
+
+    async def named(self, upload_ids: Collection[UploadId]) -> Sequence[KeptUpload]:
+        """See `KeptUploads.named`."""
+        wanted = select(UploadRow).where(UploadRow.id.in_(upload_ids), UploadRow.state != UploadState.STORING)
+        return await self._kept(wanted.order_by(UploadRow.object_key))
+
+    async def mark_lost(self, upload_id: UploadId, *, at: datetime) -> None:
+        """See `KeptUploads.mark_lost`."""
+        stored = UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED))
+        marked = update(UploadRow).where(UploadRow.id == upload_id, stored)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            await connection.execute(marked.values(state=UploadState.LOST, lost_at=at))
+
+    async def mark_found(self, upload_id: UploadId) -> None:
+        """See `KeptUploads.mark_found`."""
+        lost = update(UploadRow).where(UploadRow.id == upload_id, UploadRow.state == UploadState.LOST)
+        before = case((UploadRow.announced_at.is_(None), UploadState.STORED.value), else_=UploadState.ANNOUNCED.value)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            await connection.execute(lost.values(state=before, lost_at=None))
+
+    async def forget(self, upload_id: UploadId) -> bool:
+        """See `KeptUploads.forget`."""
+        lost = select(UploadRow.id).where(UploadRow.id == upload_id, UploadRow.state == UploadState.LOST)
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            found = await connection.scalar(lost.with_for_update())
+            if found is None:
+                return False
+            await connection.execute(delete(OutboxRow).where(OutboxRow.upload_id == found))
+            await connection.execute(delete(UploadRow).where(UploadRow.id == found))
+            return True
 
     async def known(self, keys: Collection[str]) -> frozenset[str]:
         """See `KeptUploads.known`."""
@@ -54,3 +74,17 @@ class DatabaseKeptUploads:
     async def _keys(self, wanted: Select[tuple[str]]) -> frozenset[str]:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
             return frozenset(await connection.scalars(wanted))
+
+    async def _kept(self, wanted: Select[tuple[UploadRow]]) -> Sequence[KeptUpload]:
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+            return [
+                KeptUpload(
+                    upload_id=UploadId(row.id),
+                    key=row.object_key,
+                    size_bytes=row.file_size_bytes,
+                    sha256=Sha256(row.file_hash),
+                    stored_at=row.stored_at or row.received_at,
+                    is_lost=row.state == UploadState.LOST,
+                )
+                for row in await connection.execute(wanted)
+            ]

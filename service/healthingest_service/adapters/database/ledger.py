@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ _ASK_AGAIN_SECONDS: Final = 5
 _STORED: Final = (
     update(UploadRow)
     .where(UploadRow.id == bindparam("stored_id"), UploadRow.state == UploadState.STORING)
-    .values(state=UploadState.STORED, stored_at=bindparam("at"), lease_until=None)
+    .values(state=UploadState.STORED, stored_at=bindparam("at"), lease_until=None, announced_at=None, lost_at=None)
 )
 _NEW_MESSAGE: Final = {name: bindparam(f"new_{name}", type_=OutboxRow.__table__.c[name].type) for name in rows.OUTBOX}
 _WAITING: Final = insert(OutboxRow).values(_NEW_MESSAGE)
@@ -45,6 +45,10 @@ _STORED_AND_WAITING: Final = insert(OutboxRow).from_select(
     list(_NEW_MESSAGE), select(*_NEW_MESSAGE.values()).select_from(_STORED_ROW), include_defaults=False
 )
 """Both in one statement, as PostgreSQL can; one transaction either way."""
+
+
+_UNSTORED: Final = frozenset({UploadState.STORING, UploadState.LOST})
+"""States of a row whose object is not there: the next upload of the same bytes stores it."""
 
 
 def utc_now() -> datetime:
@@ -128,10 +132,10 @@ class DatabaseLedger:
 
     async def abandon(self, upload_id: UploadId) -> None:
         """See `Ledger.abandon`."""
+        storing = (UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-            await connection.execute(
-                delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
-            )
+            await connection.execute(delete(UploadRow).where(*storing, UploadRow.lost_at.is_(None)))
+            await connection.execute(update(UploadRow).where(*storing).values(state=UploadState.LOST, lease_until=None))
 
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
         """See `Ledger.get`."""
@@ -213,12 +217,14 @@ async def _insert_or_find(
     same = select(UploadRow).where(UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash)
     # Without a lock first: a thousand repeats of one upload would stand in line for it, each with a flush to disk.
     row = await _nobodys(connection, same, now)
-    if row.state == UploadState.STORING:
+    if row.state in _UNSTORED:
         row = await _nobodys(connection, same.with_for_update(), now)
-    if row.state != UploadState.STORING:
+    if row.state not in _UNSTORED:
         return BegunUpload(rows.upload(row), replayed=True)
-    await connection.execute(update(UploadRow).where(UploadRow.id == row.id).values(lease_until=lease_until))
-    return BegunUpload(rows.upload(row), replayed=False)
+    await connection.execute(
+        update(UploadRow).where(UploadRow.id == row.id).values(state=UploadState.STORING, lease_until=lease_until)
+    )
+    return BegunUpload(replace(rows.upload(row), state=UploadState.STORING), replayed=False)
 
 
 async def _nobodys(connection: AsyncConnection, query: Select[tuple[UploadRow]], now: datetime) -> Row[Any]:

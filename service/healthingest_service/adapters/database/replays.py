@@ -22,7 +22,7 @@ class DatabaseReplays:
 
     async def page(self, selection: ReplaySelection, *, after: UploadId | None, limit: int) -> Sequence[Upload]:
         """See `Replays.page`. Ids tell the time, so a range of time is a range of the primary key."""
-        wanted = select(UploadRow).where(UploadRow.state != UploadState.STORING)
+        wanted = select(UploadRow).where(UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED)))
         if selection.ids:
             wanted = wanted.where(UploadRow.id.in_(selection.ids))
         if selection.received_from is not None:

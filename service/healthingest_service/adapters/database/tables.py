@@ -69,7 +69,7 @@ class UploadRow(Base):
     __tablename__ = "upload"
     __table_args__ = (
         UniqueConstraint("owner_id", "file_hash"),
-        CheckConstraint("state IN ('storing', 'stored', 'announced')", name="state"),
+        CheckConstraint("state IN ('storing', 'stored', 'announced', 'lost')", name="state"),
         CheckConstraint("(state = 'storing') = (lease_until IS NOT NULL)", name="lease"),
         Index("ix_upload_history", "owner_id", "received_at", "id"),
         Index("ix_upload_lease", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
@@ -93,6 +93,8 @@ class UploadRow(Base):
     stored_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     announced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lost_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its object was found missing; kept while the same bytes are being stored anew."""
 
 
 class IdempotencyKeyRow(Base):

@@ -1,0 +1,124 @@
+"""
+The address of a PostgreSQL database: what both halves accept, so that what the operator calls ready the service opens.
+
+Both give the same text to asyncpg, which reads it as libpq does
+(https://www.postgresql.org/docs/17/libpq-connect.html, 32.1.1.2). What asyncpg would pass on to the server as a setting
+without knowing it, or would take from a file that no pod has, is refused here by name.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+DEFAULT_PORT: Final = 5432
+SCHEMES: Final = frozenset({"postgresql", "postgres"})
+PARAMETERS: Final = frozenset(
+    {
+        "application_name",
+        "options",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "target_session_attrs",
+    }
+)
+"""What may stand behind the `?`."""
+_REMEDIES: Final = {
+    "channel_binding": "remove it: the driver does not support channel binding",
+    "connect_timeout": "remove it: HEALTHINGEST_DATABASE__TIMEOUT_SECONDS bounds connecting",
+    "dbname": "name the database as the address's path",
+    "host": "name the hosts before the path, separated by commas",
+    "password": "write the password before the @",
+    "port": "write the port after each host",
+    "user": "write the user before the @",
+}
+_NAME: Final = re.compile(r"[a-z_]{1,40}")
+_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_MAX_PORT: Final = 65535
+
+
+class DatabaseAddressError(ValueError):
+    """The address cannot be used. The text names the part and the remedy, and repeats no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """An address that was read. `hosts` has at least one entry; an IPv6 address stands there without brackets."""
+
+    hosts: tuple[tuple[str, int], ...]
+    user: str = field(repr=False)
+    database: str
+    parameters: frozenset[str]
+    """The names of its parameters."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of all hosts, each once, ascending."""
+        return tuple(sorted({port for _, port in self.hosts}))
+
+    @property
+    def place(self) -> str:
+        """`host:port` of each host, separated by commas, for a message."""
+        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+
+
+def read_database_address(url: str) -> DatabaseAddress:
+    """
+    Read `postgresql://user:password@host:port[,host:port…]/database?parameter=value`.
+
+    Raises:
+        DatabaseAddressError: it is none, or has a parameter that is not supported.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise DatabaseAddressError(_expected()) from None
+    if parts.scheme not in SCHEMES or parts.fragment:
+        raise DatabaseAddressError(_expected())
+    login, at, hosts = parts.netloc.partition("@")
+    if "@" in hosts:
+        message = "write an @ within user or password as %40"
+        raise DatabaseAddressError(message)
+    user = unquote(login.partition(":")[0]) if at else ""
+    database = unquote(parts.path.removeprefix("/"))
+    return DatabaseAddress(
+        tuple(_host(text) for text in (hosts if at else login).split(",")), user, database, _parameters(parts.query)
+    )
+
+
+def _host(text: str) -> tuple[str, int]:
+    match = _HOST.fullmatch(text)
+    if match is None:
+        raise DatabaseAddressError(_expected())
+    port = int(match["port"]) if match["port"] else DEFAULT_PORT
+    if not 0 < port <= _MAX_PORT:
+        message = "a port is a number from 1 to 65535"
+        raise DatabaseAddressError(message)
+    return unquote(match["host"].strip("[]")), port
+
+
+def _parameters(query: str) -> frozenset[str]:
+    if not query:
+        return frozenset()
+    try:
+        names = frozenset(parse_qs(query, keep_blank_values=True, strict_parsing=True))
+    except ValueError:
+        message = "parameters are written as ?name=value&name=value"
+        raise DatabaseAddressError(message) from None
+    for name in sorted(names - PARAMETERS):
+        shown = name if _NAME.fullmatch(name) else "with this name"
+        remedy = _REMEDIES.get(name, f"supported are {', '.join(sorted(PARAMETERS))}")
+        message = f"parameter {shown} is not supported; {remedy}"
+        raise DatabaseAddressError(message)
+    return names
+
+
+def _expected() -> str:
+    return "must be an address such as postgresql://user:password@host:port/database"

@@ -1,0 +1,36 @@
+"""Refuses a login at the door while all places for hashing are taken, before its body is read or anything is asked."""
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from healthingest_service.api.problems import PROBLEMS, problem_response
+
+_HASHING_ROUTES: Final = frozenset({"/auth/jwt/login", "/auth/register"})
+_CODE: Final = "identity-unavailable"
+_RETRY_SECONDS: Final = "2"
+
+
+class PasswordAdmission:
+    """
+    A flood of logins costs a fraction of a millisecond each here, so that uploads on the same loop do not notice it.
+
+    No place is taken: a client that then sends its body slowly must not hold one.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_full: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_full = is_full
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] == "http" and scope["path"] in _HASHING_ROUTES and self._is_full():
+            state = scope["state"]
+            state["problem_code"] = _CODE
+            response = problem_response(
+                PROBLEMS[_CODE], correlation_id=state["correlation_id"], headers={"Retry-After": _RETRY_SECONDS}
+            )
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)

@@ -1,0 +1,42 @@
+"""A database address that the operator calls ready is one that the service opens, with every supported parameter."""
+
+import pytest
+from sqlalchemy import text
+
+from healthingest_operator.adapters.postgres import PostgresDatabase
+from healthingest_service.adapters.database.engine import open_engine, transaction
+from support.servers.postgres import PostgresServer
+from support.servers.process import free_port
+
+
+async def opens(url: str) -> str:
+    """The application's name, as the server shows it to the service; the operator's check must pass, too."""
+    await PostgresDatabase(20).check(url)
+    async with (
+        open_engine(url, pool_size=1, timeout_seconds=20) as engine,
+        transaction(engine, timeout_seconds=20) as connection,
+    ):
+        found: str = (await connection.execute(text("SHOW application_name"))).scalar_one()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "application"),
+    [
+        ("", "healthingest"),
+        ("?application_name=clinic", "clinic"),
+        ("?sslmode=prefer", "healthingest"),
+        ("?sslmode=disable&target_session_attrs=read-write", "healthingest"),
+        ("?options=-c%20statement_timeout%3D5000", "healthingest"),
+        ("?ssl_min_protocol_version=TLSv1.2", "healthingest"),
+    ],
+)
+async def test_both_halves_open_it(postgres_url: str, query: str, application: str) -> None:
+    """A parameter means the same to both."""
+    assert await opens(postgres_url + query) == application
+
+
+async def test_both_halves_find_the_host_that_answers(postgres: PostgresServer, postgres_url: str) -> None:
+    """Of two hosts the first is down."""
+    port = f"127.0.0.1:{postgres.port}"
+    assert await opens(postgres_url.replace(port, f"127.0.0.1:{free_port()},{port}")) == "healthingest"
