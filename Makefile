@@ -45,6 +45,9 @@ bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one ru
 bench-upload: setup servers ## measure uploads end to end beside discarding, tusd and a plain service (QUICK=1, HUGE=1: 5 GiB through 256 MiB)
 	PYTHONPATH=tests $(BIN)/python bench/upload.py $(if $(QUICK),--quick) $(if $(HUGE),--huge)
 
+bench-http: setup ## attack the HTTP port: what it costs in memory, and how long another client waits
+	PYTHONPATH=tests $(BIN)/python bench/http_attacks.py
+
 bench-outage: setup servers ## the broker away for ten minutes: do uploads go on, how fast does the backlog follow (MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/outage.py --minutes $(or $(MINUTES),10)
 

@@ -204,6 +204,10 @@ def main() -> int:
             "STORE__SECRET_ACCESS_KEY": store.secret_access_key,
             "BROKER__URL": broker.amqp_url,
             "LIMITS__UPLOADS": "1000000/minute",
+            "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT": "10000",
+            "LIMITS__UPLOADS_AT_ONCE_PER_ADDRESS": "10000",
+            "HTTP__MAX_CONNECTIONS": "10000",
+            "HTTP__MAX_CONNECTIONS_PER_ADDRESS": "10000",
             "IDENTITY__ACCESS_TOKEN_SECONDS": "3600",
         }
         subprocess.run([*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=60)

@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from healthingest_service.api.middleware import LingeringClose, Observer
+from healthingest_service.api.middleware import Observer
 from healthingest_service.api.server import Listen, bind, serve
+from healthingest_service.main.wiring import connection_rules
+from healthingest_service.settings import Settings
 from healthingest_service.telemetry.metrics import Metrics
 
 
@@ -31,8 +33,8 @@ async def main(port: int) -> None:
     """Serve until SIGTERM."""
     stop, listen = asyncio.Event(), Listen("127.0.0.1", port, 5)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    app = Observer(LingeringClose(discard), metrics=Metrics.create(), max_concurrency=500)
-    await serve(app, bind(listen), listen, stop)
+    app = Observer(discard, metrics=Metrics.create(), max_concurrency=500)
+    await serve(app, bind(listen), listen, stop, rules=connection_rules(Settings()))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,10 @@ async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_se
         "BROKER__URL": rabbitmq.amqp_url,
         "IDENTITY__SIGNING_KEYS": new_key_pem(),
         "LIMITS__UPLOADS": "1000000/minute",
+        "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT": "10000",
+        "LIMITS__UPLOADS_AT_ONCE_PER_ADDRESS": "10000",
+        "HTTP__MAX_CONNECTIONS": "10000",
+        "HTTP__MAX_CONNECTIONS_PER_ADDRESS": "10000",
     }
     consumer = Consumer(rabbitmq)
     await asyncio.to_thread(consumer.declare)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_service.adapters.spool import DiskSpool
-from healthingest_service.uploads.errors import SpoolFullError
+from healthingest_service.adapters.spool import DiskSpool, DiskSpoolFile
+from healthingest_service.uploads.errors import SpoolFullError, SpoolUnavailableError
 from support.uploads import sha256
 
 
@@ -137,6 +138,56 @@ class TestSpool:
             await fill(spool)
         assert left(small_disk) == []
 
+    async def test_check_does_what_a_body_needs(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """A healthy folder passes, again and again, and nothing is left in it."""
+        for _ in range(3):
+            await spool.check()
+        assert left(tmp_path) == []
+
+    async def test_a_removed_folder_is_made_again(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """By the next body, and by the check."""
+        for heal in (spool.check, lambda: write_one(spool)):
+            await spool.check()
+            shutil.rmtree(tmp_path / "spool")
+            await heal()
+            assert (tmp_path / "spool").stat().st_mode & 0o077 == 0
+
+    async def test_a_file_in_its_place_is_unavailable(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """Bodies and the check say so; put right, both work."""
+        await spool.check()
+        shutil.rmtree(tmp_path / "spool")
+        (tmp_path / "spool").write_bytes(b"")
+        for work in (spool.check, lambda: write_one(spool)):
+            with pytest.raises(SpoolUnavailableError):
+                await work()
+        (tmp_path / "spool").unlink()
+        await spool.check()
+        await write_one(spool)
+
+    async def test_a_disk_that_turns_read_only_is_unavailable(self, small_disk: Path) -> None:
+        """Bodies and the check say so; writable again, both work."""
+        spool = DiskSpool(small_disk / "spool", max_bytes=1000)
+        await spool.check()
+        await remount(small_disk, "ro")
+        for work in (spool.check, lambda: write_one(spool)):
+            with pytest.raises(SpoolUnavailableError):
+                await work()
+        await remount(small_disk, "rw")
+        await spool.check()
+        await write_one(spool)
+
+    async def test_check_tells_bodies_from_a_full_disk(self, small_disk: Path) -> None:
+        """A disk that others filled fails the check; one that a body under way has filled does not."""
+        spool = DiskSpool(small_disk / "spool", max_bytes=1 << 30)
+        await spool.check()
+        (small_disk / "other").write_bytes(bytes(64 << 10))
+        with pytest.raises(SpoolFullError):
+            await spool.check()
+        async with spool.open() as file:
+            with pytest.raises(SpoolFullError):
+                await fill_file(file)
+            await spool.check()
+
     async def test_removes_what_the_dead_left(self, spool: DiskSpool, tmp_path: Path) -> None:
         """A body of a killed process is removed; that of a living one, of another spool, stays."""
         folder = tmp_path / "spool"
@@ -178,11 +229,28 @@ async def write_and_die(spool: DiskSpool) -> None:
         raise RuntimeError
 
 
+async def write_one(spool: DiskSpool) -> None:
+    """Write one body."""
+    async with spool.open() as file:
+        await file.write(b"x")
+        await file.finish()
+
+
+async def remount(folder: Path, mode: str) -> None:
+    """Turn a file system read-only (`ro`) or back (`rw`)."""
+    await asyncio.to_thread(subprocess.run, ["mount", "-o", f"remount,{mode}", str(folder)], check=True)
+
+
 async def fill(spool: DiskSpool) -> None:
     """Write three megabytes."""
     async with spool.open() as file:
-        for _ in range(10):
-            await file.write(b"x" * 300_000)
+        await fill_file(file)
+
+
+async def fill_file(file: DiskSpoolFile) -> None:
+    """Write three megabytes."""
+    for _ in range(10):
+        await file.write(b"x" * 300_000)
 
 
 async def test_what_a_dead_process_left_is_gone_before_a_body_comes(tmp_path: Path) -> None:

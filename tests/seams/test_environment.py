@@ -48,6 +48,7 @@ def test_an_examples_configuration_is_valid(path: Path, tmp_path: Path, monkeypa
     assert read.store.endpoint == owner.spec.object_store.endpoint
     assert read.limits.max_file_size_bytes == owner.spec.limits.max_file_size_bytes == 50 * 1024 * 1024
     assert read.identity.registration.value == owner.spec.registration
+    assert (read.http.openapi, read.http.docs) == (owner.spec.documentation.openapi, owner.spec.documentation.page)
     assert read.schemas.mode == owner.spec.schemas.mode
     secrets = (read.database.url, read.broker.url, read.cache.url, read.store.secret_access_key)
     assert [value.get_secret_value().split()[0] for value in secrets if value] == ["secret"] * 4

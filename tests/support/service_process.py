@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +64,14 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(folder: Path, command: str = "serve", **settings: str) -> Iterator[ServiceProcess]:
-    """A service that is ended with the context, if it has not ended before."""
+def service(
+    folder: Path, command: str = "serve", *, run_by: Sequence[str] = (), **settings: str
+) -> Iterator[ServiceProcess]:
+    """A service that is ended with the context, if it has not ended before; *run_by* is what its words come after."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{command}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen([*COMMAND, command], env=environment(folder, **settings), stderr=output)
+        process = subprocess.Popen([*run_by, *COMMAND, command], env=environment(folder, **settings), stderr=output)
     running = ServiceProcess(process, log)
     try:
         yield running

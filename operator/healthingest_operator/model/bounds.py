@@ -121,6 +121,8 @@ BOUNDS: Final[Mapping[str, Text | Number | Items | OneOf | Texts]] = {
     "limits.maxFileSize": Text(1, 16, r"[1-9][0-9]*(Ki|Mi|Gi|k|M|G)?"),
     "limits.uploads": Text(1, 32, _RATE),
     "limits.requests": Text(1, 32, _RATE),
+    "documentation.openapi": OneOf((True, False)),
+    "documentation.page": OneOf((True, False)),
     "schemas.mode": OneOf(("Allowed", "Any")),
     "schemas.configMapRef.name": _NAME,
     "ingress.className": _NAME,

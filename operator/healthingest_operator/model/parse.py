@@ -17,6 +17,7 @@ from healthingest_operator.model.spec import (
     AutoscalingSpec,
     BrokerSpec,
     DeletionPolicy,
+    DocumentationSpec,
     Encryption,
     HealthIngest,
     HealthIngestSpec,
@@ -125,11 +126,17 @@ def _spec(reader: _Reader, spec: Mapping[str, Any], key: Key) -> HealthIngestSpe
         registration=reader.group(spec, "accounts").get("registration", "Closed"),
         limits=_limits(reader, reader.group(spec, "limits")),
         schemas=_schemas(reader, reader.group(spec, "schemas")),
+        documentation=_documentation(reader.group(spec, "documentation")),
         ingress=_ingress(reader, reader.group(spec, "ingress")),
         trusted_proxies=tuple(spec.get("trustedProxies", PRIVATE_NETWORKS)),
         pods=_pods(reader, spec),
         paused=bool(spec.get("paused", False)),
     )
+
+
+def _documentation(documentation: Mapping[str, Any]) -> DocumentationSpec:
+    page = bool(documentation.get("page", False))
+    return DocumentationSpec(openapi=page or bool(documentation.get("openapi", False)), page=page)
 
 
 def _object_store(reader: _Reader, store: Mapping[str, Any]) -> ObjectStoreSpec:

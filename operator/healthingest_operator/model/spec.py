@@ -137,6 +137,14 @@ class PodSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentationSpec:
+    """Whether anybody may see `/openapi.json` and `/docs`. The page needs the document."""
+
+    openapi: bool = False
+    page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HealthIngestSpec:
     """`spec` of a HealthIngest. `image` None is the image of the operator's own release."""
 
@@ -150,6 +158,7 @@ class HealthIngestSpec:
     registration: str = "Closed"
     limits: LimitsSpec = field(default_factory=LimitsSpec)
     schemas: SchemasSpec = field(default_factory=SchemasSpec)
+    documentation: DocumentationSpec = field(default_factory=DocumentationSpec)
     ingress: IngressSpec | None = None
     trusted_proxies: tuple[str, ...] = PRIVATE_NETWORKS
     pods: PodSpec = field(default_factory=PodSpec)

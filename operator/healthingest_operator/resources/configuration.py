@@ -34,6 +34,8 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.SERVER_ADMIN_PORT: str(ADMIN_PORT),
         env.SERVER_TRUSTED_PROXIES: ",".join(spec.trusted_proxies),
         env.SPOOL_FOLDER: SPOOL_FOLDER,
+        env.HTTP_OPENAPI: str(spec.documentation.openapi).lower(),
+        env.HTTP_DOCS: str(spec.documentation.page).lower(),
         env.STORE_ENDPOINT: store.endpoint or "",
         env.STORE_REGION: store.region,
         env.STORE_BUCKET: store.bucket,

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from healthingest_service.uploads.errors import SpoolFullError
+from healthingest_service.uploads.errors import SpoolFullError, SpoolUnavailableError
 from healthingest_service.uploads.model import Sha256
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
+_NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}) | _NO_DESCRIPTOR
 _BUFFER_BYTES: Final = 1024 * 1024
 """Small chunks are gathered: each turn of a thread costs as much as to hash some of them."""
 _MOST_PIECES: Final = 512
@@ -41,6 +42,7 @@ class DiskSpool:
         self._used_bytes = 0
         self._is_prepared = False
         self._preparing = asyncio.Lock()
+        self._checking: asyncio.Future[None] | None = None
 
     @property
     def free_bytes(self) -> int:
@@ -67,11 +69,31 @@ class DiskSpool:
 
         Raises:
             SpoolFullError: no room even for that.
+            SpoolUnavailableError: the folder cannot be written.
         """
         async with self._preparing:
             if not self._is_prepared:
                 await asyncio.to_thread(_prepare, self._folder)
                 self._is_prepared = True
+
+    async def check(self) -> None:
+        """
+        Do what a body needs: write, sync and remove a byte. That bodies under way have taken all room is no failure.
+
+        Raises:
+            SpoolFullError: the disk is full, and not of bodies.
+            SpoolUnavailableError: the folder cannot be written, or the last check still waits for the disk.
+        """
+        if self._checking is not None and not self._checking.done():  # a disk that hangs takes one thread, not all
+            raise SpoolUnavailableError
+        await self.prepare()
+        self._checking = asyncio.ensure_future(asyncio.to_thread(_write_a_byte, self._folder))
+        try:
+            await asyncio.shield(self._checking)
+        except SpoolFullError as error:
+            cause = error.__cause__
+            if not self._used_bytes and not (isinstance(cause, OSError) and cause.errno in _NO_DESCRIPTOR):
+                raise
 
     def take(self, size_bytes: int) -> None:
         """
@@ -126,7 +148,9 @@ class DiskSpoolFile:
     def _write_pending(self) -> None:
         """Hash and write what was gathered, in a thread, while more of it comes."""
         pieces, self._pending, self._pending_bytes = self._pending, [], 0
-        work = asyncio.to_thread(_take, os.dup(self._descriptor), pieces, self._digest)
+        with _room():
+            descriptor = os.dup(self._descriptor)
+        work = asyncio.to_thread(_take, descriptor, pieces, self._digest)
         self._writing = asyncio.ensure_future(work)
 
     def _write_here(self) -> None:
@@ -151,20 +175,21 @@ class DiskSpoolFile:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
         finally:
-            os.close(self._descriptor)
+            with suppress(OSError):  # the descriptor is gone all the same
+                os.close(self._descriptor)
             self._spool.give_back(self._taken_bytes)
             self._taken_bytes = 0
 
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """Tell a full disk from a broken one."""
+    """Tell a full disk from a broken one; neither is the request's fault."""
     try:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise SpoolFullError from error
-        raise
+        raise SpoolUnavailableError from error
 
 
 def _prepare(folder: Path) -> None:
@@ -200,10 +225,37 @@ def _create(path: Path) -> int:
     """Create and lock a file; it gets its name when it is locked, else another process could take it for left over."""
     unnamed = path.with_suffix(_NOT_LOCKED_YET)
     with _room():
-        descriptor = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        unnamed.rename(path)
+        descriptor = _new_file(unnamed)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unnamed.rename(path)
+        except OSError:
+            os.close(descriptor)
+            raise
     return descriptor
+
+
+def _new_file(path: Path) -> int:
+    """Create and open a file; a folder that somebody removed is made again."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def _write_a_byte(folder: Path) -> None:
+    """See `DiskSpool.check`."""
+    path = folder / f"{uuid4().hex}{_NOT_LOCKED_YET}"
+    with _room():
+        descriptor = _new_file(path)
+        try:
+            os.write(descriptor, b"0")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            path.unlink()
 
 
 def _take(descriptor: int, pieces: list[bytes], digest: "hashlib._Hash") -> int:

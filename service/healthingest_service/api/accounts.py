@@ -129,9 +129,7 @@ def routes() -> APIRouter:
             responses=problem_answers(400, 401, 408, 413, 415, 422, 429, 503),
             openapi_extra=takes,
         )
-    router.add_api_route(
-        "/jwt/logout", log_out, methods=["POST"], status_code=204, responses=problem_answers(401, 429, 503)
-    )
+    router.add_api_route("/jwt/logout", log_out, methods=["POST"], status_code=204, responses=problem_answers(401, 503))
     return router
 
 

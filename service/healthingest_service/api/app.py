@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from healthingest_service.api import accounts, health, uploads
 from healthingest_service.api.admission import PasswordAdmission
-from healthingest_service.api.middleware import LingeringClose, Observer
-from healthingest_service.api.openapi import ProblemView
+from healthingest_service.api.documentation import docs_routes, openapi_route
+from healthingest_service.api.middleware import Observer
+from healthingest_service.api.openapi import completed
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.api.wire import Wire
 from healthingest_service.identity.errors import IdentityError
@@ -35,29 +37,43 @@ def create_app(wire: Wire) -> FastAPI:
             finally:
                 stop.set()
 
-    app = FastAPI(title=TITLE, version=wire.version, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title=TITLE,
+        version=wire.version,
+        lifespan=lifespan,
+        openapi_url=None,  # and with it no page: both are ours
+        redirect_slashes=False,  # a Location made of the client's Host would lead anywhere, and out of TLS
+    )
     app.state.wire = wire
     for error in (UploadError, IdentityError, RequestRefusedError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer)
-    for router in (uploads.routes(), accounts.routes(), health.routes()):
+    for router in _routers():
+        _answer_head(router)
         app.include_router(router)
+    if wire.documentation.openapi:
+        app.router.routes.append(openapi_route(lambda: openapi_document(wire.version)))
+    if wire.documentation.docs:
+        app.router.routes.extend(docs_routes())
     app.add_middleware(PasswordAdmission, is_full=wire.is_password_queue_full)
     app.add_middleware(Observer, metrics=wire.metrics, max_concurrency=wire.max_concurrency)
-    app.add_middleware(LingeringClose)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        components = document.setdefault("components", {})
-        schema = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
-        components.setdefault("schemas", {}).update(schema.pop("$defs", {}), ProblemView=schema)
-        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
-        for path, methods in document["paths"].items():
-            for operation in methods.values():
-                if path.startswith("/v1/") or path.endswith("/logout"):
-                    operation["security"] = [{"bearer": []}]
-        app.openapi_schema = document
-    return app.openapi_schema
+def openapi_document(version: str) -> dict[str, Any]:
+    """The OpenAPI document of every route."""
+    described = FastAPI()
+    for router in _routers():
+        described.include_router(router)
+    return completed(get_openapi(title=TITLE, version=version, routes=described.routes))
+
+
+def _routers() -> tuple[APIRouter, ...]:
+    return uploads.routes(), accounts.routes(), health.routes()
+
+
+def _answer_head(router: APIRouter) -> None:
+    """`HEAD` wherever `GET` is (RFC 9110, 9.1); the server leaves the content out."""
+    for route in router.routes:
+        methods = route.methods if isinstance(route, APIRoute) else None
+        if methods is not None and "GET" in methods:
+            methods.add("HEAD")

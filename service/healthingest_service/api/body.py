@@ -30,18 +30,17 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
     """
     The body's chunks.
 
-    Only the time spent waiting for the client counts: that we are slow is not his fault.
+    Only the time spent waiting for the client counts: that we are slow is not its fault.
 
     Raises:
-        BodyTooSlowError: nothing came for too long, or too little on average.
+        BodyTooSlowError: too little came in the last seconds, or the whole takes too long.
         BodyIncompleteError: the client has gone.
     """
-    stream = request.stream()
-    received_bytes, waited_seconds = 0, 0.0
+    stream, pace = request.stream(), rules.pace()
     while True:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(rules.stall_seconds):
+            async with asyncio.timeout(pace.patience_seconds):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
@@ -49,12 +48,22 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
             raise BodyTooSlowError from None
         except ClientDisconnect:
             raise BodyIncompleteError from None
-        waited_seconds += time.monotonic() - began
-        received_bytes += len(chunk)
-        if waited_seconds > rules.stall_seconds and received_bytes < waited_seconds * rules.min_bytes_per_second:
-            raise BodyTooSlowError
+        pace.came(len(chunk), waited_seconds=time.monotonic() - began)
         if chunk:
             yield chunk
+
+
+def refuse_coding(request: Request) -> None:
+    """
+    Let a body pass only as it is.
+
+    Raises:
+        RequestRefusedError: it has a content coding, which its digest, its size and its limit would not be of.
+    """
+    codings = ",".join(request.headers.getlist("content-encoding")).split(",")
+    if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
+        code = "unsupported-content-coding"
+        raise RequestRefusedError(code)
 
 
 async def small_body(request: Request, rules: BodyRules) -> bytes:
@@ -62,9 +71,10 @@ async def small_body(request: Request, rules: BodyRules) -> bytes:
     The whole body of a form or a JSON document.
 
     Raises:
-        RequestRefusedError: it is too large.
+        RequestRefusedError: it is too large, or coded.
         BodyTooSlowError, BodyIncompleteError: it did not come.
     """
+    refuse_coding(request)
     size = declared_size(request)
     if size is not None and size > MAX_SMALL_BODY_BYTES:
         code = "body-too-large"

@@ -27,7 +27,7 @@ class AboutView(BaseModel):
 def routes() -> APIRouter:
     """The table of routes."""
     router = APIRouter(tags=["health"])
-    router.add_api_route("/", about, methods=["GET"])
+    router.add_api_route("/", about, methods=["GET"], responses=problem_answers(503))
     router.add_api_route("/health/live", live, methods=["GET"], response_model=StatusView)
     for path, handler in (("/health/ready", ready), ("/health/startup", started)):
         router.add_api_route(path, handler, methods=["GET"], response_model=StatusView, responses=problem_answers(503))

@@ -1,8 +1,6 @@
-"""What surrounds every request: its id, its one log line, its metrics, the last catch, and a gentle end."""
+"""What surrounds every request: its id, its one log line, its metrics, and the last catch."""
 
-import asyncio
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +20,7 @@ DISCONNECTED: Final = 499
 _UPLOAD_OUTCOMES: Final = {200: "replayed", 201: "accepted"}
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/startup"})
-_LINGER_SECONDS: Final = 2.0
+_ENCODED_SLASH: Final = b"%2f"
 
 
 @dataclass(slots=True)
@@ -69,6 +67,9 @@ class Observer:
         if self._in_flight > self._max_concurrency and scope["path"] not in _QUIET_ROUTES:
             await _refuse(scope, receive, send, "overloaded", {"Retry-After": "1"})
             return
+        if _ENCODED_SLASH in scope.get("raw_path", b"").lower():  # no slash, though routing would take it for one
+            await _refuse(scope, receive, send, "not-found", {})
+            return
         try:
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the edge: logged here, answered here
@@ -95,51 +96,6 @@ class Observer:
             problem=code,
             account_id=None if principal is None else str(principal.account_id),
         )
-
-
-class LingeringClose:
-    """
-    Reads on for a moment after an early refusal.
-
-    A connection that is closed while the client still sends is reset, and the reset may overtake the answer. So the
-    answer goes out at once, and what still comes is thrown away, for at most two seconds. With `Expect: 100-continue`
-    nothing comes.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
-            await self._app(scope, receive, send)
-            return
-        at_end = False
-
-        async def watched_receive() -> Message:
-            nonlocal at_end
-            message = await receive()
-            at_end = message["type"] == "http.disconnect" or not message.get("more_body", False)
-            return message
-
-        async def lingering_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and not at_end:
-                MutableHeaders(scope=message)["Connection"] = "close"
-            if message["type"] == "http.response.body" and not message.get("more_body", False) and not at_end:
-                await send({**message, "more_body": True})
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LINGER_SECONDS):
-                        while not at_end:
-                            await watched_receive()
-                message = {"type": "http.response.body", "body": b""}
-            await send(message)
-
-        await self._app(scope, watched_receive, lingering_send)
-
-
-def _has_body(headers: Headers) -> bool:
-    announced = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-    return announced and headers.get("expect", "").lower() != "100-continue"
 
 
 def _route(scope: Scope) -> str:

@@ -58,6 +58,8 @@ class _Form:
         self._file_count = 0
         self._overhead_bytes = 0
         self._ended = False
+        self._delimiter = b"--" + boundary
+        self._preamble: bytes | None = b"\r\n"  # the first delimiter may stand at the very beginning
         callbacks = {
             "on_part_begin": self._part_begin,
             "on_header_begin": self._header_begin,
@@ -76,13 +78,23 @@ class _Form:
     def feed(self, chunk: bytes) -> list[bytes]:
         self._pieces = []
         try:
-            self._parser.write(chunk)
+            self._parser.write(chunk if self._preamble is None else self._after_preamble(chunk))
         except FormParserError:
             raise RequestRefusedError(_MALFORMED) from None
         self._overhead_bytes += len(chunk) - sum(map(len, self._pieces))
         if self._overhead_bytes > OVERHEAD_BYTES:
             raise RequestRefusedError(_MALFORMED)
         return self._pieces
+
+    def _after_preamble(self, chunk: bytes) -> bytes:
+        """What comes from the first delimiter on; before it anything may stand, which is ignored (RFC 2046, 5.1.1)."""
+        seen = (self._preamble or b"") + chunk
+        at = seen.find(b"\r\n" + self._delimiter)
+        if at < 0:
+            self._preamble = seen[-len(self._delimiter) - 1 :]  # the delimiter may have begun
+            return b""
+        self._preamble = None
+        return seen[at + 2 :]
 
     def end(self) -> None:
         if not self._ended or self._file_count != 1:

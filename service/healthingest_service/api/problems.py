@@ -69,7 +69,9 @@ _ROWS: Final = (
     Problem(409, "upload-in-flight", "Upload in flight", "An equal upload is being stored at this moment."),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route takes."),
     Problem(413, "file-too-large", "File too large", "The file is larger than this installation takes."),
+    Problem(414, "url-too-long", "URL too long", "The URL is longer than this service takes."),
     Problem(415, "not-avro", "Not Avro", "The file is not an Avro object container file."),
+    Problem(415, "unsupported-content-coding", "Unsupported content coding", "Send the body without a content coding."),
     Problem(415, "unsupported-media-type", "Unsupported media type", "The route does not take this content type."),
     Problem(422, "file-refused", "File refused", "The file is not correct; `findings` says where and why."),
     Problem(422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."),
@@ -81,6 +83,13 @@ _ROWS: Final = (
         "Use 8 to 1024 characters, not a common password, not your e-mail address.",
     ),
     Problem(429, "rate-limited", "Too many requests", "Wait as long as `Retry-After` says."),
+    Problem(
+        431,
+        "head-too-large",
+        "Request header fields too large",
+        "The head or the trailers of the request are too large.",
+    ),
+    Problem(429, "too-many-uploads", "Too many uploads at once", "Wait until another upload of yours has ended."),
     Problem(500, "internal-error", "Internal error", "Something broke here; the correlation id finds it in the log."),
     Problem(503, "gate-unavailable", "Unavailable", "Files cannot be checked now; trying again is safe."),
     Problem(503, "identity-unavailable", "Unavailable", "Who is asking cannot be told now; trying again is safe."),
@@ -107,6 +116,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
     uploads.StoreRefusedError: "store-unavailable",
     uploads.LedgerUnavailableError: "ledger-unavailable",
     uploads.SpoolFullError: "spool-full",
+    uploads.SpoolUnavailableError: "unavailable",
     uploads.GateUnavailableError: "gate-unavailable",
     uploads.UnavailableError: "unavailable",
     identity.UnauthenticatedError: "unauthenticated",
@@ -163,11 +173,18 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
     elif problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _REALM
     retry_after = getattr(error, "retry_after_seconds", None)
-    if retry_after is None and problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        retry_after = _UNAVAILABLE_RETRY_SECONDS
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
-    return headers
+    return headers_of_status(problem) | headers
+
+
+def headers_of_status(problem: Problem) -> dict[str, str]:
+    """Headers that every answer with this problem has."""
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code == "too-many-uploads":
+        return {"Retry-After": str(_UNAVAILABLE_RETRY_SECONDS)}
+    if problem.code == "unsupported-content-coding":
+        return {"Accept-Encoding": "identity"}  # RFC 9110, 12.5.3: what a request may have
+    return {}
 
 
 def problem_response(

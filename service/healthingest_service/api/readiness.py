@@ -1,6 +1,7 @@
 """Can this instance take work? Checked in the background, answered from memory."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -32,12 +33,18 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last outcome of a check. `error` is a type's name, never a text."""
+    """The last outcome of a check. `error` is a type's name, and the system's code if it has one; never a text."""
 
     required: bool
     up: bool
     error: str | None
     seconds: float
+
+
+def _kind(error: Exception) -> str:
+    name, cause = type(error).__name__, error.__cause__
+    code = errno.errorcode.get(cause.errno or 0) if isinstance(cause, OSError) else None
+    return name if code is None else f"{name} ({code})"
 
 
 class HealthBoard:
@@ -104,7 +111,7 @@ class HealthBoard:
             async with asyncio.timeout(self._timeout_seconds):
                 await check.run()
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is its answer
-            error = type(raised).__name__
+            error = _kind(raised)
         return Seen(check.required, error is None, error, round(time.monotonic() - began, 4))
 
     def _is_fresh(self) -> bool:

@@ -1,26 +1,25 @@
-"""uvicorn, started from code: no signal handlers of its own, no access log, patience that ends."""
+"""uvicorn, started from code: no signal handlers of its own, no access log, and our own kind of connection."""
 
 import asyncio
 import contextlib
+import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
-from uuid import uuid4
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from healthingest_service.api.problems import PROBLEMS, problem_response
+from healthingest_service.api.connection import Connection, ConnectionRules
+from healthingest_service.api.connection_table import ConnectionTable
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
 
-_HEAD_SECONDS: Final = 15.0
-"""A request's head must have come by then; uvicorn itself would wait for ever."""
-_KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than ingress controllers keep their idle connections (60 s): else they meet closed ones."""
 _BACKLOG: Final = 2048
+_DESCRIPTORS_SHARE: Final = 2
+"""Connections take at most one of so many descriptors: files, workers and other servers need theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,49 +29,6 @@ class Listen:
     host: str
     port: int
     graceful_seconds: int
-
-
-class ImpatientProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with a deadline for the head of each request."""
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as upstream
-        """A first request is due."""
-        super().connection_made(transport)
-        self._expect_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is due any more."""
-        self._head_came()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        """A further request on this connection has begun."""
-        super().on_message_begin()
-        self._head_came()
-        self._expect_head()
-
-    def on_headers_complete(self) -> None:
-        """The head is here; the body has deadlines of its own."""
-        self._head_came()
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """What is no HTTP gets a problem, too; *msg* is uvicorn's text and not repeated."""
-        del msg
-        answer = problem_response(PROBLEMS["bad-request"], correlation_id=uuid4().hex)
-        lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in answer.raw_headers)]
-        self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)]))
-        self.transport.close()
-
-    def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
-
-    def _head_came(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class _Server(uvicorn.Server):
@@ -93,18 +49,37 @@ def bind(listen: Listen) -> socket.socket:
     return socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
 
 
-async def serve(app: Any, listening: socket.socket, listen: Listen, stop: asyncio.Event) -> None:  # noqa: ANN401 - any ASGI application
-    """Serve until *stop* is set, then let requests under way end."""
+def connection_limit(wanted: int) -> int:
+    """So many connections may be open: *wanted*, or what the process' limit of descriptors (`ulimit -n`) leaves."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, descriptors // _DESCRIPTORS_SHARE))
+
+
+async def serve(  # noqa: PLR0913 - what a server is made of
+    app: Any,  # noqa: ANN401 - any ASGI application
+    listening: socket.socket,
+    listen: Listen,
+    stop: asyncio.Event,
+    *,
+    rules: ConnectionRules,
+    on_refused: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve until *stop* is set, then let requests under way end. *on_refused*: see `Connection`."""
+    limit = connection_limit(rules.max_connections)
+    table = ConnectionTable(limit=limit, limit_per_address=rules.max_connections_per_address)
     config = uvicorn.Config(
         cast("ASGIApplication", app),
-        http=ImpatientProtocol,
+        http=cast("Any", partial(Connection, rules=rules, table=table, on_refused=on_refused)),
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # a line for each malformed request would let clients fill the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=rules.keep_alive_seconds,
         timeout_graceful_shutdown=listen.graceful_seconds,
     )
     server = _Server(config)

@@ -12,14 +12,15 @@ from starlette.responses import JSONResponse
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api import body, digests, multipart
-from healthingest_service.api.dependencies import Reader, Uploader, Wired
+from healthingest_service.api.dependencies import Reader, Uploader, Wired, address_of
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.wire import Wire
+from healthingest_service.identity.model import Principal
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.errors import FileRefusedError, FileTooLargeError, NotAvroError, UploadNotFoundError
-from healthingest_service.uploads.model import IdempotencyKey, Receipt, Upload, UploadId, UploadState
+from healthingest_service.uploads.model import Accepted, IdempotencyKey, Receipt, Upload, UploadId, UploadState
 
 RAW_TYPES: Final = ("application/avro", "application/vnd.apache.avro", "application/octet-stream")
 FORM_TYPE: Final = "multipart/form-data"
@@ -32,10 +33,15 @@ _FORM: Final = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
-_DIGEST: Final = {"type": "string", "examples": ["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"]}
+_DIGEST: Final = (
+    "Of the bytes of the body, by RFC 9530: `sha-256=:` or `sha-512=:`, the digest in base64, `:`. Verified."
+)
 _REQUEST: Final[dict[str, Any]] = {
     "parameters": [
-        *({"name": name, "in": "header", "required": False, "schema": _DIGEST} for name in digests.FIELDS),
+        *(
+            {"name": name, "in": "header", "required": False, "description": _DIGEST, "schema": {"type": "string"}}
+            for name in digests.FIELDS
+        ),
         {
             "name": "Idempotency-Key",
             "in": "header",
@@ -120,6 +126,17 @@ def routes() -> APIRouter:
 
 async def upload(request: Request, wire: Wired, principal: Uploader) -> Response:
     """Send one Avro object container file, as the body or as the field `file` of a form."""
+    with wire.upload_slots.taken(principal.account_id, address_of(request, wire)):
+        accepted = await _accepted(request, wire, principal)
+    wire.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
+    return JSONResponse(
+        _receipt(accepted.receipt).model_dump(mode="json"),
+        status_code=200 if accepted.replayed else 201,
+        headers={"Location": f"/v1/uploads/{accepted.receipt.upload_id}"},
+    )
+
+
+async def _accepted(request: Request, wire: Wire, principal: Principal) -> Accepted:
     content, said = body.paced(request, wire.body), digests.digests_of(request)
     if said:
         content = digests.verified(content, said)
@@ -131,17 +148,11 @@ async def upload(request: Request, wire: Wired, principal: Uploader) -> Response
         declared_size_bytes=None if body.media_type(request) == FORM_TYPE else body.declared_size(request),
     )
     try:
-        accepted = await wire.accept(coming)
+        return await wire.accept(coming)
     except (NotAvroError, FileRefusedError):
         if said:
             await digests.read_on(content, max_bytes=wire.body.max_file_bytes)
         raise
-    wire.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
-    return JSONResponse(
-        _receipt(accepted.receipt).model_dump(mode="json"),
-        status_code=200 if accepted.replayed else 201,
-        headers={"Location": f"/v1/uploads/{accepted.receipt.upload_id}"},
-    )
 
 
 async def history(wire: Wired, principal: Reader, query: Annotated[HistoryQuery, Query()]) -> HistoryView:
@@ -166,6 +177,7 @@ async def one(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
 
 
 def _file(request: Request, content: AsyncIterator[bytes], wire: Wire) -> AsyncIterator[bytes]:
+    body.refuse_coding(request)
     kind, size = body.media_type(request), body.declared_size(request)
     if kind in RAW_TYPES:
         return content

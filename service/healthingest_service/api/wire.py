@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from healthingest_service.api.pace import Pace
 from healthingest_service.api.readiness import HealthBoard
+from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.gatekeeper import Gatekeeper
 from healthingest_service.identity.ports import RateLimiter
@@ -32,6 +34,23 @@ class BodyRules:
     max_file_bytes: int
     stall_seconds: float
     min_bytes_per_second: int
+    deadline_seconds: float
+
+    def pace(self) -> Pace:
+        """The pace of one body."""
+        return Pace(
+            window_seconds=self.stall_seconds,
+            min_bytes_per_second=self.min_bytes_per_second,
+            deadline_seconds=self.deadline_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documentation:
+    """Whether the API describes itself to anybody: to machines at `/openapi.json`, in a browser at `/docs`."""
+
+    openapi: bool
+    docs: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +66,8 @@ class Wire:
     metrics: Metrics
     rules: Rules
     body: BodyRules
+    upload_slots: UploadSlots
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int
+    documentation: Documentation
     version: str

@@ -18,14 +18,15 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
     """
     chain = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     current = peer
-    while current is not None and chain and _is_trusted(current, trusted):
+    while current is not None and chain and is_trusted(current, trusted):
         current = chain.pop()
     return _countable(current)
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether *address* is one of a trusted proxy; None and what is no address are not."""
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(address or "")
     except ValueError:
         return False
     return any(parsed in network for network in trusted)

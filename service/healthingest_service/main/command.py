@@ -18,6 +18,7 @@ from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.queue_file import follow
 from healthingest_service.api.admin import create_admin_app
 from healthingest_service.api.app import create_app
+from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.server import Listen, bind, serve
 from healthingest_service.faults.answering import FaultyAnswers
@@ -26,6 +27,7 @@ from healthingest_service.main import companions, parts, refusals, wiring
 from healthingest_service.main.companions import Work
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
+from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 STARTED: Final = "listening"
@@ -113,12 +115,14 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             if ground.faults is not None:
                 structlog.get_logger("healthingest.main").warning(FAULTS_ASKED_FOR)
                 app = FaultyAnswers(app, ground.faults)
-            serving = _serving("api", app, _listen(settings, process, settings.server.port))
+            listen = _listen(settings, process, settings.server.port)
+            serving = _serving("api", app, listen, wiring.connection_rules(settings), ground.metrics)
             work.append(_leaving_first(serving, health, settings.server.shutdown_delay_seconds))
         else:
             work.append(health.run)
         admin_listen = _listen(settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS)
-        await _work(work, _serving("admin", create_admin_app(ground.metrics, health), admin_listen), stop)
+        admin_app, rules = create_admin_app(ground.metrics, health), wiring.admin_connection_rules(settings)
+        await _work(work, _serving("admin", admin_app, admin_listen, rules, ground.metrics), stop)
 
 
 def _listen(settings: Settings, process: frozenset[str], port: int, graceful_seconds: int | None = None) -> Listen:
@@ -128,13 +132,14 @@ def _listen(settings: Settings, process: frozenset[str], port: int, graceful_sec
     return Listen(host, port, graceful_seconds or settings.server.graceful_shutdown_seconds)
 
 
-def _serving(name: str, app: ASGIApp, listen: Listen) -> Work:
+def _serving(name: str, app: ASGIApp, listen: Listen, rules: ConnectionRules, metrics: Metrics) -> Work:
     listening = bind(listen)  # before any task begins: a taken port ends the process with its reason
 
     async def work(stop: asyncio.Event) -> None:
         host, port, *_ = listening.getsockname()
         structlog.get_logger("healthingest.main").info(STARTED, server=name, host=host, port=port)
-        await serve(app, listening, listen, stop)
+        refused = metrics.connections_refused
+        await serve(app, listening, listen, stop, rules=rules, on_refused=lambda reason: refused.labels(reason).inc())
 
     return work
 

@@ -1,6 +1,7 @@
 """What the upload API is connected to."""
 
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -15,8 +16,11 @@ from healthingest_service.adapters.redis import open_redis
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.adapters.tcp_probe import probe
 from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.readiness import Check, HealthBoard
-from healthingest_service.api.wire import BodyRules, Rules, Wire
+from healthingest_service.api.request_parser import HeadLimits
+from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.api.wire import BodyRules, Documentation, Rules, Wire
 from healthingest_service.faults.storing import (
     ACCEPTING_LEDGER,
     ACCEPTING_STORE,
@@ -31,14 +35,15 @@ from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
 from healthingest_service.identity.throttling import Backoff, LoginRules, Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
-from healthingest_service.settings import Settings
+from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
-from healthingest_service.uploads.errors import SpoolFullError
+from healthingest_service.uploads.errors import UnavailableError
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
 _GUESSING_DIVISOR: Final = 10
 _PROBE_SECONDS: Final = 1.0
+_ADMIN_CONNECTIONS: Final = 32
 
 
 async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard) -> Wire:
@@ -70,11 +75,58 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
             max_file_bytes=limits.max_file_size_bytes,
             stall_seconds=settings.server.body_stall_seconds,
             min_bytes_per_second=settings.server.body_min_bytes_per_second,
+            deadline_seconds=settings.server.body_deadline_seconds,
+        ),
+        upload_slots=UploadSlots(
+            per_account=limits.uploads_at_once_per_account, per_address=limits.uploads_at_once_per_address
         ),
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
+        documentation=documentation(settings),
         version=VERSION,
     )
+
+
+def documentation(settings: Settings) -> Documentation:
+    """
+    What the API shows of itself.
+
+    Raises:
+        InvalidSettingsError: the page without what it shows.
+    """
+    http, is_installation = settings.http, settings.secrets_dir is not None
+    docs = not is_installation if http.docs is None else http.docs
+    openapi = docs if http.openapi is None else http.openapi
+    if docs and not openapi:
+        if http.docs:
+            message = "HEALTHINGEST_HTTP__DOCS: needs HEALTHINGEST_HTTP__OPENAPI, which is false"
+            raise InvalidSettingsError(message)
+        docs = False
+    return Documentation(openapi=openapi, docs=docs)
+
+
+def connection_rules(settings: Settings) -> ConnectionRules:
+    """What connections of the public port may take."""
+    http = settings.http
+    return ConnectionRules(
+        head=HeadLimits(
+            head_bytes=http.max_head_bytes,
+            header_fields=http.max_header_fields,
+            url_bytes=http.max_url_bytes,
+            trailer_bytes=http.max_trailer_bytes,
+        ),
+        head_seconds=http.head_seconds,
+        keep_alive_seconds=http.keep_alive_seconds,
+        linger_seconds=http.linger_seconds,
+        max_connections=http.max_connections,
+        max_connections_per_address=http.max_connections_per_address,
+        trusted_proxies=settings.server.trusted_proxies,
+    )
+
+
+def admin_connection_rules(settings: Settings) -> ConnectionRules:
+    """The same for the admin port, which few ask."""
+    return replace(connection_rules(settings), max_connections=_ADMIN_CONNECTIONS)
 
 
 async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> AcceptUpload:
@@ -82,14 +134,9 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
     spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
 
-    with suppress(SpoolFullError):  # then the first body tries again
+    with suppress(UnavailableError):  # then the first body tries again
         await spool.prepare()
-
-    async def room() -> None:
-        if spool.free_bytes < limits.max_file_size_bytes:
-            raise SpoolFullError
-
-    ground.checks.append(Check("spool", room, required=True))
+    ground.checks.append(Check("spool", spool.check, required=True))
     opening = open_gate(
         workers=settings.gate.workers,
         memory_limit_bytes=settings.gate.memory_limit_bytes,

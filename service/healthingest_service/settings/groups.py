@@ -54,7 +54,9 @@ class ServerSettings(Group):
     body_stall_seconds: PositiveFloat = 30.0
     """A body of which nothing comes for so long is given up."""
     body_min_bytes_per_second: NonNegativeInt = 1024
-    """Slower than this on average, after the first `body_stall_seconds`, is given up too."""
+    """Slower than this over any `body_stall_seconds` is given up too; 0: any rate."""
+    body_deadline_seconds: PositiveFloat = 900.0
+    """A whole body takes no longer, time that the service itself takes apart: 50 MiB at 0.5 Mbit/s."""
     health_interval_seconds: PositiveFloat = 3.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -62,6 +64,31 @@ class ServerSettings(Group):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class HttpSettings(Group):
+    """What a connection and the head of a request may take, on the public port and on the admin port."""
+
+    max_connections: PositiveInt = 1000
+    """Open at once. Never more than half of the process' limit of file descriptors (`ulimit -n`)."""
+    max_connections_per_address: PositiveInt = 100
+    """Of one address (IPv6: one /64), which a clinic may share. Those of `trusted_proxies` count in total alone."""
+    max_head_bytes: Annotated[int, Field(ge=1024, le=MIB)] = 32 * 1024
+    """Request line and header fields together."""
+    max_header_fields: Annotated[int, Field(ge=10, le=10_000)] = 100
+    max_url_bytes: Annotated[int, Field(ge=256, le=MIB)] = 8 * 1024
+    max_trailer_bytes: Annotated[int, Field(ge=0, le=MIB)] = 8 * 1024
+    """Fields after a chunked body. They are not used."""
+    head_seconds: PositiveFloat = 15.0
+    """From the opening of a connection, or the first byte of a further request, to the end of the head."""
+    keep_alive_seconds: PositiveInt = 75
+    """Longer than ingress controllers keep their idle connections (60 s): else they send into closed ones."""
+    linger_seconds: PositiveFloat = 2.0
+    """How long what a client still sends is read after an early answer, so that no reset overtakes the answer."""
+    docs: bool | None = None
+    """Whether anybody may see `/docs`, which needs `openapi`. Unset: not in an installation."""
+    openapi: bool | None = None
+    """Whether anybody may see `/openapi.json`. Unset: as `docs`."""
 
 
 class SpoolSettings(Group):
@@ -150,6 +177,10 @@ class LimitsSettings(Group):
     max_file_size_bytes: PositiveInt = 50 * MIB
     uploads: str = "10/minute"
     """Per account."""
+    uploads_at_once_per_account: PositiveInt = 4
+    """In one process; of the `files` that the spool has room for, so that no account takes them all."""
+    uploads_at_once_per_address: PositiveInt = 32
+    """In one process; a clinic's devices may share an address."""
     requests: str = "100/hour"
     """Per account, uploads apart."""
     logins: str = "600/hour"

@@ -16,6 +16,7 @@ from healthingest_service.settings.groups import (
     DatabaseSettings,
     GateSettings,
     Group,
+    HttpSettings,
     IdentitySettings,
     JanitorSettings,
     LimitsSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     secrets_dir: Path | None = None
     """Set: this is an installation, and no embedded part may stand in for a missing secret."""
     server: ServerSettings = ServerSettings()
+    http: HttpSettings = HttpSettings()
     spool: SpoolSettings = SpoolSettings()
     database: DatabaseSettings = DatabaseSettings()
     store: StoreSettings = StoreSettings()

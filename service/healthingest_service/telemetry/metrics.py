@@ -43,6 +43,15 @@ def _request_seconds(registry: CollectorRegistry) -> Histogram:
     )
 
 
+def _connections_refused(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "healthingest_connections_refused",
+        "Connections ended before a request was routed, by problem code, idle or head-too-slow",
+        ("reason",),
+        registry=registry,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """The instruments, bound to one registry."""
@@ -54,6 +63,7 @@ class Metrics:
     logins: Counter
     rate_limited: Counter
     limiter_degraded: Counter
+    connections_refused: Counter
     dependency_up: Gauge
     outbox_messages: Gauge
     outbox_oldest_seconds: Gauge
@@ -84,6 +94,7 @@ class Metrics:
                 ("rule",),
                 registry=to,
             ),
+            connections_refused=_connections_refused(to),
             dependency_up=Gauge(
                 "healthingest_dependency_up", "1: the last check succeeded", ("dependency",), registry=to
             ),

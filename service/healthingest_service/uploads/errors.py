@@ -83,6 +83,10 @@ class SpoolFullError(UnavailableError):
     """No room for another body."""
 
 
+class SpoolUnavailableError(UnavailableError):
+    """The spool's folder cannot be written: it is gone, read-only, or its disk fails."""
+
+
 class GateUnavailableError(UnavailableError):
     """The gate could not judge the file for a reason that is not the file's."""
 

@@ -50,6 +50,7 @@ class SpoolFile(Protocol):
 
         Raises:
             SpoolFullError: the disk, or the spool's own limit, is full.
+            SpoolUnavailableError: the disk fails.
         """
         ...
 
@@ -67,6 +68,7 @@ class Spool(Protocol):
 
         Raises:
             SpoolFullError: on entering, when there is no room for one more.
+            SpoolUnavailableError: on entering, when the folder cannot be written.
         """
         ...
 

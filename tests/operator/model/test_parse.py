@@ -79,6 +79,21 @@ def test_a_broken_rule_names_its_field(group: str, value: object, named: str) ->
     assert "word" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "served"),
+    [
+        ({}, (False, False)),
+        ({"openapi": True}, (True, False)),
+        ({"page": True}, (True, True)),
+        ({"page": True, "openapi": False}, (True, True)),
+    ],
+)
+def test_the_page_brings_its_document(given: dict[str, bool], served: tuple[bool, bool]) -> None:
+    """Both are off unless asked for; a page without its document would be empty."""
+    found = parse(manifest(documentation=given)).spec.documentation
+    assert (found.openapi, found.page) == served
+
+
 def test_all_problems_are_told_at_once() -> None:
     """Nobody wants to mend a manifest one field at a time."""
     with pytest.raises(InvalidSpecError) as refused:

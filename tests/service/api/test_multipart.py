@@ -37,6 +37,13 @@ async def test_finds_the_bytes_however_they_come(content: bytes, size: int) -> N
     assert await read(form, size) == content + b"\r\n--lim"
 
 
+@given(preamble=st.binary(max_size=300), size=st.integers(min_value=1, max_value=400))
+async def test_what_stands_before_is_ignored(preamble: bytes, size: int) -> None:
+    """A preamble that ends in a line end, dashes and line ends in it included (RFC 2046, 5.1.1)."""
+    preamble = preamble.replace(b"--limit", b"") + b"--lim\r\n"
+    assert await read(preamble + part("file", b"x") + END, size) == b"x"
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -47,6 +54,8 @@ async def test_finds_the_bytes_however_they_come(content: bytes, size: int) -> N
         part("file", b"x") + part("file", b"y") + END,
         part("note", bytes(OVERHEAD_BYTES)) + part("file", b"x") + END,
         b"no form at all",
+        b"preamble on the same line " + part("file", b"x") + END,
+        b"x" * OVERHEAD_BYTES + b"\r\n" + part("file", b"x") + END,
         b"--limit\r\n" + b"X: y\r\n" * 1000 + b"\r\nx\r\n" + END,
     ],
 )

@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from starlette.routing import Route
 
 from support.edge import Edge
+from support.samples import good_file
 
 ROUTES = {
     ("POST", "/auth/register"),
@@ -33,7 +33,7 @@ def test_describes_every_route_and_no_other(document: dict[str, Any]) -> None:
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    """Each `$ref` names a schema of the document."""
+    """Each `$ref` names a schema or a header of the document."""
     found: list[str] = []
 
     def walk(node: object) -> None:
@@ -46,7 +46,9 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
                 walk(value)
 
     walk(document)
-    assert {one.removeprefix("#/components/schemas/") for one in found} <= set(document["components"]["schemas"])
+    components = document["components"]
+    there = {f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in components[kind]}
+    assert set(found) <= there
 
 
 def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
@@ -55,8 +57,71 @@ def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
     assert secured == {"/auth/jwt/logout", "/v1/upload", "/v1/uploads", "/v1/uploads/{upload_id}"}
 
 
-async def test_the_pages_are_there(edge: Edge) -> None:
-    """`/docs` is a page, `/` says name and version."""
-    assert (await edge.http.get("/docs")).headers["content-type"].startswith("text/html")
+def _operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_framework_s_own_errors_are_not_in_it(document: dict[str, Any]) -> None:
+    """Whatever is not 2xx is a problem."""
+    others = [
+        (name, status)
+        for name, operation in _operations(document).items()
+        for status, answer in operation["responses"].items()
+        if not status.startswith("2") and list(answer["content"]) != ["application/problem+json"]
+    ]
+    assert others == []
+    assert not [name for name in document["components"]["schemas"] if "Validation" in name]
+    assert "422" not in _operations(document)["GET /v1/uploads/{upload_id}"]["responses"]
+
+
+def test_names_the_headers_that_come(document: dict[str, Any]) -> None:
+    """Statuses that call for a header have it, an upload tells where it is, and the rest is in `default`."""
+    for name, operation in _operations(document).items():
+        answers = {status: set(answer["headers"]) for status, answer in operation["responses"].items()}
+        assert "X-Correlation-ID" in answers["default"], name
+        for status, header in (("401", "WWW-Authenticate"), ("429", "Retry-After"), ("503", "Retry-After")):
+            assert header in answers.get(status, {header}), (name, status)
+        assert ("429" in answers) == any("RateLimit" in headers for headers in answers.values()), name
+    upload = _operations(document)["POST /v1/upload"]["responses"]
+    assert {"Location", "RateLimit"} <= set(upload["201"]["headers"]) & set(upload["200"]["headers"])
+    assert "Retry-After" in upload["409"]["headers"]
+
+
+async def test_what_comes_is_described(edge: Edge, document: dict[str, Any]) -> None:
+    """Of some answers, each with its status and headers."""
+    user = await edge.signed_in()
+    file = good_file(1)
+    answers = [
+        ("POST /v1/upload", await edge.upload(file, user)),
+        ("POST /v1/upload", await edge.upload(file, user)),
+        ("POST /v1/upload", await edge.upload(file, {})),
+        ("POST /v1/upload", await edge.upload(file, user | {"Content-Encoding": "gzip"})),
+        ("GET /v1/uploads", await edge.http.get("/v1/uploads", headers=user)),
+        ("GET /v1/uploads/{upload_id}", await edge.http.get("/v1/uploads/x", headers=user)),
+        ("POST /auth/jwt/login", await edge.login("nobody@clinic.example")),
+        ("POST /auth/jwt/logout", await edge.http.post("/auth/jwt/logout")),
+        ("GET /", await edge.http.get("/")),
+        ("GET /health/ready", await edge.http.get("/health/ready")),
+    ]
+    ours = {name.lower() for name in document["components"]["headers"]}
+    for name, answer in answers:
+        described = _operations(document)[name]["responses"][str(answer.status_code)]
+        came = {header for header in answer.headers if header in ours}
+        assert came <= {header.lower() for header in described["headers"]}, (name, answer.status_code)
+
+
+def test_has_no_example_that_is_wrong_for_every_body(document: dict[str, Any]) -> None:
+    """Tools send examples: a digest that is right for no body would be refused."""
+    parameters = _operations(document)["POST /v1/upload"]["parameters"]
+    digests = [one for one in parameters if one["name"].endswith("-Digest")]
+    assert len(digests) == 2
+    assert not [one for one in digests if "example" in str(one)]
+
+
+async def test_says_name_and_version(edge: Edge) -> None:
+    """At the root."""
     assert (await edge.http.get("/")).json() == {"name": "healthingest", "version": edge.wire.version}
-    assert any(isinstance(route, Route) and route.path == "/docs" for route in edge.app.routes)

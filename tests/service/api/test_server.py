@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from healthingest_service.api import server
 from healthingest_service.api.server import Listen, bind, serve
+from healthingest_service.main.wiring import connection_rules
+from healthingest_service.settings import Settings
+from healthingest_service.settings.groups import HttpSettings
 from support.deadlines import HANG_SECONDS
 
 
@@ -18,14 +20,14 @@ async def _hello(_request: Request) -> Response:
 
 
 @pytest.fixture(name="port")
-async def _port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+async def _port() -> AsyncIterator[int]:
     """A server whose patience with heads is a tenth of a second."""
-    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.1)
+    rules = connection_rules(Settings(http=HttpSettings(head_seconds=0.1)))
     listen, stop = Listen("127.0.0.1", 0, 1), asyncio.Event()
     listening = bind(listen)
     app = Starlette(routes=[Route("/", _hello)])
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(serve(app, listening, listen, stop))
+        tasks.create_task(serve(app, listening, listen, stop, rules=rules))
         yield listening.getsockname()[1]
         stop.set()
 

@@ -246,6 +246,21 @@ async def test_knows_each_outcome_in_its_metrics(edge: Edge) -> None:
         assert f'healthingest_uploads_total{{outcome="{outcome}"}} 1.0' in text
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br", "br, identity"])
+async def test_a_content_coding_is_refused(edge: Edge, coding: str) -> None:
+    """415 says which are taken (RFC 9110, 12.5.3), of a file and of a document; `identity` is none."""
+    user = await edge.signed_in()
+    headers = user | {"Content-Encoding": coding}
+    refused = [
+        await edge.upload(good_file(1), headers),
+        await edge.http.post("/auth/register", json={}, headers=headers),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["type"][-26:]) == (415, "unsupported-content-coding")
+        assert answer.headers["accept-encoding"] == "identity"
+    assert (await edge.upload(good_file(1), user | {"Content-Encoding": "identity"})).status_code == 201
+
+
 async def test_a_lost_file_is_stored_anew(edge: Edge) -> None:
     """Once the ledger knows that its object is gone, the same bytes are 201 with the first id, and stored."""
     user = await edge.signed_in()

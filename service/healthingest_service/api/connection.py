@@ -1,0 +1,172 @@
+"""One HTTP/1.1 connection: uvicorn's, on the parser of this service, with deadlines and a place in the table."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+from uuid import uuid4
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from healthingest_service.api.connection_table import ConnectionTable
+from healthingest_service.api.lingering import LingeringTransport
+from healthingest_service.api.problems import PROBLEMS, headers_of_status, problem_response
+from healthingest_service.api.request_parser import BAD_REQUEST, HeadLimits, RequestParser
+from healthingest_service.identity.client_address import Network, client_address, is_trusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRules:
+    """
+    What a connection may take.
+
+    Connections of *trusted_proxies* are counted in total alone: many clients share them.
+    """
+
+    head: HeadLimits
+    head_seconds: float
+    keep_alive_seconds: int
+    linger_seconds: float
+    max_connections: int
+    max_connections_per_address: int
+    trusted_proxies: Sequence[Network] = ()
+
+
+class Connection(H11Protocol):
+    """
+    HTTP/1.1 from one client.
+
+    A request that is refused before it can be routed gets its problem here. It takes no slot of concurrency, and
+    *on_refused* is called with the problem's code.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: ConnectionRules,
+        table: ConnectionTable,
+        on_refused: Callable[[str], None],
+        **uvicorns: Any,  # noqa: ANN401 - what uvicorn gives each of its protocols
+    ) -> None:
+        super().__init__(**uvicorns)
+        self.conn: RequestParser = RequestParser(rules.head)
+        self.address: str | None = None
+        self._rules = rules
+        self._table = table
+        self._on_refused = on_refused
+        self._ours: LingeringTransport
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._peer_has_ended = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as upstream
+        """Take a place in the table; a first request is due."""
+        self._ours = LingeringTransport(
+            transport, may_be_sending=self._may_be_sending, linger_seconds=self._rules.linger_seconds
+        )
+        super().connection_made(cast("asyncio.Transport", self._ours))
+        peer = self.client[0] if self.client else None
+        self.address = None if is_trusted(peer, self._rules.trusted_proxies) else client_address(peer, (), ())
+        if self._table.add(self):
+            self._expect_head()
+        else:
+            self._refuse("overloaded")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is due any more."""
+        self._head_came()
+        self._table.remove(self)
+        self._ours.closed()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Go on with the request; what comes after the last answer is thrown away."""
+        if self._ours.is_ending:
+            return
+        if self.conn.is_idle:
+            self._expect_head()
+        super().data_received(data)
+        self._note_state()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # upstream never keeps it open
+        """Return whether an answer is due: a half-closed client still gets it."""
+        self._peer_has_ended = True
+        if self._ours.is_ending or self.cycle is None or self.cycle.response_complete:
+            return False
+        if self.conn.awaits_body:
+            self._refuse("body-incomplete")
+        return True
+
+    def on_response_complete(self) -> None:
+        """After an answer the next request may begin, unless the client has ended."""
+        super().on_response_complete()
+        if self._peer_has_ended and self.cycle.response_complete:
+            self.transport.close()
+        self._note_state()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refused; *msg* is uvicorn's text and not repeated."""
+        del msg
+        self._refuse(self.conn.refusal or BAD_REQUEST)
+
+    def shutdown(self) -> None:
+        """End soon: at once if no request is under way."""
+        if self._ours.is_ending:
+            self._ours.abort()
+        else:
+            super().shutdown()
+
+    def give_up(self) -> None:
+        """Make room for another connection."""
+        self._on_refused("idle")
+        self._ours.abort()
+
+    def _may_be_sending(self) -> bool:
+        return not self._peer_has_ended and (self.conn.refusal is not None or self.conn.awaits_body)
+
+    def _refuse(self, code: str) -> None:
+        self._head_came()
+        self._on_refused(code)
+        self.conn.refusal = code
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self.cycle.response_started:  # two answers in one would be worse than none
+                self._ours.abort()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(_answer(code))
+        self.transport.close()
+        self._table.set_idle(self, is_idle=True)
+
+    def _note_state(self) -> None:
+        is_idle = self.conn.is_idle or self._ours.is_ending
+        self._table.set_idle(self, is_idle=is_idle)
+        if not is_idle:
+            self._head_came()
+        elif not self._ours.is_ending and self.conn.trailing_data[0]:
+            self._expect_head()
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._rules.head_seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._on_refused("head-too-slow")
+        self.transport.close()
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def _answer(code: str) -> bytes:
+    """A whole HTTP/1.1 answer with the problem *code*, the last one of its connection."""
+    problem = PROBLEMS[code]
+    response = problem_response(problem, correlation_id=uuid4().hex, headers=headers_of_status(problem))
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode("ascii"),
+        *(b": ".join(header) for header in response.raw_headers),
+        b"connection: close",
+    ]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])

@@ -1,0 +1,143 @@
+"""
+h11's parser of requests, with the limits and the strictness of this service.
+
+h11 checks framing, `Host` and the syntax of fields. What it lets pass and HTTP (RFC 9110, RFC 9112) leaves to the
+server is decided here, and in doubt refused: two parties that read one message differently are how requests are
+smuggled.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+
+BAD_REQUEST: Final = "bad-request"
+HEAD_TOO_LARGE: Final = "head-too-large"
+URL_TOO_LONG: Final = "url-too-long"
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+_NOT_A_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]")
+"""A bare LF or CR, or a folded line: legal to accept, and read differently by different servers."""
+_METHOD_AND_VERSION_BYTES: Final = 64
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+_VERSIONS: Final = frozenset({b"1.0", b"1.1"})
+_HEAD_TOO_LARGE_STATUS: Final = 431
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLimits:
+    """How large a request's head (request line and fields) and its trailers may be."""
+
+    head_bytes: int
+    header_fields: int
+    url_bytes: int
+    trailer_bytes: int
+
+
+def size_refusal(received: bytes, limits: HeadLimits) -> str | None:
+    """
+    The code of the problem with the size of a head of which *received* has come, or None.
+
+    Decides before a line is parsed. *received* may be incomplete, and may hold more than the head.
+    """
+    request_line = received[: limits.url_bytes + _METHOD_AND_VERSION_BYTES + 1].partition(b"\n")[0]
+    if len(request_line) > limits.url_bytes + _METHOD_AND_VERSION_BYTES:
+        return URL_TOO_LONG
+    end = _BLANK_LINE.search(received, 0, limits.head_bytes)
+    if end is None:
+        line_count = received.count(b"\n", 0, limits.head_bytes)
+        is_too_large = len(received) >= limits.head_bytes or line_count > limits.header_fields + 1
+    else:
+        is_too_large = received.count(b"\n", 0, end.start()) > limits.header_fields
+    return HEAD_TOO_LARGE if is_too_large else None
+
+
+def framing_refusal(request: h11.Request, head: bytes) -> str | None:
+    """The code of the problem with a parsed request whose head was received as *head*, or None."""
+    names = {name for name, _ in request.headers}
+    has_coding = b"transfer-encoding" in names
+    is_refused = (
+        request.http_version not in _VERSIONS
+        or _NOT_A_LINE_END.search(head) is not None
+        or (has_coding and (b"content-length" in names or request.http_version == b"1.0"))
+    )
+    return BAD_REQUEST if is_refused else None
+
+
+class RequestParser(h11.Connection):
+    """
+    The server's side of one connection.
+
+    A request that is refused raises `h11.RemoteProtocolError`, and `refusal` is the code of the problem to answer with.
+    """
+
+    def __init__(self, limits: HeadLimits) -> None:
+        super().__init__(h11.SERVER, limits.head_bytes)
+        self.refusal: str | None = None
+        self._limits = limits
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way: none has come, or its head is incomplete."""
+        return self.their_state is h11.IDLE
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the client may still be sending the body of a request."""
+        return self.their_state is h11.SEND_BODY
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11's, with the limits of this service."""
+        try:
+            return self._next_head() if self.is_idle else self._next_of_body()
+        except h11.RemoteProtocolError as error:
+            if self.refusal is None:
+                is_size = error.error_status_hint == _HEAD_TOO_LARGE_STATUS
+                self.refusal = HEAD_TOO_LARGE if is_size else BAD_REQUEST
+            raise
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # its three overloads in one
+        """As h11's; an answer that overtakes its request's body is the last one of the connection."""
+        if isinstance(event, h11.Response) and self.awaits_body:
+            headers = [(name, value) for name, value in event.headers if name != b"connection"]
+            event = h11.Response(
+                status_code=event.status_code, headers=[*headers, (b"connection", b"close")], reason=event.reason
+            )
+        return super().send(event)
+
+    def _next_head(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        received, _ = self.trailing_data
+        self._refuse_if(size_refusal(received, self._limits))
+        event = super().next_event()
+        if not isinstance(event, h11.Request):
+            return event
+        left, _ = self.trailing_data
+        self._refuse_if(URL_TOO_LONG if len(event.target) > self._limits.url_bytes else None)
+        self._refuse_if(framing_refusal(event, received[: len(received) - len(left)]))
+        return _in_origin_form(event)
+
+    def _next_of_body(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        if isinstance(event, h11.EndOfMessage):
+            size_bytes = sum(len(name) + len(value) for name, value in event.headers)
+            self._refuse_if(HEAD_TOO_LARGE if size_bytes > self._limits.trailer_bytes else None)
+        return event
+
+    def _refuse_if(self, code: str | None) -> None:
+        if code is not None:
+            self.refusal = code
+            raise h11.RemoteProtocolError(code)
+
+
+def _in_origin_form(request: h11.Request) -> h11.Request:
+    """The request as a client that knows of no proxy would send it (RFC 9112, 3.2.2)."""
+    absolute = _ABSOLUTE_FORM.match(request.target)
+    if absolute is None:
+        return request
+    rest = request.target[absolute.end() :]
+    return h11.Request(
+        method=request.method,
+        target=rest if rest.startswith(b"/") else b"/" + rest,
+        headers=list(request.headers),
+        http_version=request.http_version,
+    )

@@ -1,0 +1,38 @@
+"""How many uploads one account, and one address, may have under way in this process at once."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.identity.model import AccountId
+
+
+class UploadSlots:
+    """Counts uploads under way. Nothing is kept of accounts and addresses that have none."""
+
+    def __init__(self, *, per_account: int, per_address: int) -> None:
+        self._per_account = per_account
+        self._per_address = per_address
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, account: AccountId, address: str) -> Iterator[None]:
+        """
+        Count an upload while the context is open.
+
+        Raises:
+            RequestRefusedError: the account or the address has as many as it may.
+        """
+        limits = {f"account:{account}": self._per_account, f"address:{address}": self._per_address}
+        if any(self._taken[key] >= limit for key, limit in limits.items()):
+            code = "too-many-uploads"
+            raise RequestRefusedError(code)
+        self._taken.update(limits.keys())
+        try:
+            yield
+        finally:
+            for key in limits:
+                self._taken[key] -= 1
+                if not self._taken[key]:
+                    del self._taken[key]
