@@ -120,6 +120,18 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds)
     ground = Ground(settings, engine, ledger, outbox, Metrics.create(), written, _faults(settings))
 
+    await _add_database_checks(ground, stack)
+    return ground
+
+
+async def _add_database_checks(ground: Ground, stack: AsyncExitStack) -> None:
+    """Over a connection of their own: load that takes all others must not turn readiness off."""
+    settings, database = ground.settings, ground.settings.database
+    engine = await stack.enter_async_context(
+        open_engine(database_url(settings), pool_size=1, timeout_seconds=database.timeout_seconds)
+    )
+    ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
+    outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds)
     limits = BacklogLimits(settings.limits.outbox_messages, settings.limits.outbox_age_seconds)
     watch = BacklogWatch(limits)
 
@@ -144,7 +156,6 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
             Check("outbox", backlog, required=True),
         )
     )
-    return ground
 
 
 async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:

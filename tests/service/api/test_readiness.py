@@ -1,9 +1,10 @@
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.telemetry.metrics import Metrics
-from support.edge import Edge
+from support.edge import Edge, open_edge
 
 
 @dataclass
@@ -84,3 +85,11 @@ async def test_the_embedded_parts_are_ready(edge: Edge) -> None:
     required = {name for name, seen in edge.wire.health.seen.items() if seen.required}
     assert required == {"database", "schema", "outbox", "store", "spool"}
     assert all(seen.up for seen in edge.wire.health.seen.values())
+
+
+async def test_load_does_not_turn_readiness_off(tmp_path: Path) -> None:
+    """While requests hold every connection of the pool, the checks have one of their own."""
+    async with open_edge(tmp_path, database={"pool_size": 2}) as edge:
+        async with edge.ground.engine.connect(), edge.ground.engine.connect():
+            await edge.wire.health.check_once()
+        assert edge.wire.health.is_ready
