@@ -8,8 +8,8 @@ from typing import Final
 
 from healthingest_service.identity.throttling import Decision, LoginAttempt, LoginRules, Rule
 
-_MAX_KEYS: Final = 100_000
-"""Of each kind, some 30 MiB at most; the key that was used longest ago is forgotten first."""
+_MAX_KEYS: Final = 20_000
+"""Of each kind, about 1 KiB each with few hits; the key that was used longest ago is forgotten first."""
 
 
 class MemoryLimiter:
