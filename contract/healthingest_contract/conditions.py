@@ -67,6 +67,13 @@ class Reason(StrEnum):
     # workload
     FIELD_CONFLICT = "FieldConflict"
     ROLLOUT_FAILED = "RolloutFailed"
+    # pods that cannot start, of the workload or of the migration
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    ADMISSION_REFUSED = "AdmissionRefused"
+    POD_UNSCHEDULABLE = "PodUnschedulable"
+    POD_START_FAILED = "PodStartFailed"
+    CRASH_LOOPING = "CrashLooping"
     # drift and pause
     DRIFT_HEALED = "DriftHealed"
     PAUSED_BY_SPEC = "PausedBySpec"

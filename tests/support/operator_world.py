@@ -95,7 +95,11 @@ class FakeCluster:
     migration_fails: bool = False
     going: set[str] = field(default_factory=set)
     pods_start: bool = True
+    jobs_end: bool = True
     lists: int = 0
+    event_lists: int = 0
+    recorded: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Events of Kubernetes' own controllers, by the uid of what they are about."""
 
     def put(self, found: dict[str, Any]) -> None:
         """Let this object be there."""
@@ -142,6 +146,11 @@ class FakeCluster:
             and namespace == key.namespace
             and found["metadata"].get("labels", {}).get(INSTANCE_LABEL) == key.name
         ]
+
+    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+        """See `Cluster.events_about`."""
+        self.event_lists += 1
+        return [event for uid, event in self.recorded if uid == about["metadata"]["uid"]]
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """See `Cluster.apply`."""
@@ -211,7 +220,7 @@ class FakeCluster:
         """What Kubernetes' own controllers would have done by now."""
         now = "2026-01-01T00:00:00Z"
         for (kind, _, _), found in self.objects.items():
-            if kind == "Job" and "status" not in found:
+            if kind == "Job" and "status" not in found and self.jobs_end:
                 outcome = "Failed" if self.migration_fails else "Complete"
                 found["status"] = {"conditions": [{"type": outcome, "status": "True", "lastTransitionTime": now}]}
             if kind == "Deployment" and self.pods_start:

@@ -38,7 +38,7 @@ from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
 from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.reconcile.rotation import Hands, Rotation
-from healthingest_operator.reconcile.workload import Inputs, WorkloadResult, roll_out
+from healthingest_operator.reconcile.workload import Inputs, Trial, WorkloadResult, roll_out
 from healthingest_operator.resources import names
 from healthingest_operator.resources.bucket import Capability
 from healthingest_operator.resources.children import foundations
@@ -217,7 +217,8 @@ class _Pass:
             await children.ensure(foundations(self._owner, config, ports_of(self._owner, own.service)))
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
-            result = await roll_out(children, findings, inputs, rolled_out, self._world.clock.now())
+            trial = Trial(self._world.clock.now(), self._was.get(ConditionType.DATABASE_READY))
+            result = await roll_out(children, findings, inputs, rolled_out, trial)
             await children.prune(workload_known=result.known)
             if dependencies_hold(findings) or rolled_out is not None:
                 await children.open_gates()

@@ -56,6 +56,9 @@ class Cluster(Reader, Protocol):
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """All objects of a kind that bear the labels of this HealthIngest."""
 
+    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+        """The newest events about an object, a few dozen at most, in no order."""
+
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """Server-side apply of the complete owned set, with force; returns the object as it is now."""
 

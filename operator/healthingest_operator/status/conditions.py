@@ -37,9 +37,26 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.MIGRATION_FAILED,
         Reason.FIELD_CONFLICT,
         Reason.ROLLOUT_FAILED,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.QUOTA_EXCEEDED,
+        Reason.ADMISSION_REFUSED,
+        Reason.POD_START_FAILED,
+        Reason.CRASH_LOOPING,
     }
 )
 """Reasons that do not pass by themselves. A missing Secret is none: it may come with the next apply."""
+
+PODS_FAIL: Final = frozenset(
+    {
+        Reason.IMAGE_PULL_FAILED,
+        Reason.QUOTA_EXCEEDED,
+        Reason.ADMISSION_REFUSED,
+        Reason.POD_UNSCHEDULABLE,
+        Reason.POD_START_FAILED,
+        Reason.CRASH_LOOPING,
+    }
+)
+"""Reasons why a pod is not there or does not stay."""
 
 
 @dataclass(frozen=True, slots=True)
