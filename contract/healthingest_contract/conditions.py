@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     TOPOLOGY_READY = "TopologyReady"
     DATABASE_READY = "DatabaseReady"
     SECRETS_READY = "SecretsReady"
+    CACHE_READY = "CacheReady"
     WORKLOAD_AVAILABLE = "WorkloadAvailable"
     DRIFTED = "Drifted"
     PAUSED = "Paused"
@@ -57,16 +58,25 @@ class Reason(StrEnum):
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     PERMISSION_DENIED = "PermissionDenied"
     REQUEST_REFUSED = "RequestRefused"
+    NAME_NOT_FOUND = "NameNotFound"
+    TLS_FAILED = "TlsFailed"
+    WRONG_PROTOCOL = "WrongProtocol"
+    LIMIT_REACHED = "LimitReached"
     # object store
     BUCKET_TAKEN = "BucketTaken"
     CAPABILITY_MISSING = "CapabilityMissing"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
+    BROKER_BLOCKED = "BrokerBlocked"
     # database
+    DATABASE_READ_ONLY = "DatabaseReadOnly"
+    SCHEMA_UNKNOWN = "SchemaUnknown"
     MIGRATION_FAILED = "MigrationFailed"
     # workload
     FIELD_CONFLICT = "FieldConflict"
     ROLLOUT_FAILED = "RolloutFailed"
+    SCALED_TO_ZERO = "ScaledToZero"
+    ANNOUNCEMENTS_STALLED = "AnnouncementsStalled"
     # pods that cannot start, of the workload or of the migration
     IMAGE_PULL_FAILED = "ImagePullFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"

@@ -154,7 +154,14 @@ async def begin(run: Run, cluster: KubernetesCluster, key: Key) -> World:
     """As far as the Job; everything outside the cluster is well."""
     real = FakeWorld().ports
     world = World(
-        cluster, real.store, real.broker, real.database, real.clock, real.generators, service_image="service:1"
+        cluster,
+        real.store,
+        real.broker,
+        real.database,
+        real.clock,
+        real.generators,
+        service_image="service:1",
+        cache=real.cache,
     )
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]

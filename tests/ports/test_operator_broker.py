@@ -140,7 +140,7 @@ async def test_faults_have_names(broker: RabbitMQBroker, rabbitmq: RabbitMQServe
     cases = {
         Reason.AUTHENTICATION_FAILED: access(rabbitmq, password="hush-hush"),
         Reason.UNREACHABLE: access(rabbitmq, management_url=f"http://127.0.0.1:{free_port()}", password="hush-hush"),
-        Reason.REQUEST_REFUSED: access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"),
+        Reason.WRONG_PROTOCOL: access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"),
     }
     for reason, how in cases.items():
         with pytest.raises(DependencyError) as raised:

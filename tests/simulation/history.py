@@ -153,6 +153,7 @@ class History:
             real.service_image,
             real.rotation,
             real.memory,
+            cache=real.cache,
         )
 
     def look(self) -> Look:

@@ -315,12 +315,25 @@ class FakeBroker(_Faulty):
     bindings: set[tuple[str, str, str]] = field(default_factory=set)
     """Of virtual host `clinic`."""
     other_bindings: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
+    full: set[str] = field(default_factory=set)
+    """Virtual hosts that take no connection."""
+    log_ins: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
 
     async def check(self, access: BrokerAccess) -> None:
         """See `Broker.check`."""
         del access
         self._may_fail()
+
+    async def log_in(self, access: BrokerAccess, virtual_host: str, login: topology.Login) -> None:
+        """See `Broker.log_in`."""
+        del access
+        self._may_fail()
+        self.log_ins.append(login.name)
+        if virtual_host in self.full:
+            raise DependencyError(Reason.LIMIT_REACHED, f"virtual host {virtual_host} is full")
+        if not topology.is_password(self.things["users", login.name], login.password):
+            raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
         """See `Broker.observe`."""
@@ -344,7 +357,8 @@ class FakeBroker(_Faulty):
         found = await self.observe(access, virtual_host, users)
         queues = {name: {**queue, "messages": None} for name, queue in found.queues.items()}
         parts = (found.exchanges, queues, found.policies, found.users, found.permissions)
-        return _mark((found.virtual_host, sorted(found.bindings), [sorted(part.items()) for part in parts]))
+        limits = virtual_host in self.full
+        return _mark((found.virtual_host, sorted(found.bindings), [sorted(part.items()) for part in parts], limits))
 
     async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
         """See `Broker.carry_out`."""
@@ -425,6 +439,15 @@ class FakeDatabase(_Faulty):
         self.logins = {url for url in self.logins if urlsplit(url).username != role}
 
 
+class FakeCache(_Faulty):
+    """Answers."""
+
+    async def check(self, url: str) -> None:
+        """See `Cache.check`."""
+        del url
+        self._may_fail()
+
+
 @dataclass
 class FakeClock:
     """Stands still until told."""
@@ -448,6 +471,7 @@ class FakeWorld:
         self.store = FakeStore()
         self.broker = FakeBroker()
         self.database = FakeDatabase()
+        self.cache = FakeCache()
         self.clock = FakeClock()
         self.policy = Policy()
         self.memory = Memory()
@@ -471,6 +495,7 @@ class FakeWorld:
             "service:1",
             self.policy,
             self.memory,
+            cache=self.cache,
         )
 
     async def converge(self, look: Look = Look.COMPLETE) -> Outcome:

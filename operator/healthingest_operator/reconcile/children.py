@@ -12,7 +12,8 @@ from healthingest_operator.reconcile.ports import Cluster, Manifest
 from healthingest_operator.resources import comparison, names
 from healthingest_operator.resources.children import KINDS
 from healthingest_operator.status.conditions import Finding, bad, good
-from healthingest_operator.status.pod_failures import Failure, of_pods, of_refusal
+from healthingest_operator.status.pod_causes import SCALED_TO_ZERO
+from healthingest_operator.status.pod_failures import Failure, of_pods, of_refusal, of_silent_relay
 
 FIELD_MANAGER: Final = "healthingest-operator"
 
@@ -154,6 +155,8 @@ def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ())
         name, status = deployment["metadata"]["name"], deployment.get("status") or {}
         stuck = _condition(deployment, "Progressing", "False")
         wanted = deployment["spec"].get("replicas", 1)
+        if not wanted:
+            return bad(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=f"Deployment {name}"))
         current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
         updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
         if not stuck and current and updated >= wanted and available >= wanted and status.get("replicas", 0) <= updated:
@@ -175,7 +178,9 @@ def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
     if refused:
         return of_refusal(str(refused.get("message", "")), f"Deployment {deployment['metadata']['name']}")
     wanted = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
-    return of_pods(pod for pod in pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items())
+    own = [pod for pod in pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
+    relay = wanted.get(names.COMPONENT_LABEL) == names.RELAY
+    return of_pods(own) or (of_silent_relay(own) if relay else None)
 
 
 def _condition(found: Manifest, kind: str, status: str) -> Mapping[str, Any]:

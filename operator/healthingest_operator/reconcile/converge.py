@@ -21,6 +21,7 @@ from healthingest_operator.reconcile.dependencies import (
     logins,
     look_at_broker,
     look_at_bucket,
+    look_at_cache,
     look_at_database,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
@@ -35,7 +36,7 @@ from healthingest_operator.reconcile.own_secrets import (
     write_own_secrets,
 )
 from healthingest_operator.reconcile.ownership import outranked
-from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
+from healthingest_operator.reconcile.ports import Broker, Cache, Clock, Cluster, Database, ObjectStore
 from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.reconcile.rotation import Hands, Rotation
 from healthingest_operator.reconcile.workload import Inputs, Trial, WorkloadResult, roll_out
@@ -46,7 +47,7 @@ from healthingest_operator.resources.configuration import Surroundings, configur
 from healthingest_operator.resources.network_policy import endpoint_of, ports_of
 from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
-from healthingest_operator.status.conditions import Finding, bad, drift
+from healthingest_operator.status.conditions import BESIDE, Finding, bad, drift
 from healthingest_operator.status.summary import Facts
 
 _REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
@@ -84,6 +85,7 @@ class World:
     generators: Generators
     service_image: str
     rotation: Policy = field(default_factory=Policy)
+    cache: Cache = field(kw_only=True)
     memory: Memory = field(default_factory=Memory)
 
 
@@ -98,7 +100,7 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     Raises:
         ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
     """
-    glance = Glance(world.cluster, world.store, world.broker, world.database, world.clock, world.memory)
+    glance = Glance(world.cluster, world.store, world.broker, world.database, world.cache, world.clock, world.memory)
     if look is Look.GLANCE and await glance.is_as_it_was(key):
         return Outcome.UNCHANGED
     world.memory.forget(key)
@@ -152,12 +154,14 @@ class _Pass:
             )
         except DependencyError as error:
             return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
-        bucket, broker, database = await self._dependencies(found, own)
+        bucket, broker, database, cache = await self._dependencies(found, own)
         confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.holds)
         own = await promote(self._world.cluster, self._owner, own, confirmed, self._world.clock.now())
-        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database)
+        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database, *cache)
         touched = own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
-        if look is Look.GLANCE and not touched and dependencies_hold(findings) and self._may_glance(broker):
+        same_cache = all(self._held(one.type) == one.holds for one in cache)
+        settled = dependencies_hold(findings) and same_cache
+        if look is Look.GLANCE and not touched and settled and self._may_glance(broker):
             return None
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
@@ -188,7 +192,9 @@ class _Pass:
         # The ConfigMap with the schemas is the user's, so no watch tells of it.
         return quiet and self._owner.spec.schemas.config_map is None
 
-    async def _dependencies(self, found: Credentials, own: OwnSecrets) -> tuple[BucketResult, BrokerResult, Finding]:
+    async def _dependencies(
+        self, found: Credentials, own: OwnSecrets
+    ) -> tuple[BucketResult, BrokerResult, Finding, tuple[Finding, ...]]:
         world, owner = self._world, self._owner
         async with asyncio.TaskGroup() as group:
             outranks = partial(outranked, world.cluster, owner)
@@ -201,7 +207,9 @@ class _Pass:
                 look_at_broker(world.broker, owner, found, BrokerContext(relays, consumers, outranks))
             )
             database = group.create_task(look_at_database(world.database, found, own.next_service))
-        return bucket.result(), broker.result(), database.result()
+            cache = group.create_task(look_at_cache(world.cache, found))
+        looked = cache.result()
+        return bucket.result(), broker.result(), database.result(), () if looked is None else (looked,)
 
     async def _workload(
         self,
@@ -266,7 +274,7 @@ class _Pass:
         return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
 
     def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
-        failing = [finding for finding in findings if not finding.holds and finding.type is not ConditionType.DRIFTED]
+        failing = [finding for finding in findings if not finding.holds and finding.type not in BESIDE]
         under_way = {Reason.ROLLOUT_PROGRESSING, Reason.MIGRATION_RUNNING, Reason.WAITING_FOR_DEPENDENCIES}
         if not failing:
             outcome = Outcome.READY

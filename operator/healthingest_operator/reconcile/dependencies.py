@@ -10,7 +10,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Broker, BrokerAccess, Database, ObjectStore, StoreAccess
+from healthingest_operator.reconcile.ports import Broker, BrokerAccess, Cache, Database, ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_mark, relay_users
 from healthingest_operator.resources.pruning import superfluous
@@ -149,6 +149,12 @@ async def look_at_broker(
     except DependencyError as error:
         return BrokerResult((ready, bad(ConditionType.TOPOLOGY_READY, error.reason, error.message)))
     provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
+    try:
+        for login in wanted.logins:
+            if login.name in context.relays:  # what has rights alone announces nothing: limits stop a login
+                await broker.log_in(access, wanted.virtual_host, login)
+    except DependencyError as error:
+        ready = bad(ConditionType.BROKER_READY, error.reason, error.message)
     return replace(completed, findings=(ready, provisioned))
 
 
@@ -196,6 +202,19 @@ async def _calls(
         message = f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty it, remove it, wait"
         raise DependencyError(Reason.TOPOLOGY_CONFLICT, message)
     return plan.calls
+
+
+async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
+    """Whether the cache works; None: there is none. Uploads do not need it, so nothing waits for it."""
+    if found.cache_url is None:
+        return None
+    try:
+        if isinstance(found.cache_url, DependencyError):
+            raise found.cache_url
+        await cache.check(found.cache_url)
+    except DependencyError as error:
+        return bad(ConditionType.CACHE_READY, error.reason, error.message)
+    return good(ConditionType.CACHE_READY, f"cache {urlsplit(found.cache_url).netloc.rpartition('@')[2]}")
 
 
 async def look_at_database(database: Database, found: Credentials, service: Mapping[str, str]) -> Finding:

@@ -113,7 +113,19 @@ class Broker(Protocol):
     """A RabbitMQ broker: its management API, and one look at its AMQP port."""
 
     async def check(self, access: BrokerAccess) -> None:
-        """Whether the login is an administrator's and the AMQP port speaks AMQP."""
+        """
+        Whether the login is an administrator's, the AMQP port speaks AMQP, and no alarm stops all publishers.
+
+        All HealthIngests on a broker share the answer for some seconds.
+        """
+
+    async def log_in(self, access: BrokerAccess, virtual_host: str, login: topology.Login) -> None:
+        """
+        Open a connection and a channel as the service does, and close them again.
+
+        Raises `DependencyError` where the broker lets this user not in: limits, a virtual host that is down, a login
+        that another way of authentication refuses.
+        """
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
         """What there is, of these users too."""
@@ -133,6 +145,13 @@ class Broker(Protocol):
 
     async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
         """Remove a queue without messages; False: it has some, and stays. Gone is done."""
+
+
+class Cache(Protocol):
+    """A Redis server."""
+
+    async def check(self, url: str) -> None:
+        """Whether this login gets an answer to PING."""
 
 
 class Database(Protocol):

@@ -128,6 +128,22 @@ OUT_OF_MEMORY: Final = Cause(
     "{where}: container {container} was killed at its memory limit",
     "raise limits.memory in spec.resources",
 )
+ANNOUNCEMENTS_STALLED: Final = Cause(
+    "announcements-stalled",
+    (ConditionType.WORKLOAD_AVAILABLE,),
+    Reason.ANNOUNCEMENTS_STALLED,
+    "a relay that announces nothing",
+    "{where}: the broker has confirmed no message for a while though some wait, or cannot be reached from there",
+    "see BrokerReady, the relay's log (broker_lost, messages_put_off) and healthingest-admin backlog",
+)
+SCALED_TO_ZERO: Final = Cause(
+    "scaled-to-zero",
+    (ConditionType.WORKLOAD_AVAILABLE,),
+    Reason.SCALED_TO_ZERO,
+    "spec.replicas is 0",
+    "{where} has 0 replicas: no upload is accepted; what was stored is announced",
+    "set spec.replicas to 1 or more",
+)
 
 POD_CAUSES: Final = (
     IMAGE_PULL,
@@ -145,4 +161,6 @@ POD_CAUSES: Final = (
     START_FAILED,
     CRASHED,
     OUT_OF_MEMORY,
+    ANNOUNCEMENTS_STALLED,
+    SCALED_TO_ZERO,
 )

@@ -43,6 +43,7 @@ _IMAGE_WHYS: Final = (
     (re.compile(r"timeout|refused|unreachable|reset|deadline", re.IGNORECASE), "the registry does not answer"),
     (re.compile(r"toomanyrequests|429", re.IGNORECASE), "the registry's rate limit"),
 )
+_RELAY: Final = "relay"
 _AMOUNTS: Final = r"[\w./:=,-]+"
 _EXCEEDED: Final = re.compile(
     rf"exceeded quota: ([\w.-]+), requested: ({_AMOUNTS}), used: ({_AMOUNTS}), limited: ({_AMOUNTS})"
@@ -102,6 +103,16 @@ def of_pod(pod: Manifest) -> Failure | None:
     if status.get("phase") == "Failed" and not status.get("containerStatuses"):
         why = str(status.get("reason", ""))
         return _failure(causes.START_FAILED, where=where, container="any", why=why if _TOKEN.match(why) else "failed")
+    return None
+
+
+def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
+    """A relay that runs and is not ready has announced nothing for a while: that is what its readiness says."""
+    for pod in (pod for pod in pods if not pod["metadata"].get("deletionTimestamp")):
+        for container in (pod.get("status") or {}).get("containerStatuses") or ():
+            runs = "running" in (container.get("state") or {}) and container.get("started", False)
+            if container.get("name") == _RELAY and runs and not container.get("ready", True):
+                return _failure(causes.ANNOUNCEMENTS_STALLED, where=f"pod {pod['metadata']['name']}")
     return None
 
 

@@ -26,6 +26,7 @@ from healthingest_service.main import companions, parts, refusals, wiring
 from healthingest_service.main.companions import Work
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
+from healthingest_service.uploads.announcing import ANNOUNCEMENTS
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 STARTED: Final = "listening"
@@ -118,7 +119,8 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
         else:
             work.append(health.run)
         admin_listen = _listen(settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS)
-        await _work(work, _serving("admin", create_admin_app(ground.metrics, health), admin_listen), stop)
+        admin = create_admin_app(ground.metrics, health, decisive=ANNOUNCEMENTS)
+        await _work(work, _serving("admin", admin, admin_listen), stop)
 
 
 def _listen(settings: Settings, process: frozenset[str], port: int, graceful_seconds: int | None = None) -> Listen:

@@ -2,6 +2,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+import httpx
+
+from healthingest_service.api.admin import create_admin_app
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.telemetry.metrics import Metrics
 from support.edge import Edge
@@ -85,3 +88,20 @@ async def test_the_embedded_parts_are_ready(edge: Edge) -> None:
     required = {name for name, seen in edge.wire.health.seen.items() if seen.required}
     assert required == {"database", "schema", "outbox", "store", "spool"}
     assert all(seen.up for seen in edge.wire.health.seen.values())
+
+
+async def test_the_admin_port_says_whether_the_relay_announces() -> None:
+    """By the one check that is named; before the first round it is in order, for no rollout may wait for the broker."""
+    dependency = Dependency(up=False)
+    health = board(
+        Check("other", Dependency(up=False).check, required=True), Check("it", dependency.check, required=False)
+    )
+    app = create_admin_app(Metrics.create(), health, decisive="it")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://admin") as client:
+        assert (await client.get("/health/ready")).status_code == 200
+        await health.check_once()
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()) == (503, {"status": "stalled"})
+        dependency.up = True
+        await health.check_once()
+        assert (await client.get("/health/ready")).status_code == 200
