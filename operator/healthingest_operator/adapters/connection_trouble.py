@@ -81,6 +81,11 @@ def trouble_of(error: BaseException) -> Trouble:
     return Trouble.SILENT
 
 
+def speaks_otherwise(error: BaseException) -> bool:
+    """Whether something answered an HTTP request, but not in HTTP."""
+    return any(isinstance(one, aiohttp.ClientResponseError) for one in _chain(error))
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """With what it was raised from, and what aiohttp and botocore keep inside."""
     waiting, seen = [error], 0

@@ -9,11 +9,14 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.postgres_answers import explained, place
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.shared import Shared
+from healthingest_operator.status import outside_causes as causes
 
 _CLOSE_SECONDS: Final = 2.0
+_STRANGE: Final = (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeatureError)
+"""How asyncpg meets a server that speaks otherwise."""
 
 
 class PostgresDatabase:
@@ -28,7 +31,7 @@ class PostgresDatabase:
 
         async def look() -> None:
             async with self._connection(url) as connection:
-                await connection.fetchval("SELECT 1")
+                await _refuse_read_only(connection, url)
 
         await self._sound.get((url,), time.monotonic(), look)
 
@@ -41,7 +44,8 @@ class PostgresDatabase:
         async with self._connection(admin_url) as connection:
             exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
-            await _execute(connection, f"'{verb} ROLE %I WITH LOGIN PASSWORD %L', $1::text, $2::text", role, password)
+            words = f"'{verb} ROLE %I WITH LOGIN PASSWORD %L VALID UNTIL %L', $1::text, $2::text, $3::text"
+            await _execute(connection, words, role, password, "infinity")
             if role != name:
                 await _let_act_as(connection, role, name)
             if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
@@ -68,8 +72,6 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def _connection(self, url: str) -> AsyncIterator[asyncpg.Connection]:
-        place = urlsplit(url).netloc.rpartition("@")[2]
-        user = unquote(urlsplit(url).username or "")
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 connection = await asyncpg.connect(
@@ -79,21 +81,16 @@ class PostgresDatabase:
                     yield connection
                 finally:
                     await connection.close(timeout=_CLOSE_SECONDS)
-        except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-            message = f"PostgreSQL at {place} refuses user {user}: check user and password in the Secret"
-            raise DependencyError(Reason.AUTHENTICATION_FAILED, message) from error
-        except asyncpg.InvalidCatalogNameError as error:
-            message = f"PostgreSQL at {place} has no such database: create it, or give key adminUrl instead of url"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
-        except asyncpg.InsufficientPrivilegeError as error:
-            message = f"PostgreSQL at {place}: user {user} may not do what is needed (CREATEROLE, CREATEDB)"
-            raise DependencyError(Reason.PERMISSION_DENIED, message) from error
-        except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
-            message = f"no answer from PostgreSQL at {place}: {type(error).__name__}"
-            raise DependencyError(Reason.UNREACHABLE, message) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            message = f"PostgreSQL at {place} refuses: {type(error).__name__}"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *_STRANGE) as error:
+            raise await explained(error, url) from error
+
+
+async def _refuse_read_only(connection: asyncpg.Connection, url: str) -> None:
+    if await connection.fetchval("SELECT pg_is_in_recovery()"):
+        raise DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why="it is a standby")
+    if await connection.fetchval("SELECT current_setting('transaction_read_only')::bool"):
+        why = "default_transaction_read_only is on"
+        raise DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why=why)
 
 
 async def _execute(connection: asyncpg.Connection, words: str, *names: str) -> None:

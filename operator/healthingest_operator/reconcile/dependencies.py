@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
@@ -16,6 +16,9 @@ from healthingest_operator.resources.names import consumer_users, owner_mark, re
 from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import Finding, bad, good
+
+_PROVISIONING_HELPS: Final = frozenset({Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED})
+"""No role yet, no database yet, or rights that went; nothing else is mended by making them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,7 @@ async def _provision(database: Database, access: DatabaseAccess, url: str) -> No
     try:
         await database.check(url)
     except DependencyError as error:
-        if access.admin_url is None or error.reason is Reason.UNREACHABLE:
+        if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
         await database.provision(access.admin_url, url)
         await database.check(url)

@@ -14,9 +14,11 @@ from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.secrets import digest
-from healthingest_operator.status.conditions import PODS_FAIL, Finding, bad
+from healthingest_operator.status.conditions import Finding, bad
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
+_MIGRATION: Final = "migration of the database: "
+"""How a message about one that failed begins: it holds until more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +120,17 @@ async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> 
     failure = await why_no_pod(children, live)
     if failure is not None:
         reason = Reason.MIGRATION_FAILED if failure.reason is Reason.CRASH_LOOPING else failure.reason
-        return bad(ConditionType.DATABASE_READY, reason, f"migration of the database: {failure.message}")
+        return bad(ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}")
     return _without_evidence(live, trial, failed=bool(failed))
 
 
 def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> Finding:
     """Neither pods nor events tell anything (yet): after a failure, what was told of it before still holds."""
     name, before = job["metadata"]["name"], trial.before or {}
-    if before.get("status") == "False" and before["reason"] in {*PODS_FAIL, Reason.MIGRATION_FAILED}:
+    if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
         return bad(ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"])
     if failed:
-        message = f"Job {name} failed: see its events and the logs of its pods. It is run again until it succeeds"
+        message = f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it is run again"
         return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
     return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database")
 

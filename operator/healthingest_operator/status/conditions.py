@@ -53,18 +53,6 @@ NEEDS_PEOPLE: Final = frozenset(
 )
 """Reasons that do not pass by themselves. A missing Secret is none: it may come with the next apply."""
 
-PODS_FAIL: Final = frozenset(
-    {
-        Reason.IMAGE_PULL_FAILED,
-        Reason.QUOTA_EXCEEDED,
-        Reason.ADMISSION_REFUSED,
-        Reason.POD_UNSCHEDULABLE,
-        Reason.POD_START_FAILED,
-        Reason.CRASH_LOOPING,
-    }
-)
-"""Reasons why a pod is not there or does not stay."""
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:

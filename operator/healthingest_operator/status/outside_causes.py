@@ -3,9 +3,10 @@
 from typing import Final
 
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_contract.stop_causes import StopCause
 from healthingest_operator.status.causes import Cause
-from healthingest_operator.status.connection_causes import connections
-from healthingest_operator.status.pod_causes import POD_CAUSES
+from healthingest_operator.status.connection_causes import Trouble, connections
+from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
 
 _BUCKET: Final = (ConditionType.BUCKET_READY,)
 _BROKER: Final = (ConditionType.BROKER_READY,)
@@ -203,6 +204,30 @@ SCHEMA_UNKNOWN: Final = Cause(
     "{where}: the schema's revision (table alembic_version) is none that this version of the service knows",
     "use another database, or the version of the service that made it",
 )
+DATABASE_FULL: Final = Cause(
+    "database-full",
+    _DATABASE,
+    Reason.LIMIT_REACHED,
+    "a database without room on its disk",
+    "{where} has no room left",
+    "give it a larger disk",
+)
+DATABASE_LOCKED: Final = Cause(
+    "database-locked",
+    _DATABASE,
+    Reason.MIGRATION_FAILED,
+    "a lock that another session holds",
+    "{where}: another session holds a lock for too long, or the migration ran out of its time",
+    "end that session (pg_stat_activity); the migration is tried again",
+)
+SCHEMA_DIFFERS: Final = Cause(
+    "database-schema-differs",
+    _DATABASE,
+    Reason.MIGRATION_FAILED,
+    "tables that were changed by hand",
+    "{where} has other tables than its revision says",
+    "restore them, or use another database",
+)
 CACHE_LOGIN: Final = Cause(
     "cache-login",
     _CACHE,
@@ -228,7 +253,22 @@ CACHE_REFUSES: Final = Cause(
     "see its log",
 )
 
-_ALL: Final = tuple(cause for cause in list(globals().values()) if isinstance(cause, Cause))
+OF_STOPS: Final = {
+    StopCause.DATABASE_UNREACHABLE: DATABASE[Trouble.SILENT],
+    StopCause.DATABASE_LOGIN_REFUSED: DATABASE_LOGIN,
+    StopCause.DATABASE_MISSING: DATABASE_MISSING,
+    StopCause.DATABASE_PERMISSION_DENIED: DATABASE_NO_CREATE,
+    StopCause.DATABASE_READ_ONLY: DATABASE_READ_ONLY,
+    StopCause.DATABASE_CONNECTION_LIMIT: DATABASE_LIMIT,
+    StopCause.DATABASE_FULL: DATABASE_FULL,
+    StopCause.DATABASE_LOCKED: DATABASE_LOCKED,
+    StopCause.SCHEMA_UNKNOWN: SCHEMA_UNKNOWN,
+    StopCause.SCHEMA_DIFFERS: SCHEMA_DIFFERS,
+    StopCause.SETTINGS_REFUSED: SETTINGS_REFUSED,
+}
+"""What a process of the service leaves when it ends."""
+
+_ALL: Final = tuple(cause for cause in list(globals().values()) if isinstance(cause, Cause) and cause not in POD_CAUSES)
 CAUSES: Final = (
     *(row for system in (STORE, MANAGEMENT, AMQP, DATABASE, CACHE) for row in system.rows.values()),
     *_ALL,

@@ -128,6 +128,14 @@ OUT_OF_MEMORY: Final = Cause(
     "{where}: container {container} was killed at its memory limit",
     "raise limits.memory in spec.resources",
 )
+SETTINGS_REFUSED: Final = Cause(
+    "settings-refused",
+    _PODS,
+    Reason.CRASH_LOOPING,
+    "a setting that the service refuses",
+    "{where}: container {container} refuses its settings",
+    "its log names the setting (kubectl logs --previous)",
+)
 ANNOUNCEMENTS_STALLED: Final = Cause(
     "announcements-stalled",
     (ConditionType.WORKLOAD_AVAILABLE,),
@@ -161,6 +169,7 @@ POD_CAUSES: Final = (
     START_FAILED,
     CRASHED,
     OUT_OF_MEMORY,
+    SETTINGS_REFUSED,
     ANNOUNCEMENTS_STALLED,
     SCALED_TO_ZERO,
 )

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.stop_causes import StopCause, stop_cause
 from healthingest_operator.status import pod_causes as causes
 from healthingest_operator.status.causes import Cause
+from healthingest_operator.status.outside_causes import OF_STOPS
 
 Manifest = Mapping[str, Any]
 
@@ -178,8 +180,20 @@ def _of_end(ended: Manifest, container: str, where: str) -> Failure | None:
         return None
     if ended.get("reason") == "OOMKilled":
         return _failure(causes.OUT_OF_MEMORY, where=where, container=container)
+    left = stop_cause(str(ended.get("message") or ""))
+    if left is not None:
+        return _of_stop(left, container, where)
     last = _last_event(str(ended.get("message") or ""))
     return _failure(causes.CRASHED, where=where, container=container, code=code, why=last)
+
+
+def _of_stop(left: StopCause, container: str, where: str) -> Failure:
+    """The service has said why: as the operator would say it of what it found itself."""
+    cause = OF_STOPS[left]
+    if cause is causes.SETTINGS_REFUSED:
+        return _failure(cause, where=where, container=container)
+    seen = f"the database, as {where} found it,"
+    return _failure(cause, where=seen, user="of the service", database="of the service", why="it refused a write")
 
 
 def _last_event(log: str) -> str:

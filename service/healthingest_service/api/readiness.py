@@ -32,7 +32,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last outcome of a check. `error` is a type's name, never a text."""
+    """The last outcome of a check. `error` is a cause's code or a type's name, never a text."""
 
     required: bool
     up: bool
@@ -44,12 +44,19 @@ class HealthBoard:
     """The outcomes of the last round of *checks*, of which there may come more until the first round."""
 
     def __init__(
-        self, checks: Sequence[Check], *, metrics: Metrics, interval_seconds: float, timeout_seconds: float
+        self,
+        checks: Sequence[Check],
+        *,
+        metrics: Metrics,
+        interval_seconds: float,
+        timeout_seconds: float,
+        cause_of: Callable[[BaseException], str | None] = lambda _: None,
     ) -> None:
         self._checks = checks
         self._metrics = metrics
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
+        self._cause_of = cause_of
         self._seen: dict[str, Seen] = {}
         self._checked_at: float | None = None
         self._has_been_ready = False
@@ -104,7 +111,7 @@ class HealthBoard:
             async with asyncio.timeout(self._timeout_seconds):
                 await check.run()
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is its answer
-            error = type(raised).__name__
+            error = self._cause_of(raised) or type(raised).__name__
         return Seen(check.required, error is None, error, round(time.monotonic() - began, 4))
 
     def _is_fresh(self) -> bool:

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.stop_causes import StopCause, stop_cause, stop_line
+from healthingest_operator.status.causes import Cause
+from healthingest_operator.status.outside_causes import OF_STOPS
 from healthingest_operator.status.pod_failures import of_events, of_pod, of_pods, of_refusal
 
 SECRET = "hush-hush"
@@ -194,3 +197,21 @@ def test_the_newest_refusal_counts() -> None:
     assert failure is not None
     assert "ResourceQuota new" in failure.message
     assert of_events(events[2:], "Job a") is None
+
+
+@pytest.mark.parametrize(("left", "cause"), OF_STOPS.items())
+def test_a_process_that_says_why_it_ended_is_believed(left: StopCause, cause: Cause) -> None:
+    """By the code in its termination message, whatever else stands there; the message is the operator's own."""
+    words = f"{SECRET}\n{stop_line(left)}{SECRET}\n"
+    failure = of_pod(pod({"terminated": {"exitCode": 1, "reason": "Error", "message": words}}))
+    assert failure is not None
+    assert failure.reason is cause.reason
+    assert cause.remedy in failure.message
+    assert "clinic-migrate-1" in failure.message
+    assert SECRET not in failure.message
+
+
+def test_every_cause_of_an_end_is_in_the_table() -> None:
+    """Also one that the service learns later."""
+    assert set(OF_STOPS) == set(StopCause)
+    assert stop_cause("healthingest-cause: of-a-later-version\n") is None

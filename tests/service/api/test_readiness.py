@@ -105,3 +105,16 @@ async def test_the_admin_port_says_whether_the_relay_announces() -> None:
         dependency.up = True
         await health.check_once()
         assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_cause_that_is_known_is_told_by_its_code() -> None:
+    """Of any other error the type."""
+    health = HealthBoard(
+        [Check("database", Dependency(up=False).check, required=True)],
+        metrics=Metrics.create(),
+        interval_seconds=1,
+        timeout_seconds=1,
+        cause_of=lambda error: "database-read-only" if isinstance(error, ConnectionError) else None,
+    )
+    await health.check_once()
+    assert health.seen["database"].error == "database-read-only"
