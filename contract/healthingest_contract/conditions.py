@@ -15,6 +15,11 @@ POD_READINESS_GATE: Final = "healthingest.dev/dependencies-ready"
 ROTATE_ANNOTATION: Final = "healthingest.dev/rotate"
 """Of a HealthIngest: any text; another one than last time asks for a rotation of its credentials."""
 
+CONFIRM_DATABASE_ANNOTATION: Final = "healthingest.dev/confirm-database"
+"""Of a HealthIngest: `host:port/name` of another database that it is to use from now on."""
+CONFIRM_BUCKET_ANNOTATION: Final = "healthingest.dev/confirm-bucket"
+"""Of a HealthIngest: `host:port/bucket` of a bucket on another store, or with objects of others, that it may use."""
+
 
 class ConditionType(StrEnum):
     """Types in `status.conditions`; the first three as kstatus reads them."""
@@ -65,10 +70,12 @@ class Reason(StrEnum):
     # object store
     BUCKET_TAKEN = "BucketTaken"
     CAPABILITY_MISSING = "CapabilityMissing"
+    OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
     BROKER_BLOCKED = "BrokerBlocked"
     # database
+    DATABASE_REPLACED = "DatabaseReplaced"
     DATABASE_READ_ONLY = "DatabaseReadOnly"
     SCHEMA_UNKNOWN = "SchemaUnknown"
     MIGRATION_FAILED = "MigrationFailed"

@@ -1,5 +1,7 @@
 """The operator's database port on a real PostgreSQL."""
 
+import asyncio
+import subprocess
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -9,6 +11,7 @@ import pytest
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.postgres import PostgresDatabase
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import Mark
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port
 
@@ -108,3 +111,63 @@ async def test_two_logins_take_turns(
     await database.revoke(admin, f"{login.name}_b")
     await database.check(login.url)
     await new.close(timeout=2)
+
+
+async def test_a_mark_is_kept_in_the_database(
+    database: PostgresDatabase, postgres: PostgresServer, login: Login
+) -> None:
+    """Written by the service's own login, found by it and by its successor, and replaced as a whole."""
+    first, second = Mark("uid-1", "space/name"), Mark("uid-2", "space/other")
+    await database.provision(postgres.url, login.url)
+    assert await database.check(login.url) is None
+    assert await database.write_mark(login.url, first)
+    assert await database.check(login.url) == first
+    assert await database.write_mark(login.url, first)
+    assert await database.write_mark(login.url, second)
+    other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
+    await database.provision(postgres.url, other_url)
+    assert await database.check(other_url) == second
+
+
+def copy_database(source: str, target: str) -> None:
+    """As a backup that is restored."""
+    dumped = subprocess.run(["pg_dump", "--no-owner", source], capture_output=True, timeout=60, check=True)
+    subprocess.run(["psql", "--quiet", target], input=dumped.stdout, capture_output=True, timeout=60, check=True)
+
+
+async def test_a_dump_carries_the_mark(database: PostgresDatabase, postgres: PostgresServer, login: Login) -> None:
+    """Restored into another database, it says whose it is."""
+    mark = Mark("uid-1", "space/name")
+    await database.provision(postgres.url, login.url)
+    await database.write_mark(login.url, mark)
+    with postgres.database() as copy:
+        source = urlsplit(postgres.url)._replace(path=f"/{login.name}").geturl()
+        await asyncio.to_thread(copy_database, source, copy)
+        assert await database.check(copy) == mark
+
+
+async def test_without_the_right_to_make_tables_there_is_no_mark(
+    database: PostgresDatabase, postgres: PostgresServer
+) -> None:
+    """An error while the service's tables are still to be made; afterwards it is only told."""
+    name = f"marked_{free_port()}"
+    postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'word'")
+    with postgres.database() as url:
+        mine = url.replace("//healthingest:postgres-test-password@", f"//{name}:word@")
+        await run(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        await run(url, f"GRANT USAGE ON SCHEMA public TO {name}")
+        with pytest.raises(DependencyError) as raised:
+            await database.write_mark(mine, Mark("uid-1", "space/name"))
+        assert raised.value.reason is Reason.PERMISSION_DENIED
+        assert "may not create tables" in raised.value.message
+        await run(url, "CREATE TABLE public.alembic_version (version_num text)")
+        assert not await database.write_mark(mine, Mark("uid-1", "space/name"))
+        assert await database.check(mine) is None
+    postgres.execute(f"DROP ROLE {name}")
+
+
+async def run(url: str, statement: str) -> None:
+    """Run it in this database."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

@@ -20,7 +20,8 @@ from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.glance import Memory
-from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
+from healthingest_operator.reconcile.identity import database_place
+from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, Mark, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
 from healthingest_operator.resources.rotation import Policy
@@ -299,6 +300,11 @@ class FakeStore(_Faulty):
         self._may_fail()
         self._may_refuse(access)
 
+    async def is_empty(self, access: StoreAccess) -> bool:
+        """See `ObjectStore.is_empty`."""
+        self._may_fail()
+        return access.bucket in self.buckets and not self.full
+
     async def remove(self, access: StoreAccess) -> bool:
         """See `ObjectStore.remove`."""
         self._may_fail()
@@ -417,12 +423,24 @@ class FakeDatabase(_Faulty):
     """Logins that work."""
 
     logins: set[str] = field(default_factory=set)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    """By host, port and name of the database."""
+    locked: bool = False
+    """No table can be made; the service has its own already."""
 
-    async def check(self, url: str) -> None:
+    async def write_mark(self, url: str, mark: Mark) -> bool:
+        """See `Database.write_mark`."""
+        self._may_fail()
+        if not self.locked:
+            self.marks[database_place(url)] = mark
+        return not self.locked
+
+    async def check(self, url: str) -> Mark | None:
         """See `Database.check`."""
         self._may_fail()
         if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
+        return self.marks.get(database_place(url))
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""

@@ -127,6 +127,12 @@ class S3ObjectStore:
                 await _forget(client, place, version)
         return frozenset(missing)
 
+    async def is_empty(self, access: StoreAccess) -> bool:
+        """See `ObjectStore.is_empty`."""
+        async with self._client(access) as client:
+            found = await client.list_objects_v2(Bucket=access.bucket, MaxKeys=2)
+        return all(entry["Key"] == PROBE_KEY for entry in found.get("Contents") or ())
+
     async def remove(self, access: StoreAccess) -> bool:
         """See `ObjectStore.remove`."""
         async with self._client(access) as client:

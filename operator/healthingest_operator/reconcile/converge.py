@@ -18,6 +18,7 @@ from healthingest_operator.reconcile.dependencies import (
     BrokerResult,
     BucketContext,
     BucketResult,
+    DatabaseResult,
     logins,
     look_at_broker,
     look_at_bucket,
@@ -44,6 +45,7 @@ from healthingest_operator.resources import names
 from healthingest_operator.resources.bucket import Capability
 from healthingest_operator.resources.children import foundations
 from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
+from healthingest_operator.resources.kept_store import keep_store
 from healthingest_operator.resources.network_policy import endpoint_of, ports_of
 from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
@@ -155,9 +157,9 @@ class _Pass:
         except DependencyError as error:
             return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
         bucket, broker, database, cache = await self._dependencies(found, own)
-        confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.holds)
+        confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.finding.holds)
         own = await promote(self._world.cluster, self._owner, own, confirmed, self._world.clock.now())
-        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database, *cache)
+        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database.finding, *cache)
         touched = own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
         same_cache = all(self._held(one.type) == one.holds for one in cache)
         settled = dependencies_hold(findings) and same_cache
@@ -178,7 +180,7 @@ class _Pass:
             healed += [f"{what} was missing or changed" for what in broker.changed]
         if self._same_spec and self._held(ConditionType.BUCKET_READY):
             healed += [f"{what} was missing or changed" for what in bucket.changed]
-        facts = replace(self._facts(children, bucket, result), left_behind=broker.left)
+        facts = replace(self._facts(children, bucket, result), left_behind=broker.left, database=database.installation)
         seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
         ready = seen.outcome is Outcome.READY
         # The next phase has begun: nothing but the next pass goes on with it.
@@ -194,7 +196,7 @@ class _Pass:
 
     async def _dependencies(
         self, found: Credentials, own: OwnSecrets
-    ) -> tuple[BucketResult, BrokerResult, Finding, tuple[Finding, ...]]:
+    ) -> tuple[BucketResult, BrokerResult, DatabaseResult, tuple[Finding, ...]]:
         world, owner = self._world, self._owner
         async with asyncio.TaskGroup() as group:
             outranks = partial(outranked, world.cluster, owner)
@@ -206,7 +208,8 @@ class _Pass:
             broker = group.create_task(
                 look_at_broker(world.broker, owner, found, BrokerContext(relays, consumers, outranks))
             )
-            database = group.create_task(look_at_database(world.database, found, own.next_service))
+            url, known = own.next_service.get(env.DATABASE_URL, ""), self._previous.get("database") or {}
+            database = group.create_task(look_at_database(world.database, owner, found, url, known.get("installation")))
             cache = group.create_task(look_at_cache(world.cache, found))
         looked = cache.result()
         return bucket.result(), broker.result(), database.result(), () if looked is None else (looked,)
@@ -221,8 +224,10 @@ class _Pass:
         rolled_out = self._previous.get("workload")
         try:
             schemas = await self._schemas()
-            config = self._config(bucket, own)
-            await children.ensure(foundations(self._owner, config, ports_of(self._owner, own.service)))
+            config, ports = self._config(bucket, own), ports_of(self._owner, own.service)
+            if not bucket.finding.holds:
+                config, ports = keep_store(children.get("ConfigMap", names.config_map(self._owner.key)), config, ports)
+            await children.ensure(foundations(self._owner, config, ports))
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
             trial = Trial(self._world.clock.now(), self._was.get(ConditionType.DATABASE_READY))
@@ -266,6 +271,7 @@ class _Pass:
             replicas=(api.get("status") or {}).get("replicas", 0),
             workload=result.rolled_out,
             probed=bucket.probed,
+            store=None if bucket.place is None else {"place": bucket.place, "installation": bucket.installation},
             missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         )
 

@@ -37,6 +37,14 @@ class BrokerAccess:
     password: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a database says of itself: the first HealthIngest's uid, and `namespace/name` of the one that owns it."""
+
+    installation: str
+    owner: str
+
+
 class Reader(Protocol):
     """Who reads single objects."""
 
@@ -105,6 +113,9 @@ class ObjectStore(Protocol):
     async def check(self, access: StoreAccess) -> None:
         """Whether these credentials may use the bucket; writes nothing."""
 
+    async def is_empty(self, access: StoreAccess) -> bool:
+        """Whether there is no object but the probe's."""
+
     async def remove(self, access: StoreAccess) -> bool:
         """Remove the bucket; False: it holds objects, and stays. Gone is done."""
 
@@ -157,8 +168,16 @@ class Cache(Protocol):
 class Database(Protocol):
     """A PostgreSQL server."""
 
-    async def check(self, url: str) -> None:
-        """Whether this login can use its database."""
+    async def check(self, url: str) -> Mark | None:
+        """Whether this login can use its database, and write to it; what the database says of itself, if anything."""
+
+    async def write_mark(self, url: str, mark: Mark) -> bool:
+        """
+        Let the database say this of itself; a backup carries it.
+
+        False: it has the service's tables already, and this login may not create another one. Raises
+        `DependencyError` where it may create none though the service's are still to be made.
+        """
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """

@@ -31,6 +31,7 @@ _DEFAULT_PORTS: Final = {
     "redis": 6379,
     "rediss": 6379,
 }
+AWS: Final = "https://s3.amazonaws.com"
 
 
 def port_of(address: str | None) -> int | None:
@@ -44,7 +45,7 @@ def port_of(address: str | None) -> int | None:
 def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> dict[str, int | None]:
     """From the service's Secret: it stays while a user's one is gone, and policies must not change for that."""
     return {
-        "store": port_of(owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
+        "store": port_of(owner.spec.object_store.endpoint or AWS),
         "broker": port_of(service.get(env.BROKER_URL)),
         "database": port_of(service.get(env.DATABASE_URL)),
         "cache": port_of(service.get(env.CACHE_URL)),

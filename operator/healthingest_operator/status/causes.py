@@ -12,7 +12,7 @@ from typing import Final
 
 from healthingest_contract.conditions import ConditionType, Reason
 
-UNSAFE: Final = re.compile(r"[^\w .:/@=,<>'\"()+*-]")
+UNSAFE: Final = re.compile(r"[^\w .:/@=,<>'\"()\[\]%+*-]")
 _VALUE_CHARACTERS: Final = 200
 
 
@@ -21,8 +21,8 @@ class Cause:
     """
     One kind of fault.
 
-    `code` is stable. `broken` says what is broken, `message` is a template of `str.format` with named values, `remedy`
-    says what to do; the condition's message is both. `conditions` are those in which it can stand.
+    `code` is stable. `broken` says what is broken. `message` and `remedy`, which says what to do, are templates of
+    `str.format` with named values; the condition's message is both. `conditions` are those in which it can stand.
     """
 
     code: str
@@ -34,7 +34,7 @@ class Cause:
 
     def text(self, **values: object) -> str:
         """The condition's message; what could break a line or a table is taken out of *values*."""
-        return f"{self.message.format(**{name: _plain(value) for name, value in values.items()})}: {self.remedy}"
+        return f"{self.message}: {self.remedy}".format(**{name: _plain(value) for name, value in values.items()})
 
 
 def _plain(value: object) -> str:

@@ -47,6 +47,8 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.WRONG_PROTOCOL,
         Reason.TLS_FAILED,
         Reason.DATABASE_READ_ONLY,
+        Reason.DATABASE_REPLACED,
+        Reason.OBJECT_STORE_REPLACED,
         Reason.SCHEMA_UNKNOWN,
         Reason.SCALED_TO_ZERO,
     }

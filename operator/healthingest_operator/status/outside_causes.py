@@ -6,6 +6,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.stop_causes import StopCause
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import Trouble, connections
+from healthingest_operator.status.identity_causes import IDENTITY_CAUSES
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
 
 _BUCKET: Final = (ConditionType.BUCKET_READY,)
@@ -272,6 +273,7 @@ _ALL: Final = tuple(cause for cause in list(globals().values()) if isinstance(ca
 CAUSES: Final = (
     *(row for system in (STORE, MANAGEMENT, AMQP, DATABASE, CACHE) for row in system.rows.values()),
     *_ALL,
+    *IDENTITY_CAUSES,
     *POD_CAUSES,
 )
 """The whole table."""
