@@ -22,7 +22,7 @@ _LISTS: Final = {
     "policies": ("vhost", ""),
     "permissions": ("vhost", ""),
     "vhost-limits": ("vhost", ""),
-    "users": ("name", "columns=name,password_hash,tags"),
+    "users": ("name", "columns=name,password_hash,hashing_algorithm,tags"),
     "user-limits": ("user", ""),
 }
 """By which value the elements of a list belong together, and how to ask for it without counts: they always change."""
