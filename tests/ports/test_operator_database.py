@@ -11,7 +11,6 @@ import pytest
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.postgres import PostgresDatabase
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Mark
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port
 
@@ -116,17 +115,17 @@ async def test_two_logins_take_turns(
 async def test_a_mark_is_kept_in_the_database(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:
-    """Written by the service's own login, found by it and by its successor, and replaced as a whole."""
-    first, second = Mark("uid-1", "space/name"), Mark("uid-2", "space/other")
+    """Written by the service's own login, found by it and by its successor; each owner has its own."""
     await database.provision(postgres.url, login.url)
-    assert await database.check(login.url) is None
-    assert await database.write_mark(login.url, first)
-    assert await database.check(login.url) == first
-    assert await database.write_mark(login.url, first)
-    assert await database.write_mark(login.url, second)
+    assert await database.check(login.url, "a/b") is None
+    assert await database.write_mark(login.url, "a/b", "uid-1")
+    assert await database.check(login.url, "a/b") == "uid-1"
+    assert await database.write_mark(login.url, "a/b", "uid-2")
+    assert await database.write_mark(login.url, "a/c", "uid-3")
     other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
     await database.provision(postgres.url, other_url)
-    assert await database.check(other_url) == second
+    assert [await database.check(other_url, owner) for owner in ("a/b", "a/c", "a/d")] == ["uid-2", "uid-3", None]
+    assert await database.check(other_url) is None
 
 
 def copy_database(source: str, target: str) -> None:
@@ -137,13 +136,12 @@ def copy_database(source: str, target: str) -> None:
 
 async def test_a_dump_carries_the_mark(database: PostgresDatabase, postgres: PostgresServer, login: Login) -> None:
     """Restored into another database, it says whose it is."""
-    mark = Mark("uid-1", "space/name")
     await database.provision(postgres.url, login.url)
-    await database.write_mark(login.url, mark)
+    await database.write_mark(login.url, "a/b", "uid-1")
     with postgres.database() as copy:
         source = urlsplit(postgres.url)._replace(path=f"/{login.name}").geturl()
         await asyncio.to_thread(copy_database, source, copy)
-        assert await database.check(copy) == mark
+        assert await database.check(copy, "a/b") == "uid-1"
 
 
 async def test_without_the_right_to_make_tables_there_is_no_mark(
@@ -157,12 +155,12 @@ async def test_without_the_right_to_make_tables_there_is_no_mark(
         await run(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
         await run(url, f"GRANT USAGE ON SCHEMA public TO {name}")
         with pytest.raises(DependencyError) as raised:
-            await database.write_mark(mine, Mark("uid-1", "space/name"))
+            await database.write_mark(mine, "a/b", "uid-1")
         assert raised.value.reason is Reason.PERMISSION_DENIED
         assert "may not create tables" in raised.value.message
         await run(url, "CREATE TABLE public.alembic_version (version_num text)")
-        assert not await database.write_mark(mine, Mark("uid-1", "space/name"))
-        assert await database.check(mine) is None
+        assert not await database.write_mark(mine, "a/b", "uid-1")
+        assert await database.check(mine, "a/b") is None
     postgres.execute(f"DROP ROLE {name}")
 
 

@@ -21,7 +21,7 @@ from healthingest_operator.reconcile.converge import Look, Outcome, World, conve
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.glance import Memory
 from healthingest_operator.reconcile.identity import database_place
-from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, Mark, StoreAccess
+from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
 from healthingest_operator.resources.rotation import Policy
@@ -423,24 +423,24 @@ class FakeDatabase(_Faulty):
     """Logins that work."""
 
     logins: set[str] = field(default_factory=set)
-    marks: dict[str, Mark] = field(default_factory=dict)
-    """By host, port and name of the database."""
+    marks: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Installations by owner, of databases by host, port and name."""
     locked: bool = False
     """No table can be made; the service has its own already."""
 
-    async def write_mark(self, url: str, mark: Mark) -> bool:
+    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
         """See `Database.write_mark`."""
         self._may_fail()
         if not self.locked:
-            self.marks[database_place(url)] = mark
+            self.marks.setdefault(database_place(url), {})[owner] = installation
         return not self.locked
 
-    async def check(self, url: str) -> Mark | None:
+    async def check(self, url: str, owner: str | None = None) -> str | None:
         """See `Database.check`."""
         self._may_fail()
         if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
-        return self.marks.get(database_place(url))
+        return self.marks.get(database_place(url), {}).get(owner or "")
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""

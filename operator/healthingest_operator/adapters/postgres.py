@@ -11,20 +11,17 @@ import asyncpg
 
 from healthingest_operator.adapters.postgres_answers import explained, named, place
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Mark
 from healthingest_operator.reconcile.shared import Shared
 from healthingest_operator.status import outside_causes as causes
 
 _CLOSE_SECONDS: Final = 2.0
 MARK_TABLE: Final = "healthingest_operator_mark"
-"""One row; no migration of the service knows it, and a dump of the database carries it."""
-_MAKE_TABLE: Final = f"""
-CREATE TABLE IF NOT EXISTS {MARK_TABLE} (
-    single boolean PRIMARY KEY DEFAULT true CHECK (single), installation text NOT NULL, owner text NOT NULL
-)"""
+"""One row for a HealthIngest; no migration of the service knows it, and a dump of the database carries it."""
+_MAKE_TABLE: Final = f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
+_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a name of ours
 _WRITE_MARK: Final = f"""
-INSERT INTO {MARK_TABLE} (installation, owner) VALUES ($1, $2)
-ON CONFLICT (single) DO UPDATE SET installation = excluded.installation, owner = excluded.owner
+INSERT INTO {MARK_TABLE} (owner, installation) VALUES ($1, $2)
+ON CONFLICT (owner) DO UPDATE SET installation = excluded.installation
 """  # noqa: S608 - a name of ours
 _STRANGE: Final = (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeatureError)
 """How asyncpg meets a server that speaks otherwise."""
@@ -37,26 +34,26 @@ class PostgresDatabase:
         self._timeout_seconds = timeout_seconds
         self._sound = Shared()
 
-    async def check(self, url: str) -> Mark | None:
+    async def check(self, url: str, owner: str | None = None) -> str | None:
         """See `Database.check`."""
 
-        async def look() -> Mark | None:
+        async def look() -> str | None:
             async with self._connection(url) as connection:
                 await _refuse_read_only(connection, url)
-                if await connection.fetchval("SELECT to_regclass($1)", MARK_TABLE) is None:
+                if owner is None or await connection.fetchval("SELECT to_regclass($1)", MARK_TABLE) is None:
                     return None
-                row = await connection.fetchrow(f"SELECT installation, owner FROM {MARK_TABLE}")  # noqa: S608 - ours
-                return None if row is None else Mark(*row)
+                found: str | None = await connection.fetchval(_READ_MARK, owner)
+                return found
 
-        return await self._sound.get((url,), time.monotonic(), look)
+        return await self._sound.get((url, owner or ""), time.monotonic(), look)
 
-    async def write_mark(self, url: str, mark: Mark) -> bool:
+    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
         """See `Database.write_mark`."""
         self._sound.forget()
         async with self._connection(url) as connection:
             try:
                 await connection.execute(_MAKE_TABLE)
-                await connection.execute(_WRITE_MARK, mark.installation, mark.owner)
+                await connection.execute(_WRITE_MARK, owner, installation)
             except asyncpg.InsufficientPrivilegeError as error:
                 if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
                     raise DependencyError.of(causes.DATABASE_NO_CREATE, **named(url)) from error

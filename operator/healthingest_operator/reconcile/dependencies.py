@@ -16,7 +16,6 @@ from healthingest_operator.reconcile.ports import (
     BrokerAccess,
     Cache,
     Database,
-    Mark,
     ObjectStore,
     StoreAccess,
 )
@@ -254,27 +253,28 @@ async def look_at_database(
     try:
         if isinstance(access, DependencyError):
             raise access
-        marked = await _provision(database, access, url)
+        name = owner_mark(owner.key)
+        marked = await _provision(database, access, url, name)
         mark = mark_of_database(owner, database_place(url), marked, known)
-        written = mark == marked or await database.write_mark(url, mark)
+        written = mark == marked or await database.write_mark(url, name, mark)
     except DependencyError as error:
         return DatabaseResult(bad(ConditionType.DATABASE_READY, error.reason, error.message))
     parts = urlsplit(url)
     message = f"database {parts.path.lstrip('/')} on {parts.hostname}"
     more = "" if written else "; it cannot be told from another one, because its user may not create a table"
     finding = good(ConditionType.DATABASE_READY, message + more)
-    return DatabaseResult(finding, mark.installation if written else None)
+    return DatabaseResult(finding, mark if written else None)
 
 
-async def _provision(database: Database, access: DatabaseAccess, url: str) -> Mark | None:
+async def _provision(database: Database, access: DatabaseAccess, url: str, owner: str) -> str | None:
     """A login that works needs no administrator: his rights are used only when it does not."""
     try:
-        return await database.check(url)
+        return await database.check(url, owner)
     except DependencyError as error:
         if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
         await database.provision(access.admin_url, url)
-        return await database.check(url)
+        return await database.check(url, owner)
 
 
 def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:

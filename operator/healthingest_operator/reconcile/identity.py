@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Mark, ObjectStore, StoreAccess
+from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket
 from healthingest_operator.resources.bucket import FORMER_TAG
 from healthingest_operator.resources.names import owner_mark
@@ -27,32 +27,23 @@ def bucket_place(access: StoreAccess) -> str:
     return f"{host}/{access.bucket}"
 
 
-def mark_of_database(owner: HealthIngest, place: str, found: Mark | None, known: str | None) -> Mark:
+def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: str | None) -> str:
     """
-    The mark that the database at *place* is to bear; the one that was *found*, or another one to write.
+    The installation that the database at *place* is to name for this HealthIngest: the one *found*, or one to write.
 
-    *known* is the installation that the status remembers: None at the first installation, after an upgrade from a
-    version without marks, and for a HealthIngest that was made anew. Then a database without a mark is taken as it is.
+    *known* is the one that the status remembers: None at the first installation, after an upgrade from a version
+    without marks, and for a HealthIngest that was made anew. Then a database without a mark is taken as it is.
 
     Raises:
-        DependencyError: it is another one than before, or another HealthIngest's, and nobody has confirmed it.
+        DependencyError: it is another one than before, and nobody has confirmed it.
     """
-    ours, confirmed = owner_mark(owner.key), owner.confirmed_database == place
-    if found is None:
-        if known is None or confirmed:
-            return Mark(_installation(owner, known, place), ours)
-        raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found="it bears no mark, so it is new or empty")
-    same = found.owner == ours
-    if same and (known in {None, found.installation} or confirmed):
+    confirmed = owner.confirmed_database == place
+    if found is None and (known is None or confirmed):
+        return _installation(owner, known, place)
+    if found is not None and (known in {None, found} or confirmed):
         return found
-    if confirmed:
-        return Mark(_installation(owner, known, place), ours)
-    if known is None:
-        raise DependencyError.of(causes.DATABASE_FOREIGN, place=place, owner=found.owner)
-    if known == found.installation:
-        return Mark(known, ours)
-    whose = f"it bears the mark of another installation of HealthIngest {found.owner}"
-    raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found=whose)
+    why = "it has no mark of it, so it is new, empty or another one" if found is None else "it has another one's mark"
+    raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found=why)
 
 
 def _installation(owner: HealthIngest, known: str | None, place: str) -> str:

@@ -37,14 +37,6 @@ class BrokerAccess:
     password: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a database says of itself: the first HealthIngest's uid, and `namespace/name` of the one that owns it."""
-
-    installation: str
-    owner: str
-
-
 class Reader(Protocol):
     """Who reads single objects."""
 
@@ -168,12 +160,16 @@ class Cache(Protocol):
 class Database(Protocol):
     """A PostgreSQL server."""
 
-    async def check(self, url: str) -> Mark | None:
-        """Whether this login can use its database, and write to it; what the database says of itself, if anything."""
-
-    async def write_mark(self, url: str, mark: Mark) -> bool:
+    async def check(self, url: str, owner: str | None = None) -> str | None:
         """
-        Let the database say this of itself; a backup carries it.
+        Whether this login can use its database, and write to it; the installation that the database names for *owner*.
+
+        None: it names none. Without *owner* all HealthIngests with this address share the answer for some seconds.
+        """
+
+    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+        """
+        Let the database name this installation for *owner*; a backup carries it.
 
         False: it has the service's tables already, and this login may not create another one. Raises
         `DependencyError` where it may create none though the service's are still to be made.

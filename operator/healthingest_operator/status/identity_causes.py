@@ -13,14 +13,6 @@ DATABASE_REPLACED: Final = Cause(
     "database {place} is not the one that this HealthIngest has used: {found}",
     "go back to the former address, restore a backup, or confirm: annotation healthingest.dev/confirm-database={place}",
 )
-DATABASE_FOREIGN: Final = Cause(
-    "database-foreign",
-    (ConditionType.DATABASE_READY,),
-    Reason.RESOURCE_CONFLICT,
-    "a database of another HealthIngest",
-    "database {place} belongs to HealthIngest {owner}",
-    "use another one, or take it over: annotation healthingest.dev/confirm-database={place}",
-)
 STORE_REPLACED: Final = Cause(
     "store-replaced",
     (ConditionType.BUCKET_READY,),
@@ -37,4 +29,4 @@ BUCKET_FOREIGN: Final = Cause(
     "bucket {place} is there, has objects (or does not let them be listed) and bears no tag of this HealthIngest",
     "use another one, or let it be taken over: annotation healthingest.dev/confirm-bucket={place}",
 )
-IDENTITY_CAUSES: Final = (DATABASE_REPLACED, DATABASE_FOREIGN, STORE_REPLACED, BUCKET_FOREIGN)
+IDENTITY_CAUSES: Final = (DATABASE_REPLACED, STORE_REPLACED, BUCKET_FOREIGN)
