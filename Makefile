@@ -113,8 +113,8 @@ servers: setup ## install the servers that tests start privately, where root and
 generated: ## fail when a generated file differs from its source
 	@diff charts/healthingest-operator/files/healthingests.healthingest.dev.yaml crds/healthingests.healthingest.dev.yaml
 
-goldens: setup ## write out anew what the operator puts into a cluster, and the gate's table of codes; read the difference
-	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/gate/test_documents.py
+goldens: setup ## write anew: the operator's objects, the runbook's table of causes, the gate's table of codes; read the difference
+	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py
 
 crds: ## copy the CustomResourceDefinition into the chart
 	cp crds/healthingests.healthingest.dev.yaml charts/healthingest-operator/files/

@@ -1,6 +1,8 @@
 """A dependency that is missing or wrong: a condition says which and what to do, and mending it is enough."""
 
+import base64
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -89,14 +91,48 @@ def test_2_a_wrong_password_is_named(stopwatch: Stopwatch) -> None:
 
 
 def test_3_an_unreachable_broker_is_named(stopwatch: Stopwatch) -> None:
-    """Unreachable, with the address; the right address heals it."""
+    """NameNotFound, with the address; the right address heals it."""
     nowhere = f"http://nowhere.{install.DEPENDENCIES}.svc:15672"
     k8s.secret("rabbitmq", NAMESPACE, _broker(managementUrl=nowhere))
     _poke("nowhere")
-    found = k8s.eventually("Unreachable", lambda: _says("BrokerReady", "Unreachable"), seconds=REACTION_SECONDS)
+    found = k8s.eventually("NameNotFound", lambda: _says("BrokerReady", "NameNotFound"), seconds=REACTION_SECONDS)
     assert "nowhere" in found["message"]
     k8s.secret("rabbitmq", NAMESPACE, _broker())
     _mended(stopwatch, "unreachable broker")
+
+
+def test_4_a_broker_that_takes_no_connection_is_no_ready(stopwatch: Stopwatch) -> None:
+    """LimitReached on BrokerReady and Ready, though the login of the administrator works; the limit's end heals it."""
+    path = "/api/vhost-limits/broken/max-connections"
+    _management("PUT", path, '{"value": 0}')
+    try:
+        _poke("limit")
+        found = k8s.eventually("LimitReached", lambda: _says("BrokerReady", "LimitReached"), seconds=REACTION_SECONDS)
+        assert "virtual host broken" in found["message"]
+    finally:
+        _management("DELETE", path, "")
+    _mended(stopwatch, "connection limit")
+
+
+def test_5_no_replicas_are_no_ready(stopwatch: Stopwatch) -> None:
+    """ScaledToZero, as long as nothing accepts an upload."""
+    words = ("scale", "healthingest", NAME, "--namespace", NAMESPACE)
+    k8s.kubectl(*words, "--replicas=0")
+    k8s.eventually("ScaledToZero", lambda: _says("WorkloadAvailable", "ScaledToZero"), seconds=REACTION_SECONDS)
+    k8s.kubectl(*words, "--replicas=1")
+    _mended(stopwatch, "no replicas")
+
+
+def _management(method: str, path: str, body: str) -> None:
+    """A call of the broker's management API, from this machine."""
+    login = base64.b64encode(f"admin:{install.passwords()['rabbitmq']}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+    with k8s.port_forward("service/rabbitmq", 15672, install.DEPENDENCIES) as port:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}", method=method, data=body.encode() or None, headers=headers
+        )
+        with urllib.request.urlopen(request, timeout=20):  # noqa: S310 - the same
+            pass
 
 
 def _poke(word: str) -> None:

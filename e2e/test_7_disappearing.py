@@ -172,8 +172,8 @@ def _has_ended(case: Case) -> bool:
         return live is None
     expected = {
         "Secret": [("SecretsReady", {"SecretNotFound"}), ("BrokerReady", {"SecretNotFound"})],
-        "broker": [("BrokerReady", {"Unreachable", "SecretNotFound"})],
-        "S3": [("BucketReady", {"Unreachable"})],
+        "broker": [("BrokerReady", {"Unreachable", "NameNotFound", "SecretNotFound"})],
+        "S3": [("BucketReady", {"Unreachable", "NameNotFound"})],
         "operator": [],
     }
     wanted = [entry for thing in case.both for entry in expected[thing]]

@@ -15,6 +15,11 @@ POD_READINESS_GATE: Final = "healthingest.dev/dependencies-ready"
 ROTATE_ANNOTATION: Final = "healthingest.dev/rotate"
 """Of a HealthIngest: any text; another one than last time asks for a rotation of its credentials."""
 
+CONFIRM_DATABASE_ANNOTATION: Final = "healthingest.dev/confirm-database"
+"""Of a HealthIngest: `host:port/name` of another database that it is to use from now on."""
+CONFIRM_BUCKET_ANNOTATION: Final = "healthingest.dev/confirm-bucket"
+"""Of a HealthIngest: `host:port/bucket` of a bucket on another store, or with objects of others, that it may use."""
+
 
 class ConditionType(StrEnum):
     """Types in `status.conditions`; the first three as kstatus reads them."""
@@ -27,6 +32,7 @@ class ConditionType(StrEnum):
     TOPOLOGY_READY = "TopologyReady"
     DATABASE_READY = "DatabaseReady"
     SECRETS_READY = "SecretsReady"
+    CACHE_READY = "CacheReady"
     WORKLOAD_AVAILABLE = "WorkloadAvailable"
     DRIFTED = "Drifted"
     PAUSED = "Paused"
@@ -57,16 +63,34 @@ class Reason(StrEnum):
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     PERMISSION_DENIED = "PermissionDenied"
     REQUEST_REFUSED = "RequestRefused"
+    NAME_NOT_FOUND = "NameNotFound"
+    TLS_FAILED = "TlsFailed"
+    WRONG_PROTOCOL = "WrongProtocol"
+    LIMIT_REACHED = "LimitReached"
     # object store
     BUCKET_TAKEN = "BucketTaken"
     CAPABILITY_MISSING = "CapabilityMissing"
+    OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
+    BROKER_BLOCKED = "BrokerBlocked"
     # database
+    DATABASE_REPLACED = "DatabaseReplaced"
+    DATABASE_READ_ONLY = "DatabaseReadOnly"
+    SCHEMA_UNKNOWN = "SchemaUnknown"
     MIGRATION_FAILED = "MigrationFailed"
     # workload
     FIELD_CONFLICT = "FieldConflict"
     ROLLOUT_FAILED = "RolloutFailed"
+    SCALED_TO_ZERO = "ScaledToZero"
+    ANNOUNCEMENTS_STALLED = "AnnouncementsStalled"
+    # pods that cannot start, of the workload or of the migration
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    ADMISSION_REFUSED = "AdmissionRefused"
+    POD_UNSCHEDULABLE = "PodUnschedulable"
+    POD_START_FAILED = "PodStartFailed"
+    CRASH_LOOPING = "CrashLooping"
     # drift and pause
     DRIFT_HEALED = "DriftHealed"
     PAUSED_BY_SPEC = "PausedBySpec"

@@ -15,6 +15,7 @@ from typing import Any
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from healthingest_operator.adapters.cache import RedisCache
 from healthingest_operator.adapters.child_watch import ChildWatch, Told
 from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.adapters.leases import KubernetesLeases
@@ -147,6 +148,7 @@ async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
         store=await stack.enter_async_context(s3_object_store(patience)),
         broker=await stack.enter_async_context(rabbitmq_broker(patience)),
         database=PostgresDatabase(patience),
+        cache=RedisCache(patience),
         clock=SystemClock(),
         generators=system_generators(),
         service_image=settings.service_image,
@@ -164,6 +166,7 @@ def _fenced(world: World, check: Fence) -> World:
         store=fenced(world.store, check),
         broker=fenced(world.broker, check),
         database=fenced(world.database, check),
+        cache=fenced(world.cache, check),
     )
 
 

@@ -97,7 +97,14 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     fakes = FakeWorld()
     real = fakes.ports
     world = World(
-        cluster, real.store, real.broker, real.database, real.clock, real.generators, service_image="service:1"
+        cluster,
+        real.store,
+        real.broker,
+        real.database,
+        real.clock,
+        real.generators,
+        service_image="service:1",
+        cache=real.cache,
     )
     space = ("-n", key.namespace)
     for name, values in USER_SECRETS.items():

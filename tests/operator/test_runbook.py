@@ -1,12 +1,16 @@
 """Documentation that a program can check."""
 
+import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.status.causes import as_table
+from healthingest_operator.status.outside_causes import CAUSES
 
 DOCS = Path(__file__).parents[2] / "docs"
 CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
@@ -22,6 +26,28 @@ def test_each_reason_has_its_section() -> None:
     assert reasons <= set(found)
     for reason in reasons:
         assert all(f"**{part}:**" in found[reason] for part in ("Meaning", "Cause", "To do")), reason
+
+
+def test_the_table_of_causes_is_the_one_in_the_code() -> None:
+    """`make goldens` writes it."""
+    path = DOCS / "operations.md"
+    before, mark, rest = path.read_text().partition("<!-- causes: `make goldens` writes this table -->\n")
+    found, end, after = rest.partition("<!-- end of causes -->")
+    wanted = f"\n{as_table(CAUSES)}\n"
+    if os.environ.get("UPDATE_GOLDENS"):
+        path.write_text(f"{before}{mark}{wanted}{end}{after}")
+        found = wanted
+    assert found == wanted
+
+
+def test_each_cause_is_told_apart() -> None:
+    """Its own code and message; a remedy that is no repetition."""
+    assert len(CAUSES) >= 25
+    assert max(Counter(cause.code for cause in CAUSES).values()) == 1
+    for cause in CAUSES:
+        assert cause.message
+        assert cause.remedy
+        assert cause.message != cause.remedy
 
 
 def test_each_condition_type_is_named() -> None:

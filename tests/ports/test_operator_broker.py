@@ -129,6 +129,29 @@ async def test_what_is_no_longer_wanted_goes(broker: RabbitMQBroker, rabbitmq: R
         await broker.remove(how, ("users", login.name))
 
 
+MODULES = ["rabbit_password_hashing_sha512", "rabbit_password_hashing_sha256", "rabbit_password_hashing_md5"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+async def test_every_way_to_hash_passwords_is_known(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, module: str
+) -> None:
+    """The broker's `password_hashing_module`: users are made once, a wrong password is seen, the right one logs in."""
+    rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {module}).")
+    try:
+        goal = wanted(rabbitmq)
+        await complete(broker, rabbitmq)
+        assert await complete(broker, rabbitmq) == []
+        observed = await broker.observe(access(rabbitmq), rabbitmq.virtual_host, [RELAY])
+        assert observed.users[RELAY]["hashing_algorithm"] == module
+        assert not topology.is_password(observed.users[RELAY], "other")
+        await broker.log_in(access(rabbitmq), rabbitmq.virtual_host, goal.logins[0])
+    finally:
+        rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]}).")
+        for login in wanted(rabbitmq).logins:
+            await broker.remove(access(rabbitmq), ("users", login.name))
+
+
 async def test_a_classic_queue_is_a_conflict(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
     """It is seen before anything is declared."""
     rabbitmq.call("PUT", f"/api/queues/{rabbitmq.virtual_host}/processing", {"durable": True})
@@ -141,7 +164,7 @@ async def test_faults_have_names(broker: RabbitMQBroker, rabbitmq: RabbitMQServe
     cases = {
         Reason.AUTHENTICATION_FAILED: access(rabbitmq, password="hush-hush"),
         Reason.UNREACHABLE: access(rabbitmq, management_url=f"http://127.0.0.1:{free_port()}", password="hush-hush"),
-        Reason.REQUEST_REFUSED: access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"),
+        Reason.WRONG_PROTOCOL: access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"),
     }
     for reason, how in cases.items():
         with pytest.raises(DependencyError) as raised:

@@ -1,5 +1,7 @@
 """The operator's database port on a real PostgreSQL."""
 
+import asyncio
+import subprocess
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -55,7 +57,7 @@ async def test_an_unknown_database_has_a_name(database: PostgresDatabase, postgr
     with pytest.raises(DependencyError) as raised:
         await database.check(postgres.database_url("nowhere"))
     assert raised.value.reason is Reason.REQUEST_REFUSED
-    assert "no such database" in raised.value.message
+    assert "has no database nowhere: create it" in raised.value.message
 
 
 async def test_nobody_there_is_unreachable(database: PostgresDatabase) -> None:
@@ -108,3 +110,62 @@ async def test_two_logins_take_turns(
     await database.revoke(admin, f"{login.name}_b")
     await database.check(login.url)
     await new.close(timeout=2)
+
+
+async def test_a_mark_is_kept_in_the_database(
+    database: PostgresDatabase, postgres: PostgresServer, login: Login
+) -> None:
+    """Written by the service's own login, found by it and by its successor; each owner has its own."""
+    await database.provision(postgres.url, login.url)
+    assert await database.check(login.url, "a/b") is None
+    assert await database.write_mark(login.url, "a/b", "uid-1")
+    assert await database.check(login.url, "a/b") == "uid-1"
+    assert await database.write_mark(login.url, "a/b", "uid-2")
+    assert await database.write_mark(login.url, "a/c", "uid-3")
+    other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
+    await database.provision(postgres.url, other_url)
+    assert [await database.check(other_url, owner) for owner in ("a/b", "a/c", "a/d")] == ["uid-2", "uid-3", None]
+    assert await database.check(other_url) is None
+
+
+def copy_database(source: str, target: str) -> None:
+    """As a backup that is restored."""
+    dumped = subprocess.run(["pg_dump", "--no-owner", source], capture_output=True, timeout=60, check=True)
+    subprocess.run(["psql", "--quiet", target], input=dumped.stdout, capture_output=True, timeout=60, check=True)
+
+
+async def test_a_dump_carries_the_mark(database: PostgresDatabase, postgres: PostgresServer, login: Login) -> None:
+    """Restored into another database, it says whose it is."""
+    await database.provision(postgres.url, login.url)
+    await database.write_mark(login.url, "a/b", "uid-1")
+    with postgres.database() as copy:
+        source = urlsplit(postgres.url)._replace(path=f"/{login.name}").geturl()
+        await asyncio.to_thread(copy_database, source, copy)
+        assert await database.check(copy, "a/b") == "uid-1"
+
+
+async def test_without_the_right_to_make_tables_there_is_no_mark(
+    database: PostgresDatabase, postgres: PostgresServer
+) -> None:
+    """An error while the service's tables are still to be made; afterwards it is only told."""
+    name = f"marked_{free_port()}"
+    postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'word'")
+    with postgres.database() as url:
+        mine = url.replace("//healthingest:postgres-test-password@", f"//{name}:word@")
+        await run(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        await run(url, f"GRANT USAGE ON SCHEMA public TO {name}")
+        with pytest.raises(DependencyError) as raised:
+            await database.write_mark(mine, "a/b", "uid-1")
+        assert raised.value.reason is Reason.PERMISSION_DENIED
+        assert "may not create tables" in raised.value.message
+        await run(url, "CREATE TABLE public.alembic_version (version_num text)")
+        assert not await database.write_mark(mine, "a/b", "uid-1")
+        assert await database.check(mine, "a/b") is None
+    postgres.execute(f"DROP ROLE {name}")
+
+
+async def run(url: str, statement: str) -> None:
+    """Run it in this database."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

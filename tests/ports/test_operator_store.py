@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.adapters.s3 import PROBE_KEY, S3ObjectStore, s3_object_store
 from healthingest_operator.model.spec import ObjectStoreSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
@@ -59,6 +59,17 @@ async def test_the_probe_leaves_nothing_behind(store: S3ObjectStore, s3_server: 
     await store.check(access(s3_server))
     assert await store.probe(access(s3_server)) == frozenset()
     assert await store.remove(access(s3_server))
+
+
+async def test_an_object_is_seen(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """The probe's own does not count: it may stay where nothing may be removed."""
+    where = access(s3_server)
+    assert await store.is_empty(where)
+    async with store._clients.of(where) as client:
+        await client.put_object(Bucket=where.bucket, Key=PROBE_KEY, Body=b"")
+        assert await store.is_empty(where)
+        await client.put_object(Bucket=where.bucket, Key="raw/a", Body=b"")
+    assert not await store.is_empty(where)
 
 
 async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) -> None:

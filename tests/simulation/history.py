@@ -153,6 +153,7 @@ class History:
             real.service_image,
             real.rotation,
             real.memory,
+            cache=real.cache,
         )
 
     def look(self) -> Look:
@@ -269,7 +270,7 @@ class History:
         ours = {entry for entry in self.world.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}}
         theirs = {entry for entry in new.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}}
         insist(ours == theirs, f"children as in a new world: {sorted(ours ^ theirs)}")
-        insist(len(self.world.cluster.names("Job")) <= 1, "one migration")
+        insist(len(self.world.cluster.names("Job")) <= 1, "one migration, and no failed one after it")
         bucket = self.world.store.buckets["clinic-data"]
         insist(bucket == new.store.buckets["clinic-data"], f"the bucket as in a new world: {bucket}")
         self.people.insist_broker_like(new)

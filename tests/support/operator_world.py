@@ -20,6 +20,7 @@ from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.glance import Memory
+from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
@@ -95,7 +96,11 @@ class FakeCluster:
     migration_fails: bool = False
     going: set[str] = field(default_factory=set)
     pods_start: bool = True
+    jobs_end: bool = True
     lists: int = 0
+    event_lists: int = 0
+    recorded: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Events of Kubernetes' own controllers, by the uid of what they are about."""
 
     def put(self, found: dict[str, Any]) -> None:
         """Let this object be there."""
@@ -142,6 +147,11 @@ class FakeCluster:
             and namespace == key.namespace
             and found["metadata"].get("labels", {}).get(INSTANCE_LABEL) == key.name
         ]
+
+    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+        """See `Cluster.events_about`."""
+        self.event_lists += 1
+        return [event for uid, event in self.recorded if uid == about["metadata"]["uid"]]
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """See `Cluster.apply`."""
@@ -211,7 +221,7 @@ class FakeCluster:
         """What Kubernetes' own controllers would have done by now."""
         now = "2026-01-01T00:00:00Z"
         for (kind, _, _), found in self.objects.items():
-            if kind == "Job" and "status" not in found:
+            if kind == "Job" and "status" not in found and self.jobs_end:
                 outcome = "Failed" if self.migration_fails else "Complete"
                 found["status"] = {"conditions": [{"type": outcome, "status": "True", "lastTransitionTime": now}]}
             if kind == "Deployment" and self.pods_start:
@@ -290,6 +300,11 @@ class FakeStore(_Faulty):
         self._may_fail()
         self._may_refuse(access)
 
+    async def is_empty(self, access: StoreAccess) -> bool:
+        """See `ObjectStore.is_empty`."""
+        self._may_fail()
+        return access.bucket in self.buckets and not self.full
+
     async def remove(self, access: StoreAccess) -> bool:
         """See `ObjectStore.remove`."""
         self._may_fail()
@@ -306,12 +321,25 @@ class FakeBroker(_Faulty):
     bindings: set[tuple[str, str, str]] = field(default_factory=set)
     """Of virtual host `clinic`."""
     other_bindings: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
+    full: set[str] = field(default_factory=set)
+    """Virtual hosts that take no connection."""
+    log_ins: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
 
     async def check(self, access: BrokerAccess) -> None:
         """See `Broker.check`."""
         del access
         self._may_fail()
+
+    async def log_in(self, access: BrokerAccess, virtual_host: str, login: topology.Login) -> None:
+        """See `Broker.log_in`."""
+        del access
+        self._may_fail()
+        self.log_ins.append(login.name)
+        if virtual_host in self.full:
+            raise DependencyError(Reason.LIMIT_REACHED, f"virtual host {virtual_host} is full")
+        if not topology.is_password(self.things["users", login.name], login.password):
+            raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
         """See `Broker.observe`."""
@@ -335,7 +363,8 @@ class FakeBroker(_Faulty):
         found = await self.observe(access, virtual_host, users)
         queues = {name: {**queue, "messages": None} for name, queue in found.queues.items()}
         parts = (found.exchanges, queues, found.policies, found.users, found.permissions)
-        return _mark((found.virtual_host, sorted(found.bindings), [sorted(part.items()) for part in parts]))
+        limits = virtual_host in self.full
+        return _mark((found.virtual_host, sorted(found.bindings), [sorted(part.items()) for part in parts], limits))
 
     async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
         """See `Broker.carry_out`."""
@@ -394,12 +423,24 @@ class FakeDatabase(_Faulty):
     """Logins that work."""
 
     logins: set[str] = field(default_factory=set)
+    marks: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Installations by owner, of databases by host, port and name."""
+    locked: bool = False
+    """No table can be made; the service has its own already."""
 
-    async def check(self, url: str) -> None:
+    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+        """See `Database.write_mark`."""
+        self._may_fail()
+        if not self.locked:
+            self.marks.setdefault(database_place(url), {})[owner] = installation
+        return not self.locked
+
+    async def check(self, url: str, owner: str | None = None) -> str | None:
         """See `Database.check`."""
         self._may_fail()
         if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
+        return self.marks.get(database_place(url), {}).get(owner or "")
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
@@ -414,6 +455,15 @@ class FakeDatabase(_Faulty):
         del admin_url
         self._may_fail()
         self.logins = {url for url in self.logins if urlsplit(url).username != role}
+
+
+class FakeCache(_Faulty):
+    """Answers."""
+
+    async def check(self, url: str) -> None:
+        """See `Cache.check`."""
+        del url
+        self._may_fail()
 
 
 @dataclass
@@ -439,6 +489,7 @@ class FakeWorld:
         self.store = FakeStore()
         self.broker = FakeBroker()
         self.database = FakeDatabase()
+        self.cache = FakeCache()
         self.clock = FakeClock()
         self.policy = Policy()
         self.memory = Memory()
@@ -462,6 +513,7 @@ class FakeWorld:
             "service:1",
             self.policy,
             self.memory,
+            cache=self.cache,
         )
 
     async def converge(self, look: Look = Look.COMPLETE) -> Outcome:

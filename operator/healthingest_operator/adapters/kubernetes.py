@@ -43,6 +43,7 @@ _NOT_FOUND: Final = 404
 _ENDING: Final = "NamespaceTerminating"
 _FIRST_ERROR: Final = 400
 _MESSAGE_CHARACTERS: Final = 400
+_MOST_EVENTS: Final = 50
 _EVENT_CHARACTERS: Final = 1024  # Kubernetes API reference, "Event"
 _SILENCE_SECONDS: Final = 20.0
 """How much later than it was asked to the server may end a watch."""
@@ -87,6 +88,13 @@ class KubernetesCluster:
         found = await self.call("GET", _path(api_version, kind, key.namespace), query=query)
         # Elements of a list come without these two.
         return [{"apiVersion": api_version, "kind": kind, **item} for item in (found or {}).get("items", [])]
+
+    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+        """See `Cluster.events_about`."""
+        metadata = about["metadata"]
+        query = [("fieldSelector", f"involvedObject.uid={metadata['uid']}"), ("limit", str(_MOST_EVENTS))]
+        found = await self.call("GET", f"/api/v1/namespaces/{metadata['namespace']}/events", query=query)
+        return list((found or {}).get("items", []))
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """See `Cluster.apply`."""

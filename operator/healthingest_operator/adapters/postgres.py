@@ -9,12 +9,22 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from healthingest_contract.conditions import Reason
-from healthingest_contract.database_address import read_database_address
+from healthingest_operator.adapters.postgres_answers import explained, named, place
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.shared import Shared
+from healthingest_operator.status import outside_causes as causes
 
 _CLOSE_SECONDS: Final = 2.0
+MARK_TABLE: Final = "healthingest_operator_mark"
+"""One row for a HealthIngest; no migration of the service knows it, and a dump of the database carries it."""
+_MAKE_TABLE: Final = f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
+_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a name of ours
+_WRITE_MARK: Final = f"""
+INSERT INTO {MARK_TABLE} (owner, installation) VALUES ($1, $2)
+ON CONFLICT (owner) DO UPDATE SET installation = excluded.installation
+"""  # noqa: S608 - a name of ours
+_STRANGE: Final = (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeatureError)
+"""How asyncpg meets a server that speaks otherwise."""
 
 
 class PostgresDatabase:
@@ -24,14 +34,31 @@ class PostgresDatabase:
         self._timeout_seconds = timeout_seconds
         self._sound = Shared()
 
-    async def check(self, url: str) -> None:
+    async def check(self, url: str, owner: str | None = None) -> str | None:
         """See `Database.check`."""
 
-        async def look() -> None:
+        async def look() -> str | None:
             async with self._connection(url) as connection:
-                await connection.fetchval("SELECT 1")
+                await _refuse_read_only(connection, url)
+                if owner is None or await connection.fetchval("SELECT to_regclass($1)", MARK_TABLE) is None:
+                    return None
+                found: str | None = await connection.fetchval(_READ_MARK, owner)
+                return found
 
-        await self._sound.get((url,), time.monotonic(), look)
+        return await self._sound.get((url, owner or ""), time.monotonic(), look)
+
+    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+        """See `Database.write_mark`."""
+        self._sound.forget()
+        async with self._connection(url) as connection:
+            try:
+                await connection.execute(_MAKE_TABLE)
+                await connection.execute(_WRITE_MARK, owner, installation)
+            except asyncpg.InsufficientPrivilegeError as error:
+                if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+                    raise DependencyError.of(causes.DATABASE_NO_CREATE, **named(url)) from error
+                return False
+        return True
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
@@ -42,7 +69,8 @@ class PostgresDatabase:
         async with self._connection(admin_url) as connection:
             exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
-            await _execute(connection, f"'{verb} ROLE %I WITH LOGIN PASSWORD %L', $1::text, $2::text", role, password)
+            words = f"'{verb} ROLE %I WITH LOGIN PASSWORD %L VALID UNTIL %L', $1::text, $2::text, $3::text"
+            await _execute(connection, words, role, password, "infinity")
             if role != name:
                 await _let_act_as(connection, role, name)
             if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
@@ -69,8 +97,6 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def _connection(self, url: str) -> AsyncIterator[asyncpg.Connection]:
-        address = read_database_address(url)
-        place, user = address.place, address.user
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 connection = await asyncpg.connect(
@@ -80,21 +106,16 @@ class PostgresDatabase:
                     yield connection
                 finally:
                     await connection.close(timeout=_CLOSE_SECONDS)
-        except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-            message = f"PostgreSQL at {place} refuses user {user}: check user and password in the Secret"
-            raise DependencyError(Reason.AUTHENTICATION_FAILED, message) from error
-        except asyncpg.InvalidCatalogNameError as error:
-            message = f"PostgreSQL at {place} has no such database: create it, or give key adminUrl instead of url"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
-        except asyncpg.InsufficientPrivilegeError as error:
-            message = f"PostgreSQL at {place}: user {user} may not do what is needed (CREATEROLE, CREATEDB)"
-            raise DependencyError(Reason.PERMISSION_DENIED, message) from error
-        except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
-            message = f"no answer from PostgreSQL at {place}: {type(error).__name__}"
-            raise DependencyError(Reason.UNREACHABLE, message) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            message = f"PostgreSQL at {place} refuses: {type(error).__name__}"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *_STRANGE) as error:
+            raise await explained(error, url) from error
+
+
+async def _refuse_read_only(connection: asyncpg.Connection, url: str) -> None:
+    if await connection.fetchval("SELECT pg_is_in_recovery()"):
+        raise DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why="it is a standby")
+    if await connection.fetchval("SELECT current_setting('transaction_read_only')::bool"):
+        why = "default_transaction_read_only is on"
+        raise DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why=why)
 
 
 async def _execute(connection: asyncpg.Connection, words: str, *names: str) -> None:

@@ -1,32 +1,29 @@
-"""RabbitMQ's management HTTP API, and one look at the AMQP port. Source: RabbitMQ docs, "HTTP API Reference"."""
+"""RabbitMQ's management HTTP API, and a look at the AMQP port. Source: RabbitMQ docs, "HTTP API Reference"."""
 
-import asyncio
-import contextlib
 import json
-import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
-from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.connection_trouble import explained
+from healthingest_operator.adapters.rabbitmq_amqp import log_in, speak_amqp
+from healthingest_operator.adapters.rabbitmq_answers import alarms, is_rabbitmq, place, refusal
 from healthingest_operator.adapters.rabbitmq_fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.reconcile.shared import Shared
-from healthingest_operator.resources.topology import Binding, Call, Observed
+from healthingest_operator.resources.topology import Binding, Call, Login, Observed
+from healthingest_operator.status import outside_causes as causes
 
-_PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2
-_METHOD_FRAME: Final = b"\x01"  # section 4.2.3: the server's first answer is connection.start
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _FIRST_ERROR: Final = 400
-_FIRST_SERVER_ERROR: Final = 500
+_ALARMED: Final = 503
+_ALARMS: Final = "health/checks/alarms"
 
 
 @asynccontextmanager
@@ -51,14 +48,24 @@ class RabbitMQBroker:
         asked = (access.management_url, access.amqp_url, access.username, access.password)
         await self._sound.get(asked, time.monotonic(), lambda: self._look(access))
 
+    async def log_in(self, access: BrokerAccess, virtual_host: str, login: Login) -> None:
+        """See `Broker.log_in`."""
+        asked = (access.amqp_url, virtual_host, login.name, login.password)
+        timeout = self._timeout_seconds
+        await self._sound.get(asked, time.monotonic(), lambda: log_in(access.amqp_url, virtual_host, login, timeout))
+
     async def _look(self, access: BrokerAccess) -> None:
         me = await self._get(access, "whoami")
-        tags = (me or {}).get("tags") or []
+        if me is None or "tags" not in me:
+            raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access))
+        tags = me["tags"] or []
         # A list since 3.9, a comma-separated text before.
         if "administrator" not in (tags.split(",") if isinstance(tags, str) else tags):
-            message = f"user {access.username} of the broker is no administrator: give it the tag administrator"
-            raise DependencyError(Reason.PERMISSION_DENIED, message)
-        await self._speak_amqp(access.amqp_url)
+            raise DependencyError.of(causes.NO_ADMINISTRATOR, user=access.username)
+        await speak_amqp(access.amqp_url, self._timeout_seconds)
+        status, text = await self._answer(access, "GET", _ALARMS, None)
+        if status == _ALARMED:
+            raise DependencyError.of(causes.BROKER_ALARM, where=place(access), alarms=alarms(text))
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> Observed:
         """See `Broker.observe`."""
@@ -125,65 +132,32 @@ class RabbitMQBroker:
         try:
             return json.loads(text) if text else None
         except ValueError as error:
-            message = f"{_place(access.management_url)} answers, but not as a RabbitMQ management API"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+            raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access)) from error
 
     async def _send(
         self, access: BrokerAccess, method: str, path: str, body: Mapping[str, Any] | None, what: str
     ) -> bytes | None:
         """The answer's text, which is not repeated in an error: it may quote what was sent."""
+        status, text = await self._answer(access, method, path, body)
+        if status == _NOT_FOUND and method != "PUT" and is_rabbitmq(text):
+            return None
+        if status >= _FIRST_ERROR:
+            raise refusal(access, status, what, text)
+        return text
+
+    async def _answer(
+        self, access: BrokerAccess, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, bytes]:
         address = f"{access.management_url}/api/{path}"
         login = aiohttp.encode_basic_auth(access.username, access.password, encoding="utf-8")
         headers = {"Authorization": login}
         try:
             async with self._session.request(method, URL(address, encoded=True), json=body, headers=headers) as answer:
-                status, text = answer.status, await answer.read()
+                return answer.status, await answer.read()
+        except aiohttp.ClientResponseError as error:  # what came is no HTTP
+            raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            message = f"no answer from {_place(access.management_url)} (management API): {type(error).__name__}"
-            raise DependencyError(Reason.UNREACHABLE, message) from error
-        if status == _NOT_FOUND and method != "PUT":
-            return None
-        if status >= _FIRST_ERROR:
-            raise _refusal(access, status, what)
-        return text
-
-    async def _speak_amqp(self, amqp_url: str) -> None:
-        parts = urlsplit(amqp_url)
-        secure = parts.scheme == "amqps"
-        port = parts.port or (5671 if secure else 5672)
-        context = ssl.create_default_context() if secure else None
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
-                try:
-                    writer.write(_PROTOCOL_HEADER)
-                    first = await reader.read(1)
-                finally:
-                    writer.close()
-                    with contextlib.suppress(OSError):
-                        await writer.wait_closed()
-        except (TimeoutError, OSError) as error:
-            message = f"no answer from {_place(amqp_url)} (AMQP): {type(error).__name__}"
-            raise DependencyError(Reason.UNREACHABLE, message) from error
-        if first != _METHOD_FRAME:
-            message = f"{_place(amqp_url)} answers, but does not speak AMQP 0-9-1: check key amqpUrl"
-            raise DependencyError(Reason.REQUEST_REFUSED, message)
-
-
-def _refusal(access: BrokerAccess, status: int, what: str) -> DependencyError:
-    place = _place(access.management_url)
-    if status == _UNAUTHORIZED:
-        message = f"{place} refuses user {access.username}: check keys username and password"
-        return DependencyError(Reason.AUTHENTICATION_FAILED, message)
-    if status == _FORBIDDEN:
-        return DependencyError(Reason.PERMISSION_DENIED, f"{place} forbids user {access.username}: {what}")
-    if status >= _FIRST_SERVER_ERROR:
-        return DependencyError(Reason.UNREACHABLE, f"{place} answers {status}: {what}")
-    return DependencyError(Reason.REQUEST_REFUSED, f"{place} refuses ({status}): {what}")
-
-
-def _place(address: str) -> str:
-    return urlsplit(address).netloc.rpartition("@")[2]
+            raise await explained(causes.MANAGEMENT, place(access), error, access.management_url) from error
 
 
 def _bindings(entries: Sequence[dict[str, Any]]) -> dict[Binding, tuple[str, ...]]:

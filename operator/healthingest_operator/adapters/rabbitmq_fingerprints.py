@@ -1,4 +1,4 @@
-"""Fingerprints of all virtual hosts and users of a broker at once: seven lists, however many there are."""
+"""Fingerprints of all virtual hosts and users of a broker at once: nine lists, however many there are."""
 
 import asyncio
 import hashlib
@@ -21,9 +21,12 @@ _LISTS: Final = {
     "bindings": ("vhost", "columns=vhost,source,destination,destination_type,routing_key,properties_key"),
     "policies": ("vhost", ""),
     "permissions": ("vhost", ""),
-    "users": ("name", "columns=name,password_hash,tags"),
+    "vhost-limits": ("vhost", ""),
+    "users": ("name", "columns=name,password_hash,hashing_algorithm,tags"),
+    "user-limits": ("user", ""),
 }
 """By which value the elements of a list belong together, and how to ask for it without counts: they always change."""
+_OF_USERS: Final = ("users", "user-limits")
 
 Fetch = Callable[[BrokerAccess, str, str], Awaitable[bytes]]
 """The text of a list by its name and query. Raises `DependencyError`."""
@@ -58,7 +61,8 @@ class Fingerprints:
         seen = await self._look(access)
         if seen.error is not None:
             raise seen.error
-        names = [(kind, virtual_host) for kind in _LISTS if kind != "users"] + [("users", user) for user in users]
+        names = [(kind, virtual_host) for kind in _LISTS if kind not in _OF_USERS]
+        names += [(kind, user) for kind in _OF_USERS for user in users]
         digest = hashlib.sha256()
         for kind, name in names:
             digest.update(seen.found[kind].get(name, b"-"))

@@ -10,18 +10,23 @@ from typing import Any, Final
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.connection_trouble import explained, speaks_otherwise
 from healthingest_operator.adapters.s3_answers import BAD_LOGIN, FORBIDDEN, MISSING, UNSET, UNSUPPORTED, place, refusal
 from healthingest_operator.adapters.s3_clients import Clients
 from healthingest_operator.adapters.s3_fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.resources.bucket import Capability, Observed, Step
+from healthingest_operator.status import outside_causes as causes
 
 PROBE_KEY: Final = ".healthingest/probe"
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
+_NO_BUCKET: Final = "NoSuchBucket"
+"""What a GET says of it in its body; a status alone comes from something that is no S3."""
 _LACKING_SECONDS: Final = 600.0
 _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as a location
 
@@ -122,6 +127,12 @@ class S3ObjectStore:
                 await _forget(client, place, version)
         return frozenset(missing)
 
+    async def is_empty(self, access: StoreAccess) -> bool:
+        """See `ObjectStore.is_empty`."""
+        async with self._client(access) as client:
+            found = await client.list_objects_v2(Bucket=access.bucket, MaxKeys=2)
+        return all(entry["Key"] == PROBE_KEY for entry in found.get("Contents") or ())
+
     async def remove(self, access: StoreAccess) -> bool:
         """See `ObjectStore.remove`."""
         async with self._client(access) as client:
@@ -141,12 +152,17 @@ class S3ObjectStore:
                 yield client
         except ClientError as error:
             raise refusal(access, _code(error)) from error
-        except (BotoConnectionError, HTTPClientError, TimeoutError, OSError) as error:
-            message = f"no answer from the object store at {place(access)}: {type(error).__name__}"
-            raise DependencyError(Reason.UNREACHABLE, message) from error
-        except BotoCoreError as error:
-            message = f"the object store at {place(access)} cannot be used: {type(error).__name__}"
-            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+        except (BotoCoreError, ResponseParserError, TimeoutError, OSError) as error:
+            raise await _no_answer(access, error) from error
+
+
+async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
+    """Botocore keeps the error of the connection within its own, and has one of its own for what it cannot read."""
+    if isinstance(error, ResponseParserError) or speaks_otherwise(error):
+        return DependencyError.of(causes.NOT_S3, where=place(access))
+    if isinstance(error, BotoConnectionError | HTTPClientError | OSError):
+        return await explained(causes.STORE, place(access), error, access.endpoint or "")
+    return DependencyError(Reason.REQUEST_REFUSED, f"{place(access)} cannot be used: {type(error).__name__}")
 
 
 class _Question:
@@ -183,7 +199,7 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
     try:
         await client.get_bucket_location(Bucket=bucket)
     except ClientError as error:
-        if _code(error) in MISSING:
+        if _code(error) == _NO_BUCKET:
             return False
         raise
     return True

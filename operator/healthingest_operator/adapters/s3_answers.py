@@ -1,10 +1,12 @@
 """What an object store's error codes mean. Source: Amazon S3 API reference, "Error responses"."""
 
+import re
 from typing import Final
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.status import outside_causes as causes
 
 UNSUPPORTED: Final = frozenset(
     {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured", "501", "405"}
@@ -23,24 +25,26 @@ BAD_LOGIN: Final = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401", "XAdminUserNotFound"}
 )
 FORBIDDEN: Final = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
+_CODE: Final = re.compile(r"^[A-Za-z][A-Za-z0-9]{2,60}$")
+"""An error code of S3: what botocore finds no code in, it names by the status."""
 
 
 def refusal(access: StoreAccess, code: str) -> DependencyError:
     """What an error code means for a HealthIngest."""
-    where = f"the object store at {place(access)}"
+    where = place(access)
     if code in BAD_LOGIN:
-        message = f"{where} refuses the access key: check keys accessKeyId and secretAccessKey"
-        return DependencyError(Reason.AUTHENTICATION_FAILED, message)
+        return DependencyError.of(causes.STORE_LOGIN, where=where)
     if code in {"BucketAlreadyExists", "OperationAborted"}:
-        return DependencyError(Reason.BUCKET_TAKEN, f"{where} has bucket {access.bucket} of somebody else: use another")
+        return DependencyError.of(causes.BUCKET_TAKEN, where=where, bucket=access.bucket)
     if code in FORBIDDEN:
-        message = f"{where} forbids these credentials what is needed on bucket {access.bucket}"
-        return DependencyError(Reason.PERMISSION_DENIED, message)
+        return DependencyError.of(causes.STORE_FORBIDS, where=where, bucket=access.bucket)
     if code in {"SlowDown", "ServiceUnavailable", "InternalError", "500", "502", "503", "504"}:
         return DependencyError(Reason.UNREACHABLE, f"{where} answers {code}")
+    if not _CODE.match(code):
+        return DependencyError.of(causes.NOT_S3, where=where)
     return DependencyError(Reason.REQUEST_REFUSED, f"{where} refuses: {code} (bucket {access.bucket})")
 
 
 def place(access: StoreAccess) -> str:
-    """Where the store is, for people."""
-    return access.endpoint.partition("://")[2] if access.endpoint else f"AWS {access.region}"
+    """The store, for people."""
+    return f"the object store at {access.endpoint.partition('://')[2] if access.endpoint else f'AWS {access.region}'}"

@@ -17,12 +17,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
-from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.connection_trouble import explained
 from healthingest_operator.adapters.proxies import proxy_of
 from healthingest_operator.adapters.s3_answers import UNSET, UNSUPPORTED, place, refusal
 from healthingest_operator.adapters.s3_clients import Clients
-from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.status import outside_causes as causes
 
 _QUESTIONS: Final = ("tagging", "versioning", "encryption", "lifecycle", "publicAccessBlock")
 _LACKING_SECONDS: Final = 600.0
@@ -75,8 +75,7 @@ class Fingerprints:
             async with self._session.get(where, headers=headers, proxy=self._proxy_of(endpoint)) as answer:
                 status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            message = f"no answer from the object store at {place(access)}: {type(error).__name__}"
-            raise DependencyError(Reason.UNREACHABLE, message) from error
+            raise await explained(causes.STORE, place(access), error, access.endpoint or "") from error
         try:
             found = ET.fromstring(text)  # noqa: S314 - botocore parses the store's answers in the same way
         except ET.ParseError as error:

@@ -1,13 +1,23 @@
-"""JSON lines, one per event, ours and the libraries'; what looks like a login in an address is blotted out."""
+"""
+JSON lines, one per event, ours and the libraries'.
+
+As in the service, an error is logged as its types and the places it passed, never as its text: that may quote what a
+library was given. kopf writes texts of errors into its messages, too: of a library's message the template stays, if it
+has arguments, and the place in its source. What looks like a login in an address is blotted out besides.
+"""
 
 import logging
 import re
 import sys
+import traceback
 from typing import Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+LIBRARY_MESSAGE: Final = "library_message"
+"""In place of a library's text that is made already."""
+_MOST_FRAMES: Final = 20
 _LOGIN: Final = re.compile(r"(://)[^/@\s:]*:[^/@\s]+@")
 _HIDDEN: Final = "[hidden]"
 
@@ -20,13 +30,41 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def without_text_of_errors(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Turn `exc_info` into the types along the chain of causes, and the places of the outermost one."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else info
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+        event["error_frames"] = [f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames]
+        types: list[str] = []
+        cause: BaseException | None = error
+        while cause is not None and len(types) < _MOST_FRAMES:
+            types.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
+            cause = cause.__cause__ or cause.__context__
+        event["error_types"] = types
+    return event
+
+
+def without_text_of_libraries(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The template of a library's message instead of the message, and where it was written."""
+    record = event.get("_record")
+    has_arguments = bool(event.pop("positional_args", None))
+    if isinstance(record, logging.LogRecord):
+        event["event"] = str(record.msg) if has_arguments else LIBRARY_MESSAGE
+        event["place"] = f"{record.pathname.rpartition('site-packages/')[2]}:{record.lineno}"
+    return event
+
+
 def configure_logs(level: str) -> structlog.stdlib.BoundLogger:
     """Send everything to standard output in one form; returns the operator's own logger."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-        structlog.processors.format_exc_info,
+        without_text_of_errors,
         redact,
     ]
     structlog.configure(
@@ -35,7 +73,8 @@ def configure_logs(level: str) -> structlog.stdlib.BoundLogger:
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        pass_foreign_args=True,
+        foreign_pre_chain=[without_text_of_libraries, *shared],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.JSONRenderer(sort_keys=True),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from healthingest_contract.conditions import ROTATE_ANNOTATION
+from healthingest_contract.conditions import CONFIRM_BUCKET_ANNOTATION, CONFIRM_DATABASE_ANNOTATION, ROTATE_ANNOTATION
 from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
 from healthingest_operator.model.bounds import out_of_bounds
 from healthingest_operator.model.spec import (
@@ -103,8 +103,17 @@ def parse(body: Mapping[str, Any]) -> HealthIngest:
     if problems:
         raise InvalidSpecError(problems)
     created = metadata.get("creationTimestamp") or ""
-    asked = (metadata.get("annotations") or {}).get(ROTATE_ANNOTATION, "")
-    return HealthIngest(key, metadata["uid"], metadata.get("generation", 0), spec, created, asked)
+    annotations = metadata.get("annotations") or {}
+    return HealthIngest(
+        key,
+        metadata["uid"],
+        metadata.get("generation", 0),
+        spec,
+        created,
+        annotations.get(ROTATE_ANNOTATION, ""),
+        annotations.get(CONFIRM_DATABASE_ANNOTATION, ""),
+        annotations.get(CONFIRM_BUCKET_ANNOTATION, ""),
+    )
 
 
 def _problems(reader: _Reader, body: Mapping[str, Any]) -> list[str]:

@@ -177,3 +177,7 @@ class HealthIngest:
     """RFC 3339 in UTC, so that it sorts."""
     rotate: str = ""
     """What asks for a rotation when it changes; see `resources.rotation`."""
+    confirmed_database: str = ""
+    """Place of another database that may be used."""
+    confirmed_bucket: str = ""
+    """Place of a bucket that may be used though it is not known."""

@@ -12,6 +12,8 @@ from healthingest_operator.reconcile.ports import Cluster, Manifest
 from healthingest_operator.resources import comparison, names
 from healthingest_operator.resources.children import KINDS
 from healthingest_operator.status.conditions import Finding, bad, good
+from healthingest_operator.status.pod_causes import SCALED_TO_ZERO
+from healthingest_operator.status.pod_failures import Failure, of_pods, of_refusal, of_silent_relay
 
 FIELD_MANAGER: Final = "healthingest-operator"
 
@@ -46,6 +48,10 @@ class Children:
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """A child as it is."""
         return self.live.get((kind, name))
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """All children of a kind, as they are."""
+        return [child for (found, _), child in self.live.items() if found == kind]
 
     async def ensure(self, desired: Iterable[Manifest]) -> None:
         """Apply what differs; note what others had changed."""
@@ -142,27 +148,48 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
-def availability(deployments: Sequence[Manifest]) -> Finding:
-    """Whether the newest pods of all these Deployments are there, and only they."""
+def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> Finding:
+    """Whether the newest pods of all these Deployments are there, and only they; if not, why, by their *pods*."""
     kind = ConditionType.WORKLOAD_AVAILABLE
     for deployment in deployments:
         name, status = deployment["metadata"]["name"], deployment.get("status") or {}
-        for condition in status.get("conditions") or []:
-            if condition["type"] == "Progressing" and condition["status"] == "False":
-                message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
-                return bad(kind, Reason.ROLLOUT_FAILED, message)
+        stuck = _condition(deployment, "Progressing", "False")
         wanted = deployment["spec"].get("replicas", 1)
+        if not wanted:
+            return bad(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=f"Deployment {name}"))
         current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
         updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-        if not current or updated < wanted or available < wanted or status.get("replicas", 0) > updated:
-            message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
-            return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
+        if not stuck and current and updated >= wanted and available >= wanted and status.get("replicas", 0) <= updated:
+            continue
+        failure = _why(deployment, pods)
+        if failure is not None:
+            return bad(kind, failure.reason, f"Deployment {name}: {failure.message}")
+        if stuck:
+            message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
+            return bad(kind, Reason.ROLLOUT_FAILED, message)
+        message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
+        return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
     return good(kind, "all pods are available", Reason.AVAILABLE)
 
 
+def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
+    """The Deployment's own condition repeats what its ReplicaSet could not make."""
+    refused = _condition(deployment, "ReplicaFailure", "True")
+    if refused:
+        return of_refusal(str(refused.get("message", "")), f"Deployment {deployment['metadata']['name']}")
+    wanted = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
+    own = [pod for pod in pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
+    relay = wanted.get(names.COMPONENT_LABEL) == names.RELAY
+    return of_pods(own) or (of_silent_relay(own) if relay else None)
+
+
+def _condition(found: Manifest, kind: str, status: str) -> Mapping[str, Any]:
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return next((entry for entry in conditions if (entry["type"], entry["status"]) == (kind, status)), {})
+
+
 def _gate_is_open(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(entry["type"] == POD_READINESS_GATE and entry["status"] == "True" for entry in conditions)
+    return bool(_condition(pod, POD_READINESS_GATE, "True"))
 
 
 def _manages_replicas(live: Manifest) -> bool:

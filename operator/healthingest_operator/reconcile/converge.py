@@ -18,9 +18,11 @@ from healthingest_operator.reconcile.dependencies import (
     BrokerResult,
     BucketContext,
     BucketResult,
+    DatabaseResult,
     logins,
     look_at_broker,
     look_at_bucket,
+    look_at_cache,
     look_at_database,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
@@ -35,18 +37,19 @@ from healthingest_operator.reconcile.own_secrets import (
     write_own_secrets,
 )
 from healthingest_operator.reconcile.ownership import outranked
-from healthingest_operator.reconcile.ports import Broker, Clock, Cluster, Database, ObjectStore
+from healthingest_operator.reconcile.ports import Broker, Cache, Clock, Cluster, Database, ObjectStore
 from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.reconcile.rotation import Hands, Rotation
-from healthingest_operator.reconcile.workload import Inputs, WorkloadResult, roll_out
+from healthingest_operator.reconcile.workload import Inputs, Trial, WorkloadResult, roll_out
 from healthingest_operator.resources import names
 from healthingest_operator.resources.bucket import Capability
 from healthingest_operator.resources.children import foundations
 from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
+from healthingest_operator.resources.kept_store import keep_store
 from healthingest_operator.resources.network_policy import endpoint_of, ports_of
 from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
-from healthingest_operator.status.conditions import Finding, bad, drift
+from healthingest_operator.status.conditions import BESIDE, Finding, bad, drift
 from healthingest_operator.status.summary import Facts
 
 _REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
@@ -84,6 +87,7 @@ class World:
     generators: Generators
     service_image: str
     rotation: Policy = field(default_factory=Policy)
+    cache: Cache = field(kw_only=True)
     memory: Memory = field(default_factory=Memory)
 
 
@@ -98,7 +102,7 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     Raises:
         ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
     """
-    glance = Glance(world.cluster, world.store, world.broker, world.database, world.clock, world.memory)
+    glance = Glance(world.cluster, world.store, world.broker, world.database, world.cache, world.clock, world.memory)
     if look is Look.GLANCE and await glance.is_as_it_was(key):
         return Outcome.UNCHANGED
     world.memory.forget(key)
@@ -152,12 +156,14 @@ class _Pass:
             )
         except DependencyError as error:
             return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
-        bucket, broker, database = await self._dependencies(found, own)
-        confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.holds)
+        bucket, broker, database, cache = await self._dependencies(found, own)
+        confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.finding.holds)
         own = await promote(self._world.cluster, self._owner, own, confirmed, self._world.clock.now())
-        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database)
+        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database.finding, *cache)
         touched = own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
-        if look is Look.GLANCE and not touched and dependencies_hold(findings) and self._may_glance(broker):
+        same_cache = all(self._held(one.type) == one.holds for one in cache)
+        settled = dependencies_hold(findings) and same_cache
+        if look is Look.GLANCE and not touched and settled and self._may_glance(broker):
             return None
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
@@ -174,7 +180,7 @@ class _Pass:
             healed += [f"{what} was missing or changed" for what in broker.changed]
         if self._same_spec and self._held(ConditionType.BUCKET_READY):
             healed += [f"{what} was missing or changed" for what in bucket.changed]
-        facts = replace(self._facts(children, bucket, result), left_behind=broker.left)
+        facts = replace(self._facts(children, bucket, result), left_behind=broker.left, database=database.installation)
         seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
         ready = seen.outcome is Outcome.READY
         # The next phase has begun: nothing but the next pass goes on with it.
@@ -188,7 +194,9 @@ class _Pass:
         # The ConfigMap with the schemas is the user's, so no watch tells of it.
         return quiet and self._owner.spec.schemas.config_map is None
 
-    async def _dependencies(self, found: Credentials, own: OwnSecrets) -> tuple[BucketResult, BrokerResult, Finding]:
+    async def _dependencies(
+        self, found: Credentials, own: OwnSecrets
+    ) -> tuple[BucketResult, BrokerResult, DatabaseResult, tuple[Finding, ...]]:
         world, owner = self._world, self._owner
         async with asyncio.TaskGroup() as group:
             outranks = partial(outranked, world.cluster, owner)
@@ -200,8 +208,11 @@ class _Pass:
             broker = group.create_task(
                 look_at_broker(world.broker, owner, found, BrokerContext(relays, consumers, outranks))
             )
-            database = group.create_task(look_at_database(world.database, found, own.next_service))
-        return bucket.result(), broker.result(), database.result()
+            url, known = own.next_service.get(env.DATABASE_URL, ""), self._previous.get("database") or {}
+            database = group.create_task(look_at_database(world.database, owner, found, url, known.get("installation")))
+            cache = group.create_task(look_at_cache(world.cache, found))
+        looked = cache.result()
+        return bucket.result(), broker.result(), database.result(), () if looked is None else (looked,)
 
     async def _workload(
         self,
@@ -213,11 +224,14 @@ class _Pass:
         rolled_out = self._previous.get("workload")
         try:
             schemas = await self._schemas()
-            config = self._config(bucket, own)
-            await children.ensure(foundations(self._owner, config, ports_of(self._owner, own.service)))
+            config, ports = self._config(bucket, own), ports_of(self._owner, own.service)
+            if not bucket.finding.holds:
+                config, ports = keep_store(children.get("ConfigMap", names.config_map(self._owner.key)), config, ports)
+            await children.ensure(foundations(self._owner, config, ports))
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
-            result = await roll_out(children, findings, inputs, rolled_out, self._world.clock.now())
+            trial = Trial(self._world.clock.now(), self._was.get(ConditionType.DATABASE_READY))
+            result = await roll_out(children, findings, inputs, rolled_out, trial)
             await children.prune(workload_known=result.known)
             if dependencies_hold(findings) or rolled_out is not None:
                 await children.open_gates()
@@ -257,6 +271,7 @@ class _Pass:
             replicas=(api.get("status") or {}).get("replicas", 0),
             workload=result.rolled_out,
             probed=bucket.probed,
+            store=None if bucket.place is None else {"place": bucket.place, "installation": bucket.installation},
             missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         )
 
@@ -265,7 +280,7 @@ class _Pass:
         return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
 
     def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
-        failing = [finding for finding in findings if not finding.holds and finding.type is not ConditionType.DRIFTED]
+        failing = [finding for finding in findings if not finding.holds and finding.type not in BESIDE]
         under_way = {Reason.ROLLOUT_PROGRESSING, Reason.MIGRATION_RUNNING, Reason.WAITING_FOR_DEPENDENCIES}
         if not failing:
             outcome = Outcome.READY

@@ -146,5 +146,5 @@ async def _leave_bucket(world: World, owner: HealthIngest, found: Credentials, r
         if await world.store.remove(access):
             return
         remains.kept.append(f"bucket {access.bucket} has objects")
-    tags = {name: value for name, value in observed.tags.items() if name != bucket.OWNER_TAG}
+    tags = bucket.released(observed.tags, names.owner_mark(owner.key))
     await world.store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, tags))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
@@ -11,12 +11,23 @@ from healthingest_contract.database_address import read_database_address
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Broker, BrokerAccess, Database, ObjectStore, StoreAccess
+from healthingest_operator.reconcile.identity import bucket_place, database_place, mark_of_bucket, mark_of_database
+from healthingest_operator.reconcile.ports import (
+    Broker,
+    BrokerAccess,
+    Cache,
+    Database,
+    ObjectStore,
+    StoreAccess,
+)
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_mark, relay_users
 from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import Finding, bad, good
+
+_PROVISIONING_HELPS: Final = frozenset({Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED})
+"""No role yet, no database yet, or rights that went; nothing else is mended by making them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,16 @@ class BucketResult:
     missing: frozenset[str] | None = None
     probed: str | None = None
     changed: tuple[str, ...] = ()
+    installation: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseResult:
+    """The finding, and the installation that the database belongs to (None: not known now)."""
+
+    finding: Finding
+    installation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ async def look_at_bucket(
         names = (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY)
         probed = digest(context.values, names, repr(owner.spec.object_store))
         known = set(before.get("missingCapabilities", ())) if before.get("probed") == probed else set()
-        missing, changed = await _complete_bucket(store, owner, admin, known, context.outranks)
+        missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
             if found.store != admin:  # else they have just been used
                 await store.check(found.store)
@@ -88,7 +109,8 @@ async def look_at_bucket(
             lacking = {*missing, *await store.probe(found.store)}
     except DependencyError as error:
         return BucketResult(bad(ConditionType.BUCKET_READY, error.reason, error.message))
-    return BucketResult(_verdict(owner, lacking), frozenset(str(name) for name in lacking), probed, changed)
+    names_lacking, place = frozenset(str(name) for name in lacking), bucket_place(admin)
+    return BucketResult(_verdict(owner, lacking), names_lacking, probed, changed, installation, place)
 
 
 def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
@@ -100,11 +122,12 @@ def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
 
 
 async def _complete_bucket(
-    store: ObjectStore, owner: HealthIngest, admin: StoreAccess, known: Collection[str], outranks: Outranks
-) -> tuple[set[bucket.Capability], tuple[str, ...]]:
-    """What the store lacks, and what was made; what is *known* to be missing is not tried again and again."""
+    store: ObjectStore, owner: HealthIngest, admin: StoreAccess, known: Collection[str], context: BucketContext
+) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
+    """What the store lacks, what was made, and the mark; what is *known* to be missing is not tried again and again."""
     changed = []
     observed = await store.observe(admin)
+    installation = await mark_of_bucket(store, owner, admin, observed, context.status.get("objectStore") or {})
     if observed is None:
         await store.create(admin)
         changed.append(f"bucket {admin.bucket}")
@@ -113,16 +136,17 @@ async def _complete_bucket(
         message = f"bucket {admin.bucket} was made but is not there yet"
         raise DependencyError(Reason.UNREACHABLE, message)
     mark = owner_mark(owner.key)
-    if observed.owner not in {None, mark} and not await outranks(str(observed.owner)):
+    if observed.owner not in {None, mark} and not await context.outranks(str(observed.owner)):
         message = f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
     missing = {*observed.missing, *(name for name in bucket.Capability if name in known and name != "checksums")}
-    for step in bucket.plan(owner.spec.object_store, mark, replace(observed, missing=frozenset(missing))):
+    seen = replace(observed, missing=frozenset(missing))
+    for step in bucket.plan(owner.spec.object_store, mark, seen, installation):
         if await store.carry_out(admin, step):
             changed.append(f"{step.capability} of bucket {admin.bucket}")
         else:
             missing.add(step.capability)
-    return missing, tuple(changed)
+    return missing, tuple(changed), installation
 
 
 async def look_at_broker(
@@ -150,6 +174,12 @@ async def look_at_broker(
     except DependencyError as error:
         return BrokerResult((ready, bad(ConditionType.TOPOLOGY_READY, error.reason, error.message)))
     provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
+    try:
+        for login in wanted.logins:
+            if login.name in context.relays:  # what has rights alone announces nothing: limits stop a login
+                await broker.log_in(access, wanted.virtual_host, login)
+    except DependencyError as error:
+        ready = bad(ConditionType.BROKER_READY, error.reason, error.message)
     return replace(completed, findings=(ready, provisioned))
 
 
@@ -199,28 +229,53 @@ async def _calls(
     return plan.calls
 
 
-async def look_at_database(database: Database, found: Credentials, service: Mapping[str, str]) -> Finding:
-    """Make role and database where the Secret allows it; then log in as the service will."""
+async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
+    """Whether the cache works; None: there is none. Uploads do not need it, so nothing waits for it."""
+    if found.cache_url is None:
+        return None
+    try:
+        if isinstance(found.cache_url, DependencyError):
+            raise found.cache_url
+        await cache.check(found.cache_url)
+    except DependencyError as error:
+        return bad(ConditionType.CACHE_READY, error.reason, error.message)
+    return good(ConditionType.CACHE_READY, f"cache {urlsplit(found.cache_url).netloc.rpartition('@')[2]}")
+
+
+async def look_at_database(
+    database: Database, owner: HealthIngest, found: Credentials, url: str, known: str | None
+) -> DatabaseResult:
+    """
+    Make role and database where the Secret allows it; then log in with *url* as the service will.
+
+    *known* is the installation whose database it was.
+    """
     access = found.database
     try:
         if isinstance(access, DependencyError):
             raise access
-        await _provision(database, access, service[env.DATABASE_URL])
+        name = owner_mark(owner.key)
+        marked = await _provision(database, access, url, name)
+        mark = mark_of_database(owner, database_place(url), marked, known)
+        written = mark == marked or await database.write_mark(url, name, mark)
     except DependencyError as error:
-        return bad(ConditionType.DATABASE_READY, error.reason, error.message)
-    address = read_database_address(service[env.DATABASE_URL])
-    return good(ConditionType.DATABASE_READY, f"database {address.database} on {address.place}")
+        return DatabaseResult(bad(ConditionType.DATABASE_READY, error.reason, error.message))
+    address = read_database_address(url)
+    message = f"database {address.database} on {address.place}"
+    more = "" if written else "; it cannot be told from another one, because its user may not create a table"
+    finding = good(ConditionType.DATABASE_READY, message + more)
+    return DatabaseResult(finding, mark if written else None)
 
 
-async def _provision(database: Database, access: DatabaseAccess, url: str) -> None:
+async def _provision(database: Database, access: DatabaseAccess, url: str, owner: str) -> str | None:
     """A login that works needs no administrator: his rights are used only when it does not."""
     try:
-        await database.check(url)
+        return await database.check(url, owner)
     except DependencyError as error:
-        if access.admin_url is None or error.reason is Reason.UNREACHABLE:
+        if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
         await database.provision(access.admin_url, url)
-        await database.check(url)
+        return await database.check(url, owner)
 
 
 def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:

@@ -1,6 +1,9 @@
 """What may go wrong with the outside systems, in our words. Messages are for people and bear no secret."""
 
+from typing import Self
+
 from healthingest_contract.conditions import Reason
+from healthingest_operator.status.causes import Cause
 
 
 class ReconcileError(Exception):
@@ -14,6 +17,11 @@ class DependencyError(ReconcileError):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+    @classmethod
+    def of(cls, cause: Cause, **values: object) -> Self:
+        """As the table of causes has it."""
+        return cls(cause.reason, cause.text(**values))
 
 
 class ClusterError(ReconcileError):

@@ -19,6 +19,7 @@ from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
+    Cache,
     Clock,
     Cluster,
     Database,
@@ -60,6 +61,7 @@ class Glance:
     store: ObjectStore
     broker: Broker
     database: Database
+    cache: Cache
     clock: Clock
     memory: Memory
 
@@ -103,7 +105,17 @@ class Glance:
         database = _known(found.database)
         # Of a login that the operator made a pass asks; a pod whose own is refused is not ready.
         await self.database.check(database.url or database.admin_url or "")
-        return parts
+        return [*parts, await self._cache(found)]
+
+    async def _cache(self, found: Credentials) -> str:
+        """What is wrong with it: nothing waits for it, so that is only a state among others."""
+        if not isinstance(found.cache_url, str):
+            return ""
+        try:
+            await self.cache.check(found.cache_url)
+        except DependencyError as error:
+            return error.message
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
-PROGRESS_SECONDS: Final = (10.0, 20.0)
-"""A rollout tells of itself by events of its children; this is for the ones that got lost."""
+PROGRESS_SECONDS: Final = (3.0, 6.0)
+"""
+A rollout is followed by watches of its children. Of a pod that the API server refuses no child tells, only an event of
+its Job, which is not watched: it must stand in a condition within ten seconds.
+"""
 
 
 class Journal(Protocol):

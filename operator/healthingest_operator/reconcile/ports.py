@@ -56,6 +56,9 @@ class Cluster(Reader, Protocol):
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """All objects of a kind that bear the labels of this HealthIngest."""
 
+    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+        """The newest events about an object, a few dozen at most, in no order."""
+
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """Server-side apply of the complete owned set, with force; returns the object as it is now."""
 
@@ -102,6 +105,9 @@ class ObjectStore(Protocol):
     async def check(self, access: StoreAccess) -> None:
         """Whether these credentials may use the bucket; writes nothing."""
 
+    async def is_empty(self, access: StoreAccess) -> bool:
+        """Whether there is no object but the probe's."""
+
     async def remove(self, access: StoreAccess) -> bool:
         """Remove the bucket; False: it holds objects, and stays. Gone is done."""
 
@@ -110,7 +116,19 @@ class Broker(Protocol):
     """A RabbitMQ broker: its management API, and one look at its AMQP port."""
 
     async def check(self, access: BrokerAccess) -> None:
-        """Whether the login is an administrator's and the AMQP port speaks AMQP."""
+        """
+        Whether the login is an administrator's, the AMQP port speaks AMQP, and no alarm stops all publishers.
+
+        All HealthIngests on a broker share the answer for some seconds.
+        """
+
+    async def log_in(self, access: BrokerAccess, virtual_host: str, login: topology.Login) -> None:
+        """
+        Open a connection and a channel as the service does, and close them again.
+
+        Raises `DependencyError` where the broker lets this user not in: limits, a virtual host that is down, a login
+        that another way of authentication refuses.
+        """
 
     async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
         """What there is, of these users too."""
@@ -132,11 +150,30 @@ class Broker(Protocol):
         """Remove a queue without messages; False: it has some, and stays. Gone is done."""
 
 
+class Cache(Protocol):
+    """A Redis server."""
+
+    async def check(self, url: str) -> None:
+        """Whether this login gets an answer to PING."""
+
+
 class Database(Protocol):
     """A PostgreSQL server."""
 
-    async def check(self, url: str) -> None:
-        """Whether this login can use its database."""
+    async def check(self, url: str, owner: str | None = None) -> str | None:
+        """
+        Whether this login can use its database, and write to it; the installation that the database names for *owner*.
+
+        None: it names none. Without *owner* all HealthIngests with this address share the answer for some seconds.
+        """
+
+    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+        """
+        Let the database name this installation for *owner*; a backup carries it.
+
+        False: it has the service's tables already, and this login may not create another one. Raises
+        `DependencyError` where it may create none though the service's are still to be made.
+        """
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """

@@ -8,6 +8,7 @@ from typing import Any, Final
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.reconcile.children import Children, availability
+from healthingest_operator.reconcile.failures import why_no_pod
 from healthingest_operator.reconcile.gate import may_roll_out
 from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
@@ -16,6 +17,8 @@ from healthingest_operator.resources.secrets import digest
 from healthingest_operator.status.conditions import Finding, bad
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
+_MIGRATION: Final = "migration of the database: "
+"""How a message about one that failed begins: it holds until more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,14 @@ class Inputs:
     schemas: Mapping[str, str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The time, and the condition `DatabaseReady` as it was: what was known of a migration that failed."""
+
+    now: datetime
+    before: Mapping[str, Any] | None = None
+
+
 def build(inputs: Inputs) -> Build:
     """Digests of what each pod reads."""
     relay = env.RELAY_SECRETS | env.JANITOR_SECRETS
@@ -58,7 +69,7 @@ def complete(secrets: Mapping[str, str]) -> bool:
 
 
 async def roll_out(
-    children: Children, findings: tuple[Finding, ...], inputs: Inputs, rolled_out: str | None, now: datetime
+    children: Children, findings: tuple[Finding, ...], inputs: Inputs, rolled_out: str | None, trial: Trial
 ) -> WorkloadResult:
     """Bring the workload as far as the gate and the migration allow."""
     owner = children.owner
@@ -68,16 +79,18 @@ async def roll_out(
     wanted = workload(owner, made)
     mark = _fingerprint(wanted)
     job = comparison.stamped(migration.migration_job(owner, made))
-    children.wanted.add(("Job", job["metadata"]["name"]))
+    success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success or job
+    children.wanted.add(("Job", success["metadata"]["name"]))
     if not may_roll_out(findings, mark, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
     if mark != rolled_out:
-        trouble = await _migrate(children, job, now)
+        trouble = await _migrate(children, job, trial)
         if trouble is not None:
             return WorkloadResult((trouble, *_held(children, "waits for the migration", None).findings), rolled_out)
     await children.ensure(wanted)
     names = [item["metadata"]["name"] for item in wanted if item["kind"] == "Deployment"]
-    return WorkloadResult((availability([children.live["Deployment", name] for name in names]),), mark, known=True)
+    found = availability([children.live["Deployment", name] for name in names], children.all("Pod"))
+    return WorkloadResult((found,), mark, known=True)
 
 
 def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResult:
@@ -87,21 +100,39 @@ def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResul
     return WorkloadResult((finding,), rolled_out)
 
 
-async def _migrate(children: Children, job: Mapping[str, Any], now: datetime) -> Finding | None:
-    """Run the Job; None once it has succeeded. One that failed is run again after a while."""
-    name = job["metadata"]["name"]
-    live = children.get("Job", name)
-    if live is None:
-        await children.ensure([job])
-    elif migration.succeeded(live):
+async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> Finding | None:
+    """
+    Run the Job; None once one has succeeded.
+
+    After a failure another attempt follows under another name: the failed Job stays, with its pods and their logs.
+    """
+    attempts = migration.attempts(children.all("Job"), job["metadata"]["name"])
+    for superfluous in attempts.superfluous:
+        await children.cluster.delete(superfluous)
+    if attempts.success is not None:
         return None
+    live = attempts.current[-1] if attempts.current else None
     failed = migration.failed_since(live)
-    if failed is None:
-        return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database")
-    if live is not None and now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER:
-        await children.cluster.delete(live)
-    message = f"Job {name} failed; see the logs of its pods. It is run again until it succeeds"
-    return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
+    if live is None or (failed and trial.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER):
+        following = migration.next_attempt(job, attempts)
+        await children.ensure([following])
+        live = children.get("Job", following["metadata"]["name"]) or following
+    failure = await why_no_pod(children, live)
+    if failure is not None:
+        reason = Reason.MIGRATION_FAILED if failure.reason is Reason.CRASH_LOOPING else failure.reason
+        return bad(ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}")
+    return _without_evidence(live, trial, failed=bool(failed))
+
+
+def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> Finding:
+    """Neither pods nor events tell anything (yet): after a failure, what was told of it before still holds."""
+    name, before = job["metadata"]["name"], trial.before or {}
+    if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
+        return bad(ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"])
+    if failed:
+        message = f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it is run again"
+        return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
+    return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database")
 
 
 def _fingerprint(wanted: list[dict[str, Any]]) -> str:

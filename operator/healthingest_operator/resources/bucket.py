@@ -12,6 +12,10 @@ from typing import Any, Final
 from healthingest_operator.model.spec import ObjectStoreSpec, Wish
 
 OWNER_TAG: Final = "healthingest.dev/owner"
+FORMER_TAG: Final = "healthingest.dev/former-owner"
+"""Whose it was: a HealthIngest that is made again under its name takes its bucket again."""
+INSTALLATION_TAG: Final = "healthingest.dev/installation"
+"""Tells a bucket from one of the same name and owner on another store."""
 LIFECYCLE_RULE: Final = "healthingest-abort-incomplete-uploads"
 PUBLIC_ACCESS_BLOCK: Final = {
     "BlockPublicAcls": True,
@@ -48,6 +52,11 @@ class Observed:
         """Namespace and name of the HealthIngest that owns it."""
         return self.tags.get(OWNER_TAG)
 
+    @property
+    def installation(self) -> str | None:
+        """The mark that the operator has put on it."""
+        return self.tags.get(INSTALLATION_TAG)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -57,10 +66,10 @@ class Step:
     value: Any
 
 
-def plan(wanted: ObjectStoreSpec, owner: str, observed: Observed) -> tuple[Step, ...]:
+def plan(wanted: ObjectStoreSpec, owner: str, observed: Observed, installation: str = "") -> tuple[Step, ...]:
     """Missing steps; none for what the store is known to lack."""
     steps = [
-        *_tags(owner, observed),
+        *_tags(owner, observed, installation),
         *_versioning(wanted, observed),
         *_encryption(wanted, observed),
         *_lifecycle(wanted, observed),
@@ -80,10 +89,15 @@ def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
     return frozenset(capability for capability, wish in wishes.items() if wish is Wish.REQUIRED)
 
 
-def _tags(owner: str, observed: Observed) -> list[Step]:
-    if observed.owner == owner:
-        return []
-    return [Step(Capability.TAGGING, {**observed.tags, OWNER_TAG: owner})]
+def released(tags: Mapping[str, str], owner: str) -> dict[str, str]:
+    """*tags* of a bucket that its owner leaves behind."""
+    return {name: value for name, value in tags.items() if name != OWNER_TAG} | {FORMER_TAG: owner}
+
+
+def _tags(owner: str, observed: Observed, installation: str) -> list[Step]:
+    ours = {OWNER_TAG: owner} | ({INSTALLATION_TAG: installation} if installation else {})
+    others = {name: value for name, value in observed.tags.items() if name != FORMER_TAG}
+    return [] if {**others, **ours} == observed.tags else [Step(Capability.TAGGING, {**others, **ours})]
 
 
 def _versioning(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:

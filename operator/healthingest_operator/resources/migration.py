@@ -1,6 +1,7 @@
 """The Job that brings the database to the service's version, before its pods are rolled out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from healthingest_contract import environment as env
@@ -11,6 +12,8 @@ from healthingest_operator.resources.pods import Build, Container, pod_spec
 
 _RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 _DEADLINE_SECONDS: Final = 600
+KEPT_FAILURES: Final = 3
+"""Failed Jobs that stay until one succeeds, with their pods and logs; older ones go."""
 
 
 def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
@@ -28,6 +31,56 @@ def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
             "template": {"metadata": {"labels": labels(owner.key, MIGRATE)}, "spec": pod},
         },
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The Jobs of a HealthIngest that migrate or migrated: those for the wanted version, and others."""
+
+    current: tuple[Mapping[str, Any], ...]
+    """In the order of their numbers."""
+    others: tuple[Mapping[str, Any], ...]
+
+    @property
+    def success(self) -> Mapping[str, Any] | None:
+        """One that has done its work."""
+        return next((job for job in self.current if succeeded(job)), None)
+
+    @property
+    def superfluous(self) -> tuple[Mapping[str, Any], ...]:
+        """Jobs for other versions that still run, and failed ones beyond those that are kept."""
+        failed = [job for job in (*self.others, *self.current) if failed_since(job)]
+        failed.sort(key=lambda job: failed_since(job) or "")
+        running = [job for job in self.others if not failed_since(job) and not succeeded(job)]
+        return (*running, *failed[: -KEPT_FAILURES or None])
+
+
+def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
+    """*jobs* of a HealthIngest's migrations, of which those are current that are named *name*, or it with a number."""
+    numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
+    numbered.sort(key=lambda entry: entry[0])
+    return Attempts(
+        tuple(job for number, job in numbered if number), tuple(job for number, job in numbered if not number)
+    )
+
+
+def next_attempt(job: Mapping[str, Any], before: Attempts) -> dict[str, Any]:
+    """*job* under the next free name."""
+    name = job["metadata"]["name"]
+    last = max((_number(found["metadata"]["name"], name) for found in before.current), default=0)
+    return {**job, "metadata": {**job["metadata"], "name": f"{name}-{last + 1}" if last else name}}
+
+
+def _migrates(job: Mapping[str, Any]) -> bool:
+    return f"-{MIGRATE}-" in str(job["metadata"]["name"])
+
+
+def _number(found: str, name: str) -> int:
+    """Which attempt of *name* this is, from one; 0: none."""
+    if found == name:
+        return 1
+    number = found.removeprefix(f"{name}-")
+    return int(number) if number != found and number.isdecimal() else 0
 
 
 def succeeded(job: Mapping[str, Any] | None) -> bool:

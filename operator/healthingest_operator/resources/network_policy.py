@@ -30,6 +30,7 @@ _DEFAULT_PORTS: Final = {
     "redis": 6379,
     "rediss": 6379,
 }
+AWS: Final = "https://s3.amazonaws.com"
 
 
 Ports = Mapping[str, tuple[int, ...]]
@@ -47,14 +48,15 @@ def port_of(address: str | None) -> int | None:
 def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> Ports:
     """From the service's Secret: it stays while a user's one is gone, and policies must not change for that."""
     return {
-        "store": _ports(owner.spec.object_store.endpoint or "https://s3.amazonaws.com"),
-        "broker": _ports(service.get(env.BROKER_URL)),
+        "store": ports_in(owner.spec.object_store.endpoint or AWS),
+        "broker": ports_in(service.get(env.BROKER_URL)),
         "database": _database_ports(service.get(env.DATABASE_URL)),
-        "cache": _ports(service.get(env.CACHE_URL)),
+        "cache": ports_in(service.get(env.CACHE_URL)),
     }
 
 
-def _ports(address: str | None) -> tuple[int, ...]:
+def ports_in(address: str | None) -> tuple[int, ...]:
+    """The port of an address, none for no address."""
     port = port_of(address)
     return () if port is None else (port,)
 

@@ -75,6 +75,8 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
         "image": image,
         "imagePullPolicy": owner.spec.pods.image_pull_policy,
         "args": [container.command],
+        # The status of a pod that ended badly then has the end of its log: the operator names its last event.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
         "env": list(container.environment),
         "securityContext": {

@@ -10,13 +10,18 @@ from healthingest_operator.resources.names import RELAY, labels, metadata, selec
 from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
 
 _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
+_READINESS: Final = probe("/health/ready", f"admin-{RELAY}", 5, 2)
+"""
+Whether messages are announced. Ready from its start until that fails for a while, so that no rollout waits for the
+broker: a new relay takes over even if the broker takes one connection only.
+"""
 
 
 def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
     """One pod: rows of the outbox are claimed under a lock, so that two during a rollout do no harm."""
     containers = [
-        _container(RELAY, env.RELAY_SECRETS, ADMIN_PORT),
-        _container("janitor", env.JANITOR_SECRETS, JANITOR_ADMIN_PORT),
+        _container(RELAY, env.RELAY_SECRETS, ADMIN_PORT, {"readinessProbe": _READINESS}),
+        _container("janitor", env.JANITOR_SECRETS, JANITOR_ADMIN_PORT, {}),
     ]
     template = {
         "metadata": {
@@ -40,12 +45,13 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
     }
 
 
-def _container(command: str, secrets: frozenset[str], admin_port: int) -> Container:
+def _container(command: str, secrets: frozenset[str], admin_port: int, more: dict[str, Any]) -> Container:
     port = f"admin-{command}"
     extra = {
         "ports": [{"name": port, "containerPort": admin_port, "protocol": "TCP"}],
         "startupProbe": probe("/health/live", port, 1, 60),
         "livenessProbe": probe("/health/live", port, 10, 3),
         "resources": _RESOURCES,
+        **more,
     }
     return Container(command, secrets, extra, environment=({"name": env.SERVER_ADMIN_PORT, "value": str(admin_port)},))

@@ -25,7 +25,13 @@ POLICY_PREFIX: Final = "healthingest-"
 _NEVER: Final = 2**31 - 1
 """A delivery limit that is none: -1 is unknown before 4.0, and 4.0 has 20 as its default."""
 _PRIORITY: Final = 100
-
+_SALT_BYTES: Final = 4
+_DEFAULT_ALGORITHM: Final = "rabbit_password_hashing_sha256"
+_DIGESTS: Final = {
+    _DEFAULT_ALGORITHM: hashlib.sha256,
+    "rabbit_password_hashing_sha512": hashlib.sha512,
+    "rabbit_password_hashing_md5": hashlib.md5,  # of a broker that was upgraded from before 3.6
+}
 
 Binding = tuple[str, str, str]
 """Exchange, queue and routing key."""
@@ -130,13 +136,18 @@ def is_password(user: Mapping[str, Any], password: str) -> bool:
     """
     Whether the broker knows this password.
 
-    Salt (4 bytes) and SHA-256 of salt and password, in Base64; source: RabbitMQ docs, "Credentials and Passwords".
+    Salt (4 bytes) and digest of salt and password, in Base64, by the broker's `password_hashing_module`; source:
+    RabbitMQ docs, "Credentials and Passwords". Of a module that is not known here, e.g. one of the broker's owner,
+    nobody can say: then the password that was set once holds, and the login as the relay shows whether it does.
     """
+    made = _DIGESTS.get(user.get("hashing_algorithm", _DEFAULT_ALGORITHM))
+    if made is None:
+        return bool(user.get("password_hash"))
     try:
         known = base64.b64decode(user.get("password_hash", ""), validate=True)
     except ValueError:
         return False
-    return known[4:] == hashlib.sha256(known[:4] + password.encode()).digest()
+    return known[:_SALT_BYTES] + made(known[:_SALT_BYTES] + password.encode()).digest() == known
 
 
 def _conflicts(wanted: Topology, observed: Observed) -> list[str]:

@@ -21,6 +21,8 @@ DEPENDENCIES: Final = (
     ConditionType.DATABASE_READY,
 )
 PARTS: Final = (*DEPENDENCIES, ConditionType.WORKLOAD_AVAILABLE)
+BESIDE: Final = frozenset({ConditionType.DRIFTED, ConditionType.CACHE_READY})
+"""Conditions that may be False while uploads are accepted and announced."""
 
 NEEDS_PEOPLE: Final = frozenset(
     {
@@ -37,6 +39,18 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.MIGRATION_FAILED,
         Reason.FIELD_CONFLICT,
         Reason.ROLLOUT_FAILED,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.QUOTA_EXCEEDED,
+        Reason.ADMISSION_REFUSED,
+        Reason.POD_START_FAILED,
+        Reason.CRASH_LOOPING,
+        Reason.WRONG_PROTOCOL,
+        Reason.TLS_FAILED,
+        Reason.DATABASE_READ_ONLY,
+        Reason.DATABASE_REPLACED,
+        Reason.OBJECT_STORE_REPLACED,
+        Reason.SCHEMA_UNKNOWN,
+        Reason.SCALED_TO_ZERO,
     }
 )
 """Reasons that do not pass by themselves. A missing Secret is none: it may come with the next apply."""

@@ -18,6 +18,10 @@ class Facts:
     workload: str | None = None
     probed: str | None = None
     missing_capabilities: Sequence[str] | None = None
+    store: Mapping[str, str | None] | None = None
+    """Where the bucket is, and the installation that it belongs to."""
+    database: str | None = None
+    """The installation that the database belongs to."""
     left_behind: Sequence[str] = field(default_factory=tuple)
 
 
@@ -36,6 +40,8 @@ def status(previous: Mapping[str, Any], findings: Sequence[Finding], facts: Fact
         store["missingCapabilities"] = sorted(facts.missing_capabilities)
     if facts.probed is not None:
         store["probed"] = facts.probed
+    store.update({name: value for name, value in (facts.store or {}).items() if value is not None})
+    database = {"installation": facts.database} if facts.database is not None else previous.get("database")
     written: dict[str, Any] = {
         "observedGeneration": seen.generation,
         "conditions": conditions(summary(findings), previous.get("conditions") or [], seen.generation, seen.now),
@@ -45,6 +51,7 @@ def status(previous: Mapping[str, Any], findings: Sequence[Finding], facts: Fact
         "url": facts.url if facts.url is not None else previous.get("url"),
         "workload": facts.workload if facts.workload is not None else previous.get("workload"),
         "objectStore": store or None,
+        "database": database,
         "leftBehind": list(facts.left_behind) or None,
     }
     return {name: value for name, value in written.items() if value is not None}

@@ -11,14 +11,19 @@ from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
-def create_admin_app(metrics: Metrics, health: HealthBoard) -> Starlette:
-    """The application of the admin port; every process has one."""
+def create_admin_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
+    """The application of the admin port; every process has one. Readiness here is the check named *decisive*."""
 
     async def metrics_text(_request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        seen = health.seen.get(decisive)
+        is_ready = seen is None or seen.up  # before the first round too: a relay need not be waited for
+        return JSONResponse({"status": "ok" if is_ready else "stalled"}, status_code=200 if is_ready else 503)
 
     async def dependencies(_request: Request) -> Response:
         seen = {name: asdict(outcome) for name, outcome in sorted(health.seen.items())}
@@ -28,6 +33,7 @@ def create_admin_app(metrics: Metrics, health: HealthBoard) -> Starlette:
         routes=[
             Route("/metrics", metrics_text),
             Route("/health/live", live),
+            Route("/health/ready", ready),
             Route("/health/dependencies", dependencies),
         ]
     )

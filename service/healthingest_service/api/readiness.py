@@ -33,7 +33,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last outcome of a check. `error` is a type's name, and the system's code if it has one; never a text."""
+    """The last outcome of a check. `error` is a cause's code, or a type's name and the system's code; never a text."""
 
     required: bool
     up: bool
@@ -51,12 +51,19 @@ class HealthBoard:
     """The outcomes of the last round of *checks*, of which there may come more until the first round."""
 
     def __init__(
-        self, checks: Sequence[Check], *, metrics: Metrics, interval_seconds: float, timeout_seconds: float
+        self,
+        checks: Sequence[Check],
+        *,
+        metrics: Metrics,
+        interval_seconds: float,
+        timeout_seconds: float,
+        cause_of: Callable[[BaseException], str | None] = lambda _: None,
     ) -> None:
         self._checks = checks
         self._metrics = metrics
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
+        self._cause_of = cause_of
         self._seen: dict[str, Seen] = {}
         self._checked_at: float | None = None
         self._has_been_ready = False
@@ -111,7 +118,7 @@ class HealthBoard:
             async with asyncio.timeout(self._timeout_seconds):
                 await check.run()
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is its answer
-            error = _kind(raised)
+            error = self._cause_of(raised) or _kind(raised)
         return Seen(check.required, error is None, error, round(time.monotonic() - began, 4))
 
     def _is_fresh(self) -> bool:

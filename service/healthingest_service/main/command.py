@@ -14,7 +14,9 @@ import structlog
 import uvloop
 from starlette.types import ASGIApp
 
+from healthingest_contract.stop_causes import StopCause
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.database.stop_causes import database_cause
 from healthingest_service.adapters.queue_file import follow
 from healthingest_service.api.admin import create_admin_app
 from healthingest_service.api.app import create_app
@@ -25,10 +27,11 @@ from healthingest_service.faults.answering import FaultyAnswers
 from healthingest_service.faults.points import VARIABLE
 from healthingest_service.main import companions, parts, refusals, wiring
 from healthingest_service.main.companions import Work
+from healthingest_service.main.ending import explain, leave
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.telemetry.metrics import Metrics
-from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.announcing import ANNOUNCEMENTS
 
 STARTED: Final = "listening"
 UNKNOWN_SETTINGS: Final = "unknown_settings"
@@ -44,7 +47,7 @@ _PROCESSES: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 ended as asked, 1 the database is out of reach, 2 wrong settings."""
+    """Run one command; returns the exit code: 0 ended as asked, 1 it could not go on, 2 wrong settings."""
     options = _parser().parse_args(arguments)
     try:
         settings = load()
@@ -58,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runner.run(_command(options, settings))
     except (InvalidSettingsError, OSError) as error:
         sys.stderr.write(f"healthingest-service: {error}\n")
+        leave(StopCause.SETTINGS_REFUSED)
         return 2
-    except LedgerUnavailableError:
-        sys.stderr.write("healthingest-service: the database cannot be reached\n")
+    except Exception as error:  # noqa: BLE001 - the edge of the process: a traceback would print foreign texts
+        explain(error)
         return 1
     return 0
 
@@ -109,6 +113,7 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             metrics=ground.metrics,
             interval_seconds=settings.server.health_interval_seconds,
             timeout_seconds=_CHECK_SECONDS,
+            cause_of=database_cause,
         )
         if "api" in process:
             app: ASGIApp = create_app(await wiring.open_wire(ground, stack, store, health))
@@ -121,7 +126,8 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
         else:
             work.append(health.run)
         admin_listen = _listen(settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS)
-        admin_app, rules = create_admin_app(ground.metrics, health), wiring.admin_connection_rules(settings)
+        admin_app = create_admin_app(ground.metrics, health, decisive=ANNOUNCEMENTS)
+        rules = wiring.admin_connection_rules(settings)
         await _work(work, _serving("admin", admin_app, admin_listen, rules, ground.metrics), stop)
 
 

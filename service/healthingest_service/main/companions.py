@@ -20,6 +20,7 @@ from healthingest_service.faults.announcing import FaultyOutbox, FaultyPublisher
 from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE, FaultyLedger, FaultyStore
 from healthingest_service.identity.housekeeping import forget_expired_sessions
 from healthingest_service.main.parts import Ground, Store, database_url, objects_folder, queue_file, s3_access, utc_now
+from healthingest_service.uploads.announcing import ANNOUNCEMENTS, Announcements
 from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import Ledger, ObjectStore
@@ -48,7 +49,6 @@ async def open_relay(ground: Ground, stack: AsyncExitStack) -> list[Work]:
                 url=broker.url.get_secret_value(), exchange=broker.exchange, timeout_seconds=broker.timeout_seconds
             )
         )
-    ground.checks.append(Check("broker", publisher.check, required=False))
     outbox, way = _relay_ports(ground, publisher)
     relay = Relay(
         outbox=outbox,
@@ -61,7 +61,16 @@ async def open_relay(ground: Ground, stack: AsyncExitStack) -> list[Work]:
         backoff_seconds_max=rules.backoff_seconds_max,
         written=ground.written,
     )
-    ground.metrics.watch_relay(lambda: asdict(relay.counts))
+    ground.metrics.watch_relay(lambda: asdict(relay.counts), lambda: relay.confirmed_at)
+    announcements = Announcements(
+        stalled_since=lambda: relay.stalled_since,
+        check_broker=publisher.check,
+        backlog=ground.outbox.backlog,
+        clock=utc_now,
+        stalled_seconds=rules.stalled_seconds,
+    )
+    ground.checks.append(Check("broker", announcements.broker, required=False))
+    ground.checks.append(Check(ANNOUNCEMENTS, announcements.check, required=False))
     return [_after_schema(ground, relay.run), *_hearing(ground)]
 
 

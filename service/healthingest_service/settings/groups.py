@@ -270,6 +270,8 @@ class RelaySettings(Group):
     claim_seconds: PositiveFloat = 60.0
     """After so long a relay that took messages is held for dead, and others take them."""
     idle_seconds: PositiveFloat = 0.5
+    stalled_seconds: PositiveFloat = 30.0
+    """The relay is not ready when for so long no message was confirmed though some wait, or the broker is away."""
     backoff_seconds_min: PositiveFloat = 1.0
     backoff_seconds_max: PositiveFloat = 60.0
 

@@ -106,10 +106,12 @@ class Metrics:
             ),
         )
 
-    def watch_relay(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Show a relay's own counts by outcome; *read* is called at each scrape."""
+    def watch_relay(self, read: Callable[[], Mapping[str, float]], confirmed_at: Callable[[], datetime | None]) -> None:
+        """Show a relay's own counts by outcome, and its last confirm; both are called at each scrape."""
         name, text = "healthingest_relay_outcomes", "What became of attempts to announce"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
+        name, text = "healthingest_relay_last_confirmed_timestamp_seconds", "When the broker last confirmed a message"
+        self._watch_time(name, text, confirmed_at)
 
     def watch_janitor(self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]) -> None:
         """Show a janitor's own counts by outcome; both are called at each scrape."""

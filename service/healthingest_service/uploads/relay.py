@@ -85,12 +85,26 @@ class Relay:
         self._backoff_seconds_max = backoff_seconds_max
         self._written = asyncio.Event() if written is None else written
         self._counts = RelayCounts()
+        self._confirmed_at: datetime | None = None
+        self._failing_since: datetime | None = None
+        self._without_ledger_since: datetime | None = None
         self._troubles = Troubles()
 
     @property
     def counts(self) -> RelayCounts:
         """What was done so far."""
         return self._counts
+
+    @property
+    def confirmed_at(self) -> datetime | None:
+        """When the broker last confirmed a message; None: it has not yet."""
+        return self._confirmed_at
+
+    @property
+    def stalled_since(self) -> datetime | None:
+        """Since when messages wait of which none is confirmed, or cannot be read; None: neither is so."""
+        known = [since for since in (self._failing_since, self._without_ledger_since) if since is not None]
+        return min(known, default=None)
 
     async def drain_once(self) -> int:
         """
@@ -111,8 +125,10 @@ class Relay:
                 drained = await self._drain(limit)
             except LedgerUnavailableError:
                 self._count("ledger_unavailable")
+                self._without_ledger_since = self._without_ledger_since or self._clock()
                 healthy, more = False, False
             else:
+                self._without_ledger_since = None
                 healthy, more = drained.broker_answers, drained.claimed == limit
             failures = 0 if healthy else failures + 1
             if failures:
@@ -148,12 +164,14 @@ class Relay:
             reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             self._count(reason.value)
             self._troubles.put_off(message, reason)
+            self._failing_since = self._failing_since or self._clock()
             retry_at = self._clock() + timedelta(seconds=self._backoff_seconds(message.attempts))
             await batch.failed(message.id, retry_at=retry_at, reason=reason)
             if reason is PutOffReason.UNREACHABLE:
                 raise
             return False
-        await batch.announced(message.id, at=self._clock())
+        self._confirmed_at, self._failing_since = self._clock(), None
+        await batch.announced(message.id, at=self._confirmed_at)
         self._count("announced")
         self._troubles.announced(message)
         return True

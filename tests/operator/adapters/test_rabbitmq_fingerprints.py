@@ -11,7 +11,7 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 
 ACCESS = BrokerAccess("http://broker", "amqp://broker", "admin", "secret")
-LISTS = 7
+LISTS = 9
 
 
 @dataclass

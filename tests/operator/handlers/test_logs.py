@@ -8,7 +8,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from healthingest_operator.handlers.logs import configure_logs
+from healthingest_operator.handlers.logs import LIBRARY_MESSAGE, configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Outcome
@@ -37,6 +37,25 @@ def test_logins_in_addresses_are_hidden(capsys: pytest.CaptureFixture[str]) -> N
     printed = capsys.readouterr().out
     assert len([json.loads(line) for line in printed.splitlines()]) == 3
     assert "hush" not in printed
+
+
+def test_no_text_of_a_foreign_error_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither with a traceback nor written into a message, as kopf does; types and places stay."""
+    configure_logs("INFO")
+    library = logging.getLogger("kopf.something")
+    try:
+        int("hush")
+    except ValueError as error:
+        library.exception("Handler failed with an exception.")
+        library.warning(f"Request failed; will retry: {error!r}")
+        library.warning("Request failed: %r", error)
+    printed = capsys.readouterr().out
+    assert "hush" not in printed
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert [line["event"] for line in lines] == [LIBRARY_MESSAGE, LIBRARY_MESSAGE, "Request failed: %r"]
+    assert lines[0]["error_types"] == ["builtins.ValueError"]
+    assert all("test_logs.py" in line["place"] for line in lines)
+    assert all(line["logger"] == "kopf.something" for line in lines)
 
 
 def test_a_broken_pass_tells_no_text_of_the_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -377,3 +377,73 @@ async def test_the_gone_are_let_go() -> None:
     assert await world.converge() is Outcome.GONE
     world.cluster.objects.clear()
     assert await world.converge() is Outcome.GONE
+
+
+async def test_a_limit_that_stops_the_relay_is_no_ready() -> None:
+    """The operator logs in as the relay: the user and its rights are there, and nothing could be announced."""
+    world = FakeWorld()
+    await world.until_ready()
+    assert "clinic.relay" in world.broker.log_ins
+    await world.converge()
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+    count = len(world.broker.log_ins)
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+    assert len(world.broker.log_ins) == count, "a glance compares limits and opens no connection"
+    world.broker.full.add("clinic")
+    await world.converge(Look.GLANCE)
+    assert world.conditions()["BrokerReady"][:2] == ("False", "LimitReached")
+    assert world.conditions()["Ready"][:2] == ("False", "LimitReached")
+    assert world.conditions()["TopologyReady"][0] == "True"
+    world.broker.full.clear()
+    await world.until_ready()
+
+
+async def test_no_replicas_are_no_ready() -> None:
+    """Nothing accepts an upload, however well everything is."""
+    world = FakeWorld(replicas=0)
+    for _ in range(4):
+        await world.converge()
+        world.cluster.settle()
+    assert world.conditions()["Ready"][:2] == ("False", "ScaledToZero")
+    assert "spec.replicas" in world.conditions()["Ready"][2]
+    live = world.cluster.get("HealthIngest", KEY.name)
+    live["spec"]["replicas"] = 1
+    live["metadata"]["generation"] += 1
+    await world.until_ready()
+
+
+async def test_a_relay_that_announces_nothing_is_no_ready() -> None:
+    """Its readiness says so: the pod runs, and the broker has confirmed nothing for a while."""
+    world = FakeWorld()
+    await world.until_ready()
+    relay = world.cluster.get("Deployment", "clinic-relay")
+    relay["status"]["availableReplicas"] = 0
+    container = {"name": "relay", "state": {"running": {}}, "started": True, "ready": False}
+    labels = {**relay["spec"]["template"]["metadata"]["labels"], "app.kubernetes.io/instance": "clinic"}
+    metadata = {"namespace": KEY.namespace, "name": "clinic-relay-1", "labels": labels}
+    world.cluster.put({"kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}})
+    await world.converge()
+    assert world.conditions()["Ready"][:2] == ("False", "AnnouncementsStalled")
+    assert "clinic-relay-1" in world.conditions()["Ready"][2]
+
+
+async def test_the_cache_has_a_condition_that_nothing_waits_for() -> None:
+    """Uploads do not need it; without one there is no condition; a glance sees when it comes and goes."""
+    world = FakeWorld()
+    await world.until_ready()
+    assert "CacheReady" not in world.conditions()
+    world = FakeWorld(cache={"secretRef": {"name": "redis"}})
+    world.cluster.secret("redis", {"url": "rediss://:hush-hush@redis:6379/0"})
+    world.cache.fault = UNREACHABLE
+    await world.until_ready()
+    assert world.conditions()["CacheReady"][:2] == ("False", "Unreachable")
+    assert world.conditions()["Ready"][0] == "True"
+    await world.converge()
+    assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
+    world.cache.fault = None
+    assert await world.converge(Look.GLANCE) is not Outcome.UNCHANGED
+    status, _, message = world.conditions()["CacheReady"]
+    assert (status, message) == ("True", "cache redis:6379")
+    world.cache.fault = UNREACHABLE
+    assert await world.converge(Look.GLANCE) is not Outcome.UNCHANGED
+    assert world.conditions()["CacheReady"][0] == "False"

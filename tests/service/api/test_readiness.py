@@ -2,6 +2,9 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
+from healthingest_service.api.admin import create_admin_app
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.telemetry.metrics import Metrics
 from support.edge import Edge, open_edge
@@ -93,3 +96,33 @@ async def test_load_does_not_turn_readiness_off(tmp_path: Path) -> None:
         async with edge.ground.engine.connect(), edge.ground.engine.connect():
             await edge.wire.health.check_once()
         assert edge.wire.health.is_ready
+
+
+async def test_the_admin_port_says_whether_the_relay_announces() -> None:
+    """By the one check that is named; before the first round it is in order, for no rollout may wait for the broker."""
+    dependency = Dependency(up=False)
+    health = board(
+        Check("other", Dependency(up=False).check, required=True), Check("it", dependency.check, required=False)
+    )
+    app = create_admin_app(Metrics.create(), health, decisive="it")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://admin") as client:
+        assert (await client.get("/health/ready")).status_code == 200
+        await health.check_once()
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()) == (503, {"status": "stalled"})
+        dependency.up = True
+        await health.check_once()
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_cause_that_is_known_is_told_by_its_code() -> None:
+    """Of any other error the type."""
+    health = HealthBoard(
+        [Check("database", Dependency(up=False).check, required=True)],
+        metrics=Metrics.create(),
+        interval_seconds=1,
+        timeout_seconds=1,
+        cause_of=lambda error: "database-read-only" if isinstance(error, ConnectionError) else None,
+    )
+    await health.check_once()
+    assert health.seen["database"].error == "database-read-only"

@@ -6,7 +6,7 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
     """Each outcome is a counter, read when asked."""
     counts = {"announced": 0.0, "refused": 0.0}
     metrics = Metrics.create()
-    metrics.watch_relay(lambda: counts)
+    metrics.watch_relay(lambda: counts, lambda: NOON)
     metrics.watch_janitor(lambda: {"mismatched": 2.0}, lambda: NOON)
     metrics.watch_audit(lambda: {"other_bytes": 1.0}, lambda: {"listed_objects": 3.0}, lambda: None)
     counts["announced"] = 7.0
@@ -14,6 +14,8 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
     assert 'healthingest_relay_outcomes_total{outcome="announced"} 7.0' in text
     assert 'healthingest_relay_outcomes_total{outcome="refused"} 0.0' in text
     assert 'healthingest_janitor_outcomes_total{outcome="mismatched"} 2.0' in text
+    (confirmed,) = (line for line in text.splitlines() if line.startswith("healthingest_relay_last_confirmed"))
+    assert float(confirmed.split()[1]) == NOON.timestamp()
     (swept,) = (line for line in text.splitlines() if line.startswith("healthingest_janitor_last_sweep"))
     assert float(swept.split()[1]) == NOON.timestamp()
     assert 'healthingest_audit_findings_total{kind="other_bytes"} 1.0' in text

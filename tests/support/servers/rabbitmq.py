@@ -17,10 +17,12 @@ from urllib.parse import quote
 from support.servers.containers import container
 from support.servers.process import (
     ServerProcess,
+    ServerUnavailableError,
     as_user,
     free_port,
     program,
     running,
+    wait_until,
     work_folder,
 )
 
@@ -65,6 +67,38 @@ class RabbitMQServer:
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - our own server
             content = answer.read()
         return json.loads(content) if content else None
+
+    def control(self, *words: str) -> None:
+        """
+        Run `rabbitmqctl`, for what the management API cannot do.
+
+        Raises:
+            ServerUnavailableError: the broker runs in a container.
+        """
+        if self.process is None:
+            message = "no rabbitmqctl: the broker runs in a container"
+            raise ServerUnavailableError(message)
+        command = [*as_user("rabbitmq"), "/usr/lib/rabbitmq/bin/rabbitmqctl", *words]
+        environment = dict(self.process.environment)
+        subprocess.run(command, env=environment, cwd=self.process.folder, capture_output=True, timeout=60, check=True)
+
+    @contextmanager
+    def memory_alarm(self) -> Iterator[None]:
+        """While it lasts no publisher is heard."""
+        self.control("set_vm_memory_high_watermark", "0.000001")
+        try:
+            wait_until(lambda: not self._is_calm(), seconds=30, what="the alarm", process=None)
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "0.6")
+            wait_until(self._is_calm, seconds=30, what="the end of the alarm", process=None)
+
+    def _is_calm(self) -> bool:
+        try:
+            self.call("GET", "/api/health/checks/alarms")
+        except urllib.error.HTTPError:
+            return False
+        return True
 
     @contextmanager
     def new_virtual_host(self) -> Iterator["RabbitMQServer"]:

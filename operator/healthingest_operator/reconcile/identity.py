@@ -1,0 +1,93 @@
+"""Is it the same database, the same bucket as before? Else nothing is done with it until somebody confirms it."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
+from healthingest_operator.resources import bucket
+from healthingest_operator.resources.bucket import FORMER_TAG
+from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.status import identity_causes as causes
+
+
+def database_place(url: str) -> str:
+    """`host:port/name`, for people and for the annotation that confirms it."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}/{unquote(parts.path.lstrip('/'))}"
+
+
+def bucket_place(access: StoreAccess) -> str:
+    """`host:port/bucket`; for AWS `aws:region/bucket`."""
+    host = access.endpoint.partition("://")[2].rstrip("/") if access.endpoint else f"aws:{access.region}"
+    return f"{host}/{access.bucket}"
+
+
+def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: str | None) -> str:
+    """
+    The installation that the database at *place* is to name for this HealthIngest: the one *found*, or one to write.
+
+    *known* is the one that the status remembers: None at the first installation, after an upgrade from a version
+    without marks, and for a HealthIngest that was made anew. Then a database without a mark is taken as it is.
+
+    Raises:
+        DependencyError: it is another one than before, and nobody has confirmed it.
+    """
+    confirmed = owner.confirmed_database == place
+    if found is None and (known is None or confirmed):
+        return _installation(owner, known, place)
+    if found is not None and (known in {None, found} or confirmed):
+        return found
+    why = "it has no mark of it, so it is new, empty or another one" if found is None else "it has another one's mark"
+    raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found=why)
+
+
+def _installation(owner: HealthIngest, known: str | None, place: str) -> str:
+    """The first is the uid; one that follows differs from it, so that the way back must be confirmed, too."""
+    return owner.uid if known is None else hashlib.sha256(f"{owner.uid} {known} {place}".encode()).hexdigest()[:32]
+
+
+async def mark_of_bucket(
+    store: ObjectStore,
+    owner: HealthIngest,
+    access: StoreAccess,
+    observed: bucket.Observed | None,
+    before: Mapping[str, Any],
+) -> str:
+    """
+    The installation that the bucket is to bear. *before* is `status.objectStore`, *observed* None: there is no bucket.
+
+    Raises:
+        DependencyError: it is on another store than before, or has objects of others, and nobody has confirmed it.
+    """
+    place, known = bucket_place(access), before.get("installation")
+    confirmed, found = owner.confirmed_bucket == place, observed.installation if observed else None
+    moved = before.get("place") not in {None, place}
+    if moved and not confirmed and (known is None or found != known):
+        raise DependencyError.of(causes.STORE_REPLACED, place=place, before=before["place"])
+    is_new = before.get("place") is None and before.get("probed") is None
+    if is_new and observed is not None and not confirmed and _is_unmarked(owner, observed):
+        await _refuse_content(store, access, place)
+    ours = observed is not None and observed.owner == owner_mark(owner.key)
+    if found and ours:
+        return found
+    return _installation(owner, known, place) if moved else known or owner.uid
+
+
+def _is_unmarked(owner: HealthIngest, observed: bucket.Observed) -> bool:
+    return observed.owner is None and observed.tags.get(FORMER_TAG) != owner_mark(owner.key)
+
+
+async def _refuse_content(store: ObjectStore, access: StoreAccess, place: str) -> None:
+    try:
+        empty = await store.is_empty(access)
+    except DependencyError as error:
+        if error.reason is not Reason.PERMISSION_DENIED:
+            raise
+        empty = False  # nobody can say, so somebody has to
+    if not empty:
+        raise DependencyError.of(causes.BUCKET_FOREIGN, place=place)

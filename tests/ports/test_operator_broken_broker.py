@@ -1,0 +1,261 @@
+"""What can be wrong with a broker or a cache, broken for real: reason and message of the table of causes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from healthingest_operator.adapters.cache import RedisCache
+from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.resources.topology import Call, Login
+from healthingest_operator.status import outside_causes as causes
+from healthingest_operator.status.causes import Cause
+from healthingest_operator.status.connection_causes import Trouble
+from support.servers.postgres import PostgresServer
+from support.servers.process import free_port
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.redis import RedisServer
+from support.servers.silent import silent_server
+from support.servers.tls import untrusted_tls
+from support.servers.versitygw import S3Server
+
+SECRET = "hush-hush"
+SECONDS = 3.0
+UNKNOWN = "no-such-name.invalid"
+
+
+@pytest.fixture(name="broker")
+async def _broker() -> AsyncIterator[RabbitMQBroker]:
+    async with rabbitmq_broker(SECONDS) as found:
+        yield found
+
+
+def access(server: RabbitMQServer, **other: str) -> BrokerAccess:
+    """As the Secret of a platform team has it."""
+    words = {
+        "management_url": server.management_url,
+        "amqp_url": server.broker_url,
+        "username": server.username,
+        "password": server.password,
+    }
+    return BrokerAccess(**words | other)
+
+
+def assert_said(error: DependencyError, cause: Cause, **values: object) -> None:
+    """Exactly what the table has, and no secret."""
+    assert (error.reason, error.message) == (cause.reason, cause.text(**values))
+    assert SECRET not in error.message
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Of servers that are not what is asked for."""
+
+    amqp: int
+    management: int
+    tls_amqp: int
+    tls_management: int
+    s3: int
+    redis: int
+    postgres: int
+    silent: int
+    closed: int
+
+
+@pytest.fixture(name="ports")
+async def _ports(
+    rabbitmq: RabbitMQServer,
+    s3_gateway: S3Server,
+    redis_server: RedisServer,
+    postgres: PostgresServer,
+    tmp_path: Path,
+) -> AsyncIterator[Ports]:
+    async with (
+        untrusted_tls(rabbitmq.amqp_port, tmp_path) as tls_amqp,
+        untrusted_tls(rabbitmq.management_port, tmp_path) as tls_management,
+        silent_server() as silent,
+    ):
+        yield Ports(
+            rabbitmq.amqp_port,
+            rabbitmq.management_port,
+            tls_amqp,
+            tls_management,
+            int(s3_gateway.endpoint.rpartition(":")[2]),
+            redis_server.port,
+            postgres.port,
+            silent,
+            free_port(),
+        )
+
+
+MANAGEMENT = [
+    (f"http://{UNKNOWN}:1", causes.MANAGEMENT[Trouble.UNKNOWN_NAME]),
+    ("http://127.0.0.1:{closed}", causes.MANAGEMENT[Trouble.REFUSED]),
+    ("http://127.0.0.1:{silent}", causes.MANAGEMENT[Trouble.SILENT]),
+    ("http://127.0.0.1:{postgres}", causes.MANAGEMENT[Trouble.CLOSED]),
+    ("http://127.0.0.1:{tls_management}", causes.MANAGEMENT[Trouble.WANTS_TLS]),
+    ("https://127.0.0.1:{tls_management}", causes.MANAGEMENT[Trouble.UNTRUSTED]),
+    ("https://127.0.0.1:{management}", causes.MANAGEMENT[Trouble.NOT_TLS]),
+    ("http://127.0.0.1:{s3}", causes.NOT_MANAGEMENT),
+    ("http://127.0.0.1:{amqp}", causes.NOT_MANAGEMENT),
+    ("http://127.0.0.1:{redis}", causes.MANAGEMENT[Trouble.CLOSED]),
+]
+
+
+@pytest.mark.parametrize(("url", "cause"), MANAGEMENT)
+async def test_a_wrong_management_url_is_named(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, ports: Ports, url: str, cause: Cause
+) -> None:
+    """Name, port, TLS in both directions, or another service altogether."""
+    url = url.format(**vars(ports))
+    with pytest.raises(DependencyError) as raised:
+        await broker.check(access(rabbitmq, management_url=url, password=SECRET))
+    assert_said(raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (management API)")
+
+
+AMQP = [
+    (f"amqp://{UNKNOWN}:1", causes.AMQP[Trouble.UNKNOWN_NAME]),
+    ("amqp://127.0.0.1:{closed}", causes.AMQP[Trouble.REFUSED]),
+    ("amqp://127.0.0.1:{silent}", causes.AMQP[Trouble.SILENT]),
+    ("amqp://127.0.0.1:{postgres}", causes.AMQP[Trouble.CLOSED]),
+    ("amqps://127.0.0.1:{tls_amqp}", causes.AMQP[Trouble.UNTRUSTED]),
+    ("amqps://127.0.0.1:{amqp}", causes.AMQP[Trouble.NOT_TLS]),
+    ("amqp://127.0.0.1:{tls_amqp}", causes.AMQP[Trouble.WANTS_TLS]),
+    ("amqp://127.0.0.1:{management}", causes.NOT_AMQP),
+    ("amqp://127.0.0.1:{redis}", causes.NOT_AMQP),
+    ("amqp://127.0.0.1:{s3}", causes.NOT_AMQP),
+]
+
+
+@pytest.mark.parametrize(("url", "cause"), AMQP)
+async def test_a_wrong_amqp_url_is_named(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, ports: Ports, url: str, cause: Cause
+) -> None:
+    """As above."""
+    url = url.format(**vars(ports))
+    with pytest.raises(DependencyError) as raised:
+        await broker.check(access(rabbitmq, amqp_url=url))
+    assert_said(raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (AMQP)")
+
+
+async def test_a_wrong_login_of_the_administrator_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """Wrong password, and a user that is no administrator."""
+    where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
+    with pytest.raises(DependencyError) as raised:
+        await broker.check(access(rabbitmq, password=SECRET))
+    assert_said(raised.value, causes.MANAGEMENT_LOGIN, where=where, user=rabbitmq.username)
+    rabbitmq.call("PUT", "/api/users/plain", {"password": SECRET, "tags": "management"})
+    with pytest.raises(DependencyError) as raised:
+        await broker.check(access(rabbitmq, username="plain", password=SECRET))
+    rabbitmq.call("DELETE", "/api/users/plain")
+    assert_said(raised.value, causes.NO_ADMINISTRATOR, user="plain")
+
+
+async def test_an_alarm_of_the_broker_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """Nothing is taken from publishers meanwhile; afterwards all is well."""
+    with rabbitmq.memory_alarm():
+        with pytest.raises(DependencyError) as raised:
+            await broker.check(access(rabbitmq))
+        where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
+        assert_said(raised.value, causes.BROKER_ALARM, where=where, alarms="memory")
+        with pytest.raises(DependencyError) as raised:
+            await broker.fingerprint(access(rabbitmq), rabbitmq.virtual_host, [])
+        assert raised.value.reason is causes.BROKER_ALARM.reason
+    await broker.check(access(rabbitmq))
+
+
+def add_relay(server: RabbitMQServer) -> Login:
+    """A user as the operator makes it."""
+    login = Login(f"{server.virtual_host}.relay", SECRET, "^$", "^x$", "^$")
+    server.call("PUT", f"/api/users/{login.name}", {"password": login.password, "tags": ""})
+    rights = {"configure": login.configure, "write": login.write, "read": login.read}
+    server.call("PUT", f"/api/permissions/{server.virtual_host}/{login.name}", rights)
+    return login
+
+
+LIMITS = [
+    ("vhost-limits/{host}/max-connections", "connection limit (0)"),
+    ("user-limits/{user}/max-connections", "connection limit (0)"),
+    ("user-limits/{user}/max-channels", "maximum allowed user limit of (0)"),
+]
+
+
+@pytest.mark.parametrize(("limit", "said"), LIMITS)
+async def test_a_limit_that_stops_the_relay_is_named(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, limit: str, said: str
+) -> None:
+    """Found by logging in as the relay does; the fingerprint of the broker is another one, so that glances see it."""
+    login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
+    before = await broker.fingerprint(how, host, [login.name])
+    await broker.log_in(how, host, login)
+    rabbitmq.call("PUT", f"/api/{limit.format(host=host, user=login.name)}", {"value": 0})
+    async with rabbitmq_broker(SECONDS) as unknowing:
+        with pytest.raises(DependencyError) as raised:
+            await unknowing.log_in(how, host, login)
+        assert await unknowing.fingerprint(how, host, [login.name]) != before
+    rabbitmq.call("DELETE", f"/api/users/{login.name}")
+    where = f"RabbitMQ at 127.0.0.1:{rabbitmq.amqp_port} (AMQP)"
+    assert_said(raised.value, causes.CONNECTION_LIMIT, where=where, user=login.name, host=host, limit=said)
+
+
+async def test_a_relay_that_is_refused_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """A wrong password, no rights in the virtual host, and no answer."""
+    login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
+    where = f"RabbitMQ at 127.0.0.1:{rabbitmq.amqp_port} (AMQP)"
+    with pytest.raises(DependencyError) as raised:
+        await broker.log_in(how, host, Login(login.name, f"{SECRET}-other", "", "", ""))
+    assert_said(raised.value, causes.RELAY_LOGIN, where=where, user=login.name)
+    rabbitmq.call("DELETE", f"/api/permissions/{host}/{login.name}")
+    with pytest.raises(DependencyError) as raised:
+        await broker.log_in(how, host, login)
+    assert_said(raised.value, causes.VIRTUAL_HOST_REFUSED, where=where, user=login.name, host=host)
+    rabbitmq.call("DELETE", f"/api/users/{login.name}")
+    closed = free_port()
+    with pytest.raises(DependencyError) as raised:
+        await broker.log_in(access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{closed}"), host, login)
+    assert_said(raised.value, causes.AMQP[Trouble.REFUSED], where=f"RabbitMQ at 127.0.0.1:{closed} (AMQP)")
+
+
+async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+    """The broker's own number is told."""
+    rabbitmq.call("PUT", f"/api/vhost-limits/{rabbitmq.virtual_host}/max-queues", {"value": 0})
+    body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
+    with pytest.raises(DependencyError) as raised:
+        await broker.carry_out(
+            access(rabbitmq), Call("PUT", ("queues", rabbitmq.virtual_host, "processing"), body, "queue processing")
+        )
+    where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
+    assert_said(raised.value, causes.BROKER_LIMIT, where=where, what="queue processing", limit="queue limit (0)")
+
+
+CACHE = [
+    (f"redis://{UNKNOWN}:1", causes.CACHE[Trouble.UNKNOWN_NAME]),
+    ("redis://127.0.0.1:{closed}", causes.CACHE[Trouble.REFUSED]),
+    ("redis://127.0.0.1:{silent}", causes.CACHE[Trouble.SILENT]),
+    ("rediss://127.0.0.1:{redis}", causes.CACHE[Trouble.NOT_TLS]),
+    ("rediss://127.0.0.1:{tls_management}", causes.CACHE[Trouble.UNTRUSTED]),
+    ("redis://127.0.0.1:{tls_management}", causes.CACHE[Trouble.WANTS_TLS]),
+    ("redis://127.0.0.1:{management}", causes.NOT_REDIS),
+    ("redis://nobody:hush-hush@127.0.0.1:{redis}", causes.CACHE_LOGIN),
+    ("redis://127.0.0.1:{redis}/4711", causes.CACHE_REFUSES),
+]
+
+
+@pytest.mark.parametrize(("url", "cause"), CACHE)
+async def test_a_cache_that_does_not_work_is_named(ports: Ports, url: str, cause: Cause) -> None:
+    """Name, port, TLS in both directions, login, database, another service."""
+    url = url.format(**vars(ports))
+    with pytest.raises(DependencyError) as raised:
+        await RedisCache(SECONDS).check(url)
+    place = url.partition("://")[2].rpartition("@")[2].partition("/")[0]
+    assert_said(raised.value, cause, where=f"Redis at {place}")
+
+
+async def test_a_cache_that_works_is_well(redis_server: RedisServer) -> None:
+    """The answer is shared for some seconds: a second look asks nothing."""
+    cache = RedisCache(SECONDS)
+    await cache.check(redis_server.url)
+    await cache.check(redis_server.url)

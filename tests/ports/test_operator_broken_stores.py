@@ -1,0 +1,248 @@
+"""What can be wrong with a database or an object store, broken for real: reason and message of the table of causes."""
+
+import os
+import pwd
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from healthingest_operator.adapters.postgres import PostgresDatabase
+from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.status import outside_causes as causes
+from healthingest_operator.status.causes import Cause
+from healthingest_operator.status.connection_causes import Trouble
+from support.servers.postgres import PostgresServer, postgres_server
+from support.servers.process import free_port
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.redis import RedisServer
+from support.servers.silent import silent_server
+from support.servers.tls import certificate, untrusted_tls
+from support.servers.versitygw import S3Server
+
+SECRET = "hush-hush"
+SECONDS = 3.0
+UNKNOWN = "no-such-name.invalid"
+
+
+def assert_said(error: DependencyError, cause: Cause, **values: object) -> None:
+    """Exactly what the table has, and no secret."""
+    assert (error.reason, error.message) == (cause.reason, cause.text(**values))
+    assert SECRET not in error.message
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Of servers that are not what is asked for."""
+
+    amqp: int
+    management: int
+    tls_s3: int
+    s3: int
+    redis: int
+    postgres: int
+    silent: int
+    closed: int
+
+
+@pytest.fixture(name="ports")
+async def _ports(
+    rabbitmq_server: RabbitMQServer,
+    s3_gateway: S3Server,
+    redis_server: RedisServer,
+    postgres: PostgresServer,
+    tmp_path: Path,
+) -> AsyncIterator[Ports]:
+    s3 = urlsplit(s3_gateway.endpoint).port or 0
+    async with untrusted_tls(s3, tmp_path) as tls_s3, silent_server() as silent:
+        yield Ports(
+            rabbitmq_server.amqp_port,
+            rabbitmq_server.management_port,
+            tls_s3,
+            s3,
+            redis_server.port,
+            postgres.port,
+            silent,
+            free_port(),
+        )
+
+
+async def refused(url: str) -> DependencyError:
+    """What the operator says of this address."""
+    with pytest.raises(DependencyError) as raised:
+        await PostgresDatabase(SECONDS).check(url)
+    return raised.value
+
+
+DATABASE = [
+    (f"{UNKNOWN}:1/a", causes.DATABASE[Trouble.UNKNOWN_NAME]),
+    ("127.0.0.1:{closed}/a", causes.DATABASE[Trouble.REFUSED]),
+    ("127.0.0.1:{silent}/a", causes.DATABASE[Trouble.SILENT]),
+    ("127.0.0.1:{postgres}/postgres?sslmode=require", causes.DATABASE[Trouble.NOT_TLS]),
+    ("127.0.0.1:{amqp}/a", causes.NOT_POSTGRESQL),
+    ("127.0.0.1:{management}/a", causes.NOT_POSTGRESQL),
+    ("127.0.0.1:{s3}/a", causes.NOT_POSTGRESQL),
+    ("127.0.0.1:{redis}/a", causes.NOT_POSTGRESQL),
+    ("127.0.0.1:{tls_s3}/a", causes.DATABASE[Trouble.CLOSED]),
+]
+
+
+@pytest.mark.parametrize(("rest", "cause"), DATABASE)
+async def test_a_wrong_address_of_the_database_is_named(ports: Ports, rest: str, cause: Cause) -> None:
+    """Name, port, TLS, another protocol."""
+    rest = rest.format(**vars(ports))
+    error = await refused(f"postgresql://user:{SECRET}@{rest}")
+    assert_said(error, cause, where=f"PostgreSQL at {rest.partition('/')[0]}")
+
+
+@contextmanager
+def role(postgres: PostgresServer, words: str = "LOGIN") -> Iterator[tuple[str, str]]:
+    """A role with these attributes and a database of its own; the name of both, and the address."""
+    name = f"broken_{free_port()}"
+    postgres.execute(f"CREATE ROLE {name} PASSWORD '{SECRET}' {words}")
+    postgres.execute(f"CREATE DATABASE {name}")
+    try:
+        yield name, f"postgresql://{name}:{SECRET}@127.0.0.1:{postgres.port}/{name}"
+    finally:
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        postgres.execute(f"DROP ROLE {name}")
+
+
+LOGINS = [
+    ("LOGIN VALID UNTIL '2020-01-01'", causes.DATABASE_LOGIN),
+    ("NOLOGIN", causes.DATABASE_ROLE_LOCKED),
+    ("LOGIN CONNECTION LIMIT 0", causes.DATABASE_LIMIT),
+]
+
+
+@pytest.mark.parametrize(("words", "cause"), LOGINS)
+async def test_a_role_that_may_not_log_in_is_named(postgres: PostgresServer, words: str, cause: Cause) -> None:
+    """Expired, without LOGIN, at its limit of connections."""
+    with role(postgres, words) as (name, url):
+        error = await refused(url)
+    assert_said(error, cause, where=f"PostgreSQL at 127.0.0.1:{postgres.port}", user=name, database=name)
+
+
+async def test_login_and_database_are_told_apart(postgres: PostgresServer) -> None:
+    """A wrong password, a database that is not there, one to which the role may not connect."""
+    with role(postgres) as (name, url):
+        named = {"where": f"PostgreSQL at 127.0.0.1:{postgres.port}", "user": name}
+        assert_said(await refused(url.replace(SECRET, f"{SECRET}-x")), causes.DATABASE_LOGIN, **named, database=name)
+        assert_said(await refused(f"{url}_not"), causes.DATABASE_MISSING, **named, database=f"{name}_not")
+        postgres.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        assert_said(await refused(url), causes.DATABASE_ADMIN_RIGHTS, **named, database=name)
+
+
+async def test_an_administrator_without_rights_is_named(postgres: PostgresServer) -> None:
+    """Of `adminUrl`."""
+    with role(postgres) as (name, url):
+        with pytest.raises(DependencyError) as raised:
+            await PostgresDatabase(SECONDS).provision(url, url.replace(name, f"{name}_new"))
+        where = f"PostgreSQL at 127.0.0.1:{postgres.port}"
+        assert_said(raised.value, causes.DATABASE_ADMIN_RIGHTS, where=where, user=name, database=name)
+
+
+async def test_a_read_only_database_is_named(postgres: PostgresServer) -> None:
+    """By a setting of the role; nothing is tried."""
+    with role(postgres) as (name, url):
+        postgres.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
+        error = await refused(url)
+    where = f"PostgreSQL at 127.0.0.1:{postgres.port}"
+    assert_said(error, causes.DATABASE_READ_ONLY, where=where, why="default_transaction_read_only is on")
+
+
+async def test_an_expired_role_of_the_operator_is_renewed(postgres: PostgresServer) -> None:
+    """Where it has the administrator's address, it heals it."""
+    name = f"renewed_{free_port()}"
+    url = f"postgresql://{name}:{SECRET}@127.0.0.1:{postgres.port}/{name}"
+    database = PostgresDatabase(SECONDS)
+    await database.provision(postgres.url, url)
+    postgres.execute(f"ALTER ROLE {name} VALID UNTIL '2020-01-01'")
+    assert (await refused(url)).reason is causes.DATABASE_LOGIN.reason
+    await database.provision(postgres.url, url)
+    await PostgresDatabase(SECONDS).check(url)
+
+
+async def has_tls(server: PostgresServer) -> None:
+    """Wait for the new setting; then a certificate is taken that nobody vouches for, as `require` says."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            await PostgresDatabase(SECONDS).check(f"{server.url}?sslmode=require")
+        except DependencyError:
+            assert time.monotonic() < deadline
+        else:
+            return
+
+
+async def test_a_certificate_of_the_database_that_nobody_trusts_is_named(tmp_path: Path) -> None:
+    """A server with TLS, and `sslmode=verify-full`; with `require` it is taken as it is."""
+    with postgres_server() as server:
+        if server.process is None:
+            pytest.skip("the server runs in a container")
+        data = server.process.folder / "data"
+        made = certificate(tmp_path)
+        for name in ("server.crt", "server.key"):
+            shutil.copy(made, data / name)
+            (data / name).chmod(0o600)
+            owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+            if owner is not None:
+                os.chown(data / name, owner.pw_uid, owner.pw_gid)
+        server.execute("ALTER SYSTEM SET ssl = on")
+        server.execute("SELECT pg_reload_conf()")
+        await has_tls(server)
+        error = await refused(f"{server.url}?sslmode=verify-full")
+        assert_said(error, causes.DATABASE[Trouble.UNTRUSTED], where=f"PostgreSQL at 127.0.0.1:{server.port}")
+
+
+@pytest.fixture(name="store")
+async def _store() -> AsyncIterator[S3ObjectStore]:
+    async with s3_object_store(SECONDS) as found:
+        yield found
+
+
+def access(server: S3Server, **other: str) -> StoreAccess:
+    """The server's own credentials."""
+    known = StoreAccess(server.endpoint, server.region, server.bucket, server.access_key_id, server.secret_access_key)
+    return replace(known, **other)
+
+
+STORE = [
+    (f"http://{UNKNOWN}:1", causes.STORE[Trouble.UNKNOWN_NAME]),
+    ("http://127.0.0.1:{closed}", causes.STORE[Trouble.REFUSED]),
+    ("http://127.0.0.1:{silent}", causes.STORE[Trouble.SILENT]),
+    ("http://127.0.0.1:{tls_s3}", causes.STORE[Trouble.WANTS_TLS]),
+    ("https://127.0.0.1:{tls_s3}", causes.STORE[Trouble.UNTRUSTED]),
+    ("https://127.0.0.1:{s3}", causes.STORE[Trouble.NOT_TLS]),
+    ("http://127.0.0.1:{postgres}", causes.STORE[Trouble.CLOSED]),
+    ("http://127.0.0.1:{management}", causes.NOT_S3),
+    ("http://127.0.0.1:{amqp}", causes.NOT_S3),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "cause"), STORE)
+async def test_a_wrong_endpoint_of_the_store_is_named(
+    store: S3ObjectStore, s3_server: S3Server, ports: Ports, endpoint: str, cause: Cause
+) -> None:
+    """Name, port, TLS in both directions, another service; by full looks and by glances."""
+    endpoint = endpoint.format(**vars(ports))
+    where = f"the object store at {endpoint.partition('://')[2]}"
+    with pytest.raises(DependencyError) as raised:
+        await store.observe(access(s3_server, endpoint=endpoint, secret_access_key=SECRET))
+    assert_said(raised.value, cause, where=where)
+    with pytest.raises(DependencyError) as raised:
+        await store.fingerprint(access(s3_server, endpoint=endpoint))
+
+
+async def test_a_wrong_key_of_the_store_is_named(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """By a secret that is not the key's."""
+    with pytest.raises(DependencyError) as raised:
+        await store.observe(access(s3_server, secret_access_key=SECRET))
+    assert_said(raised.value, causes.STORE_LOGIN, where=f"the object store at {s3_server.endpoint.partition('://')[2]}")
