@@ -13,6 +13,8 @@ _GROUPS: Final = {
     "client": "client",  # one server of the service for all of them
 }
 """Folders whose tests run in one process, by the name of its group."""
+_BROKER_USERS: Final = "test_operator_"
+"""Modules of the ports whose users of the broker have fixed names: they share a process, too."""
 
 # A busy machine is slow, which is no property of the code; the seed of a failure is printed by the plugin.
 settings.register_profile("healthingest", deadline=None, print_blob=True)
@@ -26,3 +28,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
         if folder in _GROUPS:
             item.add_marker(pytest.mark.xdist_group(_GROUPS[folder]))
+        elif folder == "ports" and item.path.name.startswith(_BROKER_USERS):
+            item.add_marker(pytest.mark.xdist_group("broker users"))

@@ -154,17 +154,17 @@ async def test_a_wrong_login_of_the_administrator_is_named(broker: RabbitMQBroke
     assert_said(raised.value, causes.NO_ADMINISTRATOR, user="plain")
 
 
-async def test_an_alarm_of_the_broker_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_an_alarm_of_the_broker_is_named(broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer) -> None:
     """Nothing is taken from publishers meanwhile; afterwards all is well."""
-    with rabbitmq.memory_alarm():
+    with own_rabbitmq.memory_alarm():
         with pytest.raises(DependencyError) as raised:
-            await broker.check(access(rabbitmq))
-        where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
+            await broker.check(access(own_rabbitmq))
+        where = f"RabbitMQ at 127.0.0.1:{own_rabbitmq.management_port} (management API)"
         assert_said(raised.value, causes.BROKER_ALARM, where=where, alarms="memory")
         with pytest.raises(DependencyError) as raised:
-            await broker.fingerprint(access(rabbitmq), rabbitmq.virtual_host, [])
+            await broker.fingerprint(access(own_rabbitmq), own_rabbitmq.virtual_host, [])
         assert raised.value.reason is causes.BROKER_ALARM.reason
-    await broker.check(access(rabbitmq))
+    await broker.check(access(own_rabbitmq))
 
 
 def add_relay(server: RabbitMQServer) -> Login:

@@ -134,22 +134,22 @@ MODULES = ["rabbit_password_hashing_sha512", "rabbit_password_hashing_sha256", "
 
 @pytest.mark.parametrize("module", MODULES)
 async def test_every_way_to_hash_passwords_is_known(
-    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, module: str
+    broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer, module: str
 ) -> None:
     """The broker's `password_hashing_module`: users are made once, a wrong password is seen, the right one logs in."""
-    rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {module}).")
+    own_rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {module}).")
     try:
-        goal = wanted(rabbitmq)
-        await complete(broker, rabbitmq)
-        assert await complete(broker, rabbitmq) == []
-        observed = await broker.observe(access(rabbitmq), rabbitmq.virtual_host, [RELAY])
+        goal = wanted(own_rabbitmq)
+        await complete(broker, own_rabbitmq)
+        assert await complete(broker, own_rabbitmq) == []
+        observed = await broker.observe(access(own_rabbitmq), own_rabbitmq.virtual_host, [RELAY])
         assert observed.users[RELAY]["hashing_algorithm"] == module
         assert not topology.is_password(observed.users[RELAY], "other")
-        await broker.log_in(access(rabbitmq), rabbitmq.virtual_host, goal.logins[0])
+        await broker.log_in(access(own_rabbitmq), own_rabbitmq.virtual_host, goal.logins[0])
     finally:
-        rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]}).")
-        for login in wanted(rabbitmq).logins:
-            await broker.remove(access(rabbitmq), ("users", login.name))
+        own_rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]}).")
+        for login in wanted(own_rabbitmq).logins:
+            await broker.remove(access(own_rabbitmq), ("users", login.name))
 
 
 async def test_a_classic_queue_is_a_conflict(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:

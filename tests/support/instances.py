@@ -9,7 +9,7 @@ from support.servers.apiserver import ApiServer
 from support.servers.pool import PoolServer, RemotePool, ServerPool
 from support.servers.postgres import PostgresServer
 from support.servers.process import ServerUnavailableError
-from support.servers.rabbitmq import RabbitMQServer
+from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
 from support.servers.redis import RedisServer
 from support.servers.versitygw import S3Server
 
@@ -91,6 +91,25 @@ def _rabbitmq_server(request: pytest.FixtureRequest) -> RabbitMQServer:
 def _rabbitmq(rabbitmq_server: RabbitMQServer) -> Iterator[RabbitMQServer]:
     """The broker with a new virtual host; `amqp_url` names it."""
     with rabbitmq_server.new_virtual_host() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", name="own_broker")
+def _own_broker() -> Iterator[RabbitMQServer]:
+    """A broker that no other module uses: for tests that change what holds for all its virtual hosts."""
+    try:
+        with rabbitmq_server() as server:
+            if server.process is None:
+                pytest.skip("no rabbitmqctl: the broker runs in a container")
+            yield server
+    except ServerUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(name="own_rabbitmq")
+def _own_rabbitmq(own_broker: RabbitMQServer) -> Iterator[RabbitMQServer]:
+    """The module's own broker with a new virtual host."""
+    with own_broker.new_virtual_host() as server:
         yield server
 
 
