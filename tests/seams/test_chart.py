@@ -118,7 +118,7 @@ def test_several_operators_share_one_lease() -> None:
 
 
 def test_the_operators_variables_are_its_settings() -> None:
-    """None is unknown to the operator; those of the rotation have the operator's own defaults and can be changed."""
+    """None is unknown to the operator; numbers have the operator's own defaults and can be changed."""
 
     def told(*words: str) -> dict[str, str]:
         (deployment,) = _of("Deployment", _rendered(*words))
@@ -131,8 +131,29 @@ def test_the_operators_variables_are_its_settings() -> None:
     assert {name: float(told()[name]) for name in (after, grace)} == {
         name: known[name].default for name in (after, grace)
     }
+    times = {name for name in known if re.search("_LEASE_.*_SECONDS", name)}
+    assert len(times) == 3
+    assert {name: float(told()[name]) for name in times} == {name: known[name].default for name in times}
+    longer = told(*(f"--set=leaderElection.{name}" for name in ("leaseDurationSeconds=60", "renewDeadlineSeconds=40")))
+    assert sorted(float(longer[name]) for name in times) == [2, 40, 60]
     changed = told("--set", "rotation.afterDays=90", "--set", "rotation.consumerGraceSeconds=5000000")
     assert (float(changed[after]), float(changed[grace])) == (90, 5000000)
+
+
+def test_lease_times_out_of_order_are_refused() -> None:
+    """Before an operator is installed that would refuse them itself."""
+    done = _template("--set", "leaderElection.renewDeadlineSeconds=15")
+    assert done.returncode != 0
+    assert "leaseDurationSeconds must be greater than renewDeadlineSeconds" in done.stderr
+
+
+def test_a_slow_start_is_waited_for() -> None:
+    """Five minutes: a node without a free processor needs more than one to start the interpreter."""
+    (deployment,) = _of("Deployment", _rendered())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    probe = container["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 300
+    assert probe["timeoutSeconds"] >= 5
 
 
 MONITORING = ("serviceMonitor", "alerts", "dashboard")

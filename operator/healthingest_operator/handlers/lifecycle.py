@@ -32,6 +32,8 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NothingRemembered()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    # kopf would kill the process ten minutes after it has stopped; here the process goes on and may lead again.
+    settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = request_timeout_seconds
     settings.networking.connect_timeout = request_timeout_seconds
     settings.networking.enforce_retry_after = True

@@ -16,6 +16,7 @@ LEFT_BEHIND: Final = "left_behind"
 WAITING: Final = "waits_for_leadership"
 LEADING: Final = "leads"
 LOST: Final = "leadership_lost"
+STEPPED_DOWN: Final = "stepped_down_with_error"
 
 _BROKEN: Final = "error"
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -73,6 +74,10 @@ class Telemetry:
         """Waiting, leading, or not any more."""
         self.leads.set(event == LEADING)
         self._logger.info(event)
+
+    def stepped_down(self, error: BaseException) -> None:
+        """Something failed while a term was ended that was lost: the types of the error and where it was raised."""
+        self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
 
     def broke(self, key: Key, error: Exception, seconds: float) -> None:
         """A pass was broken off: the types of the error and where it was raised, never its text."""
