@@ -76,12 +76,13 @@ class _Operator:
         for lane in Lane:
             self._telemetry.queue_depth.labels(lane.name.lower()).set(self._queue.depth(lane))
         self._telemetry.watch_age.set(self._watches.age_seconds())
+        self._telemetry.refused_namespaces.set(self._watches.refused_namespaces())
 
     async def serve(self, term: Term) -> None:
         """See `lead`."""
         settings, telemetry = self._settings, self._telemetry
         queue = self._queue = KeyedQueue(time.monotonic)
-        watches = self._watches = Watches(time.monotonic)
+        watches = self._watches = Watches(time.monotonic, telemetry.namespace)
         try:
             async with AsyncExitStack() as stack:
                 world = _fenced(await _world(settings, self._cluster, stack), term.check)
@@ -143,7 +144,7 @@ def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry
 
 def _child_watch(cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches) -> ChildWatch:
     # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no list.
-    told = Told(partial(children.changed, queue), partial(queue.poke_all, Lane.CHILD), watches.opened)
+    told = Told(partial(children.changed, queue), partial(queue.poke_all, Lane.CHILD), watches.opened, watches.refused)
     return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, told)
 
 

@@ -91,9 +91,13 @@ def test_no_role_is_wide() -> None:
             assert (resource, verb) not in {("secrets", "list"), ("secrets", "watch")}
 
 
-def test_with_namespaces_nothing_is_granted_cluster_wide() -> None:
-    """A Role in each namespace, and no binding of the whole cluster."""
+def test_with_namespaces_hardly_anything_is_granted_cluster_wide() -> None:
+    """A Role in each namespace; for the whole cluster what releases HealthIngests, and not even that if so asked."""
     documents = _rendered("--set", "watchNamespaces={one,two}")
+    bound = {binding["roleRef"]["name"] for binding in _of("ClusterRoleBinding", documents)}
+    (role,) = [role for role in _of("ClusterRole", documents) if role["metadata"]["name"] in bound]
+    assert _grants(role) == {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}
+    documents = _rendered("--set", "watchNamespaces={one,two}", "--set", "releaseFinalizers=false")
     roles = [role for role in _of("Role", documents) if not role["metadata"]["name"].endswith("-lease")]
     assert {role["metadata"]["namespace"] for role in roles} == {"one", "two"}
     assert _of("ClusterRoleBinding", documents) == []

@@ -29,6 +29,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/*
+"true" for a namespace in which nothing can be made now: there is none, or it is being deleted. Without a cluster
+(`helm template`) nothing is known, and every namespace counts as present; kube-system is in every cluster.
+*/}}
+{{- define "operator.isAbsent" -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" }}
+{{- $found := lookup "v1" "Namespace" "" . }}
+{{- if or (not $found) (eq "Terminating" (dig "status" "phase" "" $found)) }}true{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* What every container of ours may do: nothing. PodSecurity "restricted". */}}
 {{- define "operator.containerSecurity" -}}
 allowPrivilegeEscalation: false
