@@ -1,4 +1,4 @@
-"""Tools that wait do wait: a HealthIngest that no operator has seen is not taken for ready."""
+"""Without an operator: tools that wait do wait, and a deletion hangs until an operator is back, as documented."""
 
 import json
 from collections.abc import Iterator
@@ -64,3 +64,15 @@ def test_2_helm_succeeds_when_it_is_ready(chart: Path) -> None:
     _scale(2)
     _install(chart, READY_SECONDS)
     assert k8s.is_ready(k8s.get("healthingest", NAME, NAMESPACE))
+
+
+def test_3_without_an_operator_a_deletion_hangs_until_one_is_back() -> None:
+    """As `docs/operations.md`, "Uninstalling", says."""
+    _scale(0)
+    k8s.eventually("no operator", lambda: not operators.pods(), seconds=60)
+    k8s.kubectl("delete", "healthingest", NAME, "--namespace", NAMESPACE, "--wait=false")
+    words = ["wait", f"healthingest/{NAME}", "--namespace", NAMESPACE, "--for=delete"]
+    with pytest.raises(k8s.CommandError):
+        k8s.kubectl(*words, "--timeout=10s")
+    _scale(2)
+    k8s.kubectl(*words, "--timeout=120s", seconds=130)

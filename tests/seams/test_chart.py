@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -146,6 +147,21 @@ def test_lease_times_out_of_order_are_refused() -> None:
     done = _template("--set", "leaderElection.renewDeadlineSeconds=15")
     assert done.returncode != 0
     assert "leaseDurationSeconds must be greater than renewDeadlineSeconds" in done.stderr
+
+
+def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
+    """They and the documentation give the same command that releases a HealthIngest by hand."""
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("no `helm` on PATH")
+    command = [helm, "install", "release", str(CHART), "--namespace", "system", "--dry-run=client"]
+    alone = {**os.environ, "KUBECONFIG": str(tmp_path / "none")}
+    text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=alone).stdout
+    patch = """--type=merge --patch '{"metadata":{"finalizers":null}}'"""
+    release = f"kubectl patch healthingest NAME --namespace NAMESPACE {patch}"
+    assert "Before `helm uninstall`" in text
+    assert release in text
+    assert release in (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_a_slow_start_is_waited_for() -> None:
