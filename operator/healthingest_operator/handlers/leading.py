@@ -129,13 +129,18 @@ async def _renewing(election: Election, term: Term) -> AsyncIterator[None]:
             await election.hold()
         except LeadershipLostError:
             term.lose()
+        except Exception:
+            # Nobody renews any more; that must not be noticed only at the next write.
+            term.lose()
+            raise
 
     holding = asyncio.create_task(hold(), name="lease")
     try:
         yield
     finally:
         holding.cancel()
-        await asyncio.wait({holding})
+        with contextlib.suppress(asyncio.CancelledError):
+            await holding
 
 
 async def _before(stop: asyncio.Event, work: Awaitable[None]) -> bool:

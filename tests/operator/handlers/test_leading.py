@@ -77,9 +77,12 @@ class OneLease:
 
     lease: Lease | None = None
     versions: int = 0
+    broken: bool = False
 
     async def read(self) -> Lease | None:
         """See `Leases.read`."""
+        if self.broken:
+            raise ZeroDivisionError
         return self.lease
 
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
@@ -170,6 +173,18 @@ async def test_who_was_overtaken_waits_in_the_same_process() -> None:
         assert process.telemetry.leads._value.get() == 0
         assert not running.done()
         assert len(process.terms) == 1
+
+
+async def test_what_nobody_foresaw_of_the_lease_ends_the_term_and_the_process() -> None:
+    """Whoever does not renew must not go on as if it led."""
+    process = Process()
+    async with process.running() as running:
+        first = await process.term(1)
+        process.lease.broken = True
+        process.tick.set()
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(running, HANG_SECONDS)
+        assert first.lost
 
 
 @pytest.mark.parametrize("overtaken", [False, True])
