@@ -57,6 +57,9 @@ bench-logins: setup ## do logins starve uploads: small uploads at rest and besid
 bench-operator: setup servers ## many HealthIngests and one operator: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
 
+bench-starved: setup ## two operators that hardly get a processor: who leads, does a process end (SHARE=0.05 SECONDS=120)
+	PYTHONPATH=tests $(BIN)/python bench/starved_operator.py --share $(or $(SHARE),0.05) --seconds $(or $(SECONDS),120)
+
 fuzz-gate: setup ## feed the gate a million mutants (SEED=)
 	GATE_MUTANTS=1000000 GATE_SEED=$(or $(SEED),1) $(BIN)/pytest -s tests/gate/test_mutants.py
 

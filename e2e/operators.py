@@ -56,6 +56,12 @@ def leader() -> str:
     return holder.rpartition("-")[0]
 
 
+def restarts(pod: str) -> int:
+    """How often its container was started again."""
+    found = k8s.get("pod", pod, install.OPERATOR) or {}
+    return sum(int(status["restartCount"]) for status in found["status"]["containerStatuses"])
+
+
 def remove(pod: str) -> None:
     """Take its object away at once, so that its container is not started again."""
     k8s.kubectl("delete", "pod", pod, "--namespace", install.OPERATOR, "--grace-period=0", "--force", "--wait=false")

@@ -1,4 +1,4 @@
-"""The operator that leads dies or freezes: the other one takes over within ten seconds, and no two write at once."""
+"""The operator that leads dies or freezes: the other one takes over, and no two write at once."""
 
 import signal
 import time
@@ -17,7 +17,8 @@ from stopwatch import Stopwatch
 
 NAMESPACE: Final = "e2e-leader"
 NAMES: Final = ("one", "two", "three")
-TAKEOVER_SECONDS: Final = 10.0
+TAKEOVER_SECONDS: Final = 20.0
+"""Lease duration and retry period are 17 seconds; the rest is for the start of the watches and the first pass."""
 ROUNDS: Final = 5 if LONG else 1
 
 
@@ -53,7 +54,7 @@ def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what
     strike()
     for name in NAMES:
         podless.mutate(NAMESPACE, name)
-    new = k8s.eventually("another one leads", partial(_another, old), seconds=30)
+    new = k8s.eventually("another one leads", partial(_another, old), seconds=60)
     taken = time.monotonic() - began
     healed = [partial(podless.is_healed, NAMESPACE, name) for name in NAMES]
     k8s.eventually("it heals", lambda: all(look() for look in healed), seconds=30)
@@ -84,7 +85,7 @@ def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> 
 
 
 def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
-    """Killed without a word, and its pod with it: within 10 s the other one holds the Lease and has healed a change."""
+    """Killed without a word, and its pod with it: within 20 s the other one holds the Lease and has healed a change."""
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
             old = _ready()
@@ -99,8 +100,8 @@ def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
         _ready()
 
 
-def test_2_a_frozen_leader_is_followed_and_ends_when_it_thaws(stopwatch: Stopwatch) -> None:
-    """It wakes as the leader that it was, and ends before it touches anything."""
+def test_2_a_frozen_leader_is_followed_and_steps_down_when_it_thaws(stopwatch: Stopwatch) -> None:
+    """It wakes as the leader that it was, and stands in line before it touches anything; its container goes on."""
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
             old = _ready()
@@ -111,9 +112,13 @@ def test_2_a_frozen_leader_is_followed_and_ends_when_it_thaws(stopwatch: Stopwat
                 podless.mutate(NAMESPACE, name)
             signals.send(old, signal.SIGCONT)
 
-            def ended(pod: str = old, since: float = struck_at) -> bool:
-                return any(line.pod == pod and line.at > since for line in journal.lines("leadership_lost"))
+            restarts = operators.restarts(old)
 
-            k8s.eventually("the old one ends", ended, seconds=30)
+            def waits(pod: str = old, since: float = struck_at) -> bool:
+                said = {line.event for line in journal.lines() if line.pod == pod and line.at > since}
+                return {"leadership_lost", "waits_for_leadership"} <= said
+
+            k8s.eventually("the old one waits", waits, seconds=60)
             _ready()
+            assert operators.restarts(old) == restarts
             _check(journal, old, new, struck_at)

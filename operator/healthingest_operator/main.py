@@ -1,11 +1,10 @@
 """The composition root: settings, adapters, queue, workers, kopf. Nothing else knows concrete classes."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +24,7 @@ from healthingest_operator.adapters.s3 import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.handlers import children, healthingest, lifecycle
 from healthingest_operator.handlers.endpoints import Ports, endpoints
-from healthingest_operator.handlers.leading import Fence, fence, fenced, leading
+from healthingest_operator.handlers.leading import Fence, Signals, Term, fenced, lead, signals
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
@@ -42,9 +41,7 @@ from healthingest_operator.settings import Settings
 def main() -> None:
     """The console script `healthingest-operator`."""
     settings = Settings()  # type: ignore[call-arg] # the environment gives the rest
-    # A signal while it waits for leadership cancels it: that is how it should end.
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(run(settings))
+    asyncio.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
@@ -52,45 +49,82 @@ async def run(settings: Settings) -> None:
     logger = configure_logs(settings.log_level)
     metrics = _metrics()
     telemetry = Telemetry(metrics, logger)
-    queue: KeyedQueue[Key] = KeyedQueue(time.monotonic)
-    watches = Watches(time.monotonic)
-    async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(kubernetes_cluster(settings.kubernetes_timeout_seconds))
-        election = _election(settings, cluster)
-        check = fence(election, telemetry)
-        world = _fenced(await _world(settings, cluster, stack), check)
-        await stack.enter_async_context(
-            endpoints(
-                Ports(settings.health_port, settings.metrics_port),
-                metrics,
-                partial(_refresh, telemetry, queue, watches),
-                watches.are_alive,
-            )
-        )
+    with signals() as received:
+        async with kubernetes_cluster(settings.kubernetes_timeout_seconds) as cluster:
+            operator = _Operator(settings, cluster, telemetry, received)
+            ports = Ports(settings.health_port, settings.metrics_port)
+            async with endpoints(ports, metrics, operator.refresh, operator.is_alive):
+                await lead(_election(settings, cluster), telemetry, operator.serve, received.stop)
 
-        async def work(key: Key, look: Look) -> Outcome:
-            return await converge(world, key, look)
 
-        loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
-        leave = _leaving(settings, world, queue, telemetry)
-        async with leading(election, telemetry), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop.run(), name=f"worker-{number}") for number in range(settings.workers)]
-            watch = _child_watch(cluster, queue, watches)
-            paths = children.paths(settings.namespace_list)
-            tasks.extend(group.create_task(watch.run(path), name=f"watch {path}") for path in paths)
-            try:
-                await _serve(settings, queue, leave, (watches, check))
-            finally:
-                for task in tasks:
-                    task.cancel()
+class _Operator:
+    """What serves while this process leads; each term begins with an empty queue, new watches and new clients."""
+
+    def __init__(self, settings: Settings, cluster: KubernetesCluster, telemetry: Telemetry, received: Signals) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._telemetry = telemetry
+        self._signals = received
+        self._queue: KeyedQueue[Key] = KeyedQueue(time.monotonic)
+        self._watches = Watches(time.monotonic)
+
+    def is_alive(self) -> bool:
+        """Whether changes are heard of; one that does not lead has no watches."""
+        return self._watches.are_alive()
+
+    def refresh(self) -> None:
+        """Bring gauges up to date."""
+        for lane in Lane:
+            self._telemetry.queue_depth.labels(lane.name.lower()).set(self._queue.depth(lane))
+        self._telemetry.watch_age.set(self._watches.age_seconds())
+        self._telemetry.refused_namespaces.set(self._watches.refused_namespaces())
+
+    async def serve(self, term: Term) -> None:
+        """See `lead`."""
+        settings, telemetry = self._settings, self._telemetry
+        queue = self._queue = KeyedQueue(time.monotonic)
+        watches = self._watches = Watches(time.monotonic, telemetry.namespace)
+        try:
+            async with AsyncExitStack() as stack:
+                world = _fenced(await _world(settings, self._cluster, stack), term.check)
+
+                async def work(key: Key, look: Look) -> Outcome:
+                    return await converge(world, key, look)
+
+                loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
+                watch = _child_watch(self._cluster, queue, watches)
+                registry = kopf.OperatorRegistry()
+                lifecycle.register(registry, watches, term.check)
+                healthingest.register(registry, queue, _leaving(settings, world, queue, telemetry))
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(loop.run(), name=f"worker-{n}") for n in range(settings.workers)]
+                    paths = children.paths(settings.namespace_list)
+                    tasks.extend(group.create_task(watch.run(path), name=f"watch {path}") for path in paths)
+                    tasks.append(group.create_task(_cancel_after(term.over, tasks), name="over"))
+                    try:
+                        await _run_kopf(settings, registry, term.over, self._signals)
+                    finally:
+                        for task in tasks:
+                            task.cancel()
+        finally:
+            # The age of a watch that nobody needs says nothing, and must not end the process.
+            self._queue, self._watches = KeyedQueue(time.monotonic), Watches(time.monotonic)
+
+
+async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """The queue's work and the watches end at once, while kopf still ends its own."""
+    await over.wait()
+    for task in tasks:
+        task.cancel()
 
 
 def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None:
     if not settings.lease_namespace:
         return None
-    leases = KubernetesLeases(cluster, settings.lease_namespace, settings.lease_name)
+    times = settings.election_times
+    leases = KubernetesLeases(cluster, settings.lease_namespace, settings.lease_name, times.lease_duration)
     # A pod's host name is unique; on one machine the process tells operators apart.
-    return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic)
+    return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 
 def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry) -> healthingest.Finalize:
@@ -111,34 +145,30 @@ def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry
 
 def _child_watch(cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches) -> ChildWatch:
     # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no list.
-    told = Told(partial(children.changed, queue), partial(queue.poke_all, Lane.CHILD), watches.opened)
+    told = Told(partial(children.changed, queue), partial(queue.poke_all, Lane.CHILD), watches.opened, watches.refused)
     return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, told)
 
 
-def _refresh(telemetry: Telemetry, queue: KeyedQueue[Key], watches: Watches) -> None:
-    """Bring gauges up to date."""
-    for lane in Lane:
-        telemetry.queue_depth.labels(lane.name.lower()).set(queue.depth(lane))
-    telemetry.watch_age.set(watches.age_seconds())
-
-
-async def _serve(
-    settings: Settings, queue: KeyedQueue[Key], leave: healthingest.Finalize, traces: tuple[Watches, Fence]
+async def _run_kopf(
+    settings: Settings, registry: kopf.OperatorRegistry, over: asyncio.Event, received: Signals
 ) -> None:
-    registry = kopf.OperatorRegistry()
-    lifecycle.register(registry, *traces)
-    healthingest.register(registry, queue, leave)
+    """Serve until *over* is set."""
     namespaces = settings.namespace_list
     # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to itself.
     identity: Any = socket.gethostname()
-    await kopf.operator(
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=lifecycle.operator_settings(settings.kubernetes_timeout_seconds),
         identity=identity,
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
+        stop_flag=over,
     )
+    # kopf has made itself the handler of signals, and would stay it after the term.
+    received.handle()
+    await kopf.run_tasks(tasks, ignored=others)
 
 
 async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExitStack) -> World:

@@ -1,7 +1,11 @@
 """The operator's own settings: environment variables `HEALTHINGEST_OPERATOR_…`."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from healthingest_operator.reconcile.leadership import ElectionTimes
 
 
 class Settings(BaseSettings):
@@ -18,6 +22,15 @@ class Settings(BaseSettings):
         default="", description="Namespace of the Lease by which one of several operators leads; empty: no election."
     )
     lease_name: str = Field(default="healthingest-operator", description="Name of that Lease.")
+    lease_duration_seconds: float = Field(
+        default=15.0, gt=0, description="Seconds without a renewal after which another operator takes the Lease."
+    )
+    lease_renew_deadline_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds without a renewal after which the operator that leads steps down."
+    )
+    lease_retry_period_seconds: float = Field(
+        default=2.0, gt=0, description="Seconds between two renewals, or two attempts to take the Lease."
+    )
     workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
     resync_seconds: float = Field(
         default=3600.0, gt=0, description="Seconds between complete passes over one that is ready."
@@ -41,6 +54,19 @@ class Settings(BaseSettings):
     dependency_timeout_seconds: float = Field(
         default=10.0, gt=0, description="Deadline of a request to broker, object store or database."
     )
+
+    @model_validator(mode="after")
+    def _lease_times_are_in_order(self) -> Self:
+        """An operator that would give up later than another takes over must not start."""
+        _ = self.election_times
+        return self
+
+    @property
+    def election_times(self) -> ElectionTimes:
+        """The periods of the leader election."""
+        return ElectionTimes(
+            self.lease_duration_seconds, self.lease_renew_deadline_seconds, self.lease_retry_period_seconds
+        )
 
     @property
     def namespace_list(self) -> list[str]:

@@ -24,7 +24,10 @@ class Ears:
     @property
     def ears(self) -> Told:
         """As the watch takes them."""
-        return Told(self._changed, lambda: self.told.put_nowait("lost"), self.told.put_nowait)
+        return Told(self._changed, lambda: self.told.put_nowait("lost"), self.told.put_nowait, self._refused)
+
+    def _refused(self, path: str) -> None:
+        self.told.put_nowait(f"refused {path}")
 
     def _changed(self, namespace: str | None, metadata: Mapping[str, Any]) -> None:
         self.whole.append(metadata)
@@ -62,3 +65,18 @@ async def test_changes_are_told_and_nothing_else(cluster: KubernetesCluster) -> 
         watching.cancel()
         for name in ("before", "other"):
             await cluster.call("DELETE", f"{CONFIG_MAPS}/{name}", missing_is_none=True)
+
+
+async def test_a_refused_watch_says_so_and_goes_on_when_it_is_allowed(cluster: KubernetesCluster) -> None:
+    """A namespace whose Role is gone is asked for again, and watched once the Role is there."""
+    cluster._connection.headers["Impersonate-User"] = "nobody"
+    ears = Ears()
+    watching = asyncio.create_task(ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS))
+    try:
+        assert [await ears.hear(), await ears.hear()] == [CONFIG_MAPS, f"refused {CONFIG_MAPS}"]
+        cluster._connection.headers.pop("Impersonate-User")
+        heard = await ears.hear()
+        while heard != CONFIG_MAPS:
+            heard = await ears.hear()
+    finally:
+        watching.cancel()

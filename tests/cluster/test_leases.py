@@ -1,5 +1,6 @@
 """Leader election on a real apiserver: the Lease itself, and two operators as processes."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +17,7 @@ import pytest
 
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.adapters.leases import KubernetesLeases
+from healthingest_operator.reconcile.leadership import ElectionTimes
 from support.control_plane import kubectl
 from support.deadlines import HANG_SECONDS
 from support.servers.apiserver import ApiServer
@@ -45,6 +48,9 @@ async def test_only_one_of_two_writes_is_taken(cluster: KubernetesCluster, names
     assert await leases.read() == taken
 
 
+TIMES = ElectionTimes(lease_duration=6, renew_deadline=4, retry_period=1)
+
+
 class Operators:
     """Operators as processes; they serve one namespace, which is empty."""
 
@@ -61,6 +67,9 @@ class Operators:
             "HEALTHINGEST_OPERATOR_SERVICE_IMAGE": "service:1",
             "HEALTHINGEST_OPERATOR_NAMESPACES": self._namespace,
             "HEALTHINGEST_OPERATOR_LEASE_NAMESPACE": self._namespace,
+            "HEALTHINGEST_OPERATOR_LEASE_DURATION_SECONDS": str(TIMES.lease_duration),
+            "HEALTHINGEST_OPERATOR_LEASE_RENEW_DEADLINE_SECONDS": str(TIMES.renew_deadline),
+            "HEALTHINGEST_OPERATOR_LEASE_RETRY_PERIOD_SECONDS": str(TIMES.retry_period),
             "HEALTHINGEST_OPERATOR_HEALTH_PORT": str(free_port()),
             "HEALTHINGEST_OPERATOR_METRICS_PORT": str(free_port()),
         }
@@ -70,6 +79,14 @@ class Operators:
             process = subprocess.Popen(command, env=inherited | more, stdout=log, stderr=log)
         self.running.append(process)
         return process
+
+    def events(self, process: subprocess.Popen[bytes]) -> list[str]:
+        """What it has said of leadership, in order."""
+        found = []
+        for line in (self._folder / f"{self.running.index(process)}.log").read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line)["event"])
+        return [event for event in found if event in {"waits_for_leadership", "leads", "leadership_lost"}]
 
     def leader(self) -> int | None:
         """Its process id, as the Lease says; None: nobody."""
@@ -98,7 +115,7 @@ def _operators(with_crd: ApiServer, namespace: str, tmp_path: Path) -> Iterator[
 
 
 def test_a_killed_leader_is_followed(operators: Operators) -> None:
-    """By the other one; one that cannot renew ends itself; one that is asked to end hands over at once."""
+    """By the other one; one that was frozen steps down without ending; one that is asked to end hands over at once."""
     first = operators.start()
     wait_until(lambda: operators.leader() == first.pid)
     second = operators.start()
@@ -109,7 +126,34 @@ def test_a_killed_leader_is_followed(operators: Operators) -> None:
     second.send_signal(signal.SIGSTOP)
     wait_until(lambda: operators.leader() == third.pid)
     second.send_signal(signal.SIGCONT)
-    assert second.wait(timeout=HANG_SECONDS) == 1
+    wait_until(lambda: operators.events(second)[-2:] == ["leadership_lost", "waits_for_leadership"])
     third.terminate()
-    wait_until(lambda: operators.leader() is None)
+    wait_until(lambda: operators.leader() == second.pid)
     assert third.wait(timeout=HANG_SECONDS) == 0
+    assert second.poll() is None
+    second.terminate()
+    wait_until(lambda: operators.leader() is None)
+    assert second.wait(timeout=HANG_SECONDS) == 0
+    writes = [event for event in operators.events(second) if event.startswith("lead")]
+    assert writes == ["leads", "leadership_lost", "leads"]
+
+
+def test_an_operator_without_processor_leads_on(operators: Operators) -> None:
+    """Frozen for longer than its Lease, again and again, it leads again each time, in the same process."""
+    only = operators.start()
+    wait_until(lambda: operators.leader() == only.pid)
+    for terms in (2, 3, 4):
+        only.send_signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        wait_until(partial(_is_over, frozen + TIMES.lease_duration))
+        only.send_signal(signal.SIGCONT)
+        wait_until(partial(_leads_again, operators, only, terms))
+    assert only.poll() is None
+
+
+def _is_over(moment: float) -> bool:
+    return time.monotonic() > moment
+
+
+def _leads_again(operators: Operators, process: "subprocess.Popen[bytes]", terms: int) -> bool:
+    return operators.events(process).count("leads") == terms

@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -37,21 +37,28 @@ def _run(with_crd: ApiServer) -> Run:
     return partial(kubectl, with_crd)
 
 
-@pytest.fixture(name="granted")
-def _granted(run: Run) -> set[Grant]:
-    """What the chart grants, applied to the apiserver."""
+def _rendered(*words: str) -> list[dict[str, Any]]:
     helm = shutil.which("helm")
     if helm is None:
         pytest.skip("no `helm` on PATH")
     command = [helm, "template", "release", str(ROOT / "charts" / "healthingest-operator"), "--namespace", "default"]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-    documents = [document for document in yaml.safe_load_all(text) if document]
+    text = subprocess.run([*command, *words], capture_output=True, text=True, timeout=30, check=True).stdout
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+@pytest.fixture(name="granted")
+def _granted(run: Run) -> Iterator[set[Grant]]:
+    """What the chart grants, applied to the apiserver."""
+    documents = [one for one in _rendered() if one["kind"] in {"ClusterRole", "ClusterRoleBinding"}]
     for document in documents:
-        if document["kind"] in {"ClusterRole", "ClusterRoleBinding"}:
-            run("apply", "-f", "-", given=document)
-    role = next(
-        one for one in documents if one["metadata"]["name"] == "release-healthingest-operator" and "rules" in one
-    )
+        run("apply", "-f", "-", given=document)
+    yield _grants(documents, "release-healthingest-operator")
+    for document in documents:
+        run("delete", "-f", "-", given=document)
+
+
+def _grants(documents: list[dict[str, Any]], name: str) -> set[Grant]:
+    role = next(one for one in documents if one["metadata"]["name"] == name and "rules" in one)
     return {
         (group, resource, verb)
         for rule in role["rules"]
@@ -155,3 +162,39 @@ async def test_the_role_is_enough_and_no_more(run: Run, granted: set[Grant], res
     needed = restricted.used | watched | own
     assert needed - granted == set()
     assert granted - needed == set()
+
+
+async def test_what_releases_a_health_ingest_outlives_its_role(run: Run, restricted: Recording) -> None:
+    """With `watchNamespaces`, and after the Role is gone: it is found and released, and nothing else is allowed."""
+    space = f"rbac-{uuid4().hex[:8]}"
+    documents = _rendered("--set", f"watchNamespaces={{{space}}}")
+    granted = _grants(documents, "release-healthingest-operator-finalizers")
+    assert granted == {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}
+    in_role = _grants(documents, "release-healthingest-operator")
+    assert in_role == _grants(_rendered(), "release-healthingest-operator")
+    run("create", "namespace", space)
+    bound = [one for one in documents if one["kind"] in {"ClusterRole", "ClusterRoleBinding"}]
+    for document in bound:
+        run("apply", "-f", "-", given=document)
+    body = manifest()
+    body["metadata"] = {"name": "clinic", "namespace": space, "finalizers": ["healthingest.dev/cleanup"]}
+    run("apply", "-f", "-", given=body)
+    path = f"/apis/healthingest.dev/v1alpha1/namespaces/{space}/healthingests"
+    try:
+        assert len((await restricted.call("GET", path) or {})["items"]) == 1
+        query = [("watch", "true"), ("timeoutSeconds", "1")]
+        async for event in restricted.stream(path, query=query, accept="application/json", seconds=1):
+            assert event is None or event["type"] == "ADDED"
+        with pytest.raises(ClusterError, match="403"):
+            await restricted.health_ingest(Key(space, "clinic"))
+        with pytest.raises(ClusterError, match="403"):
+            await restricted.read("v1", "Secret", space, "s3")
+        with pytest.raises(ClusterError, match="403"):
+            await restricted.write_status(Key(space, "clinic"), {})
+        run("delete", "healthingest", "clinic", "-n", space, "--wait=false")
+        released = {"metadata": {"finalizers": None}}
+        await restricted.call("PATCH", f"{path}/clinic", body=released, content="application/merge-patch+json")
+        assert run("get", "healthingests", "-n", space, "-o", "name") == ""
+    finally:
+        for document in bound:
+            run("delete", "-f", "-", given=document)

@@ -101,6 +101,10 @@ class FakeCluster:
     event_lists: int = 0
     recorded: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Events of Kubernetes' own controllers, by the uid of what they are about."""
+    forbidden: bool = False
+    """The operator's Role in the namespace is gone."""
+    asks_forbidden: bool = False
+    """It goes while the operator asks whether the namespace goes."""
 
     def put(self, found: dict[str, Any]) -> None:
         """Let this object be there."""
@@ -127,12 +131,14 @@ class FakeCluster:
     async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """See `Cluster.read`."""
         del api_version
+        self._check()
         found = self.objects.get((kind, namespace, name))
         return None if found is None else _as_sent(found)
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
         """See `Cluster.version`."""
         del api_version
+        self._check()
         found = self.objects.get((kind, namespace, name))
         return None if found is None else _mark(found)
 
@@ -205,17 +211,26 @@ class FakeCluster:
 
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """See `Cluster.write_status`."""
+        self._check()
         self.writes.append("status")
         self.objects["HealthIngest", key.namespace, key.name]["status"] = _as_sent(dict(status))
 
     async def is_going(self, namespace: str) -> bool:
         """See `Cluster.is_going`."""
+        self.forbidden |= self.asks_forbidden
+        self._check()
         return namespace in self.going
 
     async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
         """See `Cluster.tell`."""
         del about, kind
+        if self.forbidden:
+            return
         self.events.append((reason, message))
+
+    def _check(self) -> None:
+        if self.forbidden:
+            raise ClusterError(403, "forbidden")
 
     def settle(self) -> None:
         """What Kubernetes' own controllers would have done by now."""

@@ -17,6 +17,29 @@ app.kubernetes.io/part-of: healthingest
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* The times of the leader election; the operator refuses them in another order, and so does Helm. */}}
+{{- define "operator.leaderElection" -}}
+{{- with .Values.leaderElection }}
+{{- if not (and (gt (float64 .leaseDurationSeconds) (float64 .renewDeadlineSeconds)) (gt (float64 .renewDeadlineSeconds) (mulf 1.2 .retryPeriodSeconds))) }}
+{{- fail "leaderElection: leaseDurationSeconds must be greater than renewDeadlineSeconds, and that greater than 1.2 times retryPeriodSeconds" }}
+{{- end }}
+- {name: HEALTHINGEST_OPERATOR_LEASE_DURATION_SECONDS, value: {{ .leaseDurationSeconds | quote }}}
+- {name: HEALTHINGEST_OPERATOR_LEASE_RENEW_DEADLINE_SECONDS, value: {{ .renewDeadlineSeconds | quote }}}
+- {name: HEALTHINGEST_OPERATOR_LEASE_RETRY_PERIOD_SECONDS, value: {{ .retryPeriodSeconds | quote }}}
+{{- end }}
+{{- end }}
+
+{{/*
+"true" for a namespace in which nothing can be made now: there is none, or it is being deleted. Without a cluster
+(`helm template`) nothing is known, and every namespace counts as present; kube-system is in every cluster.
+*/}}
+{{- define "operator.isAbsent" -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" }}
+{{- $found := lookup "v1" "Namespace" "" . }}
+{{- if or (not $found) (eq "Terminating" (dig "status" "phase" "" $found)) }}true{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* What every container of ours may do: nothing. PodSecurity "restricted". */}}
 {{- define "operator.containerSecurity" -}}
 allowPrivilegeEscalation: false

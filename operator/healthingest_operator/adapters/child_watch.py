@@ -16,6 +16,7 @@ from healthingest_operator.adapters.kubernetes import METADATA, METADATA_LIST, K
 from healthingest_operator.reconcile.errors import ClusterError
 
 _GONE: Final = 410
+_REFUSED: Final = frozenset({403, 404})
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 
@@ -26,12 +27,14 @@ class Told:
     What a watch tells.
 
     `changed`: namespace and metadata of an object that is new, another one, or gone. `lost`: changes may have passed
-    unseen. `opened`: the server has answered the watch of this path.
+    unseen. `opened`: the server has answered the watch of this path. `refused`: it has refused it, because there is no
+    such path or no right to it; it is asked again all the same.
     """
 
     changed: Callable[[str | None, Mapping[str, Any]], None]
     lost: Callable[[], None]
     opened: Callable[[str], None]
+    refused: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class ChildWatch:
                 pause = _FIRST_PAUSE_SECONDS
             except ClusterError as error:
                 version = None if error.status == _GONE else version
+                if error.status in _REFUSED:
+                    self.told.refused(path)
                 await asyncio.sleep(pause * (0.5 + 0.5 * random.random()))  # noqa: S311 - spreads, hides nothing
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

@@ -1,11 +1,12 @@
 """The Lease of this installation. Source: Kubernetes documentation, "Leases"; API group `coordination.k8s.io/v1`."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.reconcile.errors import ClusterError
-from healthingest_operator.reconcile.leadership import TERM_SECONDS, Lease
+from healthingest_operator.reconcile.leadership import DEFAULT_TIMES, Lease
 
 _CONFLICT: Final = 409
 
@@ -13,10 +14,17 @@ _CONFLICT: Final = 409
 class KubernetesLeases:
     """The port `Leases`."""
 
-    def __init__(self, cluster: KubernetesCluster, namespace: str, name: str) -> None:
+    def __init__(
+        self,
+        cluster: KubernetesCluster,
+        namespace: str,
+        name: str,
+        duration_seconds: float = DEFAULT_TIMES.lease_duration,
+    ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._name = name
+        self._duration_seconds = math.ceil(duration_seconds)
 
     async def read(self) -> Lease | None:
         """See `Leases.read`."""
@@ -34,7 +42,7 @@ class KubernetesLeases:
             "metadata": metadata,
             "spec": {
                 "holderIdentity": holder,
-                "leaseDurationSeconds": int(TERM_SECONDS),
+                "leaseDurationSeconds": self._duration_seconds,
                 "acquireTime": before.acquired if renewal and before and before.acquired else now,
                 "renewTime": now,
                 "leaseTransitions": 0 if before is None else before.transitions + (not renewal),

@@ -1,8 +1,10 @@
 """kopf's own settings."""
 
 import asyncio
+import itertools
 import types
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import aiohttp
 import kopf
@@ -10,6 +12,8 @@ import kopf
 from healthingest_contract.conditions import API_GROUP
 from healthingest_operator.handlers.leading import Fence
 from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
+
+LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class NothingRemembered(kopf.DiffBaseStorage):
@@ -24,6 +28,19 @@ class NothingRemembered(kopf.DiffBaseStorage):
         del body, patch, essence
 
 
+class Backoffs:
+    """
+    Pauses in seconds between attempts of one request, without end.
+
+    After a last attempt kopf would end the operator: for all namespaces, when one is forbidden. Each watch asks again
+    until its namespace is there and allowed, which is noticed `LONGEST_PAUSE_SECONDS` later at most.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """Those of one request."""
+        return itertools.chain((1, 1, 2, 3, 5, 8, 13, 21), itertools.repeat(LONGEST_PAUSE_SECONDS))
+
+
 def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     """Few writes, and deadlines."""
     settings = kopf.OperatorSettings()
@@ -32,9 +49,12 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NothingRemembered()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    # kopf would kill the process ten minutes after it has stopped; here the process goes on and may lead again.
+    settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = request_timeout_seconds
     settings.networking.connect_timeout = request_timeout_seconds
     settings.networking.enforce_retry_after = True
+    settings.networking.error_backoffs = Backoffs()
     settings.execution.default_backoff = 5
     # A thousand HealthIngests at once would be a fifth of the operator's memory, which the process never gives back.
     settings.watching.chunk_size = 50

@@ -16,6 +16,9 @@ LEFT_BEHIND: Final = "left_behind"
 WAITING: Final = "waits_for_leadership"
 LEADING: Final = "leads"
 LOST: Final = "leadership_lost"
+NAMESPACE_REFUSED: Final = "namespace_refused"
+NAMESPACE_SERVED: Final = "namespace_served"
+STEPPED_DOWN: Final = "stepped_down_with_error"
 
 _BROKEN: Final = "error"
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -44,6 +47,11 @@ class Telemetry:
         self.watch_age = Gauge(
             "healthingest_operator_watch_age_seconds", "Age of the oldest sign of life of a watch.", registry=registry
         )
+        self.refused_namespaces = Gauge(
+            "healthingest_operator_refused_namespaces",
+            "Namespaces of the setting that are not served, because they are gone or the operator has no rights there.",
+            registry=registry,
+        )
         self.leads = Gauge("healthingest_operator_leader", "Whether this operator leads.", registry=registry)
         for outcome in (*Outcome, _BROKEN):
             self._passes.labels(str(outcome))
@@ -69,10 +77,21 @@ class Telemetry:
         """A deletion left things outside the cluster; an event says it too, where the namespace still takes one."""
         self._logger.warning(LEFT_BEHIND, namespace=key.namespace, name=key.name, left=sorted(left))
 
+    def namespace(self, namespace: str, /, *, served: bool) -> None:
+        """A namespace is served no longer, because it is gone or the operator's rights in it are; or it is again."""
+        if served:
+            self._logger.info(NAMESPACE_SERVED, namespace=namespace)
+        else:
+            self._logger.warning(NAMESPACE_REFUSED, namespace=namespace)
+
     def leadership(self, event: str) -> None:
         """Waiting, leading, or not any more."""
         self.leads.set(event == LEADING)
         self._logger.info(event)
+
+    def stepped_down(self, error: BaseException) -> None:
+        """Something failed while a term was ended that was lost: the types of the error and where it was raised."""
+        self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
 
     def broke(self, key: Key, error: Exception, seconds: float) -> None:
         """A pass was broken off: the types of the error and where it was raised, never its text."""

@@ -3,13 +3,14 @@ The end of a HealthIngest: it always comes.
 
 What holds data stays unless its policy says otherwise, and even then while it is not empty. What cannot be reached is
 tried again until a deadline; then it is left behind, and an event names it. A Secret that is gone from a namespace
-which goes too will not come back: nothing is waited for. Children go by their owner references.
+which goes too will not come back: nothing is waited for. Children go by their owner references. Where the operator's
+Role went with the namespace, Secrets cannot be read: the deadline holds for that as well.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
@@ -18,12 +19,14 @@ from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
 from healthingest_operator.reconcile.converge import World
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess, credentials
-from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.resources import bucket, names, topology
 from healthingest_operator.status.conditions import bad
 from healthingest_operator.status.summary import Facts
+
+_FORBIDDEN: Final = 403
 
 
 @dataclass(slots=True)
@@ -58,17 +61,12 @@ async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -
         await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, message)
         return Farewell(may_go=True, left=(message,))
     remains = _Remains()
-    found = await credentials(world.cluster, owner)
-    await _attempt(remains, "broker", lambda: _leave_broker(world, owner, found, remains))
-    await _attempt(remains, "object store", lambda: _leave_bucket(world, owner, found, remains))
-    _leave_database(owner, found, remains)
+    await _leave(world, owner, remains)
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
     unclear = [message for _, message in remains.unclear]
     if world.clock.now() - since < deadline and await _may_get_better(world, owner, remains):
         waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unclear)}"
-        await Report(world.cluster, world.clock).found(
-            body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts()
-        )
+        await _tell(world, body, waiting)
         return Farewell(may_go=False)
     left = (*unclear, *remains.kept)
     if left:
@@ -76,11 +74,43 @@ async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -
     return Farewell(may_go=True, left=left)
 
 
+async def _leave(world: World, owner: HealthIngest, remains: _Remains) -> None:
+    try:
+        found = await credentials(world.cluster, owner)
+    except ClusterError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        message = (
+            f"the operator may not read the Secrets of namespace {owner.key.namespace}: its Role there is gone; so "
+            f"bucket {owner.spec.object_store.bucket} and virtual host {owner.spec.broker.virtual_host} are as before"
+        )
+        remains.unclear.append((Reason.PERMISSION_DENIED, message))
+        return
+    await _attempt(remains, "broker", lambda: _leave_broker(world, owner, found, remains))
+    await _attempt(remains, "object store", lambda: _leave_bucket(world, owner, found, remains))
+    _leave_database(owner, found, remains)
+
+
+async def _tell(world: World, body: Mapping[str, Any], waiting: str) -> None:
+    """A status that may not be written must not keep the deletion from its end."""
+    try:
+        await Report(world.cluster, world.clock).found(
+            body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts()
+        )
+    except ClusterError as error:
+        if error.status != _FORBIDDEN:
+            raise
+
+
 async def _may_get_better(world: World, owner: HealthIngest, remains: _Remains) -> bool:
     """Whether it is worth while to try again: not for Secrets that went with their namespace."""
     reasons = {reason for reason, _ in remains.unclear}
     if reasons == {Reason.SECRET_NOT_FOUND}:
-        return not await world.cluster.is_going(owner.key.namespace)
+        try:
+            return not await world.cluster.is_going(owner.key.namespace)
+        except ClusterError as error:
+            if error.status != _FORBIDDEN:
+                raise
     return bool(reasons)
 
 

@@ -13,18 +13,39 @@ from typing import Final, Protocol
 
 from healthingest_operator.reconcile.errors import ClusterError, ReconcileError
 
-TERM_SECONDS: Final = 6.0
-RENEW_DEADLINE_SECONDS: Final = 4.0
-RETRY_SECONDS: Final = 1.0
-"""
-The longest time without a leader is a retry, in which the last renewal was not seen yet, and a term.
-
-What is left of ten seconds is for the start of the watches and the first pass.
-"""
+_LEAST_RATIO: Final = 1.2
+"""Renew deadline to retry period; client-go refuses less, because a retry is jittered by so much there."""
 
 
 class LeadershipLostError(ReconcileError):
     """Another one may work from now on: nothing more may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElectionTimes:
+    """
+    The periods of an election, in seconds; the defaults are those of controller-runtime and kube-controller-manager.
+
+    A leader that cannot renew for `renew_deadline` steps down; another one takes over when it has seen no renewal for
+    `lease_duration`. The difference is what a request that was sent just before may still take. The longest time
+    without a leader is `lease_duration` and one `retry_period`.
+
+    Raises:
+        ValueError: `lease_duration` > `renew_deadline` > 1.2 * `retry_period` > 0 does not hold.
+    """
+
+    lease_duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry_period: float = 2.0
+
+    def __post_init__(self) -> None:
+        """See the class."""
+        if not self.lease_duration > self.renew_deadline > _LEAST_RATIO * self.retry_period > 0:
+            message = (
+                "the lease duration must be longer than the renew deadline, and that longer than 1.2 retry periods; "
+                f"they are {self.lease_duration:g}, {self.renew_deadline:g} and {self.retry_period:g} seconds"
+            )
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +68,15 @@ class Leases(Protocol):
         """Make *holder* its holder, if it still is as *before*; None: somebody was quicker. Raises `ClusterError`."""
 
 
+DEFAULT_TIMES: Final = ElectionTimes()
+
+
 class Election:
-    """One candidate. *clock* gives monotonic seconds."""
+    """
+    One candidate. *clock* gives monotonic seconds.
+
+    It may stand again after it has lost: `acquire` follows `hold` as often as needed.
+    """
 
     def __init__(
         self,
@@ -56,11 +84,13 @@ class Election:
         identity: str,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        times: ElectionTimes = DEFAULT_TIMES,
     ) -> None:
         self._leases = leases
         self._identity = identity
         self._clock = clock
         self._sleep = sleep
+        self._times = times
         self._seen: Lease | None = None
         self._seen_at = 0.0
         self._known_holder = ""
@@ -69,9 +99,9 @@ class Election:
     async def acquire(self) -> None:
         """Wait until this one leads."""
         while not await self._attempt():
-            left = self._seen_at + TERM_SECONDS - self._clock()
+            left = self._seen_at + self._times.lease_duration - self._clock()
             # Not later than the term ends; but a server that refuses is not asked without pause.
-            await self._sleep(min(RETRY_SECONDS, left) if left > 0 else RETRY_SECONDS)
+            await self._sleep(min(self._times.retry_period, left) if left > 0 else self._times.retry_period)
 
     def leads(self) -> bool:
         """Whether this one was the leader a moment ago; whoever was stopped for long finds that he is none any more."""
@@ -85,7 +115,7 @@ class Election:
             LeadershipLostError: another one leads, or may soon.
         """
         while True:
-            await self._sleep(RETRY_SECONDS)
+            await self._sleep(self._times.retry_period)
             # A process that was stopped meanwhile must not ask first: others would go on writing until the answer.
             if self._is_late():
                 message = "the Lease was not renewed in time"
@@ -101,7 +131,7 @@ class Election:
     async def release(self) -> None:
         """Let the next one lead at once; without it, he waits for the end of the term."""
         if self._holder() == self._identity:
-            async with asyncio.timeout(RENEW_DEADLINE_SECONDS):
+            async with asyncio.timeout(self._times.renew_deadline):
                 await self._leases.take(self._seen, "")
 
     async def _attempt(self) -> bool:
@@ -109,7 +139,7 @@ class Election:
         began = self._clock()
         try:
             # A renewal counts from its beginning; one that answers later is too late.
-            async with asyncio.timeout(RENEW_DEADLINE_SECONDS / 2):
+            async with asyncio.timeout(self._times.renew_deadline / 2):
                 self._see(await self._leases.read())
                 if not self._is_free():
                     return False
@@ -129,10 +159,10 @@ class Election:
             self._known_holder = found.holder
 
     def _is_free(self) -> bool:
-        return self._holder() in {"", self._identity} or self._clock() - self._seen_at >= TERM_SECONDS
+        return self._holder() in {"", self._identity} or self._clock() - self._seen_at >= self._times.lease_duration
 
     def _is_late(self) -> bool:
-        return self._clock() - self._renewed_at > RENEW_DEADLINE_SECONDS
+        return self._clock() - self._renewed_at > self._times.renew_deadline
 
     def _holder(self) -> str:
         """Of a Lease that somebody removed it is still the one of before, who may not know it yet."""

@@ -7,7 +7,7 @@ from healthingest_contract.conditions import POD_READINESS_GATE
 from healthingest_operator.model.spec import HealthIngest, Passthrough
 from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, SCHEMAS_FOLDER, SPOOL_FOLDER
 from healthingest_operator.resources.names import API, labels, metadata, selector
-from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
+from healthingest_operator.resources.pods import DIGEST_ANNOTATION, STARTUP_FAILURES, Build, Container, pod_spec, probe
 
 PRE_STOP_SECONDS: Final = 10
 """For proxies to forget the pod; on a busy node five were too few. The rest of the grace is for requests under way."""
@@ -61,7 +61,7 @@ def _container(owner: HealthIngest) -> Container:
             {"name": "http", "containerPort": API_PORT, "protocol": "TCP"},
             {"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"},
         ],
-        "startupProbe": probe("/health/startup", "http", 1, 60),
+        "startupProbe": probe("/health/startup", "http", 1, STARTUP_FAILURES),
         "livenessProbe": probe("/health/live", "http", 10, 3),
         "readinessProbe": probe("/health/ready", "http", 2, 2),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},

@@ -101,6 +101,10 @@ def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
     return {"name": f"secrets-{container.command}", "secret": source}
 
 
+STARTUP_FAILURES: Final = 300
+"""At one a second: a container may take five minutes to start on a node without a free processor."""
+
+
 def probe(path: str, port: str, period_seconds: int, failures: int) -> dict[str, Any]:
     """An HTTP probe."""
     return {

@@ -7,7 +7,7 @@ from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.resources.configuration import ADMIN_PORT, JANITOR_ADMIN_PORT
 from healthingest_operator.resources.deployment import STRATEGY
 from healthingest_operator.resources.names import RELAY, labels, metadata, selector
-from healthingest_operator.resources.pods import DIGEST_ANNOTATION, Build, Container, pod_spec, probe
+from healthingest_operator.resources.pods import DIGEST_ANNOTATION, STARTUP_FAILURES, Build, Container, pod_spec, probe
 
 _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 _READINESS: Final = probe("/health/ready", f"admin-{RELAY}", 5, 2)
@@ -49,7 +49,7 @@ def _container(command: str, secrets: frozenset[str], admin_port: int, more: dic
     port = f"admin-{command}"
     extra = {
         "ports": [{"name": port, "containerPort": admin_port, "protocol": "TCP"}],
-        "startupProbe": probe("/health/live", port, 1, 60),
+        "startupProbe": probe("/health/live", port, 1, STARTUP_FAILURES),
         "livenessProbe": probe("/health/live", port, 10, 3),
         "resources": _RESOURCES,
         **more,

@@ -68,7 +68,12 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
         runner, port = web.AppRunner(application, shutdown_timeout=0.0), free_port()
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        ears = Told(lambda _, metadata: told.append(metadata["name"]), lambda: told.append("lost"), lambda _: None)
+        ears = Told(
+            lambda _, metadata: told.append(metadata["name"]),
+            lambda: told.append("lost"),
+            lambda _: None,
+            lambda _: None,
+        )
         try:
             async with aiohttp.ClientSession() as session:
                 connection = Connection(client.Configuration(host=f"http://127.0.0.1:{port}"), session)

@@ -129,3 +129,29 @@ async def test_it_may_be_done_twice() -> None:
     await world.until_ready()
     assert await deleted(world)
     assert await deleted(world)
+
+
+async def test_rights_that_went_with_the_namespace_do_not_hold_it_up_for_ever() -> None:
+    """Its Role goes before its HealthIngests: after the deadline they go, and what stays is named."""
+    world = FakeWorld()
+    await world.until_ready()
+    world.cluster.forbidden = True
+    assert not await deleted(world)
+    world.clock.advance(DEADLINE.total_seconds())
+    body = world.cluster.get("HealthIngest", KEY.name)
+    farewell = await finalize(world.ports, body, DEADLINE)
+    assert farewell.may_go
+    assert "may not read the Secrets of namespace clinic-a" in farewell.left[0]
+    assert "bucket clinic-data and virtual host clinic" in farewell.left[0]
+
+
+async def test_a_role_that_goes_while_it_is_asked_about_the_namespace_does_not_hold_it_up_either() -> None:
+    """The Secrets were gone already, and then the right to ask whether the namespace goes."""
+    world = FakeWorld()
+    await world.until_ready()
+    for name in USER_SECRETS:
+        world.cluster.objects.pop(("Secret", KEY.namespace, name))
+    world.cluster.asks_forbidden = True
+    assert not await deleted(world)
+    world.clock.advance(DEADLINE.total_seconds())
+    assert await deleted(world)

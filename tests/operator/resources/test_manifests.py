@@ -64,6 +64,18 @@ def test_containers_say_what_they_need_and_how_they_are(owner: HealthIngest) -> 
                 assert {"startupProbe", "livenessProbe"} <= set(container)
 
 
+def test_a_slow_start_is_waited_for(owner: HealthIngest) -> None:
+    """Five minutes: a node without a free processor needs more than one to start the interpreter."""
+    probes = [
+        container["startupProbe"]
+        for pod in pods(owner)
+        for container in pod["spec"]["containers"]
+        if "startupProbe" in container
+    ]
+    assert probes
+    assert all(probe["periodSeconds"] * probe["failureThreshold"] >= 300 for probe in probes)
+
+
 def test_a_container_mounts_only_its_own_secrets(owner: HealthIngest) -> None:
     """Each process reads its own files and no others; none is in its environment."""
     expected = {

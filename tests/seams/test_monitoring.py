@@ -1,0 +1,225 @@
+"""What the chart scrapes and when it warns: names of metrics, labels, ports and alerts are those of both halves."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import yaml
+from prometheus_client import CollectorRegistry
+
+from healthingest_operator.handlers.outcomes import Telemetry
+from healthingest_operator.model.parse import parse
+from healthingest_operator.resources.deployment import api_deployment
+from healthingest_operator.resources.pods import Build
+from healthingest_operator.resources.relay import relay_deployment
+from healthingest_service.telemetry.metrics import Metrics
+from healthingest_service.uploads.audit_findings import AuditCounts
+from healthingest_service.uploads.reconcile_storage import Swept
+from healthingest_service.uploads.relay import RelayCounts
+from support.operator_world import manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "healthingest-operator"
+ALERTS = CHART / "files" / "alerts.yaml"
+PARTS = ("serviceMonitor", "podMonitor", "alerts", "dashboard")
+MINUTES = 30
+DAY = 1440
+
+
+def _rendered(*words: str) -> list[dict[str, Any]]:
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("no `helm` on PATH")
+    command = [helm, "template", "release", str(CHART), "--namespace", "system", *words]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def _of(kind: str, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def _rules() -> dict[str, dict[str, Any]]:
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def test_monitoring_is_there_when_asked_for() -> None:
+    """Off by default, because its kinds are of another operator; on, it scrapes, warns and shows what there is."""
+    kinds = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"}
+    assert not kinds & {document["kind"] for document in _rendered()}
+    words = [word for name in PARTS for word in ("--set", f"monitoring.{name}.enabled=true")]
+    documents = _rendered(*words, "--set", "monitoring.alerts.labels.release=prometheus")
+    (monitor,) = _of("ServiceMonitor", documents)
+    (service,) = _of("Service", documents)
+    assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (rules,) = _of("PrometheusRule", documents)
+    assert rules["spec"] == yaml.safe_load(ALERTS.read_text())
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
+    (dashboard,) = _of("ConfigMap", documents)
+    assert json.loads(dashboard["data"]["healthingest-operator.json"])["panels"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_every_port_with_metrics_is_scraped() -> None:
+    """The PodMonitor selects the pods that the operator makes, and names each of their ports that shows metrics."""
+    body = manifest()
+    body["metadata"] |= {"uid": "uid-1", "generation": 1}
+    owner, build = parse(body), Build("service:1", "a", "b", "c")
+    (monitor,) = _of("PodMonitor", _rendered("--set", "monitoring.podMonitor.enabled=true"))
+    (expression,) = monitor["spec"]["selector"]["matchExpressions"]
+    ports = set()
+    for template in (one["spec"]["template"] for one in (api_deployment(owner, build), relay_deployment(owner, build))):
+        labels = template["metadata"]["labels"]
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert labels[expression["key"]] in expression["values"]
+        assert labels["app.kubernetes.io/instance"] == owner.key.name
+        for container in template["spec"]["containers"]:
+            ports |= {port["name"] for port in container["ports"] if port["name"] != "http"}
+    assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} == ports
+    assert monitor["spec"]["namespaceSelector"] == {"any": True}
+
+
+def test_the_pods_of_the_served_namespaces_alone_are_scraped() -> None:
+    """With `watchNamespaces`."""
+    words = ("--set", "monitoring.podMonitor.enabled=true", "--set", "watchNamespaces={one,two}")
+    (monitor,) = _of("PodMonitor", _rendered(*words))
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["one", "two"]}
+
+
+def _names(registry: CollectorRegistry) -> set[str]:
+    found = list(registry.collect())
+    return {sample.name for metric in found for sample in metric.samples} | {
+        name for metric in found for name in (metric.name, f"{metric.name}_bucket", f"{metric.name}_count")
+    }
+
+
+def _service_metrics() -> CollectorRegistry:
+    """As API, relay and janitor show them together."""
+    metrics = Metrics.create()
+    metrics.watch_relay(lambda: _zeros(RelayCounts()), lambda: None)
+    metrics.watch_janitor(lambda: _zeros(Swept()), lambda: None)
+    metrics.watch_audit(lambda: AuditCounts().findings, lambda: AuditCounts().work, lambda: None)
+    metrics.rate_limited.labels("a")
+    metrics.limiter_degraded.labels("a")
+    metrics.dependency_up.labels("a")
+    metrics.uploads.labels("a")
+    return metrics.registry
+
+
+def _zeros(counts: RelayCounts | Swept) -> Mapping[str, float]:
+    return {name: float(getattr(counts, name)) for name in type(counts).__dataclass_fields__}
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
+    """A renamed metric, or an outcome that is called otherwise, would silence them."""
+    registry = CollectorRegistry()
+    Telemetry(registry, structlog.stdlib.get_logger())
+    known = _names(registry) | _names(_service_metrics())
+    text = ALERTS.read_text() + (CHART / "files" / "dashboard.json").read_text()
+    asked = set(re.findall(r"(?:healthingest|http_server)_\w+", text))
+    assert len(asked) >= 12
+    assert asked - known == set()
+    outcomes = {name for quoted in re.findall(r'outcome=~?"([^"]+)"', ALERTS.read_text()) for name in quoted.split("|")}
+    assert outcomes - {*_zeros(RelayCounts()), *_zeros(Swept()), "error"} == set()
+
+
+def test_each_alert_has_its_section() -> None:
+    """In the runbook; and no section is about an alert that is none."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    sections = set(re.findall(r"^### (HealthIngest\w+)$", text, flags=re.MULTILINE))
+    assert sections == set(_rules())
+
+
+ZEROS, ONES, LATE = "0x30", "1x30", "0+30x30"
+OF = 'namespace="a", healthingest="clinic"'
+LEADER, AGE = "healthingest_operator_leader", "healthingest_operator_watch_age_seconds"
+ERRORS = 'healthingest_operator_reconciles_total{outcome="error"}'
+WAITING = 'healthingest_operator_queue_depth{lane="change"}'
+REFUSED = "healthingest_operator_refused_namespaces"
+REQUESTS = "http_server_request_duration_seconds_count"
+FAILED = f'{REQUESTS}{{{OF}, http_response_status_code="503"}}'
+SERVED = f'{REQUESTS}{{{OF}, http_response_status_code="201"}}'
+UP = "healthingest_dependency_up"
+OLDEST = f"healthingest_outbox_oldest_message_age_seconds{{{OF}}}"
+UNROUTABLE = f'healthingest_relay_outcomes_total{{{OF}, outcome="unroutable"}}'
+UNREACHABLE = f'healthingest_relay_outcomes_total{{{OF}, outcome="unreachable"}}'
+DEGRADED = f'healthingest_rate_limiter_degraded_total{{{OF}, rule="uploads"}}'
+SWEPT = f"healthingest_janitor_last_sweep_timestamp_seconds{{{OF}}}"
+MISMATCHED = f'healthingest_janitor_outcomes_total{{{OF}, outcome="mismatched"}}'
+FOUND = f'healthingest_audit_findings_total{{{OF}, kind="row_without_object"}}'
+FINISHED = f"healthingest_audit_last_finished_timestamp_seconds{{{OF}}}"
+LABELS = {"namespace": "a", "healthingest": "clinic"}
+Firing = tuple[str, dict[str, str], int, dict[str, str] | None]
+CASES: tuple[Firing, ...] = (
+    ("HealthIngestOperatorAbsent", {LEADER: ZEROS}, 5, {}),
+    ("HealthIngestOperatorAbsent", {LEADER: ONES}, 5, None),
+    ("HealthIngestOperatorSeveralLeaders", {f'{LEADER}{{pod="{n}"}}': ONES for n in "ab"}, 5, {}),
+    ("HealthIngestOperatorSeveralLeaders", {LEADER: ONES}, 5, None),
+    ("HealthIngestOperatorDeaf", {AGE: "140x30"}, 10, {}),
+    ("HealthIngestOperatorDeaf", {AGE: "40x30"}, 10, None),
+    ("HealthIngestOperatorBreaksOff", {ERRORS: LATE}, 25, {}),
+    ("HealthIngestOperatorBreaksOff", {ERRORS: ZEROS}, 25, None),
+    ("HealthIngestOperatorBehind", {WAITING: ONES}, 5, {}),
+    ("HealthIngestOperatorBehind", {WAITING: ZEROS}, 5, None),
+    ("HealthIngestOperatorNamespaceRefused", {REFUSED: ONES}, 20, {}),
+    ("HealthIngestOperatorNamespaceRefused", {REFUSED: ZEROS}, 20, None),
+    ("HealthIngestApiDown", {f'up{{{OF}, container="api"}}': ZEROS}, 10, LABELS),
+    ("HealthIngestApiDown", {f'up{{{OF}, container="api", pod="{n}"}}': f"{n}x30" for n in (0, 1)}, 10, None),
+    ("HealthIngestApiDown", {'up{namespace="a", container="api"}': ZEROS}, 10, None),
+    ("HealthIngestRelayDown", {f'up{{{OF}, container="relay"}}': ZEROS}, 15, LABELS),
+    ("HealthIngestRelayDown", {f'up{{{OF}, container="relay"}}': ONES}, 15, None),
+    ("HealthIngestRequestsFail", {FAILED: "0+6x30", SERVED: "0+60x30"}, 25, LABELS),
+    ("HealthIngestRequestsFail", {FAILED: "0+1x30", SERVED: "0+60x30"}, 25, None),
+    ("HealthIngestDependencyDown", {f'{UP}{{{OF}, dependency="store"}}': ZEROS}, 10, LABELS | {"dependency": "store"}),
+    ("HealthIngestDependencyDown", {f'{UP}{{{OF}, dependency="store"}}': ONES}, 10, None),
+    ("HealthIngestNotAnnounced", {OLDEST: "700x30"}, 10, LABELS),
+    ("HealthIngestNotAnnounced", {OLDEST: "500x30"}, 10, None),
+    ("HealthIngestMessagesRefused", {UNROUTABLE: LATE}, 25, LABELS | {"outcome": "unroutable"}),
+    ("HealthIngestMessagesRefused", {UNROUTABLE: "5x30", UNREACHABLE: LATE}, 25, None),
+    ("HealthIngestRateLimiterDegraded", {DEGRADED: LATE}, 25, LABELS),
+    ("HealthIngestRateLimiterDegraded", {DEGRADED: "5x30"}, 25, None),
+    ("HealthIngestJanitorStale", {SWEPT: "0x60"}, 50, LABELS),
+    ("HealthIngestJanitorStale", {SWEPT: "0+60x60"}, 50, None),
+    ("HealthIngestObjectMismatched", {MISMATCHED: ONES}, 5, LABELS),
+    ("HealthIngestObjectMismatched", {MISMATCHED: ZEROS}, 5, None),
+    ("HealthIngestStorageInconsistent", {FOUND: ONES}, 5, LABELS | {"kind": "row_without_object"}),
+    ("HealthIngestStorageInconsistent", {FOUND: ZEROS}, 5, None),
+    ("HealthIngestStorageUnchecked", {FINISHED: f"0x{4 * DAY}"}, 4 * DAY, LABELS),
+    ("HealthIngestStorageUnchecked", {FINISHED: f"{2 * DAY * 60}x{4 * DAY}"}, 4 * DAY, None),
+)
+
+
+def _case(alert: str, series: dict[str, str], minutes: int, labels: dict[str, str] | None) -> dict[str, Any]:
+    rule = _rules()[alert]
+    expected = {"exp_labels": rule["labels"] | (labels or {}), "exp_annotations": rule["annotations"]}
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [
+            {"eval_time": f"{minutes}m", "alertname": alert, "exp_alerts": [] if labels is None else [expected]}
+        ],
+    }
+
+
+def test_prometheus_understands_the_alerts(tmp_path: Path) -> None:
+    """By promtool: the rules are sound, and each fires when it should, and not otherwise."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no `promtool` on PATH")
+    fires = {alert for alert, _, _, labels in CASES if labels is not None}
+    assert fires == {alert for alert, _, _, labels in CASES if labels is None} == set(_rules())
+    tests = [_case(*case) for case in CASES]
+    path = tmp_path / "tests.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(
+        [promtool, "test", "rules", str(path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
