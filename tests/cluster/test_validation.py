@@ -91,6 +91,8 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
     "nodeSelector": ([{}, {"a": "b"}], [{"a": True}, "a"]),
     "podAnnotations": ([{}, {"a": "b"}], [{"a": 1}, {f"a{n}": "b" for n in range(65)}]),
     "paused": ([True, False], ["true", 1]),
+    "documentation.openapi": ([True, False], ["true", 1]),
+    "documentation.page": ([True, False], ["true", 1]),
 }
 # Without these a part that is named alone would be incomplete.
 COMPLETE: dict[str, dict[str, Any]] = {
