@@ -60,7 +60,7 @@ class PostgresServer:
         async def work() -> None:
             connection = await asyncpg.connect(self.url, timeout=10)
             try:
-                await connection.execute(statement, timeout=30)
+                await connection.execute(statement, timeout=120)  # a busy disk makes a database slowly
             finally:
                 await connection.close()
 
