@@ -16,8 +16,6 @@ from support.deadlines import HANG_SECONDS
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 
-RELAY, CONSUMER = "test.relay", "test.consumer"
-
 
 @pytest.fixture(name="broker")
 async def _broker() -> AsyncIterator[RabbitMQBroker]:
@@ -37,11 +35,16 @@ def access(server: RabbitMQServer, **other: str) -> BrokerAccess:
 
 
 def wanted(server: RabbitMQServer) -> topology.Topology:
-    """Two queues in the test's own virtual host."""
+    """Two queues in the test's own virtual host, and users of its name: users belong to the whole broker."""
+    host = server.virtual_host
     queues = (QueueSpec("processing"), QueueSpec("other.queue", ("a.#", "b"), 3))
     spec = BrokerSpec("secret", server.virtual_host, "exchange", queues)
     return topology.topology(
-        spec, "space/name", server.username, {RELAY: "relay-password"}, {CONSUMER: "consumer-password"}
+        spec,
+        "space/name",
+        server.username,
+        {f"{host}.relay": "relay-password"},
+        {f"{host}.consumer": "consumer-password"},
     )
 
 
@@ -142,9 +145,10 @@ async def test_every_way_to_hash_passwords_is_known(
         goal = wanted(own_rabbitmq)
         await complete(broker, own_rabbitmq)
         assert await complete(broker, own_rabbitmq) == []
-        observed = await broker.observe(access(own_rabbitmq), own_rabbitmq.virtual_host, [RELAY])
-        assert observed.users[RELAY]["hashing_algorithm"] == module
-        assert not topology.is_password(observed.users[RELAY], "other")
+        relay = goal.logins[0].name
+        observed = await broker.observe(access(own_rabbitmq), own_rabbitmq.virtual_host, [relay])
+        assert observed.users[relay]["hashing_algorithm"] == module
+        assert not topology.is_password(observed.users[relay], "other")
         await broker.log_in(access(own_rabbitmq), own_rabbitmq.virtual_host, goal.logins[0])
     finally:
         own_rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]}).")

@@ -14,6 +14,8 @@ _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _FIRST_SERVER_ERROR: Final = 500
 _LIMIT: Final = re.compile(r"((?:queue|vhost|exchange|cluster)\w* (?:\w+ )*limit)\b[^(]*(\(\d+\))")
+_TOKEN: Final = re.compile(r"[a-z_]{1,60}")
+"""A reason of one word, such as `vhost_or_user_not_found`: a name of RabbitMQ's own, which quotes nothing."""
 _ALARM: Final = re.compile(r"^[a-z_]{1,40}$")
 
 
@@ -37,7 +39,8 @@ def refusal(access: BrokerAccess, status: int, what: str, text: bytes) -> Depend
     limit = _LIMIT.search(said)
     if limit:
         return DependencyError.of(causes.BROKER_LIMIT, where=where, what=what, limit=" ".join(limit.groups()))
-    return DependencyError(Reason.REQUEST_REFUSED, f"{where} refuses ({status}): {what}")
+    why = f", {said}" if _TOKEN.fullmatch(said) else ""
+    return DependencyError(Reason.REQUEST_REFUSED, f"{where} refuses ({status}): {what}{why}")
 
 
 def is_rabbitmq(text: bytes) -> bool:
