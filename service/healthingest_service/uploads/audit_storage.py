@@ -138,7 +138,6 @@ class StorageAudit:
     async def _compare(self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event) -> None:
         listed = {one.key: one for one in page.objects}
         young = self._clock() - timedelta(seconds=self._rules.young_seconds)
-        share = slot % self._rules.verify_shares
         self._findings.listed(len(listed))
         async for uploads in self._kept(after, until):
             for upload in uploads:
@@ -149,11 +148,19 @@ class StorageAudit:
                     await self._look_for(upload, young)
                 elif found.size_bytes != upload.size_bytes:
                     await self._lost(upload, Finding.OTHER_BYTES)
-                elif upload.is_lost or int(upload.sha256[:8], 16) % self._rules.verify_shares == share:
+                elif self._is_due(upload, slot):
                     await self._keep_lease(slot, after)
                     await self._verify(upload, stop)
-        old = {key for key, one in listed.items() if one.modified_at < young}
-        for key in sorted(old - await self._uploads.known({key for key in old if is_object_key(key)})):
+        await self._report_unknown({key for key, one in listed.items() if one.modified_at < young})
+
+    def _is_due(self, upload: KeptUpload, slot: int) -> bool:
+        """Whether its bytes are read at this audit: its share is due, or it is lost and may be back."""
+        shares = self._rules.verify_shares
+        return upload.is_lost or int(upload.sha256[:8], 16) % shares == slot % shares
+
+    async def _report_unknown(self, keys: set[str]) -> None:
+        """Of *keys* that the ledger was not asked about, report those that it does not know."""
+        for key in sorted(keys - await self._uploads.known({key for key in keys if is_object_key(key)})):
             self._findings.found(Finding.OBJECT_WITHOUT_ROW, key, None)
 
     async def _keep_lease(self, slot: int, position: str) -> None:
