@@ -44,11 +44,18 @@ class RedisCache:
         except exceptions.InvalidResponse as error:
             raise DependencyError.of(causes.NOT_REDIS, where=where) from error
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-            if parts.scheme == "rediss" and trouble_of(error) is Trouble.SILENT and await answer_to(url, b"PING\r\n"):
-                raise DependencyError.of(causes.CACHE[Trouble.NOT_TLS], where=where) from error  # Redis waits for lines
-            hung_up = isinstance(error, exceptions.ConnectionError) and trouble_of(error) is Trouble.SILENT
-            raise await explained(causes.CACHE, where, EOFError() if hung_up else error, url) from error
+            raise await _of_connection(error, where, url) from error
         except exceptions.RedisError as error:
             raise DependencyError.of(causes.CACHE_REFUSES, where=where) from error
         finally:
             await client.aclose()
+
+
+async def _of_connection(error: Exception, where: str, url: str) -> DependencyError:
+    from redis import exceptions  # noqa: PLC0415 - see above
+
+    is_silent = trouble_of(error) is Trouble.SILENT
+    if is_silent and urlsplit(url).scheme == "rediss" and await answer_to(url, b"PING\r\n"):  # Redis waits for lines
+        return DependencyError.of(causes.CACHE[Trouble.NOT_TLS], where=where)
+    hung_up = is_silent and isinstance(error, exceptions.ConnectionError)
+    return await explained(causes.CACHE, where, EOFError() if hung_up else error, url)

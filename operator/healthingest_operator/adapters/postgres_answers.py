@@ -70,9 +70,16 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
     answer = await answer_to(address, _SSL_REQUEST)
     if answer == _NO_TLS and _mode(url) in _SECURE:
         return DependencyError.of(causes.DATABASE[Trouble.NOT_TLS], where=place(url))
-    if (answer and answer not in _POSTGRESQL) or (not answer and _LINE.match(await answer_to(address, _LINES))):
+    if await _is_another_protocol(address, answer):
         return DependencyError.of(causes.NOT_POSTGRESQL, where=place(url))
     return DependencyError.of(causes.DATABASE[trouble], where=place(url))
+
+
+async def _is_another_protocol(address: str, answer: bytes) -> bool:
+    """*answer* is to PostgreSQL's request for TLS; who says nothing to it may answer a line of HTTP."""
+    if answer:
+        return answer not in _POSTGRESQL
+    return _LINE.match(await answer_to(address, _LINES)) is not None
 
 
 def _mode(url: str) -> str:

@@ -152,24 +152,36 @@ def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ())
     """Whether the newest pods of all these Deployments are there, and only they; if not, why, by their *pods*."""
     kind = ConditionType.WORKLOAD_AVAILABLE
     for deployment in deployments:
-        name, status = deployment["metadata"]["name"], deployment.get("status") or {}
-        stuck = _condition(deployment, "Progressing", "False")
-        wanted = deployment["spec"].get("replicas", 1)
-        if not wanted:
-            return bad(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=f"Deployment {name}"))
-        current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-        updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-        if not stuck and current and updated >= wanted and available >= wanted and status.get("replicas", 0) <= updated:
-            continue
-        failure = _why(deployment, pods)
-        if failure is not None:
-            return bad(kind, failure.reason, f"Deployment {name}: {failure.message}")
-        if stuck:
-            message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
-            return bad(kind, Reason.ROLLOUT_FAILED, message)
-        message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
-        return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
+        if not deployment["spec"].get("replicas", 1):
+            where = f"Deployment {deployment['metadata']['name']}"
+            return bad(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=where))
+        if not _is_complete(deployment):
+            return _incomplete(deployment, pods)
     return good(kind, "all pods are available", Reason.AVAILABLE)
+
+
+def _is_complete(deployment: Manifest) -> bool:
+    """Whether as many pods as wanted are of the newest template and available, and no other one is left."""
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    is_current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    is_there = wanted <= updated and wanted <= status.get("availableReplicas", 0)
+    is_alone = status.get("replicas", 0) <= updated
+    return is_current and is_there and is_alone and not _condition(deployment, "Progressing", "False")
+
+
+def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> Finding:
+    kind, name = ConditionType.WORKLOAD_AVAILABLE, deployment["metadata"]["name"]
+    failure = _why(deployment, pods)
+    if failure is not None:
+        return bad(kind, failure.reason, f"Deployment {name}: {failure.message}")
+    if _condition(deployment, "Progressing", "False"):
+        message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
+        return bad(kind, Reason.ROLLOUT_FAILED, message)
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
+    return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
 
 
 def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:

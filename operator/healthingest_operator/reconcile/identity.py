@@ -64,21 +64,34 @@ async def mark_of_bucket(
     Raises:
         DependencyError: it is on another store than before, or has objects of others, and nobody has confirmed it.
     """
-    place, known = bucket_place(access), before.get("installation")
-    confirmed, found = owner.confirmed_bucket == place, observed.installation if observed else None
+    place = bucket_place(access)
+    known = before.get("installation")
     moved = before.get("place") not in {None, place}
-    if moved and not confirmed and (known is None or found != known):
-        raise DependencyError.of(causes.STORE_REPLACED, place=place, before=before["place"])
-    is_new = before.get("place") is None and before.get("probed") is None
-    if is_new and observed is not None and not confirmed and _is_unmarked(owner, observed):
-        await _refuse_content(store, access, place)
-    ours = observed is not None and observed.owner == owner_mark(owner.key)
-    if found and ours:
-        return found
+    if owner.confirmed_bucket != place:
+        _refuse_another_store(observed, before, place)
+        if _is_first_use(before) and _is_unmarked(owner, observed):
+            await _refuse_content(store, access, place)
+    if observed is not None and observed.installation and observed.owner == owner_mark(owner.key):
+        return observed.installation
     return _installation(owner, known, place) if moved else known or owner.uid
 
 
-def _is_unmarked(owner: HealthIngest, observed: bucket.Observed) -> bool:
+def _refuse_another_store(observed: bucket.Observed | None, before: Mapping[str, Any], place: str) -> None:
+    """A bucket elsewhere is the one of before only if it bears the installation that the status remembers."""
+    known = before.get("installation")
+    is_known = known is not None and observed is not None and observed.installation == known
+    if before.get("place") not in {None, place} and not is_known:
+        raise DependencyError.of(causes.STORE_REPLACED, place=place, before=before["place"])
+
+
+def _is_first_use(before: Mapping[str, Any]) -> bool:
+    """`probed` stands in the status of a version that did not remember the place."""
+    return before.get("place") is None and before.get("probed") is None
+
+
+def _is_unmarked(owner: HealthIngest, observed: bucket.Observed | None) -> bool:
+    if observed is None:
+        return False
     return observed.owner is None and observed.tags.get(FORMER_TAG) != owner_mark(owner.key)
 
 

@@ -94,28 +94,42 @@ def of_pod(pod: Manifest) -> Failure | None:
     """What keeps this pod from running; None: nothing that its status tells."""
     status = pod.get("status") or {}
     where = f"pod {pod['metadata']['name']}"
-    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        failure = _of_container(container, where)
-        if failure is not None:
-            return failure
+    return _of_containers(status, where) or _of_scheduling(status, where) or _of_phase(status, where)
+
+
+def _of_containers(status: Manifest, where: str) -> Failure | None:
+    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    found = (_of_container(container, where) for container in containers)
+    return next((failure for failure in found if failure is not None), None)
+
+
+def _of_scheduling(status: Manifest, where: str) -> Failure | None:
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             found = dict.fromkeys(_NODES.findall(str(condition.get("message", ""))))
             return _failure(causes.UNSCHEDULABLE, where=where, why=", ".join(found) or "no node fits")
-    if status.get("phase") == "Failed" and not status.get("containerStatuses"):
-        why = str(status.get("reason", ""))
-        return _failure(causes.START_FAILED, where=where, container="any", why=why if _TOKEN.match(why) else "failed")
     return None
+
+
+def _of_phase(status: Manifest, where: str) -> Failure | None:
+    """Of a pod that a node refused or evicted before any container was made."""
+    if status.get("phase") != "Failed" or status.get("containerStatuses"):
+        return None
+    why = str(status.get("reason", ""))
+    return _failure(causes.START_FAILED, where=where, container="any", why=why if _TOKEN.match(why) else "failed")
 
 
 def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
     """A relay that runs and is not ready has announced nothing for a while: that is what its readiness says."""
     for pod in (pod for pod in pods if not pod["metadata"].get("deletionTimestamp")):
-        for container in (pod.get("status") or {}).get("containerStatuses") or ():
-            runs = "running" in (container.get("state") or {}) and container.get("started", False)
-            if container.get("name") == _RELAY and runs and not container.get("ready", True):
-                return _failure(causes.ANNOUNCEMENTS_STALLED, where=f"pod {pod['metadata']['name']}")
+        if any(_is_silent_relay(container) for container in (pod.get("status") or {}).get("containerStatuses") or ()):
+            return _failure(causes.ANNOUNCEMENTS_STALLED, where=f"pod {pod['metadata']['name']}")
     return None
+
+
+def _is_silent_relay(container: Manifest) -> bool:
+    runs = "running" in (container.get("state") or {}) and container.get("started", False)
+    return container.get("name") == _RELAY and runs and not container.get("ready", True)
 
 
 def of_refusal(words: str, where: str) -> Failure:
@@ -160,18 +174,24 @@ def _time(event: Manifest) -> str:
 
 
 def _of_container(container: Manifest, where: str) -> Failure | None:
-    name, state = container.get("name", ""), container.get("state") or {}
-    waiting = state.get("waiting") or {}
+    name = container.get("name", "")
+    waiting = (container.get("state") or {}).get("waiting") or {}
     why = str(waiting.get("reason", ""))
     if why in _IMAGE:
         known = next((text for pattern, text in _IMAGE_WHYS if pattern.search(str(waiting.get("message", "")))), why)
         return _failure(causes.IMAGE_PULL, where=where, image=container.get("image", ""), why=known)
     if why in _NOT_STARTED:
         return _failure(causes.START_FAILED, where=where, container=name, why=why)
-    ended = state.get("terminated")
-    if ended is None and why == "CrashLoopBackOff":
-        ended = (container.get("lastState") or {}).get("terminated") or {}
+    ended = _end_of(container, why)
     return None if ended is None else _of_end(ended, name, where)
+
+
+def _end_of(container: Manifest, waits_for: str) -> Manifest | None:
+    """How the container ended, or ended before it was restarted; None: it has not."""
+    ended: Manifest | None = (container.get("state") or {}).get("terminated")
+    if ended is None and waits_for == "CrashLoopBackOff":
+        return (container.get("lastState") or {}).get("terminated") or {}
+    return ended
 
 
 def _of_end(ended: Manifest, container: str, where: str) -> Failure | None:

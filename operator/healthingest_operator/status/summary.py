@@ -35,23 +35,32 @@ class Observation:
 
 def status(previous: Mapping[str, Any], findings: Sequence[Finding], facts: Facts, seen: Observation) -> dict[str, Any]:
     """The status to write; equal to *previous* when nothing changed."""
-    store = dict(previous.get("objectStore") or {})
-    if facts.missing_capabilities is not None:
-        store["missingCapabilities"] = sorted(facts.missing_capabilities)
-    if facts.probed is not None:
-        store["probed"] = facts.probed
-    store.update({name: value for name, value in (facts.store or {}).items() if value is not None})
-    database = {"installation": facts.database} if facts.database is not None else previous.get("database")
+    found: dict[str, Any] = {
+        "selector": facts.selector,
+        "secrets": None if facts.secrets is None else dict(facts.secrets),
+        "replicas": facts.replicas,
+        "url": facts.url,
+        "workload": facts.workload,
+        "database": None if facts.database is None else {"installation": facts.database},
+    }
     written: dict[str, Any] = {
+        "replicas": 0,
+        **{name: previous[name] for name in found if previous.get(name) is not None},
+        **{name: value for name, value in found.items() if value is not None},
         "observedGeneration": seen.generation,
         "conditions": conditions(summary(findings), previous.get("conditions") or [], seen.generation, seen.now),
-        "selector": facts.selector if facts.selector is not None else previous.get("selector"),
-        "secrets": dict(facts.secrets) if facts.secrets is not None else previous.get("secrets"),
-        "replicas": facts.replicas if facts.replicas is not None else previous.get("replicas", 0),
-        "url": facts.url if facts.url is not None else previous.get("url"),
-        "workload": facts.workload if facts.workload is not None else previous.get("workload"),
-        "objectStore": store or None,
-        "database": database,
+        "objectStore": _store(previous, facts) or None,
         "leftBehind": list(facts.left_behind) or None,
     }
     return {name: value for name, value in written.items() if value is not None}
+
+
+def _store(previous: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """What is known of the bucket: a fact that was not looked for stays as it was."""
+    capabilities = facts.missing_capabilities
+    found = {
+        "missingCapabilities": None if capabilities is None else sorted(capabilities),
+        "probed": facts.probed,
+        **(facts.store or {}),
+    }
+    return dict(previous.get("objectStore") or {}) | {k: value for k, value in found.items() if value is not None}
