@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -152,17 +153,7 @@ async def test_what_the_api_server_refuses_is_named(
 
 async def begin(run: Run, cluster: KubernetesCluster, key: Key) -> World:
     """As far as the Job; everything outside the cluster is well."""
-    real = FakeWorld().ports
-    world = World(
-        cluster,
-        real.store,
-        real.broker,
-        real.database,
-        real.clock,
-        real.generators,
-        service_image="service:1",
-        cache=real.cache,
-    )
+    world = replace(FakeWorld().ports, cluster=cluster)
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]
         run("create", "secret", "generic", name, "-n", key.namespace, *pairs)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster
 from healthingest_operator.handlers.children import WATCHED
 from healthingest_operator.model.spec import Key
-from healthingest_operator.reconcile.converge import World, converge
+from healthingest_operator.reconcile.converge import converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError
 from support.control_plane import kubectl
@@ -102,17 +103,7 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     In between, children of all kinds that another version has left.
     """
     fakes = FakeWorld()
-    real = fakes.ports
-    world = World(
-        cluster,
-        real.store,
-        real.broker,
-        real.database,
-        real.clock,
-        real.generators,
-        service_image="service:1",
-        cache=real.cache,
-    )
+    world = replace(fakes.ports, cluster=cluster)
     space = ("-n", key.namespace)
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]

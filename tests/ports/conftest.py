@@ -1,4 +1,4 @@
-"""Both databases, migrated and empty."""
+"""Both databases, migrated and empty, and servers that are not what is asked for."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import migrate
+from support.broken_dependencies import WrongPorts, wrong_ports
+from support.servers.postgres import PostgresServer
+from support.servers.rabbitmq import RabbitMQServer
+from support.servers.redis import RedisServer
+from support.servers.versitygw import S3Server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -25,3 +30,16 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await migrate(database_url, timeout_seconds=20)
     async with open_engine(database_url, pool_size=5, timeout_seconds=5) as opened:
         yield opened
+
+
+@pytest.fixture
+async def wrong(
+    rabbitmq_server: RabbitMQServer,
+    s3_gateway: S3Server,
+    redis_server: RedisServer,
+    postgres: PostgresServer,
+    tmp_path: Path,
+) -> AsyncIterator[WrongPorts]:
+    """Servers that are not what is asked for."""
+    async with wrong_ports(rabbitmq_server, s3_gateway, redis_server, postgres, tmp_path) as found:
+        yield found

@@ -1,30 +1,21 @@
 """What can be wrong with a broker or a cache, broken for real: reason and message of the table of causes."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from healthingest_operator.adapters.cache import RedisCache
 from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources.topology import Call, Login
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import Trouble
-from support.servers.postgres import PostgresServer
+from support.broken_dependencies import SECONDS, SECRET, UNKNOWN_NAME, WrongPorts, assert_said
+from support.broken_dependencies import access_to_broker as access
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.redis import RedisServer
-from support.servers.silent import silent_server
-from support.servers.tls import untrusted_tls
-from support.servers.versitygw import S3Server
-
-SECRET = "hush-hush"
-SECONDS = 3.0
-UNKNOWN = "no-such-name.invalid"
 
 
 @pytest.fixture(name="broker")
@@ -33,66 +24,8 @@ async def _broker() -> AsyncIterator[RabbitMQBroker]:
         yield found
 
 
-def access(server: RabbitMQServer, **other: str) -> BrokerAccess:
-    """As the Secret of a platform team has it."""
-    words = {
-        "management_url": server.management_url,
-        "amqp_url": server.broker_url,
-        "username": server.username,
-        "password": server.password,
-    }
-    return BrokerAccess(**words | other)
-
-
-def assert_said(error: DependencyError, cause: Cause, **values: object) -> None:
-    """Exactly what the table has, and no secret."""
-    assert (error.reason, error.message) == (cause.reason, cause.text(**values))
-    assert SECRET not in error.message
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Of servers that are not what is asked for."""
-
-    amqp: int
-    management: int
-    tls_amqp: int
-    tls_management: int
-    s3: int
-    redis: int
-    postgres: int
-    silent: int
-    closed: int
-
-
-@pytest.fixture(name="ports")
-async def _ports(
-    rabbitmq: RabbitMQServer,
-    s3_gateway: S3Server,
-    redis_server: RedisServer,
-    postgres: PostgresServer,
-    tmp_path: Path,
-) -> AsyncIterator[Ports]:
-    async with (
-        untrusted_tls(rabbitmq.amqp_port, tmp_path) as tls_amqp,
-        untrusted_tls(rabbitmq.management_port, tmp_path) as tls_management,
-        silent_server() as silent,
-    ):
-        yield Ports(
-            rabbitmq.amqp_port,
-            rabbitmq.management_port,
-            tls_amqp,
-            tls_management,
-            int(s3_gateway.endpoint.rpartition(":")[2]),
-            redis_server.port,
-            postgres.port,
-            silent,
-            free_port(),
-        )
-
-
 MANAGEMENT = [
-    (f"http://{UNKNOWN}:1", causes.MANAGEMENT[Trouble.UNKNOWN_NAME]),
+    (f"http://{UNKNOWN_NAME}:1", causes.MANAGEMENT[Trouble.UNKNOWN_NAME]),
     ("http://127.0.0.1:{closed}", causes.MANAGEMENT[Trouble.REFUSED]),
     ("http://127.0.0.1:{silent}", causes.MANAGEMENT[Trouble.SILENT]),
     ("http://127.0.0.1:{postgres}", causes.MANAGEMENT[Trouble.CLOSED]),
@@ -107,17 +40,17 @@ MANAGEMENT = [
 
 @pytest.mark.parametrize(("url", "cause"), MANAGEMENT)
 async def test_a_wrong_management_url_is_named(
-    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, ports: Ports, url: str, cause: Cause
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, wrong: WrongPorts, url: str, cause: Cause
 ) -> None:
     """Name, port, TLS in both directions, or another service altogether."""
-    url = url.format(**vars(ports))
+    url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await broker.check(access(rabbitmq, management_url=url, password=SECRET))
     assert_said(raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (management API)")
 
 
 AMQP = [
-    (f"amqp://{UNKNOWN}:1", causes.AMQP[Trouble.UNKNOWN_NAME]),
+    (f"amqp://{UNKNOWN_NAME}:1", causes.AMQP[Trouble.UNKNOWN_NAME]),
     ("amqp://127.0.0.1:{closed}", causes.AMQP[Trouble.REFUSED]),
     ("amqp://127.0.0.1:{silent}", causes.AMQP[Trouble.SILENT]),
     ("amqp://127.0.0.1:{postgres}", causes.AMQP[Trouble.CLOSED]),
@@ -132,10 +65,10 @@ AMQP = [
 
 @pytest.mark.parametrize(("url", "cause"), AMQP)
 async def test_a_wrong_amqp_url_is_named(
-    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, ports: Ports, url: str, cause: Cause
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer, wrong: WrongPorts, url: str, cause: Cause
 ) -> None:
     """As above."""
-    url = url.format(**vars(ports))
+    url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await broker.check(access(rabbitmq, amqp_url=url))
     assert_said(raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (AMQP)")
@@ -225,14 +158,15 @@ async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: Rabb
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
     with pytest.raises(DependencyError) as raised:
         await broker.carry_out(
-            access(rabbitmq), Call("PUT", ("queues", rabbitmq.virtual_host, "processing"), body, "queue processing")
+            access(rabbitmq),
+            Call("PUT", ("queues", rabbitmq.virtual_host, "processing"), body, "queue processing"),
         )
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
     assert_said(raised.value, causes.BROKER_LIMIT, where=where, what="queue processing", limit="queue limit (0)")
 
 
 CACHE = [
-    (f"redis://{UNKNOWN}:1", causes.CACHE[Trouble.UNKNOWN_NAME]),
+    (f"redis://{UNKNOWN_NAME}:1", causes.CACHE[Trouble.UNKNOWN_NAME]),
     ("redis://127.0.0.1:{closed}", causes.CACHE[Trouble.REFUSED]),
     ("redis://127.0.0.1:{silent}", causes.CACHE[Trouble.SILENT]),
     ("rediss://127.0.0.1:{redis}", causes.CACHE[Trouble.NOT_TLS]),
@@ -245,9 +179,9 @@ CACHE = [
 
 
 @pytest.mark.parametrize(("url", "cause"), CACHE)
-async def test_a_cache_that_does_not_work_is_named(ports: Ports, url: str, cause: Cause) -> None:
+async def test_a_cache_that_does_not_work_is_named(wrong: WrongPorts, url: str, cause: Cause) -> None:
     """Name, port, TLS in both directions, login, database, another service."""
-    url = url.format(**vars(ports))
+    url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await RedisCache(SECONDS).check(url)
     place = url.partition("://")[2].rpartition("@")[2].partition("/")[0]

@@ -4,11 +4,9 @@ import os
 import pwd
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,59 +17,11 @@ from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import Trouble
+from support.broken_dependencies import SECONDS, SECRET, UNKNOWN_NAME, WrongPorts, assert_said
 from support.servers.postgres import PostgresServer, postgres_server
 from support.servers.process import free_port
-from support.servers.rabbitmq import RabbitMQServer
-from support.servers.redis import RedisServer
-from support.servers.silent import silent_server
-from support.servers.tls import certificate, untrusted_tls
+from support.servers.tls import certificate
 from support.servers.versitygw import S3Server
-
-SECRET = "hush-hush"
-SECONDS = 3.0
-UNKNOWN = "no-such-name.invalid"
-
-
-def assert_said(error: DependencyError, cause: Cause, **values: object) -> None:
-    """Exactly what the table has, and no secret."""
-    assert (error.reason, error.message) == (cause.reason, cause.text(**values))
-    assert SECRET not in error.message
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Of servers that are not what is asked for."""
-
-    amqp: int
-    management: int
-    tls_s3: int
-    s3: int
-    redis: int
-    postgres: int
-    silent: int
-    closed: int
-
-
-@pytest.fixture(name="ports")
-async def _ports(
-    rabbitmq_server: RabbitMQServer,
-    s3_gateway: S3Server,
-    redis_server: RedisServer,
-    postgres: PostgresServer,
-    tmp_path: Path,
-) -> AsyncIterator[Ports]:
-    s3 = urlsplit(s3_gateway.endpoint).port or 0
-    async with untrusted_tls(s3, tmp_path) as tls_s3, silent_server() as silent:
-        yield Ports(
-            rabbitmq_server.amqp_port,
-            rabbitmq_server.management_port,
-            tls_s3,
-            s3,
-            redis_server.port,
-            postgres.port,
-            silent,
-            free_port(),
-        )
 
 
 async def refused(url: str) -> DependencyError:
@@ -82,7 +32,7 @@ async def refused(url: str) -> DependencyError:
 
 
 DATABASE = [
-    (f"{UNKNOWN}:1/a", causes.DATABASE[Trouble.UNKNOWN_NAME]),
+    (f"{UNKNOWN_NAME}:1/a", causes.DATABASE[Trouble.UNKNOWN_NAME]),
     ("127.0.0.1:{closed}/a", causes.DATABASE[Trouble.REFUSED]),
     ("127.0.0.1:{silent}/a", causes.DATABASE[Trouble.SILENT]),
     ("127.0.0.1:{postgres}/postgres?sslmode=require", causes.DATABASE[Trouble.NOT_TLS]),
@@ -95,24 +45,11 @@ DATABASE = [
 
 
 @pytest.mark.parametrize(("rest", "cause"), DATABASE)
-async def test_a_wrong_address_of_the_database_is_named(ports: Ports, rest: str, cause: Cause) -> None:
+async def test_a_wrong_address_of_the_database_is_named(wrong: WrongPorts, rest: str, cause: Cause) -> None:
     """Name, port, TLS, another protocol."""
-    rest = rest.format(**vars(ports))
+    rest = rest.format(**vars(wrong))
     error = await refused(f"postgresql://user:{SECRET}@{rest}")
     assert_said(error, cause, where=f"PostgreSQL at {rest.partition('/')[0]}")
-
-
-@contextmanager
-def role(postgres: PostgresServer, words: str = "LOGIN") -> Iterator[tuple[str, str]]:
-    """A role with these attributes and a database of its own; the name of both, and the address."""
-    name = f"broken_{free_port()}"
-    postgres.execute(f"CREATE ROLE {name} PASSWORD '{SECRET}' {words}")
-    postgres.execute(f"CREATE DATABASE {name}")
-    try:
-        yield name, f"postgresql://{name}:{SECRET}@127.0.0.1:{postgres.port}/{name}"
-    finally:
-        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        postgres.execute(f"DROP ROLE {name}")
 
 
 LOGINS = [
@@ -125,14 +62,14 @@ LOGINS = [
 @pytest.mark.parametrize(("words", "cause"), LOGINS)
 async def test_a_role_that_may_not_log_in_is_named(postgres: PostgresServer, words: str, cause: Cause) -> None:
     """Expired, without LOGIN, at its limit of connections."""
-    with role(postgres, words) as (name, url):
+    with postgres.role(SECRET, words) as (name, url):
         error = await refused(url)
     assert_said(error, cause, where=f"PostgreSQL at 127.0.0.1:{postgres.port}", user=name, database=name)
 
 
 async def test_login_and_database_are_told_apart(postgres: PostgresServer) -> None:
     """A wrong password, a database that is not there, one to which the role may not connect."""
-    with role(postgres) as (name, url):
+    with postgres.role(SECRET) as (name, url):
         named = {"where": f"PostgreSQL at 127.0.0.1:{postgres.port}", "user": name}
         assert_said(await refused(url.replace(SECRET, f"{SECRET}-x")), causes.DATABASE_LOGIN, **named, database=name)
         assert_said(await refused(f"{url}_not"), causes.DATABASE_MISSING, **named, database=f"{name}_not")
@@ -142,7 +79,7 @@ async def test_login_and_database_are_told_apart(postgres: PostgresServer) -> No
 
 async def test_an_administrator_without_rights_is_named(postgres: PostgresServer) -> None:
     """Of `adminUrl`."""
-    with role(postgres) as (name, url):
+    with postgres.role(SECRET) as (name, url):
         with pytest.raises(DependencyError) as raised:
             await PostgresDatabase(SECONDS).provision(url, url.replace(name, f"{name}_new"))
         where = f"PostgreSQL at 127.0.0.1:{postgres.port}"
@@ -151,7 +88,7 @@ async def test_an_administrator_without_rights_is_named(postgres: PostgresServer
 
 async def test_a_read_only_database_is_named(postgres: PostgresServer) -> None:
     """By a setting of the role; nothing is tried."""
-    with role(postgres) as (name, url):
+    with postgres.role(SECRET) as (name, url):
         postgres.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
         error = await refused(url)
     where = f"PostgreSQL at 127.0.0.1:{postgres.port}"
@@ -215,7 +152,7 @@ def access(server: S3Server, **other: str) -> StoreAccess:
 
 
 STORE = [
-    (f"http://{UNKNOWN}:1", causes.STORE[Trouble.UNKNOWN_NAME]),
+    (f"http://{UNKNOWN_NAME}:1", causes.STORE[Trouble.UNKNOWN_NAME]),
     ("http://127.0.0.1:{closed}", causes.STORE[Trouble.REFUSED]),
     ("http://127.0.0.1:{silent}", causes.STORE[Trouble.SILENT]),
     ("http://127.0.0.1:{tls_s3}", causes.STORE[Trouble.WANTS_TLS]),
@@ -229,10 +166,10 @@ STORE = [
 
 @pytest.mark.parametrize(("endpoint", "cause"), STORE)
 async def test_a_wrong_endpoint_of_the_store_is_named(
-    store: S3ObjectStore, s3_server: S3Server, ports: Ports, endpoint: str, cause: Cause
+    store: S3ObjectStore, s3_server: S3Server, wrong: WrongPorts, endpoint: str, cause: Cause
 ) -> None:
     """Name, port, TLS in both directions, another service; by full looks and by glances."""
-    endpoint = endpoint.format(**vars(ports))
+    endpoint = endpoint.format(**vars(wrong))
     where = f"the object store at {endpoint.partition('://')[2]}"
     with pytest.raises(DependencyError) as raised:
         await store.observe(access(s3_server, endpoint=endpoint, secret_access_key=SECRET))

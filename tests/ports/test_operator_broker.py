@@ -10,8 +10,8 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.model.spec import BrokerSpec, QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources import pruning, topology
+from support.broken_dependencies import access_to_broker as access
 from support.deadlines import HANG_SECONDS
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
@@ -21,17 +21,6 @@ from support.servers.rabbitmq import RabbitMQServer
 async def _broker() -> AsyncIterator[RabbitMQBroker]:
     async with rabbitmq_broker(10) as found:
         yield found
-
-
-def access(server: RabbitMQServer, **other: str) -> BrokerAccess:
-    """As the Secret of a platform team has it."""
-    words = {
-        "management_url": server.management_url,
-        "amqp_url": server.broker_url,
-        "username": server.username,
-        "password": server.password,
-    }
-    return BrokerAccess(**words | other)
 
 
 def wanted(server: RabbitMQServer) -> topology.Topology:

@@ -1,8 +1,6 @@
 """Why a migration cannot be done, broken for real: a short code for the operator, one line for people, no traceback."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,19 +13,6 @@ from support.servers.process import free_port
 from support.service_process import COMMAND, environment
 
 SECRET = "hush-hush"
-
-
-@contextmanager
-def role(postgres: PostgresServer, words: str = "LOGIN") -> Iterator[tuple[str, str]]:
-    """A role that owns a database of its own: the name of both, and the address."""
-    name = f"stop_{free_port()}"
-    postgres.execute(f"CREATE ROLE {name} PASSWORD '{SECRET}' {words}")
-    postgres.execute(f"CREATE DATABASE {name}")
-    try:
-        yield name, f"postgresql://{name}:{SECRET}@127.0.0.1:{postgres.port}/{name}"
-    finally:
-        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        postgres.execute(f"DROP ROLE {name}")
 
 
 async def left(url: str, folder: Path, *, seconds: float = 20) -> StopCause | None:
@@ -55,7 +40,7 @@ async def test_a_migration_that_is_refused_says_why(
     postgres: PostgresServer, tmp_path: Path, statement: str, cause: StopCause
 ) -> None:
     """The last one breaks nothing: a role that is not the owner may create no tables (from PostgreSQL 15 on)."""
-    with role(postgres) as (name, url):
+    with postgres.role(SECRET) as (name, url):
         postgres.execute(statement.format(name=name))
         assert await left(url, tmp_path) is cause
 
@@ -85,7 +70,7 @@ async def execute(url: str, statement: str) -> None:
 @pytest.mark.parametrize("command", ["migrate"])
 def test_the_command_ends_with_one_line_for_people(postgres: PostgresServer, tmp_path: Path, command: str) -> None:
     """Exit code 1, a log line with types and places, and neither a traceback nor the server's words."""
-    with role(postgres) as (_, url):
+    with postgres.role(SECRET) as (_, url):
         words = {**environment(tmp_path), "HEALTHINGEST_DATABASE__URL": url}
         done = subprocess.run([*COMMAND, command], env=words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -54,6 +54,18 @@ class PostgresServer:
         finally:
             self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    @contextmanager
+    def role(self, password: str, words: str = "LOGIN") -> Iterator[tuple[str, str]]:
+        """A role with these attributes that has a database: the name of both, and the address. They go at the end."""
+        name = f"role_{uuid.uuid4().hex}"
+        self.execute(f"CREATE ROLE {name} PASSWORD '{password}' {words}")
+        self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield name, f"postgresql://{name}:{password}@127.0.0.1:{self.port}/{name}"
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            self.execute(f"DROP ROLE {name}")
+
     def execute(self, statement: str) -> None:
         """Run one statement in the maintenance database."""
 
