@@ -14,6 +14,8 @@ from uuid import UUID
 from healthingest_contract.topology import RECORD_TYPE_PATTERN, is_record_type
 
 PREFIX: Final = "raw/"
+AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
+"""Comes after every key, in the order of bytes."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(

@@ -86,13 +86,13 @@ class TestAccounts:
 
 async def test_a_hash_that_is_none_opens_nothing(passwords: PasswordPool) -> None:
     """A stored text of another kind is no error and no way in."""
-    with passwords.place() as hasher:
+    with passwords.slot() as hasher:
         assert await hasher.verify(PASSWORD, "plain") == (False, None)
 
 
 async def test_a_letter_has_one_form(passwords: PasswordPool) -> None:
     """A password is the same whether its letters were sent composed or decomposed."""
-    with passwords.place() as hasher:
+    with passwords.slot() as hasher:
         stored = await hasher.hash("p\u00e4ssw\u00f6rter")
         assert (await hasher.verify("pa\u0308sswo\u0308rter", stored))[0]
 
@@ -101,7 +101,7 @@ async def test_too_many_at_once_are_turned_away() -> None:
     """Beyond the queue's limit nobody waits; later there is room again."""
 
     async def hashed(pool: PasswordPool) -> str:
-        with pool.place() as hasher:
+        with pool.slot() as hasher:
             return await hasher.hash(PASSWORD)
 
     async with open_password_pool(threads=1, queue_limit=2) as pool:
@@ -111,9 +111,9 @@ async def test_too_many_at_once_are_turned_away() -> None:
 
 
 async def test_a_caller_that_leaves_frees_no_thread() -> None:
-    """Its place stays taken until the hash is done: leaving early is no way to queue more work."""
+    """Its slot stays taken until the hash is done: leaving early is no way to queue more work."""
     async with open_password_pool(threads=1, queue_limit=1) as pool:
-        with suppress(asyncio.CancelledError), pool.place() as hasher:
+        with suppress(asyncio.CancelledError), pool.slot() as hasher:
             hashing = asyncio.ensure_future(hasher.hash(PASSWORD))
             await asyncio.sleep(0)
             hashing.cancel()
@@ -121,11 +121,11 @@ async def test_a_caller_that_leaves_frees_no_thread() -> None:
         running = hasher.running
         assert running is not None
         if not running.done():
-            with pytest.raises(PasswordQueueFullError), pool.place():
+            with pytest.raises(PasswordQueueFullError), pool.slot():
                 pass
         async with asyncio.timeout(HANG_SECONDS):
             while True:
-                with suppress(PasswordQueueFullError), pool.place():
+                with suppress(PasswordQueueFullError), pool.slot():
                     break
                 await asyncio.sleep(0.01)  # the pause of a poll
 
@@ -136,7 +136,7 @@ async def test_a_full_queue_is_told_before_the_database_is_asked(engine: AsyncEn
     async with open_password_pool(threads=1, queue_limit=1) as pool:
         accounts = DatabaseAccounts(engine, pool, timeout_seconds=5)
         event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
-        with pool.place(), pytest.raises(PasswordQueueFullError):
+        with pool.slot(), pytest.raises(PasswordQueueFullError):
             await accounts.authenticate(EMAIL, PASSWORD)
     assert asked == []
 

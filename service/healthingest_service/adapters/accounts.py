@@ -29,7 +29,7 @@ class DatabaseAccounts:
 
     async def add(self, new: NewAccount) -> Account:
         """As the port says."""
-        with self._passwords.place() as passwords:
+        with self._passwords.slot() as passwords:
             hashed = await passwords.hash(new.password)
         columns = {
             "email": new.email,
@@ -48,7 +48,7 @@ class DatabaseAccounts:
 
     async def authenticate(self, email: str | None, password: str) -> Account | None:
         """As the port says."""
-        with self._passwords.place() as passwords:
+        with self._passwords.slot() as passwords:
             row = None
             if email is not None:
                 async with self._users(writes=False) as users:

@@ -30,7 +30,7 @@ Answer = TypeVar("Answer")
 
 
 class PasswordHasher:
-    """Hashes and verifies in the pool's threads, for one holder of a place."""
+    """Hashes and verifies in the pool's threads, for the holder of one slot."""
 
     def __init__(self, executor: ThreadPoolExecutor, helper: PasswordHelper) -> None:
         self._executor = executor
@@ -57,7 +57,7 @@ class PasswordHasher:
 
 
 class PasswordPool:
-    """At most `queue_limit` places; whoever holds one may hash or verify."""
+    """At most `queue_limit` slots; the holder of one may hash or verify."""
 
     def __init__(self, executor: ThreadPoolExecutor, *, queue_limit: int) -> None:
         self._executor = executor
@@ -68,16 +68,16 @@ class PasswordPool:
 
     @property
     def is_full(self) -> bool:
-        """Whether all places are taken."""
+        """Whether all slots are taken."""
         return self._taken >= self._queue_limit
 
     @contextmanager
-    def place(self) -> Iterator[PasswordHasher]:
+    def slot(self) -> Iterator[PasswordHasher]:
         """
-        Hold a place; take it before anything else is done for a login, so that a flood costs no more than this.
+        Hold a slot; take it before anything else is done for a login, so that a flood costs no more than this.
 
         Raises:
-            PasswordQueueFullError: all places are taken.
+            PasswordQueueFullError: all slots are taken.
         """
         if self.is_full:
             raise PasswordQueueFullError
@@ -88,7 +88,7 @@ class PasswordPool:
         finally:
             if hasher.running is None or hasher.running.done():
                 self._taken -= 1
-            else:  # a caller that leaves frees no thread: its place is taken until the thread is done
+            else:  # a caller that leaves frees no thread: its slot is taken until the thread is done
                 loop = asyncio.get_running_loop()
                 hasher.running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
 

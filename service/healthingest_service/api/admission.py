@@ -1,4 +1,4 @@
-"""Refuses a login at the door while all places for hashing are taken, before its body is read or anything is asked."""
+"""Refuses a login at the door while all slots for hashing are taken, before its body is read or anything is asked."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,7 +16,7 @@ class PasswordAdmission:
     """
     A flood of logins costs a fraction of a millisecond each here, so that uploads on the same loop do not notice it.
 
-    No place is taken: a client that then sends its body slowly must not hold one.
+    No slot is taken: a client that then sends its body slowly must not hold one.
     """
 
     def __init__(self, app: ASGIApp, *, is_full: Callable[[], bool]) -> None:

@@ -6,10 +6,9 @@ from typing import TypeVar
 
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
-from healthingest_service.identity.throttling import Decision, LoginAttempt, Rule
+from healthingest_service.identity.throttling import LOGINS, Decision, LoginAttempt, Rule
 
 Answer = TypeVar("Answer")
-_LOGINS = "logins"
 
 
 class SharedCounters:
@@ -63,16 +62,14 @@ class FallbackThrottle:
 
     async def admit(self, attempt: LoginAttempt) -> float:
         """As the port says, but it does not raise."""
-        return await self._counters.ask(
-            _LOGINS, lambda: self._shared.admit(attempt), lambda: self._alone.admit(attempt)
-        )
+        return await self._counters.ask(LOGINS, lambda: self._shared.admit(attempt), lambda: self._alone.admit(attempt))
 
     async def failed(self, attempt: LoginAttempt) -> None:
         """As the port says, but it does not raise."""
-        await self._counters.ask(_LOGINS, lambda: self._shared.failed(attempt), lambda: self._alone.failed(attempt))
+        await self._counters.ask(LOGINS, lambda: self._shared.failed(attempt), lambda: self._alone.failed(attempt))
 
     async def succeeded(self, attempt: LoginAttempt) -> None:
         """As the port says, but it does not raise."""
         await self._counters.ask(
-            _LOGINS, lambda: self._shared.succeeded(attempt), lambda: self._alone.succeeded(attempt)
+            LOGINS, lambda: self._shared.succeeded(attempt), lambda: self._alone.succeeded(attempt)
         )

@@ -29,10 +29,8 @@ from healthingest_service.identity.registration import (
     admit_registration,
     may_log_in,
 )
-from healthingest_service.identity.throttling import LoginAttempt
+from healthingest_service.identity.throttling import LOGINS, LoginAttempt
 
-LOGINS: Final = "logins"
-"""The name of the rule, in answers and metrics."""
 ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
 """What somebody who logged in with a password may do."""
 _MAX_CACHED_SESSIONS: Final = 10_000

@@ -7,7 +7,9 @@ from typing import Final, Self
 
 _WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)")
-_GUESSING_DIVISOR: Final = 10
+LOGINS: Final = "logins"
+"""The name of the rule of logins, in answers and metrics."""
+GUESSING_DIVISOR: Final = 10
 """A process that counts alone is one of several: together they must not allow more guesses."""
 
 
@@ -89,7 +91,7 @@ class Backoff:
 
     def alone(self) -> "Backoff":
         """The backoff of a process that counts alone."""
-        return replace(self, free_failures=max(1, self.free_failures // _GUESSING_DIVISOR))
+        return replace(self, free_failures=max(1, self.free_failures // GUESSING_DIVISOR))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from healthingest_service.identity.access_tokens import AccessTokens, SigningKey
 from healthingest_service.identity.fallback_limiter import FallbackLimiter, FallbackThrottle, SharedCounters
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
-from healthingest_service.identity.throttling import Backoff, LoginRules, Rate, Rule
+from healthingest_service.identity.throttling import GUESSING_DIVISOR, LOGINS, Backoff, LoginRules, Rate, Rule
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
@@ -41,7 +41,6 @@ from healthingest_service.uploads.errors import UnavailableError
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
-_GUESSING_DIVISOR: Final = 10
 _PROBE_SECONDS: Final = 1.0
 _ADMIN_CONNECTIONS: Final = 32
 
@@ -67,9 +66,9 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
         rules=Rules(
             uploads=Rule("uploads", Rate.parse(limits.uploads)),
             requests=Rule("requests", Rate.parse(limits.requests)),
-            logins=Rule("logins", Rate.parse(limits.logins), _GUESSING_DIVISOR),
+            logins=Rule(LOGINS, Rate.parse(limits.logins), GUESSING_DIVISOR),
             refreshes=Rule("refreshes", Rate.parse(limits.refreshes)),
-            registrations=Rule("registrations", Rate.parse(limits.registrations), _GUESSING_DIVISOR),
+            registrations=Rule("registrations", Rate.parse(limits.registrations), GUESSING_DIVISOR),
         ),
         body=BodyRules(
             max_file_bytes=limits.max_file_size_bytes,

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 from zlib import crc32
 
-from healthingest_contract.object_keys import PREFIX, is_object_key
+from healthingest_contract.object_keys import AFTER_ALL_KEYS, is_object_key
 from healthingest_service.uploads.audit_findings import AuditCounts, Finding, Findings
 from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.ports import ObjectStore
@@ -30,8 +30,6 @@ _NOTE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 900.0
 _LOOK_SECONDS: Final = 60.0
 _PAGE: Final = 1000
-_END: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
-"""Comes after every key with our prefix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +110,7 @@ class StorageAudit:
                 await self._abort_stale_puts()
             while not stop.is_set():
                 page = await self._inventory.page(after=after, limit=_PAGE)
-                until = _END if page.is_last else page.objects[-1].key
+                until = AFTER_ALL_KEYS if page.is_last else page.objects[-1].key
                 await self._compare(page, after, until, slot, stop)
                 if page.is_last and not stop.is_set():
                     await self._duties.finish(DUTY, slot)

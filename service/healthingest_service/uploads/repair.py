@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from healthingest_contract.object_keys import PREFIX
+from healthingest_contract.object_keys import AFTER_ALL_KEYS
 from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.upkeep_ports import KeptUpload, KeptUploads
 
 _PAGE: Final = 1000
-_END: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
-"""Comes after every key with our prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,6 @@ class RepairUploads:
             yield await self._uploads.named(upload_ids)
             return
         after = ""
-        while uploads := await self._uploads.between(after, _END, limit=_PAGE):
+        while uploads := await self._uploads.between(after, AFTER_ALL_KEYS, limit=_PAGE):
             yield uploads
             after = uploads[-1].key

@@ -262,7 +262,7 @@ async def test_secrets_are_not_cached(edge: Edge) -> None:
 
 
 async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
-    """While all places are taken, logins and registrations are answered with 503 and no statement; uploads go on."""
+    """While all slots are taken, logins and registrations are answered with 503 and no statement; uploads go on."""
     user, email = await edge.signed_in(), await edge.registered()
     full = create_app(replace(edge.wire, is_password_queue_full=lambda: True))
     asked = list[str]()
