@@ -1,13 +1,19 @@
 """The servers that the other tests stand on are real, private and fresh."""
 
+import asyncio
 import socket
+import ssl
 import urllib.error
+from pathlib import Path
 
 import pytest
 
+from support.deadlines import HANG_SECONDS
 from support.servers.apiserver import ApiServer
+from support.servers.loopback import tcp_server
 from support.servers.postgres import PostgresServer
 from support.servers.rabbitmq import RabbitMQServer
+from support.servers.tls import untrusted_tls
 from support.servers.versitygw import S3Server
 
 
@@ -42,3 +48,21 @@ def test_the_s3_server_checks_who_asks(s3_server: S3Server) -> None:
 def test_the_apiserver_is_ready(apiserver: ApiServer) -> None:
     """The control plane has a kubeconfig that leads to it."""
     assert apiserver.url in apiserver.kubeconfig.read_text()
+
+
+async def test_tls_in_front_of_a_server_leaves_no_connection_to_it(tmp_path: Path) -> None:
+    """It closes its own connection when it ends, though its client and the server still hold theirs."""
+    arrived: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await arrived.put(reader)
+        await asyncio.Event().wait()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    async with tcp_server(serve) as inner:
+        async with untrusted_tls(inner, tmp_path) as outer:
+            _, client = await asyncio.open_connection("127.0.0.1", outer, ssl=context)
+            reader = await arrived.get()
+        assert await asyncio.wait_for(reader.read(), HANG_SECONDS) == b""
+        client.transport.abort()

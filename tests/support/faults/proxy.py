@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+from support.servers.loopback import reset, tcp_server
 
 READ_BYTES = 65536
 CONTINUE, END = b"HTTP/1.1 100", b"\r\n\r\n"
@@ -45,11 +47,6 @@ class Connection:
     tail: bytes = b""
     harm: Harm | None = None
 
-    def abort(self) -> None:
-        """Reset both sides."""
-        self.client.transport.abort()
-        self.server.transport.abort()
-
 
 @dataclass
 class Proxy:
@@ -59,7 +56,6 @@ class Proxy:
     port: int = 0
     trouble: Trouble | None = None
     hits: int = 0
-    connections: set[Connection] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -69,7 +65,6 @@ class Proxy:
             writer.transport.abort()
             return
         connection = Connection(writer, to_server)
-        self.connections.add(connection)
         try:
             with suppress(OSError, asyncio.IncompleteReadError):
                 async with asyncio.TaskGroup() as tasks:
@@ -81,8 +76,8 @@ class Proxy:
         except (ExceptionGroup, asyncio.CancelledError):
             pass  # a side went away, or the run ends
         finally:
-            self.connections.discard(connection)
-            connection.abort()
+            writer.transport.abort()
+            await reset(to_server)
 
     async def _there(self, reader: asyncio.StreamReader, connection: Connection) -> None:
         while data := await reader.read(READ_BYTES):
@@ -157,12 +152,6 @@ def _before_the_answer(data: bytes) -> bytes:
 async def proxy(target: int) -> AsyncIterator[Proxy]:
     """A running proxy."""
     made = Proxy(target)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(made.serve) as port:
+        made.port = port
         yield made
-    finally:
-        server.close()
-        for connection in tuple(made.connections):
-            connection.abort()
-        await asyncio.sleep(0)

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from support.servers.loopback import tcp_server
+
 HANG_UP = "hang up"
 
 
@@ -60,10 +62,6 @@ def head_answer(size_bytes: int, sha256: str) -> bytes:
 async def scripted_server(*answers: bytes | str) -> AsyncIterator[ScriptedServer]:
     """A running server."""
     scripted = ScriptedServer(list(answers))
-    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
-    scripted.port = server.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(scripted.serve) as port:
+        scripted.port = port
         yield scripted
-    finally:
-        server.close()
-        await asyncio.sleep(0)
