@@ -44,8 +44,10 @@ async def test_role_and_database_are_made_once(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:
     """Twice is fine; a changed password is set, and the role owns its database."""
+    assert not await database.exists(postgres.url, login.url)
     await database.provision(postgres.url, login.url)
     await database.provision(postgres.url, login.url)
+    assert await database.exists(postgres.url, login.url)
     await database.check(login.url)
     connection = await asyncpg.connect(login.url)
     await connection.execute("CREATE TABLE public.t (a int)")

@@ -440,6 +440,8 @@ class FakeDatabase(_Faulty):
     logins: set[str] = field(default_factory=set)
     marks: dict[str, dict[str, str]] = field(default_factory=dict)
     """Installations by owner, of databases by host, port and name."""
+    places: set[str] = field(default_factory=set)
+    """The databases that there are, by host, port and name."""
     locked: bool = False
     """No table can be made; the service has its own already."""
 
@@ -457,10 +459,17 @@ class FakeDatabase(_Faulty):
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
         return self.marks.get(database_place(url), {}).get(owner or "")
 
+    async def exists(self, admin_url: str, url: str) -> bool:
+        """See `Database.exists`."""
+        del admin_url
+        self._may_fail()
+        return database_place(url) in self.places
+
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
         del admin_url
         self._may_fail()
+        self.places.add(database_place(url))
         user = urlsplit(url).username
         self.logins = {other for other in self.logins if urlsplit(other).username != user} | {url}
         return True

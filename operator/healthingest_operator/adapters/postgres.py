@@ -60,6 +60,11 @@ class PostgresDatabase:
                 return False
         return True
 
+    async def exists(self, admin_url: str, url: str) -> bool:
+        """See `Database.exists`."""
+        async with self._connection(admin_url) as connection:
+            return await _has_database(connection, unquote(urlsplit(url).path.lstrip("/")))
+
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
         self._sound.forget()
@@ -73,7 +78,7 @@ class PostgresDatabase:
             await _execute(connection, words, role, password, "infinity")
             if role != name:
                 await _let_act_as(connection, role, name)
-            if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            if await _has_database(connection, name):
                 return True
             # From PostgreSQL 16 on, who creates a role may act as it only after granting it to himself.
             await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", name)
@@ -116,6 +121,10 @@ async def _refuse_read_only(connection: asyncpg.Connection, url: str) -> None:
     if await connection.fetchval("SELECT current_setting('transaction_read_only')::bool"):
         why = "default_transaction_read_only is on"
         raise DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why=why)
+
+
+async def _has_database(connection: asyncpg.Connection, name: str) -> bool:
+    return bool(await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name))
 
 
 async def _execute(connection: asyncpg.Connection, words: str, *names: str) -> None:

@@ -11,7 +11,13 @@ from healthingest_contract.database_address import read_database_address
 from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.identity import bucket_place, database_place, mark_of_bucket, mark_of_database
+from healthingest_operator.reconcile.identity import (
+    bucket_place,
+    database_place,
+    mark_of_bucket,
+    mark_of_database,
+    refuse_new_database,
+)
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
@@ -255,7 +261,7 @@ async def look_at_database(
         if isinstance(access, DependencyError):
             raise access
         name = owner_mark(owner.key)
-        marked = await _provision(database, access, url, name)
+        marked = await _provision(database, access, url, owner, known)
         mark = mark_of_database(owner, database_place(url), marked, known)
         written = mark == marked or await database.write_mark(url, name, mark)
     except DependencyError as error:
@@ -267,15 +273,20 @@ async def look_at_database(
     return DatabaseResult(finding, mark if written else None)
 
 
-async def _provision(database: Database, access: DatabaseAccess, url: str, owner: str) -> str | None:
-    """A login that works needs no administrator: his rights are used only when it does not."""
+async def _provision(
+    database: Database, access: DatabaseAccess, url: str, owner: HealthIngest, known: str | None
+) -> str | None:
+    """The mark that is found. The administrator's rights are used only when the login does not work."""
+    mark = owner_mark(owner.key)
     try:
-        return await database.check(url, owner)
+        return await database.check(url, mark)
     except DependencyError as error:
         if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
+        if known is not None and not await database.exists(access.admin_url, url):
+            refuse_new_database(owner, database_place(url))
         await database.provision(access.admin_url, url)
-        return await database.check(url, owner)
+        return await database.check(url, mark)
 
 
 def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:

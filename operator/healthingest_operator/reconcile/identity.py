@@ -46,6 +46,17 @@ def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: 
     raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found=why)
 
 
+def refuse_new_database(owner: HealthIngest, place: str) -> None:
+    """
+    Nothing is made on a server that lacks the database of a HealthIngest that has had one.
+
+    Raises:
+        DependencyError: nobody has confirmed this place.
+    """
+    if owner.confirmed_database != place:
+        raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found="there is no such database")
+
+
 def _installation(owner: HealthIngest, known: str | None, place: str) -> str:
     """The first is the uid; one that follows differs from it, so that the way back must be confirmed, too."""
     return owner.uid if known is None else hashlib.sha256(f"{owner.uid} {known} {place}".encode()).hexdigest()[:32]

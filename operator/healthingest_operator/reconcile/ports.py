@@ -175,6 +175,9 @@ class Database(Protocol):
         `DependencyError` where it may create none though the service's are still to be made.
         """
 
+    async def exists(self, admin_url: str, url: str) -> bool:
+        """Whether the server of *admin_url* has the database of *url*."""
+
     async def provision(self, admin_url: str, url: str) -> bool:
         """
         Make the role (with this password) and the database of *url*; whether anything had to be done.

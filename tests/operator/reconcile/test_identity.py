@@ -6,7 +6,7 @@ from healthingest_contract import environment as env
 from healthingest_operator.reconcile.converge import Look
 from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.resources import bucket
-from support.operator_world import KEY, FakeWorld
+from support.operator_world import KEY, USER_SECRETS, FakeWorld
 
 FORMER, OTHER = "postgres:5432/clinic", "other:5432/clinic"
 
@@ -102,6 +102,22 @@ async def test_another_database_waits_until_it_is_confirmed(world: FakeWorld, ma
     use_database(world, FORMER)
     await world.converge()
     assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", "the way back is another change"
+
+
+async def test_nothing_is_made_on_another_server_until_it_is_confirmed() -> None:
+    """With `adminUrl` the operator makes role and database, but none for a HealthIngest that has had others."""
+    world = FakeWorld()
+    await world.until_ready()
+    (made,) = world.database.places
+    place = made.replace("postgres:", "other:")
+    admin = USER_SECRETS["postgres"]["adminUrl"].replace("@postgres:", "@other:")
+    world.cluster.secret("postgres", {"adminUrl": admin})
+    await world.converge(Look.COMPLETE)
+    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
+    assert world.database.places == {made}
+    confirm(world, "database", place)
+    await world.until_ready()
+    assert world.database.places == {made, place}
 
 
 async def test_an_emptied_database_waits(world: FakeWorld) -> None:
