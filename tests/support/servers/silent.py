@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 async def silent_server() -> AsyncIterator[int]:
     """Its port."""
     writers: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
+    server = await asyncio.start_server(
+        lambda _reader, writer: writers.append(writer), "127.0.0.1", 0
+    )
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
