@@ -1,8 +1,8 @@
 """
 Compiles the walker of the Avro gate while a wheel, or an editable installation, is built.
 
-Without a compiler, or with HEALTHINGEST_PURE set, nothing is compiled and the same sources are interpreted: slowly,
-with the same answers. `avrogate.compiled` tells which it is.
+Without a compiler, or with HEALTHINGEST_PURE set, nothing is compiled and the same sources are
+interpreted: slowly, with the same answers. `avrogate.compiled` tells which it is.
 """
 
 import os
@@ -30,16 +30,25 @@ class CompileHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile in place; what comes out of it belongs to the wheel, which is then one for this platform."""
+        """
+        Compile in place.
+
+        What comes out of it belongs to the wheel, which is then one for this platform.
+        """
         del version
-        for old in (*Path(self.root, _FOLDER).glob("*.so"), *Path(self.root, _FOLDER).glob("*.pyd")):
+        for old in (
+            *Path(self.root, _FOLDER).glob("*.so"),
+            *Path(self.root, _FOLDER).glob("*.pyd"),
+        ):
             old.unlink()
         if os.environ.get("HEALTHINGEST_PURE"):
             return
         try:
             compile_gate(Path(self.root))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - no Cython, compiler or header: many types, one answer
-            self.app.display_warning(f"The Avro gate is not compiled, it will be slow: {type(error).__name__}: {error}")
+            self.app.display_warning(
+                f"The Avro gate is not compiled, it will be slow: {type(error).__name__}: {error}"
+            )
             return
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
@@ -47,7 +56,11 @@ class CompileHook(BuildHookInterface[Any]):
 
 
 def compile_gate(root: Path) -> None:
-    """Compile in place below *root*; whatever fails, raises. Images call it, for they must not be slow."""
+    """
+    Compile in place below *root*; whatever fails, raises.
+
+    Images call it, for they must not be slow.
+    """
     from Cython.Build import cythonize  # noqa: PLC0415 - may be missing
     from setuptools import Distribution, Extension  # noqa: PLC0415 - as above
 
@@ -57,13 +70,21 @@ def compile_gate(root: Path) -> None:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             extensions = [
-                Extension(f"avrogate.{name}", [str(_FOLDER / f"{name}.py")], extra_compile_args=flags)
+                Extension(
+                    f"avrogate.{name}", [str(_FOLDER / f"{name}.py")], extra_compile_args=flags
+                )
                 for name in _MODULES
             ]
             built = cythonize(
-                extensions, build_dir=scratch, compiler_directives=_DIRECTIVES, include_path=["gate"], quiet=True
+                extensions,
+                build_dir=scratch,
+                compiler_directives=_DIRECTIVES,
+                include_path=["gate"],
+                quiet=True,
             )
-            distribution = Distribution({"name": "avrogate", "package_dir": {"": "gate"}, "ext_modules": built})
+            distribution = Distribution(
+                {"name": "avrogate", "package_dir": {"": "gate"}, "ext_modules": built}
+            )
             command = distribution.get_command_obj("build_ext")
             command.inplace = True
             command.build_temp = scratch

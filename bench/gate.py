@@ -1,9 +1,10 @@
 """
 How fast the gate is, beside what else reads Avro in Python: `python bench/gate.py [--quick]`.
 
-Everything in one run on one core, as ratios: the machine cancels out. Each row: a kind of record, a codec; the gate's
-MB/s of inflated data (median and spread of several runs), how many times fastavro's and Apache avro's full reads, how
-much of the codec library's own speed is left, and how much memory a fresh process needs beyond what it began with.
+Everything in one run on one core, as ratios: the machine cancels out. Each row: a kind of record, a
+codec; the gate's MB/s of inflated data (median and spread of several runs), how many times
+fastavro's and Apache avro's full reads, how much of the codec library's own speed is left, and how
+much memory a fresh process needs beyond what it began with.
 """
 
 import argparse
@@ -74,13 +75,19 @@ _LIBRARIES: Final[dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]
 
 
 def _seconds(action: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Of the processor, which others may use meanwhile: median, and the distance of the quartiles as a part of it."""
+    """
+    Of the processor, which others may use meanwhile.
+
+    Median, and the distance of the quartiles as a part of it.
+    """
     times = []
     for _ in range(runs):
         before = time.process_time()
         action()
         times.append(time.process_time() - before)
-    low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if runs > 1 else times * 3
+    low, middle, high = (
+        statistics.quantiles(times, n=4, method="inclusive") if runs > 1 else times * 3
+    )
     return middle, (high - low) / middle
 
 
@@ -91,7 +98,9 @@ def _resident_kib() -> int:
 
 
 def _peak(file: bytes, queue: Any) -> None:  # noqa: ANN401 - a queue of any context
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): sets the mark to what is resident now
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="ascii"
+    )  # proc(5): sets the mark to what is resident now
     before = _resident_kib()
     _gate(file)
     queue.put((_resident_kib() - before) / 1024)
@@ -138,8 +147,12 @@ def measure(kind: Kind, codec: str, records: int, runs: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print the table; with --json a line for each row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer records, null and deflate alone")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer records, null and deflate alone"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     records, runs = (20_000, 5) if options.quick else (100_000, 9)

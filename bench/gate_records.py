@@ -19,7 +19,11 @@ class Kind:
 
 
 def _record(name: str, **fields: object) -> dict[str, Any]:
-    return {"type": "record", "name": name, "fields": [{"name": key, "type": type_} for key, type_ in fields.items()]}
+    return {
+        "type": "record",
+        "name": name,
+        "fields": [{"name": key, "type": type_} for key, type_ in fields.items()],
+    }
 
 
 _MILLIS: Final = {"type": "long", "logicalType": "timestamp-millis"}
@@ -50,7 +54,9 @@ def _wearable(random_: random.Random, number: int) -> Row:
 
 
 def _strings(random_: random.Random, number: int) -> Row:
-    return {key: " ".join(random_.choices(_WORDS, k=random_.randrange(1, 9))) for key in "abcde"} | {"f": str(number)}
+    return {
+        key: " ".join(random_.choices(_WORDS, k=random_.randrange(1, 9))) for key in "abcde"
+    } | {"f": str(number)}
 
 
 def _unions(random_: random.Random, number: int) -> Row:
@@ -60,7 +66,11 @@ def _unions(random_: random.Random, number: int) -> Row:
 
 def _nested(random_: random.Random, number: int) -> Row:
     def sample() -> Row:
-        return {"offset": random_.randrange(5000), "value": {"x": random_.random(), "unit": "mmol"}, "flags": [1, 2, 3]}
+        return {
+            "offset": random_.randrange(5000),
+            "value": {"x": random_.random(), "unit": "mmol"},
+            "flags": [1, 2, 3],
+        }
 
     return {
         "id": number,
@@ -86,7 +96,13 @@ def _decimals(random_: random.Random, number: int) -> Row:
 
 
 def _decimal(precision: int, scale: int, **more: object) -> dict[str, Any]:
-    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale, **more}
+    return {
+        "type": "bytes",
+        "logicalType": "decimal",
+        "precision": precision,
+        "scale": scale,
+        **more,
+    }
 
 
 _ANY: Final = ["null", "long", "double", "string", "boolean"]

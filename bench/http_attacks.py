@@ -1,9 +1,9 @@
 """
 What attacks on HTTP cost the service and its other clients: `python bench/http_attacks.py`.
 
-Each attack has one connection, or many, for some seconds on loopback; beside it another client asks for its uploads on
-connections of its own. Printed: what the attacker could send, the growth of the server's memory, and how long the other
-client waited.
+Each attack has one connection, or many, for some seconds on loopback; beside it another client asks
+for its uploads on connections of its own. Printed: what the attacker could send, the growth of the
+server's memory, and how long the other client waited.
 """
 
 import itertools
@@ -50,7 +50,9 @@ class Other(threading.Thread):
         super().__init__()
         self.waits: list[float] = []
         self.statuses: dict[int, int] = {}
-        self._said = request("GET", "/v1/uploads", Authorization=f"Bearer {token}", Connection="close")
+        self._said = request(
+            "GET", "/v1/uploads", Authorization=f"Bearer {token}", Connection="close"
+        )
         self._port = port
         self._over = threading.Event()
 
@@ -101,7 +103,11 @@ def _head(begin: bytes, more: bytes) -> Callable[[int], int]:
 
 def _slots(port: int) -> int:
     """Many connections whose uploads without a token never bring their bodies, again and again."""
-    said, sent, until = request("POST", "/v1/upload", Content_Length="10"), 0, time.monotonic() + SECONDS
+    said, sent, until = (
+        request("POST", "/v1/upload", Content_Length="10"),
+        0,
+        time.monotonic() + SECONDS,
+    )
     with ExitStack() as stack:
         opened: list[socket.socket] = []
         while time.monotonic() < until:
@@ -118,8 +124,14 @@ def _slots(port: int) -> int:
 
 def main() -> int:
     """Exit code 0: all was measured."""
-    attacks = {"none": _nothing} | {name: _head(*pieces) for name, pieces in HEADS.items()} | {"slots": _slots}
-    print("attack               sent, MiB   memory, MiB   the other's wait, ms: median, p99, longest   answers")
+    attacks = (
+        {"none": _nothing}
+        | {name: _head(*pieces) for name, pieces in HEADS.items()}
+        | {"slots": _slots}
+    )
+    print(
+        "attack               sent, MiB   memory, MiB   the other's wait, ms: median, p99, longest   answers"
+    )
     with work_folder(None) as folder, service(Path(folder), **SETTINGS) as running:
         running.wait_until_ready()
         port = int(running.address().rpartition(":")[2])
@@ -129,7 +141,9 @@ def main() -> int:
     return 0
 
 
-def _measure(name: str, attack: Callable[[int], int], running: ServiceProcess, port: int, token: str) -> None:
+def _measure(
+    name: str, attack: Callable[[int], int], running: ServiceProcess, port: int, token: str
+) -> None:
     httpx.get(f"{running.address()}/health/live", timeout=60)
     before, peak, over = resident_bytes(running.process.pid), [0], threading.Event()
 

@@ -1,8 +1,11 @@
 """
-Do logins starve uploads? The time of small uploads at rest and beside a flood of logins, in turn, in one run.
+Do logins starve uploads?
 
-The flood sends wrong passwords at a steady rate from many addresses, without waiting for answers, as an attack would. A
-request's time is that of one client that uploads one small file after the other.
+The time of small uploads at rest and beside a flood of logins, in turn, in one run.
+
+The flood sends wrong passwords at a steady rate from many addresses, without waiting for answers,
+as an attack would. A request's time is that of one client that uploads one small file after the
+other.
 """
 
 import argparse
@@ -39,7 +42,9 @@ async def flood(port: int, per_second: float, seconds: float) -> Counter[str]:
     statuses, running, began = Counter[str](), set[asyncio.Task[None]](), time.monotonic()
 
     async def one(number: int) -> None:
-        body = urlencode({"username": f"u{number}@clinic.example", "password": "wrong horse"}).encode()
+        body = urlencode(
+            {"username": f"u{number}@clinic.example", "password": "wrong horse"}
+        ).encode()
         head = (
             "POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
             f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -67,7 +72,9 @@ async def flood(port: int, per_second: float, seconds: float) -> Counter[str]:
 def flooding(port: int, per_second: float, seconds: float) -> Iterator[Counter[str]]:
     """A flood from a process of its own, so that it does not slow down the client that is timed."""
     words = ["--flood", str(port), "--per-second", str(per_second), "--seconds", str(seconds)]
-    process = subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True
+    )
     statuses = Counter[str]()
     try:
         yield statuses
@@ -102,7 +109,12 @@ def main() -> int:
     parser.add_argument("--per-second", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--flood", type=int, metavar="PORT", help="only send the logins there, and print the answers")
+    parser.add_argument(
+        "--flood",
+        type=int,
+        metavar="PORT",
+        help="only send the logins there, and print the answers",
+    )
     options = parser.parse_args()
     if options.flood:
         answers = asyncio.run(flood(options.flood, options.per_second, options.seconds))
@@ -117,7 +129,11 @@ def main() -> int:
                 time.sleep(1)
                 flooded += uploads(server, options.seconds, numbers)
             statuses += answers
-    lines = ["| | uploads | median ms | p95 ms | p99 ms |", "| --- | --- | --- | --- | --- |", row("at rest", rest)]
+    lines = [
+        "| | uploads | median ms | p95 ms | p99 ms |",
+        "| --- | --- | --- | --- | --- |",
+        row("at rest", rest),
+    ]
     lines.append(row(f"{options.per_second:.0f} logins/s", flooded))
     sys.stdout.write("\n".join(lines) + f"\nanswers to logins: {dict(sorted(statuses.items()))}\n")
     return 0

@@ -1,4 +1,8 @@
-"""A control plane as a bench needs it: many HealthIngests, and the part of controllers and kubelet played for them."""
+"""
+A control plane as a bench needs it.
+
+Many HealthIngests, and the part of controllers and kubelet played for them.
+"""
 
 import asyncio
 import json
@@ -25,7 +29,13 @@ _AT_ONCE: Final = 16
 _CRD_SECONDS: Final = 30.0
 _MERGE: Final = {"Content-Type": "application/merge-patch+json"}
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE", "DELETECOLLECTION")
-_NOT_THE_OPERATORS: Final = ("leases", "endpoints", "endpointslices", "flowschemas", "prioritylevelconfigurations")
+_NOT_THE_OPERATORS: Final = (
+    "leases",
+    "endpoints",
+    "endpointslices",
+    "flowschemas",
+    "prioritylevelconfigurations",
+)
 """The API server writes these for itself."""
 
 
@@ -34,7 +44,9 @@ async def administrator(server: ApiServer) -> AsyncIterator[httpx.AsyncClient]:
     """A client with all rights, with a deadline for everything but the pauses of a watch."""
     trusted = ssl.create_default_context(cafile=str(server.certificate_authority))
     headers = {"Authorization": f"Bearer {server.token}"}
-    async with httpx.AsyncClient(base_url=server.url, verify=trusted, headers=headers, timeout=60) as client:
+    async with httpx.AsyncClient(
+        base_url=server.url, verify=trusted, headers=headers, timeout=60
+    ) as client:
         yield client
 
 
@@ -51,7 +63,11 @@ def health_ingest(number: int, s3: S3Server) -> dict[str, Any]:
         "kind": KIND,
         "metadata": {"name": name, "namespace": namespace_of(number)},
         "spec": {
-            "objectStore": {"endpoint": s3.endpoint, "bucket": name, "credentialsSecretRef": {"name": "s3"}},
+            "objectStore": {
+                "endpoint": s3.endpoint,
+                "bucket": name,
+                "credentialsSecretRef": {"name": "s3"},
+            },
             "broker": {"adminSecretRef": {"name": "rabbitmq"}, "virtualHost": name},
             "database": {"secretRef": {"name": "postgres"}},
             "ingress": {"host": f"{name}.example"},
@@ -59,7 +75,9 @@ def health_ingest(number: int, s3: S3Server) -> dict[str, Any]:
     }
 
 
-async def prepare(client: httpx.AsyncClient, rabbitmq: RabbitMQServer, s3: S3Server, postgres: PostgresServer) -> None:
+async def prepare(
+    client: httpx.AsyncClient, rabbitmq: RabbitMQServer, s3: S3Server, postgres: PostgresServer
+) -> None:
     """The CustomResourceDefinition, and namespaces with the Secrets that all HealthIngests of one share."""
     definition = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -85,7 +103,9 @@ async def prepare(client: httpx.AsyncClient, rabbitmq: RabbitMQServer, s3: S3Ser
         (await client.post("/api/v1/namespaces", json=body)).raise_for_status()
         for name, values in secrets.items():
             secret = {"metadata": {"name": name}, "stringData": values}
-            (await client.post(f"/api/v1/namespaces/{namespace}/secrets", json=secret)).raise_for_status()
+            (
+                await client.post(f"/api/v1/namespaces/{namespace}/secrets", json=secret)
+            ).raise_for_status()
 
 
 async def create(client: httpx.AsyncClient, numbers: range, s3: S3Server) -> None:
@@ -115,8 +135,14 @@ async def version(client: httpx.AsyncClient, path: str) -> str:
     return str((await client.get(path, params={"limit": 1})).json()["metadata"]["resourceVersion"])
 
 
-async def events(client: httpx.AsyncClient, path: str, since: str | None = None) -> AsyncIterator[dict[str, Any]]:
-    """What is there, or what changed *since* a version, then what changes; a watch that ends is opened anew."""
+async def events(
+    client: httpx.AsyncClient, path: str, since: str | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """
+    What is there, or what changed *since* a version, then what changes.
+
+    A watch that ends is opened anew.
+    """
     params = {"watch": "true"} | ({"resourceVersion": since} if since else {})
     while True:
         try:
@@ -134,8 +160,15 @@ async def play_deployments(client: httpx.AsyncClient) -> None:
         if event["type"] not in {"ADDED", "MODIFIED"} or _current(body, status):
             continue
         wanted = body["spec"].get("replicas", 1)
-        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), wanted)
-        await _tell(client, "deployments", body, counts | {"observedGeneration": body["metadata"]["generation"]})
+        counts = dict.fromkeys(
+            ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), wanted
+        )
+        await _tell(
+            client,
+            "deployments",
+            body,
+            counts | {"observedGeneration": body["metadata"]["generation"]},
+        )
 
 
 async def play_jobs(client: httpx.AsyncClient) -> None:
@@ -158,11 +191,15 @@ def _current(body: dict[str, Any], status: dict[str, Any]) -> bool:
     return enough and status.get("observedGeneration") == body["metadata"]["generation"]
 
 
-async def _tell(client: httpx.AsyncClient, plural: str, body: dict[str, Any], status: dict[str, Any]) -> None:
+async def _tell(
+    client: httpx.AsyncClient, plural: str, body: dict[str, Any], status: dict[str, Any]
+) -> None:
     metadata = body["metadata"]
     group = "apps" if plural == "deployments" else "batch"
     path = f"/apis/{group}/v1/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}/status"
-    (await client.patch(path, content=json.dumps({"status": status}), headers=_MERGE)).raise_for_status()
+    (
+        await client.patch(path, content=json.dumps({"status": status}), headers=_MERGE)
+    ).raise_for_status()
 
 
 async def requests(client: httpx.AsyncClient) -> dict[str, float]:
@@ -172,7 +209,9 @@ async def requests(client: httpx.AsyncClient) -> dict[str, float]:
         if not line.startswith("apiserver_request_total{"):
             continue
         labels, _, value = line.partition("} ")
-        parts = dict(part.split("=", 1) for part in labels.partition("{")[2].split(",") if "=" in part)
+        parts = dict(
+            part.split("=", 1) for part in labels.partition("{")[2].split(",") if "=" in part
+        )
         verb, resource = parts["verb"].strip('"'), parts["resource"].strip('"')
         if resource and resource not in _NOT_THE_OPERATORS:
             found[verb] = found.get(verb, 0.0) + float(value)

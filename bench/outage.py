@@ -1,8 +1,9 @@
 """
 The broker is away: do uploads go on, does readiness stay true, how fast does the backlog follow?
 
-Real processes (API, relay, janitor) on private servers (PostgreSQL, RabbitMQ, versitygw). RabbitMQ is stopped under a
-steady load, and started again after some minutes; the load goes on until the outbox is empty.
+Real processes (API, relay, janitor) on private servers (PostgreSQL, RabbitMQ, versitygw). RabbitMQ
+is stopped under a steady load, and started again after some minutes; the load goes on until the
+outbox is empty.
 """
 
 import argparse
@@ -61,7 +62,9 @@ class Drain:
         return self.backlog / (self.empty_seconds - self.first_seconds)
 
 
-async def load(client: httpx.AsyncClient, token: str, rate: float, stop: asyncio.Event, seen: Seen) -> None:
+async def load(
+    client: httpx.AsyncClient, token: str, rate: float, stop: asyncio.Event, seen: Seen
+) -> None:
     """Send *rate* new files a second, each at its time whatever became of the others."""
     began, number = time.monotonic(), 0
     async with asyncio.TaskGroup() as tasks:
@@ -139,7 +142,11 @@ async def signed_in(client: httpx.AsyncClient) -> str:
 
 @dataclass(frozen=True)
 class Stage:
-    """What it runs on. The broker dies with the thread that started it: that is `starter`, which outlives the run."""
+    """
+    What it runs on.
+
+    The broker dies with the thread that started it: that is `starter`, which outlives the run.
+    """
 
     api: ServiceProcess
     broker: RabbitMQServer
@@ -172,7 +179,9 @@ async def outage(on: Stage, minutes: float, rate: float) -> bool:
 
 def _report(seen: Seen, drain: Drain, came: int) -> bool:
     sent, good = seen.answers.total(), seen.answers["201"]
-    print(f"uploads   {good} of {sent} answered with 201: {good / sent:.5f} (aim {RATIO_AIM}); {dict(seen.answers)}")
+    print(
+        f"uploads   {good} of {sent} answered with 201: {good / sent:.5f} (aim {RATIO_AIM}); {dict(seen.answers)}"
+    )
     print(f"          slowest answer {seen.slowest_seconds:.2f} s")
     print(f"readiness true {seen.ready[True]} times, false {seen.ready[False]} times (aim 0)")
     print(
@@ -180,7 +189,12 @@ def _report(seen: Seen, drain: Drain, came: int) -> bool:
         f" first after {drain.first_seconds:.1f} s, empty after {drain.empty_seconds:.1f} s"
     )
     print(f"messages  {came} of {good} uploads heard of")
-    return good / sent >= RATIO_AIM and not seen.ready[False] and drain.per_second >= RATE_AIM and came == good
+    return (
+        good / sent >= RATIO_AIM
+        and not seen.ready[False]
+        and drain.per_second >= RATE_AIM
+        and came == good
+    )
 
 
 def main() -> int:
@@ -210,8 +224,13 @@ def main() -> int:
             "HTTP__MAX_CONNECTIONS_PER_ADDRESS": "10000",
             "IDENTITY__ACCESS_TOKEN_SECONDS": "3600",
         }
-        subprocess.run([*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=60)
-        running = {name: stack.enter_context(service(folder, name, **settings)) for name in ("api", "relay", "janitor")}
+        subprocess.run(
+            [*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=60
+        )
+        running = {
+            name: stack.enter_context(service(folder, name, **settings))
+            for name in ("api", "relay", "janitor")
+        }
         running["api"].wait_until_ready()
         stage = Stage(running["api"], broker, url, starter)
         return 0 if asyncio.run(outage(stage, options.minutes, options.rate)) else 1

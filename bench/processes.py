@@ -33,7 +33,11 @@ class watching:  # noqa: N801 - a context, called as one
 
 
 def resident_bytes(process_id: int) -> int:
-    """Anonymous memory of a process and all below it: what cannot be given back without swapping."""
+    """
+    Anonymous memory of a process and all below it.
+
+    What cannot be given back without swapping.
+    """
     return sum(_anonymous_bytes(one) for one in family(process_id))
 
 

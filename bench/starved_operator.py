@@ -1,8 +1,9 @@
 """
 Two operators that hardly get a processor: who leads, how long nobody does, whether a process ends.
 
-Both are real processes on a private kube-apiserver, stopped and continued by signals so that they run for a share of
-each tenth of a second, as a CPU limit makes them. Then both get nothing at all for longer than the Lease lasts.
+Both are real processes on a private kube-apiserver, stopped and continued by signals so that they
+run for a share of each tenth of a second, as a CPU limit makes them. Then both get nothing at all
+for longer than the Lease lasts.
 """
 
 import argparse
@@ -45,7 +46,9 @@ class Starved:
             "HEALTHINGEST_OPERATOR_HEALTH_PORT": str(free_port()),
             "HEALTHINGEST_OPERATOR_METRICS_PORT": str(free_port()),
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")
+        }
         with log.open("wb") as file:
             self.process = subprocess.Popen(COMMAND, env=inherited | more, stdout=file, stderr=file)
         self._thread = threading.Thread(target=self._throttle, daemon=True)
@@ -65,7 +68,9 @@ class Starved:
             with suppress(ValueError, KeyError):
                 entry = json.loads(line)
                 if entry["event"] in EVENTS:
-                    found.append((datetime.fromisoformat(entry["timestamp"]).timestamp(), entry["event"]))
+                    found.append(
+                        (datetime.fromisoformat(entry["timestamp"]).timestamp(), entry["event"])
+                    )
         return found
 
     def _throttle(self) -> None:
@@ -81,7 +86,12 @@ def _leads_since(operators: list[Starved], moment: float) -> float:
     """When one first says that it leads, after *moment*."""
     deadline = time.time() + PATIENCE_SECONDS
     while time.time() < deadline:
-        times = [at for one in operators for at, event in one.events() if event == "leads" and at > moment]
+        times = [
+            at
+            for one in operators
+            for at, event in one.events()
+            if event == "leads" and at > moment
+        ]
         if times:
             return min(times)
         time.sleep(0.2)
@@ -97,8 +107,12 @@ def _say(text: str) -> None:
 def main() -> int:
     """Print the figures; 1 when a process ended, or nobody led in time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--share", type=float, default=0.05, help="of one processor, for each operator")
-    parser.add_argument("--seconds", type=float, default=120.0, help="how long it is watched while it is starved")
+    parser.add_argument(
+        "--share", type=float, default=0.05, help="of one processor, for each operator"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=120.0, help="how long it is watched while it is starved"
+    )
     options = parser.parse_args()
     with work_folder(None) as folder, apiserver() as server, ExitStack() as stack:
         kubectl(server, "apply", "--server-side", "-f", str(CRD))
@@ -111,7 +125,9 @@ def main() -> int:
         _say(f"one leads {first - began:.1f} s after the start, load {os.getloadavg()[0]:.0f}")
         time.sleep(options.seconds)
         lost = sum(event == "leadership_lost" for one in operators for _, event in one.events())
-        _say(f"with {options.share:g} of a processor each, in {options.seconds:.0f} s: lost {lost} times")
+        _say(
+            f"with {options.share:g} of a processor each, in {options.seconds:.0f} s: lost {lost} times"
+        )
         for one in operators:
             one.frozen.set()
         time.sleep(FROZEN_SECONDS)
@@ -119,7 +135,9 @@ def main() -> int:
         for one in operators:
             one.frozen.clear()
         recovered = _leads_since(operators, thawed) - thawed
-        _say(f"without any for {FROZEN_SECONDS:.0f} s: one leads {recovered:.1f} s after it has some again")
+        _say(
+            f"without any for {FROZEN_SECONDS:.0f} s: one leads {recovered:.1f} s after it has some again"
+        )
         ended = sum(one.process.poll() is not None for one in operators)
         _say(f"processes that ended: {ended}")
     return int(ended > 0 or recovered > RECOVERY_AIM_SECONDS)

@@ -1,11 +1,14 @@
 """
-How fast uploads are, end to end, beside what a user would take instead: `python bench/upload.py [--quick] [--huge]`.
+How fast uploads are, end to end, beside what a user would take instead.
 
-One run, contestants in turn, medians with the least and the most; ratios, since the machine is not always its own. The
-service runs as processes: on a folder with SQLite (`folder`), and on PostgreSQL, RabbitMQ, Redis and versitygw (`s3`;
-`s3, two`: two processes of the API, as two pods, share the clients).
-Beside it: the same server with a handler that forgets the body (`discard`), tusd into a folder, unchecked (`tusd`), and
-what one writes in an afternoon (`plain`, see `upload_plain.py`).
+`python bench/upload.py [--quick] [--huge]`.
+
+One run, contestants in turn, medians with the least and the most; ratios, since the machine is not
+always its own. The service runs as processes: on a folder with SQLite (`folder`), and on
+PostgreSQL, RabbitMQ, Redis and versitygw (`s3`; `s3, two`: two processes of the API, as two pods,
+share the clients). Beside it: the same server with a handler that forgets the body (`discard`),
+tusd into a folder, unchecked (`tusd`), and what one writes in an afternoon (`plain`, see
+`upload_plain.py`).
 """
 
 import argparse
@@ -30,14 +33,23 @@ def main() -> int:
     """Exit code 0: every aim was met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds")
-    parser.add_argument("--huge", action="store_true", help="5 GiB through 256 MiB, instead of the rest")
+    parser.add_argument(
+        "--huge", action="store_true", help="5 GiB through 256 MiB, instead of the rest"
+    )
     options = parser.parse_args()
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(work_folder(None)))
         if options.huge:
             return 0 if huge(folder) else 1
-        met = list(_measure(stack, folder, rounds=2 if options.quick else 7, seconds=2.0 if options.quick else 6.0))
+        met = list(
+            _measure(
+                stack,
+                folder,
+                rounds=2 if options.quick else 7,
+                seconds=2.0 if options.quick else 6.0,
+            )
+        )
     return 0 if all(met) else 1
 
 
@@ -51,11 +63,15 @@ def _measure(stack: ExitStack, folder: Path, *, rounds: int, seconds: float) -> 
     other = [] if unchecked is None else [unchecked]
     if unchecked is None:
         print("SKIP tusd: no `go` to build it with, or its modules cannot be had")
-    yield from _large(large([stack.enter_context(discarding()), ours_folder, ours_s3, *other], rounds, numbers))
+    yield from _large(
+        large([stack.enter_context(discarding()), ours_folder, ours_s3, *other], rounds, numbers)
+    )
     yield _memory("s3", memory_per_upload(ours_s3, AT_ONCE, numbers))
     both = replace(ours_s3, target=replace(ours_s3.target, name="s3, two"))
     one = replace(ours_s3, others=())
-    yield from _small(small([one, both, stack.enter_context(plain(on)), *other], rounds, seconds, numbers))
+    yield from _small(
+        small([one, both, stack.enter_context(plain(on)), *other], rounds, seconds, numbers)
+    )
 
 
 def _large(found: dict[str, Large]) -> Iterator[bool]:
@@ -65,11 +81,15 @@ def _large(found: dict[str, Large]) -> Iterator[bool]:
     aims = [("folder", "discard", 0.5), ("s3", "discard", 0.3), ("folder", "tusd", 1.0)]
     for ours, beside, aim in aims:
         if beside in found:
-            yield _ratio(f"{ours} / {beside}", found[ours].rate.median / found[beside].rate.median, aim)
+            yield _ratio(
+                f"{ours} / {beside}", found[ours].rate.median / found[beside].rate.median, aim
+            )
 
 
 def _memory(name: str, mib: float) -> bool:
-    print(f"\nmemory of {name}: {mib:.1f} MiB for each of {AT_ONCE} uploads of 50 MB at once (aim at most 12)")
+    print(
+        f"\nmemory of {name}: {mib:.1f} MiB for each of {AT_ONCE} uploads of 50 MB at once (aim at most 12)"
+    )
     return mib <= 12
 
 
@@ -85,11 +105,15 @@ def _small(found: dict[str, Small]) -> Iterator[bool]:
     yield _ratio("s3, two, uploads/s", best.rate.median, 250)
     yield best.p99_ms.median < 150
     yield _ratio("s3, two / plain", best.rate.median / found["plain"].rate.median, 10)
-    print(f"  one API process alone {found['s3'].rate.median / found['plain'].rate.median:8.2f} x plain")
+    print(
+        f"  one API process alone {found['s3'].rate.median / found['plain'].rate.median:8.2f} x plain"
+    )
 
 
 def _ratio(what: str, value: float, aim: float) -> bool:
-    print(f"  {what:20} {value:8.2f}   (aim at least {aim:g}) {'met' if value >= aim else 'NOT MET'}")
+    print(
+        f"  {what:20} {value:8.2f}   (aim at least {aim:g}) {'met' if value >= aim else 'NOT MET'}"
+    )
     return value >= aim
 
 

@@ -1,4 +1,8 @@
-"""A client that costs little: blocking sockets, one request after the other, so that the servers are measured."""
+"""
+A client that costs little.
+
+Blocking sockets, one request after the other, so that the servers are measured.
+"""
 
 import contextlib
 import socket
@@ -68,7 +72,10 @@ class Connection:
             received += _some(connection)
         head, _, body = received.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         left = int(headers.get("content-length", "0")) - len(body)
         while left > 0:
             left -= len(_some(connection))
@@ -135,7 +142,10 @@ def burst(
                     seen.each_seconds.append(took)
                     seen.statuses[status] = seen.statuses.get(status, 0) + 1
 
-    threads = [threading.Thread(target=work, args=(targets[number % len(targets)],)) for number in range(clients)]
+    threads = [
+        threading.Thread(target=work, args=(targets[number % len(targets)],))
+        for number in range(clients)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -150,5 +160,7 @@ def signed_in(port: int) -> str:
     form = {"username": account["email"], "password": account["password"]}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_SECONDS) as client:
         client.post("/auth/register", json=account).raise_for_status()
-        token: str = client.post("/auth/jwt/login", data=form).raise_for_status().json()["access_token"]
+        token: str = (
+            client.post("/auth/jwt/login", data=form).raise_for_status().json()["access_token"]
+        )
     return token

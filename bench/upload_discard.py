@@ -1,4 +1,8 @@
-"""The yardstick: our server and its layers around a handler that reads the body and forgets it. `… PORT`."""
+"""
+The yardstick: our server and its layers around a handler that reads the body and forgets it.
+
+`… PORT`.
+"""
 
 import asyncio
 import signal

@@ -20,7 +20,10 @@ SCHEMA: Final[dict[str, Any]] = {
         {"name": "device", "type": "string"},
         {"name": "heart_rate", "type": "int"},
         {"name": "temperature", "type": "double"},
-        {"name": "motion", "type": {"type": "enum", "name": "Motion", "symbols": ["still", "walking", "running"]}},
+        {
+            "name": "motion",
+            "type": {"type": "enum", "name": "Motion", "symbols": ["still", "walking", "running"]},
+        },
         {"name": "glucose", "type": ["null", "double"]},
         {"name": "charging", "type": "boolean"},
     ],
@@ -53,7 +56,8 @@ def file_of(size_bytes: int, number: int, *, device: str = "watch-000001") -> Up
     """
     A correct file of nearly *size_bytes*, codec `null`, that no other *number* gives.
 
-    The first block has one record, named after the number; the others are alike. A longer *device* makes fewer records.
+    The first block has one record, named after the number; the others are alike. A longer *device*
+    makes fewer records.
     """
     begin = _header() + _first_block().replace(_NUMBER, b"number-%012d" % number)
     middle = _block(_BLOCK_RECORDS, device)
@@ -71,7 +75,9 @@ def _first_block() -> bytes:
 @cache
 def _header() -> bytes:
     entries = {"avro.schema": json.dumps(SCHEMA).encode(), "avro.codec": b"null"}
-    written = b"".join(long(len(key)) + key.encode() + long(len(value)) + value for key, value in entries.items())
+    written = b"".join(
+        long(len(key)) + key.encode() + long(len(value)) + value for key, value in entries.items()
+    )
     return b"Obj\x01" + long(len(entries)) + written + long(0) + SYNC
 
 

@@ -40,15 +40,23 @@ def huge(folder: Path) -> bool:
         with watching(server.process_id) as peak, Connection(server.target.port) as connection:
             status = connection.upload(server.target, file)
         seconds = time.monotonic() - began
-        print(f"{file.size_bytes} bytes: {status} after {seconds:.0f} s, {file.size_bytes / 1e6 / seconds:.0f} MB/s")
-        print(f"own memory of API and gate at most {peak.bytes / MIB:.0f} MiB (limit {LIMIT_BYTES // MIB})")
+        print(
+            f"{file.size_bytes} bytes: {status} after {seconds:.0f} s, {file.size_bytes / 1e6 / seconds:.0f} MB/s"
+        )
+        print(
+            f"own memory of API and gate at most {peak.bytes / MIB:.0f} MiB (limit {LIMIT_BYTES // MIB})"
+        )
         print(_usage(group))
         return status == 201 and peak.bytes <= LIMIT_BYTES
 
 
 @contextmanager
 def _group() -> Iterator[Path | None]:
-    """A control group with the limit; None: it is not to be had here. Entered before the server, left after it."""
+    """
+    A control group with the limit; None: it is not to be had here.
+
+    Entered before the server, left after it.
+    """
     group = _new_group()
     try:
         yield group

@@ -1,4 +1,8 @@
-"""What is measured of servers that take uploads: rates in alternating rounds, processor time, memory."""
+"""
+What is measured of servers that take uploads.
+
+Rates in alternating rounds, processor time, memory.
+"""
 
 import os
 import statistics
@@ -56,7 +60,9 @@ def large(servers: Sequence[Server], rounds: int, numbers: Iterator[int]) -> dic
             _send(server, files)
             seconds = time.monotonic() - began
             used = processor_seconds(server.process_id) - before
-            found[server.target.name].rate.values.append(sum(file.size_bytes for file in files) / MB / seconds)
+            found[server.target.name].rate.values.append(
+                sum(file.size_bytes for file in files) / MB / seconds
+            )
             found[server.target.name].processor_ms.values.append(used * 1000 / len(files))
     return found
 
@@ -82,7 +88,9 @@ class Small:
     statuses: dict[int, int] = field(default_factory=dict)
 
 
-def small(servers: Sequence[Server], rounds: int, seconds: float, numbers: Iterator[int]) -> dict[str, Small]:
+def small(
+    servers: Sequence[Server], rounds: int, seconds: float, numbers: Iterator[int]
+) -> dict[str, Small]:
     """Turn by turn, sixteen clients at once."""
     found = {server.target.name: Small() for server in servers}
     for server in servers:
@@ -120,7 +128,8 @@ def memory_per_upload(server: Server, at_once: int, numbers: Iterator[int]) -> f
     idle = resident_bytes(server.process_id)
     with watching(server.process_id) as peak:
         threads = [
-            threading.Thread(target=_send, args=(server, [file_of(LARGE_BYTES, next(numbers))])) for _ in range(at_once)
+            threading.Thread(target=_send, args=(server, [file_of(LARGE_BYTES, next(numbers))]))
+            for _ in range(at_once)
         ]
         for thread in threads:
             thread.start()

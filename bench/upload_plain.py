@@ -1,8 +1,9 @@
 """
 What one writes in an afternoon.
 
-The whole file in memory, fastavro in the handler, a new S3 client of one shared session for each request, the message
-published before the answer; no database, no accounts, no limits. `… PORT`; the rest comes from the environment.
+The whole file in memory, fastavro in the handler, a new S3 client of one shared session for each
+request, the message published before the answer; no database, no accounts, no limits. `… PORT`; the
+rest comes from the environment.
 """
 
 import hashlib
@@ -50,7 +51,9 @@ async def upload(request: Request) -> Response:
     ) as client:
         await client.put_object(Bucket=os.environ["PLAIN_STORE_BUCKET"], Key=key, Body=content)
     body = {"key": key, "records": record_count, "sha256": hashlib.sha256(content).hexdigest()}
-    message = aio_pika.Message(json.dumps(body).encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+    message = aio_pika.Message(
+        json.dumps(body).encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT
+    )
     await app.state.exchange.publish(message, routing_key="health.processing.plain")
     return Response(json.dumps(body), 201, media_type="application/json")
 

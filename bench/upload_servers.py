@@ -1,4 +1,8 @@
-"""Everything that takes uploads here: the service on a folder and on real servers, and what it is measured beside."""
+"""
+Everything that takes uploads here.
+
+The service on a folder and on real servers, and what it is measured beside.
+"""
 
 import os
 import shutil
@@ -42,7 +46,11 @@ UNLIMITED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to send, and the first of the processes that serve there; *others* serve the same, as further pods do."""
+    """
+    Where to send, and the first of the processes that serve there.
+
+    *others* serve the same, as further pods do.
+    """
 
     target: Target
     process_id: int
@@ -79,7 +87,9 @@ class Backing:
 @contextmanager
 def backing() -> Iterator[Backing]:
     """PostgreSQL, RabbitMQ with a queue that hears of uploads, Redis, versitygw."""
-    os.environ["VGW_KEEP_ALIVE"] = "true"  # as other S3 servers do; versitygw's default is to hang up
+    os.environ["VGW_KEEP_ALIVE"] = (
+        "true"  # as other S3 servers do; versitygw's default is to hang up
+    )
     with ExitStack() as stack:
         url = stack.enter_context(stack.enter_context(postgres_server()).database())
         broker = stack.enter_context(stack.enter_context(rabbitmq_server()).new_virtual_host())
@@ -100,11 +110,14 @@ def on_a_folder(folder: Path, **settings: str) -> Iterator[Server]:
 def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> Iterator[Server]:
     """So many APIs, a relay and a janitor as processes, as an installation has them."""
     all_settings = UNLIMITED | on.settings() | {"IDENTITY__SIGNING_KEYS": new_key_pem()} | settings
-    subprocess.run([*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60)
+    subprocess.run(
+        [*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60
+    )
     with ExitStack() as stack:
         names = [*["api"] * apis, "relay", "janitor"]
         running_services = [
-            stack.enter_context(service(folder / f"{at}", n, **all_settings)) for at, n in enumerate(names)
+            stack.enter_context(service(folder / f"{at}", n, **all_settings))
+            for at, n in enumerate(names)
         ]
         serving = running_services[:apis]
         for api in serving:
@@ -118,7 +131,9 @@ def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> 
 def api_alone(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
     """The API without its companions: messages wait in the outbox."""
     all_settings = UNLIMITED | on.settings() | settings
-    subprocess.run([*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60)
+    subprocess.run(
+        [*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60
+    )
     with service(folder, "api", **all_settings) as api:
         api.wait_until_ready()
         yield _ours("api", api.address(), api.process.pid)
@@ -137,7 +152,10 @@ def _ours(name: str, address: str, process_id: int, token: str | None = None) ->
 @contextmanager
 def discarding() -> Iterator[Server]:
     """The same server, and nobody behind it."""
-    with _process("discard", [sys.executable, str(HERE / "upload_discard.py")]) as (port, process_id):
+    with _process("discard", [sys.executable, str(HERE / "upload_discard.py")]) as (
+        port,
+        process_id,
+    ):
         yield Server(Target("discard", port, "/", _AVRO), process_id)
 
 
@@ -152,14 +170,19 @@ def plain(on: Backing) -> Iterator[Server]:
         "PLAIN_BROKER_URL": on.broker.amqp_url,
         "PLAIN_EXCHANGE": DEFAULT_EXCHANGE,
     }
-    with _process("plain", [sys.executable, str(HERE / "upload_plain.py")], variables) as (port, process_id):
+    with _process("plain", [sys.executable, str(HERE / "upload_plain.py")], variables) as (
+        port,
+        process_id,
+    ):
         yield Server(Target("plain", port, "/upload", _AVRO), process_id)
 
 
 @contextmanager
 def tusd(folder: Path) -> Iterator[Server | None]:
     """
-    A tusd that stores into a folder, a whole file in the request that creates its upload; None: it cannot be had here.
+    A tusd that stores into a folder, a whole file in the request that creates its upload.
+
+    None: it cannot be had here.
 
     https://tus.io/protocols/resumable-upload#creation-with-upload
     """
@@ -167,7 +190,16 @@ def tusd(folder: Path) -> Iterator[Server | None]:
     if program is None:
         yield None
         return
-    options = ["-host", "127.0.0.1", "-upload-dir", str(folder), "-base-path", "/files/", "-hooks-enabled-events", ""]
+    options = [
+        "-host",
+        "127.0.0.1",
+        "-upload-dir",
+        str(folder),
+        "-base-path",
+        "/files/",
+        "-hooks-enabled-events",
+        "",
+    ]
     headers = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
     with _process("tusd", [str(program), *options, "-port"]) as (port, process_id):
         yield Server(Target("tusd", port, "/files/", headers, "Upload-Length"), process_id)
@@ -179,15 +211,21 @@ def _built_tusd() -> Path | None:
         return program if program.exists() else None
     CACHE.mkdir(parents=True, exist_ok=True)
     command = [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), TUSD]
-    done = subprocess.run(command, cwd=HERE / "tusd", check=False, timeout=_BUILD_SECONDS, capture_output=True)
+    done = subprocess.run(
+        command, cwd=HERE / "tusd", check=False, timeout=_BUILD_SECONDS, capture_output=True
+    )
     return program if done.returncode == 0 else None
 
 
 @contextmanager
-def _process(name: str, command: list[str], variables: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
+def _process(
+    name: str, command: list[str], variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, int]]:
     """A program that takes its port as the last word; its port and process."""
     port = free_port()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEALTHINGEST_")}
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith("HEALTHINGEST_")
+    }
     with (
         work_folder(None) as folder,
         running(

@@ -1,5 +1,7 @@
 """
-What the operator asked of the API server, from the server's audit log. Source: Kubernetes documentation, "Auditing".
+What the operator asked of the API server, from the server's audit log.
+
+Source: Kubernetes documentation, "Auditing".
 
 A cluster writes one only when it is told to; `AUDIT_LOG` names the file.
 """
@@ -53,7 +55,9 @@ def used(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
         reference = entry.get("objectRef")
         if not reference or "resource" not in reference:  # e.g. the version of the server
             continue
-        resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
+        resource = "/".join(
+            part for part in (reference["resource"], reference.get("subresource")) if part
+        )
         group, verb = reference.get("apiGroup", ""), entry["verb"]
         found.add((group, resource, verb))
         # Who applies what is not there must be allowed to create it, too.
@@ -64,7 +68,9 @@ def used(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
 
 def forbidden(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
     """Rights that were wanted and not there."""
-    return used(entry for entry in entries if (entry.get("annotations") or {}).get(_DECISION) == "forbid")
+    return used(
+        entry for entry in entries if (entry.get("annotations") or {}).get(_DECISION) == "forbid"
+    )
 
 
 def granted() -> set[Right]:

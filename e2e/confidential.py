@@ -1,4 +1,8 @@
-"""What must not be said anywhere: values of Secrets, and what clients have beside them (passwords, tokens)."""
+"""
+What must not be said anywhere.
+
+Values of Secrets, and what clients have beside them (passwords, tokens).
+"""
 
 import base64
 import re
@@ -69,14 +73,22 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def forms(value: str) -> Iterable[bytes]:
-    """The ways in which a text may bear a value: as it is, in an address, in Base64 as in a Secret."""
+    """
+    The ways in which a text may bear a value.
+
+    As it is, in an address, in Base64 as in a Secret.
+    """
     encoded = base64.b64encode(value.encode())
     # The end of Base64 depends on what follows.
     return {value.encode(), quote(value, safe="").encode(), encoded.rstrip(b"=")[:-1]}
 
 
 class Search:
-    """Looks for thousands of texts at once, by the first letters of each: one after the other would take minutes."""
+    """
+    Looks for thousands of texts at once, by the first letters of each.
+
+    One after the other would take minutes.
+    """
 
     def __init__(self, sought: Iterable[bytes]) -> None:
         self._by_beginning: dict[bytes, set[bytes]] = {}

@@ -1,4 +1,8 @@
-"""What the story needs: the cluster with the operator in it, who listens, and a report of how long things took."""
+"""
+What the story needs.
+
+The cluster with the operator in it, who listens, and a report of how long things took.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -32,7 +36,11 @@ def _audit_log() -> audit.AuditLog | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _installed(witness: Witness, audit_log: audit.AuditLog | None) -> None:
-    """Dependencies and operator, from this checkout. They stay: a second run is faster, and people can look."""
+    """
+    Dependencies and operator, from this checkout.
+
+    They stay: a second run is faster, and people can look.
+    """
     del witness, audit_log  # both begin before anything happens
     install.dependencies()
     install.ingress_controller()

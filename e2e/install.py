@@ -1,8 +1,10 @@
 """
-Brings a cluster to where a platform team starts: dependencies with their Secrets, the operator's chart.
+Brings a cluster to where a platform team starts.
 
-`make e2e` calls its functions, `make up` its command line. Passwords are random, made once a cluster, and kept in the
-Secret `passwords` of the dependencies' namespace.
+Dependencies with their Secrets, the operator's chart.
+
+`make e2e` calls its functions, `make up` its command line. Passwords are random, made once a
+cluster, and kept in the Secret `passwords` of the dependencies' namespace.
 """
 
 import argparse
@@ -65,18 +67,36 @@ def ingress_controller() -> None:
 
 
 def chart(
-    service_image: str, operator_image: str, *, folder: Path = CHART, more: Mapping[str, str] | None = None
+    service_image: str,
+    operator_image: str,
+    *,
+    folder: Path = CHART,
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Install, upgrade or downgrade the operator to the chart in *folder*, with *more* values, and wait for it."""
     k8s.namespace(OPERATOR)
     values = [word for name, value in (more or {}).items() for word in ("--set", f"{name}={value}")]
     for key, image in (("image", operator_image), ("serviceImage", service_image)):
         repository, _, tag = image.rpartition(":")
-        values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
-    # The tag is the same after every build: only a changed pod makes the cluster start the image of this one.
+        values += [
+            "--set-string",
+            f"{key}.repository={repository}",
+            "--set-string",
+            f"{key}.tag={tag}",
+        ]
+    # The tag is the same after every build: only a changed pod makes the cluster start the image of
+    # this one.
     values += ["--set-string", rf"podAnnotations.healthingest\.dev/installed={uuid.uuid4()}"]
     words = ["helm", "upgrade", "--install", RELEASE, str(folder), "--namespace", OPERATOR]
-    k8s.run(*words, *values, "--take-ownership", "--wait", "--timeout", f"{READY_SECONDS}s", seconds=READY_SECONDS + 30)
+    k8s.run(
+        *words,
+        *values,
+        "--take-ownership",
+        "--wait",
+        "--timeout",
+        f"{READY_SECONDS}s",
+        seconds=READY_SECONDS + 30,
+    )
 
 
 def user_secrets(namespace: str) -> None:
@@ -84,10 +104,15 @@ def user_secrets(namespace: str) -> None:
     words, host = passwords(), f"{DEPENDENCIES}.svc"
     k8s.namespace(namespace)
     k8s.secret("s3", namespace, {"accessKeyId": "admin", "secretAccessKey": words["s3"]})
-    broker = {"managementUrl": f"http://rabbitmq.{host}:15672", "amqpUrl": f"amqp://rabbitmq.{host}:5672"}
+    broker = {
+        "managementUrl": f"http://rabbitmq.{host}:15672",
+        "amqpUrl": f"amqp://rabbitmq.{host}:5672",
+    }
     k8s.secret("rabbitmq", namespace, broker | {"username": "admin", "password": words["rabbitmq"]})
     k8s.secret(
-        "postgres", namespace, {"adminUrl": f"postgresql://admin:{words['postgres']}@postgres.{host}:5432/admin"}
+        "postgres",
+        namespace,
+        {"adminUrl": f"postgresql://admin:{words['postgres']}@postgres.{host}:5432/admin"},
     )
     k8s.secret("redis", namespace, {"url": f"redis://:{words['redis']}@redis.{host}:6379/0"})
 
@@ -104,12 +129,20 @@ def minimal(name: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Install everything and one example, or the dependencies alone; the images are in the cluster already."""
+    """
+    Install everything and one example, or the dependencies alone.
+
+    The images are in the cluster already.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--namespace", default="healthingest-demo", help="where the example and its Secrets go")
+    parser.add_argument(
+        "--namespace", default="healthingest-demo", help="where the example and its Secrets go"
+    )
     parser.add_argument("--example", type=Path, default=MINIMAL)
     parser.add_argument("--service-image", default="")
-    parser.add_argument("--operator-image", default="", help="without both images: dependencies and Secrets alone")
+    parser.add_argument(
+        "--operator-image", default="", help="without both images: dependencies and Secrets alone"
+    )
     arguments = parser.parse_args()
     dependencies()
     user_secrets(arguments.namespace)

@@ -30,7 +30,9 @@ def run(*words: str, stdin: str | None = None, seconds: float = CALL_SECONDS) ->
     Raises:
         CommandError: it failed.
     """
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
+    done = subprocess.run(
+        words, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+    )
     if done.returncode:
         raise CommandError(words, done.stderr + done.stdout)
     return done.stdout
@@ -53,14 +55,18 @@ def apply(manifest: str | Path | Mapping[str, Any], *, namespace: str | None = N
 
 def get(kind: str, name: str, namespace: str) -> dict[str, Any] | None:
     """An object, or None."""
-    text = kubectl("get", kind, name, "--namespace", namespace, "--output", "json", "--ignore-not-found")
+    text = kubectl(
+        "get", kind, name, "--namespace", namespace, "--output", "json", "--ignore-not-found"
+    )
     return json.loads(text) if text else None
 
 
 def items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
     """Objects of a namespace."""
     words = ["get", kind, "--namespace", namespace, "--output", "json"]
-    found: list[dict[str, Any]] = json.loads(kubectl(*words, *(["--selector", selector] if selector else [])))["items"]
+    found: list[dict[str, Any]] = json.loads(
+        kubectl(*words, *(["--selector", selector] if selector else []))
+    )["items"]
     return found
 
 
@@ -77,10 +83,23 @@ def namespace(name: str) -> None:
 
 
 def remove_namespace(name: str, *, wait: bool = True) -> None:
-    """Remove a namespace; what the operator serves goes first, while the Secrets that it needs for that are there."""
+    """
+    Remove a namespace.
+
+    What the operator serves goes first, while the Secrets that it needs for that are there.
+    """
     if get("namespace", name, "default") is not None:
-        kubectl("delete", "healthingests", "--all", "--namespace", name, "--timeout=100s", seconds=110)
-        kubectl("delete", "namespace", name, "--timeout=100s", f"--wait={str(wait).lower()}", seconds=110)
+        kubectl(
+            "delete", "healthingests", "--all", "--namespace", name, "--timeout=100s", seconds=110
+        )
+        kubectl(
+            "delete",
+            "namespace",
+            name,
+            "--timeout=100s",
+            f"--wait={str(wait).lower()}",
+            seconds=110,
+        )
 
 
 def eventually(what: str, look: Callable[[], Value | None], *, seconds: float) -> Value:
@@ -117,7 +136,16 @@ def is_ready(body: Mapping[str, Any] | None) -> bool:
 @contextmanager
 def port_forward(target: str, port: int, namespace: str) -> Iterator[int]:
     """A port of loopback that leads to *port* of `service/…` or `pod/…`, on any cluster."""
-    words = ["kubectl", "port-forward", target, f":{port}", "--namespace", namespace, "--address", "127.0.0.1"]
+    words = [
+        "kubectl",
+        "port-forward",
+        target,
+        f":{port}",
+        "--namespace",
+        namespace,
+        "--address",
+        "127.0.0.1",
+    ]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""

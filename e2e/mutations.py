@@ -1,4 +1,8 @@
-"""What people and programs do to a HealthIngest's children: each is one `kubectl delete` or `kubectl patch`."""
+"""
+What people and programs do to a HealthIngest's children.
+
+Each is one `kubectl delete` or `kubectl patch`.
+"""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +17,11 @@ NAME: Final = "clinic-scaled"
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One change of one child; *patch* None removes it, a list is a JSON patch, an object a merge patch."""
+    """
+    One change of one child.
+
+    *patch* None removes it, a list is a JSON patch, an object a merge patch.
+    """
 
     kind: str
     name: str
@@ -62,59 +70,105 @@ _CHILDREN: Final = (
 
 _FIELDS: Final[dict[str, Mutation]] = {
     "image": Mutation("Deployment", _RELAY, _replace(f"{_FIRST}/image", "nowhere.example/other:1")),
-    "image of the API": Mutation("Deployment", _API, _replace(f"{_FIRST}/image", "nowhere.example/other:1")),
+    "image of the API": Mutation(
+        "Deployment", _API, _replace(f"{_FIRST}/image", "nowhere.example/other:1")
+    ),
     "replicas": Mutation("Deployment", _RELAY, _replace("/spec/replicas", 0)),
     "variable": Mutation("Deployment", _RELAY, _replace(f"{_FIRST}/env/0/value", "1234")),
     "variables removed": Mutation("Deployment", _RELAY, _remove(f"{_FIRST}/env")),
-    "source of the settings": Mutation("Deployment", _API, _replace(f"{_FIRST}/envFrom/0/configMapRef/name", "other")),
+    "source of the settings": Mutation(
+        "Deployment", _API, _replace(f"{_FIRST}/envFrom/0/configMapRef/name", "other")
+    ),
     "arguments": Mutation("Deployment", _RELAY, _append(f"{_FIRST}/args", "--other")),
     "container removed": Mutation("Deployment", _RELAY, _remove(f"{_POD}/containers/1")),
-    "port of a container": Mutation("Deployment", _API, _replace(f"{_FIRST}/ports/0/containerPort", 8888)),
-    "liveness probe": Mutation("Deployment", _API, _replace(f"{_FIRST}/livenessProbe/httpGet/path", "/other")),
+    "port of a container": Mutation(
+        "Deployment", _API, _replace(f"{_FIRST}/ports/0/containerPort", 8888)
+    ),
+    "liveness probe": Mutation(
+        "Deployment", _API, _replace(f"{_FIRST}/livenessProbe/httpGet/path", "/other")
+    ),
     "readiness probe": Mutation("Deployment", _API, _remove(f"{_FIRST}/readinessProbe")),
     "readiness gates": Mutation("Deployment", _API, _remove(f"{_POD}/readinessGates")),
-    "memory limit": Mutation("Deployment", _API, _replace(f"{_FIRST}/resources/limits/memory", "2Gi")),
+    "memory limit": Mutation(
+        "Deployment", _API, _replace(f"{_FIRST}/resources/limits/memory", "2Gi")
+    ),
     "writable root": Mutation(
-        "Deployment", _API, _replace(f"{_FIRST}/securityContext/readOnlyRootFilesystem", value=False)
+        "Deployment",
+        _API,
+        _replace(f"{_FIRST}/securityContext/readOnlyRootFilesystem", value=False),
     ),
-    "mounted token": Mutation("Deployment", _RELAY, _replace(f"{_POD}/automountServiceAccountToken", value=True)),
-    "mark of the wish": Mutation("Service", NAME, {"metadata": {"annotations": {"healthingest.dev/desired": "x"}}}),
+    "mounted token": Mutation(
+        "Deployment", _RELAY, _replace(f"{_POD}/automountServiceAccountToken", value=True)
+    ),
+    "mark of the wish": Mutation(
+        "Service", NAME, {"metadata": {"annotations": {"healthingest.dev/desired": "x"}}}
+    ),
     "label of the pods": Mutation(
-        "Deployment", _RELAY, _replace("/spec/template/metadata/labels/app.kubernetes.io~1managed-by", "other")
+        "Deployment",
+        _RELAY,
+        _replace("/spec/template/metadata/labels/app.kubernetes.io~1managed-by", "other"),
     ),
-    "grace period": Mutation("Deployment", _API, _replace(f"{_POD}/terminationGracePeriodSeconds", 99)),
-    "strategy": Mutation("Deployment", _API, _replace("/spec/strategy/rollingUpdate/maxUnavailable", 1)),
+    "grace period": Mutation(
+        "Deployment", _API, _replace(f"{_POD}/terminationGracePeriodSeconds", 99)
+    ),
+    "strategy": Mutation(
+        "Deployment", _API, _replace("/spec/strategy/rollingUpdate/maxUnavailable", 1)
+    ),
     "label of the operator": Mutation("Deployment", _RELAY, _remove(f"{_LABELS}managed-by")),
     "label of the instance": Mutation("Service", NAME, _replace(f"{_LABELS}instance", "other")),
     "label of a policy": Mutation("NetworkPolicy", _API, _remove(f"{_LABELS}component")),
     "owner of a Deployment": Mutation("Deployment", _RELAY, _remove("/metadata/ownerReferences")),
-    "owner of a ConfigMap": Mutation("ConfigMap", f"{NAME}-config", _remove("/metadata/ownerReferences")),
-    "setting": Mutation("ConfigMap", f"{NAME}-config", {"data": {env.LIMITS_UPLOADS: "9999/minute"}}),
+    "owner of a ConfigMap": Mutation(
+        "ConfigMap", f"{NAME}-config", _remove("/metadata/ownerReferences")
+    ),
+    "setting": Mutation(
+        "ConfigMap", f"{NAME}-config", {"data": {env.LIMITS_UPLOADS: "9999/minute"}}
+    ),
     "all settings": Mutation("ConfigMap", f"{NAME}-config", _remove("/data")),
-    "token of the account": Mutation("ServiceAccount", NAME, {"automountServiceAccountToken": True}),
-    "selector of the Service": Mutation("Service", NAME, {"spec": {"selector": {"app.kubernetes.io/component": "x"}}}),
+    "token of the account": Mutation(
+        "ServiceAccount", NAME, {"automountServiceAccountToken": True}
+    ),
+    "selector of the Service": Mutation(
+        "Service", NAME, {"spec": {"selector": {"app.kubernetes.io/component": "x"}}}
+    ),
     "port of the Service": Mutation("Service", NAME, _replace("/spec/ports/0/port", 81)),
-    "target of the Service": Mutation("Service", NAME, _replace("/spec/ports/0/targetPort", "other")),
+    "target of the Service": Mutation(
+        "Service", NAME, _replace("/spec/ports/0/targetPort", "other")
+    ),
     "type of the Service": Mutation("Service", NAME, _replace("/spec/type", "NodePort")),
     "host": Mutation("Ingress", NAME, _replace("/spec/rules/0/host", "other.example")),
     "further host": Mutation("Ingress", NAME, _append("/spec/rules", {"host": "other.example"})),
-    "backend": Mutation("Ingress", NAME, _replace("/spec/rules/0/http/paths/0/backend/service/name", "other")),
+    "backend": Mutation(
+        "Ingress", NAME, _replace("/spec/rules/0/http/paths/0/backend/service/name", "other")
+    ),
     "annotation of the Ingress": Mutation(
-        "Ingress", NAME, {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "1"}}}
+        "Ingress",
+        NAME,
+        {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "1"}}},
     ),
     "who may come in": Mutation("NetworkPolicy", _API, _append("/spec/ingress", {})),
     "where it may go": Mutation("NetworkPolicy", _RELAY, _append("/spec/egress", {})),
-    "port of a policy": Mutation("NetworkPolicy", _API, _replace("/spec/ingress/0/ports/0/port", 1)),
-    "pods of a policy": Mutation(
-        "NetworkPolicy", f"{NAME}-migrate", _replace("/spec/podSelector", {"matchLabels": {"a": "b"}})
+    "port of a policy": Mutation(
+        "NetworkPolicy", _API, _replace("/spec/ingress/0/ports/0/port", 1)
     ),
-    "types of a policy": Mutation("NetworkPolicy", f"{NAME}-migrate", _replace("/spec/policyTypes", ["Egress"])),
+    "pods of a policy": Mutation(
+        "NetworkPolicy",
+        f"{NAME}-migrate",
+        _replace("/spec/podSelector", {"matchLabels": {"a": "b"}}),
+    ),
+    "types of a policy": Mutation(
+        "NetworkPolicy", f"{NAME}-migrate", _replace("/spec/policyTypes", ["Egress"])
+    ),
     "disruptions": Mutation("PodDisruptionBudget", _API, _replace("/spec/maxUnavailable", 2)),
-    "eviction policy": Mutation("PodDisruptionBudget", _API, _remove("/spec/unhealthyPodEvictionPolicy")),
+    "eviction policy": Mutation(
+        "PodDisruptionBudget", _API, _remove("/spec/unhealthyPodEvictionPolicy")
+    ),
     "least replicas": Mutation("HorizontalPodAutoscaler", _API, _replace("/spec/minReplicas", 2)),
     "most replicas": Mutation("HorizontalPodAutoscaler", _API, _replace("/spec/maxReplicas", 20)),
     "target of the autoscaler": Mutation(
-        "HorizontalPodAutoscaler", _API, _replace("/spec/metrics/0/resource/target/averageUtilization", 95)
+        "HorizontalPodAutoscaler",
+        _API,
+        _replace("/spec/metrics/0/resource/target/averageUtilization", 95),
     ),
     "metric": Mutation(
         "HorizontalPodAutoscaler",
@@ -123,7 +177,10 @@ _FIELDS: Final[dict[str, Mutation]] = {
             "/spec/metrics",
             {
                 "type": "Resource",
-                "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 50}},
+                "resource": {
+                    "name": "memory",
+                    "target": {"type": "Utilization", "averageUtilization": 50},
+                },
             },
         ),
     ),
@@ -135,4 +192,8 @@ MUTATIONS: Final[dict[str, Mutation]] = {
 }
 
 UNTOLD: Final = {"mark of the wish"}
-"""By this mark the operator tells drift from a wish that has changed: without it there is nothing to tell it by."""
+"""
+By this mark the operator tells drift from a wish that has changed.
+
+Without it there is nothing to tell it by.
+"""

@@ -1,4 +1,8 @@
-"""The operator's pods: who leads, what they say, and how one is killed or frozen as a node would do it."""
+"""
+The operator's pods.
+
+Who leads, what they say, and how one is killed or frozen as a node would do it.
+"""
 
 import json
 import os
@@ -46,7 +50,9 @@ def pods() -> list[dict[str, Any]]:
 def are_ready(count: int = 2) -> bool:
     """Whether there are so many, and all are ready."""
     found = pods()
-    return len(found) == count and all(k8s.condition(pod, "Ready").get("status") == "True" for pod in found)
+    return len(found) == count and all(
+        k8s.condition(pod, "Ready").get("status") == "True" for pod in found
+    )
 
 
 def leader() -> str:
@@ -64,20 +70,35 @@ def restarts(pod: str) -> int:
 
 def remove(pod: str) -> None:
     """Take its object away at once, so that its container is not started again."""
-    k8s.kubectl("delete", "pod", pod, "--namespace", install.OPERATOR, "--grace-period=0", "--force", "--wait=false")
+    k8s.kubectl(
+        "delete",
+        "pod",
+        pod,
+        "--namespace",
+        install.OPERATOR,
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
+    )
 
 
 class Signals:
     """
     Sends signals to the operator's process from outside its container, where none can be ignored.
 
-    A container's first process is deaf to SIGKILL and SIGSTOP that come from within, and a deleted pod is asked to end
-    first, upon which it hands over in peace.
+    A container's first process is deaf to SIGKILL and SIGSTOP that come from within, and a deleted
+    pod is asked to end first, upon which it hands over in peace.
     """
 
     def __init__(self, node: str) -> None:
         labels = {"pod-security.kubernetes.io/enforce": "privileged"}
-        k8s.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NODE_NAMESPACE, "labels": labels}})
+        k8s.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": NODE_NAMESPACE, "labels": labels},
+            }
+        )
         container = {
             "name": NODE_POD,
             "image": install.images()["operator"],
@@ -85,15 +106,38 @@ class Signals:
             "command": ["python", "-c", "import signal; signal.pause()"],
             "securityContext": {"privileged": True, "runAsUser": 0},
         }
-        spec = {"nodeName": node, "hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}
+        spec = {
+            "nodeName": node,
+            "hostPID": True,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+        }
         metadata = {"name": NODE_POD, "namespace": NODE_NAMESPACE}
         k8s.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        words = ["wait", f"pod/{NODE_POD}", "--namespace", NODE_NAMESPACE, "--for=condition=Ready", "--timeout=60s"]
+        words = [
+            "wait",
+            f"pod/{NODE_POD}",
+            "--namespace",
+            NODE_NAMESPACE,
+            "--for=condition=Ready",
+            "--timeout=60s",
+        ]
         k8s.kubectl(*words, seconds=70)
 
     def send(self, pod: str, number: signal.Signals) -> None:
         """To the operator's process in this pod."""
-        words = ["exec", NODE_POD, "--namespace", NODE_NAMESPACE, "--", "python", "-c", _SEND, pod, str(int(number))]
+        words = [
+            "exec",
+            NODE_POD,
+            "--namespace",
+            NODE_NAMESPACE,
+            "--",
+            "python",
+            "-c",
+            _SEND,
+            pod,
+            str(int(number)),
+        ]
         k8s.kubectl(*words)
 
 
@@ -103,7 +147,9 @@ def signals() -> Iterator[Signals]:
     try:
         yield Signals(pods()[0]["spec"]["nodeName"])
     finally:
-        k8s.kubectl("delete", "namespace", NODE_NAMESPACE, "--ignore-not-found", "--timeout=60s", seconds=70)
+        k8s.kubectl(
+            "delete", "namespace", NODE_NAMESPACE, "--ignore-not-found", "--timeout=60s", seconds=70
+        )
 
 
 @dataclass(frozen=True)
@@ -140,8 +186,14 @@ class Journal:
 
     def lines(self, event: str = "") -> list[Line]:
         """All of them so far, or those of one event, in the order of time."""
-        found = [_line(path, text) for path in list(self._followed) for text in path.read_text().splitlines()]
-        return sorted((line for line in found if line and event in {"", line.event}), key=lambda line: line.at)
+        found = [
+            _line(path, text)
+            for path in list(self._followed)
+            for text in path.read_text().splitlines()
+        ]
+        return sorted(
+            (line for line in found if line and event in {"", line.event}), key=lambda line: line.at
+        )
 
     def _follow(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
@@ -154,9 +206,19 @@ class Journal:
                 name, number = pod["metadata"]["name"], status["restartCount"]
                 path = self._folder / f"{name}.{number}"
                 if path not in self._followed and "running" in status["state"]:
-                    words = ["kubectl", "logs", "--follow", name, "--namespace", install.OPERATOR, "--since=10s"]
+                    words = [
+                        "kubectl",
+                        "logs",
+                        "--follow",
+                        name,
+                        "--namespace",
+                        install.OPERATOR,
+                        "--since=10s",
+                    ]
                     with path.open("wb") as file:
-                        self._followed[path] = subprocess.Popen(words, stdout=file, stderr=subprocess.DEVNULL)
+                        self._followed[path] = subprocess.Popen(
+                            words, stdout=file, stderr=subprocess.DEVNULL
+                        )
 
 
 @contextmanager
@@ -177,7 +239,11 @@ def _line(path: Path, text: str) -> Line | None:
 
 
 def audited_writes(since: float) -> list[tuple[float, str]] | None:
-    """Time and pod of each write of the operators, but for the Lease; None without the API server's `AUDIT_LOG`."""
+    """
+    Time and pod of each write of the operators, but for the Lease.
+
+    None without the API server's `AUDIT_LOG`.
+    """
     path = os.environ.get("AUDIT_LOG")
     if not path:
         return None
@@ -188,6 +254,11 @@ def audited_writes(since: float) -> list[tuple[float, str]] | None:
         at = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
         writes = entry["verb"] in {"create", "update", "patch", "delete"}
         is_lease = entry.get("objectRef", {}).get("resource") == "leases"
-        if writes and not is_lease and at >= since and any(name.startswith(install.RELEASE) for name in names):
+        if (
+            writes
+            and not is_lease
+            and at >= since
+            and any(name.startswith(install.RELEASE) for name in names)
+        ):
             found.append((at, names[0]))
     return sorted(found)

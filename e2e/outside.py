@@ -39,10 +39,17 @@ class Api:
         """The same API as a new account."""
         email = f"{secrets.token_hex(6)}@clinic.example"
         password = confidential.keep("password of a client", secrets.token_hex(12))
-        account = {"email": email, "password": password, "first_name": "Ada", "last_name": "Example"}
+        account = {
+            "email": email,
+            "password": password,
+            "first_name": "Ada",
+            "last_name": "Example",
+        }
         registered = self.request("POST", "/auth/register", json=account)
         assert registered.status_code == 201, registered.text
-        answer = self.request("POST", "/auth/jwt/login", data={"username": email, "password": password})
+        answer = self.request(
+            "POST", "/auth/jwt/login", data={"username": email, "password": password}
+        )
         assert answer.status_code == 200, answer.text
         token = confidential.keep("token of a client", answer.json()["access_token"])
         return Api(self.host, {"Authorization": f"Bearer {token}"})
@@ -108,13 +115,19 @@ def broker(path: str, method: str = "GET", body: dict[str, Any] | None = None) -
     """
     with k8s.port_forward("service/rabbitmq", 15672, install.DEPENDENCIES) as port:
         auth = ("admin", install.passwords()["rabbitmq"])
-        answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", auth=auth, json=body, timeout=SECONDS)
+        answer = httpx.request(
+            method, f"http://127.0.0.1:{port}{path}", auth=auth, json=body, timeout=SECONDS
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
 
 def broker_knows(user: str, password: str) -> bool:
-    """Whether the management API's record of this user is of this password (RabbitMQ: salted SHA-256 in Base64)."""
+    """
+    Whether the management API's record of this user is of this password (RabbitMQ.
+
+    Salted SHA-256 in Base64).
+    """
     try:
         known = base64.b64decode(broker(f"/api/users/{user}")["password_hash"])
     except httpx.HTTPStatusError:
@@ -129,7 +142,9 @@ def secret_values(name: str, namespace: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
 
 
-def consume(name: str, namespace: str, queue: str, count: int) -> list[aio_pika.abc.AbstractIncomingMessage]:
+def consume(
+    name: str, namespace: str, queue: str, count: int
+) -> list[aio_pika.abc.AbstractIncomingMessage]:
     """Take *count* messages as a consumer with the credentials that the operator made for consumers."""
     words = secret_values(f"{name}-consumer", namespace)
 

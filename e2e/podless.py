@@ -1,8 +1,11 @@
 """
-HealthIngests that start no pods: many of them fit on a small node, and the operator's work on them is the same.
+HealthIngests that start no pods.
 
-Each has a bucket, a virtual host with users and queues, Secrets and all children but the Deployments, which wait for
-the migration: a quota of no pods refuses its Job's. All share one database.
+Many of them fit on a small node, and the operator's work on them is the same.
+
+Each has a bucket, a virtual host with users and queues, Secrets and all children but the
+Deployments, which wait for the migration: a quota of no pods refuses its Job's. All share one
+database.
 """
 
 import json
@@ -19,12 +22,18 @@ def namespace(name: str) -> None:
     """Make a namespace in which no pod may be, with the Secrets that a manifest names."""
     k8s.remove_namespace(name)
     k8s.namespace(name)
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-pods", "namespace": name}}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-pods", "namespace": name},
+    }
     k8s.apply(quota | {"spec": {"hard": {"pods": "0"}}})
     install.user_secrets(name)
     address = f"postgres.{install.DEPENDENCIES}.svc:5432/admin"
     k8s.kubectl("delete", "secret", "postgres", "--namespace", name)
-    k8s.secret("postgres", name, {"url": f"postgresql://admin:{install.passwords()['postgres']}@{address}"})
+    k8s.secret(
+        "postgres", name, {"url": f"postgresql://admin:{install.passwords()['postgres']}@{address}"}
+    )
 
 
 def make(space: str, names: Iterable[str], policy: str = "Retain") -> None:
@@ -46,19 +55,29 @@ def _manifest(space: str, name: str, policy: str) -> dict[str, Any]:
         "database": {"secretRef": {"name": "postgres"}},
     }
     metadata = {"name": name, "namespace": space}
-    return {"apiVersion": "healthingest.dev/v1alpha1", "kind": "HealthIngest", "metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": "healthingest.dev/v1alpha1",
+        "kind": "HealthIngest",
+        "metadata": metadata,
+        "spec": spec,
+    }
 
 
 def is_made(body: Mapping[str, Any] | None) -> bool:
     """Whether all that it has outside the cluster is there, and its Job waits for a pod that the quota refuses."""
     held = all(k8s.condition(body, kind).get("status") == "True" for kind in PARTS)
-    return held and k8s.condition(body, "DatabaseReady").get("reason") in {"MigrationRunning", "QuotaExceeded"}
+    return held and k8s.condition(body, "DatabaseReady").get("reason") in {
+        "MigrationRunning",
+        "QuotaExceeded",
+    }
 
 
 def mutate(space: str, name: str) -> None:
     """Let its Service lead nowhere."""
     patch = [{"op": "replace", "path": "/spec/ports/0/targetPort", "value": "nowhere"}]
-    k8s.kubectl("patch", "service", name, "--namespace", space, "--type=json", "--patch", json.dumps(patch))
+    k8s.kubectl(
+        "patch", "service", name, "--namespace", space, "--type=json", "--patch", json.dumps(patch)
+    )
 
 
 def is_healed(space: str, name: str) -> bool:

@@ -22,8 +22,8 @@ class SteadyUploads:
     """
     Uploads while the block lasts.
 
-    `acknowledged` has the id of every upload that was answered with success, `failures` everything else that came of a
-    request, with the second at which it was sent.
+    `acknowledged` has the id of every upload that was answered with success, `failures` everything
+    else that came of a request, with the second at which it was sent.
     """
 
     def __init__(self, user: outside.Api, *, clients: int = 2, pause_seconds: float = 0.2) -> None:
@@ -35,7 +35,9 @@ class SteadyUploads:
         self._began = time.monotonic()
         # Where a bucket outlives a run, the files of this one must still be new.
         first = secrets.randbits(40)
-        self._threads = [threading.Thread(target=self._go_on, args=(first + n, clients)) for n in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._go_on, args=(first + n, clients)) for n in range(clients)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -43,7 +45,10 @@ class SteadyUploads:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._over.set()
         for thread in self._threads:

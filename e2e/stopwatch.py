@@ -5,7 +5,11 @@ NOTES: list[str] = []
 
 
 class Stopwatch:
-    """Collects measured times for the report at the end; each has the bound that the test asserts."""
+    """
+    Collects measured times for the report at the end.
+
+    Each has the bound that the test asserts.
+    """
 
     def record(self, what: str, seconds: float, *, bound_seconds: float) -> None:
         """Keep a time, and fail when it is over its bound."""

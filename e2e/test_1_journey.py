@@ -1,4 +1,8 @@
-"""From a manifest to a stored, announced upload, and back to nothing: each example, told in order."""
+"""
+From a manifest to a stored, announced upload, and back to nothing.
+
+Each example, told in order.
+"""
 
 import hashlib
 import time
@@ -78,11 +82,15 @@ class Chapter:
         return time.monotonic() - began
 
 
-@pytest.fixture(scope="module", name="chapter", params=EXAMPLES, ids=[path.stem for path in EXAMPLES])
+@pytest.fixture(
+    scope="module", name="chapter", params=EXAMPLES, ids=[path.stem for path in EXAMPLES]
+)
 def _chapter(request: pytest.FixtureRequest) -> Iterator[Chapter]:
     """An example in a namespace of its own; the namespace goes at the end, whatever happened."""
     path: Path = request.param
-    resource = next(doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest")
+    resource = next(
+        doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest"
+    )
     chapter = Chapter(path, resource)
     k8s.remove_namespace(chapter.namespace)
     install.user_secrets(chapter.namespace)
@@ -94,7 +102,9 @@ def test_01_applied_it_becomes_ready(chapter: Chapter, stopwatch: Stopwatch) -> 
     """One `kubectl apply` later the resource says Ready=True, within 90 seconds."""
     k8s.apply(chapter.path, namespace=chapter.namespace)
     seconds = chapter.ready_seconds(READY_SECONDS)
-    stopwatch.record(f"{chapter.path.name}: applied to Ready=True", seconds, bound_seconds=READY_SECONDS)
+    stopwatch.record(
+        f"{chapter.path.name}: applied to Ready=True", seconds, bound_seconds=READY_SECONDS
+    )
 
 
 def test_02_the_status_says_what_holds(chapter: Chapter) -> None:
@@ -117,15 +127,28 @@ def test_03_at_rest_nothing_is_written(chapter: Chapter) -> None:
     def versions() -> dict[str, str]:
         kinds = "healthingests,deployments,services,configmaps,secrets,ingresses,networkpolicies,poddisruptionbudgets"
         found = k8s.items(kinds, chapter.namespace)
-        return {f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"] for item in found}
+        return {
+            f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
+            for item in found
+        }
 
     before = versions()
-    k8s.kubectl("annotate", KIND, chapter.name, "--namespace", chapter.namespace, "e2e.example/poke=1", "--overwrite")
+    k8s.kubectl(
+        "annotate",
+        KIND,
+        chapter.name,
+        "--namespace",
+        chapter.namespace,
+        "e2e.example/poke=1",
+        "--overwrite",
+    )
     poked = k8s.get(KIND, chapter.name, chapter.namespace)
     assert poked is not None
     before[f"HealthIngest/{chapter.name}"] = poked["metadata"]["resourceVersion"]
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:  # an observation that nothing happens has no condition to wait for
+    while (
+        time.monotonic() < deadline
+    ):  # an observation that nothing happens has no condition to wait for
         assert versions() == before
         time.sleep(1)
 
@@ -152,7 +175,9 @@ def test_05_the_same_bytes_again_get_the_first_receipt(chapter: Chapter) -> None
 
 def test_06_the_object_is_in_the_bucket(chapter: Chapter) -> None:
     """What lies under the receipt's key is what was sent, byte by byte."""
-    stored = outside.read_object(chapter.spec["objectStore"]["bucket"], chapter.receipt["object_key"])
+    stored = outside.read_object(
+        chapter.spec["objectStore"]["bucket"], chapter.receipt["object_key"]
+    )
     assert stored == SAMPLE
 
 
@@ -181,16 +206,28 @@ def test_07_the_message_reaches_a_queue(chapter: Chapter) -> None:
 
 
 def test_08_the_history_says_announced(chapter: Chapter) -> None:
-    """The owner sees the upload arrive at its last state; another account does not see it at all."""
+    """
+    The owner sees the upload arrive at its last state.
+
+    Another account does not see it at all.
+    """
     path = f"/v1/uploads/{chapter.receipt['upload_id']}"
     user, stranger = chapter.user, chapter.api.signed_in()
     assert user is not None
-    k8s.eventually("announced", lambda: user.request("GET", path).json().get("state") == "announced", seconds=30)
+    k8s.eventually(
+        "announced",
+        lambda: user.request("GET", path).json().get("state") == "announced",
+        seconds=30,
+    )
     assert stranger.request("GET", path).status_code == 404
 
 
 def test_09_refusals_are_problems_and_the_server_lives(chapter: Chapter) -> None:
-    """No token, too large, not Avro, hostile: each a problem+json; nothing of it kills a server or reaches a queue."""
+    """
+    No token, too large, not Avro, hostile: each a problem+json.
+
+    Nothing of it kills a server or reaches a queue.
+    """
     user = chapter.user
     assert user is not None
     hostile = samples.hostile_files()
@@ -207,35 +244,66 @@ def test_09_refusals_are_problems_and_the_server_lives(chapter: Chapter) -> None
         assert answer.headers["content-type"] == "application/problem+json", what
         assert answer.json()["status"] == answer.status_code, what
     pods = k8s.items("pods", chapter.namespace)
-    restarts = {s["name"]: s["restartCount"] for pod in pods for s in pod["status"].get("containerStatuses", [])}
+    restarts = {
+        s["name"]: s["restartCount"]
+        for pod in pods
+        for s in pod["status"].get("containerStatuses", [])
+    }
     assert set(restarts.values()) == {0}, restarts
 
 
 def test_10_it_scales_to_three_and_back(chapter: Chapter, stopwatch: Stopwatch) -> None:
-    """`kubectl scale` works on the resource itself; under autoscaling the replicas are the autoscaler's."""
+    """
+    `kubectl scale` works on the resource itself.
+
+    Under autoscaling the replicas are the autoscaler's.
+    """
     if "autoscaling" in chapter.spec:
         autoscaler = k8s.items("horizontalpodautoscalers", chapter.namespace)
-        assert [entry["spec"]["minReplicas"] for entry in autoscaler] == [chapter.spec["autoscaling"]["minReplicas"]]
+        assert [entry["spec"]["minReplicas"] for entry in autoscaler] == [
+            chapter.spec["autoscaling"]["minReplicas"]
+        ]
         return
     before = chapter.spec.get("replicas", 2)
     for count in (3, before):
-        words = ["scale", KIND, chapter.name, "--namespace", chapter.namespace, f"--replicas={count}"]
+        words = [
+            "scale",
+            KIND,
+            chapter.name,
+            "--namespace",
+            chapter.namespace,
+            f"--replicas={count}",
+        ]
         began = time.monotonic()
         k8s.kubectl(*words)
-        k8s.eventually(f"{count} replicas, Ready", partial(chapter.has_replicas, count), seconds=READY_SECONDS)
+        k8s.eventually(
+            f"{count} replicas, Ready", partial(chapter.has_replicas, count), seconds=READY_SECONDS
+        )
         seconds = time.monotonic() - began
-        stopwatch.record(f"{chapter.path.name}: scaled to {count}", seconds, bound_seconds=READY_SECONDS)
+        stopwatch.record(
+            f"{chapter.path.name}: scaled to {count}", seconds, bound_seconds=READY_SECONDS
+        )
 
 
-def test_11_deleted_it_leaves_the_data_and_nothing_else(chapter: Chapter, stopwatch: Stopwatch) -> None:
-    """Children and broker users go; the bucket, its objects and the virtual host stay, as `Retain` says."""
+def test_11_deleted_it_leaves_the_data_and_nothing_else(
+    chapter: Chapter, stopwatch: Stopwatch
+) -> None:
+    """
+    Children and broker users go.
+
+    The bucket, its objects and the virtual host stay, as `Retain` says.
+    """
     began = time.monotonic()
-    k8s.kubectl("delete", KIND, chapter.name, "--namespace", chapter.namespace, "--timeout=90s", seconds=100)
+    k8s.kubectl(
+        "delete", KIND, chapter.name, "--namespace", chapter.namespace, "--timeout=90s", seconds=100
+    )
     seconds = time.monotonic() - began
     stopwatch.record(f"{chapter.path.name}: deleted", seconds, bound_seconds=60.0)
     kinds = "deployments,services,ingresses,configmaps,networkpolicies,serviceaccounts,jobs"
     selector = "app.kubernetes.io/managed-by=healthingest-operator"
-    k8s.eventually("no child", lambda: not k8s.items(kinds, chapter.namespace, selector), seconds=60)
+    k8s.eventually(
+        "no child", lambda: not k8s.items(kinds, chapter.namespace, selector), seconds=60
+    )
     bucket = chapter.spec["objectStore"]["bucket"]
     assert outside.read_object(bucket, chapter.receipt["object_key"]) == SAMPLE
     virtual_host = chapter.spec["broker"].get("virtualHost", f"{chapter.namespace}.{chapter.name}")

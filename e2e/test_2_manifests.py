@@ -13,7 +13,10 @@ NAMESPACE = "e2e-manifests"
 MINIMAL = yaml.safe_load(install.MINIMAL.read_text())
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "a bucket name with capitals": ({"objectStore": {"bucket": "Clinic_Data"}}, "spec.objectStore.bucket"),
+    "a bucket name with capitals": (
+        {"objectStore": {"bucket": "Clinic_Data"}},
+        "spec.objectStore.bucket",
+    ),
     "a minimum over the maximum": (
         {"autoscaling": {"minReplicas": 5, "maxReplicas": 2}},
         "minReplicas must not exceed maxReplicas",

@@ -1,4 +1,8 @@
-"""A dependency that is missing or wrong: a condition says which and what to do, and mending it is enough."""
+"""
+A dependency that is missing or wrong.
+
+A condition says which and what to do, and mending it is enough.
+"""
 
 import base64
 import time
@@ -48,10 +52,16 @@ def _says(kind: str, reason: str) -> dict[str, Any] | None:
 
 
 def _mended(stopwatch: Stopwatch, what: str) -> None:
-    """Nothing else was done but to mend the dependency: the resource must come to Ready by itself."""
+    """
+    Nothing else was done but to mend the dependency.
+
+    The resource must come to Ready by itself.
+    """
     began = time.monotonic()
     k8s.eventually("Ready=True again", lambda: k8s.is_ready(_live()), seconds=HEAL_SECONDS)
-    stopwatch.record(f"{what}: mended to Ready=True", time.monotonic() - began, bound_seconds=HEAL_SECONDS)
+    stopwatch.record(
+        f"{what}: mended to Ready=True", time.monotonic() - began, bound_seconds=HEAL_SECONDS
+    )
 
 
 def _postgres() -> Mapping[str, str]:
@@ -66,8 +76,14 @@ def _broker(**changes: str) -> Mapping[str, str]:
 
 
 def test_1_a_missing_secret_is_named(stopwatch: Stopwatch) -> None:
-    """SecretNotFound with the Secret's name; no workload is rolled out meanwhile; making the Secret heals it."""
-    found = k8s.eventually("SecretNotFound", lambda: _says("SecretsReady", "SecretNotFound"), seconds=REACTION_SECONDS)
+    """
+    SecretNotFound with the Secret's name; no workload is rolled out meanwhile.
+
+    Making the Secret heals it.
+    """
+    found = k8s.eventually(
+        "SecretNotFound", lambda: _says("SecretsReady", "SecretNotFound"), seconds=REACTION_SECONDS
+    )
     assert "postgres" in found["message"]
     assert k8s.items("deployments", NAMESPACE) == []
     k8s.secret("postgres", NAMESPACE, _postgres())
@@ -75,16 +91,23 @@ def test_1_a_missing_secret_is_named(stopwatch: Stopwatch) -> None:
 
 
 def test_2_a_wrong_password_is_named(stopwatch: Stopwatch) -> None:
-    """AuthenticationFailed on the broker, without the password in the message; the pods stay meanwhile."""
+    """
+    AuthenticationFailed on the broker, without the password in the message.
+
+    The pods stay meanwhile.
+    """
     k8s.secret("rabbitmq", NAMESPACE, _broker(password="wrong-password"))  # noqa: S106 - wrong on purpose
     _poke("wrong")
     found = k8s.eventually(
-        "AuthenticationFailed", lambda: _says("BrokerReady", "AuthenticationFailed"), seconds=REACTION_SECONDS
+        "AuthenticationFailed",
+        lambda: _says("BrokerReady", "AuthenticationFailed"),
+        seconds=REACTION_SECONDS,
     )
     assert "rabbitmq" in found["message"]
     assert "wrong-password" not in found["message"]
     assert all(
-        pod["status"]["phase"] == "Running" for pod in k8s.items("pods", NAMESPACE, "app.kubernetes.io/component=api")
+        pod["status"]["phase"] == "Running"
+        for pod in k8s.items("pods", NAMESPACE, "app.kubernetes.io/component=api")
     )
     k8s.secret("rabbitmq", NAMESPACE, _broker())
     _mended(stopwatch, "wrong password")
@@ -95,19 +118,27 @@ def test_3_an_unreachable_broker_is_named(stopwatch: Stopwatch) -> None:
     nowhere = f"http://nowhere.{install.DEPENDENCIES}.svc:15672"
     k8s.secret("rabbitmq", NAMESPACE, _broker(managementUrl=nowhere))
     _poke("nowhere")
-    found = k8s.eventually("NameNotFound", lambda: _says("BrokerReady", "NameNotFound"), seconds=REACTION_SECONDS)
+    found = k8s.eventually(
+        "NameNotFound", lambda: _says("BrokerReady", "NameNotFound"), seconds=REACTION_SECONDS
+    )
     assert "nowhere" in found["message"]
     k8s.secret("rabbitmq", NAMESPACE, _broker())
     _mended(stopwatch, "unreachable broker")
 
 
 def test_4_a_broker_that_takes_no_connection_is_no_ready(stopwatch: Stopwatch) -> None:
-    """LimitReached on BrokerReady and Ready, though the login of the administrator works; the limit's end heals it."""
+    """
+    LimitReached on BrokerReady and Ready, though the login of the administrator works.
+
+    The limit's end heals it.
+    """
     path = "/api/vhost-limits/broken/max-connections"
     _management("PUT", path, '{"value": 0}')
     try:
         _poke("limit")
-        found = k8s.eventually("LimitReached", lambda: _says("BrokerReady", "LimitReached"), seconds=REACTION_SECONDS)
+        found = k8s.eventually(
+            "LimitReached", lambda: _says("BrokerReady", "LimitReached"), seconds=REACTION_SECONDS
+        )
         assert "virtual host broken" in found["message"]
     finally:
         _management("DELETE", path, "")
@@ -118,7 +149,9 @@ def test_5_no_replicas_are_no_ready(stopwatch: Stopwatch) -> None:
     """ScaledToZero, as long as nothing accepts an upload."""
     words = ("scale", "healthingest", NAME, "--namespace", NAMESPACE)
     k8s.kubectl(*words, "--replicas=0")
-    k8s.eventually("ScaledToZero", lambda: _says("WorkloadAvailable", "ScaledToZero"), seconds=REACTION_SECONDS)
+    k8s.eventually(
+        "ScaledToZero", lambda: _says("WorkloadAvailable", "ScaledToZero"), seconds=REACTION_SECONDS
+    )
     k8s.kubectl(*words, "--replicas=1")
     _mended(stopwatch, "no replicas")
 
@@ -129,12 +162,27 @@ def _management(method: str, path: str, body: str) -> None:
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
     with k8s.port_forward("service/rabbitmq", 15672, install.DEPENDENCIES) as port:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}{path}", method=method, data=body.encode() or None, headers=headers
+            f"http://127.0.0.1:{port}{path}",
+            method=method,
+            data=body.encode() or None,
+            headers=headers,
         )
         with urllib.request.urlopen(request, timeout=20):  # noqa: S310 - the same
             pass
 
 
 def _poke(word: str) -> None:
-    """A Secret is not watched: a resource that is Ready looks at it at its next resync, or when it is touched."""
-    k8s.kubectl("annotate", "healthingest", NAME, "--namespace", NAMESPACE, f"e2e.example/poke={word}", "--overwrite")
+    """
+    A Secret is not watched.
+
+    A resource that is Ready looks at it at its next resync, or when it is touched.
+    """
+    k8s.kubectl(
+        "annotate",
+        "healthingest",
+        NAME,
+        "--namespace",
+        NAMESPACE,
+        f"e2e.example/poke={word}",
+        "--overwrite",
+    )

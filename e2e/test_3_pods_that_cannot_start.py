@@ -13,7 +13,11 @@ from stopwatch import Stopwatch
 
 NAMESPACE, NAME = "e2e-pods", "pods"
 REACTION_SECONDS = 30.0
-"""Ten after the cluster knows; the registry, the scheduler and the quota's controller have theirs."""
+"""
+Ten after the cluster knows.
+
+The registry, the scheduler and the quota's controller have theirs.
+"""
 HEAL_SECONDS = 240.0
 """A Job tries again with growing pauses, and after a failure in another minute."""
 SECRET = "not-for-conditions"  # noqa: S105 - what a policy might say
@@ -41,12 +45,21 @@ def _live() -> dict[str, Any] | None:
 
 def _says(kind: str, reason: str, words: str) -> dict[str, Any] | None:
     found = k8s.condition(_live(), kind)
-    named = found.get("status") == "False" and found.get("reason") == reason and words in found.get("message", "")
+    named = (
+        found.get("status") == "False"
+        and found.get("reason") == reason
+        and words in found.get("message", "")
+    )
     return found if named else None
 
 
 def _quota(hard: Mapping[str, str]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": dict(hard)}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small"},
+        "spec": {"hard": dict(hard)},
+    }
 
 
 def _use_up() -> Callable[[], None]:
@@ -67,9 +80,14 @@ def _limit_memory() -> Callable[[], None]:
 
 
 def _refuse_by_policy() -> Callable[[], None]:
-    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    ]
     kind = "ValidatingAdmissionPolicy"
-    head: dict[str, Any] = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "e2e-no-pods"}}
+    head: dict[str, Any] = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "metadata": {"name": "e2e-no-pods"},
+    }
     validations = [{"expression": "false", "message": SECRET}]
     policy = {"matchConstraints": {"resourceRules": rules}, "validations": validations}
     k8s.apply({**head, "kind": kind, "spec": policy})
@@ -94,8 +112,18 @@ def _pods_are_refused() -> bool:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     limits = {"limits": {"memory": "512Mi"}}
-    container = {"name": "migrate", "image": "none", "securityContext": security, "resources": limits}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try"}, "spec": {"containers": [container]}}
+    container = {
+        "name": "migrate",
+        "image": "none",
+        "securityContext": security,
+        "resources": limits,
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "try"},
+        "spec": {"containers": [container]},
+    }
     words = ("create", "--dry-run=server", "--namespace", NAMESPACE, "--filename", "-")
     try:
         k8s.kubectl(*words, stdin=json.dumps(pod))
@@ -120,14 +148,22 @@ def _remove(kind: str, name: str) -> None:
 def test_1_a_refused_pod_is_explained(
     stopwatch: Stopwatch, break_it: Callable[[], Callable[[], None]], reason: str, words: str
 ) -> None:
-    """The namespace lets no pod of the migration be made: quota, range or policy are named, and nothing secret."""
+    """
+    The namespace lets no pod of the migration be made.
+
+    Quota, range or policy are named, and nothing secret.
+    """
     mend = break_it()
     try:
         k8s.eventually("pods are refused", _pods_are_refused, seconds=REACTION_SECONDS)
         k8s.apply(_manifest(), namespace=NAMESPACE)
         began = time.monotonic()
-        found = k8s.eventually(reason, lambda: _says("DatabaseReady", reason, words), seconds=REACTION_SECONDS)
-        stopwatch.record(f"{reason}: told", time.monotonic() - began, bound_seconds=REACTION_SECONDS)
+        found = k8s.eventually(
+            reason, lambda: _says("DatabaseReady", reason, words), seconds=REACTION_SECONDS
+        )
+        stopwatch.record(
+            f"{reason}: told", time.monotonic() - began, bound_seconds=REACTION_SECONDS
+        )
         assert SECRET not in found["message"]
         assert k8s.condition(_live(), "Ready").get("reason") == reason
     finally:
@@ -136,11 +172,17 @@ def test_1_a_refused_pod_is_explained(
 
 
 def test_2_an_image_that_is_not_there_is_named(stopwatch: Stopwatch) -> None:
-    """Of the migration first; the right image is enough. Of a running service the pods of before stay."""
+    """
+    Of the migration first; the right image is enough.
+
+    Of a running service the pods of before stay.
+    """
     k8s.apply(_manifest(image="registry.invalid/none:1"), namespace=NAMESPACE)
     began = time.monotonic()
     k8s.eventually(
-        "ImagePullFailed", lambda: _says("DatabaseReady", "ImagePullFailed", "registry.invalid/none:1"), seconds=60
+        "ImagePullFailed",
+        lambda: _says("DatabaseReady", "ImagePullFailed", "registry.invalid/none:1"),
+        seconds=60,
     )
     stopwatch.record("ImagePullFailed: told", time.monotonic() - began, bound_seconds=60)
     k8s.apply(_manifest(), namespace=NAMESPACE)
@@ -150,12 +192,18 @@ def test_2_an_image_that_is_not_there_is_named(stopwatch: Stopwatch) -> None:
 
 
 def test_3_a_failed_migration_leaves_its_pods(stopwatch: Stopwatch) -> None:
-    """An image that is no service: the exit code is told, the Job and its pods stay, and the right image heals it."""
+    """
+    An image that is no service.
+
+    The exit code is told, the Job and its pods stay, and the right image heals it.
+    """
     other = f"{install.images()['operator']}"
     k8s.apply(_manifest(image=other, imagePullPolicy="IfNotPresent"), namespace=NAMESPACE)
     began = time.monotonic()
     k8s.eventually(
-        "a failure", lambda: _says("DatabaseReady", "MigrationFailed", "exit code") or _start_failed(), seconds=60
+        "a failure",
+        lambda: _says("DatabaseReady", "MigrationFailed", "exit code") or _start_failed(),
+        seconds=60,
     )
     stopwatch.record("MigrationFailed: told", time.monotonic() - began, bound_seconds=60)
     assert k8s.items("pods", NAMESPACE, "app.kubernetes.io/component=migrate")

@@ -23,15 +23,28 @@ ADMIN = ["healthingest-admin"]
     ("which", "own", "foreign", "programs"),
     [
         ("operator", ("kopf", "healthingest_operator"), (*WEB, "healthingest_service"), []),
-        ("service", ("fastapi", "healthingest_service"), ("kopf", "kubernetes", "healthingest_operator"), ADMIN),
+        (
+            "service",
+            ("fastapi", "healthingest_service"),
+            ("kopf", "kubernetes", "healthingest_operator"),
+            ADMIN,
+        ),
     ],
 )
 def test_an_image_holds_its_half_alone(
     which: str, own: tuple[str, ...], foreign: tuple[str, ...], programs: list[str]
 ) -> None:
-    """The operator's image has no web framework, the service's no kopf; neither test tools nor a compiler."""
+    """
+    The operator's image has no web framework, the service's no kopf.
+
+    Neither test tools nor a compiler.
+    """
     names = [*own, *foreign, *TEST_TOOLS]
-    security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    security = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
     container = {
         "name": "probe",
         "image": install.images()[which],
@@ -46,9 +59,20 @@ def test_an_image_holds_its_half_alone(
     }
     name = f"image-probe-{which}"
     k8s.kubectl("delete", "pod", name, "--namespace", install.OPERATOR, "--ignore-not-found")
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": install.OPERATOR}, "spec": spec}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": install.OPERATOR},
+        "spec": spec,
+    }
     k8s.apply(pod)
-    words = ["wait", f"pod/{name}", "--namespace", install.OPERATOR, "--for=jsonpath={.status.phase}=Succeeded"]
+    words = [
+        "wait",
+        f"pod/{name}",
+        "--namespace",
+        install.OPERATOR,
+        "--for=jsonpath={.status.phase}=Succeeded",
+    ]
     k8s.kubectl(*words, "--timeout=60s", seconds=70)
     found = json.loads(k8s.kubectl("logs", name, "--namespace", install.OPERATOR))
     assert found == {"modules": list(own), "programs": programs}
@@ -56,7 +80,16 @@ def test_an_image_holds_its_half_alone(
 
 def test_the_chart_tests_itself() -> None:
     """`helm test` passes."""
-    k8s.run("helm", "test", install.RELEASE, "--namespace", install.OPERATOR, "--timeout", "60s", seconds=90)
+    k8s.run(
+        "helm",
+        "test",
+        install.RELEASE,
+        "--namespace",
+        install.OPERATOR,
+        "--timeout",
+        "60s",
+        seconds=90,
+    )
 
 
 def test_the_operator_has_not_restarted() -> None:
@@ -65,7 +98,9 @@ def test_the_operator_has_not_restarted() -> None:
     assert len(pods) == 2
     for pod in pods:
         assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
-        assert "Traceback" not in k8s.kubectl("logs", pod["metadata"]["name"], "--namespace", install.OPERATOR)
+        assert "Traceback" not in k8s.kubectl(
+            "logs", pod["metadata"]["name"], "--namespace", install.OPERATOR
+        )
 
 
 def test_no_secret_is_in_the_operators_log() -> None:

@@ -1,5 +1,7 @@
 """
-What others change is put right: children in seconds, broker and bucket within a minute, and then nothing is written.
+What others change is put right.
+
+Children in seconds, broker and bucket within a minute, and then nothing is written.
 
 A sample by `SEED`; `LONG=1` takes every mutation.
 """
@@ -51,8 +53,14 @@ class World:
 
 
 def _manifests() -> Iterator[dict[str, Any]]:
-    """The example with an autoscaler, under names of its own, and with few pods: they are not the point."""
-    for found in yaml.safe_load_all((install.ROOT / "examples" / "02-autoscaling.yaml").read_text()):
+    """
+    The example with an autoscaler, under names of its own, and with few pods.
+
+    They are not the point.
+    """
+    for found in yaml.safe_load_all(
+        (install.ROOT / "examples" / "02-autoscaling.yaml").read_text()
+    ):
         if found["kind"] == "HealthIngest":
             found["spec"]["autoscaling"] = {"minReplicas": 1, "maxReplicas": 2}
             found["spec"]["objectStore"]["bucket"] = BUCKET
@@ -85,7 +93,10 @@ def _children() -> dict[Key, dict[str, Any]]:
     """What is mutated, as it is now, with its managed fields."""
     kinds = ",".join(sorted({mutation.kind for mutation in MUTATIONS.values()}))
     words = ["get", kinds, "--namespace", NAMESPACE, "--output", "json", "--show-managed-fields"]
-    found = {(child["kind"], child["metadata"]["name"]): child for child in json.loads(k8s.kubectl(*words))["items"]}
+    found = {
+        (child["kind"], child["metadata"]["name"]): child
+        for child in json.loads(k8s.kubectl(*words))["items"]
+    }
     mutated = {(mutation.kind, mutation.name) for mutation in MUTATIONS.values()}
     return {key: child for key, child in found.items() if key in mutated}
 
@@ -94,9 +105,18 @@ def _plain(child: Mapping[str, Any] | None) -> dict[str, Any]:
     """A child without what the server and Kubernetes' own controllers write."""
     if child is None or child["metadata"].get("deletionTimestamp"):
         return {}
-    metadata = {name: child["metadata"].get(name) or {} for name in ("labels", "annotations", "ownerReferences")}
-    metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k not in _OF_THE_CLUSTER}
-    found = {name: copy.deepcopy(value) for name, value in child.items() if name not in {"metadata", "status"}}
+    metadata = {
+        name: child["metadata"].get(name) or {}
+        for name in ("labels", "annotations", "ownerReferences")
+    }
+    metadata["annotations"] = {
+        k: v for k, v in metadata["annotations"].items() if k not in _OF_THE_CLUSTER
+    }
+    found = {
+        name: copy.deepcopy(value)
+        for name, value in child.items()
+        if name not in {"metadata", "status"}
+    }
     spec = found.get("spec", {})
     if child["kind"] == "Service":
         for name in ("clusterIP", "clusterIPs"):  # a new Service gets another one
@@ -107,9 +127,17 @@ def _plain(child: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _written(child: Mapping[str, Any]) -> str:
-    """When the operator last changed it: a write that changes nothing leaves these entries alone."""
+    """
+    When the operator last changed it.
+
+    A write that changes nothing leaves these entries alone.
+    """
     metadata = child["metadata"]
-    entries = [entry for entry in metadata["managedFields"] if entry["manager"].startswith("healthingest-operator")]
+    entries = [
+        entry
+        for entry in metadata["managedFields"]
+        if entry["manager"].startswith("healthingest-operator")
+    ]
     return f"{metadata['uid']} {sorted((entry['manager'], entry.get('time', '')) for entry in entries)}"
 
 
@@ -133,7 +161,11 @@ def _tells(before: Mapping[str, Any], what: str) -> bool:
 
 @pytest.mark.parametrize("case", sample(MUTATIONS, 14))
 def test_1_a_changed_child_heals(world: World, case: str) -> None:
-    """Within 5 s it is as it was, and `Drifted` names it; the operator had not touched it since it last healed it."""
+    """
+    Within 5 s it is as it was, and `Drifted` names it.
+
+    The operator had not touched it since it last healed it.
+    """
     mutation = MUTATIONS[case]
     key = (mutation.kind, mutation.name)
     told = k8s.eventually("ready and calm", _calm, seconds=READY_SECONDS)
@@ -147,19 +179,27 @@ def test_1_a_changed_child_heals(world: World, case: str) -> None:
     what = f"{mutation.kind} {mutation.name}"
     try:
         if case not in UNTOLD:
-            k8s.eventually(f"Drifted names {what}", partial(_tells, told, what), seconds=CHILD_SECONDS)
+            k8s.eventually(
+                f"Drifted names {what}", partial(_tells, told, what), seconds=CHILD_SECONDS
+            )
     finally:  # the pass that healed it is over now; it may have taken several writes
         world.written[key] = _written(_children()[key])
     assert world.seconds[case] <= CHILD_SECONDS
 
 
 def test_2_then_nothing_is_written(world: World, stopwatch: Stopwatch) -> None:
-    """Once all is ready again: neither children nor Secrets nor the status. The report tells how long healing took."""
+    """
+    Once all is ready again: neither children nor Secrets nor the status.
+
+    The report tells how long healing took.
+    """
     k8s.eventually("ready and calm", _calm, seconds=READY_SECONDS)
     before = _versions()
     assert {key: before[key] for key in world.written} == world.written
     deadline = time.monotonic() + SILENCE_SECONDS
-    while time.monotonic() < deadline:  # an observation that nothing happens has no condition to wait for
+    while (
+        time.monotonic() < deadline
+    ):  # an observation that nothing happens has no condition to wait for
         time.sleep(1)
         assert _versions() == before
     _report(stopwatch, "children", world.seconds, CHILD_SECONDS)
@@ -169,15 +209,21 @@ def _versions() -> dict[Key, str]:
     """Of everything that the operator writes in the namespace."""
     found = {key: _written(child) for key, child in _children().items()}
     for kind, name in (("healthingest", NAME), *(("secret", name) for name in _SECRETS)):
-        found[kind, name] = (k8s.get(kind, name, NAMESPACE) or {"metadata": {}})["metadata"].get("resourceVersion", "")
+        found[kind, name] = (k8s.get(kind, name, NAMESPACE) or {"metadata": {}})["metadata"].get(
+            "resourceVersion", ""
+        )
     return found
 
 
 def _report(stopwatch: Stopwatch, what: str, seconds: Mapping[str, float], bound: float) -> None:
     median = statistics.median(seconds.values())
-    stopwatch.record(f"healing of {what}, {len(seconds)} mutations: median", median, bound_seconds=bound)
+    stopwatch.record(
+        f"healing of {what}, {len(seconds)} mutations: median", median, bound_seconds=bound
+    )
     slowest = max(seconds, key=seconds.__getitem__)
-    stopwatch.record(f"healing of {what}: longest ({slowest})", seconds[slowest], bound_seconds=bound)
+    stopwatch.record(
+        f"healing of {what}: longest ({slowest})", seconds[slowest], bound_seconds=bound
+    )
 
 
 @dataclass(frozen=True)
@@ -213,7 +259,12 @@ _RIGHTS: Final = f"/api/permissions/{HOST}/{HOST}.relay"
 _CONSUMER: Final = f"/api/users/{HOST}.consumer"
 _PATTERN: Final = "health.processing.bloodglucoserecord"
 _OTHER_RIGHTS: Final = {"configure": ".*", "write": ".*", "read": ".*"}
-_OTHER_POLICY: Final = {"pattern": "^glucose$", "apply-to": "queues", "priority": 100, "definition": {"max-length": 1}}
+_OTHER_POLICY: Final = {
+    "pattern": "^glucose$",
+    "apply-to": "queues",
+    "priority": 100,
+    "definition": {"max-length": 1},
+}
 
 
 def _delete(path: str) -> Callable[[], object]:
@@ -226,7 +277,15 @@ def _owned() -> bool:
 
 def _change_own_secret() -> None:
     other = {"data": {env.STORE_SECRET_ACCESS_KEY: base64.b64encode(b"other").decode()}}
-    words = ["patch", "secret", f"{NAME}-service", "--namespace", NAMESPACE, "--type=merge", "--patch"]
+    words = [
+        "patch",
+        "secret",
+        f"{NAME}-service",
+        "--namespace",
+        NAMESPACE,
+        "--type=merge",
+        "--patch",
+    ]
     k8s.kubectl(*words, json.dumps(other))
 
 
@@ -236,8 +295,12 @@ def _own_secret_is_right() -> bool:
 
 GROUPS: Final[dict[str, dict[str, Outside]]] = {
     "details": {
-        "queue deleted": Outside(_delete(f"{_QUEUE}.dead"), lambda: _has(f"{_QUEUE}.dead", durable=True)),
-        "binding removed": Outside(_delete(f"{_BINDINGS}/{_PATTERN}"), lambda: _has(_BINDINGS, routing_key=_PATTERN)),
+        "queue deleted": Outside(
+            _delete(f"{_QUEUE}.dead"), lambda: _has(f"{_QUEUE}.dead", durable=True)
+        ),
+        "binding removed": Outside(
+            _delete(f"{_BINDINGS}/{_PATTERN}"), lambda: _has(_BINDINGS, routing_key=_PATTERN)
+        ),
         "foreign binding added": Outside(
             lambda: outside.broker(_BINDINGS, "POST", {"routing_key": "other.#", "arguments": {}}),
             lambda: [entry["routing_key"] for entry in outside.broker(_BINDINGS)] == [_PATTERN],
@@ -247,10 +310,12 @@ GROUPS: Final[dict[str, dict[str, Outside]]] = {
             lambda: outside.broker(_POLICY)["definition"].get("delivery-limit") == 5,
         ),
         "rights changed": Outside(
-            lambda: outside.broker(_RIGHTS, "PUT", _OTHER_RIGHTS), lambda: _has(_RIGHTS, configure="^$", read="^$")
+            lambda: outside.broker(_RIGHTS, "PUT", _OTHER_RIGHTS),
+            lambda: _has(_RIGHTS, configure="^$", read="^$"),
         ),
         "password changed": Outside(
-            lambda: outside.broker(_CONSUMER, "PUT", {"password": "other", "tags": ""}), _consumer_is_known
+            lambda: outside.broker(_CONSUMER, "PUT", {"password": "other", "tags": ""}),
+            _consumer_is_known,
         ),
         "bucket's tags removed": Outside(lambda: outside.remove_tags(BUCKET), _owned),
         "own Secret changed": Outside(_change_own_secret, _own_secret_is_right),
@@ -258,18 +323,24 @@ GROUPS: Final[dict[str, dict[str, Outside]]] = {
     "whole things": {
         "user deleted": Outside(_delete(_CONSUMER), _consumer_is_known),
         "exchange deleted": Outside(
-            _delete(f"/api/exchanges/{HOST}/health_data_exchange"), lambda: _has(_BINDINGS, routing_key=_PATTERN)
+            _delete(f"/api/exchanges/{HOST}/health_data_exchange"),
+            lambda: _has(_BINDINGS, routing_key=_PATTERN),
         ),
         "bucket deleted": Outside(lambda: outside.remove_bucket(BUCKET), _owned),
-        "policy deleted": Outside(_delete(_POLICY), lambda: _has(_POLICY, **{"apply-to": "queues"})),
+        "policy deleted": Outside(
+            _delete(_POLICY), lambda: _has(_POLICY, **{"apply-to": "queues"})
+        ),
         "own Secret deleted": Outside(
-            lambda: k8s.kubectl("delete", "secret", f"{NAME}-consumer", "--namespace", NAMESPACE), _consumer_is_known
+            lambda: k8s.kubectl("delete", "secret", f"{NAME}-consumer", "--namespace", NAMESPACE),
+            _consumer_is_known,
         ),
     },
     "virtual host": {
         "virtual host deleted": Outside(
             _delete(f"/api/vhosts/{HOST}"),
-            lambda: _has(f"/api/permissions/{HOST}/{HOST}.consumer", configure="^$") and _has(_QUEUE),
+            lambda: (
+                _has(f"/api/permissions/{HOST}/{HOST}.consumer", configure="^$") and _has(_QUEUE)
+            ),
         ),
     },
 }
@@ -277,7 +348,11 @@ GROUPS: Final[dict[str, dict[str, Outside]]] = {
 
 @pytest.mark.parametrize("group", sample(GROUPS, 1))
 def test_3_broker_and_bucket_heal(world: World, stopwatch: Stopwatch, group: str) -> None:
-    """Nothing tells the operator of these, so it looks: within a minute all is as it was. A group happens at once."""
+    """
+    Nothing tells the operator of these, so it looks: within a minute all is as it was.
+
+    A group happens at once.
+    """
     assert world.wanted
     k8s.eventually("Ready=True", _is_ready, seconds=READY_SECONDS)
     cases = GROUPS[group]

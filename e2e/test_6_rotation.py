@@ -1,4 +1,8 @@
-"""Credentials are exchanged while clients upload: no request fails, no message is lost, the old ones are refused."""
+"""
+Credentials are exchanged while clients upload.
+
+No request fails, no message is lost, the old ones are refused.
+"""
 
 import asyncio
 import base64
@@ -55,15 +59,28 @@ def _user() -> Iterator[outside.Api]:
 
 
 def test_1_what_the_operator_made_is_exchanged(user: outside.Api, stopwatch: Stopwatch) -> None:
-    """On request: new logins, a new signing key, old tokens stay good; old logins are refused within two minutes."""
+    """
+    On request: new logins, a new signing key, old tokens stay good.
+
+    Old logins are refused within two minutes.
+    """
     old = _logins()
     assert {what: _is_refused(what, url) for what, url in old.items()} == dict.fromkeys(old, False)
     with SteadyUploads(user) as uploads:
         uploads.some_more()
         began = time.monotonic()
-        k8s.kubectl("annotate", KIND, NAME, "--namespace", NAMESPACE, f"healthingest.dev/rotate={secrets.token_hex(4)}")
+        k8s.kubectl(
+            "annotate",
+            KIND,
+            NAME,
+            "--namespace",
+            NAMESPACE,
+            f"healthingest.dev/rotate={secrets.token_hex(4)}",
+        )
         for what, seconds in _seconds_until_refused(old, began).items():
-            stopwatch.record(f"rotation: old login of {what} refused", seconds, bound_seconds=REFUSED_SECONDS)
+            stopwatch.record(
+                f"rotation: old login of {what} refused", seconds, bound_seconds=REFUSED_SECONDS
+            )
         k8s.eventually("the new key signs everywhere", _new_key_signs, seconds=ROLLED_SECONDS)
         stopwatch.record("rotation: new key signs", time.monotonic() - began, bound_seconds=300.0)
         uploads.some_more()
@@ -78,7 +95,11 @@ def test_1_what_the_operator_made_is_exchanged(user: outside.Api, stopwatch: Sto
 
 
 def test_2_what_the_user_gave_is_exchanged(user: outside.Api, stopwatch: Stopwatch) -> None:
-    """New keys of the object store in the user's Secret reach all pods; then the old ones can be withdrawn."""
+    """
+    New keys of the object store in the user's Secret reach all pods.
+
+    Then the old ones can be withdrawn.
+    """
     first, second = STORE_ACCOUNTS
     old = outside.secret_values("s3", NAMESPACE)
     before = _pods()
@@ -88,7 +109,11 @@ def test_2_what_the_user_gave_is_exchanged(user: outside.Api, stopwatch: Stopwat
         k8s.secret("s3", NAMESPACE, _store_account(second))
         k8s.eventually("new pods alone", lambda: not before & _pods(), seconds=ROLLED_SECONDS)
         k8s.eventually("Ready=True", lambda: k8s.is_ready(_live()), seconds=ROLLED_SECONDS)
-        stopwatch.record("a given Secret changed: all pods have it", time.monotonic() - began, bound_seconds=180.0)
+        stopwatch.record(
+            "a given Secret changed: all pods have it",
+            time.monotonic() - began,
+            bound_seconds=180.0,
+        )
         _remove_store_account(first)
         uploads.some_more(20)
     assert uploads.failures == [], "\n".join(uploads.failures)
@@ -110,18 +135,31 @@ def _pods() -> set[str]:
 def _logins() -> dict[str, str]:
     service = outside.secret_values(f"{NAME}-service", NAMESPACE)
     consumer = outside.secret_values(f"{NAME}-consumer", NAMESPACE)
-    return {"database": service[env.DATABASE_URL], "relay": service[env.BROKER_URL], "consumer": consumer["url"]}
+    return {
+        "database": service[env.DATABASE_URL],
+        "relay": service[env.BROKER_URL],
+        "consumer": consumer["url"],
+    }
 
 
 def _is_refused(what: str, url: str) -> bool:
     """Whether the server itself refuses the login; that it cannot be reached is no refusal."""
     parts = urlsplit(url)
-    user, password, path = unquote(parts.username or ""), unquote(parts.password or ""), unquote(parts.path.lstrip("/"))
+    user, password, path = (
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        unquote(parts.path.lstrip("/")),
+    )
 
     async def database(port: int) -> bool:
         try:
             found = await asyncpg.connect(
-                host="127.0.0.1", port=port, user=user, password=password, database=path, timeout=CALL_SECONDS
+                host="127.0.0.1",
+                port=port,
+                user=user,
+                password=password,
+                database=path,
+                timeout=CALL_SECONDS,
             )
         except asyncpg.InvalidAuthorizationSpecificationError:
             return True
@@ -131,14 +169,21 @@ def _is_refused(what: str, url: str) -> bool:
     async def broker(port: int) -> bool:
         try:
             found = await aio_pika.connect(
-                host="127.0.0.1", port=port, login=user, password=password, virtualhost=path, timeout=CALL_SECONDS
+                host="127.0.0.1",
+                port=port,
+                login=user,
+                password=password,
+                virtualhost=path,
+                timeout=CALL_SECONDS,
             )
         except aio_pika.exceptions.ProbableAuthenticationError:
             return True
         await found.close()
         return False
 
-    service, port, ask = ("postgres", 5432, database) if what == "database" else ("rabbitmq", 5672, broker)
+    service, port, ask = (
+        ("postgres", 5432, database) if what == "database" else ("rabbitmq", 5672, broker)
+    )
     with k8s.port_forward(f"service/{service}", port, install.DEPENDENCIES) as local:
         return asyncio.run(ask(local))
 
@@ -158,7 +203,9 @@ def _seconds_until_refused(old: dict[str, str], began: float) -> dict[str, float
 
 def _new_key_signs() -> bool:
     live = _live()
-    return k8s.is_ready(live) and "the new key signs" in k8s.condition(live, "SecretsReady").get("message", "")
+    return k8s.is_ready(live) and "the new key signs" in k8s.condition(live, "SecretsReady").get(
+        "message", ""
+    )
 
 
 def _key_id(user: outside.Api) -> str:
@@ -175,19 +222,38 @@ def _every_message_came(uploads: SteadyUploads) -> None:
         messages = outside.consume(NAME, NAMESPACE, "processing", len(uploads.acknowledged - heard))
         heard |= {UploadStored.from_bytes(message.body).idempotency_key for message in messages}
     assert heard == uploads.acknowledged
-    NOTES.append(f"rotation: {len(heard)} uploads meanwhile, {len(uploads.failures)} failed, all announced")
+    NOTES.append(
+        f"rotation: {len(heard)} uploads meanwhile, {len(uploads.failures)} failed, all announced"
+    )
 
 
 def _gateway(*words: str) -> str:
     """The object store's own command for its accounts."""
-    login = ["--access", "admin", "--secret", install.passwords()["s3"], "--endpoint-url", "http://127.0.0.1:7070"]
-    where = ["exec", "deployment/s3", "--namespace", install.DEPENDENCIES, "--", "versitygw", "admin"]
+    login = [
+        "--access",
+        "admin",
+        "--secret",
+        install.passwords()["s3"],
+        "--endpoint-url",
+        "http://127.0.0.1:7070",
+    ]
+    where = [
+        "exec",
+        "deployment/s3",
+        "--namespace",
+        install.DEPENDENCIES,
+        "--",
+        "versitygw",
+        "admin",
+    ]
     return k8s.kubectl(*where, *login, *words)
 
 
 def _store_account(name: str) -> dict[str, str]:
     values = {"accessKeyId": name, "secretAccessKey": secrets.token_hex(16)}
-    _gateway("create-user", "--access", name, "--secret", values["secretAccessKey"], "--role", "admin")
+    _gateway(
+        "create-user", "--access", name, "--secret", values["secretAccessKey"], "--role", "admin"
+    )
     return values
 
 
@@ -204,7 +270,11 @@ def _store_refuses(keys: dict[str, str]) -> bool:
             endpoint_url=f"http://127.0.0.1:{port}",
             aws_access_key_id=keys["accessKeyId"],
             aws_secret_access_key=keys["secretAccessKey"],
-            config=Config(s3={"addressing_style": "path"}, connect_timeout=CALL_SECONDS, read_timeout=CALL_SECONDS),
+            config=Config(
+                s3={"addressing_style": "path"},
+                connect_timeout=CALL_SECONDS,
+                read_timeout=CALL_SECONDS,
+            ),
         )
         try:
             store.list_objects_v2(Bucket="rotated-health-data", MaxKeys=1)

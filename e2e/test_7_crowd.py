@@ -18,12 +18,18 @@ NAMESPACE: Final = "e2e-crowd"
 COUNT: Final = 200
 MADE_SECONDS: Final = 400.0
 GONE_SECONDS: Final = 30.0
-pytestmark = pytest.mark.skipif(not LONG, reason="two hundred HealthIngests take minutes to make: LONG=1")
+pytestmark = pytest.mark.skipif(
+    not LONG, reason="two hundred HealthIngests take minutes to make: LONG=1"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _crowd() -> Iterator[None]:
-    """All of them, each with bucket, virtual host, users and queues; none with pods, see `podless`."""
+    """
+    All of them, each with bucket, virtual host, users and queues.
+
+    None with pods, see `podless`.
+    """
     podless.namespace(NAMESPACE)
     podless.make(NAMESPACE, [f"n{number:03}" for number in range(COUNT)], "Delete")
     k8s.eventually("all are made", _all_made, seconds=MADE_SECONDS)
@@ -37,13 +43,27 @@ def _all_made() -> bool:
 
 
 class Watch:
-    """When each was gone, by one watch: a kubectl for each look takes processor time from who is timed."""
+    """
+    When each was gone, by one watch.
+
+    A kubectl for each look takes processor time from who is timed.
+    """
 
     def __init__(self) -> None:
         self.there: set[str] = set()
         self.gone: list[float] = []
-        words = ["kubectl", "get", "healthingests", "--namespace", NAMESPACE, "--watch", "--output-watch-events"]
-        self._process = subprocess.Popen([*words, "--no-headers"], stdout=subprocess.PIPE, text=True)
+        words = [
+            "kubectl",
+            "get",
+            "healthingests",
+            "--namespace",
+            NAMESPACE,
+            "--watch",
+            "--output-watch-events",
+        ]
+        self._process = subprocess.Popen(
+            [*words, "--no-headers"], stdout=subprocess.PIPE, text=True
+        )
         self._thread = threading.Thread(target=self._listen)
 
     def __enter__(self) -> Self:
@@ -66,17 +86,35 @@ class Watch:
 
 @pytest.mark.timeout(400)
 def test_two_hundred_deleted_at_once_are_gone_in_half_a_minute(stopwatch: Stopwatch) -> None:
-    """The 99th percentile of the times until one is gone; with `Delete`, buckets, virtual hosts and users go too."""
+    """
+    The 99th percentile of the times until one is gone.
+
+    With `Delete`, buckets, virtual hosts and users go too.
+    """
     with Watch() as watch:
         k8s.eventually("all are seen", lambda: len(watch.there) == COUNT, seconds=30)
         began = time.monotonic()
         # One request for all of them; `kubectl delete --all` would send one after the other.
-        k8s.kubectl("delete", "--raw", f"/apis/healthingest.dev/v1alpha1/namespaces/{NAMESPACE}/healthingests")
+        k8s.kubectl(
+            "delete",
+            "--raw",
+            f"/apis/healthingest.dev/v1alpha1/namespaces/{NAMESPACE}/healthingests",
+        )
         k8s.eventually("all are gone", lambda: len(watch.gone) == COUNT, seconds=180)
     gone = [at - began for at in watch.gone]
     asked = f"{COUNT} deleted at once"
-    stopwatch.record(f"{asked}: median until gone", gone[COUNT // 2 - 1], bound_seconds=GONE_SECONDS)
-    stopwatch.record(f"{asked}: 99th percentile until gone", gone[COUNT * 99 // 100 - 1], bound_seconds=GONE_SECONDS)
+    stopwatch.record(
+        f"{asked}: median until gone", gone[COUNT // 2 - 1], bound_seconds=GONE_SECONDS
+    )
+    stopwatch.record(
+        f"{asked}: 99th percentile until gone",
+        gone[COUNT * 99 // 100 - 1],
+        bound_seconds=GONE_SECONDS,
+    )
     assert not [name for name in outside.buckets() if name.startswith(NAMESPACE)]
-    assert not [entry for entry in outside.broker("/api/vhosts") if entry["name"].startswith(NAMESPACE)]
-    assert not [entry for entry in outside.broker("/api/users") if entry["name"].startswith(NAMESPACE)]
+    assert not [
+        entry for entry in outside.broker("/api/vhosts") if entry["name"].startswith(NAMESPACE)
+    ]
+    assert not [
+        entry for entry in outside.broker("/api/users") if entry["name"].startswith(NAMESPACE)
+    ]

@@ -1,12 +1,14 @@
 """
-Whatever two things disappear, in whatever order: within a minute there is the outcome that the policy says.
+Whatever two things disappear, in whatever order.
 
-What is deleted goes, and what could not be taken away with it is named; what stays says in its conditions what it
-lacks, keeps its pods, and is ready again when that is back.
+Within a minute there is the outcome that the policy says.
 
-`SEED` chooses a scene and four of its pairs; `LONG=1` plays all thirty pairs. Those of one scene are played at once,
-each in a namespace of its own. A HealthIngest that is to be deleted starts no pods, see `podless`: what it leaves
-outside the cluster does not depend on them.
+What is deleted goes, and what could not be taken away with it is named; what stays says in its
+conditions what it lacks, keeps its pods, and is ready again when that is back.
+
+`SEED` chooses a scene and four of its pairs; `LONG=1` plays all thirty pairs. Those of one scene
+are played at once, each in a namespace of its own. A HealthIngest that is to be deleted starts no
+pods, see `podless`: what it leaves outside the cluster does not depend on them.
 """
 
 import itertools
@@ -39,7 +41,11 @@ DEPLOYMENTS: Final = {"broker": "rabbitmq", "S3": "s3"}
 
 @dataclass
 class Case:
-    """One ordered pair in its namespace; `pods` are the API's, by uid, `gone_at` is when the second thing had gone."""
+    """
+    One ordered pair in its namespace.
+
+    `pods` are the API's, by uid, `gone_at` is when the second thing had gone.
+    """
 
     first: str
     second: str
@@ -79,11 +85,17 @@ class Case:
 
     def api_pods(self) -> set[str]:
         found = k8s.items("pods", self.namespace, "app.kubernetes.io/component=api")
-        return {pod["metadata"]["uid"] for pod in found if not pod["metadata"].get("deletionTimestamp")}
+        return {
+            pod["metadata"]["uid"] for pod in found if not pod["metadata"].get("deletionTimestamp")
+        }
 
 
 def _scenes() -> dict[str, list[Case]]:
-    """Pairs by what they have in common that all HealthIngests share: that can disappear for all of them at once."""
+    """
+    Pairs by what they have in common that all HealthIngests share.
+
+    That can disappear for all of them at once.
+    """
     found: dict[str, list[Case]] = {}
     for first, second in itertools.permutations(THINGS, 2):
         shared = [thing for thing in (first, second) if thing in SHARED]
@@ -92,7 +104,9 @@ def _scenes() -> dict[str, list[Case]]:
 
 
 SCENES: Final = _scenes()
-PLAYED: Final = sample(SCENES if LONG else [name for name, cases in SCENES.items() if len(cases) >= SAMPLE], 1)
+PLAYED: Final = sample(
+    SCENES if LONG else [name for name, cases in SCENES.items() if len(cases) >= SAMPLE], 1
+)
 
 
 def _manifest(case: Case) -> dict[str, Any]:
@@ -133,7 +147,9 @@ def _disappear(thing: str, case: Case) -> None:
     """Let it; of what is shared, for all cases."""
     match thing:
         case "resource":
-            k8s.kubectl("delete", "healthingest", NAME, "--namespace", case.namespace, "--wait=false")
+            k8s.kubectl(
+                "delete", "healthingest", NAME, "--namespace", case.namespace, "--wait=false"
+            )
         case "namespace":
             k8s.kubectl("delete", "namespace", case.namespace, "--wait=false")
         case "Secret":
@@ -154,7 +170,9 @@ def _play(cases: Iterable[Case]) -> None:
             _disappear(case.first, case)
             if case.second not in SHARED:
                 _disappear(case.second, case)
-    shared = dict.fromkeys(thing for case in cases for thing in (case.first, case.second) if thing in SHARED)
+    shared = dict.fromkeys(
+        thing for case in cases for thing in (case.first, case.second) if thing in SHARED
+    )
     for thing in shared:
         _disappear(thing, next(iter(cases)))
     for case in cases:
@@ -179,7 +197,9 @@ def _has_ended(case: Case) -> bool:
     wanted = [entry for thing in case.both for entry in expected[thing]]
     found = [(k8s.condition(live, kind), reasons) for kind, reasons in wanted]
     led = bool(operators.leader()) and operators.are_ready()
-    return led and all(one.get("status") == "False" and one.get("reason") in reasons for one, reasons in found)
+    return led and all(
+        one.get("status") == "False" and one.get("reason") in reasons for one, reasons in found
+    )
 
 
 def _follow(cases: Iterable[Case]) -> None:
@@ -208,22 +228,38 @@ def _bring_back(cases: Iterable[Case]) -> None:
 def _named(journal: operators.Journal, case: Case) -> str:
     """What the operators said of what this deletion leaves behind."""
     lines = [line.fields for line in journal.lines("left_behind")]
-    return "; ".join(text for line in lines if line["namespace"] == case.namespace for text in line["left"])
+    return "; ".join(
+        text for line in lines if line["namespace"] == case.namespace for text in line["left"]
+    )
 
 
 def _check_deleted(case: Case, journal: operators.Journal) -> None:
-    """What outlived it is either ownerless data or was named; what could not be reached from the start was named."""
+    """
+    What outlived it is either ownerless data or was named.
+
+    What could not be reached from the start was named.
+    """
     named = _named(journal, case)
-    users = {entry["name"] for entry in outside.broker("/api/users") if entry["name"].startswith(case.virtual_host)}
+    users = {
+        entry["name"]
+        for entry in outside.broker("/api/users")
+        if entry["name"].startswith(case.virtual_host)
+    }
     assert not users or "broker: " in named, (str(case), users, named)
     tags = outside.tags(case.bucket)
-    assert "healthingest.dev/owner" not in tags or "object store: " in named, (str(case), tags, named)
+    assert "healthingest.dev/owner" not in tags or "object store: " in named, (
+        str(case),
+        tags,
+        named,
+    )
     if case.first in {"broker", "Secret"}:
         assert "broker: " in named, (str(case), named)
     if case.first == "S3":
         assert "object store: " in named, (str(case), named)
     if "broker" not in case.both:
-        assert case.virtual_host in {entry["name"] for entry in outside.broker("/api/vhosts")}, "Retain"
+        assert case.virtual_host in {entry["name"] for entry in outside.broker("/api/vhosts")}, (
+            "Retain"
+        )
     if "S3" not in case.both:
         assert case.bucket in outside.buckets(), "Retain"
 
@@ -236,7 +272,11 @@ def _check_kept(case: Case) -> None:
 
 @pytest.fixture(name="stage")
 def _stage() -> Iterator[list[Case]]:
-    """Cases that were played; whatever happened, what is shared is brought back and the namespaces go."""
+    """
+    Cases that were played.
+
+    Whatever happened, what is shared is brought back and the namespaces go.
+    """
     cases: list[Case] = []
     yield cases
     for thing in DEPLOYMENTS:
@@ -249,7 +289,11 @@ def _stage() -> Iterator[list[Case]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scene", PLAYED)
 def test_it_ends_within_a_minute(scene: str, stage: list[Case], stopwatch: Stopwatch) -> None:
-    """Every deletion ends, every other HealthIngest tells what it lacks; nobody edits a finalizer."""
+    """
+    Every deletion ends, every other HealthIngest tells what it lacks.
+
+    Nobody edits a finalizer.
+    """
     by_name: Mapping[str, Case] = {str(case): case for case in SCENES[scene]}
     stage += [by_name[name] for name in sample(by_name, SAMPLE)]
     with operators.journal() as journal:

@@ -18,7 +18,11 @@ from stopwatch import Stopwatch
 NAMESPACE: Final = "e2e-leader"
 NAMES: Final = ("one", "two", "three")
 TAKEOVER_SECONDS: Final = 20.0
-"""Lease duration and retry period are 17 seconds; the rest is for the start of the watches and the first pass."""
+"""
+Lease duration and retry period are 17 seconds.
+
+The rest is for the start of the watches and the first pass.
+"""
 ROUNDS: Final = 5 if LONG else 1
 
 
@@ -60,7 +64,9 @@ def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what
     k8s.eventually("it heals", lambda: all(look() for look in healed), seconds=30)
     healing = time.monotonic() - began
     stopwatch.record(f"leader {what}: another one leads", taken, bound_seconds=TAKEOVER_SECONDS)
-    stopwatch.record(f"leader {what}: the other one has healed", healing, bound_seconds=TAKEOVER_SECONDS)
+    stopwatch.record(
+        f"leader {what}: the other one has healed", healing, bound_seconds=TAKEOVER_SECONDS
+    )
     assert _transitions() == before + 1
     return new
 
@@ -72,8 +78,14 @@ def _ready() -> str:
 
 
 def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> None:
-    """No pass of the old one began after the blow, none of the new one before it led; nor did a write."""
-    led = next(line.at for line in journal.lines("leads") if line.pod == new and line.at > struck_at)
+    """
+    No pass of the old one began after the blow, none of the new one before it led.
+
+    Nor did a write.
+    """
+    led = next(
+        line.at for line in journal.lines("leads") if line.pod == new and line.at > struck_at
+    )
     passes = [line for line in journal.lines("reconcile_ended") if line.at > struck_at]
     assert [line for line in passes if line.pod == old and line.began > struck_at] == []
     assert [line for line in passes if line.pod == new and line.began < led] == []
@@ -85,7 +97,11 @@ def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> 
 
 
 def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
-    """Killed without a word, and its pod with it: within 20 s the other one holds the Lease and has healed a change."""
+    """
+    Killed without a word, and its pod with it.
+
+    Within 20 s the other one holds the Lease and has healed a change.
+    """
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
             old = _ready()
@@ -101,7 +117,11 @@ def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
 
 
 def test_2_a_frozen_leader_is_followed_and_steps_down_when_it_thaws(stopwatch: Stopwatch) -> None:
-    """It wakes as the leader that it was, and stands in line before it touches anything; its container goes on."""
+    """
+    It wakes as the leader that it was, and stands in line before it touches anything.
+
+    Its container goes on.
+    """
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
             old = _ready()
@@ -115,7 +135,9 @@ def test_2_a_frozen_leader_is_followed_and_steps_down_when_it_thaws(stopwatch: S
             restarts = operators.restarts(old)
 
             def waits(pod: str = old, since: float = struck_at) -> bool:
-                said = {line.event for line in journal.lines() if line.pod == pod and line.at > since}
+                said = {
+                    line.event for line in journal.lines() if line.pod == pod and line.at > since
+                }
                 return {"leadership_lost", "waits_for_leadership"} <= said
 
             k8s.eventually("the old one waits", waits, seconds=60)

@@ -1,4 +1,8 @@
-"""The operator goes to the chart of before and comes back, under uploads: no pod of the service is restarted."""
+"""
+The operator goes to the chart of before and comes back, under uploads.
+
+No pod of the service is restarted.
+"""
 
 import subprocess
 import tarfile
@@ -35,7 +39,11 @@ def _git(*words: str) -> str:
 
 @pytest.fixture(scope="module", name="before")
 def _before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The chart as it was before its last change; afterwards the operator is that of this checkout again."""
+    """
+    The chart as it was before its last change.
+
+    Afterwards the operator is that of this checkout again.
+    """
     last = _git("log", "-1", "--format=%H", "--", str(CHART_IN_TREE))
     folder = tmp_path_factory.mktemp("chart-of-before")
     _git("archive", f"--output={folder / 'chart.tar'}", f"{last}^", str(CHART_IN_TREE))
@@ -57,8 +65,14 @@ def _user(before: Path) -> Iterator[outside.Api]:
     k8s.remove_namespace(NAMESPACE, wait=False)
 
 
-def test_1_up_and_down_restart_nothing(before: Path, user: outside.Api, stopwatch: Stopwatch) -> None:
-    """After each change of the chart the new operator is seen to work; pods stay, uploads go on, `Ready` stays."""
+def test_1_up_and_down_restart_nothing(
+    before: Path, user: outside.Api, stopwatch: Stopwatch
+) -> None:
+    """
+    After each change of the chart the new operator is seen to work.
+
+    Pods stay, uploads go on, `Ready` stays.
+    """
     pods = _pods()
     assert len(pods) == 3
     with SteadyUploads(user) as uploads:
@@ -66,7 +80,9 @@ def test_1_up_and_down_restart_nothing(before: Path, user: outside.Api, stopwatc
             began = time.monotonic()
             _install(folder)
             _see_a_pass()
-            stopwatch.record(f"chart: {what}, and a pass", time.monotonic() - began, bound_seconds=120.0)
+            stopwatch.record(
+                f"chart: {what}, and a pass", time.monotonic() - began, bound_seconds=120.0
+            )
             assert k8s.is_ready(_live()), k8s.condition(_live(), "Ready")
             assert _pods() == pods
         uploads.some_more()
@@ -99,7 +115,9 @@ def _install(folder: Path = install.CHART) -> None:
     install.chart(images["service"], images["operator"], folder=folder, more=more)
 
     def new_ones_alone() -> bool:
-        return not old & {pod["metadata"]["uid"] for pod in k8s.items("pods", install.OPERATOR, OPERATOR_PODS)}
+        return not old & {
+            pod["metadata"]["uid"] for pod in k8s.items("pods", install.OPERATOR, OPERATOR_PODS)
+        }
 
     k8s.eventually("the operators of before are gone", new_ones_alone, seconds=PASS_SECONDS)
 
@@ -120,11 +138,17 @@ def _live() -> dict[str, Any] | None:
 def _pods() -> dict[str, list[int]]:
     """The service's pods, and how often their containers were restarted."""
     return {
-        pod["metadata"]["uid"]: [status["restartCount"] for status in pod["status"]["containerStatuses"]]
+        pod["metadata"]["uid"]: [
+            status["restartCount"] for status in pod["status"]["containerStatuses"]
+        ]
         for pod in k8s.items("pods", NAMESPACE, "app.kubernetes.io/component in (api,relay)")
     }
 
 
 def _children() -> set[str]:
-    found = k8s.items(",".join(kind for _, kind in KINDS), NAMESPACE, f"app.kubernetes.io/instance={NAME}")
-    return {f"{child['kind']} {child['metadata']['name']} {child['metadata']['uid']}" for child in found}
+    found = k8s.items(
+        ",".join(kind for _, kind in KINDS), NAMESPACE, f"app.kubernetes.io/instance={NAME}"
+    )
+    return {
+        f"{child['kind']} {child['metadata']['name']} {child['metadata']['uid']}" for child in found
+    }

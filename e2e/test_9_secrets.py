@@ -1,4 +1,8 @@
-"""No Secret's value is said by anything that the run did: in no log, event, status, setting or pod."""
+"""
+No Secret's value is said by anything that the run did.
+
+In no log, event, status, setting or pod.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +22,11 @@ SECONDS = 60.0
 
 @pytest.fixture(scope="module", autouse=True)
 def _planted(witness: Witness) -> Iterator[None]:
-    """A Secret of ours whose value is said wherever one could be said; as it comes last, all before it was heard."""
+    """
+    A Secret of ours whose value is said wherever one could be said.
+
+    As it comes last, all before it was heard.
+    """
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     word = install.passwords()["s3"][::-1]
@@ -38,14 +46,24 @@ def _planted(witness: Witness) -> Iterator[None]:
 
 def test_1_what_is_said_is_found(witness: Witness) -> None:
     """The value that was planted is found at every place; so the search can fail."""
-    (found,) = [places for owner, places in witness.findings().items() if owner.startswith(_owner())]
+    (found,) = [
+        places for owner, places in witness.findings().items() if owner.startswith(_owner())
+    ]
     kinds = {place.partition(" ")[0].removesuffix(".txt") for place in found}
     assert kinds == {"configmaps", "events", "healthingests", "pods", "log"}
 
 
 def test_2_nothing_else_is_said(witness: Witness) -> None:
-    """Neither a value of any Secret that lived meanwhile, nor a client's password or token; every log was heard."""
-    assert {owner: places for owner, places in witness.findings().items() if not owner.startswith(_owner())} == {}
+    """
+    Neither a value of any Secret that lived meanwhile, nor a client's password or token.
+
+    Every log was heard.
+    """
+    assert {
+        owner: places
+        for owner, places in witness.findings().items()
+        if not owner.startswith(_owner())
+    } == {}
     assert witness.unheard == set()
     logs = [path for path in witness.heard() if path.name.startswith("log ")]
     NOTES.append(
@@ -65,17 +83,32 @@ def _owner() -> str:
 
 def _config_map(word: str) -> dict[str, Any]:
     metadata = {"name": NAME, "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"setting": f"a{word}b"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"setting": f"a{word}b"},
+    }
 
 
 def _event(word: str) -> dict[str, Any]:
     metadata = {"name": NAME, "namespace": NAMESPACE}
     about = {"apiVersion": "v1", "kind": "ConfigMap", "name": NAME, "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about, "message": word}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": metadata,
+        "involvedObject": about,
+        "message": word,
+    }
 
 
 def _pod(word: str) -> dict[str, Any]:
-    security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    security = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
     container = {
         "name": "says",
         "image": install.images()["service"],
@@ -88,7 +121,12 @@ def _pod(word: str) -> dict[str, Any]:
         "containers": [container],
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": spec,
+    }
 
 
 def _paused() -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Without an operator: tools that wait do wait, and a deletion hangs until an operator is back, as documented."""
+"""
+Without an operator.
+
+Tools that wait do wait, and a deletion hangs until an operator is back, as documented.
+"""
 
 import json
 from collections.abc import Iterator

@@ -35,7 +35,11 @@ def _chart(**more: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _watched() -> Iterator[None]:
-    """Two namespaces that are there, and one that is not yet; afterwards the operator serves all again."""
+    """
+    Two namespaces that are there, and one that is not yet.
+
+    Afterwards the operator serves all again.
+    """
     k8s.remove_namespace(LATER)
     for name in (STAYS, GOES):
         podless.namespace(name)
@@ -54,7 +58,10 @@ def _is_made(namespace: str) -> bool:
 
 
 def _restarts() -> dict[str, int]:
-    return {pod["metadata"]["name"]: operators.restarts(pod["metadata"]["name"]) for pod in operators.pods()}
+    return {
+        pod["metadata"]["name"]: operators.restarts(pod["metadata"]["name"])
+        for pod in operators.pods()
+    }
 
 
 def _heals(namespace: str) -> bool:
@@ -64,13 +71,19 @@ def _heals(namespace: str) -> bool:
 
 
 def test_1_a_namespace_is_deleted_to_the_end(stopwatch: Stopwatch) -> None:
-    """Its Role goes first; the HealthIngest is released all the same, and the other namespace is served meanwhile."""
+    """
+    Its Role goes first.
+
+    The HealthIngest is released all the same, and the other namespace is served meanwhile.
+    """
     began = time.monotonic()
     k8s.kubectl("delete", "namespace", GOES, "--wait=false")
     assert _heals(STAYS)
     words = ["wait", f"namespace/{GOES}", "--for=delete", f"--timeout={GONE_SECONDS:.0f}s"]
     k8s.kubectl(*words, seconds=GONE_SECONDS + 10)
-    stopwatch.record("a watched namespace is deleted", time.monotonic() - began, bound_seconds=GONE_SECONDS)
+    stopwatch.record(
+        "a watched namespace is deleted", time.monotonic() - began, bound_seconds=GONE_SECONDS
+    )
 
 
 def test_2_the_operator_lives_on_without_it() -> None:
@@ -79,13 +92,19 @@ def test_2_the_operator_lives_on_without_it() -> None:
     words = ["wait", "pods", "--namespace", install.OPERATOR, "--selector", operators.SELECTOR]
     # A condition that does not come: the wait itself is what is wanted.
     with pytest.raises(k8s.CommandError):
-        k8s.kubectl(*words, "--for=condition=Ready=False", f"--timeout={SILENCE_SECONDS:.0f}s", seconds=200)
+        k8s.kubectl(
+            *words, "--for=condition=Ready=False", f"--timeout={SILENCE_SECONDS:.0f}s", seconds=200
+        )
     assert _restarts() == before
     assert _heals(STAYS)
 
 
 def test_3_a_namespace_that_comes_later_is_served_without_a_restart() -> None:
-    """`helm upgrade` makes the Role once the namespace is there; here by the same manifest, so that no pod changes."""
+    """
+    `helm upgrade` makes the Role once the namespace is there.
+
+    Here by the same manifest, so that no pod changes.
+    """
     podless.namespace(LATER)
     role: dict[str, Any] = k8s.get("role", install.RELEASE, STAYS) or {}
     binding: dict[str, Any] = k8s.get("rolebinding", install.RELEASE, STAYS) or {}

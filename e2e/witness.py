@@ -1,8 +1,10 @@
 """
-Listens to a run from its beginning to its end: every version of each Secret, and everything that could give one away.
+Listens to a run from its beginning to its end.
 
-Namespaces are removed and pods replaced while the run goes on, so what they said must be kept at once. kubectl lends
-its login: `kubectl proxy` behind a socket in a private folder.
+Every version of each Secret, and everything that could give one away.
+
+Namespaces are removed and pods replaced while the run goes on, so what they said must be kept at
+once. kubectl lends its login: `kubectl proxy` behind a socket in a private folder.
 """
 
 import asyncio
@@ -42,8 +44,8 @@ class Witness:
     """
     What was heard lies in files of *folder*, one for each kind of object and each container.
 
-    `secrets`: confidential value to whose it is. `unheard`: containers that ran and whose log could not be read, and
-    kinds that nobody let us see.
+    `secrets`: confidential value to whose it is. `unheard`: containers that ran and whose log could
+    not be read, and kinds that nobody let us see.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,13 +76,19 @@ class Witness:
 
     def text(self, name: str) -> str:
         """What the files say whose name contains *name*."""
-        return "".join(path.read_text(errors="replace") for path in self.heard() if name in path.name)
+        return "".join(
+            path.read_text(errors="replace") for path in self.heard() if name in path.name
+        )
 
     async def listen(self, socket: Path, over: asyncio.Event) -> None:
         """Until it is *over*."""
-        transport = httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_connections=None))
+        transport = httpx.AsyncHTTPTransport(
+            uds=str(socket), limits=httpx.Limits(max_connections=None)
+        )
         timeout = httpx.Timeout(10.0, read=None)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=timeout) as self._client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=timeout
+        ) as self._client:
             for kind, path in WATCHED.items():
                 self._begin(self._watch(kind, path))
             await over.wait()
@@ -94,13 +102,22 @@ class Witness:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, kind: str, path: str) -> None:
-        """Every version of every object; from the beginning again when the server has forgotten where we were."""
+        """
+        Every version of every object.
+
+        From the beginning again when the server has forgotten where we were.
+        """
         version = ""
         while True:
             try:
-                version = await self._watch_from(kind, path, version or await self._list(kind, path))
+                version = await self._watch_from(
+                    kind, path, version or await self._list(kind, path)
+                )
             except httpx.HTTPError as error:  # the kind is not known yet, or the server is busy
-                if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in REFUSALS:
+                if (
+                    isinstance(error, httpx.HTTPStatusError)
+                    and error.response.status_code in REFUSALS
+                ):
                     self.unheard.add(f"{kind}: {error}")
                 version = ""
                 await asyncio.sleep(RETRY_SECONDS)
@@ -114,7 +131,9 @@ class Witness:
 
     async def _watch_from(self, kind: str, path: str, version: str) -> str:
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
-        async with self._client.stream("GET", path, params=query | {"allowWatchBookmarks": "true"}) as answer:
+        async with self._client.stream(
+            "GET", path, params=query | {"allowWatchBookmarks": "true"}
+        ) as answer:
             answer.raise_for_status()
             async for line in answer.aiter_lines():
                 event = json.loads(line)
@@ -138,11 +157,16 @@ class Witness:
             self._see_containers(metadata, item.get("status") or {})
 
     def _see_containers(self, metadata: dict[str, Any], status: dict[str, Any]) -> None:
-        for found in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
+        for found in [
+            *status.get("initContainerStatuses", ()),
+            *status.get("containerStatuses", ()),
+        ]:
             run = found.get("containerID") or ""
             if run and run not in self._containers:
                 self._containers.add(run)
-                self._begin(self._follow(metadata["namespace"], metadata["name"], found["name"], run[-12:]))
+                self._begin(
+                    self._follow(metadata["namespace"], metadata["name"], found["name"], run[-12:])
+                )
 
     async def _follow(self, namespace: str, pod: str, container: str, run: str) -> None:
         """All that one run of a container prints; said again where the connection broke."""
@@ -169,7 +193,9 @@ def witness(folder: Path) -> Iterator[Witness]:
     listener, socket = Witness(heard), folder / "kubectl"
     with _proxy(socket):
         loop, over = asyncio.new_event_loop(), asyncio.Event()
-        thread = threading.Thread(target=loop.run_until_complete, args=(listener.listen(socket, over),))
+        thread = threading.Thread(
+            target=loop.run_until_complete, args=(listener.listen(socket, over),)
+        )
         thread.start()
         try:
             yield listener
@@ -181,7 +207,9 @@ def witness(folder: Path) -> Iterator[Witness]:
 
 @contextmanager
 def _proxy(socket: Path) -> Iterator[None]:
-    process = subprocess.Popen(["kubectl", "proxy", f"--unix-socket={socket}"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["kubectl", "proxy", f"--unix-socket={socket}"], stdout=subprocess.DEVNULL
+    )
     try:
         k8s.eventually("kubectl proxy", socket.is_socket, seconds=START_SECONDS)
         yield

@@ -1,8 +1,11 @@
 """
-The whole way on this machine: start the service, make an account, upload a sample, show where it went.
+The whole way on this machine.
 
-`python examples/demo.py` leaves the service running until Ctrl-C; with `--once` it ends at once, with 0 if all was as
-it should be and 1 if not. Only public interfaces are used: the two commands, the API, the data folder.
+Start the service, make an account, upload a sample, show where it went.
+
+`python examples/demo.py` leaves the service running until Ctrl-C; with `--once` it ends at once,
+with 0 if all was as it should be and 1 if not. Only public interfaces are used: the two commands,
+the API, the data folder.
 """
 
 import argparse
@@ -48,7 +51,10 @@ def main() -> int:
         with _service(options.port or _free_port()) as (server, process):
             _journey(server)
             if not options.once:
-                _say("running", f"{server}/docs  (data in {FOLDER.relative_to(ROOT)}; Ctrl-C ends it)")
+                _say(
+                    "running",
+                    f"{server}/docs  (data in {FOLDER.relative_to(ROOT)}; Ctrl-C ends it)",
+                )
                 return process.wait()
     except KeyboardInterrupt:
         return 0
@@ -76,7 +82,10 @@ def _journey(server: str) -> None:
             message = "what is stored is not what was sent"
             raise DemoError(message)
         _say("stored", f"{stored.relative_to(ROOT)}: byte for byte what was sent")
-        _say("message", json.dumps(_until(lambda: _message(receipt), "the message did not come"), indent=2))
+        _say(
+            "message",
+            json.dumps(_until(lambda: _message(receipt), "the message did not come"), indent=2),
+        )
         announced = "the upload was not announced"
         _until(lambda: client.one(receipt["upload_id"])["state"] == "announced", announced)
         _say("history", "\n".join(f"{one['upload_id']} {one['state']}" for one in client.uploads()))
@@ -102,13 +111,19 @@ def _service(port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         "HEALTHINGEST_SERVER__PORT": str(port),
         "HEALTHINGEST_SERVER__ADMIN_PORT": str(_free_port()),
     }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEALTHINGEST_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("HEALTHINGEST_")
+    }
     log = FOLDER / "service.log"
     command = [sys.executable, "-m", "healthingest_service.main", "serve"]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=inherited | settings, stderr=output, start_new_session=True)  # noqa: S603 - our own command
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, env=inherited | settings, stderr=output, start_new_session=True
+        )
     try:
-        _until(lambda: _is_ready(server, process, log), f"the service did not become ready; see {log}")
+        _until(
+            lambda: _is_ready(server, process, log), f"the service did not become ready; see {log}"
+        )
         yield server, process
     finally:
         process.send_signal(signal.SIGTERM)

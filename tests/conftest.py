@@ -1,4 +1,8 @@
-"""What holds for every test: the plugins with fixtures, the groups of a parallel run, and which tests are long."""
+"""
+What holds for every test.
+
+The plugins with fixtures, the groups of a parallel run, and which tests are long.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -16,7 +20,8 @@ _GROUPS: Final = {
 _BROKER_USERS: Final = "test_operator_"
 """Modules of the ports whose users of the broker have fixed names: they share a process, too."""
 
-# A busy machine is slow, which is no property of the code; the seed of a failure is printed by the plugin.
+# A busy machine is slow, which is no property of the code; the seed of a failure is printed by the
+# plugin.
 settings.register_profile("healthingest", deadline=None, print_blob=True)
 settings.load_profile("healthingest")
 

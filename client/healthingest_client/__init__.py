@@ -1,1 +1,5 @@
-"""The `healthingest` command and the Python client. It knows the contract and the gate, neither half."""
+"""
+The `healthingest` command and the Python client.
+
+It knows the contract and the gate, neither half.
+"""

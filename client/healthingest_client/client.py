@@ -25,11 +25,13 @@ class Client:
     """
     One server, one account. Use it as a context manager.
 
-    Tokens are kept in *tokens* and renewed when they have run out. Nothing is retried: uploading again is safe, and
-    whether to do so is the caller's decision.
+    Tokens are kept in *tokens* and renewed when they have run out. Nothing is retried: uploading
+    again is safe, and whether to do so is the caller's decision.
     """
 
-    def __init__(self, server: str, tokens: TokenFile, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, server: str, tokens: TokenFile, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._server = server.rstrip("/")
         self._tokens = tokens
         timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
@@ -39,18 +41,30 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._http.close()
 
-    def register(self, email: str, password: str, first_name: str | None = None, last_name: str | None = None) -> Json:
+    def register(
+        self, email: str, password: str, first_name: str | None = None, last_name: str | None = None
+    ) -> Json:
         """Make an account; the account as the server describes it."""
-        account = {"email": email, "password": password, "first_name": first_name, "last_name": last_name}
+        account = {
+            "email": email,
+            "password": password,
+            "first_name": first_name,
+            "last_name": last_name,
+        }
         return self._send("POST", "/auth/register", json=account)
 
     def login(self, email: str, password: str) -> None:
         """Log in, and keep the tokens."""
-        self._keep(self._send("POST", "/auth/jwt/login", data={"username": email, "password": password}))
+        self._keep(
+            self._send("POST", "/auth/jwt/login", data={"username": email, "password": password})
+        )
 
     def logout(self) -> None:
         """End the session here and on the server."""
@@ -61,15 +75,24 @@ class Client:
         """
         Send a file; its receipt. The file is streamed, never held in memory.
 
-        It is read once before, for its digest: bytes that change on the way, or on the disk meanwhile, are refused.
+        It is read once before, for its digest: bytes that change on the way, or on the disk
+        meanwhile, are refused.
         """
-        headers = {"Content-Type": AVRO, "Content-Length": str(path.stat().st_size), "Content-Digest": _digest(path)}
+        headers = {
+            "Content-Type": AVRO,
+            "Content-Length": str(path.stat().st_size),
+            "Content-Digest": _digest(path),
+        }
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         return self._authorized("POST", "/v1/upload", headers=headers, file=path)
 
     def uploads(self, **filters: str | int) -> Iterator[Json]:
-        """Your uploads, newest first, as many as there are; *filters* are the route's query parameters."""
+        """
+        Your uploads, newest first, as many as there are.
+
+        *filters* are the route's query parameters.
+        """
         cursor: str | None = None
         while True:
             query = filters if cursor is None else filters | {"cursor": cursor}
@@ -89,7 +112,11 @@ class Client:
         except ProblemError as error:
             if error.code != "invalid-token":
                 raise
-        self._keep(self._send("POST", "/auth/jwt/refresh", json={"refresh_token": self._kept().refresh_token}))
+        self._keep(
+            self._send(
+                "POST", "/auth/jwt/refresh", json={"refresh_token": self._kept().refresh_token}
+            )
+        )
         return self._send(method, path, tokens=self._kept(), **more)
 
     def _send(
@@ -105,7 +132,9 @@ class Client:
         bearer = {} if tokens is None else {"Authorization": f"Bearer {tokens.access_token}"}
         content = None if file is None else _chunks(file)
         try:
-            answer = self._http.request(method, path, headers={**(headers or {}), **bearer}, content=content, **more)
+            answer = self._http.request(
+                method, path, headers={**(headers or {}), **bearer}, content=content, **more
+            )
         except httpx.TransportError as error:
             message = f"{self._server} gave no answer ({type(error).__name__})"
             raise UnreachableError(message) from error

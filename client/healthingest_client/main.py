@@ -20,12 +20,18 @@ _DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 refused or not reached; of `validate` see there."""
+    """
+    Run one command; returns the exit code: 0 done, 1 refused or not reached.
+
+    Of `validate` see there.
+    """
     options = _parser().parse_args(arguments)
     try:
         if options.command == "validate":
             policy = policy_of(options.schemas)
-            return validate(options.files, policy, as_json=options.json, out=sys.stdout, errors=sys.stderr)
+            return validate(
+                options.files, policy, as_json=options.json, out=sys.stdout, errors=sys.stderr
+            )
         with Client(options.server, TokenFile(options.token_file)) as client:
             _run(client, options)
     except (ClientError, OSError) as error:
@@ -35,19 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="healthingest", description="Upload health records as Avro files.")
+    parser = argparse.ArgumentParser(
+        prog="healthingest", description="Upload health records as Avro files."
+    )
     server = os.environ.get(SERVER_VARIABLE, _DEFAULT_SERVER)
     parser.add_argument(
-        "--server", default=server, help=f"address of the service (${SERVER_VARIABLE}); now %(default)s"
+        "--server",
+        default=server,
+        help=f"address of the service (${SERVER_VARIABLE}); now %(default)s",
     )
     parser.add_argument(
-        "--token-file", type=Path, default=default_path(), help="where tokens are kept; now %(default)s"
+        "--token-file",
+        type=Path,
+        default=default_path(),
+        help="where tokens are kept; now %(default)s",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     register = commands.add_parser("register", help="make an account")
-    login = commands.add_parser("login", help="log in; tokens are kept in a file that only you can read")
+    login = commands.add_parser(
+        "login", help="log in; tokens are kept in a file that only you can read"
+    )
     for command in (register, login):
-        command.add_argument("email", help=f"the password comes from ${PASSWORD_VARIABLE} or is asked for")
+        command.add_argument(
+            "email", help=f"the password comes from ${PASSWORD_VARIABLE} or is asked for"
+        )
     register.add_argument("--first-name")
     register.add_argument("--last-name")
     commands.add_parser("logout", help="end the session")
@@ -56,10 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     uploads = commands.add_parser("uploads", help="list your uploads, newest first, one a line")
     uploads.add_argument("--record-type")
     uploads.add_argument("--state", choices=("storing", "stored", "announced"))
-    check = commands.add_parser("validate", help="judge files offline, as the service would; exit status 0, 1 or 2")
+    check = commands.add_parser(
+        "validate", help="judge files offline, as the service would; exit status 0, 1 or 2"
+    )
     check.add_argument("--json", action="store_true", help="one JSON object a line")
     check.add_argument(
-        "--schemas", type=Path, help="folder of *.avsc that are allowed, in any order; without it any schema is"
+        "--schemas",
+        type=Path,
+        help="folder of *.avsc that are allowed, in any order; without it any schema is",
     )
     check.add_argument("files", nargs="+", help="- reads standard input")
     return parser
@@ -77,7 +98,9 @@ def _run(client: Client, options: argparse.Namespace) -> None:
             _print(client.upload(path))
     else:
         wanted = {"record_type": options.record_type, "state": options.state}
-        for upload in client.uploads(**{name: value for name, value in wanted.items() if value is not None}):
+        for upload in client.uploads(
+            **{name: value for name, value in wanted.items() if value is not None}
+        ):
             _print(upload)
 
 

@@ -23,7 +23,11 @@ from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REME
 VALID, REFUSED, UNREADABLE = 0, 1, 2
 STANDARD_INPUT: Final = "-"
 RECORD_TYPE_INVALID: Final = "record_type_invalid"
-"""The server's code for a record name that cannot stand in keys; the gate itself has no opinion on it."""
+"""
+The server's code for a record name that cannot stand in keys.
+
+The gate itself has no opinion on it.
+"""
 _PLACES: Final = ("block", "record", "offset", "path", "pointer", "nearest_name", "cause", "limit")
 _CHUNK_BYTES: Final = 1 << 18
 _BAR_FROM_BYTES: Final = 64 << 20
@@ -55,7 +59,11 @@ def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
     except RefusedError as refused:
         verdict, findings = gate.so_far(), tuple(told(finding) for finding in refused.findings)
     if not findings and not is_record_type(verdict.record_type):
-        words = {"code": RECORD_TYPE_INVALID, "message": RECORD_TYPE_MESSAGE, "remedy": RECORD_TYPE_REMEDY}
+        words = {
+            "code": RECORD_TYPE_INVALID,
+            "message": RECORD_TYPE_MESSAGE,
+            "remedy": RECORD_TYPE_REMEDY,
+        }
         findings = ({**words, **dict.fromkeys(_PLACES)},)
     return Report(
         file=name,
@@ -71,12 +79,15 @@ def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
 
 def policy_of(folder: Path | None) -> Policy:
     """
-    The server's policy: any schema, or those that the `*.avsc` of *folder* and its subfolders list or can read.
+    The server's policy.
+
+    Any schema, or those that the `*.avsc` of *folder* and its subfolders list or can read.
 
     The schemas may refer to each other, in any order.
 
     Raises:
-        ClientError: the folder is missing, a file in it is no Avro schema, or a type is missing; it names both.
+        ClientError: the folder is missing, a file in it is no Avro schema, or a type is missing; it
+            names both.
     """
     if folder is None:
         return Policy()
@@ -88,11 +99,19 @@ def policy_of(folder: Path | None) -> Policy:
     except SchemaSetError as error:
         message = f"{folder}: {error}"
         raise ClientError(message) from None
-    return Policy(fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas)
+    return Policy(
+        fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas
+    )
 
 
-def validate(names: Sequence[str], policy: Policy, *, as_json: bool, out: TextIO, errors: TextIO) -> int:
-    """Judge each of *names* (`-` is standard input), print a report for each; returns the exit status."""
+def validate(
+    names: Sequence[str], policy: Policy, *, as_json: bool, out: TextIO, errors: TextIO
+) -> int:
+    """
+    Judge each of *names* (`-` is standard input), print a report for each.
+
+    Returns the exit status.
+    """
     tell = _json if as_json else _text
     status = VALID
     for name in names:
@@ -121,7 +140,9 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 def _chunks(file: BinaryIO, name: str, errors: TextIO) -> Iterator[bytes]:
     size = os.fstat(file.fileno()).st_size if name != STANDARD_INPUT else 0
     hidden = size < _BAR_FROM_BYTES or not errors.isatty()
-    with tqdm(total=size, desc=name, unit="B", unit_scale=True, leave=False, file=errors, disable=hidden) as bar:
+    with tqdm(
+        total=size, desc=name, unit="B", unit_scale=True, leave=False, file=errors, disable=hidden
+    ) as bar:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
             bar.update(len(chunk))

@@ -13,12 +13,20 @@ KIND: Final = "HealthIngest"
 PLURAL: Final = "healthingests"
 POD_READINESS_GATE: Final = "healthingest.dev/dependencies-ready"
 ROTATE_ANNOTATION: Final = "healthingest.dev/rotate"
-"""Of a HealthIngest: any text; another one than last time asks for a rotation of its credentials."""
+"""
+Of a HealthIngest: any text.
+
+Another one than last time asks for a rotation of its credentials.
+"""
 
 CONFIRM_DATABASE_ANNOTATION: Final = "healthingest.dev/confirm-database"
 """Of a HealthIngest: `host:port/name` of another database that it is to use from now on."""
 CONFIRM_BUCKET_ANNOTATION: Final = "healthingest.dev/confirm-bucket"
-"""Of a HealthIngest: `host:port/bucket` of a bucket on another store, or with objects of others, that it may use."""
+"""
+Of a HealthIngest.
+
+`host:port/bucket` of a bucket on another store, or with objects of others, that it may use.
+"""
 
 
 class ConditionType(StrEnum):

@@ -1,9 +1,12 @@
 """
-The address of a PostgreSQL database: what both halves accept, so that what the operator calls ready the service opens.
+The address of a PostgreSQL database.
+
+What both halves accept, so that what the operator calls ready the service opens.
 
 Both give the same text to asyncpg, which reads it as libpq does
-(https://www.postgresql.org/docs/17/libpq-connect.html, 32.1.1.2). What asyncpg would pass on to the server as a setting
-without knowing it, or would take from a file that no pod has, is refused here by name.
+(https://www.postgresql.org/docs/17/libpq-connect.html, 32.1.1.2). What asyncpg would pass on to the
+server as a setting without knowing it, or would take from a file that no pod has, is refused here
+by name.
 """
 
 import re
@@ -50,7 +53,11 @@ class DatabaseAddressError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """An address that was read. `hosts` has at least one entry; an IPv6 address stands there without brackets."""
+    """
+    An address that was read.
+
+    `hosts` has at least one entry; an IPv6 address stands there without brackets.
+    """
 
     hosts: tuple[tuple[str, int], ...]
     user: str = field(repr=False)
@@ -66,7 +73,9 @@ class DatabaseAddress:
     @property
     def place(self) -> str:
         """`host:port` of each host, separated by commas, for a message."""
-        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        return ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
 
 
 def read_database_address(url: str) -> DatabaseAddress:
@@ -89,7 +98,10 @@ def read_database_address(url: str) -> DatabaseAddress:
     user = unquote(login.partition(":")[0]) if at else ""
     database = unquote(parts.path.removeprefix("/"))
     return DatabaseAddress(
-        tuple(_host(text) for text in (hosts if at else login).split(",")), user, database, _parameters(parts.query)
+        tuple(_host(text) for text in (hosts if at else login).split(",")),
+        user,
+        database,
+        _parameters(parts.query),
     )
 
 

@@ -1,9 +1,10 @@
 """
 Names of the variables that the operator writes and the service reads.
 
-The service derives the same names from its settings (prefix `HEALTHINGEST_`, `__` between group and field);
-`tests/seams/` holds the two against each other. A secret is never an environment variable of a pod: it is a file in
-the folder that `SECRETS_DIR` names, and the file is called as the variable it stands for.
+The service derives the same names from its settings (prefix `HEALTHINGEST_`, `__` between group and
+field); `tests/seams/` holds the two against each other. A secret is never an environment variable
+of a pod: it is a file in the folder that `SECRETS_DIR` names, and the file is called as the
+variable it stands for.
 """
 
 from typing import Final
@@ -68,7 +69,14 @@ CACHE_URL: Final = "HEALTHINGEST_CACHE__URL"
 IDENTITY_SIGNING_KEYS: Final = "HEALTHINGEST_IDENTITY__SIGNING_KEYS"
 
 SECRET_NAMES: Final = frozenset(
-    {DATABASE_URL, STORE_ACCESS_KEY_ID, STORE_SECRET_ACCESS_KEY, BROKER_URL, CACHE_URL, IDENTITY_SIGNING_KEYS}
+    {
+        DATABASE_URL,
+        STORE_ACCESS_KEY_ID,
+        STORE_SECRET_ACCESS_KEY,
+        BROKER_URL,
+        CACHE_URL,
+        IDENTITY_SIGNING_KEYS,
+    }
 )
 
 # What each process may read of them, and no more.

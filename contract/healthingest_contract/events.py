@@ -1,8 +1,9 @@
 """
 The message that announces a stored upload: frozen value to bytes, and back.
 
-The body is JSON, its fields a contract with every consumer; CloudEvents attributes travel in the headers, by the
-binding for AMQP (names prefixed `cloudEvents:`). Source: docs/api.md, "The message".
+The body is JSON, its fields a contract with every consumer; CloudEvents attributes travel in the
+headers, by the binding for AMQP (names prefixed `cloudEvents:`). Source: docs/api.md, "The
+message".
 """
 
 import json
@@ -26,9 +27,9 @@ class UploadStored:
     """
     One upload is stored and may be processed.
 
-    `idempotency_key` is the same for every delivery about one upload: consumers drop repeats by it. `file_hash` is
-    the SHA-256 of the object in lower-case hexadecimal, `schema_fingerprint` the SHA-256 of the writer schema's
-    parsing canonical form.
+    `idempotency_key` is the same for every delivery about one upload: consumers drop repeats by it.
+    `file_hash` is the SHA-256 of the object in lower-case hexadecimal, `schema_fingerprint` the
+    SHA-256 of the writer schema's parsing canonical form.
     """
 
     bucket: str
@@ -70,7 +71,11 @@ class UploadStored:
         return cls(**known)
 
     def cloud_event_headers(self, message_id: str) -> dict[str, str]:
-        """Headers by the CloudEvents binding for AMQP, version 1.0.2; *message_id* is the outbox row's id."""
+        """
+        Headers by the CloudEvents binding for AMQP, version 1.0.2.
+
+        *message_id* is the outbox row's id.
+        """
         return {
             "cloudEvents:specversion": "1.0",
             "cloudEvents:id": message_id,

@@ -1,8 +1,9 @@
 """
 Upload to object key, and back: the only place that formats or reads one.
 
-`raw/{record_type}/{YYYY}/{MM}/{DD}/{user_id}_{YYYYMMDD}_{HHMMSS}_{sha256}.avro`, in UTC. Downstream lists by type and
-date; the whole SHA-256 keeps two files of one second apart. Source: docs/decisions/0004-object-keys.md
+`raw/{record_type}/{YYYY}/{MM}/{DD}/{user_id}_{YYYYMMDD}_{HHMMSS}_{sha256}.avro`, in UTC. Downstream
+lists by type and date; the whole SHA-256 keeps two files of one second apart. Source:
+docs/decisions/0004-object-keys.md
 """
 
 import re

@@ -2,7 +2,8 @@
 Why a process of the service ended, as it leaves it for the operator.
 
 The process writes one line to the file that Kubernetes shows as the container's termination message
-(`terminationMessagePath`); the operator finds a condition's reason and message by the code in it. Codes, never texts.
+(`terminationMessagePath`); the operator finds a condition's reason and message by the code in it.
+Codes, never texts.
 """
 
 import re

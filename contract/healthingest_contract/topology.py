@@ -12,10 +12,18 @@ ROUTING_KEY_PREFIX: Final = "health.processing"
 ALL_UPLOADS_BINDING: Final = f"{ROUTING_KEY_PREFIX}.#"
 
 RECORD_TYPE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
-"""An Avro name (Avro specification 1.12, "Names") of at most 64 characters: it becomes part of keys and paths."""
+"""
+An Avro name (Avro specification 1.12, "Names") of at most 64 characters.
 
-RECORD_TYPE_MESSAGE: Final = "The record's name cannot be part of object keys: it has more than 64 characters."
-RECORD_TYPE_REMEDY: Final = "Shorten the name of the outermost record; its namespace does not count."
+It becomes part of keys and paths.
+"""
+
+RECORD_TYPE_MESSAGE: Final = (
+    "The record's name cannot be part of object keys: it has more than 64 characters."
+)
+RECORD_TYPE_REMEDY: Final = (
+    "Shorten the name of the outermost record; its namespace does not count."
+)
 
 _RECORD_TYPE = re.compile(RECORD_TYPE_PATTERN)
 

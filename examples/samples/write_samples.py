@@ -1,5 +1,7 @@
 """
-Write the sample files beside this script, the same bytes every time: `python examples/samples/write_samples.py`.
+Write the sample files beside this script, the same bytes every time.
+
+`python examples/samples/write_samples.py`.
 
 The values are made up.
 """
@@ -29,7 +31,11 @@ def blood_glucose(dice: random.Random) -> Iterator[dict[str, Any]]:
             "milligrams_per_decilitre": round(dice.gauss(105, 18), 1),
             "specimen": "INTERSTITIAL",
             "relation_to_meal": dice.choice([None, "FASTING", "BEFORE", "AFTER"]),
-            "device": {"manufacturer": "Example Medical", "model": "CGM-2", "serial_hash": bytes(range(16))},
+            "device": {
+                "manufacturer": "Example Medical",
+                "model": "CGM-2",
+                "serial_hash": bytes(range(16)),
+            },
             "note": None if number % 12 else "sensor changed",
         }
 
@@ -56,7 +62,9 @@ def wearable(dice: random.Random) -> Iterator[dict[str, Any]]:
             "steps": dice.randint(0, 3),
             "skin_temperature_celsius": dice.choice([None, 32.5, 33.25]),
             "acceleration": {axis: dice.randint(-64, 64) / 32 for axis in "xyz"},
-            "reading": dice.choice([None, dice.randint(0, 1000), dice.randint(0, 64) / 4, "warming up"]),
+            "reading": dice.choice(
+                [None, dice.randint(0, 1000), dice.randint(0, 64) / 4, "warming up"]
+            ),
             "battery_percent": 97 - number // 8,
             "tags": {"wrist": "left"},
         }
@@ -71,11 +79,15 @@ SAMPLES: Final[dict[str, tuple[str, Callable[[random.Random], Iterator[dict[str,
 
 def sample(record_type: str) -> bytes:
     """The bytes of one sample file: dice and sync marker are fixed, so they never change."""
-    schema = json.loads(files("healthingest_contract").joinpath("schemas", f"{record_type}.avsc").read_text("utf-8"))
+    schema = json.loads(
+        files("healthingest_contract").joinpath("schemas", f"{record_type}.avsc").read_text("utf-8")
+    )
     codec, records = SAMPLES[record_type]
     content = io.BytesIO()
     dice = random.Random(record_type)  # noqa: S311 - made-up values
-    fastavro.writer(content, schema, records(dice), codec=codec, sync_marker=record_type.encode().ljust(16)[:16])
+    fastavro.writer(
+        content, schema, records(dice), codec=codec, sync_marker=record_type.encode().ljust(16)[:16]
+    )
     return content.getvalue()
 
 

@@ -1,8 +1,9 @@
 """
 Is this Avro file what it says? Bytes in, a verdict out.
 
-No network, no files, no settings, no values of the file in anything that comes out. `Gate` takes an object container
-file chunk by chunk; `check` does it in one go. Specification: https://avro.apache.org/docs/1.12.0/specification/.
+No network, no files, no settings, no values of the file in anything that comes out. `Gate` takes an
+object container file chunk by chunk; `check` does it in one go. Specification:
+https://avro.apache.org/docs/1.12.0/specification/.
 """
 
 from avrogate.canonical import canonical_form, fingerprint

@@ -17,7 +17,11 @@ _USUAL_RATIO: Final = 5
 """Inflating so many times what is fed is free."""
 
 _STEPS_PER_STREAM: Final = 3_000
-"""What opening one costs in the time of the walker; the first of a block is free, for blocks are counted."""
+"""
+What opening one costs in the time of the walker.
+
+The first of a block is free, for blocks are counted.
+"""
 
 
 class Blocks:
@@ -68,7 +72,11 @@ class Blocks:
         self._rest = data[pos:]
 
     def finish(self) -> None:
-        """The file has ended; raises `RefusedError` unless it did so after a whole block, or without any."""
+        """
+        The file has ended.
+
+        Raises `RefusedError` unless it did so after a whole block, or without any.
+        """
         if self._is_open or self._rest:
             raise self._refusal(Code.BLOCK_CUT_OFF)
 
@@ -160,7 +168,9 @@ class Blocks:
             self._inflate(self._inflater, None)
             more = max(0, self._inflater.stream_count - 1)
             self._inflater = None
-            if self._records.charge(more * _STEPS_PER_STREAM) < 0:  # with nothing in them, the walker does not notice
+            if (
+                self._records.charge(more * _STEPS_PER_STREAM) < 0
+            ):  # with nothing in them, the walker does not notice
                 raise self._refusal(Code.TOO_MANY_STEPS)
         self._records.finish()
 

@@ -2,7 +2,18 @@
 
 import hashlib
 
-from avrogate.model import Array, Enum, Fixed, Map, Primitive, Record, Reference, Schema, Type, Union
+from avrogate.model import (
+    Array,
+    Enum,
+    Fixed,
+    Map,
+    Primitive,
+    Record,
+    Reference,
+    Schema,
+    Type,
+    Union,
+)
 
 
 def canonical_form(schema: Schema) -> str:
@@ -37,5 +48,7 @@ def _form(type_: Type) -> str:  # noqa: PLR0911 - one for each kind of type
             listed = ",".join(f'"{symbol}"' for symbol in symbols)
             return f'{{"name":"{name}","type":"enum","symbols":[{listed}]}}'
         case Record(name, fields, word):
-            inside = ",".join(f'{{"name":"{field.name}","type":{_form(field.type)}}}' for field in fields)
+            inside = ",".join(
+                f'{{"name":"{field.name}","type":{_form(field.type)}}}' for field in fields
+            )
             return f'{{"name":"{name}","type":"{word}","fields":[{inside}]}}'

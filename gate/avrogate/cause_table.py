@@ -1,4 +1,8 @@
-"""The messages and remedies of causes, which are closer than those of codes: a part of `explanation_table`."""
+"""
+The messages and remedies of causes, which are closer than those of codes.
+
+A part of `explanation_table`.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,23 +12,29 @@ from avrogate.verdict import Cause
 
 CAUSES: Final[Mapping[Cause, Explanation]] = {
     Cause.EMPTY_FILE: Explanation(
-        "The file is empty.", "Close the writer before the file is sent: even a file without records has a header."
+        "The file is empty.",
+        "Close the writer before the file is sent: even a file without records has a header.",
     ),
     Cause.TEXT: Explanation(
-        f"The file is text, {NO_CONTAINER}.", "Send the Avro file itself, not its name, its Base64 or an error page."
+        f"The file is text, {NO_CONTAINER}.",
+        "Send the Avro file itself, not its name, its Base64 or an error page.",
     ),
     Cause.JSON: Explanation(
         f"The file is JSON, {NO_CONTAINER}.",
         "Convert it, for example with `avro-tools fromjson --schema-file SCHEMA FILE`.",
     ),
     Cause.CSV: Explanation(
-        f"The file is CSV, {NO_CONTAINER}.", "Read it with a CSV library, and write its rows with an Avro library."
+        f"The file is CSV, {NO_CONTAINER}.",
+        "Read it with a CSV library, and write its rows with an Avro library.",
     ),
     Cause.PARQUET: Explanation(
-        f"The file is Parquet, {NO_CONTAINER}.", "Export as Avro, or convert it, for example with `polars.write_avro`."
+        f"The file is Parquet, {NO_CONTAINER}.",
+        "Export as Avro, or convert it, for example with `polars.write_avro`.",
     ),
     Cause.ORC: Explanation(f"The file is ORC, {NO_CONTAINER}.", "Export as Avro instead of ORC."),
-    Cause.ZIP: Explanation(f"The file is a ZIP archive, {NO_CONTAINER}.", "Unpack it, and send each Avro file."),
+    Cause.ZIP: Explanation(
+        f"The file is a ZIP archive, {NO_CONTAINER}.", "Unpack it, and send each Avro file."
+    ),
     Cause.GZIP: Explanation(
         f"The file is compressed with gzip, {NO_CONTAINER}.",
         "Send it uncompressed; to save space, write it with an Avro codec such as deflate or zstandard.",

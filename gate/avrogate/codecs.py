@@ -1,7 +1,10 @@
 """
-Codecs, Avro specification 1.12, "Required Codecs" and "Optional Codecs": compressed pieces in, inflated pieces out.
+Codecs, Avro specification 1.12, "Required Codecs" and "Optional Codecs".
 
-Nothing is inflated by a size that the file declares; a piece that comes out is never longer than `PIECE_BYTES`.
+Compressed pieces in, inflated pieces out.
+
+Nothing is inflated by a size that the file declares; a piece that comes out is never longer than
+`PIECE_BYTES`.
 """
 
 import bz2
@@ -28,9 +31,17 @@ _CHECKSUM_BYTES: Final = 4
 _UNSUMMED_PIECES: Final = 4
 _LENGTH_BYTES: Final = 5
 _SNAPPY_WINDOW_BYTES: Final = 1 << 16
-"""No encoder looks back further, although the format could: they cut their input into pieces of this size."""
+"""
+No encoder looks back further, although the format could.
+
+They cut their input into pieces of this size.
+"""
 _MAX_STREAMS: Final = 256
-"""Within one block. Writers make one; each costs time of its own, and empty ones are a few bytes."""
+"""
+Within one block.
+
+Writers make one; each costs time of its own, and empty ones are a few bytes.
+"""
 
 
 class InflateError(Exception):
@@ -43,7 +54,9 @@ class InflateError(Exception):
 
 class Inflater(Protocol):
     """
-    One block's decompression. A byte of it beyond the usual ratio costs `steps_per_byte` steps of the walker.
+    One block's decompression.
+
+    A byte of it beyond the usual ratio costs `steps_per_byte` steps of the walker.
 
     `stream_count` is how many streams or frames were begun.
     """
@@ -56,7 +69,11 @@ class Inflater(Protocol):
         ...
 
     def finish(self) -> Iterator[bytes]:
-        """The rest, when all is fed; raises `InflateError` unless the compressed bytes end exactly there."""
+        """
+        The rest, when all is fed.
+
+        Raises `InflateError` unless the compressed bytes end exactly there.
+        """
         ...
 
 
@@ -64,8 +81,9 @@ class Deflate:
     """
     Raw deflate (RFC 1951).
 
-    Two writers, fastavro and Apache's for Python, cut zlib's frame off wrongly and leave three of the four bytes of
-    its checksum (RFC 1950, 2.2); such files are correct in every other way, so the remainder is held against it.
+    Two writers, fastavro and Apache's for Python, cut zlib's frame off wrongly and leave three of
+    the four bytes of its checksum (RFC 1950, 2.2); such files are correct in every other way, so
+    the remainder is held against it.
     """
 
     steps_per_byte = 0
@@ -74,7 +92,9 @@ class Deflate:
     def __init__(self) -> None:
         self._stream = zlib_ng.decompressobj(-zlib_ng.MAX_WBITS)
         self._checksum = 1  # Adler-32 of nothing; here of everything before `_unsummed`
-        self._unsummed: list[bytes] = []  # most writers leave nothing behind a block: it need not be summed then
+        self._unsummed: list[
+            bytes
+        ] = []  # most writers leave nothing behind a block: it need not be summed then
         self._extra = b""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -121,7 +141,11 @@ class Framed:
     """bzip2, xz and zstandard: streams or frames, one behind the other."""
 
     def __init__(
-        self, open_stream: Callable[[], "_Stream"], error: type[Exception], *, steps_per_byte: int = 0
+        self,
+        open_stream: Callable[[], "_Stream"],
+        error: type[Exception],
+        *,
+        steps_per_byte: int = 0,
     ) -> None:
         self.steps_per_byte = steps_per_byte
         self._open = open_stream
@@ -192,7 +216,11 @@ class Snappy:
             raise InflateError(Code.CHECKSUM_WRONG)
 
     def _begin(self) -> bool:
-        """The length of everything, 32 bits in 7 a byte, the least first; False while it is not there."""
+        """
+        The length of everything, 32 bits in 7 a byte, the least first.
+
+        False while it is not there.
+        """
         length = 0
         for index, byte in enumerate(self._rest[:-_CHECKSUM_BYTES]):
             length |= (byte & 0x7F) << 7 * index
@@ -201,17 +229,25 @@ class Snappy:
             if byte < 0x80:  # noqa: PLR2004 - the bit that says there is one more
                 if length > self._max_inflated_bytes:
                     raise InflateError(Code.BLOCK_INFLATES_TOO_LARGE)
-                self._state[snappy.TOTAL], self._rest, self._begun = length, self._rest[index + 1 :], True
+                self._state[snappy.TOTAL], self._rest, self._begun = (
+                    length,
+                    self._rest[index + 1 :],
+                    True,
+                )
                 return True
         return False
 
     def _inflate(self) -> Iterator[bytes]:
         while True:
-            read = snappy.inflate(self._rest, len(self._rest) - _CHECKSUM_BYTES, self._window, self._state)
+            read = snappy.inflate(
+                self._rest, len(self._rest) - _CHECKSUM_BYTES, self._window, self._state
+            )
             self._rest = self._rest[read:]
             if self._state[snappy.FAULT]:
                 far = self._state[snappy.FAULT] == snappy.FAR
-                raise InflateError(Code.COMPRESSED_WINDOW_TOO_LARGE if far else Code.COMPRESSED_INVALID)
+                raise InflateError(
+                    Code.COMPRESSED_WINDOW_TOO_LARGE if far else Code.COMPRESSED_INVALID
+                )
             if self._state[snappy.AT] < len(self._window):
                 return
             yield from self._give_out()
@@ -240,7 +276,9 @@ class _Stream(Protocol):
 
 def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
     """By the codec's name in the header; "null" is none of them."""
-    window: dict[int, int] = {zstd.DecompressionParameter.window_log_max: policy.max_window_bytes.bit_length() - 1}
+    window: dict[int, int] = {
+        zstd.DecompressionParameter.window_log_max: policy.max_window_bytes.bit_length() - 1
+    }
 
     def xz() -> _Stream:
         return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=policy.max_xz_memory_bytes)

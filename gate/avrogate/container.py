@@ -1,4 +1,8 @@
-"""The gate itself: an object container file, fed in chunks of any size. Avro 1.12, "Object Container Files"."""
+"""
+The gate itself: an object container file, fed in chunks of any size.
+
+Avro 1.12, "Object Container Files".
+"""
 
 from collections.abc import Iterable
 
@@ -18,7 +22,9 @@ from avrogate.verdict import Code, Finding, RefusedError, Verdict, Work
 
 class Gate:
     """
-    Judges one file: `feed` it chunk by chunk, then `finish`. It keeps at most a piece of a block, and does no I/O.
+    Judges one file: `feed` it chunk by chunk, then `finish`.
+
+    It keeps at most a piece of a block, and does no I/O.
 
     After a `RefusedError` it must not be used any more.
     """
@@ -62,7 +68,11 @@ class Gate:
         return self.so_far()
 
     def so_far(self) -> Verdict:
-        """What is known of the file, refused or not: text that is not known yet is empty, blocks are whole ones."""
+        """
+        What is known of the file, refused or not.
+
+        Text that is not known yet is empty, blocks are whole ones.
+        """
         if self._blocks is None:
             return self._known
         known = self._known
@@ -76,7 +86,11 @@ class Gate:
         )
 
     def work(self) -> Work:
-        """What judging has cost so far, for tests and measurements; nothing before the header is read."""
+        """
+        What judging has cost so far, for tests and measurements.
+
+        Nothing before the header is read.
+        """
         return Work() if self._blocks is None else self._blocks.work()
 
     def _finish(self) -> None:

@@ -1,4 +1,8 @@
-"""Are the defaults of fields values of their types? Avro specification 1.12, "Complex Types", "Records"."""
+"""
+Are the defaults of fields values of their types?
+
+Avro specification 1.12, "Complex Types", "Records".
+"""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,14 +40,22 @@ def check_defaults(schema: Schema, promises: list[Promise]) -> None:
 
 
 class _Checker:
-    """Each pair of a type and a value is looked at once: unions of records would take 2^n steps otherwise."""
+    """
+    Each pair of a type and a value is looked at once.
+
+    Unions of records would take 2^n steps otherwise.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._known: dict[tuple[int, int], bool] = {}
 
     def fits(self, type_: Type, value: Any) -> bool:  # noqa: ANN401 - from JSON
-        """Whether *value* is the JSON form of one of *type_*; it recurses no deeper than the JSON."""
+        """
+        Whether *value* is the JSON form of one of *type_*.
+
+        It recurses no deeper than the JSON.
+        """
         resolved = self._schema.resolve(type_)
         key = (id(resolved), id(value))  # both live as long as the schema is parsed
         if key not in self._known:
@@ -59,14 +71,18 @@ class _Checker:
             case Array(items):
                 return isinstance(value, list) and all(self.fits(items, item) for item in value)
             case Map(values):
-                return isinstance(value, dict) and all(self.fits(values, item) for item in value.values())
+                return isinstance(value, dict) and all(
+                    self.fits(values, item) for item in value.values()
+                )
             case Enum(symbols=symbols):
                 return isinstance(value, str) and value in symbols
             case Fixed(size=size):
                 return _is_bytes(value) and len(value) == size
             case Record(fields=fields):
                 return isinstance(value, dict) and all(
-                    self.fits(field.type, value[field.name]) if field.name in value else field.has_default
+                    self.fits(field.type, value[field.name])
+                    if field.name in value
+                    else field.has_default
                     for field in fields
                 )
         return False

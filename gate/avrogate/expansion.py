@@ -1,9 +1,11 @@
 """
-What a schema costs before a byte of data is read: the least bytes of a datum, and the nodes visited for them.
+What a schema costs before a byte of data is read.
 
-A record within a record is there in every datum, so sizes add up: definitions that each use the one before twice make
-2^n. Unions, arrays and maps cost at least a byte of input each time, so they end a sum, and any recursion must go
-through one of them.
+The least bytes of a datum, and the nodes visited for them.
+
+A record within a record is there in every datum, so sizes add up: definitions that each use the one
+before twice make 2^n. Unions, arrays and maps cost at least a byte of input each time, so they end
+a sum, and any recursion must go through one of them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +21,11 @@ _WIDTHS: Final = {"null": 0, "float": 4, "double": 8}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one datum at least: `width` in bytes, `weight` in schema nodes, `height` in records within records."""
+    """
+    Of one datum at least.
+
+    `width` in bytes, `weight` in schema nodes, `height` in records within records.
+    """
 
     width: int
     weight: int = 1
@@ -28,7 +34,11 @@ class Cost:
 
 _ONE_BYTE: Final = Cost(1)
 ENDLESS: Final = Cost(width=1 << 31, weight=1 << 31)
-"""Of a record that must contain itself. No datum of it exists: its width is more than any block has."""
+"""
+Of a record that must contain itself.
+
+No datum of it exists: its width is more than any block has.
+"""
 
 
 class Costs:
@@ -57,7 +67,9 @@ class Costs:
 
 def costs_of(schema: Schema) -> Costs:
     """
-    Costs of all records, those first that others consist of. No recursion: a chain of names can be thousands long.
+    Costs of all records, those first that others consist of.
+
+    No recursion: a chain of names can be thousands long.
 
     Records that are left over contain themselves, or one that does.
     """
@@ -85,7 +97,8 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
     """
     Refuse what can grow without input.
 
-    A record that must contain itself is endless only where it must occur: behind a union, array or map it need not.
+    A record that must contain itself is endless only where it must occur: behind a union, array or
+    map it need not.
 
     Raises:
         RefusedError: SCHEMA_ENDLESS, SCHEMA_EXPANSION or SCHEMA_ZERO_WIDTH_ITEMS.
@@ -106,7 +119,9 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
             raise RefusedError(Finding(Code.SCHEMA_ZERO_WIDTH_ITEMS, path=".".join(path) or None))
         if isinstance(type_, Record):
             starts.extend(
-                (field.type, (*path, field.name)) for field in type_.fields if not isinstance(field.type, Primitive)
+                (field.type, (*path, field.name))
+                for field in type_.fields
+                if not isinstance(field.type, Primitive)
             )
         else:
             starts.extend((part, path) for part in parts(type_))
@@ -117,7 +132,8 @@ def _inside(record: Record, schema: Schema) -> list[str]:
     return [
         field.type.name
         for field in record.fields
-        if isinstance(field.type, Record | Reference) and isinstance(schema.names[field.type.name], Record)
+        if isinstance(field.type, Record | Reference)
+        and isinstance(schema.names[field.type.name], Record)
     ]
 
 

@@ -1,7 +1,10 @@
 """
-The one table of messages and remedies: what each code means, and what to do about it. `cause_table` has the causes.
+The one table of messages and remedies: what each code means, and what to do about it.
 
-`docs/avro-gate.md` has the same table; a test holds the two together. No message holds anything of the file.
+`cause_table` has the causes.
+
+`docs/avro-gate.md` has the same table; a test holds the two together. No message holds anything of
+the file.
 """
 
 from collections.abc import Mapping
@@ -16,7 +19,11 @@ LIMIT: Final = "{limit}"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A message that says what is wrong, and a remedy. `limit` is the attribute of `Policy` that they name."""
+    """
+    A message that says what is wrong, and a remedy.
+
+    `limit` is the attribute of `Policy` that they name.
+    """
 
     message: str
     remedy: str
@@ -25,14 +32,20 @@ class Explanation:
 
 NO_CONTAINER: Final = "not an Avro object container file"
 _WRITE_AGAIN: Final = "Write the file again with an Avro library and close the writer."
-_DAMAGED: Final = "The file was damaged or written by a faulty writer: write it again with an Avro library."
-_SPECIFIED: Final = "Correct the schema as the Avro specification 1.12 describes it, and write the file again."
-_NAME_RULE: Final = (
-    "Use ASCII letters, digits and underscores, no digit first; a namespace is such names joined by dots."
+_DAMAGED: Final = (
+    "The file was damaged or written by a faulty writer: write it again with an Avro library."
 )
+_SPECIFIED: Final = (
+    "Correct the schema as the Avro specification 1.12 describes it, and write the file again."
+)
+_NAME_RULE: Final = "Use ASCII letters, digits and underscores, no digit first; a namespace is such names joined by dots."
 _SPLIT: Final = "Split the data into several files"
-_ALLOWED: Final = "Use a schema that is allowed here, or ask the operator of the service to allow this one."
-_VALUE: Final = "Correct the value in the source data, or the type in the schema, and write the file again."
+_ALLOWED: Final = (
+    "Use a schema that is allowed here, or ask the operator of the service to allow this one."
+)
+_VALUE: Final = (
+    "Correct the value in the source data, or the type in the schema, and write the file again."
+)
 
 
 def _raised(remedy: str, limit: str) -> str:
@@ -50,20 +63,26 @@ _HEADER: Final[Mapping[Code, Explanation]] = {
     ),
     Code.HEADER_CUT_OFF: Explanation("The file ends within its header.", _WRITE_AGAIN),
     Code.HEADER_TOO_LARGE: _limited(
-        "The header is larger than {limit}.", "Put less metadata into the header", "max_header_bytes"
+        "The header is larger than {limit}.",
+        "Put less metadata into the header",
+        "max_header_bytes",
     ),
     Code.METADATA_INVALID: Explanation(
-        "The header's metadata is malformed: a negative length, a key that is no UTF-8, or a false size.", _DAMAGED
+        "The header's metadata is malformed: a negative length, a key that is no UTF-8, or a false size.",
+        _DAMAGED,
     ),
     Code.METADATA_DUPLICATE: Explanation(
         "The header's metadata has a key twice, and readers differ about which one counts.",
         "Write each metadata key once.",
     ),
     Code.METADATA_TOO_MANY: _limited(
-        "The header has more than {limit} metadata entries.", "Write fewer entries", "max_metadata_entries"
+        "The header has more than {limit} metadata entries.",
+        "Write fewer entries",
+        "max_metadata_entries",
     ),
     Code.SCHEMA_MISSING: Explanation(
-        "The header has no `avro.schema`.", "Write the file with an Avro library: it adds the schema."
+        "The header has no `avro.schema`.",
+        "Write the file with an Avro library: it adds the schema.",
     ),
     Code.CODEC_UNSUPPORTED: Explanation(
         "The codec in `avro.codec` is not supported.",
@@ -82,13 +101,18 @@ _SCHEMA: Final[Mapping[Code, Explanation]] = {
         "Remove comments, byte order marks and NaN from the schema, and write the file again.",
     ),
     Code.SCHEMA_DUPLICATE_KEY: Explanation(
-        "A JSON object in the schema has a key twice.", "Keep one of the two keys, and write the file again."
+        "A JSON object in the schema has a key twice.",
+        "Keep one of the two keys, and write the file again.",
     ),
     Code.SCHEMA_TOO_DEEP: _limited(
-        "Types in the schema are nested more than {limit} deep.", "Flatten the schema", "max_schema_depth"
+        "Types in the schema are nested more than {limit} deep.",
+        "Flatten the schema",
+        "max_schema_depth",
     ),
     Code.SCHEMA_TOO_MANY_NODES: _limited(
-        "The schema has more than {limit} types.", "Split the schema into several record types", "max_schema_nodes"
+        "The schema has more than {limit} types.",
+        "Split the schema into several record types",
+        "max_schema_nodes",
     ),
     Code.SCHEMA_TYPE_UNKNOWN: Explanation(
         "The schema refers to a type that does not exist, or that is defined only later.",
@@ -104,23 +128,29 @@ _SCHEMA: Final[Mapping[Code, Explanation]] = {
         _SPECIFIED,
     ),
     Code.SCHEMA_NAME_INVALID: Explanation(
-        "A name, namespace or symbol breaks the name rules, or a type has the name of a primitive type.", _NAME_RULE
+        "A name, namespace or symbol breaks the name rules, or a type has the name of a primitive type.",
+        _NAME_RULE,
     ),
     Code.SCHEMA_NAME_TOO_LONG: _limited(
         "A name has more than {limit} characters.", "Shorten the name", "max_name_characters"
     ),
     Code.SCHEMA_NAME_REDEFINED: Explanation(
-        "A type is defined twice.", "Define the type once, and refer to it by its name everywhere else."
+        "A type is defined twice.",
+        "Define the type once, and refer to it by its name everywhere else.",
     ),
     Code.SCHEMA_FIELD_DUPLICATE: Explanation(
         "A record has two fields of the same name.", "Rename or remove one of the two fields."
     ),
-    Code.SCHEMA_SYMBOL_DUPLICATE: Explanation("An enum has the same symbol twice.", "Remove one of the two symbols."),
+    Code.SCHEMA_SYMBOL_DUPLICATE: Explanation(
+        "An enum has the same symbol twice.", "Remove one of the two symbols."
+    ),
     Code.SCHEMA_UNION_INVALID: Explanation(
-        "A union is empty, contains another union, or has two branches that cannot be told apart.", _SPECIFIED
+        "A union is empty, contains another union, or has two branches that cannot be told apart.",
+        _SPECIFIED,
     ),
     Code.SCHEMA_DEFAULT_INVALID: Explanation(
-        "A default is not a value of its type.", "Give the default a value of the type, or remove it."
+        "A default is not a value of its type.",
+        "Give the default a value of the type, or remove it.",
     ),
     Code.SCHEMA_PRECISION_TOO_LARGE: _limited(
         "A decimal has more than {limit} digits, or is a fixed of more than 8 KiB.",
@@ -144,7 +174,8 @@ _SCHEMA: Final[Mapping[Code, Explanation]] = {
 
 _PERMISSION: Final[Mapping[Code, Explanation]] = {
     Code.SCHEMA_NOT_A_RECORD: Explanation(
-        "The outermost type of the schema is not a record.", "Put the values into a field of a record."
+        "The outermost type of the schema is not a record.",
+        "Put the values into a field of a record.",
     ),
     Code.RECORD_TYPE_NOT_ALLOWED: Explanation("The record type is not allowed here.", _ALLOWED),
     Code.SCHEMA_NOT_ALLOWED: Explanation(
@@ -159,7 +190,8 @@ _PERMISSION: Final[Mapping[Code, Explanation]] = {
         "Use the type of the allowed schema.",
     ),
     Code.READER_SIZE_DIFFERS: Explanation(
-        "The fixed type has another size than in the allowed schema.", "Use the size of the allowed schema."
+        "The fixed type has another size than in the allowed schema.",
+        "Use the size of the allowed schema.",
     ),
     Code.READER_FIELD_WITHOUT_DEFAULT: Explanation(
         "The allowed schema has a field without default that the file does not have.",
@@ -170,7 +202,8 @@ _PERMISSION: Final[Mapping[Code, Explanation]] = {
         "Remove the symbol, or add it or a default to the allowed schema.",
     ),
     Code.READER_BRANCH_MISSING: Explanation(
-        "No branch of the allowed schema's union can take the type.", "Add the type to the allowed schema's union."
+        "No branch of the allowed schema's union can take the type.",
+        "Add the type to the allowed schema's union.",
     ),
 }
 
@@ -195,28 +228,45 @@ _BLOCKS: Final[Mapping[Code, Explanation]] = {
         "Write smaller blocks (the writer's sync interval)",
         "max_inflated_block_bytes",
     ),
-    Code.SYNC_WRONG: Explanation("The sync marker after a block is not that of the header.", _DAMAGED),
-    Code.FILE_INFLATES_TOO_LARGE: _limited(
-        "The file inflates to more than {limit} and its share for each byte as written.", _SPLIT, "max_inflated_bytes"
+    Code.SYNC_WRONG: Explanation(
+        "The sync marker after a block is not that of the header.", _DAMAGED
     ),
-    Code.TOO_MANY_RECORDS: _limited("The file has more than {limit} records.", _SPLIT, "max_records"),
+    Code.FILE_INFLATES_TOO_LARGE: _limited(
+        "The file inflates to more than {limit} and its share for each byte as written.",
+        _SPLIT,
+        "max_inflated_bytes",
+    ),
+    Code.TOO_MANY_RECORDS: _limited(
+        "The file has more than {limit} records.", _SPLIT, "max_records"
+    ),
     Code.TOO_MANY_EMPTY_RECORDS: _limited(
-        "The file has more than {limit} records that take no bytes.", "Give the record a field", "max_empty_records"
+        "The file has more than {limit} records that take no bytes.",
+        "Give the record a field",
+        "max_empty_records",
     ),
 }
 
 _CODECS: Final[Mapping[Code, Explanation]] = {
-    Code.COMPRESSED_INVALID: Explanation("The compressed data of a block is not valid for the file's codec.", _DAMAGED),
-    Code.COMPRESSED_CUT_OFF: Explanation("The compressed data of a block ends too early.", _DAMAGED),
-    Code.COMPRESSED_LEFT_OVER: Explanation("Bytes follow the compressed data of a block.", _DAMAGED),
+    Code.COMPRESSED_INVALID: Explanation(
+        "The compressed data of a block is not valid for the file's codec.", _DAMAGED
+    ),
+    Code.COMPRESSED_CUT_OFF: Explanation(
+        "The compressed data of a block ends too early.", _DAMAGED
+    ),
+    Code.COMPRESSED_LEFT_OVER: Explanation(
+        "Bytes follow the compressed data of a block.", _DAMAGED
+    ),
     Code.COMPRESSED_WINDOW_TOO_LARGE: Explanation(
         "Reading a block needs a larger compression window than allowed.",
         "Compress with a lower level, or without long-distance matching.",
     ),
     Code.COMPRESSED_TOO_MANY_STREAMS: Explanation(
-        "A block has more than 256 compressed streams or frames.", "Compress each block as one stream."
+        "A block has more than 256 compressed streams or frames.",
+        "Compress each block as one stream.",
     ),
-    Code.CHECKSUM_WRONG: Explanation("The snappy checksum of a block does not match its data.", _DAMAGED),
+    Code.CHECKSUM_WRONG: Explanation(
+        "The snappy checksum of a block does not match its data.", _DAMAGED
+    ),
 }
 
 _RECORDS: Final[Mapping[Code, Explanation]] = {
@@ -226,25 +276,34 @@ _RECORDS: Final[Mapping[Code, Explanation]] = {
     Code.LENGTH_NEGATIVE: Explanation("A length is negative.", _DAMAGED),
     Code.LENGTH_BEYOND_BLOCK: Explanation("A length reaches beyond its block.", _DAMAGED),
     Code.UNION_INDEX: Explanation("A union's index names no branch.", _DAMAGED),
-    Code.ITEM_COUNT_WRONG: Explanation("An array or map claims more items than the bytes can hold.", _DAMAGED),
-    Code.ITEMS_SIZE_WRONG: Explanation("The byte size that an array or map declares is false.", _DAMAGED),
+    Code.ITEM_COUNT_WRONG: Explanation(
+        "An array or map claims more items than the bytes can hold.", _DAMAGED
+    ),
+    Code.ITEMS_SIZE_WRONG: Explanation(
+        "The byte size that an array or map declares is false.", _DAMAGED
+    ),
     Code.DATUM_TOO_DEEP: _limited(
         "Records are nested more than {limit} deep, or a record must contain itself.",
         "Flatten the data",
         "max_datum_depth",
     ),
     Code.TOO_MANY_STEPS: _limited(
-        "Checking the file takes more than {limit} steps and its share for each byte as written.", _SPLIT, "max_steps"
+        "Checking the file takes more than {limit} steps and its share for each byte as written.",
+        _SPLIT,
+        "max_steps",
     ),
 }
 
 _VALUES: Final[Mapping[Code, Explanation]] = {
-    Code.VARINT_OVERLONG: Explanation("A number is written with more bytes than it needs.", _DAMAGED),
+    Code.VARINT_OVERLONG: Explanation(
+        "A number is written with more bytes than it needs.", _DAMAGED
+    ),
     Code.INT_RANGE: Explanation("An int has more than 32 bits.", _VALUE),
     Code.BOOLEAN_INVALID: Explanation("A boolean is neither 0 nor 1.", _DAMAGED),
     Code.ENUM_INDEX: Explanation("An enum's index names no symbol.", _DAMAGED),
     Code.UTF8_INVALID: Explanation(
-        "A text is not UTF-8 as RFC 3629 defines it.", "Encode texts in UTF-8, or use the type bytes."
+        "A text is not UTF-8 as RFC 3629 defines it.",
+        "Encode texts in UTF-8, or use the type bytes.",
     ),
     Code.DECIMAL_EMPTY: Explanation("A decimal has no bytes.", _VALUE),
     Code.DECIMAL_PRECISION: Explanation(
@@ -252,7 +311,9 @@ _VALUES: Final[Mapping[Code, Explanation]] = {
     ),
     Code.UUID_INVALID: Explanation("A text is not a UUID of the form 8-4-4-4-12.", _VALUE),
     Code.TIME_RANGE: Explanation("A time of day is negative, or 24 hours or more.", _VALUE),
-    Code.CALENDAR_RANGE: Explanation("A date or timestamp is outside of the years 1 to 9999.", _VALUE),
+    Code.CALENDAR_RANGE: Explanation(
+        "A date or timestamp is outside of the years 1 to 9999.", _VALUE
+    ),
 }
 
 SECTIONS: Final[Mapping[str, Mapping[Code, Explanation]]] = {

@@ -1,4 +1,8 @@
-"""From a finding to words: a message, a remedy, and the object that goes to clients. Never anything of the file."""
+"""
+From a finding to words: a message, a remedy, and the object that goes to clients.
+
+Never anything of the file.
+"""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -27,7 +31,11 @@ def explain(finding: Finding) -> Told:
 
 
 def told(finding: Finding) -> dict[str, str | int | None]:
-    """*finding* as a JSON object: code, message and remedy first, then the place; null where that is not known."""
+    """
+    *finding* as a JSON object: code, message and remedy first, then the place.
+
+    Null where that is not known.
+    """
     words = explain(finding)
     place = asdict(finding)
     return {"code": place.pop("code"), "message": words.message, "remedy": words.remedy, **place}

@@ -1,5 +1,7 @@
 """
-What a file is that is no Avro object container, by its first bytes: the usual mistakes, each recognised and said.
+What a file is that is no Avro object container, by its first bytes.
+
+The usual mistakes, each recognised and said.
 
 A guess for people. Whether the file is refused does not depend on it.
 """
@@ -26,12 +28,20 @@ _MAGICS: Final = (
 )
 _ANY_VERSION: Final = b"Obj"
 _CONFLUENT_HEAD: Final = 5
-"""A zero byte and the schema's id, big-endian; registries count from 1, so that the first byte of an id is 0."""
+"""
+A zero byte and the schema's id, big-endian.
+
+Registries count from 1, so that the first byte of an id is 0.
+"""
 _TEXT_CONTROLS: Final = frozenset("\t\n\r\f")
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SEPARATORS: Final = ",;\t|"
 _MAX_FIELD_NUMBER: Final = 1 << 16
-"""Protocol Buffers allow more; a message that begins with such a field is rarer than other binary data."""
+"""
+Protocol Buffers allow more.
+
+A message that begins with such a field is rarer than other binary data.
+"""
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 _VARINT: Final = 0
 _DELIMITED: Final = 2
@@ -39,7 +49,9 @@ _DELIMITED: Final = 2
 
 def cause_of(data: bytes, *, whole: bool) -> Cause | None:
     """
-    What a file looks like that begins with *data* and has no Avro header; *whole*: it has no more bytes.
+    What a file looks like that begins with *data* and has no Avro header.
+
+    *whole*: it has no more bytes.
 
     None for an Avro container of another version.
     """
@@ -94,10 +106,16 @@ def _field_ends(data: bytes) -> Iterator[int]:
     try:
         while pos < len(data) and (tag := read_unsigned(data, pos, len(data))):
             kind, pos = tag[0] & 7, tag[1]
-            if not 0 < tag[0] >> 3 < _MAX_FIELD_NUMBER or kind not in {_VARINT, _DELIMITED, *_FIXED_BYTES}:
+            if not 0 < tag[0] >> 3 < _MAX_FIELD_NUMBER or kind not in {
+                _VARINT,
+                _DELIMITED,
+                *_FIXED_BYTES,
+            }:
                 yield -1
                 return
-            value = read_unsigned(data, pos, len(data)) if kind in {_VARINT, _DELIMITED} else (0, pos)
+            value = (
+                read_unsigned(data, pos, len(data)) if kind in {_VARINT, _DELIMITED} else (0, pos)
+            )
             if value is None:
                 return
             pos = value[1] + (value[0] if kind == _DELIMITED else _FIXED_BYTES.get(kind, 0))

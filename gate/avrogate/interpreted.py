@@ -1,4 +1,8 @@
-"""What stands for Cython's own module where the walker is not compiled; types are never evaluated."""
+"""
+What stands for Cython's own module where the walker is not compiled.
+
+Types are never evaluated.
+"""
 
 from typing import Final
 

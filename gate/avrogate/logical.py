@@ -1,7 +1,8 @@
 """
 Logical types, Avro specification 1.12, "Logical Types", as far as their values can be wrong.
 
-One that is unknown, or invalid where it stands, is ignored: the specification wants the underlying type then.
+One that is unknown, or invalid where it stands, is ignored: the specification wants the underlying
+type then.
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,9 @@ class LogicalError(Exception):
         self.code = code
 
 
-def logical(kind: str, attributes: Mapping[str, Any], policy: Policy, *, size: int = 0) -> Logical | None:
+def logical(
+    kind: str, attributes: Mapping[str, Any], policy: Policy, *, size: int = 0
+) -> Logical | None:
     """
     What must be checked of a value of type *kind* ("fixed" has *size* bytes).
 
@@ -63,7 +66,12 @@ def logical(kind: str, attributes: Mapping[str, Any], policy: Policy, *, size: i
 
 def _decimal(kind: str, attributes: Mapping[str, Any], policy: Policy, size: int) -> Decimal | None:
     precision, scale = attributes.get("precision"), attributes.get("scale", 0)
-    if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision or precision < 1:
+    if (
+        type(precision) is not int
+        or type(scale) is not int
+        or not 0 <= scale <= precision
+        or precision < 1
+    ):
         return None
     if kind == "fixed" and precision > 3 * size:  # certainly too much: a byte holds 2.4 digits
         return None

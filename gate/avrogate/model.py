@@ -1,8 +1,8 @@
 """
 A parsed schema, as frozen values. Terms as in the Avro specification 1.12.
 
-A named type is written out once, where it is defined; everywhere else stands a `Reference`, so that no value contains
-itself however recursive the schema is.
+A named type is written out once, where it is defined; everywhere else stands a `Reference`, so that
+no value contains itself however recursive the schema is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+PRIMITIVES: Final = frozenset(
+    {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
+)
 
 
 class Ranged(StrEnum):

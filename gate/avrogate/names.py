@@ -1,4 +1,8 @@
-"""Names, Avro specification 1.12, "Names": of what they are made, and what they mean where they stand."""
+"""
+Names, Avro specification 1.12, "Names".
+
+Of what they are made, and what they mean where they stand.
+"""
 
 import re
 from typing import Any, Final
@@ -15,7 +19,11 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 class NameRefusedError(Exception):
-    """A name is not one; its text is not repeated. `steps` lead to it from the object that was looked at."""
+    """
+    A name is not one; its text is not repeated.
+
+    `steps` lead to it from the object that was looked at.
+    """
 
     def __init__(self, code: Code, *steps: Step, cause: Cause | None = None) -> None:
         super().__init__(code)
@@ -30,7 +38,11 @@ def simple_name(value: Any, policy: Policy, *steps: Step) -> str:  # noqa: ANN40
 
 
 def full_name(attributes: dict[str, Any], enclosing: str, policy: Policy) -> str:
-    """The full name of the type that *attributes* define in namespace *enclosing*; raises `NameRefusedError`."""
+    """
+    The full name of the type that *attributes* define in namespace *enclosing*.
+
+    Raises `NameRefusedError`.
+    """
     if "name" not in attributes:
         raise NameRefusedError(Code.SCHEMA_ATTRIBUTE_MISSING)
     name = _checked(attributes["name"], _FULL_NAME, policy, "name")
@@ -62,11 +74,19 @@ def first_name(attributes: dict[str, Any], policy: Policy) -> str | None:
 
 def is_name(value: Any, policy: Policy) -> bool:  # noqa: ANN401 - from JSON
     """Whether *value* may be the name of a field or symbol."""
-    return isinstance(value, str) and len(value) <= policy.max_name_characters and _NAME.fullmatch(value) is not None
+    return (
+        isinstance(value, str)
+        and len(value) <= policy.max_name_characters
+        and _NAME.fullmatch(value) is not None
+    )
 
 
 def type_aliases(attributes: dict[str, Any], name: str, policy: Policy) -> frozenset[str]:
-    """Aliases of the type *name*, as full names: they are relative to its namespace. As `field_aliases`."""
+    """
+    Aliases of the type *name*, as full names: they are relative to its namespace.
+
+    As `field_aliases`.
+    """
     if "aliases" not in attributes:
         return _NONE
     namespace = name.rpartition(".")[0]

@@ -1,10 +1,13 @@
 """
-The walker's numbers: what a program is made of, what can go wrong, and what the walker remembers between two pieces.
+The walker's numbers.
+
+What a program is made of, what can go wrong, and what the walker remembers between two pieces.
 
 `walker.pxd` has the same numbers for the compiled form; a test holds the two together.
 
-An instruction is five words: its opcode, the next instruction, three arguments. A program begins with the outermost
-type and ends that with END; records that are called follow, each ends with RETURN.
+An instruction is five words: its opcode, the next instruction, three arguments. A program begins
+with the outermost type and ends that with END; records that are called follow, each ends with
+RETURN.
 """
 
 from typing import Final
@@ -28,9 +31,13 @@ DECIMAL_FIXED: Final = 10  # a, b: as above; c: bytes of the value
 FIRST_CONTROL: Final = 20
 UNION: Final = 20  # a: branches; behind the instruction stands for each where it begins
 END: Final = 21
-CALL: Final = 22  # a: target, b: records deeper, c: records that the target has within itself at least
+CALL: Final = (
+    22  # a: target, b: records deeper, c: records that the target has within itself at least
+)
 RETURN: Final = 23
-REPEAT: Final = 24  # an array, a map: a: where an item begins, b: least bytes of one, c: it is one plain value
+REPEAT: Final = (
+    24  # an array, a map: a: where an item begins, b: least bytes of one, c: it is one plain value
+)
 NEXT: Final = 25  # after an item
 
 # Faults.

@@ -12,8 +12,10 @@ def check_permission(schema: Schema, policy: Policy) -> None:
     Refuse what the policy does not allow.
 
     Raises:
-        RefusedError: SCHEMA_NOT_A_RECORD, RECORD_TYPE_NOT_ALLOWED, or SCHEMA_NOT_ALLOWED; after the last a finding with
-            what stands in the way of the listed schema that comes nearest, if there is one of the same name.
+        RefusedError: SCHEMA_NOT_A_RECORD, RECORD_TYPE_NOT_ALLOWED, or SCHEMA_NOT_ALLOWED; after the
+            last a finding with
+            what stands in the way of the listed schema that comes nearest, if there is one of the
+                same name.
     """
     root = schema.root
     name = root.name if isinstance(root, Record | Enum | Fixed) else ""
@@ -28,6 +30,10 @@ def check_permission(schema: Schema, policy: Policy) -> None:
     obstacles = [(reader, obstacle(schema, reader)) for reader in policy.readers]
     if any(found is None for _, found in obstacles):
         return
-    near = [found for _, found in obstacles if found is not None and found.code != Code.READER_NAME_DIFFERS]
+    near = [
+        found
+        for _, found in obstacles
+        if found is not None and found.code != Code.READER_NAME_DIFFERS
+    ]
     far = [found for _, found in obstacles if found is not None]
     raise RefusedError(Finding(Code.SCHEMA_NOT_ALLOWED), *(near or far)[:1])

@@ -1,4 +1,8 @@
-"""Where in a schema something is: for people a path of fields, for programs a JSON pointer (RFC 6901)."""
+"""
+Where in a schema something is.
+
+For people a path of fields, for programs a JSON pointer (RFC 6901).
+"""
 
 from typing import Final, NamedTuple
 
@@ -13,7 +17,9 @@ Step = str | int
 
 class Place(NamedTuple):
     """
-    `path` has names of fields, `steps` lead through the JSON of `file`; `nearest_name` is the valid name nearest to it.
+    `path` has names of fields, `steps` lead through the JSON of `file`.
+
+    `nearest_name` is the valid name nearest to it.
 
     A tuple, for some are made for each field of each file; it becomes text when something is wrong.
     """
@@ -47,4 +53,6 @@ class Place(NamedTuple):
         pointer = self.pointer
         if len(pointer) > MAX_PLACE_CHARACTERS:  # to a place around this one
             pointer = pointer[: pointer.rindex("/", 0, MAX_PLACE_CHARACTERS + 1)]
-        return RefusedError(Finding(code, path=path, pointer=pointer, nearest_name=self.nearest_name, cause=cause))
+        return RefusedError(
+            Finding(code, path=path, pointer=pointer, nearest_name=self.nearest_name, cause=cause)
+        )

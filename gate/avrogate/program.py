@@ -26,9 +26,17 @@ from avrogate.model import (
 _INLINE_WEIGHT: Final = 64
 """A record of so few nodes is written out where it stands instead of called..."""
 _INLINE_HEIGHT: Final = 4
-"""...if records are not nested deeper within it: this bounds the compiler's recursion, and the program's length."""
+"""
+...if records are not nested deeper within it.
+
+This bounds the compiler's recursion, and the program's length.
+"""
 _TOO_HIGH: Final = 1 << 31
-"""Records within itself that an endless one has: the walker refuses to go in, whatever the policy's depth."""
+"""
+Records within itself that an endless one has.
+
+The walker refuses to go in, whatever the policy's depth.
+"""
 _PRIMITIVES: Final = {
     "boolean": (op.BOOLEAN, 0),
     "int": (op.INT, 0),
@@ -50,8 +58,9 @@ class Program:
     """
     `words` and `bounds` are for the walker.
 
-    `paths` has the field path of each instruction, from the record in whose part of the program it stands; `width` is
-    the least bytes of a datum; `nesting` is how many arrays and maps are open at once in one record at most.
+    `paths` has the field path of each instruction, from the record in whose part of the program it
+    stands; `width` is the least bytes of a datum; `nesting` is how many arrays and maps are open at
+    once in one record at most.
     """
 
     words: "array[int]"
@@ -67,7 +76,11 @@ def compile_schema(schema: Schema) -> Program:
 
 
 class _Compiler:
-    """Writes one record after the other, the outermost type first; the list of those to do grows meanwhile."""
+    """
+    Writes one record after the other, the outermost type first.
+
+    The list of those to do grows meanwhile.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -148,7 +161,9 @@ class _Compiler:
             case Decimal(precision):
                 where, length = self._bounds_of(precision)
                 self._put(path, op.DECIMAL_FIXED if size else op.DECIMAL_BYTES, where, length, size)
-            case None if opcode == op.SKIP and self._open == [last + 1] and self._words[last] == op.SKIP:
+            case None if (
+                opcode == op.SKIP and self._open == [last + 1] and self._words[last] == op.SKIP
+            ):
                 self._words[last + 2] += size  # neighbours of fixed size are one
             case None:
                 self._put(path, opcode, size)
@@ -167,14 +182,22 @@ class _Compiler:
             here = (*path, field.name)
             inner = self._schema.resolve(field.type)
             cost = self._costs.of(inner)
-            if isinstance(inner, Record) and cost.weight <= _INLINE_WEIGHT and cost.height <= _INLINE_HEIGHT:
+            if (
+                isinstance(inner, Record)
+                and cost.weight <= _INLINE_WEIGHT
+                and cost.height <= _INLINE_HEIGHT
+            ):
                 self._record(inner, here, depth + 1, nesting)
             else:
                 self._type(field.type, here, depth, nesting)
 
-    def _repeat(self, type_: Type, path: Path, depth: int, nesting: int, *, key: bool = False) -> None:
+    def _repeat(
+        self, type_: Type, path: Path, depth: int, nesting: int, *, key: bool = False
+    ) -> None:
         self._nesting = max(self._nesting, nesting + 1)
-        start = self._put(path, op.REPEAT, len(self._words) + op.WORDS, self._costs.of(type_).width + key)
+        start = self._put(
+            path, op.REPEAT, len(self._words) + op.WORDS, self._costs.of(type_).width + key
+        )
         self._open.clear()
         if key:
             self._put(path, op.STRING)

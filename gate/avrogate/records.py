@@ -1,4 +1,8 @@
-"""The records of one block, piece by piece: what the walker finds, said in codes and field paths."""
+"""
+The records of one block, piece by piece.
+
+What the walker finds, said in codes and field paths.
+"""
 
 import codecs
 from array import array
@@ -26,7 +30,11 @@ class Findings:
         self.found: list[Finding] = []
 
     def add(self, finding: Finding, *, fatal: bool) -> None:
-        """Remember *finding*; raises `RefusedError` with all of them when nothing more can or shall be found."""
+        """
+        Remember *finding*.
+
+        Raises `RefusedError` with all of them when nothing more can or shall be found.
+        """
         self.found.append(finding)
         if fatal or len(self.found) >= self._limit:
             raise RefusedError(*self.found)
@@ -58,7 +66,11 @@ class Records:
 
     @property
     def steps(self) -> int:
-        """What was spent of the budget; less than nothing while a slow codec inflates at its usual ratio."""
+        """
+        What was spent of the budget.
+
+        Less than nothing while a slow codec inflates at its usual ratio.
+        """
         return self._granted - self._state[op.STEPS_LEFT]
 
     def grant(self, size: int) -> None:
@@ -67,7 +79,11 @@ class Records:
         self._granted += size * self._steps_per_byte
 
     def charge(self, steps: int) -> int:
-        """Others have done as much work as *steps* of the walker; returns what is left of the budget."""
+        """
+        Others have done as much work as *steps* of the walker.
+
+        Returns what is left of the budget.
+        """
         self._state[op.STEPS_LEFT] -= steps
         return self._state[op.STEPS_LEFT]
 
@@ -111,7 +127,11 @@ class Records:
             self._rest.append(data[pos:stop])
 
     def finish(self) -> None:
-        """The block has no more bytes; raises `RefusedError` unless it ends with its last record."""
+        """
+        The block has no more bytes.
+
+        Raises `RefusedError` unless it ends with its last record.
+        """
         if not self._done or self._at != self._taken:
             self._at = min(self._at, self._taken)
             self._add(Code.DATA_CUT_OFF, fatal=True)
@@ -130,7 +150,11 @@ class Records:
             if fault == op.CUT_OFF:
                 return self._cut_off(data, pos, stop, opcode)
             self._at = base + pos
-            after = _behind(data, pos, stop, opcode, words[state[op.PC] + 4]) if fault in op.VALUE_FAULTS else None
+            after = (
+                _behind(data, pos, stop, opcode, words[state[op.PC] + 4])
+                if fault in op.VALUE_FAULTS
+                else None
+            )
             self._add(op.CODES[fault], fatal=after is None)
             pos = after or pos
             state[op.PC] = words[state[op.PC] + 1]
@@ -147,7 +171,11 @@ class Records:
         return pos
 
     def _read_text(self, data: bytes, pos: int, stop: int) -> int:
-        """A long text, as far as it is there: Python's decoder holds the same rules, and keeps nothing here."""
+        """
+        A long text, as far as it is there.
+
+        Python's decoder holds the same rules, and keeps nothing here.
+        """
         while self._text is not None and pos < stop:
             end = min(stop, pos + self._text_left, pos + _SHORT_TEXT_BYTES)
             self._text_left -= end - pos
@@ -166,7 +194,9 @@ class Records:
     def _add(self, code: Code, *, fatal: bool) -> None:
         offset = self._offset + (self._at if self._exact else 0)
         path = ".".join(self._path())[:MAX_PLACE_CHARACTERS] or None
-        self._findings.add(Finding(code, self._block, self._state[op.RECORD], offset, path), fatal=fatal)
+        self._findings.add(
+            Finding(code, self._block, self._state[op.RECORD], offset, path), fatal=fatal
+        )
 
     def _path(self) -> Iterator[str]:
         """The fields that lead to the instruction, through the records that are open."""

@@ -1,14 +1,27 @@
 """
 Can a reader with one schema read all that a writer with another may have written?
 
-Avro specification 1.12, "Schema Resolution". As Apache's `SchemaCompatibility` does, every branch of a writer's union
-and every symbol of a writer's enum counts, whether some file uses it or not.
+Avro specification 1.12, "Schema Resolution". As Apache's `SchemaCompatibility` does, every branch
+of a writer's union and every symbol of a writer's enum counts, whether some file uses it or not.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
-from avrogate.model import Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Schema, Type, Union, short_name
+from avrogate.model import (
+    Array,
+    Enum,
+    Field,
+    Fixed,
+    Map,
+    Named,
+    Primitive,
+    Record,
+    Schema,
+    Type,
+    Union,
+    short_name,
+)
 from avrogate.verdict import Code, Finding
 
 _PROMOTIONS: Final = {
@@ -20,19 +33,31 @@ _PROMOTIONS: Final = {
 }
 
 _MAX_DEPTH: Final = 100
-"""Of pairs within pairs: more than two schemas of 64 levels can need, unless one of them is made to be endless."""
+"""
+Of pairs within pairs.
+
+More than two schemas of 64 levels can need, unless one of them is made to be endless.
+"""
 _MAX_PAIRS: Final = 100_000
 
 Path = tuple[str, ...]
 
 
 def obstacle(writer: Schema, reader: Schema) -> Finding | None:
-    """What keeps *reader* from reading data of *writer*, with the path of the field; None when nothing does."""
+    """
+    What keeps *reader* from reading data of *writer*, with the path of the field.
+
+    None when nothing does.
+    """
     return _Comparison(writer, reader).types(writer.root, reader.root, ())
 
 
 class _Comparison:
-    """Recursive schemas: a pair that is being compared counts as fitting, for what it takes is being looked at."""
+    """
+    Recursive schemas.
+
+    A pair that is being compared counts as fitting, for what it takes is being looked at.
+    """
 
     def __init__(self, writer: Schema, reader: Schema) -> None:
         self._writer = writer
@@ -76,7 +101,9 @@ class _Comparison:
                 return self.types(items, wanted_items, path)
             case Map(values), Map(wanted_values):
                 return self.types(values, wanted_values, path)
-            case ((Fixed() | Enum() | Record()), (Fixed() | Enum() | Record())) if type(writer) is type(reader):
+            case ((Fixed() | Enum() | Record()), (Fixed() | Enum() | Record())) if type(
+                writer
+            ) is type(reader):
                 if not _same_name(writer, reader):
                     return _finding(Code.READER_NAME_DIFFERS, path)
                 return self._named(writer, reader, path)
@@ -86,7 +113,9 @@ class _Comparison:
         match writer, reader:
             case Fixed(size=size), Fixed(size=wanted) if size != wanted:
                 return _finding(Code.READER_SIZE_DIFFERS, path)
-            case Enum(symbols=symbols), Enum(symbols=known, default=None) if not set(symbols) <= set(known):
+            case Enum(symbols=symbols), Enum(symbols=known, default=None) if not set(
+                symbols
+            ) <= set(known):
                 return _finding(Code.READER_SYMBOL_MISSING, path)
             case Record(fields=written), Record(fields=fields):
                 by_name = {field.name: field for field in written}
@@ -103,7 +132,9 @@ class _Comparison:
 
 def _same_name(writer: Named, reader: Named) -> bool:
     short = short_name(writer.name)
-    return short == short_name(reader.name) or writer.name in reader.aliases or short in reader.aliases
+    return (
+        short == short_name(reader.name) or writer.name in reader.aliases or short in reader.aliases
+    )
 
 
 def _first(findings: Iterable[Finding | None]) -> Finding | None:

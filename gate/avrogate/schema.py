@@ -6,7 +6,20 @@ from avrogate.defaults import Promise, check_defaults
 from avrogate.expansion import check_expansion
 from avrogate.explanations import with_limits
 from avrogate.logical import LogicalError, logical
-from avrogate.model import PRIMITIVES, Array, Enum, Field, Fixed, Map, Named, Primitive, Record, Reference, Schema, Type
+from avrogate.model import (
+    PRIMITIVES,
+    Array,
+    Enum,
+    Field,
+    Fixed,
+    Map,
+    Named,
+    Primitive,
+    Record,
+    Reference,
+    Schema,
+    Type,
+)
 from avrogate.model import Union as UnionType
 from avrogate.names import (
     NameRefusedError,
@@ -27,7 +40,11 @@ from avrogate.strictjson import parse as parse_json
 from avrogate.verdict import Cause, Code, Finding, RefusedError
 
 _JSON_LEVELS: Final = 4
-"""A record's field's type stands three JSON levels below the record; one more is room for defaults and properties."""
+"""
+A record's field's type stands three JSON levels below the record.
+
+One more is room for defaults and properties.
+"""
 _ORDERS: Final = ("ascending", "descending", "ignore")
 _FOREIGN: Final = "__named_schemas"
 """fastavro takes types under this key for parsed ones, unchecked, from whoever wrote the file."""
@@ -43,7 +60,11 @@ class Definitions(Protocol):
     """Types that are defined outside of the text, such as in other files of a set."""
 
     def find(self, name: str) -> tuple[dict[str, Any], str, Place] | None:
-        """What defines the full name *name*, the namespace around it, and where it stands; None: nothing does."""
+        """
+        What defines the full name *name*, the namespace around it, and where it stands.
+
+        None: nothing does.
+        """
         ...
 
     def has(self, name: str, value: dict[str, Any]) -> bool:
@@ -52,7 +73,11 @@ class Definitions(Protocol):
 
 
 class UnknownTypeError(RefusedError):
-    """`name` is defined nowhere. It is the text of whoever wrote the schema, and so goes to no one else."""
+    """
+    `name` is defined nowhere.
+
+    It is the text of whoever wrote the schema, and so goes to no one else.
+    """
 
     def __init__(self, name: str, refused: RefusedError) -> None:
         super().__init__(*refused.findings)
@@ -85,7 +110,11 @@ def parse_text(text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSON can b
 
 
 def build_schema(value: Any, policy: Policy, definitions: Definitions | None = None) -> Schema:  # noqa: ANN401 - from JSON
-    """The schema that the JSON *value* declares, with types of *definitions* written out; raises `RefusedError`."""
+    """
+    The schema that the JSON *value* declares, with types of *definitions* written out.
+
+    Raises `RefusedError`.
+    """
     parser = _Parser(policy, definitions)
     root = parser.type(value, "", Place(), 1)
     schema = Schema(root, parser.named())
@@ -110,7 +139,11 @@ def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
 
 
 def _within(place: Place, value: dict[str, Any], name: str | None, policy: Policy) -> Place:
-    """*place* in the type that *value* defines: its *name* is nearest, else that around it, else one within it."""
+    """
+    *place* in the type that *value* defines.
+
+    Its *name* is nearest, else that around it, else one within it.
+    """
     if name is None and place.nearest_name is None:
         name = first_name(value, policy)
     return place if name is None else place.within(name)
@@ -139,12 +172,20 @@ class _Parser:
             raise place.refusal(Code.SCHEMA_TOO_MANY_NODES)
         match value:
             case str():
-                return Primitive(value) if value in PRIMITIVES else self._reference(value, namespace, place, depth)
+                return (
+                    Primitive(value)
+                    if value in PRIMITIVES
+                    else self._reference(value, namespace, place, depth)
+                )
             case list():
                 return self._union(value, namespace, place, depth)
             case dict():
                 name = own_name(value, namespace, self._policy) if "name" in value else None
-                if name in self._names and self._definitions is not None and self._definitions.has(name, value):
+                if (
+                    name in self._names
+                    and self._definitions is not None
+                    and self._definitions.has(name, value)
+                ):
                     return Reference(name)  # written out already, where it was first referred to
                 place = _within(place, value, name, self._policy)
                 try:
@@ -156,18 +197,26 @@ class _Parser:
         raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
 
     def _reference(self, name: str, namespace: str, place: Place, depth: int) -> Type:
-        """A type defined before; in the null namespace too, as Apache's Java library writes and reads it."""
+        """
+        A type defined before.
+
+        In the null namespace too, as Apache's Java library writes and reads it.
+        """
         full = name if "." in name else qualified(name, namespace)
         for candidate in (full, name):
             if candidate in self._names:
                 return Reference(candidate)
-            if self._definitions is not None and (found := self._definitions.find(candidate)) is not None:
+            if (
+                self._definitions is not None
+                and (found := self._definitions.find(candidate)) is not None
+            ):
                 return self.type(*found, depth)
         raise UnknownTypeError(full, place.refusal(Code.SCHEMA_TYPE_UNKNOWN))
 
     def _union(self, value: list[Any], namespace: str, place: Place, depth: int) -> UnionType:
         branches = tuple(
-            self.type(branch, namespace, place.at(number), depth + 1) for number, branch in enumerate(value)
+            self.type(branch, namespace, place.at(number), depth + 1)
+            for number, branch in enumerate(value)
         )
         kinds = [_kind(branch) for branch in branches]
         if not branches or "union" in kinds or len(set(kinds)) != len(kinds):

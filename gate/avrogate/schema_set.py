@@ -1,8 +1,11 @@
 """
-A set of schema files that refer to each other, in any order: each becomes a schema that stands alone.
+A set of schema files that refer to each other, in any order.
 
-As in the files that projects publish, a type is defined once, in a file of its own or within another one, and every
-other file refers to it by its full name. A byte order mark and comments, which Java's library takes, are passed over.
+Each becomes a schema that stands alone.
+
+As in the files that projects publish, a type is defined once, in a file of its own or within
+another one, and every other file refers to it by its full name. A byte order mark and comments,
+which Java's library takes, are passed over.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +23,11 @@ from avrogate.verdict import Code, Finding, RefusedError
 
 
 class SchemaSetError(ValueError):
-    """A file of the set is no schema, or refers to a type that no file defines: the message names both."""
+    """
+    A file of the set is no schema, or refers to a type that no file defines.
+
+    The message names both.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +40,13 @@ class _Definition:
 
 def parse_schema_set(files: Mapping[str, bytes], policy: Policy) -> dict[str, Schema]:
     """
-    The schema of each file, by its name. Types of other files are written out where they are first referred to.
+    The schema of each file, by its name.
+
+    Types of other files are written out where they are first referred to.
 
     Raises:
-        SchemaSetError: a file is no Avro schema, or a type is missing or defined differently by two other files.
+        SchemaSetError: a file is no Avro schema, or a type is missing or defined differently by two
+            other files.
     """
     values = {file: _value(file, text, policy) for file, text in files.items()}
     index: dict[str, list[_Definition]] = {}
@@ -59,7 +69,12 @@ def _value(file: str, text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSO
         raise _wrong(file if line is None else f"{file} line {line}", finding) from None
 
 
-def _schema(file: str, value: Any, index: Mapping[str, list[_Definition]], policy: Policy) -> Schema:  # noqa: ANN401 - from JSON
+def _schema(
+    file: str,
+    value: Any,  # noqa: ANN401 - from JSON
+    index: Mapping[str, list[_Definition]],
+    policy: Policy,
+) -> Schema:
     try:
         return build_schema(value, policy, _View(file, index))
     except UnknownTypeError as error:
@@ -122,11 +137,17 @@ def _below(item: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
 
 def _wrong(file: str, finding: Finding) -> SchemaSetError:
     told = explain(finding)
-    return SchemaSetError(f"{_place(file, finding)}: no Avro schema: {finding.code}: {told.message} {told.remedy}")
+    return SchemaSetError(
+        f"{_place(file, finding)}: no Avro schema: {finding.code}: {told.message} {told.remedy}"
+    )
 
 
 def _place(file: str, finding: Finding) -> str:
-    """The file, the pointer in it, and the nearest name; a pointer that leads into another file names that one."""
+    """
+    The file, the pointer in it, and the nearest name.
+
+    A pointer that leads into another file names that one.
+    """
     pointer = finding.pointer or ""
     where = pointer if "#" in pointer else f"{file}#{pointer}" if pointer else file
     return f"{where} ({finding.nearest_name})" if finding.nearest_name else where

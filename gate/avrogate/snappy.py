@@ -1,8 +1,10 @@
 """
-The raw format of snappy, in steps: https://github.com/google/snappy/blob/main/format_description.txt.
+The raw format of snappy, in steps.
 
-Its libraries want a whole block and give a whole block; 16 MiB can become 64 MiB, so it is read here. As `walker`, one
-source in two forms; C types are `snappy.pxd`. Numbers are little-endian.
+Https://github.com/google/snappy/blob/main/format_description.txt.
+
+Its libraries want a whole block and give a whole block; 16 MiB can become 64 MiB, so it is read
+here. As `walker`, one source in two forms; C types are `snappy.pxd`. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -33,11 +35,14 @@ if not cython.compiled:  # pragma: no branch - the compiled form is not measured
     FAR = 2  # an element reaches further back than the window
 
 
-def inflate(data: bytes, end: cython.longlong, window: cython.uchar[::1], state: cython.longlong[::1]) -> int:
+def inflate(
+    data: bytes, end: cython.longlong, window: cython.uchar[::1], state: cython.longlong[::1]
+) -> int:
     """
     Inflate *data* up to *end*, 0 or more, into *window*, from where *state* says.
 
-    Returns where it stopped reading: the window is full, the data is at its end or within a tag, or `state[FAULT]`.
+    Returns where it stopped reading: the window is full, the data is at its end or within a tag, or
+    `state[FAULT]`.
     """
     data_: Bytes = data
     size: Word = len(window)
@@ -109,11 +114,15 @@ def _element(data: Bytes, pos: Word, at: Word, s: Words) -> Word:
     return pos + 1 + operand
 
 
-def _literal(data: Bytes, pos: Word, end: Word, window: Window, at: Word, size: Word, count: Word) -> None:
+def _literal(
+    data: Bytes, pos: Word, end: Word, window: Window, at: Word, size: Word, count: Word
+) -> None:
     if not cython.compiled:
         window[at : at + count] = data[pos : pos + count]
     elif count <= 16 <= min(size - at, end - pos):  # pragma: no cover - compiled alone
-        memcpy(cython.address(window[at]), cython.address(data[pos]), 16)  # one instruction; the rest is overwritten
+        memcpy(
+            cython.address(window[at]), cython.address(data[pos]), 16
+        )  # one instruction; the rest is overwritten
     else:  # pragma: no cover - compiled alone
         memcpy(cython.address(window[at]), cython.address(data[pos]), count)
 
@@ -121,7 +130,9 @@ def _literal(data: Bytes, pos: Word, end: Word, window: Window, at: Word, size: 
 def _copy(window: Window, at: Word, size: Word, offset: Word, count: Word) -> None:
     """They may overlap: then what is copied repeats."""
     index: Word
-    if cython.compiled and offset >= 16 and size - at >= count + 16:  # pragma: no cover - compiled alone
+    if (
+        cython.compiled and offset >= 16 and size - at >= count + 16
+    ):  # pragma: no cover - compiled alone
         for index in range(at, at + count, 16):
             memcpy(cython.address(window[index]), cython.address(window[index - offset]), 16)
         return

@@ -1,4 +1,8 @@
-"""JSON as RFC 8259 has it, and no more: keys once, no NaN, bounded depth. Nothing of the text is in an error."""
+"""
+JSON as RFC 8259 has it, and no more: keys once, no NaN, bounded depth.
+
+Nothing of the text is in an error.
+"""
 
 import json
 import re
@@ -15,7 +19,11 @@ Steps = tuple[str | int, ...]
 
 
 class DuplicateKeyError(Exception):
-    """An object has a key twice. `value` is all of the JSON, `steps` lead to the object, `key` is the key."""
+    """
+    An object has a key twice.
+
+    `value` is all of the JSON, `steps` lead to the object, `key` is the key.
+    """
 
     def __init__(self, value: Any, steps: Steps, key: str) -> None:  # noqa: ANN401 - JSON can be anything
         super().__init__(Code.SCHEMA_DUPLICATE_KEY)
@@ -87,7 +95,13 @@ def _repeated_in(value: Any) -> Iterator[tuple[Steps, _Repeated]]:  # noqa: ANN4
         steps, item = waiting.pop()
         if isinstance(item, _Repeated):
             yield steps, item
-        below = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+        below = (
+            item.items()
+            if isinstance(item, dict)
+            else enumerate(item)
+            if isinstance(item, list)
+            else ()
+        )
         waiting.extend(((*steps, key), part) for key, part in reversed(list(below)))
 
 

@@ -1,5 +1,7 @@
 """
-What values of texts, UUIDs and decimals look like. As `walker`, one source in two forms; C types are `values.pxd`.
+What values of texts, UUIDs and decimals look like.
+
+As `walker`, one source in two forms; C types are `values.pxd`.
 
 Positions are in *data*; the caller has made sure that everything up to `stop` is there.
 """
@@ -21,7 +23,11 @@ if not cython.compiled:  # pragma: no branch - the compiled form is not measured
 
 
 def is_text(data: Bytes, pos: Word, stop: Word) -> Word:
-    """Whether it is UTF-8 as RFC 3629 has it: shortest forms, no surrogates, nothing above U+10FFFF."""
+    """
+    Whether it is UTF-8 as RFC 3629 has it.
+
+    Shortest forms, no surrogates, nothing above U+10FFFF.
+    """
     while pos < stop:
         if data[pos] < 0x80:
             pos = _ascii(data, pos, stop)
@@ -42,7 +48,11 @@ def _ascii(data: Bytes, pos: Word, stop: Word) -> Word:
 
 
 def _ascii_words(data: Bytes, pos: Word, stop: Word) -> Word:  # pragma: no cover - compiled alone
-    """The same for at least eight bytes, eight at a time, the last eight again; it may end up to seven too early."""
+    """
+    The same for at least eight bytes, eight at a time, the last eight again.
+
+    It may end up to seven too early.
+    """
     first: Word = 0
     second: Word = 0
     while stop - pos >= 8:
@@ -98,7 +108,8 @@ def is_decimal(data: Bytes, pos: Word, stop: Word, bounds: Bytes, bound: Word, s
     """
     Whether the two's complement, big-endian number is within its bounds.
 
-    At *bound* stand 10^precision - 1 and its negative, *size* bytes each. A number may have more bytes than it needs.
+    At *bound* stand 10^precision - 1 and its negative, *size* bytes each. A number may have more
+    bytes than it needs.
     """
     negative: Word = data[pos] >> 7
     fill: Word = 0xFF if negative else 0

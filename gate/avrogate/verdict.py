@@ -1,4 +1,8 @@
-"""What comes out: a verdict, or findings. The closed list of codes stands here; `explanations` explains each."""
+"""
+What comes out: a verdict, or findings.
+
+The closed list of codes stands here; `explanations` explains each.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,7 +93,11 @@ class Code(StrEnum):
 
 
 class Cause(StrEnum):
-    """A closer reason than a code, where one is recognised: what a file that is no Avro container looks like."""
+    """
+    A closer reason than a code, where one is recognised.
+
+    What a file that is no Avro container looks like.
+    """
 
     EMPTY_FILE = "empty_file"
     TEXT = "text"
@@ -111,11 +119,12 @@ class Finding:
     """
     One reason to refuse a file: where, and a stable code. It never holds a value from the file.
 
-    `block` and `record` count from 0. `offset` is in bytes of the file; inside a compressed block it is where the
-    block begins. `path` names fields of the schema, joined by dots; items of arrays and values of maps add nothing.
-    `pointer` is a JSON pointer (RFC 6901) into the schema, made of attributes of the specification and of indices;
-    `nearest_name` the valid name of the schema that is nearest to it. `limit` is the policy's limit that was exceeded.
-    `explanations.explain` gives the message and the remedy.
+    `block` and `record` count from 0. `offset` is in bytes of the file; inside a compressed block
+    it is where the block begins. `path` names fields of the schema, joined by dots; items of arrays
+    and values of maps add nothing. `pointer` is a JSON pointer (RFC 6901) into the schema, made of
+    attributes of the specification and of indices; `nearest_name` the valid name of the schema that
+    is nearest to it. `limit` is the policy's limit that was exceeded. `explanations.explain` gives
+    the message and the remedy.
     """
 
     code: Code
@@ -142,8 +151,9 @@ class Verdict:
     """
     What a correct file is.
 
-    `schema_name` is the full name, `record_type` the short one; both are empty when the schema is no named type, which
-    the policy must allow. `schema_fingerprint` is the SHA-256 of the parsing canonical form, in hexadecimal.
+    `schema_name` is the full name, `record_type` the short one; both are empty when the schema is
+    no named type, which the policy must allow. `schema_fingerprint` is the SHA-256 of the parsing
+    canonical form, in hexadecimal.
     """
 
     record_type: str
@@ -159,7 +169,8 @@ class Work:
     """
     What judging a file has cost so far, the same on every machine.
 
-    `fed_bytes` came in, `inflated_bytes` were walked over in `blocks`; `steps` are those of the walker's budget.
+    `fed_bytes` came in, `inflated_bytes` were walked over in `blocks`; `steps` are those of the
+    walker's budget.
     """
 
     fed_bytes: int = 0

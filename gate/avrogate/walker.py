@@ -1,11 +1,12 @@
 """
 The walker: reads every value of every record, builds none.
 
-One source, two forms: compiled by Cython it runs without the GIL, interpreted it does the same slowly. C types, and the
-constants, stand in `walker.pxd`; Python never evaluates the annotations.
+One source, two forms: compiled by Cython it runs without the GIL, interpreted it does the same
+slowly. C types, and the constants, stand in `walker.pxd`; Python never evaluates the annotations.
 
-Functions that read return where the value ends, or minus the fault. A fault leaves the state as it was before the
-value, so that walking can go on with more bytes, or behind a wrong value. No function recurses or allocates.
+Functions that read return where the value ends, or minus the fault. A fault leaves the state as it
+was before the value, so that walking can go on with more bytes, or behind a wrong value. No
+function recurses or allocates.
 """
 
 from __future__ import annotations
@@ -31,12 +32,17 @@ compiled: bool = cython.compiled
 
 
 def walk(
-    program: cython.longlong[::1], bounds: bytes, data: bytes, end: cython.longlong, state: cython.longlong[::1]
+    program: cython.longlong[::1],
+    bounds: bytes,
+    data: bytes,
+    end: cython.longlong,
+    state: cython.longlong[::1],
 ) -> int:
     """
     Go on from where *state* says, through *data* up to *end*.
 
-    Returns 0 when all records are read, else the fault that stopped; CUT_OFF also when the piece is at its end.
+    Returns 0 when all records are read, else the fault that stopped; CUT_OFF also when the piece is
+        at its end.
     *program* and *state* are of 64-bit words, never empty; *bounds* are those of decimals.
     """
     fault: Word
@@ -75,7 +81,9 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
     return -after if after <= 0 else STEPS
 
 
-def _value(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+def _value(
+    p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word
+) -> Word:
     op: Word = p[pc]
     if pos >= end:  # a value may have been longer than the piece
         return -CUT_OFF
@@ -180,17 +188,25 @@ def _uuid(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
     return pos + length if is_uuid(data, pos) else -BAD_UUID
 
 
-def _decimal(p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
+def _decimal(
+    p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word
+) -> Word:
     length: Word = p[pc + 4]
     if p[pc] == DECIMAL_BYTES:
         length, pos = _length(data, pos, end, limit)
         if pos < 0:
             return pos
-        if length == 0 or length > p[pc + 3] + 4096:  # nobody pads so much, and it would have to be gathered
+        if (
+            length == 0 or length > p[pc + 3] + 4096
+        ):  # nobody pads so much, and it would have to be gathered
             return -NO_DIGITS if length == 0 else -TOO_MANY_DIGITS
     if length > end - pos:
         return -CUT_OFF
-    return pos + length if is_decimal(data, pos, pos + length, bounds, p[pc + 2], p[pc + 3]) else -TOO_MANY_DIGITS
+    return (
+        pos + length
+        if is_decimal(data, pos, pos + length, bounds, p[pc + 2], p[pc + 3])
+        else -TOO_MANY_DIGITS
+    )
 
 
 def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
@@ -246,7 +262,11 @@ def _repeat(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> 
 
 
 def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
-    """After an item. With a fault nothing has changed: it is walked again when there are more bytes."""
+    """
+    After an item.
+
+    With a fault nothing has changed: it is walked again when there are more bytes.
+    """
     frame: Word = s[SP] - 4
     repeat: Word = s[frame]
     if s[frame + 1] > 1:
@@ -265,14 +285,20 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
     return p[repeat + 1], pos
 
 
-def _plain_items(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
+def _plain_items(
+    p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word
+) -> Word:
     """Behind those items of one plain value each that are there and right, but for the last, which ends the block."""
     if p[pc] == SKIP:
         after = pos + (s[frame + 1] - 1) * p[pc + 2]  # within the block: `_items` has made sure
         s[frame + 1] = 1
         return after
     while s[frame + 1] > 1:
-        after = _long(data, pos, end) if p[pc] == LONG else _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
+        after = (
+            _long(data, pos, end)
+            if p[pc] == LONG
+            else _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
+        )
         if after < 0:  # the walker comes upon it again, and knows what to do
             break
         pos = after
@@ -281,7 +307,11 @@ def _plain_items(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words
 
 
 def _items(width: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
-    """The head of a block of items: a count, or its negative and the size in bytes, which must be true."""
+    """
+    The head of a block of items.
+
+    A count, or its negative and the size in bytes, which must be true.
+    """
     stop: Word = -1
     limit: Word = s[BLOCK_END] - s[BASE]
     count, pos = _read(data, pos, end)

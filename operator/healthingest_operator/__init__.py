@@ -1,6 +1,8 @@
 """
-The kopf operator: makes and keeps what a `HealthIngest` manifest asks for, and says in conditions what holds.
+The kopf operator.
 
-Floors, top to bottom: `main` → `handlers | adapters | settings` → `reconcile` → `resources | status` → `model`. A floor
-imports only what lies below it; `|` means unaware of each other.
+Makes and keeps what a `HealthIngest` manifest asks for, and says in conditions what holds.
+
+Floors, top to bottom: `main` → `handlers | adapters | settings` → `reconcile` → `resources |
+status` → `model`. A floor imports only what lies below it; `|` means unaware of each other.
 """

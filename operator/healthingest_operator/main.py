@@ -1,4 +1,8 @@
-"""The composition root: settings, adapters, queue, workers, kopf. Nothing else knows concrete classes."""
+"""
+The composition root: settings, adapters, queue, workers, kopf.
+
+Nothing else knows concrete classes.
+"""
 
 import asyncio
 import os
@@ -58,9 +62,19 @@ async def run(settings: Settings) -> None:
 
 
 class _Operator:
-    """What serves while this process leads; each term begins with an empty queue, new watches and new clients."""
+    """
+    What serves while this process leads.
 
-    def __init__(self, settings: Settings, cluster: KubernetesCluster, telemetry: Telemetry, received: Signals) -> None:
+    Each term begins with an empty queue, new watches and new clients.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: KubernetesCluster,
+        telemetry: Telemetry,
+        received: Signals,
+    ) -> None:
         self._settings = settings
         self._cluster = cluster
         self._telemetry = telemetry
@@ -91,15 +105,22 @@ class _Operator:
                 async def work(key: Key, look: Look) -> Outcome:
                     return await converge(world, key, look)
 
-                loop = Loop(queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry)
+                loop = Loop(
+                    queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry
+                )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
                 lifecycle.register(registry, watches, term.check)
                 healthingest.register(registry, queue, _leaving(settings, world, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(loop.run(), name=f"worker-{n}") for n in range(settings.workers)]
+                    tasks = [
+                        group.create_task(loop.run(), name=f"worker-{n}")
+                        for n in range(settings.workers)
+                    ]
                     paths = children.paths(settings.namespace_list)
-                    tasks.extend(group.create_task(watch.run(path), name=f"watch {path}") for path in paths)
+                    tasks.extend(
+                        group.create_task(watch.run(path), name=f"watch {path}") for path in paths
+                    )
                     tasks.append(group.create_task(_cancel_after(term.over, tasks), name="over"))
                     try:
                         await _run_kopf(settings, registry, term.over, self._signals)
@@ -122,12 +143,16 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
     if not settings.lease_namespace:
         return None
     times = settings.election_times
-    leases = KubernetesLeases(cluster, settings.lease_namespace, settings.lease_name, times.lease_duration)
+    leases = KubernetesLeases(
+        cluster, settings.lease_namespace, settings.lease_name, times.lease_duration
+    )
     # A pod's host name is unique; on one machine the process tells operators apart.
     return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 
-def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry) -> healthingest.Finalize:
+def _leaving(
+    settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry
+) -> healthingest.Finalize:
     """Deletions have workers of their own, so that no pass is waited for but one over the same HealthIngest."""
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
@@ -143,9 +168,17 @@ def _leaving(settings: Settings, world: World, queue: KeyedQueue[Key], telemetry
     return leave
 
 
-def _child_watch(cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches) -> ChildWatch:
-    # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no list.
-    told = Told(partial(children.changed, queue), partial(queue.poke_all, Lane.CHILD), watches.opened, watches.refused)
+def _child_watch(
+    cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches
+) -> ChildWatch:
+    # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no
+    # list.
+    told = Told(
+        partial(children.changed, queue),
+        partial(queue.poke_all, Lane.CHILD),
+        watches.opened,
+        watches.refused,
+    )
     return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, told)
 
 
@@ -154,7 +187,8 @@ async def _run_kopf(
 ) -> None:
     """Serve until *over* is set."""
     namespaces = settings.namespace_list
-    # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to itself.
+    # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to
+    # itself.
     identity: Any = socket.gethostname()
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -9,40 +9,63 @@ from healthingest_operator.reconcile.leadership import ElectionTimes
 
 
 class Settings(BaseSettings):
-    """Names in capitals with the prefix are the variables; `namespaces` is a comma-separated list, empty for all."""
+    """
+    Names in capitals with the prefix are the variables.
 
-    model_config = SettingsConfigDict(env_prefix="HEALTHINGEST_OPERATOR_", extra="ignore", frozen=True)
+    `namespaces` is a comma-separated list, empty for all.
+    """
 
-    service_image: str = Field(description="Image of the service that a HealthIngest gets unless it names another.")
-    namespaces: str = Field(default="", description="Namespaces to serve, separated by commas; empty: all of them.")
+    model_config = SettingsConfigDict(
+        env_prefix="HEALTHINGEST_OPERATOR_", extra="ignore", frozen=True
+    )
+
+    service_image: str = Field(
+        description="Image of the service that a HealthIngest gets unless it names another."
+    )
+    namespaces: str = Field(
+        default="", description="Namespaces to serve, separated by commas; empty: all of them."
+    )
     log_level: str = Field(default="INFO", description="Least level that is logged.")
     health_port: int = Field(default=8080, description="Port of /healthz.")
     metrics_port: int = Field(default=8081, description="Port of /metrics.")
     lease_namespace: str = Field(
-        default="", description="Namespace of the Lease by which one of several operators leads; empty: no election."
+        default="",
+        description="Namespace of the Lease by which one of several operators leads; empty: no election.",
     )
     lease_name: str = Field(default="healthingest-operator", description="Name of that Lease.")
     lease_duration_seconds: float = Field(
-        default=15.0, gt=0, description="Seconds without a renewal after which another operator takes the Lease."
+        default=15.0,
+        gt=0,
+        description="Seconds without a renewal after which another operator takes the Lease.",
     )
     lease_renew_deadline_seconds: float = Field(
-        default=10.0, gt=0, description="Seconds without a renewal after which the operator that leads steps down."
+        default=10.0,
+        gt=0,
+        description="Seconds without a renewal after which the operator that leads steps down.",
     )
     lease_retry_period_seconds: float = Field(
-        default=2.0, gt=0, description="Seconds between two renewals, or two attempts to take the Lease."
+        default=2.0,
+        gt=0,
+        description="Seconds between two renewals, or two attempts to take the Lease.",
     )
     workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
     resync_seconds: float = Field(
         default=3600.0, gt=0, description="Seconds between complete passes over one that is ready."
     )
     glance_seconds: float = Field(
-        default=45.0, gt=0, description="The longest between looks at broker, bucket and Secrets of one that is ready."
+        default=45.0,
+        gt=0,
+        description="The longest between looks at broker, bucket and Secrets of one that is ready.",
     )
     rotate_after_days: float = Field(
-        default=0.0, ge=0, description="Age in days at which a HealthIngest's own credentials are rotated; 0: never."
+        default=0.0,
+        ge=0,
+        description="Age in days at which a HealthIngest's own credentials are rotated; 0: never.",
     )
     consumer_grace_seconds: float = Field(
-        default=3600.0, ge=0, description="Seconds that the consumers' old user stays valid after a rotation."
+        default=3600.0,
+        ge=0,
+        description="Seconds that the consumers' old user stays valid after a rotation.",
     )
     deletions: int = Field(default=8, ge=1, description="HealthIngests taken down at once.")
     deletion_deadline_seconds: float = Field(
@@ -50,7 +73,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds after which a deletion leaves behind what cannot be reached; a last attempt may follow.",
     )
-    kubernetes_timeout_seconds: float = Field(default=15.0, gt=0, description="Deadline of a Kubernetes request.")
+    kubernetes_timeout_seconds: float = Field(
+        default=15.0, gt=0, description="Deadline of a Kubernetes request."
+    )
     dependency_timeout_seconds: float = Field(
         default=10.0, gt=0, description="Deadline of a request to broker, object store or database."
     )
@@ -65,7 +90,9 @@ class Settings(BaseSettings):
     def election_times(self) -> ElectionTimes:
         """The periods of the leader election."""
         return ElectionTimes(
-            self.lease_duration_seconds, self.lease_renew_deadline_seconds, self.lease_retry_period_seconds
+            self.lease_duration_seconds,
+            self.lease_renew_deadline_seconds,
+            self.lease_retry_period_seconds,
         )
 
     @property

@@ -19,7 +19,9 @@ EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with service(tmp_path_factory.mktemp("service"), LIMITS__UPLOADS="1000/minute") as running:
         running.wait_until_ready()
-        with Client(running.address(), TokenFile(tmp_path_factory.mktemp("tokens") / "t.json")) as client:
+        with Client(
+            running.address(), TokenFile(tmp_path_factory.mktemp("tokens") / "t.json")
+        ) as client:
             client.register(EMAIL, PASSWORD)
         yield running.address()
 
@@ -52,7 +54,9 @@ def test_uploads_a_file(client: Client, sample: Path) -> None:
     assert receipt["upload_id"] in [one["upload_id"] for one in client.uploads(limit=1)]
 
 
-def test_renews_a_token_that_is_no_longer_good(client: Client, tokens: TokenFile, server: str) -> None:
+def test_renews_a_token_that_is_no_longer_good(
+    client: Client, tokens: TokenFile, server: str
+) -> None:
     """An access token that has run out is exchanged, and the call done again."""
     kept = tokens.get(server)
     assert kept is not None
@@ -63,7 +67,9 @@ def test_renews_a_token_that_is_no_longer_good(client: Client, tokens: TokenFile
     assert renewed.refresh_token != kept.refresh_token
 
 
-def test_keeps_tokens_for_their_owner_alone(client: Client, tokens: TokenFile, server: str, tmp_path: Path) -> None:
+def test_keeps_tokens_for_their_owner_alone(
+    client: Client, tokens: TokenFile, server: str, tmp_path: Path
+) -> None:
     """The file is readable by its owner; logging out forgets what is in it."""
     path = tmp_path / "config" / "tokens.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -84,10 +90,14 @@ def test_tells_why_not(client: Client, tmp_path: Path) -> None:
     assert refused.value.problem["findings"]
 
 
-def test_sends_what_it_means_to_send(client: Client, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sends_what_it_means_to_send(
+    client: Client, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that changes between its digest and its bytes is refused, and nothing is kept."""
     content = sample.read_bytes()
-    monkeypatch.setattr("healthingest_client.client._chunks", lambda _path: iter([content[:-1] + b"?"]))
+    monkeypatch.setattr(
+        "healthingest_client.client._chunks", lambda _path: iter([content[:-1] + b"?"])
+    )
     with pytest.raises(ProblemError, match="digest-mismatch"):
         client.upload(sample)
     monkeypatch.undo()
@@ -101,9 +111,17 @@ def test_nobody_there(tokens: TokenFile) -> None:
 
 
 def test_the_command(
-    server: str, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: str,
+    sample: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Log in, upload, list, log out: each exits with 0 and prints JSON lines; afterwards it exits with 1."""
+    """
+    Log in, upload, list, log out: each exits with 0 and prints JSON lines.
+
+    Afterwards it exits with 1.
+    """
     monkeypatch.setenv("HEALTHINGEST_PASSWORD", PASSWORD)
     base = ["--server", server, "--token-file", str(tmp_path / "t.json")]
     assert main([*base, "login", EMAIL]) == 0

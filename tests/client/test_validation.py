@@ -13,7 +13,16 @@ from healthingest_client.main import main
 from support.samples import block, good_file, hostile_files, raw_file, record_of
 
 ROOT = Path(__file__).parents[2]
-FIELDS = ("file", "valid", "record_type", "schema_fingerprint", "codec", "blocks", "record_count", "findings")
+FIELDS = (
+    "file",
+    "valid",
+    "record_type",
+    "schema_fingerprint",
+    "codec",
+    "blocks",
+    "record_count",
+    "findings",
+)
 PLACE = ("block", "record", "offset", "path", "pointer", "nearest_name")
 FINDING = ("code", "message", "remedy", *PLACE, "cause", "limit")
 
@@ -32,18 +41,25 @@ def _wrong(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_tells_machines_one_object_a_line(good: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tells_machines_one_object_a_line(
+    good: str, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every field of the format, for a file that passes and for one that does not."""
     assert main(["validate", "--json", good, wrong]) == 1
     valid, refused = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert tuple(valid) == tuple(refused) == FIELDS
     assert (valid["file"], valid["valid"], valid["record_type"]) == (good, True, "HeartRateRecord")
     assert (valid["record_count"], valid["findings"]) == (100, [])
-    assert (refused["valid"], [finding["code"] for finding in refused["findings"]]) == (False, ["sync_wrong"])
+    assert (refused["valid"], [finding["code"] for finding in refused["findings"]]) == (
+        False,
+        ["sync_wrong"],
+    )
     assert tuple(refused["findings"][0]) == FINDING
 
 
-def test_tells_people_what_and_where(good: str, wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tells_people_what_and_where(
+    good: str, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A line for each file, and for each finding one with the place, the message, and the remedy."""
     main(["validate", good, wrong])
     first, second, place, message, remedy = capsys.readouterr().out.splitlines()
@@ -63,7 +79,10 @@ def test_tells_people_what_and_where(good: str, wrong: str, capsys: pytest.Captu
             raw_file(record_of("int", name=""), []),
             ("schema_name_invalid at schema /name, near f", "empty name", "polars"),
         ),
-        (raw_file([record_of("int"), record_of("int")], []), ("schema_name_redefined at schema /1/name, near R",)),
+        (
+            raw_file([record_of("int"), record_of("int")], []),
+            ("schema_name_redefined at schema /1/name, near R",),
+        ),
     ],
 )
 def test_tells_people_what_a_file_is_instead(
@@ -90,13 +109,21 @@ def test_its_status_tells_the_worst(good: str, wrong: str, tmp_path: Path) -> No
 def test_reads_standard_input(wrong: str) -> None:
     """`-` is a file as any other."""
     command = [sys.executable, "-m", "healthingest_client.main", "validate", "--json", "-"]
-    done = subprocess.run(command, input=Path(wrong).read_bytes(), capture_output=True, timeout=20, check=False)
+    done = subprocess.run(
+        command, input=Path(wrong).read_bytes(), capture_output=True, timeout=20, check=False
+    )
     assert done.returncode == 1
     assert json.loads(done.stdout)["file"] == "-"
 
 
-def test_knows_the_schemas_that_are_allowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a folder, a correct file of another schema is refused; the folder itself must be right."""
+def test_knows_the_schemas_that_are_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    With a folder, a correct file of another schema is refused.
+
+    The folder itself must be right.
+    """
     folder = ROOT / "contract" / "healthingest_contract" / "schemas"
     sample = str(ROOT / "examples" / "samples" / "BloodGlucoseRecord.avro")
     stranger = tmp_path / "stranger.avro"
@@ -109,13 +136,31 @@ def test_knows_the_schemas_that_are_allowed(tmp_path: Path, capsys: pytest.Captu
     assert "broken.avsc" in capsys.readouterr().err
 
 
-def test_takes_schemas_that_refer_to_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In folders, in any order, with comments and a byte order mark; a missing type is named with its file."""
-    metric = {"type": "record", "name": "Metric", "namespace": "org.z", "fields": [{"name": "v", "type": "double"}]}
-    night = {"type": "record", "name": "Night", "namespace": "org.a", "fields": [{"name": "m", "type": "org.z.Metric"}]}
+def test_takes_schemas_that_refer_to_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    In folders, in any order, with comments and a byte order mark.
+
+    A missing type is named with its file.
+    """
+    metric = {
+        "type": "record",
+        "name": "Metric",
+        "namespace": "org.z",
+        "fields": [{"name": "v", "type": "double"}],
+    }
+    night = {
+        "type": "record",
+        "name": "Night",
+        "namespace": "org.a",
+        "fields": [{"name": "m", "type": "org.z.Metric"}],
+    }
     (tmp_path / "a" / "..data").mkdir(parents=True)
     (tmp_path / "z").mkdir()
-    (tmp_path / "a" / "night.avsc").write_bytes(b"\xef\xbb\xbf// one night\n" + json.dumps(night).encode())
+    (tmp_path / "a" / "night.avsc").write_bytes(
+        b"\xef\xbb\xbf// one night\n" + json.dumps(night).encode()
+    )
     (tmp_path / "a" / "..data" / "night.avsc").write_text("hidden, as a mounted ConfigMap has it")
     (tmp_path / "z" / "metric.avsc").write_text(json.dumps(metric))
     file = tmp_path / "night.avro"
@@ -130,7 +175,9 @@ def test_takes_schemas_that_refer_to_each_other(tmp_path: Path, capsys: pytest.C
     assert "`org.z.Metric`" in shown
 
 
-def test_refuses_a_name_that_could_be_a_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refuses_a_name_that_could_be_a_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What the server cannot make a key of is refused here too."""
     path = tmp_path / "path.avro"
     path.write_bytes(hostile_files()["a path as record name"])
@@ -146,7 +193,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_shows_a_bar_for_large_files_alone(tmp_path: Path, good: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shows_a_bar_for_large_files_alone(
+    tmp_path: Path, good: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a terminal a large file has a progress bar; a small one has none."""
     large = tmp_path / "large.avro"
     large.write_bytes(good_file(10))

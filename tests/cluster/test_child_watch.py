@@ -24,7 +24,9 @@ class Ears:
     @property
     def ears(self) -> Told:
         """As the watch takes them."""
-        return Told(self._changed, lambda: self.told.put_nowait("lost"), self.told.put_nowait, self._refused)
+        return Told(
+            self._changed, lambda: self.told.put_nowait("lost"), self.told.put_nowait, self._refused
+        )
 
     def _refused(self, path: str) -> None:
         self.told.put_nowait(f"refused {path}")
@@ -45,10 +47,16 @@ def config_map(name: str, labels: dict[str, str], value: str) -> dict[str, Any]:
 
 
 async def test_changes_are_told_and_nothing_else(cluster: KubernetesCluster) -> None:
-    """Not what was there, not what has other labels, not what is in an object; a watch that ends is opened anew."""
+    """
+    Not what was there, not what has other labels, not what is in an object.
+
+    A watch that ends is opened anew.
+    """
     await cluster.call("POST", CONFIG_MAPS, body=config_map("before", LABELS, "old"))
     ears = Ears()
-    watching = asyncio.create_task(ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS))
+    watching = asyncio.create_task(
+        ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS)
+    )
     try:
         assert [await ears.hear(), await ears.hear()] == [CONFIG_MAPS, CONFIG_MAPS]
         await cluster.call("POST", CONFIG_MAPS, body=config_map("other", {}, "new"))
@@ -67,11 +75,15 @@ async def test_changes_are_told_and_nothing_else(cluster: KubernetesCluster) -> 
             await cluster.call("DELETE", f"{CONFIG_MAPS}/{name}", missing_is_none=True)
 
 
-async def test_a_refused_watch_says_so_and_goes_on_when_it_is_allowed(cluster: KubernetesCluster) -> None:
+async def test_a_refused_watch_says_so_and_goes_on_when_it_is_allowed(
+    cluster: KubernetesCluster,
+) -> None:
     """A namespace whose Role is gone is asked for again, and watched once the Role is there."""
     cluster._connection.headers["Impersonate-User"] = "nobody"
     ears = Ears()
-    watching = asyncio.create_task(ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS))
+    watching = asyncio.create_task(
+        ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS)
+    )
     try:
         assert [await ears.hear(), await ears.hear()] == [CONFIG_MAPS, f"refused {CONFIG_MAPS}"]
         cluster._connection.headers.pop("Impersonate-User")

@@ -40,7 +40,10 @@ class Kubectl:
 
     def apply(self, found: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         """Apply with strict validation, as kubectl does by default."""
-        body = {**found, "metadata": {"name": found["metadata"]["name"], "namespace": self.namespace}}
+        body = {
+            **found,
+            "metadata": {"name": found["metadata"]["name"], "namespace": self.namespace},
+        }
         return self("apply", "-f", "-", given=body)
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
@@ -60,10 +63,14 @@ def _kubectl(with_crd: ApiServer) -> Iterator[Kubectl]:
     run("delete", "healthingests", "--all", "-n", run.namespace, "--wait=false")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("[0-9]*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("[0-9]*.yaml")), ids=lambda path: path.stem
+)
 def test_examples_are_accepted(kubectl: Kubectl, path: Path) -> None:
     """With strict validation, and what the server completes reads as what was written."""
-    found = next(entry for entry in yaml.safe_load_all(path.read_text()) if entry["kind"] == "HealthIngest")
+    found = next(
+        entry for entry in yaml.safe_load_all(path.read_text()) if entry["kind"] == "HealthIngest"
+    )
     answer = kubectl.apply(found)
     assert answer.returncode == 0, answer.stderr
     stored = kubectl.get("healthingest", found["metadata"]["name"])
@@ -72,7 +79,11 @@ def test_examples_are_accepted(kubectl: Kubectl, path: Path) -> None:
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an unknown field", {"colour": "red"}, "unknown field"),
-    ("bounds the wrong way round", {"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}, "minReplicas"),
+    (
+        "bounds the wrong way round",
+        {"autoscaling": {"minReplicas": 3, "maxReplicas": 2}},
+        "minReplicas",
+    ),
     ("a rate without a unit", {"limits": {"uploads": "10"}}, "limits.uploads"),
     ("a size that S3 cannot take", {"limits": {"maxFileSize": "6Gi"}}, "5Gi"),
     ("an allow-list of nothing", {"schemas": {"mode": "Allowed"}}, "configMapRef"),
@@ -89,19 +100,32 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "a key without its mode",
-        {"objectStore": {"bucket": "abc", "credentialsSecretRef": {"name": "s3"}, "encryption": {"keyId": "k"}}},
+        {
+            "objectStore": {
+                "bucket": "abc",
+                "credentialsSecretRef": {"name": "s3"},
+                "encryption": {"keyId": "k"},
+            }
+        },
         "SSE-KMS",
     ),
     ("no credentials", {"objectStore": {"bucket": "abc"}}, "credentialsSecretRef"),
     (
         "a queue like a dead-letter queue",
-        {"broker": {"adminSecretRef": {"name": "r"}, "queues": [{"name": "a"}, {"name": "a.dead"}]}},
+        {
+            "broker": {
+                "adminSecretRef": {"name": "r"},
+                "queues": [{"name": "a"}, {"name": "a.dead"}],
+            }
+        },
         "dead-letter queue",
     ),
 ]
 
 
-@pytest.mark.parametrize(("spec", "said"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    ("spec", "said"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
 def test_what_breaks_a_rule_is_refused(kubectl: Kubectl, spec: dict[str, Any], said: str) -> None:
     """By the apiserver itself: no webhook has to be there."""
     answer = kubectl.apply(manifest(**spec))
@@ -117,14 +141,24 @@ def test_a_long_name_is_refused(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "field"), [("objectStore", "bucket"), ("broker", "virtualHost"), ("broker", "exchange")]
+    ("group", "field"),
+    [("objectStore", "bucket"), ("broker", "virtualHost"), ("broker", "exchange")],
 )
 def test_what_holds_data_cannot_be_renamed(kubectl: Kubectl, group: str, field: str) -> None:
     """Neither changed nor, where it is optional, taken away."""
     assert kubectl.apply(manifest()).returncode == 0
     for value in ("other", None):
         patch = json.dumps({"spec": {group: {field: value}}})
-        words = ("patch", "healthingest", "clinic", "-n", kubectl.namespace, "--type=merge", "-p", patch)
+        words = (
+            "patch",
+            "healthingest",
+            "clinic",
+            "-n",
+            kubectl.namespace,
+            "--type=merge",
+            "-p",
+            patch,
+        )
         answer = kubectl(*words)
         if value is None and field == "exchange":
             assert answer.returncode == 0  # its default comes back
@@ -144,7 +178,13 @@ async def test_status_is_written_and_shown(kubectl: Kubectl, cluster: Kubernetes
         "observedGeneration": 1,
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    first = {"observedGeneration": 1, "conditions": [ready], "url": "http://a", "replicas": 2, "selector": "a=b"}
+    first = {
+        "observedGeneration": 1,
+        "conditions": [ready],
+        "url": "http://a",
+        "replicas": 2,
+        "selector": "a=b",
+    }
     await cluster.write_status(key, first)
     found = await cluster.health_ingest(key)
     assert found is not None
@@ -174,8 +214,14 @@ async def owner_in(kubectl: Kubectl, cluster: KubernetesCluster, **spec: object)
     return parse(found)
 
 
-async def test_children_are_accepted_and_stay_as_desired(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
-    """Every child passes the server; what it adds and rewrites is no difference, and a second apply changes nothing."""
+async def test_children_are_accepted_and_stay_as_desired(
+    kubectl: Kubectl, cluster: KubernetesCluster
+) -> None:
+    """
+    Every child passes the server.
+
+    What it adds and rewrites is no difference, and a second apply changes nothing.
+    """
     owner = await owner_in(
         kubectl,
         cluster,
@@ -185,22 +231,35 @@ async def test_children_are_accepted_and_stay_as_desired(kubectl: Kubectl, clust
     )
     config = configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
     ports = {"store": (443,), "broker": (5672,), "database": (5432,), "cache": tuple[int, ...]()}
-    children = [*foundations(owner, config, ports), *workload(owner, Build("service:1", "a", "b", "c"))]
+    children = [
+        *foundations(owner, config, ports),
+        *workload(owner, Build("service:1", "a", "b", "c")),
+    ]
     for child in children:
         live = await cluster.apply(child)
         assert difference(child, live) is None, child["kind"]
         again = await cluster.apply(child)
-        assert again["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"], child["kind"]
+        assert again["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"], child[
+            "kind"
+        ]
     listed = [
         (kind, found["metadata"]["name"])
         for version, kind in KINDS
         for found in await cluster.children(version, kind, owner.key)
     ]
-    assert sorted(listed) == sorted((child["kind"], child["metadata"]["name"]) for child in children)
+    assert sorted(listed) == sorted(
+        (child["kind"], child["metadata"]["name"]) for child in children
+    )
 
 
-async def test_replicas_survive_a_switch_to_autoscaling(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
-    """Handed over first, the number stays when the operator stops writing it; unasked it would fall to one."""
+async def test_replicas_survive_a_switch_to_autoscaling(
+    kubectl: Kubectl, cluster: KubernetesCluster
+) -> None:
+    """
+    Handed over first, the number stays when the operator stops writing it.
+
+    Unasked it would fall to one.
+    """
     owner = await owner_in(kubectl, cluster, replicas=4)
     build = Build("service:1", "a", "b", "c")
     live = await cluster.apply(workload(owner, build)[0])
@@ -210,15 +269,27 @@ async def test_replicas_survive_a_switch_to_autoscaling(kubectl: Kubectl, cluste
     assert (await cluster.apply(workload(scaled, build)[0]))["spec"]["replicas"] == 4
 
 
-async def test_a_port_under_another_number_is_put_right(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
-    """Its number is its key: an apply alone would add a second port of the same name, and be refused for ever."""
+async def test_a_port_under_another_number_is_put_right(
+    kubectl: Kubectl, cluster: KubernetesCluster
+) -> None:
+    """
+    Its number is its key.
+
+    An apply alone would add a second port of the same name, and be refused for ever.
+    """
     owner = await owner_in(kubectl, cluster)
     wanted = workload(owner, Build("service:1", "a", "b", "c"))[0]
     await cluster.apply(wanted)
     children = Children(cluster, owner, expected=True)
     await children.observe()
-    (live,) = [child for child in children.live.values() if child["metadata"]["name"] == wanted["metadata"]["name"]]
-    await cluster.set_fields(live, [("/spec/template/spec/containers/0/ports/0/containerPort", 8888)])
+    (live,) = [
+        child
+        for child in children.live.values()
+        if child["metadata"]["name"] == wanted["metadata"]["name"]
+    ]
+    await cluster.set_fields(
+        live, [("/spec/template/spec/containers/0/ports/0/containerPort", 8888)]
+    )
     await children.observe()
     await children.ensure([wanted])
     assert difference(wanted, children.live["Deployment", wanted["metadata"]["name"]]) is None
@@ -227,7 +298,12 @@ async def test_a_port_under_another_number_is_put_right(kubectl: Kubectl, cluste
 async def test_a_refusal_bears_no_secret(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
     """The server may quote what it refuses; for a Secret its words are kept back."""
     metadata = {"name": "a", "namespace": kubectl.namespace}
-    broken = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"a": "hush, no Base64"}}
+    broken = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "data": {"a": "hush, no Base64"},
+    }
     with pytest.raises(ClusterError) as raised:
         await cluster.apply(broken)
     assert raised.value.status >= 400
@@ -238,7 +314,9 @@ async def test_what_is_gone_is_gone(kubectl: Kubectl, cluster: KubernetesCluster
     """Reading and deleting what is not there is no error."""
     assert await cluster.health_ingest(Key(kubectl.namespace, "nobody")) is None
     metadata = {"name": "a", "namespace": kubectl.namespace}
-    made = await cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}})
+    made = await cluster.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}}
+    )
     await cluster.delete(made)
     await cluster.delete(made)
     await cluster.tell(made, "Normal", "Provisioned", "m")
@@ -250,5 +328,7 @@ async def test_a_namespace_that_goes_is_known(kubectl: Kubectl, cluster: Kuberne
     await asyncio.to_thread(kubectl, "delete", "namespace", kubectl.namespace, "--wait=false")
     assert await cluster.is_going(kubectl.namespace)
     assert await cluster.is_going("no-such-namespace")
-    events = await asyncio.to_thread(kubectl, "get", "events", "-n", kubectl.namespace, "-o", "name")
+    events = await asyncio.to_thread(
+        kubectl, "get", "events", "-n", kubectl.namespace, "-o", "name"
+    )
     assert events.stdout == ""

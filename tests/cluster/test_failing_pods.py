@@ -39,7 +39,12 @@ POLICY = {
     "spec": {
         "matchConstraints": {
             "resourceRules": [
-                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["pods"],
+                }
             ]
         },
         "validations": [{"expression": "false", "message": SECRET}],
@@ -67,7 +72,17 @@ def set_quota(run: Run, space: str, hard: dict[str, str]) -> None:
     """As the quota controller leaves it."""
     run("apply", "-n", space, "-f", "-", given=quota(hard))
     status = json.dumps({"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}})
-    run("patch", "resourcequota", "small", "-n", space, "--subresource=status", "--type=merge", "-p", status)
+    run(
+        "patch",
+        "resourcequota",
+        "small",
+        "-n",
+        space,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        status,
+    )
 
 
 def limit_memory(run: Run, space: str) -> None:
@@ -98,15 +113,25 @@ def restrict_harder(run: Run, space: str) -> None:
 
 
 BROKEN = [
-    (use_up, "QuotaExceeded", "ResourceQuota small is exceeded (requested pods=1, used pods=0, limited pods=0)"),
+    (
+        use_up,
+        "QuotaExceeded",
+        "ResourceQuota small is exceeded (requested pods=1, used pods=0, limited pods=0)",
+    ),
     (demand_limits, "QuotaExceeded", "ResourceQuota small demands limits.cpu for: migrate"),
-    (limit_memory, "QuotaExceeded", "maximum memory usage per Container is 100Mi, but limit is 512Mi"),
+    (
+        limit_memory,
+        "QuotaExceeded",
+        "maximum memory usage per Container is 100Mi, but limit is 512Mi",
+    ),
     (refuse_by_policy, "AdmissionRefused", "ValidatingAdmissionPolicy no-user-ids refuses it"),
     (restrict_harder, "AdmissionRefused", "it violates PodSecurity restricted:latest"),
 ]
 
 
-@pytest.mark.parametrize(("break_it", "reason", "said"), BROKEN, ids=[row[0].__name__ for row in BROKEN])
+@pytest.mark.parametrize(
+    ("break_it", "reason", "said"), BROKEN, ids=[row[0].__name__ for row in BROKEN]
+)
 async def test_what_the_api_server_refuses_is_named(
     run: Run,
     with_crd: ApiServer,
@@ -115,7 +140,11 @@ async def test_what_the_api_server_refuses_is_named(
     reason: str,
     said: str,
 ) -> None:
-    """The pod of the migration's own Job is refused by a real quota, range or policy; the condition says by which."""
+    """
+    The pod of the migration's own Job is refused by a real quota, range or policy.
+
+    The condition says by which.
+    """
     key = Key(f"refused-{uuid4().hex[:8]}", "clinic")
     run("create", "namespace", key.namespace)
     world = await begin(run, cluster, key)
@@ -146,7 +175,9 @@ async def test_what_the_api_server_refuses_is_named(
     live = await cluster.health_ingest(key)
     assert live is not None
     found = {entry["type"]: entry for entry in live["status"]["conditions"]}
-    assert found["DatabaseReady"]["reason"] == found["Ready"]["reason"] == reason, found["DatabaseReady"]["message"]
+    assert found["DatabaseReady"]["reason"] == found["Ready"]["reason"] == reason, found[
+        "DatabaseReady"
+    ]["message"]
     assert said in found["Ready"]["message"]
     assert SECRET not in json.dumps(live["status"])
 

@@ -32,7 +32,11 @@ def _namespace(apiserver: ApiServer) -> str:
 
 
 async def test_only_one_of_two_writes_is_taken(cluster: KubernetesCluster, namespace: str) -> None:
-    """The server refuses who has not seen the last version; a renewal keeps the time at which it was acquired."""
+    """
+    The server refuses who has not seen the last version.
+
+    A renewal keeps the time at which it was acquired.
+    """
     leases = KubernetesLeases(cluster, namespace, "one")
     assert await leases.read() is None
     first = await leases.take(None, "a")
@@ -73,7 +77,9 @@ class Operators:
             "HEALTHINGEST_OPERATOR_HEALTH_PORT": str(free_port()),
             "HEALTHINGEST_OPERATOR_METRICS_PORT": str(free_port()),
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")
+        }
         with (self._folder / f"{len(self.running)}.log").open("wb") as log:
             command = [sys.executable, "-m", "healthingest_operator.main"]
             process = subprocess.Popen(command, env=inherited | more, stdout=log, stderr=log)
@@ -86,7 +92,11 @@ class Operators:
         for line in (self._folder / f"{self.running.index(process)}.log").read_text().splitlines():
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line)["event"])
-        return [event for event in found if event in {"waits_for_leadership", "leads", "leadership_lost"}]
+        return [
+            event
+            for event in found
+            if event in {"waits_for_leadership", "leads", "leadership_lost"}
+        ]
 
     def leader(self) -> int | None:
         """Its process id, as the Lease says; None: nobody."""
@@ -115,7 +125,11 @@ def _operators(with_crd: ApiServer, namespace: str, tmp_path: Path) -> Iterator[
 
 
 def test_a_killed_leader_is_followed(operators: Operators) -> None:
-    """By the other one; one that was frozen steps down without ending; one that is asked to end hands over at once."""
+    """
+    By the other one; one that was frozen steps down without ending.
+
+    One that is asked to end hands over at once.
+    """
     first = operators.start()
     wait_until(lambda: operators.leader() == first.pid)
     second = operators.start()

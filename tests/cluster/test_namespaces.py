@@ -1,7 +1,8 @@
 """
 The operator with `watchNamespaces`, as a process with the rights of the chart alone, on a real apiserver.
 
-There are no controllers here: what the namespace controller does, first of all to Roles, the tests do.
+There are no controllers here: what the namespace controller does, first of all to Roles, the tests
+do.
 """
 
 import json
@@ -48,11 +49,24 @@ class Installation:
         if helm is None:
             pytest.skip("no `helm` on PATH")
         # Rendered with the cluster at hand, as an installation is.
-        command = [helm, "template", self.home, str(CHART), "--namespace", self.home, "--dry-run=server"]
+        command = [
+            helm,
+            "template",
+            self.home,
+            str(CHART),
+            "--namespace",
+            self.home,
+            "--dry-run=server",
+        ]
         environment = os.environ | {"KUBECONFIG": str(self.server.kubeconfig)}
         more = ["--take-ownership", "--set", "crds.enabled=false", *words]
         done = subprocess.run(
-            [*command, *more], capture_output=True, text=True, timeout=60, check=False, env=environment
+            [*command, *more],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
         )
         assert done.returncode == 0, done.stderr
         kinds = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
@@ -81,7 +95,9 @@ class Installation:
             "HEALTHINGEST_OPERATOR_HEALTH_PORT": str(self._health),
             "HEALTHINGEST_OPERATOR_METRICS_PORT": str(self._metrics),
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")
+        }
         with (self._folder / "operator.log").open("ab") as log:
             command = [sys.executable, "-m", "healthingest_operator.main"]
             self.running = subprocess.Popen(command, env=inherited | more, stdout=log, stderr=log)
@@ -128,7 +144,16 @@ class Installation:
         return self._clinic(namespace) is None
 
     def _clinic(self, namespace: str) -> dict[str, Any] | None:
-        words = ("get", "healthingest", "clinic", "--namespace", namespace, "--output", "json", "--ignore-not-found")
+        words = (
+            "get",
+            "healthingest",
+            "clinic",
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+            "--ignore-not-found",
+        )
         text = kubectl(self.server, *words)
         return json.loads(text) if text else None
 
@@ -158,10 +183,21 @@ def _space(with_crd: ApiServer) -> str:
 
 
 @pytest.mark.parametrize("releases", ["true", "false"])
-def test_a_namespace_that_is_not_there_stops_no_other(installation: Installation, space: str, releases: str) -> None:
-    """It is named before it exists; the chart makes no Role in it, and it is served once it and its Role are there."""
+def test_a_namespace_that_is_not_there_stops_no_other(
+    installation: Installation, space: str, releases: str
+) -> None:
+    """
+    It is named before it exists.
+
+    The chart makes no Role in it, and it is served once it and its Role are there.
+    """
     later = f"later-{uuid4().hex[:8]}"
-    words = ("--set", f"watchNamespaces={{{later},{space}}}", "--set", f"releaseFinalizers={releases}")
+    words = (
+        "--set",
+        f"watchNamespaces={{{later},{space}}}",
+        "--set",
+        f"releaseFinalizers={releases}",
+    )
     granted = installation.grant(*words)
     roles = {one["metadata"]["namespace"] for one in granted if one["kind"] == "Role"}
     assert roles == {space, installation.home}  # in the second it has its Lease
@@ -178,8 +214,14 @@ def test_a_namespace_that_is_not_there_stops_no_other(installation: Installation
 
 
 @pytest.mark.parametrize("dies", ["nothing", "operator"])
-def test_the_finalizer_is_released_whatever_goes_first(installation: Installation, space: str, dies: str) -> None:
-    """Role and binding go before the HealthIngest, and the operator with them; another namespace is served on."""
+def test_the_finalizer_is_released_whatever_goes_first(
+    installation: Installation, space: str, dies: str
+) -> None:
+    """
+    Role and binding go before the HealthIngest, and the operator with them.
+
+    Another namespace is served on.
+    """
     other = f"other-{uuid4().hex[:8]}"
     kubectl(installation.server, "create", "namespace", other)
     installation.grant("--set", f"watchNamespaces={{{space},{other}}}")
@@ -189,7 +231,15 @@ def test_the_finalizer_is_released_whatever_goes_first(installation: Installatio
     installation.revoke(space)
     if dies == "operator":
         installation.stop()
-    kubectl(installation.server, "delete", "healthingest", "clinic", "--namespace", space, "--wait=false")
+    kubectl(
+        installation.server,
+        "delete",
+        "healthingest",
+        "clinic",
+        "--namespace",
+        space,
+        "--wait=false",
+    )
     if dies == "operator":
         installation.start(space, other)
     wait_until(partial(installation.is_gone, space))

@@ -42,8 +42,17 @@ def _rendered(*words: str) -> list[dict[str, Any]]:
     helm = shutil.which("helm")
     if helm is None:
         pytest.skip("no `helm` on PATH")
-    command = [helm, "template", "release", str(ROOT / "charts" / "healthingest-operator"), "--namespace", "default"]
-    text = subprocess.run([*command, *words], capture_output=True, text=True, timeout=30, check=True).stdout
+    command = [
+        helm,
+        "template",
+        "release",
+        str(ROOT / "charts" / "healthingest-operator"),
+        "--namespace",
+        "default",
+    ]
+    text = subprocess.run(
+        [*command, *words], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
     return [document for document in yaml.safe_load_all(text) if document]
 
 
@@ -82,7 +91,12 @@ class Recording(KubernetesCluster):
         group = "" if path.startswith("/api/v1/") else parts[0]
         _, _, resource, *rest = parts if group == "" else parts[2:]
         resource = "/".join([resource, *rest[1:]])
-        verbs = {"GET": "get" if rest else "list", "POST": "create", "DELETE": "delete", "PATCH": "patch"}
+        verbs = {
+            "GET": "get" if rest else "list",
+            "POST": "create",
+            "DELETE": "delete",
+            "PATCH": "patch",
+        }
         self.used.add((group, resource, verbs[method]))
         if more.get("content") == _APPLY and "/" not in resource:
             self.used.add((group, resource, "create"))
@@ -113,19 +127,45 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     run("apply", "-f", "-", given=body)
     await converge(world, key)
     job = run("get", "jobs", *space, "-o", "name").strip()
-    ends = [{"type": kind, "status": "True", "lastTransitionTime": NOW} for kind in ("SuccessCriteriaMet", "Complete")]
+    ends = [
+        {"type": kind, "status": "True", "lastTransitionTime": NOW}
+        for kind in ("SuccessCriteriaMet", "Complete")
+    ]
     status = {"startTime": NOW, "completionTime": NOW, "succeeded": 1, "conditions": ends}
-    run("patch", job, *space, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+    run(
+        "patch",
+        job,
+        *space,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        json.dumps({"status": status}),
+    )
     await converge(world, key)
-    labels = json.loads(run("get", "deployment", "clinic-api", *space, "-o", "json"))["spec"]["template"]["metadata"]
+    labels = json.loads(run("get", "deployment", "clinic-api", *space, "-o", "json"))["spec"][
+        "template"
+    ]["metadata"]
     containers = [{"name": "a", "image": "a"}]
     pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": containers}}
-    run("apply", "-f", "-", given={**pod, "metadata": {"name": "a", **labels, "namespace": key.namespace}})
+    run(
+        "apply",
+        "-f",
+        "-",
+        given={**pod, "metadata": {"name": "a", **labels, "namespace": key.namespace}},
+    )
     live = await cluster.health_ingest(key)
     assert live is not None
     for child in superfluous_children(live):
         run("apply", "-f", "-", given=child)
-    run("patch", "healthingest", key.name, *space, "--type=json", "-p", '[{"op": "remove", "path": "/spec/ingress"}]')
+    run(
+        "patch",
+        "healthingest",
+        key.name,
+        *space,
+        "--type=json",
+        "-p",
+        '[{"op": "remove", "path": "/spec/ingress"}]',
+    )
     await converge(world, key)
     run("delete", job, *space)
     patch = json.dumps({"spec": {"autoscaling": None, "image": "service:2"}})
@@ -139,7 +179,9 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     await finalize(world, found, timedelta(days=36500))
 
 
-async def test_the_role_is_enough_and_no_more(run: Run, granted: set[Grant], restricted: Recording) -> None:
+async def test_the_role_is_enough_and_no_more(
+    run: Run, granted: set[Grant], restricted: Recording
+) -> None:
     """Every request of a whole life is allowed; every right is used, by a request or by a watch."""
     key = Key(f"rbac-{uuid4().hex[:8]}", "clinic")
     run("create", "namespace", key.namespace)
@@ -149,18 +191,28 @@ async def test_the_role_is_enough_and_no_more(run: Run, granted: set[Grant], res
     assert refused.value.status == 403
     restricted.used.discard(("", "secrets", "list"))
     watched = {(group, plural, verb) for group, _, plural in WATCHED for verb in ("list", "watch")}
-    own = {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}  # patch: the finalizer
+    own = {
+        ("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")
+    }  # patch: the finalizer
     needed = restricted.used | watched | own
     assert needed - granted == set()
     assert granted - needed == set()
 
 
-async def test_what_releases_a_health_ingest_outlives_its_role(run: Run, restricted: Recording) -> None:
-    """With `watchNamespaces`, and after the Role is gone: it is found and released, and nothing else is allowed."""
+async def test_what_releases_a_health_ingest_outlives_its_role(
+    run: Run, restricted: Recording
+) -> None:
+    """
+    With `watchNamespaces`, and after the Role is gone.
+
+    It is found and released, and nothing else is allowed.
+    """
     space = f"rbac-{uuid4().hex[:8]}"
     documents = _rendered("--set", f"watchNamespaces={{{space}}}")
     granted = _grants(documents, "release-healthingest-operator-finalizers")
-    assert granted == {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}
+    assert granted == {
+        ("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")
+    }
     in_role = _grants(documents, "release-healthingest-operator")
     assert in_role == _grants(_rendered(), "release-healthingest-operator")
     run("create", "namespace", space)
@@ -168,13 +220,19 @@ async def test_what_releases_a_health_ingest_outlives_its_role(run: Run, restric
     for document in bound:
         run("apply", "-f", "-", given=document)
     body = manifest()
-    body["metadata"] = {"name": "clinic", "namespace": space, "finalizers": ["healthingest.dev/cleanup"]}
+    body["metadata"] = {
+        "name": "clinic",
+        "namespace": space,
+        "finalizers": ["healthingest.dev/cleanup"],
+    }
     run("apply", "-f", "-", given=body)
     path = f"/apis/healthingest.dev/v1alpha1/namespaces/{space}/healthingests"
     try:
         assert len((await restricted.call("GET", path) or {})["items"]) == 1
         query = [("watch", "true"), ("timeoutSeconds", "1")]
-        async for event in restricted.stream(path, query=query, accept="application/json", seconds=1):
+        async for event in restricted.stream(
+            path, query=query, accept="application/json", seconds=1
+        ):
             assert event is None or event["type"] == "ADDED"
         with pytest.raises(ClusterError, match="403"):
             await restricted.health_ingest(Key(space, "clinic"))
@@ -184,7 +242,9 @@ async def test_what_releases_a_health_ingest_outlives_its_role(run: Run, restric
             await restricted.write_status(Key(space, "clinic"), {})
         run("delete", "healthingest", "clinic", "-n", space, "--wait=false")
         released = {"metadata": {"finalizers": None}}
-        await restricted.call("PATCH", f"{path}/clinic", body=released, content="application/merge-patch+json")
+        await restricted.call(
+            "PATCH", f"{path}/clinic", body=released, content="application/merge-patch+json"
+        )
         assert run("get", "healthingests", "-n", space, "-o", "name") == ""
     finally:
         for document in bound:

@@ -51,7 +51,10 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
     "objectStore.encryption.mode": (["None", "SSE-S3"], ["SSE-KMS", "AES", ""]),
     "objectStore.encryption.keyId": ([], ["k", ""]),
     "objectStore.encryption.policy": (["Required", "IfSupported"], ["Disabled", ""]),
-    "objectStore.encryption": ([{"mode": "SSE-KMS", "keyId": "k"}, {}], [{"mode": "None", "keyId": "k"}, "SSE-S3"]),
+    "objectStore.encryption": (
+        [{"mode": "SSE-KMS", "keyId": "k"}, {}],
+        [{"mode": "None", "keyId": "k"}, "SSE-S3"],
+    ),
     "objectStore.abortIncompleteUploadsAfterDays": ([0, 1, 365], [-1, 366, "1"]),
     "objectStore.deletionPolicy": POLICY,
     "broker.adminSecretRef.name": NAME,
@@ -62,7 +65,10 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
         [[{}], [{"name": "a"}, {"name": "a"}], [{"name": "a"}, {"name": "a.dead"}], "a"],
     ),
     "broker.queues[].name": ([*BROKER_NAME[0], "a" * 120], [*BROKER_NAME[1], "a" * 121]),
-    "broker.queues[].bindings": ([["a.#"], ["a", "b"]], [[], ["a", "a"], "a", [f"a{n}" for n in range(33)]]),
+    "broker.queues[].bindings": (
+        [["a.#"], ["a", "b"]],
+        [[], ["a", "a"], "a", [f"a{n}" for n in range(33)]],
+    ),
     "broker.queues[].bindings[]": (["#", "a" * 255], ["", "a" * 256, 1]),
     "broker.queues[].deliveryLimit": ([1, 1_000_000], [0, 1_000_001, "1"]),
     "broker.queues[].maxLengthBytes": ([2**20, 2**40], [2**20 - 1, 2**40 + 1, "1Mi"]),
@@ -77,7 +83,10 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
     "limits.uploads": RATE,
     "limits.requests": RATE,
     "schemas.mode": (["Any"], ["Allowed", "None", ""]),
-    "schemas": ([{"mode": "Allowed", "configMapRef": {"name": "a"}}, {}], [{"mode": "Allowed"}, {"configMapRef": {}}]),
+    "schemas": (
+        [{"mode": "Allowed", "configMapRef": {"name": "a"}}, {}],
+        [{"mode": "Allowed"}, {"configMapRef": {}}],
+    ),
     "schemas.configMapRef.name": NAME,
     "ingress.className": NAME,
     "ingress.host": (
@@ -85,9 +94,15 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
         ["", "A", "a..b", "-a", "a-", "*", "a.*", "a_b", "a" * 254],
     ),
     "ingress.tlsSecretName": NAME,
-    "ingress.annotations": ([{}, {"a": "b"}], [{"a": 1}, {"a": "b" * 4097}, {f"a{n}": "b" for n in range(65)}]),
+    "ingress.annotations": (
+        [{}, {"a": "b"}],
+        [{"a": 1}, {"a": "b" * 4097}, {f"a{n}": "b" for n in range(65)}],
+    ),
     "trustedProxies": ([[], ["10.0.0.0/8"]], ["10.0.0.0/8", ["::/0"] * 65]),
-    "trustedProxies[]": (["10.0.0.0/8", "::/0", "fd00::/8"], ["10.0.0.0", "a.example/8", "1/", "", 1]),
+    "trustedProxies[]": (
+        ["10.0.0.0/8", "::/0", "fd00::/8"],
+        ["10.0.0.0", "a.example/8", "1/", "", 1],
+    ),
     "nodeSelector": ([{}, {"a": "b"}], [{"a": True}, "a"]),
     "podAnnotations": ([{}, {"a": "b"}], [{"a": 1}, {f"a{n}": "b" for n in range(65)}]),
     "paused": ([True, False], ["true", 1]),
@@ -130,7 +145,9 @@ async def stored(cluster: KubernetesCluster, body: dict[str, Any]) -> dict[str, 
     sent = {**body, "metadata": {"name": "clinic", "namespace": "default"}}
     path = "/apis/healthingest.dev/v1alpha1/namespaces/default/healthingests"
     try:
-        return await cluster.call("POST", path, query=[("dryRun", "All"), ("fieldValidation", "Strict")], body=sent)
+        return await cluster.call(
+            "POST", path, query=[("dryRun", "All"), ("fieldValidation", "Strict")], body=sent
+        )
     except ClusterError as error:
         if error.status not in {400, 422}:
             raise
@@ -167,7 +184,11 @@ async def test_each_field_takes_what_it_should(cluster: KubernetesCluster, path:
 
 
 async def test_python_agrees_on_random_specs(cluster: KubernetesCluster) -> None:
-    """Several fields at once, good and bad: the same verdict, and what the server completes reads the same."""
+    """
+    Several fields at once, good and bad.
+
+    The same verdict, and what the server completes reads the same.
+    """
     seed = int(os.environ.get("HEALTHINGEST_RANDOM_SEED", uuid4().int % 10**6))
     chance = random.Random(seed)  # noqa: S311 - one seed, one list of specs
     verdicts = set()
@@ -175,7 +196,11 @@ async def test_python_agrees_on_random_specs(cluster: KubernetesCluster) -> None
         body = manifest()
         for path in sorted(chance.sample(sorted(CASES), chance.randint(1, 6))):
             good, bad = CASES[path]
-            with_field(body["spec"], path, chance.choice(bad if chance.random() < 0.15 or not good else good))
+            with_field(
+                body["spec"],
+                path,
+                chance.choice(bad if chance.random() < 0.15 or not good else good),
+            )
         found = await stored(cluster, copy.deepcopy(body))
         assert accepted(body) == (found is not None), (
             f"HEALTHINGEST_RANDOM_SEED={seed}, number {number}: {body['spec']}"

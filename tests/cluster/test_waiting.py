@@ -24,25 +24,38 @@ def _live(with_crd: ApiServer) -> dict[str, Any]:
     body.pop("status", None)
     kubectl(with_crd, "apply", "-f", "-", given=body)
     found: dict[str, Any] = json.loads(
-        kubectl(with_crd, "get", "healthingest", "clinic", "--namespace", namespace, "--output", "json")
+        kubectl(
+            with_crd, "get", "healthingest", "clinic", "--namespace", namespace, "--output", "json"
+        )
     )
     return found
 
 
 def test_kstatus_says_in_progress_before_the_first_look(live: dict[str, Any]) -> None:
-    """So `helm install --wait` and Flux wait for the operator; without a status they would call it ready at once."""
+    """
+    So `helm install --wait` and Flux wait for the operator.
+
+    Without a status they would call it ready at once.
+    """
     try:
         program = KSTATUS.find()
     except ServerUnavailableError as error:
         pytest.skip(str(error))
     assert live["status"] == {"observedGeneration": -1}
     done = subprocess.run(
-        [program], input=f"{json.dumps(live)}\n", capture_output=True, text=True, timeout=60, check=True
+        [program],
+        input=f"{json.dumps(live)}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stdout.split() == ["InProgress"]
 
 
-def test_another_status_takes_the_place_of_the_default(with_crd: ApiServer, live: dict[str, Any]) -> None:
+def test_another_status_takes_the_place_of_the_default(
+    with_crd: ApiServer, live: dict[str, Any]
+) -> None:
     """The operator's own status has no rest of it, and -1 is the least that the schema takes."""
     words = ("healthingest", "clinic", "--namespace", live["metadata"]["namespace"])
     patch = ("patch", *words, "--subresource=status", "--type=merge", "--patch")

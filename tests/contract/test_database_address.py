@@ -20,8 +20,14 @@ from healthingest_contract.database_address import (
         ("postgresql://u@[fd00::1]:5433/d", (("fd00::1", 5433),), "u", "d"),
     ],
 )
-def test_reads_an_address(url: str, hosts: tuple[tuple[str, int], ...], user: str, database: str) -> None:
-    """One host or several, with or without a port, names and IPv6 addresses; user and database are unquoted."""
+def test_reads_an_address(
+    url: str, hosts: tuple[tuple[str, int], ...], user: str, database: str
+) -> None:
+    """
+    One host or several, with or without a port, names and IPv6 addresses.
+
+    User and database are unquoted.
+    """
     assert read_database_address(url) == DatabaseAddress(hosts, user, database, frozenset())
 
 
@@ -42,7 +48,9 @@ def test_takes_what_the_driver_knows(name: str) -> None:
 def test_the_document_names_each_parameter() -> None:
     """And no other one."""
     text = (Path(__file__).parents[2] / "docs" / "custom-resource.md").read_text(encoding="utf-8")
-    paragraph = text.partition("A database address may name several hosts")[2].partition("Another one")[0]
+    paragraph = text.partition("A database address may name several hosts")[2].partition(
+        "Another one"
+    )[0]
     assert set(re.findall(r"`([a-z_]+)`", paragraph)) == PARAMETERS
 
 
@@ -58,7 +66,9 @@ def test_the_document_names_each_parameter() -> None:
 )
 def test_names_a_parameter_that_is_not_supported(name: str, remedy: str) -> None:
     """With what to do, and without its value."""
-    with pytest.raises(DatabaseAddressError, match=f"parameter {name} is not supported; .*{remedy}") as refused:
+    with pytest.raises(
+        DatabaseAddressError, match=f"parameter {name} is not supported; .*{remedy}"
+    ) as refused:
         read_database_address(f"postgresql://h/d?{name}=hunter2")
     assert "hunter2" not in str(refused.value)
 

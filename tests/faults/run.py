@@ -1,8 +1,10 @@
 """
-`make faults`: meet the service with every fault there is, and prove after each that the promise held.
+`make faults`.
 
-Prints a row for each case and exits 1 when something acknowledged was lost, something unexpected was announced, an
-invariant was broken, or a fault did not strike.
+Meet the service with every fault there is, and prove after each that the promise held.
+
+Prints a row for each case and exits 1 when something acknowledged was lost, something unexpected
+was announced, an invariant was broken, or a fault did not strike.
 """
 
 import argparse
@@ -25,7 +27,18 @@ from support.faults.checker import Verdict
 from support.faults.history import Attempt, Outcome
 from support.faults.world import World, world
 
-COLUMNS = ("case", "struck", "sent", "acked", "lost", "unexpected", "duplicated", "recovered", "drained s", "took s")
+COLUMNS = (
+    "case",
+    "struck",
+    "sent",
+    "acked",
+    "lost",
+    "unexpected",
+    "duplicated",
+    "recovered",
+    "drained s",
+    "took s",
+)
 UNSHARE = ("unshare", "--mount", "--propagation", "private")
 WIDTHS = (52, 6, 5, 5, 5, 10, 10, 9, 9, 6)
 
@@ -33,22 +46,38 @@ WIDTHS = (52, 6, 5, 5, 5, 10, 10, 9, 9, 6)
 def main() -> int:
     """Run it; returns the exit code."""
     parser = argparse.ArgumentParser(description="Prove the promise of an upload by faults.")
-    parser.add_argument("--short", action="store_true", help="a few minutes: no long storm, hangs together")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32), help="to repeat a run")
+    parser.add_argument(
+        "--short", action="store_true", help="a few minutes: no long storm, hangs together"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(2**32), help="to repeat a run"
+    )
     parser.add_argument("--only", default="", help="cases whose name has this in it")
-    parser.add_argument("--own-mounts", action="store_true", help="small disks may be mounted: nobody else sees them")
+    parser.add_argument(
+        "--own-mounts",
+        action="store_true",
+        help="small disks may be mounted: nobody else sees them",
+    )
     options = parser.parse_args()
     if not options.own_mounts and may_mount():
         os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv, "--own-mounts"])  # noqa: S606 - ourselves
     logging.disable()  # the consumer's and the proxies' libraries tell of every fault
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # and the audit of what it finds
-    warnings.simplefilter("ignore", RuntimeWarning)  # aio-pika's, about its own half-closed connections
+    structlog.configure(
+        logger_factory=structlog.ReturnLoggerFactory()
+    )  # and the audit of what it finds
+    warnings.simplefilter(
+        "ignore", RuntimeWarning
+    )  # aio-pika's, about its own half-closed connections
     say(f"seed {options.seed}: repeat with --seed {options.seed}")
     return asyncio.run(run(options))
 
 
 def may_mount() -> bool:
-    """Whether mounts of our own are allowed here: root, and a kernel or container that does not mind."""
+    """
+    Whether mounts of our own are allowed here.
+
+    Root, and a kernel or container that does not mind.
+    """
     if os.geteuid() != 0 or shutil.which(UNSHARE[0]) is None:
         return False
     return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
@@ -75,7 +104,9 @@ async def run(options: argparse.Namespace) -> int:
         if not options.only:
             faults += _unhit(made)
         _sum_up(made, len(todo), skipped)
-    say(f"seed {options.seed}, {time.monotonic() - began:.0f} s: {'FAILED' if faults else 'the promise held'}")
+    say(
+        f"seed {options.seed}, {time.monotonic() - began:.0f} s: {'FAILED' if faults else 'the promise held'}"
+    )
     for fault in faults:
         say(f"  {fault}")
     return 1 if faults else 0

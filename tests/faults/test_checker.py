@@ -1,4 +1,8 @@
-"""The judge is judged on made-up histories: each broken promise is seen, and a kept one is not doubted."""
+"""
+The judge is judged on made-up histories.
+
+Each broken promise is seen, and a kept one is not doubted.
+"""
 
 from dataclasses import replace
 
@@ -78,7 +82,10 @@ def test_duplicates_are_counted_and_no_fault() -> None:
         ({"I1", "I5"}, replace(GOOD, rows=(replace(GOOD.rows[0], state="storing"),))),
         ({"I1", "I3"}, replace(GOOD, objects={})),
         ({"I1", "I3"}, replace(GOOD, objects={"k1": "other"})),
-        ({"I1"}, replace(GOOD, attempts=(Attempt("ada", "h1", (replace(OK, file_hash="other"),)),))),
+        (
+            {"I1"},
+            replace(GOOD, attempts=(Attempt("ada", "h1", (replace(OK, file_hash="other"),)),)),
+        ),
         ({"I2"}, replace(GOOD, heard=())),
         ({"I2"}, replace(GOOD, waiting=1)),
         ({"I3"}, replace(GOOD, heard=(*GOOD.heard, replace(GOOD.heard[0], owner="bob")))),
@@ -87,7 +94,10 @@ def test_duplicates_are_counted_and_no_fault() -> None:
         ({"I4", "I3"}, replace(GOOD, heard=(*GOOD.heard, Heard("u2", "ada", "h2", "k2")))),
         (
             {"I5", "I1", "I2"},
-            replace(GOOD, attempts=(*GOOD.attempts, Attempt("ada", "h1", (replace(OK, upload_id="u2"),)))),
+            replace(
+                GOOD,
+                attempts=(*GOOD.attempts, Attempt("ada", "h1", (replace(OK, upload_id="u2"),))),
+            ),
         ),
         ({"I5"}, replace(GOOD, rows=(*GOOD.rows, Row("u2", "ada", "h1", "k2", "stored")))),
         ({"I6"}, replace(GOOD, foreign_answers=(Answer(200),))),

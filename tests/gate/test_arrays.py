@@ -32,7 +32,11 @@ def test_any_number_of_items_is_read_to_its_end(type_: str, *, sized: bool) -> N
 
 @pytest.mark.parametrize("type_", ITEMS)
 def test_an_item_too_few_is_missed(type_: str) -> None:
-    """The count is one more than there are items: what stands behind the list is taken for one, and then missing."""
+    """
+    The count is one more than there are items.
+
+    What stands behind the list is taken for one, and then missing.
+    """
     for count in COUNTS:
         file = _file(type_, long(count + 1), ITEMS[type_] * count, long(0))
         assert set(codes(file)) & {Code.DATA_CUT_OFF, Code.ITEM_COUNT_WRONG, Code.DATA_LEFT_OVER}
@@ -43,7 +47,9 @@ def test_an_item_too_many_is_found(type_: str) -> None:
     """A size in bytes that stands with the items tells, too."""
     for count in COUNTS:
         data = ITEMS[type_] * (count + 1)
-        assert codes(_file(type_, long(-count), long(len(data)), data, long(0))) == [Code.ITEMS_SIZE_WRONG]
+        assert codes(_file(type_, long(-count), long(len(data)), data, long(0))) == [
+            Code.ITEMS_SIZE_WRONG
+        ]
 
 
 @pytest.mark.parametrize("type_", ITEMS)

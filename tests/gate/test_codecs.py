@@ -20,8 +20,14 @@ SEED = 20_261
 FORMS = (avrogate.codecs, pure().codecs)
 DATA = st.one_of(
     st.binary(max_size=2_000),
-    st.builds(lambda part, times: part * times, st.binary(min_size=1, max_size=40), st.integers(0, 20_000)),
-    st.builds(lambda seed, size: random.Random(seed).randbytes(size), st.integers(), st.integers(0, 400_000)),  # noqa: S311 - data
+    st.builds(
+        lambda part, times: part * times, st.binary(min_size=1, max_size=40), st.integers(0, 20_000)
+    ),
+    st.builds(
+        lambda seed, size: random.Random(seed).randbytes(size),  # noqa: S311 - data
+        st.integers(),
+        st.integers(0, 400_000),
+    ),
 )
 
 
@@ -73,11 +79,17 @@ def _mutants(write: Callable[[bytes], bytes]) -> Iterable[bytes]:
         mutant = bytearray(random_.choice(originals))
         for _ in range(random_.randint(1, 3)):
             mutant[random_.randrange(len(mutant))] = random_.randrange(256)
-        yield bytes(mutant[: random_.choice((len(mutant), len(mutant), random_.randrange(len(mutant))))])
+        yield bytes(
+            mutant[: random_.choice((len(mutant), len(mutant), random_.randrange(len(mutant))))]
+        )
 
 
 def test_snappy_is_refused_where_its_library_refuses() -> None:
-    """Changed bytes, cut streams: what our steps make of them, of either form, is what the library makes of them."""
+    """
+    Changed bytes, cut streams.
+
+    What our steps make of them, of either form, is what the library makes of them.
+    """
     for mutant in _mutants(lambda data: bytes(cramjam.snappy.compress_raw(data))):
         try:
             theirs: bytes | None = bytes(cramjam.snappy.decompress_raw(mutant))
@@ -87,7 +99,10 @@ def test_snappy_is_refused_where_its_library_refuses() -> None:
         ours, interpreted = (_inflate(form, "snappy", _cut(file, 11)) for form in FORMS)
         assert ours == interpreted, (SEED, mutant.hex())
         assert (ours if isinstance(ours, bytes) else None) == theirs, (SEED, mutant.hex())
-        assert ours != str(Code.CHECKSUM_WRONG), (SEED, mutant.hex())  # it would have come out, as something
+        assert ours != str(Code.CHECKSUM_WRONG), (
+            SEED,
+            mutant.hex(),
+        )  # it would have come out, as something
 
 
 def test_deflate_is_refused_where_zlib_refuses() -> None:
@@ -116,7 +131,9 @@ def test_snappy_that_looks_back_further_than_any_encoder_is_named(form: ModuleTy
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("wrong", [b"\x80\x80\x80\x80\x10", b"\x80\x80\x80\x80\x80\x01", b"\xff" * 6])
+@pytest.mark.parametrize(
+    "wrong", [b"\x80\x80\x80\x80\x10", b"\x80\x80\x80\x80\x80\x01", b"\xff" * 6]
+)
 def test_snappy_length_of_more_than_32_bits_is_refused(form: ModuleType, wrong: bytes) -> None:
     """Before a byte more is read."""
     assert _inflate(form, "snappy", [wrong + bytes(8)]) == str(Code.COMPRESSED_INVALID)

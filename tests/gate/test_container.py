@@ -5,7 +5,20 @@ import zlib
 import pytest
 
 from avrogate import Code, Finding, Gate, Policy, RefusedError, Verdict
-from support.avro.encoding import CODECS, SYNC, block, compress, double, file_of, header, items, long, one, record, text
+from support.avro.encoding import (
+    CODECS,
+    SYNC,
+    block,
+    compress,
+    double,
+    file_of,
+    header,
+    items,
+    long,
+    one,
+    record,
+    text,
+)
 from support.avro.judging import codes, findings, judge
 from support.avro.reference import count_records
 from support.avro.working import memory_of, work_of
@@ -29,7 +42,12 @@ def _reading(number: int) -> bytes:
     value = long(1) + double(number / 3) if number % 2 else long(0)
     samples = items(*(long(number - n) for n in range(number % 5)), sized=number % 3 == 0)
     return (
-        long(1_700_000_000_000 + number) + long(-number) + value + items(text("k") + text("v")) + samples + text(b"x")
+        long(1_700_000_000_000 + number)
+        + long(-number)
+        + value
+        + items(text("k") + text("v"))
+        + samples
+        + text(b"x")
     )
 
 
@@ -67,10 +85,19 @@ def test_blocks_of_no_records_pass_anywhere(codec: str, chunk: int) -> None:
     """As Avro for C++, goavro, Event Hubs Capture and BigQuery write them, with a codec's frame or without."""
     full = block(2, compress(codec, _reading(1) + _reading(2)))
     for nothing in (block(0, b""), block(0, compress(codec, b""))):
-        for blocks in ([nothing], [nothing, full], [full, nothing], [full, nothing, nothing, full], [nothing] * 300):
+        for blocks in (
+            [nothing],
+            [nothing, full],
+            [full, nothing],
+            [full, nothing, nothing, full],
+            [nothing] * 300,
+        ):
             file = header(READING, codec) + b"".join(blocks)
             verdict = judge(file, chunk=chunk)
-            assert (verdict.block_count, verdict.record_count) == (len(blocks), 2 * blocks.count(full))
+            assert (verdict.block_count, verdict.record_count) == (
+                len(blocks),
+                2 * blocks.count(full),
+            )
             assert count_records(file) == verdict.record_count
 
 
@@ -79,7 +106,9 @@ def test_a_block_of_no_records_holds_no_bytes(codec: str) -> None:
     """Whatever inflates out of it is left over, even where records of the schema have none."""
     empty = {"type": "record", "name": "R", "fields": []}
     for schema in (READING, empty):
-        assert codes(header(schema, codec) + block(0, compress(codec, b"\0"))) == [Code.DATA_LEFT_OVER]
+        assert codes(header(schema, codec) + block(0, compress(codec, b"\0"))) == [
+            Code.DATA_LEFT_OVER
+        ]
 
 
 def test_empty_blocks_are_counted_as_blocks() -> None:
@@ -101,7 +130,9 @@ def test_a_block_may_be_as_large_as_the_policy_says() -> None:
         assert cost.peak_bytes < 16 << 20  # a window of xz has eight
         (found,) = findings(one("bytes", text(b"x" * 5000), codec), Policy(max_block_bytes=8))
         assert (found.code, found.limit) == (Code.BLOCK_TOO_LARGE, 8)
-        (found,) = findings(one("bytes", text(b"x" * 5000), codec), Policy(max_inflated_block_bytes=4000))
+        (found,) = findings(
+            one("bytes", text(b"x" * 5000), codec), Policy(max_inflated_block_bytes=4000)
+        )
         assert found.code in {Code.BLOCK_INFLATES_TOO_LARGE, Code.LENGTH_BEYOND_BLOCK}
 
 
@@ -146,11 +177,20 @@ def test_what_was_known_before_the_refusal() -> None:
     with pytest.raises(RefusedError):
         gate.feed(file_of(READING, [(1, _reading(1)), (1, b"")]))
     seen = gate.so_far()
-    assert (seen.record_type, seen.codec, seen.block_count, seen.record_count) == ("Reading", "null", 1, 1)
+    assert (seen.record_type, seen.codec, seen.block_count, seen.record_count) == (
+        "Reading",
+        "null",
+        1,
+        1,
+    )
 
 
 def test_deflate_may_leave_the_checksum_that_its_writers_leave() -> None:
-    """Two libraries, fastavro and Apache's for Python, write three bytes of Adler-32 there; more is refused."""
+    """
+    Two libraries, fastavro and Apache's for Python, write three bytes of Adler-32 there.
+
+    More is refused.
+    """
     data = long(5)
     packed, checksum = compress("deflate", data), zlib.adler32(data).to_bytes(4, "big")
     refused = [
@@ -162,7 +202,11 @@ def test_deflate_may_leave_the_checksum_that_its_writers_leave() -> None:
 
 
 def test_a_long_text_needs_no_memory_of_its_own() -> None:
-    """A text of megabytes is checked while it comes; a wrong byte at its end is found all the same."""
+    """
+    A text of megabytes is checked while it comes.
+
+    A wrong byte at its end is found all the same.
+    """
     long_text = "ä".encode() * 1_000_000
     assert judge(one("string", text(long_text)), chunk=65536).record_count == 1
     assert codes(one("string", text(long_text + b"\xff")), chunk=65536) == [Code.UTF8_INVALID]

@@ -31,7 +31,11 @@ def _examples(page: str) -> dict[str, str]:
 
 
 def test_the_page_is_made_of_the_tables() -> None:
-    """Limits with their defaults; each code and cause with its message, remedy, and a file that is refused so."""
+    """
+    Limits with their defaults.
+
+    Each code and cause with its message, remedy, and a file that is refused so.
+    """
     page = PAGE.read_text(encoding="utf-8")
     by_hand = page.partition(BEGIN)[0]
     expected = by_hand + made(_examples(page))
@@ -58,7 +62,11 @@ def test_every_code_and_cause_is_explained() -> None:
 def test_findings_about_a_limit_name_the_one_that_holds() -> None:
     """Whatever part of the gate found it, and whatever the policy's limit is."""
     for hostile in hostile_files():
-        if len(hostile.file) > 1 << 20 or hostile.name.startswith("costly") or "doubles" in hostile.name:
+        if (
+            len(hostile.file) > 1 << 20
+            or hostile.name.startswith("costly")
+            or "doubles" in hostile.name
+        ):
             continue
         for finding in findings(hostile.file):
             assert finding.limit == limit_of(finding.code, Policy()), hostile.name

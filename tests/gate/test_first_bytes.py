@@ -16,7 +16,11 @@ from support.avro.judging import findings
 SCHEMA = {
     "type": "record",
     "name": "Reading",
-    "fields": [{"name": "at", "type": "long"}, {"name": "rate", "type": "int"}, {"name": "note", "type": "string"}],
+    "fields": [
+        {"name": "at", "type": "long"},
+        {"name": "rate", "type": "int"},
+        {"name": "note", "type": "string"},
+    ],
 }
 ROW = {"at": 1_700_000_000_000, "rate": 62, "note": "at rest"}
 CANARY = "CANARY"
@@ -38,7 +42,7 @@ def _zip() -> bytes:
 def _protobuf() -> bytes:
     """Fields 1: text, 2: number, 3: double, 4: message; https://protobuf.dev/programming-guides/encoding/."""
     inner = b"\x08\x96\x01"
-    return b"\x0a\x07patient" + b"\x10\x96\x01" + b"\x19" + struct.pack("<d", 36.6) + b"\x22\x03" + inner
+    return b"\x0a\x07patient\x10\x96\x01\x19" + struct.pack("<d", 36.6) + b"\x22\x03" + inner
 
 
 MISTAKES: dict[str, tuple[bytes, Cause]] = {
@@ -53,7 +57,10 @@ MISTAKES: dict[str, tuple[bytes, Cause]] = {
     "a JSON array behind a byte order mark": (b"\xef\xbb\xbf [1, 2]", Cause.JSON),
     "CSV": (b"at,rate,note\n1,62,at rest\n2,63,walking\n", Cause.CSV),
     "CSV with semicolons": ("at;größe\n1;ä\n".encode(), Cause.CSV),
-    **{f"much CSV from {n}": (b"x" * n + b"a;b\n" + ("1;ä\n" * 200).encode(), Cause.CSV) for n in range(5)},
+    **{
+        f"much CSV from {n}": (b"x" * n + b"a;b\n" + ("1;ä\n" * 200).encode(), Cause.CSV)
+        for n in range(5)
+    },
     "a head of CSV": (b"at,rate,note\n", Cause.CSV),
     "tab-separated": (b"at\trate\r\n1\t62\r\n", Cause.CSV),
     "Parquet": (b"PAR1\x15\x04\x15\x10" + bytes(40) + b"PAR1", Cause.PARQUET),
@@ -63,9 +70,15 @@ MISTAKES: dict[str, tuple[bytes, Cause]] = {
     "an empty zip": (b"PK\x05\x06" + bytes(18), Cause.ZIP),
     "gzip": (gzip.compress(MAGIC + bytes(200)), Cause.GZIP),
     "Confluent framing": (b"\x00" + struct.pack(">I", 42) + _datum(), Cause.CONFLUENT_FRAMING),
-    "single-object encoding": (b"\xc3\x01" + bytes(range(8)) + _datum(), Cause.SINGLE_OBJECT_ENCODING),
+    "single-object encoding": (
+        b"\xc3\x01" + bytes(range(8)) + _datum(),
+        Cause.SINGLE_OBJECT_ENCODING,
+    ),
     "a raw datum": (_datum(), Cause.RAW_DATUM),
-    "a raw datum that begins with a null branch": (long(0) + double(0.5) + text("abc"), Cause.RAW_DATUM),
+    "a raw datum that begins with a null branch": (
+        long(0) + double(0.5) + text("abc"),
+        Cause.RAW_DATUM,
+    ),
     "protobuf": (_protobuf(), Cause.PROTOBUF),
     "much protobuf": (_protobuf() * 40, Cause.PROTOBUF),
 }

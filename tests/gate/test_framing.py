@@ -9,18 +9,34 @@ RECORD = text("name") + items(long(9), long(300)) + long(1) + b"\x01"
 
 
 def _framed() -> tuple[bytes, list[int]]:
-    """A file of two blocks, and where its framing is: everything but the schema, metadata keys and values."""
+    """
+    A file of two blocks, and where its framing is.
+
+    Everything but the schema, metadata keys and values.
+    """
     head = header(SCHEMA)
     blocks = block(2, RECORD * 2) + block(1, RECORD)
     first = len(head)
     heads = [first, first + 1]
     second = first + 2 + len(RECORD) * 2 + len(SYNC)
     heads += [second, second + 1]
-    syncs = [*range(second - len(SYNC), second), *range(len(head + blocks) - len(SYNC), len(head + blocks))]
+    syncs = [
+        *range(second - len(SYNC), second),
+        *range(len(head + blocks) - len(SYNC), len(head + blocks)),
+    ]
     schema_key = head.index(b"avro.schema") - 1
     schema_value = schema_key + 12
-    places = [*range(len(MAGIC)), len(MAGIC), schema_key, schema_value, schema_value + 1, first - len(SYNC) - 1]
-    inside = first + 2  # of the first record: the length of the text, the array's count and end, the branch
+    places = [
+        *range(len(MAGIC)),
+        len(MAGIC),
+        schema_key,
+        schema_value,
+        schema_value + 1,
+        first - len(SYNC) - 1,
+    ]
+    inside = (
+        first + 2
+    )  # of the first record: the length of the text, the array's count and end, the branch
     places += [inside, inside + 5, inside + 9, inside + 10]
     return head + blocks, places + heads + syncs + list(range(first - len(SYNC), first))
 

@@ -12,7 +12,9 @@ from support.avro.working import calls_of, memory_of
 MOST_CALLS = 5_000_000
 """Of functions: 100,000 blocks, the most that a file may have, take half of it."""
 MOST_MEMORY_BYTES = 16 << 20
-pytestmark = pytest.mark.timeout(300)  # against hanging alone; the first to need the files makes them
+pytestmark = pytest.mark.timeout(
+    300
+)  # against hanging alone; the first to need the files makes them
 
 
 def test_there_are_hundreds_of_them() -> None:
@@ -34,7 +36,11 @@ def test_each_is_refused_with_its_code() -> None:
 
 
 def test_none_costs_more_work_than_a_file_may() -> None:
-    """Calls, steps, inflated bytes and blocks, counted: no file costs more than the policy's budget for its size."""
+    """
+    Calls, steps, inflated bytes and blocks, counted.
+
+    No file costs more than the policy's budget for its size.
+    """
     policy, costly = Policy(), []
     for hostile in hostile_files():
         cost, size = calls_of(hostile.file), len(hostile.file)
@@ -76,7 +82,11 @@ def test_the_interpreted_form_says_the_same() -> None:
 
 
 def test_every_code_but_those_of_policies_has_an_example() -> None:
-    """A code that nothing can lead to would be no code; the rest are shown by the tests of policies and of readers."""
+    """
+    A code that nothing can lead to would be no code.
+
+    The rest are shown by the tests of policies and of readers.
+    """
     shown = {hostile.code for hostile in hostile_files()}
     elsewhere = {
         Code.RECORD_TYPE_NOT_ALLOWED,

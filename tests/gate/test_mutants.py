@@ -51,7 +51,11 @@ def test_no_mutant_is_wrongly_accepted(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_every_step_is_paid_for_by_bytes(count: int) -> None:
-    """However a file is changed: the steps that it costs are bounded by the bytes that it inflates to."""
+    """
+    However a file is changed.
+
+    The steps that it costs are bounded by the bytes that it inflates to.
+    """
     costly = []
     for number, mutant in enumerate(mutants(SEED + 2, count)):
         _, work = work_of(mutant)

@@ -21,12 +21,18 @@ from support.avro.strategies import files
 
 pytestmark = pytest.mark.timeout(600)  # against hanging alone
 _SETTINGS = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 _LONG_SETTINGS = settings(_SETTINGS, max_examples=500)
 
 
-_FASTAVRO = given(file=files(logical=True), codec=st.sampled_from(CODECS), interval=st.sampled_from([1, 50, 16000]))
+_FASTAVRO = given(
+    file=files(logical=True),
+    codec=st.sampled_from(CODECS),
+    interval=st.sampled_from([1, 50, 16000]),
+)
 _APACHE = given(file=files(logical=False), codec=st.sampled_from(["null", "deflate", "bzip2"]))
 File = tuple[dict[str, Any], list[Any]]
 
@@ -34,7 +40,11 @@ File = tuple[dict[str, Any], list[Any]]
 @_SETTINGS
 @_FASTAVRO
 def test_what_fastavro_writes_passes(file: File, codec: str, interval: int) -> None:
-    """Every codec, any schema, blocks of any size: accepted with the exact count, fed at once or byte by byte."""
+    """
+    Every codec, any schema, blocks of any size.
+
+    Accepted with the exact count, fed at once or byte by byte.
+    """
     _passes_from_fastavro(file, codec, interval)
 
 

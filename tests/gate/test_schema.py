@@ -33,8 +33,15 @@ def _field(type_: object, **more: object) -> dict[str, Any]:
 def test_the_numbers_of_the_compiled_form_are_those_of_the_source() -> None:
     """`walker.pxd` repeats `opcodes.py`, for C cannot read Python."""
     text_ = Path(avrogate.__file__).with_name("walker.pxd").read_text()
-    repeated = {name: int(value) for name, value in re.findall(r"^    ([A-Z_]+) = (\d+)$", text_, re.MULTILINE)}
-    numbers = {name: value for name, value in vars(opcodes).items() if name.isupper() and isinstance(value, int)}
+    repeated = {
+        name: int(value)
+        for name, value in re.findall(r"^    ([A-Z_]+) = (\d+)$", text_, re.MULTILINE)
+    }
+    numbers = {
+        name: value
+        for name, value in vars(opcodes).items()
+        if name.isupper() and isinstance(value, int)
+    }
     assert repeated == numbers
 
 
@@ -72,15 +79,25 @@ def test_canonical_forms_of_the_specification() -> None:
         _field(["null", "R"]),
         _field({"type": "bytes", "logicalType": "decimal", "precision": 2, "scale": 5}),
         _field({"type": "bytes", "logicalType": "decimal"}),
-        _field({"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 10**18}),
+        _field(
+            {"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 10**18}
+        ),
         _field({"type": "int", "logicalType": "uuid"}),
         _field({"type": "string", "logicalType": ["date"]}),
         {"type": "error", "name": "E", "fields": []},
         record("int", namespace=""),
         record("int", namespace=None),
         record("int", aliases=["a/b", "../../etc/passwd", "", "näme", "A" * 300, "Old", "x.Old"]),
-        {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "aliases": ["x y", "a.b", "old"]}]},
-        *(_field(type_, default=value) for type_ in ("float", "double") for value in ("NaN", "Infinity", "-Infinity")),
+        {
+            "type": "record",
+            "name": "R",
+            "fields": [{"name": "a", "type": "int", "aliases": ["x y", "a.b", "old"]}],
+        },
+        *(
+            _field(type_, default=value)
+            for type_ in ("float", "double")
+            for value in ("NaN", "Infinity", "-Infinity")
+        ),
         _field(["double", "null"], default="NaN"),
         _field({"type": "array", "items": "float"}, default=["Infinity", 1, 1.5]),
         _field(["null", record("B", name="B")]),
@@ -110,9 +127,17 @@ def test_a_decimal_of_a_huge_fixed_is_refused_at_once(size: int) -> None:
 
 
 def test_a_record_that_need_not_occur_may_be_endless() -> None:
-    """Data without it passes; data that says it has one cannot be right, and is refused without going in."""
+    """
+    Data without it passes.
+
+    Data that says it has one cannot be right, and is refused without going in.
+    """
     endless = record("B", name="B")
-    union, array, map_ = ["null", endless], {"type": "array", "items": endless}, {"type": "map", "values": endless}
+    union, array, map_ = (
+        ["null", endless],
+        {"type": "array", "items": endless},
+        {"type": "map", "values": endless},
+    )
     assert judge(one(union, long(0))).record_count == 1
     assert codes(one(union, long(1))) == [Code.DATUM_TOO_DEEP]
     assert judge(one(array, long(0))).record_count == 1
@@ -128,13 +153,24 @@ def test_a_record_that_need_not_occur_may_be_endless() -> None:
 
 def test_findings_tell_the_path_of_fields() -> None:
     """Names of fields, joined by dots; arrays, maps and unions add nothing."""
-    inner = {"type": "record", "name": "I", "fields": [{"name": "deep", "type": ["null", {"type": "array"}]}]}
-    assert _code(_field({"type": "map", "values": inner})) == (Code.SCHEMA_ATTRIBUTE_MISSING, "a.deep")
+    inner = {
+        "type": "record",
+        "name": "I",
+        "fields": [{"name": "deep", "type": ["null", {"type": "array"}]}],
+    }
+    assert _code(_field({"type": "map", "values": inner})) == (
+        Code.SCHEMA_ATTRIBUTE_MISSING,
+        "a.deep",
+    )
 
 
 def test_defaults_are_checked_in_time_that_does_not_explode() -> None:
     """Unions of records in each other: every pair of type and value is looked at once."""
-    pair = ["null", record(["null", "int", record(["null", "string", "A", "B"], name="B"), "A"], name="A"), "B"]
+    pair = [
+        "null",
+        record(["null", "int", record(["null", "string", "A", "B"], name="B"), "A"], name="A"),
+        "B",
+    ]
     value: Any = True
     for _ in range(60):
         value = {"a": value}
@@ -142,7 +178,11 @@ def test_defaults_are_checked_in_time_that_does_not_explode() -> None:
 
 
 def test_a_chain_of_thousands_of_records_is_no_recursion_for_us() -> None:
-    """Definitions that use the one before: three levels of JSON, a thousand records within each other."""
+    """
+    Definitions that use the one before.
+
+    Three levels of JSON, a thousand records within each other.
+    """
     fields = [{"name": "f0", "type": record("int", name="A0")}]
     fields += [
         {"name": f"f{number}", "type": record(["null", f"A{number - 1}"], name=f"A{number}")}
@@ -169,7 +209,17 @@ def test_paths_lead_through_called_records() -> None:
 def test_what_only_looks_wrong_passes() -> None:
     """Blocks of items with sizes, several of them, padding of decimals, empty records, characters of four bytes."""
     array = {"type": "array", "items": "long"}
-    blocks = long(-2) + long(2) + long(1) * 2 + long(1) + long(5) + long(-1) + long(1) + long(9) + long(0)
+    blocks = (
+        long(-2)
+        + long(2)
+        + long(1) * 2
+        + long(1)
+        + long(5)
+        + long(-1)
+        + long(1)
+        + long(9)
+        + long(0)
+    )
     decimal = {"type": "bytes", "logicalType": "decimal", "precision": 2}
     empty = {"type": "record", "name": "R", "fields": []}
     assert not codes(one(array, blocks))
@@ -188,7 +238,9 @@ def test_policies_have_codes_of_their_own() -> None:
     assert not codes(good, Policy(record_types=frozenset({"clinic.R"})))
     assert codes(good, Policy(fingerprints=frozenset())) == [Code.SCHEMA_NOT_ALLOWED]
     assert not codes(good, Policy(fingerprints=frozenset({mark})))
-    assert codes(good, Policy(max_inflated_bytes=1, max_inflated_per_byte=0)) == [Code.FILE_INFLATES_TOO_LARGE]
+    assert codes(good, Policy(max_inflated_bytes=1, max_inflated_per_byte=0)) == [
+        Code.FILE_INFLATES_TOO_LARGE
+    ]
     assert codes(good, Policy(max_records=1)) == [Code.TOO_MANY_RECORDS]
     assert codes(good, Policy(max_steps=0, max_steps_per_byte=0)) == [Code.TOO_MANY_STEPS]
     years = Policy(calendar_years_only=True)
@@ -203,7 +255,10 @@ def test_policies_have_codes_of_their_own() -> None:
         assert codes(one(schema, long(most + 1)), years) == [Code.CALENDAR_RANGE]
         assert codes(one(schema, long(least - 1)), years) == [Code.CALENDAR_RANGE]
         assert not codes(one(schema, long(most + 1)))
-    assert judge(header('["null","int"]') + block(1, long(0)), Policy(records_only=False)).record_type == ""
+    assert (
+        judge(header('["null","int"]') + block(1, long(0)), Policy(records_only=False)).record_type
+        == ""
+    )
     assert judge(header('"null"') + block(9, b""), Policy(records_only=False)).record_count == 9
 
 
@@ -235,7 +290,14 @@ ENUM_A = {"type": "enum", "name": "E", "symbols": ["A"]}
         (record(), _field("int", default=1)),
         (record("int", name="x.R"), record("int", name="y.R")),
         (record("int", name="Old"), record("int", aliases=["Old"])),
-        (_field("int"), {"type": "record", "name": "R", "fields": [{"name": "b", "type": "int", "aliases": ["a"]}]}),
+        (
+            _field("int"),
+            {
+                "type": "record",
+                "name": "R",
+                "fields": [{"name": "b", "type": "int", "aliases": ["a"]}],
+            },
+        ),
         (_field(ENUM_AB), _field({**ENUM_A, "default": "A"})),
         (_field(ENUM_A), _field(ENUM_AB)),
         (_field(["null", "R"]), _field(["null", "R"])),
@@ -244,7 +306,11 @@ ENUM_A = {"type": "enum", "name": "E", "symbols": ["A"]}
     ],
 )
 def test_a_reader_can_read(writer: object, reader: object) -> None:
-    """Avro 1.12, "Schema Resolution": promotions, unions, defaults, aliases, names without namespaces."""
+    """
+    Avro 1.12, "Schema Resolution".
+
+    Promotions, unions, defaults, aliases, names without namespaces.
+    """
     assert _obstacle(writer, reader) is None
 
 

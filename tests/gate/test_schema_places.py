@@ -72,16 +72,28 @@ def test_the_place_is_told(schema: object, code: Code, pointer: str, nearest: st
     ],
 )  # fmt: skip
 def test_a_key_that_stands_twice_is_told(text: str, pointer: str, nearest: str | None) -> None:
-    """The first in the text; a key that is not the specification's is not told, only where it is."""
+    """
+    The first in the text.
+
+    A key that is not the specification's is not told, only where it is.
+    """
     finding = _finding(text)
-    assert (finding.code, finding.pointer, finding.nearest_name) == (Code.SCHEMA_DUPLICATE_KEY, pointer, nearest)
+    assert (finding.code, finding.pointer, finding.nearest_name) == (
+        Code.SCHEMA_DUPLICATE_KEY,
+        pointer,
+        nearest,
+    )
 
 
 def test_a_pointer_is_not_endless() -> None:
     """It leads to a place around the wrong one then; paths of fields end where they do in data."""
     nested: Any = {"type": "array"}
     for number in range(60):
-        nested = {"type": "record", "name": f"R{number}", "fields": [{"name": "a" * 100, "type": nested}]}
+        nested = {
+            "type": "record",
+            "name": f"R{number}",
+            "fields": [{"name": "a" * 100, "type": nested}],
+        }
     finding = _finding(nested)
     assert finding.pointer == "/fields/0/type" * 60
     assert finding.path == ("a" * 100 + ".") * 10 + "a" * 14
@@ -90,10 +102,18 @@ def test_a_pointer_is_not_endless() -> None:
 
 
 def test_the_empty_name_that_polars_writes_has_its_remedy() -> None:
-    """`DataFrame.write_avro` without `name` writes "" for the record's; the remedy is its argument."""
+    """
+    `DataFrame.write_avro` without `name` writes "" for the record's.
+
+    The remedy is its argument.
+    """
     polars = {"type": "record", "name": "", "fields": [{"name": "rate", "type": ["null", "long"]}]}
     finding = _finding(json.dumps(polars))
-    assert (finding.code, finding.pointer, finding.nearest_name) == (Code.SCHEMA_NAME_INVALID, "/name", "rate")
+    assert (finding.code, finding.pointer, finding.nearest_name) == (
+        Code.SCHEMA_NAME_INVALID,
+        "/name",
+        "rate",
+    )
     assert finding.cause is Cause.EMPTY_RECORD_NAME
     assert "write_avro(name=" in explain(finding).remedy
     assert _finding(_fields({**A, "name": ""})).cause is None

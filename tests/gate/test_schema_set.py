@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from avrogate import Policy, SchemaSetError, canonical_form, fingerprint, parse_schema, parse_schema_set
+from avrogate import (
+    Policy,
+    SchemaSetError,
+    canonical_form,
+    fingerprint,
+    parse_schema,
+    parse_schema_set,
+)
 from support.avro.encoding import record
 
 METRIC = {
@@ -43,7 +50,11 @@ def _error(files: dict[str, bytes]) -> str:
 
 
 def test_files_refer_to_each_other_in_any_order() -> None:
-    """To a type of a file, and to one within it; each schema is as if its types were written out at first use."""
+    """
+    To a type of a file, and to one within it.
+
+    Each schema is as if its types were written out at first use.
+    """
     files = _files(metric=METRIC, night=NIGHT, units=UNITS)
     alone: dict[str, Any] = json.loads(json.dumps(NIGHT))
     alone["fields"][0]["type"] = METRIC
@@ -61,14 +72,20 @@ def test_files_may_refer_to_each_other_in_a_circle() -> None:
     schemas = parse_schema_set(_files(a=one, b=other), Policy())
     alone = record(["null", other], name="A"), record(["null", one], name="B")
     expected = [parse_schema(json.dumps(schema).encode(), Policy()) for schema in alone]
-    assert [fingerprint(schema) for schema in schemas.values()] == [fingerprint(schema) for schema in expected]
+    assert [fingerprint(schema) for schema in schemas.values()] == [
+        fingerprint(schema) for schema in expected
+    ]
 
 
 def test_comments_and_a_byte_order_mark_are_passed_over() -> None:
     """As Java's library does; what looks like a comment in a text is none."""
     text = json.dumps(METRIC).replace('"fields"', '// what it has\n /* fields: "{ */ "fields"', 1)
-    schemas = parse_schema_set({"a.avsc": b"\xef\xbb\xbf/* Apache-2.0 */" + text.encode() + b"// end"}, Policy())
-    assert fingerprint(schemas["a.avsc"]) == fingerprint(parse_schema(json.dumps(METRIC).encode(), Policy()))
+    schemas = parse_schema_set(
+        {"a.avsc": b"\xef\xbb\xbf/* Apache-2.0 */" + text.encode() + b"// end"}, Policy()
+    )
+    assert fingerprint(schemas["a.avsc"]) == fingerprint(
+        parse_schema(json.dumps(METRIC).encode(), Policy())
+    )
 
 
 def test_a_missing_type_is_named_with_its_file() -> None:
@@ -76,7 +93,9 @@ def test_a_missing_type_is_named_with_its_file() -> None:
     message = _error(_files(night=NIGHT, other=record("int")))
     assert message.startswith("night.avsc#/fields/0/type (org.sleep.Night.onset): ")
     assert "`org.sleep.Metric`" in message
-    message = _error(_files(metric=record("Missing", name="M", namespace="q"), night=record("q.M", name="N")))
+    message = _error(
+        _files(metric=record("Missing", name="M", namespace="q"), night=record("q.M", name="N"))
+    )
     assert message.startswith("metric.avsc#/fields/0/type (q.M.a): ")
     assert "`q.Missing`" in message
 

@@ -22,5 +22,7 @@ def test_the_corpus_reaches_every_line_and_branch() -> None:
         timeout=590,
     )
     measured = dict(line.split() for line in run.stdout.splitlines())
-    assert {name: per_cent for name, per_cent in measured.items() if float(per_cent) < LEAST_PER_CENT} == {}
+    assert {
+        name: per_cent for name, per_cent in measured.items() if float(per_cent) < LEAST_PER_CENT
+    } == {}
     assert set(measured) == {"walker", "values", "snappy"}

@@ -33,7 +33,9 @@ def found_now(chance: random.Random) -> list[Finding]:
     parts = PARTS if chance.random() < 0.8 else chance.sample(PARTS, chance.randint(0, len(PARTS)))
     trouble = chance.choice([0.0, 0.0, 0.2, 0.9])
     return [
-        bad(part, chance.choice(list(Reason)), "bad") if chance.random() < trouble else good(part, "good")
+        bad(part, chance.choice(list(Reason)), "bad")
+        if chance.random() < trouble
+        else good(part, "good")
         for part in parts
     ]
 
@@ -53,7 +55,9 @@ def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict
             ]
         case _:
             found = found_now(chance)
-    return status(before, found, Facts(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z"))
+    return status(
+        before, found, Facts(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z")
+    )
 
 
 def verdict(body: dict[str, Any]) -> str:
@@ -78,7 +82,11 @@ def history(seed: int) -> list[dict[str, Any]]:
         current = step(chance, current, generation)
         if chance.random() < 0.2:
             generation += 1  # the spec was changed since
-        metadata: dict[str, Any] = {"name": "clinic", "namespace": "clinic-a", "generation": generation}
+        metadata: dict[str, Any] = {
+            "name": "clinic",
+            "namespace": "clinic-a",
+            "generation": generation,
+        }
         if chance.random() < 0.05:
             metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         body = {"apiVersion": "healthingest.dev/v1alpha1", "kind": "HealthIngest"}
@@ -90,9 +98,15 @@ def test_kstatus_says_what_we_mean(kstatus: Path) -> None:
     """On random histories, each verdict is the same, and every kind of verdict occurs."""
     shown = [body for seed in range(HISTORIES) for body in history(seed)]
     lines = "".join(f"{json.dumps(body)}\n" for body in shown)
-    done = subprocess.run([str(kstatus)], input=lines, capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(
+        [str(kstatus)], input=lines, capture_output=True, text=True, timeout=300, check=True
+    )
     said = done.stdout.splitlines()
     ours = [verdict(body) for body in shown]
     assert set(ours) == {"Current", "Failed", "InProgress", "Terminating"}
-    wrong = [(body, theirs) for body, mine, theirs in zip(shown, ours, said, strict=True) if mine != theirs]
+    wrong = [
+        (body, theirs)
+        for body, mine, theirs in zip(shown, ours, said, strict=True)
+        if mine != theirs
+    ]
     assert wrong[:1] == []

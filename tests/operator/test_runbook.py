@@ -25,13 +25,17 @@ def test_each_reason_has_its_section() -> None:
     reasons = {reason.value for reason in Reason}
     assert reasons <= set(found)
     for reason in reasons:
-        assert all(f"**{part}:**" in found[reason] for part in ("Meaning", "Cause", "To do")), reason
+        assert all(f"**{part}:**" in found[reason] for part in ("Meaning", "Cause", "To do")), (
+            reason
+        )
 
 
 def test_the_table_of_causes_is_the_one_in_the_code() -> None:
     """`make goldens` writes it."""
     path = DOCS / "operations.md"
-    before, mark, rest = path.read_text().partition("<!-- causes: `make goldens` writes this table -->\n")
+    before, mark, rest = path.read_text().partition(
+        "<!-- causes: `make goldens` writes this table -->\n"
+    )
     found, end, after = rest.partition("<!-- end of causes -->")
     wanted = f"\n{as_table(CAUSES)}\n"
     if os.environ.get("UPDATE_GOLDENS"):
@@ -65,8 +69,19 @@ def paths(described: dict[str, Any], path: str = "") -> list[str]:
 
 
 def test_each_field_is_explained() -> None:
-    """Every field of the schema stands in the page; pieces that are handed on to pods stand as a whole."""
-    schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    """
+    Every field of the schema stands in the page.
+
+    Pieces that are handed on to pods stand as a whole.
+    """
+    schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"][
+        "properties"
+    ]
     text = (DOCS / "custom-resource.md").read_text()
-    fields = [path for part in ("spec", "status") for path in paths(schema[part]) if not path.startswith(HANDED_ON)]
+    fields = [
+        path
+        for part in ("spec", "status")
+        for path in paths(schema[part])
+        if not path.startswith(HANDED_ON)
+    ]
     assert [path for path in fields if f"| `{path}` |" not in text] == []

@@ -52,7 +52,9 @@ class TestAccounts:
 
     async def test_has_one_winner_for_an_address(self, accounts: DatabaseAccounts) -> None:
         """Of four that register one address at one moment, one succeeds, the others hear that it exists."""
-        outcomes = await asyncio.gather(*(accounts.add(NEW) for _ in range(4)), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(accounts.add(NEW) for _ in range(4)), return_exceptions=True
+        )
         assert sum(isinstance(one, AccountExistsError) for one in outcomes) == 3
 
     async def test_opens_with_the_password_alone(self, accounts: DatabaseAccounts) -> None:
@@ -63,7 +65,11 @@ class TestAccounts:
         assert await accounts.authenticate("nobody@clinic.example", PASSWORD) is None
 
     async def test_closes_an_account(self, accounts: DatabaseAccounts) -> None:
-        """It stays, with its password, and is not active; again is no error, and an unknown one is told."""
+        """
+        It stays, with its password, and is not active.
+
+        Again is no error, and an unknown one is told.
+        """
         added = await accounts.add(NEW)
         assert [await accounts.deactivate(EMAIL) for _ in range(2)] == [added.id, added.id]
         found = await accounts.authenticate(EMAIL, PASSWORD)
@@ -135,7 +141,9 @@ async def test_a_full_queue_is_told_before_the_database_is_asked(engine: AsyncEn
     asked = list[str]()
     async with open_password_pool(threads=1, queue_limit=1) as pool:
         accounts = DatabaseAccounts(engine, pool, timeout_seconds=5)
-        event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        event.listen(
+            engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2])
+        )
         with pool.slot(), pytest.raises(PasswordQueueFullError):
             await accounts.authenticate(EMAIL, PASSWORD)
     assert asked == []
@@ -152,8 +160,14 @@ async def test_threads_have_a_low_priority(passwords: PasswordPool) -> None:
 
 async def test_a_dead_database_is_unavailable(passwords: PasswordPool) -> None:
     """Who is asking cannot be told: that is said, within the deadline."""
-    async with open_engine("postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=1) as engine:
+    async with open_engine(
+        "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=1
+    ) as engine:
         accounts = DatabaseAccounts(engine, passwords, timeout_seconds=1)
-        for call in (accounts.add(NEW), accounts.authenticate(EMAIL, PASSWORD), accounts.get(AccountId(uuid4()))):
+        for call in (
+            accounts.add(NEW),
+            accounts.authenticate(EMAIL, PASSWORD),
+            accounts.get(AccountId(uuid4())),
+        ):
             with pytest.raises(IdentityUnavailableError):
                 await call

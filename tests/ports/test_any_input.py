@@ -23,10 +23,14 @@ from healthingest_service.api.app import openapi_document
 from support.edge import Edge, open_edge
 from support.samples import good_file
 
-UNLIMITED = dict.fromkeys(("uploads", "requests", "logins", "refreshes", "registrations"), "1000000/second")
+UNLIMITED = dict.fromkeys(
+    ("uploads", "requests", "logins", "refreshes", "registrations"), "1000000/second"
+)
 FREE = {f"login_failures_per_{what}": 10**9 for what in ("device", "account", "address")}
 EXAMPLES = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 
@@ -42,26 +46,38 @@ class Call:
 
 def url(path: str, **query: Any) -> str:  # noqa: ANN401 - shown as text
     """The address; what UTF-8 cannot say is sent as its bytes."""
-    given = {name: str(value).encode(errors="surrogatepass") for name, value in query.items() if value is not None}
+    given = {
+        name: str(value).encode(errors="surrogatepass")
+        for name, value in query.items()
+        if value is not None
+    }
     return f"{path}?{urlencode(given)}" if given else path
 
 
-TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(["\0", "a\0b", "\ud800", "\u202e", "é", "%00", "' OR 1"])
+TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(
+    ["\0", "a\0b", "\ud800", "\u202e", "é", "%00", "' OR 1"]
+)
 NUMBERS = st.integers() | st.integers(-(2**70), 2**70)
-MOMENTS = st.datetimes(timezones=st.sampled_from([None, *(timezone(timedelta(hours=n)) for n in (-14, 0, 14))]))
+MOMENTS = st.datetimes(
+    timezones=st.sampled_from([None, *(timezone(timedelta(hours=n)) for n in (-14, 0, 14))])
+)
 EXTREMES = [
     datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
     datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-14))),
 ]
 """No time of UTC: the years 0 and 10000."""
 CURSORS = TEXT | st.builds(
-    lambda at, identity: base64.urlsafe_b64encode(f"{at.isoformat()}|{identity}".encode(errors="replace")).decode(),
+    lambda at, identity: base64.urlsafe_b64encode(
+        f"{at.isoformat()}|{identity}".encode(errors="replace")
+    ).decode(),
     MOMENTS | st.sampled_from(EXTREMES),
     st.uuids() | TEXT,
 )
 HEADER = st.binary(max_size=40).map(lambda value: bytes(b for b in value if b >= 32 and b != 127))
 JSON = st.recursive(
-    st.none() | st.booleans() | NUMBERS | st.floats() | TEXT, lambda inner: st.lists(inner, max_size=3), max_leaves=3
+    st.none() | st.booleans() | NUMBERS | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=3,
 )
 PLAIN = {"Content-Type": b"application/json"}
 
@@ -100,12 +116,15 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
         TEXT,
     ),
     "POST /auth/jwt/refresh": st.builds(
-        lambda token: Call("POST", "/auth/jwt/refresh", PLAIN, document(refresh_token=token)), mostly(st.just("x" * 43))
+        lambda token: Call("POST", "/auth/jwt/refresh", PLAIN, document(refresh_token=token)),
+        mostly(st.just("x" * 43)),
     ),
     "POST /auth/jwt/logout": st.builds(
-        lambda token: Call("POST", "/auth/jwt/logout", {"Authorization": b"Bearer " + token}), HEADER
+        lambda token: Call("POST", "/auth/jwt/logout", {"Authorization": b"Bearer " + token}),
+        HEADER,
     ),
-    "GET /v1/uploads": st.one_of(  # one strange parameter at a time: else one hides what another does
+    # one strange parameter at a time: else one hides what another does
+    "GET /v1/uploads": st.one_of(
         st.builds(
             lambda name, value: Call("GET", url("/v1/uploads", **{name: value})),
             st.just("cursor"),
@@ -118,7 +137,9 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
         ),
     ),
     "GET /v1/uploads/{upload_id}": st.builds(
-        lambda text: Call("GET", f"/v1/uploads/{quote(str(text).encode(errors='surrogatepass'), safe='')}"),
+        lambda text: Call(
+            "GET", f"/v1/uploads/{quote(str(text).encode(errors='surrogatepass'), safe='')}"
+        ),
         TEXT | NUMBERS | st.uuids(),
     ),
     "POST /v1/upload": st.builds(
@@ -162,7 +183,10 @@ class Pair:
         """The status and the problem of each, after the same request."""
 
         async def both() -> list[tuple[int, str]]:
-            return [await _answer(edge, user, call) for edge, user in zip(self.edges, self.users, strict=True)]
+            return [
+                await _answer(edge, user, call)
+                for edge, user in zip(self.edges, self.users, strict=True)
+            ]
 
         return self.runner.run(both())
 
@@ -206,7 +230,12 @@ async def _together(calls: list[Callable[[], Awaitable[dict[str, str]]]]) -> lis
 def test_every_route_is_asked() -> None:
     """A new route, or one with a new method, is a new entry here."""
     paths = openapi_document("0")["paths"]
-    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods if method != "head"}
+    routes = {
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method in methods
+        if method != "head"
+    }
     assert routes <= set(CALLS) | WITHOUT_PARAMETERS
     assert set(CALLS) <= routes
 

@@ -1,4 +1,8 @@
-"""The audit as a janitor has it: wired by the composition root, on the embedded parts and on real servers."""
+"""
+The audit as a janitor has it.
+
+Wired by the composition root, on the embedded parts and on real servers.
+"""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -39,7 +43,9 @@ def _settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings(data_folder=tmp_path, janitor=janitor, store=store, database=database)
 
 
-async def keep(ground: Ground, store: Store, content: bytes, folder: Path, *, stored: bytes | None) -> Upload:
+async def keep(
+    ground: Ground, store: Store, content: bytes, folder: Path, *, stored: bytes | None
+) -> Upload:
     """An upload of yesterday, and the object *stored*, which may not be its own."""
     new = upload(content, at=LONG_AGO)
     await ground.ledger.begin(new, idempotency_key=None, lease_seconds=60)
@@ -54,7 +60,11 @@ async def keep(ground: Ground, store: Store, content: bytes, folder: Path, *, st
 
 
 async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
-    """Of three uploads one is whole, one has other bytes, one has lost its object; the next look finds it done."""
+    """
+    Of three uploads one is whole, one has other bytes, one has lost its object.
+
+    The next look finds it done.
+    """
     await migrate(database_url(settings), timeout_seconds=20)
     async with AsyncExitStack() as stack:
         ground = await open_ground(settings, stack)
@@ -66,7 +76,12 @@ async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
         assert await audit.audit_once(asyncio.Event())
         assert not await audit.audit_once(asyncio.Event())
         shown = ground.metrics.text().decode()
-    for kind, count in {"other_bytes": 1, "row_without_object": 1, "object_without_row": 0, "unreadable": 0}.items():
+    for kind, count in {
+        "other_bytes": 1,
+        "row_without_object": 1,
+        "object_without_row": 0,
+        "unreadable": 0,
+    }.items():
         assert f'healthingest_audit_findings_total{{kind="{kind}"}} {count}.0' in shown
     assert 'healthingest_audit_work_total{kind="verified_objects"} 2.0' in shown
     assert "healthingest_audit_last_finished_timestamp_seconds 0.0" not in shown

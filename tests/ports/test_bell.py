@@ -69,7 +69,9 @@ async def test_a_listener_comes_back(postgres_url: str, stop: asyncio.Event) -> 
     ):
         async with engine.begin() as connection:
             await connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+                )
             )
         await heard(written)
         (await ringing(tasks, engine, stop)).set()
@@ -79,7 +81,9 @@ async def test_a_listener_comes_back(postgres_url: str, stop: asyncio.Event) -> 
 
 async def test_nobody_to_ring_to_is_no_error(stop: asyncio.Event) -> None:
     """A database that is gone: the ring is lost, the work goes on."""
-    async with open_engine("postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=0.2) as engine:
+    async with open_engine(
+        "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=0.2
+    ) as engine:
         written = asyncio.Event()
         working = asyncio.ensure_future(ring(engine, written, stop, timeout_seconds=0.2))
         for _ in range(2):

@@ -10,13 +10,19 @@ import pytest
 
 from support.service_process import service
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.timeout(180)
 def test_the_page_shows_every_route_and_asks_nobody_else(tmp_path: Path) -> None:
-    """Rendered under its policy: the operations are there, nothing was blocked, every request went to us."""
+    """
+    Rendered under its policy.
+
+    The operations are there, nothing was blocked, every request went to us.
+    """
     log = tmp_path / "network.json"
     with service(tmp_path / "service") as running:
         words = [
@@ -36,7 +42,9 @@ def test_the_page_shows_every_route_and_asks_nobody_else(tmp_path: Path) -> None
             f"{running.address()}/docs",
         ]
         inherited = os.environ | {"HOME": str(tmp_path)}
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=inherited)
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=120, env=inherited
+        )
         address = running.address()
     for path in ("/v1/upload", "/v1/uploads/{upload_id}", "/auth/jwt/login"):
         assert f'data-path="{path}"' in done.stdout, done.stdout[:2000] + done.stderr[-2000:]
@@ -49,7 +57,11 @@ def _asked(log: Path) -> set[str]:
     text = log.read_text(encoding="utf-8")
     events = json.loads(text)
     kind = events["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    asked = [e["params"] for e in events["events"] if e["type"] == kind and "url" in e.get("params", {})]
+    asked = [
+        e["params"] for e in events["events"] if e["type"] == kind and "url" in e.get("params", {})
+    ]
     return {
-        "/".join(one["url"].split("/")[:3]) for one in asked if one.get("initiator", "not an origin") != "not an origin"
+        "/".join(one["url"].split("/")[:3])
+        for one in asked
+        if one.get("initiator", "not an origin") != "not an origin"
     }

@@ -30,11 +30,15 @@ def duties(engine: AsyncEngine, clock: Clock) -> DatabaseDuties:
 class TestDuties:
     async def test_one_process_takes_it(self, duties: DatabaseDuties) -> None:
         """Of many that want it at once exactly one gets it, from the beginning."""
-        taken = await asyncio.gather(*(duties.take("audit", 7, lease_seconds=LEASE_SECONDS) for _ in range(5)))
+        taken = await asyncio.gather(
+            *(duties.take("audit", 7, lease_seconds=LEASE_SECONDS) for _ in range(5))
+        )
         assert sorted(taken, key=str) == ["", None, None, None, None]
         assert await duties.take("other", 7, lease_seconds=LEASE_SECONDS) == ""
 
-    async def test_goes_on_where_the_dead_one_was(self, duties: DatabaseDuties, clock: Clock) -> None:
+    async def test_goes_on_where_the_dead_one_was(
+        self, duties: DatabaseDuties, clock: Clock
+    ) -> None:
         """When the lease has run out, or was given up; not before."""
         await duties.take("audit", 7, lease_seconds=LEASE_SECONDS)
         await duties.note("audit", 7, "raw/x", lease_seconds=LEASE_SECONDS)
@@ -46,7 +50,11 @@ class TestDuties:
         assert await duties.take("audit", 7, lease_seconds=LEASE_SECONDS) == "raw/y"
 
     async def test_is_done_once_an_interval(self, duties: DatabaseDuties, clock: Clock) -> None:
-        """Finished, it is nobody's until the next interval, which begins anew; when it was finished stays known."""
+        """
+        Finished, it is nobody's until the next interval, which begins anew.
+
+        When it was finished stays known.
+        """
         assert await duties.finished_at("audit") is None
         await duties.take("audit", 7, lease_seconds=LEASE_SECONDS)
         await duties.note("audit", 7, "raw/x", lease_seconds=LEASE_SECONDS)
@@ -82,17 +90,30 @@ class TestKeptUploads:
         await ledger.complete(new.id, message(new), stored_at=NOON)
         return new
 
-    async def test_lists_in_the_order_of_bytes(self, ledger: DatabaseLedger, kept: DatabaseKeptUploads) -> None:
-        """Capitals before `_` before small letters, whatever language the database speaks; after, until, at most."""
+    async def test_lists_in_the_order_of_bytes(
+        self, ledger: DatabaseLedger, kept: DatabaseKeptUploads
+    ) -> None:
+        """
+        Capitals before `_` before small letters, whatever language the database speaks.
+
+        After, until, at most.
+        """
         made = {name: await self.stored(ledger, name) for name in ("b", "B", "_", "a", "A", "AB")}
         keys = {name: one.receipt.object_key for name, one in made.items()}
         everything = await kept.between("", "raw0", limit=10)
-        assert [one.key for one in everything] == [keys[name] for name in ("A", "AB", "B", "_", "a", "b")]
-        assert [one.key for one in await kept.between(keys["A"], keys["B"], limit=10)] == [keys["AB"], keys["B"]]
+        assert [one.key for one in everything] == [
+            keys[name] for name in ("A", "AB", "B", "_", "a", "b")
+        ]
+        assert [one.key for one in await kept.between(keys["A"], keys["B"], limit=10)] == [
+            keys["AB"],
+            keys["B"],
+        ]
         assert [one.key for one in await kept.between("", "raw0", limit=1)] == [keys["A"]]
         first = made["A"].receipt
         size_bytes, sha256 = first.file_size_bytes, first.file_hash
-        assert everything[0] == KeptUpload(first.upload_id, first.object_key, size_bytes, sha256, NOON)
+        assert everything[0] == KeptUpload(
+            first.upload_id, first.object_key, size_bytes, sha256, NOON
+        )
 
     async def test_tells_what_is_being_stored(
         self, ledger: DatabaseLedger, kept: DatabaseKeptUploads, clock: Clock

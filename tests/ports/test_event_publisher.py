@@ -89,21 +89,34 @@ def declare(server: RabbitMQServer, **arguments: object) -> None:
     vhost = server.virtual_host
     server.call("PUT", f"/api/exchanges/{vhost}/{EXCHANGE}", {"type": "topic", "durable": True})
     server.call("PUT", f"/api/queues/{vhost}/{QUEUE}", {"durable": True, "arguments": arguments})
-    server.call("POST", f"/api/bindings/{vhost}/e/{EXCHANGE}/q/{QUEUE}", {"routing_key": "health.processing.#"})
+    server.call(
+        "POST",
+        f"/api/bindings/{vhost}/e/{EXCHANGE}/q/{QUEUE}",
+        {"routing_key": "health.processing.#"},
+    )
 
 
 @asynccontextmanager
-async def rabbit(server: RabbitMQServer, *, timeout_seconds: float = 5.0) -> AsyncIterator[RabbitMQPublisher]:
+async def rabbit(
+    server: RabbitMQServer, *, timeout_seconds: float = 5.0
+) -> AsyncIterator[RabbitMQPublisher]:
     """A publisher to that server."""
-    async with open_publisher(url=server.amqp_url, exchange=EXCHANGE, timeout_seconds=timeout_seconds) as publisher:
+    async with open_publisher(
+        url=server.amqp_url, exchange=EXCHANGE, timeout_seconds=timeout_seconds
+    ) as publisher:
         yield publisher
 
 
 @pytest.fixture(params=["queue file", "rabbitmq"])
-async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[EventPublisher, Ears]]:
+async def way(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[EventPublisher, Ears]]:
     """A publisher of each kind, and somebody who listens."""
     if request.param == "queue file":
-        yield QueueFile(tmp_path / "events" / "queue.jsonl"), FileEars(tmp_path / "events" / "queue.jsonl")
+        yield (
+            QueueFile(tmp_path / "events" / "queue.jsonl"),
+            FileEars(tmp_path / "events" / "queue.jsonl"),
+        )
         return
     server: RabbitMQServer = request.getfixturevalue("rabbitmq")
     declare(server)
@@ -152,13 +165,20 @@ def anything() -> OutgoingMessage:
 
 class TestQueueFile:
     async def test_cuts_off_what_a_dying_process_left(self, tmp_path: Path) -> None:
-        """A line without an end was confirmed to nobody: it is not read, and the next message is whole."""
+        """
+        A line without an end was confirmed to nobody.
+
+        It is not read, and the next message is whole.
+        """
         path = tmp_path / "queue.jsonl"
         await QueueFile(path).publish(first := anything())
         with path.open("ab") as torn:
             torn.write(b'{"id": "torn' + b"x" * 9000)
         await QueueFile(path).publish(second := anything())
-        assert [heard["id"] for heard in await FileEars(path).hear(2)] == [str(first.id), str(second.id)]
+        assert [heard["id"] for heard in await FileEars(path).hear(2)] == [
+            str(first.id),
+            str(second.id),
+        ]
 
     async def test_follows_from_now_on(self, tmp_path: Path) -> None:
         """A follower that begins late hears only what comes after, before the file exists included."""
@@ -186,7 +206,9 @@ class TestRabbitMQ:
     async def test_says_that_nothing_is_bound(self, rabbitmq: RabbitMQServer) -> None:
         """Unroutable is never taken for delivered, and the next message goes through once somebody has bound."""
         vhost = rabbitmq.virtual_host
-        rabbitmq.call("PUT", f"/api/exchanges/{vhost}/{EXCHANGE}", {"type": "topic", "durable": True})
+        rabbitmq.call(
+            "PUT", f"/api/exchanges/{vhost}/{EXCHANGE}", {"type": "topic", "durable": True}
+        )
         async with rabbit(rabbitmq) as publisher:
             with pytest.raises(MessageUnroutableError):
                 await publisher.publish(anything())
@@ -194,7 +216,11 @@ class TestRabbitMQ:
             await publisher.publish(anything())
 
     async def test_says_that_the_exchange_is_missing(self, rabbitmq: RabbitMQServer) -> None:
-        """A missing exchange is broken topology; nothing is declared by us, and it heals when the operator heals it."""
+        """
+        A missing exchange is broken topology.
+
+        Nothing is declared by us, and it heals when the operator heals it.
+        """
         async with rabbit(rabbitmq) as publisher:
             with pytest.raises(MessageUnroutableError):
                 await publisher.publish(anything())
@@ -210,7 +236,9 @@ class TestRabbitMQ:
 
     async def test_says_that_nobody_answers(self) -> None:
         """Nobody listens there."""
-        async with open_publisher(url="amqp://127.0.0.1:9/", exchange=EXCHANGE, timeout_seconds=2) as publisher:
+        async with open_publisher(
+            url="amqp://127.0.0.1:9/", exchange=EXCHANGE, timeout_seconds=2
+        ) as publisher:
             with pytest.raises(BrokerUnreachableError):
                 await publisher.publish(anything())
             with pytest.raises(BrokerUnreachableError):
@@ -240,7 +268,9 @@ class TestRabbitMQ:
         started = asyncio.get_running_loop().time()
         async with (
             silent_server() as port,
-            open_publisher(url=f"amqp://127.0.0.1:{port}/", exchange=EXCHANGE, timeout_seconds=0.5) as publisher,
+            open_publisher(
+                url=f"amqp://127.0.0.1:{port}/", exchange=EXCHANGE, timeout_seconds=0.5
+            ) as publisher,
         ):
             with pytest.raises(BrokerUnreachableError):
                 await publisher.publish(anything())
@@ -267,14 +297,20 @@ async def publish_many(publisher: RabbitMQPublisher) -> None:
 
 
 async def close_connections(server: RabbitMQServer) -> None:
-    """Have the broker close every connection of this virtual host; they show in its list with a delay."""
+    """
+    Have the broker close every connection of this virtual host.
+
+    They show in its list with a delay.
+    """
     async with asyncio.timeout(HANG_SECONDS):
         while True:
             found = await asyncio.to_thread(server.call, "GET", "/api/connections")
             ours = [entry["name"] for entry in found if entry.get("vhost") == server.virtual_host]
             for name in ours:
                 await asyncio.to_thread(
-                    server.call, "DELETE", f"/api/connections/{name.replace(' ', '%20').replace('>', '%3E')}"
+                    server.call,
+                    "DELETE",
+                    f"/api/connections/{name.replace(' ', '%20').replace('>', '%3E')}",
                 )
             if ours:
                 return

@@ -93,7 +93,10 @@ class TestGate:
     async def test_accepts_a_correct_file(self, gate: GatePool, codec: str) -> None:
         """In every codec, with the true number of records."""
         verdict = await check(gate, good_file(5000, codec=codec))
-        assert (verdict.record_type, verdict.schema_name) == ("HeartRateRecord", "test.records.HeartRateRecord")
+        assert (verdict.record_type, verdict.schema_name) == (
+            "HeartRateRecord",
+            "test.records.HeartRateRecord",
+        )
         assert (verdict.codec, verdict.record_count) == (codec, 5000)
         assert verdict.block_count > 1
 
@@ -107,7 +110,9 @@ class TestGate:
         """The files that we give to users."""
         assert (await check(gate, (SAMPLES / f"{name}.avro").read_bytes())).record_type == name
 
-    @pytest.mark.parametrize("content", [b"no avro at all", b"PK\x03\x04" + bytes(100), b"Obj\x02" + bytes(100)])
+    @pytest.mark.parametrize(
+        "content", [b"no avro at all", b"PK\x03\x04" + bytes(100), b"Obj\x02" + bytes(100)]
+    )
     async def test_knows_what_is_no_avro(self, gate: GatePool, content: bytes) -> None:
         """Other magic is another kind of file, not a wrong one of ours."""
         with pytest.raises(NotAvroError):
@@ -120,7 +125,11 @@ class TestGate:
         assert (await check(gate, good_file(7))).record_count == 7
 
     async def test_has_the_limits_that_it_is_given(self) -> None:
-        """By the names of the gate's policy; the finding says which was exceeded, and its message too."""
+        """
+        By the names of the gate's policy.
+
+        The finding says which was exceeded, and its message too.
+        """
         async with gate_of(limits={"max_block_bytes": 2048, "max_records": 50}) as gate:
             assert (await check(gate, good_file(50))).record_count == 50
             assert await refusal(gate, good_file(51)) == Code.TOO_MANY_RECORDS
@@ -129,13 +138,22 @@ class TestGate:
             (finding,) = refused.value.findings
             assert (finding.code, finding.limit) == (Code.TOO_MANY_RECORDS, 50)
             assert "50 records" in finding.message
-            assert await refusal(gate, raw_file(record_of("bytes"), [block(1, bytes(3000))])) == Code.BLOCK_TOO_LARGE
+            assert (
+                await refusal(gate, raw_file(record_of("bytes"), [block(1, bytes(3000))]))
+                == Code.BLOCK_TOO_LARGE
+            )
 
     async def test_serves_many_at_once(self, gate: GatePool) -> None:
-        """Files that come in turns, chunk by chunk, through one worker: each gets its own verdict."""
+        """
+        Files that come in turns, chunk by chunk, through one worker.
+
+        Each gets its own verdict.
+        """
         contents = [good_file(1000 + number) for number in range(20)]
         contents[7] = contents[7][:-1] + b"\x00"
-        outcomes = await asyncio.gather(*(check(gate, content) for content in contents), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(check(gate, content) for content in contents), return_exceptions=True
+        )
         assert isinstance(outcomes.pop(7), FileRefusedError)
         counts = [outcome.record_count for outcome in outcomes if isinstance(outcome, Verdict)]
         assert counts == [1000 + number for number in range(20) if number != 7]
@@ -168,23 +186,43 @@ class TestGate:
         assert (await check(gate, good_file(7))).record_count == 7
 
     @pytest.mark.parametrize("signals", [[signal.SIGSEGV, signal.SIGCONT], [signal.SIGKILL]])
-    async def test_a_file_is_to_blame_for_a_crash_alone(self, gate: GatePool, signals: list[signal.Signals]) -> None:
-        """While a chunk is judged: a worker that breaks down refuses the file, one that somebody kills does not."""
+    async def test_a_file_is_to_blame_for_a_crash_alone(
+        self, gate: GatePool, signals: list[signal.Signals]
+    ) -> None:
+        """
+        While a chunk is judged.
+
+        A worker that breaks down refuses the file, one that somebody kills does not.
+        """
         async with gate.open() as one:
-            assert (await check(gate, good_file(1))).record_count == 1  # everything so far is answered
+            assert (
+                await check(gate, good_file(1))
+            ).record_count == 1  # everything so far is answered
             os.kill(worker_of(gate), signal.SIGSTOP)
             await one.feed(good_file(100))
             for sent in signals:
                 os.kill(worker_of(gate), sent)
-            with pytest.raises(GateUnavailableError if signals == [signal.SIGKILL] else FileRefusedError):
+            with pytest.raises(
+                GateUnavailableError if signals == [signal.SIGKILL] else FileRefusedError
+            ):
                 await one.finish()
 
     async def test_a_worker_that_stalls_is_ended(self) -> None:
-        """A chunk without an answer: that file is refused, the other ones may be sent again, the next is judged."""
-        async with gate_of(stall_seconds=2.0) as gate, gate.open() as at_fault, gate.open() as other:
+        """
+        A chunk without an answer.
+
+        That file is refused, the other ones may be sent again, the next is judged.
+        """
+        async with (
+            gate_of(stall_seconds=2.0) as gate,
+            gate.open() as at_fault,
+            gate.open() as other,
+        ):
             await other.feed(good_file(100)[:500])
             await at_fault.feed(good_file(100)[:500])
-            assert (await check(gate, good_file(1))).record_count == 1  # everything so far is answered
+            assert (
+                await check(gate, good_file(1))
+            ).record_count == 1  # everything so far is answered
             os.kill(worker_of(gate), signal.SIGSTOP)
             await at_fault.feed(good_file(100)[500:])
             with pytest.raises(FileRefusedError) as refused:
@@ -194,7 +232,9 @@ class TestGate:
                 await other.finish()
             assert (await check(gate, good_file(7))).record_count == 7
 
-    async def test_the_worker_has_nothing_of_ours(self, gate: GatePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_worker_has_nothing_of_ours(
+        self, gate: GatePool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """No variable of the server's environment, where secrets could be."""
         monkeypatch.setenv("HEALTHINGEST_DATABASE__URL", "postgresql://secret")
         await check(gate, good_file(1))
@@ -210,7 +250,9 @@ class TestGate:
 
 class TestFilesOnDisk:
     @pytest.mark.parametrize("codec", ["null", "deflate"])
-    async def test_are_judged_where_they_lie(self, gate: GatePool, tmp_path: Path, codec: str) -> None:
+    async def test_are_judged_where_they_lie(
+        self, gate: GatePool, tmp_path: Path, codec: str
+    ) -> None:
         """Handed over at first, then read by the judge in pieces of any size: the same verdict."""
         content, path = good_file(300_000, codec=codec), tmp_path / "body"
         path.write_bytes(content)
@@ -232,7 +274,11 @@ class TestFilesOnDisk:
     async def test_that_cannot_be_read_are_not_to_blame(
         self, gate: GatePool, tmp_path: Path, there: int | None
     ) -> None:
-        """A file that is missing, or shorter than was said, can be sent again; the next one is judged."""
+        """
+        A file that is missing, or shorter than was said, can be sent again.
+
+        The next one is judged.
+        """
         path = tmp_path / "body"
         if there is not None:
             path.write_bytes(good_file(500)[:there])
@@ -272,7 +318,9 @@ class TestAllowedSchemas:
     async def test_refuses_any_other(self, folder: Path) -> None:
         """A correct file of a schema that is not listed."""
         async with gate_of(schemas_mode="Allowed", schemas_folder=folder) as gate:
-            assert await refusal(gate, good_file(1, schema=READING)) == FindingCode.SCHEMA_NOT_ALLOWED
+            assert (
+                await refusal(gate, good_file(1, schema=READING)) == FindingCode.SCHEMA_NOT_ALLOWED
+            )
 
     async def test_lets_schemas_in_that_refer_to_each_other(self, folder: Path) -> None:
         """In subfolders, in any order, with a comment: a worker reads them as the server has."""
@@ -286,7 +334,12 @@ class TestAllowedSchemas:
             {
                 "type": "record",
                 "name": "L",
-                "fields": [{"name": "f", "type": {"type": "array", "items": record_of("int", name="n.Row")}}],
+                "fields": [
+                    {
+                        "name": "f",
+                        "type": {"type": "array", "items": record_of("int", name="n.Row")},
+                    }
+                ],
             },
             [block(1, long(1) + long(7) + long(0))],
         )

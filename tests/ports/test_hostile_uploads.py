@@ -40,7 +40,9 @@ def _resident_bytes(running: ServiceProcess) -> int:
     while pids:
         pid = pids.pop()
         status = dict(
-            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+            line.split(":", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":" in line
         )
         total += int(status["VmRSS"].split()[0]) * 1024
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -42,13 +42,19 @@ def _token(running: ServiceProcess, name: str) -> str:
     account = {"email": f"{name}@clinic.example", "password": PASSWORD}
     with httpx.Client(base_url=running.address(), timeout=60) as client:
         client.post("/auth/register", json=account)
-        login = client.post("/auth/jwt/login", data={"username": account["email"], "password": PASSWORD})
+        login = client.post(
+            "/auth/jwt/login", data={"username": account["email"], "password": PASSWORD}
+        )
         token: str = login.raise_for_status().json()["access_token"]
         return token
 
 
 def _head(token: str, size_bytes: int, **headers: str) -> bytes:
-    said = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro", "Content-Length": str(size_bytes)}
+    said = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/avro",
+        "Content-Length": str(size_bytes),
+    }
     return request("POST", "/v1/upload", None, **said, **headers)
 
 
@@ -70,7 +76,9 @@ def _is_ready(running: ServiceProcess) -> bool:
     return httpx.get(f"{running.address()}/health/ready", timeout=SECONDS).status_code == 200
 
 
-def _fed_until_answered(connection: Talk, pieces: Iterable[bytes], *, every_seconds: float) -> Answer:
+def _fed_until_answered(
+    connection: Talk, pieces: Iterable[bytes], *, every_seconds: float
+) -> Answer:
     deadline = time.monotonic() + SECONDS
     for piece in pieces:
         if connection.has_something(every_seconds):
@@ -81,7 +89,11 @@ def _fed_until_answered(connection: Talk, pieces: Iterable[bytes], *, every_seco
 
 
 def test_bytes_sent_at_once_buy_no_patience(slow: ServiceProcess) -> None:
-    """A mebibyte of a legal file, then a byte now and then: ended, though the average is a thousand times the least."""
+    """
+    A mebibyte of a legal file, then a byte now and then.
+
+    Ended, though the average is a thousand times the least.
+    """
     content = good_file(80_000, seed=1)[: 1 << 20]
     with talk(slow.address()) as connection:
         connection.say(_head(_token(slow, "ada"), LARGE_BYTES), content)
@@ -93,7 +105,10 @@ def test_a_whole_body_has_a_deadline(tmp_path: Path) -> None:
     """Bytes that come at more than the least rate do not make it longer."""
     content = good_file(80_000, seed=2)
     pieces = (content[at : at + 1024] for at in range(0, len(content), 1024))
-    with _serving(tmp_path, SERVER__BODY_DEADLINE_SECONDS="1") as running, talk(running.address()) as connection:
+    with (
+        _serving(tmp_path, SERVER__BODY_DEADLINE_SECONDS="1") as running,
+        talk(running.address()) as connection,
+    ):
         connection.say(_head(_token(running, "ada"), LARGE_BYTES))
         answer = _fed_until_answered(connection, pieces, every_seconds=0.1)
     assert (answer.status, answer.problem) == (408, "body-too-slow")
@@ -108,7 +123,11 @@ def test_uploads_at_once_are_limited(slow: ServiceProcess) -> None:
         last = stack.enter_context(ExitStack())
         _begun(last, slow, ada)
         refused = _upload(slow, ada, content)
-        assert (refused.status, refused.problem, refused.headers["retry-after"]) == (429, "too-many-uploads", "5")
+        assert (refused.status, refused.problem, refused.headers["retry-after"]) == (
+            429,
+            "too-many-uploads",
+            "5",
+        )
         _begun(stack, slow, ben)
         assert _upload(slow, cat, content).problem == "too-many-uploads"
         last.close()
@@ -122,7 +141,9 @@ def test_a_full_spool_is_told_to_each_request(tmp_path: Path) -> None:
         ada, hogs = _token(running, "ada"), list[Talk]()
 
         def is_full() -> bool:
-            if not hogs or hogs[-1].has_something(0):  # the first small file may have taken the room of its last bytes
+            if not hogs or hogs[-1].has_something(
+                0
+            ):  # the first small file may have taken the room of its last bytes
                 hogs.append(_begun(stack, running, ada))
                 hogs[-1].say(good_file(80_000, seed=4)[: (1 << 20) - 10])
             return _upload(running, ada, good_file(1, seed=5)).status == 503
@@ -132,7 +153,9 @@ def test_a_full_spool_is_told_to_each_request(tmp_path: Path) -> None:
         assert (refused.problem, refused.headers["retry-after"]) == ("spool-full", "5")
         checked = [event for event in running.events() if event["event"] == "dependency_changed"]
         assert _is_ready(running)
-        assert not [event for event in checked if event["dependency"] == "spool" and not event["up"]]
+        assert not [
+            event for event in checked if event["dependency"] == "spool" and not event["up"]
+        ]
 
 
 def _a_file(spool: Path) -> None:
@@ -142,9 +165,15 @@ def _a_file(spool: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_broken_spool_is_not_ready(tmp_path: Path) -> None:
-    """Its folder replaced by a file: uploads are 503, readiness is off; put right, both are as before."""
+    """
+    Its folder replaced by a file: uploads are 503, readiness is off.
+
+    Put right, both are as before.
+    """
     spool = tmp_path / "spool"
-    with _serving(tmp_path / "data", **HEALTH, SPOOL__FOLDER=str(spool), LIMITS__UPLOADS="1000/minute") as running:
+    with _serving(
+        tmp_path / "data", **HEALTH, SPOOL__FOLDER=str(spool), LIMITS__UPLOADS="1000/minute"
+    ) as running:
         token = _token(running, "ada")
         assert _upload(running, token, good_file(1, seed=6)).status == 201
         _a_file(spool)
@@ -154,5 +183,9 @@ def test_a_broken_spool_is_not_ready(tmp_path: Path) -> None:
         spool.unlink()
         wait_for(lambda: _is_ready(running))
         assert _upload(running, token, good_file(1, seed=7)).status == 201
-        errors = [e.get("error") for e in running.events() if e["event"] == "dependency_changed" and not e["up"]]
+        errors = [
+            e.get("error")
+            for e in running.events()
+            if e["event"] == "dependency_changed" and not e["up"]
+        ]
         assert errors == ["SpoolUnavailableError (ENOTDIR)"]

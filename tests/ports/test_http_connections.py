@@ -45,7 +45,9 @@ def _busy(stack: ExitStack, running: ServiceProcess, source: str) -> Talk:
     """A connection with a request under way: the server has asked for its body."""
     connection = stack.enter_context(talk(running.address(), source))
     form = "application/x-www-form-urlencoded"
-    said = request("POST", "/auth/jwt/login", Content_Type=form, Content_Length="100", Expect="100-continue")
+    said = request(
+        "POST", "/auth/jwt/login", Content_Type=form, Content_Length="100", Expect="100-continue"
+    )
     connection.say(said)
     assert connection.socket.recv(1024).startswith(b"HTTP/1.1 100 ")
     return connection
@@ -56,7 +58,11 @@ def _ended(connections: list[Talk]) -> int:
 
 
 def test_refused_requests_hold_no_slot(running: ServiceProcess, stack: ExitStack) -> None:
-    """Bodies that never come, without a token: answered, still open, and an honest request is served beside them."""
+    """
+    Bodies that never come, without a token.
+
+    Answered, still open, and an honest request is served beside them.
+    """
     for _ in range(3):
         refused = stack.enter_context(talk(running.address()))
         refused.say(request("POST", "/v1/upload", Content_Length="10"))

@@ -1,4 +1,8 @@
-"""A running server and bytes on a socket: what is a request, how large may it be, and where does it end."""
+"""
+A running server and bytes on a socket.
+
+What is a request, how large may it be, and where does it end.
+"""
 
 import itertools
 import shutil
@@ -52,7 +56,9 @@ def _token(running: ServiceProcess) -> str:
     account = {"email": "ada@clinic.example", "password": PASSWORD}
     with httpx.Client(base_url=running.address(), timeout=60) as client:
         client.post("/auth/register", json=account).raise_for_status()
-        login = client.post("/auth/jwt/login", data={"username": account["email"], "password": PASSWORD})
+        login = client.post(
+            "/auth/jwt/login", data={"username": account["email"], "password": PASSWORD}
+        )
         token: str = login.raise_for_status().json()["access_token"]
         return token
 
@@ -69,7 +75,12 @@ CHUNKED = (
 FLOODS = {
     "value": (b"GET / HTTP/1.1\r\nHost: x\r\nA: ", b"a" * PIECE, 431, "head-too-large"),
     "name": (b"GET / HTTP/1.1\r\nHost: x\r\n", b"a" * PIECE, 431, "head-too-large"),
-    "many fields": (b"GET / HTTP/1.1\r\nHost: x\r\n", b"a:b\r\n" * (PIECE // 5), 431, "head-too-large"),
+    "many fields": (
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"a:b\r\n" * (PIECE // 5),
+        431,
+        "head-too-large",
+    ),
     "url": (b"GET /", b"a" * PIECE, 414, "url-too-long"),
     "method": (b"", b"A" * PIECE, 414, "url-too-long"),
     "trailers": (CHUNKED, b"a:b\r\n" * (PIECE // 5), 431, "head-too-large"),
@@ -80,7 +91,11 @@ FLOODS = {
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_head_without_end_is_refused_and_not_kept(running: ServiceProcess, kind: str) -> None:
-    """A problem with the status of what is too large, long before the sender is done; memory stays level."""
+    """
+    A problem with the status of what is too large, long before the sender is done.
+
+    Memory stays level.
+    """
     begin, more, status, code = FLOODS[kind]
     before = resident_bytes(running.process.pid)
     with talk(running.address()) as connection:
@@ -98,8 +113,14 @@ def _fields(count: int) -> bytes:
 
 HOST = b"Host: x\r\n"
 EDGES = {
-    "a value as large as may be": (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 32_000 + b"\r\n\r\n", 200),
-    "a value a little larger": (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 33_000 + b"\r\n\r\n", 431),
+    "a value as large as may be": (
+        b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 32_000 + b"\r\n\r\n",
+        200,
+    ),
+    "a value a little larger": (
+        b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 33_000 + b"\r\n\r\n",
+        431,
+    ),
     "a hundred fields": (b"GET / HTTP/1.1\r\n" + HOST + _fields(99) + b"\r\n", 200),
     "a hundred and one": (b"GET / HTTP/1.1\r\n" + HOST + _fields(100) + b"\r\n", 431),
     "a URL as long as may be": (b"GET /?" + b"a" * 8_190 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 200),
@@ -115,9 +136,14 @@ FRAMING = {
     "HTTP/2.0": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "HTTP/1.0 without Host": (b"GET / HTTP/1.0\r\n\r\n", 200),
     "absolute form": (b"GET http://clinic.example/health/live HTTP/1.1\r\n" + HOST + b"\r\n", 200),
-    "absolute form without a path": (b"GET http://clinic.example HTTP/1.1\r\n" + HOST + b"\r\n", 200),
+    "absolute form without a path": (
+        b"GET http://clinic.example HTTP/1.1\r\n" + HOST + b"\r\n",
+        200,
+    ),
     "coding gzip, chunked": (
-        b"POST /auth/jwt/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST /auth/jwt/login HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         400,
     ),
     "coding identity": (
@@ -125,7 +151,10 @@ FRAMING = {
         400,
     ),
     "two codings": (
-        b"POST /auth/jwt/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
+        b"POST /auth/jwt/login HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: chunked\r\n" * 2
+        + b"\r\n0\r\n\r\n",
         400,
     ),
     "coding in HTTP/1.0": (
@@ -139,10 +168,15 @@ FRAMING = {
         400,
     ),
     "two lengths": (
-        b"POST /auth/jwt/login HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\na",
+        b"POST /auth/jwt/login HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\na",
         400,
     ),
-    "signed length": (b"POST /auth/jwt/login HTTP/1.1\r\n" + HOST + b"Content-Length: +1\r\n\r\na", 400),
+    "signed length": (
+        b"POST /auth/jwt/login HTTP/1.1\r\n" + HOST + b"Content-Length: +1\r\n\r\na",
+        400,
+    ),
     "no hexadecimal chunk size": (CHUNKED.replace(b"\r\n1\r\n", b"\r\nx\r\n"), 400),
     "bare LF": (b"GET / HTTP/1.1\nHost: x\n\n", 400),
     "one bare LF": (b"GET / HTTP/1.1\r\nA: b\n" + HOST + b"\r\n", 400),
@@ -158,7 +192,11 @@ FRAMING = {
 
 @pytest.mark.parametrize("kind", EDGES | FRAMING)
 def test_what_a_request_may_be(running: ServiceProcess, kind: str) -> None:
-    """The edges of the limits; and framing that servers read differently is refused as a problem."""
+    """
+    The edges of the limits.
+
+    And framing that servers read differently is refused as a problem.
+    """
     said, status = (EDGES | FRAMING)[kind]
     answer = once(running.address(), said)
     assert answer.status == status, answer
@@ -170,11 +208,19 @@ def test_what_a_request_may_be(running: ServiceProcess, kind: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["foo", "h2c", "websocket"])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_upgrade_is_ignored(running: ServiceProcess, token: str, protocol: str, *, is_chunked: bool) -> None:
+def test_upgrade_is_ignored(
+    running: ServiceProcess, token: str, protocol: str, *, is_chunked: bool
+) -> None:
     """A body that comes in a later packet is the body, and the next request is the next request (RFC 9110, 7.8)."""
     content = good_file(3, seed=hash((protocol, is_chunked)) % 10_000)
-    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": protocol, "HTTP2-Settings": "AAMAAABkAAQAAP__"}
-    framing = {"Transfer-Encoding": "chunked"} if is_chunked else {"Content-Length": str(len(content))}
+    upgrade = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": protocol,
+        "HTTP2-Settings": "AAMAAABkAAQAAP__",
+    }
+    framing = (
+        {"Transfer-Encoding": "chunked"} if is_chunked else {"Content-Length": str(len(content))}
+    )
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content) if is_chunked else content
     with talk(running.address()) as connection:
         connection.say(_upload(token, None, **upgrade, **framing))
@@ -189,7 +235,11 @@ def test_a_body_is_never_run_as_a_request(running: ServiceProcess, token: str) -
     """A request within the body of one with `Upgrade` gets no answer of its own."""
     smuggled = request("GET", "/")
     with talk(running.address()) as connection:
-        connection.say(_upload(token, None, Connection="Upgrade", Upgrade="foo", Content_Length=str(len(smuggled))))
+        connection.say(
+            _upload(
+                token, None, Connection="Upgrade", Upgrade="foo", Content_Length=str(len(smuggled))
+            )
+        )
         connection.say(smuggled)
         assert connection.answer().problem == "not-avro"
         connection.end_sending()
@@ -197,7 +247,11 @@ def test_a_body_is_never_run_as_a_request(running: ServiceProcess, token: str) -
 
 
 def test_a_request_after_one_that_was_answered_early_is_not_run(running: ServiceProcess) -> None:
-    """An answer that overtakes its body ends the connection, with `Expect: 100-continue` as well."""
+    """
+    An answer that overtakes its body ends the connection, with `Expect.
+
+    100-continue` as well.
+    """
     for expect in ({}, {"Expect": "100-continue"}):
         with talk(running.address()) as connection:
             connection.say(_upload("none", None, Content_Length="100", **expect))
@@ -210,7 +264,9 @@ def test_a_request_after_one_that_was_answered_early_is_not_run(running: Service
 def test_pipelined_requests_are_answered_in_their_order(running: ServiceProcess) -> None:
     """Also when all of them come in one packet and the client has ended by then."""
     with talk(running.address()) as connection:
-        connection.say(request("GET", "/") + request("GET", "/nothing") + request("GET", "/health/live"))
+        connection.say(
+            request("GET", "/") + request("GET", "/nothing") + request("GET", "/health/live")
+        )
         connection.end_sending()
         answers: list[Answer] = [connection.answer() for _ in range(3)]
         assert connection.rest() == b""
@@ -245,5 +301,7 @@ def test_java_s_client_uploads(running: ServiceProcess, token: str, tmp_path: Pa
     (tmp_path / "Upload.java").write_text(JAVA, encoding="utf-8")
     (tmp_path / "file.avro").write_bytes(good_file(5, seed=99))
     words = ["java", "Upload.java", f"{running.address()}/v1/upload", token, "file.avro"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.stdout.split() == ["201", "200"], done.stderr

@@ -33,16 +33,25 @@ class Answers:
 
     last: list[httpx.Response] = field(default_factory=list)
     earlier: Counter[int] = field(default_factory=Counter)
-    """By status; 0 for none, where the connection was closed on a client that came too late to send."""
+    """
+    By status.
+
+    0 for none, where the connection was closed on a client that came too late to send.
+    """
 
 
 @contextmanager
 def installation(folder: Path, settings: dict[str, str]) -> Iterator[list[ServiceProcess]]:
     """Three processes of the API, and a relay."""
-    subprocess.run([*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=SECONDS)
+    subprocess.run(
+        [*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=SECONDS
+    )
     with ExitStack() as stack:
         stack.enter_context(service(folder / "relay", "relay", **settings))
-        apis = [stack.enter_context(service(folder / f"api{n}", "api", **settings)) for n in range(PROCESSES)]
+        apis = [
+            stack.enter_context(service(folder / f"api{n}", "api", **settings))
+            for n in range(PROCESSES)
+        ]
         for api in apis:
             api.wait_until_ready()
         yield apis
@@ -59,7 +68,11 @@ async def signed_in(server: str) -> str:
 
 
 async def send_all(servers: list[str], token: str, content: bytes) -> Answers:
-    """All at once; a client comes again when told so, after the time that it was told, or when it heard nothing."""
+    """
+    All at once.
+
+    A client comes again when told so, after the time that it was told, or when it heard nothing.
+    """
     answers, start = Answers(), asyncio.Event()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
 
@@ -80,12 +93,16 @@ async def send_all(servers: list[str], token: str, content: bytes) -> Answers:
     tls = ssl.create_default_context()
     async with AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=SECONDS, verify=tls))
+            await stack.enter_async_context(
+                httpx.AsyncClient(headers=headers, timeout=SECONDS, verify=tls)
+            )
             for _ in range(CLIENTS // CONNECTIONS)
         ]
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
-                tasks.create_task(one(clients[number % len(clients)], servers[number % len(servers)]))
+                tasks.create_task(
+                    one(clients[number % len(clients)], servers[number % len(servers)])
+                )
             start.set()
     return answers
 
@@ -113,11 +130,16 @@ async def heard(consumer: Consumer, database: asyncpg.Connection) -> int:
     return len(consumer.heard)
 
 
-async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server, tmp_path: Path) -> None:
+async def test_are_one_upload(
+    postgres_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server, tmp_path: Path
+) -> None:
     """
-    One is answered with 201 and 999 with 200 and the same receipt: one object, one row, one message.
+    One is answered with 201 and 999 with 200 and the same receipt.
 
-    On a machine too slow for a deadline the one may hear that it is unclear, or nothing; then its repeat is a 200, too.
+    One object, one row, one message.
+
+    On a machine too slow for a deadline the one may hear that it is unclear, or nothing; then its
+    repeat is a 200, too.
     """
     settings = {
         "DATABASE__URL": postgres_url,
@@ -139,14 +161,21 @@ async def test_are_one_upload(postgres_url: str, rabbitmq: RabbitMQServer, s3_se
         with installation(tmp_path, settings) as apis:
             servers = [api.address() for api in apis]
             answers = await send_all(servers, await signed_in(servers[0]), good_file(50))
-            said = Counter((answer.status_code, answer.json().get("type", "")) for answer in answers.last)
-            assert said in ({(201, ""): 1, (200, ""): CLIENTS - 1}, {(200, ""): CLIENTS}), answers.earlier
-            assert said[201, ""] or answers.earlier[503] or answers.earlier[0], "nobody stored it, nor was it unclear"
+            said = Counter(
+                (answer.status_code, answer.json().get("type", "")) for answer in answers.last
+            )
+            assert said in ({(201, ""): 1, (200, ""): CLIENTS - 1}, {(200, ""): CLIENTS}), (
+                answers.earlier
+            )
+            assert said[201, ""] or answers.earlier[503] or answers.earlier[0], (
+                "nobody stored it, nor was it unclear"
+            )
             assert len({json.dumps(answer.json(), sort_keys=True) for answer in answers.last}) == 1
             assert await heard(consumer, database) == 1
-        assert [tuple(row) for row in await database.fetch("SELECT state, count(*) FROM upload GROUP BY 1")] == [
-            ("announced", 1)
-        ]
+        assert [
+            tuple(row)
+            for row in await database.fetch("SELECT state, count(*) FROM upload GROUP BY 1")
+        ] == [("announced", 1)]
     async with open_s3_inventory(access_to(s3_server, timeout_seconds=SECONDS)) as inventory:
         objects = (await inventory.page(after="", limit=10)).objects
         assert [one.key for one in objects] == [answers.last[0].json()["object_key"]]

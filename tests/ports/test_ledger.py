@@ -44,7 +44,9 @@ def ledger(engine: AsyncEngine, clock: Clock) -> DatabaseLedger:
     return DatabaseLedger(engine, timeout_seconds=5, clock=clock)
 
 
-async def begin(ledger: DatabaseLedger, new: Upload, key: IdempotencyKey | None = None) -> BegunUpload:
+async def begin(
+    ledger: DatabaseLedger, new: Upload, key: IdempotencyKey | None = None
+) -> BegunUpload:
     """Transaction A."""
     return await ledger.begin(new, idempotency_key=key, lease_seconds=LEASE_SECONDS)
 
@@ -101,8 +103,14 @@ class TestLedger:
         clock.move(2)
         assert await ledger.expired(limit=10, lease_seconds=LEASE_SECONDS) == [first]
 
-    async def test_renews_no_lease_of_a_settled_row(self, ledger: DatabaseLedger, clock: Clock) -> None:
-        """Abandoned or stored meanwhile: its holder learns of it, and a stored row gets no lease back."""
+    async def test_renews_no_lease_of_a_settled_row(
+        self, ledger: DatabaseLedger, clock: Clock
+    ) -> None:
+        """
+        Abandoned or stored meanwhile.
+
+        Its holder learns of it, and a stored row gets no lease back.
+        """
         gone, stored = upload(b"one"), await store(ledger, upload(b"two"))
         await begin(ledger, gone)
         await ledger.abandon(gone.id)
@@ -124,14 +132,18 @@ class TestLedger:
         await store(ledger, upload(of=owner()), KEY)
         assert await rows(engine, UploadRow) == 2
 
-    async def test_refuses_a_key_for_other_bytes(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+    async def test_refuses_a_key_for_other_bytes(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
         """An idempotency key stands for the bytes it came with; other bytes leave no row."""
         await store(ledger, upload(b"one", of=(account := owner())), KEY)
         with pytest.raises(IdempotencyKeyReusedError):
             await begin(ledger, upload(b"two", of=account), KEY)
         assert await rows(engine, UploadRow) == 1
 
-    async def test_lets_many_keys_stand_for_one_upload(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+    async def test_lets_many_keys_stand_for_one_upload(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
         """A replay under another key binds that key too."""
         await store(ledger, upload(b"one", of=(account := owner())), KEY)
         assert (await begin(ledger, upload(b"one", of=account), IdempotencyKey("key-2"))).replayed
@@ -139,8 +151,14 @@ class TestLedger:
             await begin(ledger, upload(b"two", of=account), IdempotencyKey("key-2"))
         assert await rows(engine, IdempotencyKeyRow) == 2
 
-    async def test_has_one_winner_for_equal_bytes(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
-        """Of eight that begin the same bytes at once exactly one succeeds; the others are told to wait."""
+    async def test_has_one_winner_for_equal_bytes(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
+        """
+        Of eight that begin the same bytes at once exactly one succeeds.
+
+        The others are told to wait.
+        """
         account = owner()
         outcomes = await asyncio.gather(
             *(begin(ledger, upload(of=account), KEY) for _ in range(8)), return_exceptions=True
@@ -149,17 +167,22 @@ class TestLedger:
         assert sum(isinstance(outcome, UploadInFlightError) for outcome in outcomes) == 7
         assert await rows(engine, UploadRow) == 1
 
-    async def test_has_one_winner_for_a_key(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+    async def test_has_one_winner_for_a_key(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
         """Of eight different files under one key exactly one is begun; the others leave nothing."""
         account = owner()
         outcomes = await asyncio.gather(
-            *(begin(ledger, upload(bytes([n]), of=account), KEY) for n in range(8)), return_exceptions=True
+            *(begin(ledger, upload(bytes([n]), of=account), KEY) for n in range(8)),
+            return_exceptions=True,
         )
         assert sum(isinstance(outcome, BegunUpload) for outcome in outcomes) == 1
         assert sum(isinstance(outcome, IdempotencyKeyReusedError) for outcome in outcomes) == 7
         assert await rows(engine, UploadRow) == 1
 
-    async def test_completes_with_the_message(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+    async def test_completes_with_the_message(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
         """Stored and in the outbox, by one commit."""
         new = upload()
         await begin(ledger, new)
@@ -175,7 +198,9 @@ class TestLedger:
         assert await rows(engine, OutboxRow) == 1
         assert (await ledger.get(new.owner, new.id)).stored_at == NOON
 
-    async def test_completes_nothing_that_is_gone(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+    async def test_completes_nothing_that_is_gone(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
         """An abandoned upload cannot be completed, and no message is left of the attempt."""
         new = upload()
         await begin(ledger, new)
@@ -193,14 +218,24 @@ class TestLedger:
         assert (await rows(engine, UploadRow), await rows(engine, IdempotencyKeyRow)) == (0, 0)
         await begin(ledger, upload(b"two", of=new.owner), KEY)
 
-    async def test_stores_a_lost_upload_anew(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
-        """The same bytes take its row over, with its id and key; completed, it waits to be announced once more."""
+    async def test_stores_a_lost_upload_anew(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
+        """
+        The same bytes take its row over, with its id and key.
+
+        Completed, it waits to be announced once more.
+        """
         first = await store(ledger, upload(b"a", of=(who := owner())), IdempotencyKey("k"))
         kept = DatabaseKeptUploads(engine, timeout_seconds=5)
         await kept.mark_lost(first.id, at=NOON)
         assert (await ledger.get(who, first.id)).state is UploadState.LOST
         begun = await begin(ledger, upload(b"a", of=who))
-        assert (begun.replayed, begun.upload.id, begun.upload.receipt) == (False, first.id, first.receipt)
+        assert (begun.replayed, begun.upload.id, begun.upload.receipt) == (
+            False,
+            first.id,
+            first.receipt,
+        )
         with pytest.raises(UploadInFlightError):
             await begin(ledger, upload(b"a", of=who))
         await ledger.abandon(first.id)
@@ -211,7 +246,9 @@ class TestLedger:
         assert (await begin(ledger, upload(b"a", of=who))).replayed
         assert await rows(engine, OutboxRow) == 2
 
-    async def test_has_one_winner_for_a_lost_upload(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
+    async def test_has_one_winner_for_a_lost_upload(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
         """Of five that send its bytes at one moment one stores them, the others are told that it does."""
         first = await store(ledger, upload(b"a", of=(who := owner())))
         await DatabaseKeptUploads(engine, timeout_seconds=5).mark_lost(first.id, at=NOON)
@@ -220,8 +257,14 @@ class TestLedger:
         )
         assert sum(isinstance(one, UploadInFlightError) for one in outcomes) == 4
 
-    async def test_marks_and_forgets_what_is_lost(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
-        """Found again it is what it was; forgotten it is gone with its key and message; others are left alone."""
+    async def test_marks_and_forgets_what_is_lost(
+        self, ledger: DatabaseLedger, engine: AsyncEngine
+    ) -> None:
+        """
+        Found again it is what it was; forgotten it is gone with its key and message.
+
+        Others are left alone.
+        """
         kept = DatabaseKeptUploads(engine, timeout_seconds=5)
         stored = await store(ledger, upload(b"a", of=(who := owner())), IdempotencyKey("k"))
         begun = (await begin(ledger, upload(b"b", of=who))).upload
@@ -236,7 +279,9 @@ class TestLedger:
         await kept.mark_lost(stored.id, at=NOON)
         assert await kept.forget(stored.id)
         assert not await kept.forget(stored.id)
-        assert [await rows(engine, table) for table in (UploadRow, IdempotencyKeyRow, OutboxRow)] == [1, 0, 0]
+        assert [
+            await rows(engine, table) for table in (UploadRow, IdempotencyKeyRow, OutboxRow)
+        ] == [1, 0, 0]
 
     async def test_abandons_nothing_stored(self, ledger: DatabaseLedger) -> None:
         """What was answered with success cannot be undone."""
@@ -304,7 +349,9 @@ class TestLedger:
         for number in range(4):
             await begin(ledger, upload(bytes([number])))
         clock.move(LEASE_SECONDS + 1)
-        shares = await asyncio.gather(*(ledger.expired(limit=1, lease_seconds=60) for _ in range(4)))
+        shares = await asyncio.gather(
+            *(ledger.expired(limit=1, lease_seconds=60) for _ in range(4))
+        )
         taken = [found.id for share in shares for found in share]
         assert len(taken) == len(set(taken))
 
@@ -319,7 +366,11 @@ class TestLedger:
                 await DatabaseLedger(engine, timeout_seconds=5).check()
 
     async def test_survives_cancellation_without_a_key(self, ledger: DatabaseLedger) -> None:
-        """Cancelled at whatever moment, also after its one statement: the next call works at once."""
+        """
+        Cancelled at whatever moment, also after its one statement.
+
+        The next call works at once.
+        """
         for wait in count():
             cancelled = await is_cancelled_at(wait, store(ledger, upload(f"{wait}".encode())))
             await ledger.check()
@@ -328,7 +379,11 @@ class TestLedger:
         assert wait > 4
 
     async def test_survives_cancellation(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
-        """Cancelled at whatever moment: each row is there whole or not at all, and the next call works at once."""
+        """
+        Cancelled at whatever moment.
+
+        Each row is there whole or not at all, and the next call works at once.
+        """
         for wait in count():
             new = upload(f"{wait}".encode())
             cancelled = await is_cancelled_at(wait, begin(ledger, new, IdempotencyKey(str(wait))))
@@ -341,7 +396,9 @@ class TestLedger:
 
 async def test_an_unreachable_server_is_unavailable() -> None:
     """Nobody listens there: unclear for the core, never the driver's error."""
-    async with open_engine("postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=2) as engine:
+    async with open_engine(
+        "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=2
+    ) as engine:
         with pytest.raises(LedgerUnavailableError):
             await DatabaseLedger(engine, timeout_seconds=2).get(owner(), upload().id)
 
@@ -350,8 +407,14 @@ async def test_an_unreachable_server_is_unavailable() -> None:
 async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
     monkeypatch: pytest.MonkeyPatch, postgres_url: str, fresh_seconds: float
 ) -> None:
-    """The server has hung up: the pool finds out, by asking or by itself, before anything is sent on it."""
-    monkeypatch.setattr("healthingest_service.adapters.database.engine._FRESH_SECONDS", fresh_seconds)
+    """
+    The server has hung up.
+
+    The pool finds out, by asking or by itself, before anything is sent on it.
+    """
+    monkeypatch.setattr(
+        "healthingest_service.adapters.database.engine._FRESH_SECONDS", fresh_seconds
+    )
     await migrate(postgres_url, timeout_seconds=20)
     async with (
         open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine,
@@ -377,7 +440,9 @@ async def test_a_read_only_server_is_unavailable(postgres_url: str) -> None:
     name = read_database_address(postgres_url).database
     async with open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine:
         async with transaction(engine, timeout_seconds=5) as connection:
-            await connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+            await connection.execute(
+                text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+            )
         await engine.dispose()  # the setting holds for new connections
         with pytest.raises(LedgerUnavailableError):
             await DatabaseLedger(engine, timeout_seconds=5).check()
@@ -392,16 +457,24 @@ async def test_a_wrong_password_is_unavailable(postgres_url: str) -> None:
         assert "not-this-secret" not in repr(failed.value.__cause__)
 
 
-async def test_two_engines_share_nothing_but_the_database(engine: AsyncEngine, database_url: str) -> None:
+async def test_two_engines_share_nothing_but_the_database(
+    engine: AsyncEngine, database_url: str
+) -> None:
     """What one process committed, another sees at once."""
     new = await store(DatabaseLedger(engine, timeout_seconds=5), upload())
     async with open_engine(database_url, pool_size=1, timeout_seconds=5) as other:
         assert (await DatabaseOutbox(other, timeout_seconds=5).backlog()).count == 1
-        assert (await DatabaseLedger(other, timeout_seconds=5).get(new.owner, new.id)).state is UploadState.STORED
+        assert (
+            await DatabaseLedger(other, timeout_seconds=5).get(new.owner, new.id)
+        ).state is UploadState.STORED
 
 
 async def test_a_value_that_the_server_refuses_is_no_outage(postgres_url: str) -> None:
-    """Repeating a statement with U+0000 cannot heal it: it must not be told as one that is safe to repeat."""
+    """
+    Repeating a statement with U+0000 cannot heal it.
+
+    It must not be told as one that is safe to repeat.
+    """
     async with open_engine(postgres_url, pool_size=1, timeout_seconds=20) as engine:
         with pytest.raises(DBAPIError):
             async with transaction(engine, timeout_seconds=20) as connection:

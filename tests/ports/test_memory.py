@@ -17,7 +17,11 @@ ACCOUNT = {"email": "ada@clinic.example", "password": "correct horse battery"}
 
 
 def pieces(repeats: int) -> Iterator[bytes]:
-    """A correct file, made while it is sent: the header, then the same block of 1000 records again and again."""
+    """
+    A correct file, made while it is sent.
+
+    The header, then the same block of 1000 records again and again.
+    """
     data = io.BytesIO()
     for number in range(1000):
         fastavro.schemaless_writer(data, READING, {"at": number, "rate": 60, "note": "n" * 100})
@@ -30,7 +34,9 @@ def peak_bytes(process_id: int) -> int:
     """The most that a process and all below it have ever had in memory."""
     lines = Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines()
     own = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii").split()
+    children = (
+        Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii").split()
+    )
     return own + sum(peak_bytes(int(child)) for child in children)
 
 

@@ -21,7 +21,10 @@ async def test_make_the_tables_that_the_code_knows(engine: AsyncEngine) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection,
-            opts={"include_name": lambda name, kind, _parents: kind != "table" or name in ours, "compare_type": True},
+            opts={
+                "include_name": lambda name, kind, _parents: kind != "table" or name in ours,
+                "compare_type": True,
+            },
         )
         return list(compare_metadata(context, Base.metadata))
 

@@ -53,7 +53,9 @@ async def store(
         yield FolderStore(tmp_path / "objects")
         return
     part_bytes = PART_BYTES if request.param == "s3 in parts" else WHOLE_BYTES
-    async with open_s3_store(access_to(request.getfixturevalue("s3_server")), part_bytes=part_bytes) as opened:
+    async with open_s3_store(
+        access_to(request.getfixturevalue("s3_server")), part_bytes=part_bytes
+    ) as opened:
         yield opened
 
 
@@ -76,8 +78,12 @@ async def put(store: ObjectStore, key: str, folder: Path, content: bytes) -> Non
 
 
 class TestObjectStore:
-    @pytest.mark.parametrize("size_bytes", [0, 1, 100_000, 3_000_001, 2 * PART_BYTES, 2 * PART_BYTES + 1])
-    async def test_gives_back_what_was_put(self, store: ObjectStore, key: str, tmp_path: Path, size_bytes: int) -> None:
+    @pytest.mark.parametrize(
+        "size_bytes", [0, 1, 100_000, 3_000_001, 2 * PART_BYTES, 2 * PART_BYTES + 1]
+    )
+    async def test_gives_back_what_was_put(
+        self, store: ObjectStore, key: str, tmp_path: Path, size_bytes: int
+    ) -> None:
         """The same bytes, of whatever size, and the truth about them."""
         content = b"7" * size_bytes
         await put(store, key, tmp_path, content)
@@ -93,14 +99,20 @@ class TestObjectStore:
     async def test_puts_at_once(self, store: ObjectStore, tmp_path: Path) -> None:
         """Many at the same moment, each whole."""
         contents = {upload(bytes([n])).receipt.object_key: bytes([n]) * 50_000 for n in range(8)}
-        await asyncio.gather(*(put(store, name, tmp_path, content) for name, content in contents.items()))
+        await asyncio.gather(
+            *(put(store, name, tmp_path, content) for name, content in contents.items())
+        )
         for name, content in contents.items():
             assert await store.head(name) == StoredObject(50_000, sha256(content))
 
     async def test_refuses_other_bytes_than_the_hash_says(
         self, store: ObjectStore, key: str, tmp_path: Path, request: pytest.FixtureRequest
     ) -> None:
-        """Bytes that changed on the way are refused, and nothing is left; a file that goes no way, by its length."""
+        """
+        Bytes that changed on the way are refused, and nothing is left.
+
+        A file that goes no way, by its length.
+        """
         changed = b"changed it" if request.node.callspec.params["store"] == "folder" else b"changed"
         with pytest.raises(StoreRefusedError):
             await store.put(key, file(tmp_path, changed), size_bytes=7, sha256=sha256(b"content"))
@@ -116,8 +128,14 @@ class TestObjectStore:
         """The check passes."""
         await store.check()
 
-    async def test_leaves_no_half_object_when_cancelled(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
-        """Cancelled at whatever moment: the object is whole or not there, and the store works on."""
+    async def test_leaves_no_half_object_when_cancelled(
+        self, store: ObjectStore, key: str, tmp_path: Path
+    ) -> None:
+        """
+        Cancelled at whatever moment.
+
+        The object is whole or not there, and the store works on.
+        """
         content = b"7" * 2_000_000
         for wait in count():
             cancelled = await is_cancelled_at(wait, put(store, key, tmp_path, content))
@@ -129,7 +147,9 @@ class TestObjectStore:
 
 
 class TestFolder:
-    @pytest.mark.parametrize("hostile", ["../out", "raw/../../out", "/etc/out", "raw//out", ".unfinished/x", "a\0b"])
+    @pytest.mark.parametrize(
+        "hostile", ["../out", "raw/../../out", "/etc/out", "raw//out", ".unfinished/x", "a\0b"]
+    )
     async def test_leads_nowhere_else(self, tmp_path: Path, hostile: str) -> None:
         """A key that is no path below the folder is refused."""
         store = FolderStore(tmp_path / "objects")
@@ -154,7 +174,9 @@ class TestFolder:
 
 
 class TestS3:
-    async def test_says_that_the_bucket_is_missing(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+    async def test_says_that_the_bucket_is_missing(
+        self, s3_server: S3Server, key: str, tmp_path: Path
+    ) -> None:
         """A clear no, at the check and at a put."""
         async with s3(s3_server, bucket="no-such-bucket-here") as store:
             with pytest.raises(StoreRefusedError):
@@ -162,14 +184,18 @@ class TestS3:
             with pytest.raises(StoreRefusedError):
                 await put(store, key, tmp_path, b"content")
 
-    async def test_says_that_the_secret_is_wrong(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+    async def test_says_that_the_secret_is_wrong(
+        self, s3_server: S3Server, key: str, tmp_path: Path
+    ) -> None:
         """A clear no, and the secret stands in no text of the error."""
         async with s3(s3_server, secret_access_key="not-this-secret") as store:
             with pytest.raises(StoreRefusedError) as refused:
                 await put(store, key, tmp_path, b"content")
         assert "not-this-secret" not in repr(refused.value.__cause__)
 
-    async def test_says_that_nobody_answers(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
+    async def test_says_that_nobody_answers(
+        self, s3_server: S3Server, key: str, tmp_path: Path
+    ) -> None:
         """Nobody listens: no clear answer."""
         async with s3(s3_server, endpoint="http://127.0.0.1:9") as store:
             with pytest.raises(StoreUnavailableError):

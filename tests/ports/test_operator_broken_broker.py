@@ -1,4 +1,8 @@
-"""What can be wrong with a broker or a cache, broken for real: reason and message of the table of causes."""
+"""
+What can be wrong with a broker or a cache, broken for real.
+
+Reason and message of the table of causes.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -46,7 +50,9 @@ async def test_a_wrong_management_url_is_named(
     url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await broker.check(access(rabbitmq, management_url=url, password=SECRET))
-    assert_said(raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (management API)")
+    assert_said(
+        raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (management API)"
+    )
 
 
 AMQP = [
@@ -74,7 +80,9 @@ async def test_a_wrong_amqp_url_is_named(
     assert_said(raised.value, cause, where=f"RabbitMQ at {url.partition('://')[2]} (AMQP)")
 
 
-async def test_a_wrong_login_of_the_administrator_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_a_wrong_login_of_the_administrator_is_named(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """Wrong password, and a user that is no administrator."""
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
     with pytest.raises(DependencyError) as raised:
@@ -87,7 +95,9 @@ async def test_a_wrong_login_of_the_administrator_is_named(broker: RabbitMQBroke
     assert_said(raised.value, causes.NO_ADMINISTRATOR, user="plain")
 
 
-async def test_an_alarm_of_the_broker_is_named(broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer) -> None:
+async def test_an_alarm_of_the_broker_is_named(
+    broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer
+) -> None:
     """Nothing is taken from publishers meanwhile; afterwards all is well."""
     with own_rabbitmq.memory_alarm():
         with pytest.raises(DependencyError) as raised:
@@ -120,7 +130,11 @@ LIMITS = [
 async def test_a_limit_that_stops_the_relay_is_named(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer, limit: str, said: str
 ) -> None:
-    """Found by logging in as the relay does; the fingerprint of the broker is another one, so that glances see it."""
+    """
+    Found by logging in as the relay does.
+
+    The fingerprint of the broker is another one, so that glances see it.
+    """
     login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
     before = await broker.fingerprint(how, host, [login.name])
     await broker.log_in(how, host, login)
@@ -131,10 +145,14 @@ async def test_a_limit_that_stops_the_relay_is_named(
         assert await unknowing.fingerprint(how, host, [login.name]) != before
     rabbitmq.call("DELETE", f"/api/users/{login.name}")
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.amqp_port} (AMQP)"
-    assert_said(raised.value, causes.CONNECTION_LIMIT, where=where, user=login.name, host=host, limit=said)
+    assert_said(
+        raised.value, causes.CONNECTION_LIMIT, where=where, user=login.name, host=host, limit=said
+    )
 
 
-async def test_a_relay_that_is_refused_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_a_relay_that_is_refused_is_named(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """A wrong password, no rights in the virtual host, and no answer."""
     login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.amqp_port} (AMQP)"
@@ -149,7 +167,9 @@ async def test_a_relay_that_is_refused_is_named(broker: RabbitMQBroker, rabbitmq
     closed = free_port()
     with pytest.raises(DependencyError) as raised:
         await broker.log_in(access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{closed}"), host, login)
-    assert_said(raised.value, causes.AMQP[Trouble.REFUSED], where=f"RabbitMQ at 127.0.0.1:{closed} (AMQP)")
+    assert_said(
+        raised.value, causes.AMQP[Trouble.REFUSED], where=f"RabbitMQ at 127.0.0.1:{closed} (AMQP)"
+    )
 
 
 async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
@@ -162,7 +182,13 @@ async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: Rabb
             Call("PUT", ("queues", rabbitmq.virtual_host, "processing"), body, "queue processing"),
         )
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
-    assert_said(raised.value, causes.BROKER_LIMIT, where=where, what="queue processing", limit="queue limit (0)")
+    assert_said(
+        raised.value,
+        causes.BROKER_LIMIT,
+        where=where,
+        what="queue processing",
+        limit="queue limit (0)",
+    )
 
 
 CACHE = [
@@ -179,7 +205,9 @@ CACHE = [
 
 
 @pytest.mark.parametrize(("url", "cause"), CACHE)
-async def test_a_cache_that_does_not_work_is_named(wrong: WrongPorts, url: str, cause: Cause) -> None:
+async def test_a_cache_that_does_not_work_is_named(
+    wrong: WrongPorts, url: str, cause: Cause
+) -> None:
     """Name, port, TLS in both directions, login, database, another service."""
     url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:

@@ -1,4 +1,8 @@
-"""What can be wrong with a database or an object store, broken for real: reason and message of the table of causes."""
+"""
+What can be wrong with a database or an object store, broken for real.
+
+Reason and message of the table of causes.
+"""
 
 import os
 import pwd
@@ -45,7 +49,9 @@ DATABASE = [
 
 
 @pytest.mark.parametrize(("rest", "cause"), DATABASE)
-async def test_a_wrong_address_of_the_database_is_named(wrong: WrongPorts, rest: str, cause: Cause) -> None:
+async def test_a_wrong_address_of_the_database_is_named(
+    wrong: WrongPorts, rest: str, cause: Cause
+) -> None:
     """Name, port, TLS, another protocol."""
     rest = rest.format(**vars(wrong))
     error = await refused(f"postgresql://user:{SECRET}@{rest}")
@@ -60,19 +66,30 @@ LOGINS = [
 
 
 @pytest.mark.parametrize(("words", "cause"), LOGINS)
-async def test_a_role_that_may_not_log_in_is_named(postgres: PostgresServer, words: str, cause: Cause) -> None:
+async def test_a_role_that_may_not_log_in_is_named(
+    postgres: PostgresServer, words: str, cause: Cause
+) -> None:
     """Expired, without LOGIN, at its limit of connections."""
     with postgres.role(SECRET, words) as (name, url):
         error = await refused(url)
-    assert_said(error, cause, where=f"PostgreSQL at 127.0.0.1:{postgres.port}", user=name, database=name)
+    assert_said(
+        error, cause, where=f"PostgreSQL at 127.0.0.1:{postgres.port}", user=name, database=name
+    )
 
 
 async def test_login_and_database_are_told_apart(postgres: PostgresServer) -> None:
     """A wrong password, a database that is not there, one to which the role may not connect."""
     with postgres.role(SECRET) as (name, url):
         named = {"where": f"PostgreSQL at 127.0.0.1:{postgres.port}", "user": name}
-        assert_said(await refused(url.replace(SECRET, f"{SECRET}-x")), causes.DATABASE_LOGIN, **named, database=name)
-        assert_said(await refused(f"{url}_not"), causes.DATABASE_MISSING, **named, database=f"{name}_not")
+        assert_said(
+            await refused(url.replace(SECRET, f"{SECRET}-x")),
+            causes.DATABASE_LOGIN,
+            **named,
+            database=name,
+        )
+        assert_said(
+            await refused(f"{url}_not"), causes.DATABASE_MISSING, **named, database=f"{name}_not"
+        )
         postgres.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         assert_said(await refused(url), causes.DATABASE_ADMIN_RIGHTS, **named, database=name)
 
@@ -83,7 +100,9 @@ async def test_an_administrator_without_rights_is_named(postgres: PostgresServer
         with pytest.raises(DependencyError) as raised:
             await PostgresDatabase(SECONDS).provision(url, url.replace(name, f"{name}_new"))
         where = f"PostgreSQL at 127.0.0.1:{postgres.port}"
-        assert_said(raised.value, causes.DATABASE_ADMIN_RIGHTS, where=where, user=name, database=name)
+        assert_said(
+            raised.value, causes.DATABASE_ADMIN_RIGHTS, where=where, user=name, database=name
+        )
 
 
 async def test_a_read_only_database_is_named(postgres: PostgresServer) -> None:
@@ -92,7 +111,9 @@ async def test_a_read_only_database_is_named(postgres: PostgresServer) -> None:
         postgres.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
         error = await refused(url)
     where = f"PostgreSQL at 127.0.0.1:{postgres.port}"
-    assert_said(error, causes.DATABASE_READ_ONLY, where=where, why="default_transaction_read_only is on")
+    assert_said(
+        error, causes.DATABASE_READ_ONLY, where=where, why="default_transaction_read_only is on"
+    )
 
 
 async def test_an_expired_role_of_the_operator_is_renewed(postgres: PostgresServer) -> None:
@@ -108,7 +129,11 @@ async def test_an_expired_role_of_the_operator_is_renewed(postgres: PostgresServ
 
 
 async def has_tls(server: PostgresServer) -> None:
-    """Wait for the new setting; then a certificate is taken that nobody vouches for, as `require` says."""
+    """
+    Wait for the new setting.
+
+    Then a certificate is taken that nobody vouches for, as `require` says.
+    """
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -136,7 +161,11 @@ async def test_a_certificate_of_the_database_that_nobody_trusts_is_named(tmp_pat
         server.execute("SELECT pg_reload_conf()")
         await has_tls(server)
         error = await refused(f"{server.url}?sslmode=verify-full")
-        assert_said(error, causes.DATABASE[Trouble.UNTRUSTED], where=f"PostgreSQL at 127.0.0.1:{server.port}")
+        assert_said(
+            error,
+            causes.DATABASE[Trouble.UNTRUSTED],
+            where=f"PostgreSQL at 127.0.0.1:{server.port}",
+        )
 
 
 @pytest.fixture(name="store")
@@ -147,7 +176,13 @@ async def _store() -> AsyncIterator[S3ObjectStore]:
 
 def access(server: S3Server, **other: str) -> StoreAccess:
     """The server's own credentials."""
-    known = StoreAccess(server.endpoint, server.region, server.bucket, server.access_key_id, server.secret_access_key)
+    known = StoreAccess(
+        server.endpoint,
+        server.region,
+        server.bucket,
+        server.access_key_id,
+        server.secret_access_key,
+    )
     return replace(known, **other)
 
 
@@ -182,4 +217,8 @@ async def test_a_wrong_key_of_the_store_is_named(store: S3ObjectStore, s3_server
     """By a secret that is not the key's."""
     with pytest.raises(DependencyError) as raised:
         await store.observe(access(s3_server, secret_access_key=SECRET))
-    assert_said(raised.value, causes.STORE_LOGIN, where=f"the object store at {s3_server.endpoint.partition('://')[2]}")
+    assert_said(
+        raised.value,
+        causes.STORE_LOGIN,
+        where=f"the object store at {s3_server.endpoint.partition('://')[2]}",
+    )

@@ -24,7 +24,11 @@ async def _broker() -> AsyncIterator[RabbitMQBroker]:
 
 
 def wanted(server: RabbitMQServer) -> topology.Topology:
-    """Two queues in the test's own virtual host, and users of its name: users belong to the whole broker."""
+    """
+    Two queues in the test's own virtual host, and users of its name.
+
+    Users belong to the whole broker.
+    """
     host = server.virtual_host
     queues = (QueueSpec("processing"), QueueSpec("other.queue", ("a.#", "b"), 3))
     spec = BrokerSpec("secret", server.virtual_host, "exchange", queues)
@@ -41,7 +45,9 @@ async def complete(broker: RabbitMQBroker, server: RabbitMQServer) -> list[str]:
     """Observe, plan, act; what had to be done."""
     goal = wanted(server)
     users = [login.name for login in goal.logins]
-    plan = topology.plan(goal, await broker.observe(access(server), server.virtual_host, [*users, server.username]))
+    plan = topology.plan(
+        goal, await broker.observe(access(server), server.virtual_host, [*users, server.username])
+    )
     assert plan.conflicts == ()
     for call in plan.calls:
         await broker.carry_out(access(server), call)
@@ -57,22 +63,31 @@ async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitM
         await broker.remove(access(rabbitmq), ("users", login.name))
 
 
-async def test_a_virtual_host_is_made_and_removed(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_a_virtual_host_is_made_and_removed(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """From nothing, with the owner's mark; removing twice is fine."""
-    server = RabbitMQServer(rabbitmq.amqp_port, rabbitmq.management_port, f"{rabbitmq.virtual_host}-made")
+    server = RabbitMQServer(
+        rabbitmq.amqp_port, rabbitmq.management_port, f"{rabbitmq.virtual_host}-made"
+    )
     try:
         await complete(broker, server)
         observed = await broker.observe(access(server), server.virtual_host, [])
         assert observed.owner == "space/name"
         assert await complete(broker, server) == []
     finally:
-        for path in (*(("users", login.name) for login in wanted(server).logins), ("vhosts", server.virtual_host)):
+        for path in (
+            *(("users", login.name) for login in wanted(server).logins),
+            ("vhosts", server.virtual_host),
+        ):
             await broker.remove(access(server), path)
             await broker.remove(access(server), path)
     assert (await broker.observe(access(server), server.virtual_host, [])).virtual_host is None
 
 
-async def test_what_somebody_changed_is_seen(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_what_somebody_changed_is_seen(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """A removed binding, a changed policy and a changed password, and nothing else."""
     await complete(broker, rabbitmq)
     host, goal = rabbitmq.virtual_host, wanted(rabbitmq)
@@ -88,15 +103,27 @@ async def test_what_somebody_changed_is_seen(broker: RabbitMQBroker, rabbitmq: R
         await broker.remove(access(rabbitmq), ("users", login.name))
 
 
-async def test_what_is_no_longer_wanted_goes(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
-    """Bindings with any characters and arguments, policies, and queues without messages; one with a message stays."""
+async def test_what_is_no_longer_wanted_goes(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
+    """
+    Bindings with any characters and arguments, policies, and queues without messages.
+
+    One with a message stays.
+    """
     await complete(broker, rabbitmq)
     host, how = rabbitmq.virtual_host, access(rabbitmq)
-    rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", {"routing_key": "odd_%/#.*"})
+    rabbitmq.call(
+        "POST", f"/api/bindings/{host}/e/exchange/q/processing", {"routing_key": "odd_%/#.*"}
+    )
     more = {"routing_key": "odd_%/#.*", "arguments": {"a": 1}}
     rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", more)
     goal = topology.topology(
-        BrokerSpec("s", host, "exchange", (QueueSpec("kept"),)), "o", "guest", {"r": "r"}, {"c": "c"}
+        BrokerSpec("s", host, "exchange", (QueueSpec("kept"),)),
+        "o",
+        "guest",
+        {"r": "r"},
+        {"c": "c"},
     )
 
     async def prune() -> pruning.Superfluous:
@@ -108,7 +135,12 @@ async def test_what_is_no_longer_wanted_goes(broker: RabbitMQBroker, rabbitmq: R
     assert len((await prune()).calls) == 5
     observed = await broker.observe(how, host, [])
     assert not [binding for binding in observed.bindings if binding[0] == "exchange"]
-    message = {"routing_key": "processing", "payload": "m", "payload_encoding": "string", "properties": {}}
+    message = {
+        "routing_key": "processing",
+        "payload": "m",
+        "payload_encoding": "string",
+        "properties": {},
+    }
     rabbitmq.call("POST", f"/api/exchanges/{host}/amq.default/publish", message)
     assert not await broker.remove_if_empty(how, host, "processing")
     assert await broker.remove_if_empty(how, host, "other.queue")
@@ -121,14 +153,22 @@ async def test_what_is_no_longer_wanted_goes(broker: RabbitMQBroker, rabbitmq: R
         await broker.remove(how, ("users", login.name))
 
 
-MODULES = ["rabbit_password_hashing_sha512", "rabbit_password_hashing_sha256", "rabbit_password_hashing_md5"]
+MODULES = [
+    "rabbit_password_hashing_sha512",
+    "rabbit_password_hashing_sha256",
+    "rabbit_password_hashing_md5",
+]
 
 
 @pytest.mark.parametrize("module", MODULES)
 async def test_every_way_to_hash_passwords_is_known(
     broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer, module: str
 ) -> None:
-    """The broker's `password_hashing_module`: users are made once, a wrong password is seen, the right one logs in."""
+    """
+    The broker's `password_hashing_module`.
+
+    Users are made once, a wrong password is seen, the right one logs in.
+    """
     own_rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {module}).")
     try:
         goal = wanted(own_rabbitmq)
@@ -140,12 +180,16 @@ async def test_every_way_to_hash_passwords_is_known(
         assert not topology.is_password(observed.users[relay], "other")
         await broker.log_in(access(own_rabbitmq), own_rabbitmq.virtual_host, goal.logins[0])
     finally:
-        own_rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]}).")
+        own_rabbitmq.control(
+            "eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]})."
+        )
         for login in wanted(own_rabbitmq).logins:
             await broker.remove(access(own_rabbitmq), ("users", login.name))
 
 
-async def test_a_classic_queue_is_a_conflict(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_a_classic_queue_is_a_conflict(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """It is seen before anything is declared."""
     rabbitmq.call("PUT", f"/api/queues/{rabbitmq.virtual_host}/processing", {"durable": True})
     observed = await broker.observe(access(rabbitmq), rabbitmq.virtual_host, [])
@@ -153,11 +197,19 @@ async def test_a_classic_queue_is_a_conflict(broker: RabbitMQBroker, rabbitmq: R
 
 
 async def test_faults_have_names(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
-    """A wrong password, a port where nobody listens, a port that speaks another protocol; no password in a message."""
+    """
+    A wrong password, a port where nobody listens, a port that speaks another protocol.
+
+    No password in a message.
+    """
     cases = {
         Reason.AUTHENTICATION_FAILED: access(rabbitmq, password="hush-hush"),
-        Reason.UNREACHABLE: access(rabbitmq, management_url=f"http://127.0.0.1:{free_port()}", password="hush-hush"),
-        Reason.WRONG_PROTOCOL: access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"),
+        Reason.UNREACHABLE: access(
+            rabbitmq, management_url=f"http://127.0.0.1:{free_port()}", password="hush-hush"
+        ),
+        Reason.WRONG_PROTOCOL: access(
+            rabbitmq, amqp_url=f"amqp://127.0.0.1:{rabbitmq.management_port}"
+        ),
     }
     for reason, how in cases.items():
         with pytest.raises(DependencyError) as raised:
@@ -166,7 +218,9 @@ async def test_faults_have_names(broker: RabbitMQBroker, rabbitmq: RabbitMQServe
         assert "hush" not in raised.value.message
 
 
-async def test_a_plain_user_is_no_administrator(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_a_plain_user_is_no_administrator(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """The message says which tag is missing."""
     rabbitmq.call("PUT", "/api/users/plain", {"password": "plain", "tags": "management"})
     with pytest.raises(DependencyError) as raised:
@@ -176,13 +230,21 @@ async def test_a_plain_user_is_no_administrator(broker: RabbitMQBroker, rabbitmq
     assert "administrator" in raised.value.message
 
 
-async def test_a_removed_user_is_refused_and_cut_off(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
-    """The other user of the two works meanwhile; a connection of the old one is closed by the broker itself."""
+async def test_a_removed_user_is_refused_and_cut_off(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
+    """
+    The other user of the two works meanwhile.
+
+    A connection of the old one is closed by the broker itself.
+    """
     host, how = rabbitmq.virtual_host, access(rabbitmq)
     spec = BrokerSpec("secret", host, "exchange", (QueueSpec("processing"),))
     both = {f"{host}.relay": "old-password", f"{host}.relay-b": "new-password"}
     goal = topology.topology(spec, "space/name", rabbitmq.username, both, {})
-    for call in topology.plan(goal, await broker.observe(how, host, [*both, rabbitmq.username])).calls:
+    for call in topology.plan(
+        goal, await broker.observe(how, host, [*both, rabbitmq.username])
+    ).calls:
         await broker.carry_out(how, call)
     assert topology.missing_logins(goal, await broker.observe(how, host, list(both))) == []
 

@@ -32,7 +32,9 @@ class Login:
     def url(self) -> str:
         """As the service gets it."""
         host = urlsplit(self.server.url).netloc.rpartition("@")[2]
-        return f"postgresql://{self.name}:{self.password.replace(chr(39), '%27')}@{host}/{self.name}"
+        return (
+            f"postgresql://{self.name}:{self.password.replace(chr(39), '%27')}@{host}/{self.name}"
+        )
 
 
 @pytest.fixture(name="login")
@@ -54,7 +56,9 @@ async def test_role_and_database_are_made_once(
     await connection.close()
 
 
-async def test_an_unknown_database_has_a_name(database: PostgresDatabase, postgres: PostgresServer) -> None:
+async def test_an_unknown_database_has_a_name(
+    database: PostgresDatabase, postgres: PostgresServer
+) -> None:
     """The message says what to do."""
     with pytest.raises(DependencyError) as raised:
         await database.check(postgres.database_url("nowhere"))
@@ -86,9 +90,15 @@ async def test_two_logins_take_turns(
     login: Login,
     superuser: bool,  # noqa: FBT001 - a table
 ) -> None:
-    """What either makes belongs to one owner; the one that is revoked is refused at once, its sessions end."""
+    """
+    What either makes belongs to one owner.
+
+    The one that is revoked is refused at once, its sessions end.
+    """
     other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
-    admin = postgres.url if superuser else await plain_administrator(postgres, f"{login.name}_admin")
+    admin = (
+        postgres.url if superuser else await plain_administrator(postgres, f"{login.name}_admin")
+    )
     await database.provision(admin, login.url)
     old = await asyncpg.connect(login.url)
     await old.execute("CREATE TABLE public.before (a int)")
@@ -117,7 +127,11 @@ async def test_two_logins_take_turns(
 async def test_a_mark_is_kept_in_the_database(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:
-    """Written by the service's own login, found by it and by its successor; each owner has its own."""
+    """
+    Written by the service's own login, found by it and by its successor.
+
+    Each owner has its own.
+    """
     await database.provision(postgres.url, login.url)
     assert await database.check(login.url, "a/b") is None
     assert await database.write_mark(login.url, "a/b", "uid-1")
@@ -126,17 +140,31 @@ async def test_a_mark_is_kept_in_the_database(
     assert await database.write_mark(login.url, "a/c", "uid-3")
     other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
     await database.provision(postgres.url, other_url)
-    assert [await database.check(other_url, owner) for owner in ("a/b", "a/c", "a/d")] == ["uid-2", "uid-3", None]
+    assert [await database.check(other_url, owner) for owner in ("a/b", "a/c", "a/d")] == [
+        "uid-2",
+        "uid-3",
+        None,
+    ]
     assert await database.check(other_url) is None
 
 
 def copy_database(source: str, target: str) -> None:
     """As a backup that is restored."""
-    dumped = subprocess.run(["pg_dump", "--no-owner", source], capture_output=True, timeout=60, check=True)
-    subprocess.run(["psql", "--quiet", target], input=dumped.stdout, capture_output=True, timeout=60, check=True)
+    dumped = subprocess.run(
+        ["pg_dump", "--no-owner", source], capture_output=True, timeout=60, check=True
+    )
+    subprocess.run(
+        ["psql", "--quiet", target],
+        input=dumped.stdout,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
 
 
-async def test_a_dump_carries_the_mark(database: PostgresDatabase, postgres: PostgresServer, login: Login) -> None:
+async def test_a_dump_carries_the_mark(
+    database: PostgresDatabase, postgres: PostgresServer, login: Login
+) -> None:
     """Restored into another database, it says whose it is."""
     await database.provision(postgres.url, login.url)
     await database.write_mark(login.url, "a/b", "uid-1")

@@ -1,4 +1,8 @@
-"""Fingerprints on a real broker and a real store: another one after every change, the same one else."""
+"""
+Fingerprints on a real broker and a real store.
+
+Another one after every change, the same one else.
+"""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -35,7 +39,9 @@ async def _store() -> AsyncIterator[S3ObjectStore]:
 
 def broker_access(server: RabbitMQServer, password: str | None = None) -> BrokerAccess:
     """As the Secret of a platform team has it."""
-    return BrokerAccess(server.management_url, server.broker_url, server.username, password or server.password)
+    return BrokerAccess(
+        server.management_url, server.broker_url, server.username, password or server.password
+    )
 
 
 def store_access(server: S3Server, secret: str | None = None) -> StoreAccess:
@@ -58,17 +64,30 @@ def _changes(server: RabbitMQServer) -> list[Callable[[], None]]:
     ]
 
 
-async def test_every_change_of_a_virtual_host_shows(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
-    """A removed queue, policy, right or exchange, another password or tag; messages that come and go do not."""
+async def test_every_change_of_a_virtual_host_shows(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
+    """
+    A removed queue, policy, right or exchange, another password or tag.
+
+    Messages that come and go do not.
+    """
     how = broker_access(rabbitmq)
     with rabbitmq.new_virtual_host() as server:
         spec = BrokerSpec("secret", server.virtual_host, "exchange", (QueueSpec("processing"),))
         goal = topology.topology(spec, "space/name", server.username, {USER: "password"}, {})
         users = [USER, server.username]
-        for call in topology.plan(goal, await broker.observe(how, server.virtual_host, users)).calls:
+        for call in topology.plan(
+            goal, await broker.observe(how, server.virtual_host, users)
+        ).calls:
             await broker.carry_out(how, call)
         seen = [await broker.fingerprint(how, server.virtual_host, users)]
-        message = {"routing_key": "processing", "payload": "m", "payload_encoding": "string", "properties": {}}
+        message = {
+            "routing_key": "processing",
+            "payload": "m",
+            "payload_encoding": "string",
+            "properties": {},
+        }
         server.call("POST", f"/api/exchanges/{server.virtual_host}/amq.default/publish", message)
         assert await broker.fingerprint(how, server.virtual_host, users) == seen[0]
         for change in _changes(server):
@@ -79,7 +98,9 @@ async def test_every_change_of_a_virtual_host_shows(broker: RabbitMQBroker, rabb
     server.call("DELETE", f"/api/users/{USER}")
 
 
-async def test_a_broker_that_refuses_has_no_fingerprint(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
+async def test_a_broker_that_refuses_has_no_fingerprint(
+    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
+) -> None:
     """It is told by its name, without the password."""
     with pytest.raises(DependencyError) as raised:
         await broker.fingerprint(broker_access(rabbitmq, "hush-hush"), rabbitmq.virtual_host, [])
@@ -92,13 +113,21 @@ async def test_a_broker_is_asked_once_for_all(rabbitmq: RabbitMQServer) -> None:
     async with rabbitmq_broker(10) as broker:
         how, users = broker_access(rabbitmq), [rabbitmq.username]
         before = await broker.fingerprint(how, rabbitmq.virtual_host, users)
-        rabbitmq.call("PUT", f"/api/exchanges/{rabbitmq.virtual_host}/more", {"type": "topic", "durable": True})
+        rabbitmq.call(
+            "PUT",
+            f"/api/exchanges/{rabbitmq.virtual_host}/more",
+            {"type": "topic", "durable": True},
+        )
         assert await broker.fingerprint(how, rabbitmq.virtual_host, users) == before
         assert await broker.fingerprint(how, "another", users) != before
 
 
 async def test_every_change_of_a_bucket_shows(store: S3ObjectStore, s3_server: S3Server) -> None:
-    """A tag that is set, changed or taken off, and the bucket itself; looks alone change nothing."""
+    """
+    A tag that is set, changed or taken off, and the bucket itself.
+
+    Looks alone change nothing.
+    """
     where = store_access(s3_server)
     seen = []
     for tags in ({}, {"a": "1", "b": "2"}, {"a": "2", "b": "1"}):
@@ -114,7 +143,11 @@ async def test_every_change_of_a_bucket_shows(store: S3ObjectStore, s3_server: S
 async def test_clients_stay_open_but_not_all(
     store: S3ObjectStore, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One for each login, the one that was used last of all; a client that is in use is never closed."""
+    """
+    One for each login, the one that was used last of all.
+
+    A client that is in use is never closed.
+    """
     monkeypatch.setattr(s3_clients, "MOST_CLIENTS", 1)
     clients = store._clients
     async with clients.of(store_access(s3_server)) as first:
@@ -133,8 +166,12 @@ async def test_a_store_that_refuses_has_no_fingerprint(
     """A wrong key, and nobody there; no key in the message."""
     where = store_access(s3_server, "hush-hush" if "secret" in change else None)
     if "port" in change:
-        where = StoreAccess(f"http://127.0.0.1:{free_port()}", "us-east-1", s3_server.bucket, "a", "hush-hush")
+        where = StoreAccess(
+            f"http://127.0.0.1:{free_port()}", "us-east-1", s3_server.bucket, "a", "hush-hush"
+        )
     with pytest.raises(DependencyError) as raised:
         await store.fingerprint(where)
-    assert raised.value.reason is (Reason.AUTHENTICATION_FAILED if "secret" in change else Reason.UNREACHABLE)
+    assert raised.value.reason is (
+        Reason.AUTHENTICATION_FAILED if "secret" in change else Reason.UNREACHABLE
+    )
     assert "hush" not in raised.value.message

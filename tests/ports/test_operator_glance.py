@@ -1,4 +1,8 @@
-"""The operator's looks at a real broker and a real store: they see, heal, and write nothing when nothing differs."""
+"""
+The operator's looks at a real broker and a real store.
+
+They see, heal, and write nothing when nothing differs.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -56,9 +60,17 @@ async def _store() -> AsyncIterator[Steps]:
 async def test_a_look_heals_and_is_silent(
     broker: Writes, store: Steps, rabbitmq: RabbitMQServer, s3_server: S3Server
 ) -> None:
-    """A removed queue and a removed tag come back with the next look, by name; the look after writes nothing."""
+    """
+    A removed queue and a removed tag come back with the next look, by name.
+
+    The look after writes nothing.
+    """
     host = rabbitmq.virtual_host
-    where = {"endpoint": s3_server.endpoint, "bucket": s3_server.bucket, "credentialsSecretRef": {"name": "s3"}}
+    where = {
+        "endpoint": s3_server.endpoint,
+        "bucket": s3_server.bucket,
+        "credentialsSecretRef": {"name": "s3"},
+    }
     fakes = FakeWorld(objectStore=where)
     body = manifest(objectStore={**where, "region": s3_server.region})
     body["spec"]["broker"]["virtualHost"] = host
@@ -67,7 +79,8 @@ async def test_a_look_heals_and_is_silent(
     fakes.cluster.secret("s3", login)
     admin = {"username": rabbitmq.username, "password": rabbitmq.password}
     fakes.cluster.secret(
-        "rabbitmq", {"managementUrl": rabbitmq.management_url, "amqpUrl": rabbitmq.broker_url, **admin}
+        "rabbitmq",
+        {"managementUrl": rabbitmq.management_url, "amqpUrl": rabbitmq.broker_url, **admin},
     )
     world: World = replace(fakes.ports, broker=broker, store=store)
     for _ in range(6):
@@ -77,7 +90,9 @@ async def test_a_look_heals_and_is_silent(
     for healed in ((), ("queue processing", "tagging of bucket")):
         if healed:
             rabbitmq.call("DELETE", f"/api/queues/{host}/processing")
-            access = StoreAccess(s3_server.endpoint, s3_server.region, s3_server.bucket, *login.values())
+            access = StoreAccess(
+                s3_server.endpoint, s3_server.region, s3_server.bucket, *login.values()
+            )
             await store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, {}))
             assert await converge(world, KEY, Look.GLANCE) is Outcome.READY
             assert [part for part in healed if part not in fakes.conditions()["Drifted"][2]] == []

@@ -25,10 +25,18 @@ async def _store() -> AsyncIterator[S3ObjectStore]:
 
 def access(server: S3Server) -> StoreAccess:
     """The server's own credentials."""
-    return StoreAccess(server.endpoint, server.region, server.bucket, server.access_key_id, server.secret_access_key)
+    return StoreAccess(
+        server.endpoint,
+        server.region,
+        server.bucket,
+        server.access_key_id,
+        server.secret_access_key,
+    )
 
 
-async def test_a_bucket_is_made_completed_and_removed(store: S3ObjectStore, s3_gateway: S3Server) -> None:
+async def test_a_bucket_is_made_completed_and_removed(
+    store: S3ObjectStore, s3_gateway: S3Server
+) -> None:
     """From nothing; a second look finds everything that this store can do."""
     where = replace(access(s3_gateway), bucket=f"made-{free_port()}")
     assert await store.observe(where) is None
@@ -41,7 +49,9 @@ async def test_a_bucket_is_made_completed_and_removed(store: S3ObjectStore, s3_g
     again = await store.observe(where)
     assert again is not None
     assert again.owner == "a/b"
-    assert not {step.capability for step in bucket.plan(SPEC, "a/b", again)} & {bucket.Capability.TAGGING}
+    assert not {step.capability for step in bucket.plan(SPEC, "a/b", again)} & {
+        bucket.Capability.TAGGING
+    }
     assert await store.remove(where)
     assert await store.remove(where)
     assert await store.observe(where) is None
@@ -55,7 +65,11 @@ async def test_what_the_store_lacks_is_seen(store: S3ObjectStore, s3_server: S3S
 
 
 async def test_the_probe_leaves_nothing_behind(store: S3ObjectStore, s3_server: S3Server) -> None:
-    """Checksums are verified by this store, and the bucket is empty afterwards: it can be removed."""
+    """
+    Checksums are verified by this store, and the bucket is empty afterwards.
+
+    It can be removed.
+    """
     await store.check(access(s3_server))
     assert await store.probe(access(s3_server)) == frozenset()
     assert await store.remove(access(s3_server))
@@ -75,7 +89,9 @@ async def test_an_object_is_seen(store: S3ObjectStore, s3_server: S3Server) -> N
 async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) -> None:
     """No tags at all are a wish, too."""
     where = access(s3_server)
-    assert await store.carry_out(where, bucket.Step(bucket.Capability.TAGGING, {bucket.OWNER_TAG: "a/b"}))
+    assert await store.carry_out(
+        where, bucket.Step(bucket.Capability.TAGGING, {bucket.OWNER_TAG: "a/b"})
+    )
     assert await store.carry_out(where, bucket.Step(bucket.Capability.TAGGING, {}))
     observed = await store.observe(where)
     assert observed is not None

@@ -63,7 +63,9 @@ class TestOutbox:
         clock.move(1)
         assert await due(outbox, limit=2) == messages[:2]
 
-    async def test_announces_for_good(self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock) -> None:
+    async def test_announces_for_good(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
+    ) -> None:
         """A confirmed message is gone, and its upload tells when."""
         sent = await waiting(ledger)
         async with outbox.claim(limit=10) as batch:
@@ -71,7 +73,9 @@ class TestOutbox:
         clock.move(CLAIM_SECONDS + 1)
         assert await due(outbox) == []
         assert await outbox.backlog() == Backlog(0, 0.0)
-        found = await ledger.get(AccountId(UploadStored.from_bytes(sent.body).user_id), sent.upload_id)
+        found = await ledger.get(
+            AccountId(UploadStored.from_bytes(sent.body).user_id), sent.upload_id
+        )
         assert (found.state, found.announced_at) == (UploadState.ANNOUNCED, NOON)
 
     async def test_puts_a_failed_message_off(
@@ -80,12 +84,16 @@ class TestOutbox:
         """It comes back at its time, not before, and knows how often it was tried."""
         sent = await waiting(ledger)
         async with outbox.claim(limit=10) as batch:
-            await batch.failed(sent.id, retry_at=NOON + timedelta(seconds=30), reason=PutOffReason.REFUSED)
+            await batch.failed(
+                sent.id, retry_at=NOON + timedelta(seconds=30), reason=PutOffReason.REFUSED
+            )
         assert await due(outbox) == []
         clock.move(30)
         assert [found.attempts for found in await due(outbox)] == [1]
 
-    async def test_keeps_what_was_not_reported(self, outbox: DatabaseOutbox, ledger: DatabaseLedger) -> None:
+    async def test_keeps_what_was_not_reported(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger
+    ) -> None:
         """A message about which nothing was said is due again at once, attempts uncounted."""
         sent = await waiting(ledger)
         assert await due(outbox) == [sent]
@@ -101,14 +109,18 @@ class TestOutbox:
             await confirm_and_die(outbox, first)
         assert await due(outbox) == [second]
 
-    async def test_gives_nobody_a_claimed_message(self, outbox: DatabaseOutbox, ledger: DatabaseLedger) -> None:
+    async def test_gives_nobody_a_claimed_message(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger
+    ) -> None:
         """While one relay works on it, another does not see it."""
         sent = await waiting(ledger)
         async with outbox.claim(limit=10) as batch:
             assert batch.messages == [sent]
             assert await due(outbox) == []
 
-    async def test_shares_messages(self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock) -> None:
+    async def test_shares_messages(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
+    ) -> None:
         """Of four relays that claim at once no two get the same message, and none is left out for long."""
         sent = {(await waiting(ledger, number)).id for number in range(12)}
         clock.move(1)
@@ -140,12 +152,16 @@ class TestOutbox:
         clock.move(CLAIM_SECONDS + 1)
         assert await due(outbox) == [sent]
 
-    async def test_tells_the_backlog(self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock) -> None:
+    async def test_tells_the_backlog(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
+    ) -> None:
         """How many wait and how long the oldest does, put off or not."""
         sent = await waiting(ledger)
         await waiting(ledger, 1)
         async with outbox.claim(limit=1) as batch:
-            await batch.failed(sent.id, retry_at=NOON + timedelta(hours=1), reason=PutOffReason.UNROUTABLE)
+            await batch.failed(
+                sent.id, retry_at=NOON + timedelta(hours=1), reason=PutOffReason.UNROUTABLE
+            )
         clock.move(90)
         assert await outbox.backlog() == Backlog(2, 90.0)
 

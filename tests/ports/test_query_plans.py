@@ -1,4 +1,8 @@
-"""Every query of the service uses an index: on PostgreSQL with 100,000 rows a table, no plan reads a whole one."""
+"""
+Every query of the service uses an index.
+
+On PostgreSQL with 100,000 rows a table, no plan reads a whole one.
+"""
 
 import inspect
 import json
@@ -23,7 +27,13 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.adapters.tokens import DatabaseSessions
-from healthingest_service.identity.model import AccountId, NewAccount, RefreshToken, Session, SessionId
+from healthingest_service.identity.model import (
+    AccountId,
+    NewAccount,
+    RefreshToken,
+    Session,
+    SessionId,
+)
 from healthingest_service.uploads.model import IdempotencyKey, PutOffReason, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from support.uploads import NOON, message, upload
@@ -43,7 +53,14 @@ class Statements:
         """Note everything from now on."""
 
         @event.listens_for(engine.sync_engine, "before_cursor_execute")
-        def _note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:  # noqa: ANN401, FBT001 - as SQLAlchemy calls it
+        def _note(  # as SQLAlchemy calls it
+            _connection: Any,  # noqa: ANN401
+            _cursor: Any,  # noqa: ANN401
+            statement: str,
+            parameters: Any,  # noqa: ANN401
+            _context: Any,  # noqa: ANN401
+            many: bool,  # noqa: FBT001
+        ) -> None:
             self.seen.setdefault(statement, parameters[0] if many else parameters)
 
 
@@ -68,7 +85,9 @@ class Calls:
         await ledger.complete(new.id, message(new), stored_at=NOON)
         await ledger.abandon(other.id)
         await ledger.get(AccountId(OWNER), new.id)
-        page = await ledger.history(AccountId(OWNER), limit=1, record_type="T", state=UploadState.STORED)
+        page = await ledger.history(
+            AccountId(OWNER), limit=1, record_type="T", state=UploadState.STORED
+        )
         await ledger.history(AccountId(OWNER), limit=1, cursor=page.next_cursor)
         await ledger.check()
 
@@ -86,7 +105,9 @@ class Calls:
         """By id, by time and by type."""
         replays = DatabaseReplays(self.engine, timeout_seconds=60)
         some = await replays.page(
-            ReplaySelection(received_from=NOON, received_before=LATER, record_type="T"), after=None, limit=5
+            ReplaySelection(received_from=NOON, received_before=LATER, record_type="T"),
+            after=None,
+            limit=5,
         )
         await replays.page(ReplaySelection(ids=frozenset({some[0].id})), after=some[0].id, limit=5)
         await replays.put([message(one) for one in some])
@@ -123,11 +144,15 @@ class Calls:
     async def sessions(self) -> None:
         """Logins and refresh tokens."""
         sessions = DatabaseSessions(self.engine, timeout_seconds=60)
-        account = await self.accounts.add(NewAccount("grace@clinic.example", "correct horse battery"))
+        account = await self.accounts.add(
+            NewAccount("grace@clinic.example", "correct horse battery")
+        )
         session = Session(SessionId(UUID(int=3)), account.id, NOON)
         await sessions.begin(session, RefreshToken("first", LATER))
         await sessions.find("first")
-        await sessions.rotate("first", child_salt=b"s", child=RefreshToken("second", LATER), at=NOON)
+        await sessions.rotate(
+            "first", child_salt=b"s", child=RefreshToken("second", LATER), at=NOON
+        )
         await sessions.is_live(session.id, account.id)
         await sessions.revoke(session.id, at=NOON)
         await sessions.forget_expired(before=LATER + timedelta(seconds=10))
@@ -156,13 +181,19 @@ async def _calls(postgres_url: str) -> AsyncIterator[Calls]:
                 if statement.strip():
                     await connection.execute(text(statement.replace(":", r"\:")))
         async with engine.connect() as connection:
-            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
+                text("VACUUM ANALYZE")
+            )
         yield Calls(engine, DatabaseAccounts(engine, passwords, timeout_seconds=60))
 
 
 def whole_tables(plan: dict[str, Any]) -> list[str]:
     """The tables that a plan reads from their beginning to their end."""
-    own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] != "duty" else []
+    own = (
+        [plan["Relation Name"]]
+        if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] != "duty"
+        else []
+    )
     return own + [table for inner in plan.get("Plans", ()) for table in whole_tables(inner)]
 
 
@@ -175,12 +206,15 @@ async def test_no_query_reads_a_whole_table(calls: Calls) -> None:
     seen = [
         (statement, parameters)
         for statement, parameters in statements.seen.items()
-        if statement.split(None, 1)[0] in {"SELECT", "UPDATE", "INSERT", "DELETE", "WITH"} and "pg_" not in statement
+        if statement.split(None, 1)[0] in {"SELECT", "UPDATE", "INSERT", "DELETE", "WITH"}
+        and "pg_" not in statement
     ]
     reading = {}
     async with calls.engine.connect() as connection:
         for statement, parameters in seen:
-            explained = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            explained = await connection.exec_driver_sql(
+                f"EXPLAIN (FORMAT JSON) {statement}", parameters
+            )
             found = explained.scalar_one()
             plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
             if tables := whole_tables(plan):
@@ -193,5 +227,7 @@ async def test_no_query_reads_a_whole_table(calls: Calls) -> None:
 def test_every_method_is_called_above(port: type) -> None:
     """A new query of the service is a new line there."""
     source = inspect.getsource(PORTS[port])
-    methods = [name for name, _ in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")]
+    methods = [
+        name for name, _ in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")
+    ]
     assert [name for name in methods if f".{name}(" not in source] == []

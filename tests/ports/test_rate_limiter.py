@@ -113,7 +113,9 @@ class TestLoginThrottle:
         await fail(throttle, by(), by())
         assert [await throttle.admit(by()) for _ in range(2)] == [0, 0]
 
-    async def test_after_them_one_attempt_at_a_time_is_admitted(self, throttle: LoginThrottle) -> None:
+    async def test_after_them_one_attempt_at_a_time_is_admitted(
+        self, throttle: LoginThrottle
+    ) -> None:
         """Of five at one moment one; the others are told how long to wait."""
         await fail(throttle, by(), by(), by())
         waits = await asyncio.gather(*(throttle.admit(by()) for _ in range(5)))
@@ -128,7 +130,9 @@ class TestLoginThrottle:
         assert await throttle.admit(by(address="198.51.100.9")) > 0
         assert await throttle.admit(by()) == 0
 
-    async def test_many_addresses_at_one_account_share_its_attempts(self, throttle: LoginThrottle) -> None:
+    async def test_many_addresses_at_one_account_share_its_attempts(
+        self, throttle: LoginThrottle
+    ) -> None:
         """Beyond the ceiling of the account; a device that has logged in there before is exempt."""
         await throttle.succeeded(by(address="203.0.113.1"))
         await fail(throttle, *(by(address=f"198.51.100.{number}") for number in range(6)))
@@ -136,7 +140,9 @@ class TestLoginThrottle:
         assert 0 < await throttle.admit(by(address="192.0.2.2")) <= 60
         assert [await throttle.admit(by(address="203.0.113.1")) for _ in range(2)] == [0, 0]
 
-    async def test_one_address_at_many_accounts_is_slowed_down(self, throttle: LoginThrottle) -> None:
+    async def test_one_address_at_many_accounts_is_slowed_down(
+        self, throttle: LoginThrottle
+    ) -> None:
         """Beyond the ceiling of the address; its known devices go on."""
         await throttle.succeeded(by("grace@clinic.example"))
         await fail(throttle, *(by(f"{number}@clinic.example") for number in range(9)))
@@ -198,11 +204,18 @@ async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
 async def test_nobody_there_means_counting_alone() -> None:
     """Without Redis requests are still counted, guesses at a tenth of the rate."""
     async with open_redis("redis://127.0.0.1:9", LOGIN_RULES, timeout_seconds=0.1) as (shared, _):
-        counters = SharedCounters(clock=time.monotonic, pause_seconds=60, on_degraded=lambda _: None)
+        counters = SharedCounters(
+            clock=time.monotonic, pause_seconds=60, on_degraded=lambda _: None
+        )
         limiter = FallbackLimiter(counters, shared, MemoryLimiter())
         logins, uploads = Rule("logins", Rate(20, 60), 10), Rule("uploads", Rate(3, 60))
         assert [(await limiter.hit(logins, "a")).allowed for _ in range(3)] == [True, True, False]
-        assert [(await limiter.hit(uploads, "a")).allowed for _ in range(4)] == [True, True, True, False]
+        assert [(await limiter.hit(uploads, "a")).allowed for _ in range(4)] == [
+            True,
+            True,
+            True,
+            False,
+        ]
 
 
 async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:

@@ -39,7 +39,9 @@ def replays(engine: AsyncEngine) -> DatabaseReplays:
     return DatabaseReplays(engine, timeout_seconds=5)
 
 
-async def stored(ledger: DatabaseLedger, second: int, record_type: str = "HeartRateRecord") -> Upload:
+async def stored(
+    ledger: DatabaseLedger, second: int, record_type: str = "HeartRateRecord"
+) -> Upload:
     """An upload that came so many seconds after noon; its message waits."""
     at = NOON + second * SECOND
     new = upload(bytes([second]), at=at, record_type=record_type)
@@ -65,19 +67,34 @@ async def chosen(replays: DatabaseReplays, selection: ReplaySelection) -> list[U
 
 class TestReplays:
     async def test_chooses_by_id(self, replays: DatabaseReplays, ledger: DatabaseLedger) -> None:
-        """Those that there are, in the order of time, announced or not; one that is being stored is none."""
+        """
+        Those that there are, in the order of time, announced or not.
+
+        One that is being stored is none.
+        """
         made = [await stored(ledger, second) for second in range(5)]
         begun = upload(b"begun")
         await ledger.begin(begun, idempotency_key=None, lease_seconds=60)
         wanted = frozenset(one.id for one in (made[3], made[1], made[4], begun, upload(b"unknown")))
-        assert await chosen(replays, ReplaySelection(ids=wanted)) == [made[1].id, made[3].id, made[4].id]
+        assert await chosen(replays, ReplaySelection(ids=wanted)) == [
+            made[1].id,
+            made[3].id,
+            made[4].id,
+        ]
 
-    async def test_chooses_by_time_and_type(self, replays: DatabaseReplays, ledger: DatabaseLedger) -> None:
+    async def test_chooses_by_time_and_type(
+        self, replays: DatabaseReplays, ledger: DatabaseLedger
+    ) -> None:
         """From a time on, and before another, which belongs to the next range."""
-        made = [await stored(ledger, second, ("HeartRateRecord", "Other")[second % 2]) for second in range(6)]
+        made = [
+            await stored(ledger, second, ("HeartRateRecord", "Other")[second % 2])
+            for second in range(6)
+        ]
         wanted = ReplaySelection(received_from=NOON + SECOND, received_before=NOON + 5 * SECOND)
         assert await chosen(replays, wanted) == [one.id for one in made[1:5]]
-        wanted = ReplaySelection(received_from=NOON, received_before=NOON + 5 * SECOND, record_type="Other")
+        wanted = ReplaySelection(
+            received_from=NOON, received_before=NOON + 5 * SECOND, record_type="Other"
+        )
         assert await chosen(replays, wanted) == [made[1].id, made[3].id]
 
     async def test_puts_what_does_not_wait(
@@ -99,7 +116,9 @@ class TestReplays:
 
 
 class TestOutboxReport:
-    async def test_tells_why_messages_wait(self, ledger: DatabaseLedger, outbox: DatabaseOutbox) -> None:
+    async def test_tells_why_messages_wait(
+        self, ledger: DatabaseLedger, outbox: DatabaseOutbox
+    ) -> None:
         """By reason, and the oldest one by one; those that were never tried are no part of it."""
         made = [await stored(ledger, second) for second in range(3)]
         assert (await outbox.put_off_counts(), await outbox.put_off(limit=5)) == ({}, [])
@@ -107,7 +126,10 @@ class TestOutboxReport:
         async with outbox.claim(limit=2) as batch:
             for one, reason in zip(batch.messages, PutOffReason, strict=False):
                 await batch.failed(one.id, retry_at=due_at, reason=reason)
-        assert await outbox.put_off_counts() == {PutOffReason.UNROUTABLE: 1, PutOffReason.REFUSED: 1}
+        assert await outbox.put_off_counts() == {
+            PutOffReason.UNROUTABLE: 1,
+            PutOffReason.REFUSED: 1,
+        }
         key = message(made[0]).routing_key
         oldest = PutOffMessage(made[0].id, key, PutOffReason.UNROUTABLE, 1, NOON, due_at)
         assert await outbox.put_off(limit=1) == [oldest]

@@ -14,8 +14,15 @@ from support.servers.versitygw import S3Server
 from support.uploads import sha256
 
 CONTENT = b"content"
-OTHER = answer(200, headers=[f"x-amz-checksum-sha256: {b64encode(bytes.fromhex(sha256(b'other'))).decode()}"])
-OK, MISSING, OVERLOADED, FORBIDDEN = answer(200), answer(404), answer(503, "SlowDown"), answer(403, "AccessDenied")
+OTHER = answer(
+    200, headers=[f"x-amz-checksum-sha256: {b64encode(bytes.fromhex(sha256(b'other'))).decode()}"]
+)
+OK, MISSING, OVERLOADED, FORBIDDEN = (
+    answer(200),
+    answer(404),
+    answer(503, "SlowDown"),
+    answer(403, "AccessDenied"),
+)
 THERE = head_answer(len(CONTENT), sha256(CONTENT))
 
 
@@ -80,10 +87,21 @@ async def test_refused_at_once(tmp_path: Path, refusal: bytes) -> None:
         [HANG_UP, head_answer(len(CONTENT), sha256(b"other")), FORBIDDEN],
         [OVERLOADED, MISSING, FORBIDDEN],
     ],
-    ids=["overloaded", "other checksum", "no answer", "nobody may ask", "other bytes, then no", "overloaded, then no"],
+    ids=[
+        "overloaded",
+        "other checksum",
+        "no answer",
+        "nobody may ask",
+        "other bytes, then no",
+        "overloaded, then no",
+    ],
 )
 async def test_unclear_in_the_end(tmp_path: Path, answers: list[bytes | str]) -> None:
-    """Three tries, then it says so; a no after an unclear answer is unclear too: the first may still arrive."""
+    """
+    Three tries, then it says so.
+
+    A no after an unclear answer is unclear too: the first may still arrive.
+    """
     async with scripted_server(*answers) as server:
         with pytest.raises(StoreUnavailableError):
             await put(server, tmp_path)

@@ -13,7 +13,11 @@ import pytest
 
 from healthingest_service.adapters.s3 import S3Store, open_s3_store
 from healthingest_service.adapters.s3_multipart import MAX_PARTS, parts_of
-from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    LedgerUnavailableError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import StoredObject
 from healthingest_service.uploads.ports import Alive, no_need
 from support.cancelling import is_cancelled_at
@@ -33,10 +37,14 @@ def store_at(
 ) -> AbstractAsyncContextManager[S3Store]:
     """A store there."""
     access = access_to(server or S3Server(port, bucket="bucket"), timeout_seconds=TIMEOUT_SECONDS)
-    return open_s3_store(replace(access, endpoint=f"http://127.0.0.1:{port}"), part_bytes=part_bytes)
+    return open_s3_store(
+        replace(access, endpoint=f"http://127.0.0.1:{port}"), part_bytes=part_bytes
+    )
 
 
-async def put(store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: Alive = no_need) -> None:
+async def put(
+    store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: Alive = no_need
+) -> None:
     """Put the content."""
     path = folder / "file.body"
     path.write_bytes(content)
@@ -44,8 +52,16 @@ async def put(store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: 
 
 
 def test_parts_cover_the_file() -> None:
-    """One after the other, the last one shorter; never more than S3 takes, however large the file."""
-    assert [(part.number, part.offset, part.size_bytes) for part in parts_of(7, 3)] == [(1, 0, 3), (2, 3, 3), (3, 6, 1)]
+    """
+    One after the other, the last one shorter.
+
+    Never more than S3 takes, however large the file.
+    """
+    assert [(part.number, part.offset, part.size_bytes) for part in parts_of(7, 3)] == [
+        (1, 0, 3),
+        (2, 3, 3),
+        (3, 6, 1),
+    ]
     assert [part.size_bytes for part in parts_of(6, 3)] == [3, 3]
     many = parts_of(5 * 2**40, PART_BYTES)
     assert len(many) <= MAX_PARTS
@@ -54,8 +70,14 @@ def test_parts_cover_the_file() -> None:
 
 class TestRealServer:
     async def test_has_the_checksum_of_the_parts(self, s3_server: S3Server, tmp_path: Path) -> None:
-        """The server keeps the checksum that it verified, part by part; nothing of the upload is left beside."""
-        digests = [hashlib.sha256(part).digest() for part in (CONTENT[:PART_BYTES], CONTENT[PART_BYTES:])]
+        """
+        The server keeps the checksum that it verified, part by part.
+
+        Nothing of the upload is left beside.
+        """
+        digests = [
+            hashlib.sha256(part).digest() for part in (CONTENT[:PART_BYTES], CONTENT[PART_BYTES:])
+        ]
         expected = base64.b64encode(hashlib.sha256(b"".join(digests)).digest()).decode() + "-2"
         async with store_at(s3_server.port, s3_server) as store:
             await put(store, tmp_path)
@@ -77,7 +99,9 @@ class TestRealServer:
 
     @pytest.mark.parametrize("harm", [Harm.CUT_BEFORE, Harm.CUT_WITHIN, Harm.LOSE_ANSWER])
     @pytest.mark.parametrize("call", [b"partNumber=2", b"POST /{bucket}/raw/key?uploadId"])
-    async def test_survives_one_cut(self, s3_server: S3Server, tmp_path: Path, call: bytes, harm: Harm) -> None:
+    async def test_survives_one_cut(
+        self, s3_server: S3Server, tmp_path: Path, call: bytes, harm: Harm
+    ) -> None:
         """A connection that breaks at a part or at the end costs one more request."""
         call = call.replace(b"{bucket}", s3_server.bucket.encode())
         async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
@@ -98,7 +122,11 @@ class TestRealServer:
         assert await unfinished_puts(s3_server) == []
 
     async def test_ends_with_the_lease(self, s3_server: S3Server, tmp_path: Path) -> None:
-        """It shows that it is alive before each part and before the end; what that raises undoes it."""
+        """
+        It shows that it is alive before each part and before the end.
+
+        What that raises undoes it.
+        """
         signs = 0
 
         async def alive() -> None:
@@ -136,7 +164,11 @@ SENT, GONE, MISSING = answer(200, headers=['ETag: "e"']), answer(204), answer(40
 DONE, FAILED_LATE = xml("CompleteMultipartUploadResult"), xml("Error", "<Code>InternalError</Code>")
 WRONG = xml("CompleteMultipartUploadResult", "<ChecksumSHA256>AAAA-3</ChecksumSHA256>")
 THERE = head_answer(len(SHORT), sha256(SHORT))
-NO_UPLOAD, OVERLOADED, FORBIDDEN = answer(404, "NoSuchUpload"), answer(503, "SlowDown"), answer(403, "AccessDenied")
+NO_UPLOAD, OVERLOADED, FORBIDDEN = (
+    answer(404, "NoSuchUpload"),
+    answer(503, "SlowDown"),
+    answer(403, "AccessDenied"),
+)
 PARTS = ["begin", "part", "part", "part"]
 VERBS = {"POST ?uploads": "begin", "PUT": "part", "POST": "end", "HEAD": "head", "DELETE": "abort"}
 
@@ -153,7 +185,10 @@ def calls(server: ScriptedServer) -> list[str]:
 @asynccontextmanager
 async def scripted(*answers: bytes | str) -> AsyncIterator[tuple[ScriptedServer, S3Store]]:
     """A store at a server that answers so."""
-    async with scripted_server(*answers) as server, store_at(server.port, part_bytes=SHORT_PART_BYTES) as store:
+    async with (
+        scripted_server(*answers) as server,
+        store_at(server.port, part_bytes=SHORT_PART_BYTES) as store,
+    ):
         yield server, store
 
 
@@ -166,9 +201,20 @@ async def scripted(*answers: bytes | str) -> AsyncIterator[tuple[ScriptedServer,
         ([BEGUN, *[SENT] * 3, HANG_UP, THERE], [*PARTS, "end", "head"]),
         ([BEGUN, *[SENT] * 3, HANG_UP, MISSING, DONE], [*PARTS, "end", "head", "end"]),
         ([BEGUN, *[SENT] * 3, FAILED_LATE, MISSING, DONE], [*PARTS, "end", "head", "end"]),
-        ([BEGUN, *[SENT] * 3, HANG_UP, MISSING, NO_UPLOAD, THERE], [*PARTS, "end", "head", "end", "head"]),
+        (
+            [BEGUN, *[SENT] * 3, HANG_UP, MISSING, NO_UPLOAD, THERE],
+            [*PARTS, "end", "head", "end", "head"],
+        ),
     ],
-    ids=["well", "begun twice", "part twice", "ended", "not ended", "200 and an error", "ended late"],
+    ids=[
+        "well",
+        "begun twice",
+        "part twice",
+        "ended",
+        "not ended",
+        "200 and an error",
+        "ended late",
+    ],
 )
 async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], asked: list[str]) -> None:
     """What may be sent again is sent again; after an unclear end it asks first."""
@@ -183,8 +229,16 @@ async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], asked:
         ([FORBIDDEN], ["begin"], StoreRefusedError),
         ([BEGUN, SENT, FORBIDDEN, GONE], ["begin", "part", "part", "abort"], StoreRefusedError),
         ([BEGUN, *[HANG_UP] * 3, GONE], ["begin", *["part"] * 3, "abort"], StoreUnavailableError),
-        ([BEGUN, FORBIDDEN, OVERLOADED, GONE], ["begin", "part", "abort", "abort"], StoreRefusedError),
-        ([BEGUN, *[SENT] * 3, FORBIDDEN, MISSING, GONE], [*PARTS, "end", "head", "abort"], StoreRefusedError),
+        (
+            [BEGUN, FORBIDDEN, OVERLOADED, GONE],
+            ["begin", "part", "abort", "abort"],
+            StoreRefusedError,
+        ),
+        (
+            [BEGUN, *[SENT] * 3, FORBIDDEN, MISSING, GONE],
+            [*PARTS, "end", "head", "abort"],
+            StoreRefusedError,
+        ),
         (
             [BEGUN, *[SENT] * 3, *[OVERLOADED, MISSING] * 3, MISSING, GONE],
             [*PARTS, *["end", "head"] * 3, "head", "abort"],
@@ -195,11 +249,26 @@ async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], asked:
             [*PARTS, "end", "head", "end", "head", "head"],
             StoreUnavailableError,
         ),
-        ([BEGUN, *[SENT] * 3, WRONG, MISSING, NO_UPLOAD], [*PARTS, "end", "head", "abort"], StoreUnavailableError),
+        (
+            [BEGUN, *[SENT] * 3, WRONG, MISSING, NO_UPLOAD],
+            [*PARTS, "end", "head", "abort"],
+            StoreUnavailableError,
+        ),
     ],
-    ids=["begin", "part", "part unclear", "abort twice", "end", "end unclear", "nobody may ask", "other checksum"],
+    ids=[
+        "begin",
+        "part",
+        "part unclear",
+        "abort twice",
+        "end",
+        "end unclear",
+        "nobody may ask",
+        "other checksum",
+    ],
 )
-async def test_fails(tmp_path: Path, answers: list[bytes | str], asked: list[str], error: type[Exception]) -> None:
+async def test_fails(
+    tmp_path: Path, answers: list[bytes | str], asked: list[str], error: type[Exception]
+) -> None:
     """It says why, and removes what it sent; an end that nobody can tell of is not undone."""
     async with scripted(*answers) as (server, store):
         with pytest.raises(error):
@@ -208,7 +277,11 @@ async def test_fails(tmp_path: Path, answers: list[bytes | str], asked: list[str
 
 
 async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> None:
-    """A server that puts the parts together gets more than one deadline, by their size; signs of life go on."""
+    """
+    A server that puts the parts together gets more than one deadline, by their size.
+
+    Signs of life go on.
+    """
     signs = 0
 
     async def alive() -> None:
@@ -218,7 +291,9 @@ async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> N
 
     async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
         object.__setattr__(store.bucket, "timeout_seconds", 0.3)
-        between.trouble = Trouble((f"POST /{s3_server.bucket}/raw/key?uploadId".encode(),), Harm.SLOW, seconds=0.5)
+        between.trouble = Trouble(
+            (f"POST /{s3_server.bucket}/raw/key?uploadId".encode(),), Harm.SLOW, seconds=0.5
+        )
         await put(store, tmp_path, alive=alive)
         assert between.hits == 1
     assert signs >= 4

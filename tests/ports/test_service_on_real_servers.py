@@ -1,4 +1,8 @@
-"""API, relay and janitor as an installation runs them: PostgreSQL, S3, RabbitMQ, Redis, secrets in files."""
+"""
+API, relay and janitor as an installation runs them.
+
+PostgreSQL, S3, RabbitMQ, Redis, secrets in files.
+"""
 
 import asyncio
 import time
@@ -21,7 +25,9 @@ async def _bound_queue(broker: RabbitMQServer) -> None:
     async with await aio_pika.connect(broker.amqp_url, timeout=SECONDS) as connection:
         channel = await connection.channel()
         exchange = await channel.declare_exchange(DEFAULT_EXCHANGE, "topic", durable=True)
-        await (await channel.declare_queue("processing", durable=True)).bind(exchange, ALL_UPLOADS_BINDING)
+        await (await channel.declare_queue("processing", durable=True)).bind(
+            exchange, ALL_UPLOADS_BINDING
+        )
 
 
 async def _message(broker: RabbitMQServer) -> UploadStored:
@@ -35,7 +41,11 @@ async def _message(broker: RabbitMQServer) -> UploadStored:
 
 
 async def _until_all_are_up(http: httpx.AsyncClient, url: str) -> None:
-    """A cache that answers after more than a tenth of a second counts as down: a busy machine is asked again."""
+    """
+    A cache that answers after more than a tenth of a second counts as down.
+
+    A busy machine is asked again.
+    """
     wanted = {"broker", "cache", "database", "outbox", "schema", "spool", "store"}
     deadline = time.monotonic() + SECONDS
     while True:
@@ -74,7 +84,11 @@ def _installation(
 async def test_an_upload_goes_the_whole_way(
     tmp_path: Path, postgres_url: str, redis_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server
 ) -> None:
-    """Answered with 201, announced with its receipt's figures; all dependencies up; no secret in a log."""
+    """
+    Answered with 201, announced with its receipt's figures; all dependencies up.
+
+    No secret in a log.
+    """
     folder = tmp_path / "secrets"
     folder.mkdir()
     settings, secrets = _installation(folder, postgres_url, redis_url, rabbitmq, s3_server)

@@ -42,7 +42,9 @@ def _die_in_a_body(folder: Path) -> int:
         "        await file.write(b'x'); await file.finish(); os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )
-    return subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=30).returncode
+    return subprocess.run(
+        [sys.executable, "-c", code, str(folder)], check=False, timeout=30
+    ).returncode
 
 
 def left(folder: Path) -> list[Path]:
@@ -62,7 +64,10 @@ class TestSpool:
 
     async def test_keeps_large_bodies(self, tmp_path: Path) -> None:
         """Bodies beyond the buffer are whole."""
-        spool, chunks = DiskSpool(tmp_path / "spool", max_bytes=1 << 22), [bytes([n]) * 65536 for n in range(40)]
+        spool, chunks = (
+            DiskSpool(tmp_path / "spool", max_bytes=1 << 22),
+            [bytes([n]) * 65536 for n in range(40)],
+        )
         async with spool.open() as file:
             for chunk in chunks:
                 await file.write(chunk)
@@ -71,7 +76,10 @@ class TestSpool:
 
     async def test_tells_what_can_be_read(self, tmp_path: Path) -> None:
         """While a body comes, so many of its first bytes are in the file; in the end all."""
-        spool, chunks = DiskSpool(tmp_path / "spool", max_bytes=1 << 23), [bytes([n]) * 65536 for n in range(80)]
+        spool, chunks = (
+            DiskSpool(tmp_path / "spool", max_bytes=1 << 23),
+            [bytes([n]) * 65536 for n in range(80)],
+        )
         content, seen = b"".join(chunks), []
         async with spool.open() as file:
             for chunk in chunks:
@@ -84,7 +92,10 @@ class TestSpool:
 
     async def test_keeps_many_small_chunks(self, tmp_path: Path) -> None:
         """A body that trickles in single bytes is whole, and hashed as such."""
-        spool, content = DiskSpool(tmp_path / "spool", max_bytes=1 << 22), bytes(n % 251 for n in range(3000))
+        spool, content = (
+            DiskSpool(tmp_path / "spool", max_bytes=1 << 22),
+            bytes(n % 251 for n in range(3000)),
+        )
         async with spool.open() as file:
             for byte in content:
                 await file.write(bytes([byte]))
@@ -100,7 +111,9 @@ class TestSpool:
         assert left(tmp_path) == []
         assert spool.free_bytes == 1000
 
-    async def test_outlives_a_disk_that_does_not_remove(self, spool: DiskSpool, tmp_path: Path) -> None:
+    async def test_outlives_a_disk_that_does_not_remove(
+        self, spool: DiskSpool, tmp_path: Path
+    ) -> None:
         """The bytes are gone and are not counted any more, and nobody is told of an error."""
         held = tmp_path / "held"
         async with spool.open() as file:
@@ -152,7 +165,9 @@ class TestSpool:
             await heal()
             assert (tmp_path / "spool").stat().st_mode & 0o077 == 0
 
-    async def test_a_file_in_its_place_is_unavailable(self, spool: DiskSpool, tmp_path: Path) -> None:
+    async def test_a_file_in_its_place_is_unavailable(
+        self, spool: DiskSpool, tmp_path: Path
+    ) -> None:
         """Bodies and the check say so; put right, both work."""
         await spool.check()
         shutil.rmtree(tmp_path / "spool")
@@ -177,7 +192,11 @@ class TestSpool:
         await write_one(spool)
 
     async def test_check_tells_bodies_from_a_full_disk(self, small_disk: Path) -> None:
-        """A disk that others filled fails the check; one that a body under way has filled does not."""
+        """
+        A disk that others filled fails the check.
+
+        One that a body under way has filled does not.
+        """
         spool = DiskSpool(small_disk / "spool", max_bytes=1 << 30)
         await spool.check()
         (small_disk / "other").write_bytes(bytes(64 << 10))
@@ -201,7 +220,11 @@ class TestSpool:
             assert (folder / "not ours").exists()
 
     async def test_is_begun_by_many_at_once(self, tmp_path: Path) -> None:
-        """Two processes that begin at the same moment, many bodies each: none is taken for left over."""
+        """
+        Two processes that begin at the same moment, many bodies each.
+
+        None is taken for left over.
+        """
         spools = [DiskSpool(tmp_path / "spool", max_bytes=1000) for _ in range(8)]
 
         async def keeps_its_body(spool: DiskSpool) -> bool:
@@ -212,7 +235,9 @@ class TestSpool:
 
         assert all(await asyncio.gather(*(keeps_its_body(spool) for spool in spools * 4)))
 
-    async def test_frees_the_bodies_of_a_killed_process(self, spool: DiskSpool, tmp_path: Path) -> None:
+    async def test_frees_the_bodies_of_a_killed_process(
+        self, spool: DiskSpool, tmp_path: Path
+    ) -> None:
         """Killed in the middle of a body, a process leaves nothing for long."""
         died = await asyncio.to_thread(_die_in_a_body, tmp_path / "spool")
         assert died == -9
@@ -238,7 +263,9 @@ async def write_one(spool: DiskSpool) -> None:
 
 async def remount(folder: Path, mode: str) -> None:
     """Turn a file system read-only (`ro`) or back (`rw`)."""
-    await asyncio.to_thread(subprocess.run, ["mount", "-o", f"remount,{mode}", str(folder)], check=True)
+    await asyncio.to_thread(
+        subprocess.run, ["mount", "-o", f"remount,{mode}", str(folder)], check=True
+    )
 
 
 async def fill(spool: DiskSpool) -> None:

@@ -1,4 +1,8 @@
-"""Why a migration cannot be done, broken for real: a short code for the operator, one line for people, no traceback."""
+"""
+Why a migration cannot be done, broken for real.
+
+A short code for the operator, one line for people, no traceback.
+"""
 
 import subprocess
 from pathlib import Path
@@ -39,7 +43,11 @@ BROKEN = [
 async def test_a_migration_that_is_refused_says_why(
     postgres: PostgresServer, tmp_path: Path, statement: str, cause: StopCause
 ) -> None:
-    """The last one breaks nothing: a role that is not the owner may create no tables (from PostgreSQL 15 on)."""
+    """
+    The last one breaks nothing.
+
+    A role that is not the owner may create no tables (from PostgreSQL 15 on).
+    """
     with postgres.role(SECRET) as (name, url):
         postgres.execute(statement.format(name=name))
         assert await left(url, tmp_path) is cause
@@ -68,11 +76,15 @@ async def execute(url: str, statement: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["migrate"])
-def test_the_command_ends_with_one_line_for_people(postgres: PostgresServer, tmp_path: Path, command: str) -> None:
+def test_the_command_ends_with_one_line_for_people(
+    postgres: PostgresServer, tmp_path: Path, command: str
+) -> None:
     """Exit code 1, a log line with types and places, and neither a traceback nor the server's words."""
     with postgres.role(SECRET) as (_, url):
         words = {**environment(tmp_path), "HEALTHINGEST_DATABASE__URL": url}
-        done = subprocess.run([*COMMAND, command], env=words, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [*COMMAND, command], env=words, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "healthingest-service: the database user lacks a right: let it create tables in its schema"

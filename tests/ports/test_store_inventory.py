@@ -20,7 +20,13 @@ from healthingest_service.uploads.upkeep_ports import StoreInventory, Unfinished
 from support.s3 import access_to
 from support.servers.versitygw import S3Server
 
-KEYS = ("raw/A/2026/01/31/x.avro", "raw/AB/2026/01/01/x.avro", "raw/AB/2026/01/02/x.avro", "raw/A_/y", "raw/stray")
+KEYS = (
+    "raw/A/2026/01/31/x.avro",
+    "raw/AB/2026/01/01/x.avro",
+    "raw/AB/2026/01/02/x.avro",
+    "raw/A_/y",
+    "raw/stray",
+)
 """In the order of their bytes: a slash comes before every letter."""
 
 
@@ -60,10 +66,16 @@ async def _folder(folder: Path) -> Place:
     async def put(key: str, content: bytes) -> None:
         source = folder / uuid4().hex
         await asyncio.to_thread(source.write_bytes, content)
-        await store.put(key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        await store.put(
+            key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
 
     async def leave(_key: str) -> None:
-        (beside,) = [path for path in await asyncio.to_thread(lambda: list(root.iterdir())) if path.name != "raw"]
+        (beside,) = [
+            path
+            for path in await asyncio.to_thread(lambda: list(root.iterdir()))
+            if path.name != "raw"
+        ]
         await asyncio.to_thread((beside / "0123456789abcdef").write_bytes, b"part")
 
     return Place(FolderInventory(root), put, leave)
@@ -93,12 +105,19 @@ class TestStoreInventory:
                 keys += [one.key for one in page.objects]
                 assert len(page.objects) <= limit
                 assert all(one.size_bytes == len(one.key) for one in page.objects)
-                assert all(abs(datetime.now(UTC) - one.modified_at) < timedelta(minutes=5) for one in page.objects)
+                assert all(
+                    abs(datetime.now(UTC) - one.modified_at) < timedelta(minutes=5)
+                    for one in page.objects
+                )
                 after = keys[-1]
             assert keys == sorted(KEYS, key=str.encode)
 
     async def test_finds_and_aborts_what_was_left(self, place: Place) -> None:
-        """What a dead process left of a PUT is listed until it is aborted; objects stay; again is no error."""
+        """
+        What a dead process left of a PUT is listed until it is aborted; objects stay.
+
+        Again is no error.
+        """
         await place.put(KEYS[0], b"content")
         await place.leave(KEYS[1])
         (put,) = await unfinished(place)
@@ -107,7 +126,9 @@ class TestStoreInventory:
         await place.inventory.abort(put)
         await place.inventory.abort(put)
         assert await unfinished(place) == []
-        assert [one.key for one in (await place.inventory.page(after="", limit=9)).objects] == [KEYS[0]]
+        assert [one.key for one in (await place.inventory.page(after="", limit=9)).objects] == [
+            KEYS[0]
+        ]
 
 
 async def test_a_store_that_is_gone_is_unavailable() -> None:

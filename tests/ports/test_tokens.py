@@ -49,15 +49,21 @@ async def _session(sessions: DatabaseSessions, account: Account) -> Session:
     return session
 
 
-async def rotate(sessions: DatabaseSessions, used: str, child: str, *, at: datetime = NOW) -> Rotation:
+async def rotate(
+    sessions: DatabaseSessions, used: str, child: str, *, at: datetime = NOW
+) -> Rotation:
     """Exchange the token of one hash for another; the child's hash is its salt, too."""
-    return await sessions.rotate(used, child_salt=child.encode(), child=RefreshToken(child, LATER), at=at)
+    return await sessions.rotate(
+        used, child_salt=child.encode(), child=RefreshToken(child, LATER), at=at
+    )
 
 
 class TestSessions:
     """What both databases do."""
 
-    async def test_exchanges_a_token(self, sessions: DatabaseSessions, session: Session, account: Account) -> None:
+    async def test_exchanges_a_token(
+        self, sessions: DatabaseSessions, session: Session, account: Account
+    ) -> None:
         """The first use tells whose session it is, and makes the child good."""
         first = await rotate(sessions, "first", "second")
         assert first == Rotation(session.id, session.account_id, account.email, b"second", None)
@@ -73,17 +79,25 @@ class TestSessions:
             await rotate(sessions, "other", "x")
 
     @pytest.mark.usefixtures("session")
-    async def test_has_one_first_at_one_moment(self, sessions: DatabaseSessions, engine: AsyncEngine) -> None:
+    async def test_has_one_first_at_one_moment(
+        self, sessions: DatabaseSessions, engine: AsyncEngine
+    ) -> None:
         """Of five that use one token at one moment, one is the first, and all get its salt."""
-        made = await asyncio.gather(*(rotate(sessions, "first", f"child{number}") for number in range(5)))
+        made = await asyncio.gather(
+            *(rotate(sessions, "first", f"child{number}") for number in range(5))
+        )
         async with engine.connect() as connection:
-            count = (await connection.execute(select(func.count()).select_from(RefreshTokenRow))).scalar_one()
+            count = (
+                await connection.execute(select(func.count()).select_from(RefreshTokenRow))
+            ).scalar_one()
         assert sum(one.first_used_at is None for one in made) == 1
         assert len({one.child_salt for one in made}) == 1
         assert count == 2
 
     @pytest.mark.usefixtures("session")
-    async def test_refuses_the_unknown_and_what_has_run_out(self, sessions: DatabaseSessions) -> None:
+    async def test_refuses_the_unknown_and_what_has_run_out(
+        self, sessions: DatabaseSessions
+    ) -> None:
         """Neither can be told from the other."""
         for used, at in (("unknown", NOW), ("first", LATER)):
             with pytest.raises(InvalidTokenError):
@@ -104,7 +118,9 @@ class TestSessions:
         with pytest.raises(InvalidTokenError):
             await rotate(sessions, "first", "child")
 
-    async def test_a_session_is_its_accounts_alone(self, sessions: DatabaseSessions, session: Session) -> None:
+    async def test_a_session_is_its_accounts_alone(
+        self, sessions: DatabaseSessions, session: Session
+    ) -> None:
         """Asked about another account it is not live; a refresh token leads to its session."""
         assert not await sessions.is_live(session.id, AccountId(uuid4()))
         assert await sessions.find("first") == session.id
@@ -128,7 +144,9 @@ class TestSessions:
         assert await sessions.is_live(session.id, session.account_id)
         assert await sessions.forget_expired(before=LATER + timedelta(seconds=1)) == 1
         async with engine.connect() as connection:
-            count = (await connection.execute(select(func.count()).select_from(RefreshTokenRow))).scalar_one()
+            count = (
+                await connection.execute(select(func.count()).select_from(RefreshTokenRow))
+            ).scalar_one()
         assert count == 0
 
 
@@ -138,11 +156,15 @@ async def test_the_account_tables_are_those_of_the_code(engine: AsyncEngine) -> 
     async with engine.connect() as connection:
         found = await connection.run_sync(
             lambda sync: {
-                name: {(column["name"], column["nullable"]) for column in inspect(sync).get_columns(name)}
+                name: {
+                    (column["name"], column["nullable"])
+                    for column in inspect(sync).get_columns(name)
+                }
                 for name in tables
             }
         )
     metadata = AccountRow.metadata
     assert found == {
-        name: {(column.name, bool(column.nullable)) for column in metadata.tables[name].columns} for name in tables
+        name: {(column.name, bool(column.nullable)) for column in metadata.tables[name].columns}
+        for name in tables
     }

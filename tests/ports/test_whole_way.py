@@ -48,10 +48,17 @@ async def goes_the_whole_way(  # the parts are what differs
     async with (
         open_engine(database_url, pool_size=3, timeout_seconds=5) as engine,
         open_gate(
-            workers=1, memory_limit_bytes=512 << 20, stall_seconds=5, schemas_mode="Any", schemas_folder=None
+            workers=1,
+            memory_limit_bytes=512 << 20,
+            stall_seconds=5,
+            schemas_mode="Any",
+            schemas_folder=None,
         ) as gate,
     ):
-        ledger, outbox = DatabaseLedger(engine, timeout_seconds=5), DatabaseOutbox(engine, timeout_seconds=5)
+        ledger, outbox = (
+            DatabaseLedger(engine, timeout_seconds=5),
+            DatabaseOutbox(engine, timeout_seconds=5),
+        )
         accept = AcceptUpload(
             ledger=ledger,
             store=store,
@@ -102,10 +109,17 @@ async def goes_the_whole_way(  # the parts are what differs
 
 
 async def test_embedded(tmp_path: Path) -> None:
-    """SQLite, a folder, a queue file: what was uploaded is stored, and its message can be followed."""
+    """
+    SQLite, a folder, a queue file.
+
+    What was uploaded is stored, and its message can be followed.
+    """
     events = tmp_path / "events.jsonl"
     stored, event = await goes_the_whole_way(
-        f"sqlite:///{tmp_path}/health.db", FolderStore(tmp_path / "objects"), QueueFile(events), tmp_path
+        f"sqlite:///{tmp_path}/health.db",
+        FolderStore(tmp_path / "objects"),
+        QueueFile(events),
+        tmp_path,
     )
     heard = await anext(follow(events, from_start=True))
     assert stored == await asyncio.to_thread(SAMPLE.read_bytes)
@@ -118,11 +132,17 @@ def broker(rabbitmq: RabbitMQServer) -> RabbitMQServer:
     path = f"/api/{{}}/{rabbitmq.virtual_host}/"
     rabbitmq.call("PUT", path.format("exchanges") + "events", {"type": "topic", "durable": True})
     rabbitmq.call("PUT", path.format("queues") + "processing", {"durable": True})
-    rabbitmq.call("POST", path.format("bindings") + "e/events/q/processing", {"routing_key": "health.processing.#"})
+    rabbitmq.call(
+        "POST",
+        path.format("bindings") + "e/events/q/processing",
+        {"routing_key": "health.processing.#"},
+    )
     return rabbitmq
 
 
-async def test_real(postgres_url: str, s3_server: S3Server, broker: RabbitMQServer, tmp_path: Path) -> None:
+async def test_real(
+    postgres_url: str, s3_server: S3Server, broker: RabbitMQServer, tmp_path: Path
+) -> None:
     """PostgreSQL, S3, RabbitMQ: the same."""
     async with (
         open_publisher(url=broker.amqp_url, exchange="events", timeout_seconds=5) as publisher,

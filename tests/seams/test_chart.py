@@ -1,4 +1,8 @@
-"""The chart, rendered by Helm: its CRD is ours, its role allows what the operator makes and nothing wider."""
+"""
+The chart, rendered by Helm.
+
+Its CRD is ours, its role allows what the operator makes and nothing wider.
+"""
 
 import copy
 import json
@@ -81,7 +85,9 @@ def test_the_role_allows_every_kind_that_is_made() -> None:
 
 def test_no_role_is_wide() -> None:
     """No wildcard, no listing or watching of Secrets, nothing about roles, no way into a container."""
-    for role in _of("ClusterRole", _rendered()) + _of("Role", _rendered("--set", "watchNamespaces={one}")):
+    for role in _of("ClusterRole", _rendered()) + _of(
+        "Role", _rendered("--set", "watchNamespaces={one}")
+    ):
         for group, resource, verb in _grants(role):
             assert "*" not in {group, resource, verb}
             assert group != "rbac.authorization.k8s.io"
@@ -90,13 +96,21 @@ def test_no_role_is_wide() -> None:
 
 
 def test_with_namespaces_hardly_anything_is_granted_cluster_wide() -> None:
-    """A Role in each namespace; for the whole cluster what releases HealthIngests, and not even that if so asked."""
+    """
+    A Role in each namespace.
+
+    For the whole cluster what releases HealthIngests, and not even that if so asked.
+    """
     documents = _rendered("--set", "watchNamespaces={one,two}")
     bound = {binding["roleRef"]["name"] for binding in _of("ClusterRoleBinding", documents)}
     (role,) = [role for role in _of("ClusterRole", documents) if role["metadata"]["name"] in bound]
-    assert _grants(role) == {("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")}
+    assert _grants(role) == {
+        ("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")
+    }
     documents = _rendered("--set", "watchNamespaces={one,two}", "--set", "releaseFinalizers=false")
-    roles = [role for role in _of("Role", documents) if not role["metadata"]["name"].endswith("-lease")]
+    roles = [
+        role for role in _of("Role", documents) if not role["metadata"]["name"].endswith("-lease")
+    ]
     assert {role["metadata"]["namespace"] for role in roles} == {"one", "two"}
     assert _of("ClusterRoleBinding", documents) == []
 
@@ -110,8 +124,13 @@ def test_several_operators_share_one_lease() -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     told = {entry["name"]: entry for entry in container["env"]}
     name = told["HEALTHINGEST_OPERATOR_LEASE_NAME"]["value"]
-    assert told["HEALTHINGEST_OPERATOR_LEASE_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
-    (role,) = [role for role in _of("Role", documents) if role["metadata"]["name"].endswith("-lease")]
+    assert (
+        told["HEALTHINGEST_OPERATOR_LEASE_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"]
+        == "metadata.namespace"
+    )
+    (role,) = [
+        role for role in _of("Role", documents) if role["metadata"]["name"].endswith("-lease")
+    ]
     granted = {verb: rule.get("resourceNames") for rule in role["rules"] for verb in rule["verbs"]}
     assert granted == {"create": None, "get": [name], "update": [name]}
     assert role["metadata"]["namespace"] == "system"
@@ -120,25 +139,44 @@ def test_several_operators_share_one_lease() -> None:
 
 
 def test_the_operators_variables_are_its_settings() -> None:
-    """None is unknown to the operator; numbers have the operator's own defaults and can be changed."""
+    """
+    None is unknown to the operator.
+
+    Numbers have the operator's own defaults and can be changed.
+    """
 
     def told(*words: str) -> dict[str, str]:
         (deployment,) = _of("Deployment", _rendered(*words))
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         return {entry["name"]: entry.get("value", "") for entry in container["env"]}
 
-    known = {f"HEALTHINGEST_OPERATOR_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    known = {
+        f"HEALTHINGEST_OPERATOR_{name.upper()}": field
+        for name, field in Settings.model_fields.items()
+    }
     assert set(told()) - set(known) == set()
-    after, grace = "HEALTHINGEST_OPERATOR_ROTATE_AFTER_DAYS", "HEALTHINGEST_OPERATOR_CONSUMER_GRACE_SECONDS"
+    after, grace = (
+        "HEALTHINGEST_OPERATOR_ROTATE_AFTER_DAYS",
+        "HEALTHINGEST_OPERATOR_CONSUMER_GRACE_SECONDS",
+    )
     assert {name: float(told()[name]) for name in (after, grace)} == {
         name: known[name].default for name in (after, grace)
     }
     times = {name for name in known if re.search("_LEASE_.*_SECONDS", name)}
     assert len(times) == 3
-    assert {name: float(told()[name]) for name in times} == {name: known[name].default for name in times}
-    longer = told(*(f"--set=leaderElection.{name}" for name in ("leaseDurationSeconds=60", "renewDeadlineSeconds=40")))
+    assert {name: float(told()[name]) for name in times} == {
+        name: known[name].default for name in times
+    }
+    longer = told(
+        *(
+            f"--set=leaderElection.{name}"
+            for name in ("leaseDurationSeconds=60", "renewDeadlineSeconds=40")
+        )
+    )
     assert sorted(float(longer[name]) for name in times) == [2, 40, 60]
-    changed = told("--set", "rotation.afterDays=90", "--set", "rotation.consumerGraceSeconds=5000000")
+    changed = told(
+        "--set", "rotation.afterDays=90", "--set", "rotation.consumerGraceSeconds=5000000"
+    )
     assert (float(changed[after]), float(changed[grace])) == (90, 5000000)
 
 
@@ -156,7 +194,9 @@ def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
         pytest.skip("no `helm` on PATH")
     command = [helm, "install", "release", str(CHART), "--namespace", "system", "--dry-run=client"]
     alone = {**os.environ, "KUBECONFIG": str(tmp_path / "none")}
-    text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=alone).stdout
+    text = subprocess.run(
+        command, capture_output=True, text=True, timeout=30, check=True, env=alone
+    ).stdout
     patch = """--type=merge --patch '{"metadata":{"finalizers":null}}'"""
     release = f"kubectl patch healthingest NAME --namespace NAMESPACE {patch}"
     assert "Before `helm uninstall`" in text
@@ -165,7 +205,11 @@ def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
 
 
 def test_a_slow_start_is_waited_for() -> None:
-    """Five minutes: a node without a free processor needs more than one to start the interpreter."""
+    """
+    Five minutes.
+
+    A node without a free processor needs more than one to start the interpreter.
+    """
     (deployment,) = _of("Deployment", _rendered())
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     probe = container["startupProbe"]
@@ -175,7 +219,11 @@ def test_a_slow_start_is_waited_for() -> None:
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
 def test_every_pod_is_restricted(kind: str) -> None:
-    """PodSecurity `restricted`, a read-only root, limits; Kubernetes documentation, "Pod Security Standards"."""
+    """
+    PodSecurity `restricted`, a read-only root, limits.
+
+    Kubernetes documentation, "Pod Security Standards".
+    """
     found = _of(kind, _rendered())
     assert found
     for document in found:
@@ -192,9 +240,15 @@ def test_every_pod_is_restricted(kind: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.31", "1.32", "1.33", "1.34", "1.35", "1.36"])
 def test_every_kubernetes_knows_the_chart(version: str) -> None:
-    """All that is built in, of a release with everything on; kinds of other operators have schemas of their own."""
+    """
+    All that is built in, of a release with everything on.
+
+    Kinds of other operators have schemas of their own.
+    """
     parts = ("serviceMonitor", "podMonitor", "alerts", "dashboard")
-    for document in _rendered(*(word for part in parts for word in ("--set", f"monitoring.{part}.enabled=true"))):
+    for document in _rendered(
+        *(word for part in parts for word in ("--set", f"monitoring.{part}.enabled=true"))
+    ):
         if "monitoring.coreos.com" not in document["apiVersion"]:
             kubernetes_validate.validate(document, version, strict=True)
 

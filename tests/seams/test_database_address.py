@@ -10,7 +10,11 @@ from support.servers.process import free_port
 
 
 async def opens(url: str) -> str:
-    """The application's name, as the server shows it to the service; the operator's check must pass, too."""
+    """
+    The application's name, as the server shows it to the service.
+
+    The operator's check must pass, too.
+    """
     await PostgresDatabase(20).check(url)
     async with (
         open_engine(url, pool_size=1, timeout_seconds=20) as engine,
@@ -36,7 +40,11 @@ async def test_both_halves_open_it(postgres_url: str, query: str, application: s
     assert await opens(postgres_url + query) == application
 
 
-async def test_both_halves_find_the_host_that_answers(postgres: PostgresServer, postgres_url: str) -> None:
+async def test_both_halves_find_the_host_that_answers(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
     """Of two hosts the first is down."""
     port = f"127.0.0.1:{postgres.port}"
-    assert await opens(postgres_url.replace(port, f"127.0.0.1:{free_port()},{port}")) == "healthingest"
+    assert (
+        await opens(postgres_url.replace(port, f"127.0.0.1:{free_port()},{port}")) == "healthingest"
+    )

@@ -23,15 +23,25 @@ def _tracked() -> list[Path]:
 
 
 def test_the_architecture_names_every_folder_and_no_other() -> None:
-    """Every top-level folder, and every folder of a package, has its place on the page; none there is made up."""
+    """
+    Every top-level folder, and every folder of a package, has its place on the page.
+
+    None there is made up.
+    """
     page = (ROOT / "docs" / "architecture.md").read_text()
     named = {name.rstrip("/") for name in re.findall(r"`([\w./-]+/)`", page)}
     tracked = _tracked()
-    top = {path.parts[0] for path in tracked if len(path.parts) > 1 and not path.parts[0].startswith(".")}
+    top = {
+        path.parts[0]
+        for path in tracked
+        if len(path.parts) > 1 and not path.parts[0].startswith(".")
+    }
     rooms = {
         "/".join(path.parts[:3])
         for path in tracked
-        if len(path.parts) > 3 and path.parts[0] in {"service", "operator"} and path.parts[2] not in QUIET
+        if len(path.parts) > 3
+        and path.parts[0] in {"service", "operator"}
+        and path.parts[2] not in QUIET
     }
     assert top - named == set()
     assert rooms - named == set()
@@ -46,14 +56,18 @@ def test_links_between_pages_lead_somewhere() -> None:
         for page in pages
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
     ]
-    broken = [f"{page}: {target}" for page, target in links if not (ROOT / page.parent / target).exists()]
+    broken = [
+        f"{page}: {target}" for page, target in links if not (ROOT / page.parent / target).exists()
+    ]
     assert broken == []
 
 
 def test_the_manifest_of_the_readme_is_the_smallest_example() -> None:
     """The README shows examples/01-minimal.yaml."""
     (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert yaml.safe_load(block) == yaml.safe_load((ROOT / "examples" / "01-minimal.yaml").read_text())
+    assert yaml.safe_load(block) == yaml.safe_load(
+        (ROOT / "examples" / "01-minimal.yaml").read_text()
+    )
 
 
 def test_modules_and_functions_keep_their_size() -> None:

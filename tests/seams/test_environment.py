@@ -18,8 +18,14 @@ EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.yaml"))
 
 def _resource(path: Path) -> dict[str, Any]:
     """As the API server would give it back, in so far as the operator needs it."""
-    found: dict[str, Any] = next(doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest")
-    found["metadata"] |= {"namespace": "default", "uid": "00000000-0000-0000-0000-000000000001", "generation": 1}
+    found: dict[str, Any] = next(
+        doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest"
+    )
+    found["metadata"] |= {
+        "namespace": "default",
+        "uid": "00000000-0000-0000-0000-000000000001",
+        "generation": 1,
+    }
     return found
 
 
@@ -29,7 +35,9 @@ def test_every_name_of_the_contract_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_an_examples_configuration_is_valid(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_examples_configuration_is_valid(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ConfigMap made of an example, with all secrets, gives settings that say what the example says."""
     owner = parse(_resource(path))
     values = configuration(owner.spec, Surroundings("rabbitmq:5672", "http://clinic.example"))
@@ -46,9 +54,14 @@ def test_an_examples_configuration_is_valid(path: Path, tmp_path: Path, monkeypa
     assert settings.unknown_names(values) == ()
     assert read.store.bucket == owner.spec.object_store.bucket
     assert read.store.endpoint == owner.spec.object_store.endpoint
-    assert read.limits.max_file_size_bytes == owner.spec.limits.max_file_size_bytes == 50 * 1024 * 1024
+    assert (
+        read.limits.max_file_size_bytes == owner.spec.limits.max_file_size_bytes == 50 * 1024 * 1024
+    )
     assert read.identity.registration.value == owner.spec.registration
-    assert (read.http.openapi, read.http.docs) == (owner.spec.documentation.openapi, owner.spec.documentation.page)
+    assert (read.http.openapi, read.http.docs) == (
+        owner.spec.documentation.openapi,
+        owner.spec.documentation.page,
+    )
     assert read.schemas.mode == owner.spec.schemas.mode
     secrets = (read.database.url, read.broker.url, read.cache.url, read.store.secret_access_key)
     assert [value.get_secret_value().split()[0] for value in secrets if value] == ["secret"] * 4

@@ -1,4 +1,8 @@
-"""What the chart scrapes and when it warns: names of metrics, labels, ports and alerts are those of both halves."""
+"""
+What the chart scrapes and when it warns.
+
+Names of metrics, labels, ports and alerts are those of both halves.
+"""
 
 import json
 import re
@@ -51,15 +55,23 @@ def _rules() -> dict[str, dict[str, Any]]:
 
 
 def test_monitoring_is_there_when_asked_for() -> None:
-    """Off by default, because its kinds are of another operator; on, it scrapes, warns and shows what there is."""
+    """
+    Off by default, because its kinds are of another operator.
+
+    On, it scrapes, warns and shows what there is.
+    """
     kinds = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"}
     assert not kinds & {document["kind"] for document in _rendered()}
     words = [word for name in PARTS for word in ("--set", f"monitoring.{name}.enabled=true")]
     documents = _rendered(*words, "--set", "monitoring.alerts.labels.release=prometheus")
     (monitor,) = _of("ServiceMonitor", documents)
     (service,) = _of("Service", documents)
-    assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] in {
+        port["name"] for port in service["spec"]["ports"]
+    }
+    assert (
+        monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    )
     (rules,) = _of("PrometheusRule", documents)
     assert rules["spec"] == yaml.safe_load(ALERTS.read_text())
     assert rules["metadata"]["labels"]["release"] == "prometheus"
@@ -76,7 +88,10 @@ def test_every_port_with_metrics_is_scraped() -> None:
     (monitor,) = _of("PodMonitor", _rendered("--set", "monitoring.podMonitor.enabled=true"))
     (expression,) = monitor["spec"]["selector"]["matchExpressions"]
     ports = set()
-    for template in (one["spec"]["template"] for one in (api_deployment(owner, build), relay_deployment(owner, build))):
+    for template in (
+        one["spec"]["template"]
+        for one in (api_deployment(owner, build), relay_deployment(owner, build))
+    ):
         labels = template["metadata"]["labels"]
         assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
         assert labels[expression["key"]] in expression["values"]
@@ -97,7 +112,9 @@ def test_the_pods_of_the_served_namespaces_alone_are_scraped() -> None:
 def _names(registry: CollectorRegistry) -> set[str]:
     found = list(registry.collect())
     return {sample.name for metric in found for sample in metric.samples} | {
-        name for metric in found for name in (metric.name, f"{metric.name}_bucket", f"{metric.name}_count")
+        name
+        for metric in found
+        for name in (metric.name, f"{metric.name}_bucket", f"{metric.name}_count")
     }
 
 
@@ -127,7 +144,11 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
     asked = set(re.findall(r"(?:healthingest|http_server)_\w+", text))
     assert len(asked) >= 12
     assert asked - known == set()
-    outcomes = {name for quoted in re.findall(r'outcome=~?"([^"]+)"', ALERTS.read_text()) for name in quoted.split("|")}
+    outcomes = {
+        name
+        for quoted in re.findall(r'outcome=~?"([^"]+)"', ALERTS.read_text())
+        for name in quoted.split("|")
+    }
     assert outcomes - {*_zeros(RelayCounts()), *_zeros(Swept()), "error"} == set()
 
 
@@ -172,13 +193,23 @@ CASES: tuple[Firing, ...] = (
     ("HealthIngestOperatorNamespaceRefused", {REFUSED: ONES}, 20, {}),
     ("HealthIngestOperatorNamespaceRefused", {REFUSED: ZEROS}, 20, None),
     ("HealthIngestApiDown", {f'up{{{OF}, container="api"}}': ZEROS}, 10, LABELS),
-    ("HealthIngestApiDown", {f'up{{{OF}, container="api", pod="{n}"}}': f"{n}x30" for n in (0, 1)}, 10, None),
+    (
+        "HealthIngestApiDown",
+        {f'up{{{OF}, container="api", pod="{n}"}}': f"{n}x30" for n in (0, 1)},
+        10,
+        None,
+    ),
     ("HealthIngestApiDown", {'up{namespace="a", container="api"}': ZEROS}, 10, None),
     ("HealthIngestRelayDown", {f'up{{{OF}, container="relay"}}': ZEROS}, 15, LABELS),
     ("HealthIngestRelayDown", {f'up{{{OF}, container="relay"}}': ONES}, 15, None),
     ("HealthIngestRequestsFail", {FAILED: "0+6x30", SERVED: "0+60x30"}, 25, LABELS),
     ("HealthIngestRequestsFail", {FAILED: "0+1x30", SERVED: "0+60x30"}, 25, None),
-    ("HealthIngestDependencyDown", {f'{UP}{{{OF}, dependency="store"}}': ZEROS}, 10, LABELS | {"dependency": "store"}),
+    (
+        "HealthIngestDependencyDown",
+        {f'{UP}{{{OF}, dependency="store"}}': ZEROS},
+        10,
+        LABELS | {"dependency": "store"},
+    ),
     ("HealthIngestDependencyDown", {f'{UP}{{{OF}, dependency="store"}}': ONES}, 10, None),
     ("HealthIngestNotAnnounced", {OLDEST: "700x30"}, 10, LABELS),
     ("HealthIngestNotAnnounced", {OLDEST: "500x30"}, 10, None),
@@ -197,14 +228,23 @@ CASES: tuple[Firing, ...] = (
 )
 
 
-def _case(alert: str, series: dict[str, str], minutes: int, labels: dict[str, str] | None) -> dict[str, Any]:
+def _case(
+    alert: str, series: dict[str, str], minutes: int, labels: dict[str, str] | None
+) -> dict[str, Any]:
     rule = _rules()[alert]
-    expected = {"exp_labels": rule["labels"] | (labels or {}), "exp_annotations": rule["annotations"]}
+    expected = {
+        "exp_labels": rule["labels"] | (labels or {}),
+        "exp_annotations": rule["annotations"],
+    }
     return {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "alert_rule_test": [
-            {"eval_time": f"{minutes}m", "alertname": alert, "exp_alerts": [] if labels is None else [expected]}
+            {
+                "eval_time": f"{minutes}m",
+                "alertname": alert,
+                "exp_alerts": [] if labels is None else [expected],
+            }
         ],
     }
 
@@ -218,8 +258,14 @@ def test_prometheus_understands_the_alerts(tmp_path: Path) -> None:
     assert fires == {alert for alert, _, _, labels in CASES if labels is None} == set(_rules())
     tests = [_case(*case) for case in CASES]
     path = tmp_path / "tests.yaml"
-    path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
+    path.write_text(
+        yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests})
+    )
     done = subprocess.run(
-        [promtool, "test", "rules", str(path)], capture_output=True, text=True, timeout=120, check=False
+        [promtool, "test", "rules", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

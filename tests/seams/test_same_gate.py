@@ -12,13 +12,22 @@ from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
 from support.samples import good_file, hostile_files
 
-FILES = hostile_files() | {"a good one": good_file(500), "no avro": b"PK\x03\x04", "nothing": b"", "JSON": b'{"a": 1}'}
+FILES = hostile_files() | {
+    "a good one": good_file(500),
+    "no avro": b"PK\x03\x04",
+    "nothing": b"",
+    "JSON": b'{"a": 1}',
+}
 
 
 @pytest.fixture(name="gate")
 async def _gate() -> AsyncIterator[GatePool]:
     async with open_gate(
-        workers=1, memory_limit_bytes=512 << 20, stall_seconds=10, schemas_mode="Any", schemas_folder=None
+        workers=1,
+        memory_limit_bytes=512 << 20,
+        stall_seconds=10,
+        schemas_mode="Any",
+        schemas_folder=None,
     ) as gate:
         yield gate
 
@@ -47,7 +56,9 @@ def _as_the_server(report: Report) -> tuple[object, ...]:
 async def test_client_and_server_agree(gate: GatePool, name: str) -> None:
     """Verdict, or every finding with its place, message and remedy."""
     content = FILES[name]
-    assert await _server_says(gate, content) == _as_the_server(judge(name, iter([content]), Policy()))
+    assert await _server_says(gate, content) == _as_the_server(
+        judge(name, iter([content]), Policy())
+    )
 
 
 def test_the_one_code_that_is_no_engines() -> None:

@@ -1,4 +1,8 @@
-"""The Tiltfile, run by a Starlark interpreter with recording stubs: everything that it names exists."""
+"""
+The Tiltfile, run by a Starlark interpreter with recording stubs.
+
+Everything that it names exists.
+"""
 
 import json
 from pathlib import Path
@@ -9,14 +13,24 @@ import starlark
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILTINS = ("allow_k8s_contexts", "docker_build", "helm", "k8s_kind", "k8s_resource", "k8s_yaml", "local_resource")
+BUILTINS = (
+    "allow_k8s_contexts",
+    "docker_build",
+    "helm",
+    "k8s_kind",
+    "k8s_resource",
+    "k8s_yaml",
+    "local_resource",
+)
 
 
 class Recorder:
     """Stands for Tilt: keeps each call with its arguments."""
 
     def __init__(self) -> None:
-        self.calls: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {name: [] for name in BUILTINS}
+        self.calls: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
+            name: [] for name in BUILTINS
+        }
 
     def stub(self, name: str) -> Any:  # noqa: ANN401 - as Tilt's own built-ins
         """A built-in; `helm` gives back a text that tells it from a path."""
@@ -35,7 +49,11 @@ def _tilt() -> Recorder:
     for name in BUILTINS:
         module.add_callable(name, recorder.stub(name))
     source = (ROOT / "Tiltfile").read_text()
-    starlark.eval(module, starlark.parse("Tiltfile", source, starlark.Dialect.extended()), starlark.Globals.standard())
+    starlark.eval(
+        module,
+        starlark.parse("Tiltfile", source, starlark.Dialect.extended()),
+        starlark.Globals.standard(),
+    )
     return recorder
 
 
@@ -45,9 +63,15 @@ def _images(tilt: Recorder) -> dict[str, dict[str, Any]]:
 
 def test_every_path_exists(tilt: Recorder) -> None:
     """Dockerfiles, watched folders, manifests, the chart, the program of a local resource."""
-    paths = [path for named in _images(tilt).values() for path in (named["dockerfile"], *named["only"])]
+    paths = [
+        path for named in _images(tilt).values() for path in (named["dockerfile"], *named["only"])
+    ]
     paths += [arguments[0] for arguments, _ in tilt.calls["helm"]]
-    paths += [arguments[0] for arguments, _ in tilt.calls["k8s_yaml"] if not arguments[0].startswith("rendered")]
+    paths += [
+        arguments[0]
+        for arguments, _ in tilt.calls["k8s_yaml"]
+        if not arguments[0].startswith("rendered")
+    ]
     for _, named in tilt.calls["local_resource"]:
         paths += named.get("deps", [])
     assert paths
@@ -55,15 +79,25 @@ def test_every_path_exists(tilt: Recorder) -> None:
 
 
 def test_every_copied_path_is_watched(tilt: Recorder) -> None:
-    """What a Dockerfile copies from the checkout stands in `only`: else an edit would not reach the image."""
+    """
+    What a Dockerfile copies from the checkout stands in `only`.
+
+    Else an edit would not reach the image.
+    """
     for named in _images(tilt).values():
         lines = (ROOT / named["dockerfile"]).read_text().splitlines()
-        copied = {line.split()[1] for line in lines if line.startswith("COPY") and "--from" not in line}
+        copied = {
+            line.split()[1] for line in lines if line.startswith("COPY") and "--from" not in line
+        }
         assert copied == set(named["only"])
 
 
 def test_the_chart_runs_the_images_that_are_built(tilt: Recorder) -> None:
-    """The values name exactly the two images; the service's is found in the operator's environment."""
+    """
+    The values name exactly the two images.
+
+    The service's is found in the operator's environment.
+    """
     ((arguments, named),) = tilt.calls["helm"]
     values = dict(entry.split("=") for entry in named["set"])
     images = _images(tilt)
@@ -77,7 +111,11 @@ def test_the_chart_runs_the_images_that_are_built(tilt: Recorder) -> None:
 
 def test_every_resource_is_one_that_tilt_makes(tilt: Recorder) -> None:
     """Names in `k8s_resource` and `resource_deps` are those of a workload, a HealthIngest, or a local resource."""
-    manifests = [arguments[0] for arguments, _ in tilt.calls["k8s_yaml"] if not arguments[0].startswith("rendered")]
+    manifests = [
+        arguments[0]
+        for arguments, _ in tilt.calls["k8s_yaml"]
+        if not arguments[0].startswith("rendered")
+    ]
     documents = [doc for path in manifests for doc in yaml.safe_load_all((ROOT / path).read_text())]
     applied = {doc["metadata"]["name"] for doc in documents if doc["kind"] == "HealthIngest"}
     releases = {named["name"] for _, named in tilt.calls["helm"]}
@@ -89,10 +127,16 @@ def test_every_resource_is_one_that_tilt_makes(tilt: Recorder) -> None:
 
 
 def test_ports_are_those_of_the_things_forwarded(tilt: Recorder) -> None:
-    """The operator's metrics port is one of its container's; the upload API's Service is called as its HealthIngest."""
+    """
+    The operator's metrics port is one of its container's.
+
+    The upload API's Service is called as its HealthIngest.
+    """
     deployment = (ROOT / "charts/healthingest-operator/templates/deployment.yaml").read_text()
     for _, named in tilt.calls["k8s_resource"]:
         for forward in named.get("port_forwards", []):
             assert f"containerPort: {forward.split(':')[1]}" in deployment
-    serving = [named["serve_cmd"] for _, named in tilt.calls["local_resource"] if "serve_cmd" in named]
+    serving = [
+        named["serve_cmd"] for _, named in tilt.calls["local_resource"] if "serve_cmd" in named
+    ]
     assert [command[4:] for command in serving] == [["service/clinic", "8000:80"]]

@@ -29,7 +29,13 @@ def admin(folder: Path, *words: str, given: str = "") -> "subprocess.CompletedPr
     """Run it to its end."""
     variables = environment(folder)
     return subprocess.run(
-        [*ADMIN, *words], env=variables, input=given, capture_output=True, text=True, timeout=SECONDS, check=False
+        [*ADMIN, *words],
+        env=variables,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
 
 
@@ -43,19 +49,27 @@ def answer(folder: Path, *words: str, given: str = "") -> dict[str, Any]:
 
 def log_in(server: str) -> httpx.Response:
     """With the password."""
-    return httpx.post(f"{server}/auth/jwt/login", data={"username": EMAIL, "password": PASSWORD}, timeout=SECONDS)
+    return httpx.post(
+        f"{server}/auth/jwt/login", data={"username": EMAIL, "password": PASSWORD}, timeout=SECONDS
+    )
 
 
 def upload(server: str) -> httpx.Response:
     """A file of the account."""
-    headers = {"Authorization": f"Bearer {log_in(server).json()['access_token']}", "Content-Type": "application/avro"}
+    headers = {
+        "Authorization": f"Bearer {log_in(server).json()['access_token']}",
+        "Content-Type": "application/avro",
+    }
     return httpx.post(f"{server}/v1/upload", content=good_file(2), headers=headers, timeout=SECONDS)
 
 
 def messages(folder: Path, count: int) -> list[dict[str, Any]]:
     """The messages in the queue file, once there are so many."""
     queue, deadline = folder / "queue.jsonl", time.monotonic() + SECONDS
-    while len(lines := queue.read_text(encoding="utf-8").splitlines() if queue.exists() else []) < count:
+    while (
+        len(lines := queue.read_text(encoding="utf-8").splitlines() if queue.exists() else [])
+        < count
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return [json.loads(line) for line in lines]
@@ -75,12 +89,18 @@ def test_accounts_where_nobody_can_register(running: ServiceProcess, tmp_path: P
     closed = answer(tmp_path, "account", "deactivate", "--email", EMAIL)
     assert closed == {"id": made["id"], "is_active": False}
     assert log_in(server).status_code == 401
-    assert admin(tmp_path, "account", "deactivate", "--email", "nobody@clinic.example").returncode == 1
+    assert (
+        admin(tmp_path, "account", "deactivate", "--email", "nobody@clinic.example").returncode == 1
+    )
 
 
 @pytest.mark.parametrize(
     ("email", "password", "said"),
-    [(EMAIL, "hunter2", "shorter"), (EMAIL, EMAIL, "the e-mail address"), ("hunter2", PASSWORD, "no e-mail address")],
+    [
+        (EMAIL, "hunter2", "shorter"),
+        (EMAIL, EMAIL, "the e-mail address"),
+        ("hunter2", PASSWORD, "no e-mail address"),
+    ],
 )
 def test_the_rules_hold_for_administrators(
     running: ServiceProcess, tmp_path: Path, email: str, password: str, said: str

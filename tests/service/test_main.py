@@ -59,13 +59,21 @@ def _is_listening(server: str) -> bool:
 
 
 def test_the_whole_way_and_a_gentle_end(running: ServiceProcess, tmp_path: Path) -> None:
-    """An upload is stored and announced; SIGTERM ends the process with 0, without a single error in its log."""
+    """
+    An upload is stored and announced.
+
+    SIGTERM ends the process with 0, without a single error in its log.
+    """
     server = running.address()
-    answer = httpx.post(f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server))
+    answer = httpx.post(
+        f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)
+    )
     assert answer.status_code == 201
     wait_for(tmp_path, answer.json()["upload_id"])
     assert running.end() == 0
-    assert not [event for event in running.events() if event["level"] in {"warning", "error", "critical"}]
+    assert not [
+        event for event in running.events() if event["level"] in {"warning", "error", "critical"}
+    ]
 
 
 def test_what_was_answered_outlives_the_process(tmp_path: Path) -> None:
@@ -73,27 +81,46 @@ def test_what_was_answered_outlives_the_process(tmp_path: Path) -> None:
     with service(tmp_path, RELAY__IDLE_SECONDS="30") as first:
         first.wait_until_ready()
         server = first.address()
-        receipt = httpx.post(f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)).json()
+        receipt = httpx.post(
+            f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)
+        ).json()
         first.end(signal.SIGKILL)
     with service(tmp_path) as second:
         second.wait_until_ready()
         wait_for(tmp_path, receipt["upload_id"])
         server = second.address()
-        again = httpx.post(f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server))
+        again = httpx.post(
+            f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)
+        )
         assert (again.status_code, again.json()) == (200, receipt)
 
 
 def test_three_processes_do_what_one_does(tmp_path: Path) -> None:
-    """The API waits for the migration to be ready; a relay apart announces; each shows its metrics."""
-    with service(tmp_path, "api") as api, service(tmp_path, "relay") as relay, service(tmp_path, "janitor") as janitor:
+    """
+    The API waits for the migration to be ready; a relay apart announces.
+
+    Each shows its metrics.
+    """
+    with (
+        service(tmp_path, "api") as api,
+        service(tmp_path, "relay") as relay,
+        service(tmp_path, "janitor") as janitor,
+    ):
         assert httpx.get(f"{api.address()}/health/startup").status_code == 503
         assert httpx.get(f"{api.address()}/health/live").status_code == 200
-        subprocess.run([*COMMAND, "migrate"], env=environment(tmp_path), check=True, timeout=SECONDS)
+        subprocess.run(
+            [*COMMAND, "migrate"], env=environment(tmp_path), check=True, timeout=SECONDS
+        )
         api.wait_until_ready()
         server = api.address()
-        answer = httpx.post(f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server))
+        answer = httpx.post(
+            f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)
+        )
         wait_for(tmp_path, answer.json()["upload_id"])
-        assert "healthingest_relay_outcomes_total" in httpx.get(f"{relay.address('admin')}/metrics").text
+        assert (
+            "healthingest_relay_outcomes_total"
+            in httpx.get(f"{relay.address('admin')}/metrics").text
+        )
         assert httpx.get(f"{janitor.address('admin')}/health/live").status_code == 200
         assert httpx.get(f"{api.address('admin')}/health/dependencies").json()["ready"]
         assert httpx.get(f"{server}/metrics").status_code == 404
@@ -102,12 +129,18 @@ def test_three_processes_do_what_one_does(tmp_path: Path) -> None:
 
 def test_an_early_answer_arrives_while_the_client_still_sends(running: ServiceProcess) -> None:
     """A large body without a token: the client reads 401, not a broken connection."""
-    answer = httpx.post(f"{running.address()}/v1/upload", content=bytes(8 * 2**20), headers=AVRO, timeout=SECONDS)
+    answer = httpx.post(
+        f"{running.address()}/v1/upload", content=bytes(8 * 2**20), headers=AVRO, timeout=SECONDS
+    )
     assert (answer.status_code, answer.headers["connection"]) == (401, "close")
 
 
 def test_a_client_that_asks_first_sends_nothing(running: ServiceProcess) -> None:
-    """With `Expect: 100-continue` the refusal comes without `100 Continue`: no byte of the body is wanted."""
+    """
+    With `Expect: 100-continue` the refusal comes without `100 Continue`.
+
+    No byte of the body is wanted.
+    """
     host, port = running.address().removeprefix("http://").split(":")
     head = "POST /v1/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nExpect: 100-continue\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
@@ -120,9 +153,13 @@ def test_a_client_that_leaves_is_no_error(running: ServiceProcess, tmp_path: Pat
     server = running.address()
     host, port = server.removeprefix("http://").split(":")
     token = signed_in(server)["Authorization"]
-    head = f"POST /v1/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nAuthorization: {token}\r\n"
+    head = (
+        f"POST /v1/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nAuthorization: {token}\r\n"
+    )
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
-        connection.sendall(head.encode() + b"Content-Type: application/avro\r\n\r\n" + good_file(1)[:50])
+        connection.sendall(
+            head.encode() + b"Content-Type: application/avro\r\n\r\n" + good_file(1)[:50]
+        )
     deadline = time.monotonic() + SECONDS
     while not [event for event in running.events() if event.get("http_route") == "/v1/upload"]:
         assert time.monotonic() < deadline
@@ -134,7 +171,11 @@ def test_a_client_that_leaves_is_no_error(running: ServiceProcess, tmp_path: Pat
 
 
 def test_a_request_under_way_may_end(running: ServiceProcess) -> None:
-    """After SIGTERM an upload whose body is still coming is answered with success; new connections are not taken."""
+    """
+    After SIGTERM an upload whose body is still coming is answered with success.
+
+    New connections are not taken.
+    """
     server, content = running.address(), good_file(2)
     user = AVRO | signed_in(server) | {"Content-Length": str(len(content))}
     begun, go_on = threading.Event(), threading.Event()
@@ -175,7 +216,9 @@ def test_a_request_under_way_may_end(running: ServiceProcess) -> None:
         ({"BROKER__TIMEOUT_SECONDS": "60"}, "HEALTHINGEST_RELAY__CLAIM_SECONDS"),
     ],
 )
-def test_wrong_settings_end_with_their_name(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+def test_wrong_settings_end_with_their_name(
+    tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
     """Exit code 2 and one line that names the variable, not its value."""
     with service(tmp_path, **settings) as process:
         assert process.process.wait(SECONDS) == 2
@@ -196,7 +239,9 @@ def test_a_taken_port_ends_the_process(running: ServiceProcess, tmp_path: Path) 
 def test_events_follows_the_queue_file(running: ServiceProcess, tmp_path: Path) -> None:
     """`events --from-start` prints each message as a line of JSON, and ends on SIGTERM."""
     server = running.address()
-    upload = httpx.post(f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)).json()
+    upload = httpx.post(
+        f"{server}/v1/upload", content=good_file(2), headers=AVRO | signed_in(server)
+    ).json()
     wait_for(tmp_path, upload["upload_id"])
     command = [*COMMAND, "events", "--from-start"]
     with subprocess.Popen(command, env=environment(tmp_path), stdout=subprocess.PIPE) as process:

@@ -51,10 +51,15 @@ async def test_too_many_messages_turn_readiness_off_and_on_again(tmp_path: Path)
             async with ground.outbox.claim(limit=1) as batch:
                 await batch.announced(batch.messages[0].id, at=datetime.now(UTC))
             await check.run()
-    assert [(line["event"], line["messages"]) for line in lines] == [(BACKLOG_OVER_LIMIT, 3), (BACKLOG_WITHIN_LIMIT, 2)]
+    assert [(line["event"], line["messages"]) for line in lines] == [
+        (BACKLOG_OVER_LIMIT, 3),
+        (BACKLOG_WITHIN_LIMIT, 2),
+    ]
 
 
-async def test_an_installation_refuses_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_installation_refuses_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever its environment says."""
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     async with AsyncExitStack() as stack:

@@ -1,4 +1,8 @@
-"""Two or three things that a HealthIngest stands on disappear, in every order: a deletion among them always ends."""
+"""
+Two or three things that a HealthIngest stands on disappear, in every order.
+
+A deletion among them always ends.
+"""
 
 import asyncio
 from itertools import permutations
@@ -55,9 +59,13 @@ class Disappearing(History):
             return
         kill = self.chance.randint(1, 40) if self.chance.random() < 0.3 else None
         if not self._is_leaving():
-            self.note(f"pass ended: {await self.attempt(converge(self.ports, KEY, self.look()), kill)}")
+            self.note(
+                f"pass ended: {await self.attempt(converge(self.ports, KEY, self.look()), kill)}"
+            )
             return
-        farewell = await self.attempt(finalize(self.ports, self.world.cluster.get(*RESOURCE), DEADLINE), kill)
+        farewell = await self.attempt(
+            finalize(self.ports, self.world.cluster.get(*RESOURCE), DEADLINE), kill
+        )
         if farewell is not None and farewell.may_go:
             self._farewell = farewell
             self.note(f"left: {farewell.left}")
@@ -77,9 +85,15 @@ class Disappearing(History):
         tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
         marked = [tag for tag in tags if tag.startswith(HOST_TAG)]
         users = [path for path in broker.things if path[0] == "users"]
-        insist(not (marked or users) or [text for text in left if text.startswith("broker")], f"broker: {left}")
+        insist(
+            not (marked or users) or [text for text in left if text.startswith("broker")],
+            f"broker: {left}",
+        )
         owned = OWNER_TAG in store.buckets["clinic-data"].tags
-        insist(not owned or [text for text in left if text.startswith("object store")], f"bucket: {left}")
+        insist(
+            not owned or [text for text in left if text.startswith("object store")],
+            f"bucket: {left}",
+        )
         insist(("vhosts", "clinic") in broker.things, "the virtual host stays")
         self.people.insist_nothing_lost()
 
@@ -88,7 +102,9 @@ class Disappearing(History):
 
     def _lose_resource(self) -> None:
         metadata = self.world.cluster.get(*RESOURCE)["metadata"]
-        metadata.setdefault("deletionTimestamp", self.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        metadata.setdefault(
+            "deletionTimestamp", self.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        )
 
     def _lose_namespace(self) -> None:
         """Its objects go in any order; the HealthIngest waits for its finalizer."""

@@ -1,8 +1,11 @@
 """
-One seed, one history: the operator's core in a world that fails, forgets, changes under its hands, and kills it.
+One seed, one history.
 
-Everything that happens is drawn from one generator of random numbers, and nothing else depends on time or chance, so a
-seed replays bit for bit. Faults strike before or after the effect of a call; a kill strikes at a wait.
+The operator's core in a world that fails, forgets, changes under its hands, and kills it.
+
+Everything that happens is drawn from one generator of random numbers, and nothing else depends on
+time or chance, so a seed replays bit for bit. Faults strike before or after the effect of a call; a
+kill strikes at a wait.
 """
 
 import asyncio
@@ -35,7 +38,12 @@ _SILENT: Final = 0.1
 _USERS: Final = 2
 """Of the broker: the relay's and the consumers'."""
 _CLUSTER_FAULTS: Final = (0, 409, 410, 422, 429, 500, 503)
-_REASONS: Final = (Reason.UNREACHABLE, Reason.UNREACHABLE, Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED)
+_REASONS: Final = (
+    Reason.UNREACHABLE,
+    Reason.UNREACHABLE,
+    Reason.AUTHENTICATION_FAILED,
+    Reason.REQUEST_REFUSED,
+)
 
 
 class BrokenPromiseError(AssertionError):
@@ -133,9 +141,13 @@ class History:
         if cluster.get("HealthIngest", KEY.name)["spec"].get("paused"):
             return  # what was found before; people may have changed it since
         pod = cluster.get("Deployment", "clinic-api")["spec"]["template"]["spec"]
-        insist(pod["containers"][0]["image"] == spec.get("image", "service:1"), "Ready with its image")
+        insist(
+            pod["containers"][0]["image"] == spec.get("image", "service:1"), "Ready with its image"
+        )
         limits = cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS]
-        insist(limits == spec.get("limits", {}).get("uploads", "10/minute"), "Ready with its limits")
+        insist(
+            limits == spec.get("limits", {}).get("uploads", "10/minute"), "Ready with its limits"
+        )
         for queue in spec["broker"].get("queues", [{"name": "processing"}]):
             insist(("queues", "clinic", queue["name"]) in broker.things, "Ready with every queue")
 
@@ -160,10 +172,18 @@ class History:
         """Of a change of the HealthIngest itself the watch tells, so that it is looked at in full."""
         metadata = self.world.cluster.get(*RESOURCE)["metadata"]
         mark = (metadata["generation"], repr(metadata.get("annotations")))
-        if mark != self._looked_at and self._looked_at is not None and self.chance.random() < _SILENT:
+        if (
+            mark != self._looked_at
+            and self._looked_at is not None
+            and self.chance.random() < _SILENT
+        ):
             return Look.GLANCE  # the watch is silent: it tells later
         changed, self._looked_at = mark != self._looked_at, mark
-        return Look.COMPLETE if changed else self.chance.choice([Look.COMPLETE, Look.GLANCE, Look.GLANCE])
+        return (
+            Look.COMPLETE
+            if changed
+            else self.chance.choice([Look.COMPLETE, Look.GLANCE, Look.GLANCE])
+        )
 
     async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401 - what *work* returns
         """Do it, with the operator dying at the *kill*-th wait; None when it died or broke off."""
@@ -213,7 +233,10 @@ class History:
             if outcome is Outcome.READY and quiet and not self._rotates():
                 break
         else:
-            insist(holds=False, promise=f"comes to rest: {self.world.conditions()} {self.world.all_writes()}")
+            insist(
+                holds=False,
+                promise=f"comes to rest: {self.world.conditions()} {self.world.all_writes()}",
+            )
         for look in Look:
             self.world.forget_writes()
             outcome = await self.attempt(converge(self.ports, KEY, look), None)
@@ -239,21 +262,37 @@ class History:
 
     def _rotates(self) -> bool:
         """Whether the operator is not yet through with a rotation, or with a request for one."""
-        told = {entry["type"]: entry["reason"] for entry in self.world.cluster.get(*RESOURCE)["status"]["conditions"]}
-        asked = self.world.cluster.get(*RESOURCE)["metadata"].get("annotations", {}).get(ROTATE_ANNOTATION, "")
+        told = {
+            entry["type"]: entry["reason"]
+            for entry in self.world.cluster.get(*RESOURCE)["status"]["conditions"]
+        }
+        asked = (
+            self.world.cluster.get(*RESOURCE)["metadata"]
+            .get("annotations", {})
+            .get(ROTATE_ANNOTATION, "")
+        )
         noted = self.world.cluster.get("Secret", "clinic-service")["metadata"]["annotations"][
             "healthingest.dev/rotated"
         ]
-        # Where the service's Secret was lost meanwhile the phases are over before the grace of the consumers' old user.
+        # Where the service's Secret was lost meanwhile the phases are over before the grace of the
+        # consumers' old user.
         spare = len([path for path in self.world.broker.things if path[0] == "users"]) > _USERS
-        return told["SecretsReady"] == Reason.CREDENTIALS_ROTATING or (asked != noted and bool(asked)) or spare
+        return (
+            told["SecretsReady"] == Reason.CREDENTIALS_ROTATING
+            or (asked != noted and bool(asked))
+            or spare
+        )
 
     def _insist_logins_as_in_secrets(self) -> None:
         """What the Secrets say is valid, and nothing else."""
         service = decode(self.world.cluster.get("Secret", "clinic-service"))
         consumer = decode(self.world.cluster.get("Secret", "clinic-consumer"))
-        insist(self.world.database.logins == {service[env.DATABASE_URL]}, "one login of the database")
-        users = {path[1]: body for path, body in self.world.broker.things.items() if path[0] == "users"}
+        insist(
+            self.world.database.logins == {service[env.DATABASE_URL]}, "one login of the database"
+        )
+        users = {
+            path[1]: body for path, body in self.world.broker.things.items() if path[0] == "users"
+        }
         wanted = {
             user_of(service[env.BROKER_URL]) or "": password_of(service[env.BROKER_URL]) or "",
             consumer["username"]: consumer["password"],
@@ -267,12 +306,22 @@ class History:
         new = FakeWorld(**self.world.cluster.get("HealthIngest", KEY.name)["spec"])
         await new.until_ready()
         await new.converge()
-        ours = {entry for entry in self.world.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}}
-        theirs = {entry for entry in new.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}}
+        ours = {
+            entry
+            for entry in self.world.cluster.objects
+            if entry[0] not in {"Job", "Pod", "HealthIngest"}
+        }
+        theirs = {
+            entry for entry in new.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}
+        }
         insist(ours == theirs, f"children as in a new world: {sorted(ours ^ theirs)}")
-        insist(len(self.world.cluster.names("Job")) <= 1, "one migration, and no failed one after it")
+        insist(
+            len(self.world.cluster.names("Job")) <= 1, "one migration, and no failed one after it"
+        )
         bucket = self.world.store.buckets["clinic-data"]
-        insist(bucket == new.store.buckets["clinic-data"], f"the bucket as in a new world: {bucket}")
+        insist(
+            bucket == new.store.buckets["clinic-data"], f"the bucket as in a new world: {bucket}"
+        )
         self.people.insist_broker_like(new)
         self._insist_logins_as_in_secrets()
 
@@ -280,7 +329,9 @@ class History:
         """A deletion ends, whatever fails, and takes away what is its own alone."""
         self.faults = self.chance.choice([0.0, 0.05, 0.3])
         body = self.world.cluster.get("HealthIngest", KEY.name)
-        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
         began, left = self.world.clock.now(), None
         while left is None:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.5 else None
@@ -300,7 +351,9 @@ class History:
         broker, store = self.world.broker, self.world.store
         insist(not [path for path in broker.things if path[0] == "users"], "no user is left")
         tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
-        insist(not [tag for tag in tags if tag.startswith(HOST_TAG)], "the virtual host is nobody's")
+        insist(
+            not [tag for tag in tags if tag.startswith(HOST_TAG)], "the virtual host is nobody's"
+        )
         insist(OWNER_TAG not in store.buckets["clinic-data"].tags, "the bucket is nobody's")
 
     async def run(self) -> str:

@@ -56,7 +56,9 @@ class People:
         Raises:
             AssertionError: data was lost.
         """
-        assert "clinic-data" in self._world.store.buckets or not self._world.cluster.names("Deployment")
+        assert "clinic-data" in self._world.store.buckets or not self._world.cluster.names(
+            "Deployment"
+        )
         for queue, count in self._messages.items():
             live = self._world.broker.things.get(("queues", "clinic", queue))
             assert live is not None, f"queue {queue} was lost with {count} messages"
@@ -69,7 +71,9 @@ class People:
         Raises:
             AssertionError: something is missing or leaked.
         """
-        full = {f"{name}{end}" for name in {*self._messages, *self._unmarked} for end in ("", ".dead")}
+        full = {
+            f"{name}{end}" for name in {*self._messages, *self._unmarked} for end in ("", ".dead")
+        }
         policies = {f"healthingest-{name}" for name in full}
 
         def of_the_operator(path: tuple[str, ...]) -> bool:
@@ -81,7 +85,11 @@ class People:
         assert len(ours) == len(paths), f"two users for one: {sorted(paths)}"
         theirs = {path for path in new.broker.things if of_the_operator(path)}
         assert ours == theirs, f"on the broker: {sorted(ours ^ theirs)}"
-        bound = {entry for entry in self._world.broker.bindings if entry[1] != "foreign" and entry[1] not in full}
+        bound = {
+            entry
+            for entry in self._world.broker.bindings
+            if entry[1] != "foreign" and entry[1] not in full
+        }
         wanted = {entry for entry in new.broker.bindings if entry[1] not in full}
         assert bound == wanted, f"bindings: {sorted(bound ^ wanted)}"
 
@@ -114,7 +122,9 @@ class People:
         objects = self._world.cluster.objects
         spared = {"HealthIngest", "Pod"}
         users = set(USER_SECRETS)
-        names = sorted(entry for entry in objects if entry[0] not in spared and entry[2] not in users)
+        names = sorted(
+            entry for entry in objects if entry[0] not in spared and entry[2] not in users
+        )
         if not names:
             return "no child"
         chosen = self._chance.choice(names)
@@ -136,12 +146,15 @@ class People:
             return "nothing on the broker"
         chosen = self._chance.choice(things)
         if chosen[0] == "policies":
-            # Taken out of the spec before the mark is back, the queue is nobody's that the operator knows: it stays.
+            # Taken out of the spec before the mark is back, the queue is nobody's that the operator
+            # knows: it stays.
             self._unmarked.add(chosen[-1].removeprefix("healthingest-"))
         del broker.things[chosen]
         if chosen[0] == "users":
             broker.things = {
-                path: body for path, body in broker.things.items() if path[::2] != ("permissions", chosen[1])
+                path: body
+                for path, body in broker.things.items()
+                if path[::2] != ("permissions", chosen[1])
             }
         if chosen[0] == "queues":
             broker.bindings = {entry for entry in broker.bindings if entry[1] != chosen[-1]}
@@ -166,7 +179,11 @@ class People:
         return "added something of their own"
 
     def _publish(self) -> str:
-        queues = sorted(path[2] for path in self._world.broker.things if path[0] == "queues" and path[2] != "foreign")
+        queues = sorted(
+            path[2]
+            for path in self._world.broker.things
+            if path[0] == "queues" and path[2] != "foreign"
+        )
         if not queues:
             return "no queue"
         name = self._chance.choice(queues)

@@ -1,4 +1,8 @@
-"""Two HealthIngests name the same bucket, the same virtual host, or both: the oldest owns it, whoever comes first."""
+"""
+Two HealthIngests name the same bucket, the same virtual host, or both.
+
+The oldest owns it, whoever comes first.
+"""
 
 import asyncio
 import copy
@@ -35,7 +39,9 @@ class Rivals(History):
             rival["spec"]["broker"]["virtualHost"] = "rival"
         self.older, self.younger = self.chance.choice([(KEY, RIVAL), (RIVAL, KEY)])
         for body in (first, rival):
-            body["metadata"]["creationTimestamp"] = _EARLY if body["metadata"]["name"] == self.older.name else _LATE
+            body["metadata"]["creationTimestamp"] = (
+                _EARLY if body["metadata"]["name"] == self.older.name else _LATE
+            )
         self._late = rival if self.chance.random() < 0.5 else None
         if self._late is None:
             self.world.cluster.put(rival)
@@ -73,7 +79,11 @@ class Rivals(History):
         self.faults = 0.0
 
     async def _rest(self, wanted: dict[Key, Outcome]) -> None:
-        """In a healthy world each comes to its end and says so; then nothing is written, by none of them."""
+        """
+        In a healthy world each comes to its end and says so.
+
+        Then nothing is written, by none of them.
+        """
         for _ in range(PATIENCE):
             self.world.forget_writes()
             found = {key: await self.attempt(converge(self.ports, key), None) for key in wanted}
@@ -87,7 +97,9 @@ class Rivals(History):
     async def _leave(self, key: Key) -> None:
         """A deletion, until it is through."""
         body = self.world.cluster.get("HealthIngest", key.name)
-        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
         began = self.world.clock.now()
         while True:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.3 else None
@@ -115,10 +127,16 @@ class Rivals(History):
         """The marks are of *key* on what both name."""
         if "bucket" in self._shared:
             tags = self.world.store.buckets["clinic-data"].tags
-            insist(tags.get(OWNER_TAG) == owner_mark(key), f"the bucket is {key.name}'s: {dict(tags)}")
+            insist(
+                tags.get(OWNER_TAG) == owner_mark(key), f"the bucket is {key.name}'s: {dict(tags)}"
+            )
         if "host" in self._shared:
             tags = self.world.broker.things["vhosts", "clinic"]["tags"]
-            insist([tag for tag in tags if tag.startswith(HOST_TAG)] == [f"{HOST_TAG}{owner_mark(key)}"], "the host")
+            insist(
+                [tag for tag in tags if tag.startswith(HOST_TAG)]
+                == [f"{HOST_TAG}{owner_mark(key)}"],
+                "the host",
+            )
 
     def _insist_told(self) -> None:
         """The younger one is told why it is not ready, of each thing that is another's and of no other."""

@@ -1,4 +1,8 @@
-"""`make simulate SEEDS=n FROM=seed`: as many histories; the seed of one that breaks a promise is printed."""
+"""
+`make simulate SEEDS=n FROM=seed`: as many histories.
+
+The seed of one that breaks a promise is printed.
+"""
 
 import argparse
 import os
@@ -26,7 +30,9 @@ def main() -> int:
                 failed += 1
                 sys.stdout.write(f"{trouble}\n")
             if done % 1000 == 0:
-                sys.stdout.write(f"{done} histories in {time.monotonic() - began:.0f} s, {failed} failed\n")
+                sys.stdout.write(
+                    f"{done} histories in {time.monotonic() - began:.0f} s, {failed} failed\n"
+                )
             sys.stdout.flush()
     seconds = time.monotonic() - began
     sys.stdout.write(f"{chosen.seeds} histories in {seconds:.0f} s, {failed} failed\n")

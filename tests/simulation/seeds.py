@@ -1,4 +1,8 @@
-"""What a seed stands for: half of them are histories of one HealthIngest, the others of disappearances and of two."""
+"""
+What a seed stands for.
+
+Half of them are histories of one HealthIngest, the others of disappearances and of two.
+"""
 
 from typing import Final
 

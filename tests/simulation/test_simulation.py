@@ -1,4 +1,8 @@
-"""The operator's core through a few hundred random histories; `make simulate` runs as many as you like."""
+"""
+The operator's core through a few hundred random histories.
+
+`make simulate` runs as many as you like.
+"""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +27,9 @@ from support.operator_world import KEY
 SEEDS = int(os.environ.get("HEALTHINGEST_SIMULATION_SEEDS", "300"))
 BATCHES = 10
 SHORT_BATCHES = 2
-_BATCHES = [pytest.param(n, marks=[pytest.mark.long] if n >= SHORT_BATCHES else []) for n in range(BATCHES)]
+_BATCHES = [
+    pytest.param(n, marks=[pytest.mark.long] if n >= SHORT_BATCHES else []) for n in range(BATCHES)
+]
 
 
 @pytest.mark.parametrize("batch", _BATCHES)
@@ -39,7 +45,11 @@ def test_every_history_ends_well(batch: int) -> None:
 
 @pytest.mark.parametrize("batch", _BATCHES)
 def test_whatever_disappears_in_whatever_order(batch: int) -> None:
-    """Each ordered pair and triple: a deletion ends in time, and what stays outside is named; else all comes back."""
+    """
+    Each ordered pair and triple: a deletion ends in time, and what stays outside is named.
+
+    Else all comes back.
+    """
     for order in ORDERS[batch::BATCHES]:
         try:
             disappear(batch, order)
@@ -83,7 +93,11 @@ def test_a_glance_that_sees_nothing_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 5, 8, 13])
 def test_a_seed_replays_bit_for_bit(seed: int) -> None:
-    """Every call, fault, kill and act of people, in the same order; another seed is another history."""
+    """
+    Every call, fault, kill and act of people, in the same order.
+
+    Another seed is another history.
+    """
     assert replay(seed) == replay(seed)
     assert replay(seed) != replay(seed + 1)
 
@@ -104,11 +118,17 @@ async def test_it_may_die_at_every_wait_of_the_first_passes() -> None:
 
 @pytest.mark.long
 async def test_it_may_die_at_every_wait_of_a_rotation() -> None:
-    """Killed at each in turn, a new operator ends it; before that the pods' logins are valid at each of its ends."""
+    """
+    Killed at each in turn, a new operator ends it.
+
+    Before that the pods' logins are valid at each of its ends.
+    """
     for kill in range(1, 400):
         history = History(0)
         await history.rest()
-        history.world.cluster.get("HealthIngest", KEY.name)["metadata"]["annotations"] = {ROTATE_ANNOTATION: "now"}
+        history.world.cluster.get("HealthIngest", KEY.name)["metadata"]["annotations"] = {
+            ROTATE_ANNOTATION: "now"
+        }
         for _ in range(3):
             await history.attempt(converge(history.ports, KEY), kill)
             values = decode(history.world.cluster.get("Secret", "clinic-service"))
@@ -128,7 +148,9 @@ async def test_it_may_die_at_every_wait_of_a_deletion() -> None:
         history = History(0)
         await history.rest()
         body = history.world.cluster.get("HealthIngest", KEY.name)
-        body["metadata"]["deletionTimestamp"] = history.world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["metadata"]["deletionTimestamp"] = history.world.clock.now().strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
         await history.attempt(finalize(history.ports, body, DEADLINE), kill)
         killed = history.kills
         assert (await finalize(history.world.ports, body, DEADLINE)).may_go

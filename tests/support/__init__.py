@@ -1,1 +1,5 @@
-"""What tests share: builders of values and files, fakes of the ports, private instances of real servers."""
+"""
+What tests share.
+
+Builders of values and files, fakes of the ports, private instances of real servers.
+"""

@@ -26,7 +26,11 @@ UNKNOWN_NAME: Final = "no-such-name.invalid"
 
 @dataclass(frozen=True)
 class WrongPorts:
-    """Ports of 127.0.0.1; those with `tls` have a certificate that nobody trusts, on `closed` nobody listens."""
+    """
+    Ports of 127.0.0.1.
+
+    Those with `tls` have a certificate that nobody trusts, on `closed` nobody listens.
+    """
 
     amqp: int
     management: int

@@ -1,4 +1,8 @@
-"""The private API server as tests of the operator use it: kubectl, our definition in it, the operator's own client."""
+"""
+The private API server as tests of the operator use it.
+
+Kubectl, our definition in it, the operator's own client.
+"""
 
 import json
 import subprocess
@@ -15,11 +19,15 @@ CRD: Final = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.de
 _SECONDS: Final = 60
 
 
-def attempt(server: ApiServer, *words: str, given: object = None) -> subprocess.CompletedProcess[str]:
+def attempt(
+    server: ApiServer, *words: str, given: object = None
+) -> subprocess.CompletedProcess[str]:
     """Run kubectl as the administrator, however it ends; *given* is fed to it as JSON."""
     command = [server.kubectl, "--kubeconfig", str(server.kubeconfig), *words]
     text = None if given is None else json.dumps(given)
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
 
 
 def kubectl(server: ApiServer, *words: str, given: object = None) -> str:
@@ -33,14 +41,24 @@ def kubectl(server: ApiServer, *words: str, given: object = None) -> str:
 def _with_crd(apiserver: ApiServer) -> ApiServer:
     """The API server that knows HealthIngests."""
     kubectl(apiserver, "apply", "--server-side", "-f", str(CRD))
-    kubectl(apiserver, "wait", "--for=condition=Established", "crd/healthingests.healthingest.dev", "--timeout=60s")
+    kubectl(
+        apiserver,
+        "wait",
+        "--for=condition=Established",
+        "crd/healthingests.healthingest.dev",
+        "--timeout=60s",
+    )
     return apiserver
 
 
 @pytest.fixture(name="cluster")
-async def _cluster(with_crd: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubernetesCluster]:
+async def _cluster(
+    with_crd: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[KubernetesCluster]:
     """The operator's client, as an administrator."""
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(with_crd.kubeconfig))
+    monkeypatch.setattr(
+        "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(with_crd.kubeconfig)
+    )
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     async with kubernetes_cluster(10) as found:
         yield found

@@ -40,7 +40,9 @@ class Edge:
 
     async def login(self, email: str, password: str = PASSWORD) -> httpx.Response:
         """The answer to a login."""
-        return await self.http.post("/auth/jwt/login", data={"username": email, "password": password})
+        return await self.http.post(
+            "/auth/jwt/login", data={"username": email, "password": password}
+        )
 
     async def signed_in(self) -> dict[str, str]:
         """The headers of a new account."""
@@ -64,9 +66,13 @@ async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa
     async with AsyncExitStack() as stack:
         ground = await parts.open_ground(settings, stack)
         store = await parts.open_store(ground, stack)
-        health = HealthBoard(ground.checks, metrics=ground.metrics, interval_seconds=60, timeout_seconds=2)
+        health = HealthBoard(
+            ground.checks, metrics=ground.metrics, interval_seconds=60, timeout_seconds=2
+        )
         wire = await wiring.open_wire(ground, stack, store, health)
         app = create_app(wire)
         transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 50_000))
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://test"))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://test")
+        )
         yield Edge(app, wire, ground, http, folder)

@@ -1,4 +1,8 @@
-"""Fakes of what lies outside, with faults on demand. `tests/ports/` holds them to the same facts as the real ones."""
+"""
+Fakes of what lies outside, with faults on demand.
+
+`tests/ports/` holds them to the same facts as the real ones.
+"""
 
 import asyncio
 import hashlib
@@ -7,7 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from healthingest_service.uploads.errors import PublishError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    PublishError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import OutgoingMessage, Sha256, StoredObject, Verdict
 from healthingest_service.uploads.ports import Alive, no_need
 
@@ -16,14 +24,20 @@ CHUNK_BYTES = 65536
 
 @dataclass
 class MemoryStore:
-    """An object store in memory. The next `put` meets the next of `faults`; each one takes all steps of `meanwhile`."""
+    """
+    An object store in memory.
+
+    The next `put` meets the next of `faults`; each one takes all steps of `meanwhile`.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     meanwhile: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     is_down: bool = False
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+    async def put(
+        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+    ) -> None:
         """
         See `ObjectStore.put`.
 
@@ -34,7 +48,10 @@ class MemoryStore:
         for step in self.meanwhile:
             await step()
             await alive()
-        if fault == "refused" or (len(content), hashlib.sha256(content).hexdigest()) != (size_bytes, sha256):
+        if fault == "refused" or (len(content), hashlib.sha256(content).hexdigest()) != (
+            size_bytes,
+            sha256,
+        ):
             raise StoreRefusedError
         if fault != "lost":
             self.objects[key] = content
@@ -71,7 +88,9 @@ class ReadyVerdict:
     """A gate that does not look; what a real one finds is the business of its own tests."""
 
     verdict: Verdict = field(
-        default_factory=lambda: Verdict("HeartRateRecord", "test.records.HeartRateRecord", "0" * 64, "null", 1, 3)
+        default_factory=lambda: Verdict(
+            "HeartRateRecord", "test.records.HeartRateRecord", "0" * 64, "null", 1, 3
+        )
     )
     error: Exception | None = None
 

@@ -1,4 +1,8 @@
-"""Fixtures of private servers: each starts when a test first asks, and gives every test its own room."""
+"""
+Fixtures of private servers.
+
+Each starts when a test first asks, and gives every test its own room.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -96,7 +100,11 @@ def _rabbitmq(rabbitmq_server: RabbitMQServer) -> Iterator[RabbitMQServer]:
 
 @pytest.fixture(scope="module", name="own_broker")
 def _own_broker() -> Iterator[RabbitMQServer]:
-    """A broker that no other module uses: for tests that change what holds for all its virtual hosts."""
+    """
+    A broker that no other module uses.
+
+    For tests that change what holds for all its virtual hosts.
+    """
     try:
         with rabbitmq_server() as server:
             if server.process is None:

@@ -1,4 +1,8 @@
-"""Rules of logins for tests: small numbers of free failures, and delays of minutes that no test waits for."""
+"""
+Rules of logins for tests.
+
+Small numbers of free failures, and delays of minutes that no test waits for.
+"""
 
 from typing import Final
 

@@ -1,8 +1,9 @@
 """
 A world for the operator's core: in-memory ports with faults to switch on.
 
-The fakes answer as the real systems do where the core depends on it: server-side apply keeps what others added, the
-broker makes what it is told, a bucket has what was set. `tests/ports` and `tests/cluster` run the real adapters.
+The fakes answer as the real systems do where the core depends on it: server-side apply keeps what
+others added, the broker makes what it is told, a bucket has what was set. `tests/ports` and
+`tests/cluster` run the real adapters.
 """
 
 import base64
@@ -114,7 +115,9 @@ class FakeCluster:
     def secret(self, name: str, values: Mapping[str, str]) -> None:
         """Let a user's Secret have these values."""
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-        self.put({"kind": "Secret", "metadata": {"namespace": KEY.namespace, "name": name}, "data": data})
+        self.put(
+            {"kind": "Secret", "metadata": {"namespace": KEY.namespace, "name": name}, "data": data}
+        )
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """An object, live: change it as somebody else would."""
@@ -128,7 +131,9 @@ class FakeCluster:
         """See `Cluster.health_ingest`."""
         return await self.read("", "HealthIngest", key.namespace, key.name)
 
-    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+    async def read(
+        self, api_version: str, kind: str, namespace: str, name: str
+    ) -> dict[str, Any] | None:
         """See `Cluster.read`."""
         del api_version
         self._check()
@@ -171,11 +176,17 @@ class FakeCluster:
             )
             not in self.objects
         ):
-            raise ClusterError(403, "the namespace is being terminated", frozenset({"NamespaceTerminating"}))
+            raise ClusterError(
+                403, "the namespace is being terminated", frozenset({"NamespaceTerminating"})
+            )
         self.writes.append(f"apply {manifest['kind']} {metadata['name']}")
-        live = self.objects.setdefault((manifest["kind"], metadata["namespace"], metadata["name"]), {})
+        live = self.objects.setdefault(
+            (manifest["kind"], metadata["namespace"], metadata["name"]), {}
+        )
         if manifest["kind"] == "Secret":
-            live.pop("data", None)  # nobody else has keys in it, so those that are no longer sent go
+            live.pop(
+                "data", None
+            )  # nobody else has keys in it, so those that are no longer sent go
         _merge(live, manifest)
         live["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
         live["metadata"].setdefault("uid", f"uid-{len(self.objects)}")
@@ -190,7 +201,9 @@ class FakeCluster:
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
         """See `Cluster.hand_over_replicas`."""
         self.writes.append(f"hand over {replicas}")
-        self.objects["Deployment", KEY.namespace, manifest["metadata"]["name"]]["spec"]["replicas"] = replicas
+        self.objects["Deployment", KEY.namespace, manifest["metadata"]["name"]]["spec"][
+            "replicas"
+        ] = replicas
 
     async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
         """See `Cluster.set_fields`."""
@@ -207,7 +220,9 @@ class FakeCluster:
         """See `Cluster.open_gate`."""
         self.writes.append(f"open gate of {pod['metadata']['name']}")
         live = self.get("Pod", pod["metadata"]["name"])
-        live["status"] = {"conditions": [{"type": "healthingest.dev/dependencies-ready", "status": "True"}]}
+        live["status"] = {
+            "conditions": [{"type": "healthingest.dev/dependencies-ready", "status": "True"}]
+        }
 
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """See `Cluster.write_status`."""
@@ -238,7 +253,9 @@ class FakeCluster:
         for (kind, _, _), found in self.objects.items():
             if kind == "Job" and "status" not in found and self.jobs_end:
                 outcome = "Failed" if self.migration_fails else "Complete"
-                found["status"] = {"conditions": [{"type": outcome, "status": "True", "lastTransitionTime": now}]}
+                found["status"] = {
+                    "conditions": [{"type": outcome, "status": "True", "lastTransitionTime": now}]
+                }
             if kind == "Deployment" and self.pods_start:
                 count = found["spec"].get("replicas", 1)
                 found["status"] = {
@@ -356,11 +373,15 @@ class FakeBroker(_Faulty):
         if not topology.is_password(self.things["users", login.name], login.password):
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
-    async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
+    async def observe(
+        self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
+    ) -> topology.Observed:
         """See `Broker.observe`."""
         del access
         self._may_fail()
-        people = {user: self.things["users", user] for user in users if ("users", user) in self.things}
+        people = {
+            user: self.things["users", user] for user in users if ("users", user) in self.things
+        }
         if ("vhosts", virtual_host) not in self.things:
             return topology.Observed(users=people)
         return topology.Observed(
@@ -373,13 +394,22 @@ class FakeBroker(_Faulty):
             permissions=self._within("permissions", virtual_host),
         )
 
-    async def fingerprint(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+    async def fingerprint(
+        self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
+    ) -> str:
         """See `Broker.fingerprint`."""
         found = await self.observe(access, virtual_host, users)
         queues = {name: {**queue, "messages": None} for name, queue in found.queues.items()}
         parts = (found.exchanges, queues, found.policies, found.users, found.permissions)
         limits = virtual_host in self.full
-        return _mark((found.virtual_host, sorted(found.bindings), [sorted(part.items()) for part in parts], limits))
+        return _mark(
+            (
+                found.virtual_host,
+                sorted(found.bindings),
+                [sorted(part.items()) for part in parts],
+                limits,
+            )
+        )
 
     async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
         """See `Broker.carry_out`."""
@@ -411,7 +441,9 @@ class FakeBroker(_Faulty):
         self._may_fail()
         self.things.pop(tuple(path), None)
         if path[0] == "users":  # with its permissions everywhere
-            gone = [other for other in self.things if other[0] == "permissions" and other[2] == path[1]]
+            gone = [
+                other for other in self.things if other[0] == "permissions" and other[2] == path[1]
+            ]
             for other in gone:
                 del self.things[other]
 
@@ -427,10 +459,16 @@ class FakeBroker(_Faulty):
         return True
 
     def _bound(self, virtual_host: str) -> set[tuple[str, str, str]]:
-        return self.bindings if virtual_host == "clinic" else self.other_bindings.setdefault(virtual_host, set())
+        return (
+            self.bindings
+            if virtual_host == "clinic"
+            else self.other_bindings.setdefault(virtual_host, set())
+        )
 
     def _within(self, kind: str, virtual_host: str) -> dict[str, dict[str, Any]]:
-        return {path[2]: body for path, body in self.things.items() if path[:2] == (kind, virtual_host)}
+        return {
+            path[2]: body for path, body in self.things.items() if path[:2] == (kind, virtual_host)
+        }
 
 
 @dataclass

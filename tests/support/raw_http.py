@@ -66,7 +66,10 @@ class Talk:
         status = int(lines[0].split()[1])
         if status < 200:
             return self.answer(method)
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:-2])}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:-2])
+        }
         size_bytes = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         while len(self._received) < size_bytes:
             self._receive()
@@ -87,9 +90,15 @@ class Talk:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the other side has ended the connection; only while nothing is to be read from it."""
+        """
+        Whether the other side has ended the connection.
+
+        Only while nothing is to be read from it.
+        """
         try:
-            return bool(select.select([self.socket], [], [], 0)[0]) and not self.socket.recv(1, socket.MSG_PEEK)
+            return bool(select.select([self.socket], [], [], 0)[0]) and not self.socket.recv(
+                1, socket.MSG_PEEK
+            )
         except ConnectionError:
             return True
 
@@ -124,7 +133,9 @@ def once(address: str, *said: bytes) -> Answer:
 
 def request(method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
     """A request; underscores in names of headers stand for hyphens."""
-    fields: dict[str, Any] = {"Host": "clinic.example"} | {n.replace("_", "-"): v for n, v in headers.items()}
+    fields: dict[str, Any] = {"Host": "clinic.example"} | {
+        n.replace("_", "-"): v for n, v in headers.items()
+    }
     if body is not None:
         fields.setdefault("Content-Length", str(len(body)))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())

@@ -1,4 +1,8 @@
-"""What the operator puts into the cluster, for two owners: the smallest there is, and one that uses everything."""
+"""
+What the operator puts into the cluster, for two owners.
+
+The smallest there is, and one that uses everything.
+"""
 
 from typing import Any
 
@@ -19,7 +23,12 @@ OWNERS = {
         manifest(
             autoscaling={"maxReplicas": 4},
             cache={"secretRef": {"name": "redis"}},
-            ingress={"host": "a.example", "className": "nginx", "tlsSecretName": "tls", "annotations": {"a": "b"}},
+            ingress={
+                "host": "a.example",
+                "className": "nginx",
+                "tlsSecretName": "tls",
+                "annotations": {"a": "b"},
+            },
             schemas={"mode": "Allowed", "configMapRef": {"name": "schemas"}},
             resources={"limits": {"memory": "1Gi"}},
             tolerations=[{"key": "a", "operator": "Exists"}],
@@ -42,4 +51,8 @@ def settings(owner: HealthIngest) -> dict[str, str]:
 
 def objects(owner: HealthIngest) -> list[dict[str, Any]]:
     """All children."""
-    return [*foundations(owner, settings(owner), PORTS), *workload(owner, BUILD), migration_job(owner, BUILD)]
+    return [
+        *foundations(owner, settings(owner), PORTS),
+        *workload(owner, BUILD),
+        migration_job(owner, BUILD),
+    ]

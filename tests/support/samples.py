@@ -1,4 +1,8 @@
-"""Builders of Avro object container files, good and hostile. Byte by byte where no writer would write them."""
+"""
+Builders of Avro object container files, good and hostile.
+
+Byte by byte where no writer would write them.
+"""
 
 import io
 import json
@@ -23,10 +27,15 @@ READING: dict[str, Any] = {
 SYNC = b"0123456789abcdef"
 
 
-def good_file(records: int = 3, *, codec: str = "null", schema: dict[str, Any] | None = None, seed: int = 0) -> bytes:
+def good_file(
+    records: int = 3, *, codec: str = "null", schema: dict[str, Any] | None = None, seed: int = 0
+) -> bytes:
     """A correct file; another *seed* gives other bytes."""
     content = io.BytesIO()
-    rows = [{"at": 1_700_000_000_000 + seed, "rate": 60 + n % 100, "note": f"n{n}"} for n in range(records)]
+    rows = [
+        {"at": 1_700_000_000_000 + seed, "rate": 60 + n % 100, "note": f"n{n}"}
+        for n in range(records)
+    ]
     fastavro.writer(content, schema or READING, rows, codec=codec, sync_marker=SYNC)
     return content.getvalue()
 
@@ -51,7 +60,9 @@ def raw_file(schema: object, blocks: Iterable[bytes], *, codec: str = "null") ->
     """A container of whatever is given; *schema* may be text of any kind."""
     text = schema if isinstance(schema, str) else json.dumps(schema)
     entries = {"avro.schema": text.encode(), "avro.codec": codec.encode()}
-    header = b"".join(long(len(key)) + key.encode() + long(len(value)) + value for key, value in entries.items())
+    header = b"".join(
+        long(len(key)) + key.encode() + long(len(value)) + value for key, value in entries.items()
+    )
     return b"Obj\x01" + long(len(entries)) + header + long(0) + SYNC + b"".join(blocks)
 
 
@@ -75,7 +86,9 @@ def deflate_bomb(inflated_bytes: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packer.compress(bytes(1 << 20))
     packer.flush(zlib.Z_FULL_FLUSH)
-    piece = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)  # from here on each is the same
+    piece = packer.compress(bytes(1 << 20)) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # from here on each is the same
     return piece * (inflated_bytes >> 20) + packer.flush()
 
 
@@ -98,14 +111,22 @@ def hostile_files() -> dict[str, bytes]:
         "snappy that declares 4 GiB": raw_file(
             record_of("bytes"), [block(1, snappy_declaring(2**32 - 1))], codec="snappy"
         ),
-        "a deflate bomb": raw_file(record_of("bytes"), [block(1, deflate_bomb(1 << 30))], codec="deflate"),
+        "a deflate bomb": raw_file(
+            record_of("bytes"), [block(1, deflate_bomb(1 << 30))], codec="deflate"
+        ),
         "a metadata value of 2^62 bytes": b"Obj\x01" + long(1) + long(4) + b"data" + long(2**62),
-        "a linked list of 200,000": raw_file(record_of(["null", "R"]), [block(1, long(1) * 200_000 + long(0))]),
+        "a linked list of 200,000": raw_file(
+            record_of(["null", "R"]), [block(1, long(1) * 200_000 + long(0))]
+        ),
         "cut off in a record": whole[:-40],
         "another sync marker": whole[:-16] + b"x" * 16,
         "trailing bytes": whole + b"\x00" * 7,
-        "a path as record name": raw_file(record_of("int", name="../../etc/passwd"), [block(1, long(1))]),
-        "a name of 100,000 letters": raw_file(record_of("int", name="A" * 100_000), [block(1, long(1))]),
+        "a path as record name": raw_file(
+            record_of("int", name="../../etc/passwd"), [block(1, long(1))]
+        ),
+        "a name of 100,000 letters": raw_file(
+            record_of("int", name="A" * 100_000), [block(1, long(1))]
+        ),
         "a count that hides records": raw_file(record_of("int"), [block(1, long(1) * 5)]),
         "a negative count": raw_file(record_of("int"), [block(-5, long(1) * 5)]),
         "a count beyond the data": raw_file(record_of("int"), [block(50, long(1) * 5)]),
@@ -113,7 +134,9 @@ def hostile_files() -> dict[str, bytes]:
         "no schema": raw_file("", []),
         "a schema that is no JSON": raw_file("{", []),
         "a schema of an unknown type": raw_file(record_of("Unknown"), []),
-        "a schema that is an array": raw_file({"type": "array", "items": "int"}, [block(1, long(0))]),
+        "a schema that is an array": raw_file(
+            {"type": "array", "items": "int"}, [block(1, long(0))]
+        ),
         "text that is not UTF-8": raw_file(record_of("string"), [block(1, long(1) + b"\xff")]),
         "magic alone": b"Obj\x01",
     }

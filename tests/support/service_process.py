@@ -21,9 +21,20 @@ COMMAND: Final = (sys.executable, "-m", "healthingest_service.main")
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """The variables of a service on *folder*; *settings* without the prefix, e.g. `LIMITS__UPLOADS`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEALTHINGEST_")}
-    ours = {"DATA_FOLDER": str(folder), "SERVER__PORT": "0", "SERVER__ADMIN_PORT": "0", "SERVER__HOST": "127.0.0.1"}
+    """
+    The variables of a service on *folder*; *settings* without the prefix, e.g.
+
+    `LIMITS__UPLOADS`.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("HEALTHINGEST_")
+    }
+    ours = {
+        "DATA_FOLDER": str(folder),
+        "SERVER__PORT": "0",
+        "SERVER__ADMIN_PORT": "0",
+        "SERVER__HOST": "127.0.0.1",
+    }
     return inherited | {f"HEALTHINGEST_{name}": value for name, value in (ours | settings).items()}
 
 
@@ -67,11 +78,17 @@ class ServiceProcess:
 def service(
     folder: Path, command: str = "serve", *, run_by: Sequence[str] = (), **settings: str
 ) -> Iterator[ServiceProcess]:
-    """A service that is ended with the context, if it has not ended before; *run_by* is what its words come after."""
+    """
+    A service that is ended with the context, if it has not ended before.
+
+    *run_by* is what its words come after.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{command}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen([*run_by, *COMMAND, command], env=environment(folder, **settings), stderr=output)
+        process = subprocess.Popen(
+            [*run_by, *COMMAND, command], env=environment(folder, **settings), stderr=output
+        )
     running = ServiceProcess(process, log)
     try:
         yield running

@@ -30,7 +30,11 @@ _CONTENTS: Final[dict[str, dict[str, Any]]] = {
 
 
 def superfluous_children(owner: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """As another version of the operator would have left them; *owner* is the HealthIngest as the API server has it."""
+    """
+    As another version of the operator would have left them.
+
+    *owner* is the HealthIngest as the API server has it.
+    """
     metadata = owner["metadata"]
     reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"]} | {
         name: metadata[name] for name in ("name", "uid")

@@ -1,1 +1,5 @@
-"""The edge out: the only code that talks. One module per outside system; libraries' errors become ours here."""
+"""
+The edge out: the only code that talks.
+
+One module per outside system; libraries' errors become ours here.
+"""

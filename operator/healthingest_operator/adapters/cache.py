@@ -1,4 +1,8 @@
-"""Redis through redis-py: one look. The library is loaded only where a HealthIngest names a cache."""
+"""
+Redis through redis-py: one look.
+
+The library is loaded only where a HealthIngest names a cache.
+"""
 
 import time
 from urllib.parse import unquote, urlsplit
@@ -55,7 +59,9 @@ async def _of_connection(error: Exception, where: str, url: str) -> DependencyEr
     from redis import exceptions  # noqa: PLC0415 - see above
 
     is_silent = trouble_of(error) is Trouble.SILENT
-    if is_silent and urlsplit(url).scheme == "rediss" and await answer_to(url, b"PING\r\n"):  # Redis waits for lines
+    if (
+        is_silent and urlsplit(url).scheme == "rediss" and await answer_to(url, b"PING\r\n")
+    ):  # Redis waits for lines
         return DependencyError.of(causes.CACHE[Trouble.NOT_TLS], where=where)
     hung_up = is_silent and isinstance(error, exceptions.ConnectionError)
     return await explained(causes.CACHE, where, EOFError() if hung_up else error, url)

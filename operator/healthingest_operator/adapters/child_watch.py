@@ -1,9 +1,10 @@
 """
 Watches of children: of each change the metadata alone, and nothing is kept of any object.
 
-kopf keeps a memory and for some seconds a task for each object that it watches; with fourteen children to each
-HealthIngest that is most of an operator's memory, for a question that labels and owners answer. Source: Kubernetes
-documentation, "Kubernetes API Concepts" (watches, bookmarks, metadata-only requests).
+kopf keeps a memory and for some seconds a task for each object that it watches; with fourteen
+children to each HealthIngest that is most of an operator's memory, for a question that labels and
+owners answer. Source: Kubernetes documentation, "Kubernetes API Concepts" (watches, bookmarks,
+metadata-only requests).
 """
 
 import asyncio
@@ -26,9 +27,10 @@ class Told:
     """
     What a watch tells.
 
-    `changed`: namespace and metadata of an object that is new, another one, or gone. `lost`: changes may have passed
-    unseen. `opened`: the server has answered the watch of this path. `refused`: it has refused it, because there is no
-    such path or no right to it; it is asked again all the same.
+    `changed`: namespace and metadata of an object that is new, another one, or gone. `lost`:
+    changes may have passed unseen. `opened`: the server has answered the watch of this path.
+    `refused`: it has refused it, because there is no such path or no right to it; it is asked again
+    all the same.
     """
 
     changed: Callable[[str | None, Mapping[str, Any]], None]
@@ -39,7 +41,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class ChildWatch:
-    """Watches objects with the labels of *selector*; the server is asked to end each watch after *seconds*."""
+    """
+    Watches objects with the labels of *selector*.
+
+    The server is asked to end each watch after *seconds*.
+    """
 
     cluster: KubernetesCluster
     selector: str
@@ -47,7 +53,11 @@ class ChildWatch:
     told: Told
 
     async def run(self, path: str) -> NoReturn:
-        """Watch the objects of *path* until cancelled. What is there at the beginning is not told."""
+        """
+        Watch the objects of *path* until cancelled.
+
+        What is there at the beginning is not told.
+        """
         version: str | None = None
         pause, first = _FIRST_PAUSE_SECONDS, True
         self.told.opened(path)
@@ -78,7 +88,8 @@ class ChildWatch:
         Tell what changes after *version*; returns the version of the last change.
 
         Raises:
-            ClusterError: the watch was refused or broke off; status 410: what came after *version* is not known now.
+            ClusterError: the watch was refused or broke off; status 410: what came after *version*
+                is not known now.
         """
         query = [
             ("labelSelector", self.selector),
@@ -87,7 +98,9 @@ class ChildWatch:
             ("timeoutSeconds", str(self.seconds)),
             ("resourceVersion", version),
         ]
-        async for event in self.cluster.stream(path, query=query, accept=METADATA, seconds=self.seconds):
+        async for event in self.cluster.stream(
+            path, query=query, accept=METADATA, seconds=self.seconds
+        ):
             if event is None:
                 self.told.opened(path)
                 continue

@@ -1,4 +1,8 @@
-"""What an error of a library says about a connection: by the types along its chain, never by its text."""
+"""
+What an error of a library says about a connection.
+
+By the types along its chain, never by its text.
+"""
 
 import asyncio
 import contextlib
@@ -20,7 +24,13 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], Trouble], ...]] = (
     ((ConnectionRefusedError,), Trouble.REFUSED),
     ((TimeoutError,), Trouble.SILENT),
     (
-        (ConnectionResetError, BrokenPipeError, aiohttp.ServerDisconnectedError, EOFError, asyncio.IncompleteReadError),
+        (
+            ConnectionResetError,
+            BrokenPipeError,
+            aiohttp.ServerDisconnectedError,
+            EOFError,
+            asyncio.IncompleteReadError,
+        ),
         Trouble.CLOSED,
     ),
     ((OSError,), Trouble.REFUSED),
@@ -32,20 +42,31 @@ _PROBE_SECONDS: Final = 2.0
 _PROBE_BYTES: Final = 8
 
 
-async def explained(causes: Connections, where: str, error: BaseException, address: str) -> DependencyError:
+async def explained(
+    causes: Connections, where: str, error: BaseException, address: str
+) -> DependencyError:
     """
     *error*, met on the way to *address*, in our words.
 
-    Who hangs up on a client without TLS is asked once more, with it: that tells the most common mistake for sure.
+    Who hangs up on a client without TLS is asked once more, with it: that tells the most common
+    mistake for sure.
     """
     trouble = trouble_of(error)
-    if trouble is Trouble.CLOSED and urlsplit(address).scheme not in _SECURE and await _speaks_tls(address):
+    if (
+        trouble is Trouble.CLOSED
+        and urlsplit(address).scheme not in _SECURE
+        and await _speaks_tls(address)
+    ):
         trouble = Trouble.WANTS_TLS
     return DependencyError.of(causes[trouble], where=where)
 
 
 async def answer_to(address: str, words: bytes) -> bytes:
-    """The first bytes that a port answers to *words* without TLS; empty: none in time, or nobody is there."""
+    """
+    The first bytes that a port answers to *words* without TLS.
+
+    Empty: none in time, or nobody is there.
+    """
     parts, found = urlsplit(address), b""
     with contextlib.suppress(OSError):
         async with asyncio.timeout(_PROBE_SECONDS):
@@ -65,7 +86,9 @@ async def _speaks_tls(address: str) -> bool:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or _PORTS[parts.scheme], ssl=context)
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or _PORTS[parts.scheme], ssl=context
+            )
     except (OSError, KeyError):
         return False
     writer.transport.abort()

@@ -1,4 +1,8 @@
-"""The Kubernetes API through `kubernetes.aio`: plain dictionaries and server-side apply, no models, no discovery."""
+"""
+The Kubernetes API through `kubernetes.aio`.
+
+Plain dictionaries and server-side apply, no models, no discovery.
+"""
 
 import json
 import os
@@ -10,7 +14,13 @@ from typing import Any, Final
 import aiohttp
 from kubernetes.aio import client, config
 
-from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND, PLURAL, POD_READINESS_GATE
+from healthingest_contract.conditions import (
+    API_GROUP,
+    API_VERSION,
+    KIND,
+    PLURAL,
+    POD_READINESS_GATE,
+)
 from healthingest_operator.adapters.kubernetes_connection import JSON, Connection, connection
 from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.children import FIELD_MANAGER
@@ -72,28 +82,44 @@ class KubernetesCluster:
         """See `Cluster.health_ingest`."""
         return await self.read(f"{API_GROUP}/{API_VERSION}", KIND, key.namespace, key.name)
 
-    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+    async def read(
+        self, api_version: str, kind: str, namespace: str, name: str
+    ) -> dict[str, Any] | None:
         """See `Cluster.read`."""
-        return await self.call("GET", _path(api_version, kind, namespace, name), missing_is_none=True)
+        return await self.call(
+            "GET", _path(api_version, kind, namespace, name), missing_is_none=True
+        )
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
         """See `Cluster.version`."""
         path = _path(api_version, kind, namespace, name)
         found = await self.call("GET", path, missing_is_none=True, accept=METADATA)
-        return None if found is None else f"{found['metadata']['uid']}/{found['metadata']['resourceVersion']}"
+        return (
+            None
+            if found is None
+            else f"{found['metadata']['uid']}/{found['metadata']['resourceVersion']}"
+        )
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """See `Cluster.children`."""
         query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
         found = await self.call("GET", _path(api_version, kind, key.namespace), query=query)
         # Elements of a list come without these two.
-        return [{"apiVersion": api_version, "kind": kind, **item} for item in (found or {}).get("items", [])]
+        return [
+            {"apiVersion": api_version, "kind": kind, **item}
+            for item in (found or {}).get("items", [])
+        ]
 
     async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
         """See `Cluster.events_about`."""
         metadata = about["metadata"]
-        query = [("fieldSelector", f"involvedObject.uid={metadata['uid']}"), ("limit", str(_MOST_EVENTS))]
-        found = await self.call("GET", f"/api/v1/namespaces/{metadata['namespace']}/events", query=query)
+        query = [
+            ("fieldSelector", f"involvedObject.uid={metadata['uid']}"),
+            ("limit", str(_MOST_EVENTS)),
+        ]
+        found = await self.call(
+            "GET", f"/api/v1/namespaces/{metadata['namespace']}/events", query=query
+        )
         return list((found or {}).get("items", []))
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
@@ -104,7 +130,9 @@ class KubernetesCluster:
         """See `Cluster.delete`."""
         metadata = manifest["metadata"]
         options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
-        path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        path = _path(
+            manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]
+        )
         await self.call("DELETE", path, body=options, missing_is_none=True)
 
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
@@ -121,9 +149,19 @@ class KubernetesCluster:
     async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
         """See `Cluster.set_fields`."""
         metadata = manifest["metadata"]
-        path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
-        operations = [{"op": "replace", "path": pointer, "value": value} for pointer, value in values]
-        await self.call("PATCH", path, query=[("fieldManager", FIELD_MANAGER)], body=operations, content=_JSON_PATCH)
+        path = _path(
+            manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]
+        )
+        operations = [
+            {"op": "replace", "path": pointer, "value": value} for pointer, value in values
+        ]
+        await self.call(
+            "PATCH",
+            path,
+            query=[("fieldManager", FIELD_MANAGER)],
+            body=operations,
+            content=_JSON_PATCH,
+        )
 
     async def open_gate(self, pod: Manifest) -> None:
         """See `Cluster.open_gate`."""
@@ -131,7 +169,9 @@ class KubernetesCluster:
         path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
         condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
         body = {"status": {"conditions": [condition]}}
-        await self.call("PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True)
+        await self.call(
+            "PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True
+        )
 
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
         """See `Cluster.write_status`."""
@@ -145,7 +185,8 @@ class KubernetesCluster:
 
     async def is_going(self, namespace: str) -> bool:
         """See `Cluster.is_going`."""
-        # A rehearsed event instead of a look at the namespace: it needs no right to read namespaces.
+        # A rehearsed event instead of a look at the namespace: it needs no right to read
+        # namespaces.
         event = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -153,7 +194,12 @@ class KubernetesCluster:
             "involvedObject": {"namespace": namespace},
         }
         try:
-            await self.call("POST", f"/api/v1/namespaces/{namespace}/events", query=[("dryRun", "All")], body=event)
+            await self.call(
+                "POST",
+                f"/api/v1/namespaces/{namespace}/events",
+                query=[("dryRun", "All")],
+                body=event,
+            )
         except ClusterError as error:
             if error.status == _NOT_FOUND:
                 return True
@@ -169,7 +215,10 @@ class KubernetesCluster:
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+            "metadata": {
+                "generateName": f"{metadata['name']}.",
+                "namespace": metadata["namespace"],
+            },
             "involvedObject": {
                 "apiVersion": about["apiVersion"],
                 "kind": about["kind"],
@@ -185,15 +234,24 @@ class KubernetesCluster:
             "count": 1,
             "source": {"component": FIELD_MANAGER},
         }
-        # An event is a courtesy: a namespace that is going away refuses it, and the work must not fail for that.
+        # An event is a courtesy: a namespace that is going away refuses it, and the work must not
+        # fail for that.
         with suppress(ClusterError):
-            await self.call("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", body=event)
+            await self.call(
+                "POST", f"/api/v1/namespaces/{metadata['namespace']}/events", body=event
+            )
 
-    async def _apply(self, manifest: Manifest, manager: str, below: str = "") -> dict[str, Any] | None:
+    async def _apply(
+        self, manifest: Manifest, manager: str, below: str = ""
+    ) -> dict[str, Any] | None:
         metadata = manifest["metadata"]
-        path = _path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        path = _path(
+            manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]
+        )
         query = [("fieldManager", manager), ("force", "true")]
-        return await self.call("PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY)
+        return await self.call(
+            "PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY
+        )
 
     async def call(  # noqa: PLR0913 - one request has as many parts
         self,
@@ -210,11 +268,19 @@ class KubernetesCluster:
         patience = aiohttp.ClientTimeout(total=self._timeout_seconds)
         try:
             async with self._connection.request(
-                method, path, timeout=patience, query=query, body=body, content=content, accept=accept
+                method,
+                path,
+                timeout=patience,
+                query=query,
+                body=body,
+                content=content,
+                accept=accept,
             ) as answer:
                 status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ClusterError(0, f"no answer from the Kubernetes API: {type(error).__name__}") from error
+            raise ClusterError(
+                0, f"no answer from the Kubernetes API: {type(error).__name__}"
+            ) from error
         if status == _NOT_FOUND and missing_is_none:
             return None
         if status >= _FIRST_ERROR:
@@ -226,21 +292,32 @@ class KubernetesCluster:
         self, path: str, *, query: list[tuple[str, str]], accept: str, seconds: float
     ) -> AsyncIterator[dict[str, Any] | None]:
         """
-        The events of a watch that ends after about so many seconds; the first is None: the server has answered.
+        The events of a watch that ends after about so many seconds.
+
+        The first is None: the server has answered.
 
         Raises:
-            ClusterError: the server refused, could not be reached, or broke off; its `status` is that of the answer.
+            ClusterError: the server refused, could not be reached, or broke off; its `status` is
+                that of the answer.
         """
-        patience = aiohttp.ClientTimeout(total=seconds + _SILENCE_SECONDS, sock_connect=self._timeout_seconds)
+        patience = aiohttp.ClientTimeout(
+            total=seconds + _SILENCE_SECONDS, sock_connect=self._timeout_seconds
+        )
         try:
-            async with self._connection.request("GET", path, timeout=patience, query=query, accept=accept) as answer:
+            async with self._connection.request(
+                "GET", path, timeout=patience, query=query, accept=accept
+            ) as answer:
                 if answer.status >= _FIRST_ERROR:
-                    raise ClusterError(answer.status, _refusal("GET", path, answer.status, await answer.read()))
+                    raise ClusterError(
+                        answer.status, _refusal("GET", path, answer.status, await answer.read())
+                    )
                 yield None
                 async for line in answer.content:
                     yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise ClusterError(0, f"the watch of {path} broke off: {type(error).__name__}") from error
+            raise ClusterError(
+                0, f"the watch of {path} broke off: {type(error).__name__}"
+            ) from error
 
 
 def _path(api_version: str, kind: str, namespace: str, name: str | None = None) -> str:

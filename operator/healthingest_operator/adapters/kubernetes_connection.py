@@ -1,8 +1,9 @@
 """
 Requests to the Kubernetes API, as the `kubernetes` package is configured.
 
-Its configuration, tokens that are renewed and certificates are the package's; a request itself is one of aiohttp. The
-generated client takes as much of the processor again for parameters and models that dictionaries have no use for.
+Its configuration, tokens that are renewed and certificates are the package's; a request itself is
+one of aiohttp. The generated client takes as much of the processor again for parameters and models
+that dictionaries have no use for.
 """
 
 import json
@@ -44,7 +45,9 @@ class Connection:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send; the answer is to be read within. Raises what aiohttp raises."""
         headers = {"Accept": accept, "Content-Type": content, **self.headers}
-        token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        token = await self._configuration.get_api_key_with_prefix(
+            "BearerToken", alias="authorization"
+        )
         if token:
             headers["Authorization"] = token
         more: dict[str, Any] = {}
@@ -68,6 +71,8 @@ class Connection:
 async def connection(configuration: client.Configuration) -> AsyncIterator[Connection]:
     """Open a session with the certificates of *configuration*."""
     async with client.ApiClient(configuration) as api:
-        connector = aiohttp.TCPConnector(limit=configuration.connection_pool_maxsize, ssl=api.rest_client.ssl_context)
+        connector = aiohttp.TCPConnector(
+            limit=configuration.connection_pool_maxsize, ssl=api.rest_client.ssl_context
+        )
         async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES) as session:
             yield Connection(configuration, session)

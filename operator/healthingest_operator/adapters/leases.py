@@ -1,4 +1,8 @@
-"""The Lease of this installation. Source: Kubernetes documentation, "Leases"; API group `coordination.k8s.io/v1`."""
+"""
+The Lease of this installation.
+
+Source: Kubernetes documentation, "Leases"; API group `coordination.k8s.io/v1`.
+"""
 
 import math
 from datetime import UTC, datetime
@@ -28,7 +32,9 @@ class KubernetesLeases:
 
     async def read(self) -> Lease | None:
         """See `Leases.read`."""
-        found = await self._cluster.call("GET", f"{self._folder}/{self._name}", missing_is_none=True)
+        found = await self._cluster.call(
+            "GET", f"{self._folder}/{self._name}", missing_is_none=True
+        )
         return None if found is None else _lease(found)
 
     async def take(self, before: Lease | None, holder: str) -> Lease | None:

@@ -16,8 +16,14 @@ from healthingest_operator.status import outside_causes as causes
 
 _CLOSE_SECONDS: Final = 2.0
 MARK_TABLE: Final = "healthingest_operator_mark"
-"""One row for a HealthIngest; no migration of the service knows it, and a dump of the database carries it."""
-_MAKE_TABLE: Final = f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
+"""
+One row for a HealthIngest.
+
+No migration of the service knows it, and a dump of the database carries it.
+"""
+_MAKE_TABLE: Final = (
+    f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
+)
 _READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a name of ours
 _WRITE_MARK: Final = f"""
 INSERT INTO {MARK_TABLE} (owner, installation) VALUES ($1, $2)
@@ -40,7 +46,10 @@ class PostgresDatabase:
         async def look() -> str | None:
             async with self._connection(url) as connection:
                 await _refuse_read_only(connection, url)
-                if owner is None or await connection.fetchval("SELECT to_regclass($1)", MARK_TABLE) is None:
+                if (
+                    owner is None
+                    or await connection.fetchval("SELECT to_regclass($1)", MARK_TABLE) is None
+                ):
                     return None
                 found: str | None = await connection.fetchval(_READ_MARK, owner)
                 return found
@@ -80,9 +89,12 @@ class PostgresDatabase:
                 await _let_act_as(connection, role, name)
             if await _has_database(connection, name):
                 return True
-            # From PostgreSQL 16 on, who creates a role may act as it only after granting it to himself.
+            # From PostgreSQL 16 on, who creates a role may act as it only after granting it to
+            # himself.
             await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", name)
-            await _execute(connection, "'CREATE DATABASE %I OWNER %I', $1::text, $2::text", name, name)
+            await _execute(
+                connection, "'CREATE DATABASE %I OWNER %I', $1::text, $2::text", name, name
+            )
             await _execute(connection, "'REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text", name)
         return True
 
@@ -111,7 +123,13 @@ class PostgresDatabase:
                     yield connection
                 finally:
                     await connection.close(timeout=_CLOSE_SECONDS)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *_STRANGE) as error:
+        except (
+            TimeoutError,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            *_STRANGE,
+        ) as error:
             raise await explained(error, url) from error
 
 

@@ -1,4 +1,8 @@
-"""What asyncpg's errors mean. Source: PostgreSQL documentation, "PostgreSQL Error Codes"; their texts are kept back."""
+"""
+What asyncpg's errors mean.
+
+Source: PostgreSQL documentation, "PostgreSQL Error Codes"; their texts are kept back.
+"""
 
 import re
 import struct
@@ -26,7 +30,9 @@ _BY_STATE: Final[dict[str, Cause]] = {
     "57P02": causes.DATABASE_STARTING,
 }
 _READ_ONLY: Final = "25006"
-_SSL_REQUEST: Final = struct.pack("!II", 8, 80877103)  # PostgreSQL documentation, "Message Formats", SSLRequest
+_SSL_REQUEST: Final = struct.pack(
+    "!II", 8, 80877103
+)  # PostgreSQL documentation, "Message Formats", SSLRequest
 _NO_TLS: Final = b"N"
 _POSTGRESQL: Final = frozenset({b"S", _NO_TLS})
 _LINES: Final = b"GET / HTTP/1.0\r\n\r\n"
@@ -49,7 +55,9 @@ async def explained(error: BaseException, url: str) -> DependencyError:
     """*error*, met with the database of *url*, in our words."""
     state = getattr(error, "sqlstate", None)
     if state == _READ_ONLY:
-        return DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why="it refused a write")
+        return DependencyError.of(
+            causes.DATABASE_READ_ONLY, where=place(url), why="it refused a write"
+        )
     if state in _BY_STATE:
         return DependencyError.of(_BY_STATE[state], **named(url))
     if isinstance(error, asyncpg.ClientConfigurationError) and _mode(url).startswith("verify"):
@@ -60,10 +68,16 @@ async def explained(error: BaseException, url: str) -> DependencyError:
 
 
 async def _of_connection(error: BaseException, url: str) -> DependencyError:
-    """Asyncpg says little of a server that is none: it is asked once more, in the words of the protocol's beginning."""
+    """
+    Asyncpg says little of a server that is none.
+
+    It is asked once more, in the words of the protocol's beginning.
+    """
     hung_up = type(error) is ConnectionError  # what asyncpg makes of it, and of a refusal of TLS
     trouble = Trouble.CLOSED if hung_up else trouble_of(error)
-    if trouble in {Trouble.UNKNOWN_NAME, Trouble.UNTRUSTED} or isinstance(error, ConnectionRefusedError):
+    if trouble in {Trouble.UNKNOWN_NAME, Trouble.UNTRUSTED} or isinstance(
+        error, ConnectionRefusedError
+    ):
         return DependencyError.of(causes.DATABASE[trouble], where=place(url))
     host, port = read_database_address(url).hosts[0]
     address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
@@ -76,7 +90,11 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
 
 
 async def _is_another_protocol(address: str, answer: bytes) -> bool:
-    """*answer* is to PostgreSQL's request for TLS; who says nothing to it may answer a line of HTTP."""
+    """
+    *answer* is to PostgreSQL's request for TLS.
+
+    Who says nothing to it may answer a line of HTTP.
+    """
     if answer:
         return answer not in _POSTGRESQL
     return _LINE.match(await answer_to(address, _LINES)) is not None

@@ -1,4 +1,8 @@
-"""RabbitMQ's management HTTP API, and a look at the AMQP port. Source: RabbitMQ docs, "HTTP API Reference"."""
+"""
+RabbitMQ's management HTTP API, and a look at the AMQP port.
+
+Source: RabbitMQ docs, "HTTP API Reference".
+"""
 
 import json
 import time
@@ -52,7 +56,9 @@ class RabbitMQBroker:
         """See `Broker.log_in`."""
         asked = (access.amqp_url, virtual_host, login.name, login.password)
         timeout = self._timeout_seconds
-        await self._sound.get(asked, time.monotonic(), lambda: log_in(access.amqp_url, virtual_host, login, timeout))
+        await self._sound.get(
+            asked, time.monotonic(), lambda: log_in(access.amqp_url, virtual_host, login, timeout)
+        )
 
     async def _look(self, access: BrokerAccess) -> None:
         me = await self._get(access, "whoami")
@@ -67,7 +73,9 @@ class RabbitMQBroker:
         if status == _ALARMED:
             raise DependencyError.of(causes.BROKER_ALARM, where=place(access), alarms=alarms(text))
 
-    async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> Observed:
+    async def observe(
+        self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
+    ) -> Observed:
         """See `Broker.observe`."""
         live = await self._get(access, "vhosts", virtual_host)
         people = {user: await self._get(access, "users", user) for user in users}
@@ -83,11 +91,14 @@ class RabbitMQBroker:
             policies=_by_name(await self._list(access, "policies", virtual_host)),
             users=known,
             permissions={
-                entry["user"]: entry for entry in await self._list(access, "vhosts", virtual_host, "permissions")
+                entry["user"]: entry
+                for entry in await self._list(access, "vhosts", virtual_host, "permissions")
             },
         )
 
-    async def fingerprint(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+    async def fingerprint(
+        self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
+    ) -> str:
         """See `Broker.fingerprint`."""
         return await self._fingerprints.of(access, virtual_host, users)
 
@@ -101,10 +112,13 @@ class RabbitMQBroker:
 
     async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
         """See `Broker.remove_if_empty`."""
-        # Counts of the API are seconds old, and quorum queues refuse `if-empty`: a look into the queue is exact.
+        # Counts of the API are seconds old, and quorum queues refuse `if-empty`: a look into the
+        # queue is exact.
         look = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "base64", "truncate": 1}
         path = ("queues", virtual_host, queue)
-        found = await self._request(access, "POST", (*path, "get"), look, f"look into queue {queue}")
+        found = await self._request(
+            access, "POST", (*path, "get"), look, f"look into queue {queue}"
+        )
         if found:
             return False
         await self.remove(access, path)
@@ -125,17 +139,29 @@ class RabbitMQBroker:
         return await self._send(access, "GET", f"{kind}?{query}", None, kind) or b"[]"
 
     async def _request(
-        self, access: BrokerAccess, method: str, path: Sequence[str], body: Mapping[str, Any] | None, what: str
+        self,
+        access: BrokerAccess,
+        method: str,
+        path: Sequence[str],
+        body: Mapping[str, Any] | None,
+        what: str,
     ) -> object:
         """Send; None for what is not there."""
-        text = await self._send(access, method, "/".join(quote(part, safe="") for part in path), body, what)
+        text = await self._send(
+            access, method, "/".join(quote(part, safe="") for part in path), body, what
+        )
         try:
             return json.loads(text) if text else None
         except ValueError as error:
             raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access)) from error
 
     async def _send(
-        self, access: BrokerAccess, method: str, path: str, body: Mapping[str, Any] | None, what: str
+        self,
+        access: BrokerAccess,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        what: str,
     ) -> bytes | None:
         """The answer's text, which is not repeated in an error: it may quote what was sent."""
         status, text = await self._answer(access, method, path, body)
@@ -152,12 +178,16 @@ class RabbitMQBroker:
         login = aiohttp.encode_basic_auth(access.username, access.password, encoding="utf-8")
         headers = {"Authorization": login}
         try:
-            async with self._session.request(method, URL(address, encoded=True), json=body, headers=headers) as answer:
+            async with self._session.request(
+                method, URL(address, encoded=True), json=body, headers=headers
+            ) as answer:
                 return answer.status, await answer.read()
         except aiohttp.ClientResponseError as error:  # what came is no HTTP
             raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise await explained(causes.MANAGEMENT, place(access), error, access.management_url) from error
+            raise await explained(
+                causes.MANAGEMENT, place(access), error, access.management_url
+            ) from error
 
 
 def _bindings(entries: Sequence[dict[str, Any]]) -> dict[Binding, tuple[str, ...]]:

@@ -52,7 +52,11 @@ async def speak_amqp(amqp_url: str, timeout_seconds: float) -> None:
 
 
 async def _no_answer(amqp_url: str, error: BaseException) -> DependencyError:
-    """Who speaks in lines (HTTP, Redis) waits for the end of one, and hangs up in the end: then it is asked so."""
+    """
+    Who speaks in lines (HTTP, Redis) waits for the end of one, and hangs up in the end.
+
+    Then it is asked so.
+    """
     found, where = trouble_of(error), place(amqp_url)
     if found in {Trouble.SILENT, Trouble.CLOSED} and _LINE.match(await answer_to(amqp_url, _LINES)):
         return DependencyError.of(causes.NOT_AMQP, where=where)
@@ -69,7 +73,8 @@ async def log_in(amqp_url: str, virtual_host: str, login: Login, timeout_seconds
     Open a connection and a channel as *login*, as the service does, and close them again.
 
     Raises:
-        DependencyError: the broker lets it do neither; the broker's own words are searched for a limit, and kept back.
+        DependencyError: the broker lets it do neither; the broker's own words are searched for a
+            limit, and kept back.
     """
     where = place(amqp_url)
     named = {"where": where, "user": login.name, "host": virtual_host}
@@ -98,7 +103,11 @@ class _NoAmqpError(Exception):
 
 
 class _Conversation:
-    """The first frames of a connection; pamqp is their codec. aiormq would drop the reason of a refused `open`."""
+    """
+    The first frames of a connection.
+
+    Pamqp is their codec. aiormq would drop the reason of a refused `open`.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -123,7 +132,10 @@ class _Conversation:
         if not isinstance(tune, commands.Connection.Tune):
             raise _NoAmqpError
         self._send(0, commands.Connection.TuneOk(tune.channel_max, tune.frame_max, 0))
-        for channel, frame in ((0, commands.Connection.Open(virtual_host)), (1, commands.Channel.Open())):
+        for channel, frame in (
+            (0, commands.Connection.Open(virtual_host)),
+            (1, commands.Channel.Open()),
+        ):
             answer = await self._ask(channel, frame)
             if isinstance(answer, commands.Connection.Close | commands.Channel.Close):
                 return answer.reply_code or 0, answer.reply_text

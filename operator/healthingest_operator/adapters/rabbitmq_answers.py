@@ -1,4 +1,8 @@
-"""What answers of RabbitMQ's management API mean. Its words are searched for known patterns, and kept back."""
+"""
+What answers of RabbitMQ's management API mean.
+
+Its words are searched for known patterns, and kept back.
+"""
 
 import json
 import re
@@ -15,13 +19,19 @@ _FORBIDDEN: Final = 403
 _FIRST_SERVER_ERROR: Final = 500
 _LIMIT: Final = re.compile(r"((?:queue|vhost|exchange|cluster)\w* (?:\w+ )*limit)\b[^(]*(\(\d+\))")
 _TOKEN: Final = re.compile(r"[a-z_]{1,60}")
-"""A reason of one word, such as `vhost_or_user_not_found`: a name of RabbitMQ's own, which quotes nothing."""
+"""
+A reason of one word, such as `vhost_or_user_not_found`.
+
+A name of RabbitMQ's own, which quotes nothing.
+"""
 _ALARM: Final = re.compile(r"^[a-z_]{1,40}$")
 
 
 def place(access: BrokerAccess) -> str:
     """The management API, for people."""
-    return f"RabbitMQ at {urlsplit(access.management_url).netloc.rpartition('@')[2]} (management API)"
+    return (
+        f"RabbitMQ at {urlsplit(access.management_url).netloc.rpartition('@')[2]} (management API)"
+    )
 
 
 def refusal(access: BrokerAccess, status: int, what: str, text: bytes) -> DependencyError:
@@ -35,10 +45,14 @@ def refusal(access: BrokerAccess, status: int, what: str, text: bytes) -> Depend
     if status == _UNAUTHORIZED:
         return DependencyError.of(causes.MANAGEMENT_LOGIN, where=where, user=access.username)
     if status == _FORBIDDEN:
-        return DependencyError(Reason.PERMISSION_DENIED, f"{where} forbids user {access.username}: {what}")
+        return DependencyError(
+            Reason.PERMISSION_DENIED, f"{where} forbids user {access.username}: {what}"
+        )
     limit = _LIMIT.search(said)
     if limit:
-        return DependencyError.of(causes.BROKER_LIMIT, where=where, what=what, limit=" ".join(limit.groups()))
+        return DependencyError.of(
+            causes.BROKER_LIMIT, where=where, what=what, limit=" ".join(limit.groups())
+        )
     why = f", {said}" if _TOKEN.fullmatch(said) else ""
     return DependencyError(Reason.REQUEST_REFUSED, f"{where} refuses ({status}): {what}{why}")
 
@@ -49,7 +63,11 @@ def is_rabbitmq(text: bytes) -> bool:
 
 
 def alarms(text: bytes) -> str:
-    """The kinds of alarms in an answer of `health/checks/alarms`, e.g. `memory`; source: HTTP API Reference."""
+    """
+    The kinds of alarms in an answer of `health/checks/alarms`, e.g.
+
+    `memory`; source: HTTP API Reference.
+    """
     try:
         found = json.loads(text).get("alarms") or []
         kinds = {str(alarm.get("resource")) for alarm in found}

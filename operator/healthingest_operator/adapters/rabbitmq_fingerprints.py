@@ -1,4 +1,8 @@
-"""Fingerprints of all virtual hosts and users of a broker at once: nine lists, however many there are."""
+"""
+Fingerprints of all virtual hosts and users of a broker at once.
+
+Nine lists, however many there are.
+"""
 
 import asyncio
 import hashlib
@@ -18,14 +22,21 @@ _LISTS: Final = {
     "vhosts": ("name", "columns=name,description,tags"),
     "exchanges": ("vhost", "columns=vhost,name,type,durable"),
     "queues": ("vhost", "disable_stats=true&columns=vhost,name,type,durable,arguments"),
-    "bindings": ("vhost", "columns=vhost,source,destination,destination_type,routing_key,properties_key"),
+    "bindings": (
+        "vhost",
+        "columns=vhost,source,destination,destination_type,routing_key,properties_key",
+    ),
     "policies": ("vhost", ""),
     "permissions": ("vhost", ""),
     "vhost-limits": ("vhost", ""),
     "users": ("name", "columns=name,password_hash,hashing_algorithm,tags"),
     "user-limits": ("user", ""),
 }
-"""By which value the elements of a list belong together, and how to ask for it without counts: they always change."""
+"""
+By which value the elements of a list belong together, and how to ask for it without counts.
+
+They always change.
+"""
 _OF_USERS: Final = ("users", "user-limits")
 
 Fetch = Callable[[BrokerAccess, str, str], Awaitable[bytes]]
@@ -34,7 +45,11 @@ Fetch = Callable[[BrokerAccess, str, str], Awaitable[bytes]]
 
 @dataclass(slots=True)
 class _Seen:
-    """One broker, when it was looked at, and what was found or why not. `texts`: digests of the lists as they came."""
+    """
+    One broker, when it was looked at, and what was found or why not.
+
+    `texts`: digests of the lists as they came.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     at: float = float("-inf")
@@ -44,7 +59,11 @@ class _Seen:
 
 
 class Fingerprints:
-    """What several HealthIngests want to know of one broker, asked once for all. *clock* gives monotonic seconds."""
+    """
+    What several HealthIngests want to know of one broker, asked once for all.
+
+    *clock* gives monotonic seconds.
+    """
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
         self._fetch = fetch
@@ -56,7 +75,8 @@ class Fingerprints:
         Of a virtual host with all that is in it, and of these users; at most `FRESH_SECONDS` old.
 
         Raises:
-            DependencyError: the broker could not be asked; nor is it again before that time is over.
+            DependencyError: the broker could not be asked; nor is it again before that time is
+                over.
         """
         seen = await self._look(access)
         if seen.error is not None:
@@ -70,10 +90,14 @@ class Fingerprints:
 
     async def _look(self, access: BrokerAccess) -> _Seen:
         now = self._clock()
-        self._brokers = {known: seen for known, seen in self._brokers.items() if now - seen.at < _KEPT_SECONDS}
+        self._brokers = {
+            known: seen for known, seen in self._brokers.items() if now - seen.at < _KEPT_SECONDS
+        }
         seen = self._brokers.setdefault(access, _Seen(at=now - FRESH_SECONDS))
         if now - seen.at < FRESH_SECONDS and len(seen.texts) == len(_LISTS):
-            return seen  # somebody may be asking anew: nobody else waits for that, which takes seconds on a busy broker
+            # somebody may be asking anew: nobody else waits for that, which takes seconds on a busy
+            # broker
+            return seen
         async with seen.lock:
             if self._clock() - seen.at >= FRESH_SECONDS:
                 seen.at = self._clock()
@@ -104,4 +128,7 @@ def _digests(elements: list[dict[str, Any]], by: str) -> dict[str, bytes]:
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for element in elements:
         groups[element[by]].append(json.dumps(element, sort_keys=True))
-    return {name: hashlib.sha256("\n".join(sorted(lines)).encode()).digest() for name, lines in groups.items()}
+    return {
+        name: hashlib.sha256("\n".join(sorted(lines)).encode()).digest()
+        for name, lines in groups.items()
+    }

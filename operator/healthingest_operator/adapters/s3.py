@@ -14,7 +14,15 @@ from botocore.parsers import ResponseParserError
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.connection_trouble import explained, speaks_otherwise
-from healthingest_operator.adapters.s3_answers import BAD_LOGIN, FORBIDDEN, MISSING, UNSET, UNSUPPORTED, place, refusal
+from healthingest_operator.adapters.s3_answers import (
+    BAD_LOGIN,
+    FORBIDDEN,
+    MISSING,
+    UNSET,
+    UNSUPPORTED,
+    place,
+    refusal,
+)
 from healthingest_operator.adapters.s3_clients import Clients
 from healthingest_operator.adapters.s3_fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
@@ -66,15 +74,22 @@ class S3ObjectStore:
                 del lacking[capability]
             ask = _Question(client, access.bucket, lacking)
             tags = await ask(Capability.TAGGING, "get_bucket_tagging", "TagSet")
-            encryption = await ask(Capability.ENCRYPTION, "get_bucket_encryption", "ServerSideEncryptionConfiguration")
+            encryption = await ask(
+                Capability.ENCRYPTION, "get_bucket_encryption", "ServerSideEncryptionConfiguration"
+            )
             rules = (encryption or {}).get("Rules") or [{}]
             return Observed(
                 tags={tag["Key"]: tag["Value"] for tag in tags or []},
                 versioning=await ask(Capability.VERSIONING, "get_bucket_versioning", "Status"),
                 encryption=rules[0].get("ApplyServerSideEncryptionByDefault"),
-                lifecycle=tuple(await ask(Capability.LIFECYCLE, "get_bucket_lifecycle_configuration", "Rules") or ()),
+                lifecycle=tuple(
+                    await ask(Capability.LIFECYCLE, "get_bucket_lifecycle_configuration", "Rules")
+                    or ()
+                ),
                 public_access_block=await ask(
-                    Capability.PUBLIC_ACCESS_BLOCK, "get_public_access_block", "PublicAccessBlockConfiguration"
+                    Capability.PUBLIC_ACCESS_BLOCK,
+                    "get_public_access_block",
+                    "PublicAccessBlockConfiguration",
                 ),
                 missing=frozenset(lacking),
             )
@@ -114,7 +129,9 @@ class S3ObjectStore:
         async with self._client(access) as client:
             written = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=digest)
             found = await client.head_object(**place)
-            missing = set() if found["ContentLength"] == len(_PROBE_BODY) else {Capability.CHECKSUMS}
+            missing = (
+                set() if found["ContentLength"] == len(_PROBE_BODY) else {Capability.CHECKSUMS}
+            )
             try:
                 spoiled = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=wrong)
             except ClientError as error:
@@ -162,7 +179,9 @@ async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
         return DependencyError.of(causes.NOT_S3, where=place(access))
     if isinstance(error, BotoConnectionError | HTTPClientError | OSError):
         return await explained(causes.STORE, place(access), error, access.endpoint or "")
-    return DependencyError(Reason.REQUEST_REFUSED, f"{place(access)} cannot be used: {type(error).__name__}")
+    return DependencyError(
+        Reason.REQUEST_REFUSED, f"{place(access)} cannot be used: {type(error).__name__}"
+    )
 
 
 class _Question:
@@ -214,22 +233,34 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             tags = [{"Key": name, "Value": text} for name, text in sorted(value.items())]
             await client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
         case Capability.VERSIONING:
-            await client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": value})
+            await client.put_bucket_versioning(
+                Bucket=bucket, VersioningConfiguration={"Status": value}
+            )
         case Capability.ENCRYPTION:
             rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": value}]}
-            await client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
+            await client.put_bucket_encryption(
+                Bucket=bucket, ServerSideEncryptionConfiguration=rules
+            )
         case Capability.LIFECYCLE if not value:
             await client.delete_bucket_lifecycle(Bucket=bucket)
         case Capability.LIFECYCLE:
-            await client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": value})
+            await client.put_bucket_lifecycle_configuration(
+                Bucket=bucket, LifecycleConfiguration={"Rules": value}
+            )
         case Capability.PUBLIC_ACCESS_BLOCK:
-            await client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=value)
+            await client.put_public_access_block(
+                Bucket=bucket, PublicAccessBlockConfiguration=value
+            )
         case Capability.CHECKSUMS:
             pass
 
 
 async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - made at run time
-    """Remove the probe; credentials that may not delete leave one small object, which the next probe overwrites."""
+    """
+    Remove the probe.
+
+    Credentials that may not delete leave one small object, which the next probe overwrites.
+    """
     try:
         await client.delete_object(**place, **({"VersionId": version} if version else {}))
     except ClientError as error:

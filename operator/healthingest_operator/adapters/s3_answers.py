@@ -9,7 +9,14 @@ from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.status import outside_causes as causes
 
 UNSUPPORTED: Final = frozenset(
-    {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured", "501", "405"}
+    {
+        "NotImplemented",
+        "XNotImplemented",
+        "MethodNotAllowed",
+        "VersioningNotConfigured",
+        "501",
+        "405",
+    }
 )
 UNSET: Final = frozenset(
     {
@@ -22,7 +29,14 @@ UNSET: Final = frozenset(
 )
 MISSING: Final = frozenset({"404", "NoSuchBucket", "NotFound"})
 BAD_LOGIN: Final = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401", "XAdminUserNotFound"}
+    {
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "401",
+        "XAdminUserNotFound",
+    }
 )
 FORBIDDEN: Final = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
 _CODE: Final = re.compile(r"^[A-Za-z][A-Za-z0-9]{2,60}$")
@@ -42,7 +56,9 @@ def refusal(access: StoreAccess, code: str) -> DependencyError:
         return DependencyError(Reason.UNREACHABLE, f"{where} answers {code}")
     if not _CODE.match(code):
         return DependencyError.of(causes.NOT_S3, where=where)
-    return DependencyError(Reason.REQUEST_REFUSED, f"{where} refuses: {code} (bucket {access.bucket})")
+    return DependencyError(
+        Reason.REQUEST_REFUSED, f"{where} refuses: {code} (bucket {access.bucket})"
+    )
 
 
 def place(access: StoreAccess) -> str:

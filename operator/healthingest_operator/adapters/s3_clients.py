@@ -26,7 +26,11 @@ class _Client:
 
 
 class Clients:
-    """Clients that stay open between requests; those that were not used for the longest time are closed."""
+    """
+    Clients that stay open between requests.
+
+    Those that were not used for the longest time are closed.
+    """
 
     def __init__(self, timeout_seconds: float) -> None:
         self._session = AioSession()
@@ -78,5 +82,7 @@ class Clients:
             region_name=access.region,
             aws_access_key_id=access.access_key_id,
             aws_secret_access_key=access.secret_access_key,
-            config=self._config.merge(AioConfig(s3={"addressing_style": "path" if access.endpoint else "auto"})),
+            config=self._config.merge(
+                AioConfig(s3={"addressing_style": "path" if access.endpoint else "auto"})
+            ),
         )

@@ -1,9 +1,10 @@
 """
 Fingerprints of buckets, by requests that are signed and nothing more.
 
-A thousand buckets are looked at every half minute. A client's call costs several times what the request does, for
-parameters, endpoints, retries and models that a fixed GET has no use for; only its signer is used here. Source: Amazon
-S3 API reference; what is asked for is what `S3ObjectStore.observe` asks for.
+A thousand buckets are looked at every half minute. A client's call costs several times what the
+request does, for parameters, endpoints, retries and models that a fixed GET has no use for; only
+its signer is used here. Source: Amazon S3 API reference; what is asked for is what
+`S3ObjectStore.observe` asks for.
 """
 
 import hashlib
@@ -34,7 +35,9 @@ _FIRST_ERROR: Final = 300
 class Fingerprints:
     """Asks for the properties of buckets. *clock* gives monotonic seconds."""
 
-    def __init__(self, session: aiohttp.ClientSession, clients: Clients, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, clients: Clients, clock: Callable[[], float]
+    ) -> None:
         self._session = session
         self._clients = clients
         self._clock = clock
@@ -69,13 +72,19 @@ class Fingerprints:
     async def _answer(self, access: StoreAccess, endpoint: str, question: str) -> str:
         address = f"{endpoint.rstrip('/')}/{access.bucket}?{question}"
         request = AWSRequest("GET", address)
-        S3SigV4Auth(Credentials(access.access_key_id, access.secret_access_key), "s3", access.region).add_auth(request)
+        S3SigV4Auth(
+            Credentials(access.access_key_id, access.secret_access_key), "s3", access.region
+        ).add_auth(request)
         try:
             where, headers = URL(address, encoded=True), dict(request.headers.items())
-            async with self._session.get(where, headers=headers, proxy=self._proxy_of(endpoint)) as answer:
+            async with self._session.get(
+                where, headers=headers, proxy=self._proxy_of(endpoint)
+            ) as answer:
                 status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise await explained(causes.STORE, place(access), error, access.endpoint or "") from error
+            raise await explained(
+                causes.STORE, place(access), error, access.endpoint or ""
+            ) from error
         try:
             found = ET.fromstring(text)  # noqa: S314 - botocore parses the store's answers in the same way
         except ET.ParseError as error:
@@ -92,8 +101,16 @@ class Fingerprints:
 
 
 def _canonical(element: ET.Element) -> Any:  # noqa: ANN401 - as deep as it is
-    """Names, texts and parts in an order of their own: some stores answer in another one each time."""
-    return _name(element), (element.text or "").strip(), sorted((_canonical(part) for part in element), key=repr)
+    """
+    Names, texts and parts in an order of their own.
+
+    Some stores answer in another one each time.
+    """
+    return (
+        _name(element),
+        (element.text or "").strip(),
+        sorted((_canonical(part) for part in element), key=repr),
+    )
 
 
 def _name(element: ET.Element) -> str:

@@ -1,1 +1,5 @@
-"""The edge in: kopf's decorators. Each handler parses, calls, translates; decisions are made elsewhere."""
+"""
+The edge in: kopf's decorators.
+
+Each handler parses, calls, translates; decisions are made elsewhere.
+"""

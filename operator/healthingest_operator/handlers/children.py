@@ -27,7 +27,11 @@ SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 
 def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
-    """The HealthIngests that an object is of, by its label or its owners: people change the one or the other."""
+    """
+    The HealthIngests that an object is of, by its label or its owners.
+
+    People change the one or the other.
+    """
     labels, references = metadata.get("labels") or {}, metadata.get("ownerReferences") or ()
     found = {reference["name"] for reference in references if reference["kind"] == KIND}
     found |= {labels[INSTANCE_LABEL]} if labels.get(INSTANCE_LABEL) else set()
@@ -37,7 +41,10 @@ def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
 def paths(namespaces: Sequence[str]) -> list[str]:
     """Where children are to be watched; no namespaces are all of them."""
     places = [f"namespaces/{namespace}/" for namespace in namespaces] or [""]
-    roots = [(f"/apis/{group}/{version}" if group else f"/api/{version}", plural) for group, version, plural in WATCHED]
+    roots = [
+        (f"/apis/{group}/{version}" if group else f"/api/{version}", plural)
+        for group, version, plural in WATCHED
+    ]
     return [f"{root}/{place}{plural}" for root, plural in roots for place in places]
 
 

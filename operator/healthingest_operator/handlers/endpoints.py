@@ -18,19 +18,33 @@ class Ports:
 
 @asynccontextmanager
 async def endpoints(
-    ports: Ports, registry: CollectorRegistry, refresh: Callable[[], None], is_alive: Callable[[], bool]
+    ports: Ports,
+    registry: CollectorRegistry,
+    refresh: Callable[[], None],
+    is_alive: Callable[[], bool],
 ) -> AsyncIterator[None]:
-    """Serve both ports; *refresh* brings gauges up to date before each scrape, *is_alive* is the kubelet's question."""
+    """
+    Serve both ports.
+
+    *refresh* brings gauges up to date before each scrape, *is_alive* is the kubelet's question.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         alive = is_alive()
-        return web.json_response({"status": "ok" if alive else "watches are silent"}, status=200 if alive else 503)
+        return web.json_response(
+            {"status": "ok" if alive else "watches are silent"}, status=200 if alive else 503
+        )
 
     async def metrics(_: web.Request) -> web.Response:
         refresh()
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
 
-    runners = [await _serve(ports.health, "/healthz", healthz), await _serve(ports.metrics, "/metrics", metrics)]
+    runners = [
+        await _serve(ports.health, "/healthz", healthz),
+        await _serve(ports.metrics, "/metrics", metrics),
+    ]
     try:
         yield
     finally:

@@ -17,18 +17,27 @@ RETRY_DELETION_SECONDS: Final = 5.0
 
 def lane(event_type: str | None, body: Mapping[str, Any], *, known: bool = False) -> Lane:
     """
-    One that is listed, and was ready as it is, lets others go first: all are listed when an operator starts.
+    One that is listed, and was ready as it is, lets others go first.
+
+    All are listed when an operator starts.
 
     A *known* one that has changed before it is listed again has changed unseen.
     """
     status = body.get("status") or {}
-    ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in status.get("conditions") or ())
+    ready = any(
+        entry["type"] == "Ready" and entry["status"] == "True"
+        for entry in status.get("conditions") or ()
+    )
     current = status.get("observedGeneration") == body["metadata"].get("generation")
     return Lane.RESYNC if event_type is None and ready and current and not known else Lane.CHANGE
 
 
 def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: Finalize) -> None:
-    """Add the handlers; no handler for create, update or field: this operator is level-triggered."""
+    """
+    Add the handlers.
+
+    No handler for create, update or field: this operator is level-triggered.
+    """
 
     @kopf.on.event(API_GROUP, API_VERSION, PLURAL, registry=registry)
     async def seen(event: kopf.RawEvent, body: kopf.Body, memo: kopf.Memo, **_: object) -> None:

@@ -1,8 +1,11 @@
 """
-Leadership of this process: it serves while it leads, steps down when it cannot renew the Lease, and stands again.
+Leadership of this process.
 
-A process that was frozen or had no processor would write what it was about to write, before its next look at the Lease.
-So every call to the outside first asks the clock whether the last renewal still counts (`Term.check`).
+It serves while it leads, steps down when it cannot renew the Lease, and stands again.
+
+A process that was frozen or had no processor would write what it was about to write, before its
+next look at the Lease. So every call to the outside first asks the clock whether the last renewal
+still counts (`Term.check`).
 """
 
 import asyncio
@@ -23,14 +26,19 @@ Fence = Callable[[], None]
 """Returns for the leader alone; for everybody else it raises `TermOverError`."""
 
 STEP_DOWN_SECONDS: Final = 60.0
-"""How long what served may take to end; a process in which something does not end is of no use, and ends itself."""
+"""
+How long what served may take to end.
+
+A process in which something does not end is of no use, and ends itself.
+"""
 
 
 class TermOverError(asyncio.CancelledError):
     """
     The term of leadership is over: the caller must not go on.
 
-    It is a cancellation, so that no handler of errors between here and the task's end takes it for a failure.
+    It is a cancellation, so that no handler of errors between here and the task's end takes it for
+    a failure.
     """
 
 
@@ -64,9 +72,13 @@ Serve = Callable[[Term], Awaitable[None]]
 """Serves until the term is over; returns earlier when the process is to end."""
 
 
-async def lead(election: Election | None, telemetry: Telemetry, serve: Serve, stop: asyncio.Event) -> None:
+async def lead(
+    election: Election | None, telemetry: Telemetry, serve: Serve, stop: asyncio.Event
+) -> None:
     """
-    Serve in terms until *stop* is set; hand the Lease over at the end. No *election*: there is but one operator.
+    Serve in terms until *stop* is set; hand the Lease over at the end.
+
+    No *election*: there is but one operator.
 
     Raises:
         Exception: whatever *serve* raises.
@@ -179,7 +191,11 @@ class _Fenced:
 
 
 class Signals:
-    """SIGTERM and SIGINT set `stop`. The first process of a container ignores signals that nobody handles."""
+    """
+    SIGTERM and SIGINT set `stop`.
+
+    The first process of a container ignores signals that nobody handles.
+    """
 
     def __init__(self) -> None:
         self.stop: Final = asyncio.Event()

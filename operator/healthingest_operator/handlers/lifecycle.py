@@ -32,8 +32,9 @@ class Backoffs:
     """
     Pauses in seconds between attempts of one request, without end.
 
-    After a last attempt kopf would end the operator: for all namespaces, when one is forbidden. Each watch asks again
-    until its namespace is there and allowed, which is noticed `LONGEST_PAUSE_SECONDS` later at most.
+    After a last attempt kopf would end the operator: for all namespaces, when one is forbidden.
+    Each watch asks again until its namespace is there and allowed, which is noticed
+    `LONGEST_PAUSE_SECONDS` later at most.
     """
 
     def __iter__(self) -> Iterator[float]:
@@ -49,14 +50,16 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NothingRemembered()
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    # kopf would kill the process ten minutes after it has stopped; here the process goes on and may lead again.
+    # kopf would kill the process ten minutes after it has stopped; here the process goes on and may
+    # lead again.
     settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = request_timeout_seconds
     settings.networking.connect_timeout = request_timeout_seconds
     settings.networking.enforce_retry_after = True
     settings.networking.error_backoffs = Backoffs()
     settings.execution.default_backoff = 5
-    # A thousand HealthIngests at once would be a fifth of the operator's memory, which the process never gives back.
+    # A thousand HealthIngests at once would be a fifth of the operator's memory, which the process
+    # never gives back.
     settings.watching.chunk_size = 50
     settings.queueing.idle_timeout = 0.1
     settings.watching.server_timeout = WATCH_SECONDS
@@ -64,7 +67,11 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
 
 
 def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) -> None:
-    """Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG; *check* precedes writes."""
+    """
+    Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG.
+
+    *check* precedes writes.
+    """
 
     @kopf.on.login(registry=registry)
     async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes what it likes
@@ -95,7 +102,9 @@ def _fencing(check: Fence) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def starts(
-        _: aiohttp.ClientSession, __: types.SimpleNamespace, request: aiohttp.TraceRequestStartParams
+        _: aiohttp.ClientSession,
+        __: types.SimpleNamespace,
+        request: aiohttp.TraceRequestStartParams,
     ) -> None:
         if request.method != "GET":
             check()

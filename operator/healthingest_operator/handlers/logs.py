@@ -1,9 +1,10 @@
 """
 JSON lines, one per event, ours and the libraries'.
 
-As in the service, an error is logged as its types and the places it passed, never as its text: that may quote what a
-library was given. kopf writes texts of errors into its messages, too: of a library's message the template stays, if it
-has arguments, and the place in its source. What looks like a login in an address is blotted out besides.
+As in the service, an error is logged as its types and the places it passed, never as its text: that
+may quote what a library was given. kopf writes texts of errors into its messages, too: of a
+library's message the template stays, if it has arguments, and the place in its source. What looks
+like a login in an address is blotted out besides.
 """
 
 import logging
@@ -38,7 +39,9 @@ def without_text_of_errors(_: WrappedLogger, __: str, event: EventDict) -> Event
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
-        event["error_frames"] = [f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames]
+        event["error_frames"] = [
+            f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames
+        ]
         types: list[str] = []
         cause: BaseException | None = error
         while cause is not None and len(types) < _MOST_FRAMES:

@@ -30,7 +30,10 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry, logger: structlog.stdlib.BoundLogger) -> None:
         self._logger = logger
         self._passes = Counter(
-            "healthingest_operator_reconciles", "Passes over a HealthIngest.", ["outcome"], registry=registry
+            "healthingest_operator_reconciles",
+            "Passes over a HealthIngest.",
+            ["outcome"],
+            registry=registry,
         )
         self._seconds = Histogram(
             "healthingest_operator_reconcile_duration_seconds",
@@ -45,14 +48,18 @@ class Telemetry:
             registry=registry,
         )
         self.watch_age = Gauge(
-            "healthingest_operator_watch_age_seconds", "Age of the oldest sign of life of a watch.", registry=registry
+            "healthingest_operator_watch_age_seconds",
+            "Age of the oldest sign of life of a watch.",
+            registry=registry,
         )
         self.refused_namespaces = Gauge(
             "healthingest_operator_refused_namespaces",
             "Namespaces of the setting that are not served, because they are gone or the operator has no rights there.",
             registry=registry,
         )
-        self.leads = Gauge("healthingest_operator_leader", "Whether this operator leads.", registry=registry)
+        self.leads = Gauge(
+            "healthingest_operator_leader", "Whether this operator leads.", registry=registry
+        )
         for outcome in (*Outcome, _BROKEN):
             self._passes.labels(str(outcome))
 
@@ -74,11 +81,19 @@ class Telemetry:
         )
 
     def left_behind(self, key: Key, left: Iterable[str]) -> None:
-        """A deletion left things outside the cluster; an event says it too, where the namespace still takes one."""
+        """
+        A deletion left things outside the cluster.
+
+        An event says it too, where the namespace still takes one.
+        """
         self._logger.warning(LEFT_BEHIND, namespace=key.namespace, name=key.name, left=sorted(left))
 
     def namespace(self, namespace: str, /, *, served: bool) -> None:
-        """A namespace is served no longer, because it is gone or the operator's rights in it are; or it is again."""
+        """
+        A namespace is served no longer, because it is gone or the operator's rights in it are.
+
+        Or it is again.
+        """
         if served:
             self._logger.info(NAMESPACE_SERVED, namespace=namespace)
         else:
@@ -90,7 +105,11 @@ class Telemetry:
         self._logger.info(event)
 
     def stepped_down(self, error: BaseException) -> None:
-        """Something failed while a term was ended that was lost: the types of the error and where it was raised."""
+        """
+        Something failed while a term was ended that was lost.
+
+        The types of the error and where it was raised.
+        """
         self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
 
     def broke(self, key: Key, error: Exception, seconds: float) -> None:

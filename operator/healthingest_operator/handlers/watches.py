@@ -1,11 +1,13 @@
 """
 Signs of life of the watches: a watch that is silent for long is dead, whatever the event loop says.
 
-The API server is asked to end every watch after `WATCH_SECONDS`, and kopf opens it anew at once, from where it was. So
-each opening that succeeds is the sign, and its absence means that the operator no longer hears of changes.
+The API server is asked to end every watch after `WATCH_SECONDS`, and kopf opens it anew at once,
+from where it was. So each opening that succeeds is the sign, and its absence means that the
+operator no longer hears of changes.
 
-A watch of one namespace that is refused is none of the silent ones: the namespace is gone, or the operator's rights in
-it are. A restart would change nothing about that, and would take the operator away from all other namespaces.
+A watch of one namespace that is refused is none of the silent ones: the namespace is gone, or the
+operator's rights in it are. A restart would change nothing about that, and would take the operator
+away from all other namespaces.
 """
 
 import re
@@ -54,7 +56,11 @@ class Watches:
             self._changed(namespace, served=True)
 
     def refused(self, path: str) -> None:
-        """The server has refused a list or watch of *path* (`REFUSALS`); without a namespace that is a failure."""
+        """
+        The server has refused a list or watch of *path* (`REFUSALS`).
+
+        Without a namespace that is a failure.
+        """
         namespace = _namespace(path)
         if not namespace:
             return
@@ -80,7 +86,9 @@ class Watches:
         trace = aiohttp.TraceConfig()
 
         async def ended(
-            _: aiohttp.ClientSession, __: types.SimpleNamespace, request: aiohttp.TraceRequestEndParams
+            _: aiohttp.ClientSession,
+            __: types.SimpleNamespace,
+            request: aiohttp.TraceRequestEndParams,
         ) -> None:
             if request.method != "GET":
                 return

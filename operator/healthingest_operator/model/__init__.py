@@ -1,1 +1,5 @@
-"""What a `HealthIngest` manifest says: frozen values and the one reader of manifests. No I/O, no framework."""
+"""
+What a `HealthIngest` manifest says: frozen values and the one reader of manifests.
+
+No I/O, no framework.
+"""

@@ -1,8 +1,8 @@
 """
 Bounds of single fields, as the CustomResourceDefinition has them.
 
-The API server checks them first. They are checked again because a manifest may have been stored under an older schema;
-a test holds both to the same verdict. Rules between fields stand in `parse`.
+The API server checks them first. They are checked again because a manifest may have been stored
+under an older schema; a test holds both to the same verdict. Rules between fields stand in `parse`.
 """
 
 import re
@@ -40,7 +40,11 @@ class Number:
 
     def holds(self, value: object) -> bool:
         """Whether *value* is one."""
-        return isinstance(value, int) and not isinstance(value, bool) and self.least <= value <= self.most
+        return (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and self.least <= value <= self.most
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class Items:
     def holds(self, value: object) -> bool:
         """Whether *value* is one."""
         fits = isinstance(value, list) and self.fewest <= len(value) <= self.most
-        return fits and not (self.distinct and isinstance(value, list) and len({*map(repr, value)}) < len(value))
+        return fits and not (
+            self.distinct and isinstance(value, list) and len({*map(repr, value)}) < len(value)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,11 @@ class Texts:
     def holds(self, value: object) -> bool:
         """Whether *value* is one."""
         fits = isinstance(value, Mapping) and len(value) <= self.most
-        return fits and isinstance(value, Mapping) and all(Text(0, _TERM_CHARACTERS).holds(v) for v in value.values())
+        return (
+            fits
+            and isinstance(value, Mapping)
+            and all(Text(0, _TERM_CHARACTERS).holds(v) for v in value.values())
+        )
 
 
 _NAME: Final = Text(1, _OBJECT_NAME_CHARACTERS)
@@ -138,11 +148,17 @@ BOUNDS: Final[Mapping[str, Text | Number | Items | OneOf | Texts]] = {
 
 
 def out_of_bounds(spec: Mapping[str, Any]) -> list[str]:
-    """One sentence per field of *spec* that cannot have its value; the value itself is not repeated."""
+    """
+    One sentence per field of *spec* that cannot have its value.
+
+    The value itself is not repeated.
+    """
     return [
         f"{path} has a value that it cannot have"
         for path, bound in BOUNDS.items()
-        if not all(bound.holds(value) for value in _values(spec, path.replace("[]", ".[]").split(".")))
+        if not all(
+            bound.holds(value) for value in _values(spec, path.replace("[]", ".[]").split("."))
+        )
     ]
 
 

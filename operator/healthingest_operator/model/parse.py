@@ -1,15 +1,19 @@
 """
 Manifest to `HealthIngest`: the same checks as the CustomResourceDefinition's, again.
 
-A manifest may be older than its schema, or the cluster's schema older than this operator; what got past it is told as
-a list of problems. Values are not repeated in them, only paths.
+A manifest may be older than its schema, or the cluster's schema older than this operator; what got
+past it is told as a list of problems. Values are not repeated in them, only paths.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from healthingest_contract.conditions import CONFIRM_BUCKET_ANNOTATION, CONFIRM_DATABASE_ANNOTATION, ROTATE_ANNOTATION
+from healthingest_contract.conditions import (
+    CONFIRM_BUCKET_ANNOTATION,
+    CONFIRM_DATABASE_ANNOTATION,
+    ROTATE_ANNOTATION,
+)
 from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
 from healthingest_operator.model.bounds import out_of_bounds
 from healthingest_operator.model.spec import (
@@ -45,7 +49,11 @@ _S3_LARGEST_PUT_BYTES: Final = 5 * 2**30  # Amazon S3 user guide, "Multipart upl
 
 
 class InvalidSpecError(ValueError):
-    """A manifest that no HealthIngest can be made of. `problems` are for its author: one sentence per field."""
+    """
+    A manifest that no HealthIngest can be made of.
+
+    `problems` are for its author: one sentence per field.
+    """
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -74,7 +82,13 @@ class _Reader:
         self.check(found, f"{path}.{name}.name is required")
         return str(found or "")
 
-    def choice(self, make: Callable[[str], _Value], value: Any, path: str, fallback: _Value) -> _Value:  # noqa: ANN401 - the manifest is untyped
+    def choice(
+        self,
+        make: Callable[[str], _Value],
+        value: Any,  # noqa: ANN401 - the manifest is untyped
+        path: str,
+        fallback: _Value,
+    ) -> _Value:
         if value is None:
             return fallback
         try:
@@ -94,11 +108,16 @@ def parse(body: Mapping[str, Any]) -> HealthIngest:
     metadata = body["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
     reader = _Reader()
-    reader.check(_NAME.fullmatch(key.name), "metadata.name must be at most 40 lower-case letters, digits and hyphens")
+    reader.check(
+        _NAME.fullmatch(key.name),
+        "metadata.name must be at most 40 lower-case letters, digits and hyphens",
+    )
     try:
         spec = _spec(reader, reader.group(body, "spec"), key)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidSpecError([*_problems(reader, body), "spec has a value of a wrong type"]) from error
+        raise InvalidSpecError(
+            [*_problems(reader, body), "spec has a value of a wrong type"]
+        ) from error
     problems = _problems(reader, body)
     if problems:
         raise InvalidSpecError(problems)
@@ -119,7 +138,10 @@ def parse(body: Mapping[str, Any]) -> HealthIngest:
 def _problems(reader: _Reader, body: Mapping[str, Any]) -> list[str]:
     """What the rules say, and of the other fields whether they are within their bounds."""
     told = " ".join(reader.problems)
-    return [*reader.problems, *(text for text in out_of_bounds(body.get("spec") or {}) if text.split()[0] not in told)]
+    return [
+        *reader.problems,
+        *(text for text in out_of_bounds(body.get("spec") or {}) if text.split()[0] not in told),
+    ]
 
 
 def _spec(reader: _Reader, spec: Mapping[str, Any], key: Key) -> HealthIngestSpec:
@@ -150,10 +172,17 @@ def _documentation(documentation: Mapping[str, Any]) -> DocumentationSpec:
 
 def _object_store(reader: _Reader, store: Mapping[str, Any]) -> ObjectStoreSpec:
     bucket = str(store.get("bucket", ""))
-    looks_right = _BUCKET.fullmatch(bucket) and ".." not in bucket and not _ADDRESS.fullmatch(bucket)
-    reader.check(looks_right, "objectStore.bucket is not a bucket name (3 to 63 of a-z, 0-9, dot, hyphen)")
+    looks_right = (
+        _BUCKET.fullmatch(bucket) and ".." not in bucket and not _ADDRESS.fullmatch(bucket)
+    )
+    reader.check(
+        looks_right, "objectStore.bucket is not a bucket name (3 to 63 of a-z, 0-9, dot, hyphen)"
+    )
     endpoint = store.get("endpoint")
-    reader.check(endpoint is None or _ENDPOINT.fullmatch(endpoint), "objectStore.endpoint is not an http(s) address")
+    reader.check(
+        endpoint is None or _ENDPOINT.fullmatch(endpoint),
+        "objectStore.endpoint is not an http(s) address",
+    )
     days = int(store.get("abortIncompleteUploadsAfterDays", 1))
     reader.check(days >= 0, "objectStore.abortIncompleteUploadsAfterDays must not be negative")
     return ObjectStoreSpec(
@@ -161,8 +190,12 @@ def _object_store(reader: _Reader, store: Mapping[str, Any]) -> ObjectStoreSpec:
         credentials_secret=reader.reference(store, "credentialsSecretRef", "objectStore"),
         endpoint=endpoint.rstrip("/") if endpoint else None,
         region=store.get("region", "us-east-1"),
-        admin_secret=reader.reference(store, "adminSecretRef", "objectStore") if "adminSecretRef" in store else None,
-        versioning=reader.choice(Wish, store.get("versioning"), "objectStore.versioning", Wish.IF_SUPPORTED),
+        admin_secret=reader.reference(store, "adminSecretRef", "objectStore")
+        if "adminSecretRef" in store
+        else None,
+        versioning=reader.choice(
+            Wish, store.get("versioning"), "objectStore.versioning", Wish.IF_SUPPORTED
+        ),
         public_access_block=reader.choice(
             Wish, store.get("publicAccessBlock"), "objectStore.publicAccessBlock", Wish.IF_SUPPORTED
         ),
@@ -174,14 +207,27 @@ def _object_store(reader: _Reader, store: Mapping[str, Any]) -> ObjectStoreSpec:
 
 def _encryption(reader: _Reader, encryption: Mapping[str, Any]) -> Encryption:
     mode, key_id = encryption.get("mode", "SSE-S3"), encryption.get("keyId")
-    reader.check(mode in {"None", "SSE-S3", "SSE-KMS"}, "objectStore.encryption.mode has a value that it cannot have")
-    reader.check((mode == "SSE-KMS") == bool(key_id), "objectStore.encryption.keyId belongs to mode SSE-KMS alone")
-    policy = reader.choice(Wish, encryption.get("policy"), "objectStore.encryption.policy", Wish.IF_SUPPORTED)
+    reader.check(
+        mode in {"None", "SSE-S3", "SSE-KMS"},
+        "objectStore.encryption.mode has a value that it cannot have",
+    )
+    reader.check(
+        (mode == "SSE-KMS") == bool(key_id),
+        "objectStore.encryption.keyId belongs to mode SSE-KMS alone",
+    )
+    policy = reader.choice(
+        Wish, encryption.get("policy"), "objectStore.encryption.policy", Wish.IF_SUPPORTED
+    )
     return Encryption(mode, key_id, policy)
 
 
 def _deletion_policy(reader: _Reader, parent: Mapping[str, Any], path: str) -> DeletionPolicy:
-    return reader.choice(DeletionPolicy, parent.get("deletionPolicy"), f"{path}.deletionPolicy", DeletionPolicy.RETAIN)
+    return reader.choice(
+        DeletionPolicy,
+        parent.get("deletionPolicy"),
+        f"{path}.deletionPolicy",
+        DeletionPolicy.RETAIN,
+    )
 
 
 def _broker(reader: _Reader, broker: Mapping[str, Any], key: Key) -> BrokerSpec:
@@ -195,10 +241,19 @@ def _broker(reader: _Reader, broker: Mapping[str, Any], key: Key) -> BrokerSpec:
     names = [queue.name for queue in read.queues]
     reader.check(_BROKER_NAME.fullmatch(read.virtual_host), "broker.virtualHost is not a name")
     reader.check(_BROKER_NAME.fullmatch(read.exchange), "broker.exchange is not a name")
-    reader.check(all(_BROKER_NAME.fullmatch(name) for name in names), "broker.queues have a name that is none")
+    reader.check(
+        all(_BROKER_NAME.fullmatch(name) for name in names),
+        "broker.queues have a name that is none",
+    )
     reader.check(len(set(names)) == len(names), "broker.queues have two of one name")
-    reader.check(not {f"{name}.dead" for name in names} & set(names), "a queue has the name of a dead-letter queue")
-    reader.check(all(queue.delivery_limit > 0 for queue in read.queues), "broker.queues.deliveryLimit must be positive")
+    reader.check(
+        not {f"{name}.dead" for name in names} & set(names),
+        "a queue has the name of a dead-letter queue",
+    )
+    reader.check(
+        all(queue.delivery_limit > 0 for queue in read.queues),
+        "broker.queues.deliveryLimit must be positive",
+    )
     return read
 
 
@@ -219,7 +274,10 @@ def _autoscaling(reader: _Reader, scaling: Mapping[str, Any]) -> AutoscalingSpec
         min_replicas=int(scaling.get("minReplicas", 2)),
         target_cpu_percent=int(scaling.get("targetCPUUtilizationPercentage", 70)),
     )
-    reader.check(1 <= read.min_replicas <= read.max_replicas, "autoscaling.minReplicas must not exceed maxReplicas")
+    reader.check(
+        1 <= read.min_replicas <= read.max_replicas,
+        "autoscaling.minReplicas must not exceed maxReplicas",
+    )
     return read
 
 
@@ -236,7 +294,9 @@ def _limits(reader: _Reader, limits: Mapping[str, Any]) -> LimitsSpec:
 
 def _schemas(reader: _Reader, schemas: Mapping[str, Any]) -> SchemasSpec:
     mode = schemas.get("mode", "Any")
-    config_map = reader.reference(schemas, "configMapRef", "schemas") if "configMapRef" in schemas else None
+    config_map = (
+        reader.reference(schemas, "configMapRef", "schemas") if "configMapRef" in schemas else None
+    )
     reader.check(mode in {"Any", "Allowed"}, "schemas.mode has a value that it cannot have")
     reader.check(mode != "Allowed" or config_map, "schemas.mode Allowed needs configMapRef")
     return SchemasSpec(mode, config_map)

@@ -1,4 +1,8 @@
-"""The values of a `HealthIngest`; names and defaults are those of crds/healthingests.healthingest.dev.yaml."""
+"""
+The values of a `HealthIngest`.
+
+Names and defaults are those of crds/healthingests.healthingest.dev.yaml.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +15,11 @@ PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """Where an ingress controller's pods live: RFC 1918."""
 
 Passthrough = Mapping[str, Any]
-"""A piece of a pod that is handed on as it was written; the schema of the CustomResourceDefinition has checked it."""
+"""
+A piece of a pod that is handed on as it was written.
+
+The schema of the CustomResourceDefinition has checked it.
+"""
 
 
 class Wish(StrEnum):

@@ -1,4 +1,8 @@
-"""Children in the cluster: seen in bulk, compared, applied where they differ, pruned where nobody wants them."""
+"""
+Children in the cluster.
+
+Seen in bulk, compared, applied where they differ, pruned where nobody wants them.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,19 +104,33 @@ class Children:
     async def _check_free(self, child: Manifest) -> None:
         """A name may be taken by something that is not ours, which an apply would quietly take over."""
         metadata = child["metadata"]
-        other = await self.cluster.read(child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"])
+        other = await self.cluster.read(
+            child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"]
+        )
         if other is not None:
             refuse_foreign(other, self.owner)
 
     async def _first_replicas(self, child: Manifest, applied: Manifest) -> None:
         """An autoscaler needs a while before it first acts: until then one pod would have to do."""
         scaling = self.owner.spec.autoscaling
-        if scaling is not None and child["kind"] == "Deployment" and "replicas" not in child["spec"]:
+        if (
+            scaling is not None
+            and child["kind"] == "Deployment"
+            and "replicas" not in child["spec"]
+        ):
             await self.cluster.hand_over_replicas(applied, scaling.min_replicas)
 
     async def _hand_over_replicas(self, child: Manifest, live: Manifest) -> None:
-        """A field that its only owner stops sending falls to its default: one pod, in the middle of the traffic."""
-        if child["kind"] == "Deployment" and "replicas" not in child["spec"] and _manages_replicas(live):
+        """
+        A field that its only owner stops sending falls to its default.
+
+        One pod, in the middle of the traffic.
+        """
+        if (
+            child["kind"] == "Deployment"
+            and "replicas" not in child["spec"]
+            and _manages_replicas(live)
+        ):
             await self.cluster.hand_over_replicas(live, live["spec"].get("replicas", 1))
 
 
@@ -123,10 +141,17 @@ def owned(child: Manifest, owner: HealthIngest) -> bool:
 
 
 def orphaned(child: Manifest, owner: HealthIngest) -> bool:
-    """Whether it was made for this name and somebody took every owner off it: nothing else would ever remove it."""
+    """
+    Whether it was made for this name and somebody took every owner off it.
+
+    Nothing else would ever remove it.
+    """
     metadata = child["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    ours = labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY and labels.get(names.INSTANCE_LABEL) == owner.key.name
+    ours = (
+        labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
+        and labels.get(names.INSTANCE_LABEL) == owner.key.name
+    )
     return ours and names.DESIRED_ANNOTATION in annotations and not metadata.get("ownerReferences")
 
 
@@ -135,21 +160,31 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     Pass an object of ours.
 
     Raises:
-        DependencyError: it belongs to somebody else, or to a namesake whose remains are being removed.
+        DependencyError: it belongs to somebody else, or to a namesake whose remains are being
+            removed.
     """
     if owned(other, owner) or orphaned(other, owner):
         return
     metadata = other["metadata"]
     what = f"{other.get('kind', 'object')} {metadata['namespace']}/{metadata['name']}"
     labels = metadata.get("labels") or {}
-    if labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY and labels.get(names.INSTANCE_LABEL) == owner.key.name:
-        raise DependencyError(Reason.PROGRESSING, f"waits until {what} of a deleted namesake is gone")
+    if (
+        labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
+        and labels.get(names.INSTANCE_LABEL) == owner.key.name
+    ):
+        raise DependencyError(
+            Reason.PROGRESSING, f"waits until {what} of a deleted namesake is gone"
+        )
     message = f"{what} exists and was not made by this operator: remove it, or give the HealthIngest another name"
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
 def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> Finding:
-    """Whether the newest pods of all these Deployments are there, and only they; if not, why, by their *pods*."""
+    """
+    Whether the newest pods of all these Deployments are there, and only they.
+
+    If not, why, by their *pods*.
+    """
     kind = ConditionType.WORKLOAD_AVAILABLE
     for deployment in deployments:
         if not deployment["spec"].get("replicas", 1):
@@ -167,7 +202,9 @@ def _is_complete(deployment: Manifest) -> bool:
     is_current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     is_there = wanted <= updated and wanted <= status.get("availableReplicas", 0)
     is_alone = status.get("replicas", 0) <= updated
-    return is_current and is_there and is_alone and not _condition(deployment, "Progressing", "False")
+    return (
+        is_current and is_there and is_alone and not _condition(deployment, "Progressing", "False")
+    )
 
 
 def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> Finding:
@@ -188,7 +225,9 @@ def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
     """The Deployment's own condition repeats what its ReplicaSet could not make."""
     refused = _condition(deployment, "ReplicaFailure", "True")
     if refused:
-        return of_refusal(str(refused.get("message", "")), f"Deployment {deployment['metadata']['name']}")
+        return of_refusal(
+            str(refused.get("message", "")), f"Deployment {deployment['metadata']['name']}"
+        )
     wanted = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
     own = [pod for pod in pods if wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
     relay = wanted.get(names.COMPONENT_LABEL) == names.RELAY
@@ -197,7 +236,9 @@ def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
 
 def _condition(found: Manifest, kind: str, status: str) -> Mapping[str, Any]:
     conditions = (found.get("status") or {}).get("conditions") or []
-    return next((entry for entry in conditions if (entry["type"], entry["status"]) == (kind, status)), {})
+    return next(
+        (entry for entry in conditions if (entry["type"], entry["status"]) == (kind, status)), {}
+    )
 
 
 def _gate_is_open(pod: Manifest) -> bool:
@@ -207,6 +248,7 @@ def _gate_is_open(pod: Manifest) -> bool:
 def _manages_replicas(live: Manifest) -> bool:
     entries = live["metadata"].get("managedFields") or []
     return any(
-        entry.get("manager") == FIELD_MANAGER and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        entry.get("manager") == FIELD_MANAGER
+        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
         for entry in entries
     )

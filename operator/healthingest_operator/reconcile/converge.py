@@ -1,4 +1,8 @@
-"""One pass over one HealthIngest: observe → plan → act → status. Safe to repeat and to break off anywhere."""
+"""
+One pass over one HealthIngest: observe → plan → act → status.
+
+Safe to repeat and to break off anywhere.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -37,7 +41,14 @@ from healthingest_operator.reconcile.own_secrets import (
     write_own_secrets,
 )
 from healthingest_operator.reconcile.ownership import outranked
-from healthingest_operator.reconcile.ports import Broker, Cache, Clock, Cluster, Database, ObjectStore
+from healthingest_operator.reconcile.ports import (
+    Broker,
+    Cache,
+    Clock,
+    Cluster,
+    Database,
+    ObjectStore,
+)
 from healthingest_operator.reconcile.reporting import Report
 from healthingest_operator.reconcile.rotation import Hands, Rotation
 from healthingest_operator.reconcile.workload import Inputs, Trial, WorkloadResult, roll_out
@@ -69,7 +80,11 @@ class Outcome(StrEnum):
 
 
 class Look(StrEnum):
-    """How much of a HealthIngest is looked at. Children tell of themselves by the watch, so a glance spares them."""
+    """
+    How much of a HealthIngest is looked at.
+
+    Children tell of themselves by the watch, so a glance spares them.
+    """
 
     COMPLETE = "complete"
     GLANCE = "glance"
@@ -77,7 +92,11 @@ class Look(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside, as a pass needs it. `service_image` is the one of the operator's own release."""
+    """
+    Everything outside, as a pass needs it.
+
+    `service_image` is the one of the operator's own release.
+    """
 
     cluster: Cluster
     store: ObjectStore
@@ -95,14 +114,23 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     """
     Bring one HealthIngest as far as it goes now and say so in its status.
 
-    A glance is for one that nobody has changed since. It compares what it stands on with what was found good; where
-    that cannot be done it looks at Secrets, bucket, broker and database in full, and goes on to a complete pass when
-    anything is not as it was.
+    A glance is for one that nobody has changed since. It compares what it stands on with what was
+    found good; where that cannot be done it looks at Secrets, bucket, broker and database in full,
+    and goes on to a complete pass when anything is not as it was.
 
     Raises:
-        ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass came.
+        ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass
+            came.
     """
-    glance = Glance(world.cluster, world.store, world.broker, world.database, world.cache, world.clock, world.memory)
+    glance = Glance(
+        world.cluster,
+        world.store,
+        world.broker,
+        world.database,
+        world.cache,
+        world.clock,
+        world.memory,
+    )
     if look is Look.GLANCE and await glance.is_as_it_was(key):
         return Outcome.UNCHANGED
     world.memory.forget(key)
@@ -155,12 +183,26 @@ class _Pass:
                 self._world.cluster, self._owner, found, self._world.generators, self._moment()
             )
         except DependencyError as error:
-            return self._seen([bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts())
+            return self._seen(
+                [bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts()
+            )
         bucket, broker, database, cache = await self._dependencies(found, own)
-        confirmed = Confirmed(bucket.finding.holds, all(one.holds for one in broker.findings), database.finding.holds)
-        own = await promote(self._world.cluster, self._owner, own, confirmed, self._world.clock.now())
-        findings = (secrets_finding(found, own), bucket.finding, *broker.findings, database.finding, *cache)
-        touched = own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
+        confirmed = Confirmed(
+            bucket.finding.holds, all(one.holds for one in broker.findings), database.finding.holds
+        )
+        own = await promote(
+            self._world.cluster, self._owner, own, confirmed, self._world.clock.now()
+        )
+        findings = (
+            secrets_finding(found, own),
+            bucket.finding,
+            *broker.findings,
+            database.finding,
+            *cache,
+        )
+        touched = (
+            own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
+        )
         same_cache = all(self._held(one.type) == one.holds for one in cache)
         settled = dependencies_hold(findings) and same_cache
         if look is Look.GLANCE and not touched and settled and self._may_glance(broker):
@@ -168,29 +210,45 @@ class _Pass:
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
         result = await self._workload(children, findings, bucket, own)
-        rotation = Rotation(self._world.cluster, self._world.broker, self._world.database, self._world.rotation)
+        rotation = Rotation(
+            self._world.cluster, self._world.broker, self._world.database, self._world.rotation
+        )
         hands = Hands(found, own, broker.spare_users, seen=confirmed.broker and confirmed.database)
         now = self._world.clock.now()
         after, secrets = await rotation.advance(children, result, hands, now)
         findings = (secrets, *findings[1:])
         replaced = {finding.type for finding in result.findings}
-        final = [*(finding for finding in findings if finding.type not in replaced), *result.findings]
+        final = [
+            *(finding for finding in findings if finding.type not in replaced),
+            *result.findings,
+        ]
         healed = [*own.healed, *children.healed]
         if self._same_spec and self._held(ConditionType.TOPOLOGY_READY):
             healed += [f"{what} was missing or changed" for what in broker.changed]
         if self._same_spec and self._held(ConditionType.BUCKET_READY):
             healed += [f"{what} was missing or changed" for what in bucket.changed]
-        facts = replace(self._facts(children, bucket, result), left_behind=broker.left, database=database.installation)
+        facts = replace(
+            self._facts(children, bucket, result),
+            left_behind=broker.left,
+            database=database.installation,
+        )
         seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
         ready = seen.outcome is Outcome.READY
         # The next phase has begun: nothing but the next pass goes on with it.
         outcome = Outcome.PROGRESSING if ready and after != own else seen.outcome
-        return replace(seen, outcome=outcome, quiet=ready and not (touched or healed or broker.left))
+        return replace(
+            seen, outcome=outcome, quiet=ready and not (touched or healed or broker.left)
+        )
 
     def _may_glance(self, broker: BrokerResult) -> bool:
         """Whether nothing but outside systems can have changed since the last complete pass."""
         told = tuple(self._previous.get("leftBehind") or ())
-        quiet = self._settled and self._same_spec and not self._held(ConditionType.DRIFTED) and told == broker.left
+        quiet = (
+            self._settled
+            and self._same_spec
+            and not self._held(ConditionType.DRIFTED)
+            and told == broker.left
+        )
         # The ConfigMap with the schemas is the user's, so no watch tells of it.
         return quiet and self._owner.spec.schemas.config_map is None
 
@@ -203,16 +261,33 @@ class _Pass:
             relays = logins(own.service.get(env.BROKER_URL), own.next_service.get(env.BROKER_URL))
             consumers = logins(own.consumer.get("url"), own.next_consumer.get("url"))
             bucket = group.create_task(
-                look_at_bucket(world.store, owner, found, BucketContext(own.next_service, self._previous, outranks))
+                look_at_bucket(
+                    world.store,
+                    owner,
+                    found,
+                    BucketContext(own.next_service, self._previous, outranks),
+                )
             )
             broker = group.create_task(
-                look_at_broker(world.broker, owner, found, BrokerContext(relays, consumers, outranks))
+                look_at_broker(
+                    world.broker, owner, found, BrokerContext(relays, consumers, outranks)
+                )
             )
-            url, known = own.next_service.get(env.DATABASE_URL, ""), self._previous.get("database") or {}
-            database = group.create_task(look_at_database(world.database, owner, found, url, known.get("installation")))
+            url, known = (
+                own.next_service.get(env.DATABASE_URL, ""),
+                self._previous.get("database") or {},
+            )
+            database = group.create_task(
+                look_at_database(world.database, owner, found, url, known.get("installation"))
+            )
             cache = group.create_task(look_at_cache(world.cache, found))
         looked = cache.result()
-        return bucket.result(), broker.result(), database.result(), () if looked is None else (looked,)
+        return (
+            bucket.result(),
+            broker.result(),
+            database.result(),
+            () if looked is None else (looked,),
+        )
 
     async def _workload(
         self,
@@ -226,7 +301,9 @@ class _Pass:
             schemas = await self._schemas()
             config, ports = self._config(bucket, own), ports_of(self._owner, own.service)
             if not bucket.finding.holds:
-                config, ports = keep_store(children.get("ConfigMap", names.config_map(self._owner.key)), config, ports)
+                config, ports = keep_store(
+                    children.get("ConfigMap", names.config_map(self._owner.key)), config, ports
+                )
             await children.ensure(foundations(self._owner, config, ports))
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
@@ -236,12 +313,16 @@ class _Pass:
             if dependencies_hold(findings) or rolled_out is not None:
                 await children.open_gates()
         except DependencyError as error:
-            return WorkloadResult((bad(ConditionType.WORKLOAD_AVAILABLE, error.reason, error.message),), rolled_out)
+            return WorkloadResult(
+                (bad(ConditionType.WORKLOAD_AVAILABLE, error.reason, error.message),), rolled_out
+            )
         except ClusterError as error:
             if error.status not in _ANSWERS_ABOUT_THE_REQUEST:
                 raise
             reason = _REFUSALS.get(error.status, Reason.REQUEST_REFUSED)
-            return WorkloadResult((bad(ConditionType.WORKLOAD_AVAILABLE, reason, str(error)),), rolled_out)
+            return WorkloadResult(
+                (bad(ConditionType.WORKLOAD_AVAILABLE, reason, str(error)),), rolled_out
+            )
         return result
 
     async def _schemas(self) -> Mapping[str, str] | None:
@@ -258,20 +339,26 @@ class _Pass:
         known = (self._previous.get("objectStore") or {}).get("missingCapabilities", ())
         missing = bucket.missing if bucket.missing is not None else frozenset(known)
         endpoint = endpoint_of(own.service.get(env.BROKER_URL))
-        around = Surroundings(endpoint, service_url(self._owner), Capability.ENCRYPTION not in missing)
+        around = Surroundings(
+            endpoint, service_url(self._owner), Capability.ENCRYPTION not in missing
+        )
         return configuration(self._owner.spec, around)
 
     def _facts(self, children: Children, bucket: BucketResult, result: WorkloadResult) -> Facts:
         key = self._owner.key
         api = children.get("Deployment", f"{key.name}-api") or {}
         return Facts(
-            selector=",".join(f"{name}={value}" for name, value in names.selector(key, names.API).items()),
+            selector=",".join(
+                f"{name}={value}" for name, value in names.selector(key, names.API).items()
+            ),
             secrets={"service": names.service_secret(key), "consumer": names.consumer_secret(key)},
             url=service_url(self._owner),
             replicas=(api.get("status") or {}).get("replicas", 0),
             workload=result.rolled_out,
             probed=bucket.probed,
-            store=None if bucket.place is None else {"place": bucket.place, "installation": bucket.installation},
+            store=None
+            if bucket.place is None
+            else {"place": bucket.place, "installation": bucket.installation},
             missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         )
 
@@ -280,8 +367,14 @@ class _Pass:
         return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
 
     def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
-        failing = [finding for finding in findings if not finding.holds and finding.type not in BESIDE]
-        under_way = {Reason.ROLLOUT_PROGRESSING, Reason.MIGRATION_RUNNING, Reason.WAITING_FOR_DEPENDENCIES}
+        failing = [
+            finding for finding in findings if not finding.holds and finding.type not in BESIDE
+        ]
+        under_way = {
+            Reason.ROLLOUT_PROGRESSING,
+            Reason.MIGRATION_RUNNING,
+            Reason.WAITING_FOR_DEPENDENCIES,
+        }
         if not failing:
             outcome = Outcome.READY
         elif {finding.reason for finding in failing} <= under_way:

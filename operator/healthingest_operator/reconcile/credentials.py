@@ -101,7 +101,9 @@ class _Reader:
         amqp = self._address(values, name, "amqpUrl", {"amqp", "amqps"})
         parts = urlsplit(amqp)
         if parts.username or parts.password or parts.path.strip("/"):
-            raise self._invalid(name, "amqpUrl", "must have scheme, host and port alone, without login and path")
+            raise self._invalid(
+                name, "amqpUrl", "must have scheme, host and port alone, without login and path"
+            )
         return BrokerAccess(
             management,
             f"{parts.scheme}://{parts.netloc}",
@@ -138,7 +140,11 @@ class _Reader:
         value = self._value(values, name, key)
         try:
             parts = urlsplit(value)
-            sound = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+            sound = (
+                parts.scheme in schemes
+                and bool(parts.hostname)
+                and (parts.port is None or parts.port > 0)
+            )
         except ValueError:
             sound = False
         if not sound:
@@ -154,4 +160,6 @@ class _Reader:
         return value
 
     def _invalid(self, name: str, key: str, rule: str) -> DependencyError:
-        return DependencyError(Reason.SECRET_VALUE_INVALID, f"key {key} of Secret {self._namespace}/{name} {rule}")
+        return DependencyError(
+            Reason.SECRET_VALUE_INVALID, f"key {key} of Secret {self._namespace}/{name} {rule}"
+        )

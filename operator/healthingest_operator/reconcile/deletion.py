@@ -1,10 +1,11 @@
 """
 The end of a HealthIngest: it always comes.
 
-What holds data stays unless its policy says otherwise, and even then while it is not empty. What cannot be reached is
-tried again until a deadline; then it is left behind, and an event names it. A Secret that is gone from a namespace
-which goes too will not come back: nothing is waited for. Children go by their owner references. Where the operator's
-Role went with the namespace, Secrets cannot be read: the deadline holds for that as well.
+What holds data stays unless its policy says otherwise, and even then while it is not empty. What
+cannot be reached is tried again until a deadline; then it is left behind, and an event names it. A
+Secret that is gone from a namespace which goes too will not come back: nothing is waited for.
+Children go by their owner references. Where the operator's Role went with the namespace, Secrets
+cannot be read: the deadline holds for that as well.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -70,7 +71,9 @@ async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -
         return Farewell(may_go=False)
     left = (*unclear, *remains.kept)
     if left:
-        await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}")
+        await world.cluster.tell(
+            body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}"
+        )
     return Farewell(may_go=True, left=left)
 
 
@@ -119,7 +122,9 @@ def _leave_database(owner: HealthIngest, found: Credentials, remains: _Remains) 
     access = found.database
     if isinstance(access, DatabaseAccess) and access.admin_url is not None:
         name = names.database(owner.key)
-        remains.kept.append(f"role and database {name} on {read_database_address(access.admin_url).place}")
+        remains.kept.append(
+            f"role and database {name} on {read_database_address(access.admin_url).place}"
+        )
 
 
 async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -129,7 +134,9 @@ async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[No
         remains.unclear.append((error.reason, f"{what}: {error.message}"))
 
 
-async def _leave_broker(world: World, owner: HealthIngest, found: Credentials, remains: _Remains) -> None:
+async def _leave_broker(
+    world: World, owner: HealthIngest, found: Credentials, remains: _Remains
+) -> None:
     """Users go, messages stay; a virtual host of another owner is none of our business."""
     if isinstance(found.broker, DependencyError):
         raise found.broker
@@ -149,23 +156,33 @@ async def _leave_broker(world: World, owner: HealthIngest, found: Credentials, r
     await _disown(world, access, owner, observed)
 
 
-async def _disown(world: World, access: BrokerAccess, owner: HealthIngest, observed: topology.Observed) -> None:
+async def _disown(
+    world: World, access: BrokerAccess, owner: HealthIngest, observed: topology.Observed
+) -> None:
     """Take the owner's mark off, so that another HealthIngest may adopt what stays."""
     live = observed.virtual_host or {}
-    tags = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(topology.OWNER_TAG)]
+    tags = [
+        str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(topology.OWNER_TAG)
+    ]
     body = {"description": live.get("description", ""), "tags": ",".join(tags)}
     name = owner.spec.broker.virtual_host
-    await world.broker.carry_out(access, topology.Call("PUT", ("vhosts", name), body, f"virtual host {name}"))
+    await world.broker.carry_out(
+        access, topology.Call("PUT", ("vhosts", name), body, f"virtual host {name}")
+    )
 
 
 def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
     """A count that the broker does not know yet is not zero."""
     queues = owner.spec.broker.queues
     ours = {name for queue in queues for name in (queue.name, dead_letter_queue(queue.name))}
-    return any(name not in ours or queue.get("messages", 1) != 0 for name, queue in observed.queues.items())
+    return any(
+        name not in ours or queue.get("messages", 1) != 0 for name, queue in observed.queues.items()
+    )
 
 
-async def _leave_bucket(world: World, owner: HealthIngest, found: Credentials, remains: _Remains) -> None:
+async def _leave_bucket(
+    world: World, owner: HealthIngest, found: Credentials, remains: _Remains
+) -> None:
     if isinstance(found.store_admin, DependencyError):
         raise found.store_admin
     access = found.store_admin

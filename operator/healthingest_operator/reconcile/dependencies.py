@@ -32,13 +32,19 @@ from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import Finding, bad, good
 
-_PROVISIONING_HELPS: Final = frozenset({Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED})
+_PROVISIONING_HELPS: Final = frozenset(
+    {Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED}
+)
 """No role yet, no database yet, or rights that went; nothing else is mended by making them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketResult:
-    """The finding, what the store lacks and a fingerprint of what was probed (None: not known now)."""
+    """
+    The finding, what the store lacks and a fingerprint of what was probed (None.
+
+    Not known now).
+    """
 
     finding: Finding
     missing: frozenset[str] | None = None
@@ -105,7 +111,9 @@ async def look_at_bucket(
         before = context.status.get("objectStore") or {}
         names = (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY)
         probed = digest(context.values, names, repr(owner.spec.object_store))
-        known = set(before.get("missingCapabilities", ())) if before.get("probed") == probed else set()
+        known = (
+            set(before.get("missingCapabilities", ())) if before.get("probed") == probed else set()
+        )
         missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
             if found.store != admin:  # else they have just been used
@@ -116,11 +124,16 @@ async def look_at_bucket(
     except DependencyError as error:
         return BucketResult(bad(ConditionType.BUCKET_READY, error.reason, error.message))
     names_lacking, place = frozenset(str(name) for name in lacking), bucket_place(admin)
-    return BucketResult(_verdict(owner, lacking), names_lacking, probed, changed, installation, place)
+    return BucketResult(
+        _verdict(owner, lacking), names_lacking, probed, changed, installation, place
+    )
 
 
 def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
-    hurts = sorted({str(name) for name in lacking} & {str(name) for name in bucket.required(owner.spec.object_store)})
+    hurts = sorted(
+        {str(name) for name in lacking}
+        & {str(name) for name in bucket.required(owner.spec.object_store)}
+    )
     if hurts:
         message = f"the object store lacks {', '.join(hurts)}, which is required"
         return bad(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
@@ -128,12 +141,22 @@ def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
 
 
 async def _complete_bucket(
-    store: ObjectStore, owner: HealthIngest, admin: StoreAccess, known: Collection[str], context: BucketContext
+    store: ObjectStore,
+    owner: HealthIngest,
+    admin: StoreAccess,
+    known: Collection[str],
+    context: BucketContext,
 ) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
-    """What the store lacks, what was made, and the mark; what is *known* to be missing is not tried again and again."""
+    """
+    What the store lacks, what was made, and the mark.
+
+    What is *known* to be missing is not tried again and again.
+    """
     changed = []
     observed = await store.observe(admin)
-    installation = await mark_of_bucket(store, owner, admin, observed, context.status.get("objectStore") or {})
+    installation = await mark_of_bucket(
+        store, owner, admin, observed, context.status.get("objectStore") or {}
+    )
     if observed is None:
         await store.create(admin)
         changed.append(f"bucket {admin.bucket}")
@@ -143,9 +166,14 @@ async def _complete_bucket(
         raise DependencyError(Reason.UNREACHABLE, message)
     mark = owner_mark(owner.key)
     if observed.owner not in {None, mark} and not await context.outranks(str(observed.owner)):
-        message = f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
+        message = (
+            f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
+        )
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
-    missing = {*observed.missing, *(name for name in bucket.Capability if name in known and name != "checksums")}
+    missing = {
+        *observed.missing,
+        *(name for name in bucket.Capability if name in known and name != "checksums"),
+    }
     seen = replace(observed, missing=frozenset(missing))
     for step in bucket.plan(owner.spec.object_store, mark, seen, installation):
         if await store.carry_out(admin, step):
@@ -158,14 +186,20 @@ async def _complete_bucket(
 async def look_at_broker(
     broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
-    """Make the virtual host and what is in it; passwords are those of the operator's own Secrets."""
+    """
+    Make the virtual host and what is in it.
+
+    Passwords are those of the operator's own Secrets.
+    """
     access = found.broker
     try:
         if isinstance(access, DependencyError):
             raise access
         await broker.check(access)
     except DependencyError as error:
-        waiting = bad(ConditionType.TOPOLOGY_READY, Reason.WAITING_FOR_DEPENDENCIES, "waits for the broker")
+        waiting = bad(
+            ConditionType.TOPOLOGY_READY, Reason.WAITING_FOR_DEPENDENCIES, "waits for the broker"
+        )
         return BrokerResult((bad(ConditionType.BROKER_READY, error.reason, error.message), waiting))
     ready = good(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
     wanted = topology.topology(
@@ -182,7 +216,9 @@ async def look_at_broker(
     provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
     try:
         for login in wanted.logins:
-            if login.name in context.relays:  # what has rights alone announces nothing: limits stop a login
+            if (
+                login.name in context.relays
+            ):  # what has rights alone announces nothing: limits stop a login
                 await broker.log_in(access, wanted.virtual_host, login)
     except DependencyError as error:
         ready = bad(ConditionType.BROKER_READY, error.reason, error.message)
@@ -210,14 +246,19 @@ async def _complete_topology(
     if any(call.path[0] in {"users", "permissions"} for call in calls):
         again = await broker.observe(access, wanted.virtual_host, users)
         if unknown := topology.missing_logins(wanted, again):
-            raise DependencyError(Reason.UNREACHABLE, f"the broker was told and does not know yet: {unknown[0]}")
+            raise DependencyError(
+                Reason.UNREACHABLE, f"the broker was told and does not know yet: {unknown[0]}"
+            )
     full = list(spare.full)
     for queue in spare.queues:
         if await broker.remove_if_empty(access, wanted.virtual_host, queue):
             changed.append(f"queue {queue}")
         else:
             full.append(queue)
-    left = (f"queue {name} of virtual host {wanted.virtual_host} is not in the spec but has messages" for name in full)
+    left = (
+        f"queue {name} of virtual host {wanted.virtual_host} is not in the spec but has messages"
+        for name in full
+    )
     idle = tuple(user for user in ours if user in observed.users and user not in users)
     return BrokerResult((), tuple(changed), tuple(sorted(left)), idle)
 
@@ -236,7 +277,11 @@ async def _calls(
 
 
 async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
-    """Whether the cache works; None: there is none. Uploads do not need it, so nothing waits for it."""
+    """
+    Whether the cache works; None: there is none.
+
+    Uploads do not need it, so nothing waits for it.
+    """
     if found.cache_url is None:
         return None
     try:
@@ -245,7 +290,9 @@ async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
         await cache.check(found.cache_url)
     except DependencyError as error:
         return bad(ConditionType.CACHE_READY, error.reason, error.message)
-    return good(ConditionType.CACHE_READY, f"cache {urlsplit(found.cache_url).netloc.rpartition('@')[2]}")
+    return good(
+        ConditionType.CACHE_READY, f"cache {urlsplit(found.cache_url).netloc.rpartition('@')[2]}"
+    )
 
 
 async def look_at_database(
@@ -268,7 +315,11 @@ async def look_at_database(
         return DatabaseResult(bad(ConditionType.DATABASE_READY, error.reason, error.message))
     address = read_database_address(url)
     message = f"database {address.database} on {address.place}"
-    more = "" if written else "; it cannot be told from another one, because its user may not create a table"
+    more = (
+        ""
+        if written
+        else "; it cannot be told from another one, because its user may not create a table"
+    )
     finding = good(ConditionType.DATABASE_READY, message + more)
     return DatabaseResult(finding, mark if written else None)
 
@@ -276,7 +327,11 @@ async def look_at_database(
 async def _provision(
     database: Database, access: DatabaseAccess, url: str, owner: HealthIngest, known: str | None
 ) -> str | None:
-    """The mark that is found. The administrator's rights are used only when the login does not work."""
+    """
+    The mark that is found.
+
+    The administrator's rights are used only when the login does not work.
+    """
     mark = owner_mark(owner.key)
     try:
         return await database.check(url, mark)
@@ -290,4 +345,7 @@ async def _provision(
 
 
 def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:
-    return any(entry["type"] == kind and entry["status"] == "True" for entry in status.get("conditions") or [])
+    return any(
+        entry["type"] == kind and entry["status"] == "True"
+        for entry in status.get("conditions") or []
+    )

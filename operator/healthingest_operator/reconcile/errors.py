@@ -1,4 +1,8 @@
-"""What may go wrong with the outside systems, in our words. Messages are for people and bear no secret."""
+"""
+What may go wrong with the outside systems, in our words.
+
+Messages are for people and bear no secret.
+"""
 
 from typing import Self
 

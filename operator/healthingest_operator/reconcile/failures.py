@@ -1,4 +1,8 @@
-"""Why a Job or Deployment has no running pod: read from its pods, and where there are none from the events about it."""
+"""
+Why a Job or Deployment has no running pod.
+
+Read from its pods, and where there are none from the events about it.
+"""
 
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.ports import Manifest

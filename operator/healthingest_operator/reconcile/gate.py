@@ -1,8 +1,9 @@
 """
 May the workload be rolled out, and may its pods serve?
 
-Both wait for every dependency once. After that an outage degrades conditions but stops neither: an upload's promise
-holds without broker and cache, and pods that already ran must come back when a node dies meanwhile.
+Both wait for every dependency once. After that an outage degrades conditions but stops neither: an
+upload's promise holds without broker and cache, and pods that already ran must come back when a
+node dies meanwhile.
 """
 
 from collections.abc import Iterable

@@ -1,10 +1,10 @@
 """
 A cheap look at one that was ready: is everything as it was when a pass found it good?
 
-A pass over one that is ready leaves a fingerprint of all that it stands on outside of its children, which tell of
-themselves. While the fingerprint is the same there is nothing to do; another one, or none because something cannot be
-seen, asks for a pass. So nothing but work is lost when the memory is: it holds manifests, digests, and what several
-HealthIngests share for some seconds.
+A pass over one that is ready leaves a fingerprint of all that it stands on outside of its children,
+which tell of themselves. While the fingerprint is the same there is nothing to do; another one, or
+none because something cannot be seen, asks for a pass. So nothing but work is lost when the memory
+is: it holds manifests, digests, and what several HealthIngests share for some seconds.
 """
 
 import hashlib
@@ -44,7 +44,11 @@ class Memory:
         return self._good.get(key)
 
     def remember(self, owner: HealthIngest, fingerprint: str | None) -> None:
-        """A pass has found it good with this fingerprint; None: something was not seen, so it is looked at again."""
+        """
+        A pass has found it good with this fingerprint.
+
+        None: something was not seen, so it is looked at again.
+        """
         if fingerprint is not None:
             self._good[owner.key] = owner, fingerprint
 
@@ -66,12 +70,20 @@ class Glance:
     memory: Memory
 
     async def is_as_it_was(self, key: Key) -> bool:
-        """Whether what *key* stands on is as a pass found it good; of a change of itself the watch tells."""
+        """
+        Whether what *key* stands on is as a pass found it good.
+
+        Of a change of itself the watch tells.
+        """
         good = self.memory.good(key)
         return good is not None and await self._fingerprint(good[0]) == good[1]
 
     async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
-        """Of everything that *owner* stands on; None: it is not ready, or not everything can be seen."""
+        """
+        Of everything that *owner* stands on.
+
+        None: it is not ready, or not everything can be seen.
+        """
         return await self._fingerprint(owner) if _is_settled(owner, status) else None
 
     async def _fingerprint(self, owner: HealthIngest) -> str | None:
@@ -80,11 +92,16 @@ class Glance:
             if found.errors:
                 return None
             own = names.service_secret(owner.key), names.consumer_secret(owner.key)
-            versions = [await self.cluster.version("v1", "Secret", owner.key.namespace, name) for name in own]
+            versions = [
+                await self.cluster.version("v1", "Secret", owner.key.namespace, name)
+                for name in own
+            ]
             outside = await self._outside(owner, found)
         except (DependencyError, ClusterError):
             return None
-        return _digest((owner.uid, owner.generation, owner.rotate, astuple(found), versions, outside))
+        return _digest(
+            (owner.uid, owner.generation, owner.rotate, astuple(found), versions, outside)
+        )
 
     async def _outside(self, owner: HealthIngest, found: Credentials) -> list[str]:
         """
@@ -124,7 +141,9 @@ class _Secrets:
 
     glance: Glance
 
-    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+    async def read(
+        self, api_version: str, kind: str, namespace: str, name: str
+    ) -> dict[str, Any] | None:
         """See `Reader.read`."""
         cluster = self.glance.cluster
 
@@ -132,7 +151,9 @@ class _Secrets:
             found = await cluster.read(api_version, kind, namespace, name)
             return None if found is None else {"data": found.get("data")}
 
-        return await self.glance.memory.secrets.get((kind, namespace, name), self.glance.clock.now().timestamp(), ask)
+        return await self.glance.memory.secrets.get(
+            (kind, namespace, name), self.glance.clock.now().timestamp(), ask
+        )
 
 
 def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:

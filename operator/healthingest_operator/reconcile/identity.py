@@ -1,4 +1,8 @@
-"""Is it the same database, the same bucket as before? Else nothing is done with it until somebody confirms it."""
+"""
+Is it the same database, the same bucket as before?
+
+Else nothing is done with it until somebody confirms it.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,16 +27,24 @@ def database_place(url: str) -> str:
 
 def bucket_place(access: StoreAccess) -> str:
     """`host:port/bucket`; for AWS `aws:region/bucket`."""
-    host = access.endpoint.partition("://")[2].rstrip("/") if access.endpoint else f"aws:{access.region}"
+    host = (
+        access.endpoint.partition("://")[2].rstrip("/")
+        if access.endpoint
+        else f"aws:{access.region}"
+    )
     return f"{host}/{access.bucket}"
 
 
 def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: str | None) -> str:
     """
-    The installation that the database at *place* is to name for this HealthIngest: the one *found*, or one to write.
+    The installation that the database at *place* is to name for this HealthIngest.
 
-    *known* is the one that the status remembers: None at the first installation, after an upgrade from a version
-    without marks, and for a HealthIngest that was made anew. Then a database without a mark is taken as it is.
+    The one *found*, or one to write.
+
+    *known* is the one that the status remembers: None at the first installation, after an upgrade
+        from a version
+    without marks, and for a HealthIngest that was made anew. Then a database without a mark is
+        taken as it is.
 
     Raises:
         DependencyError: it is another one than before, and nobody has confirmed it.
@@ -42,7 +54,11 @@ def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: 
         return _installation(owner, known, place)
     if found is not None and (known in {None, found} or confirmed):
         return found
-    why = "it has no mark of it, so it is new, empty or another one" if found is None else "it has another one's mark"
+    why = (
+        "it has no mark of it, so it is new, empty or another one"
+        if found is None
+        else "it has another one's mark"
+    )
     raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found=why)
 
 
@@ -54,12 +70,22 @@ def refuse_new_database(owner: HealthIngest, place: str) -> None:
         DependencyError: nobody has confirmed this place.
     """
     if owner.confirmed_database != place:
-        raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found="there is no such database")
+        raise DependencyError.of(
+            causes.DATABASE_REPLACED, place=place, found="there is no such database"
+        )
 
 
 def _installation(owner: HealthIngest, known: str | None, place: str) -> str:
-    """The first is the uid; one that follows differs from it, so that the way back must be confirmed, too."""
-    return owner.uid if known is None else hashlib.sha256(f"{owner.uid} {known} {place}".encode()).hexdigest()[:32]
+    """
+    The first is the uid.
+
+    One that follows differs from it, so that the way back must be confirmed, too.
+    """
+    return (
+        owner.uid
+        if known is None
+        else hashlib.sha256(f"{owner.uid} {known} {place}".encode()).hexdigest()[:32]
+    )
 
 
 async def mark_of_bucket(
@@ -70,10 +96,13 @@ async def mark_of_bucket(
     before: Mapping[str, Any],
 ) -> str:
     """
-    The installation that the bucket is to bear. *before* is `status.objectStore`, *observed* None: there is no bucket.
+    The installation that the bucket is to bear.
+
+    *before* is `status.objectStore`, *observed* None: there is no bucket.
 
     Raises:
-        DependencyError: it is on another store than before, or has objects of others, and nobody has confirmed it.
+        DependencyError: it is on another store than before, or has objects of others, and nobody
+            has confirmed it.
     """
     place = bucket_place(access)
     known = before.get("installation")
@@ -87,7 +116,9 @@ async def mark_of_bucket(
     return _installation(owner, known, place) if moved else known or owner.uid
 
 
-def _refuse_another_store(observed: bucket.Observed | None, before: Mapping[str, Any], place: str) -> None:
+def _refuse_another_store(
+    observed: bucket.Observed | None, before: Mapping[str, Any], place: str
+) -> None:
     """A bucket elsewhere is the one of before only if it bears the installation that the status remembers."""
     known = before.get("installation")
     is_known = known is not None and observed is not None and observed.installation == known

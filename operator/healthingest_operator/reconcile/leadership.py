@@ -1,9 +1,9 @@
 """
 Which of several operators works: the one that holds the Lease.
 
-The rules are those of client-go's leader election, which every operator of the field follows: a candidate takes over
-only what it has itself seen unchanged for a whole term, so that clocks need not agree; the leader gives up well before
-that, when it could not renew.
+The rules are those of client-go's leader election, which every operator of the field follows: a
+candidate takes over only what it has itself seen unchanged for a whole term, so that clocks need
+not agree; the leader gives up well before that, when it could not renew.
 """
 
 import asyncio
@@ -14,7 +14,11 @@ from typing import Final, Protocol
 from healthingest_operator.reconcile.errors import ClusterError, ReconcileError
 
 _LEAST_RATIO: Final = 1.2
-"""Renew deadline to retry period; client-go refuses less, because a retry is jittered by so much there."""
+"""
+Renew deadline to retry period.
+
+Client-go refuses less, because a retry is jittered by so much there.
+"""
 
 
 class LeadershipLostError(ReconcileError):
@@ -24,11 +28,13 @@ class LeadershipLostError(ReconcileError):
 @dataclass(frozen=True, slots=True)
 class ElectionTimes:
     """
-    The periods of an election, in seconds; the defaults are those of controller-runtime and kube-controller-manager.
+    The periods of an election, in seconds.
 
-    A leader that cannot renew for `renew_deadline` steps down; another one takes over when it has seen no renewal for
-    `lease_duration`. The difference is what a request that was sent just before may still take. The longest time
-    without a leader is `lease_duration` and one `retry_period`.
+    The defaults are those of controller-runtime and kube-controller-manager.
+
+    A leader that cannot renew for `renew_deadline` steps down; another one takes over when it has
+    seen no renewal for `lease_duration`. The difference is what a request that was sent just before
+    may still take. The longest time without a leader is `lease_duration` and one `retry_period`.
 
     Raises:
         ValueError: `lease_duration` > `renew_deadline` > 1.2 * `retry_period` > 0 does not hold.
@@ -65,7 +71,11 @@ class Leases(Protocol):
         """As it is; None: there is none. Raises `ClusterError`."""
 
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
-        """Make *holder* its holder, if it still is as *before*; None: somebody was quicker. Raises `ClusterError`."""
+        """
+        Make *holder* its holder, if it still is as *before*; None: somebody was quicker.
+
+        Raises `ClusterError`.
+        """
 
 
 DEFAULT_TIMES: Final = ElectionTimes()
@@ -101,10 +111,16 @@ class Election:
         while not await self._attempt():
             left = self._seen_at + self._times.lease_duration - self._clock()
             # Not later than the term ends; but a server that refuses is not asked without pause.
-            await self._sleep(min(self._times.retry_period, left) if left > 0 else self._times.retry_period)
+            await self._sleep(
+                min(self._times.retry_period, left) if left > 0 else self._times.retry_period
+            )
 
     def leads(self) -> bool:
-        """Whether this one was the leader a moment ago; whoever was stopped for long finds that he is none any more."""
+        """
+        Whether this one was the leader a moment ago.
+
+        Whoever was stopped for long finds that he is none any more.
+        """
         return self._holder() == self._identity and not self._is_late()
 
     async def hold(self) -> None:
@@ -116,7 +132,8 @@ class Election:
         """
         while True:
             await self._sleep(self._times.retry_period)
-            # A process that was stopped meanwhile must not ask first: others would go on writing until the answer.
+            # A process that was stopped meanwhile must not ask first: others would go on writing
+            # until the answer.
             if self._is_late():
                 message = "the Lease was not renewed in time"
                 raise LeadershipLostError(message)
@@ -159,7 +176,10 @@ class Election:
             self._known_holder = found.holder
 
     def _is_free(self) -> bool:
-        return self._holder() in {"", self._identity} or self._clock() - self._seen_at >= self._times.lease_duration
+        return (
+            self._holder() in {"", self._identity}
+            or self._clock() - self._seen_at >= self._times.lease_duration
+        )
 
     def _is_late(self) -> bool:
         return self._clock() - self._renewed_at > self._times.renew_deadline

@@ -14,8 +14,9 @@ FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 PROGRESS_SECONDS: Final = (3.0, 6.0)
 """
-A rollout is followed by watches of its children. Of a pod that the API server refuses no child tells, only an event of
-its Job, which is not watched: it must stand in a condition within ten seconds.
+A rollout is followed by watches of its children. Of a pod that the API server refuses no child
+tells, only an event of its Job, which is not watched: it must stand in a condition within ten
+seconds.
 """
 
 
@@ -26,7 +27,11 @@ class Journal(Protocol):
         """A pass ended in this way."""
 
     def broke(self, key: Key, error: Exception, seconds: float) -> None:
-        """A pass was broken off by an error; its text may hold anything, so only its type may be told."""
+        """
+        A pass was broken off by an error.
+
+        Its text may hold anything, so only its type may be told.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,11 @@ class Loop:
     """One queue, as many workers as are started, and the count of failures of each key."""
 
     def __init__(
-        self, queue: KeyedQueue[Key], work: Callable[[Key, Look], Awaitable[Outcome]], rhythm: Rhythm, journal: Journal
+        self,
+        queue: KeyedQueue[Key],
+        work: Callable[[Key, Look], Awaitable[Outcome]],
+        rhythm: Rhythm,
+        journal: Journal,
     ) -> None:
         self._queue = queue
         self._work = work
@@ -86,7 +95,11 @@ class Loop:
         if lane is Lane.CHANGE:
             self._failures.pop(key, None)
         began = time.monotonic()
-        look = Look.GLANCE if lane is Lane.RESYNC and began < self._complete_until.get(key, began) else Look.COMPLETE
+        look = (
+            Look.GLANCE
+            if lane is Lane.RESYNC and began < self._complete_until.get(key, began)
+            else Look.COMPLETE
+        )
         try:
             outcome = await self._work(key, look)
         except Exception as error:  # noqa: BLE001 - the edge of a pass: one broken HealthIngest must not stop the others
@@ -96,7 +109,9 @@ class Loop:
         else:
             self._journal.passed(key, outcome.value, time.monotonic() - began)
             self._remember(key, look, outcome)
-            delay = self._rhythm.after(outcome, self._count(key) if outcome is Outcome.FAILING else self._reset(key))
+            delay = self._rhythm.after(
+                outcome, self._count(key) if outcome is Outcome.FAILING else self._reset(key)
+            )
         finally:
             self._queue.done(key)
         if delay is not None:

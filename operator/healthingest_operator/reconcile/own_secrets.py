@@ -1,7 +1,8 @@
 """
 The operator's own two Secrets: read, completed, written before anything outside learns a value.
 
-What pods have changes only after the outside has confirmed it: a wrong or half-made credential never reaches them.
+What pods have changes only after the outside has confirmed it: a wrong or half-made credential
+never reaches them.
 """
 
 from collections.abc import Mapping
@@ -85,7 +86,10 @@ async def write_own_secrets(
     """
     space, now = owner.key.namespace, moment.now
     service_name, consumer_name = names.service_secret(owner.key), names.consumer_secret(owner.key)
-    live = {name: await cluster.read("v1", "Secret", space, name) for name in (service_name, consumer_name)}
+    live = {
+        name: await cluster.read("v1", "Secret", space, name)
+        for name in (service_name, consumer_name)
+    }
     for secret in live.values():
         if secret is not None and not owned(secret, owner):
             refuse_foreign(secret, owner)
@@ -106,11 +110,15 @@ async def write_own_secrets(
     return await _write(cluster, owner, own, live, expected=moment.settled)
 
 
-def _marks(live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, moment: Moment) -> Marks:
+def _marks(
+    live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, moment: Moment
+) -> Marks:
     if live is None:
         return rotation.fresh(owner.rotate, moment.now, replaces=moment.ran)
     keys = len(rotation.keys_of(old.get(env.IDENTITY_SIGNING_KEYS)))
-    marks = rotation.marks_of(live, moment.now, staged=any(name in old for name in STAGED), keys=keys)
+    marks = rotation.marks_of(
+        live, moment.now, staged=any(name in old for name in STAGED), keys=keys
+    )
     if moment.settled and rotation.is_due(marks, owner.rotate, moment.policy, moment.now):
         return rotation.begun(owner.rotate, moment.now)
     return marks
@@ -119,7 +127,11 @@ def _marks(live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, mom
 async def promote(
     cluster: Cluster, owner: HealthIngest, own: OwnSecrets, confirmed: Confirmed, now: datetime
 ) -> OwnSecrets:
-    """Give the pods what the outside has confirmed; the logins of a rotation together, so that pods roll once."""
+    """
+    Give the pods what the outside has confirmed.
+
+    The logins of a rotation together, so that pods roll once.
+    """
     broker, database, marks = confirmed.broker, confirmed.database, own.marks
     if own.staged:
         broker = database = broker and database
@@ -130,7 +142,10 @@ async def promote(
         env.BROKER_URL: broker,
         env.DATABASE_URL: database,
     }
-    service = {name: value if sound.get(name, True) else own.service[name] for name, value in own.next_service.items()}
+    service = {
+        name: value if sound.get(name, True) else own.service[name]
+        for name, value in own.next_service.items()
+    }
     consumer = own.next_consumer if broker else own.consumer
     other_login = consumer.get("username") != own.consumer.get("username")
     after = replace(
@@ -141,14 +156,18 @@ async def promote(
         staged={} if marks.phase is Phase.PROMOTED else own.staged,
         consumer_made=now if other_login else own.consumer_made,
     )
-    return after if after == own else await _write(cluster, owner, after, await _live(cluster, owner))
+    return (
+        after if after == own else await _write(cluster, owner, after, await _live(cluster, owner))
+    )
 
 
 async def step(cluster: Cluster, owner: HealthIngest, own: OwnSecrets, marks: Marks) -> OwnSecrets:
     """Enter the phase of *marks*, with the signing keys as they are in it."""
     keys = rotation.turned(own.service[env.IDENTITY_SIGNING_KEYS], own.marks.phase, marks.phase)
     service = {**own.service, env.IDENTITY_SIGNING_KEYS: keys}
-    return await _write(cluster, owner, replace(own, service=service, marks=marks), await _live(cluster, owner))
+    return await _write(
+        cluster, owner, replace(own, service=service, marks=marks), await _live(cluster, owner)
+    )
 
 
 async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, dict[str, Any] | None]:
@@ -167,7 +186,8 @@ async def _write(
     """
     Write what differs; with *expected*, a missing one was removed by somebody.
 
-    The consumers' first: while the service's still has the staged passwords, a crash in between is gone over again.
+    The consumers' first: while the service's still has the staged passwords, a crash in between is
+    gone over again.
     """
     healed = list(own.healed)
     written = own.written
@@ -180,7 +200,11 @@ async def _write(
             continue
         desired = stamped(secret_object(owner, name, values, annotations))
         now = live[name]
-        if now is None or difference(desired, now) is not None or set(desired["data"]) != set(now.get("data") or {}):
+        if (
+            now is None
+            or difference(desired, now) is not None
+            or set(desired["data"]) != set(now.get("data") or {})
+        ):
             if expected and now is None:
                 healed.append(f"Secret {name} was missing")
             await cluster.apply(desired)
@@ -193,7 +217,9 @@ def secrets_finding(found: Credentials, own: OwnSecrets) -> Finding:
     kind, marks = ConditionType.SECRETS_READY, own.marks
     errors = found.errors
     if errors:
-        reasons: list[Reason] = [error.reason for error in errors if isinstance(error, DependencyError)]
+        reasons: list[Reason] = [
+            error.reason for error in errors if isinstance(error, DependencyError)
+        ]
         return bad(kind, reasons[0], "; ".join(error.message for error in errors))
     if own.rotating:
         message = {
@@ -204,5 +230,7 @@ def secrets_finding(found: Credentials, own: OwnSecrets) -> Finding:
         }[marks.phase]
         return good(kind, message, Reason.CREDENTIALS_ROTATING)
     if marks.phase is Phase.SETTLED and marks.since > marks.made:
-        return good(kind, "all Secrets are there; credentials were rotated", Reason.CREDENTIALS_ROTATED)
+        return good(
+            kind, "all Secrets are there; credentials were rotated", Reason.CREDENTIALS_ROTATED
+        )
     return good(kind, "all Secrets are there")

@@ -1,4 +1,8 @@
-"""Two HealthIngests, one bucket or virtual host: the oldest owns it, whoever came first to mark it."""
+"""
+Two HealthIngests, one bucket or virtual host.
+
+The oldest owns it, whoever came first to mark it.
+"""
 
 from healthingest_operator.model.parse import InvalidSpecError, parse
 from healthingest_operator.model.spec import HealthIngest, Key
@@ -12,8 +16,9 @@ async def outranked(cluster: Cluster, owner: HealthIngest, mark: str) -> bool:
     """
     Whether *owner* may take over what *mark*, `namespace/name` of another HealthIngest, stands on.
 
-    Only from a younger one that can be seen. One that is not there may live in another cluster which shares the
-    broker or the store, and one that is being deleted takes its mark off itself: both keep it.
+    Only from a younger one that can be seen. One that is not there may live in another cluster
+    which shares the broker or the store, and one that is being deleted takes its mark off itself:
+    both keep it.
 
     Raises:
         ClusterError: the Kubernetes API could not be used.

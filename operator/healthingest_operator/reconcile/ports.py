@@ -1,8 +1,9 @@
 """
 What the core needs of the world.
 
-Every method has a deadline of its own; past it, or without an answer, it raises `DependencyError` with reason
-`Unreachable` (the cluster: `ClusterError`). Every method may be called again with the same arguments.
+Every method has a deadline of its own; past it, or without an answer, it raises `DependencyError`
+with reason `Unreachable` (the cluster: `ClusterError`). Every method may be called again with the
+same arguments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,9 @@ class BrokerAccess:
 class Reader(Protocol):
     """Who reads single objects."""
 
-    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+    async def read(
+        self, api_version: str, kind: str, namespace: str, name: str
+    ) -> dict[str, Any] | None:
         """One object; None: there is none."""
 
 
@@ -51,7 +54,11 @@ class Cluster(Reader, Protocol):
         """The resource as it is; None: gone."""
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
-        """A mark of one object that is another one after every change of it; None: there is none."""
+        """
+        A mark of one object that is another one after every change of it.
+
+        None: there is none.
+        """
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         """All objects of a kind that bear the labels of this HealthIngest."""
@@ -60,7 +67,11 @@ class Cluster(Reader, Protocol):
         """The newest events about an object, a few dozen at most, in no order."""
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
-        """Server-side apply of the complete owned set, with force; returns the object as it is now."""
+        """
+        Server-side apply of the complete owned set, with force.
+
+        Returns the object as it is now.
+        """
 
     async def delete(self, manifest: Manifest) -> None:
         """Remove an object and what hangs on it, in the background; gone is done."""
@@ -91,7 +102,11 @@ class ObjectStore(Protocol):
         """What the bucket has; None: there is none."""
 
     async def fingerprint(self, access: StoreAccess) -> str:
-        """What `observe` would find, as a mark that is another one when anything of it is; cheap."""
+        """
+        What `observe` would find, as a mark that is another one when anything of it is.
+
+        Cheap.
+        """
 
     async def create(self, access: StoreAccess) -> None:
         """Make the bucket; one that this account has already is fine."""
@@ -100,7 +115,11 @@ class ObjectStore(Protocol):
         """Set a property; False: this store cannot."""
 
     async def probe(self, access: StoreAccess) -> frozenset[bucket.Capability]:
-        """Write, read and remove a small object under a reserved key; what turned out to be missing."""
+        """
+        Write, read and remove a small object under a reserved key.
+
+        What turned out to be missing.
+        """
 
     async def check(self, access: StoreAccess) -> None:
         """Whether these credentials may use the bucket; writes nothing."""
@@ -126,16 +145,22 @@ class Broker(Protocol):
         """
         Open a connection and a channel as the service does, and close them again.
 
-        Raises `DependencyError` where the broker lets this user not in: limits, a virtual host that is down, a login
-        that another way of authentication refuses.
+        Raises `DependencyError` where the broker lets this user not in: limits, a virtual host that
+        is down, a login that another way of authentication refuses.
         """
 
-    async def observe(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> topology.Observed:
+    async def observe(
+        self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
+    ) -> topology.Observed:
         """What there is, of these users too."""
 
-    async def fingerprint(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+    async def fingerprint(
+        self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
+    ) -> str:
         """
-        What `check` and `observe` would find, as a mark that is another one when anything of it is; cheap.
+        What `check` and `observe` would find, as a mark that is another one when anything of it is.
+
+        Cheap.
 
         It may be some seconds old: all virtual hosts of a broker are looked at together.
         """
@@ -162,17 +187,21 @@ class Database(Protocol):
 
     async def check(self, url: str, owner: str | None = None) -> str | None:
         """
-        Whether this login can use its database, and write to it; the installation that the database names for *owner*.
+        Whether this login can use its database, and write to it.
 
-        None: it names none. Without *owner* all HealthIngests with this address share the answer for some seconds.
+        The installation that the database names for *owner*.
+
+        None: it names none. Without *owner* all HealthIngests with this address share the answer
+            for some seconds.
         """
 
     async def write_mark(self, url: str, owner: str, installation: str) -> bool:
         """
         Let the database name this installation for *owner*; a backup carries it.
 
-        False: it has the service's tables already, and this login may not create another one. Raises
-        `DependencyError` where it may create none though the service's are still to be made.
+        Returns False when it has the service's tables already and this login may not create another
+        one. Raises `DependencyError` when it may create none though the service's are still to be
+        made.
         """
 
     async def exists(self, admin_url: str, url: str) -> bool:
@@ -180,13 +209,20 @@ class Database(Protocol):
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """
-        Make the role (with this password) and the database of *url*; whether anything had to be done.
+        Make the role (with this password) and the database of *url*.
 
-        The database is owned by the role of its own name; another role becomes a member of it and acts as it.
+        Whether anything had to be done.
+
+        The database is owned by the role of its own name; another role becomes a member of it and
+        acts as it.
         """
 
     async def revoke(self, admin_url: str, role: str) -> None:
-        """Let *role* log in no more, and end its sessions; what it owns stays. No such role is done."""
+        """
+        Let *role* log in no more, and end its sessions; what it owns stays.
+
+        No such role is done.
+        """
 
 
 class Clock(Protocol):

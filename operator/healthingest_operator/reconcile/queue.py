@@ -1,9 +1,10 @@
 """
 Which HealthIngest is looked at next: a queue of keys with lanes.
 
-A key is in it at most once and is never worked on by two workers at once; poked meanwhile, it comes again. Changes of
-a spec go before changes of children, and those before the regular look. A deletion does not stand in line: it takes
-its key for itself as soon as nobody works on it, so that no pass makes anew what the deletion has just removed.
+A key is in it at most once and is never worked on by two workers at once; poked meanwhile, it comes
+again. Changes of a spec go before changes of children, and those before the regular look. A
+deletion does not stand in line: it takes its key for itself as soon as nobody works on it, so that
+no pass makes anew what the deletion has just removed.
 """
 
 import asyncio
@@ -38,7 +39,11 @@ class _Entry:
 
 
 class KeyedQueue(Generic[KeyType]):
-    """*clock* gives monotonic seconds; the queue itself never sleeps longer than until the next key is due."""
+    """
+    *clock* gives monotonic seconds.
+
+    The queue itself never sleeps longer than until the next key is due.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -60,7 +65,11 @@ class KeyedQueue(Generic[KeyType]):
     def depth(self, lane: Lane) -> int:
         """Those of them in this lane."""
         self._sort_out()
-        return sum(1 for found, _, ticket, key in self._ready if found is lane and self._is_current(key, ticket))
+        return sum(
+            1
+            for found, _, ticket, key in self._ready
+            if found is lane and self._is_current(key, ticket)
+        )
 
     def poke(self, key: KeyType, lane: Lane, delay_seconds: float = 0.0) -> None:
         """Look at *key* within this time at the latest; an earlier appointment stays."""
@@ -88,7 +97,8 @@ class KeyedQueue(Generic[KeyType]):
 
     async def take(self) -> tuple[KeyType, Lane]:
         """The next key that is due; it is yours until `done`."""
-        # One worker waits for all: else each of them wakes for every key, to find that another has it.
+        # One worker waits for all: else each of them wakes for every key, to find that another has
+        # it.
         async with self._turn:
             while True:
                 found = self._next()
@@ -104,7 +114,11 @@ class KeyedQueue(Generic[KeyType]):
 
     @asynccontextmanager
     async def alone(self, key: KeyType) -> AsyncIterator[None]:
-        """*key* for yourself as soon as nobody works on it; its appointments wait until you are done."""
+        """
+        *key* for yourself as soon as nobody works on it.
+
+        Its appointments wait until you are done.
+        """
         while key in self._working:
             self._freed.clear()
             await self._freed.wait()
@@ -147,7 +161,11 @@ class KeyedQueue(Generic[KeyType]):
         return None
 
     def _regular_looks_give_way(self) -> bool:
-        """Workers share one processor: a change that is worked on is done late if all others are busy with looks."""
+        """
+        Workers share one processor.
+
+        A change that is worked on is done late if all others are busy with looks.
+        """
         lanes = list(self._working.values())
         return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= LOOKS_BESIDE_A_CHANGE
 

@@ -27,9 +27,13 @@ class Report:
             return
         await self.cluster.write_status(Key(metadata["namespace"], metadata["name"]), current)
         for condition in transitions(previous.get("conditions") or [], current["conditions"]):
-            bad_news = (condition["status"] == "False") != (condition["type"] in {"Drifted", "Stalled", "Paused"})
+            bad_news = (condition["status"] == "False") != (
+                condition["type"] in {"Drifted", "Stalled", "Paused"}
+            )
             text = f"{condition['type']} is {condition['status']}: {condition['message']}"
-            await self.cluster.tell(body, "Warning" if bad_news else "Normal", condition["reason"], text)
+            await self.cluster.tell(
+                body, "Warning" if bad_news else "Normal", condition["reason"], text
+            )
 
     async def invalid(self, body: Mapping[str, Any], problems: str) -> None:
         """The spec is none that anything can be made of."""
@@ -43,6 +47,14 @@ class Report:
         """What was found before stays, and nothing is touched."""
         found = remembered((body.get("status") or {}).get("conditions") or [])
         if not any(finding.type is ConditionType.READY for finding in found):
-            found.insert(0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready"))
-        found.append(good(ConditionType.PAUSED, "spec.paused is true: nothing is changed", Reason.PAUSED_BY_SPEC))
+            found.insert(
+                0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready")
+            )
+        found.append(
+            good(
+                ConditionType.PAUSED,
+                "spec.paused is true: nothing is changed",
+                Reason.PAUSED_BY_SPEC,
+            )
+        )
         await self.found(body, found, Facts())

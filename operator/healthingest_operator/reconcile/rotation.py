@@ -22,9 +22,12 @@ from healthingest_operator.status.conditions import Finding, good
 @dataclass(frozen=True, slots=True)
 class Hands:
     """
-    Who has what: the user's Secrets, the operator's own, and users of the broker that nobody has any more.
+    Who has what.
 
-    `seen`: broker and database were looked at; else nobody knows who is spare, or how to refuse him.
+    The user's Secrets, the operator's own, and users of the broker that nobody has any more.
+
+    `seen`: broker and database were looked at; else nobody knows who is spare, or how to refuse
+    him.
     """
 
     found: Credentials
@@ -36,7 +39,9 @@ class Hands:
 class Rotation:
     """What is to be done at the end of a pass."""
 
-    def __init__(self, cluster: Cluster, broker: Broker, database: Database, policy: rotation.Policy) -> None:
+    def __init__(
+        self, cluster: Cluster, broker: Broker, database: Database, policy: rotation.Policy
+    ) -> None:
         self._cluster = cluster
         self._broker = broker
         self._database = database
@@ -45,9 +50,17 @@ class Rotation:
     async def advance(
         self, children: Children, result: WorkloadResult, hands: Hands, now: datetime
     ) -> tuple[OwnSecrets, Finding]:
-        """Refuse the old logins and enter the next phase, if all pods are new ones; and how it stands."""
+        """
+        Refuse the old logins and enter the next phase, if all pods are new ones.
+
+        And how it stands.
+        """
         found, own = hands.found, hands.own
-        if own.marks.phase is Phase.INTRODUCED or not hands.seen or not only_new_pods(children, result):
+        if (
+            own.marks.phase is Phase.INTRODUCED
+            or not hands.seen
+            or not only_new_pods(children, result)
+        ):
             return own, secrets_finding(found, own)
         try:
             consumers_done = await self._revoke_users(children.owner, hands, now)
@@ -63,7 +76,11 @@ class Rotation:
         return after, secrets_finding(found, after)
 
     async def _revoke_users(self, owner: HealthIngest, hands: Hands, now: datetime) -> bool:
-        """The relay's old user at once, that of the consumers after its grace; whether none is left."""
+        """
+        The relay's old user at once, that of the consumers after its grace.
+
+        Whether none is left.
+        """
         access = hands.found.broker
         waiting = False
         for user in hands.spare_users:
@@ -74,7 +91,9 @@ class Rotation:
                 await self._broker.remove(access, ("users", user))
         return not waiting
 
-    async def _revoke_database(self, owner: HealthIngest, found: Credentials, own: OwnSecrets) -> None:
+    async def _revoke_database(
+        self, owner: HealthIngest, found: Credentials, own: OwnSecrets
+    ) -> None:
         access = found.database
         users = names.database_users(owner.key)
         current = user_of(own.service.get(env.DATABASE_URL))
@@ -90,9 +109,12 @@ def only_new_pods(children: Children, result: WorkloadResult) -> bool:
     for (kind, _), child in children.live.items():
         if kind == "Deployment":
             template = child["spec"]["template"]["metadata"]
-            digests[template["labels"][names.COMPONENT_LABEL]] = template["annotations"][DIGEST_ANNOTATION]
+            digests[template["labels"][names.COMPONENT_LABEL]] = template["annotations"][
+                DIGEST_ANNOTATION
+            ]
     return all(
-        _has(pod["metadata"], digests) or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+        _has(pod["metadata"], digests)
+        or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
         for (kind, _), pod in children.live.items()
         if kind == "Pod"
     )
@@ -100,4 +122,7 @@ def only_new_pods(children: Children, result: WorkloadResult) -> bool:
 
 def _has(metadata: dict[str, dict[str, str]], digests: dict[str, str]) -> bool:
     component = (metadata.get("labels") or {}).get(names.COMPONENT_LABEL, "")
-    return component not in digests or (metadata.get("annotations") or {}).get(DIGEST_ANNOTATION) == digests[component]
+    return (
+        component not in digests
+        or (metadata.get("annotations") or {}).get(DIGEST_ANNOTATION) == digests[component]
+    )

@@ -14,14 +14,17 @@ class Shared:
     """
     Answers of a moment ago, by digests of what was asked: there are passwords in some questions.
 
-    An error is the answer of who asked alone. *now* is in seconds; a clock that is put back shares nothing for longer.
+    An error is the answer of who asked alone. *now* is in seconds; a clock that is put back shares
+    nothing for longer.
     """
 
     def __init__(self) -> None:
         self._answers: dict[bytes, tuple[float, object]] = {}
         self._tidied = float("-inf")
 
-    async def get(self, asked: tuple[str, ...], now: float, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def get(
+        self, asked: tuple[str, ...], now: float, ask: Callable[[], Awaitable[_Answer]]
+    ) -> _Answer:
         """The answer to this, or a new one."""
         self._tidy(now)
         what = hashlib.sha256(repr(asked).encode()).digest()
@@ -38,10 +41,16 @@ class Shared:
         self._answers.clear()
 
     def _tidy(self, now: float) -> None:
-        """Nothing is kept for much longer than it is good for: there are Secrets among the answers."""
+        """
+        Nothing is kept for much longer than it is good for.
+
+        There are Secrets among the answers.
+        """
         if not 0 <= now - self._tidied < SHARED_SECONDS / 4:
             self._tidied = now
-            self._answers = {what: known for what, known in self._answers.items() if _is_fresh(known[0], now)}
+            self._answers = {
+                what: known for what, known in self._answers.items() if _is_fresh(known[0], now)
+            }
 
 
 def _is_fresh(then: float, now: float) -> bool:

@@ -26,7 +26,8 @@ class WorkloadResult:
     """
     Findings that replace those of the same type, and the fingerprint of what passed the gate.
 
-    `known`: what should run was worked out and applied, so that everything else that runs is superfluous.
+    `known`: what should run was worked out and applied, so that everything else that runs is
+    superfluous.
     """
 
     findings: tuple[Finding, ...]
@@ -36,7 +37,11 @@ class WorkloadResult:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What pods are built of. `schemas` is the content of the allowed schemas, which rolls the pods too."""
+    """
+    What pods are built of.
+
+    `schemas` is the content of the allowed schemas, which rolls the pods too.
+    """
 
     image: str
     config: Mapping[str, str]
@@ -46,7 +51,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The time, and the condition `DatabaseReady` as it was: what was known of a migration that failed."""
+    """
+    The time, and the condition `DatabaseReady` as it was.
+
+    What was known of a migration that failed.
+    """
 
     now: datetime
     before: Mapping[str, Any] | None = None
@@ -69,7 +78,11 @@ def complete(secrets: Mapping[str, str]) -> bool:
 
 
 async def roll_out(
-    children: Children, findings: tuple[Finding, ...], inputs: Inputs, rolled_out: str | None, trial: Trial
+    children: Children,
+    findings: tuple[Finding, ...],
+    inputs: Inputs,
+    rolled_out: str | None,
+    trial: Trial,
 ) -> WorkloadResult:
     """Bring the workload as far as the gate and the migration allow."""
     owner = children.owner
@@ -86,7 +99,9 @@ async def roll_out(
     if mark != rolled_out:
         trouble = await _migrate(children, job, trial)
         if trouble is not None:
-            return WorkloadResult((trouble, *_held(children, "waits for the migration", None).findings), rolled_out)
+            return WorkloadResult(
+                (trouble, *_held(children, "waits for the migration", None).findings), rolled_out
+            )
     await children.ensure(wanted)
     names = [item["metadata"]["name"] for item in wanted if item["kind"] == "Deployment"]
     found = availability([children.live["Deployment", name] for name in names], children.all("Pod"))
@@ -104,7 +119,8 @@ async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> 
     """
     Run the Job; None once one has succeeded.
 
-    After a failure another attempt follows under another name: the failed Job stays, with its pods and their logs.
+    After a failure another attempt follows under another name: the failed Job stays, with its pods
+    and their logs.
     """
     attempts = migration.attempts(children.all("Job"), job["metadata"]["name"])
     for superfluous in attempts.superfluous:
@@ -113,28 +129,40 @@ async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> 
         return None
     live = attempts.current[-1] if attempts.current else None
     failed = migration.failed_since(live)
-    if live is None or (failed and trial.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER):
+    if live is None or (
+        failed and trial.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER
+    ):
         following = migration.next_attempt(job, attempts)
         await children.ensure([following])
         live = children.get("Job", following["metadata"]["name"]) or following
     failure = await why_no_pod(children, live)
     if failure is not None:
-        reason = Reason.MIGRATION_FAILED if failure.reason is Reason.CRASH_LOOPING else failure.reason
+        reason = (
+            Reason.MIGRATION_FAILED if failure.reason is Reason.CRASH_LOOPING else failure.reason
+        )
         return bad(ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}")
     return _without_evidence(live, trial, failed=bool(failed))
 
 
 def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> Finding:
-    """Neither pods nor events tell anything (yet): after a failure, what was told of it before still holds."""
+    """
+    Neither pods nor events tell anything (yet).
+
+    After a failure, what was told of it before still holds.
+    """
     name, before = job["metadata"]["name"], trial.before or {}
     if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
         return bad(ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"])
     if failed:
         message = f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it is run again"
         return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
-    return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database")
+    return bad(
+        ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database"
+    )
 
 
 def _fingerprint(wanted: list[dict[str, Any]]) -> str:
     """Of the pods alone: a change of their number needs no open gate."""
-    return comparison.fingerprint([item["spec"]["template"] for item in wanted if item["kind"] == "Deployment"])
+    return comparison.fingerprint(
+        [item["spec"]["template"] for item in wanted if item["kind"] == "Deployment"]
+    )

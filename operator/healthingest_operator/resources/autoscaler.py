@@ -14,7 +14,11 @@ def api_autoscaler(owner: HealthIngest, wanted: AutoscalingSpec) -> dict[str, An
         "kind": "HorizontalPodAutoscaler",
         "metadata": metadata(owner, f"{owner.key.name}-api", API),
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{owner.key.name}-api"},
+            "scaleTargetRef": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": f"{owner.key.name}-api",
+            },
             "minReplicas": wanted.min_replicas,
             "maxReplicas": wanted.max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],

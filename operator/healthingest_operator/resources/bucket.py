@@ -1,7 +1,8 @@
 """
 What is wanted of the bucket, and the steps that are missing for it.
 
-Rules and tags of others are kept: S3 replaces such lists as a whole, so a step carries the merged list.
+Rules and tags of others are kept: S3 replaces such lists as a whole, so a step carries the merged
+list.
 """
 
 from collections.abc import Mapping
@@ -38,7 +39,11 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a bucket has; values are those of the S3 API, None where it has none or `missing` names it."""
+    """
+    What a bucket has.
+
+    Values are those of the S3 API, None where it has none or `missing` names it.
+    """
 
     tags: Mapping[str, str] = field(default_factory=dict)
     versioning: str | None = None
@@ -66,7 +71,9 @@ class Step:
     value: Any
 
 
-def plan(wanted: ObjectStoreSpec, owner: str, observed: Observed, installation: str = "") -> tuple[Step, ...]:
+def plan(
+    wanted: ObjectStoreSpec, owner: str, observed: Observed, installation: str = ""
+) -> tuple[Step, ...]:
     """Missing steps; none for what the store is known to lack."""
     steps = [
         *_tags(owner, observed, installation),
@@ -84,7 +91,9 @@ def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
         Capability.CHECKSUMS: Wish.REQUIRED,
         Capability.VERSIONING: wanted.versioning,
         Capability.PUBLIC_ACCESS_BLOCK: wanted.public_access_block,
-        Capability.ENCRYPTION: wanted.encryption.policy if wanted.encryption.mode != "None" else Wish.DISABLED,
+        Capability.ENCRYPTION: wanted.encryption.policy
+        if wanted.encryption.mode != "None"
+        else Wish.DISABLED,
     }
     return frozenset(capability for capability, wish in wishes.items() if wish is Wish.REQUIRED)
 
@@ -97,7 +106,11 @@ def released(tags: Mapping[str, str], owner: str) -> dict[str, str]:
 def _tags(owner: str, observed: Observed, installation: str) -> list[Step]:
     ours = {OWNER_TAG: owner} | ({INSTALLATION_TAG: installation} if installation else {})
     others = {name: value for name, value in observed.tags.items() if name != FORMER_TAG}
-    return [] if {**others, **ours} == observed.tags else [Step(Capability.TAGGING, {**others, **ours})]
+    return (
+        []
+        if {**others, **ours} == observed.tags
+        else [Step(Capability.TAGGING, {**others, **ours})]
+    )
 
 
 def _versioning(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
@@ -132,6 +145,9 @@ def _lifecycle(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
 
 
 def _public_access(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
-    if wanted.public_access_block is Wish.DISABLED or observed.public_access_block == PUBLIC_ACCESS_BLOCK:
+    if (
+        wanted.public_access_block is Wish.DISABLED
+        or observed.public_access_block == PUBLIC_ACCESS_BLOCK
+    ):
         return []
     return [Step(Capability.PUBLIC_ACCESS_BLOCK, PUBLIC_ACCESS_BLOCK)]

@@ -1,8 +1,8 @@
 """
 Does a live object have what is desired? Additions by others are left alone.
 
-The server adds defaults and writes quantities its own way, so equality would never hold; what counts is that every
-desired field is there with its value.
+The server adds defaults and writes quantities its own way, so equality would never hold; what
+counts is that every desired field is there with its value.
 """
 
 import hashlib
@@ -17,32 +17,45 @@ _LIST_KEYS: Final = ("name", "uid", "containerPort", "topologyKey", "key")
 """
 Fields that tell elements of a list apart, as in the Kubernetes API's list maps.
 
-Without one position does, and the list is atomic: one more element is a change of the whole, as one more rule of a
-NetworkPolicy lets in whom nobody wanted.
+Without one position does, and the list is atomic: one more element is a change of the whole, as one
+more rule of a NetworkPolicy lets in whom nobody wanted.
 """
 _NUMBERS: Final = ("containerPort", "port")
 
 
 def fingerprint(value: object) -> str:
     """A short digest of a plain value; equal values give equal digests."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()[:16]
 
 
 def stamped(desired: Mapping[str, Any]) -> dict[str, Any]:
     """*desired* with its own fingerprint in an annotation."""
     metadata = dict(desired["metadata"])
-    metadata["annotations"] = {**metadata.get("annotations", {}), DESIRED_ANNOTATION: fingerprint(desired)}
+    metadata["annotations"] = {
+        **metadata.get("annotations", {}),
+        DESIRED_ANNOTATION: fingerprint(desired),
+    }
     return {**desired, "metadata": metadata}
 
 
 def same_wish(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    """Whether *live* was last written for this very wish: then a difference was made by somebody else."""
+    """
+    Whether *live* was last written for this very wish.
+
+    Then a difference was made by somebody else.
+    """
     wished = desired["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return bool(wished == live["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION))
 
 
 def difference(desired: object, live: object, path: str = "") -> str | None:
-    """Path of the first desired field that *live* lacks or has otherwise; None when there is none."""
+    """
+    Path of the first desired field that *live* lacks or has otherwise.
+
+    None when there is none.
+    """
     if isinstance(desired, Mapping):
         return _in_mapping(desired, live, path)
     if isinstance(desired, list):
@@ -66,27 +79,37 @@ def _in_list(desired: Sequence[Any], live: object, path: str) -> str | None:
     if not isinstance(live, list):
         return None if not desired and live is None else path
     for position, value in enumerate(desired):
-        name = next((name for name in _LIST_KEYS if isinstance(value, Mapping) and name in value), None)
+        name = next(
+            (name for name in _LIST_KEYS if isinstance(value, Mapping) and name in value), None
+        )
         if name is None:
             other = live[position] if position < len(live) else None
         else:
-            other = next((one for one in live if isinstance(one, Mapping) and one.get(name) == value[name]), None)
+            other = next(
+                (one for one in live if isinstance(one, Mapping) and one.get(name) == value[name]),
+                None,
+            )
         found = difference(value, other, f"{path}[{value[name] if name else position}]")
         if found:
             return found
-    return None if len(live) <= len(desired) or not _is_atomic(desired) else f"{path}[{len(desired)}]"
+    return (
+        None if len(live) <= len(desired) or not _is_atomic(desired) else f"{path}[{len(desired)}]"
+    )
 
 
 def _is_atomic(desired: Sequence[Any]) -> bool:
     """An empty list tells nothing of its elements: it is left alone."""
-    return bool(desired) and not any(isinstance(value, Mapping) and set(_LIST_KEYS) & set(value) for value in desired)
+    return bool(desired) and not any(
+        isinstance(value, Mapping) and set(_LIST_KEYS) & set(value) for value in desired
+    )
 
 
 def rekeyed(desired: object, live: object, path: str = "") -> list[tuple[str, object]]:
     """
     Elements of the same name under another key, as pairs of JSON pointer and wanted key.
 
-    The key of a port is its number, so an apply would add a second one of the same name, which the server refuses.
+    The key of a port is its number, so an apply would add a second one of the same name, which the
+    server refuses.
     """
     found: list[tuple[str, object]] = []
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
@@ -97,6 +120,10 @@ def rekeyed(desired: object, live: object, path: str = "") -> list[tuple[str, ob
             for position, other in enumerate(live):
                 if isinstance(other, Mapping) and other.get("name") == value["name"]:
                     here = f"{path}/{position}"
-                    keys = [key for key in _NUMBERS if key in value and value[key] != other.get(key)]
-                    found += [(f"{here}/{key}", value[key]) for key in keys] or rekeyed(value, other, here)
+                    keys = [
+                        key for key in _NUMBERS if key in value and value[key] != other.get(key)
+                    ]
+                    found += [(f"{here}/{key}", value[key]) for key in keys] or rekeyed(
+                        value, other, here
+                    )
     return found

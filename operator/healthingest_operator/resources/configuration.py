@@ -25,7 +25,11 @@ class Surroundings:
 
 
 def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str]:
-    """Every value of `contract.environment.CONFIG_NAMES`; an empty text where the spec says nothing."""
+    """
+    Every value of `contract.environment.CONFIG_NAMES`.
+
+    An empty text where the spec says nothing.
+    """
     store = spec.object_store
     encryption = store.encryption.mode if around.encryption_supported else "None"
     return {

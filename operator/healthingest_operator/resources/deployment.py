@@ -5,19 +5,37 @@ from typing import Any, Final
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import POD_READINESS_GATE
 from healthingest_operator.model.spec import HealthIngest, Passthrough
-from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, SCHEMAS_FOLDER, SPOOL_FOLDER
+from healthingest_operator.resources.configuration import (
+    ADMIN_PORT,
+    API_PORT,
+    SCHEMAS_FOLDER,
+    SPOOL_FOLDER,
+)
 from healthingest_operator.resources.names import API, labels, metadata, selector
-from healthingest_operator.resources.pods import DIGEST_ANNOTATION, STARTUP_FAILURES, Build, Container, pod_spec, probe
+from healthingest_operator.resources.pods import (
+    DIGEST_ANNOTATION,
+    STARTUP_FAILURES,
+    Build,
+    Container,
+    pod_spec,
+    probe,
+)
 
 PRE_STOP_SECONDS: Final = 10
-"""For proxies to forget the pod; on a busy node five were too few. The rest of the grace is for requests under way."""
+"""
+For proxies to forget the pod; on a busy node five were too few.
+
+The rest of the grace is for requests under way.
+"""
 GRACE_SECONDS: Final = 60
 _SPOOL_FILES: Final = 16
 """Largest files that fit into a pod's spool at once."""
 _SPOOL_LEAST_BYTES: Final = 512 * 2**20
 _RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
-    "limits": {"memory": "768Mi"},  # the server, and two hostile files that each take all that their reader may have
+    "limits": {
+        "memory": "768Mi"
+    },  # the server, and two hostile files that each take all that their reader may have
 }
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
@@ -71,7 +89,11 @@ def _container(owner: HealthIngest) -> Container:
 
 
 def _resources(wanted: Passthrough) -> dict[str, Any]:
-    """Defaults for what *wanted* names nowhere: a limit of ours must not contradict a request of the user's."""
+    """
+    Defaults for what *wanted* names nowhere.
+
+    A limit of ours must not contradict a request of the user's.
+    """
     named = {name for part in wanted.values() for name in part}
     return {
         part: {name: value for name, value in _RESOURCES.get(part, {}).items() if name not in named}
@@ -81,7 +103,9 @@ def _resources(wanted: Passthrough) -> dict[str, Any]:
 
 
 def _pod(owner: HealthIngest) -> dict[str, Any]:
-    volumes: list[dict[str, Any]] = [{"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}]
+    volumes: list[dict[str, Any]] = [
+        {"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}
+    ]
     if owner.spec.schemas.config_map:
         volumes.append({"name": "schemas", "configMap": {"name": owner.spec.schemas.config_map}})
     spread = {
@@ -94,7 +118,10 @@ def _pod(owner: HealthIngest) -> dict[str, Any]:
     found: dict[str, Any] = {
         "readinessGates": [{"conditionType": POD_READINESS_GATE}],
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "topologySpreadConstraints": [dict(constraint) for constraint in pods.topology_spread_constraints] or [spread],
+        "topologySpreadConstraints": [
+            dict(constraint) for constraint in pods.topology_spread_constraints
+        ]
+        or [spread],
         "volumes": volumes,
     }
     return found | {"affinity": dict(pods.affinity)} if pods.affinity else found

@@ -13,10 +13,15 @@ _ENVELOPE_BYTES: Final = 2**20
 def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> dict[str, Any]:
     """The Ingress; its annotations let the largest file through ingress-nginx, and stream it."""
     backend = {"service": {"name": owner.key.name, "port": {"number": SERVICE_PORT}}}
-    rule = {"host": wanted.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    rule = {
+        "host": wanted.host,
+        "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
+    }
     described = metadata(owner, owner.key.name, API)
     described["annotations"] = {
-        "nginx.ingress.kubernetes.io/proxy-body-size": str(owner.spec.limits.max_file_size_bytes + _ENVELOPE_BYTES),
+        "nginx.ingress.kubernetes.io/proxy-body-size": str(
+            owner.spec.limits.max_file_size_bytes + _ENVELOPE_BYTES
+        ),
         "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
         **wanted.annotations,
     }
@@ -25,4 +30,9 @@ def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> dict[str, Any]:
         spec["ingressClassName"] = wanted.class_name
     if wanted.tls_secret:
         spec["tls"] = [{"hosts": [wanted.host], "secretName": wanted.tls_secret}]
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": described, "spec": spec}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": described,
+        "spec": spec,
+    }

@@ -7,9 +7,18 @@ from healthingest_contract import environment as env
 from healthingest_operator.resources.network_policy import AWS, Ports, ports_in
 
 
-def keep_store(live: Mapping[str, Any] | None, wanted: dict[str, str], ports: Ports) -> tuple[dict[str, str], Ports]:
-    """The *wanted* settings and *ports* with the store of the *live* ConfigMap; without one as they are."""
+def keep_store(
+    live: Mapping[str, Any] | None, wanted: dict[str, str], ports: Ports
+) -> tuple[dict[str, str], Ports]:
+    """
+    The *wanted* settings and *ports* with the store of the *live* ConfigMap.
+
+    Without one as they are.
+    """
     known = (live or {}).get("data") or {}
     kept = {name: known[name] for name in (env.STORE_ENDPOINT, env.STORE_REGION) if name in known}
     endpoint = kept.get(env.STORE_ENDPOINT)
-    return wanted | kept, ports if endpoint is None else {**ports, "store": ports_in(endpoint or AWS)}
+    return wanted | kept, ports if endpoint is None else {
+        **ports,
+        "store": ports_in(endpoint or AWS),
+    }

@@ -19,7 +19,12 @@ KEPT_FAILURES: Final = 3
 def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
     """A Job is immutable: another image, database or pod gives another name."""
     container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": _RESOURCES})
-    pod = pod_spec(owner, build.image, [container], {"restartPolicy": "Never", "terminationGracePeriodSeconds": 30})
+    pod = pod_spec(
+        owner,
+        build.image,
+        [container],
+        {"restartPolicy": "Never", "terminationGracePeriodSeconds": 30},
+    )
     name = f"{owner.key.name}-migrate-{fingerprint([pod, build.migrate_digest])[:10]}"
     return {
         "apiVersion": "batch/v1",
@@ -35,7 +40,11 @@ def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """The Jobs of a HealthIngest that migrate or migrated: those for the wanted version, and others."""
+    """
+    The Jobs of a HealthIngest that migrate or migrated.
+
+    Those for the wanted version, and others.
+    """
 
     current: tuple[Mapping[str, Any], ...]
     """In the order of their numbers."""
@@ -60,7 +69,8 @@ def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
     return Attempts(
-        tuple(job for number, job in numbered if number), tuple(job for number, job in numbered if not number)
+        tuple(job for number, job in numbered if number),
+        tuple(job for number, job in numbered if not number),
     )
 
 
@@ -96,4 +106,6 @@ def failed_since(job: Mapping[str, Any] | None) -> str | None:
 
 def _condition(job: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any] | None:
     conditions = ((job or {}).get("status") or {}).get("conditions") or []
-    return next((entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"), None)
+    return next(
+        (entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"), None
+    )

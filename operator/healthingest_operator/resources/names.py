@@ -17,18 +17,28 @@ API: Final = "api"
 RELAY: Final = "relay"
 MIGRATE: Final = "migrate"
 
-_POSTGRESQL_NAME_BYTES: Final = 63  # PostgreSQL documentation, "Identifiers and Key Words" (NAMEDATALEN - 1)
+_POSTGRESQL_NAME_BYTES: Final = (
+    63  # PostgreSQL documentation, "Identifiers and Key Words" (NAMEDATALEN - 1)
+)
 
 
 def labels(key: Key, component: str | None = None) -> dict[str, str]:
     """Labels by which children are found; with *component* those of its pods."""
-    found = {"app.kubernetes.io/name": "healthingest", INSTANCE_LABEL: key.name, MANAGED_BY_LABEL: MANAGED_BY}
+    found = {
+        "app.kubernetes.io/name": "healthingest",
+        INSTANCE_LABEL: key.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+    }
     return found | {COMPONENT_LABEL: component} if component else found
 
 
 def selector(key: Key, component: str) -> dict[str, str]:
     """Labels that select a component's pods; immutable in a Deployment, so never add to them."""
-    return {"app.kubernetes.io/name": "healthingest", INSTANCE_LABEL: key.name, COMPONENT_LABEL: component}
+    return {
+        "app.kubernetes.io/name": "healthingest",
+        INSTANCE_LABEL: key.name,
+        COMPONENT_LABEL: component,
+    }
 
 
 def metadata(owner: HealthIngest, name: str, component: str | None = None) -> dict[str, Any]:
@@ -81,12 +91,18 @@ def consumer_users(virtual_host: str) -> tuple[str, str]:
 def database(key: Key) -> str:
     """Database of a HealthIngest, and the role that owns it, on a server that it got an administrator's address of."""
     digest = hashlib.sha256(str(key).encode()).hexdigest()[:10]
-    readable = "".join(letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}")
+    readable = "".join(
+        letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}"
+    )
     return f"{readable[: _POSTGRESQL_NAME_BYTES - 11]}_{digest}"
 
 
 def database_users(key: Key) -> tuple[str, str]:
-    """The service's login, by the two names that it has in turn: the owner of everything, and one who acts as it."""
+    """
+    The service's login, by the two names that it has in turn.
+
+    The owner of everything, and one who acts as it.
+    """
     owner = database(key)
     readable, _, digest = owner.rpartition("_")
     return owner, f"{readable[: _POSTGRESQL_NAME_BYTES - 13]}_{digest}_b"

@@ -1,8 +1,9 @@
 """
 Who may talk to whom: each component denies what it does not name.
 
-A policy sees the pod behind a Service, not the Service: its port may differ from the one in an address. So traffic
-inside the cluster is bounded by the namespaces of the cluster alone, and traffic that leaves it by port.
+A policy sees the pod behind a Service, not the Service: its port may differ from the one in an
+address. So traffic inside the cluster is bounded by the namespaces of the cluster alone, and
+traffic that leaves it by port.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,11 @@ def port_of(address: str | None) -> int | None:
 
 
 def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> Ports:
-    """From the service's Secret: it stays while a user's one is gone, and policies must not change for that."""
+    """
+    From the service's Secret.
+
+    It stays while a user's one is gone, and policies must not change for that.
+    """
     return {
         "store": ports_in(owner.spec.object_store.endpoint or AWS),
         "broker": ports_in(service.get(env.BROKER_URL)),
@@ -92,14 +97,18 @@ def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any],
 
 
 def _policy(
-    owner: HealthIngest, component: str, inward: list[tuple[int, dict[str, Any] | None]], outward: list[int]
+    owner: HealthIngest,
+    component: str,
+    inward: list[tuple[int, dict[str, Any] | None]],
+    outward: list[int],
 ) -> dict[str, Any]:
     outside = [{"protocol": "TCP", "port": port} for port in sorted(set(outward))]
     egress: list[dict[str, Any]] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
     if outside:
         egress.append({"to": _OUTSIDE, "ports": outside})
     ingress = [
-        {"ports": [{"protocol": "TCP", "port": port}]} | ({"from": [source]} if source is not None else {})
+        {"ports": [{"protocol": "TCP", "port": port}]}
+        | ({"from": [source]} if source is not None else {})
         for port, source in inward
     ]
     return {

@@ -1,4 +1,8 @@
-"""What all pods of a HealthIngest have in common: PodSecurity `restricted`, a read-only root, mounts of their own."""
+"""
+What all pods of a HealthIngest have in common.
+
+PodSecurity `restricted`, a read-only root, mounts of their own.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +21,11 @@ DIGEST_ANNOTATION: Final = "healthingest.dev/settings"
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What pods are made of, beside the spec. Digests are of the settings and secrets that each pod reads."""
+    """
+    What pods are made of, beside the spec.
+
+    Digests are of the settings and secrets that each pod reads.
+    """
 
     image: str
     api_digest: str
@@ -27,7 +35,11 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One process of the service. `secrets` is what it may read, `extra` further fields of the container."""
+    """
+    One process of the service.
+
+    `secrets` is what it may read, `extra` further fields of the container.
+    """
 
     command: str
     secrets: frozenset[str]
@@ -36,7 +48,9 @@ class Container:
     environment: tuple[dict[str, str], ...] = ()
 
 
-def pod_spec(owner: HealthIngest, image: str, containers: Iterable[Container], more: dict[str, Any]) -> dict[str, Any]:
+def pod_spec(
+    owner: HealthIngest, image: str, containers: Iterable[Container], more: dict[str, Any]
+) -> dict[str, Any]:
     """A pod of these containers; *more* are further fields of the pod, with further volumes."""
     chosen = list(containers)
     pods = owner.spec.pods
@@ -75,7 +89,8 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
         "image": image,
         "imagePullPolicy": owner.spec.pods.image_pull_policy,
         "args": [container.command],
-        # The status of a pod that ended badly then has the end of its log: the operator names its last event.
+        # The status of a pod that ended badly then has the end of its log: the operator names its
+        # last event.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
         "env": list(container.environment),
@@ -102,7 +117,11 @@ def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
 
 
 STARTUP_FAILURES: Final = 300
-"""At one a second: a container may take five minutes to start on a node without a free processor."""
+"""
+At one a second.
+
+A container may take five minutes to start on a node without a free processor.
+"""
 
 
 def probe(path: str, port: str, period_seconds: int, failures: int) -> dict[str, Any]:

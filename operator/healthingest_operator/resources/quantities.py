@@ -1,15 +1,24 @@
-"""Kubernetes quantities: `500m` and `0.5` are the same. Source: Kubernetes API reference, "Quantity"."""
+"""
+Kubernetes quantities: `500m` and `0.5` are the same.
+
+Source: Kubernetes API reference, "Quantity".
+"""
 
 import re
 from decimal import Decimal
 from typing import Final
 
-_QUANTITY: Final = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+_QUANTITY: Final = re.compile(
+    r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?"
+)
 _SUFFIXES: Final = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
     "m": Decimal("1e-3"),
-    **{letter: Decimal(1000) ** power for power, letter in enumerate(("", "k", "M", "G", "T", "P", "E"))},
+    **{
+        letter: Decimal(1000) ** power
+        for power, letter in enumerate(("", "k", "M", "G", "T", "P", "E"))
+    },
     **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
 }
 
@@ -26,6 +35,8 @@ def _read(text: str) -> Decimal | None:
         return None
     suffix = match[2] or ""
     try:
-        return Decimal(match[1]) * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}"))
+        return Decimal(match[1]) * (
+            _SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}")
+        )
     except ArithmeticError:
         return None  # a digest in hexadecimal may look like a number with a huge exponent

@@ -7,18 +7,30 @@ from healthingest_operator.model.spec import HealthIngest
 from healthingest_operator.resources.configuration import ADMIN_PORT, JANITOR_ADMIN_PORT
 from healthingest_operator.resources.deployment import STRATEGY
 from healthingest_operator.resources.names import RELAY, labels, metadata, selector
-from healthingest_operator.resources.pods import DIGEST_ANNOTATION, STARTUP_FAILURES, Build, Container, pod_spec, probe
+from healthingest_operator.resources.pods import (
+    DIGEST_ANNOTATION,
+    STARTUP_FAILURES,
+    Build,
+    Container,
+    pod_spec,
+    probe,
+)
 
 _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 _READINESS: Final = probe("/health/ready", f"admin-{RELAY}", 5, 2)
 """
-Whether messages are announced. Ready from its start until that fails for a while, so that no rollout waits for the
+Whether messages are announced. Ready from its start until that fails for a while, so that no
+    rollout waits for the
 broker: a new relay takes over even if the broker takes one connection only.
 """
 
 
 def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
-    """One pod: rows of the outbox are claimed under a lock, so that two during a rollout do no harm."""
+    """
+    One pod.
+
+    Rows of the outbox are claimed under a lock, so that two during a rollout do no harm.
+    """
     containers = [
         _container(RELAY, env.RELAY_SECRETS, ADMIN_PORT, {"readinessProbe": _READINESS}),
         _container("janitor", env.JANITOR_SECRETS, JANITOR_ADMIN_PORT, {}),
@@ -45,7 +57,9 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
     }
 
 
-def _container(command: str, secrets: frozenset[str], admin_port: int, more: dict[str, Any]) -> Container:
+def _container(
+    command: str, secrets: frozenset[str], admin_port: int, more: dict[str, Any]
+) -> Container:
     port = f"admin-{command}"
     extra = {
         "ports": [{"name": port, "containerPort": admin_port, "protocol": "TCP"}],
@@ -54,4 +68,9 @@ def _container(command: str, secrets: frozenset[str], admin_port: int, more: dic
         "resources": _RESOURCES,
         **more,
     }
-    return Container(command, secrets, extra, environment=({"name": env.SERVER_ADMIN_PORT, "value": str(admin_port)},))
+    return Container(
+        command,
+        secrets,
+        extra,
+        environment=({"name": env.SERVER_ADMIN_PORT, "value": str(admin_port)},),
+    )

@@ -1,9 +1,12 @@
 """
-Where a rotation stands, and what follows: pure. The marks lie in annotations of the service's Secret and nowhere else.
+Where a rotation stands, and what follows: pure.
 
-Logins have two names in turn. Their next passwords lie in the Secret under keys that no pod mounts until the broker and
-the database have been told and have confirmed them. Signing keys overlap: the new one verifies everywhere before it
-signs anywhere, and the old one verifies until the last token that it signed has run out.
+The marks lie in annotations of the service's Secret and nowhere else.
+
+Logins have two names in turn. Their next passwords lie in the Secret under keys that no pod mounts
+until the broker and the database have been told and have confirmed them. Signing keys overlap: the
+new one verifies everywhere before it signs anywhere, and the old one verifies until the last token
+that it signed has run out.
 """
 
 import re
@@ -22,7 +25,9 @@ _PHASE: Final = f"{API_GROUP}/rotation"
 _SINCE: Final = f"{API_GROUP}/rotation-since"
 _TOKEN: Final = f"{API_GROUP}/rotated"
 _MADE: Final = f"{API_GROUP}/made-at"
-_PRIVATE_KEY: Final = re.compile(r"-----BEGIN PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END PRIVATE KEY-----\n?")
+_PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END PRIVATE KEY-----\n?"
+)
 
 
 class Phase(StrEnum):
@@ -41,7 +46,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`after` None: only when asked. `consumer_grace`: how long the consumers' old user stays valid."""
+    """
+    `after` None: only when asked.
+
+    `consumer_grace`: how long the consumers' old user stays valid.
+    """
 
     after: timedelta | None = None
     consumer_grace: timedelta = timedelta(hours=1)
@@ -68,21 +77,36 @@ class Marks:
 
 
 def fresh(asked: str, now: datetime, *, replaces: bool) -> Marks:
-    """For a Secret made now; one that *replaces* a lost one does not know whose logins are still valid."""
+    """
+    For a Secret made now.
+
+    One that *replaces* a lost one does not know whose logins are still valid.
+    """
     return Marks(Phase.PROMOTED if replaces else Phase.SETTLED, now, asked, now)
 
 
 def marks_of(secret: Mapping[str, Any], now: datetime, *, staged: bool, keys: int) -> Marks:
-    """What a live Secret says; what somebody took away is concluded from its values, on the safe side."""
+    """
+    What a live Secret says.
+
+    What somebody took away is concluded from its values, on the safe side.
+    """
     found = secret["metadata"].get("annotations") or {}
     unmarked = Phase.INTRODUCED if staged else Phase.PROMOTED if keys > 1 else Phase.SETTLED
     phase = Phase(found[_PHASE]) if found.get(_PHASE) in set(Phase) else unmarked
-    return Marks(phase, _time(found.get(_SINCE)) or now, found.get(_TOKEN, ""), _time(found.get(_MADE)) or now)
+    return Marks(
+        phase,
+        _time(found.get(_SINCE)) or now,
+        found.get(_TOKEN, ""),
+        _time(found.get(_MADE)) or now,
+    )
 
 
 def made_at(secret: Mapping[str, Any] | None, now: datetime) -> datetime:
     """When the consumers' login was made."""
-    return _time((((secret or {}).get("metadata") or {}).get("annotations") or {}).get(_MADE)) or now
+    return (
+        _time((((secret or {}).get("metadata") or {}).get("annotations") or {}).get(_MADE)) or now
+    )
 
 
 def made_annotation(made: datetime) -> dict[str, str]:
@@ -104,7 +128,11 @@ def begun(asked: str, now: datetime) -> Marks:
 
 
 def following(marks: Marks, now: datetime, *, keys: int, consumers_done: bool) -> Marks:
-    """What follows once all pods are those that *marks* want and the old logins are refused; itself: not yet."""
+    """
+    What follows once all pods are those that *marks* want and the old logins are refused.
+
+    Itself: not yet.
+    """
     match marks.phase:
         case Phase.PROMOTED:
             return marks.entered(Phase.SIGNING if keys > 1 else Phase.SETTLED, now)

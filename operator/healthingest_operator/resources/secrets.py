@@ -30,7 +30,11 @@ Values = Mapping[str, str]
 _PASSWORD: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
 
 FINGERPRINT_KEY: Final = "fingerprintKey"
-"""For `digest`; no pod mounts it. The signing keys will not do: they change in steps of their own."""
+"""
+For `digest`; no pod mounts it.
+
+The signing keys will not do: they change in steps of their own.
+"""
 
 NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
 NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
@@ -41,7 +45,11 @@ STAGED: Final = (NEXT_BROKER_PASSWORD, NEXT_DATABASE_PASSWORD, NEXT_CONSUMER_PAS
 
 @dataclass(frozen=True, slots=True)
 class Generators:
-    """Where new secrets come from. `password` gives at least 32 of A-Z a-z 0-9 _ -, `signing_key` PKCS#8 in PEM."""
+    """
+    Where new secrets come from.
+
+    `password` gives at least 32 of A-Z a-z 0-9 _ -, `signing_key` PKCS#8 in PEM.
+    """
 
     password: Callable[[], str]
     signing_key: Callable[[], str]
@@ -49,7 +57,11 @@ class Generators:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the user's Secrets say; None for what cannot be read now. Addresses of the broker bear no credentials."""
+    """
+    What the user's Secrets say; None for what cannot be read now.
+
+    Addresses of the broker bear no credentials.
+    """
 
     store_access_key_id: str | None = None
     store_secret_access_key: str | None = None
@@ -76,7 +88,13 @@ def secret_object(
     """A Secret of *values*; `data` rather than `stringData`, which the server never shows again."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
     described = metadata(owner, name) | {"annotations": dict(annotations or {})}
-    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": described, "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": described,
+        "data": data,
+    }
 
 
 def staged_values(existing: Values, phase: Phase, make: Generators) -> dict[str, str]:
@@ -92,8 +110,8 @@ def service_values(
     """
     Values that the service should have: what is known over what exists over what must be made.
 
-    What a user's Secret cannot tell at the moment stays as it was: running pods mount it. With *staged* passwords the
-    logins are the other ones of their two.
+    What a user's Secret cannot tell at the moment stays as it was: running pods mount it. With
+    *staged* passwords the logins are the other ones of their two.
     """
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
@@ -112,8 +130,12 @@ def service_values(
         values[env.DATABASE_URL] = known.database_url
     elif known.database_admin_url is not None:
         old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
-        user, password = _login(database_users(owner.key), old, staged.get(NEXT_DATABASE_PASSWORD), make)
-        values[env.DATABASE_URL] = _with_login(known.database_admin_url, user, password, database(owner.key))
+        user, password = _login(
+            database_users(owner.key), old, staged.get(NEXT_DATABASE_PASSWORD), make
+        )
+        values[env.DATABASE_URL] = _with_login(
+            known.database_admin_url, user, password, database(owner.key)
+        )
     if owner.spec.cache_secret is None:
         values.pop(env.CACHE_URL, None)
     elif known.cache_url is not None:
@@ -124,12 +146,18 @@ def service_values(
 def consumer_values(
     owner: HealthIngest, known: Known, existing: Values, staged: Values, make: Generators
 ) -> dict[str, str]:
-    """Values for those who consume the queues; as they were while the broker's Secret cannot be read."""
+    """
+    Values for those who consume the queues.
+
+    As they were while the broker's Secret cannot be read.
+    """
     if known.broker_endpoint is None:
         return dict(existing)
     broker = owner.spec.broker
     old = existing.get("username"), existing.get("password")
-    user, password = _login(consumer_users(broker.virtual_host), old, staged.get(NEXT_CONSUMER_PASSWORD), make)
+    user, password = _login(
+        consumer_users(broker.virtual_host), old, staged.get(NEXT_CONSUMER_PASSWORD), make
+    )
     return {
         "amqpUrl": known.broker_endpoint,
         "url": _with_login(known.broker_endpoint, user, password, broker.virtual_host),
@@ -142,7 +170,9 @@ def consumer_values(
 
 def held(existing: Values, wanted: Values) -> dict[str, str]:
     """
-    What pods may have before the outside has confirmed *wanted*: what they have, as far as it can be used at all.
+    What pods may have before the outside has confirmed *wanted*.
+
+    What they have, as far as it can be used at all.
 
     A cache is not waited for: without it counters are kept in each process.
     """
@@ -181,7 +211,9 @@ def digest(values: Values, names: Iterable[str], *beside: object) -> str:
     """
     chosen = {name: values[name] for name in sorted(names) if name in values}
     text = json.dumps([chosen, *beside], sort_keys=True)
-    return hmac.new(values[FINGERPRINT_KEY].encode(), text.encode(), hashlib.sha256).hexdigest()[:16]
+    return hmac.new(values[FINGERPRINT_KEY].encode(), text.encode(), hashlib.sha256).hexdigest()[
+        :16
+    ]
 
 
 def _kept(existing: str | None, make: Callable[[], str]) -> str:
@@ -191,7 +223,11 @@ def _kept(existing: str | None, make: Callable[[], str]) -> str:
 def _login(
     users: tuple[str, str], old: tuple[str | None, str | None], staged: str | None, make: Generators
 ) -> tuple[str, str]:
-    """User and password: those of now, or with a *staged* password the other user, unless that is the one of now."""
+    """
+    User and password.
+
+    Those of now, or with a *staged* password the other user, unless that is the one of now.
+    """
     user = old[0] if old[0] in users else users[0]
     if staged is None:
         return user, _kept(old[1], make.password)
@@ -199,7 +235,11 @@ def _login(
 
 
 def _with_login(address: str, user: str, password: str, path: str) -> str:
-    """*address* with this login and path instead of its own; its query stays (TLS settings stand there)."""
+    """
+    *address* with this login and path instead of its own.
+
+    Its query stays (TLS settings stand there).
+    """
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     query = f"?{parts.query}" if parts.query else ""

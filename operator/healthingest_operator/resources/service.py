@@ -17,6 +17,8 @@ def api_service(owner: HealthIngest) -> dict[str, Any]:
         "spec": {
             "type": "ClusterIP",
             "selector": selector(owner.key, API),
-            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [
+                {"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}
+            ],
         },
     }

@@ -1,9 +1,9 @@
 """
 What is wanted on the broker, and the calls that are missing for it.
 
-Calls are those of RabbitMQ's management HTTP API (docs: "HTTP API Reference", 3.10 to 4.x). No queue is ever
-re-declared: one that differs is a conflict for people to solve, for it may hold messages. What is no longer wanted is
-the business of `pruning`.
+Calls are those of RabbitMQ's management HTTP API (docs: "HTTP API Reference", 3.10 to 4.x). No
+queue is ever re-declared: one that differs is a conflict for people to solve, for it may hold
+messages. What is no longer wanted is the business of `pruning`.
 """
 
 import base64
@@ -61,13 +61,21 @@ class Topology:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a virtual host has; values are those of the management API. `virtual_host` None: there is none."""
+    """
+    What a virtual host has; values are those of the management API.
+
+    `virtual_host` None: there is none.
+    """
 
     virtual_host: Mapping[str, Any] | None = None
     exchanges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bindings: Mapping[Binding, tuple[str, ...]] = field(default_factory=dict)
-    """Each with the keys by which it can be removed: more than one when it was made with several arguments."""
+    """
+    Each with the keys by which it can be removed.
+
+    More than one when it was made with several arguments.
+    """
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     users: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     permissions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -99,20 +107,33 @@ class Plan:
 
 
 def topology(
-    broker: BrokerSpec, owner: str, administrator: str, relays: Mapping[str, str], consumers: Mapping[str, str]
+    broker: BrokerSpec,
+    owner: str,
+    administrator: str,
+    relays: Mapping[str, str],
+    consumers: Mapping[str, str],
 ) -> Topology:
     """The wanted topology; *relays* and *consumers* are passwords by user."""
-    queues = [name for queue in broker.queues for name in (queue.name, dead_letter_queue(queue.name))]
+    queues = [
+        name for queue in broker.queues for name in (queue.name, dead_letter_queue(queue.name))
+    ]
     read = f"^({'|'.join(re.escape(name) for name in queues)})$" if queues else "^$"
     logins = (
-        *(Login(user, word, "^$", f"^{re.escape(broker.exchange)}$", "^$") for user, word in relays.items()),
+        *(
+            Login(user, word, "^$", f"^{re.escape(broker.exchange)}$", "^$")
+            for user, word in relays.items()
+        ),
         *(Login(user, word, "^$", "^$", read) for user, word in consumers.items()),
     )
     return Topology(broker.virtual_host, owner, administrator, broker, logins)
 
 
 def plan(wanted: Topology, observed: Observed) -> Plan:
-    """Missing calls, in an order in which each can succeed: policies stand before the queues they apply to."""
+    """
+    Missing calls, in an order in which each can succeed.
+
+    Policies stand before the queues they apply to.
+    """
     conflicts = _conflicts(wanted, observed)
     if conflicts:
         return Plan(conflicts=tuple(conflicts))
@@ -136,9 +157,10 @@ def is_password(user: Mapping[str, Any], password: str) -> bool:
     """
     Whether the broker knows this password.
 
-    Salt (4 bytes) and digest of salt and password, in Base64, by the broker's `password_hashing_module`; source:
-    RabbitMQ docs, "Credentials and Passwords". Of a module that is not known here, e.g. one of the broker's owner,
-    nobody can say: then the password that was set once holds, and the login as the relay shows whether it does.
+    Salt (4 bytes) and digest of salt and password, in Base64, by the broker's
+    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". Of a module that
+    is not known here, e.g. one of the broker's owner, nobody can say: then the password that was
+    set once holds, and the login as the relay shows whether it does.
     """
     made = _DIGESTS.get(user.get("hashing_algorithm", _DEFAULT_ALGORITHM))
     if made is None:
@@ -152,7 +174,10 @@ def is_password(user: Mapping[str, Any], password: str) -> bool:
 
 def _conflicts(wanted: Topology, observed: Observed) -> list[str]:
     found = []
-    for name, kind in ((wanted.broker.exchange, "topic"), (dead_letter_exchange(wanted.broker.exchange), "direct")):
+    for name, kind in (
+        (wanted.broker.exchange, "topic"),
+        (dead_letter_exchange(wanted.broker.exchange), "direct"),
+    ):
         exchange = observed.exchanges.get(name)
         if exchange is not None and (exchange.get("type") != kind or not exchange.get("durable")):
             found.append(f"exchange {name} exists but is not a durable {kind} exchange")
@@ -177,7 +202,11 @@ def _virtual_host(wanted: Topology, observed: Observed) -> list[Call]:
     mark = f"{OWNER_TAG}{wanted.owner}"
     live = observed.virtual_host
     if live is None:
-        body: dict[str, Any] = {"description": "HealthIngest", "tags": mark, "default_queue_type": "quorum"}
+        body: dict[str, Any] = {
+            "description": "HealthIngest",
+            "tags": mark,
+            "default_queue_type": "quorum",
+        }
         calls.append(Call("PUT", ("vhosts", name), body, f"virtual host {name}"))
     elif observed.owner != wanted.owner:
         others = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(OWNER_TAG)]
@@ -208,7 +237,12 @@ def _logins(wanted: Topology, observed: Observed) -> list[Call]:
 def _exchanges(wanted: Topology, observed: Observed) -> list[Call]:
     name = wanted.broker.exchange
     return [
-        Call("PUT", ("exchanges", wanted.virtual_host, one), {"type": kind, "durable": True}, f"exchange {one}")
+        Call(
+            "PUT",
+            ("exchanges", wanted.virtual_host, one),
+            {"type": kind, "durable": True},
+            f"exchange {one}",
+        )
         for one, kind in ((dead_letter_exchange(name), "direct"), (name, "topic"))
         if one not in observed.exchanges
     ]
@@ -247,7 +281,11 @@ def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
 
 def _dead_definition(queue: QueueSpec) -> dict[str, Any]:
     """Looking at a dead letter, however often, must not drop it."""
-    return {"overflow": "reject-publish", "delivery-limit": _NEVER, "max-length-bytes": queue.max_length_bytes}
+    return {
+        "overflow": "reject-publish",
+        "delivery-limit": _NEVER,
+        "max-length-bytes": queue.max_length_bytes,
+    }
 
 
 def _queues(wanted: Topology, observed: Observed) -> list[Call]:
@@ -264,7 +302,11 @@ def wanted_bindings(broker: BrokerSpec) -> list[Binding]:
     """All bindings of the spec, and those of the dead-letter queues."""
     dead = dead_letter_exchange(broker.exchange)
     return [
-        *((broker.exchange, queue.name, pattern) for queue in broker.queues for pattern in queue.bindings),
+        *(
+            (broker.exchange, queue.name, pattern)
+            for queue in broker.queues
+            for pattern in queue.bindings
+        ),
         *((dead, dead_letter_queue(queue.name), queue.name) for queue in broker.queues),
     ]
 

@@ -1,8 +1,11 @@
 """
-What can be wrong outside the operator, in one table: where it shows, how it is said, and the remedy.
+What can be wrong outside the operator, in one table.
 
-A message is made of the template here and of names that the manifest or the cluster already shows (addresses without a
-login, names of objects): never of text that another program wrote. `docs/operations.md` has the table, a test compares.
+Where it shows, how it is said, and the remedy.
+
+A message is made of the template here and of names that the manifest or the cluster already shows
+(addresses without a login, names of objects): never of text that another program wrote.
+`docs/operations.md` has the table, a test compares.
 """
 
 import re
@@ -21,8 +24,9 @@ class Cause:
     """
     One kind of fault.
 
-    `code` is stable. `broken` says what is broken. `message` and `remedy`, which says what to do, are templates of
-    `str.format` with named values; the condition's message is both. `conditions` are those in which it can stand.
+    `code` is stable. `broken` says what is broken. `message` and `remedy`, which says what to do,
+    are templates of `str.format` with named values; the condition's message is both. `conditions`
+    are those in which it can stand.
     """
 
     code: str
@@ -34,7 +38,9 @@ class Cause:
 
     def text(self, **values: object) -> str:
         """The condition's message; what could break a line or a table is taken out of *values*."""
-        return f"{self.message}: {self.remedy}".format(**{name: _plain(value) for name, value in values.items()})
+        return f"{self.message}: {self.remedy}".format(
+            **{name: _plain(value) for name, value in values.items()}
+        )
 
 
 def _plain(value: object) -> str:
@@ -43,7 +49,10 @@ def _plain(value: object) -> str:
 
 def as_table(causes: Iterable[Cause]) -> str:
     """The table of the runbook, in Markdown."""
-    lines = ["| broken | condition | reason | message | remedy |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| broken | condition | reason | message | remedy |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for cause in causes:
         where = ", ".join(f"`{kind.value}`" for kind in cause.conditions)
         cells = (cause.broken, where, f"`{cause.reason.value}`", cause.message, cause.remedy)

@@ -1,8 +1,8 @@
 """
 Findings to `status.conditions`, keeping the times of transitions.
 
-`Ready`, `Reconciling` and `Stalled` are read by kstatus (sigs.k8s.io/cli-utils, "kstatus"): the latter two are present
-only while they are true.
+`Ready`, `Reconciling` and `Stalled` are read by kstatus (sigs.k8s.io/cli-utils, "kstatus"): the
+latter two are present only while they are true.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,12 +53,20 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.SCALED_TO_ZERO,
     }
 )
-"""Reasons that do not pass by themselves. A missing Secret is none: it may come with the next apply."""
+"""
+Reasons that do not pass by themselves.
+
+A missing Secret is none: it may come with the next apply.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One condition as it was found; `generation` only when that was at an earlier one than is looked at now."""
+    """
+    One condition as it was found.
+
+    `generation` only when that was at an earlier one than is looked at now.
+    """
 
     type: ConditionType
     holds: bool
@@ -86,7 +94,11 @@ def drift(healed: Sequence[str], before: Condition | None) -> Finding:
 
 
 def summary(findings: Iterable[Finding]) -> list[Finding]:
-    """*findings* with `Ready`, `Reconciling` and `Stalled` as they follow; given `Ready`, they are complete already."""
+    """
+    *findings* with `Ready`, `Reconciling` and `Stalled` as they follow.
+
+    Given `Ready`, they are complete already.
+    """
     found = list(findings)
     if any(finding.type is ConditionType.READY for finding in found):
         return found
@@ -94,10 +106,18 @@ def summary(findings: Iterable[Finding]) -> list[Finding]:
     if not failing:
         everything = {finding.type for finding in found} >= set(PARTS)
         if everything:
-            return [good(ConditionType.READY, "uploads are accepted and announced", Reason.AVAILABLE), *found]
-        return [bad(ConditionType.READY, Reason.PROGRESSING, "not everything was looked at yet"), *found]
+            return [
+                good(ConditionType.READY, "uploads are accepted and announced", Reason.AVAILABLE),
+                *found,
+            ]
+        return [
+            bad(ConditionType.READY, Reason.PROGRESSING, "not everything was looked at yet"),
+            *found,
+        ]
     # What waits for others explains nothing: the first cause does.
-    causes = [finding for finding in failing if finding.reason is not Reason.WAITING_FOR_DEPENDENCIES] or failing
+    causes = [
+        finding for finding in failing if finding.reason is not Reason.WAITING_FOR_DEPENDENCIES
+    ] or failing
     first = min(causes, key=lambda finding: finding.reason not in NEEDS_PEOPLE)
     top = [bad(ConditionType.READY, first.reason, first.message)]
     stuck = [finding for finding in failing if finding.reason in NEEDS_PEOPLE]
@@ -110,7 +130,8 @@ def remembered(previous: Sequence[Condition]) -> list[Finding]:
     """
     Findings of an earlier pass, but for those that say that work is under way.
 
-    They keep the generation that they were found for: what a paused HealthIngest was, its new spec need not be.
+    They keep the generation that they were found for: what a paused HealthIngest was, its new spec
+    need not be.
     """
     passing = {ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED}
     return [
@@ -132,8 +153,9 @@ def conditions(
     """
     The list for the status; *now* is RFC 3339.
 
-    A condition's time is that of its last change of status, as in the Kubernetes API conventions. One that was found
-    before and was not looked at now is not carried over: nobody knows whether it still holds.
+    A condition's time is that of its last change of status, as in the Kubernetes API conventions.
+    One that was found before and was not looked at now is not carried over: nobody knows whether it
+    still holds.
     """
     known = {condition["type"]: condition for condition in previous}
     built = []
@@ -155,8 +177,14 @@ def conditions(
 
 
 def transitions(previous: Sequence[Condition], current: Sequence[Condition]) -> list[Condition]:
-    """Conditions whose status or reason changed: what is worth an event. `Reconciling` repeats others."""
-    before = {condition["type"]: (condition["status"], condition["reason"]) for condition in previous}
+    """
+    Conditions whose status or reason changed: what is worth an event.
+
+    `Reconciling` repeats others.
+    """
+    before = {
+        condition["type"]: (condition["status"], condition["reason"]) for condition in previous
+    }
     return [
         condition
         for condition in current

@@ -87,7 +87,14 @@ def connections(code: str, system: str, condition: ConditionType) -> Connections
     """Rows of *system*, whose codes begin with *code*."""
     return Connections(
         {
-            trouble: Cause(f"{code}-{trouble.value}", (condition,), reason, f"{system}: {broken}", message, remedy)
+            trouble: Cause(
+                f"{code}-{trouble.value}",
+                (condition,),
+                reason,
+                f"{system}: {broken}",
+                message,
+                remedy,
+            )
             for trouble, reason, broken, message, remedy in _ROWS
         }
     )

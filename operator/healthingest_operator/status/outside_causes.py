@@ -16,7 +16,9 @@ _DATABASE: Final = (ConditionType.DATABASE_READY,)
 _CACHE: Final = (ConditionType.CACHE_READY,)
 
 STORE: Final = connections("store", "object store", ConditionType.BUCKET_READY)
-MANAGEMENT: Final = connections("management", "RabbitMQ's management API", ConditionType.BROKER_READY)
+MANAGEMENT: Final = connections(
+    "management", "RabbitMQ's management API", ConditionType.BROKER_READY
+)
 AMQP: Final = connections("amqp", "RabbitMQ's AMQP port", ConditionType.BROKER_READY)
 DATABASE: Final = connections("database", "database", ConditionType.DATABASE_READY)
 CACHE: Final = connections("cache", "cache", ConditionType.CACHE_READY)
@@ -269,7 +271,11 @@ OF_STOPS: Final = {
 }
 """What a process of the service leaves when it ends."""
 
-_ALL: Final = tuple(cause for cause in list(globals().values()) if isinstance(cause, Cause) and cause not in POD_CAUSES)
+_ALL: Final = tuple(
+    cause
+    for cause in list(globals().values())
+    if isinstance(cause, Cause) and cause not in POD_CAUSES
+)
 CAUSES: Final = (
     *(row for system in (STORE, MANAGEMENT, AMQP, DATABASE, CACHE) for row in system.rows.values()),
     *_ALL,

@@ -1,9 +1,12 @@
 """
-Why a pod is not there or does not stay: read from its status, or from what a controller says about a pod refused.
+Why a pod is not there or does not stay.
 
-Words of the kubelet, of the scheduler and of the API server are only searched for known patterns; names and amounts of
-quotas and limits are taken over, nothing else is. Sources: Kubernetes reference, "Pod Lifecycle", "Resource Quotas",
-"Limit Ranges", "Validating Admission Policy"; Kubernetes source, `pkg/kubelet/images/types.go`.
+Read from its status, or from what a controller says about a pod refused.
+
+Words of the kubelet, of the scheduler and of the API server are only searched for known patterns;
+names and amounts of quotas and limits are taken over, nothing else is. Sources: Kubernetes
+reference, "Pod Lifecycle", "Resource Quotas", "Limit Ranges", "Validating Admission Policy";
+Kubernetes source, `pkg/kubelet/images/types.go`.
 """
 
 import json
@@ -32,17 +35,31 @@ _IMAGE: Final = frozenset(
     }
 )
 _NOT_STARTED: Final = frozenset(
-    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "StartError",
+        "ContainerCannotRun",
+    }
 )
 _IMAGE_WHYS: Final = (
     (
-        re.compile(r"unauthorized|authentication required|denied|forbidden|\b401\b|\b403\b", re.IGNORECASE),
+        re.compile(
+            r"unauthorized|authentication required|denied|forbidden|\b401\b|\b403\b", re.IGNORECASE
+        ),
         "login refused",
     ),
     (re.compile(r"not found|manifest unknown|\b404\b", re.IGNORECASE), "no such image or tag"),
     (re.compile(r"x509|certificate", re.IGNORECASE), "the registry's certificate is not trusted"),
-    (re.compile(r"no such host|server misbehaving", re.IGNORECASE), "the registry's host name is unknown"),
-    (re.compile(r"timeout|refused|unreachable|reset|deadline", re.IGNORECASE), "the registry does not answer"),
+    (
+        re.compile(r"no such host|server misbehaving", re.IGNORECASE),
+        "the registry's host name is unknown",
+    ),
+    (
+        re.compile(r"timeout|refused|unreachable|reset|deadline", re.IGNORECASE),
+        "the registry does not answer",
+    ),
     (re.compile(r"toomanyrequests|429", re.IGNORECASE), "the registry's rate limit"),
 )
 _RELAY: Final = "relay"
@@ -51,7 +68,9 @@ _EXCEEDED: Final = re.compile(
     rf"exceeded quota: ([\w.-]+), requested: ({_AMOUNTS}), used: ({_AMOUNTS}), limited: ({_AMOUNTS})"
 )
 _ANY_QUOTA: Final = re.compile(r"(?:exceeded|failed) quota: ([\w.-]+)")
-_MUST_SPECIFY: Final = re.compile(rf"failed quota: ([\w.-]+): must specify ((?:{_AMOUNTS}(?: for: {_AMOUNTS})?[; ]*)+)")
+_MUST_SPECIFY: Final = re.compile(
+    rf"failed quota: ([\w.-]+): must specify ((?:{_AMOUNTS}(?: for: {_AMOUNTS})?[; ]*)+)"
+)
 _RANGE: Final = re.compile(
     r"(?:minimum|maximum) [\w./-]+ usage per \w+ is [\w.]+"
     r"(?:, but (?:request|limit) is [\w.]*\w|\. +No \w+ is specified)"
@@ -64,7 +83,9 @@ _NAMED: Final = (
     (causes.WEBHOOK_FAILS, re.compile(r'failed calling webhook "([\w./-]+)"')),
     (causes.SECURITY_CONSTRAINT, re.compile(r"(security context constraint)")),
 )
-_MISSING: Final = re.compile(r'(serviceaccount) "([\w.-]+)" not found|no (PriorityClass) with name ([\w.-]+) was found')
+_MISSING: Final = re.compile(
+    r'(serviceaccount) "([\w.-]+)" not found|no (PriorityClass) with name ([\w.-]+) was found'
+)
 _NODES: Final = re.compile(
     r"Insufficient [\w./-]+|Too many pods|untolerated taint|didn't match Pod's node affinity/selector"
     r"|didn't match pod (?:anti-)?affinity rules|didn't match pod topology spread constraints|were unschedulable"
@@ -84,8 +105,14 @@ class Failure:
 
 
 def of_pods(pods: Iterable[Manifest]) -> Failure | None:
-    """What keeps the newest pod from running that something keeps; pods on their way out tell nothing."""
-    newest = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
+    """
+    What keeps the newest pod from running that something keeps.
+
+    Pods on their way out tell nothing.
+    """
+    newest = sorted(
+        pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True
+    )
     found = (of_pod(pod) for pod in newest if not pod["metadata"].get("deletionTimestamp"))
     return next((failure for failure in found if failure is not None), None)
 
@@ -94,11 +121,16 @@ def of_pod(pod: Manifest) -> Failure | None:
     """What keeps this pod from running; None: nothing that its status tells."""
     status = pod.get("status") or {}
     where = f"pod {pod['metadata']['name']}"
-    return _of_containers(status, where) or _of_scheduling(status, where) or _of_phase(status, where)
+    return (
+        _of_containers(status, where) or _of_scheduling(status, where) or _of_phase(status, where)
+    )
 
 
 def _of_containers(status: Manifest, where: str) -> Failure | None:
-    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    containers = (
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    )
     found = (_of_container(container, where) for container in containers)
     return next((failure for failure in found if failure is not None), None)
 
@@ -107,7 +139,9 @@ def _of_scheduling(status: Manifest, where: str) -> Failure | None:
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             found = dict.fromkeys(_NODES.findall(str(condition.get("message", ""))))
-            return _failure(causes.UNSCHEDULABLE, where=where, why=", ".join(found) or "no node fits")
+            return _failure(
+                causes.UNSCHEDULABLE, where=where, why=", ".join(found) or "no node fits"
+            )
     return None
 
 
@@ -116,13 +150,25 @@ def _of_phase(status: Manifest, where: str) -> Failure | None:
     if status.get("phase") != "Failed" or status.get("containerStatuses"):
         return None
     why = str(status.get("reason", ""))
-    return _failure(causes.START_FAILED, where=where, container="any", why=why if _TOKEN.match(why) else "failed")
+    return _failure(
+        causes.START_FAILED,
+        where=where,
+        container="any",
+        why=why if _TOKEN.match(why) else "failed",
+    )
 
 
 def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
-    """A relay that runs and is not ready has announced nothing for a while: that is what its readiness says."""
+    """
+    A relay that runs and is not ready has announced nothing for a while.
+
+    That is what its readiness says.
+    """
     for pod in (pod for pod in pods if not pod["metadata"].get("deletionTimestamp")):
-        if any(_is_silent_relay(container) for container in (pod.get("status") or {}).get("containerStatuses") or ()):
+        if any(
+            _is_silent_relay(container)
+            for container in (pod.get("status") or {}).get("containerStatuses") or ()
+        ):
             return _failure(causes.ANNOUNCEMENTS_STALLED, where=f"pod {pod['metadata']['name']}")
     return None
 
@@ -170,7 +216,9 @@ def of_events(events: Iterable[Manifest], where: str) -> Failure | None:
 
 def _time(event: Manifest) -> str:
     series = event.get("series") or {}
-    return str(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or "")
+    return str(
+        series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
+    )
 
 
 def _of_container(container: Manifest, where: str) -> Failure | None:
@@ -178,7 +226,14 @@ def _of_container(container: Manifest, where: str) -> Failure | None:
     waiting = (container.get("state") or {}).get("waiting") or {}
     why = str(waiting.get("reason", ""))
     if why in _IMAGE:
-        known = next((text for pattern, text in _IMAGE_WHYS if pattern.search(str(waiting.get("message", "")))), why)
+        known = next(
+            (
+                text
+                for pattern, text in _IMAGE_WHYS
+                if pattern.search(str(waiting.get("message", "")))
+            ),
+            why,
+        )
         return _failure(causes.IMAGE_PULL, where=where, image=container.get("image", ""), why=known)
     if why in _NOT_STARTED:
         return _failure(causes.START_FAILED, where=where, container=name, why=why)
@@ -213,11 +268,21 @@ def _of_stop(left: StopCause, container: str, where: str) -> Failure:
     if cause is causes.SETTINGS_REFUSED:
         return _failure(cause, where=where, container=container)
     seen = f"the database, as {where} found it,"
-    return _failure(cause, where=seen, user="of the service", database="of the service", why="it refused a write")
+    return _failure(
+        cause,
+        where=seen,
+        user="of the service",
+        database="of the service",
+        why="it refused a write",
+    )
 
 
 def _last_event(log: str) -> str:
-    """The constant of the last line of the service's own log that has one, and the type of its error: never a text."""
+    """
+    The constant of the last line of the service's own log that has one, and the type of its error.
+
+    Never a text.
+    """
     for line in reversed(log.splitlines()):
         try:
             entry = json.loads(line)

@@ -33,7 +33,9 @@ class Observation:
     now: str
 
 
-def status(previous: Mapping[str, Any], findings: Sequence[Finding], facts: Facts, seen: Observation) -> dict[str, Any]:
+def status(
+    previous: Mapping[str, Any], findings: Sequence[Finding], facts: Facts, seen: Observation
+) -> dict[str, Any]:
     """The status to write; equal to *previous* when nothing changed."""
     found: dict[str, Any] = {
         "selector": facts.selector,
@@ -48,7 +50,9 @@ def status(previous: Mapping[str, Any], findings: Sequence[Finding], facts: Fact
         **{name: previous[name] for name in found if previous.get(name) is not None},
         **{name: value for name, value in found.items() if value is not None},
         "observedGeneration": seen.generation,
-        "conditions": conditions(summary(findings), previous.get("conditions") or [], seen.generation, seen.now),
+        "conditions": conditions(
+            summary(findings), previous.get("conditions") or [], seen.generation, seen.now
+        ),
         "objectStore": _store(previous, facts) or None,
         "leftBehind": list(facts.left_behind) or None,
     }
@@ -63,4 +67,6 @@ def _store(previous: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
         "probed": facts.probed,
         **(facts.store or {}),
     }
-    return dict(previous.get("objectStore") or {}) | {k: value for k, value in found.items() if value is not None}
+    return dict(previous.get("objectStore") or {}) | {
+        k: value for k, value in found.items() if value is not None
+    }

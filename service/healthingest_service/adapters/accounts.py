@@ -22,7 +22,9 @@ Users = SQLAlchemyUserDatabase[AccountRow, UUID]
 class DatabaseAccounts:
     """Accounts in the service's own database. No password is hashed while a transaction is open."""
 
-    def __init__(self, engine: AsyncEngine, passwords: PasswordPool, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, passwords: PasswordPool, *, timeout_seconds: float
+    ) -> None:
         self._engine = engine
         self._passwords = passwords
         self._timeout_seconds = timeout_seconds
@@ -85,8 +87,11 @@ class DatabaseAccounts:
     async def _users(self, *, writes: bool = True) -> AsyncIterator[Users]:
         try:
             async with (
-                transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=writes) as connection,
-                # What fastapi-users calls a commit ends the savepoint-less inner session; the transaction is ours.
+                transaction(
+                    self._engine, timeout_seconds=self._timeout_seconds, writes=writes
+                ) as connection,
+                # What fastapi-users calls a commit ends the savepoint-less inner session; the
+                # transaction is ours.
                 AsyncSession(bind=connection, expire_on_commit=False) as session,
             ):
                 yield SQLAlchemyUserDatabase(session, AccountRow)
@@ -95,8 +100,14 @@ class DatabaseAccounts:
 
 
 async def _by_email(users: Users, email: str) -> AccountRow | None:
-    """The library's own look-up compares `lower(email)`, which no index serves; ours is in its normal form already."""
-    found = await users.session.execute(select(AccountRow).where(AccountRow.__table__.c.email == email))
+    """
+    The library's own look-up compares `lower(email)`, which no index serves.
+
+    Ours is in its normal form already.
+    """
+    found = await users.session.execute(
+        select(AccountRow).where(AccountRow.__table__.c.email == email)
+    )
     return found.scalar_one_or_none()
 
 

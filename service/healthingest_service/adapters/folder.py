@@ -27,9 +27,12 @@ class FolderStore:
     """
     Objects as files below *root*, their keys as paths.
 
-    `put` links (or copies) beside the final place, syncs, renames, and syncs the folders: after a power cut the object
-    is there whole or not at all. A copy is verified; a linked file is the body itself, hashed as it was written, and to
-    hash it again would find what the kernel keeps in memory, not what the disk has. `head` reads the bytes and hashes
+    `put` links (or copies) beside the final place, syncs, renames, and syncs the folders: after a
+        power cut the object
+    is there whole or not at all. A copy is verified; a linked file is the body itself, hashed as it
+        was written, and to
+    hash it again would find what the kernel keeps in memory, not what the disk has. `head` reads
+        the bytes and hashes
     them: slower than to trust a note, and true.
     """
 
@@ -37,7 +40,9 @@ class FolderStore:
         self._root = root
         self._timeout_seconds = timeout_seconds
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+    async def put(
+        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+    ) -> None:
         """See `ObjectStore.put`."""
         place, unfinished = _place(self._root, key), self._root / UNFINISHED / uuid4().hex
         await self._in_thread(_make_folder, unfinished.parent, self._root)
@@ -92,7 +97,11 @@ class FolderStore:
 
 
 def _place(root: Path, key: str) -> Path:
-    """Where *key* lies. Keys come from `ObjectKey` and are harmless; another one must not lead out of the folder."""
+    """
+    Where *key* lies.
+
+    Keys come from `ObjectKey` and are harmless; another one must not lead out of the folder.
+    """
     parts = key.split("/")
     if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == UNFINISHED:
         raise StoreRefusedError
@@ -116,7 +125,11 @@ class _Seen:
 
 
 def _is_linked(source: Path, target: Path) -> bool:
-    """A second name for the file where that can be had: nobody writes to it any more. Else an empty file."""
+    """
+    A second name for the file where that can be had: nobody writes to it any more.
+
+    Else an empty file.
+    """
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links
@@ -159,7 +172,11 @@ def _give_name(root: Path, unfinished: Path, place: Path) -> None:
 
 
 def _make_folder(folder: Path, root: Path) -> None:
-    """Make *folder* below *root*, and sync the parent of every folder made: else its entry may be lost."""
+    """
+    Make *folder* below *root*, and sync the parent of every folder made.
+
+    Else its entry may be lost.
+    """
     if folder.is_dir():
         return
     if folder != root:

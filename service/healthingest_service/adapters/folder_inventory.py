@@ -18,7 +18,11 @@ _UNFINISHED: Final = ".unfinished"  # as `FolderStore` has it
 
 
 class FolderInventory:
-    """What lies in the folder of a `FolderStore`. A PUT that died has left a file beside, which knows no key."""
+    """
+    What lies in the folder of a `FolderStore`.
+
+    A PUT that died has left a file beside, which knows no key.
+    """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:
         self._root = root
@@ -26,7 +30,9 @@ class FolderInventory:
 
     async def page(self, *, after: str, limit: int) -> ObjectPage:
         """See `StoreInventory.page`."""
-        found = await self._in_thread(lambda: list(islice(_objects(self._root / PREFIX, PREFIX, after), limit + 1)))
+        found = await self._in_thread(
+            lambda: list(islice(_objects(self._root / PREFIX, PREFIX, after), limit + 1))
+        )
         return ObjectPage(found[:limit], is_last=len(found) <= limit)
 
     async def unfinished(self) -> AsyncIterator[UnfinishedPut]:
@@ -50,8 +56,14 @@ class FolderInventory:
 
 
 def _objects(folder: Path, prefix: str, after: str) -> Iterator[ListedObject]:
-    """Files below *folder* whose keys come after *after*, in the order of bytes: a folder sorts with its slash."""
-    entries = sorted((f"{entry.name}/" if entry.is_dir() else entry.name, entry) for entry in _entries(folder))
+    """
+    Files below *folder* whose keys come after *after*, in the order of bytes.
+
+    A folder sorts with its slash.
+    """
+    entries = sorted(
+        (f"{entry.name}/" if entry.is_dir() else entry.name, entry) for entry in _entries(folder)
+    )
     for name, entry in entries:
         key = prefix + name
         if name.endswith("/"):

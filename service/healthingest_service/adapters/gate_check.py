@@ -10,7 +10,12 @@ from typing import Any, Final
 from avrogate import Code
 from healthingest_contract.topology import is_record_type
 from healthingest_service.adapters.gate_frames import MAX_PAYLOAD_BYTES, PIECE, Kind
-from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError, UploadError
+from healthingest_service.uploads.errors import (
+    FileRefusedError,
+    GateUnavailableError,
+    NotAvroError,
+    UploadError,
+)
 from healthingest_service.uploads.findings import FindingCode, finding_of
 from healthingest_service.uploads.model import Finding, Verdict
 
@@ -28,7 +33,9 @@ class FileCheck:
         self._send = send
         self._number = number
         self._outcome: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._outcome.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though not awaited
+        self._outcome.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # seen, though not awaited
         self._unanswered = 0
         self._answered = asyncio.Event()
 

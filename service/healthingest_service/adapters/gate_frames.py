@@ -1,10 +1,12 @@
 """
-What the server and a gate worker say to each other over their socket: frames with a head of 13 bytes.
+What the server and a gate worker say to each other over their socket.
 
-Kind, number of the file, length, payload; big-endian. The server sends OPEN, FEED, FEED_FILE and FINISH, the worker one
-DONE or a REFUSED, ACCEPTED, FAILED, UNREADABLE for each, in the same order: so the oldest unanswered frame is what it
-works on. POLICY and CLOSE, which cost nothing, are not answered: nobody waits for them, and no file is to blame for
-them.
+Frames with a head of 13 bytes.
+
+Kind, number of the file, length, payload; big-endian. The server sends OPEN, FEED, FEED_FILE and
+FINISH, the worker one DONE or a REFUSED, ACCEPTED, FAILED, UNREADABLE for each, in the same order:
+so the oldest unanswered frame is what it works on. POLICY and CLOSE, which cost nothing, are not
+answered: nobody waits for them, and no file is to blame for them.
 """
 
 import struct
@@ -21,7 +23,11 @@ class Kind(IntEnum):
     """What a frame is."""
 
     POLICY = 0
-    """JSON: `schemas`, the listed ones by file name, or null for any, and `limits`; the first frame of a connection."""
+    """
+    JSON: `schemas`, the listed ones by file name, or null for any, and `limits`.
+
+    The first frame of a connection.
+    """
     OPEN = 1
     FEED = 2
     FINISH = 3

@@ -1,8 +1,8 @@
 """
 The port `Gate`: files are judged while they come, in a few warm processes that may die of them.
 
-A worker serves many uploads at once, so a slow client holds no place. What it does not answer in time, or dies of,
-costs the file at fault a refusal, and the others that it had a "try again".
+A worker serves many uploads at once, so a slow client holds no place. What it does not answer in
+time, or dies of, costs the file at fault a refusal, and the others that it had a "try again".
 """
 
 import asyncio
@@ -47,18 +47,24 @@ async def open_gate(  # noqa: PLR0913 - one for each setting
     """
     A gate of *workers* processes; one that leaves a chunk unanswered for *stall_seconds* is ended.
 
-    In mode "Allowed" a file passes whose writer schema is one of `*.avsc` in *schemas_folder*, or one that a listed
-    schema can read (Avro 1.12, "Schema Resolution"); the folder is read once. *limits* are those of `avrogate.Policy`
-    that differ from its defaults, by its names.
+    In mode "Allowed" a file passes whose writer schema is one of `*.avsc` in *schemas_folder*, or
+    one that a listed schema can read (Avro 1.12, "Schema Resolution"); the folder is read once.
+    *limits* are those of `avrogate.Policy` that differ from its defaults, by its names.
 
     Raises:
         ValueError: the folder is missing, or a file in it is no Avro schema.
     """
-    listed = await asyncio.to_thread(listed_schemas, schemas_folder) if schemas_mode == "Allowed" else None
+    listed = (
+        await asyncio.to_thread(listed_schemas, schemas_folder)
+        if schemas_mode == "Allowed"
+        else None
+    )
     async with AsyncExitStack() as at_end:
         pool = []
         for _ in range(workers):
-            worker = _Worker({"schemas": listed, "limits": dict(limits or {})}, memory_limit_bytes, stall_seconds)
+            worker = _Worker(
+                {"schemas": listed, "limits": dict(limits or {})}, memory_limit_bytes, stall_seconds
+            )
             at_end.push_async_callback(worker.stop)
             pool.append(worker)
         yield GatePool(pool)
@@ -87,7 +93,9 @@ class GatePool:
 class _Worker:
     """One process; started when first needed, and again when it was lost."""
 
-    def __init__(self, policy: Mapping[str, object], memory_limit_bytes: int, stall_seconds: float) -> None:
+    def __init__(
+        self, policy: Mapping[str, object], memory_limit_bytes: int, stall_seconds: float
+    ) -> None:
         self.files: dict[int, FileCheck] = {}
         self._policy = json.dumps(policy).encode()
         self._memory_limit_bytes = memory_limit_bytes
@@ -100,7 +108,9 @@ class _Worker:
         self._gathered_bytes = 0
         self._starting = asyncio.Lock()
 
-    async def send(self, kind: Kind, number: int, payload: bytes = b"", *, check: FileCheck | None = None) -> None:
+    async def send(
+        self, kind: Kind, number: int, payload: bytes = b"", *, check: FileCheck | None = None
+    ) -> None:
         """
         Put a frame on its way; waits while the worker is behind.
 
@@ -168,7 +178,14 @@ class _Worker:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-m", _WORKER, str(theirs.fileno()), str(self._memory_limit_bytes)),
+                    *(
+                        sys.executable,
+                        "-I",
+                        "-m",
+                        _WORKER,
+                        str(theirs.fileno()),
+                        str(self._memory_limit_bytes),
+                    ),
                     pass_fds=[theirs.fileno()],
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
@@ -183,7 +200,9 @@ class _Worker:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         """
-        Take answers until the worker ends or stalls; then the file that it worked on is held for the reason.
+        Take answers until the worker ends or stalls.
+
+        Then the file that it worked on is held for the reason.
 
         Unless somebody killed it: a file cannot do that.
         """
@@ -202,7 +221,11 @@ class _Worker:
         except (asyncio.IncompleteReadError, OSError):
             if await self._ended() in _KILLED:
                 code = None
-        if code is not None and self._unanswered and (culprit := self.files.get(self._unanswered[0])) is not None:
+        if (
+            code is not None
+            and self._unanswered
+            and (culprit := self.files.get(self._unanswered[0])) is not None
+        ):
             culprit.settle(FileRefusedError((finding_of(code),)))
         await self._end(GateUnavailableError())
 
@@ -233,10 +256,16 @@ class _Worker:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, 9)
             await self._ended()
-            self._process = None  # not sooner: who cancels the wait, as `stop` does, has to wait himself
+            self._process = (
+                None  # not sooner: who cancels the wait, as `stop` does, has to wait himself
+            )
 
     async def _ended(self) -> int | None:
-        """What the process ended with, in the manner of `returncode`; waits for it, but not for ever."""
+        """
+        What the process ended with, in the manner of `returncode`.
+
+        Waits for it, but not for ever.
+        """
         if self._process is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):

@@ -1,8 +1,9 @@
 """
 A gate's own process: judges the files of many uploads, chunk by chunk, where nothing can be harmed.
 
-`python -I -m healthingest_service.adapters.gate_worker FD MEMORY_BYTES` serves the socket FD; see `gate_frames`. It has
-hard limits, no environment, and nothing of the server's but that socket; a bug in the gate ends this process alone.
+`python -I -m healthingest_service.adapters.gate_worker FD MEMORY_BYTES` serves the socket FD; see
+`gate_frames`. It has hard limits, no environment, and nothing of the server's but that socket; a
+bug in the gate ends this process alone.
 """
 
 import ctypes
@@ -111,7 +112,9 @@ def _policy(given: dict[str, Any]) -> Policy:
         return policy
     files = {name: text.encode() for name, text in given["schemas"].items()}
     schemas = tuple(parse_schema_set(files, Policy()).values())
-    return replace(policy, fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas)
+    return replace(
+        policy, fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas
+    )
 
 
 def _limit(memory_bytes: int) -> None:

@@ -1,4 +1,8 @@
-"""A secret that is made on this machine and stays there: for the embedded default, never for an installation."""
+"""
+A secret that is made on this machine and stays there.
+
+For the embedded default, never for an installation.
+"""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,8 @@
-"""Counts in this process: for one process alone, and for each while the shared counters are gone."""
+"""
+Counts in this process.
+
+For one process alone, and for each while the shared counters are gone.
+"""
 
 import time
 from collections import OrderedDict, deque
@@ -9,7 +13,11 @@ from typing import Final
 from healthingest_service.identity.throttling import Decision, LoginAttempt, LoginRules, Rule
 
 _MAX_KEYS: Final = 20_000
-"""Of each kind, about 1 KiB each with few hits; the key that was used longest ago is forgotten first."""
+"""
+Of each kind, about 1 KiB each with few hits.
+
+The key that was used longest ago is forgotten first.
+"""
 
 
 class MemoryLimiter:
@@ -58,7 +66,10 @@ class MemoryLoginThrottle:
         """As the port says."""
         now = self._clock()
         is_known = self._known_until.get(attempt.device_key, now) > now
-        guards = [(self._of(key, now), backoff) for key, backoff in attempt.guards(self._rules, is_known=is_known)]
+        guards = [
+            (self._of(key, now), backoff)
+            for key, backoff in attempt.guards(self._rules, is_known=is_known)
+        ]
         wait_seconds = max(failures.closed_until - now for failures, _ in guards)
         if wait_seconds > 0:
             return wait_seconds

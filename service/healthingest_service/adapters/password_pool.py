@@ -1,7 +1,8 @@
 """
 Argon2id in a few threads of low priority.
 
-Hashing costs memory and a processor: it must neither block the loop, nor pile up, nor slow down uploads.
+Hashing costs memory and a processor: it must neither block the loop, nor pile up, nor slow down
+uploads.
 """
 
 import asyncio
@@ -74,7 +75,9 @@ class PasswordPool:
     @contextmanager
     def slot(self) -> Iterator[PasswordHasher]:
         """
-        Hold a slot; take it before anything else is done for a login, so that a flood costs no more than this.
+        Hold a slot.
+
+        Take it before anything else is done for a login, so that a flood costs no more than this.
 
         Raises:
             PasswordQueueFullError: all slots are taken.
@@ -88,7 +91,8 @@ class PasswordPool:
         finally:
             if hasher.running is None or hasher.running.done():
                 self._taken -= 1
-            else:  # a caller that leaves frees no thread: its slot is taken until the thread is done
+            # a caller that leaves frees no thread: its slot is taken until the thread is done
+            else:
                 loop = asyncio.get_running_loop()
                 hasher.running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
 
@@ -97,7 +101,11 @@ class PasswordPool:
 
 
 def _lower_priority() -> None:
-    """Make the calling thread nice; on Linux each thread has a niceness of its own (setpriority(2))."""
+    """
+    Make the calling thread nice.
+
+    On Linux each thread has a niceness of its own (setpriority(2)).
+    """
     with suppress(OSError):  # the platform has no such thing: then hashing competes with uploads
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
@@ -105,7 +113,9 @@ def _lower_priority() -> None:
 @asynccontextmanager
 async def open_password_pool(*, threads: int, queue_limit: int) -> AsyncIterator[PasswordPool]:
     """A pool whose threads end with the context."""
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="password", initializer=_lower_priority)
+    executor = ThreadPoolExecutor(
+        threads, thread_name_prefix="password", initializer=_lower_priority
+    )
     try:
         yield PasswordPool(executor, queue_limit=queue_limit)
     finally:

@@ -20,8 +20,8 @@ class QueueFile:
     """
     Appends one line a message: `id`, `routing_key`, `headers`, `body`.
 
-    A line is complete when its newline is there. What a dying process left of one was confirmed to nobody and is cut
-    off before the next message is written. Several processes may append.
+    A line is complete when its newline is there. What a dying process left of one was confirmed to
+    nobody and is cut off before the next message is written. Several processes may append.
     """
 
     def __init__(self, path: Path, *, timeout_seconds: float = 10.0) -> None:
@@ -56,7 +56,11 @@ class QueueFile:
 
 
 async def follow(path: Path, *, from_start: bool) -> AsyncIterator[dict[str, Any]]:
-    """The messages in the file at *path*, and then each new one as it comes; never ends by itself."""
+    """
+    The messages in the file at *path*, and then each new one as it comes.
+
+    Never ends by itself.
+    """
     position = 0 if from_start else await asyncio.to_thread(_complete_bytes, path)
     while True:
         lines = await asyncio.to_thread(_complete_lines, path, position)
@@ -118,7 +122,11 @@ def _complete_bytes(path: Path) -> int:
 
 
 def _complete_lines(path: Path, position: int) -> list[bytes]:
-    """The lines that are complete from *position* on; at least one if there is one, else about a megabyte."""
+    """
+    The lines that are complete from *position* on.
+
+    At least one if there is one, else about a megabyte.
+    """
     lines: list[bytes] = []
     try:
         with path.open("rb") as file:

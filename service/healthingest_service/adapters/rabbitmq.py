@@ -1,9 +1,12 @@
 """
 The port `EventPublisher` on RabbitMQ.
 
-A plain connection, thrown away on any error and made anew at the next message: nothing of a broken one can be waited
-for. Nothing is declared: the operator owns the topology, and the relay needs no right to change it. Deadlines are our
-own: under a memory alarm the library's do not hold (measured with aio-pika 10.2: opening a channel hung past its own).
+A plain connection, thrown away on any error and made anew at the next message: nothing of a broken
+    one can be waited
+for. Nothing is declared: the operator owns the topology, and the relay needs no right to change it.
+    Deadlines are our
+own: under a memory alarm the library's do not hold (measured with aio-pika 10.2: opening a channel
+    hung past its own).
 """
 
 import asyncio
@@ -36,8 +39,14 @@ _HEARTBEAT_SECONDS: Final = 10
 
 
 @asynccontextmanager
-async def open_publisher(*, url: str, exchange: str, timeout_seconds: float) -> AsyncIterator["RabbitMQPublisher"]:
-    """A publisher to *exchange*; it connects at the first message. *timeout_seconds* bounds each call as a whole."""
+async def open_publisher(
+    *, url: str, exchange: str, timeout_seconds: float
+) -> AsyncIterator["RabbitMQPublisher"]:
+    """
+    A publisher to *exchange*; it connects at the first message.
+
+    *timeout_seconds* bounds each call as a whole.
+    """
     publisher = RabbitMQPublisher(url=url, exchange=exchange, timeout_seconds=timeout_seconds)
     try:
         yield publisher
@@ -66,7 +75,9 @@ class RabbitMQPublisher:
         """See `EventPublisher.publish`."""
         async with self._conversation() as exchange:
             answer = await exchange.publish(_amqp(message), message.routing_key, mandatory=True)
-            if not isinstance(answer, Basic.Ack):  # the library promises it; we promise it to others
+            if not isinstance(
+                answer, Basic.Ack
+            ):  # the library promises it; we promise it to others
                 raise MessageRefusedError
 
     async def check(self) -> None:
@@ -88,7 +99,10 @@ class RabbitMQPublisher:
     async def _conversation(self) -> AsyncIterator[AbstractExchange]:
         """Within the deadline, failures in our words."""
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._in_use(await self._connected()) as exchange:
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                self._in_use(await self._connected()) as exchange,
+            ):
                 yield exchange
         except PublishError as error:
             raise MessageUnroutableError from error
@@ -101,15 +115,18 @@ class RabbitMQPublisher:
         except asyncio.CancelledError as error:
             if _is_being_cancelled():
                 raise
-            raise BrokerUnreachableError from error  # the library cancels its futures when a connection breaks
+            # the library cancels its futures when a connection breaks
+            raise BrokerUnreachableError from error
 
     @asynccontextmanager
     async def _in_use(self, link: _Link) -> AsyncIterator[AbstractExchange]:
         """
         One conversation on *link*, of perhaps many.
 
-        A message returned is an answer and leaves the connection alone. After a refusal it is not used for new
-        messages: a channel's memory of a full quorum queue can outlive the fullness (RabbitMQ 3.10, met by `make
+        A message returned is an answer and leaves the connection alone. After a refusal it is not
+            used for new
+        messages: a channel's memory of a full quorum queue can outlive the fullness (RabbitMQ 3.10,
+            met by `make
         faults`). Whatever else happens ends it, and with it the other conversations on it.
         """
         link.conversations += 1
@@ -149,7 +166,9 @@ class RabbitMQPublisher:
             return self._link
 
     async def _drop(self, link: _Link) -> None:
-        if self._link is link:  # else another conversation has dropped it, and a new one may be in use
+        if (
+            self._link is link
+        ):  # else another conversation has dropped it, and a new one may be in use
             self._link = None
             await _close(link.connection)
 

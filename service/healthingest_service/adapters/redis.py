@@ -1,8 +1,9 @@
 """
 Counts in Redis, shared by all processes.
 
-Each question is one script, so one round trip, and takes the time from Redis: the clocks of the processes may differ
-or be put back. Keys are hashed: no e-mail address or client address is stored there.
+Each question is one script, so one round trip, and takes the time from Redis: the clocks of the
+processes may differ or be put back. Keys are hashed: no e-mail address or client address is stored
+there.
 """
 
 import asyncio
@@ -15,7 +16,13 @@ from typing import Any, Final
 import redis.asyncio
 
 from healthingest_service.identity.errors import LimiterUnavailableError
-from healthingest_service.identity.throttling import Backoff, Decision, LoginAttempt, LoginRules, Rule
+from healthingest_service.identity.throttling import (
+    Backoff,
+    Decision,
+    LoginAttempt,
+    LoginRules,
+    Rule,
+)
 
 KEY_PREFIX: Final = "healthingest"
 _MAX_CONNECTIONS: Final = 32
@@ -35,7 +42,11 @@ end
 local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 return {allowed and 1 or 0, limit - count, math.floor(oldest[2] + window - now)}
 """
-"""A moving window: microseconds of each hit. Hits of the future, after Redis' own clock was put back, do not count."""
+"""
+A moving window: microseconds of each hit.
+
+Hits of the future, after Redis' own clock was put back, do not count.
+"""
 
 _ADMIT: Final = """
 local guards = #KEYS / 2
@@ -54,7 +65,11 @@ for n = 1, guards do
 end
 return 0
 """
-"""`LoginThrottle.admit`: KEYS are a count of failures and a closed door for each guard, the device's first."""
+"""
+`LoginThrottle.admit`.
+
+KEYS are a count of failures and a closed door for each guard, the device's first.
+"""
 
 
 class RedisLimiter:
@@ -117,13 +132,19 @@ class RedisLoginThrottle:
 
 
 def _in_milliseconds(backoff: Backoff) -> list[str | float]:
-    return [backoff.free_failures, backoff.first_delay_seconds * 1000, backoff.max_delay_seconds * 1000]
+    return [
+        backoff.free_failures,
+        backoff.first_delay_seconds * 1000,
+        backoff.max_delay_seconds * 1000,
+    ]
 
 
 class _Counters:
     """A client with a deadline, and our error for all of its."""
 
-    def __init__(self, client: redis.asyncio.Redis, *, timeout_seconds: float, key_prefix: str) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, *, timeout_seconds: float, key_prefix: str
+    ) -> None:
         self._client = client
         self._timeout_seconds = timeout_seconds
         self._key_prefix = key_prefix
@@ -166,7 +187,9 @@ async def open_redis(
     url: str, rules: LoginRules, *, timeout_seconds: float, key_prefix: str = KEY_PREFIX
 ) -> AsyncIterator[tuple[RedisLimiter, RedisLoginThrottle]]:
     """
-    A limiter and a throttle over `redis://` or `rediss://`; nothing is connected before the first question.
+    A limiter and a throttle over `redis://` or `rediss://`.
+
+    Nothing is connected before the first question.
 
     Raises:
         ValueError: not such an address; it is not repeated.

@@ -1,8 +1,9 @@
 """
 The port `ObjectStore` on any S3.
 
-An object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no trailers and no default
-CRC, which several servers do not understand. A larger one goes in parts, `s3_multipart`, each of them so.
+An object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no
+trailers and no default CRC, which several servers do not understand. A larger one goes in parts,
+`s3_multipart`, each of them so.
 """
 
 import asyncio
@@ -42,7 +43,11 @@ async def open_s3_store(
     kms_key_id: str | None = None,
     part_bytes: int = DEFAULT_PART_BYTES,
 ) -> AsyncIterator["S3Store"]:
-    """A store there; nothing is sent before the first call. Objects of more than *part_bytes* go in parts."""
+    """
+    A store there; nothing is sent before the first call.
+
+    Objects of more than *part_bytes* go in parts.
+    """
     async with open_client(access) as client:
         creating = encryption_arguments(encryption, kms_key_id)
         store = S3Store(Bucket(client, access.bucket, creating, access.timeout_seconds), part_bytes)
@@ -60,12 +65,14 @@ class S3Store:
         self._part_bytes = part_bytes
         self._undoing: set[asyncio.Task[None]] = set()
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+    async def put(
+        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+    ) -> None:
         """
         See `ObjectStore.put`.
 
-        Up to three attempts within one deadline, for the object or for each part of it; after an unclear answer about
-        the object a HEAD tells whether another is needed.
+        Up to three attempts within one deadline, for the object or for each part of it; after an
+        unclear answer about the object a HEAD tells whether another is needed.
         """
         wanted = Wanted(key, path, size_bytes, sha256)
         if size_bytes > self._part_bytes:
@@ -101,11 +108,17 @@ class S3Store:
 
     async def _put_once(self, wanted: Wanted) -> None:
         # One system call; in a thread, a cancelled open would leave the file to nobody.
-        file, checksum = wanted.path.open("rb"), base64.b64encode(bytes.fromhex(wanted.sha256)).decode()
+        file, checksum = (
+            wanted.path.open("rb"),
+            base64.b64encode(bytes.fromhex(wanted.sha256)).decode(),
+        )
         try:
-            # botocore asks before it sends a file ("Expect: 100-continue"), which costs more than to send a small one.
+            # botocore asks before it sends a file ("Expect: 100-continue"), which costs more than
+            # to send a small one.
             is_small = wanted.size_bytes <= _SMALL_BYTES
-            body = file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
+            body = (
+                file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
+            )
             answer = await translated(
                 lambda: self.bucket.client.put_object(
                     Bucket=self.bucket.name,
@@ -120,7 +133,10 @@ class S3Store:
             )
         finally:
             file.close()
-        if answer.get("ChecksumSHA256") not in {None, checksum}:  # a server that keeps other bytes, and knows it
+        if answer.get("ChecksumSHA256") not in {
+            None,
+            checksum,
+        }:  # a server that keeps other bytes, and knows it
             raise StoreUnavailableError
 
     async def _arrived(self, wanted: Wanted) -> bool:
@@ -128,7 +144,10 @@ class S3Store:
             found = await self.head(wanted.key)
         except (StoreUnavailableError, StoreRefusedError):
             return False
-        return found is not None and (found.size_bytes, found.sha256) == (wanted.size_bytes, wanted.sha256)
+        return found is not None and (found.size_bytes, found.sha256) == (
+            wanted.size_bytes,
+            wanted.sha256,
+        )
 
     async def head(self, key: str) -> StoredObject | None:
         """See `ObjectStore.head`."""
@@ -138,7 +157,9 @@ class S3Store:
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """See `ObjectStore.read`."""
         bucket = self.bucket
-        answer = await asked(bucket.timeout_seconds, lambda: bucket.client.get_object(Bucket=bucket.name, Key=key))
+        answer = await asked(
+            bucket.timeout_seconds, lambda: bucket.client.get_object(Bucket=bucket.name, Key=key)
+        )
         body = answer["Body"]
         try:
             while chunk := await within(bucket.timeout_seconds, lambda: body.read(_CHUNK_BYTES)):

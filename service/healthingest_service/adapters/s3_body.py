@@ -1,8 +1,9 @@
 """
 A piece of a file as the body of a request.
 
-aiohttp reads files 64 KiB at a time, each in a turn of a thread of its own, which costs more than to send them: here it
-is a megabyte a turn. What botocore wants of a body (`read`, `seek`, `tell`) is there, and used by it to send again.
+aiohttp reads files 64 KiB at a time, each in a turn of a thread of its own, which costs more than
+to send them: here it is a megabyte a turn. What botocore wants of a body (`read`, `seek`, `tell`)
+is there, and used by it to send again.
 """
 
 import asyncio
@@ -60,7 +61,9 @@ class FileBody(Payload):
             if self._at == self._size:
                 break
 
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
         """See `Payload.write_with_length`: the length is ours."""
         del content_length
         await self.write(writer)

@@ -37,7 +37,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Where objects go. `creating` has the arguments of every call that makes one: how it is encrypted."""
+    """
+    Where objects go.
+
+    `creating` has the arguments of every call that makes one: how it is encrypted.
+    """
 
     client: Any
     name: str
@@ -67,11 +71,13 @@ def stored_object(answer: Mapping[str, Any]) -> StoredObject:
     """
     What a HEAD says.
 
-    The hash is the server's own checksum where it has one of the whole object, else the metadata that came with bytes
-    that were verified.
+    The hash is the server's own checksum where it has one of the whole object, else the metadata
+    that came with bytes that were verified.
     """
     checksum = answer.get("ChecksumSHA256")
-    if checksum and "-" not in checksum:  # with a dash it is a checksum of checksums, of a multipart upload
+    if (
+        checksum and "-" not in checksum
+    ):  # with a dash it is a checksum of checksums, of a multipart upload
         return StoredObject(answer["ContentLength"], Sha256(base64.b64decode(checksum).hex()))
     noted = answer.get("Metadata", {}).get(_HASH_ENTRY)
     return StoredObject(answer["ContentLength"], None if noted is None else Sha256(noted))

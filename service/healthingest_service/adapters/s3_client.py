@@ -1,5 +1,7 @@
 """
-The client of any S3, and its failures in our words; what is done with it stands beside: `s3`, `s3_inventory`.
+The client of any S3, and its failures in our words.
+
+What is done with it stands beside: `s3`, `s3_inventory`.
 
 botocore's own retries are off: who calls knows what may be repeated, and when.
 """
@@ -19,11 +21,17 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 
 _LONGEST_CALL_SECONDS: Final = 3600.0
-"""Every call has a deadline of its own around it: `within`. This one is the library's, and must not strike first."""
+"""
+Every call has a deadline of its own around it: `within`.
+
+This one is the library's, and must not strike first.
+"""
 _SERVER_ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
-_UNCLEAR_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"})
+_UNCLEAR_CODES: Final = frozenset(
+    {"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"}
+)
 """4xx by status, but passing: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 
@@ -47,7 +55,8 @@ class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no
     """
     aiohttp sends a PUT again by itself when the connection breaks, and tells nobody.
 
-    A "no" to the second would be taken for a "no" to both. There is no public switch; `tests/ports/` counts requests.
+    A "no" to the second would be taken for a "no" to both. There is no public switch;
+    `tests/ports/` counts requests.
     """
 
     async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401 - aiobotocore has no types
@@ -65,14 +74,19 @@ async def open_client(
         connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
-        # Both cost time in each call: what we say about ourselves, and whether our own arguments have the right types.
+        # Both cost time in each call: what we say about ourselves, and whether our own arguments
+        # have the right types.
         user_agent="healthingest",
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         http_session_cls=_OneTrySession,
-        # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall the loop.
-        s3={"addressing_style": "auto" if access.endpoint is None else "path", "payload_signing_enabled": False},
+        # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall
+        # the loop.
+        s3={
+            "addressing_style": "auto" if access.endpoint is None else "path",
+            "payload_signing_enabled": False,
+        },
     )
     making = get_session().create_client(
         "s3",
@@ -88,7 +102,9 @@ async def open_client(
 
 async def translated(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    One call, its failures in our words: an answer is a clear no, unless it says "later"; no answer is unclear.
+    One call, its failures in our words: an answer is a clear no, unless it says "later".
+
+    No answer is unclear.
 
     Raises:
         StoreRefusedError, StoreUnavailableError: see above.
@@ -122,7 +138,9 @@ async def within(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> 
 
 async def asked(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    A call that changes nothing: twice, since a kept connection may have been closed by the server meanwhile.
+    A call that changes nothing.
+
+    Twice, since a kept connection may have been closed by the server meanwhile.
 
     Raises:
         StoreRefusedError, StoreUnavailableError: as in `within`, about the second.
@@ -143,4 +161,6 @@ def _is_unclear(error: ClientError) -> bool:
     status = status_of(error)
     if status >= _SERVER_ERROR:
         return status != _NOT_IMPLEMENTED
-    return status in _UNCLEAR_STATUS or error.response.get("Error", {}).get("Code") in _UNCLEAR_CODES
+    return (
+        status in _UNCLEAR_STATUS or error.response.get("Error", {}).get("Code") in _UNCLEAR_CODES
+    )

@@ -1,7 +1,8 @@
 """
 The port `StoreInventory` on any S3.
 
-Needs the rights `s3:ListBucket`, `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`; it deletes no object.
+Needs the rights `s3:ListBucket`, `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`; it
+deletes no object.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,7 +38,11 @@ class S3Inventory:
         self._timeout_seconds = timeout_seconds
 
     async def page(self, *, after: str, limit: int) -> ObjectPage:
-        """See `StoreInventory.page`. Keys with a NUL, which no upload has and no database can hold, are left out."""
+        """
+        See `StoreInventory.page`.
+
+        Keys with a NUL, which no upload has and no database can hold, are left out.
+        """
         words: dict[str, Any] = {"Bucket": self._bucket, "Prefix": PREFIX, "MaxKeys": limit}
         if after:
             words["StartAfter"] = after
@@ -62,7 +67,10 @@ class S3Inventory:
                 yield UnfinishedPut(one["Key"], one["UploadId"], one["Initiated"])
             if not answer.get("IsTruncated", False):
                 return
-            words |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer.get("NextUploadIdMarker", "")}
+            words |= {
+                "KeyMarker": answer["NextKeyMarker"],
+                "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
+            }
 
     async def abort(self, put: UnfinishedPut) -> None:
         """See `StoreInventory.abort`."""

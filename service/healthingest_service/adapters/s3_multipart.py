@@ -1,9 +1,12 @@
 """
-An object in parts: S3's CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
+An object in parts.
 
-Every part comes with its SHA-256, which the server verifies; the object's checksum is then that of the parts' (a
-"composite", written with a dash and their number), which is compared with our own. A part is sent from the file, never
-held in memory. What fails, or is cancelled, is aborted; what could not even be aborted the janitor finds.
+S3's CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
+
+Every part comes with its SHA-256, which the server verifies; the object's checksum is then that of
+the parts' (a "composite", written with a dash and their number), which is compared with our own. A
+part is sent from the file, never held in memory. What fails, or is cancelled, is aborted; what
+could not even be aborted the janitor finds.
 """
 
 import asyncio
@@ -17,7 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from healthingest_service.adapters.s3_body import FileBody
-from healthingest_service.adapters.s3_bucket import ATTEMPTS, CONTENT_TYPE, PAUSE_SECONDS, Bucket, Wanted, stored_object
+from healthingest_service.adapters.s3_bucket import (
+    ATTEMPTS,
+    CONTENT_TYPE,
+    PAUSE_SECONDS,
+    Bucket,
+    Wanted,
+    stored_object,
+)
 from healthingest_service.adapters.s3_client import translated, within
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.ports import Alive
@@ -59,7 +69,9 @@ def parts_of(size_bytes: int, part_bytes: int) -> list[Part]:
     """The file cut into parts of *part_bytes*, or of more where they would be too many."""
     length = max(part_bytes, -(-size_bytes // MAX_PARTS))
     offsets = range(0, size_bytes, length)
-    return [Part(number, at, min(length, size_bytes - at)) for number, at in enumerate(offsets, start=1)]
+    return [
+        Part(number, at, min(length, size_bytes - at)) for number, at in enumerate(offsets, start=1)
+    ]
 
 
 def composite(parts: Sequence[SentPart]) -> str:
@@ -71,7 +83,9 @@ def composite(parts: Sequence[SentPart]) -> str:
 class MultipartPut:
     """One object on its way, once. An upload that is being undone stands in *undoing* meanwhile."""
 
-    def __init__(self, bucket: Bucket, wanted: Wanted, part_bytes: int, undoing: set[asyncio.Task[None]]) -> None:
+    def __init__(
+        self, bucket: Bucket, wanted: Wanted, part_bytes: int, undoing: set[asyncio.Task[None]]
+    ) -> None:
         self._bucket = bucket
         self._wanted = wanted
         self._part_bytes = part_bytes
@@ -136,9 +150,17 @@ class MultipartPut:
             file.close()
 
     async def _finish(self, upload_id: str, alive: Alive) -> None:
-        """A server may copy all parts before it answers: it gets time for that, and this stays alive meanwhile."""
-        seconds = self._bucket.timeout_seconds + self._wanted.size_bytes / ASSEMBLED_BYTES_PER_SECOND
-        finishing = asyncio.ensure_future(within(seconds, lambda: self._complete_until_clear(upload_id)))
+        """
+        A server may copy all parts before it answers.
+
+        It gets time for that, and this stays alive meanwhile.
+        """
+        seconds = (
+            self._bucket.timeout_seconds + self._wanted.size_bytes / ASSEMBLED_BYTES_PER_SECOND
+        )
+        finishing = asyncio.ensure_future(
+            within(seconds, lambda: self._complete_until_clear(upload_id))
+        )
         try:
             while not finishing.done():
                 await alive()
@@ -161,7 +183,9 @@ class MultipartPut:
             except StoreRefusedError as error:
                 if attempt == 0:
                     raise
-                if await self._arrived():  # the first one did it, and now there is no such upload any more
+                if (
+                    await self._arrived()
+                ):  # the first one did it, and now there is no such upload any more
                     return
                 raise StoreUnavailableError from error
             else:
@@ -170,9 +194,15 @@ class MultipartPut:
                 return
 
     async def _complete(self, upload_id: str) -> Any:  # noqa: ANN401 - botocore's answer
-        parts = [{"PartNumber": p.number, "ETag": p.etag, "ChecksumSHA256": p.checksum} for p in self._sent]
+        parts = [
+            {"PartNumber": p.number, "ETag": p.etag, "ChecksumSHA256": p.checksum}
+            for p in self._sent
+        ]
         return await self._bucket.client.complete_multipart_upload(
-            Bucket=self._bucket.name, Key=self._wanted.key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+            Bucket=self._bucket.name,
+            Key=self._wanted.key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
         )
 
     async def _arrived(self) -> bool:
@@ -186,7 +216,11 @@ class MultipartPut:
         return answer is not None and _is_wanted(answer, self._wanted, composite(self._sent))
 
     async def _undo(self, beginning: "asyncio.Future[str]") -> None:
-        """Abort, although this task may have been cancelled; cancelled once more, it is left to `S3Store.settle`."""
+        """
+        Abort, although this task may have been cancelled.
+
+        Cancelled once more, it is left to `S3Store.settle`.
+        """
         undoing = asyncio.ensure_future(self._abort(beginning))
         self._undoing.add(undoing)
         undoing.add_done_callback(self._undoing.discard)
@@ -231,7 +265,11 @@ def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:
 
 
 def _is_wanted(answer: Mapping[str, Any], wanted: Wanted, expected: str) -> bool:
-    """Whether a HEAD speaks of the object: by its composite checksum where it has one of as many parts as ours."""
+    """
+    Whether a HEAD speaks of the object.
+
+    By its composite checksum where it has one of as many parts as ours.
+    """
     checksum = answer.get("ChecksumSHA256") or ""
     if answer["ContentLength"] != wanted.size_bytes:
         return False

@@ -11,7 +11,8 @@ def listed_schemas(folder: Path | None) -> dict[str, str]:
     Their texts by the file's path in *folder*. They may refer to each other, in any order.
 
     Raises:
-        ValueError: the folder is missing, a file in it is no Avro schema, or a type is missing; the message names both.
+        ValueError: the folder is missing, a file in it is no Avro schema, or a type is missing; the
+            message names both.
     """
     if folder is None or not folder.is_dir():
         message = "the folder of allowed schemas is missing"

@@ -32,8 +32,8 @@ class DiskSpool:
     """
     Room for bodies in *folder*, at most *max_bytes* over all that are open at once.
 
-    What a dead process left is removed by `prepare`, or when the first body comes; a living one's files are told by
-    their locks.
+    What a dead process left is removed by `prepare`, or when the first body comes; a living one's
+    files are told by their locks.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -56,7 +56,9 @@ class DiskSpool:
             raise SpoolFullError
         await self.prepare()
         path = self._folder / f"{uuid4().hex}{_SUFFIX}"
-        descriptor = _create(path)  # a few system calls: not worth a thread, and nothing can be cancelled in between
+        descriptor = _create(
+            path
+        )  # a few system calls: not worth a thread, and nothing can be cancelled in between
         file = DiskSpoolFile(self, path, descriptor)
         try:
             yield file
@@ -78,13 +80,18 @@ class DiskSpool:
 
     async def check(self) -> None:
         """
-        Do what a body needs: write, sync and remove a byte. That bodies under way have taken all room is no failure.
+        Do what a body needs: write, sync and remove a byte.
+
+        That bodies under way have taken all room is no failure.
 
         Raises:
             SpoolFullError: the disk is full, and not of bodies.
-            SpoolUnavailableError: the folder cannot be written, or the last check still waits for the disk.
+            SpoolUnavailableError: the folder cannot be written, or the last check still waits for
+                the disk.
         """
-        if self._checking is not None and not self._checking.done():  # a disk that hangs takes one thread, not all
+        if (
+            self._checking is not None and not self._checking.done()
+        ):  # a disk that hangs takes one thread, not all
             raise SpoolUnavailableError
         await self.prepare()
         self._checking = asyncio.ensure_future(asyncio.to_thread(_write_a_byte, self._folder))
@@ -92,7 +99,9 @@ class DiskSpool:
             await asyncio.shield(self._checking)
         except SpoolFullError as error:
             cause = error.__cause__
-            if not self._used_bytes and not (isinstance(cause, OSError) and cause.errno in _NO_DESCRIPTOR):
+            if not self._used_bytes and not (
+                isinstance(cause, OSError) and cause.errno in _NO_DESCRIPTOR
+            ):
                 raise
 
     def take(self, size_bytes: int) -> None:
@@ -168,10 +177,14 @@ class DiskSpoolFile:
     def remove(self) -> None:
         """Unlink and close. A write still under way in its thread has a descriptor of its own."""
         if self._writing is not None:
-            self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits for it
+            self._writing.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # nobody waits for it
         try:
             self.path.unlink(missing_ok=True)
-        except OSError:  # a failing disk keeps its name, not its bytes nor our count; the next start tries again
+        except (
+            OSError
+        ):  # a failing disk keeps its name, not its bytes nor our count; the next start tries again
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
         finally:
@@ -222,7 +235,11 @@ def _remove_old(path: Path) -> None:
 
 
 def _create(path: Path) -> int:
-    """Create and lock a file; it gets its name when it is locked, else another process could take it for left over."""
+    """
+    Create and lock a file.
+
+    It gets its name when it is locked, else another process could take it for left over.
+    """
     unnamed = path.with_suffix(_NOT_LOCKED_YET)
     with _room():
         descriptor = _new_file(unnamed)

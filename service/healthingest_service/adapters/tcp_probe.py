@@ -1,4 +1,8 @@
-"""Whether something listens: all that the API, which has no credential of the broker, can tell of it."""
+"""
+Whether something listens.
+
+All that the API, which has no credential of the broker, can tell of it.
+"""
 
 import asyncio
 from contextlib import suppress

@@ -8,10 +8,20 @@ from typing import Any, Final
 from sqlalchemy import Select, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from healthingest_service.adapters.database.account_tables import AccountRow, LoginSessionRow, RefreshTokenRow
+from healthingest_service.adapters.database.account_tables import (
+    AccountRow,
+    LoginSessionRow,
+    RefreshTokenRow,
+)
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
-from healthingest_service.identity.model import AccountId, RefreshToken, Rotation, Session, SessionId
+from healthingest_service.identity.model import (
+    AccountId,
+    RefreshToken,
+    Rotation,
+    Session,
+    SessionId,
+)
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SESSIONS_A_STATEMENT: Final = 1000
@@ -39,7 +49,9 @@ class DatabaseSessions:
             )
             await _insert(connection, session.id, first)
 
-    async def rotate(self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime) -> Rotation:
+    async def rotate(
+        self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
+    ) -> Rotation:
         """As the port says."""
         use = (
             update(RefreshTokenRow)
@@ -85,13 +97,19 @@ class DatabaseSessions:
 
     async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
         """As the port says."""
-        live = _LIVE_SESSIONS.where(LoginSessionRow.id == session_id, LoginSessionRow.account_id == account_id)
+        live = _LIVE_SESSIONS.where(
+            LoginSessionRow.id == session_id, LoginSessionRow.account_id == account_id
+        )
         async with self._transaction(writes=False, single=True) as connection:
             found = await connection.execute(live)
             return found.first() is not None
 
     async def forget_expired(self, *, before: datetime) -> int:
-        """As the port says: expired tokens go first, then those of their sessions that have no other."""
+        """
+        As the port says.
+
+        Expired tokens go first, then those of their sessions that have no other.
+        """
         expired = delete(RefreshTokenRow).where(RefreshTokenRow.expires_at < before)
         forgotten = 0
         async with self._transaction() as connection:
@@ -100,12 +118,18 @@ class DatabaseSessions:
             for first in range(0, len(sessions), _SESSIONS_A_STATEMENT):
                 some = LoginSessionRow.id.in_(sessions[first : first + _SESSIONS_A_STATEMENT])
                 is_used = exists().where(RefreshTokenRow.session_id == LoginSessionRow.id)
-                forgotten += (await connection.execute(delete(LoginSessionRow).where(some, ~is_used))).rowcount
+                forgotten += (
+                    await connection.execute(delete(LoginSessionRow).where(some, ~is_used))
+                ).rowcount
         return forgotten
 
     @asynccontextmanager
-    async def _transaction(self, *, writes: bool = True, single: bool = False) -> AsyncIterator[AsyncConnection]:
-        opening = transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single)
+    async def _transaction(
+        self, *, writes: bool = True, single: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
+        opening = transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+        )
         try:
             async with opening as connection:
                 yield connection
@@ -136,5 +160,7 @@ def _used(token_hash: str, at: datetime) -> Select[Any]:
 
 async def _insert(connection: AsyncConnection, session_id: SessionId, token: RefreshToken) -> None:
     await connection.execute(
-        insert(RefreshTokenRow).values(token_hash=token.token_hash, session_id=session_id, expires_at=token.expires_at)
+        insert(RefreshTokenRow).values(
+            token_hash=token.token_hash, session_id=session_id, expires_at=token.expires_at
+        )
     )

@@ -12,14 +12,28 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.body import media_type, small_body
-from healthingest_service.api.dependencies import Wired, address_of, bearer_token, count, count_address
+from healthingest_service.api.dependencies import (
+    Wired,
+    address_of,
+    bearer_token,
+    count,
+    count_address,
+)
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.wire import Wire
-from healthingest_service.identity.email_address import EMAIL_MAX_CHARACTERS, InvalidEmailError, normal_email
+from healthingest_service.identity.email_address import (
+    EMAIL_MAX_CHARACTERS,
+    InvalidEmailError,
+    normal_email,
+)
 from healthingest_service.identity.errors import InvalidCredentialsError
 from healthingest_service.identity.model import NewAccount, TokenPair
-from healthingest_service.identity.registration import PASSWORD_MAX_CHARACTERS, PASSWORD_MIN_CHARACTERS, is_printable
+from healthingest_service.identity.registration import (
+    PASSWORD_MAX_CHARACTERS,
+    PASSWORD_MIN_CHARACTERS,
+    is_printable,
+)
 
 JSON_TYPE: Final = "application/json"
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
@@ -30,7 +44,9 @@ _MAX_FORM_FIELDS: Final = 10
 def _printable(name: str) -> str:
     if not is_printable(name):
         code = "unprintable_characters"
-        raise PydanticCustomError(code, "control characters and characters that change the direction of text")
+        raise PydanticCustomError(
+            code, "control characters and characters that change the direction of text"
+        )
     return name
 
 
@@ -43,7 +59,9 @@ def _email(text: str) -> str:
 
 
 Email = Annotated[
-    str, Field(max_length=EMAIL_MAX_CHARACTERS, json_schema_extra={"format": "email"}), AfterValidator(_email)
+    str,
+    Field(max_length=EMAIL_MAX_CHARACTERS, json_schema_extra={"format": "email"}),
+    AfterValidator(_email),
 ]
 Name = Annotated[str, Field(max_length=100), AfterValidator(_printable)] | None
 Body = TypeVar("Body", bound=BaseModel)
@@ -58,7 +76,11 @@ class Registering(_Closed):
 
     email: Email
     password: str = Field(
-        repr=False, json_schema_extra={"minLength": PASSWORD_MIN_CHARACTERS, "maxLength": PASSWORD_MAX_CHARACTERS}
+        repr=False,
+        json_schema_extra={
+            "minLength": PASSWORD_MIN_CHARACTERS,
+            "maxLength": PASSWORD_MAX_CHARACTERS,
+        },
     )
     first_name: Name = None
     last_name: Name = None
@@ -102,7 +124,12 @@ class TokensView(BaseModel):
 
 
 def _takes(model: type[BaseModel], content_type: str) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {content_type: {"schema": model.model_json_schema()}}}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {content_type: {"schema": model.model_json_schema()}},
+        }
+    }
 
 
 def routes() -> APIRouter:
@@ -129,7 +156,13 @@ def routes() -> APIRouter:
             responses=problem_answers(400, 401, 408, 413, 415, 422, 429, 503),
             openapi_extra=takes,
         )
-    router.add_api_route("/jwt/logout", log_out, methods=["POST"], status_code=204, responses=problem_answers(401, 503))
+    router.add_api_route(
+        "/jwt/logout",
+        log_out,
+        methods=["POST"],
+        status_code=204,
+        responses=problem_answers(401, 503),
+    )
     return router
 
 
@@ -171,18 +204,26 @@ async def refresh(request: Request, wire: Wired) -> Response:
     given = _parsed(Refreshing, await _json(request, wire))
     session = await wire.gatekeeper.session_of(given.refresh_token)
     await count(request, wire, wire.rules.refreshes, f"session:{session}")
-    return _tokens(await wire.gatekeeper.refresh(given.refresh_token, address=address_of(request, wire)))
+    return _tokens(
+        await wire.gatekeeper.refresh(given.refresh_token, address=address_of(request, wire))
+    )
 
 
 async def log_out(request: Request, wire: Wired) -> Response:
-    """End the session of this access token: its refresh tokens, and all access tokens that came of it."""
+    """
+    End the session of this access token.
+
+    Its refresh tokens, and all access tokens that came of it.
+    """
     await wire.gatekeeper.log_out(bearer_token(request))
     return Response(status_code=204, headers=_NO_STORE)
 
 
 def _tokens(pair: TokenPair) -> Response:
     view = TokensView(
-        access_token=pair.access_token, refresh_token=pair.refresh_token, expires_in=pair.expires_in_seconds
+        access_token=pair.access_token,
+        refresh_token=pair.refresh_token,
+        expires_in=pair.expires_in_seconds,
     )
     return JSONResponse(view.model_dump(), headers=_NO_STORE)
 
@@ -200,7 +241,9 @@ async def _form(request: Request, wire: Wire) -> dict[str, str]:
         raise RequestRefusedError(code)
     try:
         text = (await small_body(request, wire.body)).decode()
-        fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS)
+        fields = parse_qs(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS
+        )
     except ValueError:
         code = "bad-request"
         raise RequestRefusedError(code) from None
@@ -209,7 +252,13 @@ async def _form(request: Request, wire: Wire) -> dict[str, str]:
 
 def _parsed(model: type[Body], given: bytes | dict[str, str]) -> Body:
     try:
-        return model.model_validate_json(given) if isinstance(given, bytes) else model.model_validate(given)
+        return (
+            model.model_validate_json(given)
+            if isinstance(given, bytes)
+            else model.model_validate(given)
+        )
     except ValidationError as error:
         # Without input and context: both may repeat a password.
-        raise RequestValidationError(error.errors(include_input=False, include_context=False)) from None
+        raise RequestValidationError(
+            error.errors(include_input=False, include_context=False)
+        ) from None

@@ -12,7 +12,11 @@ from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
 def create_admin_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
-    """The application of the admin port; every process has one. Readiness here is the check named *decisive*."""
+    """
+    The application of the admin port; every process has one.
+
+    Readiness here is the check named *decisive*.
+    """
 
     async def metrics_text(_request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
@@ -22,12 +26,18 @@ def create_admin_app(metrics: Metrics, health: HealthBoard, *, decisive: str) ->
 
     async def ready(_request: Request) -> Response:
         seen = health.seen.get(decisive)
-        is_ready = seen is None or seen.up  # before the first round too: a relay need not be waited for
-        return JSONResponse({"status": "ok" if is_ready else "stalled"}, status_code=200 if is_ready else 503)
+        is_ready = (
+            seen is None or seen.up
+        )  # before the first round too: a relay need not be waited for
+        return JSONResponse(
+            {"status": "ok" if is_ready else "stalled"}, status_code=200 if is_ready else 503
+        )
 
     async def dependencies(_request: Request) -> Response:
         seen = {name: asdict(outcome) for name, outcome in sorted(health.seen.items())}
-        return JSONResponse({"ready": health.is_ready, "started": health.has_started, "dependencies": seen})
+        return JSONResponse(
+            {"ready": health.is_ready, "started": health.has_started, "dependencies": seen}
+        )
 
     return Starlette(
         routes=[

@@ -29,7 +29,9 @@ class PasswordAdmission:
             state = scope["state"]
             state["problem_code"] = _CODE
             response = problem_response(
-                PROBLEMS[_CODE], correlation_id=state["correlation_id"], headers={"Retry-After": _RETRY_SECONDS}
+                PROBLEMS[_CODE],
+                correlation_id=state["correlation_id"],
+                headers={"Retry-After": _RETRY_SECONDS},
             )
             await response(scope, receive, send)
             return

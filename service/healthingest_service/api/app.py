@@ -42,10 +42,17 @@ def create_app(wire: Wire) -> FastAPI:
         version=wire.version,
         lifespan=lifespan,
         openapi_url=None,  # and with it no page: both are ours
-        redirect_slashes=False,  # a Location made of the client's Host would lead anywhere, and out of TLS
+        # a Location made of the client's Host would lead anywhere, and out of TLS
+        redirect_slashes=False,
     )
     app.state.wire = wire
-    for error in (UploadError, IdentityError, RequestRefusedError, RequestValidationError, HTTPException):
+    for error in (
+        UploadError,
+        IdentityError,
+        RequestRefusedError,
+        RequestValidationError,
+        HTTPException,
+    ):
         app.add_exception_handler(error, answer)
     for router in _routers():
         _answer_head(router)

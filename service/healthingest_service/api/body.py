@@ -58,7 +58,8 @@ def refuse_coding(request: Request) -> None:
     Let a body pass only as it is.
 
     Raises:
-        RequestRefusedError: it has a content coding, which its digest, its size and its limit would not be of.
+        RequestRefusedError: it has a content coding, which its digest, its size and its limit would
+            not be of.
     """
     codings = ",".join(request.headers.getlist("content-encoding")).split(",")
     if any(coding.strip().lower() not in {"", "identity"} for coding in codings):

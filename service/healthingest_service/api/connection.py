@@ -1,4 +1,8 @@
-"""One HTTP/1.1 connection: uvicorn's, on the parser of this service, with deadlines and a place in the table."""
+"""
+One HTTP/1.1 connection.
+
+Uvicorn's, on the parser of this service, with deadlines and a place in the table.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -37,7 +41,8 @@ class Connection(H11Protocol):
     """
     HTTP/1.1 from one client.
 
-    A request that is refused before it can be routed gets its problem here. It takes no slot of concurrency, and
+    A request that is refused before it can be routed gets its problem here. It takes no slot of
+        concurrency, and
     *on_refused* is called with the problem's code.
     """
 
@@ -62,11 +67,15 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as upstream
         """Take a place in the table; a first request is due."""
         self._ours = LingeringTransport(
-            transport, may_be_sending=self._may_be_sending, linger_seconds=self._rules.linger_seconds
+            transport,
+            may_be_sending=self._may_be_sending,
+            linger_seconds=self._rules.linger_seconds,
         )
         super().connection_made(cast("asyncio.Transport", self._ours))
         peer = self.client[0] if self.client else None
-        self.address = None if is_trusted(peer, self._rules.trusted_proxies) else client_address(peer, (), ())
+        self.address = (
+            None if is_trusted(peer, self._rules.trusted_proxies) else client_address(peer, (), ())
+        )
         if self._table.add(self):
             self._expect_head()
         else:
@@ -163,7 +172,9 @@ class Connection(H11Protocol):
 def _answer(code: str) -> bytes:
     """A whole HTTP/1.1 answer with the problem *code*, the last one of its connection."""
     problem = PROBLEMS[code]
-    response = problem_response(problem, correlation_id=uuid4().hex, headers=headers_of_status(problem))
+    response = problem_response(
+        problem, correlation_id=uuid4().hex, headers=headers_of_status(problem)
+    )
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode("ascii"),
         *(b": ".join(header) for header in response.raw_headers),

@@ -4,7 +4,11 @@ from typing import Protocol
 
 
 class Held(Protocol):
-    """An open connection. `address` is None for one that only the total counts: a trusted proxy's."""
+    """
+    An open connection.
+
+    `address` is None for one that only the total counts: a trusted proxy's.
+    """
 
     @property
     def address(self) -> str | None:
@@ -16,11 +20,13 @@ class Held(Protocol):
 
 class ConnectionTable:
     """
-    The open connections, and which of them are idle: without a request under way, or waiting to be closed.
+    The open connections, and which of them are idle.
 
-    A connection that is one too many takes the place of the one that has been idle for longest, of its own address
-    where that has its share already; without an idle one it is not admitted. At most *limit* + 1 are open: one that was
-    not admitted counts as idle while it is told so.
+    Without a request under way, or waiting to be closed.
+
+    A connection that is one too many takes the place of the one that has been idle for longest, of
+    its own address where that has its share already; without an idle one it is not admitted. At
+    most *limit* + 1 are open: one that was not admitted counts as idle while it is told so.
     """
 
     def __init__(self, *, limit: int, limit_per_address: int) -> None:
@@ -35,7 +41,9 @@ class ConnectionTable:
 
     def add(self, connection: Held) -> bool:
         """Count a new connection, which is idle; whether it may stay."""
-        of_address = self._by_address.get(connection.address, {}) if connection.address is not None else {}
+        of_address = (
+            self._by_address.get(connection.address, {}) if connection.address is not None else {}
+        )
         is_admitted = True
         if len(of_address) >= self._limit_per_address:
             is_admitted = self._make_room(of_address)
@@ -58,7 +66,11 @@ class ConnectionTable:
                 del self._by_address[connection.address or ""]
 
     def set_idle(self, connection: Held, *, is_idle: bool) -> None:
-        """Note whether a counted connection has a request under way; it keeps its place if that has not changed."""
+        """
+        Note whether a counted connection has a request under way.
+
+        It keeps its place if that has not changed.
+        """
         if connection not in self._all:
             return
         if not is_idle:

@@ -6,7 +6,9 @@ from uuid import uuid4
 
 HEADER: Final = "X-Correlation-ID"
 _GIVEN: Final = re.compile(r"[A-Za-z0-9._\-]{8,64}")
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_TRACEPARENT: Final = re.compile(
+    r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
 _NO_TRACE: Final = "0" * 32
 
 

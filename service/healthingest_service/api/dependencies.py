@@ -6,14 +6,20 @@ from fastapi import Depends, Request
 
 from healthingest_service.api.wire import Wire
 from healthingest_service.identity.client_address import client_address
-from healthingest_service.identity.errors import MissingScopeError, RateLimitedError, UnauthenticatedError
+from healthingest_service.identity.errors import (
+    MissingScopeError,
+    RateLimitedError,
+    UnauthenticatedError,
+)
 from healthingest_service.identity.model import Principal, Scope
 from healthingest_service.identity.throttling import Rule
 
 _SCHEME: Final = "bearer "
 
 
-async def wire_of(request: Request) -> Wire:  # async, though it waits for nothing: else FastAPI gives it a thread
+async def wire_of(
+    request: Request,
+) -> Wire:  # async, though it waits for nothing: else FastAPI gives it a thread
     """What `create_app` was given."""
     wire: Wire = request.app.state.wire
     return wire

@@ -1,8 +1,11 @@
 """
-`Content-Digest` and `Repr-Digest` of a request (RFC 9530): what arrived is what was sent, or it is refused.
+`Content-Digest` and `Repr-Digest` of a request (RFC 9530).
 
-Both cover the request's content as it comes, a form with all of its parts: no content coding and no range is understood
-here that could tell the two apart. `sha-256` and `sha-512` are verified, other algorithms ignored.
+What arrived is what was sent, or it is refused.
+
+Both cover the request's content as it comes, a form with all of its parts: no content coding and no
+range is understood here that could tell the two apart. `sha-256` and `sha-512` are verified, other
+algorithms ignored.
 """
 
 import binascii
@@ -18,13 +21,15 @@ from healthingest_service.api.problems import RequestRefusedError
 
 FIELDS: Final = ("Content-Digest", "Repr-Digest")
 _ALGORITHMS: Final = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
-_BARE: Final = (
-    r'(?::[A-Za-z0-9+/=]*:|"(?:[ !#-\[\]-~]|\\["\\])*"|\?[01]|-?[0-9.]+|[A-Za-z*][!#$%&\'*+.^_`|~:/0-9A-Za-z-]*)'
-)
+_BARE: Final = r'(?::[A-Za-z0-9+/=]*:|"(?:[ !#-\[\]-~]|\\["\\])*"|\?[01]|-?[0-9.]+|[A-Za-z*][!#$%&\'*+.^_`|~:/0-9A-Za-z-]*)'
 _MEMBER: Final = re.compile(
     rf"(?P<key>[a-z*][a-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?:;[ ]*[a-z*][a-z0-9_.*-]*(?:={_BARE})?)*"
 )
-"""A member of a dictionary whose value is a byte sequence; parameters mean nothing (RFC 9651, section 4.2)."""
+"""
+A member of a dictionary whose value is a byte sequence.
+
+Parameters mean nothing (RFC 9651, section 4.2).
+"""
 _COMMA: Final = re.compile(r"[ \t]*,[ \t]*")
 
 
@@ -43,15 +48,20 @@ def digests_of(request: Request) -> tuple[Digest, ...]:
     Raises:
         RequestRefusedError: a field is not what RFC 9530 wants it to be.
     """
-    return tuple(digest for name in FIELDS for digest in _parse(", ".join(request.headers.getlist(name))))
+    return tuple(
+        digest for name in FIELDS for digest in _parse(", ".join(request.headers.getlist(name)))
+    )
 
 
-async def verified(content: AsyncIterator[bytes], digests: Sequence[Digest]) -> AsyncIterator[bytes]:
+async def verified(
+    content: AsyncIterator[bytes], digests: Sequence[Digest]
+) -> AsyncIterator[bytes]:
     """
     The same bytes; after the last one it is known whether they are the ones that were meant.
 
     Raises:
-        RequestRefusedError: they are not. The reader has had them all, and must not have acted on them yet.
+        RequestRefusedError: they are not. The reader has had them all, and must not have acted on
+            them yet.
     """
     running = [(digest.value, _ALGORITHMS[digest.algorithm]()) for digest in digests]
     async for chunk in content:
@@ -93,7 +103,9 @@ def _parse(text: str) -> list[Digest]:
 
 def _bytes(algorithm: str, text: str) -> bytes:
     try:
-        value = binascii.a2b_base64(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), strict_mode=True)
+        value = binascii.a2b_base64(
+            text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), strict_mode=True
+        )
     except binascii.Error:
         raise _malformed() from None
     if len(value) != _ALGORITHMS[algorithm]().digest_size:

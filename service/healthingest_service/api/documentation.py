@@ -1,4 +1,8 @@
-"""`/openapi.json`, and `/docs`: Swagger UI from our own files, which asks nothing of another host."""
+"""
+`/openapi.json`, and `/docs`.
+
+Swagger UI from our own files, which asks nothing of another host.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -44,7 +48,9 @@ def openapi_route(document: Callable[[], dict[str, Any]]) -> BaseRoute:
 def docs_routes() -> list[BaseRoute]:
     """The page and its files."""
     routes: list[BaseRoute] = [_file_route(DOCS_PATH, _PAGE, "text/html")]
-    routes += [_file_route(f"{DOCS_PATH}/{name}", name, media_type) for name, media_type in _ASSETS.items()]
+    routes += [
+        _file_route(f"{DOCS_PATH}/{name}", name, media_type) for name, media_type in _ASSETS.items()
+    ]
     return routes
 
 

@@ -1,4 +1,8 @@
-"""Routes that platforms ask: alive, started, ready. Answered from memory, no connection is opened."""
+"""
+Routes that platforms ask: alive, started, ready.
+
+Answered from memory, no connection is opened.
+"""
 
 from typing import Literal
 
@@ -30,7 +34,13 @@ def routes() -> APIRouter:
     router.add_api_route("/", about, methods=["GET"], responses=problem_answers(503))
     router.add_api_route("/health/live", live, methods=["GET"], response_model=StatusView)
     for path, handler in (("/health/ready", ready), ("/health/startup", started)):
-        router.add_api_route(path, handler, methods=["GET"], response_model=StatusView, responses=problem_answers(503))
+        router.add_api_route(
+            path,
+            handler,
+            methods=["GET"],
+            response_model=StatusView,
+            responses=problem_answers(503),
+        )
     return router
 
 

@@ -9,13 +9,17 @@ class LingeringTransport:
     """
     A transport whose `close` waits for a peer that may still be sending.
 
-    A connection that is closed while its peer sends is reset, and the reset may overtake the answer. So `close` ends
-    only our side; the connection is closed when the peer has ended too, or after *linger_seconds*. The protocol
-    discards what arrives meanwhile.
+    A connection that is closed while its peer sends is reset, and the reset may overtake the
+    answer. So `close` ends only our side; the connection is closed when the peer has ended too, or
+    after *linger_seconds*. The protocol discards what arrives meanwhile.
     """
 
     def __init__(
-        self, transport: asyncio.Transport, *, may_be_sending: Callable[[], bool], linger_seconds: float
+        self,
+        transport: asyncio.Transport,
+        *,
+        may_be_sending: Callable[[], bool],
+        linger_seconds: float,
     ) -> None:
         self._transport = transport
         self._may_be_sending = may_be_sending
@@ -33,7 +37,9 @@ class LingeringTransport:
             return
         self._transport.resume_reading()
         self._transport.write_eof()
-        self._timer = asyncio.get_running_loop().call_later(self._linger_seconds, self._transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._linger_seconds, self._transport.abort
+        )
 
     def abort(self) -> None:
         """Close at once; what is waiting is lost."""

@@ -67,7 +67,9 @@ class Observer:
         if self._in_flight > self._max_concurrency and scope["path"] not in _QUIET_ROUTES:
             await _refuse(scope, receive, send, "overloaded", {"Retry-After": "1"})
             return
-        if _ENCODED_SLASH in scope.get("raw_path", b"").lower():  # no slash, though routing would take it for one
+        if (
+            _ENCODED_SLASH in scope.get("raw_path", b"").lower()
+        ):  # no slash, though routing would take it for one
             await _refuse(scope, receive, send, "not-found", {})
             return
         try:
@@ -110,12 +112,18 @@ def _add_headers(message: Message, state: dict[str, Any]) -> None:
     for decision in state["rate_limits"]:
         rule, rate = decision.rule, decision.rule.rate
         # draft-ietf-httpapi-ratelimit-headers-10: remaining and seconds; quota and window
-        headers.append("RateLimit", f'"{rule.name}";r={decision.remaining};t={decision.retry_after_seconds}')
+        headers.append(
+            "RateLimit", f'"{rule.name}";r={decision.remaining};t={decision.retry_after_seconds}'
+        )
         headers.append("RateLimit-Policy", f'"{rule.name}";q={rate.amount};w={rate.window_seconds}')
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, code: str, headers: dict[str, str]) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, code: str, headers: dict[str, str]
+) -> None:
     state = scope["state"]
     state["problem_code"] = code
-    response = problem_response(PROBLEMS[code], correlation_id=state["correlation_id"], headers=headers)
+    response = problem_response(
+        PROBLEMS[code], correlation_id=state["correlation_id"], headers=headers
+    )
     await response(scope, receive, send)

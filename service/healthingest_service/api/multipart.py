@@ -1,8 +1,9 @@
 """
 The file out of a `multipart/form-data` body, while it streams (RFC 7578).
 
-The framework's own parser would spool the whole body before anybody is asked; this one keeps nothing but the chunk
-under way. The field is called `file`; the client's file name is not even read.
+The framework's own parser would spool the whole body before anybody is asked; this one keeps
+nothing but the chunk under way. The field is called `file`; the client's file name is not even
+read.
 """
 
 from collections.abc import AsyncIterator
@@ -38,7 +39,8 @@ async def file_of(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[
     The bytes of the one part called `file`.
 
     Raises:
-        RequestRefusedError: no such part, two of them, too much beside it, or a body that is no form.
+        RequestRefusedError: no such part, two of them, too much beside it, or a body that is no
+            form.
     """
     form = _Form(boundary)
     async for chunk in body:
@@ -59,7 +61,9 @@ class _Form:
         self._overhead_bytes = 0
         self._ended = False
         self._delimiter = b"--" + boundary
-        self._preamble: bytes | None = b"\r\n"  # the first delimiter may stand at the very beginning
+        self._preamble: bytes | None = (
+            b"\r\n"  # the first delimiter may stand at the very beginning
+        )
         callbacks = {
             "on_part_begin": self._part_begin,
             "on_header_begin": self._header_begin,
@@ -87,7 +91,11 @@ class _Form:
         return self._pieces
 
     def _after_preamble(self, chunk: bytes) -> bytes:
-        """What comes from the first delimiter on; before it anything may stand, which is ignored (RFC 2046, 5.1.1)."""
+        """
+        What comes from the first delimiter on.
+
+        Before it anything may stand, which is ignored (RFC 2046, 5.1.1).
+        """
         seen = (self._preamble or b"") + chunk
         at = seen.find(b"\r\n" + self._delimiter)
         if at < 0:

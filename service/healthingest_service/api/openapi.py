@@ -1,4 +1,8 @@
-"""The OpenAPI document: pieces that several routes share, and what the framework leaves out of it."""
+"""
+The OpenAPI document.
+
+Pieces that several routes share, and what the framework leaves out of it.
+"""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -12,12 +16,21 @@ _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
 _HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "X-Correlation-ID": ("Finds the request in logs and messages.", _TEXT),
-    "Location": ("The upload: `/v1/uploads/{upload_id}`.", {"type": "string", "format": "uri-reference"}),
+    "Location": (
+        "The upload: `/v1/uploads/{upload_id}`.",
+        {"type": "string", "format": "uri-reference"},
+    ),
     "Retry-After": ("When to try again, in seconds.", _SECONDS),
-    "RateLimit": ("What remains, and for how many seconds; once for each rule that was counted.", _TEXT),
+    "RateLimit": (
+        "What remains, and for how many seconds; once for each rule that was counted.",
+        _TEXT,
+    ),
     "RateLimit-Policy": ("The rule: how many in how many seconds.", _TEXT),
     "WWW-Authenticate": ("How to authenticate (RFC 6750).", _TEXT),
-    "Accept-Encoding": ("The content codings that a request may have; with `unsupported-content-coding`.", _TEXT),
+    "Accept-Encoding": (
+        "The content codings that a request may have; with `unsupported-content-coding`.",
+        _TEXT,
+    ),
 }
 _OF_STATUS: Final = {
     "401": ("WWW-Authenticate",),
@@ -35,7 +48,11 @@ any route: 400 `bad-request`, 414 `url-too-long` and 431 `head-too-large` for wh
 
 
 class FindingView(BaseModel):
-    """One reason to refuse a file: a stable code, words for people, and where. Never a value of the file."""
+    """
+    One reason to refuse a file: a stable code, words for people, and where.
+
+    Never a value of the file.
+    """
 
     code: str
     message: str
@@ -73,7 +90,10 @@ class ProblemView(BaseModel):
 def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer so."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in (*statuses, 500)}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in (*statuses, 500)
+    }
 
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
@@ -86,9 +106,12 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas.update(schema.pop("$defs", {}), ProblemView=schema)
     for never in ("HTTPValidationError", "ValidationError"):
         schemas.pop(never, None)
-    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
     components["headers"] = {
-        name: {"description": text, "schema": of_value} for name, (text, of_value) in _HEADERS.items()
+        name: {"description": text, "schema": of_value}
+        for name, (text, of_value) in _HEADERS.items()
     }
     for path, methods in document["paths"].items():
         for operation in methods.values():

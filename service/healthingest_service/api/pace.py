@@ -9,11 +9,15 @@ class Pace:
     """
     A client's credit of time, which waiting uses up and bytes earn.
 
-    *min_bytes_per_second* (0: any rate) holds over every stretch of *window_seconds*: credit never grows beyond the
-    window, so bytes that came at once buy no more silence than that. The body as a whole has *deadline_seconds*.
+    *min_bytes_per_second* (0: any rate) holds over every stretch of *window_seconds*: credit never
+        grows beyond the
+    window, so bytes that came at once buy no more silence than that. The body as a whole has
+        *deadline_seconds*.
     """
 
-    def __init__(self, *, window_seconds: float, min_bytes_per_second: int, deadline_seconds: float) -> None:
+    def __init__(
+        self, *, window_seconds: float, min_bytes_per_second: int, deadline_seconds: float
+    ) -> None:
         self._window_seconds = window_seconds
         self._seconds_per_byte = 1 / min_bytes_per_second if min_bytes_per_second else math.inf
         self._credit_seconds = window_seconds
@@ -35,4 +39,6 @@ class Pace:
             raise BodyTooSlowError
         self._left_seconds -= waited_seconds
         earned_seconds = size_bytes * self._seconds_per_byte if size_bytes else 0.0
-        self._credit_seconds = min(self._window_seconds, self._credit_seconds - waited_seconds + earned_seconds)
+        self._credit_seconds = min(
+            self._window_seconds, self._credit_seconds - waited_seconds + earned_seconds
+        )

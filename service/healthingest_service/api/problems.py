@@ -1,7 +1,8 @@
 """
 The one table of everything that may go wrong: error to status, code and text.
 
-Answers are RFC 9457 problems. Titles and details are ours and fixed: no value from a request, no library's text.
+Answers are RFC 9457 problems. Titles and details are ours and fixed: no value from a request, no
+library's text.
 """
 
 from collections.abc import Mapping
@@ -48,34 +49,104 @@ class Problem:
 
 _ROWS: Final = (
     Problem(400, "bad-request", "Bad request", "The request is not well-formed."),
-    Problem(400, "body-incomplete", "Body incomplete", "The body ended before the announced number of bytes."),
-    Problem(400, "digest-mismatch", "Digest mismatch", "What arrived is not what was sent; send it again."),
-    Problem(400, "invalid-cursor", "Invalid cursor", "The cursor is not one that this service gave."),
-    Problem(400, "invalid-digest", "Invalid digest", "`Content-Digest` or `Repr-Digest` is not as RFC 9530 wants it."),
     Problem(
-        400, "invalid-idempotency-key", "Invalid idempotency key", "The key has 1 to 255 visible ASCII characters."
+        400,
+        "body-incomplete",
+        "Body incomplete",
+        "The body ended before the announced number of bytes.",
     ),
-    Problem(400, "malformed-multipart", "Malformed multipart body", "The body is not a form with one field `file`."),
-    Problem(401, "invalid-credentials", "Invalid credentials", "These credentials do not open an account."),
-    Problem(401, "invalid-token", "Invalid token", "The token is unknown, has run out, or was revoked."),
-    Problem(401, "unauthenticated", "Not authenticated", "Send `Authorization: Bearer <access token>`."),
+    Problem(
+        400,
+        "digest-mismatch",
+        "Digest mismatch",
+        "What arrived is not what was sent; send it again.",
+    ),
+    Problem(
+        400, "invalid-cursor", "Invalid cursor", "The cursor is not one that this service gave."
+    ),
+    Problem(
+        400,
+        "invalid-digest",
+        "Invalid digest",
+        "`Content-Digest` or `Repr-Digest` is not as RFC 9530 wants it.",
+    ),
+    Problem(
+        400,
+        "invalid-idempotency-key",
+        "Invalid idempotency key",
+        "The key has 1 to 255 visible ASCII characters.",
+    ),
+    Problem(
+        400,
+        "malformed-multipart",
+        "Malformed multipart body",
+        "The body is not a form with one field `file`.",
+    ),
+    Problem(
+        401,
+        "invalid-credentials",
+        "Invalid credentials",
+        "These credentials do not open an account.",
+    ),
+    Problem(
+        401, "invalid-token", "Invalid token", "The token is unknown, has run out, or was revoked."
+    ),
+    Problem(
+        401, "unauthenticated", "Not authenticated", "Send `Authorization: Bearer <access token>`."
+    ),
     Problem(403, "missing-scope", "Not allowed", "The token does not allow this."),
-    Problem(403, "registration-closed", "Registration closed", "Accounts are not made here by their owners."),
+    Problem(
+        403,
+        "registration-closed",
+        "Registration closed",
+        "Accounts are not made here by their owners.",
+    ),
     Problem(404, "not-found", "Not found", "There is nothing here."),
     Problem(404, "upload-not-found", "Upload not found", "You have no such upload."),
-    Problem(405, "method-not-allowed", "Method not allowed", "The route does not know this method."),
+    Problem(
+        405, "method-not-allowed", "Method not allowed", "The route does not know this method."
+    ),
     Problem(408, "body-too-slow", "Body too slow", "The body stalled or came too slowly."),
     Problem(409, "account-exists", "Account exists", "An account with this e-mail address exists."),
-    Problem(409, "upload-in-flight", "Upload in flight", "An equal upload is being stored at this moment."),
+    Problem(
+        409,
+        "upload-in-flight",
+        "Upload in flight",
+        "An equal upload is being stored at this moment.",
+    ),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route takes."),
-    Problem(413, "file-too-large", "File too large", "The file is larger than this installation takes."),
+    Problem(
+        413, "file-too-large", "File too large", "The file is larger than this installation takes."
+    ),
     Problem(414, "url-too-long", "URL too long", "The URL is longer than this service takes."),
     Problem(415, "not-avro", "Not Avro", "The file is not an Avro object container file."),
-    Problem(415, "unsupported-content-coding", "Unsupported content coding", "Send the body without a content coding."),
-    Problem(415, "unsupported-media-type", "Unsupported media type", "The route does not take this content type."),
-    Problem(422, "file-refused", "File refused", "The file is not correct; `findings` says where and why."),
-    Problem(422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."),
-    Problem(422, "invalid-request", "Invalid request", "Fields are missing or wrong; `errors` says which."),
+    Problem(
+        415,
+        "unsupported-content-coding",
+        "Unsupported content coding",
+        "Send the body without a content coding.",
+    ),
+    Problem(
+        415,
+        "unsupported-media-type",
+        "Unsupported media type",
+        "The route does not take this content type.",
+    ),
+    Problem(
+        422,
+        "file-refused",
+        "File refused",
+        "The file is not correct; `findings` says where and why.",
+    ),
+    Problem(
+        422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."
+    ),
+    Problem(
+        422,
+        "invalid-request",
+        "Invalid request",
+        "Fields are missing or wrong; `errors` says which.",
+    ),
     Problem(
         422,
         "unacceptable-password",
@@ -89,16 +160,53 @@ _ROWS: Final = (
         "Request header fields too large",
         "The head or the trailers of the request are too large.",
     ),
-    Problem(429, "too-many-uploads", "Too many uploads at once", "Wait until another upload of yours has ended."),
-    Problem(500, "internal-error", "Internal error", "Something broke here; the correlation id finds it in the log."),
-    Problem(503, "gate-unavailable", "Unavailable", "Files cannot be checked now; trying again is safe."),
-    Problem(503, "identity-unavailable", "Unavailable", "Who is asking cannot be told now; trying again is safe."),
-    Problem(503, "ledger-unavailable", "Unavailable", "The database gave no clear answer; trying again is safe."),
+    Problem(
+        429,
+        "too-many-uploads",
+        "Too many uploads at once",
+        "Wait until another upload of yours has ended.",
+    ),
+    Problem(
+        500,
+        "internal-error",
+        "Internal error",
+        "Something broke here; the correlation id finds it in the log.",
+    ),
+    Problem(
+        503, "gate-unavailable", "Unavailable", "Files cannot be checked now; trying again is safe."
+    ),
+    Problem(
+        503,
+        "identity-unavailable",
+        "Unavailable",
+        "Who is asking cannot be told now; trying again is safe.",
+    ),
+    Problem(
+        503,
+        "ledger-unavailable",
+        "Unavailable",
+        "The database gave no clear answer; trying again is safe.",
+    ),
     Problem(503, "not-ready", "Not ready", "This instance takes no work now."),
     Problem(503, "overloaded", "Overloaded", "Too much is going on here; trying again is safe."),
-    Problem(503, "spool-full", "Unavailable", "There is no room for another body now; trying again is safe."),
-    Problem(503, "store-unavailable", "Unavailable", "The object store gave no clear answer; trying again is safe."),
-    Problem(503, "unavailable", "Unavailable", "Something needed cannot be had now; trying again is safe."),
+    Problem(
+        503,
+        "spool-full",
+        "Unavailable",
+        "There is no room for another body now; trying again is safe.",
+    ),
+    Problem(
+        503,
+        "store-unavailable",
+        "Unavailable",
+        "The object store gave no clear answer; trying again is safe.",
+    ),
+    Problem(
+        503,
+        "unavailable",
+        "Unavailable",
+        "Something needed cannot be had now; trying again is safe.",
+    ),
 )
 PROBLEMS: Final[Mapping[str, Problem]] = {problem.code: problem for problem in _ROWS}
 
@@ -140,7 +248,11 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         return PROBLEMS["invalid-request"]
     if isinstance(error, HTTPException):
-        fallback = "bad-request" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "internal-error"
+        fallback = (
+            "bad-request"
+            if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+            else "internal-error"
+        )
         return PROBLEMS[_BY_STATUS.get(error.status_code, fallback)]
     known = (CODES[cls] for cls in type(error).__mro__ if cls in CODES)
     return PROBLEMS[next(known, "internal-error")]
@@ -153,12 +265,18 @@ def members_of(error: Exception) -> dict[str, Any]:
     if isinstance(error, uploads.FileTooLargeError):
         return {"limit_bytes": error.limit_bytes}
     if isinstance(error, RequestValidationError):
-        return {"errors": [{"location": _place(item), "code": item["type"]} for item in error.errors()]}
+        return {
+            "errors": [{"location": _place(item), "code": item["type"]} for item in error.errors()]
+        }
     return {}
 
 
 def _place(item: Mapping[str, Any]) -> list[str]:
-    """Where a field is; of one that must not be there only its surroundings, for its name is the client's text."""
+    """
+    Where a field is.
+
+    Of one that must not be there only its surroundings, for its name is the client's text.
+    """
     place = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
     return [str(part) for part in place]
 
@@ -203,7 +321,9 @@ def problem_response(
         "correlation_id": correlation_id,
         **(members or {}),
     }
-    return JSONResponse(body, problem.status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+    return JSONResponse(
+        body, problem.status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE
+    )
 
 
 async def answer(request: Request, error: Exception) -> Response:

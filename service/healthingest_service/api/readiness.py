@@ -22,8 +22,8 @@ class Check:
     """
     How one dependency is asked; raising anything means no.
 
-    Without a `required` one no upload can be answered with success. The others are only shown: the promise holds
-    without them, and taking every instance out would break it.
+    Without a `required` one no upload can be answered with success. The others are only shown: the
+    promise holds without them, and taking every instance out would break it.
     """
 
     name: str
@@ -33,7 +33,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last outcome of a check. `error` is a cause's code, or a type's name and the system's code; never a text."""
+    """
+    The last outcome of a check.
+
+    `error` is a cause's code, or a type's name and the system's code; never a text.
+    """
 
     required: bool
     up: bool

@@ -1,9 +1,9 @@
 """
 h11's parser of requests, with the limits and the strictness of this service.
 
-h11 checks framing, `Host` and the syntax of fields. What it lets pass and HTTP (RFC 9110, RFC 9112) leaves to the
-server is decided here, and in doubt refused: two parties that read one message differently are how requests are
-smuggled.
+h11 checks framing, `Host` and the syntax of fields. What it lets pass and HTTP (RFC 9110, RFC 9112)
+leaves to the server is decided here, and in doubt refused: two parties that read one message
+differently are how requests are smuggled.
 """
 
 import re
@@ -68,7 +68,8 @@ class RequestParser(h11.Connection):
     """
     The server's side of one connection.
 
-    A request that is refused raises `h11.RemoteProtocolError`, and `refusal` is the code of the problem to answer with.
+    A request that is refused raises `h11.RemoteProtocolError`, and `refusal` is the code of the
+    problem to answer with.
     """
 
     def __init__(self, limits: HeadLimits) -> None:
@@ -97,11 +98,17 @@ class RequestParser(h11.Connection):
             raise
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # its three overloads in one
-        """As h11's; an answer that overtakes its request's body is the last one of the connection."""
+        """
+        As h11's.
+
+        An answer that overtakes its request's body is the last one of the connection.
+        """
         if isinstance(event, h11.Response) and self.awaits_body:
             headers = [(name, value) for name, value in event.headers if name != b"connection"]
             event = h11.Response(
-                status_code=event.status_code, headers=[*headers, (b"connection", b"close")], reason=event.reason
+                status_code=event.status_code,
+                headers=[*headers, (b"connection", b"close")],
+                reason=event.reason,
             )
         return super().send(event)
 

@@ -1,4 +1,8 @@
-"""uvicorn, started from code: no signal handlers of its own, no access log, and our own kind of connection."""
+"""
+uvicorn, started from code.
+
+No signal handlers of its own, no access log, and our own kind of connection.
+"""
 
 import asyncio
 import contextlib
@@ -19,7 +23,11 @@ if TYPE_CHECKING:
 
 _BACKLOG: Final = 2048
 _DESCRIPTORS_SHARE: Final = 2
-"""Connections take at most one of so many descriptors: files, workers and other servers need theirs."""
+"""
+Connections take at most one of so many descriptors.
+
+Files, workers and other servers need theirs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,11 @@ def bind(listen: Listen) -> socket.socket:
 
 
 def connection_limit(wanted: int) -> int:
-    """So many connections may be open: *wanted*, or what the process' limit of descriptors (`ulimit -n`) leaves."""
+    """
+    So many connections may be open.
+
+    *wanted*, or what the process' limit of descriptors (`ulimit -n`) leaves.
+    """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return wanted
@@ -66,7 +78,11 @@ async def serve(  # noqa: PLR0913 - what a server is made of
     rules: ConnectionRules,
     on_refused: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until *stop* is set, then let requests under way end. *on_refused*: see `Connection`."""
+    """
+    Serve until *stop* is set, then let requests under way end.
+
+    *on_refused*: see `Connection`.
+    """
     limit = connection_limit(rules.max_connections)
     table = ConnectionTable(limit=limit, limit_per_address=rules.max_connections_per_address)
     config = uvicorn.Config(

@@ -19,8 +19,20 @@ from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.wire import Wire
 from healthingest_service.identity.model import Principal
 from healthingest_service.uploads.accept import UploadRequest
-from healthingest_service.uploads.errors import FileRefusedError, FileTooLargeError, NotAvroError, UploadNotFoundError
-from healthingest_service.uploads.model import Accepted, IdempotencyKey, Receipt, Upload, UploadId, UploadState
+from healthingest_service.uploads.errors import (
+    FileRefusedError,
+    FileTooLargeError,
+    NotAvroError,
+    UploadNotFoundError,
+)
+from healthingest_service.uploads.model import (
+    Accepted,
+    IdempotencyKey,
+    Receipt,
+    Upload,
+    UploadId,
+    UploadState,
+)
 
 RAW_TYPES: Final = ("application/avro", "application/vnd.apache.avro", "application/octet-stream")
 FORM_TYPE: Final = "multipart/form-data"
@@ -33,13 +45,17 @@ _FORM: Final = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
-_DIGEST: Final = (
-    "Of the bytes of the body, by RFC 9530: `sha-256=:` or `sha-512=:`, the digest in base64, `:`. Verified."
-)
+_DIGEST: Final = "Of the bytes of the body, by RFC 9530: `sha-256=:` or `sha-512=:`, the digest in base64, `:`. Verified."
 _REQUEST: Final[dict[str, Any]] = {
     "parameters": [
         *(
-            {"name": name, "in": "header", "required": False, "description": _DIGEST, "schema": {"type": "string"}}
+            {
+                "name": name,
+                "in": "header",
+                "required": False,
+                "description": _DIGEST,
+                "schema": {"type": "string"},
+            }
             for name in digests.FIELDS
         ),
         {
@@ -49,7 +65,10 @@ _REQUEST: Final[dict[str, Any]] = {
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         },
     ],
-    "requestBody": {"required": True, "content": dict.fromkeys(RAW_TYPES, _BINARY) | {FORM_TYPE: _FORM}},
+    "requestBody": {
+        "required": True,
+        "content": dict.fromkeys(RAW_TYPES, _BINARY) | {FORM_TYPE: _FORM},
+    },
 }
 
 
@@ -116,10 +135,16 @@ def routes() -> APIRouter:
         openapi_extra=_REQUEST,
     )
     router.add_api_route(
-        "/v1/uploads", history, methods=["GET"], responses=problem_answers(400, 401, 403, 422, 429, 503)
+        "/v1/uploads",
+        history,
+        methods=["GET"],
+        responses=problem_answers(400, 401, 403, 422, 429, 503),
     )
     router.add_api_route(
-        "/v1/uploads/{upload_id}", one, methods=["GET"], responses=problem_answers(401, 403, 404, 429, 503)
+        "/v1/uploads/{upload_id}",
+        one,
+        methods=["GET"],
+        responses=problem_answers(401, 403, 404, 429, 503),
     )
     return router
 
@@ -145,7 +170,9 @@ async def _accepted(request: Request, wire: Wire, principal: Principal) -> Accep
         body=_file(request, content, wire),
         correlation_id=request.state.correlation_id,
         idempotency_key=_idempotency_key(request),
-        declared_size_bytes=None if body.media_type(request) == FORM_TYPE else body.declared_size(request),
+        declared_size_bytes=None
+        if body.media_type(request) == FORM_TYPE
+        else body.declared_size(request),
     )
     try:
         return await wire.accept(coming)
@@ -155,7 +182,9 @@ async def _accepted(request: Request, wire: Wire, principal: Principal) -> Accep
         raise
 
 
-async def history(wire: Wired, principal: Reader, query: Annotated[HistoryQuery, Query()]) -> HistoryView:
+async def history(
+    wire: Wired, principal: Reader, query: Annotated[HistoryQuery, Query()]
+) -> HistoryView:
     """Your own uploads, newest first."""
     page = await wire.ledger.history(
         principal.account_id,
@@ -164,7 +193,9 @@ async def history(wire: Wired, principal: Reader, query: Annotated[HistoryQuery,
         record_type=query.record_type,
         state=query.state,
     )
-    return HistoryView(uploads=[_view(upload) for upload in page.uploads], next_cursor=page.next_cursor)
+    return HistoryView(
+        uploads=[_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
+    )
 
 
 async def one(wire: Wired, principal: Reader, upload_id: str) -> UploadView:

@@ -47,7 +47,11 @@ class BodyRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documentation:
-    """Whether the API describes itself to anybody: to machines at `/openapi.json`, in a browser at `/docs`."""
+    """
+    Whether the API describes itself to anybody.
+
+    To machines at `/openapi.json`, in a browser at `/docs`.
+    """
 
     openapi: bool
     docs: bool

@@ -12,7 +12,11 @@ from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessa
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
 
 _ON_ITS_WAY_SECONDS: Final = 0.002
-"""After so long a message has left the process; its confirm, which waits for a disk, seldom came."""
+"""
+After so long a message has left the process.
+
+Its confirm, which waits for a disk, seldom came.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class FaultyBatch:
         """See `OutboxBatch.announced`."""
         await self.inner.announced(message_id, at=at)
 
-    async def failed(self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason) -> None:
+    async def failed(
+        self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
+    ) -> None:
         """See `OutboxBatch.failed`."""
         await self.inner.failed(message_id, retry_at=retry_at, reason=reason)
 

@@ -1,4 +1,8 @@
-"""The points, what may happen at one, and what decides it: a file in a folder, called as the point."""
+"""
+The points, what may happen at one, and what decides it.
+
+A file in a folder, called as the point.
+"""
 
 import asyncio
 import os
@@ -19,8 +23,8 @@ class Point(StrEnum):
     """
     Where a process can be met, in the order of an upload's way.
 
-    An object in parts passes `between_parts` before its second part and `after_parts` before what comes then: of two
-    parts, that is putting them together.
+    An object in parts passes `between_parts` before its second part and `after_parts` before what
+    comes then: of two parts, that is putting them together.
     """
 
     BEFORE_BODY = "before_body"
@@ -51,7 +55,11 @@ class Point(StrEnum):
 
 
 class Mode(StrEnum):
-    """What happens there. `hang` and `delay` both go on afterwards; a hang outlives leases and claims."""
+    """
+    What happens there.
+
+    `hang` and `delay` both go on afterwards; a hang outlives leases and claims.
+    """
 
     KILL = "kill"
     RAISE = "raise"
@@ -86,14 +94,21 @@ class Fault:
             ValueError: no such point or mode.
         """
         point, mode, *seconds = text.split()
-        return cls(Point(point), Mode(mode), float(seconds[0]) if seconds else _SECONDS.get(Mode(mode), 0.0))
+        return cls(
+            Point(point),
+            Mode(mode),
+            float(seconds[0]) if seconds else _SECONDS.get(Mode(mode), 0.0),
+        )
 
 
 class Faults:
     """
-    The folder's faults, for every process that shares it: whoever comes to one's point first takes it, once.
+    The folder's faults, for every process that shares it.
 
-    The taking is written down in `hits` before anything happens, so that a test can prove that a point was reached.
+    Whoever comes to one's point first takes it, once.
+
+    The taking is written down in `hits` before anything happens, so that a test can prove that a
+    point was reached.
     """
 
     def __init__(self, folder: Path, *, kill: Callable[[], None] | None = None) -> None:

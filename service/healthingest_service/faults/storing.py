@@ -142,7 +142,9 @@ class FaultyStore:
     faults: Faults
     points: StorePoints
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+    async def put(
+        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+    ) -> None:
         """See `ObjectStore.put`."""
         await _at(self.faults, self.points.before_put)
         if self.points.mid_put is not None:
@@ -178,7 +180,9 @@ class LedgerPoints:
     after_taking: Point | None = None
 
 
-ACCEPTING_LEDGER = LedgerPoints(Point.BEFORE_BEGIN, Point.AFTER_BEGIN, Point.BEFORE_COMPLETE, Point.AFTER_COMPLETE)
+ACCEPTING_LEDGER = LedgerPoints(
+    Point.BEFORE_BEGIN, Point.AFTER_BEGIN, Point.BEFORE_COMPLETE, Point.AFTER_COMPLETE
+)
 SETTLING_LEDGER = LedgerPoints(
     after_complete=Point.JANITOR_AFTER_COMPLETE,
     after_abandon=Point.JANITOR_AFTER_ABANDON,
@@ -194,10 +198,14 @@ class FaultyLedger:
         self._faults = faults
         self._points = points
 
-    async def begin(self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float) -> Begun:
+    async def begin(
+        self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
+    ) -> Begun:
         """See `Ledger.begin`."""
         await _at(self._faults, self._points.before_begin)
-        begun = await self._inner.begin(upload, idempotency_key=idempotency_key, lease_seconds=lease_seconds)
+        begun = await self._inner.begin(
+            upload, idempotency_key=idempotency_key, lease_seconds=lease_seconds
+        )
         await _at(self._faults, self._points.after_begin)
         return begun
 
@@ -205,7 +213,9 @@ class FaultyLedger:
         """See `Ledger.renew`."""
         await self._inner.renew(upload_id, lease_seconds=lease_seconds)
 
-    async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
+    async def complete(
+        self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
+    ) -> None:
         """See `Ledger.complete`."""
         await _at(self._faults, self._points.before_complete)
         await self._inner.complete(upload_id, message, stored_at=stored_at)
@@ -230,7 +240,9 @@ class FaultyLedger:
         state: UploadState | None = None,
     ) -> HistoryPage:
         """See `Ledger.history`."""
-        return await self._inner.history(owner, limit=limit, cursor=cursor, record_type=record_type, state=state)
+        return await self._inner.history(
+            owner, limit=limit, cursor=cursor, record_type=record_type, state=state
+        )
 
     async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
         """See `Ledger.expired`."""
@@ -261,7 +273,11 @@ def _met_again(alive: Alive, faults: Faults, points: Sequence[Point]) -> Alive:
 
 
 def _tripping(path: Path, faults: Faults, point: Point) -> Path:
-    """A path whose file passes *point* when it is read on: the store has its head by then, and perhaps more."""
+    """
+    A path whose file passes *point* when it is read on.
+
+    The store has its head by then, and perhaps more.
+    """
 
     class TrippingPath(type(path)):  # type: ignore[misc] # a path's class is chosen at run time
         def open(self, *_arguments: object, **_keywords: object) -> io.BufferedReader:

@@ -1,7 +1,8 @@
 """
 Access tokens: JSON Web Tokens (RFC 7519) signed with Ed25519 (RFC 8037), valid for minutes.
 
-The checks beyond PyJWT's own follow RFC 8725 (best practices): one algorithm, a typed header, every claim required.
+The checks beyond PyJWT's own follow RFC 8725 (best practices): one algorithm, a typed header, every
+claim required.
 """
 
 import hashlib
@@ -38,7 +39,11 @@ _PEM: Final = re.compile(r"-----BEGIN PRIVATE KEY-----.+?-----END PRIVATE KEY---
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """The first key signs, all of them verify: so keys are exchanged without ending anybody's login."""
+    """
+    The first key signs, all of them verify.
+
+    So keys are exchanged without ending anybody's login.
+    """
 
     signing: Ed25519PrivateKey = field(repr=False)
     signing_id: str
@@ -103,7 +108,9 @@ class AccessTokens:
     audience: str
     lifetime: timedelta
 
-    def issue(self, account: AccountId, session: SessionId, scopes: frozenset[Scope], *, at: datetime) -> str:
+    def issue(
+        self, account: AccountId, session: SessionId, scopes: frozenset[Scope], *, at: datetime
+    ) -> str:
         """A new token."""
         claims: dict[str, Any] = {
             "iss": self.issuer,
@@ -143,15 +150,25 @@ class AccessTokens:
             raise InvalidTokenError from None
 
     def _key_for(self, header: dict[str, Any]) -> Ed25519PublicKey:
-        known = self.keys.verifying.get(header["kid"]) if isinstance(header.get("kid"), str) else None
-        if header.get("typ") != HEADER_TYPE or not _HEADER_MEMBERS.issuperset(header) or known is None:
+        known = (
+            self.keys.verifying.get(header["kid"]) if isinstance(header.get("kid"), str) else None
+        )
+        if (
+            header.get("typ") != HEADER_TYPE
+            or not _HEADER_MEMBERS.issuperset(header)
+            or known is None
+        ):
             raise InvalidTokenError
         return known
 
 
 def _read(claims: dict[str, Any]) -> VerifiedToken:
     texts = (claims["sub"], claims["sid"], claims["jti"], claims["scope"])
-    if claims["token_use"] != TOKEN_USE or type(claims["exp"]) is not int or not all(type(x) is str for x in texts):
+    if (
+        claims["token_use"] != TOKEN_USE
+        or type(claims["exp"]) is not int
+        or not all(type(x) is str for x in texts)
+    ):
         raise InvalidTokenError
     scopes = frozenset(scope for scope in Scope if scope.value in claims["scope"].split())
     principal = Principal(AccountId(UUID(claims["sub"])), scopes, claims["jti"])

@@ -10,11 +10,14 @@ _IPV6_PREFIX: Final = 64
 """One subscriber has at least so much of IPv6: he is counted as one."""
 
 
-def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
+def client_address(
+    peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]
+) -> str:
     """
     The address to count: walk `X-Forwarded-For` from the right as long as trusted proxies speak.
 
-    *forwarded_for* are the header's values as they came. What an untrusted one claims is not believed.
+    *forwarded_for* are the header's values as they came. What an untrusted one claims is not
+        believed.
     """
     chain = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     current = peer

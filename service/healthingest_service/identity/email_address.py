@@ -1,4 +1,8 @@
-"""The one normal form of an e-mail address, in which it is stored, compared, counted and looked up. Pure."""
+"""
+The one normal form of an e-mail address, in which it is stored, compared, counted and looked up.
+
+Pure.
+"""
 
 import unicodedata
 from typing import Final
@@ -17,8 +21,9 @@ def normal_email(text: str) -> str:
     """
     Return the normal form of an address: NFC, lower case, the domain in Unicode.
 
-    Two spellings of one mailbox have one normal form: `ADA@Clinic.example`, a domain in Punycode (`xn--…`) or in
-    full-width letters, and letters that are composed or decomposed. A display name is refused.
+    Two spellings of one mailbox have one normal form: `ADA@Clinic.example`, a domain in Punycode
+    (`xn--…`) or in full-width letters, and letters that are composed or decomposed. A display name
+    is refused.
 
     Raises:
         InvalidEmailError: not an address.

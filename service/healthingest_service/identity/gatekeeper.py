@@ -10,7 +10,11 @@ from uuid import uuid4
 
 from healthingest_service.identity import refresh_tokens
 from healthingest_service.identity.access_tokens import AccessTokens, VerifiedToken
-from healthingest_service.identity.errors import InvalidCredentialsError, InvalidTokenError, RateLimitedError
+from healthingest_service.identity.errors import (
+    InvalidCredentialsError,
+    InvalidTokenError,
+    RateLimitedError,
+)
 from healthingest_service.identity.model import (
     Account,
     AccountId,
@@ -50,7 +54,11 @@ class Lifetimes:
 
 
 class Gatekeeper:
-    """The use cases of identity. One instance a process; its only state is what it knows of tokens and sessions."""
+    """
+    The use cases of identity.
+
+    One instance a process; its only state is what it knows of tokens and sessions.
+    """
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
         self,
@@ -80,7 +88,8 @@ class Gatekeeper:
         Make an account.
 
         Raises:
-            RegistrationClosedError, UnacceptablePasswordError, AccountExistsError, IdentityUnavailableError
+            RegistrationClosedError, UnacceptablePasswordError, AccountExistsError,
+                IdentityUnavailableError
         """
         admit_registration(new, self._registration)
         return await self._accounts.add(new)
@@ -89,7 +98,8 @@ class Gatekeeper:
         """
         Exchange a password for tokens.
 
-        *email* is in its normal form, None for a text that is no address; *address* is the client's.
+        *email* is in its normal form, None for a text that is no address; *address* is the
+            client's.
 
         Raises:
             InvalidCredentialsError: for whatever reason.
@@ -130,12 +140,15 @@ class Gatekeeper:
 
     async def refresh(self, token: str, *, address: str) -> TokenPair:
         """
-        Exchange a refresh token for new tokens; the same one again only within the grace, and then for the same.
+        Exchange a refresh token for new tokens.
+
+        The same one again only within the grace, and then for the same.
 
         The client's *address* is that of a known device from now on.
 
         Raises:
-            InvalidTokenError: unknown, used before (then the whole session ends), run out, or revoked.
+            InvalidTokenError: unknown, used before (then the whole session ends), run out, or
+                revoked.
             IdentityUnavailableError: it cannot be told; the token may be presented again.
         """
         if len(token) > refresh_tokens.MAX_CHARACTERS:
@@ -143,9 +156,15 @@ class Gatekeeper:
         now = self._clock()
         salt = refresh_tokens.new_salt()
         child = self._stored(refresh_tokens.child_of(token, salt), now)
-        rotation = await self._sessions.rotate(refresh_tokens.token_hash(token), child_salt=salt, child=child, at=now)
-        if rotation.first_used_at is not None and now - rotation.first_used_at > self._lifetimes.refresh_grace:
-            # Somebody has a token that was used up: a thief, or its owner after the thief. Neither keeps it.
+        rotation = await self._sessions.rotate(
+            refresh_tokens.token_hash(token), child_salt=salt, child=child, at=now
+        )
+        if (
+            rotation.first_used_at is not None
+            and now - rotation.first_used_at > self._lifetimes.refresh_grace
+        ):
+            # Somebody has a token that was used up: a thief, or its owner after the thief. Neither
+            # keeps it.
             await self._revoke(rotation.session_id)
             raise InvalidTokenError
         await self._throttle.succeeded(LoginAttempt(rotation.email, address))
@@ -183,7 +202,11 @@ class Gatekeeper:
         return verified.principal
 
     def _verified(self, access_token: str, now: datetime) -> VerifiedToken:
-        """A signature is checked once; what was good stays so until it runs out, keys being those of this process."""
+        """
+        A signature is checked once.
+
+        What was good stays so until it runs out, keys being those of this process.
+        """
         known = self._known.get(access_token)
         if known is not None and now < known.expires_at:
             return known
@@ -200,15 +223,25 @@ class Gatekeeper:
         return known_account == account and until > now
 
     async def _is_live(self, session: SessionId, account: AccountId) -> bool:
-        """One question, however many requests of a session come at once; after a revocation it is asked anew."""
+        """
+        One question, however many requests of a session come at once.
+
+        After a revocation it is asked anew.
+        """
         question = session, account, self._revocations
         asking = self._asking.get(question)
         if asking is None:
-            asking = self._asking[question] = asyncio.ensure_future(self._sessions.is_live(session, account))
+            asking = self._asking[question] = asyncio.ensure_future(
+                self._sessions.is_live(session, account)
+            )
             asking.add_done_callback(lambda done: self._answered(question, done))
-        return await asyncio.shield(asking)  # a client that leaves takes the answer away from nobody
+        return await asyncio.shield(
+            asking
+        )  # a client that leaves takes the answer away from nobody
 
-    def _answered(self, question: tuple[SessionId, AccountId, int], done: "asyncio.Future[bool]") -> None:
+    def _answered(
+        self, question: tuple[SessionId, AccountId, int], done: "asyncio.Future[bool]"
+    ) -> None:
         del self._asking[question]
         if not done.cancelled():
             done.exception()  # seen, also when everybody has left

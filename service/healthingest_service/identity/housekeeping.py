@@ -10,7 +10,11 @@ from healthingest_service.identity.ports import Sessions
 
 
 async def forget_expired_sessions(
-    sessions: Sessions, *, clock: Callable[[], datetime], interval_seconds: float, stop: asyncio.Event
+    sessions: Sessions,
+    *,
+    clock: Callable[[], datetime],
+    interval_seconds: float,
+    stop: asyncio.Event,
 ) -> None:
     """Remove sessions that nobody can use any more, at every interval until *stop* is set."""
     while not stop.is_set():

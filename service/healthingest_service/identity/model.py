@@ -42,7 +42,9 @@ class Principal:
 @dataclass(frozen=True, slots=True)
 class NewAccount:
     """
-    What somebody gives to register. `email` is in its normal form, see `email_address.normal_email`.
+    What somebody gives to register.
+
+    `email` is in its normal form, see `email_address.normal_email`.
 
     `is_verified` is for those who make accounts for others, and vouch for the address.
     """
@@ -94,8 +96,8 @@ class Rotation:
     """
     What presenting a refresh token led to.
 
-    `child_salt` makes the child from the parent; it is the first caller's, also for everybody who comes second.
-    `first_used_at` is None when this call was the first use.
+    `child_salt` makes the child from the parent; it is the first caller's, also for everybody who
+    comes second. `first_used_at` is None when this call was the first use.
     """
 
     session_id: SessionId

@@ -20,17 +20,22 @@ class Accounts(Protocol):
 
     async def add(self, new: NewAccount) -> Account:
         """
-        Make an account. Of two calls with one e-mail address in its normal form exactly one succeeds.
+        Make an account.
+
+        Of two calls with one e-mail address in its normal form exactly one succeeds.
 
         Raises:
             AccountExistsError: the e-mail address is taken.
-            PasswordQueueFullError, IdentityUnavailableError: not now; nothing was made or the next call says it exists.
+            PasswordQueueFullError, IdentityUnavailableError: not now; nothing was made or the next
+                call says it exists.
         """
         ...
 
     async def authenticate(self, email: str | None, password: str) -> Account | None:
         """
-        The account that *email* and *password* belong to; None for an unknown one and for a wrong password.
+        The account that *email* and *password* belong to.
+
+        None for an unknown one and for a wrong password.
 
         *email* is in its normal form; None for a text that is no address.
 
@@ -60,7 +65,9 @@ class AccountAdministration(Protocol):
 
     async def deactivate(self, email: str) -> AccountId | None:
         """
-        Let an account log in no more; its tokens are worth nothing within seconds. None: there is no such account.
+        Let an account log in no more; its tokens are worth nothing within seconds.
+
+        None: there is no such account.
 
         Calling twice is safe.
 
@@ -71,20 +78,29 @@ class AccountAdministration(Protocol):
 
 
 class Sessions(Protocol):
-    """The memory of logins. Every method is one transaction and raises `IdentityUnavailableError` when unclear."""
+    """
+    The memory of logins.
+
+    Every method is one transaction and raises `IdentityUnavailableError` when unclear.
+    """
 
     async def begin(self, session: Session, first: RefreshToken) -> None:
         """Remember a login and its first refresh token."""
         ...
 
-    async def rotate(self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime) -> Rotation:
+    async def rotate(
+        self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
+    ) -> Rotation:
         """
-        Use a refresh token: the first use stores *child* and *child_salt*, later uses change nothing.
+        Use a refresh token.
+
+        The first use stores *child* and *child_salt*, later uses change nothing.
 
         Of several calls at one moment exactly one is the first.
 
         Raises:
-            InvalidTokenError: unknown, expired at *at*, or of a revoked session or an inactive account.
+            InvalidTokenError: unknown, expired at *at*, or of a revoked session or an inactive
+                account.
         """
         ...
 
@@ -93,7 +109,11 @@ class Sessions(Protocol):
         ...
 
     async def find(self, token_hash: str) -> SessionId | None:
-        """The session that a refresh token belongs to, in whatever state; None for an unknown one."""
+        """
+        The session that a refresh token belongs to, in whatever state.
+
+        None for an unknown one.
+        """
         ...
 
     async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
@@ -101,7 +121,11 @@ class Sessions(Protocol):
         ...
 
     async def forget_expired(self, *, before: datetime) -> int:
-        """Remove sessions all of whose refresh tokens ran out before that time; how many there were."""
+        """
+        Remove sessions all of whose refresh tokens ran out before that time.
+
+        How many there were.
+        """
         ...
 
 
@@ -129,8 +153,8 @@ class LoginThrottle(Protocol):
         """
         Ask for one attempt: 0 when it may be made, else the seconds until the next one.
 
-        After the free failures of a key, admitting one attempt closes the door to the next for the delay: of several at
-        one moment one is admitted.
+        After the free failures of a key, admitting one attempt closes the door to the next for the
+        delay: of several at one moment one is admitted.
         """
         ...
 

@@ -1,8 +1,9 @@
 """
 Refresh tokens: 256 random bits, stored as their hash, each one exchanged once.
 
-The child is derived from the parent's text and a random salt that is stored with the parent's hash. So two exchanges
-of one parent at one moment get the same child, and neither the database alone nor an old token alone gives it away.
+The child is derived from the parent's text and a random salt that is stored with the parent's hash.
+So two exchanges of one parent at one moment get the same child, and neither the database alone nor
+an old token alone gives it away.
 """
 
 import hashlib

@@ -10,21 +10,34 @@ from healthingest_service.identity.model import Account, NewAccount, Registratio
 
 PASSWORD_MIN_CHARACTERS: Final = 8
 PASSWORD_MAX_CHARACTERS: Final = 1024
-"""Longer ones are refused before any is hashed: hashing must not become the attacker's tool (ASVS 5.0, 6.2)."""
+"""
+Longer ones are refused before any is hashed.
+
+Hashing must not become the attacker's tool (ASVS 5.0, 6.2).
+"""
 _MIN_DIFFERENT_CHARACTERS: Final = 4
-_BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDIRECTIONAL: Final = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 """Unicode Standard Annex 9, 2: they change the order in which other text is shown."""
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def normal_password(password: str) -> str:
-    """Return *password* in NFC: keyboards send one letter in different ways (NIST SP 800-63B, 5.1.1.2)."""
+    """
+    Return *password* in NFC.
+
+    Keyboards send one letter in different ways (NIST SP 800-63B, 5.1.1.2).
+    """
     return unicodedata.normalize("NFC", password)
 
 
 def is_printable(name: str) -> bool:
     """Whether *name* has neither control characters nor characters that change the direction of text."""
-    return not any(character in _BIDIRECTIONAL or unicodedata.category(character) in _UNPRINTABLE for character in name)
+    return not any(
+        character in _BIDIRECTIONAL or unicodedata.category(character) in _UNPRINTABLE
+        for character in name
+    )
 
 
 def admit_registration(new: NewAccount, policy: Registration) -> None:
@@ -32,7 +45,8 @@ def admit_registration(new: NewAccount, policy: Registration) -> None:
     Let a registration through.
 
     Raises:
-        RegistrationClosedError, UnacceptablePasswordError: it breaks the policy, or the rules for passwords.
+        RegistrationClosedError, UnacceptablePasswordError: it breaks the policy, or the rules for
+            passwords.
     """
     if policy is Registration.CLOSED:
         raise RegistrationClosedError

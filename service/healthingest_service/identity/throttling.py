@@ -40,8 +40,8 @@ class Rule:
     """
     A rate with the name that answers and metrics give it.
 
-    `alone_divisor` divides the rate while each process counts alone: 1 where being available matters more, 10 where
-    somebody guesses passwords.
+    `alone_divisor` divides the rate while each process counts alone: 1 where being available
+    matters more, 10 where somebody guesses passwords.
     """
 
     name: str
@@ -74,8 +74,9 @@ class Backoff:
     """
     How failed logins slow down the next ones.
 
-    The first `free_failures` cost nothing. After them one attempt is admitted at a time, and the next one only after a
-    delay that doubles with each failure, from `first_delay_seconds` to `max_delay_seconds`.
+    The first `free_failures` cost nothing. After them one attempt is admitted at a time, and the
+    next one only after a delay that doubles with each failure, from `first_delay_seconds` to
+    `max_delay_seconds`.
     """
 
     free_failures: int
@@ -99,8 +100,9 @@ class LoginRules:
     """
     What is counted when logins fail, and for how long.
 
-    A device is an account at an address. `account` and `address` do not apply to a known device, one that has logged in
-    or refreshed before: somebody else's wrong passwords must not keep the owner out.
+    A device is an account at an address. `account` and `address` do not apply to a known device,
+    one that has logged in or refreshed before: somebody else's wrong passwords must not keep the
+    owner out.
     """
 
     device: Backoff
@@ -112,12 +114,21 @@ class LoginRules:
 
     def alone(self) -> "LoginRules":
         """The rules of a process that counts alone."""
-        return replace(self, device=self.device.alone(), account=self.account.alone(), address=self.address.alone())
+        return replace(
+            self,
+            device=self.device.alone(),
+            account=self.account.alone(),
+            address=self.address.alone(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """Who tries to log in, and from where: the normal form of the e-mail address, and the client's address."""
+    """
+    Who tries to log in, and from where.
+
+    The normal form of the e-mail address, and the client's address.
+    """
 
     email: str
     address: str

@@ -1,8 +1,11 @@
 """
-The command `healthingest-admin`, for those who run the service: accounts, the outbox, messages once more.
+The command `healthingest-admin`, for those who run the service.
 
-Runs where the service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs of its settings the
-database alone. Prints JSON; a password is read from standard input, never from the command line.
+Accounts, the outbox, messages once more.
+
+Runs where the service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs of
+its settings the database alone. Prints JSON; a password is read from standard input, never from the
+command line.
 """
 
 import argparse
@@ -26,7 +29,11 @@ from healthingest_service.main import administration, refusals
 from healthingest_service.main.administration import NothingFoundError
 from healthingest_service.settings import InvalidSettingsError, Settings, load
 from healthingest_service.telemetry.logs import configure_logging
-from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    LedgerUnavailableError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.relay_ports import ReplaySelection
 
@@ -38,7 +45,10 @@ _NO_STORE: Final = "the object store cannot be reached, or refuses"
 _COMPLAINTS: Final[dict[type[BaseException], tuple[str, int]]] = {
     InvalidSettingsError: ("{}", _WRONG),
     UnacceptablePasswordError: ("the password is {}", _WRONG),
-    ValidationError: ("no e-mail address, or a name that is not printable or longer than 100 characters", _WRONG),
+    ValidationError: (
+        "no e-mail address, or a name that is not printable or longer than 100 characters",
+        _WRONG,
+    ),
     AccountExistsError: ("an account with this e-mail address exists", _NOT_DONE),
     NothingFoundError: ("{}", _NOT_DONE),
     StoreUnavailableError: (_NO_STORE, _NOT_DONE),
@@ -72,42 +82,68 @@ def _say(text: str, code: int) -> int:
 async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
     match options.command:
         case "account create":
-            given = {"email": options.email, "first_name": options.first_name, "last_name": options.last_name}
-            return await administration.create_account(settings, given, administration.read_password())
+            given = {
+                "email": options.email,
+                "first_name": options.first_name,
+                "last_name": options.last_name,
+            }
+            return await administration.create_account(
+                settings, given, administration.read_password()
+            )
         case "account deactivate":
             return await administration.deactivate_account(settings, options.email)
         case "uploads repair":
-            return await administration.repair_uploads(settings, frozenset(map(UploadId, options.id)))
+            return await administration.repair_uploads(
+                settings, frozenset(map(UploadId, options.id))
+            )
         case "uploads forget":
-            return await administration.forget_uploads(settings, frozenset(map(UploadId, options.id)))
+            return await administration.forget_uploads(
+                settings, frozenset(map(UploadId, options.id))
+            )
         case "backlog":
             return await administration.backlog(settings)
         case _:
-            return await administration.replay(settings, _selection(options), options.rate, dry=options.dry_run)
+            return await administration.replay(
+                settings, _selection(options), options.rate, dry=options.dry_run
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="healthingest-admin", description="For those who run the service.")
+    parser = argparse.ArgumentParser(
+        prog="healthingest-admin", description="For those who run the service."
+    )
     commands = parser.add_subparsers(required=True)
-    accounts = commands.add_parser("account", help="make accounts, close accounts").add_subparsers(required=True)
-    create = accounts.add_parser("create", help="make an account; the password is read from standard input")
+    accounts = commands.add_parser("account", help="make accounts, close accounts").add_subparsers(
+        required=True
+    )
+    create = accounts.add_parser(
+        "create", help="make an account; the password is read from standard input"
+    )
     create.add_argument("--email", required=True)
     create.add_argument("--first-name")
     create.add_argument("--last-name")
     create.set_defaults(command="account create")
-    deactivate = accounts.add_parser("deactivate", help="let an account in no more; what it uploaded stays")
+    deactivate = accounts.add_parser(
+        "deactivate", help="let an account in no more; what it uploaded stays"
+    )
     deactivate.add_argument("--email", required=True)
     deactivate.set_defaults(command="account deactivate")
     backlog = commands.add_parser("backlog", help="how many messages wait, since when, and why")
     backlog.set_defaults(command="backlog")
-    uploads = commands.add_parser("uploads", help="the ledger and the object store").add_subparsers(required=True)
-    repair = uploads.add_parser("repair", help="look for the object of each upload, and mark the lost and the found")
+    uploads = commands.add_parser("uploads", help="the ledger and the object store").add_subparsers(
+        required=True
+    )
+    repair = uploads.add_parser(
+        "repair", help="look for the object of each upload, and mark the lost and the found"
+    )
     repair.add_argument("--id", nargs="+", type=UUID, default=[], help="of these uploads only")
     repair.set_defaults(command="uploads repair")
     forget = uploads.add_parser("forget", help="remove lost uploads from the ledger")
     forget.add_argument("--id", nargs="+", type=UUID, required=True, help="these uploads")
     forget.set_defaults(command="uploads forget")
-    replay = commands.add_parser("replay", help="announce uploads once more; consumers know them by idempotency_key")
+    replay = commands.add_parser(
+        "replay", help="announce uploads once more; consumers know them by idempotency_key"
+    )
     _add_replay(replay)
     return parser
 
@@ -116,11 +152,15 @@ def _add_replay(replay: argparse.ArgumentParser) -> None:
     replay.set_defaults(command="replay", fail=replay.error)
     replay.add_argument("--id", nargs="+", type=UUID, default=[], help="these uploads")
     time = "RFC 3339, with a zone, e.g. 2026-03-01T12:00:00Z"
-    replay.add_argument("--from", type=_moment, dest="received_from", help=f"received from then on; {time}")
+    replay.add_argument(
+        "--from", type=_moment, dest="received_from", help=f"received from then on; {time}"
+    )
     replay.add_argument("--to", type=_moment, dest="received_before", help="and before then")
     replay.add_argument("--type", dest="record_type", help="of this record type only")
     replay.add_argument("--dry-run", action="store_true", help="count and put nothing")
-    replay.add_argument("--rate", type=_rate, default=_REPLAYS_PER_SECOND, help="messages a second (%(default)g)")
+    replay.add_argument(
+        "--rate", type=_rate, default=_REPLAYS_PER_SECOND, help="messages a second (%(default)g)"
+    )
 
 
 def _moment(text: str) -> datetime:

@@ -21,7 +21,13 @@ from healthingest_service.api.accounts import Registering
 from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import NewAccount
 from healthingest_service.identity.registration import admit_password
-from healthingest_service.main.parts import LOCAL_BUCKET, database_url, open_ground, open_store, utc_now
+from healthingest_service.main.parts import (
+    LOCAL_BUCKET,
+    database_url,
+    open_ground,
+    open_store,
+    utc_now,
+)
 from healthingest_service.settings import Settings
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.model import UploadId
@@ -43,14 +49,29 @@ def read_password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-async def create_account(settings: Settings, given: Mapping[str, str | None], password: str) -> Mapping[str, object]:
-    """Make an account, whatever the policy of registration: whoever may do this vouches for the address."""
+async def create_account(
+    settings: Settings, given: Mapping[str, str | None], password: str
+) -> Mapping[str, object]:
+    """
+    Make an account, whatever the policy of registration.
+
+    Whoever may do this vouches for the address.
+    """
     read = Registering.model_validate({**given, "password": password})
     new = NewAccount(read.email, read.password, read.first_name, read.last_name, is_verified=True)
     admit_password(new)
-    async with _database(settings) as engine, open_password_pool(threads=1, queue_limit=1) as passwords:
-        account = await DatabaseAccounts(engine, passwords, timeout_seconds=settings.database.timeout_seconds).add(new)
-    return {"id": str(account.id), "email": account.email, "created_at": rfc3339(account.created_at)}
+    async with (
+        _database(settings) as engine,
+        open_password_pool(threads=1, queue_limit=1) as passwords,
+    ):
+        account = await DatabaseAccounts(
+            engine, passwords, timeout_seconds=settings.database.timeout_seconds
+        ).add(new)
+    return {
+        "id": str(account.id),
+        "email": account.email,
+        "created_at": rfc3339(account.created_at),
+    }
 
 
 async def deactivate_account(settings: Settings, email: str) -> Mapping[str, object]:
@@ -60,8 +81,13 @@ async def deactivate_account(settings: Settings, email: str) -> Mapping[str, obj
     Raises:
         NothingFoundError: there is none.
     """
-    async with _database(settings) as engine, open_password_pool(threads=1, queue_limit=1) as passwords:
-        accounts = DatabaseAccounts(engine, passwords, timeout_seconds=settings.database.timeout_seconds)
+    async with (
+        _database(settings) as engine,
+        open_password_pool(threads=1, queue_limit=1) as passwords,
+    ):
+        accounts = DatabaseAccounts(
+            engine, passwords, timeout_seconds=settings.database.timeout_seconds
+        )
         try:
             account_id = await accounts.deactivate(normal_email(email))
         except InvalidEmailError:
@@ -124,10 +150,16 @@ async def replay(
         some = f"{done.put} messages were put; {missing} of the uploads are not there"
         message = some if missing else "there is no such upload"
         raise NothingFoundError(message)
-    return {"uploads": done.selected, "put": done.put, "waiting_already": 0 if dry else done.selected - done.put}
+    return {
+        "uploads": done.selected,
+        "put": done.put,
+        "waiting_already": 0 if dry else done.selected - done.put,
+    }
 
 
-async def repair_uploads(settings: Settings, upload_ids: Collection[UploadId]) -> Mapping[str, object]:
+async def repair_uploads(
+    settings: Settings, upload_ids: Collection[UploadId]
+) -> Mapping[str, object]:
     """
     Ask the store for the object of each upload, or of these, and let the ledger say what it has.
 
@@ -144,7 +176,9 @@ async def repair_uploads(settings: Settings, upload_ids: Collection[UploadId]) -
     return asdict(done)
 
 
-async def forget_uploads(settings: Settings, upload_ids: Collection[UploadId]) -> Mapping[str, object]:
+async def forget_uploads(
+    settings: Settings, upload_ids: Collection[UploadId]
+) -> Mapping[str, object]:
     """
     Remove lost uploads from the ledger.
 
@@ -163,7 +197,9 @@ async def forget_uploads(settings: Settings, upload_ids: Collection[UploadId]) -
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     timeout_seconds = settings.database.timeout_seconds
-    async with open_engine(database_url(settings), pool_size=1, timeout_seconds=timeout_seconds) as engine:
+    async with open_engine(
+        database_url(settings), pool_size=1, timeout_seconds=timeout_seconds
+    ) as engine:
         if not await is_current(engine, timeout_seconds=timeout_seconds):
             raise LedgerUnavailableError
         yield engine

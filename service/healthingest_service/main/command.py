@@ -47,7 +47,11 @@ _PROCESSES: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 ended as asked, 1 it could not go on, 2 wrong settings."""
+    """
+    Run one command.
+
+    Returns the exit code: 0 ended as asked, 1 it could not go on, 2 wrong settings.
+    """
     options = _parser().parse_args(arguments)
     try:
         settings = load()
@@ -70,15 +74,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="healthingest-service", description="The upload API and its companions.")
+    parser = argparse.ArgumentParser(
+        prog="healthingest-service", description="The upload API and its companions."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="api, relay and janitor in one process; migrates the database first")
+    commands.add_parser(
+        "serve", help="api, relay and janitor in one process; migrates the database first"
+    )
     commands.add_parser("api", help="the upload API")
     commands.add_parser("relay", help="from the outbox to the broker")
     commands.add_parser("janitor", help="settle what dead processes left")
     commands.add_parser("migrate", help="bring the database to the shape that this version needs")
-    events = commands.add_parser("events", help="print the messages of the embedded queue file as they come")
-    events.add_argument("--from-start", action="store_true", help="and those that are there already")
+    events = commands.add_parser(
+        "events", help="print the messages of the embedded queue file as they come"
+    )
+    events.add_argument(
+        "--from-start", action="store_true", help="and those that are there already"
+    )
     return parser
 
 
@@ -121,31 +133,48 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
                 structlog.get_logger("healthingest.main").warning(FAULTS_ASKED_FOR)
                 app = FaultyAnswers(app, ground.faults)
             listen = _listen(settings, process, settings.server.port)
-            serving = _serving("api", app, listen, wiring.connection_rules(settings), ground.metrics)
+            serving = _serving(
+                "api", app, listen, wiring.connection_rules(settings), ground.metrics
+            )
             work.append(_leaving_first(serving, health, settings.server.shutdown_delay_seconds))
         else:
             work.append(health.run)
-        admin_listen = _listen(settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS)
+        admin_listen = _listen(
+            settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS
+        )
         admin_app = create_admin_app(ground.metrics, health, decisive=ANNOUNCEMENTS)
         rules = wiring.admin_connection_rules(settings)
         await _work(work, _serving("admin", admin_app, admin_listen, rules, ground.metrics), stop)
 
 
-def _listen(settings: Settings, process: frozenset[str], port: int, graceful_seconds: int | None = None) -> Listen:
+def _listen(
+    settings: Settings, process: frozenset[str], port: int, graceful_seconds: int | None = None
+) -> Listen:
     alone = process == _PROCESSES["serve"]
     everywhere = "0.0.0.0"  # noqa: S104 - a pod listens on the address that it is given
     host = settings.server.host or ("127.0.0.1" if alone else everywhere)
     return Listen(host, port, graceful_seconds or settings.server.graceful_shutdown_seconds)
 
 
-def _serving(name: str, app: ASGIApp, listen: Listen, rules: ConnectionRules, metrics: Metrics) -> Work:
-    listening = bind(listen)  # before any task begins: a taken port ends the process with its reason
+def _serving(
+    name: str, app: ASGIApp, listen: Listen, rules: ConnectionRules, metrics: Metrics
+) -> Work:
+    listening = bind(
+        listen
+    )  # before any task begins: a taken port ends the process with its reason
 
     async def work(stop: asyncio.Event) -> None:
         host, port, *_ = listening.getsockname()
         structlog.get_logger("healthingest.main").info(STARTED, server=name, host=host, port=port)
         refused = metrics.connections_refused
-        await serve(app, listening, listen, stop, rules=rules, on_refused=lambda reason: refused.labels(reason).inc())
+        await serve(
+            app,
+            listening,
+            listen,
+            stop,
+            rules=rules,
+            on_refused=lambda reason: refused.labels(reason).inc(),
+        )
 
     return work
 

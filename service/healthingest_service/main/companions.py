@@ -17,9 +17,22 @@ from healthingest_service.adapters.s3_inventory import open_s3_inventory
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.readiness import Check
 from healthingest_service.faults.announcing import FaultyOutbox, FaultyPublisher
-from healthingest_service.faults.storing import SETTLING_LEDGER, SETTLING_STORE, FaultyLedger, FaultyStore
+from healthingest_service.faults.storing import (
+    SETTLING_LEDGER,
+    SETTLING_STORE,
+    FaultyLedger,
+    FaultyStore,
+)
 from healthingest_service.identity.housekeeping import forget_expired_sessions
-from healthingest_service.main.parts import Ground, Store, database_url, objects_folder, queue_file, s3_access, utc_now
+from healthingest_service.main.parts import (
+    Ground,
+    Store,
+    database_url,
+    objects_folder,
+    queue_file,
+    s3_access,
+    utc_now,
+)
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS, Announcements
 from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
 from healthingest_service.uploads.errors import LedgerUnavailableError
@@ -46,7 +59,9 @@ async def open_relay(ground: Ground, stack: AsyncExitStack) -> list[Work]:
     else:
         publisher = await stack.enter_async_context(
             open_publisher(
-                url=broker.url.get_secret_value(), exchange=broker.exchange, timeout_seconds=broker.timeout_seconds
+                url=broker.url.get_secret_value(),
+                exchange=broker.exchange,
+                timeout_seconds=broker.timeout_seconds,
             )
         )
     outbox, way = _relay_ports(ground, publisher)
@@ -86,7 +101,9 @@ def bell_work(ground: Ground) -> list[Work]:
         return []
 
     async def ring(stop: asyncio.Event) -> None:
-        await bell.ring(ground.engine, ground.written, stop, timeout_seconds=_database_seconds(ground))
+        await bell.ring(
+            ground.engine, ground.written, stop, timeout_seconds=_database_seconds(ground)
+        )
 
     return [ring]
 
@@ -128,14 +145,20 @@ async def open_janitor(ground: Ground, stack: AsyncExitStack, store: Store) -> l
     sessions = DatabaseSessions(ground.engine, timeout_seconds=_database_seconds(ground))
 
     async def forget(stop: asyncio.Event) -> None:
-        await forget_expired_sessions(sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
+        await forget_expired_sessions(
+            sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop
+        )
 
     audit = _audit(ground, store, await _open_inventory(ground, stack))
     return [_after_schema(ground, work) for work in (janitor.run, audit.run, forget)]
 
 
 def _audit(ground: Ground, store: Store, inventory: StoreInventory) -> StorageAudit:
-    rules, limits, timeout_seconds = ground.settings.janitor, ground.settings.limits, _database_seconds(ground)
+    rules, limits, timeout_seconds = (
+        ground.settings.janitor,
+        ground.settings.limits,
+        _database_seconds(ground),
+    )
     audit = StorageAudit(
         inventory=inventory,
         store=store.port,
@@ -150,15 +173,21 @@ def _audit(ground: Ground, store: Store, inventory: StoreInventory) -> StorageAu
         bucket=store.bucket,
         clock=utc_now,
     )
-    ground.metrics.watch_audit(lambda: audit.counts.findings, lambda: audit.counts.work, lambda: audit.finished_at)
+    ground.metrics.watch_audit(
+        lambda: audit.counts.findings, lambda: audit.counts.work, lambda: audit.finished_at
+    )
     return audit
 
 
 async def _open_inventory(ground: Ground, stack: AsyncExitStack) -> StoreInventory:
     wanted = ground.settings.store
     if wanted.bucket is None:
-        return FolderInventory(objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds)
-    return await stack.enter_async_context(open_s3_inventory(s3_access(ground.settings, wanted.bucket)))
+        return FolderInventory(
+            objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds
+        )
+    return await stack.enter_async_context(
+        open_s3_inventory(s3_access(ground.settings, wanted.bucket))
+    )
 
 
 def _database_seconds(ground: Ground) -> float:

@@ -1,4 +1,8 @@
-"""How a process that cannot go on says why: one line for people, one log event, and a code for the operator."""
+"""
+How a process that cannot go on says why.
+
+One line for people, one log event, and a code for the operator.
+"""
 
 import os
 import sys
@@ -29,8 +33,14 @@ _FOR_PEOPLE: Final = {
 def explain(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -> None:
     """Say why *error* ends this process; types and places are logged, its text never."""
     cause = database_cause(error)
-    structlog.get_logger("healthingest.main").error(STOPPED, cause=cause and cause.value, exc_info=error)
-    words = _FOR_PEOPLE[cause] if cause else "an error that was not foreseen; the log line has its type and place"
+    structlog.get_logger("healthingest.main").error(
+        STOPPED, cause=cause and cause.value, exc_info=error
+    )
+    words = (
+        _FOR_PEOPLE[cause]
+        if cause
+        else "an error that was not foreseen; the log line has its type and place"
+    )
     sys.stderr.write(f"healthingest-service: {words}\n")
     if cause is not None:
         leave(cause, log=log)

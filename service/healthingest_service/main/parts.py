@@ -1,4 +1,8 @@
-"""What processes are made of: each part from its settings, the embedded one where nothing real is named."""
+"""
+What processes are made of.
+
+Each part from its settings, the embedded one where nothing real is named.
+"""
 
 import asyncio
 import os
@@ -37,7 +41,11 @@ class SchemaNotCurrentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every process stands on. Parts add their checks as they are opened; *written* tells of new messages."""
+    """
+    What every process stands on.
+
+    Parts add their checks as they are opened; *written* tells of new messages.
+    """
 
     settings: Settings
     engine: AsyncEngine
@@ -112,12 +120,20 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     """Database, metrics, and their checks."""
     database = settings.database
     engine = await stack.enter_async_context(
-        open_engine(database_url(settings), pool_size=database.pool_size, timeout_seconds=database.timeout_seconds)
+        open_engine(
+            database_url(settings),
+            pool_size=database.pool_size,
+            timeout_seconds=database.timeout_seconds,
+        )
     )
     written = asyncio.Event()
-    ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds, on_message=written.set)
+    ledger = DatabaseLedger(
+        engine, timeout_seconds=database.timeout_seconds, on_message=written.set
+    )
     claim_seconds = settings.relay.claim_seconds
-    outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds)
+    outbox = DatabaseOutbox(
+        engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds
+    )
     ground = Ground(settings, engine, ledger, outbox, Metrics.create(), written, _faults(settings))
 
     await _add_database_checks(ground, stack)
@@ -163,7 +179,9 @@ async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
     wanted = ground.settings.store
     store: Store
     if wanted.bucket is None:
-        folder = FolderStore(objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds)
+        folder = FolderStore(
+            objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds
+        )
         store = Store(folder, LOCAL_BUCKET)
     else:
         opening = open_s3_store(

@@ -1,4 +1,8 @@
-"""Settings that are right one by one, and wrong together or in this place: a process does not start with them."""
+"""
+Settings that are right one by one, and wrong together or in this place.
+
+A process does not start with them.
+"""
 
 import math
 import os
@@ -12,7 +16,9 @@ from healthingest_service.uploads.lease import YOUNG
 
 def refuse_stand_ins(settings: Settings, command: str) -> None:
     """
-    In an installation no embedded part may stand in for a missing secret: what it keeps would die with the pod.
+    In an installation no embedded part may stand in for a missing secret.
+
+    What it keeps would die with the pod.
 
     Raises:
         InvalidSettingsError: one is missing.
@@ -38,13 +44,19 @@ def refuse_short_leases(settings: Settings) -> None:
         InvalidSettingsError: a lease or a claim is too short.
     """
     # A lease that may be a tenth used; PUT or completion, undoing, two HEADs, commit.
-    storing_seconds = 3 * settings.store.timeout_seconds + UNDO_SECONDS + settings.database.timeout_seconds
+    storing_seconds = (
+        3 * settings.store.timeout_seconds + UNDO_SECONDS + settings.database.timeout_seconds
+    )
     lease_seconds = math.ceil(storing_seconds / (1 - YOUNG))
     announcing_seconds = settings.broker.timeout_seconds + settings.database.timeout_seconds
     too_short = [
         f"{name} must be over {least:g}"
         for name, value, least in (
-            ("HEALTHINGEST_LIMITS__UPLOAD_LEASE_SECONDS", settings.limits.upload_lease_seconds, lease_seconds),
+            (
+                "HEALTHINGEST_LIMITS__UPLOAD_LEASE_SECONDS",
+                settings.limits.upload_lease_seconds,
+                lease_seconds,
+            ),
             ("HEALTHINGEST_RELAY__CLAIM_SECONDS", settings.relay.claim_seconds, announcing_seconds),
         )
         if value <= least

@@ -30,10 +30,21 @@ from healthingest_service.faults.storing import (
     FaultyStore,
 )
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
-from healthingest_service.identity.fallback_limiter import FallbackLimiter, FallbackThrottle, SharedCounters
+from healthingest_service.identity.fallback_limiter import (
+    FallbackLimiter,
+    FallbackThrottle,
+    SharedCounters,
+)
 from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
-from healthingest_service.identity.throttling import GUESSING_DIVISOR, LOGINS, Backoff, LoginRules, Rate, Rule
+from healthingest_service.identity.throttling import (
+    GUESSING_DIVISOR,
+    LOGINS,
+    Backoff,
+    LoginRules,
+    Rate,
+    Rule,
+)
 from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
@@ -45,7 +56,9 @@ _PROBE_SECONDS: Final = 1.0
 _ADMIN_CONNECTIONS: Final = 32
 
 
-async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard) -> Wire:
+async def open_wire(
+    ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard
+) -> Wire:
     """What the API is connected to."""
     settings, limits = ground.settings, ground.settings.limits
     accept = await _open_accept(ground, stack, store)
@@ -77,7 +90,8 @@ async def open_wire(ground: Ground, stack: AsyncExitStack, store: Store, health:
             deadline_seconds=settings.server.body_deadline_seconds,
         ),
         upload_slots=UploadSlots(
-            per_account=limits.uploads_at_once_per_account, per_address=limits.uploads_at_once_per_address
+            per_account=limits.uploads_at_once_per_account,
+            per_address=limits.uploads_at_once_per_address,
         ),
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
@@ -159,7 +173,9 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
     )
 
 
-def _accepting(ground: Ground, store: Store, gate: Gate, spool: Spool) -> tuple[Ledger, ObjectStore, Gate, Spool]:
+def _accepting(
+    ground: Ground, store: Store, gate: Gate, spool: Spool
+) -> tuple[Ledger, ObjectStore, Gate, Spool]:
     faults = ground.faults
     if faults is None:
         return ground.ledger, store.port, gate, spool
@@ -171,9 +187,13 @@ def _accepting(ground: Ground, store: Store, gate: Gate, spool: Spool) -> tuple[
     )
 
 
-def _make_gatekeeper(ground: Ground, passwords: PasswordPool, throttle: LoginThrottle) -> Gatekeeper:
+def _make_gatekeeper(
+    ground: Ground, passwords: PasswordPool, throttle: LoginThrottle
+) -> Gatekeeper:
     identity, timeout_seconds = ground.settings.identity, ground.settings.database.timeout_seconds
-    pem = reveal(identity.signing_keys) or read_or_make(data_folder(ground.settings) / "signing-key.pem", new_key_pem)
+    pem = reveal(identity.signing_keys) or read_or_make(
+        data_folder(ground.settings) / "signing-key.pem", new_key_pem
+    )
     with naming(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
     return Gatekeeper(
@@ -192,7 +212,9 @@ def _make_gatekeeper(ground: Ground, passwords: PasswordPool, throttle: LoginThr
     )
 
 
-async def _open_counters(ground: Ground, stack: AsyncExitStack) -> tuple[RateLimiter, LoginThrottle]:
+async def _open_counters(
+    ground: Ground, stack: AsyncExitStack
+) -> tuple[RateLimiter, LoginThrottle]:
     cache, rules = ground.settings.cache, _login_rules(ground.settings)
     if cache.url is None:
         return MemoryLimiter(), MemoryLoginThrottle(rules)
@@ -206,12 +228,17 @@ async def _open_counters(ground: Ground, stack: AsyncExitStack) -> tuple[RateLim
         on_degraded=lambda rule: ground.metrics.limiter_degraded.labels(rule).inc(),
     )
     alone = MemoryLoginThrottle(rules.alone())
-    return FallbackLimiter(shared, limiter, MemoryLimiter()), FallbackThrottle(shared, throttle, alone)
+    return FallbackLimiter(shared, limiter, MemoryLimiter()), FallbackThrottle(
+        shared, throttle, alone
+    )
 
 
 def _login_rules(settings: Settings) -> LoginRules:
     limits = settings.limits
-    first_seconds, max_seconds = min(1.0, limits.login_delay_seconds_max), limits.login_delay_seconds_max
+    first_seconds, max_seconds = (
+        min(1.0, limits.login_delay_seconds_max),
+        limits.login_delay_seconds_max,
+    )
     return LoginRules(
         device=Backoff(limits.login_failures_per_device, first_seconds, max_seconds),
         account=Backoff(limits.login_failures_per_account, first_seconds, first_seconds),

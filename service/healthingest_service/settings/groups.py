@@ -1,4 +1,8 @@
-"""The groups, one per concern. Each field says its unit, why its default is what it is, and what unset means."""
+"""
+The groups, one per concern.
+
+Each field says its unit, why its default is what it is, and what unset means.
+"""
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -40,7 +44,11 @@ class ServerSettings(Group):
     """Listening and patience."""
 
     host: str | None = None
-    """Address to bind; unset: this machine alone for `serve`, every address for the other commands."""
+    """
+    Address to bind.
+
+    Unset: this machine alone for `serve`, every address for the other commands.
+    """
     port: Port = 8000
     admin_port: Port = 9000
     """Metrics and details of dependencies; never to be reached from outside."""
@@ -56,23 +64,39 @@ class ServerSettings(Group):
     body_min_bytes_per_second: NonNegativeInt = 1024
     """Slower than this over any `body_stall_seconds` is given up too; 0: any rate."""
     body_deadline_seconds: PositiveFloat = 900.0
-    """A whole body takes no longer, time that the service itself takes apart: 50 MiB at 0.5 Mbit/s."""
+    """
+    A whole body takes no longer, time that the service itself takes apart.
+
+    50 MiB at 0.5 Mbit/s.
+    """
     health_interval_seconds: PositiveFloat = 3.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return (
+            [part.strip() for part in value.split(",") if part.strip()]
+            if isinstance(value, str)
+            else value
+        )
 
 
 class HttpSettings(Group):
     """What a connection and the head of a request may take, on the public port and on the admin port."""
 
     max_connections: PositiveInt = 1000
-    """Open at once. Never more than half of the process' limit of file descriptors (`ulimit -n`)."""
+    """
+    Open at once.
+
+    Never more than half of the process' limit of file descriptors (`ulimit -n`).
+    """
     max_connections_per_address: PositiveInt = 100
-    """Of one address (IPv6: one /64), which a clinic may share. Those of `trusted_proxies` count in total alone."""
+    """
+    Of one address (IPv6: one /64), which a clinic may share.
+
+    Those of `trusted_proxies` count in total alone.
+    """
     max_head_bytes: Annotated[int, Field(ge=1024, le=MIB)] = 32 * 1024
     """Request line and header fields together."""
     max_header_fields: Annotated[int, Field(ge=10, le=10_000)] = 100
@@ -82,7 +106,11 @@ class HttpSettings(Group):
     head_seconds: PositiveFloat = 15.0
     """From the opening of a connection, or the first byte of a further request, to the end of the head."""
     keep_alive_seconds: PositiveInt = 75
-    """Longer than ingress controllers keep their idle connections (60 s): else they send into closed ones."""
+    """
+    Longer than ingress controllers keep their idle connections (60 s).
+
+    Else they send into closed ones.
+    """
     linger_seconds: PositiveFloat = 2.0
     """How long what a client still sends is read after an early answer, so that no reset overtakes the answer."""
     docs: bool | None = None
@@ -130,7 +158,8 @@ class StoreSettings(Group):
     """
     A larger object goes in parts of so much; S3 takes none of less than 5 MiB.
 
-    Parts cost more to hash, and their checksum is not the file's: files of the default size go whole.
+    Parts cost more to hash, and their checksum is not the file's: files of the default size go
+    whole.
     """
 
 
@@ -161,7 +190,11 @@ class IdentitySettings(Group):
 
     registration: Registration = Registration.OPEN
     signing_keys: SecretStr | None = None
-    """Ed25519 private keys in PEM, one after the other: the first signs, all verify. Unset: made in the data folder."""
+    """
+    Ed25519 private keys in PEM, one after the other: the first signs, all verify.
+
+    Unset: made in the data folder.
+    """
     issuer: str = "healthingest"
     audience: str = "healthingest"
     access_token_seconds: Annotated[int, Field(ge=30, le=3600)] = 600
@@ -178,7 +211,11 @@ class LimitsSettings(Group):
     uploads: str = "10/minute"
     """Per account."""
     uploads_at_once_per_account: PositiveInt = 4
-    """In one process; of the `files` that the spool has room for, so that no account takes them all."""
+    """
+    In one process.
+
+    Of the `files` that the spool has room for, so that no account takes them all.
+    """
     uploads_at_once_per_address: PositiveInt = 32
     """In one process; a clinic's devices may share an address."""
     requests: str = "100/hour"
@@ -188,11 +225,19 @@ class LimitsSettings(Group):
     refreshes: str = "120/hour"
     """Exchanges of refresh tokens, per session."""
     login_failures_per_device: PositiveInt = 5
-    """Wrong passwords for one account from one address; after them each try waits, a second and then ever longer."""
+    """
+    Wrong passwords for one account from one address.
+
+    After them each try waits, a second and then ever longer.
+    """
     login_failures_per_account: PositiveInt = 100
     """From all addresses; after them those that have never logged in there wait for each other."""
     login_failures_per_address: PositiveInt = 100
-    """For all accounts; after them those that have never logged in from there wait for each other."""
+    """
+    For all accounts.
+
+    After them those that have never logged in from there wait for each other.
+    """
     login_delay_seconds_max: PositiveFloat = 5.0
     """No try waits for longer than this."""
     login_failure_memory_seconds: PositiveInt = 3600
@@ -218,7 +263,11 @@ class SchemasSettings(Group):
 
     mode: Literal["Any", "Allowed"] = "Any"
     folder: Path | None = None
-    """`*.avsc` of the schemas that mode `Allowed` lets in, subfolders included; they may refer to each other."""
+    """
+    `*.avsc` of the schemas that mode `Allowed` lets in, subfolders included.
+
+    They may refer to each other.
+    """
 
 
 class GateSettings(Group):
@@ -231,7 +280,11 @@ class GateSettings(Group):
     stall_seconds: PositiveFloat = 10.0
     """One that leaves a chunk unanswered for so long is ended, and the file refused."""
     max_header_bytes: Annotated[int, Field(ge=1, le=16 * MIB)] = _POLICY.max_header_bytes
-    """This and the next: limits of one file, by the names of `avrogate.Policy` (docs/avro-gate.md)."""
+    """
+    This and the next.
+
+    Limits of one file, by the names of `avrogate.Policy` (docs/avro-gate.md).
+    """
     max_metadata_entries: PositiveInt = _POLICY.max_metadata_entries
     max_schema_bytes: PositiveInt = _POLICY.max_schema_bytes
     max_schema_depth: Annotated[int, Field(ge=1, le=100)] = _POLICY.max_schema_depth
@@ -241,7 +294,11 @@ class GateSettings(Group):
     max_expansion: PositiveInt = _POLICY.max_expansion
     max_blocks: PositiveInt = _POLICY.max_blocks
     max_block_bytes: BlockBytes = _POLICY.max_block_bytes
-    """Of a block as written. A block is never kept whole, whatever its codec: this and the next cost no memory."""
+    """
+    Of a block as written.
+
+    A block is never kept whole, whatever its codec: this and the next cost no memory.
+    """
     max_inflated_block_bytes: BlockBytes = _POLICY.max_inflated_block_bytes
     """Of a block inflated; a consumer may have to keep it whole."""
     max_inflated_bytes: PositiveInt = _POLICY.max_inflated_bytes
@@ -258,7 +315,9 @@ class GateSettings(Group):
 
     def limits(self) -> dict[str, int]:
         """Those of `avrogate.Policy`, by its names."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name.startswith("max_")}
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name.startswith("max_")
+        }
 
 
 class RelaySettings(Group):
@@ -266,7 +325,11 @@ class RelaySettings(Group):
 
     batch_size: PositiveInt = 400
     concurrency: PositiveInt = 200
-    """Messages of one batch that wait for the broker's confirm at once: many share one flush to its disk."""
+    """
+    Messages of one batch that wait for the broker's confirm at once.
+
+    Many share one flush to its disk.
+    """
     claim_seconds: PositiveFloat = 60.0
     """After so long a relay that took messages is held for dead, and others take them."""
     idle_seconds: PositiveFloat = 0.5
@@ -283,6 +346,10 @@ class JanitorSettings(Group):
     audit_interval_seconds: PositiveFloat = 86_400.0
     """Once in so long all objects are listed and compared with the ledger."""
     verify_shares: PositiveInt = 30
-    """At each audit one object of so many is read and its hash compared: each one once in so many audits."""
+    """
+    At each audit one object of so many is read and its hash compared.
+
+    Each one once in so many audits.
+    """
     verify_bytes_per_second: PositiveInt = 16 * MIB
     """Not faster than this."""

@@ -44,7 +44,11 @@ class SecretFilesSource(EnvSettingsSource):
             return {}
         found: dict[str, str | None] = {}
         for path in sorted(Path(folder).iterdir()):
-            if path.name.startswith(PREFIX) and path.is_file() and path.stat().st_size <= _MAX_SECRET_BYTES:
+            if (
+                path.name.startswith(PREFIX)
+                and path.is_file()
+                and path.stat().st_size <= _MAX_SECRET_BYTES
+            ):
                 text = path.read_text(encoding="utf-8").rstrip("\r\n")
                 if text:
                     found[path.name.lower()] = text
@@ -100,7 +104,9 @@ def known_names() -> frozenset[str]:
     for name, field in Settings.model_fields.items():
         group: Any = field.annotation
         if isinstance(group, type) and issubclass(group, Group):
-            names.update(f"{PREFIX}{name}{_DELIMITER}{inner}".upper() for inner in group.model_fields)
+            names.update(
+                f"{PREFIX}{name}{_DELIMITER}{inner}".upper() for inner in group.model_fields
+            )
         else:
             names.add(f"{PREFIX}{name}".upper())
     return frozenset(names)
@@ -108,7 +114,13 @@ def known_names() -> frozenset[str]:
 
 def unknown_names(present: Mapping[str, str]) -> tuple[str, ...]:
     """Variables with our prefix that mean nothing: most likely misspelt."""
-    return tuple(sorted(name for name in present if name.startswith(PREFIX) and name.upper() not in known_names()))
+    return tuple(
+        sorted(
+            name
+            for name in present
+            if name.startswith(PREFIX) and name.upper() not in known_names()
+        )
+    )
 
 
 def load() -> Settings:
@@ -121,7 +133,9 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = [f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)]
+        wrong = [
+            f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)
+        ]
         raise InvalidSettingsError("; ".join(wrong)) from None
     except SettingsError:
         message = f"a variable names a group ({PREFIX}<GROUP>) instead of a field in it"

@@ -1,8 +1,8 @@
 """
 One JSON line per event, our own and the libraries'; pretty on a terminal.
 
-A library's exception text may quote what it read (a row, an address with a password), so an error is logged as its
-type and the places it passed, never as its text.
+A library's exception text may quote what it read (a row, an address with a password), so an error
+is logged as its type and the places it passed, never as its text.
 """
 
 import logging
@@ -17,7 +17,17 @@ import structlog
 
 REDACTED: Final = "[redacted]"
 SECRET_FIELDS: Final = frozenset(
-    {"authorization", "cookie", "email", "password", "secret", "token", "access_token", "refresh_token", "username"}
+    {
+        "authorization",
+        "cookie",
+        "email",
+        "password",
+        "secret",
+        "token",
+        "access_token",
+        "refresh_token",
+        "username",
+    }
 )
 _MAX_FRAMES: Final = 20
 _QUIET_LIBRARIES: Final = (
@@ -32,7 +42,9 @@ _QUIET_LIBRARIES: Final = (
 )
 
 
-def _drop_secrets(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _drop_secrets(
+    _logger: object, _name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """Fields whose name says that they are secret or personal lose their value."""
     for name in event:
         if name.lower() in SECRET_FIELDS:
@@ -41,10 +53,15 @@ def _drop_secrets(_logger: object, _name: str, event: MutableMapping[str, Any]) 
 
 
 def _frames(trace: TracebackType | None) -> list[str]:
-    return [f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in traceback.extract_tb(trace)[-_MAX_FRAMES:]]
+    return [
+        f"{frame.name} ({frame.filename}:{frame.lineno})"
+        for frame in traceback.extract_tb(trace)[-_MAX_FRAMES:]
+    ]
 
 
-def _error_without_text(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _error_without_text(
+    _logger: object, _name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """Turn `exc_info` into the types along the chain of causes and the places of the last one."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info
@@ -62,7 +79,11 @@ def _error_without_text(_logger: object, _name: str, event: MutableMapping[str, 
 
 
 def configure_logging(stream: TextIO, *, level: str) -> None:
-    """Send every log line of this process to *stream*. Calling again replaces what was set before."""
+    """
+    Send every log line of this process to *stream*.
+
+    Calling again replaces what was set before.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -71,7 +92,9 @@ def configure_logging(stream: TextIO, *, level: str) -> None:
         _error_without_text,
         _drop_secrets,
     ]
-    renderer: Any = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
+    )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],

@@ -1,8 +1,8 @@
 """
 Every metric of the service, in one list.
 
-Names by the conventions of Prometheus and, where there is one, of OpenTelemetry. Labels are bounded: a route's
-template, an outcome's code, never an id, a path or a record type.
+Names by the conventions of Prometheus and, where there is one, of OpenTelemetry. Labels are
+bounded: a route's template, an outcome's code, never an id, a path or a record type.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,9 @@ _BYTES: Final = (1024, 16_384, 262_144, 1_048_576, 4_194_304, 16_777_216, 52_428
 
 
 class _CountsCollector(Collector):
-    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
         self._name = name
         self._text = text
         self._label = label
@@ -82,11 +84,17 @@ class Metrics:
                 registry=to,
             ),
             upload_bytes=Histogram(
-                "healthingest_upload_size_bytes", "Size of accepted files", buckets=_BYTES, registry=to
+                "healthingest_upload_size_bytes",
+                "Size of accepted files",
+                buckets=_BYTES,
+                registry=to,
             ),
             logins=Counter("healthingest_logins", "Logins by outcome", ("outcome",), registry=to),
             rate_limited=Counter(
-                "healthingest_rate_limited", "Requests refused by a rate limit", ("rule",), registry=to
+                "healthingest_rate_limited",
+                "Requests refused by a rate limit",
+                ("rule",),
+                registry=to,
             ),
             limiter_degraded=Counter(
                 "healthingest_rate_limiter_degraded",
@@ -96,9 +104,14 @@ class Metrics:
             ),
             connections_refused=_connections_refused(to),
             dependency_up=Gauge(
-                "healthingest_dependency_up", "1: the last check succeeded", ("dependency",), registry=to
+                "healthingest_dependency_up",
+                "1: the last check succeeded",
+                ("dependency",),
+                registry=to,
             ),
-            outbox_messages=Gauge("healthingest_outbox_messages", "Messages not yet announced", registry=to),
+            outbox_messages=Gauge(
+                "healthingest_outbox_messages", "Messages not yet announced", registry=to
+            ),
             outbox_oldest_seconds=Gauge(
                 "healthingest_outbox_oldest_message_age_seconds",
                 "Age of the oldest message not yet announced",
@@ -106,18 +119,31 @@ class Metrics:
             ),
         )
 
-    def watch_relay(self, read: Callable[[], Mapping[str, float]], confirmed_at: Callable[[], datetime | None]) -> None:
-        """Show a relay's own counts by outcome, and its last confirm; both are called at each scrape."""
+    def watch_relay(
+        self, read: Callable[[], Mapping[str, float]], confirmed_at: Callable[[], datetime | None]
+    ) -> None:
+        """
+        Show a relay's own counts by outcome, and its last confirm.
+
+        Both are called at each scrape.
+        """
         name, text = "healthingest_relay_outcomes", "What became of attempts to announce"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
-        name, text = "healthingest_relay_last_confirmed_timestamp_seconds", "When the broker last confirmed a message"
+        name, text = (
+            "healthingest_relay_last_confirmed_timestamp_seconds",
+            "When the broker last confirmed a message",
+        )
         self._watch_time(name, text, confirmed_at)
 
-    def watch_janitor(self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]) -> None:
+    def watch_janitor(
+        self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]
+    ) -> None:
         """Show a janitor's own counts by outcome; both are called at each scrape."""
         name, text = "healthingest_janitor_outcomes", "What became of uploads whose process died"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
-        self._watch_time("healthingest_janitor_last_sweep_timestamp_seconds", "When a sweep last ended", swept_at)
+        self._watch_time(
+            "healthingest_janitor_last_sweep_timestamp_seconds", "When a sweep last ended", swept_at
+        )
 
     def watch_audit(
         self,
@@ -125,12 +151,21 @@ class Metrics:
         work: Callable[[], Mapping[str, float]],
         finished_at: Callable[[], datetime | None],
     ) -> None:
-        """Show what audits of the object store found and did, and when one was last finished; as above."""
+        """
+        Show what audits of the object store found and did, and when one was last finished.
+
+        As above.
+        """
         text = "What is wrong between object store and ledger, as often as it was seen"
-        self.registry.register(_CountsCollector("healthingest_audit_findings", text, "kind", findings))
+        self.registry.register(
+            _CountsCollector("healthingest_audit_findings", text, "kind", findings)
+        )
         text = "Objects that audits listed and verified, bytes that they read, unfinished PUTs that they aborted"
         self.registry.register(_CountsCollector("healthingest_audit_work", text, "kind", work))
-        name, text = "healthingest_audit_last_finished_timestamp_seconds", "When an audit last ended, in any process"
+        name, text = (
+            "healthingest_audit_last_finished_timestamp_seconds",
+            "When an audit last ended, in any process",
+        )
         self._watch_time(name, text, finished_at)
 
     def _watch_time(self, name: str, text: str, read: Callable[[], datetime | None]) -> None:

@@ -29,15 +29,30 @@ from healthingest_service.uploads.model import (
     UploadState,
     Verdict,
 )
-from healthingest_service.uploads.ports import FileCheck, Gate, Ledger, ObjectStore, Spool, SpoolFile
+from healthingest_service.uploads.ports import (
+    FileCheck,
+    Gate,
+    Ledger,
+    ObjectStore,
+    Spool,
+    SpoolFile,
+)
 
 _HANDED_BYTES: Final = 64 * 1024
-"""So much of a file is handed to the gate as it comes; the rest is read by it from where it was written."""
+"""
+So much of a file is handed to the gate as it comes.
+
+The rest is read by it from where it was written.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRequest:
-    """A body on its way in. `declared_size_bytes` is what the client announced, None if it did not."""
+    """
+    A body on its way in.
+
+    `declared_size_bytes` is what the client announced, None if it did not.
+    """
 
     principal: Principal
     body: AsyncIterator[bytes]
@@ -58,7 +73,8 @@ class AcceptUpload:
     """
     Accept an upload, or refuse it and leave nothing.
 
-    Whatever ends a call early, cancellation included, leaves at most a row `storing`: the janitor settles it.
+    Whatever ends a call early, cancellation included, leaves at most a row `storing`: the janitor
+    settles it.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -99,13 +115,18 @@ class AcceptUpload:
             )
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
-            lease = Lease(self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock)
+            lease = Lease(
+                self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock
+            )
             await self._put(begun.upload, file.path, lease, is_ours=begun.upload.id == upload.id)
             await self._complete(begun.upload)
             return Accepted(begun.upload.receipt, replayed=False)
 
     async def _receive(self, request: UploadRequest, file: SpoolFile, check: FileCheck) -> Received:
-        if request.declared_size_bytes is not None and request.declared_size_bytes > self._max_file_bytes:
+        if (
+            request.declared_size_bytes is not None
+            and request.declared_size_bytes > self._max_file_bytes
+        ):
             raise FileTooLargeError(self._max_file_bytes)
         size_bytes = judged_bytes = 0
         async for chunk in request.body:
@@ -125,7 +146,11 @@ class AcceptUpload:
         return Received(size_bytes, sha256)
 
     async def _put(self, upload: Upload, path: Path, lease: Lease, *, is_ours: bool) -> None:
-        key, size_bytes, sha256 = upload.receipt.object_key, upload.receipt.file_size_bytes, upload.receipt.file_hash
+        key, size_bytes, sha256 = (
+            upload.receipt.object_key,
+            upload.receipt.file_size_bytes,
+            upload.receipt.file_hash,
+        )
         try:
             await self._store.put(key, path, size_bytes=size_bytes, sha256=sha256, alive=lease.keep)
         except StoreRefusedError:
@@ -148,9 +173,13 @@ class AcceptUpload:
     async def _complete(self, upload: Upload) -> None:
         try:
             await self._ledger.complete(
-                upload.id, announcement(upload, self._bucket, at=self._clock()), stored_at=self._clock()
+                upload.id,
+                announcement(upload, self._bucket, at=self._clock()),
+                stored_at=self._clock(),
             )
-        except UploadNotFoundError as error:  # the lease ran out and somebody undid the row: nothing was promised
+        except (
+            UploadNotFoundError
+        ) as error:  # the lease ran out and somebody undid the row: nothing was promised
             raise LedgerUnavailableError from error
 
 
@@ -158,11 +187,15 @@ async def _judge(check: FileCheck, file: SpoolFile, judged_bytes: int) -> int:
     """Have the gate read what is written and was not judged; how many bytes it has then."""
     readable_bytes = file.readable_bytes
     if readable_bytes > judged_bytes:
-        await check.feed_file(file.path, offset=judged_bytes, size_bytes=readable_bytes - judged_bytes)
+        await check.feed_file(
+            file.path, offset=judged_bytes, size_bytes=readable_bytes - judged_bytes
+        )
     return max(readable_bytes, judged_bytes)
 
 
-def describe(request: UploadRequest, received: Received, verdict: Verdict, *, at: datetime) -> Upload:
+def describe(
+    request: UploadRequest, received: Received, verdict: Verdict, *, at: datetime
+) -> Upload:
     """The upload as it will stand in the ledger; its object key is fixed from here on."""
     upload_id, owner = new_upload_id(at), request.principal.account_id
     receipt = Receipt(

@@ -9,7 +9,11 @@ from healthingest_service.uploads.model import OutgoingMessage, Upload
 
 
 def announcement(upload: Upload, bucket: str, *, at: datetime) -> OutgoingMessage:
-    """The message for the outbox. Its idempotency key is the upload's id: every message about it says the same."""
+    """
+    The message for the outbox.
+
+    Its idempotency key is the upload's id: every message about it says the same.
+    """
     message_id, receipt = new_message_id(), upload.receipt
     event = UploadStored(
         bucket=bucket,

@@ -13,9 +13,12 @@ ANNOUNCEMENTS: Final = "announcements"
 
 class Announcements:
     """
-    Trouble counts when it has lasted for *stalled_seconds*: a relay is in order from its start until then.
+    Trouble counts when it has lasted for *stalled_seconds*.
 
-    *stalled_since* is the relay's own view, *check_broker* asks the broker also while there is nothing to announce,
+    A relay is in order from its start until then.
+
+    *stalled_since* is the relay's own view, *check_broker* asks the broker also while there is
+        nothing to announce,
     *backlog* says what waits.
     """
 
@@ -36,7 +39,11 @@ class Announcements:
         self._broker_lost_since: datetime | None = None
 
     async def broker(self) -> None:
-        """Ask the broker, and note since when it does not answer. Raises what *check_broker* raises."""
+        """
+        Ask the broker, and note since when it does not answer.
+
+        Raises what *check_broker* raises.
+        """
         began = self._clock()
         try:
             await self._check_broker()
@@ -50,8 +57,10 @@ class Announcements:
         Whether messages go out. The outbox is asked only when the relay has failed for too long.
 
         Raises:
-            UnavailableError: for too long none was confirmed though some wait, or the broker does not answer.
-            LedgerUnavailableError: for too long none was confirmed, and nobody knows whether some wait.
+            UnavailableError: for too long none was confirmed though some wait, or the broker does
+                not answer.
+            LedgerUnavailableError: for too long none was confirmed, and nobody knows whether some
+                wait.
         """
         if self._is_long_ago(self._broker_lost_since):
             raise UnavailableError

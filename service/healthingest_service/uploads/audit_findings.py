@@ -37,7 +37,9 @@ class Finding(StrEnum):
 class AuditCounts:
     """Since the process began."""
 
-    findings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType(dict.fromkeys(Finding, 0)))
+    findings: Mapping[str, int] = field(
+        default_factory=lambda: MappingProxyType(dict.fromkeys(Finding, 0))
+    )
     listed_objects: int = 0
     verified_objects: int = 0
     verified_bytes: int = 0
@@ -51,7 +53,11 @@ class AuditCounts:
 
 
 class Findings:
-    """The counts of a process, and the lines about them; when an audit was last finished, here or elsewhere."""
+    """
+    The counts of a process, and the lines about them.
+
+    When an audit was last finished, here or elsewhere.
+    """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -80,7 +86,9 @@ class Findings:
     def found(self, kind: Finding, key: str, upload_id: UploadId | None) -> None:
         """Something is wrong."""
         count = self._counts.findings[kind] + 1
-        self._counts = replace(self._counts, findings=MappingProxyType({**self._counts.findings, kind: count}))
+        self._counts = replace(
+            self._counts, findings=MappingProxyType({**self._counts.findings, kind: count})
+        )
         if count - self._before.findings[kind] <= _LINES_A_KIND:
             about = None if upload_id is None else str(upload_id)
             self._log.warning(AUDIT_FOUND, kind=kind.value, object_key=key, upload_id=about)

@@ -12,7 +12,11 @@ from zlib import crc32
 
 from healthingest_contract.object_keys import AFTER_ALL_KEYS, is_object_key
 from healthingest_service.uploads.audit_findings import AuditCounts, Finding, Findings
-from healthingest_service.uploads.errors import LedgerUnavailableError, StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    LedgerUnavailableError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.upkeep_ports import (
     Duties,
@@ -34,7 +38,11 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRules:
-    """How often, and how much of it. Younger things than `young_seconds` may still be under way and are let be."""
+    """
+    How often, and how much of it.
+
+    Younger things than `young_seconds` may still be under way and are let be.
+    """
 
     interval_seconds: float
     verify_shares: int
@@ -45,11 +53,14 @@ class AuditRules:
 
 class StorageAudit:
     """
-    Once in every interval, lists all objects and compares them with the ledger; reads a share of them.
+    Once in every interval, lists all objects and compares them with the ledger.
 
-    It reports and never deletes an object; the one thing that it removes is what PUTs in parts have left whose process
-    died. Whatever looks wrong is asked about once more before it is reported: the two lists are not of one moment. An
-    upload whose object is gone or has other bytes becomes `lost`, and what it was before when the object is back.
+    Reads a share of them.
+
+    It reports and never deletes an object; the one thing that it removes is what PUTs in parts have
+    left whose process died. Whatever looks wrong is asked about once more before it is reported:
+    the two lists are not of one moment. An upload whose object is gone or has other bytes becomes
+    `lost`, and what it was before when the object is back.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -68,7 +79,9 @@ class StorageAudit:
         self._uploads = uploads
         self._duties = duties
         self._rules = rules
-        self._phase = crc32(bucket.encode()) % rules.interval_seconds  # else all installations begin at midnight
+        self._phase = (
+            crc32(bucket.encode()) % rules.interval_seconds
+        )  # else all installations begin at midnight
         self._clock = clock
         self._noted_at = 0.0
         self._findings = Findings(clock)
@@ -95,10 +108,13 @@ class StorageAudit:
 
     async def audit_once(self, stop: asyncio.Event) -> bool:
         """
-        Audit, if it is due and nobody else does; whether it came to its end. Ends early, to be gone on with, on *stop*.
+        Audit, if it is due and nobody else does; whether it came to its end.
+
+        Ends early, to be gone on with, on *stop*.
 
         Raises:
-            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; the next goes on there.
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; the
+                next goes on there.
         """
         slot = int((self._clock().timestamp() + self._phase) // self._rules.interval_seconds)
         self._findings.finished_at = await self._duties.finished_at(DUTY)
@@ -133,7 +149,9 @@ class StorageAudit:
         except StoreRefusedError as error:
             self._findings.broke_off(error, what="unfinished puts")
 
-    async def _compare(self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event) -> None:
+    async def _compare(
+        self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event
+    ) -> None:
         listed = {one.key: one for one in page.objects}
         young = self._clock() - timedelta(seconds=self._rules.young_seconds)
         self._findings.listed(len(listed))
@@ -152,17 +170,27 @@ class StorageAudit:
         await self._report_unknown({key for key, one in listed.items() if one.modified_at < young})
 
     def _is_due(self, upload: KeptUpload, slot: int) -> bool:
-        """Whether its bytes are read at this audit: its share is due, or it is lost and may be back."""
+        """
+        Whether its bytes are read at this audit.
+
+        Its share is due, or it is lost and may be back.
+        """
         shares = self._rules.verify_shares
         return upload.is_lost or int(upload.sha256[:8], 16) % shares == slot % shares
 
     async def _report_unknown(self, keys: set[str]) -> None:
         """Of *keys* that the ledger was not asked about, report those that it does not know."""
-        for key in sorted(keys - await self._uploads.known({key for key in keys if is_object_key(key)})):
+        for key in sorted(
+            keys - await self._uploads.known({key for key in keys if is_object_key(key)})
+        ):
             self._findings.found(Finding.OBJECT_WITHOUT_ROW, key, None)
 
     async def _keep_lease(self, slot: int, position: str) -> None:
-        """Before a read, which may take long; small objects follow each other too fast to write each time."""
+        """
+        Before a read, which may take long.
+
+        Small objects follow each other too fast to write each time.
+        """
         if monotonic() - self._noted_at > _NOTE_SECONDS:
             self._noted_at = monotonic()
             await self._duties.note(DUTY, slot, position, lease_seconds=_LEASE_SECONDS)
@@ -173,7 +201,11 @@ class StorageAudit:
             after = uploads[-1].key
 
     async def _look_for(self, upload: KeptUpload, young: datetime) -> None:
-        if upload.stored_at < young and not upload.is_lost and await self._store.head(upload.key) is None:
+        if (
+            upload.stored_at < young
+            and not upload.is_lost
+            and await self._store.head(upload.key) is None
+        ):
             await self._lost(upload, Finding.ROW_WITHOUT_OBJECT)
 
     async def _lost(self, upload: KeptUpload, finding: Finding) -> None:

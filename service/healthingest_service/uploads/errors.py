@@ -1,5 +1,7 @@
 """
-What can go wrong with an upload. Free of HTTP: `api/problems.py` gives each one its status and code.
+What can go wrong with an upload.
+
+Free of HTTP: `api/problems.py` gives each one its status and code.
 
 No error carries a value from the file, a secret, or a library's text.
 """
@@ -20,7 +22,11 @@ class FileTooLargeError(UploadError):
 
 
 class NotAvroError(UploadError):
-    """The body does not begin as an Avro object container file does. The one of `findings` says what it looks like."""
+    """
+    The body does not begin as an Avro object container file does.
+
+    The one of `findings` says what it looks like.
+    """
 
     def __init__(self, findings: tuple[Finding, ...] = ()) -> None:
         super().__init__("no container")
@@ -68,7 +74,11 @@ class UnavailableError(UploadError):
 
 
 class StoreUnavailableError(UnavailableError):
-    """The object store gave no clear answer within its deadline: the object may or may not be there."""
+    """
+    The object store gave no clear answer within its deadline.
+
+    The object may or may not be there.
+    """
 
 
 class StoreRefusedError(UnavailableError):
@@ -92,7 +102,11 @@ class GateUnavailableError(UnavailableError):
 
 
 class PublishError(UploadError):
-    """The broker has not confirmed a message: it may or may not have been delivered, so it stays in the outbox."""
+    """
+    The broker has not confirmed a message.
+
+    It may or may not have been delivered, so it stays in the outbox.
+    """
 
 
 class BrokerUnreachableError(PublishError):

@@ -19,7 +19,9 @@ class Lease:
     A process that stands still keeps nothing; others may then settle its row.
     """
 
-    def __init__(self, ledger: Ledger, upload_id: UploadId, *, seconds: float, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ledger: Ledger, upload_id: UploadId, *, seconds: float, clock: Callable[[], datetime]
+    ) -> None:
         self._ledger = ledger
         self._upload_id = upload_id
         self._seconds = seconds

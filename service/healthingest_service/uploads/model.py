@@ -1,4 +1,8 @@
-"""What an upload is, as frozen values. Times are aware and in UTC, sizes in bytes, hashes SHA-256 in lower-case hex."""
+"""
+What an upload is, as frozen values.
+
+Times are aware and in UTC, sizes in bytes, hashes SHA-256 in lower-case hex.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +23,8 @@ class UploadState(StrEnum):
     """
     How far an upload has come.
 
-    It moves forward, or vanishes while still `storing`. One that is `lost` is stored anew when its owner sends the same
-    bytes again, or found again.
+    It moves forward, or vanishes while still `storing`. One that is `lost` is stored anew when its
+    owner sends the same bytes again, or found again.
     """
 
     STORING = "storing"
@@ -33,11 +37,13 @@ class UploadState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One reason to refuse a file: a stable code, words for people, and where. It never holds a value from the file.
+    One reason to refuse a file: a stable code, words for people, and where.
 
-    `block` and `record` count from 0, `offset` is in bytes of the file, `path` names fields of the schema. `pointer`
-    is a JSON pointer into the schema, `nearest_name` the valid name nearest to it. `cause` is a closer reason where
-    one is recognised, `limit` the limit that was exceeded.
+    It never holds a value from the file.
+
+    `block` and `record` count from 0, `offset` is in bytes of the file, `path` names fields of the
+    schema. `pointer` is a JSON pointer into the schema, `nearest_name` the valid name nearest to
+    it. `cause` is a closer reason where one is recognised, `limit` the limit that was exceeded.
     """
 
     code: str
@@ -55,7 +61,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate found a correct file to be. `schema_name` is the full name, `record_type` the short one."""
+    """
+    What the gate found a correct file to be.
+
+    `schema_name` is the full name, `record_type` the short one.
+    """
 
     record_type: str
     schema_name: str
@@ -95,7 +105,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The outcome of accepting a body: its receipt, and whether it is that of an earlier, equal upload."""
+    """
+    The outcome of accepting a body.
+
+    Its receipt, and whether it is that of an earlier, equal upload.
+    """
 
     receipt: Receipt
     replayed: bool
@@ -111,7 +125,11 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A row of the outbox: a message that will be announced, again and again, until the broker has confirmed it."""
+    """
+    A row of the outbox.
+
+    A message that will be announced, again and again, until the broker has confirmed it.
+    """
 
     id: MessageId
     upload_id: UploadId
@@ -123,7 +141,11 @@ class OutgoingMessage:
 
 
 class PutOffReason(StrEnum):
-    """Why a message was not announced at the last attempt; also the outcome that the relay counts."""
+    """
+    Why a message was not announced at the last attempt.
+
+    Also the outcome that the relay counts.
+    """
 
     UNROUTABLE = "unroutable"
     """No exchange, or no queue is bound."""

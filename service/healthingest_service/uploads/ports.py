@@ -1,5 +1,7 @@
 """
-What the core needs from outside. Each port has a fake-free pair of adapters: an embedded and a real one.
+What the core needs from outside.
+
+Each port has a fake-free pair of adapters: an embedded and a real one.
 
 `tests/ports/` runs one test class per port on both.
 """
@@ -55,7 +57,11 @@ class SpoolFile(Protocol):
         ...
 
     async def finish(self) -> Sha256:
-        """Flush: after this, `path` has every byte; returns the hash of all of them. Calling twice is safe."""
+        """
+        Flush: after this, `path` has every byte; returns the hash of all of them.
+
+        Calling twice is safe.
+        """
         ...
 
 
@@ -81,13 +87,16 @@ class FileCheck(Protocol):
         Hand over the next bytes; waits while the judge is behind, not for its word.
 
         Raises:
-            NotAvroError, FileRefusedError, GateUnavailableError: known already from earlier bytes; as in `finish`.
+            NotAvroError, FileRefusedError, GateUnavailableError: known already from earlier bytes;
+                as in `finish`.
         """
         ...
 
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
         """
-        The same, with the bytes at *path* from *offset* on: the judge reads them itself; waits while he is far behind.
+        The same, with the bytes at *path* from *offset* on: the judge reads them itself.
+
+        Waits while he is far behind.
 
         Raises:
             NotAvroError, FileRefusedError, GateUnavailableError: as in `feed`.
@@ -99,7 +108,8 @@ class FileCheck(Protocol):
         What the whole file is; every record of it was read, outside this process. Once.
 
         Raises:
-            NotAvroError: it does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object Container Files").
+            NotAvroError: it does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object
+                Container Files").
             FileRefusedError: it is wrong, too expensive, or of a schema that is not allowed.
             GateUnavailableError: it could not be judged for a reason that is not the file's.
         """
@@ -122,14 +132,19 @@ class Gate(Protocol):
 class ObjectStore(Protocol):
     """Where files are kept."""
 
-    async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+    async def put(
+        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+    ) -> None:
         """
-        Store the file at *path* under *key*; durable when this returns, and verified against *sha256* if it was copied.
+        Store the file at *path* under *key*.
 
-        Calling it again with the same bytes changes nothing. The file is not written to afterwards: the store may keep
-        it by a name of its own, and then trusts the hash, not the length. Between two calls of *alive*, and before the
-        first and after the last, at most one deadline of the store passes. Whatever ends it early, cancellation
-        included, leaves no part of an object.
+        Durable when this returns, and verified against *sha256* if it was copied.
+
+        Calling it again with the same bytes changes nothing. The file is not written to afterwards:
+        the store may keep it by a name of its own, and then trusts the hash, not the length.
+        Between two calls of *alive*, and before the first and after the last, at most one deadline
+        of the store passes. Whatever ends it early, cancellation included, leaves no part of an
+        object.
 
         Raises:
             StoreUnavailableError: no clear answer; the object may be there.
@@ -151,7 +166,8 @@ class ObjectStore(Protocol):
         The object's bytes, in chunks.
 
         Raises:
-            StoreUnavailableError, StoreRefusedError: it cannot be read (a missing object is refused).
+            StoreUnavailableError, StoreRefusedError: it cannot be read (a missing object is
+                refused).
         """
         ...
 
@@ -175,25 +191,37 @@ class Begun(Protocol):
 
     @property
     def replayed(self) -> bool:
-        """True: an equal upload is stored already, nothing is left to do but to repeat its receipt."""
+        """
+        True.
+
+        An equal upload is stored already, nothing is left to do but to repeat its receipt.
+        """
         ...
 
 
 class Ledger(Protocol):
     """The database's memory of uploads. Every method is one transaction."""
 
-    async def begin(self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float) -> Begun:
+    async def begin(
+        self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
+    ) -> Begun:
         """
-        Transaction A: write the row in state `storing`, or find the one that stands for the same bytes.
+        Transaction A.
 
-        *upload* is in state `storing`. One owner has at most one row per hash. A row `storing` whose lease has run
-        out belongs to a process that died, and one that is `lost` has no object: both are taken over, with their own
+        Write the row in state `storing`, or find the one that stands for the same bytes.
+
+        *upload* is in state `storing`. One owner has at most one row per hash. A row `storing`
+            whose lease has run
+        out belongs to a process that died, and one that is `lost` has no object: both are taken
+            over, with their own
         id and object key, and a new lease.
-        Two processes that begin the same bytes at the same moment: exactly one succeeds, the other gets
+        Two processes that begin the same bytes at the same moment: exactly one succeeds, the other
+            gets
         `UploadInFlightError`.
 
         Raises:
-            UploadInFlightError: the same bytes, or the same idempotency key, are being stored right now.
+            UploadInFlightError: the same bytes, or the same idempotency key, are being stored right
+                now.
             IdempotencyKeyReusedError: the owner's key stands for other bytes.
             LedgerUnavailableError: unclear whether the row was written; repeating is safe.
         """
@@ -204,14 +232,19 @@ class Ledger(Protocol):
         Begin the lease of a row that is still `storing` anew.
 
         Raises:
-            UploadNotFoundError: there is none: somebody has held its process for dead and settled it.
+            UploadNotFoundError: there is none: somebody has held its process for dead and settled
+                it.
             LedgerUnavailableError: unclear whether it was renewed; repeating is safe.
         """
         ...
 
-    async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
+    async def complete(
+        self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
+    ) -> None:
         """
-        Transaction B, the point of success: the row becomes `stored` and *message* stands in the outbox, in one commit.
+        Transaction B, the point of success.
+
+        The row becomes `stored` and *message* stands in the outbox, in one commit.
 
         Calling twice is safe: the second time nothing changes.
 
@@ -223,7 +256,9 @@ class Ledger(Protocol):
 
     async def abandon(self, upload_id: UploadId) -> None:
         """
-        Remove a row that is still `storing`, with its idempotency key. Gone already is success; `stored` is left alone.
+        Remove a row that is still `storing`, with its idempotency key.
+
+        Gone already is success; `stored` is left alone.
 
         A row that was lost before becomes `lost` again: its upload was answered with success once.
 

@@ -28,7 +28,11 @@ _ROWS_A_SWEEP: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What became of the rows; `mismatched` has an object of other bytes, `unclear` could not be told."""
+    """
+    What became of the rows.
+
+    `mismatched` has an object of other bytes, `unclear` could not be told.
+    """
 
     finished: int = 0
     abandoned: int = 0
@@ -44,9 +48,10 @@ class Janitor:
     """
     Finishes or undoes uploads whose process died. It never deletes an object.
 
-    A row whose object is there with the right bytes becomes `stored` and is announced, as its client had asked; a row
-    without an object vanishes, and so does its idempotency key. *lease_seconds* is longer than the store's and the
-    ledger's deadlines together: while it lasts, the row is this janitor's alone.
+    A row whose object is there with the right bytes becomes `stored` and is announced, as its
+    client had asked; a row without an object vanishes, and so does its idempotency key.
+    *lease_seconds* is longer than the store's and the ledger's deadlines together: while it lasts,
+    the row is this janitor's alone.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -116,7 +121,9 @@ class Janitor:
             if not await self._has_the_bytes(upload, found):
                 return Swept(mismatched=1)
             at = self._clock()
-            await self._ledger.complete(upload.id, announcement(upload, self._bucket, at=at), stored_at=at)
+            await self._ledger.complete(
+                upload.id, announcement(upload, self._bucket, at=at), stored_at=at
+            )
         except (StoreUnavailableError, StoreRefusedError, UploadNotFoundError):
             return Swept(unclear=1)
         return Swept(finished=1)

@@ -20,9 +20,17 @@ from healthingest_service.uploads.troubles import Troubles
 from healthingest_service.uploads.waiting import wait_for_any
 
 _GATHER_SECONDS: Final = 0.05
-"""Rounds that are not full begin at most so often: under load one round takes what came meanwhile."""
+"""
+Rounds that are not full begin at most so often.
+
+Under load one round takes what came meanwhile.
+"""
 _PROBE_SECONDS_MAX: Final = 5.0
-"""A broker or database that was gone is tried at least so often, with one message: that costs little."""
+"""
+A broker or database that was gone is tried at least so often, with one message.
+
+That costs little.
+"""
 
 _REASONS: Final[Mapping[type[PublishError], PutOffReason]] = {
     MessageUnroutableError: PutOffReason.UNROUTABLE,
@@ -44,7 +52,11 @@ class RelayCounts:
 
 @dataclass(slots=True)
 class Round:
-    """One claim on its way. `broker_answers` is False when the round ended early because the broker did not."""
+    """
+    One claim on its way.
+
+    `broker_answers` is False when the round ended early because the broker did not.
+    """
 
     claimed: int
     announced: int = 0
@@ -55,10 +67,11 @@ class Relay:
     """
     Publishes what is due. Several relays may run: the outbox gives each its own messages.
 
-    A message that the broker does not take waits longer each time, and never holds up the others. Up to *concurrency*
-    wait for their confirms at once, begun oldest first.
+    A message that the broker does not take waits longer each time, and never holds up the others.
+    Up to *concurrency* wait for their confirms at once, begun oldest first.
 
-    *written* is set by whoever knows that a message was written: then it is announced at once. Without, it is found at
+    *written* is set by whoever knows that a message was written: then it is announced at once.
+        Without, it is found at
     the next look, *idle_seconds* later at worst.
     """
 
@@ -102,8 +115,16 @@ class Relay:
 
     @property
     def stalled_since(self) -> datetime | None:
-        """Since when messages wait of which none is confirmed, or cannot be read; None: neither is so."""
-        known = [since for since in (self._failing_since, self._without_ledger_since) if since is not None]
+        """
+        Since when messages wait of which none is confirmed, or cannot be read.
+
+        None: neither is so.
+        """
+        known = [
+            since
+            for since in (self._failing_since, self._without_ledger_since)
+            if since is not None
+        ]
         return min(known, default=None)
 
     async def drain_once(self) -> int:
@@ -132,7 +153,9 @@ class Relay:
                 healthy, more = drained.broker_answers, drained.claimed == limit
             failures = 0 if healthy else failures + 1
             if failures:
-                await wait_for_any(stop, seconds=min(self._backoff_seconds(failures - 1), _PROBE_SECONDS_MAX))
+                await wait_for_any(
+                    stop, seconds=min(self._backoff_seconds(failures - 1), _PROBE_SECONDS_MAX)
+                )
             elif not more:
                 await wait_for_any(stop, seconds=began + _GATHER_SECONDS - monotonic())
                 await wait_for_any(stop, self._written, seconds=self._idle_seconds)
@@ -145,7 +168,9 @@ class Relay:
                     lanes.create_task(self._lane(waiting, batch, current))
             return current
 
-    async def _lane(self, waiting: Iterator[OutgoingMessage], batch: OutboxBatch, current: Round) -> None:
+    async def _lane(
+        self, waiting: Iterator[OutgoingMessage], batch: OutboxBatch, current: Round
+    ) -> None:
         """One message after the other; *waiting* is shared, so each goes to one lane."""
         for message in waiting:
             try:
@@ -153,7 +178,9 @@ class Relay:
             except PublishError:
                 current.broker_answers = False
             else:
-                current.announced += confirmed  # read after the wait: other lanes have counted meanwhile
+                current.announced += (
+                    confirmed  # read after the wait: other lanes have counted meanwhile
+                )
             if not current.broker_answers:
                 return  # the rest would wait for the same deadline
 
@@ -180,6 +207,12 @@ class Relay:
         self._counts = replace(self._counts, **{outcome: getattr(self._counts, outcome) + 1})
 
     def _backoff_seconds(self, attempts: int) -> float:
-        """Doubles with each attempt up to the maximum; half of it is random: relays must not march in step."""
-        longest = min(self._backoff_seconds_max, self._backoff_seconds_min * 2.0 ** min(attempts, 32))
+        """
+        Doubles with each attempt up to the maximum.
+
+        Half of it is random: relays must not march in step.
+        """
+        longest = min(
+            self._backoff_seconds_max, self._backoff_seconds_min * 2.0 ** min(attempts, 32)
+        )
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

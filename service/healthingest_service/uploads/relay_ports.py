@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason, Upload, UploadId
+from healthingest_service.uploads.model import (
+    Backlog,
+    MessageId,
+    OutgoingMessage,
+    PutOffReason,
+    Upload,
+    UploadId,
+)
 
 
 class OutboxBatch(Protocol):
@@ -21,7 +28,9 @@ class OutboxBatch(Protocol):
         """The broker has confirmed it: its upload becomes `announced` when the context ends."""
         ...
 
-    async def failed(self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason) -> None:
+    async def failed(
+        self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
+    ) -> None:
         """It was not confirmed: it stays, and is not claimed again before *retry_at*."""
         ...
 
@@ -31,12 +40,16 @@ class Outbox(Protocol):
 
     def claim(self, *, limit: int) -> AbstractAsyncContextManager[OutboxBatch]:
         """
-        Take up to *limit* messages that are due; several relays never get the same one (`FOR UPDATE SKIP LOCKED`).
+        Take up to *limit* messages that are due.
 
-        What was reported to the batch is committed when the context ends, whatever ended it; what was not stays.
+        Several relays never get the same one (`FOR UPDATE SKIP LOCKED`).
+
+        What was reported to the batch is committed when the context ends, whatever ended it; what
+        was not stays.
 
         Raises:
-            LedgerUnavailableError: on entering or leaving; messages may then be announced twice, never lost.
+            LedgerUnavailableError: on entering or leaving; messages may then be announced twice,
+                never lost.
         """
         ...
 
@@ -63,7 +76,11 @@ class PutOffMessage:
 
 
 class OutboxReport(Protocol):
-    """The outbox as people ask about it. Every method raises `LedgerUnavailableError` when it cannot be told."""
+    """
+    The outbox as people ask about it.
+
+    Every method raises `LedgerUnavailableError` when it cannot be told.
+    """
 
     async def backlog(self) -> Backlog:
         """As `Outbox.backlog`."""
@@ -81,7 +98,10 @@ class OutboxReport(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySelection:
     """
-    Which uploads: these ids, or those received from a time on and before another (both aware), perhaps of one type.
+    Which uploads.
+
+    These ids, or those received from a time on and before another (both aware), perhaps of one
+    type.
 
     Exactly one of the two is given.
     """
@@ -95,7 +115,9 @@ class ReplaySelection:
 class Replays(Protocol):
     """Messages for those who need them again. Every method is one transaction."""
 
-    async def page(self, selection: ReplaySelection, *, after: UploadId | None, limit: int) -> Sequence[Upload]:
+    async def page(
+        self, selection: ReplaySelection, *, after: UploadId | None, limit: int
+    ) -> Sequence[Upload]:
         """
         Uploads that are `stored` or `announced`, in the order of their ids, which is that of time.
 
@@ -106,7 +128,9 @@ class Replays(Protocol):
 
     async def put(self, messages: Sequence[OutgoingMessage]) -> int:
         """
-        Put them into the outbox, but none about an upload of which one waits already; how many were put.
+        Put them into the outbox, but none about an upload of which one waits already.
+
+        How many were put.
 
         Raises:
             LedgerUnavailableError: unclear; repeating puts at most one more about each upload.
@@ -119,7 +143,9 @@ class EventPublisher(Protocol):
 
     async def publish(self, message: OutgoingMessage) -> None:
         """
-        Publish *message*; on return the broker answers for it: routed to at least one queue, persistent, confirmed.
+        Publish *message*.
+
+        On return the broker answers for it: routed to at least one queue, persistent, confirmed.
 
         Publishing twice delivers twice; consumers drop repeats by the idempotency key.
 

@@ -1,4 +1,8 @@
-"""The use case: let the ledger say what the object store has, without waiting for the next audit."""
+"""
+The use case.
+
+Let the ledger say what the object store has, without waiting for the next audit.
+"""
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -24,12 +28,16 @@ class Repaired:
 
 class RepairUploads:
     """
-    Asks the store for the object of each upload. A missing one, or one of another size, makes the upload `lost`.
+    Asks the store for the object of each upload.
+
+    A missing one, or one of another size, makes the upload `lost`.
 
     Bytes are not read: the audit does that. Repeating is safe.
     """
 
-    def __init__(self, uploads: KeptUploads, store: ObjectStore, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, uploads: KeptUploads, store: ObjectStore, *, clock: Callable[[], datetime]
+    ) -> None:
         self._uploads = uploads
         self._store = store
         self._clock = clock
@@ -39,7 +47,8 @@ class RepairUploads:
         Repair the uploads of *upload_ids*, or all when it is empty.
 
         Raises:
-            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; what was done stays.
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; what
+                was done stays.
         """
         checked = lost = found_again = 0
         async for uploads in self._chosen(upload_ids):
@@ -55,7 +64,9 @@ class RepairUploads:
                     lost += 1
         return Repaired(checked, lost, found_again)
 
-    async def _chosen(self, upload_ids: Collection[UploadId]) -> AsyncIterator[Sequence[KeptUpload]]:
+    async def _chosen(
+        self, upload_ids: Collection[UploadId]
+    ) -> AsyncIterator[Sequence[KeptUpload]]:
         if upload_ids:
             yield await self._uploads.named(upload_ids)
             return

@@ -1,4 +1,8 @@
-"""The use case: announce uploads once more, for those who have lost their messages or need old ones."""
+"""
+The use case.
+
+Announce uploads once more, for those who have lost their messages or need old ones.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +19,11 @@ _BATCH: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How many uploads were chosen, and how many messages were put; of the others one was waiting already."""
+    """
+    How many uploads were chosen, and how many messages were put.
+
+    Of the others one was waiting already.
+    """
 
     selected: int = 0
     put: int = 0
@@ -25,8 +33,8 @@ class Replay:
     """
     Puts messages into the outbox, from where the relay announces them.
 
-    A message says what the first one said, with the same `idempotency_key`: a consumer that has seen it drops it. Its
-    own id is new: it is another message.
+    A message says what the first one said, with the same `idempotency_key`: a consumer that has
+    seen it drops it. Its own id is new: it is another message.
     """
 
     def __init__(
@@ -51,9 +59,12 @@ class Replay:
         progress: Callable[[Replayed], None] = lambda _: None,
     ) -> Replayed:
         """
-        Put a message about each upload of *selection*, in batches, not faster than *per_second*; *dry*: only count.
+        Put a message about each upload of *selection*, in batches, not faster than *per_second*.
 
-        *progress* is called after each batch with all that was done: on an error it tells how far it came.
+        *dry*: only count.
+
+        *progress* is called after each batch with all that was done: on an error it tells how far
+            it came.
 
         Raises:
             LedgerUnavailableError: it ended early; what was put stays.
@@ -67,4 +78,6 @@ class Replay:
         return done
 
     async def _put(self, uploads: Sequence[Upload]) -> int:
-        return await self._replays.put([announcement(one, self._bucket, at=self._clock()) for one in uploads])
+        return await self._replays.put(
+            [announcement(one, self._bucket, at=self._clock()) for one in uploads]
+        )

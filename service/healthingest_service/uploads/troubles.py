@@ -1,4 +1,8 @@
-"""What the relay tells about its troubles: a line when one begins and when it ends, however many messages it meets."""
+"""
+What the relay tells about its troubles.
+
+A line when one begins and when it ends, however many messages it meets.
+"""
 
 from typing import Final
 
@@ -29,7 +33,9 @@ class Troubles:
         if reason is PutOffReason.UNREACHABLE:
             if not self._broker_is_lost:
                 self._broker_is_lost = True
-                self._log.warning(BROKER_LOST, message_id=str(message.id), attempts=message.attempts + 1)
+                self._log.warning(
+                    BROKER_LOST, message_id=str(message.id), attempts=message.attempts + 1
+                )
             return
         self._broker_answers()
         if self._reasons.get(message.routing_key) is not reason:

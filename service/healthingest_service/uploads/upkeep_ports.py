@@ -27,7 +27,11 @@ class ObjectPage:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedPut:
-    """What a PUT in parts has left so far; `id` names it to the store. `key` is empty where the store forgot it."""
+    """
+    What a PUT in parts has left so far; `id` names it to the store.
+
+    `key` is empty where the store forgot it.
+    """
 
     key: str
     id: str
@@ -47,10 +51,18 @@ class KeptUpload:
 
 
 class StoreInventory(Protocol):
-    """What lies in the object store below the prefix of uploads. Every method raises as `ObjectStore.head` does."""
+    """
+    What lies in the object store below the prefix of uploads.
+
+    Every method raises as `ObjectStore.head` does.
+    """
 
     async def page(self, *, after: str, limit: int) -> ObjectPage:
-        """Up to *limit* objects whose keys come after that one; "" is the beginning. Only the last page is empty."""
+        """
+        Up to *limit* objects whose keys come after that one; "" is the beginning.
+
+        Only the last page is empty.
+        """
         ...
 
     def unfinished(self) -> AsyncIterator[UnfinishedPut]:
@@ -63,7 +75,11 @@ class StoreInventory(Protocol):
 
 
 class KeptUploads(Protocol):
-    """The ledger, by object key. Every method raises `LedgerUnavailableError` when the answer is unclear."""
+    """
+    The ledger, by object key.
+
+    Every method raises `LedgerUnavailableError` when the answer is unclear.
+    """
 
     async def between(self, after: str, until: str, *, limit: int) -> Sequence[KeptUpload]:
         """Uploads that are kept, whose keys come after *after* and not after *until*, in the order of bytes."""
@@ -100,7 +116,9 @@ class KeptUploads(Protocol):
 
 class Duties(Protocol):
     """
-    Who has which duty, and how far it has come: one process at a time, each interval once, across restarts.
+    Who has which duty, and how far it has come.
+
+    One process at a time, each interval once, across restarts.
 
     Every method is one transaction and raises `LedgerUnavailableError` when unclear.
     """
@@ -114,7 +132,11 @@ class Duties(Protocol):
         ...
 
     async def note(self, name: str, slot: int, position: str, *, lease_seconds: float) -> None:
-        """It has come to *position*; from now on the lease lasts *lease_seconds* (0: anybody may go on at once)."""
+        """
+        It has come to *position*.
+
+        From now on the lease lasts *lease_seconds* (0: anybody may go on at once).
+        """
         ...
 
     async def finish(self, name: str, slot: int) -> None:

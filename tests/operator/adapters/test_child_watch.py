@@ -21,7 +21,11 @@ PATH = "/api/v1/pods"
 
 
 class Server:
-    """An API server of one kind: lists are at version 7, watches are answered by `watches` in turn."""
+    """
+    An API server of one kind.
+
+    Lists are at version 7, watches are answered by `watches` in turn.
+    """
 
     def __init__(self, watches: list[list[dict[str, Any]] | int]) -> None:
         self._watches = watches
@@ -51,7 +55,10 @@ class Server:
 
 def event(kind: str, version: str, name: str = "a") -> dict[str, Any]:
     """As the API has it."""
-    return {"type": kind, "object": {"metadata": {"name": name, "namespace": "x", "resourceVersion": version}}}
+    return {
+        "type": kind,
+        "object": {"metadata": {"name": name, "namespace": "x", "resourceVersion": version}},
+    }
 
 
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
@@ -76,7 +83,9 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
         )
         try:
             async with aiohttp.ClientSession() as session:
-                connection = Connection(client.Configuration(host=f"http://127.0.0.1:{port}"), session)
+                connection = Connection(
+                    client.Configuration(host=f"http://127.0.0.1:{port}"), session
+                )
                 watch = ChildWatch(KubernetesCluster(connection, 1), "a=b", 5, ears)
                 watching = asyncio.create_task(watch.run(PATH))
                 async with asyncio.timeout(HANG_SECONDS):
@@ -91,9 +100,13 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
     return run
 
 
-async def test_a_watch_goes_on_where_it_was(watched: Callable[[Server], Awaitable[list[str]]]) -> None:
+async def test_a_watch_goes_on_where_it_was(
+    watched: Callable[[Server], Awaitable[list[str]]],
+) -> None:
     """From the last change or bookmark, without another list; nothing was lost."""
-    server = Server([[event("ADDED", "8"), event("BOOKMARK", "9", "")], [event("DELETED", "10", "b")]])
+    server = Server(
+        [[event("ADDED", "8"), event("BOOKMARK", "9", "")], [event("DELETED", "10", "b")]]
+    )
     assert await watched(server) == ["a", "b"]
     assert server.asked == ["list limit=1", "watch from 7", "watch from 9", "watch from 10"]
 
@@ -116,7 +129,9 @@ async def test_what_the_server_has_forgotten_is_lost(
 
 
 @pytest.mark.parametrize("status", [403, 429, 500, 503])
-async def test_a_refused_watch_is_tried_again(watched: Callable[[Server], Awaitable[list[str]]], status: int) -> None:
+async def test_a_refused_watch_is_tried_again(
+    watched: Callable[[Server], Awaitable[list[str]]], status: int
+) -> None:
     """From where it was: nothing was lost."""
     server = Server([status, [event("ADDED", "8")]])
     assert await watched(server) == ["a"]

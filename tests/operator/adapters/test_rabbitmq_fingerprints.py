@@ -16,7 +16,11 @@ LISTS = 9
 
 @dataclass
 class Broker:
-    """Its lists have one virtual host, whose description is a number; `open` lets them be answered."""
+    """
+    Its lists have one virtual host, whose description is a number.
+
+    `open` lets them be answered.
+    """
 
     number: int = 0
     seconds: float = 0.0
@@ -58,7 +62,9 @@ async def test_all_share_one_answer(broker: Broker, fingerprints: Fingerprints) 
     assert broker.asked == 2 * LISTS
 
 
-async def test_nobody_waits_while_another_asks_anew(broker: Broker, fingerprints: Fingerprints) -> None:
+async def test_nobody_waits_while_another_asks_anew(
+    broker: Broker, fingerprints: Fingerprints
+) -> None:
     """The answer of before is good meanwhile: a busy broker takes seconds for its lists."""
     before = await fingerprints.of(ACCESS, "a", [])
     broker.open.clear()

@@ -15,11 +15,13 @@ def test_a_child_whose_label_was_changed_is_still_its_owners() -> None:
 
 def test_a_pod_is_known_by_its_label() -> None:
     """Its owner is a ReplicaSet."""
-    assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [OWNER | {"kind": "ReplicaSet"}]}) == {
+    assert owners(
+        "a", {"labels": {LABEL: "clinic"}, "ownerReferences": [OWNER | {"kind": "ReplicaSet"}]}
+    ) == {Key("a", "clinic")}
+    of_another_name = OWNER | {"kind": "ReplicaSet", "name": "clinic-api-5d9c"}
+    assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [of_another_name]}) == {
         Key("a", "clinic")
     }
-    of_another_name = OWNER | {"kind": "ReplicaSet", "name": "clinic-api-5d9c"}
-    assert owners("a", {"labels": {LABEL: "clinic"}, "ownerReferences": [of_another_name]}) == {Key("a", "clinic")}
     assert owners("a", {}) == set()
 
 

@@ -26,7 +26,9 @@ def body(generation: int, **status: object) -> dict[str, Any]:
         ("MODIFIED", body(2, observedGeneration=2, conditions=READY), Lane.CHANGE),
     ],
 )
-def test_who_was_ready_lets_others_go_first(event_type: str | None, found: dict[str, Any], goes: Lane) -> None:
+def test_who_was_ready_lets_others_go_first(
+    event_type: str | None, found: dict[str, Any], goes: Lane
+) -> None:
     """When an operator starts, all are listed: what is new, or does not hold, overtakes them."""
     assert lane(event_type, found) is goes
 

@@ -11,7 +11,11 @@ def test_a_term_that_ended_leaves_no_alarm_clock_behind() -> None:
 
 
 def test_no_refusal_is_the_last() -> None:
-    """After its last attempt kopf would end the operator for all namespaces; each request begins with short pauses."""
+    """
+    After its last attempt kopf would end the operator for all namespaces.
+
+    Each request begins with short pauses.
+    """
     backoffs = operator_settings(1.0).networking.error_backoffs
     assert not isinstance(backoffs, float)
     for _ in range(2):

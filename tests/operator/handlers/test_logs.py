@@ -52,7 +52,11 @@ def test_no_text_of_a_foreign_error_is_logged(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out
     assert "hush" not in printed
     lines = [json.loads(line) for line in printed.splitlines()]
-    assert [line["event"] for line in lines] == [LIBRARY_MESSAGE, LIBRARY_MESSAGE, "Request failed: %r"]
+    assert [line["event"] for line in lines] == [
+        LIBRARY_MESSAGE,
+        LIBRARY_MESSAGE,
+        "Request failed: %r",
+    ]
     assert lines[0]["error_types"] == ["builtins.ValueError"]
     assert all("test_logs.py" in line["place"] for line in lines)
     assert all(line["logger"] == "kopf.something" for line in lines)
@@ -61,14 +65,21 @@ def test_no_text_of_a_foreign_error_is_logged(capsys: pytest.CaptureFixture[str]
 def test_a_broken_pass_tells_no_text_of_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     """The text of an unforeseen error may hold anything; its type and place are enough."""
     registry = CollectorRegistry()
-    Telemetry(registry, configure_logs("INFO")).broke(Key("a", "b"), ExceptionGroup("hush", [ValueError("hush")]), 0.1)
+    Telemetry(registry, configure_logs("INFO")).broke(
+        Key("a", "b"), ExceptionGroup("hush", [ValueError("hush")]), 0.1
+    )
     line = json.loads(capsys.readouterr().out)
     assert line["error"] == ["ValueError"]
     assert "hush" not in json.dumps(line)
-    assert registry.get_sample_value("healthingest_operator_reconciles_total", {"outcome": "error"}) == 1
+    assert (
+        registry.get_sample_value("healthingest_operator_reconciles_total", {"outcome": "error"})
+        == 1
+    )
 
 
-@pytest.mark.parametrize(("level", "lines"), [("INFO", ["ready"]), ("DEBUG", ["ready", "unchanged"])])
+@pytest.mark.parametrize(
+    ("level", "lines"), [("INFO", ["ready"]), ("DEBUG", ["ready", "unchanged"])]
+)
 def test_what_is_unchanged_is_counted_and_hardly_told(
     level: str, lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +88,11 @@ def test_what_is_unchanged_is_counted_and_hardly_told(
     telemetry = Telemetry(registry, configure_logs(level))
     for outcome in (Outcome.READY, Outcome.UNCHANGED):
         telemetry.passed(Key("a", "b"), outcome, 0.1)
-        assert registry.get_sample_value("healthingest_operator_reconciles_total", {"outcome": outcome}) == 1
+        assert (
+            registry.get_sample_value(
+                "healthingest_operator_reconciles_total", {"outcome": outcome}
+            )
+            == 1
+        )
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [entry["outcome"] for entry in told if entry["event"] == "reconcile_ended"] == lines

@@ -46,8 +46,14 @@ def test_one_silent_watch_is_enough(watches: Watches, ticks: Ticks) -> None:
 def test_a_refused_namespace_is_not_silent(watches: Watches, ticks: Ticks) -> None:
     """It is told once, when its first watch is refused, and once when the last one is open again."""
     told: list[tuple[str, bool]] = []
-    watches = Watches(lambda: ticks.seconds, lambda namespace, *, served: told.append((namespace, served)))
-    for path in ("/api/v1/namespaces/a/pods", "/api/v1/namespaces/a/services", "/api/v1/namespaces/b/pods"):
+    watches = Watches(
+        lambda: ticks.seconds, lambda namespace, *, served: told.append((namespace, served))
+    )
+    for path in (
+        "/api/v1/namespaces/a/pods",
+        "/api/v1/namespaces/a/services",
+        "/api/v1/namespaces/b/pods",
+    ):
         watches.opened(path)
     ticks.seconds = SILENCE_SECONDS - 1
     watches.opened("/api/v1/namespaces/b/pods")
@@ -88,7 +94,12 @@ async def test_only_an_opened_watch_is_a_sign(watches: Watches, ticks: Ticks) ->
     ticks.seconds = 1
     try:
         async with aiohttp.ClientSession(trace_configs=[watches.tracing()]) as session:
-            for path in ("listed", "refused?watch=true", "watched?watch=true", "namespaces/a/refused"):
+            for path in (
+                "listed",
+                "refused?watch=true",
+                "watched?watch=true",
+                "namespaces/a/refused",
+            ):
                 async with session.get(f"http://127.0.0.1:{port}/{path}") as answered:
                     await answered.read()
     finally:

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[3]
 def schema() -> dict[str, Any]:
     """The schema of `spec`."""
     crd = yaml.safe_load((ROOT / "crds" / "healthingests.healthingest.dev.yaml").read_text())
-    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][
+        "spec"
+    ]
     return found
 
 
@@ -61,13 +63,29 @@ def test_defaults_are_those_of_the_schema(spec: dict[str, Any]) -> None:
         ("autoscaling", {"minReplicas": 3, "maxReplicas": 2}, "autoscaling"),
         ("schemas", {"mode": "Allowed"}, "schemas"),
         ("database", {}, "database.secretRef.name"),
-        ("objectStore", {"bucket": "UPPER", "credentialsSecretRef": {"name": "s3"}}, "objectStore.bucket"),
-        ("objectStore", {"bucket": "10.0.0.1", "credentialsSecretRef": {"name": "s3"}}, "objectStore.bucket"),
+        (
+            "objectStore",
+            {"bucket": "UPPER", "credentialsSecretRef": {"name": "s3"}},
+            "objectStore.bucket",
+        ),
+        (
+            "objectStore",
+            {"bucket": "10.0.0.1", "credentialsSecretRef": {"name": "s3"}},
+            "objectStore.bucket",
+        ),
         ("objectStore", {"bucket": "abc", "encryption": {"mode": "SSE-KMS"}}, "keyId"),
-        ("objectStore", {"bucket": "abc", "endpoint": "https://user:word@host"}, "objectStore.endpoint"),
+        (
+            "objectStore",
+            {"bucket": "abc", "endpoint": "https://user:word@host"},
+            "objectStore.endpoint",
+        ),
         ("objectStore", {"bucket": "abc", "versioning": "Perhaps"}, "objectStore.versioning"),
         ("broker", {"adminSecretRef": {"name": "r"}, "virtualHost": "a b"}, "broker.virtualHost"),
-        ("broker", {"adminSecretRef": {"name": "r"}, "queues": [{"name": "a"}, {"name": "a.dead"}]}, "dead-letter"),
+        (
+            "broker",
+            {"adminSecretRef": {"name": "r"}, "queues": [{"name": "a"}, {"name": "a.dead"}]},
+            "dead-letter",
+        ),
         ("broker", {"adminSecretRef": {"name": "r"}, "queues": 5}, "wrong type"),
     ],
 )
@@ -107,9 +125,13 @@ def test_the_smallest_example_is_small() -> None:
     assert len(text.splitlines()) < 25
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("[0-9]*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("[0-9]*.yaml")), ids=lambda path: path.stem
+)
 def test_examples_are_valid(path: Path) -> None:
     """Every manifest in `examples/` can be read."""
-    found = next(entry for entry in yaml.safe_load_all(path.read_text()) if entry["kind"] == "HealthIngest")
+    found = next(
+        entry for entry in yaml.safe_load_all(path.read_text()) if entry["kind"] == "HealthIngest"
+    )
     found["metadata"] |= {"namespace": "a", "uid": "1"}
     assert parse(found).spec.object_store.bucket

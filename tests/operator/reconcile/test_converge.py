@@ -21,7 +21,13 @@ async def test_a_manifest_becomes_a_working_service() -> None:
     assert set(parts.values()) == {"True"}
     assert "Reconciling" not in parts
     assert world.cluster.names("Deployment") == ["clinic-api", "clinic-relay"]
-    assert world.cluster.names("Secret") == ["clinic-consumer", "clinic-service", "postgres", "rabbitmq", "s3"]
+    assert world.cluster.names("Secret") == [
+        "clinic-consumer",
+        "clinic-service",
+        "postgres",
+        "rabbitmq",
+        "s3",
+    ]
 
 
 async def test_at_rest_nothing_is_written() -> None:
@@ -35,7 +41,11 @@ async def test_at_rest_nothing_is_written() -> None:
 
 
 async def test_a_glance_sees_what_no_watch_tells() -> None:
-    """It spares the children and writes nothing; whatever changed outside it goes on to heal and to name."""
+    """
+    It spares the children and writes nothing.
+
+    Whatever changed outside it goes on to heal and to name.
+    """
     world = FakeWorld()
     await world.until_ready()
     await world.converge()
@@ -49,7 +59,11 @@ async def test_a_glance_sees_what_no_watch_tells() -> None:
     await world.converge(Look.GLANCE)
     status, _, message = world.conditions()["Drifted"]
     assert status == "True"
-    for part in ("queue processing", "versioning of bucket clinic-data", "tagging of bucket clinic-data"):
+    for part in (
+        "queue processing",
+        "versioning of bucket clinic-data",
+        "tagging of bucket clinic-data",
+    ):
         assert part in message
     await world.converge(Look.GLANCE)
     assert world.conditions()["Drifted"][0] == "False"
@@ -75,7 +89,11 @@ def take_out(world: FakeWorld, queue: str) -> None:
 
 
 async def test_what_the_spec_no_longer_names_goes() -> None:
-    """Bindings first, then the empty queue, then its dead-letter queue; the queue of somebody else stays."""
+    """
+    Bindings first, then the empty queue, then its dead-letter queue.
+
+    The queue of somebody else stays.
+    """
     world = FakeWorld()
     world.broker.things["queues", "clinic", "foreign"] = {"type": "classic", "messages": 0}
     world.broker.bindings.add(("health_data_exchange", "foreign", "#"))
@@ -83,21 +101,31 @@ async def test_what_the_spec_no_longer_names_goes() -> None:
     take_out(world, "processing")
     await world.converge()
     assert ("queues", "clinic", "processing") in world.broker.things
-    assert not [entry for entry in world.broker.bindings if entry[:2] == ("health_data_exchange", "processing")]
+    assert not [
+        entry
+        for entry in world.broker.bindings
+        if entry[:2] == ("health_data_exchange", "processing")
+    ]
     await world.until_ready()
     for _ in range(4):
         await world.converge()
     left = sorted(path[2] for path in world.broker.things if path[0] == "queues")
     assert left == ["foreign", "not-processing", "not-processing.dead"]
     assert ("health_data_exchange", "foreign", "#") in world.broker.bindings
-    assert not [path for path in world.broker.things if path[0] == "policies" and "not-" not in path[2]]
+    assert not [
+        path for path in world.broker.things if path[0] == "policies" and "not-" not in path[2]
+    ]
     world.forget_writes()
     await world.converge()
     assert world.all_writes() == []
 
 
 async def test_a_queue_with_messages_stays_and_is_named() -> None:
-    """Taken out of the spec it gets no more of them, and it goes once it is empty; meanwhile all is Ready."""
+    """
+    Taken out of the spec it gets no more of them, and it goes once it is empty.
+
+    Meanwhile all is Ready.
+    """
     world = FakeWorld()
     await world.until_ready()
     take_out(world, "processing")
@@ -153,7 +181,11 @@ async def test_pods_wait_for_dependencies_and_migration() -> None:
 @pytest.mark.parametrize("part", ["store", "broker", "database"])
 @pytest.mark.parametrize("reason", [Reason.UNREACHABLE, Reason.AUTHENTICATION_FAILED])
 async def test_an_outage_shows_and_takes_no_pod_away(part: str, reason: Reason) -> None:
-    """Once rolled out, a dependency that fails degrades conditions; the workload stays, and all heals by itself."""
+    """
+    Once rolled out, a dependency that fails degrades conditions.
+
+    The workload stays, and all heals by itself.
+    """
     world = FakeWorld()
     await world.until_ready()
     world.forget_writes()
@@ -192,7 +224,11 @@ async def test_in_an_outage_a_new_version_waits() -> None:
 
 
 async def test_drift_is_healed_and_named() -> None:
-    """A changed field and a removed object are put right; the condition says which, and falls back by itself."""
+    """
+    A changed field and a removed object are put right.
+
+    The condition says which, and falls back by itself.
+    """
     world = FakeWorld()
     await world.until_ready()
     world.cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS] = "1/second"
@@ -201,9 +237,15 @@ async def test_drift_is_healed_and_named() -> None:
     await world.converge()
     status, reason, message = world.conditions()["Drifted"]
     assert (status, reason) == ("True", "DriftHealed")
-    for part in (f"ConfigMap clinic-config: data.{env.LIMITS_UPLOADS}", "Service clinic", "queue processing"):
+    for part in (
+        f"ConfigMap clinic-config: data.{env.LIMITS_UPLOADS}",
+        "Service clinic",
+        "queue processing",
+    ):
         assert part in message
-    assert world.cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS] == "10/minute"
+    assert (
+        world.cluster.get("ConfigMap", "clinic-config")["data"][env.LIMITS_UPLOADS] == "10/minute"
+    )
     await world.converge()
     assert world.conditions()["Drifted"][0] == "False"
 
@@ -221,7 +263,9 @@ async def test_additions_of_others_stay() -> None:
 async def test_a_foreign_object_is_not_taken_over() -> None:
     """A Service of the same name that somebody else made stays as it is, and the condition says so."""
     world = FakeWorld()
-    world.cluster.put({"kind": "Service", "metadata": {"namespace": KEY.namespace, "name": "clinic"}, "spec": {}})
+    world.cluster.put(
+        {"kind": "Service", "metadata": {"namespace": KEY.namespace, "name": "clinic"}, "spec": {}}
+    )
     await world.converge()
     assert world.conditions()["WorkloadAvailable"][1] == "ResourceConflict"
     assert world.cluster.get("Service", "clinic")["spec"] == {}
@@ -236,11 +280,15 @@ async def test_a_bucket_of_another_owner_is_not_touched() -> None:
     assert world.store.writes == []
 
 
-@pytest.mark.parametrize(("created", "wins"), [("2025-01-01T00:00:00Z", False), ("2027-01-01T00:00:00Z", True)])
+@pytest.mark.parametrize(
+    ("created", "wins"), [("2025-01-01T00:00:00Z", False), ("2027-01-01T00:00:00Z", True)]
+)
 async def test_the_oldest_owns_what_two_name(created: str, wins: bool) -> None:  # noqa: FBT001 - a case of the table
     """Whoever came first to mark it; an owner that cannot be seen keeps it."""
     world = FakeWorld()
-    world.cluster.get("HealthIngest", KEY.name)["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    world.cluster.get("HealthIngest", KEY.name)["metadata"]["creationTimestamp"] = (
+        "2026-01-01T00:00:00Z"
+    )
     other = manifest()
     other["metadata"] |= {"name": "other", "uid": "uid-2", "creationTimestamp": created}
     world.cluster.put(other)
@@ -250,7 +298,10 @@ async def test_the_oldest_owns_what_two_name(created: str, wins: bool) -> None: 
     await world.converge()
     expected = str(KEY) if wins else mark
     assert world.store.buckets["clinic-data"].owner == expected
-    assert world.broker.things["vhosts", "clinic"]["tags"] == ["team-a", f"{topology.OWNER_TAG}{expected}"]
+    assert world.broker.things["vhosts", "clinic"]["tags"] == [
+        "team-a",
+        f"{topology.OWNER_TAG}{expected}",
+    ]
     for part in ("BucketReady", "TopologyReady"):
         assert world.conditions()[part][1] == ("Provisioned" if wins else "ResourceConflict")
 
@@ -259,7 +310,11 @@ async def test_a_differing_queue_is_a_conflict() -> None:
     """A classic queue is neither deleted nor used."""
     world = FakeWorld()
     world.broker.things["vhosts", "clinic"] = {"tags": []}
-    world.broker.things["queues", "clinic", "processing"] = {"type": "classic", "durable": True, "arguments": {}}
+    world.broker.things["queues", "clinic", "processing"] = {
+        "type": "classic",
+        "durable": True,
+        "arguments": {},
+    }
     await world.converge()
     assert world.conditions()["TopologyReady"][1] == "TopologyConflict"
     assert world.broker.writes == []
@@ -317,7 +372,11 @@ async def test_the_readiness_gate_opens_with_the_dependencies() -> None:
 
 
 async def test_autoscaling_owns_the_replicas() -> None:
-    """The number is handed over first, then no longer written; without autoscaling the autoscaler goes."""
+    """
+    The number is handed over first, then no longer written.
+
+    Without autoscaling the autoscaler goes.
+    """
     world = FakeWorld(replicas=4)
     await world.until_ready()
     live = world.cluster.get("Deployment", "clinic-api")
@@ -373,14 +432,20 @@ async def test_an_invalid_spec_is_stalled_and_changes_nothing() -> None:
 async def test_the_gone_are_let_go() -> None:
     """A HealthIngest that is gone or going is not looked at."""
     world = FakeWorld()
-    world.cluster.get("HealthIngest", KEY.name)["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.cluster.get("HealthIngest", KEY.name)["metadata"]["deletionTimestamp"] = (
+        "2026-01-01T00:00:00Z"
+    )
     assert await world.converge() is Outcome.GONE
     world.cluster.objects.clear()
     assert await world.converge() is Outcome.GONE
 
 
 async def test_a_limit_that_stops_the_relay_is_no_ready() -> None:
-    """The operator logs in as the relay: the user and its rights are there, and nothing could be announced."""
+    """
+    The operator logs in as the relay.
+
+    The user and its rights are there, and nothing could be announced.
+    """
     world = FakeWorld()
     await world.until_ready()
     assert "clinic.relay" in world.broker.log_ins
@@ -419,16 +484,25 @@ async def test_a_relay_that_announces_nothing_is_no_ready() -> None:
     relay = world.cluster.get("Deployment", "clinic-relay")
     relay["status"]["availableReplicas"] = 0
     container = {"name": "relay", "state": {"running": {}}, "started": True, "ready": False}
-    labels = {**relay["spec"]["template"]["metadata"]["labels"], "app.kubernetes.io/instance": "clinic"}
+    labels = {
+        **relay["spec"]["template"]["metadata"]["labels"],
+        "app.kubernetes.io/instance": "clinic",
+    }
     metadata = {"namespace": KEY.namespace, "name": "clinic-relay-1", "labels": labels}
-    world.cluster.put({"kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}})
+    world.cluster.put(
+        {"kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}}
+    )
     await world.converge()
     assert world.conditions()["Ready"][:2] == ("False", "AnnouncementsStalled")
     assert "clinic-relay-1" in world.conditions()["Ready"][2]
 
 
 async def test_the_cache_has_a_condition_that_nothing_waits_for() -> None:
-    """Uploads do not need it; without one there is no condition; a glance sees when it comes and goes."""
+    """
+    Uploads do not need it; without one there is no condition.
+
+    A glance sees when it comes and goes.
+    """
     world = FakeWorld()
     await world.until_ready()
     assert "CacheReady" not in world.conditions()

@@ -16,12 +16,18 @@ DEADLINE = timedelta(seconds=60)
 async def deleted(world: FakeWorld) -> bool:
     """Whether it may go now."""
     body = world.cluster.get("HealthIngest", KEY.name)
-    body["metadata"].setdefault("deletionTimestamp", world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+    body["metadata"].setdefault(
+        "deletionTimestamp", world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
     return (await finalize(world.ports, body, DEADLINE)).may_go
 
 
 async def test_by_default_what_holds_data_stays() -> None:
-    """Users go, bucket and virtual host stay and are free for another owner; the database that was made is named."""
+    """
+    Users go, bucket and virtual host stay and are free for another owner.
+
+    The database that was made is named.
+    """
     world = FakeWorld()
     await world.until_ready()
     world.cluster.events.clear()
@@ -132,7 +138,11 @@ async def test_it_may_be_done_twice() -> None:
 
 
 async def test_rights_that_went_with_the_namespace_do_not_hold_it_up_for_ever() -> None:
-    """Its Role goes before its HealthIngests: after the deadline they go, and what stays is named."""
+    """
+    Its Role goes before its HealthIngests.
+
+    After the deadline they go, and what stays is named.
+    """
     world = FakeWorld()
     await world.until_ready()
     world.cluster.forbidden = True
@@ -145,7 +155,9 @@ async def test_rights_that_went_with_the_namespace_do_not_hold_it_up_for_ever() 
     assert "bucket clinic-data and virtual host clinic" in farewell.left[0]
 
 
-async def test_a_role_that_goes_while_it_is_asked_about_the_namespace_does_not_hold_it_up_either() -> None:
+async def test_a_role_that_goes_while_it_is_asked_about_the_namespace_does_not_hold_it_up_either() -> (
+    None
+):
     """The Secrets were gone already, and then the right to ask whether the namespace goes."""
     world = FakeWorld()
     await world.until_ready()

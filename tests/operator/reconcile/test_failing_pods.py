@@ -27,7 +27,9 @@ def the_job(world: FakeWorld) -> dict[str, Any]:
     return world.cluster.get("Job", max(jobs, key=lambda name: (len(name), name)))
 
 
-def add_pod(world: FakeWorld, owner: dict[str, Any], component: str, status: dict[str, Any]) -> None:
+def add_pod(
+    world: FakeWorld, owner: dict[str, Any], component: str, status: dict[str, Any]
+) -> None:
     """A pod of *owner*."""
     labels = {
         "app.kubernetes.io/name": "healthingest",
@@ -38,14 +40,19 @@ def add_pod(world: FakeWorld, owner: dict[str, Any], component: str, status: dic
         "namespace": KEY.namespace,
         "name": f"{owner['metadata']['name']}-x",
         "labels": labels,
-        "ownerReferences": [{"uid": owner["metadata"]["uid"], "kind": owner["kind"], "name": "owner"}],
+        "ownerReferences": [
+            {"uid": owner["metadata"]["uid"], "kind": owner["kind"], "name": "owner"}
+        ],
     }
     world.cluster.put({"kind": "Pod", "metadata": metadata, "status": status})
 
 
 def ended(code: int) -> dict[str, Any]:
     """A pod that has ended so."""
-    return {"phase": "Failed", "containerStatuses": [{"name": "migrate", "state": {"terminated": {"exitCode": code}}}]}
+    return {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "migrate", "state": {"terminated": {"exitCode": code}}}],
+    }
 
 
 def fail(job: dict[str, Any], at: str) -> None:
@@ -54,9 +61,15 @@ def fail(job: dict[str, Any], at: str) -> None:
 
 
 async def test_a_refused_pod_of_the_migration_is_explained(world: FakeWorld) -> None:
-    """By the event about the Job; the next pass sees it, and the one after a pass comes within ten seconds."""
+    """
+    By the event about the Job.
+
+    The next pass sees it, and the one after a pass comes within ten seconds.
+    """
     assert world.conditions()["DatabaseReady"][1] == "MigrationRunning"
-    world.cluster.recorded.append((the_job(world)["metadata"]["uid"], {"reason": "FailedCreate", "message": QUOTA}))
+    world.cluster.recorded.append(
+        (the_job(world)["metadata"]["uid"], {"reason": "FailedCreate", "message": QUOTA})
+    )
     assert await world.converge() is Outcome.FAILING
     status, reason, message = world.conditions()["DatabaseReady"]
     assert (status, reason) == ("False", "QuotaExceeded")
@@ -70,7 +83,12 @@ async def test_events_are_asked_for_only_while_there_is_no_pod(world: FakeWorld)
     """A pod says more, and comes with the list of children."""
     asked = world.cluster.event_lists
     state = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
-    add_pod(world, the_job(world), "migrate", {"containerStatuses": [{"name": "m", "image": "i:1", "state": state}]})
+    add_pod(
+        world,
+        the_job(world),
+        "migrate",
+        {"containerStatuses": [{"name": "m", "image": "i:1", "state": state}]},
+    )
     await world.converge()
     assert world.conditions()["DatabaseReady"][1] == "ImagePullFailed"
     assert world.cluster.event_lists == asked
@@ -86,7 +104,11 @@ async def test_a_failed_attempt_shows_before_the_job_gives_up(world: FakeWorld) 
 
 
 async def test_failed_jobs_stay_until_one_succeeds(world: FakeWorld) -> None:
-    """A minute after a failure another attempt follows; of those that failed the last few stay, then none."""
+    """
+    A minute after a failure another attempt follows.
+
+    Of those that failed the last few stay, then none.
+    """
     for attempt in range(1, KEPT_FAILURES + 3):
         add_pod(world, the_job(world), "migrate", ended(attempt))
         fail(the_job(world), world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -150,9 +172,17 @@ async def test_a_refused_pod_of_the_workload_is_explained() -> None:
     """The Deployment repeats what its ReplicaSet was told."""
     world = FakeWorld()
     await world.until_ready()
-    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": QUOTA}
+    condition = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": QUOTA,
+    }
     deployment = world.cluster.get("Deployment", "clinic-api")
-    deployment["status"] = {"conditions": [condition], "observedGeneration": deployment["metadata"]["generation"]}
+    deployment["status"] = {
+        "conditions": [condition],
+        "observedGeneration": deployment["metadata"]["generation"],
+    }
     await world.converge()
     assert world.conditions()["WorkloadAvailable"][1] == "QuotaExceeded"
     assert world.cluster.event_lists == 1

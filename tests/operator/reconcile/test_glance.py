@@ -25,7 +25,11 @@ async def _world() -> FakeWorld:
 
 
 async def test_what_is_as_it_was_is_not_looked_at_in_full(world: FakeWorld) -> None:
-    """No list of children, no look at the broker's things one by one; a complete pass leaves a fingerprint, too."""
+    """
+    No list of children, no look at the broker's things one by one.
+
+    A complete pass leaves a fingerprint, too.
+    """
     lists = world.cluster.lists
     assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
     assert world.cluster.lists == lists
@@ -85,8 +89,14 @@ def _change_own_secret(world: FakeWorld) -> None:
         _change_own_secret,
     ],
 )
-async def test_glances_alone_see_and_heal(world: FakeWorld, break_something: Callable[[FakeWorld], None]) -> None:
-    """Whatever it is, the next glance goes on to heal it, and says so; later ones find all as it was."""
+async def test_glances_alone_see_and_heal(
+    world: FakeWorld, break_something: Callable[[FakeWorld], None]
+) -> None:
+    """
+    Whatever it is, the next glance goes on to heal it, and says so.
+
+    Later ones find all as it was.
+    """
     assert await world.converge(Look.GLANCE) is Outcome.UNCHANGED
     break_something(world)
     assert await world.converge(Look.GLANCE) is not Outcome.UNCHANGED
@@ -142,10 +152,21 @@ async def test_each_login_of_one_database_server_is_tried() -> None:
     world.cluster.put(
         manifest(
             database={"secretRef": {"name": "others"}},
-            objectStore={"bucket": "other-data", "endpoint": "http://s3:7070", "credentialsSecretRef": {"name": "s3"}},
+            objectStore={
+                "bucket": "other-data",
+                "endpoint": "http://s3:7070",
+                "credentialsSecretRef": {"name": "s3"},
+            },
             broker={"adminSecretRef": {"name": "rabbitmq"}, "virtualHost": "other"},
         )
-        | {"metadata": {"name": other.name, "namespace": other.namespace, "uid": "2", "generation": 1}}
+        | {
+            "metadata": {
+                "name": other.name,
+                "namespace": other.namespace,
+                "uid": "2",
+                "generation": 1,
+            }
+        }
     )
     for secret in ("own", "others"):
         url = f"postgresql://{secret}:word@postgres:5432/{secret}"
@@ -161,7 +182,11 @@ async def test_each_login_of_one_database_server_is_tried() -> None:
 
 
 async def test_nothing_is_as_it_was_that_was_not_seen() -> None:
-    """What is not ready, or could not be seen, leaves nothing behind; what is forgotten is looked at in full."""
+    """
+    What is not ready, or could not be seen, leaves nothing behind.
+
+    What is forgotten is looked at in full.
+    """
     world = FakeWorld()
     await world.converge()
     assert world.memory.good(KEY) is None

@@ -32,7 +32,9 @@ def pods_use(world: FakeWorld) -> str:
     """The address in the service's own Secret."""
     import base64  # noqa: PLC0415 - here alone
 
-    return base64.b64decode(world.cluster.get("Secret", "clinic-service")["data"][env.DATABASE_URL]).decode()
+    return base64.b64decode(
+        world.cluster.get("Secret", "clinic-service")["data"][env.DATABASE_URL]
+    ).decode()
 
 
 @pytest.fixture(name="world")
@@ -79,8 +81,14 @@ async def test_an_upgrade_needs_no_hands(world: FakeWorld) -> None:
 
 
 @pytest.mark.parametrize("mark", [{}, {"other/clinic": "uid-9"}, {str(KEY): "uid-9"}])
-async def test_another_database_waits_until_it_is_confirmed(world: FakeWorld, mark: dict[str, str]) -> None:
-    """An empty one, another HealthIngest's, one of a namesake elsewhere: pods keep the address of before."""
+async def test_another_database_waits_until_it_is_confirmed(
+    world: FakeWorld, mark: dict[str, str]
+) -> None:
+    """
+    An empty one, another HealthIngest's, one of a namesake elsewhere.
+
+    Pods keep the address of before.
+    """
     world.database.marks[OTHER] = dict(mark)
     use_database(world, OTHER)
     for _ in range(3):
@@ -94,14 +102,18 @@ async def test_another_database_waits_until_it_is_confirmed(world: FakeWorld, ma
     assert world.database.marks[OTHER] == mark
     confirm(world, "database", "third:5432/clinic")
     await world.converge()
-    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", "a confirmation is for one place"
+    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
+        "a confirmation is for one place"
+    )
     confirm(world, "database", OTHER)
     await world.until_ready()
     assert pods_use(world) == address(OTHER)
     assert str(KEY) in world.database.marks[OTHER]
     use_database(world, FORMER)
     await world.converge()
-    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", "the way back is another change"
+    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
+        "the way back is another change"
+    )
 
 
 async def test_nothing_is_made_on_another_server_until_it_is_confirmed() -> None:
@@ -143,7 +155,9 @@ async def test_a_namesake_that_is_made_anew_knows_its_database() -> None:
     world.database.marks[FORMER] = {str(KEY): "uid-of-before"}
     use_database(world, FORMER)
     await world.until_ready()
-    assert world.cluster.get("HealthIngest", KEY.name)["status"]["database"] == {"installation": "uid-of-before"}
+    assert world.cluster.get("HealthIngest", KEY.name)["status"]["database"] == {
+        "installation": "uid-of-before"
+    }
 
 
 async def test_without_the_right_to_make_a_table_all_goes_on(world: FakeWorld) -> None:
@@ -159,7 +173,11 @@ async def test_without_the_right_to_make_a_table_all_goes_on(world: FakeWorld) -
 
 
 def move_store(world: FakeWorld, found: bucket.Observed | None) -> bucket.Observed:
-    """Let the spec name another store, where the bucket is as *found*; returns the one of before."""
+    """
+    Let the spec name another store, where the bucket is as *found*.
+
+    Returns the one of before.
+    """
     before = world.store.buckets.pop("clinic-data")
     if found is not None:
         world.store.buckets["clinic-data"] = found
@@ -169,9 +187,17 @@ def move_store(world: FakeWorld, found: bucket.Observed | None) -> bucket.Observ
     return before
 
 
-@pytest.mark.parametrize("found", [None, bucket.Observed(), bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})])
-async def test_another_store_waits_until_it_is_confirmed(world: FakeWorld, found: bucket.Observed | None) -> None:
-    """Without the bucket, with one of others, with a namesake's: nothing is made there, and pods keep the endpoint."""
+@pytest.mark.parametrize(
+    "found", [None, bucket.Observed(), bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})]
+)
+async def test_another_store_waits_until_it_is_confirmed(
+    world: FakeWorld, found: bucket.Observed | None
+) -> None:
+    """
+    Without the bucket, with one of others, with a namesake's.
+
+    Nothing is made there, and pods keep the endpoint.
+    """
     move_store(world, found)
     for _ in range(3):
         await world.converge()
@@ -185,18 +211,27 @@ async def test_another_store_waits_until_it_is_confirmed(world: FakeWorld, found
     await world.until_ready()
     config = world.cluster.get("ConfigMap", "clinic-config")["data"]
     assert config[env.STORE_ENDPOINT] == "http://other:7070"
-    assert world.store.buckets["clinic-data"].installation not in {None, "uid-1"}, "the way back is another change"
+    assert world.store.buckets["clinic-data"].installation not in {None, "uid-1"}, (
+        "the way back is another change"
+    )
 
 
 async def test_a_bucket_that_was_moved_with_its_tags_is_known(world: FakeWorld) -> None:
     """It bears the mark."""
     world.store.buckets["clinic-data"] = move_store(world, None)
     await world.until_ready()
-    assert world.cluster.get("HealthIngest", KEY.name)["status"]["objectStore"]["place"] == "other:7070/clinic-data"
+    assert (
+        world.cluster.get("HealthIngest", KEY.name)["status"]["objectStore"]["place"]
+        == "other:7070/clinic-data"
+    )
 
 
 async def test_a_bucket_with_objects_of_others_waits(world: FakeWorld) -> None:
-    """An empty one is taken; one with objects is, once it is confirmed; so is one that was this HealthIngest's."""
+    """
+    An empty one is taken; one with objects is, once it is confirmed.
+
+    So is one that was this HealthIngest's.
+    """
     world = FakeWorld()
     world.store.buckets["clinic-data"] = bucket.Observed(tags={"cost": "7"})
     world.store.full = True
@@ -226,4 +261,7 @@ async def test_what_changed_in_its_place_is_healed(world: FakeWorld) -> None:
 
 def test_a_place_has_no_login() -> None:
     """It stands in messages and annotations."""
-    assert database_place("postgresql://a:hush@[::1]:5432/clinic%20a?sslmode=require") == "[::1]:5432/clinic a"
+    assert (
+        database_place("postgresql://a:hush@[::1]:5432/clinic%20a?sslmode=require")
+        == "[::1]:5432/clinic a"
+    )

@@ -55,7 +55,11 @@ class Window:
 
 @dataclass
 class Time:
-    """A clock that moves only by sleeping; after `limit` seconds a sleep ends the test's patience."""
+    """
+    A clock that moves only by sleeping.
+
+    After `limit` seconds a sleep ends the test's patience.
+    """
 
     seconds: float = 0.0
     limit: float = 60.0
@@ -91,7 +95,11 @@ async def test_the_first_leads_and_the_second_waits() -> None:
 
 @pytest.mark.parametrize("phase", [0.0, 0.25, 0.5, 0.75, 0.99])
 async def test_a_dead_leader_is_followed_within_seventeen_seconds(phase: float) -> None:
-    """Whenever in the follower's rhythm the last renewal came; and not before a whole term without a renewal."""
+    """
+    Whenever in the follower's rhythm the last renewal came.
+
+    And not before a whole term without a renewal.
+    """
     shared, time = OneLease(), Time(seconds=1000, limit=2000)
     leader, follower = candidate(shared, "a", time), candidate(shared, "b", time)
     await leader.acquire()
@@ -112,7 +120,11 @@ async def test_a_lease_of_unknown_age_is_respected_for_a_term() -> None:
 
 
 async def test_a_lease_that_somebody_removed_is_made_again_by_its_leader() -> None:
-    """Whoever waits cannot know whether the leader has seen it yet: he waits as for one that is not renewed."""
+    """
+    Whoever waits cannot know whether the leader has seen it yet.
+
+    He waits as for one that is not renewed.
+    """
     shared, time = OneLease(), Time(seconds=1000, limit=2000)
     leader, follower = candidate(shared, "a", time), candidate(shared, "b", time)
     await leader.acquire()
@@ -164,7 +176,11 @@ async def test_who_was_overtaken_stops_at_once() -> None:
 
 
 async def test_who_lost_stands_again_and_leads_when_nobody_else_does() -> None:
-    """One that had no processor for long is the leader again at once; it need not wait for the end of its own Lease."""
+    """
+    One that had no processor for long is the leader again at once.
+
+    It need not wait for the end of its own Lease.
+    """
     shared, time = OneLease(), Time()
     leader = candidate(shared, "a", time)
     await leader.acquire()

@@ -37,11 +37,17 @@ class Notes:
 def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> None:
     """The wait doubles and is bounded; the first is within a second."""
     waits = [rhythm.after(Outcome.FAILING, failures) for rhythm in (SOONEST, LATEST)]
-    assert all(wait is not None and 0 < wait <= min(LONGEST_RETRY_SECONDS, 2**failures) for wait in waits)
+    assert all(
+        wait is not None and 0 < wait <= min(LONGEST_RETRY_SECONDS, 2**failures) for wait in waits
+    )
 
 
 def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
-    """Of broker, bucket and Secrets no watch tells; a complete pass comes about every five minutes."""
+    """
+    Of broker, bucket and Secrets no watch tells.
+
+    A complete pass comes about every five minutes.
+    """
     assert SOONEST.after(Outcome.READY, 0) == 36
     assert LATEST.after(Outcome.READY, 0) == pytest.approx(45)
     assert SOONEST.resync() == 240
@@ -52,7 +58,14 @@ async def test_glances_follow_a_complete_pass() -> None:
     """A change, an error and a part that does not hold each ask for a complete one again."""
     ticks = itertools.count(step=1000)
     queue: KeyedQueue[Key] = KeyedQueue(lambda: next(ticks))
-    outcomes = [Outcome.READY, Outcome.READY, Outcome.FAILING, Outcome.READY, Outcome.READY, Outcome.READY]
+    outcomes = [
+        Outcome.READY,
+        Outcome.READY,
+        Outcome.FAILING,
+        Outcome.READY,
+        Outcome.READY,
+        Outcome.READY,
+    ]
     looks: list[Look] = []
 
     async def work(_: Key, look: Look) -> Outcome:

@@ -95,7 +95,11 @@ async def test_what_is_forgotten_does_not_come(queue: KeyedQueue[str]) -> None:
 
 
 async def test_a_deletion_takes_its_key_alone(queue: KeyedQueue[str]) -> None:
-    """It waits for who works on the key, not for the line; meanwhile nobody gets the key, and no poke is lost."""
+    """
+    It waits for who works on the key, not for the line.
+
+    Meanwhile nobody gets the key, and no poke is lost.
+    """
     queue.poke("a", Lane.CHANGE)
     await queue.take()
     order: list[str] = []
@@ -136,7 +140,11 @@ async def test_all_keys_can_be_poked(queue: KeyedQueue[str]) -> None:
 
 
 async def test_regular_looks_give_way_to_a_change_that_is_worked_on(queue: KeyedQueue[str]) -> None:
-    """One goes on beside it, so that a change which takes for ever stops nobody; the others wait until it is done."""
+    """
+    One goes on beside it, so that a change which takes for ever stops nobody.
+
+    The others wait until it is done.
+    """
     queue.poke("change", Lane.CHANGE)
     for name in ("a", "b", "c"):
         queue.poke(name, Lane.RESYNC)

@@ -28,9 +28,9 @@ async def ready_world() -> FakeWorld:
 
 def ask(world: FakeWorld, *tokens: str) -> None:
     """As `kubectl annotate` does."""
-    world.cluster.get("HealthIngest", KEY.name)["metadata"].setdefault("annotations", {})[ROTATE_ANNOTATION] = (
-        "".join(tokens) or "now"
-    )
+    world.cluster.get("HealthIngest", KEY.name)["metadata"].setdefault("annotations", {})[
+        ROTATE_ANNOTATION
+    ] = "".join(tokens) or "now"
 
 
 def values(world: FakeWorld) -> dict[str, str]:
@@ -70,15 +70,27 @@ def digest(world: FakeWorld, name: str) -> str:
 
 
 async def test_first_the_new_then_the_pods_then_the_old() -> None:
-    """The old logins are valid until all pods have the new ones; the keys overlap for as long as a token lives."""
+    """
+    The old logins are valid until all pods have the new ones.
+
+    The keys overlap for as long as a token lives.
+    """
     world = await ready_world()
     old, old_keys = values(world), keys(world)
     ask(world)
     await world.converge()
     owner, other = database_users(KEY)
-    assert users(world) == {"clinic.relay", "clinic.relay-b", "clinic.consumer", "clinic.consumer-b"}
+    assert users(world) == {
+        "clinic.relay",
+        "clinic.relay-b",
+        "clinic.consumer",
+        "clinic.consumer-b",
+    }
     assert logins(world) == {owner, other}
-    assert (values(world)[env.BROKER_URL], reader(world)["username"]) != (old[env.BROKER_URL], "clinic.consumer")
+    assert (values(world)[env.BROKER_URL], reader(world)["username"]) != (
+        old[env.BROKER_URL],
+        "clinic.consumer",
+    )
     assert not set(STAGED) & set(values(world))
     assert keys(world)[0] == old_keys[0]
     assert secrets_ready(world) == ("True", Reason.CREDENTIALS_ROTATING)
@@ -134,8 +146,15 @@ async def test_a_pod_on_its_way_out_keeps_the_old_logins_alive() -> None:
     world = await ready_world()
     labels = {"app.kubernetes.io/instance": "clinic", "app.kubernetes.io/component": "api"}
     annotations = {"healthingest.dev/settings": digest(world, "clinic-api")}
-    metadata = {"namespace": KEY.namespace, "name": "old", "labels": labels, "annotations": annotations}
-    world.cluster.put({"kind": "Pod", "metadata": metadata | {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    metadata = {
+        "namespace": KEY.namespace,
+        "name": "old",
+        "labels": labels,
+        "annotations": annotations,
+    }
+    world.cluster.put(
+        {"kind": "Pod", "metadata": metadata | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    )
     ask(world)
     await world.until_ready()
     assert "clinic.relay" in users(world)
@@ -148,7 +167,11 @@ async def test_a_pod_on_its_way_out_keeps_the_old_logins_alive() -> None:
 
 @pytest.mark.parametrize("part", ["broker", "database"])
 async def test_in_an_outage_the_pods_keep_what_works(part: str) -> None:
-    """Nothing new reaches them before broker and database have confirmed it; the rotation goes on by itself."""
+    """
+    Nothing new reaches them before broker and database have confirmed it.
+
+    The rotation goes on by itself.
+    """
     world = await ready_world()
     old, digests = values(world), digest(world, "clinic-relay")
     ask(world)
@@ -187,7 +210,11 @@ async def test_the_relay_is_not_rolled_for_a_key_it_does_not_read() -> None:
     world = await ready_world()
     ask(world)
     await world.until_ready()
-    relay, api, jobs = digest(world, "clinic-relay"), digest(world, "clinic-api"), world.cluster.names("Job")
+    relay, api, jobs = (
+        digest(world, "clinic-relay"),
+        digest(world, "clinic-api"),
+        world.cluster.names("Job"),
+    )
     assert len(keys(world)) == 2
     for _ in range(3):
         await world.until_ready()

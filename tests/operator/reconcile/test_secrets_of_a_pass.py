@@ -1,4 +1,8 @@
-"""Secrets in a pass: those that are named are read, those that are made are kept, and nothing tells them."""
+"""
+Secrets in a pass.
+
+Those that are named are read, those that are made are kept, and nothing tells them.
+"""
 
 import json
 
@@ -22,7 +26,10 @@ async def test_a_glance_sees_a_changed_secret() -> None:
     world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "rotated"})
     world.clock.advance(15)  # Secrets are shared for a while
     await world.converge(Look.GLANCE)
-    assert decode(world.cluster.get("Secret", "clinic-service"))[env.STORE_SECRET_ACCESS_KEY] == "rotated"
+    assert (
+        decode(world.cluster.get("Secret", "clinic-service"))[env.STORE_SECRET_ACCESS_KEY]
+        == "rotated"
+    )
 
 
 @pytest.mark.parametrize("name", ["s3", "rabbitmq", "postgres"])
@@ -45,7 +52,9 @@ async def test_a_missing_secret_is_named_and_heals(name: str) -> None:
 async def test_a_missing_key_is_named(name: str, key: str) -> None:
     """The message says which key of which Secret; only people can mend it, so it is Stalled."""
     world = FakeWorld()
-    world.cluster.secret(name, {other: value for other, value in USER_SECRETS[name].items() if other != key})
+    world.cluster.secret(
+        name, {other: value for other, value in USER_SECRETS[name].items() if other != key}
+    )
     await world.converge()
     _, reason, message = world.conditions()["SecretsReady"]
     assert reason == "SecretKeyMissing"
@@ -56,7 +65,9 @@ async def test_a_missing_key_is_named(name: str, key: str) -> None:
 async def test_a_login_in_the_amqp_address_is_refused() -> None:
     """`amqpUrl` is handed to everybody: a password in it would be too."""
     world = FakeWorld()
-    world.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://u:hush-hush@rabbitmq:5672"})
+    world.cluster.secret(
+        "rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://u:hush-hush@rabbitmq:5672"}
+    )
     await world.converge()
     _, reason, message = world.conditions()["SecretsReady"]
     assert reason == "SecretValueInvalid"
@@ -105,7 +116,10 @@ async def test_a_rotated_secret_rolls_the_pods() -> None:
 
     def digests() -> list[str]:
         found = (world.cluster.get("Deployment", name) for name in ("clinic-api", "clinic-relay"))
-        return [item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"] for item in found]
+        return [
+            item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"]
+            for item in found
+        ]
 
     before = digests()
     world.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://other:5672"})
@@ -123,7 +137,13 @@ async def test_no_secret_reaches_status_or_events() -> None:
         world.cluster.get("Secret", "clinic-consumer")
     )
     told = json.dumps([world.cluster.get("HealthIngest", KEY.name)["status"], world.cluster.events])
-    for secret in ("store-secret", "broker-secret", "database-secret", made["password"], SIGNING_KEY[28:32]):
+    for secret in (
+        "store-secret",
+        "broker-secret",
+        "database-secret",
+        made["password"],
+        SIGNING_KEY[28:32],
+    ):
         assert secret not in told
     assert made[env.DATABASE_URL] not in told
 

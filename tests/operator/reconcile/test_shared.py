@@ -22,7 +22,10 @@ class Questions:
 async def test_an_answer_is_shared_for_a_while() -> None:
     """One who asks the same soon gets it; later it is asked anew, and an old one is not kept."""
     shared, ask = Shared(), Questions()
-    assert [await shared.get(("a", "b"), 0.0, ask), await shared.get(("a", "b"), SHARED_SECONDS - 1, ask)] == [1, 1]
+    assert [
+        await shared.get(("a", "b"), 0.0, ask),
+        await shared.get(("a", "b"), SHARED_SECONDS - 1, ask),
+    ] == [1, 1]
     assert await shared.get(("ab",), SHARED_SECONDS - 1, ask) == 2
     assert await shared.get(("a", "b"), SHARED_SECONDS, ask) == 3
     await shared.get(("c",), SHARED_SECONDS * 100, ask)
@@ -50,7 +53,11 @@ async def test_what_was_changed_is_asked_anew() -> None:
 
 
 async def test_a_clock_that_is_put_back_shares_nothing() -> None:
-    """An answer from the future is none: else it would be good for as long as the clock was put back."""
+    """
+    An answer from the future is none.
+
+    Else it would be good for as long as the clock was put back.
+    """
     shared, ask = Shared(), Questions()
     await shared.get(("a",), 3600.0, ask)
     assert await shared.get(("a",), 0.0, ask) == 2

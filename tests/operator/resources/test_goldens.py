@@ -1,4 +1,8 @@
-"""Every object as it is written out, for a reviewer to see what changes; each Kubernetes knows all of its fields."""
+"""
+Every object as it is written out, for a reviewer to see what changes.
+
+Each Kubernetes knows all of its fields.
+"""
 
 import os
 from pathlib import Path
@@ -16,11 +20,17 @@ VERSIONS = ("1.31", "1.32", "1.33", "1.34", "1.35", "1.36")
 
 @pytest.mark.parametrize("name", OWNERS)
 def test_objects_are_as_they_were(name: str) -> None:
-    """Whoever changes one sees it here, and says so by `make goldens`: it may restart the pods of every user."""
+    """
+    Whoever changes one sees it here, and says so by `make goldens`.
+
+    It may restart the pods of every user.
+    """
     path, text = GOLDEN / f"{name}.yaml", yaml.safe_dump_all(objects(OWNERS[name]), sort_keys=True)
     if os.environ.get("UPDATE_GOLDENS"):
         path.write_text(text, encoding="utf-8")
-    assert list(yaml.safe_load_all(path.read_text(encoding="utf-8"))) == list(yaml.safe_load_all(text))
+    assert list(yaml.safe_load_all(path.read_text(encoding="utf-8"))) == list(
+        yaml.safe_load_all(text)
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)

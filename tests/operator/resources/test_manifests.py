@@ -17,7 +17,15 @@ from healthingest_operator.resources.network_policy import endpoint_of
 from support.operator_world import manifest
 from support.rendered import BUILD, OWNERS, objects, settings
 
-ALLOWED_VOLUMES = {"configMap", "downwardAPI", "emptyDir", "projected", "secret", "csi", "persistentVolumeClaim"}
+ALLOWED_VOLUMES = {
+    "configMap",
+    "downwardAPI",
+    "emptyDir",
+    "projected",
+    "secret",
+    "csi",
+    "persistentVolumeClaim",
+}
 
 
 @pytest.fixture(params=OWNERS, name="owner")
@@ -27,7 +35,11 @@ def _owner(request: pytest.FixtureRequest) -> HealthIngest:
 
 def pods(owner: HealthIngest) -> list[dict[str, Any]]:
     """All pod templates."""
-    return [found["spec"]["template"] for found in objects(owner) if found["kind"] in {"Deployment", "Job"}]
+    return [
+        found["spec"]["template"]
+        for found in objects(owner)
+        if found["kind"] in {"Deployment", "Job"}
+    ]
 
 
 def test_pods_are_restricted(owner: HealthIngest) -> None:
@@ -51,7 +63,9 @@ def test_pods_have_no_token_and_bounded_room(owner: HealthIngest) -> None:
     for pod in (template["spec"] for template in pods(owner)):
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False
-        assert all(volume["emptyDir"].get("sizeLimit") for volume in pod["volumes"] if "emptyDir" in volume)
+        assert all(
+            volume["emptyDir"].get("sizeLimit") for volume in pod["volumes"] if "emptyDir" in volume
+        )
 
 
 def test_containers_say_what_they_need_and_how_they_are(owner: HealthIngest) -> None:
@@ -65,7 +79,11 @@ def test_containers_say_what_they_need_and_how_they_are(owner: HealthIngest) -> 
 
 
 def test_a_slow_start_is_waited_for(owner: HealthIngest) -> None:
-    """Five minutes: a node without a free processor needs more than one to start the interpreter."""
+    """
+    Five minutes.
+
+    A node without a free processor needs more than one to start the interpreter.
+    """
     probes = [
         container["startupProbe"]
         for pod in pods(owner)
@@ -87,7 +105,9 @@ def test_a_container_mounts_only_its_own_secrets(owner: HealthIngest) -> None:
     for pod in (template["spec"] for template in pods(owner)):
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         for container in pod["containers"]:
-            mounts = [mount for mount in container["volumeMounts"] if mount["mountPath"] == SECRETS_FOLDER]
+            mounts = [
+                mount for mount in container["volumeMounts"] if mount["mountPath"] == SECRETS_FOLDER
+            ]
             assert len(mounts) == 1
             files = {item["path"] for item in volumes[mounts[0]["name"]]["secret"]["items"]}
             wanted = expected[container["name"]]
@@ -102,7 +122,11 @@ def test_the_config_map_has_every_setting_and_no_secret(owner: HealthIngest) -> 
 
 def test_the_janitor_and_the_relay_listen_apart() -> None:
     """Two processes of one pod share its ports."""
-    relay = next(template for template in pods(OWNERS["smallest"]) if len(template["spec"]["containers"]) == 2)
+    relay = next(
+        template
+        for template in pods(OWNERS["smallest"])
+        if len(template["spec"]["containers"]) == 2
+    )
     ports = [container["ports"][0]["containerPort"] for container in relay["spec"]["containers"]]
     told = [container["env"][0] for container in relay["spec"]["containers"]]
     assert ports == [9000, 9001]
@@ -110,11 +134,19 @@ def test_the_janitor_and_the_relay_listen_apart() -> None:
 
 
 def test_a_rollout_takes_no_pod_early() -> None:
-    """Never fewer than wanted; a pod that goes is given time to finish and to be forgotten by proxies."""
+    """
+    Never fewer than wanted.
+
+    A pod that goes is given time to finish and to be forgotten by proxies.
+    """
     for found in objects(OWNERS["smallest"]):
         if found["kind"] == "Deployment":
             assert found["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    api = next(found for found in workload(OWNERS["smallest"], BUILD) if found["metadata"]["name"] == "clinic-api")
+    api = next(
+        found
+        for found in workload(OWNERS["smallest"], BUILD)
+        if found["metadata"]["name"] == "clinic-api"
+    )
     pod = api["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 60
     assert pod["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": 10}}
@@ -122,9 +154,15 @@ def test_a_rollout_takes_no_pod_early() -> None:
 
 
 def test_default_resources_give_way() -> None:
-    """Who names memory anywhere gets no default of ours for it; CPU, which the autoscaler counts by, stays."""
+    """
+    Who names memory anywhere gets no default of ours for it.
+
+    CPU, which the autoscaler counts by, stays.
+    """
     owner = parse(manifest(resources={"requests": {"memory": "2Gi"}}))
-    api = next(found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api")
+    api = next(
+        found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api"
+    )
     resources = api["spec"]["template"]["spec"]["containers"][0]["resources"]
     assert resources == {"requests": {"cpu": "100m", "memory": "2Gi"}, "limits": {}}
 
@@ -132,7 +170,9 @@ def test_default_resources_give_way() -> None:
 def test_the_autoscaler_has_the_replicas() -> None:
     """With autoscaling the number is not written, without it it is."""
     written = {
-        name: next(found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api")["spec"]
+        name: next(
+            found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api"
+        )["spec"]
         for name, owner in OWNERS.items()
     }
     assert written["smallest"]["replicas"] == 2
@@ -143,7 +183,9 @@ def test_children_are_owned_found_and_listed(owner: HealthIngest) -> None:
     """Each has the owner reference and the labels by which it is listed, and is of a kind that is."""
     for found in objects(owner):
         assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
-        assert found["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "healthingest-operator"
+        assert (
+            found["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "healthingest-operator"
+        )
         assert (found["apiVersion"], found["kind"]) in KINDS
 
 
@@ -160,7 +202,11 @@ def test_a_migration_is_run_once_per_version() -> None:
     more = replace(owner, spec=replace(owner.spec, replicas=7))
     names = [
         migration_job(which, build)["metadata"]["name"]
-        for which, build in ((owner, BUILD), (more, BUILD), (owner, replace(BUILD, image="service:2")))
+        for which, build in (
+            (owner, BUILD),
+            (more, BUILD),
+            (owner, replace(BUILD, image="service:2")),
+        )
     ]
     assert names[0] == names[1] != names[2]
     assert len(names[0]) <= 63
@@ -169,12 +215,20 @@ def test_a_migration_is_run_once_per_version() -> None:
 def test_each_component_has_a_network_policy(owner: HealthIngest) -> None:
     """Both directions are denied but for what is named; the metadata service is not reachable."""
     policies = [found for found in objects(owner) if found["kind"] == "NetworkPolicy"]
-    components = {policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for policy in policies}
-    assert components == {template["metadata"]["labels"]["app.kubernetes.io/component"] for template in pods(owner)}
+    components = {
+        policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for policy in policies
+    }
+    assert components == {
+        template["metadata"]["labels"]["app.kubernetes.io/component"] for template in pods(owner)
+    }
     for policy in policies:
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         blocks = [
-            peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule.get("to", ()) if "ipBlock" in peer
+            peer["ipBlock"]
+            for rule in policy["spec"]["egress"]
+            for peer in rule.get("to", ())
+            if "ipBlock" in peer
         ]
         assert all(block["except"] for block in blocks)
 
@@ -196,6 +250,10 @@ def test_an_endpoint_is_host_and_port(address: str | None, endpoint: str) -> Non
 def test_database_names_fit_and_differ() -> None:
     """PostgreSQL cuts identifiers at 63 bytes, silently."""
     owner = OWNERS["smallest"]
-    keys = [replace(owner.key, namespace=space * 30, name=name * 20) for space in "ab" for name in ("c-", "c.")]
+    keys = [
+        replace(owner.key, namespace=space * 30, name=name * 20)
+        for space in "ab"
+        for name in ("c-", "c.")
+    ]
     assert len({database(key) for key in keys}) == 4
     assert all(len(database(key)) <= 63 for key in keys)

@@ -40,7 +40,9 @@ from support.operator_world import KEY, manifest
 
 OWNER = parse(manifest())
 MAKE = system_generators()
-KNOWN = Known("id", "secret", "amqp://broker:5672", None, "postgresql://admin:word@db:5432/postgres")
+KNOWN = Known(
+    "id", "secret", "amqp://broker:5672", None, "postgresql://admin:word@db:5432/postgres"
+)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 A, B = MAKE.signing_key(), MAKE.signing_key()
 STATES = {
@@ -106,11 +108,18 @@ def test_what_follows(
 ) -> None:
     """Each phase has one that follows, and what must be over before."""
     now = NOW + timedelta(seconds=seconds)
-    assert following(Marks(phase, NOW, "t", NOW), now, keys=keys, consumers_done=consumers_done).phase is expected
+    assert (
+        following(Marks(phase, NOW, "t", NOW), now, keys=keys, consumers_done=consumers_done).phase
+        is expected
+    )
 
 
 def test_when_it_is_due() -> None:
-    """Asked for by another text, or by age; never while one is under way, never for a text of before."""
+    """
+    Asked for by another text, or by age.
+
+    Never while one is under way, never for a text of before.
+    """
     marks = fresh("a", NOW, replaces=False)
     yearly = Policy(after=timedelta(days=365))
     assert not is_due(marks, "a", Policy(), NOW)
@@ -121,12 +130,20 @@ def test_when_it_is_due() -> None:
     assert not is_due(begun("b", NOW), "c", yearly, NOW + timedelta(days=365))
 
 
-@given(st.sampled_from(Phase), st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)), st.text("ab-", max_size=9))  # noqa: DTZ001 - hypothesis wants it naive
+@given(
+    st.sampled_from(Phase),
+    # hypothesis wants them naive
+    st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)),  # noqa: DTZ001
+    st.text("ab-", max_size=9),
+)
 def test_marks_are_read_as_written(phase: Phase, time: datetime, token: str) -> None:
     """To the second."""
     moment = time.replace(microsecond=0, tzinfo=UTC)
     marks = Marks(phase, moment, token, moment)
-    assert marks_of({"metadata": {"annotations": marks.annotations}}, NOW, staged=False, keys=1) == marks
+    assert (
+        marks_of({"metadata": {"annotations": marks.annotations}}, NOW, staged=False, keys=1)
+        == marks
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +156,11 @@ def test_lost_marks_are_concluded(staged: bool, keys: int, phase: Phase) -> None
 
 
 def test_the_other_names_come_with_new_passwords() -> None:
-    """Pods keep what they have until the outside has confirmed the new ones; twice is there and back."""
+    """
+    Pods keep what they have until the outside has confirmed the new ones.
+
+    Twice is there and back.
+    """
     first = service_values(OWNER, KNOWN, {}, {}, MAKE)
     readers = consumer_values(OWNER, KNOWN, {}, {}, MAKE)
     staged = staged_values({}, Phase.INTRODUCED, MAKE)
@@ -154,7 +175,10 @@ def test_the_other_names_come_with_new_passwords() -> None:
     assert user_of(wanted[env.DATABASE_URL]) == database_users(KEY)[1]
     assert wanted[env.DATABASE_URL].rpartition("/")[2] == database_users(KEY)[0]
     other = consumer_values(OWNER, KNOWN, readers, staged, MAKE)
-    assert (other["username"], other["password"]) == ("clinic.consumer-b", staged[NEXT_CONSUMER_PASSWORD])
+    assert (other["username"], other["password"]) == (
+        "clinic.consumer-b",
+        staged[NEXT_CONSUMER_PASSWORD],
+    )
     assert consumer_values(OWNER, KNOWN, other, staged, MAKE) == other
     back = service_values(OWNER, KNOWN, wanted, staged_values({}, Phase.INTRODUCED, MAKE), MAKE)
     assert user_of(back[env.BROKER_URL]) == user_of(first[env.BROKER_URL])

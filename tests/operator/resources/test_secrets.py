@@ -22,7 +22,13 @@ from support.operator_world import manifest
 
 OWNER = parse(manifest())
 MAKE = system_generators()
-KNOWN = Known("id", "secret", "amqp://broker:5672", None, "postgresql://admin:word@db:5432/postgres?sslmode=require")
+KNOWN = Known(
+    "id",
+    "secret",
+    "amqp://broker:5672",
+    None,
+    "postgresql://admin:word@db:5432/postgres?sslmode=require",
+)
 
 
 def test_values_are_made_once_and_kept() -> None:
@@ -43,7 +49,11 @@ def test_what_is_spoilt_is_made_anew() -> None:
 
 
 def test_what_cannot_be_read_now_stays() -> None:
-    """Running pods mount these files; a Secret that is gone for a moment must not take them away."""
+    """
+    Running pods mount these files.
+
+    A Secret that is gone for a moment must not take them away.
+    """
     first = service_values(OWNER, KNOWN, {}, {}, MAKE)
     assert service_values(OWNER, Known(), first, {}, MAKE) == first
 
@@ -64,7 +74,9 @@ def test_consumers_get_a_login_of_their_own() -> None:
     values = consumer_values(OWNER, KNOWN, {}, {}, MAKE)
     assert set(values) == {"amqpUrl", "url", "username", "password", "virtualHost", "queues"}
     assert values["username"] == "clinic.consumer"
-    assert values["password"] != password_of(service_values(OWNER, KNOWN, {}, {}, MAKE)[env.BROKER_URL])
+    assert values["password"] != password_of(
+        service_values(OWNER, KNOWN, {}, {}, MAKE)[env.BROKER_URL]
+    )
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.text()))

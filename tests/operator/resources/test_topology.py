@@ -12,7 +12,11 @@ SALT = b"salt"
 
 @pytest.mark.parametrize("name", ["sha256", "sha512", "md5"])
 def test_a_password_is_known_by_its_hash(name: str) -> None:
-    """Whichever of RabbitMQ's own algorithms made it; an older broker does not say which, and has the default."""
+    """
+    Whichever of RabbitMQ's own algorithms made it.
+
+    An older broker does not say which, and has the default.
+    """
     digest = hashlib.new(name, SALT + b"word").digest()
     user = {
         "password_hash": base64.b64encode(SALT + digest).decode(),

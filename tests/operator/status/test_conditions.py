@@ -3,7 +3,15 @@
 import pytest
 
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.status.conditions import PARTS, Finding, bad, conditions, good, summary, transitions
+from healthingest_operator.status.conditions import (
+    PARTS,
+    Finding,
+    bad,
+    conditions,
+    good,
+    summary,
+    transitions,
+)
 from healthingest_operator.status.summary import Facts, Observation, status
 
 ALL_GOOD = [good(part, "fine") for part in PARTS]
@@ -52,7 +60,11 @@ def test_a_time_is_that_of_the_last_change_of_status() -> None:
     first = conditions([bad(PARTS[0], Reason.UNREACHABLE, "a")], [], 1, "then")
     second = conditions([bad(PARTS[0], Reason.REQUEST_REFUSED, "b")], first, 2, "now")
     third = conditions([good(PARTS[0], "c")], second, 3, "later")
-    assert [found[0]["lastTransitionTime"] for found in (first, second, third)] == ["then", "then", "later"]
+    assert [found[0]["lastTransitionTime"] for found in (first, second, third)] == [
+        "then",
+        "then",
+        "later",
+    ]
     assert [found[0]["observedGeneration"] for found in (first, second, third)] == [1, 2, 3]
 
 

@@ -14,7 +14,12 @@ SECRET = "hush-hush"
 POD = 'Error creating: pods "clinic-migrate-0a1b2c3d4e-x7k2p" is forbidden: '
 
 
-def pod(state: dict[str, Any], *, made: str = "2026-01-01T00:00:00Z", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def pod(
+    state: dict[str, Any],
+    *,
+    made: str = "2026-01-01T00:00:00Z",
+    **more: Any,  # noqa: ANN401 - JSON
+) -> dict[str, Any]:
     """A pod whose container has this state."""
     container = {"name": "migrate", "image": "registry.example/service:9", "state": state, **more}
     metadata = {"name": "clinic-migrate-1", "creationTimestamp": made}
@@ -37,7 +42,11 @@ REFUSALS = [
         Reason.QUOTA_EXCEEDED,
         "ResourceQuota compute demands limits.cpu for: migrate, requests.cpu for: migrate",
     ),
-    (f"{POD}exceeded quota: only-name {SECRET}", Reason.QUOTA_EXCEEDED, "ResourceQuota only-name is exceeded"),
+    (
+        f"{POD}exceeded quota: only-name {SECRET}",
+        Reason.QUOTA_EXCEEDED,
+        "ResourceQuota only-name is exceeded",
+    ),
     (
         f"{POD}maximum memory usage per Container is 400Mi, but limit is 512Mi",
         Reason.QUOTA_EXCEEDED,
@@ -78,7 +87,11 @@ REFUSALS = [
         Reason.ADMISSION_REFUSED,
         "serviceaccount clinic does not exist",
     ),
-    (f"{POD}no PriorityClass with name high was found", Reason.ADMISSION_REFUSED, "PriorityClass high does not exist"),
+    (
+        f"{POD}no PriorityClass with name high was found",
+        Reason.ADMISSION_REFUSED,
+        "PriorityClass high does not exist",
+    ),
     (f"Error creating: {SECRET}", Reason.ADMISSION_REFUSED, "the API server refuses it"),
 ]
 
@@ -99,33 +112,75 @@ PODS = [
         Reason.IMAGE_PULL_FAILED,
         "image registry.example/service:9 cannot be pulled (login refused)",
     ),
-    (pod(waiting("ImagePullBackOff", "manifest unknown: not found")), Reason.IMAGE_PULL_FAILED, "no such image or tag"),
-    (pod(waiting("ErrImagePull", "x509: unknown authority")), Reason.IMAGE_PULL_FAILED, "certificate is not trusted"),
-    (pod(waiting("ErrImagePull", "dial tcp: no such host")), Reason.IMAGE_PULL_FAILED, "host name is unknown"),
-    (pod(waiting("ErrImagePull", "i/o timeout")), Reason.IMAGE_PULL_FAILED, "the registry does not answer"),
-    (pod(waiting("InvalidImageName", SECRET)), Reason.IMAGE_PULL_FAILED, "(InvalidImageName)"),
-    (pod(waiting("CreateContainerConfigError", SECRET)), Reason.POD_START_FAILED, "CreateContainerConfigError"),
     (
-        pod({"terminated": {"exitCode": 1, "reason": "Error", "message": f'x {SECRET}\n{{"event": "broker_lost"}}\n'}}),
+        pod(waiting("ImagePullBackOff", "manifest unknown: not found")),
+        Reason.IMAGE_PULL_FAILED,
+        "no such image or tag",
+    ),
+    (
+        pod(waiting("ErrImagePull", "x509: unknown authority")),
+        Reason.IMAGE_PULL_FAILED,
+        "certificate is not trusted",
+    ),
+    (
+        pod(waiting("ErrImagePull", "dial tcp: no such host")),
+        Reason.IMAGE_PULL_FAILED,
+        "host name is unknown",
+    ),
+    (
+        pod(waiting("ErrImagePull", "i/o timeout")),
+        Reason.IMAGE_PULL_FAILED,
+        "the registry does not answer",
+    ),
+    (pod(waiting("InvalidImageName", SECRET)), Reason.IMAGE_PULL_FAILED, "(InvalidImageName)"),
+    (
+        pod(waiting("CreateContainerConfigError", SECRET)),
+        Reason.POD_START_FAILED,
+        "CreateContainerConfigError",
+    ),
+    (
+        pod(
+            {
+                "terminated": {
+                    "exitCode": 1,
+                    "reason": "Error",
+                    "message": f'x {SECRET}\n{{"event": "broker_lost"}}\n',
+                }
+            }
+        ),
         Reason.CRASH_LOOPING,
         "ended with exit code 1, last log line broker_lost",
     ),
     (
         pod(
             waiting("CrashLoopBackOff"),
-            lastState={"terminated": {"exitCode": 3, "message": '{"event": "a_b", "error_types": ["os.E", "F"]}'}},
+            lastState={
+                "terminated": {
+                    "exitCode": 3,
+                    "message": '{"event": "a_b", "error_types": ["os.E", "F"]}',
+                }
+            },
         ),
         Reason.CRASH_LOOPING,
         "ended with exit code 3, last log line a_b of os.E",
     ),
     (
         pod(
-            {"terminated": {"exitCode": 1, "message": f'{{"event": "{SECRET} x"}}\n{{"event": ["{SECRET}"]}}\n[1]\n{{'}}
+            {
+                "terminated": {
+                    "exitCode": 1,
+                    "message": f'{{"event": "{SECRET} x"}}\n{{"event": ["{SECRET}"]}}\n[1]\n{{',
+                }
+            }
         ),
         Reason.CRASH_LOOPING,
         "ended with exit code 1: read its log",
     ),
-    (pod({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), Reason.CRASH_LOOPING, "memory limit"),
+    (
+        pod({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
+        Reason.CRASH_LOOPING,
+        "memory limit",
+    ),
     (
         {
             "metadata": {"name": "a"},
@@ -152,8 +207,14 @@ PODS = [
 
 
 @pytest.mark.parametrize(("found", "reason", "said"), PODS)
-def test_a_pod_that_does_not_run_has_its_cause(found: dict[str, Any], reason: Reason, said: str) -> None:
-    """By a known reason, a pattern of the message, or the constant of a log line; never by what else stands there."""
+def test_a_pod_that_does_not_run_has_its_cause(
+    found: dict[str, Any], reason: Reason, said: str
+) -> None:
+    """
+    By a known reason, a pattern of the message, or the constant of a log line.
+
+    Never by what else stands there.
+    """
     failure = of_pod(found)
     assert failure is not None
     assert failure.reason is reason
@@ -189,9 +250,21 @@ def test_the_newest_pod_counts() -> None:
 def test_the_newest_refusal_counts() -> None:
     """Whichever of the three times an event has; events about other things do not."""
     events = [
-        {"reason": "FailedCreate", "lastTimestamp": "2026-01-01T00:00:02Z", "message": "exceeded quota: new"},
-        {"reason": "FailedCreate", "eventTime": "2026-01-01T00:00:01Z", "message": "exceeded quota: old"},
-        {"reason": "Suspended", "lastTimestamp": "2026-01-01T00:00:03Z", "message": "exceeded quota: other"},
+        {
+            "reason": "FailedCreate",
+            "lastTimestamp": "2026-01-01T00:00:02Z",
+            "message": "exceeded quota: new",
+        },
+        {
+            "reason": "FailedCreate",
+            "eventTime": "2026-01-01T00:00:01Z",
+            "message": "exceeded quota: old",
+        },
+        {
+            "reason": "Suspended",
+            "lastTimestamp": "2026-01-01T00:00:03Z",
+            "message": "exceeded quota: other",
+        },
     ]
     failure = of_events(events, "Job a")
     assert failure is not None
@@ -201,7 +274,11 @@ def test_the_newest_refusal_counts() -> None:
 
 @pytest.mark.parametrize(("left", "cause"), OF_STOPS.items())
 def test_a_process_that_says_why_it_ended_is_believed(left: StopCause, cause: Cause) -> None:
-    """By the code in its termination message, whatever else stands there; the message is the operator's own."""
+    """
+    By the code in its termination message, whatever else stands there.
+
+    The message is the operator's own.
+    """
     words = f"{SECRET}\n{stop_line(left)}{SECRET}\n"
     failure = of_pod(pod({"terminated": {"exitCode": 1, "reason": "Error", "message": words}}))
     assert failure is not None

@@ -27,7 +27,9 @@ def test_understands_what_platforms_hand_out(given: str) -> None:
     check_url(given)
 
 
-@pytest.mark.parametrize("given", ["mysql://u:not-this@h/d", "not-this", "", "postgresql://u:not-this@h:port/d"])
+@pytest.mark.parametrize(
+    "given", ["mysql://u:not-this@h/d", "not-this", "", "postgresql://u:not-this@h:port/d"]
+)
 def test_tells_no_secret_of_an_address(given: str) -> None:
     """A wrong address is refused without repeating it: it may hold a password."""
     with pytest.raises(ValueError, match="must be an address such as postgresql:") as refused:
@@ -42,7 +44,9 @@ async def test_sqlite_keeps_what_it_commits(tmp_path: Path) -> None:
         open_engine(f"sqlite:///{tmp_path}/health.db", pool_size=1, timeout_seconds=1) as engine,
         transaction(engine, timeout_seconds=1, writes=False) as connection,
     ):
-        found = [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS]
+        found = [
+            (await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS
+        ]
     assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
 
 
@@ -50,7 +54,11 @@ PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 async def test_waits_for_others_that_open_the_same_new_file(tmp_path: Path) -> None:
-    """While another writes, SQLite refuses to switch to WAL at once instead of waiting: we wait for it."""
+    """
+    While another writes, SQLite refuses to switch to WAL at once instead of waiting.
+
+    We wait for it.
+    """
     path = tmp_path / "new.db"
 
     async def work() -> None:

@@ -23,11 +23,20 @@ async def test_registers_and_shows_no_secret(edge: Edge) -> None:
     """A new account is shown as it is kept: address in lower case, no password, no hash."""
     answer = await edge.http.post(
         "/auth/register",
-        json={"email": "Ada@Clinic.example", "password": PASSWORD, "first_name": "Ada", "last_name": "Example"},
+        json={
+            "email": "Ada@Clinic.example",
+            "password": PASSWORD,
+            "first_name": "Ada",
+            "last_name": "Example",
+        },
     )
     account = answer.json()
     assert answer.status_code == 201
-    assert (account["email"], account["first_name"], account["last_name"]) == ("ada@clinic.example", "Ada", "Example")
+    assert (account["email"], account["first_name"], account["last_name"]) == (
+        "ada@clinic.example",
+        "Ada",
+        "Example",
+    )
     assert account["created_at"].endswith("Z")
     assert "password" not in answer.text
 
@@ -35,7 +44,9 @@ async def test_registers_and_shows_no_secret(edge: Edge) -> None:
 async def test_has_one_account_for_an_address(edge: Edge) -> None:
     """The same address in other letters is taken."""
     await edge.registered("ada@clinic.example")
-    answer = await edge.http.post("/auth/register", json={"email": "ADA@clinic.example", "password": PASSWORD})
+    answer = await edge.http.post(
+        "/auth/register", json={"email": "ADA@clinic.example", "password": PASSWORD}
+    )
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "account-exists")
 
 
@@ -51,7 +62,9 @@ async def test_has_one_account_for_an_address(edge: Edge) -> None:
         ({"first_name": 5}, "invalid-request"),
     ],
 )
-async def test_refuses_wrong_fields_without_repeating_them(edge: Edge, change: dict[str, object], code: str) -> None:
+async def test_refuses_wrong_fields_without_repeating_them(
+    edge: Edge, change: dict[str, object], code: str
+) -> None:
     """What is wrong is named by place and code; nothing that was sent comes back."""
     given = {"email": "ada@clinic.example", "password": PASSWORD} | change
     answer = await edge.http.post("/auth/register", json=given)
@@ -69,17 +82,24 @@ async def test_refuses_wrong_fields_without_repeating_them(edge: Edge, change: d
         (b'{"x": "' + b"y" * 20_000 + b'"}', "application/json", 413),
     ],
 )
-async def test_refuses_what_is_no_registration(edge: Edge, content: bytes, kind: str, status: int) -> None:
+async def test_refuses_what_is_no_registration(
+    edge: Edge, content: bytes, kind: str, status: int
+) -> None:
     """Broken JSON, another type, a long body: each its status, all of them problems."""
     answer = await edge.http.post("/auth/register", content=content, headers={"Content-Type": kind})
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
 
 
 async def test_answers_every_failed_login_alike(edge: Edge) -> None:
     """Unknown, wrong password, inactive: one status, one body, one set of headers."""
     known, inactive = await edge.registered(), await edge.registered()
     async with edge.ground.engine.begin() as connection:
-        await connection.execute(ACCOUNTS.update().where(ACCOUNTS.c.email == inactive).values(is_active=False))
+        await connection.execute(
+            ACCOUNTS.update().where(ACCOUNTS.c.email == inactive).values(is_active=False)
+        )
     answers = [
         await edge.login("nobody@clinic.example"),
         await edge.login(known, "wrong horse"),
@@ -88,18 +108,27 @@ async def test_answers_every_failed_login_alike(edge: Edge) -> None:
     ]
     ids = [answer.headers["x-correlation-id"] for answer in answers]
     assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.text.replace(id_, "") for answer, id_ in zip(answers, ids, strict=True)}) == 1
-    assert {answer.headers["www-authenticate"] for answer in answers} == {'Bearer realm="healthingest"'}
+    assert (
+        len({answer.text.replace(id_, "") for answer, id_ in zip(answers, ids, strict=True)}) == 1
+    )
+    assert {answer.headers["www-authenticate"] for answer in answers} == {
+        'Bearer realm="healthingest"'
+    }
 
 
 async def test_exchanges_a_refresh_token_once(edge: Edge) -> None:
     """New tokens open the API; asked twice at one moment, the same refresh token comes."""
     tokens = (await edge.login(await edge.registered())).json()
     first, second = await asyncio.gather(
-        *(edge.http.post("/auth/jwt/refresh", json={"refresh_token": tokens["refresh_token"]}) for _ in range(2))
+        *(
+            edge.http.post("/auth/jwt/refresh", json={"refresh_token": tokens["refresh_token"]})
+            for _ in range(2)
+        )
     )
     assert (first.status_code, second.status_code) == (200, 200)
-    assert first.json()["refresh_token"] == second.json()["refresh_token"] != tokens["refresh_token"]
+    assert (
+        first.json()["refresh_token"] == second.json()["refresh_token"] != tokens["refresh_token"]
+    )
     user = {"Authorization": f"Bearer {first.json()['access_token']}"}
     assert (await edge.upload(good_file(1), user)).status_code == 201
 
@@ -108,7 +137,10 @@ async def test_refuses_made_up_refresh_tokens(edge: Edge) -> None:
     """Unknown and overlong tokens are invalid, no more is told."""
     for token in ("x" * 43, "x" * 10_000, ""):
         answer = await edge.http.post("/auth/jwt/refresh", json={"refresh_token": token})
-        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (401, "invalid-token")
+        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (
+            401,
+            "invalid-token",
+        )
 
 
 async def test_logging_out_ends_the_session(edge: Edge) -> None:
@@ -119,7 +151,9 @@ async def test_logging_out_ends_the_session(edge: Edge) -> None:
     assert (await edge.upload(good_file(1), users[0])).status_code == 201
     assert (await edge.http.post("/auth/jwt/logout", headers=users[0])).status_code == 204
     assert (await edge.upload(good_file(1), users[0])).status_code == 401
-    refreshed = await edge.http.post("/auth/jwt/refresh", json={"refresh_token": tokens[0]["refresh_token"]})
+    refreshed = await edge.http.post(
+        "/auth/jwt/refresh", json={"refresh_token": tokens[0]["refresh_token"]}
+    )
     assert refreshed.status_code == 401
     assert (await edge.upload(good_file(1), users[1])).status_code == 200
 
@@ -143,19 +177,27 @@ async def test_nobody_locks_the_owner_out(tmp_path: Path) -> None:
         statuses = [answer.status_code for answer in answers]
         assert statuses[:6] == [401] * 6
         assert 429 in statuses
-        assert all(0 < int(one.headers["retry-after"]) <= 5 for one in answers if one.status_code == 429)
+        assert all(
+            0 < int(one.headers["retry-after"]) <= 5 for one in answers if one.status_code == 429
+        )
         assert (await guess(edge, email, "198.51.100.10", PASSWORD)).status_code == 200
 
 
 async def test_an_account_under_attack_opens_to_known_devices(tmp_path: Path) -> None:
-    """Beyond the ceiling of the account new addresses wait a moment; one that has refreshed a token does not."""
+    """
+    Beyond the ceiling of the account new addresses wait a moment.
+
+    One that has refreshed a token does not.
+    """
     limits = {"login_failures_per_account": 3, "login_delay_seconds_max": 60.0}
     async with open_edge(tmp_path, server=PROXY, limits=limits) as edge:
         email = await edge.registered()
         tokens = (await guess(edge, email, "203.0.113.1", PASSWORD)).json()
         moved = {"X-Forwarded-For": "203.0.113.2"}
         refresh = {"refresh_token": tokens["refresh_token"]}
-        assert (await edge.http.post("/auth/jwt/refresh", json=refresh, headers=moved)).status_code == 200
+        assert (
+            await edge.http.post("/auth/jwt/refresh", json=refresh, headers=moved)
+        ).status_code == 200
         for number in range(4):
             assert (await guess(edge, email, f"198.51.100.{number}")).status_code == 401
         assert (await guess(edge, email, "198.51.100.99", PASSWORD)).status_code == 429
@@ -177,15 +219,23 @@ async def test_devices_behind_one_address_are_no_attack(edge: Edge) -> None:
 
 
 async def test_refreshes_are_counted_by_session(tmp_path: Path) -> None:
-    """One session too often: 429, and its token stays good; another session of the account goes on."""
+    """
+    One session too often: 429, and its token stays good.
+
+    Another session of the account goes on.
+    """
     async with open_edge(tmp_path, limits={"refreshes": "2/hour"}) as edge:
         email = await edge.registered()
         one, other = [(await edge.login(email)).json()["refresh_token"] for _ in range(2)]
         for _ in range(2):
             answer = await edge.http.post("/auth/jwt/refresh", json={"refresh_token": one})
             one = answer.json()["refresh_token"]
-        assert (await edge.http.post("/auth/jwt/refresh", json={"refresh_token": one})).status_code == 429
-        assert (await edge.http.post("/auth/jwt/refresh", json={"refresh_token": other})).status_code == 200
+        assert (
+            await edge.http.post("/auth/jwt/refresh", json={"refresh_token": one})
+        ).status_code == 429
+        assert (
+            await edge.http.post("/auth/jwt/refresh", json={"refresh_token": other})
+        ).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -198,17 +248,31 @@ async def test_refreshes_are_counted_by_session(tmp_path: Path) -> None:
     ],
 )
 async def test_an_address_logs_in_as_it_was_typed(edge: Edge, registered: str, stored: str) -> None:
-    """Punycode, decomposed letters, full-width letters, capitals: one normal form, stored and looked up."""
-    answer = await edge.http.post("/auth/register", json={"email": registered, "password": PASSWORD})
+    """
+    Punycode, decomposed letters, full-width letters, capitals.
+
+    One normal form, stored and looked up.
+    """
+    answer = await edge.http.post(
+        "/auth/register", json={"email": registered, "password": PASSWORD}
+    )
     assert (answer.status_code, answer.json()["email"]) == (201, stored)
-    assert [(await edge.login(typed)).status_code for typed in (registered, stored, f" {stored} ")] == [200] * 3
+    assert [
+        (await edge.login(typed)).status_code for typed in (registered, stored, f" {stored} ")
+    ] == [200] * 3
     again = await edge.http.post("/auth/register", json={"email": stored, "password": PASSWORD})
     assert again.status_code == 409
 
 
-@pytest.mark.parametrize("email", ["Ada <ada@clinic.example>", "ada", "a\u0000da@clinic.example", ""])
+@pytest.mark.parametrize(
+    "email", ["Ada <ada@clinic.example>", "ada", "a\u0000da@clinic.example", ""]
+)
 async def test_what_is_no_address_neither_registers_nor_logs_in(edge: Edge, email: str) -> None:
-    """A display name, a text without a domain, a control character: 422 at one door, 401 at the other."""
+    """
+    A display name, a text without a domain, a control character.
+
+    422 at one door, 401 at the other.
+    """
     answer = await edge.http.post("/auth/register", json={"email": email, "password": PASSWORD})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "invalid_email")
     assert (await edge.login(email)).status_code == 401
@@ -216,13 +280,24 @@ async def test_what_is_no_address_neither_registers_nor_logs_in(edge: Edge, emai
 
 @pytest.mark.parametrize(
     "password",
-    ["password", "12345678", "Password1", "        ", "aaaaaaaabbbb", "ada.lovelace", "Ada.Lovelace@clinic.example"],
+    [
+        "password",
+        "12345678",
+        "Password1",
+        "        ",
+        "aaaaaaaabbbb",
+        "ada.lovelace",
+        "Ada.Lovelace@clinic.example",
+    ],
 )
 async def test_refuses_a_password_that_is_guessed_first(edge: Edge, password: str) -> None:
     """The most common ones, too few different characters, the address or its first part."""
     given = {"email": "ada.lovelace@clinic.example", "password": password}
     answer = await edge.http.post("/auth/register", json=given)
-    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "unacceptable-password")
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (
+        422,
+        "unacceptable-password",
+    )
 
 
 @pytest.mark.parametrize("name", ["a\u0000b", "a\r\nb", "a\u202eb", "a\u2066b", "\u2028"])
@@ -240,8 +315,13 @@ async def test_refuses_a_name_that_is_not_printed_as_it_is(edge: Edge, name: str
 async def test_a_closed_installation_makes_no_accounts(tmp_path: Path) -> None:
     """Registration closed: 403."""
     async with open_edge(tmp_path, identity={"registration": "Closed"}) as edge:
-        answer = await edge.http.post("/auth/register", json={"email": "ada@clinic.example", "password": PASSWORD})
-        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (403, "registration-closed")
+        answer = await edge.http.post(
+            "/auth/register", json={"email": "ada@clinic.example", "password": PASSWORD}
+        )
+        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (
+            403,
+            "registration-closed",
+        )
 
 
 async def test_only_the_verified_log_in_where_so_set(tmp_path: Path) -> None:
@@ -258,16 +338,28 @@ async def test_secrets_are_not_cached(edge: Edge) -> None:
     """Answers with tokens say so, and have the form of OAuth 2.0."""
     answer = await edge.login(await edge.registered())
     assert answer.headers["cache-control"] == "no-store"
-    assert {"access_token", "refresh_token", "token_type", "expires_in"} == set(json.loads(answer.text))
+    assert {"access_token", "refresh_token", "token_type", "expires_in"} == set(
+        json.loads(answer.text)
+    )
 
 
 async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
-    """While all slots are taken, logins and registrations are answered with 503 and no statement; uploads go on."""
+    """
+    While all slots are taken, logins and registrations are answered with 503 and no statement.
+
+    Uploads go on.
+    """
     user, email = await edge.signed_in(), await edge.registered()
     full = create_app(replace(edge.wire, is_password_queue_full=lambda: True))
     asked = list[str]()
-    event.listen(edge.ground.engine.sync_engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=full), base_url="http://test") as http:
+    event.listen(
+        edge.ground.engine.sync_engine,
+        "before_cursor_execute",
+        lambda *given: asked.append(given[2]),
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=full), base_url="http://test"
+    ) as http:
         login = await http.post("/auth/jwt/login", data={"username": email, "password": PASSWORD})
         new = {"email": "new@clinic.example", "password": PASSWORD}
         registration = await http.post("/auth/register", json=new)
@@ -275,4 +367,6 @@ async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
         for answer in (login, registration):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
             assert answer.json()["type"].endswith("/identity-unavailable")
-        assert (await http.post("/v1/upload", content=good_file(1), headers=AVRO | user)).status_code == 201
+        assert (
+            await http.post("/v1/upload", content=good_file(1), headers=AVRO | user)
+        ).status_code == 201

@@ -58,7 +58,11 @@ def test_an_address_makes_room_among_its_own(table: ConnectionTable) -> None:
 
 
 def test_requests_under_way_are_left_alone(table: ConnectionTable) -> None:
-    """Without an idle connection a new one is not admitted; it is the first to make room for the next."""
+    """
+    Without an idle connection a new one is not admitted.
+
+    It is the first to make room for the next.
+    """
     busy = [Open() for _ in range(4)]
     for one in busy:
         table.add(one)

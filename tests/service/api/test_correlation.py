@@ -15,7 +15,9 @@ def test_takes_the_trace_id() -> None:
     assert correlation_id(None, f"00-{TRACE}-00f067aa0ba902b7-01") == TRACE
 
 
-@pytest.mark.parametrize("given", ["short", "x" * 65, "with space 1", "new\nline-123", "pätient-123", "<b>12345"])
+@pytest.mark.parametrize(
+    "given", ["short", "x" * 65, "with space 1", "new\nline-123", "pätient-123", "<b>12345"]
+)
 @pytest.mark.parametrize("trace", [None, "00-xyz-1-01", f"00-{'0' * 32}-00f067aa0ba902b7-01"])
 def test_makes_one_rather_than_repeat_anything(given: str, trace: str | None) -> None:
     """What has not the right form is replaced, each time by another."""

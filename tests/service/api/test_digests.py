@@ -41,9 +41,15 @@ async def has_nothing(edge: Edge, user: dict[str, str]) -> bool:
     ],
 )
 async def test_what_was_meant_is_taken(edge: Edge, field: str, text: str) -> None:
-    """Right digests of both algorithms, among others that are not known here; of a key that comes twice, the last."""
+    """
+    Right digests of both algorithms, among others that are not known here.
+
+    Of a key that comes twice, the last.
+    """
     content = good_file(3)
-    text = text.replace("{sha-256}", digest(content)).replace("{sha-512}", digest(content, "sha-512"))
+    text = text.replace("{sha-256}", digest(content)).replace(
+        "{sha-512}", digest(content, "sha-512")
+    )
     assert (await edge.upload(content, await edge.signed_in() | {field: text})).status_code == 201
 
 
@@ -59,7 +65,10 @@ async def test_other_bytes_are_refused(edge: Edge, field: str, algorithm: str, s
             yield sent[start : start + 100]
 
     answer = await edge.upload(chunks(), user | {field: digest(good_file(2), algorithm)})
-    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (400, "digest-mismatch")
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (
+        400,
+        "digest-mismatch",
+    )
     assert await has_nothing(edge, user)
 
 
@@ -89,7 +98,11 @@ async def test_one_of_two_is_enough_to_refuse(edge: Edge) -> None:
     ],
 )
 async def test_what_is_no_digest_is_refused(edge: Edge, text: str) -> None:
-    """Not a dictionary of byte sequences, or not as long as the algorithm's: refused, and not echoed."""
+    """
+    Not a dictionary of byte sequences, or not as long as the algorithm's.
+
+    Refused, and not echoed.
+    """
     user = await edge.signed_in()
     answer = await edge.upload(good_file(3), user | {"Content-Digest": text})
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (400, "invalid-digest")
@@ -121,7 +134,9 @@ async def test_does_not_read_on_for_ever() -> None:
 @pytest.mark.parametrize(("damage", "status"), [(b"", 201), (b"x", 400)])
 async def test_covers_the_whole_form(edge: Edge, damage: bytes, status: int) -> None:
     """Of a form it is the request's content, not the file within, that has the digest."""
-    form = httpx.Request("POST", "http://test", files={"file": ("f.avro", good_file(3))}, data={"note": "n"})
+    form = httpx.Request(
+        "POST", "http://test", files={"file": ("f.avro", good_file(3))}, data={"note": "n"}
+    )
     content = form.read()
     headers = {"Content-Type": form.headers["content-type"], "Content-Digest": digest(content)}
     sent = content.replace(b"\r\n\r\nn\r\n", b"\r\n\r\nn" + damage + b"\r\n")

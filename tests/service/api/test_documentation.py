@@ -25,11 +25,17 @@ ELSEWHERE = re.compile(rb"""(?:src|href|action)\s*=\s*["']?\s*(?:[a-z]+:)?//""",
     ],
 )
 def test_is_off_in_an_installation_unless_asked_for(
-    tmp_path: Path, shown: tuple[bool, bool], *, is_installation: bool, docs: bool | None, openapi: bool | None
+    tmp_path: Path,
+    shown: tuple[bool, bool],
+    *,
+    is_installation: bool,
+    docs: bool | None,
+    openapi: bool | None,
 ) -> None:
     """Each by its setting; the page brings its document along."""
     settings = Settings(
-        secrets_dir=tmp_path if is_installation else None, http=HttpSettings(docs=docs, openapi=openapi)
+        secrets_dir=tmp_path if is_installation else None,
+        http=HttpSettings(docs=docs, openapi=openapi),
     )
     made = documentation(settings)
     assert (made.docs, made.openapi) == shown
@@ -44,9 +50,18 @@ def test_a_page_without_its_document_is_refused() -> None:
 async def test_what_is_off_is_not_there(tmp_path: Path) -> None:
     """404 as a problem, the page's files included; the rest is as ever."""
     async with open_edge(tmp_path, http={"docs": False}) as edge:
-        for path in ("/docs", "/docs/swagger-ui-bundle.js", "/openapi.json", "/redoc", "/docs/oauth2-redirect"):
+        for path in (
+            "/docs",
+            "/docs/swagger-ui-bundle.js",
+            "/openapi.json",
+            "/redoc",
+            "/docs/oauth2-redirect",
+        ):
             answer = await edge.http.get(path)
-            assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+            assert (answer.status_code, answer.headers["content-type"]) == (
+                404,
+                "application/problem+json",
+            )
         assert (await edge.http.get("/")).status_code == 200
 
 
@@ -67,7 +82,16 @@ async def test_the_page_names_no_other_host(edge: Edge) -> None:
 
 async def test_a_head_and_its_get_agree(edge: Edge) -> None:
     """`HEAD` where `GET` is, and not where it is not; `Allow` names both."""
-    for path in ("/", "/health/live", "/health/ready", "/v1/uploads", "/v1/uploads/x", "/docs", "/openapi.json", "/x"):
+    for path in (
+        "/",
+        "/health/live",
+        "/health/ready",
+        "/v1/uploads",
+        "/v1/uploads/x",
+        "/docs",
+        "/openapi.json",
+        "/x",
+    ):
         got, head = await edge.http.get(path), await edge.http.head(path)
         assert head.status_code == got.status_code, path
     refused = [await edge.http.head("/v1/upload"), await edge.http.delete("/v1/uploads")]
@@ -76,7 +100,11 @@ async def test_a_head_and_its_get_agree(edge: Edge) -> None:
 
 
 async def test_nothing_is_redirected(edge: Edge) -> None:
-    """A trailing slash, or one missing, is another path; no answer has a Location made of `Host`."""
+    """
+    A trailing slash, or one missing, is another path.
+
+    No answer has a Location made of `Host`.
+    """
     for method, path in (
         ("POST", "/v1/upload/"),
         ("GET", "/v1/uploads/"),
@@ -86,4 +114,6 @@ async def test_nothing_is_redirected(edge: Edge) -> None:
         answer = await edge.http.request(method, path, headers={"Host": "evil.example"})
         assert answer.status_code == 404, path
         assert "location" not in answer.headers
-        assert answer.json()["type"].endswith("/not-found") or answer.json()["type"].endswith("/unauthenticated")
+        assert answer.json()["type"].endswith("/not-found") or answer.json()["type"].endswith(
+            "/unauthenticated"
+        )

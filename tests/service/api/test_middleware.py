@@ -19,7 +19,9 @@ CANARY = "canary-7c1f"
 @pytest.fixture(name="log")
 def _log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     stream, root = io.StringIO(), logging.getLogger()
-    monkeypatch.setattr(logging.getLogger("httpx"), "disabled", True)  # it runs in the server's process here alone
+    monkeypatch.setattr(
+        logging.getLogger("httpx"), "disabled", True
+    )  # it runs in the server's process here alone
     before, level = list(root.handlers), root.level
     configure_logging(stream, level="INFO")
     yield stream
@@ -32,7 +34,9 @@ def events(log: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-async def test_an_unforeseen_error_is_answered_and_keeps_its_text(edge: Edge, log: io.StringIO) -> None:
+async def test_an_unforeseen_error_is_answered_and_keeps_its_text(
+    edge: Edge, log: io.StringIO
+) -> None:
     """500 as a problem; the log has its type and place, neither has its text."""
 
     async def broken(_request: Request) -> None:
@@ -54,7 +58,9 @@ async def test_one_line_a_request_with_identifiers_alone(edge: Edge, log: io.Str
     user = await edge.signed_in()
     log.truncate(0)
     log.seek(0)
-    answer = await edge.http.post("/v1/upload", files={"file": (CANARY, good_file(1))}, headers=user)
+    answer = await edge.http.post(
+        "/v1/upload", files={"file": (CANARY, good_file(1))}, headers=user
+    )
     await edge.http.get(f"/v1/uploads/{answer.json()['upload_id']}?x={CANARY}", headers=user)
     lines = [event for event in events(log) if event["event"] == "http_request"]
     assert [(one["http_route"], one["http_response_status_code"]) for one in lines] == [
@@ -74,7 +80,11 @@ async def test_health_does_not_fill_the_log(edge: Edge, log: io.StringIO) -> Non
 
 
 async def test_too_much_at_once_is_refused(tmp_path: Path) -> None:
-    """Beyond the limit of requests under way: 503 as a problem, at once; a probe is answered all the same."""
+    """
+    Beyond the limit of requests under way: 503 as a problem, at once.
+
+    A probe is answered all the same.
+    """
     async with open_edge(tmp_path, server={"max_concurrency": 1}) as edge:
         user = await edge.signed_in()
         begun, release = asyncio.Event(), asyncio.Event()

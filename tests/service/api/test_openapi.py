@@ -28,7 +28,9 @@ async def _document(edge: Edge) -> dict[str, Any]:
 
 def test_describes_every_route_and_no_other(document: dict[str, Any]) -> None:
     """What the document names is what there is."""
-    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    described = {
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+    }
     assert described == ROUTES
 
 
@@ -47,13 +49,22 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
     walk(document)
     components = document["components"]
-    there = {f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in components[kind]}
+    there = {
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "headers")
+        for name in components[kind]
+    }
     assert set(found) <= there
 
 
 def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
     """Routes of uploads and logging out need one, the others do not."""
-    secured = {path for path, methods in document["paths"].items() for one in methods.values() if "security" in one}
+    secured = {
+        path
+        for path, methods in document["paths"].items()
+        for one in methods.values()
+        if "security" in one
+    }
     assert secured == {"/auth/jwt/logout", "/v1/upload", "/v1/uploads", "/v1/uploads/{upload_id}"}
 
 
@@ -81,13 +92,23 @@ def test_the_framework_s_own_errors_are_not_in_it(document: dict[str, Any]) -> N
 def test_names_the_headers_that_come(document: dict[str, Any]) -> None:
     """Statuses that call for a header have it, an upload tells where it is, and the rest is in `default`."""
     for name, operation in _operations(document).items():
-        answers = {status: set(answer["headers"]) for status, answer in operation["responses"].items()}
+        answers = {
+            status: set(answer["headers"]) for status, answer in operation["responses"].items()
+        }
         assert "X-Correlation-ID" in answers["default"], name
-        for status, header in (("401", "WWW-Authenticate"), ("429", "Retry-After"), ("503", "Retry-After")):
+        for status, header in (
+            ("401", "WWW-Authenticate"),
+            ("429", "Retry-After"),
+            ("503", "Retry-After"),
+        ):
             assert header in answers.get(status, {header}), (name, status)
-        assert ("429" in answers) == any("RateLimit" in headers for headers in answers.values()), name
+        assert ("429" in answers) == any("RateLimit" in headers for headers in answers.values()), (
+            name
+        )
     upload = _operations(document)["POST /v1/upload"]["responses"]
-    assert {"Location", "RateLimit"} <= set(upload["201"]["headers"]) & set(upload["200"]["headers"])
+    assert {"Location", "RateLimit"} <= set(upload["201"]["headers"]) & set(
+        upload["200"]["headers"]
+    )
     assert "Retry-After" in upload["409"]["headers"]
 
 
@@ -111,7 +132,10 @@ async def test_what_comes_is_described(edge: Edge, document: dict[str, Any]) -> 
     for name, answer in answers:
         described = _operations(document)[name]["responses"][str(answer.status_code)]
         came = {header for header in answer.headers if header in ours}
-        assert came <= {header.lower() for header in described["headers"]}, (name, answer.status_code)
+        assert came <= {header.lower() for header in described["headers"]}, (
+            name,
+            answer.status_code,
+        )
 
 
 def test_has_no_example_that_is_wrong_for_every_body(document: dict[str, Any]) -> None:
@@ -124,4 +148,7 @@ def test_has_no_example_that_is_wrong_for_every_body(document: dict[str, Any]) -
 
 async def test_says_name_and_version(edge: Edge) -> None:
     """At the root."""
-    assert (await edge.http.get("/")).json() == {"name": "healthingest", "version": edge.wire.version}
+    assert (await edge.http.get("/")).json() == {
+        "name": "healthingest",
+        "version": edge.wire.version,
+    }

@@ -23,7 +23,9 @@ INNER = {
 
 
 def _errors(module: ModuleType) -> set[type[Exception]]:
-    return {one for _, one in inspect.getmembers(module, inspect.isclass) if issubclass(one, Exception)}
+    return {
+        one for _, one in inspect.getmembers(module, inspect.isclass) if issubclass(one, Exception)
+    }
 
 
 def test_every_error_has_a_row_or_never_comes_here() -> None:
@@ -39,8 +41,14 @@ def test_the_unforeseen_says_nothing() -> None:
 
 def test_the_document_has_the_same_table() -> None:
     """docs/api.md lists status, code and meaning of every problem, and no other."""
-    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(rows) == sorted((str(one.status), one.code, one.detail) for one in PROBLEMS.values())
+    rows = re.findall(
+        r"^\| (\d{3}) \| `([a-z-]+)` \| (.+) \|$",
+        DOCUMENT.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert sorted(rows) == sorted(
+        (str(one.status), one.code, one.detail) for one in PROBLEMS.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +65,10 @@ async def test_every_refusal_is_a_problem(edge: Edge, method: str, path: str, st
     """Unknown routes, other methods, no token, not ready: RFC 9457 with all our members."""
     answer = await edge.http.request(method, path)
     problem = answer.json()
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
     assert set(problem) == {"type", "title", "status", "detail", "correlation_id"}
     assert problem["status"] == status
     assert problem["correlation_id"] == answer.headers["x-correlation-id"]

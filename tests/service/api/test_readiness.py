@@ -27,7 +27,9 @@ class Dependency:
 
 def board(*checks: Check) -> HealthBoard:
     """A board whose checks may take 50 ms."""
-    return HealthBoard(checks, metrics=Metrics.create(), interval_seconds=0.01, timeout_seconds=0.05)
+    return HealthBoard(
+        checks, metrics=Metrics.create(), interval_seconds=0.01, timeout_seconds=0.05
+    )
 
 
 async def test_is_ready_while_what_is_required_is_up() -> None:
@@ -72,7 +74,11 @@ async def test_a_check_that_hangs_is_down() -> None:
 
 
 async def test_answers_from_memory(edge: Edge) -> None:
-    """The probe is answered without asking anybody: it is the same with the database gone, and starts no check."""
+    """
+    The probe is answered without asking anybody.
+
+    It is the same with the database gone, and starts no check.
+    """
     await edge.wire.health.check_once()
     assert (await edge.http.get("/health/ready")).status_code == 200
     await edge.ground.engine.dispose()
@@ -99,13 +105,20 @@ async def test_load_does_not_turn_readiness_off(tmp_path: Path) -> None:
 
 
 async def test_the_admin_port_says_whether_the_relay_announces() -> None:
-    """By the one check that is named; before the first round it is in order, for no rollout may wait for the broker."""
+    """
+    By the one check that is named.
+
+    Before the first round it is in order, for no rollout may wait for the broker.
+    """
     dependency = Dependency(up=False)
     health = board(
-        Check("other", Dependency(up=False).check, required=True), Check("it", dependency.check, required=False)
+        Check("other", Dependency(up=False).check, required=True),
+        Check("it", dependency.check, required=False),
     )
     app = create_admin_app(Metrics.create(), health, decisive="it")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://admin") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://admin"
+    ) as client:
         assert (await client.get("/health/ready")).status_code == 200
         await health.check_once()
         answer = await client.get("/health/ready")

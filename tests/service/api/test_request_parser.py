@@ -22,7 +22,10 @@ GOOD = {
     "an absolute root": b"GET https://x?z HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 BAD = {
-    "a length and chunks": (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "bad-request"),
+    "a length and chunks": (
+        POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "bad-request",
+    ),
     "a bare LF": (b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", "bad-request"),
     "a folded line": (b"GET / HTTP/1.1\r\nHost: x\r\n\ty\r\n\r\n", "bad-request"),
     "a coding in 1.0": (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "bad-request"),
@@ -91,7 +94,9 @@ def test_an_answer_before_the_body_is_the_last() -> None:
     while parser.next_event() is not h11.NEED_DATA:
         pass
     written = parser.send(
-        h11.Response(status_code=401, headers=[("Connection", "keep-alive"), ("Content-Length", "0")])
+        h11.Response(
+            status_code=401, headers=[("Connection", "keep-alive"), ("Content-Length", "0")]
+        )
     )
     assert written is not None
     assert b"Connection: close\r\n" in written.title().replace(b"Close", b"close")

@@ -21,7 +21,11 @@ FINDING = {
 
 
 async def test_answers_with_a_receipt_of_what_was_sent(edge: Edge) -> None:
-    """A new file: 201, where to ask for it, and its size, hash and count; the object is those bytes."""
+    """
+    A new file: 201, where to ask for it, and its size, hash and count.
+
+    The object is those bytes.
+    """
     content, user = good_file(3), await edge.signed_in()
     answer = await edge.upload(content, user | {"X-Correlation-ID": "clinic-0001"})
     receipt = answer.json()
@@ -50,17 +54,24 @@ async def test_takes_a_form(edge: Edge) -> None:
     """The field `file` of a form is the file, whatever stands beside it."""
     content, user = good_file(3), await edge.signed_in()
     answer = await edge.http.post(
-        "/v1/upload", data={"note": "x"}, files={"file": ("patient name.avro", content)}, headers=user
+        "/v1/upload",
+        data={"note": "x"},
+        files={"file": ("patient name.avro", content)},
+        headers=user,
     )
     assert answer.status_code == 201
     assert answer.json()["file_hash"] == hashlib.sha256(content).hexdigest()
     assert "patient" not in answer.text
 
 
-@pytest.mark.parametrize("kind", ["application/vnd.apache.avro", "application/octet-stream; x=y", "Application/Avro"])
+@pytest.mark.parametrize(
+    "kind", ["application/vnd.apache.avro", "application/octet-stream; x=y", "Application/Avro"]
+)
 async def test_takes_three_types_of_raw_body(edge: Edge, kind: str) -> None:
     """Parameters and case of a content type do not matter."""
-    assert (await edge.upload(good_file(1), await edge.signed_in() | {"Content-Type": kind})).status_code == 201
+    assert (
+        await edge.upload(good_file(1), await edge.signed_in() | {"Content-Type": kind})
+    ).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -74,7 +85,12 @@ async def test_takes_three_types_of_raw_body(edge: Edge, kind: str) -> None:
         (b"Obj\x01" + bytes(4096), {}, 413, "file-too-large"),
         (good_file(1), {"Idempotency-Key": "with space"}, 400, "invalid-idempotency-key"),
         (good_file(1), {"Content-Type": "multipart/form-data"}, 400, "malformed-multipart"),
-        (good_file(1), {"Content-Type": "multipart/form-data; boundary=b"}, 400, "malformed-multipart"),
+        (
+            good_file(1),
+            {"Content-Type": "multipart/form-data; boundary=b"},
+            400,
+            "malformed-multipart",
+        ),
     ],
 )
 async def test_refuses_and_keeps_nothing(
@@ -95,7 +111,10 @@ async def test_says_where_a_file_is_wrong(edge: Edge) -> None:
     """A refused file's problem has findings with a code, a message, a remedy, and never more than a place beside."""
     (finding,) = (await edge.upload(good_file(2)[:-7], await edge.signed_in())).json()["findings"]
     assert set(finding) == FINDING
-    assert (finding["code"], finding["message"]) == ("block_cut_off", "The file ends within a block.")
+    assert (finding["code"], finding["message"]) == (
+        "block_cut_off",
+        "The file ends within a block.",
+    )
     assert finding["remedy"].endswith(".")
 
 
@@ -108,7 +127,9 @@ async def test_says_where_a_file_is_wrong(edge: Edge) -> None:
         (b"Obj\x02", None, "does not begin with"),
     ],
 )
-async def test_says_what_a_file_is_that_is_no_avro(edge: Edge, content: bytes, cause: str | None, words: str) -> None:
+async def test_says_what_a_file_is_that_is_no_avro(
+    edge: Edge, content: bytes, cause: str | None, words: str
+) -> None:
     """By its first bytes, and what to do about it; nothing of its content."""
     answer = await edge.upload(content, await edge.signed_in())
     (finding,) = answer.json()["findings"]
@@ -119,10 +140,18 @@ async def test_says_what_a_file_is_that_is_no_avro(edge: Edge, content: bytes, c
 
 
 async def test_names_the_place_in_a_schema(edge: Edge) -> None:
-    """A record without a name, as polars writes it by default: the pointer, a name nearby, and the argument to give."""
+    """
+    A record without a name, as polars writes it by default.
+
+    The pointer, a name nearby, and the argument to give.
+    """
     answer = await edge.upload(raw_file(record_of("int", name=""), []), await edge.signed_in())
     (finding,) = answer.json()["findings"]
-    assert (finding["code"], finding["pointer"], finding["nearest_name"]) == ("schema_name_invalid", "/name", "f")
+    assert (finding["code"], finding["pointer"], finding["nearest_name"]) == (
+        "schema_name_invalid",
+        "/name",
+        "f",
+    )
     assert "write_avro(name=" in finding["remedy"]
 
 
@@ -180,11 +209,18 @@ async def test_asks_who_before_it_reads(edge: Edge, headers: dict[str, str], sta
     """Who may not upload gets his answer before a byte of the body is asked for."""
     answer, asked = await _first_answer(edge, headers)
     assert (answer["status"], asked) == (status, 0)
-    assert any(name == b"www-authenticate" and value.startswith(b"Bearer") for name, value in answer["headers"])
+    assert any(
+        name == b"www-authenticate" and value.startswith(b"Bearer")
+        for name, value in answer["headers"]
+    )
 
 
 async def test_limits_the_rate_before_it_reads(tmp_path: Path) -> None:
-    """One upload too many: 429 before the body, with when to come again; another account is not concerned."""
+    """
+    One upload too many: 429 before the body, with when to come again.
+
+    Another account is not concerned.
+    """
     async with open_edge(tmp_path, limits={"uploads": "2/minute"}) as edge:
         user, other = await edge.signed_in(), await edge.signed_in()
         first = await edge.upload(good_file(1), user)
@@ -219,7 +255,10 @@ async def test_gives_up_a_body_that_stalls(tmp_path: Path) -> None:
 
     async with open_edge(tmp_path, server={"body_stall_seconds": 0.05}) as edge:
         answer = await edge.upload(stalling(), await edge.signed_in())
-        assert (answer.status_code, answer.json()["type"]) == (408, "https://healthingest.dev/problems/body-too-slow")
+        assert (answer.status_code, answer.json()["type"]) == (
+            408,
+            "https://healthingest.dev/problems/body-too-slow",
+        )
         assert edge.objects() == []
 
 
@@ -232,7 +271,9 @@ async def test_gives_up_a_body_that_trickles(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
             yield b"x"
 
-    async with open_edge(tmp_path, server={"body_stall_seconds": 0.1, "body_min_bytes_per_second": 1000}) as edge:
+    async with open_edge(
+        tmp_path, server={"body_stall_seconds": 0.1, "body_min_bytes_per_second": 1000}
+    ) as edge:
         assert (await edge.upload(trickling(), await edge.signed_in())).status_code == 408
 
 
@@ -248,7 +289,11 @@ async def test_knows_each_outcome_in_its_metrics(edge: Edge) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br", "br, identity"])
 async def test_a_content_coding_is_refused(edge: Edge, coding: str) -> None:
-    """415 says which are taken (RFC 9110, 12.5.3), of a file and of a document; `identity` is none."""
+    """
+    415 says which are taken (RFC 9110, 12.5.3), of a file and of a document.
+
+    `identity` is none.
+    """
     user = await edge.signed_in()
     headers = user | {"Content-Encoding": coding}
     refused = [
@@ -256,9 +301,14 @@ async def test_a_content_coding_is_refused(edge: Edge, coding: str) -> None:
         await edge.http.post("/auth/register", json={}, headers=headers),
     ]
     for answer in refused:
-        assert (answer.status_code, answer.json()["type"][-26:]) == (415, "unsupported-content-coding")
+        assert (answer.status_code, answer.json()["type"][-26:]) == (
+            415,
+            "unsupported-content-coding",
+        )
         assert answer.headers["accept-encoding"] == "identity"
-    assert (await edge.upload(good_file(1), user | {"Content-Encoding": "identity"})).status_code == 201
+    assert (
+        await edge.upload(good_file(1), user | {"Content-Encoding": "identity"})
+    ).status_code == 201
 
 
 async def test_a_lost_file_is_stored_anew(edge: Edge) -> None:

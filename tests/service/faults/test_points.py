@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_service.faults.points import Fault, FaultInjectedError, Faults, Mode, Point, arm, hits
+from healthingest_service.faults.points import (
+    Fault,
+    FaultInjectedError,
+    Faults,
+    Mode,
+    Point,
+    arm,
+    hits,
+)
 from healthingest_service.faults.storing import ACCEPTING_STORE, FaultyStore
 from healthingest_service.uploads.ports import Alive, no_need
 from support.fakes import MemoryStore
@@ -49,7 +57,9 @@ async def test_a_hang_goes_on_afterwards(tmp_path: Path) -> None:
 async def test_of_many_exactly_one_takes_a_fault(tmp_path: Path) -> None:
     """Processes that share the folder share the fault."""
     arm(tmp_path, Fault(Point.AFTER_GATE, Mode.RAISE, 0.0))
-    answers = await asyncio.gather(*(Faults(tmp_path).at(Point.AFTER_GATE) for _ in range(20)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(Faults(tmp_path).at(Point.AFTER_GATE) for _ in range(20)), return_exceptions=True
+    )
     assert sum(isinstance(answer, FaultInjectedError) for answer in answers) == 1
 
 
@@ -64,7 +74,9 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
     """The path handed on reads as the file does, and passes the point while it is read."""
 
     class Reader(MemoryStore):
-        async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+        async def put(
+            self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        ) -> None:
             await alive()
             with path.open("rb") as file:
                 self.objects[key] = file.read(4)
@@ -86,7 +98,9 @@ async def test_a_store_is_met_between_parts(tmp_path: Path) -> None:
     """Each time but the first that it asks whether the upload still lives."""
 
     class InParts(MemoryStore):
-        async def put(self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need) -> None:
+        async def put(
+            self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        ) -> None:
             for _ in range(3):
                 await alive()
                 self.objects[key] = self.objects.get(key, b"") + b"."

@@ -40,14 +40,22 @@ def test_reads_what_it_made() -> None:
     """Account, session and scopes come back; each token has an id of its own."""
     ours = tokens()
     first, second = ours.verify(issued(ours)), ours.verify(issued(ours))
-    assert (first.principal.account_id, first.session_id, first.principal.scopes) == (ACCOUNT, SESSION, SCOPES)
+    assert (first.principal.account_id, first.session_id, first.principal.scopes) == (
+        ACCOUNT,
+        SESSION,
+        SCOPES,
+    )
     assert first.principal.token_id != second.principal.token_id
     assert first.principal.may(Scope.UPLOAD_READ)
     assert not first.principal.may(Scope.ADMIN)
 
 
 def test_keys_are_exchanged_without_ending_logins() -> None:
-    """A new key in front signs; tokens of the old one behind it stay good; without it they do not."""
+    """
+    A new key in front signs; tokens of the old one behind it stay good.
+
+    Without it they do not.
+    """
     new = new_key_pem()
     old = issued(tokens())
     both = tokens(new + PEM)
@@ -57,7 +65,9 @@ def test_keys_are_exchanged_without_ending_logins() -> None:
         tokens(new).verify(old)
 
 
-@pytest.mark.parametrize("claim", ["iss", "aud", "exp", "iat", "jti", "sub", "sid", "token_use", "scope"])
+@pytest.mark.parametrize(
+    "claim", ["iss", "aud", "exp", "iat", "jti", "sub", "sid", "token_use", "scope"]
+)
 def test_requires_every_claim(claim: str) -> None:
     """A token without one of them is refused although our key signed it."""
     with pytest.raises(InvalidTokenError):
@@ -90,7 +100,14 @@ def test_refuses_other_claims(claims: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [{"typ": "JWT"}, {"kid": "unknown"}, {"kid": "../../key"}, {"jku": "https://x"}, {"jwk": {}}, {"crit": []}],
+    [
+        {"typ": "JWT"},
+        {"kid": "unknown"},
+        {"kid": "../../key"},
+        {"jku": "https://x"},
+        {"jwk": {}},
+        {"crit": []},
+    ],
 )
 def test_refuses_other_headers(header: dict[str, Any]) -> None:
     """Another type, an unknown key, members that we never set: refused."""
@@ -119,7 +136,9 @@ def test_refuses_texts_that_only_look_like_tokens() -> None:
         f"{head}.{body}.",
         f"{head}.{body}.{signature[::-1]}",
         issued(tokens(new_key_pem())),
-        jwt.encode({"sub": str(uuid4())}, secret, algorithm="HS256", headers={"kid": ours.keys.signing_id}),
+        jwt.encode(
+            {"sub": str(uuid4())}, secret, algorithm="HS256", headers={"kid": ours.keys.signing_id}
+        ),
         "x" * 100_000,
         good + "." + "y" * 5000,
     ):
@@ -127,7 +146,9 @@ def test_refuses_texts_that_only_look_like_tokens() -> None:
             ours.verify(text)
 
 
-@pytest.mark.parametrize("text", ["", "no key", PEM.replace("M", "N", 3), PEM + PEM.replace("M", "N", 3)])
+@pytest.mark.parametrize(
+    "text", ["", "no key", PEM.replace("M", "N", 3), PEM + PEM.replace("M", "N", 3)]
+)
 def test_refuses_keys_without_repeating_them(text: str) -> None:
     """What is no Ed25519 key is refused in our own words."""
     with pytest.raises(ValueError, match="signing key") as refused:

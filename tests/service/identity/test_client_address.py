@@ -22,6 +22,12 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         (None, ["198.51.100.1"], "unknown"),
     ],
 )
-def test_believes_trusted_proxies_alone(peer: str | None, forwarded: list[str], expected: str) -> None:
-    """From the right, as long as the one who speaks is trusted; the rest anybody may have written."""
+def test_believes_trusted_proxies_alone(
+    peer: str | None, forwarded: list[str], expected: str
+) -> None:
+    """
+    From the right, as long as the one who speaks is trusted.
+
+    The rest anybody may have written.
+    """
     assert client_address(peer, forwarded, TRUSTED) == expected

@@ -16,14 +16,24 @@ from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
 from healthingest_service.identity.gatekeeper import ACCOUNT_SCOPES, Gatekeeper, Lifetimes
-from healthingest_service.identity.model import AccountId, NewAccount, Registration, SessionId, TokenPair
+from healthingest_service.identity.model import (
+    AccountId,
+    NewAccount,
+    Registration,
+    SessionId,
+    TokenPair,
+)
 from support.login_rules import LOGIN_RULES
 
 EMAIL, PASSWORD, ADDRESS = "ada@clinic.example", "correct horse battery", "192.0.2.1"
 
 
 class CountedSessions(DatabaseSessions):
-    """Sessions that count how often they are asked whether one lives; out of reach, or slow for once, when told so."""
+    """
+    Sessions that count how often they are asked whether one lives.
+
+    Out of reach, or slow for once, when told so.
+    """
 
     asked = 0
     is_down = False
@@ -48,7 +58,10 @@ class House:
         self.sessions = sessions
         self.now = datetime.now(UTC)
         self.tokens = AccessTokens(
-            keys=SigningKeys.from_pem(new_key_pem()), issuer="us", audience="us", lifetime=timedelta(minutes=10)
+            keys=SigningKeys.from_pem(new_key_pem()),
+            issuer="us",
+            audience="us",
+            lifetime=timedelta(minutes=10),
         )
         self.gatekeeper, self.other = (
             Gatekeeper(
@@ -119,7 +132,9 @@ async def test_a_second_exchange_within_the_grace_gives_the_same(house: House) -
     first = await house.logged_in()
     second = await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
     house.now += timedelta(seconds=9)
-    assert (await house.other.refresh(first.refresh_token, address=ADDRESS)).refresh_token == second.refresh_token
+    assert (
+        await house.other.refresh(first.refresh_token, address=ADDRESS)
+    ).refresh_token == second.refresh_token
     assert await house.gatekeeper.refresh(second.refresh_token, address=ADDRESS)
 
 
@@ -147,7 +162,10 @@ async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
 async def test_a_crowd_asks_once(house: House) -> None:
     """However many requests of one session come at once, also when the first of them leaves at once."""
     tokens = await house.logged_in()
-    crowd = [asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token)) for _ in range(100)]
+    crowd = [
+        asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
+        for _ in range(100)
+    ]
     await asyncio.sleep(0)
     crowd[0].cancel()
     principals = await asyncio.gather(*crowd[1:])

@@ -2,7 +2,11 @@ from healthingest_service.identity import refresh_tokens
 
 
 def test_a_child_follows_from_parent_and_salt() -> None:
-    """The same two give the same child, another salt or parent another one; neither shows in the stored hash."""
+    """
+    The same two give the same child, another salt or parent another one.
+
+    Neither shows in the stored hash.
+    """
     parent, salt = refresh_tokens.new_token(), refresh_tokens.new_salt()
     child = refresh_tokens.child_of(parent, salt)
     assert child == refresh_tokens.child_of(parent, salt)

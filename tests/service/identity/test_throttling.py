@@ -24,14 +24,17 @@ class Shared:
 
 
 @pytest.mark.parametrize(
-    ("text", "rate"), [("10/minute", Rate(10, 60)), (" 1 / day ", Rate(1, 86_400)), ("100/hour", Rate(100, 3600))]
+    ("text", "rate"),
+    [("10/minute", Rate(10, 60)), (" 1 / day ", Rate(1, 86_400)), ("100/hour", Rate(100, 3600))],
 )
 def test_reads_a_rate(text: str, rate: Rate) -> None:
     """A number, a slash, a unit."""
     assert Rate.parse(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "10", "0/minute", "-1/minute", "10/week", "1e3/hour", "10/minutes"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "0/minute", "-1/minute", "10/week", "1e3/hour", "10/minutes"]
+)
 def test_refuses_what_is_no_rate(text: str) -> None:
     """Everything else."""
     with pytest.raises(ValueError, match="10/minute"):
@@ -46,7 +49,11 @@ def test_a_process_alone_allows_less_guessing() -> None:
 
 
 async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
-    """A failure is no error; the shared ones are left alone for a while, then asked again; each is told."""
+    """
+    A failure is no error; the shared ones are left alone for a while, then asked again.
+
+    Each is told.
+    """
     now, degraded = 0.0, list[str]()
     shared, alone = Shared(gone=True), Shared()
     counters = SharedCounters(clock=lambda: now, pause_seconds=5, on_degraded=degraded.append)
@@ -64,11 +71,18 @@ async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
 def test_says_when_to_come_again() -> None:
     """Whole seconds, rounded up, at least one."""
     rule = Rule("uploads", Rate(1, 60))
-    assert [Decision(rule, False, 0, seconds).retry_after_seconds for seconds in (0.0, 1.2, 60.0)] == [1, 2, 60]  # noqa: FBT003 - a value
+    assert [
+        Decision(rule, allowed, 0, seconds).retry_after_seconds
+        for allowed, seconds in ((False, 0.0), (False, 1.2), (False, 60.0))
+    ] == [1, 2, 60]
 
 
 def test_a_delay_doubles_up_to_its_bound() -> None:
-    """Free failures cost nothing; after them a second, two, four, and never more than five, however many there were."""
+    """
+    Free failures cost nothing.
+
+    After them a second, two, four, and never more than five, however many there were.
+    """
     backoff = Backoff(free_failures=3, first_delay_seconds=1.0, max_delay_seconds=5.0)
     assert [backoff.delay_seconds(failures) for failures in range(8)] == [0, 0, 0, 1, 2, 4, 5, 5]
     assert backoff.delay_seconds(10**9) == 5

@@ -29,7 +29,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_need_nothing() -> None:
     """Without any variable all embedded parts are chosen."""
     read = settings.load()
-    assert (read.database.url, read.store.bucket, read.broker.url, read.cache.url) == (None, None, None, None)
+    assert (read.database.url, read.store.bucket, read.broker.url, read.cache.url) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert read.data_folder == Path(".healthingest")
 
 
@@ -40,8 +45,14 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.load() == settings.Settings()
 
 
-def test_secrets_come_from_files_called_as_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file wins over a variable; the line end after it is not part of it; other files are left alone."""
+def test_secrets_come_from_files_called_as_variables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A file wins over a variable; the line end after it is not part of it.
+
+    Other files are left alone.
+    """
     monkeypatch.setenv(environment.DATABASE_URL, "postgresql://from-variable")
     (folder / environment.DATABASE_URL).write_text("postgresql://from-file\n", encoding="utf-8")
     (folder / "..data").mkdir()
@@ -60,7 +71,10 @@ def test_secrets_do_not_show(folder: Path) -> None:
 def test_networks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """As they stand in a ConfigMap."""
     monkeypatch.setenv(environment.SERVER_TRUSTED_PROXIES, "10.0.0.0/8, fd00::/8,")
-    assert settings.load().server.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    assert settings.load().server.trusted_proxies == (
+        ip_network("10.0.0.0/8"),
+        ip_network("fd00::/8"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +102,9 @@ def test_the_misspelt_is_found() -> None:
     assert settings.unknown_names(present) == ("HEALTHINGEST_SERVER__PROT",)
 
 
-def test_a_missing_secrets_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_secrets_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """An installation whose secrets are not mounted does not begin."""
     monkeypatch.setenv(environment.SECRETS_DIR, str(tmp_path / "nothing"))
     with pytest.raises(settings.InvalidSettingsError, match="HEALTHINGEST_SECRETS_DIR"):
@@ -104,8 +120,14 @@ def test_a_missing_secrets_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tm
         ("migrate", frozenset[str]()),
     ],
 )
-def test_no_embedded_part_stands_in_for_a_secret(folder: Path, command: str, secrets: frozenset[str]) -> None:
-    """With a secrets folder, a missing database, broker or key is an error; with all that a process gets it is none."""
+def test_no_embedded_part_stands_in_for_a_secret(
+    folder: Path, command: str, secrets: frozenset[str]
+) -> None:
+    """
+    With a secrets folder, a missing database, broker or key is an error.
+
+    With all that a process gets it is none.
+    """
     for name in secrets:
         (folder / name).write_text(SECRET, encoding="utf-8")
     with pytest.raises(settings.InvalidSettingsError, match="missing: HEALTHINGEST_"):
@@ -116,7 +138,11 @@ def test_no_embedded_part_stands_in_for_a_secret(folder: Path, command: str, sec
 
 
 def test_the_gates_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the policy but the number of findings, which clients rely on; with the policy's defaults."""
+    """
+    Each of the policy but the number of findings, which clients rely on.
+
+    With the policy's defaults.
+    """
     read = settings.load().gate.limits()
     limits = {field.name for field in dataclasses.fields(Policy) if field.name.startswith("max_")}
     assert set(read) == limits - {"max_findings"}

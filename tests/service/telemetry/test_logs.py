@@ -38,7 +38,11 @@ def only_line(stream: io.StringIO) -> dict[str, Any]:
 
 
 def test_an_error_is_types_and_places(stream: io.StringIO) -> None:
-    """Neither the text of an error nor that of its cause is logged; their types and where it was raised are."""
+    """
+    Neither the text of an error nor that of its cause is logged.
+
+    Their types and where it was raised are.
+    """
     try:
         broken()
     except ValueError:
@@ -71,5 +75,10 @@ def test_a_line_says_when_and_how_grave(stream: io.StringIO) -> None:
     """Time in UTC, level, logger, event and fields."""
     structlog.get_logger("test").warning("happened", count=3)
     line = only_line(stream)
-    assert (line["event"], line["level"], line["logger"], line["count"]) == ("happened", "warning", "test", 3)
+    assert (line["event"], line["level"], line["logger"], line["count"]) == (
+        "happened",
+        "warning",
+        "test",
+        3,
+    )
     assert line["timestamp"].endswith("Z")

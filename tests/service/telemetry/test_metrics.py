@@ -14,9 +14,13 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
     assert 'healthingest_relay_outcomes_total{outcome="announced"} 7.0' in text
     assert 'healthingest_relay_outcomes_total{outcome="refused"} 0.0' in text
     assert 'healthingest_janitor_outcomes_total{outcome="mismatched"} 2.0' in text
-    (confirmed,) = (line for line in text.splitlines() if line.startswith("healthingest_relay_last_confirmed"))
+    (confirmed,) = (
+        line for line in text.splitlines() if line.startswith("healthingest_relay_last_confirmed")
+    )
     assert float(confirmed.split()[1]) == NOON.timestamp()
-    (swept,) = (line for line in text.splitlines() if line.startswith("healthingest_janitor_last_sweep"))
+    (swept,) = (
+        line for line in text.splitlines() if line.startswith("healthingest_janitor_last_sweep")
+    )
     assert float(swept.split()[1]) == NOON.timestamp()
     assert 'healthingest_audit_findings_total{kind="other_bytes"} 1.0' in text
     assert 'healthingest_audit_work_total{kind="listed_objects"} 3.0' in text

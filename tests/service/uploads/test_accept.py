@@ -46,7 +46,12 @@ class World:
     """Everything around one use case."""
 
     def __init__(
-        self, ledger: DatabaseLedger, outbox: DatabaseOutbox, store: MemoryStore, clock: Clock, folder: Path
+        self,
+        ledger: DatabaseLedger,
+        outbox: DatabaseOutbox,
+        store: MemoryStore,
+        clock: Clock,
+        folder: Path,
     ) -> None:
         self.ledger, self.outbox, self.store, self.clock = ledger, outbox, store, clock
         self.gate = ReadyVerdict()
@@ -63,7 +68,12 @@ class World:
             clock=clock,
         )
         self.janitor = Janitor(
-            ledger=ledger, store=store, clock=clock, bucket=BUCKET, interval_seconds=1, lease_seconds=120
+            ledger=ledger,
+            store=store,
+            clock=clock,
+            bucket=BUCKET,
+            interval_seconds=1,
+            lease_seconds=120,
         )
 
     def request(
@@ -94,7 +104,9 @@ class World:
 
 
 @pytest.fixture
-def world(ledger: DatabaseLedger, outbox: DatabaseOutbox, store: MemoryStore, clock: Clock, tmp_path: Path) -> World:
+def world(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, store: MemoryStore, clock: Clock, tmp_path: Path
+) -> World:
     """Empty."""
     return World(ledger, outbox, store, clock, tmp_path)
 
@@ -123,10 +135,18 @@ class TestAccepted:
         assert len(await world.messages()) == len(world.store.objects) == 1
 
     async def test_is_one_of_many_at_once(self, world: World) -> None:
-        """Of eight equal uploads at the same moment one is accepted; the others wait, or get its receipt."""
-        outcomes = await asyncio.gather(*(world.accept(world.request()) for _ in range(8)), return_exceptions=True)
+        """
+        Of eight equal uploads at the same moment one is accepted.
+
+        The others wait, or get its receipt.
+        """
+        outcomes = await asyncio.gather(
+            *(world.accept(world.request()) for _ in range(8)), return_exceptions=True
+        )
         accepted = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
-        assert all(isinstance(o, UploadInFlightError) for o in outcomes if isinstance(o, BaseException))
+        assert all(
+            isinstance(o, UploadInFlightError) for o in outcomes if isinstance(o, BaseException)
+        )
         assert sum(not outcome.replayed for outcome in accepted) == 1
         assert len(await world.messages()) == len(world.store.objects) == 1
 
@@ -152,15 +172,32 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "error"),
         [
-            (lambda request: replace(request, declared_size_bytes=MAX_FILE_BYTES + 1), FileTooLargeError),
-            (lambda request: replace(request, body=chunks(b"x" * 1001), declared_size_bytes=None), FileTooLargeError),
-            (lambda request: replace(request, declared_size_bytes=len(CONTENT) + 1), BodyIncompleteError),
-            (lambda request: replace(request, declared_size_bytes=len(CONTENT) - 1), BodyIncompleteError),
+            (
+                lambda request: replace(request, declared_size_bytes=MAX_FILE_BYTES + 1),
+                FileTooLargeError,
+            ),
+            (
+                lambda request: replace(
+                    request, body=chunks(b"x" * 1001), declared_size_bytes=None
+                ),
+                FileTooLargeError,
+            ),
+            (
+                lambda request: replace(request, declared_size_bytes=len(CONTENT) + 1),
+                BodyIncompleteError,
+            ),
+            (
+                lambda request: replace(request, declared_size_bytes=len(CONTENT) - 1),
+                BodyIncompleteError,
+            ),
         ],
         ids=["declared too large", "too large", "too short", "too long"],
     )
     async def test_for_its_body(
-        self, world: World, change: Callable[[UploadRequest], UploadRequest], error: type[UploadError]
+        self,
+        world: World,
+        change: Callable[[UploadRequest], UploadRequest],
+        error: type[UploadError],
     ) -> None:
         """A body of the wrong size is refused and leaves nothing."""
         with pytest.raises(error):
@@ -173,7 +210,9 @@ class TestRefused:
 
     async def test_by_the_gate(self, world: World) -> None:
         """A wrong file leaves nothing."""
-        world.gate.error = FileRefusedError((Finding("block_invalid", "A message.", "A remedy.", block=0),))
+        world.gate.error = FileRefusedError(
+            (Finding("block_invalid", "A message.", "A remedy.", block=0),)
+        )
         with pytest.raises(FileRefusedError):
             await world.accept(world.request())
         assert await world.has_nothing()
@@ -205,7 +244,11 @@ class TestRefused:
 
 class TestUnclear:
     async def test_leaves_the_row_to_the_janitor(self, world: World) -> None:
-        """No answer and no object: the row stays, a repeat waits for the lease, then it all goes well."""
+        """
+        No answer and no object.
+
+        The row stays, a repeat waits for the lease, then it all goes well.
+        """
         world.store.faults = ["lost"]
         with pytest.raises(StoreUnavailableError):
             await world.accept(world.request())
@@ -239,10 +282,16 @@ class TestUnclear:
 
     @pytest.mark.parametrize("first", range(SHARES))
     async def test_heals_from_cancellation_anywhere(self, world: World, first: int) -> None:
-        """Wherever the client went away: afterwards one repeat gives one row, one object and one message."""
+        """
+        Wherever the client went away.
+
+        Afterwards one repeat gives one row, one object and one message.
+        """
         for wait in count(first, SHARES):
             content = f"content {wait}".encode()
-            cancelled = await is_cancelled_at(wait, world.accept(world.request(content, key=str(wait))))
+            cancelled = await is_cancelled_at(
+                wait, world.accept(world.request(content, key=str(wait)))
+            )
             assert world.spool.free_bytes == MAX_FILE_BYTES * 2
             world.clock.move(LEASE_SECONDS + 1)
             await world.janitor.sweep_once()
@@ -253,4 +302,6 @@ class TestUnclear:
         rows = await world.uploads()
         assert {row.state for row in rows} == {UploadState.STORED}
         assert {row.receipt.object_key for row in rows} == set(world.store.objects)
-        assert sorted(message.key for message in await world.messages()) == sorted(world.store.objects)
+        assert sorted(message.key for message in await world.messages()) == sorted(
+            world.store.objects
+        )

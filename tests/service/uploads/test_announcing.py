@@ -65,7 +65,11 @@ async def test_a_lost_broker_counts_after_a_while(clock: Clock) -> None:
 async def test_messages_that_nobody_confirms_count_after_a_while(
     ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock
 ) -> None:
-    """The broker answers and takes nothing, as under an alarm; a confirm ends it, and its time is told."""
+    """
+    The broker answers and takes nothing, as under an alarm.
+
+    A confirm ends it, and its time is told.
+    """
     new = upload(b"a")
     await ledger.begin(new, idempotency_key=None, lease_seconds=60)
     await ledger.complete(new.id, message(new, at=NOON), stored_at=NOON)

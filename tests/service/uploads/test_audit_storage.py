@@ -88,7 +88,9 @@ class Room:
         """An object alone."""
         source = self.folder / hashlib.sha256(key.encode()).hexdigest()
         source.write_bytes(content)
-        await self.store.put(key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        await self.store.put(
+            key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
 
     def path(self, of: Upload) -> Path:
         """Where its object lies."""
@@ -266,8 +268,14 @@ async def test_a_running_one_outlives_a_lost_store(
     assert [line["event"] for line in lines] == [AUDIT_BROKE_OFF]
 
 
-async def test_a_lost_upload_is_reported_once_and_found_again(room: Room, stop: asyncio.Event) -> None:
-    """Its row becomes `lost`; with the object back, the next audit makes it what it was, and other bytes do not."""
+async def test_a_lost_upload_is_reported_once_and_found_again(
+    room: Room, stop: asyncio.Event
+) -> None:
+    """
+    Its row becomes `lost`.
+
+    With the object back, the next audit makes it what it was, and other bytes do not.
+    """
     lost = await room.keep(b"lost")
     room.path(lost).unlink()
     room.clock.move(YOUNG_SECONDS + 1)
@@ -284,7 +292,9 @@ async def test_a_lost_upload_is_reported_once_and_found_again(room: Room, stop: 
 async def test_a_repair_marks_the_lost_and_the_found(room: Room) -> None:
     """All uploads, or those that are named; a second run has nothing left to do."""
     kept = [await room.keep(content) for content in (b"one", b"two", b"three")]
-    repair = RepairUploads(DatabaseKeptUploads(room.engine, timeout_seconds=5), room.store, clock=room.clock)
+    repair = RepairUploads(
+        DatabaseKeptUploads(room.engine, timeout_seconds=5), room.store, clock=room.clock
+    )
     room.path(kept[0]).unlink()
     room.path(kept[1]).write_bytes(b"longer")
     assert await repair([kept[2].id]) == Repaired(checked=1)

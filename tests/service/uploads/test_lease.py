@@ -21,7 +21,9 @@ async def _begun(ledger: DatabaseLedger, clock: Clock) -> Upload:
     return new
 
 
-async def test_outlasts_its_first_seconds(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
+async def test_outlasts_its_first_seconds(
+    ledger: DatabaseLedger, clock: Clock, begun: Upload
+) -> None:
     """Kept again and again, it lasts as long as the work does, and its full time beyond the last sign of life."""
     lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
     for _ in range(5):
@@ -33,7 +35,9 @@ async def test_outlasts_its_first_seconds(ledger: DatabaseLedger, clock: Clock, 
     assert await ledger.expired(limit=1, lease_seconds=LEASE_SECONDS) == [begun]
 
 
-async def test_is_left_alone_while_it_is_young(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
+async def test_is_left_alone_while_it_is_young(
+    ledger: DatabaseLedger, clock: Clock, begun: Upload
+) -> None:
     """A sign of life soon after the last costs no transaction: it ends when it would have ended."""
     lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
     clock.move(LEASE_SECONDS * YOUNG)

@@ -26,7 +26,14 @@ class ForgetfulStore(MemoryStore):
 
 def janitor_of(ledger: DatabaseLedger, store: MemoryStore, clock: Clock) -> Janitor:
     """A janitor that hurries."""
-    return Janitor(ledger=ledger, store=store, clock=clock, bucket=BUCKET, interval_seconds=0.01, lease_seconds=120)
+    return Janitor(
+        ledger=ledger,
+        store=store,
+        clock=clock,
+        bucket=BUCKET,
+        interval_seconds=0.01,
+        lease_seconds=120,
+    )
 
 
 @pytest.fixture
@@ -40,9 +47,17 @@ async def dead(ledger: DatabaseLedger, clock: Clock) -> Upload:
 
 @pytest.mark.parametrize("kind", [MemoryStore, ForgetfulStore])
 async def test_finishes_what_is_stored(
-    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, dead: Upload, kind: type[MemoryStore]
+    ledger: DatabaseLedger,
+    outbox: DatabaseOutbox,
+    clock: Clock,
+    dead: Upload,
+    kind: type[MemoryStore],
 ) -> None:
-    """The object is there with the right bytes: the upload is stored and will be announced, once."""
+    """
+    The object is there with the right bytes.
+
+    The upload is stored and will be announced, once.
+    """
     store = kind({dead.receipt.object_key: CONTENT})
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(finished=1)
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept()
@@ -72,7 +87,9 @@ async def test_touches_no_other_bytes(
     assert store.objects == {dead.receipt.object_key: content}
 
 
-async def test_waits_for_the_store(ledger: DatabaseLedger, store: MemoryStore, clock: Clock, dead: Upload) -> None:
+async def test_waits_for_the_store(
+    ledger: DatabaseLedger, store: MemoryStore, clock: Clock, dead: Upload
+) -> None:
     """While the store cannot be asked the row stays; a later sweep settles it."""
     store.is_down = True
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(unclear=1)
@@ -81,7 +98,9 @@ async def test_waits_for_the_store(ledger: DatabaseLedger, store: MemoryStore, c
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(finished=1)
 
 
-async def test_leaves_the_living_alone(ledger: DatabaseLedger, store: MemoryStore, clock: Clock) -> None:
+async def test_leaves_the_living_alone(
+    ledger: DatabaseLedger, store: MemoryStore, clock: Clock
+) -> None:
     """A row whose lease lasts belongs to its process."""
     await ledger.begin(upload(), idempotency_key=None, lease_seconds=LEASE_SECONDS)
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept()
@@ -100,7 +119,9 @@ async def test_runs_until_told_to_stop(
         await running
 
 
-async def test_counts_over_all_sweeps(ledger: DatabaseLedger, store: MemoryStore, clock: Clock) -> None:
+async def test_counts_over_all_sweeps(
+    ledger: DatabaseLedger, store: MemoryStore, clock: Clock
+) -> None:
     """What a metric shows goes on growing."""
     janitor = janitor_of(ledger, store, clock)
     for content in (b"first", b"second"):
@@ -113,7 +134,11 @@ async def test_counts_over_all_sweeps(ledger: DatabaseLedger, store: MemoryStore
 async def test_tells_what_became_of_each(
     ledger: DatabaseLedger, store: MemoryStore, clock: Clock, dead: Upload
 ) -> None:
-    """A line for each upload and one for the sweep; a sweep that finds nothing is silent, and still has its time."""
+    """
+    A line for each upload and one for the sweep.
+
+    A sweep that finds nothing is silent, and still has its time.
+    """
     janitor = janitor_of(ledger, store, clock)
     assert janitor.swept_at is None
     with capture_logs() as lines:
@@ -121,5 +146,9 @@ async def test_tells_what_became_of_each(
         clock.move(5)
         await janitor.sweep_once()
     assert [line["event"] for line in lines] == [UPLOAD_SETTLED, SWEPT]
-    assert (lines[0]["upload_id"], lines[0]["outcome"], lines[1]["abandoned"]) == (str(dead.id), "abandoned", 1)
+    assert (lines[0]["upload_id"], lines[0]["outcome"], lines[1]["abandoned"]) == (
+        str(dead.id),
+        "abandoned",
+        1,
+    )
     assert janitor.swept_at == clock.now

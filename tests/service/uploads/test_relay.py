@@ -16,7 +16,12 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import OutgoingMessage, UploadState
 from healthingest_service.uploads.relay import Relay, RelayCounts
-from healthingest_service.uploads.troubles import BROKER_BACK, BROKER_LOST, MESSAGES_PUT_OFF, MESSAGES_TAKEN_AGAIN
+from healthingest_service.uploads.troubles import (
+    BROKER_BACK,
+    BROKER_LOST,
+    MESSAGES_PUT_OFF,
+    MESSAGES_TAKEN_AGAIN,
+)
 from support.deadlines import HANG_SECONDS
 from support.fakes import Ear
 from support.uploads import NOON, Clock, message, upload
@@ -66,7 +71,9 @@ async def waiting(ledger: DatabaseLedger, *types: str) -> list[OutgoingMessage]:
     return sent
 
 
-async def test_announces_what_is_due(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+async def test_announces_what_is_due(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
     """Each message once, oldest first, and the outbox is empty afterwards."""
     sent = await waiting(ledger, *["HeartRateRecord"] * 3)
     clock.move(1)
@@ -104,7 +111,9 @@ async def test_goes_on_past_a_failing_message(
     assert (await outbox.backlog()).count == 1
 
 
-async def test_waits_longer_each_time(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+async def test_waits_longer_each_time(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
     """A failing message is tried again after 1, 2, 4 ... seconds, never beyond the maximum, and at last announced."""
     await waiting(ledger, "BloodGlucoseRecord")
     clock.move(1)
@@ -125,7 +134,11 @@ async def test_waits_longer_each_time(ledger: DatabaseLedger, outbox: DatabaseOu
 async def test_stops_asking_a_dead_broker(
     ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
 ) -> None:
-    """The first message without an answer ends the round; the others are due as before and go once it is back."""
+    """
+    The first message without an answer ends the round.
+
+    The others are due as before and go once it is back.
+    """
     await waiting(ledger, *["HeartRateRecord"] * 5)
     clock.move(1)
     ear.errors = {HEART: BrokerUnreachableError}
@@ -138,7 +151,9 @@ async def test_stops_asking_a_dead_broker(
     assert await relay.drain_once() == 1
 
 
-async def test_runs_until_told_to_stop(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+async def test_runs_until_told_to_stop(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
     """A running relay announces what comes, more than one batch of it, and ends when it is told."""
     stop = asyncio.Event()
     relay = relay_of(outbox, ear, clock, batch_size=2)
@@ -152,7 +167,9 @@ async def test_runs_until_told_to_stop(ledger: DatabaseLedger, outbox: DatabaseO
     assert {heard.id for heard in ear.heard} == {each.id for each in sent}
 
 
-async def test_announces_at_once_what_it_is_told_of(engine: AsyncEngine, clock: Clock, ear: Ear) -> None:
+async def test_announces_at_once_what_it_is_told_of(
+    engine: AsyncEngine, clock: Clock, ear: Ear
+) -> None:
     """A relay that would look again in an hour is woken by the commit of a message in the same process."""
     stop, written = asyncio.Event(), asyncio.Event()
     ledger = DatabaseLedger(engine, timeout_seconds=5, clock=clock, on_message=written.set)
@@ -169,7 +186,9 @@ async def test_announces_at_once_what_it_is_told_of(engine: AsyncEngine, clock: 
         await running
 
 
-async def test_outlives_a_lost_database(ledger: DatabaseLedger, engine: AsyncEngine, clock: Clock, ear: Ear) -> None:
+async def test_outlives_a_lost_database(
+    ledger: DatabaseLedger, engine: AsyncEngine, clock: Clock, ear: Ear
+) -> None:
     """A database that cannot be had is counted and waited for; a stop is obeyed meanwhile."""
     await waiting(ledger, "HeartRateRecord")
     stop = asyncio.Event()
@@ -188,7 +207,9 @@ async def test_outlives_a_lost_database(ledger: DatabaseLedger, engine: AsyncEng
     assert ear.heard == []
 
 
-async def test_marks_the_upload(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
+async def test_marks_the_upload(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
     """A confirmed message makes its upload `announced`, with the time."""
     new = upload()
     await ledger.begin(new, idempotency_key=None, lease_seconds=60)
@@ -219,7 +240,11 @@ async def test_a_slow_confirm_does_not_hold_up_the_others(
 async def test_lanes_stop_when_the_broker_is_gone(
     ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
 ) -> None:
-    """Each lane tries once; the rest stays untouched, and is due at once when the broker is back."""
+    """
+    Each lane tries once.
+
+    The rest stays untouched, and is due at once when the broker is back.
+    """
     await waiting(ledger, *["HeartRateRecord"] * 9)
     clock.move(1)
     ear.errors[HEART] = BrokerUnreachableError
@@ -233,11 +258,18 @@ async def test_lanes_stop_when_the_broker_is_gone(
 async def test_asks_a_dead_broker_with_one_message(
     ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
 ) -> None:
-    """After a round that the broker did not answer, one message tells whether it is back; then all lanes go on."""
+    """
+    After a round that the broker did not answer, one message tells whether it is back.
+
+    Then all lanes go on.
+    """
     await waiting(ledger, *["HeartRateRecord"] * 9)
     clock.move(1)
     ear.errors[HEART] = BrokerUnreachableError
-    relay, stop = relay_of(outbox, ear, clock, concurrency=3, backoff_seconds_min=0.01), asyncio.Event()
+    relay, stop = (
+        relay_of(outbox, ear, clock, concurrency=3, backoff_seconds_min=0.01),
+        asyncio.Event(),
+    )
     running = asyncio.ensure_future(relay.run(stop))
     async with asyncio.timeout(HANG_SECONDS):
         for expected in (3, 4, 5):
@@ -250,8 +282,14 @@ async def test_asks_a_dead_broker_with_one_message(
         await running
 
 
-async def test_tells_of_a_trouble_once(ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear) -> None:
-    """A line when messages of a kind are not taken and one when they are; the same for the broker as a whole."""
+async def test_tells_of_a_trouble_once(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
+) -> None:
+    """
+    A line when messages of a kind are not taken and one when they are.
+
+    The same for the broker as a whole.
+    """
     await waiting(ledger, *["HeartRateRecord"] * 3)
     relay = relay_of(outbox, ear, clock)
     with capture_logs() as lines:

@@ -18,7 +18,9 @@ def _replay(engine: AsyncEngine, clock: Clock) -> Replay:
     return Replay(DatabaseReplays(engine, timeout_seconds=5), bucket=BUCKET, clock=clock)
 
 
-async def announced(ledger: DatabaseLedger, outbox: DatabaseOutbox, content: bytes) -> OutgoingMessage:
+async def announced(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, content: bytes
+) -> OutgoingMessage:
     """The message of an upload that was announced."""
     new = upload(content)
     await ledger.begin(new, idempotency_key=None, lease_seconds=60)
@@ -35,8 +37,14 @@ async def drained(outbox: DatabaseOutbox) -> list[OutgoingMessage]:
         return list(batch.messages)
 
 
-async def test_says_the_same_once_more(replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox) -> None:
-    """The body is the first message's, byte by byte, so consumers know it; the message is another one."""
+async def test_says_the_same_once_more(
+    replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox
+) -> None:
+    """
+    The body is the first message's, byte by byte, so consumers know it.
+
+    The message is another one.
+    """
     first = await announced(ledger, outbox, b"content")
     assert await replay(EVERYTHING, per_second=1e9, dry=False) == Replayed(1, 1)
     (again,) = await drained(outbox)
@@ -45,7 +53,9 @@ async def test_says_the_same_once_more(replay: Replay, ledger: DatabaseLedger, o
     assert again.id != first.id
 
 
-async def test_a_dry_run_counts(replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox) -> None:
+async def test_a_dry_run_counts(
+    replay: Replay, ledger: DatabaseLedger, outbox: DatabaseOutbox
+) -> None:
     """And puts nothing."""
     await announced(ledger, outbox, b"content")
     assert await replay(EVERYTHING, per_second=1, dry=True) == Replayed(1, 0)
@@ -53,7 +63,10 @@ async def test_a_dry_run_counts(replay: Replay, ledger: DatabaseLedger, outbox: 
 
 
 async def test_keeps_to_its_rate_and_tells_how_far_it_is(
-    engine: AsyncEngine, ledger: DatabaseLedger, outbox: DatabaseOutbox, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine,
+    ledger: DatabaseLedger,
+    outbox: DatabaseOutbox,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Six messages at thirty a second take a fifth of a second, in batches."""
     monkeypatch.setattr("healthingest_service.uploads.replay._BATCH", 4)
@@ -66,6 +79,8 @@ async def test_keeps_to_its_rate_and_tells_how_far_it_is(
 
     replays = DatabaseReplays(engine, timeout_seconds=5)
     replay = Replay(replays, bucket=BUCKET, clock=lambda: NOON, sleep=sleep)
-    assert await replay(EVERYTHING, per_second=30, dry=False, progress=steps.append) == Replayed(6, 6)
+    assert await replay(EVERYTHING, per_second=30, dry=False, progress=steps.append) == Replayed(
+        6, 6
+    )
     assert pauses == [4 / 30, 2 / 30]
     assert steps == [Replayed(4, 4), Replayed(6, 6)]

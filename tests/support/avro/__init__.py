@@ -1,1 +1,5 @@
-"""Avro written and read by the tests themselves, byte by byte: good files, hostile ones, and a slow reader."""
+"""
+Avro written and read by the tests themselves, byte by byte.
+
+Good files, hostile ones, and a slow reader.
+"""

@@ -1,8 +1,10 @@
 """
-How much of the interpreted walker the corpus and some mutants reach: `python -m support.avro.covering`.
+How much of the interpreted walker the corpus and some mutants reach.
 
-A process of its own, for a test's process may be measured already. One line a module: name, per cent of lines and
-branches.
+`python -m support.avro.covering`.
+
+A process of its own, for a test's process may be measured already. One line a module: name, per
+cent of lines and branches.
 """
 
 import io
@@ -24,15 +26,20 @@ _SLOW = ("costly", "100,001 blocks", *(f"{codec}: more doubles than fit" for cod
 def _decimals() -> list[bytes]:
     schema = {"type": "bytes", "logicalType": "decimal", "precision": 5}
     values = (0, 1, -1, 99_999, -99_999, 2**15, -(2**15))
-    return [one(schema, text(value.to_bytes(size, "big", signed=True))) for value in values for size in (3, 4)] + [
-        one(schema, text(b"\x01"))
-    ]
+    return [
+        one(schema, text(value.to_bytes(size, "big", signed=True)))
+        for value in values
+        for size in (3, 4)
+    ] + [one(schema, text(b"\x01"))]
 
 
 def _judge(gate: ModuleType, file: bytes, **policy: int) -> None:
     for size in (len(file) or 1, 7 if len(file) < 5000 else 4096):
         try:
-            gate.check([file[start : start + size] for start in range(0, len(file), size)], gate.Policy(**policy))
+            gate.check(
+                [file[start : start + size] for start in range(0, len(file), size)],
+                gate.Policy(**policy),
+            )
         except gate.RefusedError:
             continue
 
@@ -54,7 +61,9 @@ def main() -> None:
     measured.stop()
     for name in _MODULES:
         out = io.StringIO()
-        per_cent = measured.report(include=[f"*/gate/avrogate/{name}.py"], file=out, show_missing=True)
+        per_cent = measured.report(
+            include=[f"*/gate/avrogate/{name}.py"], file=out, show_missing=True
+        )
         print(f"{name} {per_cent:.1f}")  # noqa: T201 - what it is for
 
 

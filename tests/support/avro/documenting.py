@@ -12,12 +12,18 @@ BEGIN = "<!-- made of gate/avrogate/explanation_table.py and policy.py by `make 
 
 
 def made(examples: Mapping[str, str]) -> str:
-    """Limits, codes and causes as Markdown. *examples* names a hostile file by code; others have a dash."""
+    """
+    Limits, codes and causes as Markdown.
+
+    *examples* names a hostile file by code; others have a dash.
+    """
     return "\n".join((*_limits(), *_codes(examples), *_causes())) + "\n"
 
 
 def _limits() -> Iterator[str]:
-    codes = {explanation.limit: code for code, explanation in EXPLANATIONS.items() if explanation.limit}
+    codes = {
+        explanation.limit: code for code, explanation in EXPLANATIONS.items() if explanation.limit
+    }
     yield from (BEGIN, "", "## Limits", "", "| limit | default | code |", "| --- | --- | --- |")
     for field in fields(Policy):
         value = getattr(Policy(), field.name)
@@ -33,7 +39,13 @@ def _codes(examples: Mapping[str, str]) -> Iterator[str]:
         "A dash: shown in `tests/gate/test_schema.py`. Messages show the default limits."
     )
     for heading, section in SECTIONS.items():
-        yield from ("", f"### {heading}", "", "| code | message | remedy | example |", "| --- | --- | --- | --- |")
+        yield from (
+            "",
+            f"### {heading}",
+            "",
+            "| code | message | remedy | example |",
+            "| --- | --- | --- | --- |",
+        )
         for code in section:
             told = explain(Finding(code, limit=limit_of(code, Policy())))
             example = f"`{examples[code]}`" if code in examples else "-"

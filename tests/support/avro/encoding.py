@@ -1,4 +1,8 @@
-"""Avro's binary encoding and its container, as the specification 1.12 has them; every part may lie where told to."""
+"""
+Avro's binary encoding and its container, as the specification 1.12 has them.
+
+Every part may lie where told to.
+"""
 
 import bz2
 import json
@@ -49,11 +53,19 @@ def double(value: float) -> bytes:
 
 
 def items(*values: bytes, size: int | None = None, sized: bool = False) -> bytes:
-    """One block of an array's items, or a map's entries, and the end; with its size in bytes when *sized*."""
+    """
+    One block of an array's items, or a map's entries, and the end.
+
+    With its size in bytes when *sized*.
+    """
     if not values:
         return long(0)
     data = b"".join(values)
-    head = long(-len(values)) + long(len(data) if size is None else size) if sized else long(len(values))
+    head = (
+        long(-len(values)) + long(len(data) if size is None else size)
+        if sized
+        else long(len(values))
+    )
     return head + data + long(0)
 
 
@@ -105,7 +117,9 @@ def schema_text(schema: object) -> bytes:
 
 def file_of(schema: object, blocks: Iterable[tuple[int, bytes]], codec: str = "null") -> bytes:
     """A whole file; *blocks* are pairs of a count and the records' bytes."""
-    return header(schema, codec) + b"".join(block(count, compress(codec, data)) for count, data in blocks)
+    return header(schema, codec) + b"".join(
+        block(count, compress(codec, data)) for count, data in blocks
+    )
 
 
 def record(*types: object, name: str = "R", **attributes: object) -> dict[str, Any]:

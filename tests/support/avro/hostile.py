@@ -1,4 +1,8 @@
-"""Hostile files, each with the code it must be refused with. They are made here, never kept as opaque bytes."""
+"""
+Hostile files, each with the code it must be refused with.
+
+They are made here, never kept as opaque bytes.
+"""
 
 from dataclasses import dataclass
 from functools import cache

@@ -6,7 +6,9 @@ from avrogate import Code, Finding, Policy, RefusedError, Verdict, check
 def judge(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> Verdict:
     """The verdict on *file*, fed at once or in chunks of so many bytes; raises `RefusedError`."""
     size = chunk or max(len(file), 1)
-    return check((file[start : start + size] for start in range(0, len(file), size)), policy or Policy())
+    return check(
+        (file[start : start + size] for start in range(0, len(file), size)), policy or Policy()
+    )
 
 
 def findings(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> tuple[Finding, ...]:

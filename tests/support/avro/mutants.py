@@ -32,9 +32,12 @@ EVERYTHING: Final[dict[str, Any]] = {
 
 def everything(random: Random, depth: int = 2) -> bytes:
     """A record of `EVERYTHING`."""
-    value = random.choice((long(0), long(1) + double(1.5), long(2) + text("äb€😀" * random.randrange(3))))
+    value = random.choice(
+        (long(0), long(1) + double(1.5), long(2) + text("äb€😀" * random.randrange(3)))
+    )
     tags = [
-        text(f"k{n}") + random.choice((long(0) + long(n), long(1) + long(n % 3))) for n in range(random.randrange(3))
+        text(f"k{n}") + random.choice((long(0) + long(n), long(1) + long(n % 3)))
+        for n in range(random.randrange(3))
     ]
     rows = [double(1)[4:] + long(random.randrange(10**12)) for _ in range(random.randrange(4))]
     more = long(1) + everything(random, depth - 1) if depth and random.random() < 0.5 else long(0)
@@ -48,10 +51,18 @@ def everything(random: Random, depth: int = 2) -> bytes:
 
 @cache
 def seeds() -> tuple[bytes, ...]:
-    """Correct files: one of each codec, and "null" twice more, for there the records can be reached."""
+    """
+    Correct files.
+
+    One of each codec, and "null" twice more, for there the records can be reached.
+    """
     random = Random(1)  # noqa: S311 - the same every time
     return tuple(
-        file_of(EVERYTHING, [(2, everything(random) + everything(random)), (1, everything(random))], codec)
+        file_of(
+            EVERYTHING,
+            [(2, everything(random) + everything(random)), (1, everything(random))],
+            codec,
+        )
         for codec in ("null", "null", *CODECS)
     )
 
@@ -82,11 +93,17 @@ def _changed(random: Random, file: bytes) -> bytes:
         case 3:
             piece += random.randbytes(random.choice((1, 1, 2, 8)))
         case 4:
-            piece = long(random.choice((0, 1, -1, 2**31, -(2**63), 2**63 - 1, random.randrange(-100, 1000))))
+            piece = long(
+                random.choice((0, 1, -1, 2**31, -(2**63), 2**63 - 1, random.randrange(-100, 1000)))
+            )
         case 5:
             piece = overlong(random.randrange(4), random.randrange(1, 12))
         case 6:
             piece *= 2
         case _:
-            return file[:at] if random.random() < 0.2 else file[:at] + file[random.randrange(len(file) or 1) :]
+            return (
+                file[:at]
+                if random.random() < 0.2
+                else file[:at] + file[random.randrange(len(file) or 1) :]
+            )
     return file[:at] + piece + file[end:]

@@ -1,4 +1,8 @@
-"""The same sources, interpreted: a second copy of the package whose modules come from `.py` files alone."""
+"""
+The same sources, interpreted.
+
+A second copy of the package whose modules come from `.py` files alone.
+"""
 
 import importlib
 import sys
@@ -26,7 +30,9 @@ class _SourcesOnly(PathFinder):
         del path, target
         if fullname == "avrogate":
             places = [str(_FOLDER)]
-            return spec_from_file_location(fullname, _FOLDER / "__init__.py", submodule_search_locations=places)
+            return spec_from_file_location(
+                fullname, _FOLDER / "__init__.py", submodule_search_locations=places
+            )
         parent, _, name = fullname.rpartition(".")
         if parent != "avrogate":
             return None
@@ -37,7 +43,11 @@ class _SourcesOnly(PathFinder):
 @contextmanager
 def _without_the_package() -> Iterator[None]:
     def ours() -> dict[str, ModuleType]:
-        return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "avrogate"}
+        return {
+            name: module
+            for name, module in sys.modules.items()
+            if name.partition(".")[0] == "avrogate"
+        }
 
     kept = ours()
     for name in kept:

@@ -1,5 +1,7 @@
 """
-A slow reader that knows the specification and nothing of the gate: it builds every value and writes it again.
+A slow reader that knows the specification and nothing of the gate.
+
+It builds every value and writes it again.
 
 A file that it cannot read, or that is not what it writes again, was wrong to accept.
 """
@@ -108,7 +110,13 @@ class _Types:
             self._named[full] = type_, space
         for field in type_.get("fields", []) if type_["type"] in {"record", "error"} else []:
             self._learn(field["type"], space)
-        for below in ("items",) if type_["type"] == "array" else ("values",) if type_["type"] == "map" else ():
+        for below in (
+            ("items",)
+            if type_["type"] == "array"
+            else ("values",)
+            if type_["type"] == "map"
+            else ()
+        ):
             self._learn(type_[below], space)
 
     @staticmethod
@@ -129,10 +137,15 @@ class _Types:
             case "record" | "error":
                 return self._record(attributes, space, data, depth + 1)
             case "array":
-                return self._items(lambda: self.again(attributes["items"], space, data, depth), data)
+                return self._items(
+                    lambda: self.again(attributes["items"], space, data, depth), data
+                )
             case "map":
                 return self._items(
-                    lambda: _string({}, data) + self.again(attributes["values"], space, data, depth), data
+                    lambda: (
+                        _string({}, data) + self.again(attributes["values"], space, data, depth)
+                    ),
+                    data,
                 )
             case "enum":
                 index = data.long()
@@ -148,7 +161,9 @@ class _Types:
         _require(depth <= _MAX_DEPTH)
         full = self._full(attributes["name"], attributes.get("namespace", space) or "")
         inside = full.rpartition(".")[0]
-        return b"".join(self.again(field["type"], inside, data, depth) for field in attributes["fields"])
+        return b"".join(
+            self.again(field["type"], inside, data, depth) for field in attributes["fields"]
+        )
 
     @staticmethod
     def _items(item: Any, data: _Bytes) -> bytes:  # noqa: ANN401 - a function
@@ -195,10 +210,18 @@ def _string(attributes: dict[str, Any], data: _Bytes) -> bytes:
 
 def _decimal(attributes: dict[str, Any], value: bytes) -> bytes:
     precision, scale = attributes.get("precision"), attributes.get("scale", 0)
-    if attributes.get("logicalType") != "decimal" or type(precision) is not int or type(scale) is not int:
+    if (
+        attributes.get("logicalType") != "decimal"
+        or type(precision) is not int
+        or type(scale) is not int
+    ):
         return value
     size = attributes.get("size")
-    if not 0 <= scale <= precision or precision < 1 or (size and 10**precision > 2 ** (8 * size - 1) - 1):
+    if (
+        not 0 <= scale <= precision
+        or precision < 1
+        or (size and 10**precision > 2 ** (8 * size - 1) - 1)
+    ):
         return value
     _require(len(value) > 0)
     _require(abs(int.from_bytes(value, "big", signed=True)) < 10**precision)

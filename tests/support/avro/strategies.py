@@ -1,4 +1,8 @@
-"""Schemas and data of them, as Hypothesis builds them: everything that other people's writers can write."""
+"""
+Schemas and data of them, as Hypothesis builds them.
+
+Everything that other people's writers can write.
+"""
 
 import datetime as dt
 from collections.abc import Callable
@@ -66,11 +70,19 @@ def _type(draw: Draw, names: Any, depth: int, logical: bool) -> Pair:  # noqa: A
             branches = ["null", other] if draw(st.booleans()) else [other, "null"]
             return branches, st.none() | data
         case "enum":
-            symbols = draw(st.lists(st.from_regex(r"[A-Z_][A-Z0-9]{0,4}", fullmatch=True), min_size=1, unique=True))
-            return {"type": "enum", "name": next(names), "symbols": symbols}, st.sampled_from(symbols)
+            symbols = draw(
+                st.lists(
+                    st.from_regex(r"[A-Z_][A-Z0-9]{0,4}", fullmatch=True), min_size=1, unique=True
+                )
+            )
+            return {"type": "enum", "name": next(names), "symbols": symbols}, st.sampled_from(
+                symbols
+            )
         case "fixed":
             size = draw(st.integers(1, 20))
-            return {"type": "fixed", "name": next(names), "size": size}, st.binary(min_size=size, max_size=size)
+            return {"type": "fixed", "name": next(names), "size": size}, st.binary(
+                min_size=size, max_size=size
+            )
         case "logical":
             pair: Pair = draw(st.sampled_from(_LOGICAL))
             return pair
@@ -84,7 +96,9 @@ def _record(draw: Draw, names: Any, depth: int, logical: bool, least: int = 0) -
         schema["namespace"] = draw(st.sampled_from(["a", "a.b", "clinic.records"]))
     content = {}
     for number in range(draw(st.integers(least, 5))):
-        type_, data = ("long", _PRIMITIVES["long"]) if number < least else _type(draw, names, depth, logical)
+        type_, data = (
+            ("long", _PRIMITIVES["long"]) if number < least else _type(draw, names, depth, logical)
+        )
         schema["fields"].append({"name": f"f{number}", "type": type_})
         content[f"f{number}"] = data
     return schema, st.fixed_dictionaries(content)

@@ -14,7 +14,11 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`calls` are those of functions that are not compiled, and of libraries; `peak_bytes` were allocated at once."""
+    """
+    `calls` are those of functions that are not compiled, and of libraries.
+
+    `peak_bytes` were allocated at once.
+    """
 
     code: Code | None
     work: Work

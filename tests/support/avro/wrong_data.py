@@ -39,12 +39,20 @@ def values() -> Iterator[Entry]:
         yield f"symbol {index}", one(enum, long(index)), Code.ENUM_INDEX
         yield f"branch {index}", one(["null", "int"], long(index)), Code.UNION_INDEX
     yield "overlong branch", one(["null", "int"], overlong(0)), Code.VARINT_OVERLONG
-    yield "symbol of none", one({"type": "enum", "name": "E", "symbols": []}, long(0)), Code.ENUM_INDEX
+    yield (
+        "symbol of none",
+        one({"type": "enum", "name": "E", "symbols": []}, long(0)),
+        Code.ENUM_INDEX,
+    )
     for type_ in ("string", "bytes"):
         yield f"{type_} of length -1", one(type_, long(-1)), Code.LENGTH_NEGATIVE
         yield f"{type_} of least length", one(type_, long(-(2**63))), Code.LENGTH_NEGATIVE
         for length in (5, *HUGE):
-            yield f"{type_} of length {length}", one(type_, long(length) + b"abcd"), Code.LENGTH_BEYOND_BLOCK
+            yield (
+                f"{type_} of length {length}",
+                one(type_, long(length) + b"abcd"),
+                Code.LENGTH_BEYOND_BLOCK,
+            )
         yield f"overlong length of {type_}", one(type_, overlong(1) + b"a"), Code.VARINT_OVERLONG
         yield f"rest behind {type_}", one(type_, text("a") + b"b"), Code.DATA_LEFT_OVER
     for wrong in (
@@ -81,12 +89,28 @@ def collections() -> Iterator[Entry]:
         for count in (3, *HUGE):
             yield f"{name} of {count}", one(schema, long(count) + item), Code.ITEM_COUNT_WRONG
         yield f"{name} without end", one(schema, long(1) + item), Code.DATA_CUT_OFF
-        yield f"{name} of the least count", one(schema, long(-(2**63)) + long(0) + long(0)), Code.ITEM_COUNT_WRONG
+        yield (
+            f"{name} of the least count",
+            one(schema, long(-(2**63)) + long(0) + long(0)),
+            Code.ITEM_COUNT_WRONG,
+        )
         for size in {len(item) + 1, len(item) - 1, 0}:
-            yield f"{name} of false size {size}", one(schema, items(item, size=size, sized=True)), Code.ITEMS_SIZE_WRONG
+            yield (
+                f"{name} of false size {size}",
+                one(schema, items(item, size=size, sized=True)),
+                Code.ITEMS_SIZE_WRONG,
+            )
         for size in (-1, 1000, *HUGE):
-            yield f"{name} of size {size}", one(schema, items(item, size=size, sized=True)), Code.ITEMS_SIZE_WRONG
-        yield f"overlong count of {name}", one(schema, overlong(1) + item + long(0)), Code.VARINT_OVERLONG
+            yield (
+                f"{name} of size {size}",
+                one(schema, items(item, size=size, sized=True)),
+                Code.ITEMS_SIZE_WRONG,
+            )
+        yield (
+            f"overlong count of {name}",
+            one(schema, overlong(1) + item + long(0)),
+            Code.VARINT_OVERLONG,
+        )
         yield f"rest behind {name}", one(schema, items(item) + long(0)), Code.DATA_LEFT_OVER
     for name, type_, wrong, code in (
         ("overlong long", "long", overlong(1), Code.VARINT_OVERLONG),
@@ -95,7 +119,11 @@ def collections() -> Iterator[Entry]:
     ):
         listed = long(6) + long(1) * 2 + wrong + long(300) * 3 + long(0)
         yield f"{name} among others", one({"type": "array", "items": type_}, listed), code
-    yield "map key not UTF-8", one({"type": "map", "values": "int"}, items(text(b"\xff") + long(1))), Code.UTF8_INVALID
+    yield (
+        "map key not UTF-8",
+        one({"type": "map", "values": "int"}, items(text(b"\xff") + long(1))),
+        Code.UTF8_INVALID,
+    )
     linked = record("int", ["null", "R"])
     for depth in (65, 66, 5000, 200_000):
         data = (long(7) + long(1)) * (depth - 1) + long(7) + long(0)
@@ -104,7 +132,11 @@ def collections() -> Iterator[Entry]:
     yield "tree of 65", header(tree) + block(1, long(1) * 64 + long(0) * 65), Code.DATUM_TOO_DEEP
     yield "tree of 100,000", header(tree) + block(1, long(1) * 100_000), Code.DATUM_TOO_DEEP
     maps = record({"type": "map", "values": "R"})
-    yield "maps of 65", header(maps) + block(1, (long(1) + text("k")) * 64 + long(0) * 65), Code.DATUM_TOO_DEEP
+    yield (
+        "maps of 65",
+        header(maps) + block(1, (long(1) + text("k")) * 64 + long(0) * 65),
+        Code.DATUM_TOO_DEEP,
+    )
 
 
 def logical() -> Iterator[Entry]:
@@ -135,11 +167,27 @@ def logical() -> Iterator[Entry]:
             Code.DECIMAL_PRECISION,
         )
     yield "decimal of no bytes", one(decimal(5), text(b"")), Code.DECIMAL_EMPTY
-    yield "decimal of a mebibyte", one(decimal(5), text(b"\x01" + bytes(1 << 20))), Code.DECIMAL_PRECISION
-    yield "decimal of 1 with 5,000 bytes before", one(decimal(5), text(bytes(5000) + b"\x01")), Code.DECIMAL_PRECISION
-    yield "decimal whose padding hides a sign", one(decimal(2), text(b"\x00\xff")), Code.DECIMAL_PRECISION
+    yield (
+        "decimal of a mebibyte",
+        one(decimal(5), text(b"\x01" + bytes(1 << 20))),
+        Code.DECIMAL_PRECISION,
+    )
+    yield (
+        "decimal of 1 with 5,000 bytes before",
+        one(decimal(5), text(bytes(5000) + b"\x01")),
+        Code.DECIMAL_PRECISION,
+    )
+    yield (
+        "decimal whose padding hides a sign",
+        one(decimal(2), text(b"\x00\xff")),
+        Code.DECIMAL_PRECISION,
+    )
     yield "decimal of 1,001 digits", header(record(decimal(1001))), Code.SCHEMA_PRECISION_TOO_LARGE
-    yield "decimal of 10^18 digits", header(record(decimal(10**18))), Code.SCHEMA_PRECISION_TOO_LARGE
+    yield (
+        "decimal of 10^18 digits",
+        header(record(decimal(10**18))),
+        Code.SCHEMA_PRECISION_TOO_LARGE,
+    )
     uuid = {"type": "string", "logicalType": "uuid"}
     good = "123e4567-e89b-12d3-a456-426614174000"
     for wrong in (
@@ -153,9 +201,16 @@ def logical() -> Iterator[Entry]:
         "{" + good[1:-1] + "}",
     ):
         yield f"uuid {wrong!r}", one(uuid, text(wrong)), Code.UUID_INVALID
-    for type_, logical, most in (("int", "time-millis", 86_400_000), ("long", "time-micros", 86_400_000_000)):
+    for type_, logical, most in (
+        ("int", "time-millis", 86_400_000),
+        ("long", "time-micros", 86_400_000_000),
+    ):
         for value in (-1, most, 10**9 * 90, -(2**31)):
-            yield f"{logical} {value}", one({"type": type_, "logicalType": logical}, long(value)), Code.TIME_RANGE
+            yield (
+                f"{logical} {value}",
+                one({"type": type_, "logicalType": logical}, long(value)),
+                Code.TIME_RANGE,
+            )
     yield (
         "double cut off in a list",
         one({"type": "array", "items": "double"}, long(1) + double(1)[:7]),

@@ -33,7 +33,11 @@ def schemas() -> Iterator[Entry]:
         yield f"schema text {name}", header(schema), Code.SCHEMA_NOT_JSON
     yield "schema not UTF-8", header(b'"in\xfft"'), Code.SCHEMA_NOT_JSON
     yield "schema in UTF-16", header('"int"'.encode("utf-16")), Code.SCHEMA_NOT_JSON
-    yield "key twice in the schema", header('{"type":"int","type":"long"}'), Code.SCHEMA_DUPLICATE_KEY
+    yield (
+        "key twice in the schema",
+        header('{"type":"int","type":"long"}'),
+        Code.SCHEMA_DUPLICATE_KEY,
+    )
     yield "schema over 256 KiB", header(record("int", doc="x" * (1 << 18))), Code.SCHEMA_TOO_LARGE
     yield "10,000 brackets", header("[" * 10_000), Code.SCHEMA_TOO_DEEP
     yield "100,000 objects", header('{"type":' * 32_000), Code.SCHEMA_TOO_DEEP
@@ -69,9 +73,21 @@ def schemas() -> Iterator[Entry]:
             header(record({"type": "fixed", "name": "F", "size": size})),
             Code.SCHEMA_ATTRIBUTE_INVALID,
         )
-    yield "fields no array", header({"type": "record", "name": "R", "fields": {}}), Code.SCHEMA_ATTRIBUTE_INVALID
-    yield "field no object", header({"type": "record", "name": "R", "fields": ["a"]}), Code.SCHEMA_ATTRIBUTE_INVALID
-    order = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "order": "sideways"}]}
+    yield (
+        "fields no array",
+        header({"type": "record", "name": "R", "fields": {}}),
+        Code.SCHEMA_ATTRIBUTE_INVALID,
+    )
+    yield (
+        "field no object",
+        header({"type": "record", "name": "R", "fields": ["a"]}),
+        Code.SCHEMA_ATTRIBUTE_INVALID,
+    )
+    order = {
+        "type": "record",
+        "name": "R",
+        "fields": [{"name": "a", "type": "int", "order": "sideways"}],
+    }
     yield "unknown order", header(order), Code.SCHEMA_ATTRIBUTE_INVALID
     order["fields"] = [{"name": "a", "type": "int", "order": []}]
     yield "order no text", header(order), Code.SCHEMA_ATTRIBUTE_INVALID
@@ -81,7 +97,9 @@ def schemas() -> Iterator[Entry]:
         Code.SCHEMA_ATTRIBUTE_INVALID,
     )
     yield "aliases a text", header(record("int", aliases="Old")), Code.SCHEMA_ATTRIBUTE_INVALID
-    foreign = record("int", __named_schemas={"X": {"type": "fixed", "size": -1}}, __fastavro_parsed__=True)
+    foreign = record(
+        "int", __named_schemas={"X": {"type": "fixed", "size": -1}}, __fastavro_parsed__=True
+    )
     yield "types for fastavro to trust", header(foreign), Code.SCHEMA_ATTRIBUTE_INVALID
 
 
@@ -113,14 +131,22 @@ def names() -> Iterator[Entry]:
             Code.SCHEMA_ATTRIBUTE_INVALID,
         )
     yield "name of 257 letters", header(record("int", name="A" * 257)), Code.SCHEMA_NAME_TOO_LONG
-    yield "name of 100,000 letters", header(record("int", name="A" * 100_000)), Code.SCHEMA_NAME_TOO_LONG
+    yield (
+        "name of 100,000 letters",
+        header(record("int", name="A" * 100_000)),
+        Code.SCHEMA_NAME_TOO_LONG,
+    )
     yield "namespace with a space", header(record("int", namespace="a b")), Code.SCHEMA_NAME_INVALID
     yield "namespace a number", header(record("int", namespace=7)), Code.SCHEMA_ATTRIBUTE_INVALID
     yield "alias a number", header(record("int", aliases=[7])), Code.SCHEMA_ATTRIBUTE_INVALID
     for name in ("", "a.b", "1", "a b"):
         field = {"type": "record", "name": "R", "fields": [{"name": name, "type": "int"}]}
         yield f"field name {name!r}", header(field), Code.SCHEMA_NAME_INVALID
-    alias = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "aliases": [None]}]}
+    alias = {
+        "type": "record",
+        "name": "R",
+        "fields": [{"name": "a", "type": "int", "aliases": [None]}],
+    }
     yield "field alias null", header(alias), Code.SCHEMA_ATTRIBUTE_INVALID
     twice = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}] * 2}
     yield "field twice", header(twice), Code.SCHEMA_FIELD_DUPLICATE
@@ -162,7 +188,11 @@ def structures() -> Iterator[Entry]:
         ({"type": "array", "items": "int"}, ["x"]), ({"type": "map", "values": "int"}, {"a": None}),
         (record("int", name="I"), {}), ({"type": "enum", "name": "E", "symbols": ["A"]}, "B"),
     ):  # fmt: skip
-        schema = {"type": "record", "name": "R", "fields": [{"name": "a", "type": type_, "default": default}]}
+        schema = {
+            "type": "record",
+            "name": "R",
+            "fields": [{"name": "a", "type": type_, "default": default}],
+        }
         yield f"default {default!r} of {type_}", header(schema), Code.SCHEMA_DEFAULT_INVALID
     yield "a record in itself", header(record("R")) + block(1, b""), Code.SCHEMA_ENDLESS
     yield "a record in its second field", header(record("int", "R")), Code.SCHEMA_ENDLESS
@@ -193,8 +223,20 @@ def structures() -> Iterator[Entry]:
         for number in range(1, 40):
             again = record(f"A{number - 1}", f"A{number - 1}", name=f"A{number}")
             fields.append({"name": f"f{number}", "type": again})
-        yield f"2^40 {leaf}", header({"type": "record", "name": "R", "fields": fields}), Code.SCHEMA_EXPANSION
-    yield "fixed of 513 MiB", header(record({"type": "fixed", "name": "F", "size": 513 << 20})), Code.SCHEMA_EXPANSION
-    yield "fixed of 2^62", header(record({"type": "fixed", "name": "F", "size": 2**62})), Code.SCHEMA_EXPANSION
+        yield (
+            f"2^40 {leaf}",
+            header({"type": "record", "name": "R", "fields": fields}),
+            Code.SCHEMA_EXPANSION,
+        )
+    yield (
+        "fixed of 513 MiB",
+        header(record({"type": "fixed", "name": "F", "size": 513 << 20})),
+        Code.SCHEMA_EXPANSION,
+    )
+    yield (
+        "fixed of 2^62",
+        header(record({"type": "fixed", "name": "F", "size": 2**62})),
+        Code.SCHEMA_EXPANSION,
+    )
     for top in ('"null"', '"int"', '"string"', '["null"]', '{"type":"array","items":"int"}'):
         yield f"top {top}", header(top), Code.SCHEMA_NOT_A_RECORD

@@ -1,4 +1,8 @@
-"""The product's own audit of the object store, at once and over everything: what it finds of what was done here."""
+"""
+The product's own audit of the object store, at once and over everything.
+
+What it finds of what was done here.
+"""
 
 import asyncio
 import datetime as dt
@@ -18,7 +22,9 @@ from support.s3 import access_to
 
 TIMEOUT_SECONDS = 10.0
 AUDIT_SECONDS = 60.0
-RULES = AuditRules(interval_seconds=1.0, verify_shares=1, verify_bytes_per_second=2.0**40, young_seconds=0.0)
+RULES = AuditRules(
+    interval_seconds=1.0, verify_shares=1, verify_bytes_per_second=2.0**40, young_seconds=0.0
+)
 
 
 def now() -> dt.datetime:
@@ -54,5 +60,9 @@ async def put_object(world: World, key: str, content: bytes) -> None:
     """Put an object as the service does."""
     path = world.folder / "object"
     path.write_bytes(content)
-    async with open_s3_store(access_to(world.servers.store, timeout_seconds=TIMEOUT_SECONDS)) as store:
-        await store.put(key, path, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    async with open_s3_store(
+        access_to(world.servers.store, timeout_seconds=TIMEOUT_SECONDS)
+    ) as store:
+        await store.put(
+            key, path, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )

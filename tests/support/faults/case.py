@@ -10,7 +10,11 @@ HIT_SECONDS = 20.0
 
 
 class CannotError(Exception):
-    """A case that this machine does not allow; the text says why. It is printed and counted, and no failure."""
+    """
+    A case that this machine does not allow; the text says why.
+
+    It is printed and counted, and no failure.
+    """
 
 
 @dataclass(frozen=True)

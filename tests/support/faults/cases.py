@@ -43,13 +43,21 @@ async def calm(world: World) -> bool:
 async def storm(world: World, uploads: int, kills: int) -> bool:
     """Eight clients without pause, and a process or server that dies at random moments."""
     left, doomed = uploads, 0
-    servers = (world.servers.broker.process, world.servers.database.process, world.servers.store.process)
+    servers = (
+        world.servers.broker.process,
+        world.servers.database.process,
+        world.servers.store.process,
+    )
 
     async def client() -> None:
         nonlocal left
         while left > 0 or doomed < kills:
             left -= 1
-            await (world.clients.upload() if world.random.random() > 0.02 else world.clients.upload_refused())
+            await (
+                world.clients.upload()
+                if world.random.random() > 0.02
+                else world.clients.upload_refused()
+            )
 
     async with asyncio.TaskGroup() as tasks:
         working = [tasks.create_task(client()) for _ in range(8)]

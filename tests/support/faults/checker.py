@@ -1,8 +1,8 @@
 """
 The judge, in the manner of Jepsen's total queue: what goes in must come out, and nothing else may.
 
-Source of the classes: https://github.com/jepsen-io/jepsen, `checker/total-queue`. A history may be judged only after
-everything was healed and drained.
+Source of the classes: https://github.com/jepsen-io/jepsen, `checker/total-queue`. A history may be
+judged only after everything was healed and drained.
 """
 
 from collections import Counter
@@ -41,7 +41,10 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """Sort the files into classes and try every invariant."""
     attempted = frozenset(_file(attempt) for attempt in evidence.attempts)
-    acknowledged, unknown = _files(evidence, Outcome.ACKNOWLEDGED), _files(evidence, Outcome.UNKNOWN)
+    acknowledged, unknown = (
+        _files(evidence, Outcome.ACKNOWLEDGED),
+        _files(evidence, Outcome.UNKNOWN),
+    )
     heard = Counter((one.owner, one.sha256) for one in evidence.heard)
     return Verdict(
         attempted=attempted,
@@ -50,12 +53,18 @@ def judge(evidence: Evidence) -> Verdict:
         unexpected=frozenset(heard.keys() - acknowledged - unknown),
         duplicated=sum(count - 1 for count in heard.values()),
         recovered=(unknown - acknowledged) & heard.keys(),
-        broken=tuple(f"{name}: {fault}" for name, check in INVARIANTS.items() for fault in check(evidence)),
+        broken=tuple(
+            f"{name}: {fault}" for name, check in INVARIANTS.items() for fault in check(evidence)
+        ),
     )
 
 
 def acknowledged_is_stored(evidence: Evidence) -> list[str]:
-    """I1: behind every success is a row, `stored` or further, and an object of the bytes that were sent."""
+    """
+    I1.
+
+    Behind every success is a row, `stored` or further, and an object of the bytes that were sent.
+    """
     rows, faults = {row.upload_id: row for row in evidence.rows}, []
     for attempt in evidence.attempts:
         for answer in attempt.answers:
@@ -74,7 +83,12 @@ def acknowledged_is_stored(evidence: Evidence) -> list[str]:
 def acknowledged_is_heard(evidence: Evidence) -> list[str]:
     """I2: every success reached the consumer; nothing waits any more."""
     heard = {one.upload_id for one in evidence.heard}
-    ids = {answer.upload_id for one in evidence.attempts for answer in one.answers if answer.status in {200, 201}}
+    ids = {
+        answer.upload_id
+        for one in evidence.attempts
+        for answer in one.answers
+        if answer.status in {200, 201}
+    }
     faults = [f"{upload_id} was not heard of" for upload_id in sorted(ids - heard)]
     return faults + ([f"{evidence.waiting} messages wait"] if evidence.waiting else [])
 
@@ -98,14 +112,24 @@ def refused_leaves_nothing(evidence: Evidence) -> list[str]:
     refused -= _files(evidence, Outcome.UNKNOWN)
     hashes = {sha256 for _, sha256 in refused}
     faults = [
-        f"{row.upload_id} was refused and has a row" for row in evidence.rows if (row.owner, row.sha256) in refused
+        f"{row.upload_id} was refused and has a row"
+        for row in evidence.rows
+        if (row.owner, row.sha256) in refused
     ]
-    faults += [f"{key} was refused and is stored" for key, sha256 in evidence.objects.items() if sha256 in hashes]
     faults += [
-        f"{key} was refused and has parts" for key in evidence.unfinished_puts if any(one in key for one in hashes)
+        f"{key} was refused and is stored"
+        for key, sha256 in evidence.objects.items()
+        if sha256 in hashes
+    ]
+    faults += [
+        f"{key} was refused and has parts"
+        for key in evidence.unfinished_puts
+        if any(one in key for one in hashes)
     ]
     return faults + [
-        f"{one.key} was refused and announced" for one in evidence.heard if (one.owner, one.sha256) in refused
+        f"{one.key} was refused and announced"
+        for one in evidence.heard
+        if (one.owner, one.sha256) in refused
     ]
 
 
@@ -113,21 +137,43 @@ def repeats_are_one(evidence: Evidence) -> list[str]:
     """I5: however often a file is sent, there is one id, one row, one settled state."""
     faults, ids = [], dict[File, set[str]]()
     for attempt in evidence.attempts:
-        ids.setdefault(_file(attempt), set()).update(a.upload_id for a in attempt.answers if a.status in {200, 201})
-    faults += [f"{len(found)} ids for one file of {owner}" for (owner, _), found in ids.items() if len(found) > 1]
+        ids.setdefault(_file(attempt), set()).update(
+            a.upload_id for a in attempt.answers if a.status in {200, 201}
+        )
+    faults += [
+        f"{len(found)} ids for one file of {owner}"
+        for (owner, _), found in ids.items()
+        if len(found) > 1
+    ]
     rows = Counter((row.owner, row.sha256) for row in evidence.rows)
-    faults += [f"{count} rows for one file of {owner}" for (owner, _), count in rows.items() if count > 1]
-    return faults + [f"{row.upload_id} is still {row.state}" for row in evidence.rows if row.state == "storing"]
+    faults += [
+        f"{count} rows for one file of {owner}" for (owner, _), count in rows.items() if count > 1
+    ]
+    return faults + [
+        f"{row.upload_id} is still {row.state}" for row in evidence.rows if row.state == "storing"
+    ]
 
 
 def strangers_see_nothing(evidence: Evidence) -> list[str]:
     """I6: who asked for another's upload was told that there is none."""
-    return [f"a stranger was answered {one.status}" for one in evidence.foreign_answers if one.status != 404]
+    return [
+        f"a stranger was answered {one.status}"
+        for one in evidence.foreign_answers
+        if one.status != 404
+    ]
 
 
 def limits_hold(evidence: Evidence) -> list[str]:
-    """I7: what is limited stayed below its limit, and of objects in parts nothing is left under way."""
-    faults = [f"{one.what} reached {one.value:g} of {one.limit:g}" for one in evidence.peaks if one.value > one.limit]
+    """
+    I7.
+
+    What is limited stayed below its limit, and of objects in parts nothing is left under way.
+    """
+    faults = [
+        f"{one.what} reached {one.value:g} of {one.limit:g}"
+        for one in evidence.peaks
+        if one.value > one.limit
+    ]
     return faults + [f"{key} is still being put in parts" for key in evidence.unfinished_puts]
 
 

@@ -42,7 +42,10 @@ class Clients:
     async def register(self, count: int) -> None:
         """Make accounts."""
         for number in range(count):
-            account = {"email": f"owner{number}@clinic.example", "password": "correct horse battery"}
+            account = {
+                "email": f"owner{number}@clinic.example",
+                "password": "correct horse battery",
+            }
             base = self.fleet.address(API[0])
             made = await self.http.post(f"{base}/auth/register", json=account)
             form = {"username": account["email"], "password": account["password"]}
@@ -62,7 +65,11 @@ class Clients:
         patient: bool = True,
         first: str | None = None,
     ) -> Attempt:
-        """Send a file until the answer is clear; at first to the process *first*, if one is named."""
+        """
+        Send a file until the answer is clear.
+
+        At first to the process *first*, if one is named.
+        """
         body, by = content or self.new_file(), owner or self.random.choice(self.owners)
         sha256, deadline = hashlib.sha256(body).hexdigest(), time.monotonic() + PATIENCE_SECONDS
         answers = [await self._send(body, by.token, sha256, first)]
@@ -85,7 +92,9 @@ class Clients:
             stranger = next(owner for owner in self.owners if owner.id != attempt.owner)
             if answer.upload_id:
                 url = f"{self.fleet.address(self.random.choice(API))}/v1/uploads/{answer.upload_id}"
-                seen = await self._ask("GET", url, {"Authorization": f"Bearer {stranger.token}"}, b"")
+                seen = await self._ask(
+                    "GET", url, {"Authorization": f"Bearer {stranger.token}"}, b""
+                )
                 if seen.status and seen.status < 500:
                     self.foreign_answers.append(seen)
 
@@ -101,7 +110,9 @@ class Clients:
         self.attempts.append(Attempt(owner.id, sha256, (answer,)))
         return answer
 
-    async def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes]) -> Answer:
+    async def _ask(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes]
+    ) -> Answer:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 answer = await self.http.request(method, url, content=body, headers=headers)
@@ -110,12 +121,18 @@ class Clients:
         if answer.status_code not in {200, 201} or method == "GET":
             return Answer(answer.status_code)
         receipt = answer.json()
-        return Answer(answer.status_code, receipt["upload_id"], receipt["object_key"], receipt["file_hash"])
+        return Answer(
+            answer.status_code, receipt["upload_id"], receipt["object_key"], receipt["file_hash"]
+        )
 
 
 def upload_headers(token: str, key: str) -> dict[str, str]:
     """What an upload is sent with."""
-    return {"Authorization": f"Bearer {token}", "Content-Type": "application/avro", "Idempotency-Key": key}
+    return {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/avro",
+        "Idempotency-Key": key,
+    }
 
 
 def _is_unclear(answer: Answer) -> bool:

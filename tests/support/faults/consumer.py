@@ -27,9 +27,13 @@ class Consumer:
     def declare(self) -> None:
         """Exchange, queue and binding, as the operator makes them; again and again if need be."""
         host = self.broker.virtual_host
-        self.broker.call("PUT", f"/api/exchanges/{host}/{DEFAULT_EXCHANGE}", {"type": "topic", "durable": True})
+        self.broker.call(
+            "PUT", f"/api/exchanges/{host}/{DEFAULT_EXCHANGE}", {"type": "topic", "durable": True}
+        )
         arguments = {"x-queue-type": "quorum"}
-        self.broker.call("PUT", f"/api/queues/{host}/{QUEUE}", {"durable": True, "arguments": arguments})
+        self.broker.call(
+            "PUT", f"/api/queues/{host}/{QUEUE}", {"durable": True, "arguments": arguments}
+        )
         self.broker.call("POST", self._binding(), {"routing_key": ALL_UPLOADS_BINDING})
 
     def unbind(self) -> None:
@@ -66,5 +70,7 @@ class Consumer:
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         event = UploadStored.from_bytes(message.body)
-        self.heard.append(Heard(event.idempotency_key, str(event.user_id), event.file_hash, event.key))
+        self.heard.append(
+            Heard(event.idempotency_key, str(event.user_id), event.file_hash, event.key)
+        )
         await message.ack()

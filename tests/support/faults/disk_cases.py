@@ -22,7 +22,11 @@ def disk_cases() -> list[Case]:
 
 
 async def database_full(world: World) -> bool:
-    """A table cannot grow: PostgreSQL says so in its log, and whom it met is not told of success."""
+    """
+    A table cannot grow.
+
+    PostgreSQL says so in its log, and whom it met is not told of success.
+    """
     disk, server = _database(world)
     await asyncio.to_thread(disk.fill)
     struck = False
@@ -45,7 +49,9 @@ async def log_full(world: World) -> bool:
         except DATABASE_ERRORS:
             break
         await world.clients.upload(patient=False)
-    struck = await world.until(lambda: _said(server, PANIC) and _said(server, NO_SPACE), seconds=HIT_SECONDS)
+    struck = await world.until(
+        lambda: _said(server, PANIC) and _said(server, NO_SPACE), seconds=HIT_SECONDS
+    )
     attempts = [await world.clients.upload(patient=False) for _ in range(2)]
     if not all(attempt.answers[-1].status >= 500 for attempt in attempts):
         world.wrong.append("an upload was answered without a database")

@@ -1,4 +1,8 @@
-"""The service's processes, as an installation has them: two of the API, a relay, a janitor; or as a case wants them."""
+"""
+The service's processes, as an installation has them: two of the API, a relay, a janitor.
+
+Or as a case wants them.
+"""
 
 import asyncio
 import signal
@@ -42,7 +46,9 @@ class Fleet:
     async def start(self) -> None:
         """Start whatever does not run, and wait until it listens."""
         begun = [
-            role for role in self.roles if role not in self.running or self.running[role].process.poll() is not None
+            role
+            for role in self.roles
+            if role not in self.running or self.running[role].process.poll() is not None
         ]
         for role in begun:
             self._spawn(role)
@@ -72,7 +78,9 @@ class Fleet:
         variables = environment(self.folder / role, **self.settings[role], **port)
         with log.open("wb") as output:
             command = [*as_user(None), *COMMAND, role.partition("-")[0]]
-            self.running[role] = ServiceProcess(subprocess.Popen(command, env=variables, stderr=output), log)
+            self.running[role] = ServiceProcess(
+                subprocess.Popen(command, env=variables, stderr=output), log
+            )
 
     def peak_memory_bytes(self) -> float:
         """The most that any living process has had in memory."""
@@ -81,7 +89,9 @@ class Fleet:
             status = Path(f"/proc/{one.process.pid}/status")
             if one.process.poll() is None and status.exists():
                 lines = dict(
-                    line.split(":", 1) for line in status.read_text(encoding="ascii").splitlines() if ":" in line
+                    line.split(":", 1)
+                    for line in status.read_text(encoding="ascii").splitlines()
+                    if ":" in line
                 )
                 peaks.append(float(lines.get("VmHWM", "0 kB").split()[0]) * 1024)
         return max(peaks)
@@ -98,7 +108,10 @@ class Fleet:
     def spooled_bytes(self) -> int:
         """What lies in the spools."""
         return sum(
-            path.stat().st_size for role in self.roles for path in self.spool(role).glob("*.body") if is_api(role)
+            path.stat().st_size
+            for role in self.roles
+            for path in self.spool(role).glob("*.body")
+            if is_api(role)
         )
 
     def spool(self, role: str) -> Path:

@@ -34,7 +34,9 @@ async def killed(world: World) -> bool:
             await asyncio.sleep(0.1)  # they are started again meanwhile
     statuses = [answer.status for one in sending for answer in one.result().answers]
     if UNPROCESSABLE in statuses:
-        world.wrong.append(f"{statuses.count(UNPROCESSABLE)} good files were refused for a killed judge")
+        world.wrong.append(
+            f"{statuses.count(UNPROCESSABLE)} good files were refused for a killed judge"
+        )
     return kills > 0 and any(status not in {200, 201} for status in statuses)
 
 
@@ -43,7 +45,11 @@ def _workers(world: World) -> list[int]:
     found = list[int]()
     for role in API:
         tasks = Path(f"/proc/{world.fleet.running[role].process.pid}/task")
-        found += [int(child) for task in tasks.glob("*/children") for child in task.read_text("ascii").split()]
+        found += [
+            int(child)
+            for task in tasks.glob("*/children")
+            for child in task.read_text("ascii").split()
+        ]
     return [one for one in found if b"gate_worker" in _command(one)]
 
 

@@ -22,14 +22,26 @@ def harm_cases(world: World) -> list[Case]:
     """All of them."""
     proxies = world.proxies
     put = (f"PUT /{world.servers.store.bucket}/raw/".encode(),)
-    begin, complete = (b"raw/HeartRateRecord/", b"COMMIT"), (b"health.processing.",)  # one statement
+    begin, complete = (
+        (b"raw/HeartRateRecord/", b"COMMIT"),
+        (b"health.processing.",),
+    )  # one statement
     publish = (b"health.processing.",)
     harms = [
         *(("store", proxies.store, put, harm) for harm in Harm if harm is not Harm.ANSWER),
-        *(("first commit", proxies.database, begin, harm) for harm in (Harm.CUT_BEFORE, Harm.LOSE_ANSWER)),
-        *(("second commit", proxies.database, complete, harm) for harm in (Harm.CUT_BEFORE, Harm.LOSE_ANSWER)),
+        *(
+            ("first commit", proxies.database, begin, harm)
+            for harm in (Harm.CUT_BEFORE, Harm.LOSE_ANSWER)
+        ),
+        *(
+            ("second commit", proxies.database, complete, harm)
+            for harm in (Harm.CUT_BEFORE, Harm.LOSE_ANSWER)
+        ),
         ("second commit", proxies.database, complete, Harm.SWALLOW_ANSWER),
-        *(("publish", proxies.broker, publish, harm) for harm in (Harm.CUT_BEFORE, Harm.LOSE_ANSWER)),
+        *(
+            ("publish", proxies.broker, publish, harm)
+            for harm in (Harm.CUT_BEFORE, Harm.LOSE_ANSWER)
+        ),
         ("publish", proxies.broker, publish, Harm.SWALLOW_ANSWER),
     ]
     made = [
@@ -46,7 +58,11 @@ def harm_cases(world: World) -> list[Case]:
     return [*made, *_lies(world)] + [
         Case(
             f"store: answers {status} {code}",
-            partial(harmed, way=proxies.store, trouble=partial(Trouble, put, Harm.ANSWER, 0.2, answer(status, code))),
+            partial(
+                harmed,
+                way=proxies.store,
+                trouble=partial(Trouble, put, Harm.ANSWER, 0.2, answer(status, code)),
+            ),
         )
         for status, code in codes.items()
     ]
@@ -60,17 +76,29 @@ def _lies(world: World) -> list[Case]:
     kept_other = answer(200, headers=[f"x-amz-checksum-sha256: {other}"])
 
     def put_unclear_and_head(told: bytes) -> Trouble:
-        return Trouble(put, Harm.ANSWER, answer=answer(503, "SlowDown"), then=Trouble(head, Harm.ANSWER, answer=told))
+        return Trouble(
+            put,
+            Harm.ANSWER,
+            answer=answer(503, "SlowDown"),
+            then=Trouble(head, Harm.ANSWER, answer=told),
+        )
 
     troubles: dict[str, Callable[[], Trouble]] = {
         "says that it kept other bytes": lambda: Trouble(put, Harm.ANSWER, answer=kept_other),
-        "an unclear PUT, and a HEAD of another size": lambda: put_unclear_and_head(head_answer(7, "0" * 64)),
-        "an unclear PUT, and a HEAD of other bytes": lambda: put_unclear_and_head(head_answer(SMALL_BYTES, "0" * 64)),
+        "an unclear PUT, and a HEAD of another size": lambda: put_unclear_and_head(
+            head_answer(7, "0" * 64)
+        ),
+        "an unclear PUT, and a HEAD of other bytes": lambda: put_unclear_and_head(
+            head_answer(SMALL_BYTES, "0" * 64)
+        ),
         "an unclear PUT, and a HEAD that fails": lambda: put_unclear_and_head(answer(503)),
     }
     return [
         *(
-            Case(f"store: {name}", partial(harmed, way=way, trouble=trouble, strikes=2 if "HEAD" in name else 1))
+            Case(
+                f"store: {name}",
+                partial(harmed, way=way, trouble=trouble, strikes=2 if "HEAD" in name else 1),
+            )
             for name, trouble in troubles.items()
         ),
         Case("store: says 200 and keeps nothing", partial(kept_nothing, put=put)),
@@ -78,7 +106,11 @@ def _lies(world: World) -> list[Case]:
 
 
 async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
-    """The one lie that is believed: the judge sees it, and so does the audit. Then the object is brought back."""
+    """
+    The one lie that is believed: the judge sees it, and so does the audit.
+
+    Then the object is brought back.
+    """
     way, content = world.proxies.store, world.clients.new_file()
     before = way.hits
     way.trouble = Trouble(put, Harm.ANSWER, answer=answer(200))
@@ -94,7 +126,9 @@ async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
     return way.hits > before and attempt.outcome is Outcome.ACKNOWLEDGED
 
 
-async def harmed(world: World, way: Proxy, trouble: Callable[[], Trouble], strikes: int = 1) -> bool:
+async def harmed(
+    world: World, way: Proxy, trouble: Callable[[], Trouble], strikes: int = 1
+) -> bool:
     """A connection is harmed at a certain moment."""
     before, way.trouble = way.hits, trouble()
     async with asyncio.TaskGroup() as tasks:

@@ -1,11 +1,19 @@
-"""What was asked, answered, heard and found: the evidence that a checker judges. Plain values, no I/O."""
+"""
+What was asked, answered, heard and found: the evidence that a checker judges.
+
+Plain values, no I/O.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a client knows after its last try: as in Jepsen, "don't know" is an answer of its own."""
+    """
+    What a client knows after its last try.
+
+    As in Jepsen, "don't know" is an answer of its own.
+    """
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
@@ -14,7 +22,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer to one request; `status` is 0 when none came. `upload_id` and `key` are the receipt's."""
+    """
+    One answer to one request; `status` is 0 when none came.
+
+    `upload_id` and `key` are the receipt's.
+    """
 
     status: int
     upload_id: str = ""
@@ -35,7 +47,9 @@ class Attempt:
         """Success once given stands; a refusal counts only if nothing before it was unclear."""
         if any(answer.status in {200, 201} for answer in self.answers):
             return Outcome.ACKNOWLEDGED
-        if self.answers and all(400 <= answer.status < 500 and answer.status != 409 for answer in self.answers):
+        if self.answers and all(
+            400 <= answer.status < 500 and answer.status != 409 for answer in self.answers
+        ):
             return Outcome.REFUSED
         return Outcome.UNKNOWN
 
@@ -75,8 +89,8 @@ class Evidence:
     """
     All there is to judge after heal and drain.
 
-    `objects` maps keys to the SHA-256 of the bytes found there; `unfinished_puts` are keys of objects
-    that were begun in parts and neither completed nor aborted.
+    `objects` maps keys to the SHA-256 of the bytes found there; `unfinished_puts` are keys of
+    objects that were begun in parts and neither completed nor aborted.
     """
 
     attempts: tuple[Attempt, ...]

@@ -40,7 +40,11 @@ def point_cases(*, short: bool) -> list[Case]:
 def _at(mode: Mode, *points: Point) -> Case:
     seconds = {Mode.HANG: HANG_SECONDS, Mode.DELAY: 0.3}.get(mode, 0.0)
     faults = tuple(Fault(point, mode, seconds) for point in points)
-    name = ", ".join(points) if len(points) < 3 else f"{points[0]} … {points[-1]}, {len(points)} points"
+    name = (
+        ", ".join(points)
+        if len(points) < 3
+        else f"{points[0]} … {points[-1]}, {len(points)} points"
+    )
     return Case(f"{mode}: {name}", partial(at_points, faults=faults))
 
 
@@ -57,12 +61,18 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
     async with asyncio.TaskGroup() as tasks:
         done = asyncio.Event()
         tasks.create_task(_keep_alive(world, done))
-        await asyncio.gather(*(_upload(world, content) for content in _files(world, points, len(faults) + 2)))
-        seconds = HIT_SECONDS + sum(RESTART_SECONDS + fault.seconds for fault in faults)  # one process may meet all
+        await asyncio.gather(
+            *(_upload(world, content) for content in _files(world, points, len(faults) + 2))
+        )
+        seconds = HIT_SECONDS + sum(
+            RESTART_SECONDS + fault.seconds for fault in faults
+        )  # one process may meet all
         struck = await _until_hit(world, before + len(faults), seconds=seconds)
         deaths = len(faults) if faults[0].mode is Mode.KILL else int(not points & set(ACCEPTING))
         if struck and faults[0].mode in {Mode.KILL, Mode.RAISE}:
-            struck = await world.until(lambda: world.fleet.starts - starts >= deaths, seconds=HIT_SECONDS)
+            struck = await world.until(
+                lambda: world.fleet.starts - starts >= deaths, seconds=HIT_SECONDS
+            )
         done.set()
     if faults[0].mode is Mode.KILL and points & PARTS:
         await _abort_unfinished(world)
@@ -70,7 +80,11 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
 
 
 async def _until_hit(world: World, count: int, *, seconds: float) -> bool:
-    """Whether so many points were hit in time; where a fault kept files from the next point, others are sent to it."""
+    """
+    Whether so many points were hit in time.
+
+    Where a fault kept files from the next point, others are sent to it.
+    """
     deadline = time.monotonic() + seconds
     while not await world.until(lambda: len(hits(world.faults)) >= count, seconds=AGAIN_SECONDS):
         if time.monotonic() > deadline:
@@ -92,12 +106,18 @@ async def _abort_unfinished(world: World) -> None:
     await world.drained()
     counts = await audit(world)
     world.notes["parts of the dead that the audit removed"] += counts.aborted_puts
-    world.wrong += [f"the audit found {count} {kind}" for kind, count in counts.findings.items() if count]
+    world.wrong += [
+        f"the audit found {count} {kind}" for kind, count in counts.findings.items() if count
+    ]
 
 
 def _files(world: World, points: set[Point], count: int) -> list[bytes | None]:
     """Of the size that comes to the points; None: a small one."""
-    files = [good_file(LARGE_RECORDS, seed=world.random.randrange(2**32))] if Point.MID_PUT in points else []
+    files = (
+        [good_file(LARGE_RECORDS, seed=world.random.randrange(2**32))]
+        if Point.MID_PUT in points
+        else []
+    )
     files += [file_in_parts(world)] if points & PARTS else []
     return [*files, *[None] * (count - len(files))]
 

@@ -27,7 +27,11 @@ class Harm(StrEnum):
 
 @dataclass
 class Trouble:
-    """*bytes_seen* must come by one after the other, from the client, on one connection. Another may come *then*."""
+    """
+    *bytes_seen* must come by one after the other, from the client, on one connection.
+
+    Another may come *then*.
+    """
 
     bytes_seen: tuple[bytes, ...]
     harm: Harm
@@ -120,7 +124,9 @@ class Proxy:
                 await connection.client.drain()
             return
         if connection.harm is Harm.SWALLOW_ANSWER:
-            await asyncio.Event().wait()  # the server has hung up, and the client does not learn of it
+            await (
+                asyncio.Event().wait()
+            )  # the server has hung up, and the client does not learn of it
 
     def _struck_by(self, data: bytes, connection: Connection) -> Trouble | None:
         trouble = self.trouble

@@ -1,4 +1,8 @@
-"""A rolling restart under load: three processes are replaced one after the other, and no request fails."""
+"""
+A rolling restart under load.
+
+Three processes are replaced one after the other, and no request fails.
+"""
 
 import asyncio
 import signal
@@ -53,7 +57,9 @@ class Balancer:
             for role in ROLES:
                 is_ready = False
                 with suppress(httpx.HTTPError):
-                    answer = await self.http.get(f"{self.fleet.address(role)}/health/ready", timeout=1)
+                    answer = await self.http.get(
+                        f"{self.fleet.address(role)}/health/ready", timeout=1
+                    )
                     is_ready = answer.status_code == httpx.codes.OK
                 (self.ready.add if is_ready else self.ready.discard)(role)
             await asyncio.sleep(PROBE_SECONDS)
@@ -78,13 +84,17 @@ async def _roll(world: World, balancer: Balancer) -> bool:
     async def send() -> None:
         while not done.is_set():
             base = balancer.fleet.address(world.random.choice(sorted(balancer.ready)))
-            answer = await world.clients.send_to(base, world.random.choice(owners), world.clients.new_file(), _at_once)
+            answer = await world.clients.send_to(
+                base, world.random.choice(owners), world.clients.new_file(), _at_once
+            )
             statuses.append(answer.status)
             await asyncio.sleep(PAUSE_SECONDS)  # a steady load, not all that there is room for
 
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(balancer.watch())
-        everybody = await world.until(lambda: len(balancer.ready) == len(ROLES), seconds=END_SECONDS)
+        everybody = await world.until(
+            lambda: len(balancer.ready) == len(ROLES), seconds=END_SECONDS
+        )
         senders = [tasks.create_task(send()) for _ in range(CLIENTS)]
         slow = [await _replace(world, balancer, role) for role in ROLES]
         done.set()
@@ -93,16 +103,24 @@ async def _roll(world: World, balancer: Balancer) -> bool:
     failed = [status for status in statuses + slow if status != 201]
     world.notes["requests during rolling restarts"] += len(statuses) + len(slow)
     if failed:
-        world.wrong.append(f"rolling restart: {len(failed)} requests failed, with {sorted(set(failed))}")
+        world.wrong.append(
+            f"rolling restart: {len(failed)} requests failed, with {sorted(set(failed))}"
+        )
     return everybody and len(statuses) > CLIENTS
 
 
 async def _replace(world: World, balancer: Balancer, role: str) -> int:
-    """End one gently while it takes a slow upload in, and start another in its place; the upload's status."""
+    """
+    End one gently while it takes a slow upload in, and start another in its place.
+
+    The upload's status.
+    """
     running = balancer.fleet.running[role]
     base = balancer.fleet.address(role)
     slowly = Slowly(SLOW_SECONDS)
-    slow = asyncio.create_task(world.clients.send_to(base, world.clients.owners[0], world.clients.new_file(), slowly))
+    slow = asyncio.create_task(
+        world.clients.send_to(base, world.clients.owners[0], world.clients.new_file(), slowly)
+    )
     await slowly.begun.wait()
     running.process.send_signal(signal.SIGTERM)
     code = await asyncio.to_thread(running.process.wait, END_SECONDS)
@@ -117,11 +135,17 @@ async def _replace(world: World, balancer: Balancer, role: str) -> int:
 async def too_slow(world: World) -> bool:
     """A process that is to end does not wait for ever; what it cuts off may be sent again."""
     settings = (
-        world.settings | SETTINGS | {"SERVER__SHUTDOWN_DELAY_SECONDS": "0", "SERVER__GRACEFUL_SHUTDOWN_SECONDS": "1"}
+        world.settings
+        | SETTINGS
+        | {"SERVER__SHUTDOWN_DELAY_SECONDS": "0", "SERVER__GRACEFUL_SHUTDOWN_SECONDS": "1"}
     )
     fleet = Fleet(world.folder / "too-slow", {ROLES[0]: settings}, ROLES[:1])
     (world.folder / "too-slow").mkdir()
-    content, owner, slowly = world.clients.new_file(), world.clients.owners[0], Slowly(TOO_SLOW_SECONDS)
+    content, owner, slowly = (
+        world.clients.new_file(),
+        world.clients.owners[0],
+        Slowly(TOO_SLOW_SECONDS),
+    )
     try:
         await fleet.start()
         running, base = fleet.running[ROLES[0]], fleet.address(ROLES[0])

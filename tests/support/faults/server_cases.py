@@ -71,7 +71,10 @@ async def without_topology(world: World, break_it: Callable[[], None]) -> bool:
 
 async def refusing(world: World) -> bool:
     """The queue is full and says so."""
-    host, policy = world.servers.broker.virtual_host, {"max-length": 1, "overflow": "reject-publish"}
+    host, policy = (
+        world.servers.broker.virtual_host,
+        {"max-length": 1, "overflow": "reject-publish"},
+    )
     await world.deafen()
     body = {"pattern": ".*", "definition": policy, "apply-to": "queues"}
     await asyncio.to_thread(world.servers.broker.call, "PUT", f"/api/policies/{host}/full", body)
@@ -96,7 +99,12 @@ async def alarmed(world: World) -> bool:
 async def _watermark(world: World, fraction: str) -> None:
     broker = world.servers.broker.process
     assert broker is not None
-    words = [*as_user("rabbitmq"), "/usr/lib/rabbitmq/bin/rabbitmqctl", "set_vm_memory_high_watermark", fraction]
+    words = [
+        *as_user("rabbitmq"),
+        "/usr/lib/rabbitmq/bin/rabbitmqctl",
+        "set_vm_memory_high_watermark",
+        fraction,
+    ]
     process = await asyncio.create_subprocess_exec(
         *words, env=dict(broker.environment), cwd=broker.folder, stdout=asyncio.subprocess.DEVNULL
     )
@@ -109,10 +117,14 @@ async def read_only(world: World) -> bool:
     name = world.database_url.rpartition("/")[2]
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - ours
     server = world.servers.database
-    await asyncio.to_thread(server.execute, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await asyncio.to_thread(
+        server.execute, f"ALTER DATABASE {name} SET default_transaction_read_only = on"
+    )
     await asyncio.to_thread(server.execute, cut)
     attempts = [await world.clients.upload(patient=False) for _ in range(4)]
-    await asyncio.to_thread(server.execute, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await asyncio.to_thread(
+        server.execute, f"ALTER DATABASE {name} RESET default_transaction_read_only"
+    )
     await asyncio.to_thread(server.execute, cut)
     return all(attempt.answers[-1].status >= 500 for attempt in attempts)
 

@@ -14,7 +14,11 @@ WAY_SECONDS = 3.0
 
 
 def syscall_cases(*, short: bool) -> list[Case]:
-    """In the short form a sample that the seed chooses; else each call on a way, until none is left to meet."""
+    """
+    In the short form a sample that the seed chooses.
+
+    Else each call on a way, until none is left to meet.
+    """
     small, large = Way("api-1", "api-1", _small), Way("api-1, large body", "api-1", _large)
     relay, janitor = Way("relay", "relay", _small), Way("janitor", "janitor", _settling)
     if short:
@@ -38,27 +42,40 @@ async def sample(world: World, way: Way, count: int) -> bool:
     struck = 0
     for number in range(count):
         name = world.random.choice(sorted(counts))
-        blow = Blow(name, effects(name)[-1 if number % 2 else 0], world.random.randint(1, counts[name]))
+        blow = Blow(
+            name, effects(name)[-1 if number % 2 else 0], world.random.randint(1, counts[name])
+        )
         has_struck = await _met(world, way, blow)
         while not has_struck and blow.number > 1:  # threads share their work differently each time
             blow = Blow(name, blow.effect, blow.number // 2)
             has_struck = await _met(world, way, blow)
         struck += has_struck
-    world.notes[f"system calls of {way.name} in the sample that it did not come to"] += count - struck
+    world.notes[f"system calls of {way.name} in the sample that it did not come to"] += (
+        count - struck
+    )
     return struck > count // 2
 
 
 async def sweep(world: World, way: Way, *, kills: bool) -> bool:
-    """One call after the other, until the way ends without having come to so many; whether most names were met."""
+    """
+    One call after the other, until the way ends without having come to so many.
+
+    Whether most names were met.
+    """
     counts, met = await _plan(world, way), 0
     for name, count in sorted(counts.items()):
         if not kills and len(effects(name)) == 1:
             continue
-        numbers = range(1, count + 1) if count <= MOST else sorted(world.random.sample(range(1, count + 1), MOST))
+        numbers = (
+            range(1, count + 1)
+            if count <= MOST
+            else sorted(world.random.sample(range(1, count + 1), MOST))
+        )
         struck = 0
         for number in numbers:
             if not await _met(world, way, Blow(name, effects(name)[0 if kills else -1], number)):
-                break  # threads share their work differently each time: the last ones are not always made
+                # threads share their work differently each time: the last ones are not always made
+                break
             struck += 1
         world.notes[f"{way.name}, {name} {'killed' if kills else 'failed'}"] += struck
         met += struck > 0
@@ -83,7 +100,9 @@ async def _met(world: World, way: Way, blow: Blow) -> bool:
         await world.settle()
         struck = await strike(world, way, blow)
     if await probe_life(world, way.role):
-        world.notes[f"{way.name} ended, as it did not say that it lives, after {blow.name}, {blow.effect}"] += 1
+        world.notes[
+            f"{way.name} ended, as it did not say that it lives, after {blow.name}, {blow.effect}"
+        ] += 1
     _, verdict = await world.settle()
     world.wrong += [f"{way.name}, {blow}: {text}" for text in verdict.faults()]
     world.notes["blows at system calls that struck"] += struck
@@ -104,7 +123,9 @@ async def _upload(world: World, role: str, content: bytes | None) -> None:
     attempt = await world.clients.upload(content, first=role if role.startswith("api") else None)
     wanted = {answer.upload_id for answer in attempt.answers if answer.upload_id}
     await world.until(
-        lambda: process.poll() is not None or wanted <= {one.upload_id for one in world.consumer.heard},
+        lambda: (
+            process.poll() is not None or wanted <= {one.upload_id for one in world.consumer.heard}
+        ),
         seconds=WAY_SECONDS,
     )
 
@@ -114,5 +135,6 @@ async def _settling(world: World, role: str) -> None:
     process, heard = world.fleet.running[role].process, len(world.consumer.heard)
     await leave_unsettled(world, vanish=False)
     await world.until(
-        lambda: process.poll() is not None or len(world.consumer.heard) > heard, seconds=LEASE_SECONDS + WAY_SECONDS
+        lambda: process.poll() is not None or len(world.consumer.heard) > heard,
+        seconds=LEASE_SECONDS + WAY_SECONDS,
     )

@@ -1,4 +1,8 @@
-"""Blind faults: `strace` kills a process, or fails a system call of it, at the call that it happens to come to."""
+"""
+Blind faults.
+
+`strace` kills a process, or fails a system call of it, at the call that it happens to come to.
+"""
 
 import asyncio
 import errno
@@ -53,7 +57,11 @@ ERRORS = {
     "write": errno.ENOSPC,
     "writev": errno.EPIPE,
 }
-"""What is met, and the error it fails with; None: only kills, since libc ends the process itself on any error."""
+"""
+What is met, and the error it fails with.
+
+None: only kills, since libc ends the process itself on any error.
+"""
 KILL = "signal=KILL"
 ATTACH_SECONDS = 15.0
 DETACH_SECONDS = 5.0
@@ -92,7 +100,9 @@ def effects(name: str) -> list[str]:
     return [KILL] if code is None else [KILL, f"error={errno.errorcode[code]}"]
 
 
-async def traced(pid: int, words: list[str], output: Path, work: Callable[[], Awaitable[None]]) -> str:
+async def traced(
+    pid: int, words: list[str], output: Path, work: Callable[[], Awaitable[None]]
+) -> str:
     """
     Do *work* while `strace` watches the process *pid*, all of its threads; what it wrote.
 
@@ -126,7 +136,11 @@ async def _attached(pid: int, tracer: asyncio.subprocess.Process) -> None:
     deadline = time.monotonic() + ATTACH_SECONDS
     while not _is_traced(pid):
         if tracer.returncode is not None or _is_dead(pid) or time.monotonic() > deadline:
-            said = b"" if tracer.returncode is None or tracer.stderr is None else await tracer.stderr.read()
+            said = (
+                b""
+                if tracer.returncode is None or tracer.stderr is None
+                else await tracer.stderr.read()
+            )
             message = said.decode(errors="replace").strip() or "strace does not attach"
             raise CannotTraceError(message)
         await asyncio.sleep(0.01)
@@ -171,7 +185,12 @@ async def plan(world: World, way: Way) -> dict[str, int]:
 async def strike(world: World, way: Way, blow: Blow) -> bool:
     """Go one *way* while *blow* waits for its process; whether it struck."""
     process = world.fleet.running[way.role].process
-    words = ["-e", f"trace={blow.name}", "-e", f"inject={blow.name}:{blow.effect}:when={blow.number}"]
+    words = [
+        "-e",
+        f"trace={blow.name}",
+        "-e",
+        f"inject={blow.name}:{blow.effect}:when={blow.number}",
+    ]
     log = await traced(process.pid, words, world.folder / "blow", partial(way.go, world, way.role))
     if blow.effect == KILL:
         return process.poll() is not None
@@ -179,13 +198,19 @@ async def strike(world: World, way: Way, blow: Blow) -> bool:
 
 
 async def probe_life(world: World, role: str) -> bool:
-    """Do what the kubelet does: end a process that does not say that it lives. Whether it had to."""
+    """
+    Do what the kubelet does: end a process that does not say that it lives.
+
+    Whether it had to.
+    """
     running = world.fleet.running[role]
     if running.process.poll() is not None:
         return False
     server = "api" if role.startswith("api") else "admin"
     with suppress(httpx.HTTPError):
-        answer = await world.clients.http.get(f"{running.address(server)}/health/live", timeout=ALIVE_SECONDS)
+        answer = await world.clients.http.get(
+            f"{running.address(server)}/health/live", timeout=ALIVE_SECONDS
+        )
         if answer.status_code == httpx.codes.OK:
             return False
     await asyncio.to_thread(world.fleet.kill, role)

@@ -1,4 +1,8 @@
-"""Private servers, proxies before them, the service's processes, clients and a consumer: one world for a whole run."""
+"""
+Private servers, proxies before them, the service's processes, clients and a consumer.
+
+One world for a whole run.
+"""
 
 import asyncio
 import hashlib
@@ -206,7 +210,10 @@ class World:
         assert store.process is not None
         root = store.process.folder / "data" / store.bucket
         files = [path for path in root.rglob("*.avro") if ".sgwtmp" not in path.parts]
-        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        return {
+            str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
 
     async def until(self, check: Callable[[], bool], *, seconds: float) -> bool:
         """Whether *check* came to hold in time."""
@@ -234,14 +241,19 @@ async def world(seed: int, *, disks: bool) -> AsyncIterator[World]:
         store = stack.enter_context(s3_server()).new_bucket()
         broker = stack.enter_context(stack.enter_context(rabbitmq_server()).new_virtual_host())
         servers = Servers(database, broker, cache, store)
-        ways = [await stack.enter_async_context(proxy(port)) for port in (database.port, broker.amqp_port, store.port)]
+        ways = [
+            await stack.enter_async_context(proxy(port))
+            for port in (database.port, broker.amqp_port, store.port)
+        ]
         url = stack.enter_context(database.database())
         await migrate(url, timeout_seconds=60)
         settings = _settings(servers, Proxies(*ways), url, folder / "faults")
         fleet = Fleet(folder, settings)
         spools = [stack.enter_context(_spool(fleet.spool(role))) for role in API] if disks else []
         stack.callback(fleet.stop)
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=15, limits=httpx.Limits(max_connections=100)))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(timeout=15, limits=httpx.Limits(max_connections=100))
+        )
         chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
         clients, consumer = Clients(fleet, chance, http), Consumer(broker)
         made = World(
@@ -273,14 +285,18 @@ def _spool(folder: Path) -> Iterator[Disk]:
         yield disk
 
 
-def _settings(servers: Servers, proxies: Proxies, url: str, faults: Path) -> dict[str, dict[str, str]]:
+def _settings(
+    servers: Servers, proxies: Proxies, url: str, faults: Path
+) -> dict[str, dict[str, str]]:
     harmed = url.replace(f":{servers.database.port}/", f":{proxies.database.port}/")
     ours = SETTINGS | {
         "STORE__ENDPOINT": f"http://127.0.0.1:{proxies.store.port}",
         "STORE__BUCKET": servers.store.bucket,
         "STORE__ACCESS_KEY_ID": servers.store.access_key_id,
         "STORE__SECRET_ACCESS_KEY": servers.store.secret_access_key,
-        "BROKER__URL": servers.broker.amqp_url.replace(f":{servers.broker.amqp_port}/", f":{proxies.broker.port}/"),
+        "BROKER__URL": servers.broker.amqp_url.replace(
+            f":{servers.broker.amqp_port}/", f":{proxies.broker.port}/"
+        ),
         "CACHE__URL": servers.cache.url,
         "IDENTITY__SIGNING_KEYS": new_key_pem(),
         VARIABLE.removeprefix("HEALTHINGEST_"): str(faults),

@@ -1,7 +1,10 @@
 """
-A Kubernetes control plane without nodes: etcd and kube-apiserver, found through `KUBEBUILDER_ASSETS`.
+A Kubernetes control plane without nodes.
 
-The variable is the field's convention (controller-runtime's envtest); `setup-envtest use -p path` prints such a folder.
+Etcd and kube-apiserver, found through `KUBEBUILDER_ASSETS`.
+
+The variable is the field's convention (controller-runtime's envtest); `setup-envtest use -p path`
+prints such a folder.
 """
 
 import base64
@@ -26,7 +29,11 @@ READY_SECONDS = 5
 
 @dataclass(frozen=True)
 class ApiServer:
-    """A running apiserver (RBAC on). `kubeconfig` is that of an administrator; `kubectl` is the matching program."""
+    """
+    A running apiserver (RBAC on).
+
+    `kubeconfig` is that of an administrator; `kubectl` is the matching program.
+    """
 
     url: str
     kubeconfig: Path
@@ -55,7 +62,9 @@ def apiserver() -> Iterator[ApiServer]:
         url = f"https://127.0.0.1:{port}"
         command = [*as_user(None), server, *_flags(folder, etcd_url, port)]
         stack.enter_context(running(command, folder=folder, ready=lambda: _healthy(url, folder)))
-        yield ApiServer(url, _kubeconfig(folder, url), kubectl, folder / "certificates" / "apiserver.crt")
+        yield ApiServer(
+            url, _kubeconfig(folder, url), kubectl, folder / "certificates" / "apiserver.crt"
+        )
 
 
 @contextmanager
@@ -80,7 +89,9 @@ def _flags(folder: Path, etcd_url: str, port: int) -> list[str]:
     key = folder / "service-account.key"
     key.write_bytes(
         rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
         )
     )
     tokens = folder / "tokens.csv"

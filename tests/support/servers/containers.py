@@ -17,7 +17,13 @@ def engine() -> str:
     """
     for name in ("docker", "podman"):
         found = shutil.which(name)
-        if found and subprocess.run([found, "info"], capture_output=True, timeout=20, check=False).returncode == 0:
+        if (
+            found
+            and subprocess.run(
+                [found, "info"], capture_output=True, timeout=20, check=False
+            ).returncode
+            == 0
+        ):
             return found
     message = "no Debian package, and no container engine that answers"
     raise ServerUnavailableError(message)
@@ -44,7 +50,9 @@ def container(
         words += ["--publish", f"127.0.0.1::{port}"]
     for name, value in (environment or {}).items():
         words += ["--env", f"{name}={value}"]
-    started = subprocess.run([*words, image, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    started = subprocess.run(
+        [*words, image, *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
     if started.returncode:
         message = f"{program} cannot run {image}"
         raise ServerUnavailableError(message)
@@ -54,9 +62,13 @@ def container(
         wait_until(lambda: ready(mapped), seconds=START_SECONDS, what=image, process=None)
         yield mapped
     finally:
-        subprocess.run([program, "rm", "--force", name], capture_output=True, timeout=60, check=False)
+        subprocess.run(
+            [program, "rm", "--force", name], capture_output=True, timeout=60, check=False
+        )
 
 
 def _published(program: str, name: str, port: int) -> int:
-    shown = subprocess.run([program, "port", name, str(port)], capture_output=True, text=True, timeout=20, check=True)
+    shown = subprocess.run(
+        [program, "port", name, str(port)], capture_output=True, text=True, timeout=20, check=True
+    )
     return int(shown.stdout.strip().splitlines()[0].rsplit(":", 1)[1])

@@ -48,7 +48,8 @@ def small_disk(folder: Path, *, size_mib: int, owner: str | None = None) -> Iter
     """
     A disk at the empty folder *folder*, of the user *owner*. Needs root and leave to mount.
 
-    Mounts belong to the namespace of this process: run under `unshare --mount`, nothing stays behind when it is killed.
+    Mounts belong to the namespace of this process: run under `unshare --mount`, nothing stays
+    behind when it is killed.
     """
     entry = pwd.getpwnam(owner or "root")
     options = f"size={size_mib}m,mode=700,uid={entry.pw_uid},gid={entry.pw_gid}"

@@ -1,7 +1,8 @@
 """
 Programs that tests need and no Debian package has, built from their Go modules by `make servers`.
 
-They are kept in the user's cache, outside the checkout, so that the next checkout does not build them again.
+They are kept in the user's cache, outside the checkout, so that the next checkout does not build
+them again.
 """
 
 import hashlib
@@ -14,7 +15,9 @@ from typing import Final
 
 from support.servers.process import ServerUnavailableError
 
-CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "healthingest" / "bin"
+CACHE: Final = (
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "healthingest" / "bin"
+)
 BUILD_SECONDS: Final = 1800
 _KSTATUS_SOURCE: Final = Path(__file__).resolve().parents[2] / "kstatus"
 
@@ -33,7 +36,9 @@ class GoProgram:
         if self.source is None:
             stamp = self.module.partition("@")[2]
         else:
-            content = b"".join(path.read_bytes() for path in sorted(self.source.iterdir()) if path.is_file())
+            content = b"".join(
+                path.read_bytes() for path in sorted(self.source.iterdir()) if path.is_file()
+            )
             stamp = hashlib.sha256(content).hexdigest()[:12]
         return CACHE / f"{self.name}-{stamp}"
 
@@ -64,7 +69,13 @@ class GoProgram:
             command, where = [go, "build", *words], self.source
         try:
             done = subprocess.run(
-                command, cwd=where, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+                command,
+                cwd=where,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=BUILD_SECONDS,
+                check=False,
             )
             if done.returncode != 0:
                 return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
@@ -76,7 +87,9 @@ class GoProgram:
         return None
 
 
-VERSITYGW: Final = GoProgram("versitygw", module="github.com/versity/versitygw/cmd/versitygw@v1.8.0")
+VERSITYGW: Final = GoProgram(
+    "versitygw", module="github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+)
 KSTATUS: Final = GoProgram("healthingest-kstatus", source=_KSTATUS_SOURCE)
 PROGRAMS: Final = (VERSITYGW, KSTATUS)
 

@@ -13,8 +13,8 @@ async def tcp_server(serve: Serve, context: ssl.SSLContext | None = None) -> Asy
     """
     Run *serve* for each connection to the port that this yields, which is one of loopback.
 
-    At the end every connection is cancelled, reset and waited for. What a test leaves open is otherwise found by
-    the garbage collector in some later test, which then fails in its place.
+    At the end every connection is cancelled, reset and waited for. What a test leaves open is
+    otherwise found by the garbage collector in some later test, which then fails in its place.
     """
     tasks: set[asyncio.Task[None]] = set()
     writers: set[asyncio.StreamWriter] = set()

@@ -1,9 +1,13 @@
 """
-Installs the servers that tests start, and the tracer of `make faults`: Debian packages, and programs built by Go.
+Installs the servers that tests start, and the tracer of `make faults`.
 
-`make test` and `make faults` run it first, as `make servers`. It prints what cannot be had; those tests skip.
+Debian packages, and programs built by Go.
 
-Nothing that a package brings is left running: while they are unpacked, Debian's `policy-rc.d` forbids to start daemons.
+`make test` and `make faults` run it first, as `make servers`. It prints what cannot be had; those
+tests skip.
+
+Nothing that a package brings is left running: while they are unpacked, Debian's `policy-rc.d`
+forbids to start daemons.
 """
 
 import os
@@ -40,7 +44,13 @@ def install(packages: list[str]) -> bool:
     try:
         for words in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
             command = ["apt-get", "--quiet", "--quiet", *words]
-            subprocess.run(command, env=environment, check=True, timeout=INSTALL_SECONDS, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                command,
+                env=environment,
+                check=True,
+                timeout=INSTALL_SECONDS,
+                stdout=subprocess.DEVNULL,
+            )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return False
     finally:
@@ -50,11 +60,17 @@ def install(packages: list[str]) -> bool:
 
 
 def build_programs() -> None:
-    """Build the missing Go programs, a line for each; one that cannot be built is no failure, its tests skip."""
+    """
+    Build the missing Go programs, a line for each.
+
+    One that cannot be built is no failure, its tests skip.
+    """
     for program in go_programs.missing():
         go = shutil.which("go")
         if go is None:
-            sys.stdout.write(f"no `go` on PATH: {program.name} not built; tests that need it skip\n")
+            sys.stdout.write(
+                f"no `go` on PATH: {program.name} not built; tests that need it skip\n"
+            )
             continue
         sys.stdout.write(f"building {program.name}\n")
         sys.stdout.flush()
@@ -64,14 +80,20 @@ def build_programs() -> None:
 
 
 def main() -> int:
-    """Say what happened in one line; a machine without root or apt is no failure, its tests are skipped and counted."""
+    """
+    Say what happened in one line.
+
+    A machine without root or apt is no failure, its tests are skipped and counted.
+    """
     build_programs()
     wanted = missing()
     if not wanted:
         return 0
     names = " ".join(wanted)
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        sys.stdout.write(f"no root or no apt: {names} not installed; a container engine is used, else tests skip\n")
+        sys.stdout.write(
+            f"no root or no apt: {names} not installed; a container engine is used, else tests skip\n"
+        )
         return 0
     sys.stdout.write(f"installing {names}\n")
     sys.stdout.flush()

@@ -29,7 +29,8 @@ class ServerPool:
     """
     Starts a server when it is first asked for, and stops all of them at the end.
 
-    Each kind has a thread that lives as long as the pool: Linux ends a child with the thread that started it.
+    Each kind has a thread that lives as long as the pool: Linux ends a child with the thread that
+    started it.
     """
 
     def __init__(self) -> None:
@@ -72,7 +73,11 @@ class _Manager(BaseManager):
 
 
 class PoolServer:
-    """Serves *pool* to other processes, on a socket of Linux's abstract namespace: it leaves no file."""
+    """
+    Serves *pool* to other processes, on a socket of Linux's abstract namespace.
+
+    It leaves no file.
+    """
 
     def __init__(self, pool: ServerPool) -> None:
         _Manager.register("get_pool", callable=lambda: _Answers(pool))

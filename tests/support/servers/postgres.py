@@ -56,7 +56,11 @@ class PostgresServer:
 
     @contextmanager
     def role(self, password: str, words: str = "LOGIN") -> Iterator[tuple[str, str]]:
-        """A role with these attributes that has a database: the name of both, and the address. They go at the end."""
+        """
+        A role with these attributes that has a database: the name of both, and the address.
+
+        They go at the end.
+        """
         name = f"role_{uuid.uuid4().hex}"
         self.execute(f"CREATE ROLE {name} PASSWORD '{password}' {words}")
         self.execute(f"CREATE DATABASE {name}")
@@ -72,7 +76,9 @@ class PostgresServer:
         async def work() -> None:
             connection = await asyncpg.connect(self.url, timeout=10)
             try:
-                await connection.execute(statement, timeout=120)  # a busy disk makes a database slowly
+                await connection.execute(
+                    statement, timeout=120
+                )  # a busy disk makes a database slowly
             finally:
                 await connection.close()
 
@@ -123,10 +129,25 @@ def postgres_server(*, disk_mib: int | None = None) -> Iterator[PostgresServer]:
         if disk_mib is not None:
             data.mkdir()
             disk = stack.enter_context(small_disk(data, size_mib=disk_mib, owner=owner))
-        words = [initdb, "--pgdata", str(data), "--username", USER, "--pwfile", str(folder / "password")]
+        words = [
+            initdb,
+            "--pgdata",
+            str(data),
+            "--username",
+            USER,
+            "--pwfile",
+            str(folder / "password"),
+        ]
         words += ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
-        subprocess.run([*as_user(owner), *words], cwd=folder, check=True, capture_output=True, timeout=60)
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
+        subprocess.run(
+            [*as_user(owner), *words], cwd=folder, check=True, capture_output=True, timeout=60
+        )
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+        }
         if disk_mib is not None:  # else old parts of its log alone would fill it
             options |= {"max_wal_size": f"{disk_mib // 8}MB", "min_wal_size": "32MB"}
         command = [*as_user(owner), postgres, "-D", str(data)]

@@ -51,7 +51,11 @@ def program(name: str, *, folders: tuple[str, ...] = ()) -> str:
 
 
 def wait_until(
-    check: Callable[[], bool], *, seconds: float, what: str, process: "subprocess.Popen[bytes] | None"
+    check: Callable[[], bool],
+    *,
+    seconds: float,
+    what: str,
+    process: "subprocess.Popen[bytes] | None",
 ) -> None:
     """
     Wait for *check* to hold.
@@ -73,7 +77,9 @@ def wait_until(
 @contextmanager
 def work_folder(owner: str | None) -> Iterator[Path]:
     """An own folder for a server's data, given to the user *owner* when we are root."""
-    with tempfile.TemporaryDirectory(prefix="healthingest-test-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="healthingest-test-", ignore_cleanup_errors=True
+    ) as name:
         folder = Path(name)
         if owner is not None and os.geteuid() == 0:
             entry = pwd.getpwnam(owner)
@@ -82,7 +88,11 @@ def work_folder(owner: str | None) -> Iterator[Path]:
 
 
 def as_user(owner: str | None) -> list[str]:
-    """Words in front of a command: run it as *owner* when we are root, and let it die with this process."""
+    """
+    Words in front of a command.
+
+    Run it as *owner* when we are root, and let it die with this process.
+    """
     words = [program("setpriv"), "--pdeathsig", "KILL"]
     if owner is not None and os.geteuid() == 0:
         entry = pwd.getpwnam(owner)
@@ -92,7 +102,11 @@ def as_user(owner: str | None) -> list[str]:
 
 @dataclass
 class ServerProcess:
-    """A server that can be killed, paused and started again as it was; its output lies in `server.log`."""
+    """
+    A server that can be killed, paused and started again as it was.
+
+    Its output lies in `server.log`.
+    """
 
     command: list[str]
     folder: Path
@@ -102,7 +116,9 @@ class ServerProcess:
 
     def start(self) -> None:
         """
-        Start it and wait until it is ready. A killed one may hold ports or locks for a moment: tried for a while.
+        Start it and wait until it is ready.
+
+        A killed one may hold ports or locks for a moment: tried for a while.
 
         Raises:
             RuntimeError: it did not become ready; the end of its log is in the text.
@@ -119,7 +135,12 @@ class ServerProcess:
                     stdin=subprocess.DEVNULL,
                 )
             try:
-                wait_until(self.ready, seconds=START_SECONDS, what=Path(self.command[0]).name, process=self.process)
+                wait_until(
+                    self.ready,
+                    seconds=START_SECONDS,
+                    what=Path(self.command[0]).name,
+                    process=self.process,
+                )
             except RuntimeError as error:
                 self.stop()
                 if time.monotonic() > deadline:
@@ -152,7 +173,11 @@ class ServerProcess:
 
 @contextmanager
 def running(
-    command: list[str], *, folder: Path, ready: Callable[[], bool], environment: Mapping[str, str] | None = None
+    command: list[str],
+    *,
+    folder: Path,
+    ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[ServerProcess]:
     """
     Run a server from *ready* until the end of the context.
@@ -160,7 +185,11 @@ def running(
     Raises:
         RuntimeError: it did not become ready; the end of its log is in the text.
     """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "RABBITMQ_", "REDIS_"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "RABBITMQ_", "REDIS_"))
+    }
     server = ServerProcess(command, folder, clean | dict(environment or {}), ready)
     try:
         server.start()

@@ -31,7 +31,11 @@ USER, PASSWORD = "healthingest", "rabbitmq-test-password"
 
 @dataclass(frozen=True)
 class RabbitMQServer:
-    """A running broker and one of its virtual hosts. `process` is None where it runs in a container."""
+    """
+    A running broker and one of its virtual hosts.
+
+    `process` is None where it runs in a container.
+    """
 
     amqp_port: int
     management_port: int
@@ -56,7 +60,11 @@ class RabbitMQServer:
         return f"http://127.0.0.1:{self.management_port}"
 
     def call(self, method: str, path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
-        """One call of the management API; *path* begins with `/api/`. Raises HTTPError on a status of 400 and more."""
+        """
+        One call of the management API; *path* begins with `/api/`.
+
+        Raises HTTPError on a status of 400 and more.
+        """
         token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         request = urllib.request.Request(  # noqa: S310 - our own server
             self.management_url + path,
@@ -80,7 +88,14 @@ class RabbitMQServer:
             raise ServerUnavailableError(message)
         command = [*as_user("rabbitmq"), "/usr/lib/rabbitmq/bin/rabbitmqctl", *words]
         environment = dict(self.process.environment)
-        subprocess.run(command, env=environment, cwd=self.process.folder, capture_output=True, timeout=60, check=True)
+        subprocess.run(
+            command,
+            env=environment,
+            cwd=self.process.folder,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
 
     @contextmanager
     def memory_alarm(self) -> Iterator[None]:
@@ -105,7 +120,11 @@ class RabbitMQServer:
         """A virtual host of its own, deleted at the end."""
         name = f"test-{uuid.uuid4().hex}"
         self.call("PUT", f"/api/vhosts/{name}", {})
-        self.call("PUT", f"/api/permissions/{name}/{self.username}", {"configure": ".*", "write": ".*", "read": ".*"})
+        self.call(
+            "PUT",
+            f"/api/permissions/{name}/{self.username}",
+            {"configure": ".*", "write": ".*", "read": ".*"},
+        )
         try:
             yield replace(self, virtual_host=name)
         finally:
@@ -127,7 +146,9 @@ def rabbitmq_server() -> Iterator[RabbitMQServer]:
     Raises:
         ServerUnavailableError: neither the package nor an image is to be had.
     """
-    script = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one on PATH insists on the machine's own folders
+    script = Path(
+        "/usr/lib/rabbitmq/bin/rabbitmq-server"
+    )  # the one on PATH insists on the machine's own folders
     if not script.exists():
         environment = {"RABBITMQ_DEFAULT_USER": USER, "RABBITMQ_DEFAULT_PASS": PASSWORD}
         with container(
@@ -144,7 +165,9 @@ def rabbitmq_server() -> Iterator[RabbitMQServer]:
         environment = _environment(server, folder)
         with _epmd(owner, folder, environment):
             command = [*as_user(owner), str(script)]
-            with running(command, folder=folder, environment=environment, ready=server.answers) as process:
+            with running(
+                command, folder=folder, environment=environment, ready=server.answers
+            ) as process:
                 yield replace(server, process=process)
 
 
@@ -159,7 +182,8 @@ def _environment(server: RabbitMQServer, folder: Path) -> dict[str, str]:
     plugins.write_text("[rabbitmq_management].\n")
     return {
         "HOME": str(folder),
-        "RUNNING_UNDER_SYSTEMD": "1",  # the script becomes the broker, instead of watching over it: a kill hits
+        # the script becomes the broker, instead of watching over it: a kill hits
+        "RUNNING_UNDER_SYSTEMD": "1",
         "RABBITMQ_NODENAME": f"test-{uuid.uuid4().hex[:8]}@{socket.gethostname().split('.')[0]}",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(server.amqp_port),
@@ -170,7 +194,8 @@ def _environment(server: RabbitMQServer, folder: Path) -> dict[str, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
         "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",  # two schedulers spinning would starve the tests
+        # two schedulers spinning would starve the tests
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
     }
 
 

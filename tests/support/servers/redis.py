@@ -41,11 +41,22 @@ def redis_server() -> Iterator[RedisServer]:
     try:
         redis = program("redis-server")
     except ServerUnavailableError:
-        with container("redis:8", ports=[6379], ready=lambda p: accepts_connections(p[6379])) as ports:
+        with container(
+            "redis:8", ports=[6379], ready=lambda p: accepts_connections(p[6379])
+        ) as ports:
             yield RedisServer(ports[6379])
         return
     port = free_port()
     with work_folder("nobody") as folder:
-        command = [*as_user("nobody"), redis, "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+        command = [
+            *as_user("nobody"),
+            redis,
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--save",
+            "",
+        ]
         with running(command, folder=folder, ready=lambda: accepts_connections(port)) as process:
             yield RedisServer(port, process)

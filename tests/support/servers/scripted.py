@@ -1,4 +1,8 @@
-"""An HTTP server that answers as it is told: the failures that a well-behaved server does not show."""
+"""
+An HTTP server that answers as it is told.
+
+The failures that a well-behaved server does not show.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -12,7 +16,11 @@ HANG_UP = "hang up"
 
 @dataclass
 class ScriptedServer:
-    """Each request gets the next answer: raw bytes, or `HANG_UP`. What came is in `requests`, first lines only."""
+    """
+    Each request gets the next answer: raw bytes, or `HANG_UP`.
+
+    What came is in `requests`, first lines only.
+    """
 
     answers: list[bytes | str]
     port: int = 0
@@ -47,7 +55,11 @@ def _content_length(head: bytes) -> int:
 
 def answer(status: int, code: str = "", headers: Iterable[str] = ()) -> bytes:
     """An S3 answer; with *code* an error in XML."""
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>" if code else ""
+    body = (
+        f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>"
+        if code
+        else ""
+    )
     lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 

@@ -1,4 +1,8 @@
-"""An S3 server that verifies checksums and credentials: versitygw over a folder; one bucket a test."""
+"""
+An S3 server that verifies checksums and credentials: versitygw over a folder.
+
+One bucket a test.
+"""
 
 import datetime as dt
 import hashlib
@@ -53,15 +57,21 @@ class S3Server:
         stamp, day = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}"
         payload = hashlib.sha256(b"").hexdigest()
         signed = "host;x-amz-content-sha256;x-amz-date"
-        headers = f"host:127.0.0.1:{self.port}\nx-amz-content-sha256:{payload}\nx-amz-date:{stamp}\n"
+        headers = (
+            f"host:127.0.0.1:{self.port}\nx-amz-content-sha256:{payload}\nx-amz-date:{stamp}\n"
+        )
         canonical = f"PUT\n/{bucket}\n\n{headers}\n{signed}\n{payload}"
         scope = f"{day}/{self.region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        text = (
+            f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        )
         key = f"AWS4{self.secret_access_key}".encode()
         for word in (day, self.region, "s3", "aws4_request"):
             key = hmac.digest(key, word.encode(), "sha256")
         signature = hmac.digest(key, text.encode(), "sha256").hex()
-        credential = f"Credential={self.access_key_id}/{scope},SignedHeaders={signed},Signature={signature}"
+        credential = (
+            f"Credential={self.access_key_id}/{scope},SignedHeaders={signed},Signature={signature}"
+        )
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.endpoint}/{bucket}",
             method="PUT",
@@ -109,9 +119,18 @@ def s3_server() -> Iterator[S3Server]:
     port = free_port()
     with work_folder(None) as folder:
         (folder / "data").mkdir()
-        command = [*as_user(None), binary, "--port", f"127.0.0.1:{port}", "posix", str(folder / "data")]
+        command = [
+            *as_user(None),
+            binary,
+            "--port",
+            f"127.0.0.1:{port}",
+            "posix",
+            str(folder / "data"),
+        ]
         environment = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
-        with running(command, folder=folder, environment=environment, ready=lambda: _answers(port)) as process:
+        with running(
+            command, folder=folder, environment=environment, ready=lambda: _answers(port)
+        ) as process:
             yield S3Server(port, process=process)
 
 

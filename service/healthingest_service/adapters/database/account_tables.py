@@ -1,4 +1,8 @@
-"""The tables of accounts and logins. Migrations make them; a test holds the two against each other."""
+"""
+The tables of accounts and logins.
+
+Migrations make them; a test holds the two against each other.
+"""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -32,18 +36,26 @@ class LoginSessionRow(Base):
     __tablename__ = "login_session"
 
     id: Mapped[UUID] = mapped_column(GUID, primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class RefreshTokenRow(Base):
-    """A refresh token by its SHA-256. `child_salt` makes its successor, for those who ask again at once."""
+    """
+    A refresh token by its SHA-256.
+
+    `child_salt` makes its successor, for those who ask again at once.
+    """
 
     __tablename__ = "refresh_token"
 
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    session_id: Mapped[UUID] = mapped_column(ForeignKey("login_session.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("login_session.id", ondelete="CASCADE"), index=True
+    )
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     child_salt: Mapped[bytes | None] = mapped_column(LargeBinary)

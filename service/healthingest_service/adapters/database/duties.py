@@ -13,9 +13,19 @@ from healthingest_service.adapters.database.tables import DutyRow
 
 
 class DatabaseDuties:
-    """A row a duty: a lease that runs out with a process that dies, and a position that does not."""
+    """
+    A row a duty.
 
-    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float, clock: Callable[[], datetime] = utc_now) -> None:
+    A lease that runs out with a process that dies, and a position that does not.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._clock = clock
@@ -27,12 +37,22 @@ class DatabaseDuties:
             mine = {"slot": slot, "lease_until": now + timedelta(seconds=lease_seconds)}
             if await rows.is_inserted(connection, DutyRow, {"name": name, "position": "", **mine}):
                 return ""
-            row = (await connection.execute(select(DutyRow).where(DutyRow.name == name).with_for_update())).one()
+            row = (
+                await connection.execute(
+                    select(DutyRow).where(DutyRow.name == name).with_for_update()
+                )
+            ).one()
             is_done = row.finished_slot is not None and row.finished_slot >= slot
-            if is_done or row.slot > slot or (row.lease_until is not None and row.lease_until > now):
+            if (
+                is_done
+                or row.slot > slot
+                or (row.lease_until is not None and row.lease_until > now)
+            ):
                 return None
             position: str = row.position if row.slot == slot else ""
-            await connection.execute(update(DutyRow).where(DutyRow.name == name).values(position=position, **mine))
+            await connection.execute(
+                update(DutyRow).where(DutyRow.name == name).values(position=position, **mine)
+            )
             return position
 
     async def note(self, name: str, slot: int, position: str, *, lease_seconds: float) -> None:
@@ -42,12 +62,18 @@ class DatabaseDuties:
 
     async def finish(self, name: str, slot: int) -> None:
         """See `Duties.finish`."""
-        await self._change(name, slot, lease_until=None, finished_slot=slot, finished_at=self._clock())
+        await self._change(
+            name, slot, lease_until=None, finished_slot=slot, finished_at=self._clock()
+        )
 
     async def finished_at(self, name: str) -> datetime | None:
         """See `Duties.finished_at`."""
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
-            at: datetime | None = await connection.scalar(select(DutyRow.finished_at).where(DutyRow.name == name))
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
+            at: datetime | None = await connection.scalar(
+                select(DutyRow.finished_at).where(DutyRow.name == name)
+            )
             return at
 
     async def _change(self, name: str, slot: int, **values: str | int | datetime | None) -> None:

@@ -1,7 +1,8 @@
 """
 One engine for both databases, and the one way to open a transaction.
 
-PostgreSQL by asyncpg, SQLite by aiosqlite. A plain `postgresql://` address, as platforms hand it out, is understood.
+PostgreSQL by asyncpg, SQLite by aiosqlite. A plain `postgresql://` address, as platforms hand it
+out, is understood.
 """
 
 import asyncio
@@ -71,7 +72,9 @@ def _for_asyncpg(url: str) -> str:
 
 
 @asynccontextmanager
-async def open_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncIterator[AsyncEngine]:
+async def open_engine(
+    url: str, *, pool_size: int, timeout_seconds: float
+) -> AsyncIterator[AsyncEngine]:
     """
     An engine of at most *pool_size* connections; nothing is connected before the first transaction.
 
@@ -95,7 +98,8 @@ async def transaction(
     """
     One transaction with a deadline, committed at the end of the context.
 
-    *single*: it has one statement, which PostgreSQL commits by itself: one question to the server instead of three.
+    *single*: it has one statement, which PostgreSQL commits by itself: one question to the server
+        instead of three.
 
     Raises:
         LedgerUnavailableError: unclear whether it was committed.
@@ -124,7 +128,11 @@ async def transaction(
 
 
 def _is_of_data(error: DBAPIError) -> bool:
-    """Whether PostgreSQL objects to a value: SQLAlchemy has a class for a few of these errors only."""
+    """
+    Whether PostgreSQL objects to a value.
+
+    SQLAlchemy has a class for a few of these errors only.
+    """
     state = getattr(error.orig, "sqlstate", None)
     return isinstance(state, str) and state.startswith(_DATA_EXCEPTION)
 
@@ -144,7 +152,8 @@ def is_postgresql(engine: AsyncEngine) -> bool:
 def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine:
     address = read_database_address(url)
     settings = {
-        # What was answered with success must outlive the server: a role's or database's default cannot weaken it.
+        # What was answered with success must outlive the server: a role's or database's default
+        # cannot weaken it.
         "synchronous_commit": "on",
         "idle_in_transaction_session_timeout": str(int(timeout_seconds * 2000)),
     }
@@ -152,7 +161,8 @@ def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine
         settings["application_name"] = "healthingest"
 
     async def connect() -> asyncpg.Connection:
-        # The address goes to asyncpg as it is, as in the operator: SQLAlchemy's reading knows fewer parameters.
+        # The address goes to asyncpg as it is, as in the operator: SQLAlchemy's reading knows fewer
+        # parameters.
         return await asyncpg.connect(
             url, timeout=timeout_seconds, command_timeout=timeout_seconds, server_settings=settings
         )
@@ -183,8 +193,8 @@ def _check_idle(engine: AsyncEngine) -> None:
     """
     Let the pool replace a connection that is gone, before anything is sent on it.
 
-    SQLAlchemy's `pool_pre_ping` asks the server each time, which costs as much as a commit: here only a connection is
-    asked that lay idle. One that the server has closed knows it by itself.
+    SQLAlchemy's `pool_pre_ping` asks the server each time, which costs as much as a commit: here
+    only a connection is asked that lay idle. One that the server has closed knows it by itself.
     """
 
     @event.listens_for(engine.sync_engine, "checkin")
@@ -235,7 +245,11 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
 
 
 def _write_ahead(cursor: Any, timeout_seconds: float) -> None:  # noqa: ANN401 - the driver's cursor has no type
-    """Turn on write-ahead logging; on a new file, SQLite does not wait for others that do the same at this moment."""
+    """
+    Turn on write-ahead logging.
+
+    On a new file, SQLite does not wait for others that do the same at this moment.
+    """
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:

@@ -16,7 +16,13 @@ from healthingest_service.uploads.upkeep_ports import KeptUpload
 class DatabaseKeptUploads:
     """Rows of `upload` by their object keys, which the database orders by bytes."""
 
-    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._clock = clock
@@ -34,7 +40,9 @@ class DatabaseKeptUploads:
 
     async def named(self, upload_ids: Collection[UploadId]) -> Sequence[KeptUpload]:
         """See `KeptUploads.named`."""
-        wanted = select(UploadRow).where(UploadRow.id.in_(upload_ids), UploadRow.state != UploadState.STORING)
+        wanted = select(UploadRow).where(
+            UploadRow.id.in_(upload_ids), UploadRow.state != UploadState.STORING
+        )
         return await self._kept(wanted.order_by(UploadRow.object_key))
 
     async def mark_lost(self, upload_id: UploadId, *, at: datetime) -> None:
@@ -46,14 +54,21 @@ class DatabaseKeptUploads:
 
     async def mark_found(self, upload_id: UploadId) -> None:
         """See `KeptUploads.mark_found`."""
-        lost = update(UploadRow).where(UploadRow.id == upload_id, UploadRow.state == UploadState.LOST)
-        before = case((UploadRow.announced_at.is_(None), UploadState.STORED.value), else_=UploadState.ANNOUNCED.value)
+        lost = update(UploadRow).where(
+            UploadRow.id == upload_id, UploadRow.state == UploadState.LOST
+        )
+        before = case(
+            (UploadRow.announced_at.is_(None), UploadState.STORED.value),
+            else_=UploadState.ANNOUNCED.value,
+        )
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(lost.values(state=before, lost_at=None))
 
     async def forget(self, upload_id: UploadId) -> bool:
         """See `KeptUploads.forget`."""
-        lost = select(UploadRow.id).where(UploadRow.id == upload_id, UploadRow.state == UploadState.LOST)
+        lost = select(UploadRow.id).where(
+            UploadRow.id == upload_id, UploadRow.state == UploadState.LOST
+        )
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             found = await connection.scalar(lost.with_for_update())
             if found is None:
@@ -72,11 +87,15 @@ class DatabaseKeptUploads:
         return await self._keys(wanted.where(UploadRow.lease_until >= self._clock()))
 
     async def _keys(self, wanted: Select[tuple[str]]) -> frozenset[str]:
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             return frozenset(await connection.scalars(wanted))
 
     async def _kept(self, wanted: Select[tuple[UploadRow]]) -> Sequence[KeptUpload]:
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             return [
                 KeptUpload(
                     upload_id=UploadId(row.id),

@@ -36,13 +36,23 @@ _ASK_AGAIN_SECONDS: Final = 5
 _STORED: Final = (
     update(UploadRow)
     .where(UploadRow.id == bindparam("stored_id"), UploadRow.state == UploadState.STORING)
-    .values(state=UploadState.STORED, stored_at=bindparam("at"), lease_until=None, announced_at=None, lost_at=None)
+    .values(
+        state=UploadState.STORED,
+        stored_at=bindparam("at"),
+        lease_until=None,
+        announced_at=None,
+        lost_at=None,
+    )
 )
-_NEW_MESSAGE: Final = {name: bindparam(f"new_{name}", type_=OutboxRow.__table__.c[name].type) for name in rows.OUTBOX}
+_NEW_MESSAGE: Final = {
+    name: bindparam(f"new_{name}", type_=OutboxRow.__table__.c[name].type) for name in rows.OUTBOX
+}
 _WAITING: Final = insert(OutboxRow).values(_NEW_MESSAGE)
 _STORED_ROW: Final = _STORED.returning(UploadRow.id).cte("stored")
 _STORED_AND_WAITING: Final = insert(OutboxRow).from_select(
-    list(_NEW_MESSAGE), select(*_NEW_MESSAGE.values()).select_from(_STORED_ROW), include_defaults=False
+    list(_NEW_MESSAGE),
+    select(*_NEW_MESSAGE.values()).select_from(_STORED_ROW),
+    include_defaults=False,
 )
 """Both in one statement, as PostgreSQL can; one transaction either way."""
 
@@ -65,7 +75,11 @@ class BegunUpload:
 
 
 class DatabaseLedger:
-    """The database's memory of uploads. *on_message* is called when a message was committed to the outbox."""
+    """
+    The database's memory of uploads.
+
+    *on_message* is called when a message was committed to the outbox.
+    """
 
     def __init__(
         self,
@@ -89,16 +103,22 @@ class DatabaseLedger:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await _refuse_other_bytes(connection, upload, idempotency_key)
             now = self._clock()
-            begun = await _insert_or_find(connection, upload, now, now + timedelta(seconds=lease_seconds))
+            begun = await _insert_or_find(
+                connection, upload, now, now + timedelta(seconds=lease_seconds)
+            )
             if idempotency_key is not None:
                 await _remember_key(connection, begun.upload, idempotency_key, now)
             return begun
 
     async def _is_new(self, upload: Upload, lease_seconds: float) -> bool:
         """Most are: one statement, and done."""
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, single=True) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, single=True
+        ) as connection:
             lease_until = self._clock() + timedelta(seconds=lease_seconds)
-            return await rows.is_inserted(connection, UploadRow, rows.upload_values(upload, lease_until))
+            return await rows.is_inserted(
+                connection, UploadRow, rows.upload_values(upload, lease_until)
+            )
 
     async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
         """See `Ledger.renew`."""
@@ -111,12 +131,16 @@ class DatabaseLedger:
             if not found.rowcount:
                 raise UploadNotFoundError
 
-    async def complete(self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime) -> None:
+    async def complete(
+        self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
+    ) -> None:
         """See `Ledger.complete`."""
         values = {f"new_{name}": value for name, value in rows.outbox_values(message).items()}
         values |= {"stored_id": upload_id, "at": stored_at}
         single = is_postgresql(self._engine)
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, single=single) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, single=single
+        ) as connection:
             done = await connection.execute(_STORED_AND_WAITING if single else _STORED, values)
             if done.rowcount and not single:
                 await connection.execute(_WAITING, values)
@@ -126,8 +150,13 @@ class DatabaseLedger:
             await self._refuse_unknown(upload_id)
 
     async def _refuse_unknown(self, upload_id: UploadId) -> None:
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
-            if await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id)) is None:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
+            if (
+                await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id))
+                is None
+            ):
                 raise UploadNotFoundError
 
     async def abandon(self, upload_id: UploadId) -> None:
@@ -135,12 +164,16 @@ class DatabaseLedger:
         storing = (UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(delete(UploadRow).where(*storing, UploadRow.lost_at.is_(None)))
-            await connection.execute(update(UploadRow).where(*storing).values(state=UploadState.LOST, lease_until=None))
+            await connection.execute(
+                update(UploadRow).where(*storing).values(state=UploadState.LOST, lease_until=None)
+            )
 
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
         """See `Ledger.get`."""
         wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner_id == owner)
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             row = (await connection.execute(wanted)).first()
         if row is None:
             raise UploadNotFoundError
@@ -162,9 +195,13 @@ class DatabaseLedger:
         if state is not None:
             wanted = wanted.where(UploadRow.state == state)
         if cursor is not None:
-            wanted = wanted.where(tuple_(UploadRow.received_at, UploadRow.id) < rows.parse_cursor(cursor))
+            wanted = wanted.where(
+                tuple_(UploadRow.received_at, UploadRow.id) < rows.parse_cursor(cursor)
+            )
         wanted = wanted.order_by(UploadRow.received_at.desc(), UploadRow.id.desc()).limit(limit + 1)
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             uploads = tuple(rows.upload(row) for row in await connection.execute(wanted))
         more = len(uploads) > limit
         return HistoryPage(uploads[:limit], rows.cursor(uploads[limit - 1]) if more else None)
@@ -191,13 +228,19 @@ class DatabaseLedger:
     async def check(self) -> None:
         """See `Ledger.check`: a write that changes nothing fails where a write would."""
         try:
-            async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-                await connection.execute(update(UploadRow).where(false()).values(state=UploadRow.state))
+            async with transaction(
+                self._engine, timeout_seconds=self._timeout_seconds
+            ) as connection:
+                await connection.execute(
+                    update(UploadRow).where(false()).values(state=UploadRow.state)
+                )
         except ProgrammingError as error:  # no such table, or no right to write
             raise LedgerUnavailableError from error
 
 
-async def _refuse_other_bytes(connection: AsyncConnection, upload: Upload, key: IdempotencyKey | None) -> None:
+async def _refuse_other_bytes(
+    connection: AsyncConnection, upload: Upload, key: IdempotencyKey | None
+) -> None:
     if key is None:
         return
     hash_of_key = await connection.scalar(
@@ -214,21 +257,32 @@ async def _insert_or_find(
 ) -> BegunUpload:
     if await rows.is_inserted(connection, UploadRow, rows.upload_values(upload, lease_until)):
         return BegunUpload(upload, replayed=False)
-    same = select(UploadRow).where(UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash)
-    # Without a lock first: a thousand repeats of one upload would stand in line for it, each with a flush to disk.
+    same = select(UploadRow).where(
+        UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash
+    )
+    # Without a lock first: a thousand repeats of one upload would stand in line for it, each with a
+    # flush to disk.
     row = await _nobodys(connection, same, now)
     if row.state in _UNSTORED:
         row = await _nobodys(connection, same.with_for_update(), now)
     if row.state not in _UNSTORED:
         return BegunUpload(rows.upload(row), replayed=True)
     await connection.execute(
-        update(UploadRow).where(UploadRow.id == row.id).values(state=UploadState.STORING, lease_until=lease_until)
+        update(UploadRow)
+        .where(UploadRow.id == row.id)
+        .values(state=UploadState.STORING, lease_until=lease_until)
     )
     return BegunUpload(replace(rows.upload(row), state=UploadState.STORING), replayed=False)
 
 
-async def _nobodys(connection: AsyncConnection, query: Select[tuple[UploadRow]], now: datetime) -> Row[Any]:
-    """The row, if nobody is working on it; else, or if it was abandoned meanwhile, the upload is in flight."""
+async def _nobodys(
+    connection: AsyncConnection, query: Select[tuple[UploadRow]], now: datetime
+) -> Row[Any]:
+    """
+    The row, if nobody is working on it.
+
+    Else, or if it was abandoned meanwhile, the upload is in flight.
+    """
     row = (await connection.execute(query)).first()
     if row is None:
         raise UploadInFlightError(1)
@@ -238,7 +292,9 @@ async def _nobodys(connection: AsyncConnection, query: Select[tuple[UploadRow]],
     return row
 
 
-async def _remember_key(connection: AsyncConnection, upload: Upload, key: IdempotencyKey, now: datetime) -> None:
+async def _remember_key(
+    connection: AsyncConnection, upload: Upload, key: IdempotencyKey, now: datetime
+) -> None:
     values = {"owner_id": upload.owner, "key": key, "upload_id": upload.id, "created_at": now}
     if await rows.is_inserted(connection, IdempotencyKeyRow, values):
         return

@@ -19,16 +19,21 @@ _LOCK: Final = 0x6865616C7468  # "health": one number that every migrating proce
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option(
+        "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
+    )
     return config
 
 
 async def migrate(url: str, *, timeout_seconds: float) -> None:
     """
-    Upgrade to the newest revision, in one transaction; safe to run many times and at the same moment.
+    Upgrade to the newest revision, in one transaction.
+
+    Safe to run many times and at the same moment.
 
     Raises:
-        LedgerUnavailableError: the database could not be reached, or the deadline passed: nothing has changed.
+        LedgerUnavailableError: the database could not be reached, or the deadline passed: nothing
+            has changed.
     """
     async with (
         open_engine(url, pool_size=1, timeout_seconds=timeout_seconds) as engine,

@@ -12,7 +12,14 @@ from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason, UploadId, UploadState
+from healthingest_service.uploads.model import (
+    Backlog,
+    MessageId,
+    OutgoingMessage,
+    PutOffReason,
+    UploadId,
+    UploadState,
+)
 from healthingest_service.uploads.relay_ports import PutOffMessage
 
 
@@ -28,7 +35,9 @@ class ClaimedMessages:
         """See `OutboxBatch.announced`."""
         self.announced_at[message_id] = at
 
-    async def failed(self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason) -> None:
+    async def failed(
+        self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
+    ) -> None:
         """See `OutboxBatch.failed`."""
         self.put_off[message_id] = retry_at, reason
 
@@ -41,9 +50,9 @@ class DatabaseOutbox:
     """
     Messages in the table `outbox`.
 
-    A claim is a time in the row, not an open transaction: a broker that answers slowly must not hold a connection,
-    nor, on SQLite, the only write lock. A relay that dies gives its messages back when the claim has run out, at
-    worst after *claim_seconds*.
+    A claim is a time in the row, not an open transaction: a broker that answers slowly must not
+    hold a connection, nor, on SQLite, the only write lock. A relay that dies gives its messages
+    back when the claim has run out, at worst after *claim_seconds*.
     """
 
     def __init__(
@@ -71,10 +80,20 @@ class DatabaseOutbox:
 
     async def backlog(self) -> Backlog:
         """See `Outbox.backlog`."""
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
-            # From an index and in its order: every process asks every few seconds, and the table may be large.
-            ages = select(OutboxRow.created_at).order_by(OutboxRow.created_at).limit(_MAX_COUNTED).subquery()
-            count, oldest = (await connection.execute(select(func.count(), func.min(ages.c.created_at)))).one()
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
+            # From an index and in its order: every process asks every few seconds, and the table
+            # may be large.
+            ages = (
+                select(OutboxRow.created_at)
+                .order_by(OutboxRow.created_at)
+                .limit(_MAX_COUNTED)
+                .subquery()
+            )
+            count, oldest = (
+                await connection.execute(select(func.count(), func.min(ages.c.created_at)))
+            ).one()
         if oldest is None:
             return Backlog(0, 0.0)
         return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))
@@ -83,13 +102,21 @@ class DatabaseOutbox:
         """See `OutboxReport.put_off_counts`."""
         reason = OutboxRow.put_off_reason
         wanted = select(reason, func.count()).where(reason.is_not(None)).group_by(reason)
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             return {PutOffReason(name): count for name, count in await connection.execute(wanted)}
 
     async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
         """See `OutboxReport.put_off`."""
-        wanted = select(OutboxRow).where(OutboxRow.put_off_reason.is_not(None)).order_by(OutboxRow.created_at)
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        wanted = (
+            select(OutboxRow)
+            .where(OutboxRow.put_off_reason.is_not(None))
+            .order_by(OutboxRow.created_at)
+        )
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             return [
                 PutOffMessage(
                     UploadId(row.upload_id),
@@ -107,7 +134,10 @@ class DatabaseOutbox:
             now = self._clock()
             due = (
                 select(OutboxRow)
-                .where(OutboxRow.due_at <= now, or_(OutboxRow.claimed_until.is_(None), OutboxRow.claimed_until < now))
+                .where(
+                    OutboxRow.due_at <= now,
+                    or_(OutboxRow.claimed_until.is_(None), OutboxRow.claimed_until < now),
+                )
                 .order_by(
                     OutboxRow.due_at, OutboxRow.created_at
                 )  # as the index has them: no sorting of all that is due
@@ -131,7 +161,11 @@ class DatabaseOutbox:
                 await connection.execute(
                     update(OutboxRow)
                     .where(OutboxRow.id == message_id)
-                    .values(due_at=retry_at, attempts=OutboxRow.attempts + 1, put_off_reason=reason.value)
+                    .values(
+                        due_at=retry_at,
+                        attempts=OutboxRow.attempts + 1,
+                        put_off_reason=reason.value,
+                    )
                 )
             await connection.execute(
                 update(OutboxRow)
@@ -141,10 +175,14 @@ class DatabaseOutbox:
 
 
 async def _remove(
-    connection: AsyncConnection, messages: Sequence[OutgoingMessage], announced_at: Mapping[MessageId, datetime]
+    connection: AsyncConnection,
+    messages: Sequence[OutgoingMessage],
+    announced_at: Mapping[MessageId, datetime],
 ) -> None:
     """Two statements however many messages: one at a time would be slower than the broker."""
-    await connection.execute(delete(OutboxRow).where(OutboxRow.id.in_([message.id for message in messages])))
+    await connection.execute(
+        delete(OutboxRow).where(OutboxRow.id.in_([message.id for message in messages]))
+    )
     await connection.execute(
         update(UploadRow)
         .where(UploadRow.id == bindparam("of_upload"), UploadRow.state == UploadState.STORED)

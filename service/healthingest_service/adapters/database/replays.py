@@ -20,9 +20,17 @@ class DatabaseReplays:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
 
-    async def page(self, selection: ReplaySelection, *, after: UploadId | None, limit: int) -> Sequence[Upload]:
-        """See `Replays.page`. Ids tell the time, so a range of time is a range of the primary key."""
-        wanted = select(UploadRow).where(UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED)))
+    async def page(
+        self, selection: ReplaySelection, *, after: UploadId | None, limit: int
+    ) -> Sequence[Upload]:
+        """
+        See `Replays.page`.
+
+        Ids tell the time, so a range of time is a range of the primary key.
+        """
+        wanted = select(UploadRow).where(
+            UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED))
+        )
         if selection.ids:
             wanted = wanted.where(UploadRow.id.in_(selection.ids))
         if selection.received_from is not None:
@@ -35,15 +43,25 @@ class DatabaseReplays:
         if after is not None:
             wanted = wanted.where(UploadRow.id > after)
         wanted = wanted.order_by(UploadRow.id).limit(limit)
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds, writes=False) as connection:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
             return [rows.upload(row) for row in await connection.execute(wanted)]
 
     async def put(self, messages: Sequence[OutgoingMessage]) -> int:
         """See `Replays.put`."""
         about = [message.upload_id for message in messages]
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-            waiting = set(await connection.scalars(select(OutboxRow.upload_id).where(OutboxRow.upload_id.in_(about))))
-            new = [rows.outbox_values(message) for message in messages if message.upload_id not in waiting]
+            waiting = set(
+                await connection.scalars(
+                    select(OutboxRow.upload_id).where(OutboxRow.upload_id.in_(about))
+                )
+            )
+            new = [
+                rows.outbox_values(message)
+                for message in messages
+                if message.upload_id not in waiting
+            ]
             if new:
                 await connection.execute(insert(OutboxRow), new)
             return len(new)

@@ -25,7 +25,9 @@ from healthingest_service.uploads.model import (
 )
 
 
-async def is_inserted(connection: AsyncConnection, table: type[Base], values: Mapping[str, Any]) -> bool:
+async def is_inserted(
+    connection: AsyncConnection, table: type[Base], values: Mapping[str, Any]
+) -> bool:
     """Insert a row, unless that would break a constraint of uniqueness; whether it was."""
     done = await connection.execute(_insert_or_nothing(table, tuple(values)), values)
     return done.rowcount == 1
@@ -33,12 +35,19 @@ async def is_inserted(connection: AsyncConnection, table: type[Base], values: Ma
 
 @cache
 def _insert_or_nothing(table: type[Base], names: tuple[str, ...]) -> TextClause:
-    """As text: what SQLAlchemy has for ON CONFLICT is compiled anew each time, which takes longer than to run it."""
+    """
+    As text.
+
+    What SQLAlchemy has for ON CONFLICT is compiled anew each time, which takes longer than to run
+    it.
+    """
     columns = [table.__table__.c[name] for name in names]
     values = ", ".join(f":{column.name}" for column in columns)
     into = f"{table.__tablename__} ({', '.join(names)})"
     statement = f"INSERT INTO {into} VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608 - names are the table's own
-    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in columns))
+    return text(statement).bindparams(
+        *(bindparam(column.name, type_=column.type) for column in columns)
+    )
 
 
 def upload(row: Row[Any]) -> Upload:
@@ -83,7 +92,16 @@ def upload_values(new: Upload, lease_until: datetime) -> dict[str, Any]:
     }
 
 
-OUTBOX: Final = ("id", "upload_id", "routing_key", "body", "headers", "created_at", "attempts", "due_at")
+OUTBOX: Final = (
+    "id",
+    "upload_id",
+    "routing_key",
+    "body",
+    "headers",
+    "created_at",
+    "attempts",
+    "due_at",
+)
 """The columns that `outbox_values` fills; the others are empty at first."""
 
 
@@ -128,11 +146,18 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
     """
     try:
         at, _, identity = (
-            base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode("ascii").partition("|")
+            base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
+            .decode("ascii")
+            .partition("|")
         )
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise InvalidCursorError
         return moment.astimezone(UTC), UUID(identity)
-    except (ValueError, OverflowError, binascii.Error, UnicodeError):  # OverflowError: in UTC it is of no year we have
+    except (
+        ValueError,
+        OverflowError,
+        binascii.Error,
+        UnicodeError,
+    ):  # OverflowError: in UTC it is of no year we have
         raise InvalidCursorError from None

@@ -1,4 +1,8 @@
-"""Why the database ends a process: by PostgreSQL's error codes and types along the chain, never by a text."""
+"""
+Why the database ends a process.
+
+By PostgreSQL's error codes and types along the chain, never by a text.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -19,7 +23,11 @@ _BY_STATE: Final = {
     "55P03": StopCause.DATABASE_LOCKED,
     "57014": StopCause.DATABASE_LOCKED,
 }
-"""Source: PostgreSQL documentation, "PostgreSQL Error Codes"; 57014 is a statement that ran out of its time."""
+"""
+Source: PostgreSQL documentation, "PostgreSQL Error Codes".
+
+57014 is a statement that ran out of its time.
+"""
 _OF_OBJECTS: Final = "42"
 """Class 42: a table or column that is there already, or is not there."""
 _LONGEST_CHAIN: Final = 20

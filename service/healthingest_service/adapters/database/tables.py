@@ -1,4 +1,8 @@
-"""The tables of an upload. Migrations make them (`migrations/versions`); a test holds the two against each other."""
+"""
+The tables of an upload.
+
+Migrations make them (`migrations/versions`); a test holds the two against each other.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -46,7 +50,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """All tables of the service; names of constraints are fixed, so that migrations can name them."""
+    """
+    All tables of the service.
+
+    Names of constraints are fixed, so that migrations can name them.
+    """
 
     metadata = MetaData(
         naming_convention={
@@ -110,7 +118,9 @@ class IdempotencyKeyRow(Base):
 
 class OutboxRow(Base):
     """
-    A message that the broker has not confirmed yet. `claimed_until` is set while a relay works on it.
+    A message that the broker has not confirmed yet.
+
+    `claimed_until` is set while a relay works on it.
 
     `put_off_reason` says why the last attempt failed; empty before the first.
     """
@@ -119,7 +129,12 @@ class OutboxRow(Base):
     __table_args__ = (
         Index("ix_outbox_due", "due_at", "created_at"),
         Index("ix_outbox_created_at", "created_at"),
-        Index("ix_outbox_put_off", "put_off_reason", "created_at", postgresql_where=text("put_off_reason IS NOT NULL")),
+        Index(
+            "ix_outbox_put_off",
+            "put_off_reason",
+            "created_at",
+            postgresql_where=text("put_off_reason IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -135,7 +150,11 @@ class OutboxRow(Base):
 
 
 class DutyRow(Base):
-    """A duty that one process at a time has. `slot` counts its intervals, `position` says where to go on within one."""
+    """
+    A duty that one process at a time has.
+
+    `slot` counts its intervals, `position` says where to go on within one.
+    """
 
     __tablename__ = "duty"
 

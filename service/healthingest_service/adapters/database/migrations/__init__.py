@@ -1,1 +1,5 @@
-"""Alembic's folder: `env.py` runs what stands in `versions/`, one file per change of the tables, never edited later."""
+"""
+Alembic's folder.
+
+`env.py` runs what stands in `versions/`, one file per change of the tables, never edited later.
+"""

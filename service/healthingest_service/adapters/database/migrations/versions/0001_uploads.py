@@ -36,14 +36,23 @@ def _create_upload() -> None:
         sa.Column("stored_at", _TIME, nullable=True),
         sa.Column("announced_at", _TIME, nullable=True),
         sa.Column("lease_until", _TIME, nullable=True),
-        sa.CheckConstraint("state IN ('storing', 'stored', 'announced')", name=op.f("ck_upload_state")),
-        sa.CheckConstraint("(state = 'storing') = (lease_until IS NOT NULL)", name=op.f("ck_upload_lease")),
+        sa.CheckConstraint(
+            "state IN ('storing', 'stored', 'announced')", name=op.f("ck_upload_state")
+        ),
+        sa.CheckConstraint(
+            "(state = 'storing') = (lease_until IS NOT NULL)", name=op.f("ck_upload_lease")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_upload")),
         sa.UniqueConstraint("object_key", name=op.f("uq_upload_object_key")),
         sa.UniqueConstraint("owner_id", "file_hash", name=op.f("uq_upload_owner_id_file_hash")),
     )
     op.create_index("ix_upload_history", "upload", ["owner_id", "received_at", "id"])
-    op.create_index("ix_upload_lease", "upload", ["lease_until"], postgresql_where=sa.text("lease_until IS NOT NULL"))
+    op.create_index(
+        "ix_upload_lease",
+        "upload",
+        ["lease_until"],
+        postgresql_where=sa.text("lease_until IS NOT NULL"),
+    )
 
 
 def _create_idempotency_key() -> None:
@@ -54,7 +63,10 @@ def _create_idempotency_key() -> None:
         sa.Column("upload_id", sa.Uuid(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.ForeignKeyConstraint(
-            ["upload_id"], ["upload.id"], name=op.f("fk_idempotency_key_upload_id"), ondelete="CASCADE"
+            ["upload_id"],
+            ["upload.id"],
+            name=op.f("fk_idempotency_key_upload_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_idempotency_key")),
     )

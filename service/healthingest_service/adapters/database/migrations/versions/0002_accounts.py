@@ -40,7 +40,10 @@ def _create_sessions() -> None:
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("revoked_at", _TIME, nullable=True),
         sa.ForeignKeyConstraint(
-            ["account_id"], ["account.id"], name=op.f("fk_login_session_account_id"), ondelete="CASCADE"
+            ["account_id"],
+            ["account.id"],
+            name=op.f("fk_login_session_account_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_session")),
     )
@@ -53,7 +56,10 @@ def _create_sessions() -> None:
         sa.Column("used_at", _TIME, nullable=True),
         sa.Column("child_salt", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["session_id"], ["login_session.id"], name=op.f("fk_refresh_token_session_id"), ondelete="CASCADE"
+            ["session_id"],
+            ["login_session.id"],
+            name=op.f("fk_refresh_token_session_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_refresh_token")),
     )

@@ -14,7 +14,9 @@ _TIME = sa.DateTime(timezone=True)
 def upgrade() -> None:
     op.add_column("outbox", sa.Column("put_off_reason", sa.String(16), nullable=True))
     if op.get_bind().dialect.name == "postgresql":  # SQLite compares bytes already
-        op.alter_column("upload", "object_key", type_=sa.String(512, collation="C"), existing_nullable=False)
+        op.alter_column(
+            "upload", "object_key", type_=sa.String(512, collation="C"), existing_nullable=False
+        )
     op.create_table(
         "duty",
         sa.Column("name", sa.String(32), nullable=False),

@@ -24,6 +24,8 @@ def downgrade() -> None:
 
 
 def _replace_constraint(condition: str) -> None:
-    with op.batch_alter_table("upload") as table:  # SQLite cannot change a constraint: the table is copied
+    with op.batch_alter_table(
+        "upload"
+    ) as table:  # SQLite cannot change a constraint: the table is copied
         table.drop_constraint(op.f("ck_upload_state"), type_="check")
         table.create_check_constraint(op.f("ck_upload_state"), sa.text(condition))

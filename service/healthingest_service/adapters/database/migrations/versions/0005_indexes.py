@@ -13,7 +13,9 @@ _PUT_OFF = sa.text("put_off_reason IS NOT NULL")
 
 def upgrade() -> None:
     op.create_index("ix_outbox_created_at", "outbox", ["created_at"])
-    op.create_index("ix_outbox_put_off", "outbox", ["put_off_reason", "created_at"], postgresql_where=_PUT_OFF)
+    op.create_index(
+        "ix_outbox_put_off", "outbox", ["put_off_reason", "created_at"], postgresql_where=_PUT_OFF
+    )
     op.create_index("ix_refresh_token_expires_at", "refresh_token", ["expires_at"])
 
 
