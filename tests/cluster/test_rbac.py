@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers.children import WATCHED
-from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError

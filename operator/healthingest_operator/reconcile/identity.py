@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket

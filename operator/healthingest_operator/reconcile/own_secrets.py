@@ -12,7 +12,7 @@ from typing import Any
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.children import owned, refuse_foreign
 from healthingest_operator.reconcile.credentials import Credentials
 from healthingest_operator.reconcile.errors import DependencyError

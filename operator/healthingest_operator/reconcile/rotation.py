@@ -5,7 +5,7 @@ from datetime import datetime
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError

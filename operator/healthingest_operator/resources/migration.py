@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.comparison import fingerprint
 from healthingest_operator.resources.names import MIGRATE, labels, metadata
 from healthingest_operator.resources.pods import Build, Container, pod_spec

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND
-from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.api.healthingest import HealthIngest, Key
 
 MANAGED_BY: Final = "healthingest-operator"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
-from healthingest_operator.model.spec import BrokerSpec, QueueSpec
+from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec
 
 OWNER_TAG: Final = "healthingest-owner:"
 """Tag of a virtual host, followed by namespace/name of the HealthIngest that owns it."""

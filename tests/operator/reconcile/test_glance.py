@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, converge
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.glance import Memory
