@@ -153,7 +153,7 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
 def _leaving(
     settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
-    """Deletions have workers of their own, so that no pass is waited for but one over the same HealthIngest."""
+    """Deletions have their own workers: they wait for a pass over the same HealthIngest only."""
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 

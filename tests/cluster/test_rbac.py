@@ -112,7 +112,7 @@ def _restricted(cluster: KubernetesCluster) -> Recording:
 
 async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     """
-    From nothing to a rolled-out service with an open gate, with everything optional, without it, and to the end.
+    From nothing to a rolled-out service, with and without every optional part, to the end.
 
     In between, children of all kinds that another version has left.
     """

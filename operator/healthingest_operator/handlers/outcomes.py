@@ -54,7 +54,8 @@ class Telemetry:
         )
         self.refused_namespaces = Gauge(
             "healthingest_operator_refused_namespaces",
-            "Namespaces of the setting that are not served, because they are gone or the operator has no rights there.",
+            "Namespaces of the setting that are not served, because they are gone or the"
+            " operator has no rights there.",
             registry=registry,
         )
         self.leads = Gauge(

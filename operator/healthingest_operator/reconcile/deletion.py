@@ -84,8 +84,10 @@ async def _leave(world: World, owner: HealthIngest, remains: _Remains) -> None:
         if error.status != _FORBIDDEN:
             raise
         message = (
-            f"the operator may not read the Secrets of namespace {owner.key.namespace}: its Role there is gone; so "
-            f"bucket {owner.spec.object_store.bucket} and virtual host {owner.spec.broker.virtual_host} are as before"
+            f"the operator may not read the Secrets of namespace {owner.key.namespace}: its"
+            " Role there is gone; so "
+            f"bucket {owner.spec.object_store.bucket} and virtual host"
+            f" {owner.spec.broker.virtual_host} are as before"
         )
         remains.unclear.append((Reason.PERMISSION_DENIED, message))
         return

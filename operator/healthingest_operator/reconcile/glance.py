@@ -157,7 +157,7 @@ class _Secrets:
 
 
 def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
-    """Whether it was ready in this generation, without anything that is told once or waits to go."""
+    """Whether it was ready in this generation, with nothing to report once or to remove."""
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")

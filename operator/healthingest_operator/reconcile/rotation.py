@@ -102,7 +102,7 @@ class Rotation:
 
 
 def only_new_pods(children: Children, result: WorkloadResult) -> bool:
-    """Whether the workload is rolled out and no pod of before lives, not even one that is on its way out."""
+    """Whether the workload is rolled out and no former pod exists, not even a terminating one."""
     if not result.known or not all(finding.holds for finding in result.findings):
         return False
     digests = {}

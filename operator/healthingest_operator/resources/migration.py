@@ -65,7 +65,7 @@ class Attempts:
 
 
 def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
-    """*jobs* of a HealthIngest's migrations, of which those are current that are named *name*, or it with a number."""
+    """Current migration Jobs among *jobs*: named *name*, or *name* with a number."""
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
     return Attempts(

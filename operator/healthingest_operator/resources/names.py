@@ -89,7 +89,7 @@ def consumer_users(virtual_host: str) -> tuple[str, str]:
 
 
 def database(key: Key) -> str:
-    """Database of a HealthIngest, and the role that owns it, on a server that it got an administrator's address of."""
+    """Name of the database, and of its owner role, on a server known by its `adminUrl`."""
     digest = hashlib.sha256(str(key).encode()).hexdigest()[:10]
     readable = "".join(
         letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}"

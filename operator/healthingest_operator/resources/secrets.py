@@ -243,4 +243,5 @@ def _with_login(address: str, user: str, password: str, path: str) -> str:
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{host}/{quote(path, safe='')}{query}"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"{parts.scheme}://{login}@{host}/{quote(path, safe='')}{query}"

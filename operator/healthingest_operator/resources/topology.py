@@ -190,7 +190,7 @@ def _conflicts(wanted: Topology, observed: Observed) -> list[str]:
 
 
 def _differs(queue: Mapping[str, Any]) -> bool:
-    """Arguments given at declaration override policies and cannot be changed, so none may be there."""
+    """No arguments: those given at declaration override policies and cannot be changed."""
     arguments = dict(queue.get("arguments") or {})
     kind = arguments.pop("x-queue-type", queue.get("type"))
     return bool(kind != "quorum" or not queue.get("durable") or arguments)

@@ -179,7 +179,7 @@ def test_the_autoscaler_has_the_replicas() -> None:
 
 
 def test_children_are_owned_found_and_listed(owner: HealthIngest) -> None:
-    """Each has the owner reference and the labels by which it is listed, and is of a kind that is."""
+    """Each has the owner reference and the labels for listing, and is of a listed kind."""
     for found in objects(owner):
         assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
         assert (
