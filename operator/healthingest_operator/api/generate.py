@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from typing_extensions import override
 
 from healthingest_operator.api.crd import NAME, custom_resource_definition
 from healthingest_operator.api.declaring import ApiModel
@@ -34,12 +33,10 @@ _TABLES: Final[Mapping[str, type[ApiModel]]] = {
 class _Dumper(yaml.SafeDumper):
     """Indents lists, and repeats equal parts instead of referring to the first."""
 
-    @override
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - as PyYAML calls it
         del indentless
         super().increase_indent(flow, indentless=False)
 
-    @override
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True

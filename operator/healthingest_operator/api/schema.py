@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
-from typing_extensions import override
 
 from healthingest_operator.api.declaring import FORM, OPTIONAL, POD_FIELD, ApiModel
 
@@ -15,8 +14,7 @@ _ORDER: Final = ("type", "description", "enum", "properties", "required", "items
 
 
 class _Generate(GenerateJsonSchema):
-    @override
-    def encode_default(self, dft: object) -> Any:
+    def encode_default(self, dft: object) -> object:
         """
         Return the default as the API server needs it.
 
@@ -48,7 +46,11 @@ def structural_schema(model: type[ApiModel]) -> Schema:
 
 
 def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Put definitions in place, and leave out what a structural schema does not have."""
+    """
+    Return *found* with definitions in place of references.
+
+    Titles, null and empty lists are left out: a structural schema has none.
+    """
     described = dict(found)
     if "$ref" in described:
         described = {**definitions[described.pop("$ref").rpartition("/")[2]], **described}
@@ -58,16 +60,8 @@ def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
         return _structural({**choices[0], **described}, definitions)
     if described.get("default") is None:
         described.pop("default", None)
-    properties = described.get("properties")
-    if properties is not None:
-        described["required"] = [
-            name for name in described.get("required", ()) if OPTIONAL not in properties[name]
-        ]
-        described["properties"] = {
-            name: _structural(part, definitions) for name, part in properties.items()
-        }
-        if not described["required"]:
-            del described["required"]
+    if "properties" in described:
+        described |= _fields(described, definitions)
     for name in ("items", "additionalProperties"):
         if isinstance(described.get(name), Mapping):
             described[name] = _structural(described[name], definitions)
@@ -76,7 +70,18 @@ def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     return {
         name: described[name]
         for name in (*_ORDER, *sorted(set(described) - set(_ORDER)))
-        if name in described and name not in {"title", "$defs"}
+        if name in described and name not in {"title", "$defs"} and described[name] != []
+    }
+
+
+def _fields(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """Return `properties` and `required` of an object."""
+    properties = described["properties"]
+    return {
+        "properties": {name: _structural(part, definitions) for name, part in properties.items()},
+        "required": [
+            name for name in described.get("required", ()) if OPTIONAL not in properties[name]
+        ],
     }
 
 
