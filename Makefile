@@ -113,14 +113,14 @@ simulate: setup ## the operator in a simulated world that fails and kills it (SE
 servers: setup ## install the servers that tests start privately, where root and apt are
 	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages
 
-generated: ## fail when a generated file differs from its source
-	@diff charts/healthingest-operator/files/healthingests.healthingest.dev.yaml crds/healthingests.healthingest.dev.yaml
+generated: setup ## fail when a generated file differs from its source
+	@$(BIN)/python -m healthingest_operator.api.generate --check
 
 goldens: setup ## write anew: the operator's objects, the runbook's table of causes, the gate's table of codes; read the difference
 	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py
 
-crds: ## copy the CustomResourceDefinition into the chart
-	cp crds/healthingests.healthingest.dev.yaml charts/healthingest-operator/files/
+crds: setup ## write the CustomResourceDefinition, its copy in the chart and the tables of its reference, from api/v1alpha1.py
+	$(BIN)/python -m healthingest_operator.api.generate
 
 images: ## build both images and load them into the cluster
 	$(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $(SERVICE_IMAGE) . $(IMAGE_FILE_FLAG) service/Dockerfile

@@ -26,13 +26,13 @@ from healthingest_operator.adapters.postgres import PostgresDatabase
 from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
 from healthingest_operator.adapters.s3 import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers import children, healthingest, lifecycle
 from healthingest_operator.handlers.endpoints import Ports, endpoints
 from healthingest_operator.handlers.leading import Fence, Signals, Term, fenced, lead, signals
 from healthingest_operator.handlers.logs import configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
-from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.leadership import Election
@@ -153,7 +153,7 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
 def _leaving(
     settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
-    """Deletions have workers of their own, so that no pass is waited for but one over the same HealthIngest."""
+    """Deletions have their own workers: they wait for a pass over the same HealthIngest only."""
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=8081, description="Port of /metrics.")
     lease_namespace: str = Field(
         default="",
-        description="Namespace of the Lease by which one of several operators leads; empty: no election.",
+        description="Namespace of the Lease that elects the leading operator; empty: no election.",
     )
     lease_name: str = Field(default="healthingest-operator", description="Name of that Lease.")
     lease_duration_seconds: float = Field(
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     deletion_deadline_seconds: float = Field(
         default=40.0,
         ge=0,
-        description="Seconds after which a deletion leaves behind what cannot be reached; a last attempt may follow.",
+        description="Seconds after which a deletion leaves unreachable things behind.",
     )
     kubernetes_timeout_seconds: float = Field(
         default=15.0, gt=0, description="Deadline of a Kubernetes request."

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
-from healthingest_operator.model.parse import parse
-from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.api.healthingest import HealthIngest, Key, parse
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.resources.children import KINDS, foundations, workload

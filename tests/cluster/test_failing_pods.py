@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import World, converge
 from support.control_plane import attempt, kubectl
 from support.operator_world import USER_SECRETS, FakeWorld, manifest

@@ -153,7 +153,7 @@ def test_a_killed_leader_is_followed(operators: Operators) -> None:
 
 
 def test_an_operator_without_processor_leads_on(operators: Operators) -> None:
-    """Frozen for longer than its Lease, again and again, it leads again each time, in the same process."""
+    """Frozen past its Lease, again and again, the same process leads again each time."""
     only = operators.start()
     wait_until(lambda: operators.leader() == only.pid)
     for terms in (2, 3, 4):

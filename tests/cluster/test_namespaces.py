@@ -1,5 +1,5 @@
 """
-The operator with `watchNamespaces`, as a process with the rights of the chart alone, on a real apiserver.
+The operator with `watchNamespaces`: a process with the chart's rights, a real apiserver.
 
 There are no controllers here: what the namespace controller does, first of all to Roles, the tests
 do.
@@ -33,7 +33,7 @@ REFUSED = "healthingest_operator_refused_namespaces"
 
 
 class Installation:
-    """A release of the chart without its pods, and at most one operator as a process with its ServiceAccount."""
+    """A release of the chart without its pods, and an operator process with its ServiceAccount."""
 
     def __init__(self, server: ApiServer, folder: Path) -> None:
         self.server = server

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers.children import WATCHED
-from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError
@@ -112,7 +112,7 @@ def _restricted(cluster: KubernetesCluster) -> Recording:
 
 async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     """
-    From nothing to a rolled-out service with an open gate, with everything optional, without it, and to the end.
+    From nothing to a rolled-out service, with and without every optional part, to the end.
 
     In between, children of all kinds that another version has left.
     """

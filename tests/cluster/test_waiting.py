@@ -1,4 +1,4 @@
-"""What tools that wait make of a HealthIngest before any operator has seen it, on a real apiserver."""
+"""How waiting tools read a HealthIngest before any operator has seen it; a real apiserver."""
 
 import json
 import subprocess

@@ -8,11 +8,12 @@ import pytest
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
-from healthingest_operator.model.spec import BrokerSpec, QueueSpec
+from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources import pruning, topology
 from support.broken_dependencies import access_to_broker as access
 from support.deadlines import HANG_SECONDS
+from support.operator_world import broker_spec
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 
@@ -30,8 +31,11 @@ def wanted(server: RabbitMQServer) -> topology.Topology:
     Users belong to the whole broker.
     """
     host = server.virtual_host
-    queues = (QueueSpec("processing"), QueueSpec("other.queue", ("a.#", "b"), 3))
-    spec = BrokerSpec("secret", server.virtual_host, "exchange", queues)
+    queues = (
+        QueueSpec(name="processing"),
+        QueueSpec(name="other.queue", bindings=("a.#", "b"), delivery_limit=3),
+    )
+    spec = broker_spec(server.virtual_host, *queues)
     return topology.topology(
         spec,
         "space/name",
@@ -119,7 +123,7 @@ async def test_what_is_no_longer_wanted_goes(
     more = {"routing_key": "odd_%/#.*", "arguments": {"a": 1}}
     rabbitmq.call("POST", f"/api/bindings/{host}/e/exchange/q/processing", more)
     goal = topology.topology(
-        BrokerSpec("s", host, "exchange", (QueueSpec("kept"),)),
+        broker_spec(host, QueueSpec(name="kept")),
         "o",
         "guest",
         {"r": "r"},
@@ -239,7 +243,7 @@ async def test_a_removed_user_is_refused_and_cut_off(
     A connection of the old one is closed by the broker itself.
     """
     host, how = rabbitmq.virtual_host, access(rabbitmq)
-    spec = BrokerSpec("secret", host, "exchange", (QueueSpec("processing"),))
+    spec = broker_spec(host, QueueSpec(name="processing"))
     both = {f"{host}.relay": "old-password", f"{host}.relay-b": "new-password"}
     goal = topology.topology(spec, "space/name", rabbitmq.username, both, {})
     for call in topology.plan(

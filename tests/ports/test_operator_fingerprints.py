@@ -12,10 +12,11 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters import rabbitmq_fingerprints, s3_clients
 from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
-from healthingest_operator.model.spec import BrokerSpec, QueueSpec
+from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, StoreAccess
 from healthingest_operator.resources import bucket, topology
+from support.operator_world import broker_spec
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
@@ -74,7 +75,7 @@ async def test_every_change_of_a_virtual_host_shows(
     """
     how = broker_access(rabbitmq)
     with rabbitmq.new_virtual_host() as server:
-        spec = BrokerSpec("secret", server.virtual_host, "exchange", (QueueSpec("processing"),))
+        spec = broker_spec(server.virtual_host, QueueSpec(name="processing"))
         goal = topology.topology(spec, "space/name", server.username, {USER: "password"}, {})
         users = [USER, server.username]
         for call in topology.plan(

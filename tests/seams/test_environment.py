@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.parse import parse
+from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_service import settings
 
@@ -57,9 +57,9 @@ def test_an_examples_configuration_is_valid(
     assert (
         read.limits.max_file_size_bytes == owner.spec.limits.max_file_size_bytes == 50 * 1024 * 1024
     )
-    assert read.identity.registration.value == owner.spec.registration
+    assert read.identity.registration.value == owner.spec.accounts.registration
     assert (read.http.openapi, read.http.docs) == (
-        owner.spec.documentation.openapi,
+        owner.spec.documentation.serves_openapi,
         owner.spec.documentation.page,
     )
     assert read.schemas.mode == owner.spec.schemas.mode

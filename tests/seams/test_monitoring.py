@@ -17,8 +17,8 @@ import structlog
 import yaml
 from prometheus_client import CollectorRegistry
 
+from healthingest_operator.api.healthingest import parse
 from healthingest_operator.handlers.outcomes import Telemetry
-from healthingest_operator.model.parse import parse
 from healthingest_operator.resources.deployment import api_deployment
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.relay import relay_deployment

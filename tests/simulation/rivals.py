@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, converge
 from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.resources.bucket import OWNER_TAG

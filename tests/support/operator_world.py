@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
 from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.glance import Memory
@@ -36,6 +37,16 @@ def _signing_key(number: int) -> str:
     """The first is `SIGNING_KEY`; every one has the shape of a key."""
     text = base64.b64encode(f"ABC{number or ''}".encode()).decode()
     return f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
+
+
+def broker_spec(virtual_host: str, *queues: QueueSpec) -> BrokerSpec:
+    """Return a broker with these queues."""
+    return BrokerSpec(
+        admin_secret_ref=SecretRef(name="secret"),
+        virtual_host=virtual_host,
+        exchange="exchange",
+        queues=queues,
+    )
 
 
 def manifest(**spec: object) -> dict[str, Any]:

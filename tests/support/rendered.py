@@ -6,8 +6,7 @@ The smallest there is, and one that uses everything.
 
 from typing import Any
 
-from healthingest_operator.model.parse import parse
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest, parse
 from healthingest_operator.resources.children import foundations, workload
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_operator.resources.migration import migration_job

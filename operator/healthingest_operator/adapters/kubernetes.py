@@ -22,7 +22,7 @@ from healthingest_contract.conditions import (
     POD_READINESS_GATE,
 )
 from healthingest_operator.adapters.kubernetes_connection import JSON, Connection, connection
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.children import FIELD_MANAGER
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.reconcile.ports import Manifest

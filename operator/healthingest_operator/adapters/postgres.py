@@ -83,7 +83,10 @@ class PostgresDatabase:
         async with self._connection(admin_url) as connection:
             exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
-            words = f"'{verb} ROLE %I WITH LOGIN PASSWORD %L VALID UNTIL %L', $1::text, $2::text, $3::text"
+            words = (
+                f"'{verb} ROLE %I WITH LOGIN PASSWORD %L VALID UNTIL %L', $1::text,"
+                " $2::text, $3::text"
+            )
             await _execute(connection, words, role, password, "infinity")
             if role != name:
                 await _let_act_as(connection, role, name)
@@ -108,7 +111,8 @@ class PostgresDatabase:
             # To end its sessions one must be a member: see `provision`.
             await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", role)
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND pid <> pg_backend_pid()",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND"
+                " pid <> pg_backend_pid()",
                 role,
             )
 

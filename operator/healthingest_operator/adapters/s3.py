@@ -174,7 +174,7 @@ class S3ObjectStore:
 
 
 async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
-    """Botocore keeps the error of the connection within its own, and has one of its own for what it cannot read."""
+    """Return the error to raise where botocore got no answer, or an unreadable one."""
     if isinstance(error, ResponseParserError) or speaks_otherwise(error):
         return DependencyError.of(causes.NOT_S3, where=place(access))
     if isinstance(error, BotoConnectionError | HTTPClientError | OSError):
@@ -185,7 +185,7 @@ async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
 
 
 class _Question:
-    """Asks for properties of a bucket and notes which ones the store does not know, so as not to ask again soon."""
+    """Reads properties of a bucket; for a while it does not ask again for unsupported ones."""
 
     def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - made at run time
         self._client = client

@@ -63,4 +63,7 @@ def refusal(access: StoreAccess, code: str) -> DependencyError:
 
 def place(access: StoreAccess) -> str:
     """The store, for people."""
-    return f"the object store at {access.endpoint.partition('://')[2] if access.endpoint else f'AWS {access.region}'}"
+    return (
+        "the object store at"
+        f" {access.endpoint.partition('://')[2] if access.endpoint else f'AWS {access.region}'}"
+    )

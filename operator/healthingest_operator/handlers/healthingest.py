@@ -6,7 +6,7 @@ from typing import Any, Final
 import kopf
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, PLURAL
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
 Finalize = Callable[[Key, Mapping[str, Any]], Awaitable[bool]]

@@ -32,7 +32,7 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def without_text_of_errors(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Turn `exc_info` into the types along the chain of causes, and the places of the outermost one."""
+    """Replace `exc_info` by the chain of exception types and the outermost one's places."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info
     if error is True:

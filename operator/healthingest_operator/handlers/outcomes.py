@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import Outcome
 
 RECONCILE_ENDED: Final = "reconcile_ended"
@@ -54,7 +54,8 @@ class Telemetry:
         )
         self.refused_namespaces = Gauge(
             "healthingest_operator_refused_namespaces",
-            "Namespaces of the setting that are not served, because they are gone or the operator has no rights there.",
+            "Namespaces of the setting that are not served, because they are gone or the"
+            " operator has no rights there.",
             registry=registry,
         )
         self.leads = Gauge(

@@ -34,7 +34,7 @@ class NamespaceChanged(Protocol):
     """Told when a namespace is served no longer, or again."""
 
     def __call__(self, namespace: str, /, *, served: bool) -> None:
-        """*served* is False when the first watch of the namespace is refused, True when the last one is open again."""
+        """*served*: False when the namespace's first watch is refused, True when all are open."""
 
 
 class Watches:

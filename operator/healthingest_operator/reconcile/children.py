@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from healthingest_contract.conditions import POD_READINESS_GATE, ConditionType, Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Cluster, Manifest
 from healthingest_operator.resources import comparison, names
@@ -102,7 +102,7 @@ class Children:
             await self.cluster.set_fields(live, keys)
 
     async def _check_free(self, child: Manifest) -> None:
-        """A name may be taken by something that is not ours, which an apply would quietly take over."""
+        """Refuse to apply over an object of the same name that is not ours."""
         metadata = child["metadata"]
         other = await self.cluster.read(
             child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"]
@@ -175,7 +175,10 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
         raise DependencyError(
             Reason.PROGRESSING, f"waits until {what} of a deleted namesake is gone"
         )
-    message = f"{what} exists and was not made by this operator: remove it, or give the HealthIngest another name"
+    message = (
+        f"{what} exists and was not made by this operator: remove it, or give the"
+        " HealthIngest another name"
+    )
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
@@ -196,7 +199,7 @@ def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ())
 
 
 def _is_complete(deployment: Manifest) -> bool:
-    """Whether as many pods as wanted are of the newest template and available, and no other one is left."""
+    """Whether all wanted pods are available and of the newest template, and no other is left."""
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     updated = status.get("updatedReplicas", 0)
     is_current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)

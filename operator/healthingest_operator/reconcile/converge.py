@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.model.parse import InvalidSpecError, parse
-from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials import Credentials, credentials
 from healthingest_operator.reconcile.dependencies import (
@@ -250,7 +249,7 @@ class _Pass:
             and told == broker.left
         )
         # The ConfigMap with the schemas is the user's, so no watch tells of it.
-        return quiet and self._owner.spec.schemas.config_map is None
+        return quiet and self._owner.spec.schemas.config_map_ref is None
 
     async def _dependencies(
         self, found: Credentials, own: OwnSecrets
@@ -326,12 +325,16 @@ class _Pass:
         return result
 
     async def _schemas(self) -> Mapping[str, str] | None:
-        name = self._owner.spec.schemas.config_map
-        if name is None:
+        reference = self._owner.spec.schemas.config_map_ref
+        if reference is None:
             return None
+        name = reference.name
         found = await self._world.cluster.read("v1", "ConfigMap", self._owner.key.namespace, name)
         if found is None:
-            message = f"ConfigMap {self._owner.key.namespace}/{name} with the schemas does not exist: create it"
+            message = (
+                f"ConfigMap {self._owner.key.namespace}/{name} with the schemas does not exist:"
+                " create it"
+            )
             raise DependencyError(Reason.WAITING_FOR_DEPENDENCIES, message)
         return dict(found.get("data") or {})
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
 from healthingest_contract.database_address import DatabaseAddressError, read_database_address
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
 from healthingest_operator.resources.secrets import Known, decode
@@ -59,16 +59,17 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
     """Read all Secrets that the spec names."""
     reader = _Reader(cluster, owner.key.namespace)
     spec = owner.spec
-    store = await _or_error(lambda: reader.store(owner, spec.object_store.credentials_secret))
-    admin_name = spec.object_store.admin_secret
-    admin = await _or_error(lambda: reader.store(owner, admin_name)) if admin_name else store
-    cache_name = spec.cache_secret
+    store_ref = spec.object_store.credentials_secret_ref
+    store = await _or_error(lambda: reader.store(owner, store_ref.name))
+    admin_ref = spec.object_store.admin_secret_ref
+    admin = await _or_error(lambda: reader.store(owner, admin_ref.name)) if admin_ref else store
+    cache = spec.cache
     return Credentials(
         store=store,
         store_admin=admin,
-        broker=await _or_error(lambda: reader.broker(spec.broker.admin_secret)),
-        database=await _or_error(lambda: reader.database(spec.database_secret)),
-        cache_url=await _or_error(lambda: reader.cache(cache_name)) if cache_name else None,
+        broker=await _or_error(lambda: reader.broker(spec.broker.admin_secret_ref.name)),
+        database=await _or_error(lambda: reader.database(spec.database.secret_ref.name)),
+        cache_url=await _or_error(lambda: reader.cache(cache.secret_ref.name)) if cache else None,
     )
 
 

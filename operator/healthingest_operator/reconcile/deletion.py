@@ -16,8 +16,8 @@ from typing import Any, Final
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_contract.topology import dead_letter_queue
-from healthingest_operator.model.parse import InvalidSpecError, parse
-from healthingest_operator.model.spec import DeletionPolicy, HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, parse
+from healthingest_operator.api.v1alpha1 import DeletionPolicy
 from healthingest_operator.reconcile.converge import World
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
@@ -84,8 +84,10 @@ async def _leave(world: World, owner: HealthIngest, remains: _Remains) -> None:
         if error.status != _FORBIDDEN:
             raise
         message = (
-            f"the operator may not read the Secrets of namespace {owner.key.namespace}: its Role there is gone; so "
-            f"bucket {owner.spec.object_store.bucket} and virtual host {owner.spec.broker.virtual_host} are as before"
+            f"the operator may not read the Secrets of namespace {owner.key.namespace}: its"
+            " Role there is gone; so "
+            f"bucket {owner.spec.object_store.bucket} and virtual host"
+            f" {owner.spec.broker.virtual_host} are as before"
         )
         remains.unclear.append((Reason.PERMISSION_DENIED, message))
         return

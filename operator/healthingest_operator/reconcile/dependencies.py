@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
@@ -65,7 +65,7 @@ class DatabaseResult:
 @dataclass(frozen=True, slots=True)
 class BrokerResult:
     """
-    Findings about broker and topology, what had to be changed, and what stays though nobody wants it.
+    Findings about broker and topology, changes made, and unwanted things that stay.
 
     `spare_users`: of the operator's own users those that no Secret names any more.
     """
@@ -267,11 +267,17 @@ async def _calls(
     wanted: topology.Topology, observed: topology.Observed, outranks: Outranks
 ) -> tuple[topology.Call, ...]:
     if observed.owner not in {None, wanted.owner} and not await outranks(str(observed.owner)):
-        message = f"virtual host {wanted.virtual_host} belongs to HealthIngest {observed.owner}: use another one"
+        message = (
+            f"virtual host {wanted.virtual_host} belongs to HealthIngest"
+            f" {observed.owner}: use another one"
+        )
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
     plan = topology.plan(wanted, observed)
     if plan.conflicts:
-        message = f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty it, remove it, wait"
+        message = (
+            f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty it,"
+            " remove it, wait"
+        )
         raise DependencyError(Reason.TOPOLOGY_CONFLICT, message)
     return plan.calls
 

@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, TypeVar
 
 from healthingest_contract.conditions import ConditionType
-from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.api.healthingest import HealthIngest, Key
 from healthingest_operator.reconcile.credentials import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import (
@@ -157,12 +157,12 @@ class _Secrets:
 
 
 def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
-    """Whether it was ready in this generation, without anything that is told once or waits to go."""
+    """Whether it was ready in this generation, with nothing to report once or to remove."""
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
     # The ConfigMap with the schemas is the user's, so no watch tells of it.
-    return ready and current and owner.spec.schemas.config_map is None
+    return ready and current and owner.spec.schemas.config_map_ref is None
 
 
 def _known(part: _Part | DependencyError) -> _Part:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket
@@ -119,7 +119,7 @@ async def mark_of_bucket(
 def _refuse_another_store(
     observed: bucket.Observed | None, before: Mapping[str, Any], place: str
 ) -> None:
-    """A bucket elsewhere is the one of before only if it bears the installation that the status remembers."""
+    """A bucket at another place is known only by the installation that the status remembers."""
     known = before.get("installation")
     is_known = known is not None and observed is not None and observed.installation == known
     if before.get("place") not in {None, place} and not is_known:

@@ -48,8 +48,10 @@ class ElectionTimes:
         """See the class."""
         if not self.lease_duration > self.renew_deadline > _LEAST_RATIO * self.retry_period > 0:
             message = (
-                "the lease duration must be longer than the renew deadline, and that longer than 1.2 retry periods; "
-                f"they are {self.lease_duration:g}, {self.renew_deadline:g} and {self.retry_period:g} seconds"
+                "the lease duration must be longer than the renew deadline, and that longer"
+                " than 1.2 retry periods; "
+                f"they are {self.lease_duration:g}, {self.renew_deadline:g} and"
+                f" {self.retry_period:g} seconds"
             )
             raise ValueError(message)
 
@@ -185,5 +187,5 @@ class Election:
         return self._clock() - self._renewed_at > self._times.renew_deadline
 
     def _holder(self) -> str:
-        """Of a Lease that somebody removed it is still the one of before, who may not know it yet."""
+        """A removed Lease still belongs to its last holder, which may not have noticed yet."""
         return self._known_holder

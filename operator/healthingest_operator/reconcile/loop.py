@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 

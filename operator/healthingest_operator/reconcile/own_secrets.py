@@ -12,7 +12,7 @@ from typing import Any
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.children import owned, refuse_foreign
 from healthingest_operator.reconcile.credentials import Credentials
 from healthingest_operator.reconcile.errors import DependencyError
@@ -48,7 +48,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class OwnSecrets:
-    """Values of both, as they are in the cluster now, and as they shall be once the outside has confirmed them."""
+    """Values of both Secrets now, and after the outside systems have confirmed them."""
 
     service: Mapping[str, str]
     consumer: Mapping[str, str]
@@ -223,10 +223,10 @@ def secrets_finding(found: Credentials, own: OwnSecrets) -> Finding:
         return bad(kind, reasons[0], "; ".join(error.message for error in errors))
     if own.rotating:
         message = {
-            Phase.INTRODUCED: "new credentials are made known to broker and database; the old ones are the pods'",
-            Phase.PROMOTED: "the pods get new credentials; the old ones are valid until all have them",
+            Phase.INTRODUCED: "broker and database get new credentials; the pods use the old ones",
+            Phase.PROMOTED: "pods get new credentials; old ones are valid until all pods have them",
             Phase.SIGNING: "the old logins are refused; the pods begin to sign with the new key",
-            Phase.OVERLAPPING: "the new key signs; tokens of the old one and the consumers' old user are valid yet",
+            Phase.OVERLAPPING: "the new key signs; old tokens and the old consumer are still valid",
         }[marks.phase]
         return good(kind, message, Reason.CREDENTIALS_ROTATING)
     if marks.phase is Phase.SETTLED and marks.since > marks.made:

@@ -4,8 +4,7 @@ Two HealthIngests, one bucket or virtual host.
 The oldest owns it, whoever came first to mark it.
 """
 
-from healthingest_operator.model.parse import InvalidSpecError, parse
-from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.reconcile.ports import Cluster
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.resources import bucket, topology
 
 Manifest = Mapping[str, Any]
@@ -77,10 +77,10 @@ class Cluster(Reader, Protocol):
         """Remove an object and what hangs on it, in the background; gone is done."""
 
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
-        """Let a Deployment keep its replicas when this operator no longer says how many there are."""
+        """Let a Deployment keep its replicas when this operator stops setting them."""
 
     async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
-        """Set single fields of an object, each named by a JSON pointer (RFC 6901) to where there is a value now."""
+        """Set existing fields of an object, each named by a JSON pointer (RFC 6901)."""
 
     async def open_gate(self, pod: Manifest) -> None:
         """Set the pod's readiness gate to True."""
@@ -136,7 +136,7 @@ class Broker(Protocol):
 
     async def check(self, access: BrokerAccess) -> None:
         """
-        Whether the login is an administrator's, the AMQP port speaks AMQP, and no alarm stops all publishers.
+        Whether the login is an administrator's, AMQP answers, and no alarm stops publishing.
 
         All HealthIngests on a broker share the answer for some seconds.
         """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.ports import Clock, Cluster
 from healthingest_operator.status.conditions import Finding, bad, good, remembered, transitions
 from healthingest_operator.status.summary import Facts, Observation, status

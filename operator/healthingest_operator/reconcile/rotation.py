@@ -5,7 +5,7 @@ from datetime import datetime
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
@@ -102,7 +102,7 @@ class Rotation:
 
 
 def only_new_pods(children: Children, result: WorkloadResult) -> bool:
-    """Whether the workload is rolled out and no pod of before lives, not even one that is on its way out."""
+    """Whether the workload is rolled out and no former pod exists, not even a terminating one."""
     if not result.known or not all(finding.holds for finding in result.findings):
         return False
     digests = {}

@@ -154,7 +154,10 @@ def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> 
     if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
         return bad(ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"])
     if failed:
-        message = f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it is run again"
+        message = (
+            f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it"
+            " is run again"
+        )
         return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
     return bad(
         ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database"

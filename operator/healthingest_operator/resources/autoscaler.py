@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from healthingest_operator.model.spec import AutoscalingSpec, HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.v1alpha1 import AutoscalingSpec
 from healthingest_operator.resources.names import API, metadata
 
 
 def api_autoscaler(owner: HealthIngest, wanted: AutoscalingSpec) -> dict[str, Any]:
     """Scales by the use of the requested CPU."""
-    target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_percent}
+    target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization_percentage}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from healthingest_operator.model.spec import ObjectStoreSpec, Wish
+from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, Requirement
 
 OWNER_TAG: Final = "healthingest.dev/owner"
 FORMER_TAG: Final = "healthingest.dev/former-owner"
@@ -87,15 +87,19 @@ def plan(
 
 def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
     """What the store must not lack; checksums are what an upload's integrity rests on."""
-    wishes = {
-        Capability.CHECKSUMS: Wish.REQUIRED,
+    requirements = {
+        Capability.CHECKSUMS: Requirement.REQUIRED,
         Capability.VERSIONING: wanted.versioning,
         Capability.PUBLIC_ACCESS_BLOCK: wanted.public_access_block,
         Capability.ENCRYPTION: wanted.encryption.policy
         if wanted.encryption.mode != "None"
-        else Wish.DISABLED,
+        else Requirement.DISABLED,
     }
-    return frozenset(capability for capability, wish in wishes.items() if wish is Wish.REQUIRED)
+    return frozenset(
+        capability
+        for capability, requirement in requirements.items()
+        if requirement is Requirement.REQUIRED
+    )
 
 
 def released(tags: Mapping[str, str], owner: str) -> dict[str, str]:
@@ -114,7 +118,7 @@ def _tags(owner: str, observed: Observed, installation: str) -> list[Step]:
 
 
 def _versioning(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
-    if wanted.versioning is Wish.DISABLED or observed.versioning == "Enabled":
+    if wanted.versioning is Requirement.DISABLED or observed.versioning == "Enabled":
         return []
     return [Step(Capability.VERSIONING, "Enabled")]
 
@@ -146,7 +150,7 @@ def _lifecycle(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
 
 def _public_access(wanted: ObjectStoreSpec, observed: Observed) -> list[Step]:
     if (
-        wanted.public_access_block is Wish.DISABLED
+        wanted.public_access_block is Requirement.DISABLED
         or observed.public_access_block == PUBLIC_ACCESS_BLOCK
     ):
         return []

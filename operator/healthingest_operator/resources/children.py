@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.autoscaler import api_autoscaler
 from healthingest_operator.resources.comparison import stamped
 from healthingest_operator.resources.configuration import config_map_object

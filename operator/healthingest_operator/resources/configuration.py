@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.spec import HealthIngest, HealthIngestSpec
+from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources.names import config_map, metadata
 
 API_PORT: Final = 8000
@@ -38,7 +39,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.SERVER_ADMIN_PORT: str(ADMIN_PORT),
         env.SERVER_TRUSTED_PROXIES: ",".join(spec.trusted_proxies),
         env.SPOOL_FOLDER: SPOOL_FOLDER,
-        env.HTTP_OPENAPI: str(spec.documentation.openapi).lower(),
+        env.HTTP_OPENAPI: str(spec.documentation.serves_openapi).lower(),
         env.HTTP_DOCS: str(spec.documentation.page).lower(),
         env.STORE_ENDPOINT: store.endpoint or "",
         env.STORE_REGION: store.region,
@@ -47,13 +48,13 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.STORE_KMS_KEY_ID: store.encryption.key_id or "",
         env.BROKER_EXCHANGE: spec.broker.exchange,
         env.BROKER_ENDPOINT: around.broker_endpoint,
-        env.IDENTITY_REGISTRATION: spec.registration,
+        env.IDENTITY_REGISTRATION: spec.accounts.registration,
         env.IDENTITY_ISSUER: around.url,
         env.LIMITS_MAX_FILE_SIZE_BYTES: str(spec.limits.max_file_size_bytes),
         env.LIMITS_UPLOADS: spec.limits.uploads,
         env.LIMITS_REQUESTS: spec.limits.requests,
         env.SCHEMAS_MODE: spec.schemas.mode,
-        env.SCHEMAS_FOLDER: SCHEMAS_FOLDER if spec.schemas.config_map else "",
+        env.SCHEMAS_FOLDER: SCHEMAS_FOLDER if spec.schemas.config_map_ref else "",
     }
 
 
@@ -72,4 +73,4 @@ def service_url(owner: HealthIngest) -> str:
     ingress = owner.spec.ingress
     if ingress is None:
         return f"http://{owner.key.name}.{owner.key.namespace}.svc"
-    return f"{'https' if ingress.tls_secret else 'http'}://{ingress.host}"
+    return f"{'https' if ingress.tls_secret_name else 'http'}://{ingress.host}"

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import POD_READINESS_GATE
-from healthingest_operator.model.spec import HealthIngest, Passthrough
+from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.v1alpha1 import PodPart
 from healthingest_operator.resources.configuration import (
     ADMIN_PORT,
     API_PORT,
@@ -55,7 +56,7 @@ def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
         "template": {
             "metadata": {
                 "labels": labels(owner.key, API),
-                "annotations": {**owner.spec.pods.annotations, DIGEST_ANNOTATION: build.api_digest},
+                "annotations": {**owner.spec.pod_annotations, DIGEST_ANNOTATION: build.api_digest},
             },
             "spec": pod_spec(owner, build.image, [_container(owner)], _pod(owner)),
         },
@@ -72,7 +73,7 @@ def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 def _container(owner: HealthIngest) -> Container:
     mounts: list[dict[str, Any]] = [{"name": "spool", "mountPath": SPOOL_FOLDER}]
-    if owner.spec.schemas.config_map:
+    if owner.spec.schemas.config_map_ref:
         mounts.append({"name": "schemas", "mountPath": SCHEMAS_FOLDER, "readOnly": True})
     extra = {
         "ports": [
@@ -83,12 +84,12 @@ def _container(owner: HealthIngest) -> Container:
         "livenessProbe": probe("/health/live", "http", 10, 3),
         "readinessProbe": probe("/health/ready", "http", 2, 2),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        "resources": _resources(owner.spec.pods.resources),
+        "resources": _resources(owner.spec.resources),
     }
     return Container(API, env.API_SECRETS, extra, tuple(mounts))
 
 
-def _resources(wanted: Passthrough) -> dict[str, Any]:
+def _resources(wanted: PodPart) -> dict[str, Any]:
     """
     Defaults for what *wanted* names nowhere.
 
@@ -106,22 +107,23 @@ def _pod(owner: HealthIngest) -> dict[str, Any]:
     volumes: list[dict[str, Any]] = [
         {"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}
     ]
-    if owner.spec.schemas.config_map:
-        volumes.append({"name": "schemas", "configMap": {"name": owner.spec.schemas.config_map}})
+    schemas = owner.spec.schemas.config_map_ref
+    if schemas:
+        volumes.append({"name": "schemas", "configMap": {"name": schemas.name}})
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector(owner.key, API)},
     }
-    pods = owner.spec.pods
+    wanted = owner.spec
     found: dict[str, Any] = {
         "readinessGates": [{"conditionType": POD_READINESS_GATE}],
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "topologySpreadConstraints": [
-            dict(constraint) for constraint in pods.topology_spread_constraints
+            dict(constraint) for constraint in wanted.topology_spread_constraints
         ]
         or [spread],
         "volumes": volumes,
     }
-    return found | {"affinity": dict(pods.affinity)} if pods.affinity else found
+    return found | {"affinity": dict(wanted.affinity)} if wanted.affinity else found

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from healthingest_operator.model.spec import HealthIngest, IngressSpec
+from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.v1alpha1 import IngressSpec
 from healthingest_operator.resources.names import API, metadata
 from healthingest_operator.resources.service import SERVICE_PORT
 
@@ -28,8 +29,8 @@ def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> dict[str, Any]:
     spec: dict[str, Any] = {"rules": [rule]}
     if wanted.class_name:
         spec["ingressClassName"] = wanted.class_name
-    if wanted.tls_secret:
-        spec["tls"] = [{"hosts": [wanted.host], "secretName": wanted.tls_secret}]
+    if wanted.tls_secret_name:
+        spec["tls"] = [{"hosts": [wanted.host], "secretName": wanted.tls_secret_name}]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",

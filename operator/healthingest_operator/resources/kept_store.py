@@ -1,4 +1,4 @@
-"""The object store that pods have now, while another one is wanted that was not used with success yet."""
+"""The object store that pods use while a newly wanted one has not been used with success."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.comparison import fingerprint
 from healthingest_operator.resources.names import MIGRATE, labels, metadata
 from healthingest_operator.resources.pods import Build, Container, pod_spec
@@ -65,7 +65,7 @@ class Attempts:
 
 
 def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
-    """*jobs* of a HealthIngest's migrations, of which those are current that are named *name*, or it with a number."""
+    """Current migration Jobs among *jobs*: named *name*, or *name* with a number."""
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
     return Attempts(

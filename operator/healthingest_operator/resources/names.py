@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND
-from healthingest_operator.model.spec import HealthIngest, Key
+from healthingest_operator.api.healthingest import HealthIngest, Key
 
 MANAGED_BY: Final = "healthingest-operator"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
@@ -89,7 +89,7 @@ def consumer_users(virtual_host: str) -> tuple[str, str]:
 
 
 def database(key: Key) -> str:
-    """Database of a HealthIngest, and the role that owns it, on a server that it got an administrator's address of."""
+    """Name of the database, and of its owner role, on a server known by its `adminUrl`."""
     digest = hashlib.sha256(str(key).encode()).hexdigest()[:10]
     readable = "".join(
         letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_contract.database_address import DatabaseAddressError, read_database_address
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, JANITOR_ADMIN_PORT
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
 

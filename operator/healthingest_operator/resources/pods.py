@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.names import config_map, service_secret
 
@@ -53,7 +53,7 @@ def pod_spec(
 ) -> dict[str, Any]:
     """A pod of these containers; *more* are further fields of the pod, with further volumes."""
     chosen = list(containers)
-    pods = owner.spec.pods
+    wanted = owner.spec
     volumes = [
         {"name": "tmp", "emptyDir": {"sizeLimit": TEMPORARY_BYTES}},
         *(_secret_volume(owner, container) for container in chosen),
@@ -76,9 +76,9 @@ def pod_spec(
         "volumes": volumes,
     }
     placement = {
-        "nodeSelector": dict(pods.node_selector),
-        "tolerations": [dict(toleration) for toleration in pods.tolerations],
-        "imagePullSecrets": [{"name": name} for name in pods.image_pull_secrets],
+        "nodeSelector": dict(wanted.node_selector),
+        "tolerations": [dict(toleration) for toleration in wanted.tolerations],
+        "imagePullSecrets": [{"name": secret.name} for secret in wanted.image_pull_secrets],
     }
     return spec | {name: value for name, value in placement.items() if value}
 
@@ -87,7 +87,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
     return {
         "name": container.command,
         "image": image,
-        "imagePullPolicy": owner.spec.pods.image_pull_policy,
+        "imagePullPolicy": owner.spec.image_pull_policy,
         "args": [container.command],
         # The status of a pod that ended badly then has the end of its log: the operator names its
         # last event.
@@ -110,7 +110,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
 
 def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
     """Only the container's own files; the cache is optional, and so is its file."""
-    names = container.secrets if owner.spec.cache_secret else container.secrets - {env.CACHE_URL}
+    names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
     items = [{"key": name, "path": name} for name in sorted(names)]
     source = {"secretName": service_secret(owner.key), "defaultMode": 0o440, "items": items}
     return {"name": f"secrets-{container.command}", "secret": source}

@@ -21,7 +21,7 @@ from healthingest_operator.resources.topology import (
 
 @dataclass(frozen=True, slots=True)
 class Superfluous:
-    """Calls to make, queues to remove if they are empty, and queues that stay because they have messages."""
+    """Calls to make, queues to remove once empty, and queues that stay for their messages."""
 
     calls: tuple[Call, ...] = ()
     queues: tuple[str, ...] = ()

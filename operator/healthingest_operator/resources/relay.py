@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.configuration import ADMIN_PORT, JANITOR_ADMIN_PORT
 from healthingest_operator.resources.deployment import STRATEGY
 from healthingest_operator.resources.names import RELAY, labels, metadata, selector
@@ -38,7 +38,7 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
     template = {
         "metadata": {
             "labels": labels(owner.key, RELAY),
-            "annotations": {**owner.spec.pods.annotations, DIGEST_ANNOTATION: build.relay_digest},
+            "annotations": {**owner.spec.pod_annotations, DIGEST_ANNOTATION: build.relay_digest},
         },
         "spec": pod_spec(owner, build.image, containers, {"terminationGracePeriodSeconds": 30}),
     }

@@ -19,7 +19,7 @@ from typing import Any, Final
 from healthingest_contract.conditions import API_GROUP
 
 TOKEN_OVERLAP: Final = timedelta(seconds=3600 + 60)
-"""The longest life that the service's settings allow an access token, its leeway, and clocks that differ."""
+"""Longest permitted life of an access token, plus its leeway and clock differences."""
 
 _PHASE: Final = f"{API_GROUP}/rotation"
 _SINCE: Final = f"{API_GROUP}/rotation-since"

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.names import (
     consumer_users,
     database,
@@ -136,7 +136,7 @@ def service_values(
         values[env.DATABASE_URL] = _with_login(
             known.database_admin_url, user, password, database(owner.key)
         )
-    if owner.spec.cache_secret is None:
+    if owner.spec.cache is None:
         values.pop(env.CACHE_URL, None)
     elif known.cache_url is not None:
         values[env.CACHE_URL] = known.cache_url
@@ -243,4 +243,5 @@ def _with_login(address: str, user: str, password: str, path: str) -> str:
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{host}/{quote(path, safe='')}{query}"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"{parts.scheme}://{login}@{host}/{quote(path, safe='')}{query}"

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.names import API, metadata, selector
 
 SERVICE_PORT: Final = 80

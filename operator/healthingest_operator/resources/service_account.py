@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.names import metadata
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
-from healthingest_operator.model.spec import BrokerSpec, QueueSpec
+from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec
 
 OWNER_TAG: Final = "healthingest-owner:"
 """Tag of a virtual host, followed by namespace/name of the HealthIngest that owns it."""
@@ -190,7 +190,7 @@ def _conflicts(wanted: Topology, observed: Observed) -> list[str]:
 
 
 def _differs(queue: Mapping[str, Any]) -> bool:
-    """Arguments given at declaration override policies and cannot be changed, so none may be there."""
+    """No arguments: those given at declaration override policies and cannot be changed."""
     arguments = dict(queue.get("arguments") or {})
     kind = arguments.pop("x-queue-type", queue.get("type"))
     return bool(kind != "quorum" or not queue.get("durable") or arguments)

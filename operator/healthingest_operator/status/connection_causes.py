@@ -26,7 +26,10 @@ _ROWS: Final = (
         Reason.NAME_NOT_FOUND,
         "a host name that DNS does not know",
         "the host name of {where} is not known to DNS",
-        "correct the host, or create the Service of this name; the operator asks from its own namespace",
+        (
+            "correct the host, or create the Service of this name; the operator asks from its own"
+            " namespace"
+        ),
     ),
     (
         Trouble.REFUSED,
@@ -47,7 +50,10 @@ _ROWS: Final = (
         Reason.UNREACHABLE,
         "a port that hangs up",
         "{where} closes the connection without an answer",
-        "it is starting, or another protocol, or TLS, is spoken on this port: then correct scheme or port",
+        (
+            "it is starting, or another protocol, or TLS, is spoken on this port: then correct"
+            " scheme or port"
+        ),
     ),
     (
         Trouble.UNTRUSTED,

@@ -11,7 +11,8 @@ DATABASE_REPLACED: Final = Cause(
     Reason.DATABASE_REPLACED,
     "another database than before, or one that was emptied",
     "database {place} is not the one that this HealthIngest has used: {found}",
-    "go back to the former address, restore a backup, or confirm: annotation healthingest.dev/confirm-database={place}",
+    "go back to the former address, restore a backup, or confirm: annotation"
+    " healthingest.dev/confirm-database={place}",
 )
 STORE_REPLACED: Final = Cause(
     "store-replaced",
@@ -19,14 +20,16 @@ STORE_REPLACED: Final = Cause(
     Reason.OBJECT_STORE_REPLACED,
     "another object store than before",
     "bucket {place} is not the one that this HealthIngest has used, {before}",
-    "go back to the former endpoint, or copy all and confirm: annotation healthingest.dev/confirm-bucket={place}",
+    "go back to the former endpoint, or copy all and confirm: annotation"
+    " healthingest.dev/confirm-bucket={place}",
 )
 BUCKET_FOREIGN: Final = Cause(
     "bucket-foreign",
     (ConditionType.BUCKET_READY,),
     Reason.RESOURCE_CONFLICT,
     "a bucket with objects that no HealthIngest has made",
-    "bucket {place} is there, has objects (or does not let them be listed) and bears no tag of this HealthIngest",
+    "bucket {place} is there, has objects (or does not let them be listed) and bears no tag of"
+    " this HealthIngest",
     "use another one, or let it be taken over: annotation healthingest.dev/confirm-bucket={place}",
 )
 IDENTITY_CAUSES: Final = (DATABASE_REPLACED, STORE_REPLACED, BUCKET_FOREIGN)

@@ -92,7 +92,8 @@ BROKER_ALARM: Final = Cause(
     _BROKER,
     Reason.BROKER_BLOCKED,
     "an alarm of the broker (memory, disk)",
-    "{where} has an alarm ({alarms}) and takes no message; uploads are stored and wait to be announced",
+    "{where} has an alarm ({alarms}) and takes no message; uploads are stored and wait to be"
+    " announced",
     "give the broker memory or disk; the alarm then ends by itself",
 )
 RELAY_LOGIN: Final = Cause(
@@ -108,7 +109,8 @@ CONNECTION_LIMIT: Final = Cause(
     _BROKER,
     Reason.LIMIT_REACHED,
     "max-connections of a virtual host or user",
-    "{where} takes no connection of user {user} to virtual host {host}: a connection limit is reached ({limit})",
+    "{where} takes no connection of user {user} to virtual host {host}: a connection limit is"
+    " reached ({limit})",
     "raise max-connections of the virtual host or user, or close other connections",
 )
 VIRTUAL_HOST_REFUSED: Final = Cause(
@@ -132,7 +134,8 @@ DATABASE_LOGIN: Final = Cause(
     _DATABASE,
     Reason.AUTHENTICATION_FAILED,
     "a wrong login, or a role that has expired",
-    "{where} refuses user {user}: wrong password, no such role, or one whose VALID UNTIL has passed",
+    "{where} refuses user {user}: wrong password, no such role, or one whose VALID UNTIL has"
+    " passed",
     "check user and password in the Secret, and the role (ALTER ROLE ... VALID UNTIL 'infinity')",
 )
 DATABASE_ROLE_LOCKED: Final = Cause(
@@ -140,7 +143,8 @@ DATABASE_ROLE_LOCKED: Final = Cause(
     _DATABASE,
     Reason.AUTHENTICATION_FAILED,
     "a role with NOLOGIN, or no rule in pg_hba.conf",
-    "{where} does not let user {user} in: it has NOLOGIN, or pg_hba.conf has no rule for it, with or without TLS",
+    "{where} does not let user {user} in: it has NOLOGIN, or pg_hba.conf has no rule for it,"
+    " with or without TLS",
     "ALTER ROLE ... LOGIN, or add a rule to pg_hba.conf",
 )
 DATABASE_MISSING: Final = Cause(
@@ -156,7 +160,8 @@ DATABASE_ADMIN_RIGHTS: Final = Cause(
     _DATABASE,
     Reason.PERMISSION_DENIED,
     "a user without rights in the database",
-    "{where}: user {user} may not do what is needed (CONNECT; with adminUrl also CREATEROLE and CREATEDB)",
+    "{where}: user {user} may not do what is needed (CONNECT; with adminUrl also CREATEROLE"
+    " and CREATEDB)",
     "grant it",
 )
 DATABASE_NO_CREATE: Final = Cause(
@@ -172,7 +177,8 @@ DATABASE_LIMIT: Final = Cause(
     _DATABASE,
     Reason.LIMIT_REACHED,
     "too many connections to the database",
-    "{where} takes no more connections: max_connections, or CONNECTION LIMIT of role or database, is reached",
+    "{where} takes no more connections: max_connections, or CONNECTION LIMIT of role or"
+    " database, is reached",
     "raise the limit, or end other connections; it passes by itself when they end",
 )
 DATABASE_STARTING: Final = Cause(
@@ -204,7 +210,8 @@ SCHEMA_UNKNOWN: Final = Cause(
     _DATABASE,
     Reason.SCHEMA_UNKNOWN,
     "tables of a later version, or of another program",
-    "{where}: the schema's revision (table alembic_version) is none that this version of the service knows",
+    "{where}: the schema's revision (table alembic_version) is none that this version of the"
+    " service knows",
     "use another database, or the version of the service that made it",
 )
 DATABASE_FULL: Final = Cause(

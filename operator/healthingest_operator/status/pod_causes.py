@@ -14,7 +14,8 @@ IMAGE_PULL: Final = Cause(
     Reason.IMAGE_PULL_FAILED,
     "an image that cannot be pulled",
     "{where}: image {image} cannot be pulled ({why})",
-    "correct spec.image or serviceImage of the chart, or name Secrets of the registry in spec.imagePullSecrets",
+    "correct spec.image or serviceImage of the chart, or name Secrets of the registry in"
+    " spec.imagePullSecrets",
 )
 QUOTA_EXCEEDED: Final = Cause(
     "quota-exceeded",
@@ -46,7 +47,8 @@ POD_SECURITY: Final = Cause(
     Reason.ADMISSION_REFUSED,
     "PodSecurity admission",
     "{where} gets no pod: it violates PodSecurity {policy}",
-    "the operator's pods keep level restricted: look for what changes them, and at the events of that object",
+    "the operator's pods keep level restricted: look for what changes them, and at the events"
+    " of that object",
 )
 ADMISSION_POLICY: Final = Cause(
     "admission-policy",
@@ -141,8 +143,10 @@ ANNOUNCEMENTS_STALLED: Final = Cause(
     (ConditionType.WORKLOAD_AVAILABLE,),
     Reason.ANNOUNCEMENTS_STALLED,
     "a relay that announces nothing",
-    "{where}: the broker has confirmed no message for a while though some wait, or cannot be reached from there",
-    "see BrokerReady, the relay's log (broker_lost, messages_put_off) and healthingest-admin backlog",
+    "{where}: the broker has confirmed no message for a while though some wait, or cannot be"
+    " reached from there",
+    "see BrokerReady, the relay's log (broker_lost, messages_put_off) and healthingest-admin"
+    " backlog",
 )
 SCALED_TO_ZERO: Final = Cause(
     "scaled-to-zero",

@@ -65,7 +65,8 @@ _IMAGE_WHYS: Final = (
 _RELAY: Final = "relay"
 _AMOUNTS: Final = r"[\w./:=,-]+"
 _EXCEEDED: Final = re.compile(
-    rf"exceeded quota: ([\w.-]+), requested: ({_AMOUNTS}), used: ({_AMOUNTS}), limited: ({_AMOUNTS})"
+    rf"exceeded quota: ([\w.-]+), requested: ({_AMOUNTS}),"
+    rf" used: ({_AMOUNTS}), limited: ({_AMOUNTS})"
 )
 _ANY_QUOTA: Final = re.compile(r"(?:exceeded|failed) quota: ([\w.-]+)")
 _MUST_SPECIFY: Final = re.compile(
@@ -74,7 +75,8 @@ _MUST_SPECIFY: Final = re.compile(
 _RANGE: Final = re.compile(
     r"(?:minimum|maximum) [\w./-]+ usage per \w+ is [\w.]+"
     r"(?:, but (?:request|limit) is [\w.]*\w|\. +No \w+ is specified)"
-    r"|[\w./-]+ max limit to request ratio per \w+ is [\w.]+, but (?:provided ratio is [\w.]*\w|no \w+ is specified)"
+    r"|[\w./-]+ max limit to request ratio per \w+ is [\w.]+, but"
+    r" (?:provided ratio is [\w.]*\w|no \w+ is specified)"
 )
 _NAMED: Final = (
     (causes.POD_SECURITY, re.compile(r'violates PodSecurity "([\w.:-]+)"')),
@@ -87,8 +89,10 @@ _MISSING: Final = re.compile(
     r'(serviceaccount) "([\w.-]+)" not found|no (PriorityClass) with name ([\w.-]+) was found'
 )
 _NODES: Final = re.compile(
-    r"Insufficient [\w./-]+|Too many pods|untolerated taint|didn't match Pod's node affinity/selector"
-    r"|didn't match pod (?:anti-)?affinity rules|didn't match pod topology spread constraints|were unschedulable"
+    r"Insufficient [\w./-]+|Too many pods|untolerated taint"
+    r"|didn't match Pod's node affinity/selector"
+    r"|didn't match pod (?:anti-)?affinity rules|didn't match pod topology spread constraints"
+    r"|were unschedulable"
     r"|no nodes available to schedule pods|volume node affinity conflict"
 )
 _EVENT: Final = re.compile(r"^[a-z][a-z0-9_]{0,60}$")
@@ -179,7 +183,7 @@ def _is_silent_relay(container: Manifest) -> bool:
 
 
 def of_refusal(words: str, where: str) -> Failure:
-    """Why the API server made no pod for *where*, from the words that its controller has recorded."""
+    """Why the API server made no pod for *where*, by its controller's recorded message."""
     found = _of_limits(words, where)
     if found is not None:
         return found

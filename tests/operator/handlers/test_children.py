@@ -1,7 +1,7 @@
 """Which HealthIngest is looked at when something happens to a child."""
 
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers.children import owners, paths
-from healthingest_operator.model.spec import Key
 
 OWNER = {"kind": "HealthIngest", "name": "clinic", "uid": "uid-1"}
 LABEL = "app.kubernetes.io/instance"

@@ -6,7 +6,7 @@ from healthingest_operator.handlers.lifecycle import LONGEST_PAUSE_SECONDS, oper
 
 
 def test_a_term_that_ended_leaves_no_alarm_clock_behind() -> None:
-    """Kopf would kill the process ten minutes after it was told to stop, while the process leads again."""
+    """Kopf would kill the process ten minutes after its stop, while the process leads again."""
     assert operator_settings(1.0).process.ultimate_exiting_timeout is None
 
 

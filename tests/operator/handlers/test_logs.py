@@ -8,9 +8,9 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers.logs import LIBRARY_MESSAGE, configure_logs
 from healthingest_operator.handlers.outcomes import Telemetry
-from healthingest_operator.model.spec import Key
 from healthingest_operator.reconcile.converge import Outcome
 
 

@@ -44,7 +44,7 @@ def test_one_silent_watch_is_enough(watches: Watches, ticks: Ticks) -> None:
 
 
 def test_a_refused_namespace_is_not_silent(watches: Watches, ticks: Ticks) -> None:
-    """It is told once, when its first watch is refused, and once when the last one is open again."""
+    """It is reported once when its first watch is refused, once when the last is open again."""
     told: list[tuple[str, bool]] = []
     watches = Watches(
         lambda: ticks.seconds, lambda namespace, *, served: told.append((namespace, served))

@@ -261,7 +261,7 @@ async def test_additions_of_others_stay() -> None:
 
 
 async def test_a_foreign_object_is_not_taken_over() -> None:
-    """A Service of the same name that somebody else made stays as it is, and the condition says so."""
+    """A foreign Service of the same name stays as it is, and the condition says so."""
     world = FakeWorld()
     world.cluster.put(
         {"kind": "Service", "metadata": {"namespace": KEY.namespace, "name": "clinic"}, "spec": {}}

@@ -155,7 +155,7 @@ async def test_rights_that_went_with_the_namespace_do_not_hold_it_up_for_ever() 
     assert "bucket clinic-data and virtual host clinic" in farewell.left[0]
 
 
-async def test_a_role_that_goes_while_it_is_asked_about_the_namespace_does_not_hold_it_up_either() -> (
+async def test_a_role_removed_during_the_question_about_the_namespace_does_not_delay_deletion() -> (
     None
 ):
     """The Secrets were gone already, and then the right to ask whether the namespace goes."""

@@ -9,7 +9,10 @@ from healthingest_operator.reconcile.loop import PROGRESS_SECONDS
 from healthingest_operator.resources.migration import KEPT_FAILURES
 from support.operator_world import KEY, FakeWorld
 
-QUOTA = 'Error creating: pods "p" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0'
+QUOTA = (
+    'Error creating: pods "p" is forbidden: exceeded quota: small, requested: pods=1,'
+    " used: pods=0, limited: pods=0"
+)
 
 
 @pytest.fixture(name="world")

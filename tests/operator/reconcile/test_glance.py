@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import Look, Outcome, converge
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.glance import Memory
@@ -146,7 +146,7 @@ async def test_who_cannot_be_reached_is_said(world: FakeWorld) -> None:
 
 
 async def test_each_login_of_one_database_server_is_tried() -> None:
-    """What the server says to one HealthIngest is no answer for another, even within the moment that is shared."""
+    """A server's answer to one HealthIngest is never an answer for another, even when shared."""
     world = FakeWorld(database={"secretRef": {"name": "own"}})
     other = Key(KEY.namespace, "other")
     world.cluster.put(

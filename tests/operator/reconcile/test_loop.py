@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from healthingest_operator.model.spec import Key
+from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane

@@ -290,7 +290,7 @@ async def test_a_secret_that_is_lost_in_between_leaves_no_login_behind() -> None
 
 
 async def test_no_password_is_told() -> None:
-    """Neither the next ones nor those of before stand in status, events or what bears no secrets."""
+    """Neither next nor former credentials appear in status, events or unsecret objects."""
     world = await ready_world()
     secrets = set(values(world).values())
     world.database.fault = UNREACHABLE

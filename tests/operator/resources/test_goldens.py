@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest
 from support.rendered import OWNERS, objects
 
 GOLDEN = Path(__file__).parent / "golden"

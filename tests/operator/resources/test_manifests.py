@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from healthingest_contract import environment as env
-from healthingest_operator.model.parse import parse
-from healthingest_operator.model.spec import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest, parse
 from healthingest_operator.resources.children import KINDS, workload
 from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
@@ -111,7 +110,7 @@ def test_a_container_mounts_only_its_own_secrets(owner: HealthIngest) -> None:
             assert len(mounts) == 1
             files = {item["path"] for item in volumes[mounts[0]["name"]]["secret"]["items"]}
             wanted = expected[container["name"]]
-            assert files == (wanted if owner.spec.cache_secret else wanted - {env.CACHE_URL})
+            assert files == (wanted if owner.spec.cache else wanted - {env.CACHE_URL})
             assert not {entry["name"] for entry in container["env"]} & env.SECRET_NAMES
 
 
@@ -180,7 +179,7 @@ def test_the_autoscaler_has_the_replicas() -> None:
 
 
 def test_children_are_owned_found_and_listed(owner: HealthIngest) -> None:
-    """Each has the owner reference and the labels by which it is listed, and is of a kind that is."""
+    """Each has the owner reference and the labels for listing, and is of a listed kind."""
     for found in objects(owner):
         assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
         assert (
@@ -199,7 +198,7 @@ def test_equal_specs_give_equal_objects(owner: HealthIngest) -> None:
 def test_a_migration_is_run_once_per_version() -> None:
     """Another image or database is another Job; replicas are none of its business."""
     owner = OWNERS["smallest"]
-    more = replace(owner, spec=replace(owner.spec, replicas=7))
+    more = replace(owner, spec=owner.spec.model_copy(update={"replicas": 7}))
     names = [
         migration_job(which, build)["metadata"]["name"]
         for which, build in (

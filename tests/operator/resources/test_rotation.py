@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from healthingest_contract import environment as env
 from healthingest_operator.adapters.system import system_generators
-from healthingest_operator.model.parse import parse
+from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.names import database_users
 from healthingest_operator.resources.rotation import (
     TOKEN_OVERLAP,
@@ -78,7 +78,7 @@ def test_no_pod_refuses_a_token_of_its_neighbour() -> None:
 
 
 def test_a_token_never_outlives_its_key() -> None:
-    """At every time after its signing, every pod that may live then verifies it, until it has run out."""
+    """After its signing, every pod that may live verifies it until it expires."""
     # Only a pod of a phase before Signing signs with A; when Overlapping begins, no such pod lives.
     marks = Marks(Phase.OVERLAPPING, NOW, "t", NOW)
     last = NOW + timedelta(seconds=3600 + 10)  # the longest life, and the leeway of who verifies

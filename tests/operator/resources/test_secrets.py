@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from healthingest_contract import environment as env
 from healthingest_operator.adapters.system import system_generators
-from healthingest_operator.model.parse import parse
+from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.secrets import (
     FINGERPRINT_KEY,
     Known,

@@ -33,12 +33,21 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 REFUSALS = [
     (
-        f"{POD}exceeded quota: compute, requested: limits.cpu=1,pods=1, used: limits.cpu=0,pods=10, limited: pods=10",
+        (
+            f"{POD}exceeded quota: compute, requested: limits.cpu=1,pods=1, used:"
+            " limits.cpu=0,pods=10, limited: pods=10"
+        ),
         Reason.QUOTA_EXCEEDED,
-        "ResourceQuota compute is exceeded (requested limits.cpu=1,pods=1, used limits.cpu=0,pods=10, limited pods=10)",
+        (
+            "ResourceQuota compute is exceeded (requested limits.cpu=1,pods=1, used"
+            " limits.cpu=0,pods=10, limited pods=10)"
+        ),
     ),
     (
-        f"{POD}failed quota: compute: must specify limits.cpu for: migrate; requests.cpu for: migrate",
+        (
+            f"{POD}failed quota: compute: must specify limits.cpu for: migrate; requests.cpu for:"
+            " migrate"
+        ),
         Reason.QUOTA_EXCEEDED,
         "ResourceQuota compute demands limits.cpu for: migrate, requests.cpu for: migrate",
     ),
@@ -50,15 +59,27 @@ REFUSALS = [
     (
         f"{POD}maximum memory usage per Container is 400Mi, but limit is 512Mi",
         Reason.QUOTA_EXCEEDED,
-        "a LimitRange of the namespace says maximum memory usage per Container is 400Mi, but limit is 512Mi",
+        (
+            "a LimitRange of the namespace says maximum memory usage per Container is 400Mi, but"
+            " limit is 512Mi"
+        ),
     ),
     (
-        f"{POD}[maximum cpu usage per Pod is 1.  No limit is specified, minimum x usage per Pod is 2, but limit is 1]",
+        (
+            f"{POD}[maximum cpu usage per Pod is 1.  No limit is specified, minimum x usage per"
+            " Pod is 2, but limit is 1]"
+        ),
         Reason.QUOTA_EXCEEDED,
-        "maximum cpu usage per Pod is 1.  No limit is specified, minimum x usage per Pod is 2, but limit is 1",
+        (
+            "maximum cpu usage per Pod is 1.  No limit is specified, minimum x usage per Pod is 2,"
+            " but limit is 1"
+        ),
     ),
     (
-        f'{POD}violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "{SECRET}")',
+        (
+            f'{POD}violates PodSecurity "restricted:latest": runAsNonRoot != true'
+            f' (pod or container "{SECRET}")'
+        ),
         Reason.ADMISSION_REFUSED,
         "violates PodSecurity restricted:latest",
     ),
@@ -190,7 +211,8 @@ PODS = [
                         "type": "PodScheduled",
                         "status": "False",
                         "reason": "Unschedulable",
-                        "message": f"0/3 available: 1 Insufficient cpu, 2 had untolerated taint {{{SECRET}: }}",
+                        "message": "0/3 available: 1 Insufficient cpu, 2 had untolerated"
+                        f" taint {{{SECRET}: }}",
                     }
                 ]
             },

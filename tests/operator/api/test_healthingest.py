@@ -7,19 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from healthingest_operator.model.parse import InvalidSpecError, parse
-from support.operator_world import manifest
+from healthingest_operator.api.healthingest import InvalidSpecError, parse
+from support.api_cases import spec_schema, with_field
+from support.operator_world import KEY, manifest
 
 ROOT = Path(__file__).parents[3]
-
-
-def schema() -> dict[str, Any]:
-    """The schema of `spec`."""
-    crd = yaml.safe_load((ROOT / "crds" / "healthingests.healthingest.dev.yaml").read_text())
-    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][
-        "spec"
-    ]
-    return found
 
 
 def with_defaults(value: Any, described: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -48,7 +40,7 @@ def test_defaults_are_those_of_the_schema(spec: dict[str, Any]) -> None:
     """An object that no apiserver has completed reads as one that it has."""
     bare = manifest(**spec)
     completed = manifest(**copy.deepcopy(spec))
-    completed["spec"] = with_defaults(completed["spec"], schema())
+    completed["spec"] = with_defaults(completed["spec"], spec_schema())
     assert completed["spec"] != bare["spec"]
     assert parse(bare) == parse(completed)
 
@@ -62,7 +54,7 @@ def test_defaults_are_those_of_the_schema(spec: dict[str, Any]) -> None:
         ("limits", {"maxFileSize": "many"}, "limits.maxFileSize"),
         ("autoscaling", {"minReplicas": 3, "maxReplicas": 2}, "autoscaling"),
         ("schemas", {"mode": "Allowed"}, "schemas"),
-        ("database", {}, "database.secretRef.name"),
+        ("database", {}, "spec.database.secretRef: is required"),
         (
             "objectStore",
             {"bucket": "UPPER", "credentialsSecretRef": {"name": "s3"}},
@@ -86,7 +78,11 @@ def test_defaults_are_those_of_the_schema(spec: dict[str, Any]) -> None:
             {"adminSecretRef": {"name": "r"}, "queues": [{"name": "a"}, {"name": "a.dead"}]},
             "dead-letter",
         ),
-        ("broker", {"adminSecretRef": {"name": "r"}, "queues": 5}, "wrong type"),
+        (
+            "broker",
+            {"adminSecretRef": {"name": "r"}, "queues": 5},
+            "spec.broker.queues: must be a list",
+        ),
     ],
 )
 def test_a_broken_rule_names_its_field(group: str, value: object, named: str) -> None:
@@ -109,7 +105,79 @@ def test_a_broken_rule_names_its_field(group: str, value: object, named: str) ->
 def test_the_page_brings_its_document(given: dict[str, bool], served: tuple[bool, bool]) -> None:
     """Both are off unless asked for; a page without its document would be empty."""
     found = parse(manifest(documentation=given)).spec.documentation
-    assert (found.openapi, found.page) == served
+    assert (found.serves_openapi, found.page) == served
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("broker.queues[].deliveryLimit", 0, "[0].deliveryLimit: must be between 1 and 1000000"),
+        (
+            "broker.queues[].deliveryLimit",
+            "hush",
+            "[0].deliveryLimit: must be an integer between 1 and 1000000",
+        ),
+        (
+            "limits.uploads",
+            "hush",
+            "spec.limits.uploads: must be a number per second, minute, hour or day, such as",
+        ),
+        (
+            "objectStore.versioning",
+            "hush",
+            "spec.objectStore.versioning: must be one of Required, IfSupported, Disabled",
+        ),
+        (
+            "objectStore.bucket",
+            "a..b",
+            "spec.objectStore.bucket: a bucket name has no two adjacent dots",
+        ),
+        ("database.secretRef", {}, "spec.database.secretRef.name: is required: Name of the Secret"),
+        ("paused", "hush", "spec.paused: must be true or false"),
+        (
+            "podAnnotations",
+            {"hush": 1},
+            "spec.podAnnotations: must be a map of at most 64 entries, each a text of at most",
+        ),
+        ("trustedProxies", ["hush"], "spec.trustedProxies[0]: must be a network such as"),
+        ("broker.queues[].bindings", ["a", "a"], "bindings: must not have two equal entries"),
+        ("broker.queues[].bindings", [], "bindings: must be a list of between 1 and 32 entries"),
+    ],
+)
+def test_a_problem_says_what_is_permitted(path: str, value: object, sentence: str) -> None:
+    """Path, range or form; never the value, nor a key of a map, for it may be a secret."""
+    body = manifest()
+    with_field(body["spec"], path, value)
+    with pytest.raises(InvalidSpecError) as refused:
+        parse(body)
+    (problem,) = refused.value.problems
+    assert sentence in problem
+    assert problem.startswith("spec.")
+    assert "hush" not in problem
+
+
+def test_a_virtual_host_is_named_after_its_resource() -> None:
+    """The one default that is not in the schema."""
+    body = manifest(broker={"adminSecretRef": {"name": "r"}})
+    assert parse(body).spec.broker.virtual_host == f"{KEY.namespace}.{KEY.name}"
+
+
+def test_null_is_absent() -> None:
+    """As the API server reads it."""
+    body = manifest(replicas=None, limits={"uploads": None}, autoscaling=None)
+    assert parse(body) == parse(manifest())
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    """Names of children contain it; the spec's problems are told with it."""
+    body = manifest(paused="x")
+    body["metadata"]["name"] = "a" * 41
+    with pytest.raises(InvalidSpecError) as refused:
+        parse(body)
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "metadata.name",
+        "spec.paused",
+    ]
 
 
 def test_all_problems_are_told_at_once() -> None:

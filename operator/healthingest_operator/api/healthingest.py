@@ -1,0 +1,112 @@
+"""A HealthIngest as the cluster knows it, and the parser of its manifest."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from healthingest_contract.conditions import (
+    CONFIRM_BUCKET_ANNOTATION,
+    CONFIRM_DATABASE_ANNOTATION,
+    ROTATE_ANNOTATION,
+)
+from healthingest_operator.api.problems import problems_of
+from healthingest_operator.api.v1alpha1 import NAME_RULE, HealthIngestSpec
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Namespace and name of a HealthIngest."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthIngest:
+    """A HealthIngest: its spec, and what the operator reads in its metadata."""
+
+    key: Key
+    uid: str
+    generation: int
+    spec: HealthIngestSpec
+    created: str = ""
+    """RFC 3339 in UTC, so that it sorts."""
+    rotate: str = ""
+    """A change of it asks for a rotation; see `resources.rotation`."""
+    confirmed_database: str = ""
+    """Place of another database that may be used."""
+    confirmed_bucket: str = ""
+    """Place of an unknown bucket that may be used."""
+
+
+class InvalidSpecError(ValueError):
+    """
+    A manifest that breaks a rule of the API type.
+
+    `problems` are for its author: one sentence per field, never its value.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+def parse(body: Mapping[str, Any]) -> HealthIngest:
+    """
+    Return the HealthIngest that *body*, an object as the cluster returns it, describes.
+
+    The rules are those of the CustomResourceDefinition. They are checked again because the object
+    may be older than its schema, or the cluster's schema older than this operator.
+
+    Raises:
+        InvalidSpecError: it breaks a rule.
+    """
+    metadata = body["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
+    problems = [] if NAME_RULE.keeps(key.name) else [f"metadata.name: {NAME_RULE.message}"]
+    try:
+        spec = _spec(body.get("spec") or {}, key)
+    except ValidationError as error:
+        raise InvalidSpecError([*problems, *problems_of(error)]) from None
+    if problems:
+        raise InvalidSpecError(problems)
+    annotations = metadata.get("annotations") or {}
+    return HealthIngest(
+        key,
+        metadata["uid"],
+        metadata.get("generation", 0),
+        spec,
+        created=metadata.get("creationTimestamp") or "",
+        rotate=annotations.get(ROTATE_ANNOTATION, ""),
+        confirmed_database=annotations.get(CONFIRM_DATABASE_ANNOTATION, ""),
+        confirmed_bucket=annotations.get(CONFIRM_BUCKET_ANNOTATION, ""),
+    )
+
+
+def _spec(given: object, key: Key) -> HealthIngestSpec:
+    """Validate as JSON: there a list may become a tuple, and nothing else changes its type."""
+    completed = _with_virtual_host(_without_nulls(given), key)
+    return HealthIngestSpec.model_validate_json(json.dumps(completed), by_alias=True, by_name=False)
+
+
+def _without_nulls(given: object) -> object:
+    """Return *given* without null fields: the API server reads them as absent."""
+    if isinstance(given, Mapping):
+        return {name: _without_nulls(value) for name, value in given.items() if value is not None}
+    if isinstance(given, list):
+        return [_without_nulls(value) for value in given]
+    return given
+
+
+def _with_virtual_host(given: object, key: Key) -> object:
+    """Fill in the one default that depends on the object's name."""
+    broker = given.get("broker") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not isinstance(broker, Mapping):
+        return given
+    return {**given, "broker": {"virtualHost": f"{key.namespace}.{key.name}", **broker}}

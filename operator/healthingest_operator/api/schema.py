@@ -1,0 +1,97 @@
+"""The structural OpenAPI schema of an API model, as a CustomResourceDefinition takes it."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from healthingest_operator.api.declaring import FORM, OPTIONAL, POD_FIELD, ApiModel
+
+Schema = dict[str, Any]
+
+_ORDER: Final = ("type", "description", "enum", "properties", "required", "items", "default")
+
+
+class _Generate(GenerateJsonSchema):
+    def encode_default(self, dft: object) -> object:
+        """
+        Return the default as the API server needs it.
+
+        It fills in the defaults inside a default, but checks rules before that: the default of an
+        object with rules is complete. An empty list or map is None: it is no default there.
+        """
+        if dft in ((), {}):
+            return None
+        if isinstance(dft, ApiModel):
+            return dft.model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude_unset=not dft.rules
+            )
+        if isinstance(dft, tuple):
+            return [self.encode_default(element) for element in dft]
+        return super().encode_default(dft)
+
+
+@cache
+def schema_with_forms(model: type[ApiModel]) -> Schema:
+    """Return the schema of *model* with the words of its patterns under `FORM`."""
+    found = model.model_json_schema(by_alias=True, schema_generator=_Generate)
+    return _structural(found, found.get("$defs", {}))
+
+
+def structural_schema(model: type[ApiModel]) -> Schema:
+    """Return the schema of *model* for a CustomResourceDefinition."""
+    written: Schema = _without_forms(schema_with_forms(model))
+    return written
+
+
+def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """
+    Return *found* with definitions in place of references.
+
+    Titles, null and empty lists are left out: a structural schema has none.
+    """
+    described = dict(found)
+    if "$ref" in described:
+        described = {**definitions[described.pop("$ref").rpartition("/")[2]], **described}
+    choices = [part for part in described.get("anyOf", ()) if part != {"type": "null"}]
+    if "anyOf" in described and len(choices) == 1:
+        del described["anyOf"]
+        return _structural({**choices[0], **described}, definitions)
+    if described.get("default") is None:
+        described.pop("default", None)
+    if "properties" in described:
+        described |= _fields(described, definitions)
+    for name in ("items", "additionalProperties"):
+        if isinstance(described.get(name), Mapping):
+            described[name] = _structural(described[name], definitions)
+    if described.get("additionalProperties") in (True, False):
+        del described["additionalProperties"]
+    return {
+        name: described[name]
+        for name in (*_ORDER, *sorted(set(described) - set(_ORDER)))
+        if name in described and name not in {"title", "$defs"} and described[name] != []
+    }
+
+
+def _fields(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """Return `properties` and `required` of an object."""
+    properties = described["properties"]
+    return {
+        "properties": {name: _structural(part, definitions) for name, part in properties.items()},
+        "required": [
+            name for name in described.get("required", ()) if OPTIONAL not in properties[name]
+        ],
+    }
+
+
+def _without_forms(found: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(found, dict):
+        return {
+            name: _without_forms(value)
+            for name, value in found.items()
+            if name not in {FORM, OPTIONAL, POD_FIELD}
+        }
+    if isinstance(found, list):
+        return [_without_forms(value) for value in found]
+    return found

@@ -1,0 +1,203 @@
+"""
+Values that each field of `spec` accepts and refuses.
+
+The committed CustomResourceDefinition gives them for types, ranges, lengths and choices, so a new
+field has its cases as soon as `make crds` was run. `PATTERNS` and `RULES` add what it cannot tell.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
+POD_FIELDS = ("affinity", "resources", "tolerations", "topologySpreadConstraints")
+"""Passed on to pods; only the API server checks them."""
+
+Cases = tuple[list[Any], list[Any]]
+"""Accepted values, refused values."""
+
+_RATE = (
+    ["1/second", "999999999/day", "10/minute", "5/hour"],
+    ["0/hour", "1/week", "1 /hour", "1000000000/day", "10", 10],
+)
+_BROKER_NAME = (["a", "A.b_c-9"], [".a", "a b", "ä", "a/b", "a\n"])
+
+PATTERNS: dict[str, Cases] = {
+    "image": (["registry.example:5000/a@sha256:0"], []),
+    "objectStore.endpoint": (
+        ["http://a", "https://a.example:9000/", "http://[::1]:1", "http://a\u2003b"],
+        ["", "a", "ftp://a", "http://u:p@a", "http://a/b", "http://a?b", "http://a b", "HTTP://a"],
+    ),
+    "objectStore.region": (["eu-central-1"], ["EU", "a_b"]),
+    "objectStore.bucket": (["a.b-c", "1.2.3"], ["Abc", "-abc", "abc-", "a_b", ".abc"]),
+    "broker.virtualHost": _BROKER_NAME,
+    "broker.exchange": _BROKER_NAME,
+    "broker.queues[].name": _BROKER_NAME,
+    "limits.maxFileSize": (
+        ["1", "50Mi", "5Gi", "5G"],
+        ["0", "05", "1.5Gi", "1Ti", "-1", "", 50],
+    ),
+    "limits.uploads": _RATE,
+    "limits.requests": _RATE,
+    "ingress.host": (
+        ["a.example", "*.a.example", "1.example"],
+        ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
+    ),
+    "trustedProxies[]": (["10.0.0.0/8", "::/0", "fd00::/8"], ["10.0.0.0", "a.example/8", "1/"]),
+}
+RULES: dict[str, Cases] = {
+    "autoscaling": ([{"minReplicas": 3, "maxReplicas": 3}], [{"minReplicas": 3, "maxReplicas": 2}]),
+    "objectStore.bucket": ([], ["a..b", "10.0.0.1"]),
+    "objectStore.encryption": (
+        [{"mode": "SSE-KMS", "keyId": "k"}, {}],
+        [{"mode": "None", "keyId": "k"}, {"mode": "SSE-KMS"}],
+    ),
+    "broker.queues": (
+        [[{"name": "a"}, {"name": "b"}], [{"name": "a.dead"}]],
+        [[{}], [{"name": "a"}, {"name": "a"}], [{"name": "a"}, {"name": "a.dead"}]],
+    ),
+    "broker.queues[].bindings": ([["a.#"], ["a", "b"]], [["a", "a"]]),
+    "limits.maxFileSize": (["5368709120"], ["5368709121", "6Gi"]),
+    "schemas": (
+        [{"mode": "Allowed", "configMapRef": {"name": "a"}}, {}],
+        [{"mode": "Allowed"}, {"configMapRef": {}}],
+    ),
+}
+REFUSED_ALONE = (
+    ("objectStore.encryption.mode", "SSE-KMS"),
+    ("objectStore.encryption.keyId", "a"),
+    ("objectStore.encryption.keyId", "a" * 2048),
+    ("schemas.mode", "Allowed"),
+)
+"""In range, but a rule asks for another field beside it."""
+
+# Without these a part that is named alone would be incomplete.
+COMPLETE: dict[str, dict[str, Any]] = {
+    "autoscaling": {"minReplicas": 1, "maxReplicas": 1000},
+    "ingress": {"host": "a.example"},
+    "queues": {"name": "processing"},
+}
+
+
+def spec_schema() -> dict[str, Any]:
+    """Return the schema of `spec` in the committed CustomResourceDefinition."""
+    version = yaml.safe_load(CRD.read_text(encoding="utf-8"))["spec"]["versions"][0]
+    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
+
+
+def all_cases() -> dict[str, Cases]:
+    """Return the cases of each field, by path."""
+    found: dict[str, Cases] = {}
+    for path, schema in _fields(spec_schema(), ""):
+        good, bad = _from_schema(schema)
+        for more in (PATTERNS, RULES):
+            good += more.get(path, ([], []))[0]
+            bad += more.get(path, ([], []))[1]
+        alone = [value for place, value in REFUSED_ALONE if place == path]
+        found[path] = ([value for value in good if value not in alone], [*bad, *alone])
+    return found
+
+
+def with_field(spec: dict[str, Any], path: str, value: object) -> None:
+    """Set a field; the parts around it are made as they must be."""
+    value = copy.deepcopy(value)
+    *parents, last = path.replace("[]", ".[]").split(".")
+    place: Any = spec
+    for number, name in enumerate(parents):
+        following = [*parents, last][number + 1]
+        if name == "[]":
+            place = place[0]
+        elif following == "[]":
+            if not isinstance(place.get(name), list) or not place[name]:
+                place[name] = [copy.deepcopy(COMPLETE.get(name, {}))]
+            place = place[name]
+        else:
+            if not isinstance(place.get(name), dict):
+                place[name] = copy.deepcopy(COMPLETE.get(name, {}))
+            place = place[name]
+    if last == "[]":
+        place[0] = value
+    else:
+        place[last] = value
+
+
+def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, part in schema.get("properties", {}).items():
+        if name in POD_FIELDS:
+            continue
+        field = f"{path}{name}"
+        yield field, part
+        yield from _fields(part, f"{field}.")
+        items = part.get("items")
+        if items and "properties" in items:
+            yield from _fields(items, f"{field}[].")
+        elif items:
+            yield f"{field}[]", items
+
+
+def _from_schema(schema: dict[str, Any]) -> Cases:
+    """Return the cases that the schema tells: both ends of each range, and one beyond."""
+    if "enum" in schema:
+        return list(schema["enum"]), ["other", "", schema["enum"][0].swapcase(), True, 1]
+    if schema["type"] == "object" and "properties" in schema:
+        return [], ["a", 1, []]
+    makers = {
+        "integer": _integers,
+        "boolean": lambda _: ([True, False], ["true", 1]),
+        "string": _strings,
+        "array": _lists,
+        "object": _maps,
+    }
+    return makers[schema["type"]](schema)
+
+
+def _integers(schema: dict[str, Any]) -> Cases:
+    least = schema["minimum"]
+    most = schema["maximum"]
+    return [least, most], [least - 1, most + 1, str(least), 1.5, True]
+
+
+def _text(schema: dict[str, Any], length: int) -> list[str]:
+    """Return a text of *length* that matches the pattern, or none."""
+    texts = ("a" * length, "http://" + "a" * (length - 7), "1" * (length - 2) + "/1")
+    pattern = schema.get("pattern", "")
+    found = [text for text in texts if len(text) == length and re.search(pattern, text)]
+    return found[:1]
+
+
+def _strings(schema: dict[str, Any]) -> Cases:
+    least = schema.get("minLength", 0)
+    most = schema["maxLength"]
+    beyond = _text(schema, least - 1) if least else []
+    return [*_text(schema, least), *_text(schema, most)], [*beyond, *_text(schema, most + 1), 1]
+
+
+def _lists(schema: dict[str, Any]) -> Cases:
+    least = schema.get("minItems", 0)
+    most = schema["maxItems"]
+    bad: list[Any] = [_items(schema["items"], most + 1), "a", {"a": "b"}]
+    if least:
+        bad.append(_items(schema["items"], least - 1))
+    return [_items(schema["items"], least), _items(schema["items"], most)], bad
+
+
+def _items(schema: dict[str, Any], count: int) -> list[Any]:
+    """Return *count* different entries."""
+    if "properties" in schema:
+        return [dict.fromkeys(schema["required"], f"a{n}") for n in range(count)]
+    network = "/" in schema.get("pattern", "")
+    return [f"10.0.{n}.0/24" if network else f"a{n}" for n in range(count)]
+
+
+def _maps(schema: dict[str, Any]) -> Cases:
+    most = schema["maxProperties"]
+    longest = schema["additionalProperties"]["maxLength"]
+    return (
+        [{}, {f"a{n}": "b" for n in range(most)}, {"a": "b" * longest}],
+        ["a", {"a": 1}, {f"a{n}": "b" for n in range(most + 1)}, {"a": "b" * (longest + 1)}],
+    )
