@@ -3,7 +3,7 @@ The one table of messages and remedies: what each code means, and what to do abo
 
 `cause_table` has the causes.
 
-`docs/avro-gate.md` has the same table; a test holds the two together. No message holds anything of
+`docs/reference/avro-gate.md` has the same table; a test holds the two together. No message holds anything of
 the file.
 """
 

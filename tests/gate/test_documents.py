@@ -1,4 +1,4 @@
-"""What docs/avro-gate.md says of limits and codes is what there is."""
+"""What docs/reference/avro-gate.md says of limits and codes is what there is."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from support.avro.hostile import hostile_files
 from support.avro.judging import findings
 
 pytestmark = pytest.mark.timeout(300)  # the first to need the files makes them
-PAGE = Path(__file__).parents[2] / "docs" / "avro-gate.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "avro-gate.md"
 
 
 def _examples(page: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ def test_the_architecture_names_every_folder_and_no_other() -> None:
 
     None there is made up.
     """
-    page = (ROOT / "docs" / "architecture.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
     named = {name.rstrip("/") for name in re.findall(r"`([\w./-]+/)`", page)}
     tracked = _tracked()
     top = {

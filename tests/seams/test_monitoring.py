@@ -154,7 +154,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
 
 def test_each_alert_has_its_section() -> None:
     """In the runbook; and no section is about an alert that is none."""
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "reference" / "runbook.md").read_text()
     sections = set(re.findall(r"^### (HealthIngest\w+)$", text, flags=re.MULTILINE))
     assert sections == set(_rules())
 
