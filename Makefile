@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.ready-demo
+DEMO_PATH := $(CURDIR)/contract:$(CURDIR)/gate:$(CURDIR)/service:$(CURDIR)/client
 
 # How images are made and brought into the cluster; override both where there is no Docker or kind.
 IMAGE_BUILD ?= docker build --quiet
@@ -15,6 +17,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SERVICE_IMAGE ?= healthingest-service:$(VERSION)
 OPERATOR_IMAGE ?= healthingest-operator:$(VERSION)
 ONCE ?=
+NO_INSTALL ?= # 1: install nothing with apt-get
+export NO_INSTALL
 SHORT ?=
 SEED ?=
 TESTS ?= tests
@@ -28,8 +32,8 @@ help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
-demo: setup ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
-	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
+demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
+	@PYTHONPATH='$(DEMO_PATH)' $(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
 test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
 
@@ -74,11 +78,13 @@ down: ## remove what `make up` made
 ##@ Develop
 setup: $(READY) ## make the environment in .venv from the hash-locked requirements
 
-$(READY): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get -qq update && apt-get -qq install --yes python3-venv && $(PYTHON) -m venv $(VENV); }
-	@$(BIN)/pip install --quiet --require-hashes --requirement requirements/dev.txt
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+$(READY): requirements/dev.txt requirements/install.py pyproject.toml
+	@$(PYTHON) requirements/install.py requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(DEMO_READY) $@
+
+$(DEMO_READY): requirements/service.txt requirements/client.txt requirements/install.py
+	@$(PYTHON) requirements/install.py requirements/service.txt requirements/client.txt
 	@touch $@
 
 check: lint types arch generated ## all checks that run nothing
@@ -110,7 +116,7 @@ test-long: setup servers ## the tests that take minutes: long property runs, his
 simulate: setup ## the operator in a simulated world that fails and kills it (SEEDS=1000 FROM=0; a seed that fails is printed)
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)
 
-servers: setup ## install the servers that tests start privately, where root and apt are
+servers: setup ## install the servers that tests start privately, where root and apt are (NO_INSTALL=1: install nothing)
 	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages
 
 generated: ## fail when a generated file differs from its source
@@ -132,7 +138,8 @@ locks: setup ## compile requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra operator --extra client --group dev -o requirements/dev.txt pyproject.toml
 	for extra in service operator client; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml || exit 1; done
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --group package -c requirements/dev.txt -o requirements/package.txt
+	for group in package bootstrap; do \
+	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
