@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
-DEMO_PATH := $(CURDIR)/contract:$(CURDIR)/gate:$(CURDIR)/service:$(CURDIR)/client
 
 # How images are made and brought into the cluster; override both where there is no Docker or kind.
 IMAGE_BUILD ?= docker build --quiet
@@ -33,7 +32,7 @@ help: ## print this list
 
 ##@ Use
 demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
-	@PYTHONPATH='$(DEMO_PATH)' $(BIN)/python examples/demo.py $(if $(ONCE),--once)
+	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
 test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
 

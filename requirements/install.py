@@ -3,9 +3,14 @@ Fills .venv from hash-locked requirements files, through uv.
 
 `make setup` and `make demo` call it: `python requirements/install.py requirements/dev.txt`.
 It uses the standard library only, and is safe to repeat. uv comes from PATH, else from
-requirements/bootstrap.txt by pip. uv does not read the configuration of pip, so the package index, the
-folders of wheels and the certificates that pip is configured with are handed over.
+requirements/bootstrap.txt by pip. uv does not read the configuration of pip, so pip's package
+index, folders of wheels and certificates are handed over.
+
+The source folders become importable by a .pth file, without a build: the worker processes of the
+gate ignore PYTHONPATH.
 """
+
+# ruff: noqa: S603, S607 - it starts Python, uv and apt-get with fixed arguments
 
 import ast
 import os
@@ -19,6 +24,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 ENVIRONMENT: Final = ROOT / ".venv"
 BIN: Final = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON: Final = BIN / "python"
+SOURCES: Final = ("contract", "gate", "service", "operator", "client")
 UV_LOCK: Final = ROOT / "requirements" / "bootstrap.txt"
 NEEDED_PYTHON: Final = (3, 11)
 
@@ -47,10 +53,19 @@ def main(arguments: list[str]) -> int:
         command = [uv, "pip", "install", "--quiet", "--python", str(PYTHON), "--require-hashes"]
         files = [f"--requirement={name}" for name in arguments]
         subprocess.run([*command, *files], env=variables, check=True)
+        make_importable()
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"failed with exit code {error.returncode}: {error.cmd[0]}\n")
         return 1
     return 0
+
+
+def make_importable() -> None:
+    """Put the source folders on the import path of .venv."""
+    question = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    folder = subprocess.check_output([str(PYTHON), "-c", question], text=True).strip()
+    lines = "".join(f"{ROOT / name}\n" for name in SOURCES)
+    Path(folder, "healthingest_sources.pth").write_text(lines, encoding="utf-8")
 
 
 def make_environment() -> None:

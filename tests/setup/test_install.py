@@ -24,16 +24,13 @@ def install() -> ModuleType:
 
 def test_the_configuration_of_pip_is_handed_to_uv(install: ModuleType) -> None:
     """The environment overrides files; options without a counterpart in uv are left out."""
-    configuration = "\n".join(
-        [
-            "global.index-url='https://mirror.example/simple'",
-            "global.cert='/etc/one.pem'",
-            "global.timeout='60'",
-            "install.extra-index-url='https://a.example/simple\\nhttps://b.example/simple'",
-            ":env:.cert='/etc/two.pem'",
-            ":env:.find-links='/wheels /more'",
-        ]
-    )
+    configuration = r"""global.index-url='https://mirror.example/simple'
+global.cert='/etc/one.pem'
+global.timeout='60'
+install.extra-index-url='https://a.example/simple\nhttps://b.example/simple'
+:env:.cert='/etc/two.pem'
+:env:.find-links='/wheels /more'
+"""
     assert install.uv_variables(configuration) == {
         "UV_DEFAULT_INDEX": "https://mirror.example/simple",
         "UV_INDEX": "https://a.example/simple https://b.example/simple",
