@@ -15,6 +15,9 @@ KIND_CLUSTER ?= healthingest
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SERVICE_IMAGE ?= healthingest-service:$(VERSION)
 OPERATOR_IMAGE ?= healthingest-operator:$(VERSION)
+COMPOSE ?= docker compose
+COMPOSE_DOWN ?=
+export SERVICE_IMAGE
 ONCE ?=
 NO_INSTALL ?= # 1: install nothing with apt-get
 export NO_INSTALL
@@ -74,6 +77,19 @@ up: setup ## the same on kind, left running for you
 down: ## remove what `make up` made
 	kind delete cluster --name $(KIND_CLUSTER)
 
+##@ Compose
+compose-secrets: $(DEMO_READY) ## write passwords and keys into compose/secrets/, once
+	@$(BIN)/python compose/write_secrets.py
+
+compose-up: compose-secrets ## build and start the service with its dependencies (COMPOSE='podman-compose')
+	$(COMPOSE) up --detach --build
+
+compose-demo: compose-up ## start everything, upload a sample, wait for its announcement
+	@$(BIN)/python compose/upload_sample.py
+
+compose-down: ## stop everything; the volumes stay (COMPOSE_DOWN=--volumes removes them)
+	$(COMPOSE) down $(COMPOSE_DOWN)
+
 ##@ Develop
 setup: $(READY) ## make the environment in .venv from the hash-locked requirements
 
@@ -94,7 +110,8 @@ fmt: setup ## format the sources
 lint: setup ## ruff, yamllint, shellcheck, hadolint
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/yamllint --strict --config-file .yamllint.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/yamllint --strict --config-file .yamllint.yaml compose.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/hadolint service/Dockerfile operator/Dockerfile
 
