@@ -102,7 +102,7 @@ $(DEMO_READY): requirements/service.txt requirements/client.txt requirements/ins
 	@$(PYTHON) requirements/install.py requirements/service.txt requirements/client.txt
 	@touch $@
 
-check: lint types arch generated ## all checks that run nothing
+check: lint types arch generated docs ## all checks that run nothing
 
 fmt: setup ## format the sources
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
@@ -114,6 +114,12 @@ lint: setup ## ruff, yamllint, shellcheck, hadolint
 	$(BIN)/yamllint --strict --config-file .yamllint.yaml compose.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/hadolint service/Dockerfile operator/Dockerfile
+
+docs: setup ## build the site into .cache/docs; a broken link fails
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs .cache/docs
+
+diagrams: ## draw docs/diagrams/*.svg anew from *.dot (needs graphviz)
+	for source in docs/diagrams/*.dot; do dot -Tsvg $$source -o $${source%.dot}.svg || exit 1; done
 
 types: setup ## mypy, strict
 	$(BIN)/mypy

@@ -201,7 +201,7 @@ def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
     release = f"kubectl patch healthingest NAME --namespace NAMESPACE {patch}"
     assert "Before `helm uninstall`" in text
     assert release in text
-    assert release in (ROOT / "docs" / "reference" / "runbook.md").read_text()
+    assert release in (ROOT / "docs" / "how-to" / "uninstall.md").read_text()
 
 
 def test_a_slow_start_is_waited_for() -> None:

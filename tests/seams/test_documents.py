@@ -1,5 +1,6 @@
 """What is written about the tree is true of the tree."""
 
+import html
 import re
 import subprocess
 from pathlib import Path
@@ -70,6 +71,29 @@ def test_the_manifest_of_the_readme_is_the_smallest_example() -> None:
 
 
 def test_no_package_shadows_the_standard_library() -> None:
-    """`operator/__init__.py` would replace the standard library's `operator` for everything started from the root."""
+    """An `operator/__init__.py` would replace the standard library's `operator`."""
     folders = ("operator", "service", "tests/operator", "tests/service", "tests")
     assert [folder for folder in folders if (ROOT / folder / "__init__.py").exists()] == []
+
+
+def test_each_diagram_is_drawn_from_its_source() -> None:
+    """`make diagrams` draws them: every node and edge of a source is in its SVG file."""
+    for source in (ROOT / "docs" / "diagrams").glob("*.dot"):
+        drawn = source.with_suffix(".svg").read_text(encoding="utf-8")
+        titles = set(re.findall(r"<title>(.*?)</title>", drawn))
+        text = source.read_text(encoding="utf-8")
+        nodes = set(re.findall(r"^  (\w+) \[label", text, re.MULTILINE))
+        labels = {
+            line for label in re.findall(r'label="([^"]+)"', text) for line in label.split("\\n")
+        }
+        assert nodes - titles == set(), source.name
+        shown = html.unescape(drawn)
+        assert [line for line in labels if f">{line}</text>" not in shown] == [], source.name
+
+
+def test_each_decision_is_in_the_index() -> None:
+    """With its number and the title of its page."""
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "index.md").read_text(encoding="utf-8")
+    pages = [path for path in folder.glob("*.md") if path.name != "index.md"]
+    assert [path.name for path in pages if f"[{path.name[:4]}]({path.name})" not in index] == []
