@@ -15,6 +15,10 @@ KIND_CLUSTER ?= healthingest
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SERVICE_IMAGE ?= healthingest-service:$(VERSION)
 OPERATOR_IMAGE ?= healthingest-operator:$(VERSION)
+DOCKER ?= docker
+REGISTRY ?=
+PUSH ?= # 1: push to REGISTRY
+TAG ?=
 COMPOSE ?= docker compose
 COMPOSE_DOWN ?=
 export SERVICE_IMAGE
@@ -28,10 +32,11 @@ PROCESSES ?= auto
 PARALLEL := --numprocesses $(PROCESSES) --dist loadgroup --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
+.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds e2e images up down locks changelog clean \
+  compose-secrets compose-up compose-demo compose-down release-check release-images release-chart release-artifacts
 
 help: ## print this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
@@ -111,9 +116,12 @@ lint: setup ## ruff, yamllint, shellcheck, hadolint
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.renovate renovate.json
+	$(BIN)/zizmor --quiet --offline --no-progress --config .github/zizmor.yml .github/workflows
 	$(BIN)/yamllint --strict --config-file .yamllint.yaml compose.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
 	$(BIN)/shellcheck .ci/run
-	$(BIN)/hadolint service/Dockerfile operator/Dockerfile
+	$(BIN)/hadolint service/Dockerfile operator/Dockerfile .devcontainer/Dockerfile
 
 docs: setup ## build the site into .cache/docs; a broken link fails
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs .cache/docs
@@ -164,6 +172,30 @@ locks: setup ## compile requirements/*.txt anew from pyproject.toml
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+release-check: ## fail unless TAG is the version of pyproject.toml and of the chart
+	@test '$(TAG)' = 'v$(VERSION)' || { echo "tag $(TAG) is not v$(VERSION)"; exit 1; }
+	@grep -qx 'version: $(VERSION)' charts/healthingest-operator/Chart.yaml && grep -qx 'appVersion: $(VERSION)' charts/healthingest-operator/Chart.yaml \
+	  || { echo 'charts/healthingest-operator/Chart.yaml has another version'; exit 1; }
+
+release-images: ## build both images as $REGISTRY/NAME:VERSION; PUSH=1 pushes them and writes their digests to dist/images.txt
+	@test -n '$(REGISTRY)' || { echo 'set REGISTRY'; exit 1; }
+	@mkdir -p dist && : > dist/images.txt
+	for name in service operator; do \
+	  image=$(REGISTRY)/healthingest-$$name:$(VERSION); \
+	  $(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $$image . $(IMAGE_FILE_FLAG) $$name/Dockerfile || exit 1; \
+	  test -z '$(PUSH)' || { $(DOCKER) push $$image && $(DOCKER) inspect --format '{{index .RepoDigests 0}}' $$image >> dist/images.txt; } || exit 1; done
+
+release-chart: ## package the chart into dist/; PUSH=1 pushes it to oci://$REGISTRY/charts
+	helm package charts/healthingest-operator --destination dist --version $(VERSION) --app-version $(VERSION)
+	test -z '$(PUSH)' || helm push dist/healthingest-operator-$(VERSION).tgz oci://$(REGISTRY)/charts
+
+release-artifacts: setup release-chart ## what needs no registry: wheel for every platform, chart, bill of materials, checksums, in dist/
+	rm -rf .cache/wheel && mkdir -p .cache/wheel && git archive HEAD | tar -x -C .cache/wheel
+	HEALTHINGEST_PURE=1 $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .cache/wheel
+	for part in service operator client; do \
+	  $(BIN)/cyclonedx-py requirements --output-reproducible --output-file dist/healthingest-$$part.cdx.json requirements/$$part.txt || exit 1; done
+	cd dist && rm -f SHA256SUMS && find . -maxdepth 1 -type f ! -name .gitignore ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
 
 changelog: setup ## write CHANGELOG.md from changes/
 	$(BIN)/towncrier build --yes --version $(VERSION)

@@ -97,3 +97,23 @@ def test_each_decision_is_in_the_index() -> None:
     index = (folder / "index.md").read_text(encoding="utf-8")
     pages = [path for path in folder.glob("*.md") if path.name != "index.md"]
     assert [path.name for path in pages if f"[{path.name[:4]}]({path.name})" not in index] == []
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    """In the pages, and in the workflows, which call `make` and `.ci/run` only."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
+    files = [
+        path for path in _tracked() if path.suffix in {".md", ".yml"} and (ROOT / path).exists()
+    ]
+    named = {
+        target
+        for path in files
+        for target in re.findall(
+            r"(?:`|run: |^\s*\$ |^)make ([a-z][a-z0-9-]*)",
+            (ROOT / path).read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    }
+    assert len(named) > 20
+    assert named - targets == set()
