@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "avro-gate.md"
 
 
 def _examples(page: str) -> dict[str, str]:
-    """Those that the page has, as far as they are right, and the first hostile file of each other code."""
+    """Return the right examples of the page, and the first hostile file of each other code."""
     first: dict[str, str] = {}
     codes = {}
     for hostile in hostile_files():
