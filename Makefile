@@ -112,9 +112,10 @@ check: lint types arch generated docs ## all checks that run nothing
 fmt: setup ## format the sources
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
 
-lint: setup ## ruff, yamllint, shellcheck, hadolint
+lint: setup ## ruff, prose, schemas of Compose and workflows, zizmor, yamllint, shellcheck, hadolint
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+	$(BIN)/python docs/prose/check_prose.py
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.renovate renovate.json

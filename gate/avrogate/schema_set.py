@@ -4,7 +4,7 @@ A set of schema files that refer to each other, in any order.
 Each becomes a schema that stands alone.
 
 As in the files that projects publish, a type is defined once, in a file of its own or within
-another one, and every other file refers to it by its full name. A byte order mark and comments,
+another one. Every other file refers to it by its full name. A byte order mark and comments,
 which Java's library takes, are passed over.
 """
 
