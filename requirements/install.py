@@ -74,7 +74,7 @@ def make_environment() -> None:
         return
     uv = shutil.which("uv")
     if uv:
-        command = [uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(ENVIRONMENT)]
+        command = [uv, "venv", "--quiet", "--python", sys.executable, str(ENVIRONMENT)]
         subprocess.run(command, check=True)
         return
     if not _has_ensurepip():
@@ -111,10 +111,13 @@ def install_uv() -> str:
 
 
 def pip_configuration() -> str:
-    """Return the output of `pip config list`, empty where there is no pip."""
-    return subprocess.run(
-        [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
+    """Return the output of `pip config list`, empty where neither Python has pip."""
+    for python in (str(PYTHON), sys.executable):
+        command = [python, "-m", "pip", "config", "list"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            return listed.stdout
+    return ""
 
 
 def uv_variables(configuration: str) -> dict[str, str]:
