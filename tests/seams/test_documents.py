@@ -117,3 +117,13 @@ def test_make_targets_that_are_named_exist() -> None:
     }
     assert len(named) > 20
     assert named - targets == set()
+
+
+def test_the_comparison_has_measured_figures_only() -> None:
+    """Every number of the README's comparison stands on the page of measurements."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    compared = readme.partition("## Compared with")[2].partition("\n## ")[0]
+    measured = (ROOT / "docs" / "reference" / "measurements.md").read_text(encoding="utf-8")
+    numbers = set(re.findall(r"\d+(?:,\d{3})*", compared))
+    assert len(numbers) >= 10
+    assert numbers - set(re.findall(r"\d+(?:,\d{3})*", measured)) == set()
