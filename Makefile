@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.ready-demo
 
 # How images are made and brought into the cluster; override both where there is no Docker or kind.
 IMAGE_BUILD ?= docker build --quiet
@@ -14,7 +15,16 @@ KIND_CLUSTER ?= healthingest
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SERVICE_IMAGE ?= healthingest-service:$(VERSION)
 OPERATOR_IMAGE ?= healthingest-operator:$(VERSION)
+DOCKER ?= docker
+REGISTRY ?=
+PUSH ?= # 1: push to REGISTRY
+TAG ?=
+COMPOSE ?= docker compose
+COMPOSE_DOWN ?=
+export SERVICE_IMAGE
 ONCE ?=
+NO_INSTALL ?= # 1: install nothing with apt-get
+export NO_INSTALL
 SHORT ?=
 SEED ?=
 TESTS ?= tests
@@ -22,13 +32,14 @@ PROCESSES ?= auto
 PARALLEL := --numprocesses $(PROCESSES) --dist loadgroup --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long faults check fmt lint types arch unit simulate servers generated goldens crds e2e images up down locks changelog clean
+.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds e2e images up down locks changelog clean \
+  compose-secrets compose-up compose-demo compose-down release-check release-images release-chart release-artifacts
 
 help: ## print this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
-demo: setup ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
+demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
 test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
@@ -71,27 +82,53 @@ up: setup ## the same on kind, left running for you
 down: ## remove what `make up` made
 	kind delete cluster --name $(KIND_CLUSTER)
 
+##@ Compose
+compose-secrets: $(DEMO_READY) ## write passwords and keys into compose/secrets/, once
+	@$(BIN)/python compose/write_secrets.py
+
+compose-up: compose-secrets ## build and start the service with its dependencies (COMPOSE='podman-compose')
+	$(COMPOSE) up --detach --build
+
+compose-demo: compose-up ## start everything, upload a sample, wait for its announcement
+	@$(BIN)/python compose/upload_sample.py
+
+compose-down: ## stop everything; the volumes stay (COMPOSE_DOWN=--volumes removes them)
+	$(COMPOSE) down $(COMPOSE_DOWN)
+
 ##@ Develop
 setup: $(READY) ## make the environment in .venv from the hash-locked requirements
 
-$(READY): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get -qq update && apt-get -qq install --yes python3-venv && $(PYTHON) -m venv $(VENV); }
-	@$(BIN)/pip install --quiet --require-hashes --requirement requirements/dev.txt
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+$(READY): requirements/dev.txt requirements/install.py pyproject.toml
+	@$(PYTHON) requirements/install.py requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(DEMO_READY) $@
+
+$(DEMO_READY): requirements/service.txt requirements/client.txt requirements/install.py
+	@$(PYTHON) requirements/install.py requirements/service.txt requirements/client.txt
 	@touch $@
 
-check: lint types arch generated ## all checks that run nothing
+check: lint types arch generated docs ## all checks that run nothing
 
 fmt: setup ## format the sources
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
 
-lint: setup ## ruff, yamllint, shellcheck, hadolint
+lint: setup ## ruff, prose, schemas of Compose and workflows, zizmor, yamllint, shellcheck, hadolint
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/yamllint --strict --config-file .yamllint.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
+	$(BIN)/python docs/prose/check_prose.py
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.renovate renovate.json
+	$(BIN)/zizmor --quiet --offline --no-progress --config .github/zizmor.yml .github/workflows
+	$(BIN)/yamllint --strict --config-file .yamllint.yaml compose.yaml crds examples e2e charts/healthingest-operator/values.yaml charts/healthingest-operator/Chart.yaml
 	$(BIN)/shellcheck .ci/run
-	$(BIN)/hadolint service/Dockerfile operator/Dockerfile
+	$(BIN)/hadolint service/Dockerfile operator/Dockerfile .devcontainer/Dockerfile
+
+docs: setup ## build the site into .cache/docs; a broken link fails
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs .cache/docs
+
+diagrams: ## draw docs/diagrams/*.svg anew from *.dot (needs graphviz)
+	for source in docs/diagrams/*.dot; do dot -Tsvg $$source -o $${source%.dot}.svg || exit 1; done
 
 types: setup ## mypy, strict
 	$(BIN)/mypy
@@ -110,7 +147,7 @@ test-long: setup servers ## the tests that take minutes: long property runs, his
 simulate: setup ## the operator in a simulated world that fails and kills it (SEEDS=1000 FROM=0; a seed that fails is printed)
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)
 
-servers: setup ## install the servers that tests start privately, where root and apt are
+servers: setup ## install the servers that tests start privately, where root and apt are (NO_INSTALL=1: install nothing)
 	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages
 
 generated: setup ## fail when a generated file differs from its source
@@ -132,9 +169,34 @@ locks: setup ## compile requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra operator --extra client --group dev -o requirements/dev.txt pyproject.toml
 	for extra in service operator client; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml || exit 1; done
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --group package -c requirements/dev.txt -o requirements/package.txt
+	for group in package bootstrap; do \
+	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+release-check: ## fail unless TAG is the version of pyproject.toml and of the chart
+	@test '$(TAG)' = 'v$(VERSION)' || { echo "tag $(TAG) is not v$(VERSION)"; exit 1; }
+	@grep -qx 'version: $(VERSION)' charts/healthingest-operator/Chart.yaml && grep -qx 'appVersion: $(VERSION)' charts/healthingest-operator/Chart.yaml \
+	  || { echo 'charts/healthingest-operator/Chart.yaml has another version'; exit 1; }
+
+release-images: ## build both images as $REGISTRY/NAME:VERSION; PUSH=1 pushes them and writes their digests to dist/images.txt
+	@test -n '$(REGISTRY)' || { echo 'set REGISTRY'; exit 1; }
+	@mkdir -p dist && : > dist/images.txt
+	for name in service operator; do \
+	  image=$(REGISTRY)/healthingest-$$name:$(VERSION); \
+	  $(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $$image . $(IMAGE_FILE_FLAG) $$name/Dockerfile || exit 1; \
+	  test -z '$(PUSH)' || { $(DOCKER) push $$image && $(DOCKER) inspect --format '{{index .RepoDigests 0}}' $$image >> dist/images.txt; } || exit 1; done
+
+release-chart: ## package the chart into dist/; PUSH=1 pushes it to oci://$REGISTRY/charts
+	helm package charts/healthingest-operator --destination dist --version $(VERSION) --app-version $(VERSION)
+	test -z '$(PUSH)' || helm push dist/healthingest-operator-$(VERSION).tgz oci://$(REGISTRY)/charts
+
+release-artifacts: setup release-chart ## what needs no registry: wheel for every platform, chart, bill of materials, checksums, in dist/
+	rm -rf .cache/wheel && mkdir -p .cache/wheel && git archive HEAD | tar -x -C .cache/wheel
+	HEALTHINGEST_PURE=1 $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .cache/wheel
+	for part in service operator client; do \
+	  $(BIN)/cyclonedx-py requirements --output-reproducible --output-file dist/healthingest-$$part.cdx.json requirements/$$part.txt || exit 1; done
+	cd dist && rm -f SHA256SUMS && find . -maxdepth 1 -type f ! -name .gitignore ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
 
 changelog: setup ## write CHANGELOG.md from changes/
 	$(BIN)/towncrier build --yes --version $(VERSION)

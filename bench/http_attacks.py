@@ -31,7 +31,8 @@ PIECE: Final = 1 << 16
 SOCKETS: Final = 600
 PER_SECOND: Final = 200
 _CHUNKED: Final = (
-    b"POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
 )
 HEADS: Final = {
@@ -130,7 +131,8 @@ def main() -> int:
         | {"slots": _slots}
     )
     print(
-        "attack               sent, MiB   memory, MiB   the other's wait, ms: median, p99, longest   answers"
+        "attack               sent, MiB   memory, MiB"
+        "   the other's wait, ms: median, p99, longest   answers"
     )
     with work_folder(None) as folder, service(Path(folder), **SETTINGS) as running:
         running.wait_until_ready()

@@ -47,7 +47,8 @@ async def flood(port: int, per_second: float, seconds: float) -> Counter[str]:
         ).encode()
         head = (
             "POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         try:
             async with asyncio.timeout(30):

@@ -78,7 +78,7 @@ def health_ingest(number: int, s3: S3Server) -> dict[str, Any]:
 async def prepare(
     client: httpx.AsyncClient, rabbitmq: RabbitMQServer, s3: S3Server, postgres: PostgresServer
 ) -> None:
-    """The CustomResourceDefinition, and namespaces with the Secrets that all HealthIngests of one share."""
+    """Create the CustomResourceDefinition, and namespaces with their shared Secrets."""
     definition = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     (await client.post(path, json=definition)).raise_for_status()
@@ -126,7 +126,8 @@ async def delete(client: httpx.AsyncClient, numbers: range) -> None:
     """Ask for the end of these HealthIngests, all at once."""
     async with asyncio.TaskGroup() as group:
         for number in numbers:
-            path = f"/apis/{API_GROUP}/{API_VERSION}/namespaces/{namespace_of(number)}/{PLURAL}/clinic-{number}"
+            namespace = f"/apis/{API_GROUP}/{API_VERSION}/namespaces/{namespace_of(number)}"
+            path = f"{namespace}/{PLURAL}/clinic-{number}"
             group.create_task(client.delete(path))
 
 

@@ -262,7 +262,8 @@ def main() -> None:
     words.add_argument("--minutes", type=float, default=10.0)
     chosen = words.parse_args()
     print(
-        f"{chosen.count} HealthIngests, {os.cpu_count()} cores; no controllers, no kubelet: the bench plays them"
+        f"{chosen.count} HealthIngests, {os.cpu_count()} cores;"
+        " no controllers, no kubelet: the bench plays them"
     )
     asyncio.run(measure(chosen.count, chosen.minutes))
 

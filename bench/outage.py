@@ -180,7 +180,8 @@ async def outage(on: Stage, minutes: float, rate: float) -> bool:
 def _report(seen: Seen, drain: Drain, came: int) -> bool:
     sent, good = seen.answers.total(), seen.answers["201"]
     print(
-        f"uploads   {good} of {sent} answered with 201: {good / sent:.5f} (aim {RATIO_AIM}); {dict(seen.answers)}"
+        f"uploads   {good} of {sent} answered with 201: {good / sent:.5f} (aim {RATIO_AIM});"
+        f" {dict(seen.answers)}"
     )
     print(f"          slowest answer {seen.slowest_seconds:.2f} s")
     print(f"readiness true {seen.ready[True]} times, false {seen.ready[False]} times (aim 0)")

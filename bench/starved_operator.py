@@ -126,7 +126,8 @@ def main() -> int:
         time.sleep(options.seconds)
         lost = sum(event == "leadership_lost" for one in operators for _, event in one.events())
         _say(
-            f"with {options.share:g} of a processor each, in {options.seconds:.0f} s: lost {lost} times"
+            f"with {options.share:g} of a processor each, in {options.seconds:.0f} s:"
+            f" lost {lost} times"
         )
         for one in operators:
             one.frozen.set()
@@ -136,7 +137,8 @@ def main() -> int:
             one.frozen.clear()
         recovered = _leads_since(operators, thawed) - thawed
         _say(
-            f"without any for {FROZEN_SECONDS:.0f} s: one leads {recovered:.1f} s after it has some again"
+            f"without any for {FROZEN_SECONDS:.0f} s:"
+            f" one leads {recovered:.1f} s after it has some again"
         )
         ended = sum(one.process.poll() is not None for one in operators)
         _say(f"processes that ended: {ended}")

@@ -88,26 +88,28 @@ def _large(found: dict[str, Large]) -> Iterator[bool]:
 
 def _memory(name: str, mib: float) -> bool:
     print(
-        f"\nmemory of {name}: {mib:.1f} MiB for each of {AT_ONCE} uploads of 50 MB at once (aim at most 12)"
+        f"\nmemory of {name}: {mib:.1f} MiB for each of {AT_ONCE} uploads of 50 MB at once"
+        " (aim at most 12)"
     )
     return mib <= 12
 
 
 def _small(found: dict[str, Small]) -> Iterator[bool]:
     print(
-        f"\n20 kB, {CLIENTS} clients             uploads/s (least to most)      p99, ms   processor, ms each   answers"
+        f"\n20 kB, {CLIENTS} clients             uploads/s (least to most)"
+        "      p99, ms   processor, ms each   answers"
     )
     for name, one in found.items():
         print(
-            f"  {name:10} {one.rate!s:>40}   {one.p99_ms.median:8.0f}   {one.processor_ms.median:8.1f}   {one.statuses}"
+            f"  {name:10} {one.rate!s:>40}   {one.p99_ms.median:8.0f}"
+            f"   {one.processor_ms.median:8.1f}   {one.statuses}"
         )
     best = found["s3, two"]
     yield _ratio("s3, two, uploads/s", best.rate.median, 250)
     yield best.p99_ms.median < 150
     yield _ratio("s3, two / plain", best.rate.median / found["plain"].rate.median, 10)
-    print(
-        f"  one API process alone {found['s3'].rate.median / found['plain'].rate.median:8.2f} x plain"
-    )
+    ratio = found["s3"].rate.median / found["plain"].rate.median
+    print(f"  one API process alone {ratio:8.2f} x plain")
 
 
 def _ratio(what: str, value: float, aim: float) -> bool:

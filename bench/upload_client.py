@@ -125,7 +125,9 @@ def burst(
     numbers: Iterator[int],
 ) -> Burst:
     """
-    Keep *clients* connections busy for *seconds*, each sending the next file as soon as it has its answer.
+    Keep *clients* connections busy for *seconds*.
+
+    Each sends the next file as soon as it has its answer.
 
     They are spread over *targets*, as a balancer would.
     """

@@ -41,10 +41,12 @@ def huge(folder: Path) -> bool:
             status = connection.upload(server.target, file)
         seconds = time.monotonic() - began
         print(
-            f"{file.size_bytes} bytes: {status} after {seconds:.0f} s, {file.size_bytes / 1e6 / seconds:.0f} MB/s"
+            f"{file.size_bytes} bytes: {status} after {seconds:.0f} s,"
+            f" {file.size_bytes / 1e6 / seconds:.0f} MB/s"
         )
         print(
-            f"own memory of API and gate at most {peak.bytes / MIB:.0f} MiB (limit {LIMIT_BYTES // MIB})"
+            f"own memory of API and gate at most {peak.bytes / MIB:.0f} MiB"
+            f" (limit {LIMIT_BYTES // MIB})"
         )
         print(_usage(group))
         return status == 201 and peak.bytes <= LIMIT_BYTES
@@ -100,5 +102,5 @@ def _usage(group: Path | None) -> str:
     for _, limit, usage in _CGROUPS:
         if (group / limit).exists():
             peak = int((group / usage).read_text(encoding="ascii"))
-            return f"enforced by a control group: {peak / MIB:.0f} MiB at most, files' pages in memory included"
+            return f"limit of a control group: {peak / MIB:.0f} MiB at most, with the page cache"
     return ""

@@ -123,7 +123,7 @@ def _all_processor_seconds(server: Server) -> float:
 
 
 def memory_per_upload(server: Server, at_once: int, numbers: Iterator[int]) -> float:
-    """MiB that each of *at_once* uploads of 50 MB adds at the peak, to all processes of the server together."""
+    """MiB that each of *at_once* uploads of 50 MB adds to the server's processes at the peak."""
     _send(server, [file_of(LARGE_BYTES, next(numbers)) for _ in range(2)])
     idle = resident_bytes(server.process_id)
     with watching(server.process_id) as peak:

@@ -59,7 +59,7 @@ def dependencies() -> None:
 
 
 def ingress_controller() -> None:
-    """A cluster without any IngressClass, as kind is when it is new, gets a small controller of its own."""
+    """Install an ingress controller where there is no IngressClass, as on a new kind cluster."""
     if not k8s.kubectl("get", "ingressclasses", "--output", "name").strip():
         k8s.apply(ROOT / "e2e" / "kind" / "ingress.yaml")
         words = ["rollout", "status", "deployment/traefik", "--namespace", "ingress"]
@@ -73,7 +73,7 @@ def chart(
     folder: Path = CHART,
     more: Mapping[str, str] | None = None,
 ) -> None:
-    """Install, upgrade or downgrade the operator to the chart in *folder*, with *more* values, and wait for it."""
+    """Install or upgrade the operator from the chart in *folder* with *more* values, and wait."""
     k8s.namespace(OPERATOR)
     values = [word for name, value in (more or {}).items() for word in ("--set", f"{name}={value}")]
     for key, image in (("image", operator_image), ("serviceImage", service_image)):

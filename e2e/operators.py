@@ -31,7 +31,8 @@ found = []
 for folder in pathlib.Path("/proc").glob("[0-9]*"):
     try:
         words = (folder / "environ").read_bytes().split(b"\\0")
-        if b"HOSTNAME=" + pod.encode() in words and b"healthingest_operator" in (folder / "cmdline").read_bytes():
+        command = (folder / "cmdline").read_bytes()
+        if b"HOSTNAME=" + pod.encode() in words and b"healthingest_operator" in command:
             found.append(int(folder.name))
     except OSError:
         pass

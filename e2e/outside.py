@@ -145,7 +145,7 @@ def secret_values(name: str, namespace: str) -> dict[str, str]:
 def consume(
     name: str, namespace: str, queue: str, count: int
 ) -> list[aio_pika.abc.AbstractIncomingMessage]:
-    """Take *count* messages as a consumer with the credentials that the operator made for consumers."""
+    """Take *count* messages with the credentials that the operator made for consumers."""
     words = secret_values(f"{name}-consumer", namespace)
 
     async def take(port: int) -> list[aio_pika.abc.AbstractIncomingMessage]:

@@ -64,7 +64,7 @@ def _manifest(space: str, name: str, policy: str) -> dict[str, Any]:
 
 
 def is_made(body: Mapping[str, Any] | None) -> bool:
-    """Whether all that it has outside the cluster is there, and its Job waits for a pod that the quota refuses."""
+    """Whether its outside resources exist, and the quota refuses the pod of its Job."""
     held = all(k8s.condition(body, kind).get("status") == "True" for kind in PARTS)
     return held and k8s.condition(body, "DatabaseReady").get("reason") in {
         "MigrationRunning",

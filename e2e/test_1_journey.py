@@ -125,7 +125,10 @@ def test_03_at_rest_nothing_is_written(chapter: Chapter) -> None:
     """A reconcile that finds everything in place writes neither the resource nor a child."""
 
     def versions() -> dict[str, str]:
-        kinds = "healthingests,deployments,services,configmaps,secrets,ingresses,networkpolicies,poddisruptionbudgets"
+        kinds = (
+            "healthingests,deployments,services,configmaps,secrets,ingresses,networkpolicies,"
+            "poddisruptionbudgets"
+        )
         found = k8s.items(kinds, chapter.namespace)
         return {
             f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
@@ -182,7 +185,7 @@ def test_06_the_object_is_in_the_bucket(chapter: Chapter) -> None:
 
 
 def test_07_the_message_reaches_a_queue(chapter: Chapter) -> None:
-    """A consumer with the operator's credentials gets one persistent message with every field of the contract."""
+    """A consumer gets one persistent message with every field of the contract."""
     queue = chapter.spec["broker"].get("queues", [{"name": "processing"}])[0]["name"]
     (message,) = outside.consume(chapter.name, chapter.namespace, queue, 1)
     event, receipt = UploadStored.from_bytes(message.body), chapter.receipt

@@ -1,4 +1,4 @@
-"""A wrong manifest is refused by the API server, before anything happens, with words that name the field."""
+"""The API server refuses a wrong manifest with a message that names the field."""
 
 import copy
 from typing import Any

@@ -93,7 +93,7 @@ def test_the_chart_tests_itself() -> None:
 
 
 def test_the_operator_has_not_restarted() -> None:
-    """Through the whole story, the operators' containers started once, and no log line of them is a traceback."""
+    """The operators' containers started once, and no log line of theirs is a traceback."""
     pods = k8s.items("pods", install.OPERATOR, "app.kubernetes.io/name=healthingest-operator")
     assert len(pods) == 2
     for pod in pods:
@@ -104,7 +104,7 @@ def test_the_operator_has_not_restarted() -> None:
 
 
 def test_no_secret_is_in_the_operators_log() -> None:
-    """None of the passwords that the cluster's dependencies have occurs in what the operator printed."""
+    """The operator's log contains no password of the cluster's dependencies."""
     words = ["logs", "--selector", "app.kubernetes.io/name=healthingest-operator", "--tail=-1"]
     log = k8s.kubectl(*words, "--namespace", install.OPERATOR)
     assert [name for name, value in install.passwords().items() if value in log] == []

@@ -45,7 +45,7 @@ Key = tuple[str, str]
 
 @dataclass
 class World:
-    """The children as they should be, how long each mutation took, and who had written what was healed."""
+    """The wanted children, the duration of each repair, and the field managers of repairs."""
 
     wanted: dict[Key, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -138,7 +138,8 @@ def _written(child: Mapping[str, Any]) -> str:
         for entry in metadata["managedFields"]
         if entry["manager"].startswith("healthingest-operator")
     ]
-    return f"{metadata['uid']} {sorted((entry['manager'], entry.get('time', '')) for entry in entries)}"
+    writes = sorted((entry["manager"], entry.get("time", "")) for entry in entries)
+    return f"{metadata['uid']} {writes}"
 
 
 def _calm() -> dict[str, Any] | None:
@@ -228,7 +229,7 @@ def _report(stopwatch: Stopwatch, what: str, seconds: Mapping[str, float], bound
 
 @dataclass(frozen=True)
 class Outside:
-    """Something that is done where no watch tells of it, and what is to be seen when it is healed."""
+    """A change outside the cluster, which no watch reports, and how its repair is recognised."""
 
     happen: Callable[[], object]
     healed: Callable[[], bool]

@@ -164,7 +164,7 @@ def _disappear(thing: str, case: Case) -> None:
 
 
 def _play(cases: Iterable[Case]) -> None:
-    """Those whose own thing goes first, then what is shared, then those whose own thing goes second."""
+    """Take away the cases' own first things, then shared things, then own second things."""
     for case in cases:
         if case.first not in SHARED:
             _disappear(case.first, case)

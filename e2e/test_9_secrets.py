@@ -67,8 +67,9 @@ def test_2_nothing_else_is_said(witness: Witness) -> None:
     assert witness.unheard == set()
     logs = [path for path in witness.heard() if path.name.startswith("log ")]
     NOTES.append(
-        f"searched {sum(path.stat().st_size for path in witness.heard()) / 2**20:.1f} MiB, with logs of {len(logs)}"
-        f" containers, for {len(witness.secrets)} values of Secrets and {len(confidential.of_clients())} of clients"
+        f"searched {sum(path.stat().st_size for path in witness.heard()) / 2**20:.1f} MiB,"
+        f" with logs of {len(logs)} containers, for {len(witness.secrets)} values of Secrets"
+        f" and {len(confidential.of_clients())} of clients"
     )
     assert any(install.OPERATOR in path.name for path in logs)
 

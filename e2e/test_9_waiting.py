@@ -71,7 +71,7 @@ def test_2_helm_succeeds_when_it_is_ready(chart: Path) -> None:
 
 
 def test_3_without_an_operator_a_deletion_hangs_until_one_is_back() -> None:
-    """As `docs/operations.md`, "Uninstalling", says."""
+    """As `docs/how-to/uninstall.md` says."""
     _scale(0)
     k8s.eventually("no operator", lambda: not operators.pods(), seconds=60)
     k8s.kubectl("delete", "healthingest", NAME, "--namespace", NAMESPACE, "--wait=false")

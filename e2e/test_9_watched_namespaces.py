@@ -87,7 +87,7 @@ def test_1_a_namespace_is_deleted_to_the_end(stopwatch: Stopwatch) -> None:
 
 
 def test_2_the_operator_lives_on_without_it() -> None:
-    """No pod of it is restarted while the watches of the namespace are refused for longer than silence may last."""
+    """No pod is restarted while watches of the namespace are refused past the silence limit."""
     before = _restarts()
     words = ["wait", "pods", "--namespace", install.OPERATOR, "--selector", operators.SELECTOR]
     # A condition that does not come: the wait itself is what is wanted.

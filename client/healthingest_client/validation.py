@@ -31,7 +31,7 @@ The gate itself has no opinion on it.
 _PLACES: Final = ("block", "record", "offset", "path", "pointer", "nearest_name", "cause", "limit")
 _CHUNK_BYTES: Final = 1 << 18
 _BAR_FROM_BYTES: Final = 64 << 20
-"""Smaller files are judged before a bar could be read."""
+"""Smaller files are validated before a bar could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def validate(
     names: Sequence[str], policy: Policy, *, as_json: bool, out: TextIO, errors: TextIO
 ) -> int:
     """
-    Judge each of *names* (`-` is standard input), print a report for each.
+    Validate each of *names* (`-` is standard input), and print a report for each.
 
     Returns the exit status.
     """
@@ -154,7 +154,8 @@ def _json(report: Report) -> str:
 
 def _text(report: Report) -> str:
     if report.valid:
-        return f"{report.file}: valid, {report.record_count} {report.record_type} in {report.blocks} blocks\n"
+        counted = f"{report.record_count} {report.record_type} in {report.blocks} blocks"
+        return f"{report.file}: valid, {counted}\n"
     lines = [f"{report.file}: refused"]
     for finding in report.findings:
         lines += [f"  {_place(finding)}", f"    {finding['message']}", f"    {finding['remedy']}"]

@@ -1,7 +1,7 @@
 """
 The closed list of condition types and reasons of a `HealthIngest`'s status.
 
-Each reason has a section of its own in docs/operations.md; a test fails when one lacks it.
+Each reason has a section of its own in docs/reference/runbook.md; a test fails when one lacks it.
 """
 
 from enum import StrEnum

@@ -83,7 +83,7 @@ def read_database_address(url: str) -> DatabaseAddress:
     Read `postgresql://user:password@host:port[,host:port…]/database?parameter=value`.
 
     Raises:
-        DatabaseAddressError: it is none, or has a parameter that is not supported.
+        DatabaseAddressError: it is no database address, or has an unsupported parameter.
     """
     try:
         parts = urlsplit(url)

@@ -2,8 +2,8 @@
 The message that announces a stored upload: frozen value to bytes, and back.
 
 The body is JSON, its fields a contract with every consumer; CloudEvents attributes travel in the
-headers, by the binding for AMQP (names prefixed `cloudEvents:`). Source: docs/api.md, "The
-message".
+headers, by the binding for AMQP (names prefixed `cloudEvents:`). Source: docs/reference/api.md,
+"The message".
 """
 
 import json

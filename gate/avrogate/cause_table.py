@@ -37,10 +37,12 @@ CAUSES: Final[Mapping[Cause, Explanation]] = {
     ),
     Cause.GZIP: Explanation(
         f"The file is compressed with gzip, {NO_CONTAINER}.",
-        "Send it uncompressed; to save space, write it with an Avro codec such as deflate or zstandard.",
+        "Send it uncompressed; to save space, write it with an Avro codec"
+        " such as deflate or zstandard.",
     ),
     Cause.CONFLUENT_FRAMING: Explanation(
-        "The file looks like one message of a Confluent schema registry (a zero byte and a schema id), "
+        "The file looks like one message of a Confluent schema registry"
+        " (a zero byte and a schema id), "
         f"{NO_CONTAINER}.",
         "Read the messages with their schema, and write them into an object container file.",
     ),

@@ -275,7 +275,7 @@ class _Stream(Protocol):
 
 
 def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
-    """By the codec's name in the header; "null" is none of them."""
+    """By the codec's name in the header, without "null"."""
     window: dict[int, int] = {
         zstd.DecompressionParameter.window_log_max: policy.max_window_bytes.bit_length() - 1
     }

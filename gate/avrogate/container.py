@@ -22,7 +22,7 @@ from avrogate.verdict import Code, Finding, RefusedError, Verdict, Work
 
 class Gate:
     """
-    Judges one file: `feed` it chunk by chunk, then `finish`.
+    Validates one file: `feed` it chunk by chunk, then `finish`.
 
     It keeps at most a piece of a block, and does no I/O.
 
@@ -87,7 +87,7 @@ class Gate:
 
     def work(self) -> Work:
         """
-        What judging has cost so far, for tests and measurements.
+        What validation has cost so far, for tests and measurements.
 
         Nothing before the header is read.
         """
@@ -115,7 +115,7 @@ class Gate:
 
 def check(chunks: Iterable[bytes], policy: Policy) -> Verdict:
     """
-    Judge the file that *chunks* make up.
+    Validate the file that *chunks* make up.
 
     Raises:
         RefusedError: it is wrong; *chunks* may not have been read to their end then.

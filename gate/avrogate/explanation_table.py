@@ -3,8 +3,8 @@ The one table of messages and remedies: what each code means, and what to do abo
 
 `cause_table` has the causes.
 
-`docs/avro-gate.md` has the same table; a test holds the two together. No message holds anything of
-the file.
+`docs/reference/avro-gate.md` has the same table, held to this one by a test. No message contains
+anything of the file.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,10 @@ _DAMAGED: Final = (
 _SPECIFIED: Final = (
     "Correct the schema as the Avro specification 1.12 describes it, and write the file again."
 )
-_NAME_RULE: Final = "Use ASCII letters, digits and underscores, no digit first; a namespace is such names joined by dots."
+_NAME_RULE: Final = (
+    "Use ASCII letters, digits and underscores, no digit first;"
+    " a namespace is such names joined by dots."
+)
 _SPLIT: Final = "Split the data into several files"
 _ALLOWED: Final = (
     "Use a schema that is allowed here, or ask the operator of the service to allow this one."
@@ -59,7 +62,8 @@ def _limited(message: str, remedy: str, limit: str) -> Explanation:
 _HEADER: Final[Mapping[Code, Explanation]] = {
     Code.MAGIC_WRONG: Explanation(
         f"The file is {NO_CONTAINER}: it does not begin with the four bytes `Obj` 0x01.",
-        "Write an object container file, for example with `fastavro.writer` or Java's `DataFileWriter`.",
+        "Write an object container file, for example with `fastavro.writer`"
+        " or Java's `DataFileWriter`.",
     ),
     Code.HEADER_CUT_OFF: Explanation("The file ends within its header.", _WRITE_AGAIN),
     Code.HEADER_TOO_LARGE: _limited(
@@ -68,7 +72,8 @@ _HEADER: Final[Mapping[Code, Explanation]] = {
         "max_header_bytes",
     ),
     Code.METADATA_INVALID: Explanation(
-        "The header's metadata is malformed: a negative length, a key that is no UTF-8, or a false size.",
+        "The header's metadata is malformed: a negative length, a key that is no UTF-8,"
+        " or a false size.",
         _DAMAGED,
     ),
     Code.METADATA_DUPLICATE: Explanation(
@@ -119,16 +124,19 @@ _SCHEMA: Final[Mapping[Code, Explanation]] = {
         "Define the type where it is first used, or correct its name and namespace.",
     ),
     Code.SCHEMA_ATTRIBUTE_MISSING: Explanation(
-        "A required attribute is missing: `name`, `type`, `fields`, `items`, `values`, `symbols` or `size`.",
+        "A required attribute is missing:"
+        " `name`, `type`, `fields`, `items`, `values`, `symbols` or `size`.",
         _SPECIFIED,
     ),
     Code.SCHEMA_ATTRIBUTE_INVALID: Explanation(
-        "An attribute has the wrong form, or is `__named_schemas`, which fastavro trusts without checking it. "
+        "An attribute has the wrong form, or is `__named_schemas`,"
+        " which fastavro trusts without checking it. "
         "`order` is one of ascending, descending and ignore.",
         _SPECIFIED,
     ),
     Code.SCHEMA_NAME_INVALID: Explanation(
-        "A name, namespace or symbol breaks the name rules, or a type has the name of a primitive type.",
+        "A name, namespace or symbol breaks the name rules,"
+        " or a type has the name of a primitive type.",
         _NAME_RULE,
     ),
     Code.SCHEMA_NAME_TOO_LONG: _limited(
@@ -198,7 +206,8 @@ _PERMISSION: Final[Mapping[Code, Explanation]] = {
         "Write the field, or give it a default in the allowed schema.",
     ),
     Code.READER_SYMBOL_MISSING: Explanation(
-        "The enum has a symbol that the allowed schema does not know, and the allowed enum has no default.",
+        "The enum has a symbol that the allowed schema does not know,"
+        " and the allowed enum has no default.",
         "Remove the symbol, or add it or a default to the allowed schema.",
     ),
     Code.READER_BRANCH_MISSING: Explanation(

@@ -101,7 +101,7 @@ def _is_protobuf(data: bytes, *, whole: bool) -> bool:
 
 
 def _field_ends(data: bytes) -> Iterator[int]:
-    """Where each field ends that is there in full; -1 after one that is none."""
+    """Where each complete field ends; -1 after an incomplete one."""
     pos = 0
     try:
         while pos < len(data) and (tag := read_unsigned(data, pos, len(data))):

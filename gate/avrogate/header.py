@@ -39,7 +39,7 @@ class HeaderReader:
         The header and the bytes after it, once they are there.
 
         Raises:
-            RefusedError: it is none.
+            RefusedError: the bytes are not a header.
         """
         room = self._policy.max_header_bytes - len(self._data)
         self._data += chunk[:room]

@@ -25,7 +25,7 @@ class Policy:
     max_decimal_precision: int = 1_000
     """Readers take time that grows with the square of it."""
     max_expansion: int = 20_000
-    """Schema nodes that a reader visits for one datum of a record without reading a byte that says so."""
+    """Schema nodes that a reader visits for one datum of a record without reading a byte."""
     max_blocks: int = 100_000
     """Each costs some microseconds of its own, and the least one has 19 bytes."""
     max_block_bytes: int = 512 * MIB

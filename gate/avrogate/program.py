@@ -128,7 +128,7 @@ class _Compiler:
         return where
 
     def _type(self, type_: Type, path: Path, depth: int, nesting: int) -> None:
-        """*depth* counts records, *nesting* arrays and maps, both from the beginning of the part."""
+        """*depth* counts records, *nesting* arrays and maps, from the beginning of the part."""
         if self._costs.of(type_).width == 0:
             return  # nothing to read
         match self._schema.resolve(type_):

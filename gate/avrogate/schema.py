@@ -50,7 +50,8 @@ _FOREIGN: Final = "__named_schemas"
 """fastavro takes types under this key for parsed ones, unchecked, from whoever wrote the file."""
 NAMED: Final = ("record", "error", "enum", "fixed")
 _ATTRIBUTES: Final = frozenset({
-    "type", "name", "namespace", "doc", "aliases", "fields", "items", "values", "symbols", "size", "default", "order",
+    "type", "name", "namespace", "doc", "aliases", "fields", "items", "values", "symbols", "size",
+    "default", "order",
     "logicalType", "precision", "scale",
 })  # fmt: skip
 """Keys that a pointer may have: others are the text of whoever wrote the file."""
@@ -124,7 +125,7 @@ def build_schema(value: Any, policy: Policy, definitions: Definitions | None = N
 
 
 def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
-    """The pointer goes as far as its keys are the specification's, to the key itself where that is one."""
+    """Refuse at the key, or at the innermost place on its path with keys of the specification."""
     place, value = Place(), error.value
     for step in (*error.steps, error.key):
         if isinstance(value, dict) and value.get("type") in NAMED:
@@ -150,7 +151,7 @@ def _within(place: Place, value: dict[str, Any], name: str | None, policy: Polic
 
 
 class _Parser:
-    """One pass over the JSON value, depth first and left to right, as the specification resolves names."""
+    """One pass over the JSON value, depth first: the order in which names are resolved."""
 
     def __init__(self, policy: Policy, definitions: Definitions | None) -> None:
         self._policy = policy

@@ -4,7 +4,7 @@ A set of schema files that refer to each other, in any order.
 Each becomes a schema that stands alone.
 
 As in the files that projects publish, a type is defined once, in a file of its own or within
-another one, and every other file refers to it by its full name. A byte order mark and comments,
+another one. Every other file refers to it by its full name. A byte order mark and comments,
 which Java's library takes, are passed over.
 """
 
@@ -79,7 +79,10 @@ def _schema(
         return build_schema(value, policy, _View(file, index))
     except UnknownTypeError as error:
         place = _place(file, error.findings[0])
-        message = f"{place}: no file defines the type `{error.name}`. Add the file that does, or correct the name."
+        message = (
+            f"{place}: no file defines the type `{error.name}`."
+            " Add the file that does, or correct the name."
+        )
         raise SchemaSetError(message) from None
     except RefusedError as refused:
         raise _wrong(file, with_limits(refused, policy).findings[0]) from None
@@ -98,7 +101,10 @@ class _View:
         found = [definition for definition in found if definition.file == self._file] or found
         if any(definition.value != found[0].value for definition in found):
             where = " and ".join(sorted({definition.file for definition in found}))
-            message = f"{self._file}: the type `{name}` is defined differently in {where}. Keep one of them."
+            message = (
+                f"{self._file}: the type `{name}` is defined differently in {where}."
+                " Keep one of them."
+            )
             raise SchemaSetError(message)
         return (found[0].value, found[0].namespace, found[0].place) if found else None
 

@@ -62,7 +62,7 @@ def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be an
 
 
 def without_comments(text: str) -> str:
-    """*text* with spaces for comments, `//` to the end of a line or `/*` to `*/`, as Java's Avro takes them."""
+    """*text* with spaces for comments, `//` and `/* */`, which Java's Avro accepts."""
     return _COMMENT.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
 
 

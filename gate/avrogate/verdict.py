@@ -167,7 +167,7 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Work:
     """
-    What judging a file has cost so far, the same on every machine.
+    What validating a file has cost so far, the same on every machine.
 
     `fed_bytes` came in, `inflated_bytes` were walked over in `blocks`; `steps` are those of the
     walker's budget.

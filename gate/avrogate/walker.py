@@ -288,7 +288,7 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
 def _plain_items(
     p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word
 ) -> Word:
-    """Behind those items of one plain value each that are there and right, but for the last, which ends the block."""
+    """Skip the valid items of one plain value but the block's last; return the position."""
     if p[pc] == SKIP:
         after = pos + (s[frame + 1] - 1) * p[pc + 2]  # within the block: `_items` has made sure
         s[frame + 1] = 1

@@ -47,7 +47,9 @@ def test_takes_what_the_driver_knows(name: str) -> None:
 
 def test_the_document_names_each_parameter() -> None:
     """And no other one."""
-    text = (Path(__file__).parents[2] / "docs" / "custom-resource.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "custom-resource.md").read_text(
+        encoding="utf-8"
+    )
     paragraph = text.partition("A database address may name several hosts")[2].partition(
         "Another one"
     )[0]

@@ -12,7 +12,7 @@ COUNTS = (1, 2, 3, 4, 40)
 
 
 def _file(type_: str, *blocks: bytes, records: int = 1) -> bytes:
-    """Records of a list, and of a long behind it that would show a list read too far, or not far enough."""
+    """Records of a list and a long, which shows a list that is read too far or too short."""
     schema = record({"type": "array", "items": type_}, "long")
     return header(schema) + block(records, (b"".join(blocks) + long(7)) * records)
 

@@ -82,7 +82,7 @@ def test_a_file_without_blocks_is_correct() -> None:
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("chunk", [0, 1, 17])
 def test_blocks_of_no_records_pass_anywhere(codec: str, chunk: int) -> None:
-    """As Avro for C++, goavro, Event Hubs Capture and BigQuery write them, with a codec's frame or without."""
+    """As Avro for C++, goavro, Event Hubs Capture and BigQuery write them."""
     full = block(2, compress(codec, _reading(1) + _reading(2)))
     for nothing in (block(0, b""), block(0, compress(codec, b""))):
         for blocks in (

@@ -1,4 +1,4 @@
-"""What docs/avro-gate.md says of limits and codes is what there is."""
+"""What docs/reference/avro-gate.md says of limits and codes is what there is."""
 
 import os
 import re
@@ -16,11 +16,11 @@ from support.avro.hostile import hostile_files
 from support.avro.judging import findings
 
 pytestmark = pytest.mark.timeout(300)  # the first to need the files makes them
-PAGE = Path(__file__).parents[2] / "docs" / "avro-gate.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "avro-gate.md"
 
 
 def _examples(page: str) -> dict[str, str]:
-    """Those that the page has, as far as they are right, and the first hostile file of each other code."""
+    """Return the right examples of the page, and the first hostile file of each other code."""
     first: dict[str, str] = {}
     codes = {}
     for hostile in hostile_files():

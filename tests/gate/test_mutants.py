@@ -31,7 +31,7 @@ def test_the_seeds_are_correct() -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_no_mutant_is_wrongly_accepted(count: int) -> None:
-    """Each that passes is read, and written again to the same bytes, by a reader that knows nothing of the gate."""
+    """An independent reader reads each mutant that passes, and writes the same bytes again."""
     accepted, wrong = 0, []
     for number, mutant in enumerate(mutants(SEED, count)):
         try:
@@ -66,7 +66,7 @@ def test_every_step_is_paid_for_by_bytes(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_both_forms_judge_mutants_alike(count: int) -> None:
-    """The same verdict, or the same findings with the same places, for the same work, in chunks of any size."""
+    """Chunks of any size give the same verdict or findings, for the same work."""
     other = pure()
     differing = []
     compared = max(count // 20, 1000)

@@ -46,13 +46,16 @@ def test_the_numbers_of_the_compiled_form_are_those_of_the_source() -> None:
 
 
 def test_canonical_forms_of_the_specification() -> None:
-    """Names are full, attributes that reading does not need are gone, order and primitives are one way alone."""
+    """Names are full, unneeded attributes are gone, order and primitives are normalised."""
     schema = {
         "namespace": "a.b", "doc": "x", "aliases": ["Old"], "type": "record", "fields": [
             {"default": 1, "type": {"type": "int"}, "name": "n"},
             {"name": "f", "type": {"size": 4, "type": "fixed", "name": "F", "namespace": ""}},
             {"name": "g", "type": "F", "order": "ignore"},
-            {"name": "e", "type": ["null", {"type": "enum", "symbols": ["X"], "name": "c.E", "default": "X"}]},
+            {
+                "name": "e",
+                "type": ["null", {"type": "enum", "symbols": ["X"], "name": "c.E", "default": "X"}],
+            },
             {"name": "d", "type": {"type": "c.E"}},
         ], "name": "R",
     }  # fmt: skip
@@ -207,7 +210,7 @@ def test_paths_lead_through_called_records() -> None:
 
 
 def test_what_only_looks_wrong_passes() -> None:
-    """Blocks of items with sizes, several of them, padding of decimals, empty records, characters of four bytes."""
+    """Sized and several blocks, padded decimals, empty records, four-byte characters."""
     array = {"type": "array", "items": "long"}
     blocks = (
         long(-2)

@@ -19,7 +19,7 @@ HANDED_ON = ("affinity.", "resources.")
 
 def test_each_reason_has_its_section() -> None:
     """With meaning, cause and what to do; and no section is about a reason that is none."""
-    text = (DOCS / "operations.md").read_text().partition("## Condition reasons")[2]
+    text = (DOCS / "reference" / "runbook.md").read_text().partition("## Condition reasons")[2]
     sections = re.split(r"^### ", text, flags=re.MULTILINE)
     found = {text.partition("\n")[0]: text.partition("\n## ")[0] for text in sections[1:]}
     reasons = {reason.value for reason in Reason}
@@ -32,7 +32,7 @@ def test_each_reason_has_its_section() -> None:
 
 def test_the_table_of_causes_is_the_one_in_the_code() -> None:
     """`make goldens` writes it."""
-    path = DOCS / "operations.md"
+    path = DOCS / "reference" / "runbook.md"
     before, mark, rest = path.read_text().partition(
         "<!-- causes: `make goldens` writes this table -->\n"
     )
@@ -56,7 +56,7 @@ def test_each_cause_is_told_apart() -> None:
 
 def test_each_condition_type_is_named() -> None:
     """In the page about the custom resource."""
-    text = (DOCS / "custom-resource.md").read_text()
+    text = (DOCS / "reference" / "custom-resource.md").read_text()
     assert [kind for kind in ConditionType if f"`{kind.value}`" not in text] == []
 
 
@@ -77,7 +77,7 @@ def test_each_field_is_explained() -> None:
     schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"][
         "properties"
     ]
-    text = (DOCS / "custom-resource.md").read_text()
+    text = (DOCS / "reference" / "custom-resource.md").read_text()
     fields = [
         path
         for part in ("spec", "status")

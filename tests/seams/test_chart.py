@@ -84,7 +84,7 @@ def test_the_role_allows_every_kind_that_is_made() -> None:
 
 
 def test_no_role_is_wide() -> None:
-    """No wildcard, no listing or watching of Secrets, nothing about roles, no way into a container."""
+    """No wildcard, no list or watch of Secrets, nothing about roles, no `exec`."""
     for role in _of("ClusterRole", _rendered()) + _of(
         "Role", _rendered("--set", "watchNamespaces={one}")
     ):
@@ -201,7 +201,7 @@ def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
     release = f"kubectl patch healthingest NAME --namespace NAMESPACE {patch}"
     assert "Before `helm uninstall`" in text
     assert release in text
-    assert release in (ROOT / "docs" / "operations.md").read_text()
+    assert release in (ROOT / "docs" / "how-to" / "uninstall.md").read_text()
 
 
 def test_a_slow_start_is_waited_for() -> None:
@@ -254,7 +254,7 @@ def test_every_kubernetes_knows_the_chart(version: str) -> None:
 
 
 def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> list[dict[str, Any]]:  # noqa: ANN401 - YAML
-    """The default values with one name misspelt, for each name at each depth that the schema closes."""
+    """The default values, each with one name misspelt, at each depth that the schema closes."""
     found = []
     if schema.get("additionalProperties") is not False:
         return []

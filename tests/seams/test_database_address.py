@@ -1,4 +1,4 @@
-"""A database address that the operator calls ready is one that the service opens, with every supported parameter."""
+"""The service opens each database address that the operator accepts, with every parameter."""
 
 import pytest
 from sqlalchemy import text

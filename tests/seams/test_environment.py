@@ -38,7 +38,7 @@ def test_every_name_of_the_contract_is_a_setting() -> None:
 def test_an_examples_configuration_is_valid(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ConfigMap made of an example, with all secrets, gives settings that say what the example says."""
+    """An example's ConfigMap and secrets give settings with the values of the example."""
     owner = parse(_resource(path))
     values = configuration(owner.spec, Surroundings("rabbitmq:5672", "http://clinic.example"))
     for name in list(os.environ):
@@ -68,7 +68,7 @@ def test_an_examples_configuration_is_valid(
 
 
 def test_each_process_reads_only_secrets_of_the_contract() -> None:
-    """What the containers may mount is drawn from the one list, and the API has no way into the broker."""
+    """Containers mount secrets of the one list only, and the API has no login of the broker."""
     each = (env.API_SECRETS, env.RELAY_SECRETS, env.JANITOR_SECRETS, env.MIGRATE_SECRETS)
     assert frozenset().union(*each) == env.SECRET_NAMES
     assert env.BROKER_URL not in env.API_SECRETS | env.JANITOR_SECRETS

@@ -81,7 +81,7 @@ def test_monitoring_is_there_when_asked_for() -> None:
 
 
 def test_every_port_with_metrics_is_scraped() -> None:
-    """The PodMonitor selects the pods that the operator makes, and names each of their ports that shows metrics."""
+    """The PodMonitor selects the operator's pods, and names each of their metrics ports."""
     body = manifest()
     body["metadata"] |= {"uid": "uid-1", "generation": 1}
     owner, build = parse(body), Build("service:1", "a", "b", "c")
@@ -154,7 +154,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
 
 def test_each_alert_has_its_section() -> None:
     """In the runbook; and no section is about an alert that is none."""
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "reference" / "runbook.md").read_text()
     sections = set(re.findall(r"^### (HealthIngest\w+)$", text, flags=re.MULTILINE))
     assert sections == set(_rules())
 

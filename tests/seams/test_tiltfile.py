@@ -110,7 +110,7 @@ def test_the_chart_runs_the_images_that_are_built(tilt: Recorder) -> None:
 
 
 def test_every_resource_is_one_that_tilt_makes(tilt: Recorder) -> None:
-    """Names in `k8s_resource` and `resource_deps` are those of a workload, a HealthIngest, or a local resource."""
+    """`k8s_resource` and `resource_deps` name a workload, a HealthIngest or a local resource."""
     manifests = [
         arguments[0]
         for arguments, _ in tilt.calls["k8s_yaml"]

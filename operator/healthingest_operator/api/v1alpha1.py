@@ -494,7 +494,7 @@ class Condition(ApiModel):
 
     type: str = Field(max_length=316, description="Its type.")
     status: Literal["True", "False", "Unknown"] = Field(description="Its status.")
-    reason: str = Field(max_length=1024, description="Why; see docs/operations.md.")
+    reason: str = Field(max_length=1024, description="Why; see docs/reference/runbook.md.")
     message: str = Field(max_length=32768, description="For people.")
     observed_generation: Int64 | None = Field(
         default=None, ge=0, description="Generation it was found for."

@@ -5,7 +5,7 @@ Where it shows, how it is said, and the remedy.
 
 A message is made of the template here and of names that the manifest or the cluster already shows
 (addresses without a login, names of objects): never of text that another program wrote.
-`docs/operations.md` has the table, a test compares.
+`docs/reference/runbook.md` has the table, a test compares.
 """
 
 import re

@@ -283,7 +283,7 @@ class GateSettings(Group):
     """
     This and the next.
 
-    Limits of one file, by the names of `avrogate.Policy` (docs/avro-gate.md).
+    Limits of one file, by the names of `avrogate.Policy` (docs/reference/avro-gate.md).
     """
     max_metadata_entries: PositiveInt = _POLICY.max_metadata_entries
     max_schema_bytes: PositiveInt = _POLICY.max_schema_bytes

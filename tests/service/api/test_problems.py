@@ -10,7 +10,7 @@ from healthingest_service.identity import errors as identity
 from healthingest_service.uploads import errors as uploads
 from support.edge import Edge
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "api.md"
 INNER = {
     uploads.UploadError,  # roots are never raised
     uploads.PublishError,  # the relay's, which answers nobody
@@ -40,7 +40,7 @@ def test_the_unforeseen_says_nothing() -> None:
 
 
 def test_the_document_has_the_same_table() -> None:
-    """docs/api.md lists status, code and meaning of every problem, and no other."""
+    """docs/reference/api.md lists status, code and meaning of every problem, and no other."""
     rows = re.findall(
         r"^\| (\d{3}) \| `([a-z-]+)` \| (.+) \|$",
         DOCUMENT.read_text(encoding="utf-8"),

@@ -1,4 +1,4 @@
-"""The part of docs/avro-gate.md that is made of the gate's own tables; `make goldens` writes it."""
+"""Generates the second half of docs/reference/avro-gate.md; `make goldens` writes it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields

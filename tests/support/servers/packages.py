@@ -3,15 +3,16 @@ Installs the servers that tests start, and the tracer of `make faults`.
 
 Debian packages, and programs built by Go.
 
-`make test` and `make faults` run it first, as `make servers`. It prints what cannot be had; those
-tests skip.
+`make test` and `make faults` run it first, as `make servers`. It prints the packages before it
+installs them, and what it cannot install; the tests concerned skip. NO_INSTALL=1 forbids it.
 
-Nothing that a package brings is left running: while they are unpacked, Debian's `policy-rc.d`
-forbids to start daemons.
+No daemon of a package is started: while packages are unpacked, Debian's `policy-rc.d` forbids it.
+The file is removed afterwards, also by the next run when this one was killed.
 """
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from pathlib import Path
 from support.servers import go_programs
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_TEXT = "#!/bin/sh\n# HealthIngest: no daemons while tests' packages are unpacked\nexit 101\n"
 WANTED: dict[str, Callable[[], bool]] = {
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "rabbitmq-server": lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
@@ -37,9 +39,9 @@ def missing() -> list[str]:
 def install(packages: list[str]) -> bool:
     """Install them without starting a daemon; returns whether apt succeeded."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    ours = not POLICY.exists()
+    ours = not POLICY.exists() or POLICY.read_text(encoding="utf-8") == POLICY_TEXT
     if ours:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.write_text(POLICY_TEXT, encoding="utf-8")
         POLICY.chmod(0o755)
     try:
         for words in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
@@ -90,13 +92,18 @@ def main() -> int:
     if not wanted:
         return 0
     names = " ".join(wanted)
+    if os.environ.get("NO_INSTALL"):
+        sys.stdout.write(f"NO_INSTALL is set: {names} not installed; tests that need them skip\n")
+        return 0
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         sys.stdout.write(
-            f"no root or no apt: {names} not installed; a container engine is used, else tests skip\n"
+            f"no root or no apt: {names} not installed;"
+            " a container engine is used, else tests skip\n"
         )
         return 0
-    sys.stdout.write(f"installing {names}\n")
+    sys.stdout.write(f"apt-get install {names} (NO_INSTALL=1 forbids it)\n")
     sys.stdout.flush()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` runs
     if not install(wanted):
         sys.stdout.write(f"apt could not install {names}; tests that need them skip\n")
     return 0
