@@ -154,7 +154,8 @@ def _json(report: Report) -> str:
 
 def _text(report: Report) -> str:
     if report.valid:
-        return f"{report.file}: valid, {report.record_count} {report.record_type} in {report.blocks} blocks\n"
+        counts = f"{report.record_count} {report.record_type} in {report.blocks} blocks"
+        return f"{report.file}: valid, {counts}\n"
     lines = [f"{report.file}: refused"]
     for finding in report.findings:
         lines += [f"  {_place(finding)}", f"    {finding['message']}", f"    {finding['remedy']}"]

@@ -105,7 +105,8 @@ async def run(options: argparse.Namespace) -> int:
             faults += _unhit(made)
         _sum_up(made, len(todo), skipped)
     say(
-        f"seed {options.seed}, {time.monotonic() - began:.0f} s: {'FAILED' if faults else 'the promise held'}"
+        f"seed {options.seed}, {time.monotonic() - began:.0f} s: "
+        f"{'FAILED' if faults else 'the promise held'}"
     )
     for fault in faults:
         say(f"  {fault}")

@@ -135,7 +135,7 @@ def test_uploads_at_once_are_limited(slow: ServiceProcess) -> None:
 
 
 def test_a_full_spool_is_told_to_each_request(tmp_path: Path) -> None:
-    """With all of its room taken by a body under way others get 503, and the process stays ready."""
+    """While one body takes all the room, others get 503, and the process stays ready."""
     settings = HEALTH | {"SPOOL__MAX_BYTES": str(1 << 20), "LIMITS__UPLOADS": "1000/minute"}
     with _serving(tmp_path, **settings) as running, ExitStack() as stack:
         ada, hogs = _token(running, "ada"), list[Talk]()

@@ -46,7 +46,7 @@ class Talk:
             self.sent_bytes += len(piece)
 
     def flood(self, pieces: Iterable[bytes], max_bytes: int) -> None:
-        """Send until there is something to read, the connection is reset, or *max_bytes* went out."""
+        """Send until an answer can be read, the connection is reset, or *max_bytes* went out."""
         for piece in pieces:
             if self.sent_bytes >= max_bytes or select.select([self.socket], [], [], 0)[0]:
                 return

@@ -1,4 +1,4 @@
-"""Refuses a login at the door while all slots for hashing are taken, before its body is read or anything is asked."""
+"""Refuses a login while all slots for hashing are taken, before its body is read."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,7 +14,9 @@ _RETRY_SECONDS: Final = "2"
 
 class PasswordAdmission:
     """
-    A flood of logins costs a fraction of a millisecond each here, so that uploads on the same loop do not notice it.
+    Refuses logins in a fraction of a millisecond.
+
+    So a flood of logins does not slow down uploads on the same event loop.
 
     No slot is taken: a client that then sends its body slowly must not hold one.
     """

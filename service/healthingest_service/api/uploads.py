@@ -45,7 +45,9 @@ _FORM: Final = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
-_DIGEST: Final = "Of the bytes of the body, by RFC 9530: `sha-256=:` or `sha-512=:`, the digest in base64, `:`. Verified."
+_DIGEST: Final = (
+    "Digest of the body (RFC 9530), which is verified: `sha-256=:` or `sha-512=:`, base64, `:`."
+)
 _REQUEST: Final[dict[str, Any]] = {
     "parameters": [
         *(

@@ -189,7 +189,8 @@ async def forget_uploads(
         uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
         forgotten = [await uploads.forget(upload_id) for upload_id in upload_ids]
     if not all(forgotten):
-        message = f"{forgotten.count(False)} of the uploads are not there, or not lost; {sum(forgotten)} were removed"
+        missing = f"{forgotten.count(False)} of the uploads do not exist or are not lost"
+        message = f"{missing}; {sum(forgotten)} were removed"
         raise NothingFoundError(message)
     return {"forgotten": len(forgotten)}
 

@@ -160,7 +160,7 @@ class Metrics:
         self.registry.register(
             _CountsCollector("healthingest_audit_findings", text, "kind", findings)
         )
-        text = "Objects that audits listed and verified, bytes that they read, unfinished PUTs that they aborted"
+        text = "Objects listed and verified, bytes read, unfinished PUTs aborted by audits"
         self.registry.register(_CountsCollector("healthingest_audit_work", text, "kind", work))
         name, text = (
             "healthingest_audit_last_finished_timestamp_seconds",

@@ -90,7 +90,7 @@ def test_the_framework_s_own_errors_are_not_in_it(document: dict[str, Any]) -> N
 
 
 def test_names_the_headers_that_come(document: dict[str, Any]) -> None:
-    """Statuses that call for a header have it, an upload tells where it is, and the rest is in `default`."""
+    """Statuses have their headers, an upload has its location, the rest is in `default`."""
     for name, operation in _operations(document).items():
         answers = {
             status: set(answer["headers"]) for status, answer in operation["responses"].items()

@@ -132,7 +132,7 @@ async def test_finds_nothing_where_all_is_well(room: Room, stop: asyncio.Event) 
 
 
 async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asyncio.Event) -> None:
-    """An object without a row, a row without an object, other bytes of the same and of another length."""
+    """Cases: no row, no object, other bytes of the same length, other bytes of another length."""
     lost, flipped, longer = [await room.keep(content) for content in (b"lost", b"flip", b"long")]
     room.path(lost).unlink()
     room.path(flipped).write_bytes(b"FLIP")
@@ -176,7 +176,7 @@ async def test_an_object_that_cannot_be_read_is_reported(room: Room, stop: async
 
 
 async def test_what_is_young_is_let_be(room: Room, stop: asyncio.Event) -> None:
-    """An object whose row is not committed, and a row whose object is not listed yet, may be under way."""
+    """An object without a committed row, or a row without a listed object, may be in flight."""
     room.path(await room.keep(b"moved")).unlink()
     await room.put("raw/stray.avro", b"stray")
     assert await findings(room.audit(), stop) == {}

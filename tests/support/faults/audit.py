@@ -33,7 +33,7 @@ def now() -> dt.datetime:
 
 
 async def audit(world: World) -> AuditCounts:
-    """Compare all objects with all rows, read each, and remove what the dead have left of objects in parts."""
+    """Compare all objects with all rows, read each, and remove unfinished multipart uploads."""
     server = world.servers.store
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(

@@ -1,4 +1,4 @@
-"""Connections that are cut or go silent at a certain moment, and answers that somebody else gives."""
+"""Cases with connections that break or hang at a given moment, and with false answers."""
 
 import asyncio
 import base64

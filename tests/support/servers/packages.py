@@ -92,7 +92,8 @@ def main() -> int:
     names = " ".join(wanted)
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         sys.stdout.write(
-            f"no root or no apt: {names} not installed; a container engine is used, else tests skip\n"
+            f"no root or no apt: {names} not installed; "
+            "a container engine is used, else tests skip\n"
         )
         return 0
     sys.stdout.write(f"installing {names}\n")
