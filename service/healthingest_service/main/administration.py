@@ -115,7 +115,7 @@ async def backlog(settings: Settings) -> Mapping[str, object]:
                 "reason": one.reason.value,
                 "attempts": one.attempts,
                 "created_at": rfc3339(one.created_at),
-                "tried_again_at": rfc3339(one.due_at),
+                "next_attempt_at": rfc3339(one.due_at),
             }
             for one in first
         ],
