@@ -25,10 +25,11 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The code of the problem that it is."""
+        """The problem's code, with `/` and the cause where there is one."""
         assert self.headers["content-type"] == "application/problem+json", self
-        kind: str = json.loads(self.body)["type"]
-        return kind.rpartition("/")[2]
+        problem = json.loads(self.body)
+        code: str = problem["type"].rpartition("/")[2]
+        return "/".join([code, problem["cause"]] if "cause" in problem else [code])
 
 
 @dataclass

@@ -5,10 +5,10 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from healthingest_service.api.problems import PROBLEMS, problem_response
+from healthingest_service.api.problems import PROBLEMS, UNAVAILABLE, problem_response
 
 _HASHING_ROUTES: Final = frozenset({"/auth/jwt/login", "/auth/register"})
-_CODE: Final = "identity-unavailable"
+_KEY: Final = f"{UNAVAILABLE}/accounts"
 _RETRY_SECONDS: Final = "2"
 
 
@@ -29,9 +29,9 @@ class PasswordAdmission:
         """One request."""
         if scope["type"] == "http" and scope["path"] in _HASHING_ROUTES and self._is_full():
             state = scope["state"]
-            state["problem_code"] = _CODE
+            state["problem_key"] = _KEY
             response = problem_response(
-                PROBLEMS[_CODE],
+                PROBLEMS[_KEY],
                 correlation_id=state["correlation_id"],
                 headers={"Retry-After": _RETRY_SECONDS},
             )

@@ -76,13 +76,14 @@ class FieldErrorView(BaseModel):
 
 
 class ProblemView(BaseModel):
-    """A problem by RFC 9457; act on `type`, show `detail`, keep `correlation_id`."""
+    """A problem by RFC 9457: act on `type`, show `detail`, keep `correlation_id` and `cause`."""
 
     type: str
     title: str
     status: int
     detail: str
     correlation_id: str
+    cause: str | None = None
     findings: list[FindingView] | None = None
     errors: list[FieldErrorView] | None = None
     limit_bytes: int | None = None

@@ -79,7 +79,7 @@ class Metrics:
             request_seconds=_request_seconds(to),
             uploads=Counter(
                 "healthingest_uploads",
-                "Uploads by outcome (a problem code, or accepted, replayed)",
+                "Uploads by outcome: accepted, replayed, or a problem code, with / and the cause",
                 ("outcome",),
                 registry=to,
             ),

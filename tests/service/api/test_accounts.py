@@ -366,7 +366,8 @@ async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
         assert asked == []
         for answer in (login, registration):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-            assert answer.json()["type"].endswith("/identity-unavailable")
+            assert answer.json()["type"].endswith("/service-unavailable")
+            assert answer.json()["cause"] == "accounts"
         assert (
             await http.post("/v1/upload", content=good_file(1), headers=AVRO | user)
         ).status_code == 201
