@@ -64,7 +64,7 @@ def main() -> int:
     logging.disable()  # the consumer's and the proxies' libraries tell of every fault
     structlog.configure(
         logger_factory=structlog.ReturnLoggerFactory()
-    )  # and the audit of what it finds
+    )  # and the consistency check of what it finds
     warnings.simplefilter(
         "ignore", RuntimeWarning
     )  # aio-pika's, about its own half-closed connections

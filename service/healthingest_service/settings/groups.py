@@ -342,16 +342,16 @@ class RelaySettings(Group):
 
 
 class JanitorSettings(Group):
-    """Settling what dead processes left, and auditing the object store."""
+    """Settling what dead processes left, and comparing the object store with the database."""
 
     interval_seconds: PositiveFloat = 30.0
-    audit_interval_seconds: PositiveFloat = 86_400.0
+    consistency_interval_seconds: PositiveFloat = 86_400.0
     """Once in so long all objects are listed and compared with the ledger."""
     verify_shares: PositiveInt = 30
     """
-    At each audit one object of so many is read and its hash compared.
+    At each check one object of so many is read and its hash compared.
 
-    Each one once in so many audits.
+    Each one once in so many checks.
     """
     verify_bytes_per_second: PositiveInt = 16 * MIB
     """Not faster than this."""

@@ -1,4 +1,4 @@
-"""What the audit of the object store needs from outside; as in `ports`."""
+"""The ports of the consistency check and of the janitor's jobs."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
