@@ -21,7 +21,8 @@ AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
     rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/(?P<folder>\d{{4}}/\d{{2}}/\d{{2}})/"
-    r"(?P<user_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_(?P<time>\d{8}_\d{6})_(?P<sha256>[0-9a-f]{64})\.avro"
+    r"(?P<user_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_(?P<time>\d{8}_\d{6})_"
+    r"(?P<sha256>[0-9a-f]{64})\.avro"
 )
 
 

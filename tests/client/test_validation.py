@@ -60,7 +60,7 @@ def test_tells_machines_one_object_a_line(
 def test_tells_people_what_and_where(
     good: str, wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A line for each file, and for each finding one with the place, the message, and the remedy."""
+    """Each file has a line, and each finding a line with the place, message and remedy."""
     main(["validate", good, wrong])
     first, second, place, message, remedy = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{good}: valid, 100 HeartRateRecord in ")

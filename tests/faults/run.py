@@ -64,7 +64,7 @@ def main() -> int:
     logging.disable()  # the consumer's and the proxies' libraries tell of every fault
     structlog.configure(
         logger_factory=structlog.ReturnLoggerFactory()
-    )  # and the audit of what it finds
+    )  # and the consistency check of what it finds
     warnings.simplefilter(
         "ignore", RuntimeWarning
     )  # aio-pika's, about its own half-closed connections
@@ -105,7 +105,8 @@ async def run(options: argparse.Namespace) -> int:
             faults += _unhit(made)
         _sum_up(made, len(todo), skipped)
     say(
-        f"seed {options.seed}, {time.monotonic() - began:.0f} s: {'FAILED' if faults else 'the promise held'}"
+        f"seed {options.seed}, {time.monotonic() - began:.0f} s: "
+        f"{'FAILED' if faults else 'the promise held'}"
     )
     for fault in faults:
         say(f"  {fault}")

@@ -51,7 +51,7 @@ class TestAccounts:
         assert await accounts.get(AccountId(uuid4())) is None
 
     async def test_has_one_winner_for_an_address(self, accounts: DatabaseAccounts) -> None:
-        """Of four that register one address at one moment, one succeeds, the others hear that it exists."""
+        """Of four concurrent registrations of one address, one succeeds, three get an error."""
         outcomes = await asyncio.gather(
             *(accounts.add(NEW) for _ in range(4)), return_exceptions=True
         )

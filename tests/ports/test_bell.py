@@ -61,7 +61,7 @@ async def test_every_other_process_hears_it(postgres_url: str, stop: asyncio.Eve
 
 
 async def test_a_listener_comes_back(postgres_url: str, stop: asyncio.Event) -> None:
-    """A connection that the server ends is made anew, and what may have been missed is looked for."""
+    """A lost connection is opened again, and messages missed meanwhile are looked for."""
     async with (
         open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine,
         AsyncExitStack() as tasks,
@@ -70,7 +70,8 @@ async def test_a_listener_comes_back(postgres_url: str, stop: asyncio.Event) -> 
         async with engine.begin() as connection:
             await connection.execute(
                 text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE query LIKE 'LISTEN%'"
                 )
             )
         await heard(written)

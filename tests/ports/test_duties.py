@@ -31,7 +31,7 @@ class TestDuties:
     async def test_one_process_takes_it(self, duties: DatabaseDuties) -> None:
         """Of many that want it at once exactly one gets it, from the beginning."""
         taken = await asyncio.gather(
-            *(duties.take("audit", 7, lease_seconds=LEASE_SECONDS) for _ in range(5))
+            *(duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) for _ in range(5))
         )
         assert sorted(taken, key=str) == ["", None, None, None, None]
         assert await duties.take("other", 7, lease_seconds=LEASE_SECONDS) == ""
@@ -40,14 +40,14 @@ class TestDuties:
         self, duties: DatabaseDuties, clock: Clock
     ) -> None:
         """When the lease has run out, or was given up; not before."""
-        await duties.take("audit", 7, lease_seconds=LEASE_SECONDS)
-        await duties.note("audit", 7, "raw/x", lease_seconds=LEASE_SECONDS)
+        await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS)
+        await duties.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
         clock.move(LEASE_SECONDS - 1)
-        assert await duties.take("audit", 7, lease_seconds=LEASE_SECONDS) is None
+        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
         clock.move(2)
-        assert await duties.take("audit", 7, lease_seconds=LEASE_SECONDS) == "raw/x"
-        await duties.note("audit", 7, "raw/y", lease_seconds=0)
-        assert await duties.take("audit", 7, lease_seconds=LEASE_SECONDS) == "raw/y"
+        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) == "raw/x"
+        await duties.note("consistency", 7, "raw/y", lease_seconds=0)
+        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) == "raw/y"
 
     async def test_is_done_once_an_interval(self, duties: DatabaseDuties, clock: Clock) -> None:
         """
@@ -55,21 +55,21 @@ class TestDuties:
 
         When it was finished stays known.
         """
-        assert await duties.finished_at("audit") is None
-        await duties.take("audit", 7, lease_seconds=LEASE_SECONDS)
-        await duties.note("audit", 7, "raw/x", lease_seconds=LEASE_SECONDS)
-        await duties.finish("audit", 7)
-        await duties.note("audit", 7, "raw/x", lease_seconds=0)
-        assert await duties.take("audit", 7, lease_seconds=LEASE_SECONDS) is None
+        assert await duties.finished_at("consistency") is None
+        await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS)
+        await duties.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
+        await duties.finish("consistency", 7)
+        await duties.note("consistency", 7, "raw/x", lease_seconds=0)
+        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
         clock.move(5)
-        assert await duties.take("audit", 8, lease_seconds=LEASE_SECONDS) == ""
-        assert await duties.take("audit", 7, lease_seconds=LEASE_SECONDS) is None
-        assert await duties.finished_at("audit") == NOON
+        assert await duties.take("consistency", 8, lease_seconds=LEASE_SECONDS) == ""
+        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
+        assert await duties.finished_at("consistency") == NOON
 
     async def test_a_living_one_is_not_overtaken(self, duties: DatabaseDuties) -> None:
         """One that takes longer than an interval is let finish first."""
-        await duties.take("audit", 7, lease_seconds=LEASE_SECONDS)
-        assert await duties.take("audit", 8, lease_seconds=LEASE_SECONDS) is None
+        await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS)
+        assert await duties.take("consistency", 8, lease_seconds=LEASE_SECONDS) is None
 
 
 class TestKeptUploads:

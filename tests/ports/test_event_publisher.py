@@ -181,7 +181,7 @@ class TestQueueFile:
         ]
 
     async def test_follows_from_now_on(self, tmp_path: Path) -> None:
-        """A follower that begins late hears only what comes after, before the file exists included."""
+        """A late follower gets later messages only, also when it began before the file existed."""
         path = tmp_path / "queue.jsonl"
         await QueueFile(path).publish(anything())
         late = follow(path, from_start=False)
@@ -204,7 +204,7 @@ class TestQueueFile:
 
 class TestRabbitMQ:
     async def test_says_that_nothing_is_bound(self, rabbitmq: RabbitMQServer) -> None:
-        """Unroutable is never taken for delivered, and the next message goes through once somebody has bound."""
+        """An unroutable message is not delivered; after a binding, the next one goes through."""
         vhost = rabbitmq.virtual_host
         rabbitmq.call(
             "PUT", f"/api/exchanges/{vhost}/{EXCHANGE}", {"type": "topic", "durable": True}

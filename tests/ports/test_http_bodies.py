@@ -135,7 +135,7 @@ def test_uploads_at_once_are_limited(slow: ServiceProcess) -> None:
 
 
 def test_a_full_spool_is_told_to_each_request(tmp_path: Path) -> None:
-    """With all of its room taken by a body under way others get 503, and the process stays ready."""
+    """While one body takes all the room, others get 503, and the process stays ready."""
     settings = HEALTH | {"SPOOL__MAX_BYTES": str(1 << 20), "LIMITS__UPLOADS": "1000/minute"}
     with _serving(tmp_path, **settings) as running, ExitStack() as stack:
         ada, hogs = _token(running, "ada"), list[Talk]()
@@ -150,7 +150,10 @@ def test_a_full_spool_is_told_to_each_request(tmp_path: Path) -> None:
 
         wait_for(is_full)
         refused = _upload(running, ada, good_file(1, seed=5))
-        assert (refused.problem, refused.headers["retry-after"]) == ("spool-full", "5")
+        assert (refused.problem, refused.headers["retry-after"]) == (
+            "service-unavailable/temporary-storage-full",
+            "5",
+        )
         checked = [event for event in running.events() if event["event"] == "dependency_changed"]
         assert _is_ready(running)
         assert not [
@@ -178,7 +181,7 @@ def test_a_broken_spool_is_not_ready(tmp_path: Path) -> None:
         assert _upload(running, token, good_file(1, seed=6)).status == 201
         _a_file(spool)
         broken = _upload(running, token, good_file(1, seed=7))
-        assert (broken.status, broken.problem) == (503, "unavailable")
+        assert (broken.status, broken.problem) == (503, "service-unavailable/temporary-storage")
         wait_for(lambda: not _is_ready(running))
         spool.unlink()
         wait_for(lambda: _is_ready(running))

@@ -112,7 +112,7 @@ def test_requests_under_way_are_not_ended(running: ServiceProcess, stack: ExitSt
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
 def test_descriptors_suffice(tmp_path: Path, stack: ExitStack) -> None:
-    """With 256 descriptors and 400 idle connections of many addresses others are served, and nothing breaks."""
+    """With 256 descriptors and 400 idle connections from many addresses, others are served."""
     running = stack.enter_context(service(tmp_path, run_by=("prlimit", "--nofile=256:256")))
     running.wait_until_ready()
     for number in range(400):

@@ -32,10 +32,12 @@ public class Upload {
     public static void main(String[] words) throws Exception {
         var client = HttpClient.newHttpClient();
         for (int i = 0; i < 2; i++) {
-            var sent = HttpRequest.newBuilder(URI.create(words[0])).header("Content-Type", "application/avro")
+            var sent = HttpRequest.newBuilder(URI.create(words[0]))
+                .header("Content-Type", "application/avro")
                 .header("Authorization", "Bearer " + words[1])
                 .POST(HttpRequest.BodyPublishers.ofFile(Path.of(words[2]))).build();
-            System.out.println(client.send(sent, HttpResponse.BodyHandlers.ofString()).statusCode());
+            var answer = client.send(sent, HttpResponse.BodyHandlers.ofString());
+            System.out.println(answer.statusCode());
         }
     }
 }
@@ -69,7 +71,8 @@ def _upload(token: str, content: bytes | None, **headers: str) -> bytes:
 
 
 CHUNKED = (
-    b"POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"POST /auth/jwt/login HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
 )
 FLOODS = {
@@ -211,7 +214,7 @@ def test_what_a_request_may_be(running: ServiceProcess, kind: str) -> None:
 def test_upgrade_is_ignored(
     running: ServiceProcess, token: str, protocol: str, *, is_chunked: bool
 ) -> None:
-    """A body that comes in a later packet is the body, and the next request is the next request (RFC 9110, 7.8)."""
+    """A body in a later packet is the body, and the next request follows it (RFC 9110, 7.8)."""
     content = good_file(3, seed=hash((protocol, is_chunked)) % 10_000)
     upgrade = {
         "Connection": "Upgrade, HTTP2-Settings",

@@ -1,4 +1,4 @@
-"""A thousand clients send the same file of one account at the same moment, over three processes of the API."""
+"""A thousand clients send one file of one account at once, over three API processes."""
 
 import asyncio
 import json

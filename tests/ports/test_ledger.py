@@ -72,7 +72,7 @@ class TestLedger:
         assert await ledger.get(new.owner, new.id) == new
 
     async def test_tells_that_equal_bytes_are_in_flight(self, ledger: DatabaseLedger) -> None:
-        """The same bytes of the same owner, while the lease lasts, are refused with a time to ask again."""
+        """While the lease lasts, the owner's same bytes are refused with a time to retry."""
         first, second = upload(of=(account := owner())), upload(of=account)
         await begin(ledger, first)
         with pytest.raises(UploadInFlightError) as refused:
@@ -80,7 +80,7 @@ class TestLedger:
         assert 1 <= refused.value.retry_after_seconds <= LEASE_SECONDS
 
     async def test_takes_over_a_dead_upload(self, ledger: DatabaseLedger, clock: Clock) -> None:
-        """After the lease the old row is taken over with its own id and key, and its lease begins anew."""
+        """After the lease, the row is taken over with its id and key, and the lease begins anew."""
         first = upload(of=(account := owner()))
         await begin(ledger, first)
         clock.move(LEASE_SECONDS + 1)
@@ -127,7 +127,7 @@ class TestLedger:
         assert (again.replayed, again.upload.receipt) == (True, first.receipt)
 
     async def test_keeps_owners_apart(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
-        """Equal bytes, and equal idempotency keys, of two owners have nothing to do with each other."""
+        """Equal bytes and equal idempotency keys of two owners are independent."""
         await store(ledger, upload(of=owner()), KEY)
         await store(ledger, upload(of=owner()), KEY)
         assert await rows(engine, UploadRow) == 2
@@ -249,7 +249,7 @@ class TestLedger:
     async def test_has_one_winner_for_a_lost_upload(
         self, ledger: DatabaseLedger, engine: AsyncEngine
     ) -> None:
-        """Of five that send its bytes at one moment one stores them, the others are told that it does."""
+        """Of five concurrent uploads of the same bytes one stores them, four are refused."""
         first = await store(ledger, upload(b"a", of=(who := owner())))
         await DatabaseKeptUploads(engine, timeout_seconds=5).mark_lost(first.id, at=NOON)
         outcomes = await asyncio.gather(

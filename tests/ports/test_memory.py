@@ -41,7 +41,7 @@ def peak_bytes(process_id: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """After a small file, one of 96 MiB costs the API and the gate together less than a quarter of it."""
+    """A file of 96 MiB costs the API and the gate together less than a quarter of it."""
     settings = {"LIMITS__MAX_FILE_SIZE_BYTES": str(2 * FILE_BYTES), "GATE__WORKERS": "1"}
     with service(tmp_path, "serve", **settings) as running:
         running.wait_until_ready()

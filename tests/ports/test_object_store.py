@@ -1,4 +1,4 @@
-"""The port `ObjectStore`, on a folder and on an S3 server that verifies checksums and credentials."""
+"""The port `ObjectStore`, on a folder and on an S3 server that verifies checksums."""
 
 import asyncio
 import errno

@@ -121,7 +121,7 @@ class TestOutbox:
     async def test_shares_messages(
         self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
     ) -> None:
-        """Of four relays that claim at once no two get the same message, and none is left out for long."""
+        """Of four relays that claim at once no two get one message, and none waits for long."""
         sent = {(await waiting(ledger, number)).id for number in range(12)}
         clock.move(1)
         seen: list[object] = []

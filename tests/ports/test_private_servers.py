@@ -51,7 +51,7 @@ def test_the_apiserver_is_ready(apiserver: ApiServer) -> None:
 
 
 async def test_tls_in_front_of_a_server_leaves_no_connection_to_it(tmp_path: Path) -> None:
-    """It closes its own connection when it ends, though its client and the server still hold theirs."""
+    """It closes its own connection when it ends, while client and server still hold theirs."""
     arrived: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
 
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:

@@ -129,10 +129,10 @@ class Calls:
         """One duty."""
         duties = DatabaseDuties(self.engine, timeout_seconds=60)
         for slot in (1, 2):
-            await duties.take("audit", slot, lease_seconds=0)
-        await duties.note("audit", 2, "x", lease_seconds=0)
-        await duties.finish("audit", 2)
-        await duties.finished_at("audit")
+            await duties.take("consistency", slot, lease_seconds=0)
+        await duties.note("consistency", 2, "x", lease_seconds=0)
+        await duties.finish("consistency", 2)
+        await duties.finished_at("consistency")
 
     async def directory(self) -> None:
         """Accounts."""

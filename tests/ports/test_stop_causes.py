@@ -54,7 +54,7 @@ async def test_a_migration_that_is_refused_says_why(
 
 
 async def test_other_reasons_are_told_apart(postgres: PostgresServer, tmp_path: Path) -> None:
-    """No such database, nobody there, a revision of another program, tables that somebody has made."""
+    """Cases: no such database, no server, an unknown revision, foreign tables."""
     with postgres.database() as url:
         assert await left(f"{url}_not", tmp_path) is StopCause.DATABASE_MISSING
         await migrate(url, timeout_seconds=20)
@@ -79,7 +79,7 @@ async def execute(url: str, statement: str) -> None:
 def test_the_command_ends_with_one_line_for_people(
     postgres: PostgresServer, tmp_path: Path, command: str
 ) -> None:
-    """Exit code 1, a log line with types and places, and neither a traceback nor the server's words."""
+    """Exit code 1, a log line with types and places, no traceback, no text of the server."""
     with postgres.role(SECRET) as (_, url):
         words = {**environment(tmp_path), "HEALTHINGEST_DATABASE__URL": url}
         done = subprocess.run(

@@ -93,7 +93,7 @@ class TestStoreInventory:
         assert (list(page.objects), page.is_last, await unfinished(place)) == ([], True, [])
 
     async def test_lists_page_by_page(self, place: Place) -> None:
-        """In the order of bytes, whatever the limit and wherever one goes on, with sizes and times."""
+        """Pages are in the order of bytes for every limit and start, with sizes and times."""
         for key in reversed(KEYS):
             await place.put(key, key.encode())
         await place.put("other/stray", b"not under the prefix")

@@ -23,7 +23,7 @@ from healthingest_operator.resources.deployment import api_deployment
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.relay import relay_deployment
 from healthingest_service.telemetry.metrics import Metrics
-from healthingest_service.uploads.audit_findings import AuditCounts
+from healthingest_service.uploads.discrepancies import ConsistencyCounts
 from healthingest_service.uploads.reconcile_storage import Swept
 from healthingest_service.uploads.relay import RelayCounts
 from support.operator_world import manifest
@@ -123,7 +123,9 @@ def _service_metrics() -> CollectorRegistry:
     metrics = Metrics.create()
     metrics.watch_relay(lambda: _zeros(RelayCounts()), lambda: None)
     metrics.watch_janitor(lambda: _zeros(Swept()), lambda: None)
-    metrics.watch_audit(lambda: AuditCounts().findings, lambda: AuditCounts().work, lambda: None)
+    metrics.watch_consistency_check(
+        lambda: ConsistencyCounts().discrepancies, lambda: ConsistencyCounts().work, lambda: None
+    )
     metrics.rate_limited.labels("a")
     metrics.limiter_degraded.labels("a")
     metrics.dependency_up.labels("a")
@@ -175,8 +177,8 @@ UNREACHABLE = f'healthingest_relay_outcomes_total{{{OF}, outcome="unreachable"}}
 DEGRADED = f'healthingest_rate_limiter_degraded_total{{{OF}, rule="uploads"}}'
 SWEPT = f"healthingest_janitor_last_sweep_timestamp_seconds{{{OF}}}"
 MISMATCHED = f'healthingest_janitor_outcomes_total{{{OF}, outcome="mismatched"}}'
-FOUND = f'healthingest_audit_findings_total{{{OF}, kind="row_without_object"}}'
-FINISHED = f"healthingest_audit_last_finished_timestamp_seconds{{{OF}}}"
+FOUND = f'healthingest_consistency_discrepancies_total{{{OF}, kind="row_without_object"}}'
+FINISHED = f"healthingest_consistency_last_finished_timestamp_seconds{{{OF}}}"
 LABELS = {"namespace": "a", "healthingest": "clinic"}
 Firing = tuple[str, dict[str, str], int, dict[str, str] | None]
 CASES: tuple[Firing, ...] = (

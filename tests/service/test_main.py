@@ -77,7 +77,7 @@ def test_the_whole_way_and_a_gentle_end(running: ServiceProcess, tmp_path: Path)
 
 
 def test_what_was_answered_outlives_the_process(tmp_path: Path) -> None:
-    """Killed right after the answer, the next process announces the upload and repeats its receipt."""
+    """After a kill right behind the answer, the next process announces and repeats the receipt."""
     with service(tmp_path, RELAY__IDLE_SECONDS="30") as first:
         first.wait_until_ready()
         server = first.address()
@@ -142,7 +142,10 @@ def test_a_client_that_asks_first_sends_nothing(running: ServiceProcess) -> None
     No byte of the body is wanted.
     """
     host, port = running.address().removeprefix("http://").split(":")
-    head = "POST /v1/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nExpect: 100-continue\r\n\r\n"
+    head = (
+        "POST /v1/upload HTTP/1.1\r\nHost: x\r\n"
+        "Content-Length: 9999\r\nExpect: 100-continue\r\n\r\n"
+    )
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
         connection.sendall(head.encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")

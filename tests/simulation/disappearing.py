@@ -26,7 +26,7 @@ _ABSENCE_SECONDS: Final = 90
 
 
 class Disappearing(History):
-    """A history in which the things of *order* disappear one after the other, and some passes in between."""
+    """A history in which the things of *order* disappear in turn, with passes in between."""
 
     def __init__(self, seed: int, order: tuple[str, ...]) -> None:
         super().__init__(seed)

@@ -169,7 +169,7 @@ class History:
         )
 
     def look(self) -> Look:
-        """Of a change of the HealthIngest itself the watch tells, so that it is looked at in full."""
+        """In full after a change of the HealthIngest itself, which the watch reports."""
         metadata = self.world.cluster.get(*RESOURCE)["metadata"]
         mark = (metadata["generation"], repr(metadata.get("annotations")))
         if (
@@ -246,7 +246,7 @@ class History:
         await self.insist_as_if_new()
 
     async def heal_by_glances(self) -> None:
-        """What is changed outside is found by looks alone that nobody asks for, and no complete pass is needed."""
+        """A change outside the cluster is found by the regular glances, without a complete pass."""
         self.note(self.people.break_outside())
         for _ in range(PATIENCE):
             self.world.forget_writes()

@@ -139,7 +139,7 @@ class Rivals(History):
             )
 
     def _insist_told(self) -> None:
-        """The younger one is told why it is not ready, of each thing that is another's and of no other."""
+        """The younger one names each thing that belongs to another, and no other thing."""
         status = copy.deepcopy((self._body(self.younger) or {})["status"])
         told = {entry["type"]: (entry["status"], entry["reason"]) for entry in status["conditions"]}
         for kind, what in (("BucketReady", "bucket"), ("TopologyReady", "host")):

@@ -34,7 +34,7 @@ _BATCHES = [
 
 @pytest.mark.parametrize("batch", _BATCHES)
 def test_every_history_ends_well(batch: int) -> None:
-    """It comes to rest as wanted, leaks nothing, loses nothing, says Ready of nothing else, and is silent then."""
+    """It comes to rest as wanted, leaks and loses nothing, and is then Ready and silent."""
     for seed in range(batch, SEEDS, BATCHES):
         try:
             replay(seed)

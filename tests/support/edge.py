@@ -1,4 +1,4 @@
-"""The upload API as `main` wires it, on the embedded parts, in this process and without a socket."""
+"""The upload API as `main` composes it, on embedded adapters, in process, without a socket."""
 
 import secrets
 from collections.abc import AsyncIterator

@@ -25,10 +25,11 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The code of the problem that it is."""
+        """The problem's code, with `/` and the cause where there is one."""
         assert self.headers["content-type"] == "application/problem+json", self
-        kind: str = json.loads(self.body)["type"]
-        return kind.rpartition("/")[2]
+        problem = json.loads(self.body)
+        code: str = problem["type"].rpartition("/")[2]
+        return "/".join([code, problem["cause"]] if "cause" in problem else [code])
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Talk:
             self.sent_bytes += len(piece)
 
     def flood(self, pieces: Iterable[bytes], max_bytes: int) -> None:
-        """Send until there is something to read, the connection is reset, or *max_bytes* went out."""
+        """Send until an answer can be read, the connection is reset, or *max_bytes* went out."""
         for piece in pieces:
             if self.sent_bytes >= max_bytes or select.select([self.socket], [], [], 0)[0]:
                 return

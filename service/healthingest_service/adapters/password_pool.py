@@ -43,7 +43,7 @@ class PasswordHasher:
         return await self._in_thread(lambda: self._helper.hash(normal_password(password)))
 
     async def verify(self, password: str, stored: str) -> tuple[bool, str | None]:
-        """Return whether *password* is the one, and a new text to store when the parameters have changed."""
+        """Return whether *password* matches, and a new hash when the parameters have changed."""
         return await self._in_thread(lambda: self._verify(normal_password(password), stored))
 
     def _verify(self, password: str, stored: str) -> tuple[bool, str | None]:

@@ -59,7 +59,9 @@ if wait > 0 then return wait end
 for n = 1, guards do
   local over = tonumber(redis.call('GET', KEYS[2 * n - 1]) or '0') - tonumber(ARGV[3 * n - 1])
   if over >= 0 then
-    local delay = math.min(tonumber(ARGV[3 * n]) * 2 ^ math.min(over, 32), tonumber(ARGV[3 * n + 1]))
+    local first_seconds = tonumber(ARGV[3 * n])
+    local max_seconds = tonumber(ARGV[3 * n + 1])
+    local delay = math.min(first_seconds * 2 ^ math.min(over, 32), max_seconds)
     redis.call('SET', KEYS[2 * n], 1, 'PX', math.ceil(delay))
   end
 end

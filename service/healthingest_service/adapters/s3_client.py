@@ -32,7 +32,7 @@ _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
 _UNCLEAR_CODES: Final = frozenset(
     {"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"}
 )
-"""4xx by status, but passing: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+"""Temporary in spite of a 4xx status (Amazon S3 API reference, "Error responses")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

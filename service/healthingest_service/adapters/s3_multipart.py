@@ -227,7 +227,7 @@ class MultipartPut:
         await asyncio.shield(undoing)
 
     async def _abort(self, beginning: "asyncio.Future[str]") -> None:
-        """An upload whose completion is unclear is aborted only when it is known not to be there."""
+        """After an unclear completion, abort only when the object is known to be absent."""
         with suppress(StoreUnavailableError, StoreRefusedError, TimeoutError):
             async with asyncio.timeout(UNDO_SECONDS):
                 upload_id = await beginning

@@ -137,21 +137,23 @@ def routes() -> APIRouter:
     router = APIRouter(prefix="/auth", tags=["accounts"])
     router.add_api_route(
         "/register",
-        register,
+        register_account,
         methods=["POST"],
+        operation_id="registerAccount",
         status_code=201,
         response_model=AccountView,
         responses=problem_answers(400, 403, 408, 409, 413, 415, 422, 429, 503),
         openapi_extra=_takes(Registering, JSON_TYPE),
     )
-    for path, handler, takes in (
-        ("/jwt/login", log_in, _takes(LoggingIn, FORM_TYPE)),
-        ("/jwt/refresh", refresh, _takes(Refreshing, JSON_TYPE)),
+    for path, handler, operation_id, takes in (
+        ("/jwt/login", log_in, "logIn", _takes(LoggingIn, FORM_TYPE)),
+        ("/jwt/refresh", refresh_tokens, "refreshTokens", _takes(Refreshing, JSON_TYPE)),
     ):
         router.add_api_route(
             path,
             handler,
             methods=["POST"],
+            operation_id=operation_id,
             response_model=TokensView,
             responses=problem_answers(400, 401, 408, 413, 415, 422, 429, 503),
             openapi_extra=takes,
@@ -160,14 +162,15 @@ def routes() -> APIRouter:
         "/jwt/logout",
         log_out,
         methods=["POST"],
+        operation_id="logOut",
         status_code=204,
         responses=problem_answers(401, 503),
     )
     return router
 
 
-async def register(request: Request, wire: Wired) -> Response:
-    """Make an account."""
+async def register_account(request: Request, wire: Wired) -> Response:
+    """Create an account."""
     await count_address(request, wire, wire.rules.registrations)
     given = _parsed(Registering, await _json(request, wire))
     account = await wire.gatekeeper.register(
@@ -199,8 +202,8 @@ async def log_in(request: Request, wire: Wired) -> Response:
     return _tokens(pair)
 
 
-async def refresh(request: Request, wire: Wired) -> Response:
-    """Exchange a refresh token for new tokens; the old one is used up."""
+async def refresh_tokens(request: Request, wire: Wired) -> Response:
+    """Exchange a refresh token for new tokens. The old one cannot be used again."""
     given = _parsed(Refreshing, await _json(request, wire))
     session = await wire.gatekeeper.session_of(given.refresh_token)
     await count(request, wire, wire.rules.refreshes, f"session:{session}")
@@ -213,7 +216,7 @@ async def log_out(request: Request, wire: Wired) -> Response:
     """
     End the session of this access token.
 
-    Its refresh tokens, and all access tokens that came of it.
+    Its refresh tokens and all its access tokens are revoked.
     """
     await wire.gatekeeper.log_out(bearer_token(request))
     return Response(status_code=204, headers=_NO_STORE)

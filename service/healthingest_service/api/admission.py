@@ -1,20 +1,22 @@
-"""Refuses a login at the door while all slots for hashing are taken, before its body is read or anything is asked."""
+"""Refuses a login while all slots for hashing are taken, before its body is read."""
 
 from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from healthingest_service.api.problems import PROBLEMS, problem_response
+from healthingest_service.api.problems import PROBLEMS, UNAVAILABLE, problem_response
 
 _HASHING_ROUTES: Final = frozenset({"/auth/jwt/login", "/auth/register"})
-_CODE: Final = "identity-unavailable"
+_KEY: Final = f"{UNAVAILABLE}/accounts"
 _RETRY_SECONDS: Final = "2"
 
 
 class PasswordAdmission:
     """
-    A flood of logins costs a fraction of a millisecond each here, so that uploads on the same loop do not notice it.
+    Refuses logins in a fraction of a millisecond.
+
+    So a flood of logins does not slow down uploads on the same event loop.
 
     No slot is taken: a client that then sends its body slowly must not hold one.
     """
@@ -27,9 +29,9 @@ class PasswordAdmission:
         """One request."""
         if scope["type"] == "http" and scope["path"] in _HASHING_ROUTES and self._is_full():
             state = scope["state"]
-            state["problem_code"] = _CODE
+            state["problem_key"] = _KEY
             response = problem_response(
-                PROBLEMS[_CODE],
+                PROBLEMS[_KEY],
                 correlation_id=state["correlation_id"],
                 headers={"Retry-After": _RETRY_SECONDS},
             )

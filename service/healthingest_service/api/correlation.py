@@ -14,7 +14,9 @@ _NO_TRACE: Final = "0" * 32
 
 def correlation_id(given: str | None, traceparent: str | None) -> str:
     """
-    The client's own id if it is one, else the trace id of `traceparent` (W3C Trace Context), else a new one.
+    Return the client's id if valid, else the trace id of `traceparent`, else a new id.
+
+    `traceparent` is a header of W3C Trace Context.
 
     What does not match is not repeated: it will stand in headers and logs.
     """

@@ -21,9 +21,13 @@ from healthingest_service.api.problems import RequestRefusedError
 
 FIELDS: Final = ("Content-Digest", "Repr-Digest")
 _ALGORITHMS: Final = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
-_BARE: Final = r'(?::[A-Za-z0-9+/=]*:|"(?:[ !#-\[\]-~]|\\["\\])*"|\?[01]|-?[0-9.]+|[A-Za-z*][!#$%&\'*+.^_`|~:/0-9A-Za-z-]*)'
+_BARE: Final = (
+    r'(?::[A-Za-z0-9+/=]*:|"(?:[ !#-\[\]-~]|\\["\\])*"|\?[01]|-?[0-9.]+'
+    r"|[A-Za-z*][!#$%&'*+.^_`|~:/0-9A-Za-z-]*)"
+)
 _MEMBER: Final = re.compile(
-    rf"(?P<key>[a-z*][a-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?:;[ ]*[a-z*][a-z0-9_.*-]*(?:={_BARE})?)*"
+    r"(?P<key>[a-z*][a-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):"
+    rf"(?:;[ ]*[a-z*][a-z0-9_.*-]*(?:={_BARE})?)*"
 )
 """
 A member of a dictionary whose value is a byte sequence.

@@ -1,7 +1,7 @@
 """
-Routes that platforms ask: alive, started, ready.
+Routes for the probes of platforms: liveness, startup, readiness.
 
-Answered from memory, no connection is opened.
+They answer from memory and open no connection.
 """
 
 from typing import Literal
@@ -16,13 +16,13 @@ from healthingest_service.api.problems import RequestRefusedError
 
 
 class StatusView(BaseModel):
-    """All is well."""
+    """The check has passed."""
 
     status: Literal["ok"] = "ok"
 
 
-class AboutView(BaseModel):
-    """What this is."""
+class ServiceInfoView(BaseModel):
+    """Name and version of the service."""
 
     name: str
     version: str
@@ -31,36 +31,52 @@ class AboutView(BaseModel):
 def routes() -> APIRouter:
     """The table of routes."""
     router = APIRouter(tags=["health"])
-    router.add_api_route("/", about, methods=["GET"], responses=problem_answers(503))
-    router.add_api_route("/health/live", live, methods=["GET"], response_model=StatusView)
-    for path, handler in (("/health/ready", ready), ("/health/startup", started)):
+    router.add_api_route(
+        "/",
+        get_service_info,
+        methods=["GET"],
+        operation_id="getServiceInfo",
+        responses=problem_answers(503),
+    )
+    router.add_api_route(
+        "/health/live",
+        check_liveness,
+        methods=["GET"],
+        operation_id="checkLiveness",
+        response_model=StatusView,
+    )
+    for path, handler, operation_id in (
+        ("/health/ready", check_readiness, "checkReadiness"),
+        ("/health/startup", check_startup, "checkStartup"),
+    ):
         router.add_api_route(
             path,
             handler,
             methods=["GET"],
+            operation_id=operation_id,
             response_model=StatusView,
             responses=problem_answers(503),
         )
     return router
 
 
-async def about(wire: Wired) -> AboutView:
-    """Name and version."""
-    return AboutView(name="healthingest", version=wire.version)
+async def get_service_info(wire: Wired) -> ServiceInfoView:
+    """Return the name and version of the service."""
+    return ServiceInfoView(name="healthingest", version=wire.version)
 
 
-async def live() -> Response:
-    """The event loop turns."""
+async def check_liveness() -> Response:
+    """Return 200 while the process answers requests."""
     return _ok()
 
 
-async def ready(wire: Wired) -> Response:
-    """An upload would be accepted."""
+async def check_readiness(wire: Wired) -> Response:
+    """Return 200 when an upload would be accepted, else 503."""
     return _ok_if(yes=wire.health.is_ready)
 
 
-async def started(wire: Wired) -> Response:
-    """It has been ready once: the database has the shape that this version needs."""
+async def check_startup(wire: Wired) -> Response:
+    """Return 200 once the process has been ready: the database schema is current."""
     return _ok_if(yes=wire.health.has_started)
 
 

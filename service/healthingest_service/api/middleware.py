@@ -80,11 +80,14 @@ class Observer:
                 await _refuse(scope, receive, send, "internal-error", {})
 
     def _record(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
-        route, code = _route(scope), state.get("problem_code")
+        route = _route(scope)
+        problem = state.get("problem_key")
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         self._metrics.request_seconds.labels(method, route, str(status)).observe(seconds)
         if (route, method) == (UPLOAD_ROUTE, "POST"):
-            self._metrics.uploads.labels(code or _UPLOAD_OUTCOMES.get(status, "interrupted")).inc()
+            self._metrics.uploads.labels(
+                problem or _UPLOAD_OUTCOMES.get(status, "interrupted")
+            ).inc()
         if route in _QUIET_ROUTES and status < 500:  # noqa: PLR2004 - an answer as it should be
             return
         principal = state.get("principal")
@@ -95,7 +98,7 @@ class Observer:
             http_response_status_code=status,
             duration_seconds=round(seconds, 4),
             correlation_id=state["correlation_id"],
-            problem=code,
+            problem=problem,
             account_id=None if principal is None else str(principal.account_id),
         )
 
@@ -122,7 +125,7 @@ async def _refuse(
     scope: Scope, receive: Receive, send: Send, code: str, headers: dict[str, str]
 ) -> None:
     state = scope["state"]
-    state["problem_code"] = code
+    state["problem_key"] = code
     response = problem_response(
         PROBLEMS[code], correlation_id=state["correlation_id"], headers=headers
     )

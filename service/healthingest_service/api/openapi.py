@@ -43,8 +43,9 @@ _UPLOAD: Final = "/v1/upload"
 _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
 
-Each path answers other methods with 405 (`method-not-allowed`) and `Allow`, and `HEAD` where it answers `GET`. Before
-any route: 400 `bad-request`, 414 `url-too-long` and 431 `head-too-large` for what is no request or too large a one."""
+Each path answers other methods with 405 (`method-not-allowed`) and `Allow`, and `HEAD` where it
+answers `GET`. A request that is malformed or too large is refused before any route with 400
+`bad-request`, 414 `url-too-long` or 431 `head-too-large`."""
 
 
 class FindingView(BaseModel):
@@ -75,13 +76,14 @@ class FieldErrorView(BaseModel):
 
 
 class ProblemView(BaseModel):
-    """A problem by RFC 9457; act on `type`, show `detail`, keep `correlation_id`."""
+    """A problem by RFC 9457: act on `type`, show `detail`, keep `correlation_id` and `cause`."""
 
     type: str
     title: str
     status: int
     detail: str
     correlation_id: str
+    cause: str | None = None
     findings: list[FindingView] | None = None
     errors: list[FieldErrorView] | None = None
     limit_bytes: int | None = None

@@ -1,5 +1,5 @@
 """
-The one table of everything that may go wrong: error to status, code and text.
+The one table of problems: error to status, code, cause and text.
 
 Answers are RFC 9457 problems. Titles and details are ours and fixed: no value from a request, no
 library's text.
@@ -20,6 +20,8 @@ from healthingest_service.uploads import errors as uploads
 
 TYPE_PREFIX: Final = "https://healthingest.dev/problems/"
 MEDIA_TYPE: Final = "application/problem+json"
+UNAVAILABLE: Final = "service-unavailable"
+"""The one code for a missing dependency or resource; `cause` says which."""
 _REALM: Final = 'Bearer realm="healthingest"'
 _UNAVAILABLE_RETRY_SECONDS: Final = 5
 
@@ -40,6 +42,12 @@ class Problem:
     code: str
     title: str
     detail: str
+    cause: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The code, with `/` and the cause where there is one: unique in the table."""
+        return self.code if self.cause is None else f"{self.code}/{self.cause}"
 
     @property
     def type(self) -> str:
@@ -172,45 +180,25 @@ _ROWS: Final = (
         "Internal error",
         "Something broke here; the correlation id finds it in the log.",
     ),
-    Problem(
-        503, "gate-unavailable", "Unavailable", "Files cannot be checked now; trying again is safe."
-    ),
-    Problem(
-        503,
-        "identity-unavailable",
-        "Unavailable",
-        "Who is asking cannot be told now; trying again is safe.",
-    ),
-    Problem(
-        503,
-        "ledger-unavailable",
-        "Unavailable",
-        "The database gave no clear answer; trying again is safe.",
-    ),
     Problem(503, "not-ready", "Not ready", "This instance takes no work now."),
-    Problem(503, "overloaded", "Overloaded", "Too much is going on here; trying again is safe."),
-    Problem(
-        503,
-        "spool-full",
-        "Unavailable",
-        "There is no room for another body now; trying again is safe.",
-    ),
-    Problem(
-        503,
-        "store-unavailable",
-        "Unavailable",
-        "The object store gave no clear answer; trying again is safe.",
-    ),
-    Problem(
-        503,
-        "unavailable",
-        "Unavailable",
-        "Something needed cannot be had now; trying again is safe.",
+    Problem(503, "overloaded", "Overloaded", "Too many requests at once; trying again is safe."),
+    *(
+        Problem(503, UNAVAILABLE, "Service unavailable", f"{detail}; trying again is safe.", cause)
+        for cause, detail in (
+            ("accounts", "Accounts and tokens cannot be checked now"),
+            ("database", "The database gave no clear answer"),
+            ("dependency", "Something that the service needs is not available now"),
+            ("object-store", "The object store gave no clear answer"),
+            ("temporary-storage", "The service cannot write the body to its disk now"),
+            ("temporary-storage-full", "The service has no room for another body now"),
+            ("validation", "Files cannot be checked now"),
+        )
     ),
 )
-PROBLEMS: Final[Mapping[str, Problem]] = {problem.code: problem for problem in _ROWS}
+PROBLEMS: Final[Mapping[str, Problem]] = {problem.key: problem for problem in _ROWS}
+"""By `Problem.key`."""
 
-CODES: Final[Mapping[type[Exception], str]] = {
+PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.FileTooLargeError: "file-too-large",
     uploads.NotAvroError: "not-avro",
     uploads.FileRefusedError: "file-refused",
@@ -220,13 +208,13 @@ CODES: Final[Mapping[type[Exception], str]] = {
     uploads.IdempotencyKeyReusedError: "idempotency-key-reused",
     uploads.UploadNotFoundError: "upload-not-found",
     uploads.InvalidCursorError: "invalid-cursor",
-    uploads.StoreUnavailableError: "store-unavailable",
-    uploads.StoreRefusedError: "store-unavailable",
-    uploads.LedgerUnavailableError: "ledger-unavailable",
-    uploads.SpoolFullError: "spool-full",
-    uploads.SpoolUnavailableError: "unavailable",
-    uploads.GateUnavailableError: "gate-unavailable",
-    uploads.UnavailableError: "unavailable",
+    uploads.StoreUnavailableError: f"{UNAVAILABLE}/object-store",
+    uploads.StoreRefusedError: f"{UNAVAILABLE}/object-store",
+    uploads.LedgerUnavailableError: f"{UNAVAILABLE}/database",
+    uploads.SpoolFullError: f"{UNAVAILABLE}/temporary-storage-full",
+    uploads.SpoolUnavailableError: f"{UNAVAILABLE}/temporary-storage",
+    uploads.GateUnavailableError: f"{UNAVAILABLE}/validation",
+    uploads.UnavailableError: f"{UNAVAILABLE}/dependency",
     identity.UnauthenticatedError: "unauthenticated",
     identity.InvalidTokenError: "invalid-token",
     identity.InvalidCredentialsError: "invalid-credentials",
@@ -236,7 +224,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
     identity.UnacceptablePasswordError: "unacceptable-password",
     identity.RateLimitedError: "rate-limited",
     identity.PasswordQueueFullError: "overloaded",
-    identity.IdentityUnavailableError: "identity-unavailable",
+    identity.IdentityUnavailableError: f"{UNAVAILABLE}/accounts",
 }
 _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
@@ -254,7 +242,7 @@ def problem_of(error: Exception) -> Problem:
             else "internal-error"
         )
         return PROBLEMS[_BY_STATUS.get(error.status_code, fallback)]
-    known = (CODES[cls] for cls in type(error).__mro__ if cls in CODES)
+    known = (PROBLEM_KEYS[cls] for cls in type(error).__mro__ if cls in PROBLEM_KEYS)
     return PROBLEMS[next(known, "internal-error")]
 
 
@@ -319,6 +307,7 @@ def problem_response(
         "status": problem.status,
         "detail": problem.detail,
         "correlation_id": correlation_id,
+        **({} if problem.cause is None else {"cause": problem.cause}),
         **(members or {}),
     }
     return JSONResponse(
@@ -329,7 +318,7 @@ def problem_response(
 async def answer(request: Request, error: Exception) -> Response:
     """The exception handler of all foreseen errors."""
     problem = problem_of(error)
-    request.state.problem_code = problem.code
+    request.state.problem_key = problem.key
     return problem_response(
         problem,
         correlation_id=request.state.correlation_id,

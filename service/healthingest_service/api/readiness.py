@@ -52,7 +52,7 @@ def _kind(error: Exception) -> str:
 
 
 class HealthBoard:
-    """The outcomes of the last round of *checks*, of which there may come more until the first round."""
+    """Runs *checks* in rounds, and keeps the outcomes of the last round."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class HealthBoard:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every required dependency was up, not too long ago, and this instance does not leave."""
+        """Whether every required dependency was up in a recent round, and this process stays."""
         if self._is_leaving or not self._is_fresh():
             return False
         return all(seen.up for seen in self._seen.values() if seen.required)

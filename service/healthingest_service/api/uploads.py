@@ -45,7 +45,9 @@ _FORM: Final = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
-_DIGEST: Final = "Of the bytes of the body, by RFC 9530: `sha-256=:` or `sha-512=:`, the digest in base64, `:`. Verified."
+_DIGEST: Final = (
+    "Digest of the body (RFC 9530), which is verified: `sha-256=:` or `sha-512=:`, base64, `:`."
+)
 _REQUEST: Final[dict[str, Any]] = {
     "parameters": [
         *(
@@ -126,8 +128,9 @@ def routes() -> APIRouter:
     router = APIRouter(tags=["uploads"])
     router.add_api_route(
         UPLOAD_ROUTE,
-        upload,
+        create_upload,
         methods=["POST"],
+        operation_id="createUpload",
         status_code=201,
         response_model=ReceiptView,
         responses=problem_answers(400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
@@ -136,21 +139,23 @@ def routes() -> APIRouter:
     )
     router.add_api_route(
         "/v1/uploads",
-        history,
+        list_uploads,
         methods=["GET"],
+        operation_id="listUploads",
         responses=problem_answers(400, 401, 403, 422, 429, 503),
     )
     router.add_api_route(
         "/v1/uploads/{upload_id}",
-        one,
+        get_upload,
         methods=["GET"],
+        operation_id="getUpload",
         responses=problem_answers(401, 403, 404, 429, 503),
     )
     return router
 
 
-async def upload(request: Request, wire: Wired, principal: Uploader) -> Response:
-    """Send one Avro object container file, as the body or as the field `file` of a form."""
+async def create_upload(request: Request, wire: Wired, principal: Uploader) -> Response:
+    """Store an Avro object container file, sent as the body or as the field `file` of a form."""
     with wire.upload_slots.taken(principal.account_id, address_of(request, wire)):
         accepted = await _accepted(request, wire, principal)
     wire.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
@@ -182,10 +187,10 @@ async def _accepted(request: Request, wire: Wire, principal: Principal) -> Accep
         raise
 
 
-async def history(
+async def list_uploads(
     wire: Wired, principal: Reader, query: Annotated[HistoryQuery, Query()]
 ) -> HistoryView:
-    """Your own uploads, newest first."""
+    """List your uploads, newest first."""
     page = await wire.ledger.history(
         principal.account_id,
         limit=query.limit,
@@ -198,8 +203,8 @@ async def history(
     )
 
 
-async def one(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
-    """One of your own uploads."""
+async def get_upload(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
+    """Return one of your uploads."""
     try:
         wanted = UploadId(UUID(upload_id))
     except ValueError:

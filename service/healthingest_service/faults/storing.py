@@ -1,4 +1,4 @@
-"""Points on the way from a body to the second commit, as wrappers of the ports that accepting and settling use."""
+"""Points from a body to the second commit, as wrappers of the ports of upload and janitor."""
 
 import io
 from collections.abc import AsyncIterator, Iterator, Sequence

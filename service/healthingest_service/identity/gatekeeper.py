@@ -218,7 +218,7 @@ class Gatekeeper:
         return verified
 
     def _is_known_live(self, session: SessionId, account: AccountId, now: datetime) -> bool:
-        """A token whose subject is not its session's account is never live (the signature alone does not tell)."""
+        """Check the account too: a signature does not prove that the session is the subject's."""
         known_account, until = self._live_until.get(session, (account, now))
         return known_account == account and until > now
 

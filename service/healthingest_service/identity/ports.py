@@ -117,7 +117,7 @@ class Sessions(Protocol):
         ...
 
     async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
-        """Whether the session exists and is that account's, is not revoked, and the account is active."""
+        """Whether the session belongs to the account, is not revoked, and the account is active."""
         ...
 
     async def forget_expired(self, *, before: datetime) -> int:

@@ -33,7 +33,7 @@ def normal_password(password: str) -> str:
 
 
 def is_printable(name: str) -> bool:
-    """Whether *name* has neither control characters nor characters that change the direction of text."""
+    """Whether *name* has no control characters and none that change the direction of text."""
     return not any(
         character in _BIDIRECTIONAL or unicodedata.category(character) in _UNPRINTABLE
         for character in name
@@ -91,7 +91,7 @@ def _is_address(password: str, email: str) -> bool:
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Return the 30,000 most common passwords, in lower case, as the library zxcvbn counted them."""
+    """Return the 30,000 most common passwords, in lower case, as the library zxcvbn has them."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - half a megabyte that only registration needs
 
     return frozenset(FREQUENCY_LISTS["passwords"])

@@ -115,7 +115,7 @@ async def backlog(settings: Settings) -> Mapping[str, object]:
                 "reason": one.reason.value,
                 "attempts": one.attempts,
                 "created_at": rfc3339(one.created_at),
-                "tried_again_at": rfc3339(one.due_at),
+                "next_attempt_at": rfc3339(one.due_at),
             }
             for one in first
         ],
@@ -189,7 +189,8 @@ async def forget_uploads(
         uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
         forgotten = [await uploads.forget(upload_id) for upload_id in upload_ids]
     if not all(forgotten):
-        message = f"{forgotten.count(False)} of the uploads are not there, or not lost; {sum(forgotten)} were removed"
+        missing = f"{forgotten.count(False)} of the uploads do not exist or are not lost"
+        message = f"{missing}; {sum(forgotten)} were removed"
         raise NothingFoundError(message)
     return {"forgotten": len(forgotten)}
 

@@ -34,7 +34,7 @@ from healthingest_service.main.parts import (
     utc_now,
 )
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS, Announcements
-from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
+from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import Ledger, ObjectStore
 from healthingest_service.uploads.reconcile_storage import Janitor
@@ -131,7 +131,7 @@ def _janitor_ports(ground: Ground, store: Store) -> tuple[Ledger, ObjectStore]:
 
 
 async def open_janitor(ground: Ground, stack: AsyncExitStack, store: Store) -> list[Work]:
-    """The janitor: what it settles, audits and forgets."""
+    """The janitor: unfinished uploads, the consistency check and expired sessions."""
     ledger, objects = _janitor_ports(ground, store)
     janitor = Janitor(
         ledger=ledger,
@@ -149,23 +149,25 @@ async def open_janitor(ground: Ground, stack: AsyncExitStack, store: Store) -> l
             sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop
         )
 
-    audit = _audit(ground, store, await _open_inventory(ground, stack))
-    return [_after_schema(ground, work) for work in (janitor.run, audit.run, forget)]
+    check = _open_consistency_check(ground, store, await _open_inventory(ground, stack))
+    return [_after_schema(ground, work) for work in (janitor.run, check.run, forget)]
 
 
-def _audit(ground: Ground, store: Store, inventory: StoreInventory) -> StorageAudit:
+def _open_consistency_check(
+    ground: Ground, store: Store, inventory: StoreInventory
+) -> ConsistencyCheck:
     rules, limits, timeout_seconds = (
         ground.settings.janitor,
         ground.settings.limits,
         _database_seconds(ground),
     )
-    audit = StorageAudit(
+    check = ConsistencyCheck(
         inventory=inventory,
         store=store.port,
         uploads=DatabaseKeptUploads(ground.engine, timeout_seconds=timeout_seconds),
         duties=DatabaseDuties(ground.engine, timeout_seconds=timeout_seconds),
-        rules=AuditRules(
-            interval_seconds=rules.audit_interval_seconds,
+        rules=ConsistencyRules(
+            interval_seconds=rules.consistency_interval_seconds,
             verify_shares=rules.verify_shares,
             verify_bytes_per_second=rules.verify_bytes_per_second,
             young_seconds=max(_YOUNG_SECONDS_MIN, 2 * limits.upload_lease_seconds),
@@ -173,10 +175,10 @@ def _audit(ground: Ground, store: Store, inventory: StoreInventory) -> StorageAu
         bucket=store.bucket,
         clock=utc_now,
     )
-    ground.metrics.watch_audit(
-        lambda: audit.counts.findings, lambda: audit.counts.work, lambda: audit.finished_at
+    ground.metrics.watch_consistency_check(
+        lambda: check.counts.discrepancies, lambda: check.counts.work, lambda: check.finished_at
     )
-    return audit
+    return check
 
 
 async def _open_inventory(ground: Ground, stack: AsyncExitStack) -> StoreInventory:

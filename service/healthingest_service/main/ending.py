@@ -20,12 +20,18 @@ _FOR_PEOPLE: Final = {
     StopCause.DATABASE_UNREACHABLE: "the database cannot be reached",
     StopCause.DATABASE_LOGIN_REFUSED: "the database refuses the login: check user and password",
     StopCause.DATABASE_MISSING: "there is no such database: create it",
-    StopCause.DATABASE_PERMISSION_DENIED: "the database user lacks a right: let it create tables in its schema",
+    StopCause.DATABASE_PERMISSION_DENIED: (
+        "the database user lacks a right: let it create tables in its schema"
+    ),
     StopCause.DATABASE_READ_ONLY: "the database is read-only: use the primary's address",
     StopCause.DATABASE_CONNECTION_LIMIT: "the database takes no more connections: raise its limit",
     StopCause.DATABASE_FULL: "the database has no room: give it some",
-    StopCause.DATABASE_LOCKED: "another session holds a lock for too long, or the deadline has passed",
-    StopCause.SCHEMA_UNKNOWN: "the database has a revision that this version does not know: use another database",
+    StopCause.DATABASE_LOCKED: (
+        "another session holds a lock for too long, or the deadline has passed"
+    ),
+    StopCause.SCHEMA_UNKNOWN: (
+        "the database has a revision that this version does not know: use another database"
+    ),
     StopCause.SCHEMA_DIFFERS: "the database has other tables than its revision says",
 }
 

@@ -88,7 +88,7 @@ def _faults(settings: Settings) -> Faults | None:
 
 @contextmanager
 def naming(variable: str) -> Iterator[None]:
-    """Turn an adapter's complaint about what it was given, which never repeats it, into one about a setting."""
+    """Re-raise an adapter's ValueError as a settings error that names the variable only."""
     try:
         yield
     except ValueError as error:

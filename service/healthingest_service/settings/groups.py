@@ -55,7 +55,7 @@ class ServerSettings(Group):
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks, separated by commas, whose `X-Forwarded-For` is believed."""
     shutdown_delay_seconds: NonNegativeFloat = 0.0
-    """How long to say "not ready" after SIGTERM and still take requests, so that whoever sends them can learn of it."""
+    """After SIGTERM: how long to answer "not ready" and still serve, until traffic stops."""
     graceful_shutdown_seconds: PositiveInt = 40
     """How long requests under way may take to end after SIGTERM."""
     max_concurrency: PositiveInt = 500
@@ -83,7 +83,7 @@ class ServerSettings(Group):
 
 
 class HttpSettings(Group):
-    """What a connection and the head of a request may take, on the public port and on the admin port."""
+    """Limits of a connection and a request's head, on the public port and the metrics port."""
 
     max_connections: PositiveInt = 1000
     """
@@ -104,7 +104,7 @@ class HttpSettings(Group):
     max_trailer_bytes: Annotated[int, Field(ge=0, le=MIB)] = 8 * 1024
     """Fields after a chunked body. They are not used."""
     head_seconds: PositiveFloat = 15.0
-    """From the opening of a connection, or the first byte of a further request, to the end of the head."""
+    """From the opening of a connection, or the first byte of a next request, to the head's end."""
     keep_alive_seconds: PositiveInt = 75
     """
     Longer than ingress controllers keep their idle connections (60 s).
@@ -112,7 +112,7 @@ class HttpSettings(Group):
     Else they send into closed ones.
     """
     linger_seconds: PositiveFloat = 2.0
-    """How long what a client still sends is read after an early answer, so that no reset overtakes the answer."""
+    """How long to read what a client still sends after an early answer, to prevent a reset."""
     docs: bool | None = None
     """Whether anybody may see `/docs`, which needs `openapi`. Unset: not in an installation."""
     openapi: bool | None = None
@@ -334,22 +334,24 @@ class RelaySettings(Group):
     """After so long a relay that took messages is held for dead, and others take them."""
     idle_seconds: PositiveFloat = 0.5
     stalled_seconds: PositiveFloat = 30.0
-    """The relay is not ready when for so long no message was confirmed though some wait, or the broker is away."""
+    """
+    Not ready after this time without the broker, or with messages and none confirmed.
+    """
     backoff_seconds_min: PositiveFloat = 1.0
     backoff_seconds_max: PositiveFloat = 60.0
 
 
 class JanitorSettings(Group):
-    """Settling what dead processes left, and auditing the object store."""
+    """Settling what dead processes left, and comparing the object store with the database."""
 
     interval_seconds: PositiveFloat = 30.0
-    audit_interval_seconds: PositiveFloat = 86_400.0
+    consistency_interval_seconds: PositiveFloat = 86_400.0
     """Once in so long all objects are listed and compared with the ledger."""
     verify_shares: PositiveInt = 30
     """
-    At each audit one object of so many is read and its hash compared.
+    At each check one object of so many is read and its hash compared.
 
-    Each one once in so many audits.
+    Each one once in so many checks.
     """
     verify_bytes_per_second: PositiveInt = 16 * MIB
     """Not faster than this."""

@@ -36,7 +36,7 @@ class InvalidSettingsError(Exception):
 
 
 class SecretFilesSource(EnvSettingsSource):
-    """Files called as the variables they stand for, in the folder that `HEALTHINGEST_SECRETS_DIR` names."""
+    """Secret files, named as their variables, in the folder of `HEALTHINGEST_SECRETS_DIR`."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         folder = os.environ.get(SECRETS_DIR)

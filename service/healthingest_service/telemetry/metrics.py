@@ -79,7 +79,7 @@ class Metrics:
             request_seconds=_request_seconds(to),
             uploads=Counter(
                 "healthingest_uploads",
-                "Uploads by outcome (a problem code, or accepted, replayed)",
+                "Uploads by outcome: accepted, replayed, or a problem code, with / and the cause",
                 ("outcome",),
                 registry=to,
             ),
@@ -145,26 +145,30 @@ class Metrics:
             "healthingest_janitor_last_sweep_timestamp_seconds", "When a sweep last ended", swept_at
         )
 
-    def watch_audit(
+    def watch_consistency_check(
         self,
-        findings: Callable[[], Mapping[str, float]],
+        discrepancies: Callable[[], Mapping[str, float]],
         work: Callable[[], Mapping[str, float]],
         finished_at: Callable[[], datetime | None],
     ) -> None:
         """
-        Show what audits of the object store found and did, and when one was last finished.
+        Show what consistency checks found and did, and when one was last finished.
 
         As above.
         """
         text = "What is wrong between object store and ledger, as often as it was seen"
         self.registry.register(
-            _CountsCollector("healthingest_audit_findings", text, "kind", findings)
+            _CountsCollector("healthingest_consistency_discrepancies", text, "kind", discrepancies)
         )
-        text = "Objects that audits listed and verified, bytes that they read, unfinished PUTs that they aborted"
-        self.registry.register(_CountsCollector("healthingest_audit_work", text, "kind", work))
+        text = (
+            "Objects listed and verified, bytes read, unfinished PUTs aborted by consistency checks"
+        )
+        self.registry.register(
+            _CountsCollector("healthingest_consistency_work", text, "kind", work)
+        )
         name, text = (
-            "healthingest_audit_last_finished_timestamp_seconds",
-            "When an audit last ended, in any process",
+            "healthingest_consistency_last_finished_timestamp_seconds",
+            "When a consistency check last ended, in any process",
         )
         self._watch_time(name, text, finished_at)
 

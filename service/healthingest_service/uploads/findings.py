@@ -40,7 +40,7 @@ _WORDS: Final[Mapping[FindingCode, tuple[str, str]]] = {
     ),
     FindingCode.NOT_READABLE: (
         "The process that checked the file ended abnormally.",
-        "Check the file with `healthingest validate`, and report it to the operator of the service.",
+        "Check the file with `healthingest validate`, and report it to the service's operator.",
     ),
 }
 

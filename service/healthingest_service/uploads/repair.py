@@ -1,7 +1,7 @@
 """
 The use case.
 
-Let the ledger say what the object store has, without waiting for the next audit.
+Let the ledger say what the object store has, without waiting for the next consistency check.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -32,7 +32,7 @@ class RepairUploads:
 
     A missing one, or one of another size, makes the upload `lost`.
 
-    Bytes are not read: the audit does that. Repeating is safe.
+    Bytes are not read: the consistency check does that. Repeating is safe.
     """
 
     def __init__(

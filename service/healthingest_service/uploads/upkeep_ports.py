@@ -1,4 +1,4 @@
-"""What the audit of the object store needs from outside; as in `ports`."""
+"""The ports of the consistency check and of the janitor's jobs."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class KeptUploads(Protocol):
     """
 
     async def between(self, after: str, until: str, *, limit: int) -> Sequence[KeptUpload]:
-        """Uploads that are kept, whose keys come after *after* and not after *until*, in the order of bytes."""
+        """Return kept uploads with *after* < key <= *until*, in the order of their keys' bytes."""
         ...
 
     async def known(self, keys: Collection[str]) -> frozenset[str]:

@@ -117,7 +117,7 @@ async def test_another_database_waits_until_it_is_confirmed(
 
 
 async def test_nothing_is_made_on_another_server_until_it_is_confirmed() -> None:
-    """With `adminUrl` the operator makes role and database, but none for a HealthIngest that has had others."""
+    """With `adminUrl` the operator makes no second database without a confirmation."""
     world = FakeWorld()
     await world.until_ready()
     (made,) = world.database.places

@@ -170,7 +170,7 @@ async def guess(edge: Edge, email: str, address: str, password: str = WRONG) -> 
 
 
 async def test_nobody_locks_the_owner_out(tmp_path: Path) -> None:
-    """Ten wrong passwords from one address slow that address down, and the owner at another one not at all."""
+    """Ten wrong passwords slow down their address, and not the owner at another address."""
     async with open_edge(tmp_path, server=PROXY) as edge:
         email = await edge.registered()
         answers = [await guess(edge, email, "198.51.100.9") for _ in range(10)]
@@ -366,7 +366,8 @@ async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
         assert asked == []
         for answer in (login, registration):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-            assert answer.json()["type"].endswith("/identity-unavailable")
+            assert answer.json()["type"].endswith("/service-unavailable")
+            assert answer.json()["cause"] == "accounts"
         assert (
             await http.post("/v1/upload", content=good_file(1), headers=AVRO | user)
         ).status_code == 201

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -5,18 +6,18 @@ import pytest
 from support.edge import Edge
 from support.samples import good_file
 
-ROUTES = {
-    ("POST", "/auth/register"),
-    ("POST", "/auth/jwt/login"),
-    ("POST", "/auth/jwt/logout"),
-    ("POST", "/auth/jwt/refresh"),
-    ("POST", "/v1/upload"),
-    ("GET", "/v1/uploads"),
-    ("GET", "/v1/uploads/{upload_id}"),
-    ("GET", "/"),
-    ("GET", "/health/live"),
-    ("GET", "/health/ready"),
-    ("GET", "/health/startup"),
+OPERATION_IDS = {
+    ("POST", "/auth/register"): "registerAccount",
+    ("POST", "/auth/jwt/login"): "logIn",
+    ("POST", "/auth/jwt/logout"): "logOut",
+    ("POST", "/auth/jwt/refresh"): "refreshTokens",
+    ("POST", "/v1/upload"): "createUpload",
+    ("GET", "/v1/uploads"): "listUploads",
+    ("GET", "/v1/uploads/{upload_id}"): "getUpload",
+    ("GET", "/"): "getServiceInfo",
+    ("GET", "/health/live"): "checkLiveness",
+    ("GET", "/health/ready"): "checkReadiness",
+    ("GET", "/health/startup"): "checkStartup",
 }
 
 
@@ -26,12 +27,15 @@ async def _document(edge: Edge) -> dict[str, Any]:
     return document
 
 
-def test_describes_every_route_and_no_other(document: dict[str, Any]) -> None:
-    """What the document names is what there is."""
+def test_every_route_has_its_operation_id(document: dict[str, Any]) -> None:
+    """The document has exactly these routes, each with a chosen id for generated clients."""
     described = {
-        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+        (method.upper(), path): operation["operationId"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
     }
-    assert described == ROUTES
+    assert described == OPERATION_IDS
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", one) for one in described.values())
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -90,7 +94,7 @@ def test_the_framework_s_own_errors_are_not_in_it(document: dict[str, Any]) -> N
 
 
 def test_names_the_headers_that_come(document: dict[str, Any]) -> None:
-    """Statuses that call for a header have it, an upload tells where it is, and the rest is in `default`."""
+    """Statuses have their headers, an upload has its location, the rest is in `default`."""
     for name, operation in _operations(document).items():
         answers = {
             status: set(answer["headers"]) for status, answer in operation["responses"].items()

@@ -108,7 +108,7 @@ async def test_refuses_and_keeps_nothing(
 
 
 async def test_says_where_a_file_is_wrong(edge: Edge) -> None:
-    """A refused file's problem has findings with a code, a message, a remedy, and never more than a place beside."""
+    """A refused file's findings have a code, a message, a remedy, and at most a place."""
     (finding,) = (await edge.upload(good_file(2)[:-7], await edge.signed_in())).json()["findings"]
     assert set(finding) == FINDING
     assert (finding["code"], finding["message"]) == (
@@ -168,7 +168,7 @@ async def test_counts_what_no_length_announced(edge: Edge) -> None:
 
 
 async def _first_answer(edge: Edge, headers: dict[str, str]) -> tuple[Message, int]:
-    """The head of the answer to an upload whose client waits for `100 Continue`, and how much of it was asked for."""
+    """Return the head of the answer to a waiting client, and how much of the body was asked for."""
     asked, sent = 0, list[Message]()
 
     async def receive() -> Message:
@@ -312,7 +312,7 @@ async def test_a_content_coding_is_refused(edge: Edge, coding: str) -> None:
 
 
 async def test_a_lost_file_is_stored_anew(edge: Edge) -> None:
-    """Once the ledger knows that its object is gone, the same bytes are 201 with the first id, and stored."""
+    """When the upload is lost, the same bytes are stored again: 201 with the first id."""
     user = await edge.signed_in()
     first = await edge.upload(good_file(1), user)
     (stored,) = edge.objects()

@@ -123,7 +123,7 @@ def _with_header(token: str, **members: Any) -> str:  # noqa: ANN401 - whatever 
 
 
 def test_refuses_texts_that_only_look_like_tokens() -> None:
-    """No algorithm, another one, no signature, another signature, our public key as secret, endless texts: refused."""
+    """Another algorithm or signature, our public key as secret, endless texts: refused."""
     ours = tokens()
     good = issued(ours)
     head, body, signature = good.split(".")

@@ -96,7 +96,7 @@ async def _house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def test_a_stolen_refresh_token_ends_the_session(house: House) -> None:
-    """Presented again after the grace, a used token ends every token of its session, the thief's and the owner's."""
+    """A used token, presented after the grace period, ends all tokens of its session."""
     first = await house.logged_in()
     second = await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
     assert (await house.gatekeeper.authenticate(second.access_token)).account_id
@@ -160,7 +160,7 @@ async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
 
 
 async def test_a_crowd_asks_once(house: House) -> None:
-    """However many requests of one session come at once, also when the first of them leaves at once."""
+    """Concurrent requests of one session share a lookup, also when the first is cancelled."""
     tokens = await house.logged_in()
     crowd = [
         asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
@@ -204,7 +204,7 @@ async def test_a_question_asked_before_a_logout_is_no_answer_after_it(house: Hou
 
 
 async def test_a_token_of_another_account_opens_nothing(house: House) -> None:
-    """A signed token whose subject is not its session's account is refused, also when the session is known."""
+    """A token whose subject is not its session's account is refused, also for a known session."""
     tokens = await house.logged_in()
     principal = await house.gatekeeper.authenticate(tokens.access_token)
     session = await house.gatekeeper.session_of(tokens.refresh_token)

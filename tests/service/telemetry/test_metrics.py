@@ -8,7 +8,9 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
     metrics = Metrics.create()
     metrics.watch_relay(lambda: counts, lambda: NOON)
     metrics.watch_janitor(lambda: {"mismatched": 2.0}, lambda: NOON)
-    metrics.watch_audit(lambda: {"other_bytes": 1.0}, lambda: {"listed_objects": 3.0}, lambda: None)
+    metrics.watch_consistency_check(
+        lambda: {"other_bytes": 1.0}, lambda: {"listed_objects": 3.0}, lambda: None
+    )
     counts["announced"] = 7.0
     text = metrics.text().decode()
     assert 'healthingest_relay_outcomes_total{outcome="announced"} 7.0' in text
@@ -22,9 +24,9 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
         line for line in text.splitlines() if line.startswith("healthingest_janitor_last_sweep")
     )
     assert float(swept.split()[1]) == NOON.timestamp()
-    assert 'healthingest_audit_findings_total{kind="other_bytes"} 1.0' in text
-    assert 'healthingest_audit_work_total{kind="listed_objects"} 3.0' in text
-    assert "healthingest_audit_last_finished_timestamp_seconds 0.0" in text
+    assert 'healthingest_consistency_discrepancies_total{kind="other_bytes"} 1.0' in text
+    assert 'healthingest_consistency_work_total{kind="listed_objects"} 3.0' in text
+    assert "healthingest_consistency_last_finished_timestamp_seconds 0.0" in text
 
 
 def test_two_processes_in_one_do_not_meet() -> None:

@@ -157,7 +157,7 @@ class TestAccepted:
         assert len(await world.messages()) == 1
 
     async def test_is_held_while_its_object_comes_on(self, world: World) -> None:
-        """A store that shows that it is alive keeps the row from the janitor, however long it takes."""
+        """A store that reports progress keeps the row from the janitor, however long it takes."""
 
         async def nearly_too_late() -> None:
             world.clock.move(LEASE_SECONDS - 1)

@@ -24,7 +24,7 @@ async def _begun(ledger: DatabaseLedger, clock: Clock) -> Upload:
 async def test_outlasts_its_first_seconds(
     ledger: DatabaseLedger, clock: Clock, begun: Upload
 ) -> None:
-    """Kept again and again, it lasts as long as the work does, and its full time beyond the last sign of life."""
+    """A renewed lease lasts as long as the work, and its full time after the last renewal."""
     lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
     for _ in range(5):
         clock.move(LEASE_SECONDS / 2)

@@ -114,7 +114,7 @@ async def test_goes_on_past_a_failing_message(
 async def test_waits_longer_each_time(
     ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, ear: Ear
 ) -> None:
-    """A failing message is tried again after 1, 2, 4 ... seconds, never beyond the maximum, and at last announced."""
+    """A failing message is retried after 1, 2, 4 … seconds up to the maximum, until it succeeds."""
     await waiting(ledger, "BloodGlucoseRecord")
     clock.move(1)
     ear.errors = {GLUCOSE: MessageUnroutableError}
@@ -170,7 +170,7 @@ async def test_runs_until_told_to_stop(
 async def test_announces_at_once_what_it_is_told_of(
     engine: AsyncEngine, clock: Clock, ear: Ear
 ) -> None:
-    """A relay that would look again in an hour is woken by the commit of a message in the same process."""
+    """The commit of a message in the same process wakes a relay that would wait for an hour."""
     stop, written = asyncio.Event(), asyncio.Event()
     ledger = DatabaseLedger(engine, timeout_seconds=5, clock=clock, on_message=written.set)
     outbox = DatabaseOutbox(engine, timeout_seconds=5, clock=clock)

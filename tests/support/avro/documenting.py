@@ -35,7 +35,8 @@ def _limits() -> Iterator[str]:
 def _codes(examples: Mapping[str, str]) -> Iterator[str]:
     yield from ("", "## Codes", "")
     yield (
-        "Each has an example that a test makes; the name is that of the file in `tests/support/avro/hostile.py`. "
+        "Each has an example that a test makes; the name is that of the file in "
+        "`tests/support/avro/hostile.py`. "
         "A dash: shown in `tests/gate/test_schema.py`. Messages show the default limits."
     )
     for heading, section in SECTIONS.items():
@@ -55,7 +56,8 @@ def _codes(examples: Mapping[str, str]) -> Iterator[str]:
 def _causes() -> Iterator[str]:
     yield from ("", "## Causes", "")
     yield (
-        f"A finding with the code `{Code.MAGIC_WRONG}` or `{Code.SCHEMA_NAME_INVALID}` has a `cause` where a usual "
+        f"A finding with the code `{Code.MAGIC_WRONG}` or `{Code.SCHEMA_NAME_INVALID}` has a "
+        "`cause` where a usual "
         "mistake is recognised, and then its message and remedy."
     )
     yield from ("", "| cause | message | remedy |", "| --- | --- | --- |")

@@ -18,13 +18,16 @@ EVERYTHING: Final[dict[str, Any]] = {
         {"name": "rate", "type": "int", "default": 5},
         {"name": "ok", "type": "boolean"},
         {"name": "value", "type": ["null", "double", "string"], "default": None},
-        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B", "C"], "default": "A"}},
+        {"name": "kind",
+         "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B", "C"], "default": "A"}},
         {"name": "id", "type": {"type": "string", "logicalType": "uuid"}},
-        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 5, "scale": 2}},
+        {"name": "price",
+         "type": {"type": "bytes", "logicalType": "decimal", "precision": 5, "scale": 2}},
         {"name": "mark", "type": {"type": "fixed", "name": "Mark", "size": 3}},
         {"name": "tags", "type": {"type": "map", "values": ["int", "Kind"]}},
         {"name": "next", "type": ["null", "Everything"]},
-        {"name": "rows", "type": {"type": "array", "items": {"type": "record", "name": "Row", "fields": [
+        {"name": "rows",
+         "type": {"type": "array", "items": {"type": "record", "name": "Row", "fields": [
             {"name": "x", "type": "float"}, {"name": "y", "type": "long"}]}}},
     ],
 }  # fmt: skip
@@ -42,7 +45,8 @@ def everything(random: Random, depth: int = 2) -> bytes:
     rows = [double(1)[4:] + long(random.randrange(10**12)) for _ in range(random.randrange(4))]
     more = long(1) + everything(random, depth - 1) if depth and random.random() < 0.5 else long(0)
     return b"".join((
-        long(random.randrange(2**41)), long(random.randrange(86_400_000)), long(random.randrange(-300, 300)),
+        long(random.randrange(2**41)), long(random.randrange(86_400_000)),
+        long(random.randrange(-300, 300)),
         bytes([random.randrange(2)]), value, long(random.randrange(3)), text(_UUID),
         text(random.randrange(-99_999, 100_000).to_bytes(3, "big", signed=True)), b"abc",
         items(*tags, sized=random.random() < 0.5), more, items(*rows, sized=random.random() < 0.5),

@@ -56,9 +56,11 @@ def values() -> Iterator[Entry]:
         yield f"overlong length of {type_}", one(type_, overlong(1) + b"a"), Code.VARINT_OVERLONG
         yield f"rest behind {type_}", one(type_, text("a") + b"b"), Code.DATA_LEFT_OVER
     for wrong in (
-        b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xc2", b"\xc2\x41", b"\xe0\x80\x80", b"\xe0\x9f\xbf",
+        b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xc2", b"\xc2\x41", b"\xe0\x80\x80",
+        b"\xe0\x9f\xbf",
         b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xe2\x82", b"\xe2\x82\x41", b"\xf0\x80\x80\x80",
-        b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x41",
+        b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf0\x9f\x98",
+        b"\xf0\x9f\x98\x41",
         b"\xfe", b"\xff", b"abcdefgh\xff", b"\xffabcdefgh", b"abcdefghijklmno\xc3",
     ):  # fmt: skip
         yield f"text {wrong!r}", one("string", text(wrong)), Code.UTF8_INVALID

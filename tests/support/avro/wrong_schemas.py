@@ -24,7 +24,9 @@ def schemas() -> Iterator[Entry]:
         "single quotes": "{'type':'int'}",
         "byte order mark": "\ufeff" + '"int"',
         "NaN": '{"type":"record","name":"R","fields":[{"name":"a","type":"double","default":NaN}]}',
-        "Infinity": '{"type":"record","name":"R","fields":[{"name":"a","type":"double","default":-Infinity}]}',
+        "Infinity": (
+            '{"type":"record","name":"R","fields":[{"name":"a","type":"double","default":-Infinity}]}'
+        ),
         "comment": '/* */ "int"',
         "control character": '"in\tt"',
         "5,000 digits": '{"type":"fixed","name":"F","size":' + "9" * 5000 + "}",
@@ -182,8 +184,10 @@ def structures() -> Iterator[Entry]:
         yield f"union of {name}", header(record(branches)), Code.SCHEMA_UNION_INVALID
     fixed = {"type": "fixed", "name": "F", "size": 2}
     for type_, default in (
-        ("float", "nan"), ("double", "inf"), ("double", "+Infinity"), ("int", "NaN"), (["null", "double"], "nan"),
-        ("int", "1"), ("int", 2**31), ("int", 1.5), ("int", True), ("long", 2**63), ("string", 5), ("null", 0),
+        ("float", "nan"), ("double", "inf"), ("double", "+Infinity"), ("int", "NaN"),
+        (["null", "double"], "nan"),
+        ("int", "1"), ("int", 2**31), ("int", 1.5), ("int", True), ("long", 2**63),
+        ("string", 5), ("null", 0),
         ("boolean", 1), ("double", "1"), ("bytes", "\u0100"), (["null", "int"], "x"), (fixed, "a"),
         ({"type": "array", "items": "int"}, ["x"]), ({"type": "map", "values": "int"}, {"a": None}),
         (record("int", name="I"), {}), ({"type": "enum", "name": "E", "symbols": ["A"]}, "B"),

@@ -1,4 +1,4 @@
-"""Connections that are cut or go silent at a certain moment, and answers that somebody else gives."""
+"""Cases with connections that break or hang at a given moment, and with false answers."""
 
 import asyncio
 import base64
@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 
-from healthingest_service.uploads.audit_findings import Finding
-from support.faults.audit import audit, put_object
+from healthingest_service.uploads.discrepancies import Discrepancy
 from support.faults.case import HIT_SECONDS, Case
+from support.faults.consistency import check_consistency, put_object
 from support.faults.history import Outcome
 from support.faults.proxy import Harm, Proxy, Trouble
 from support.faults.world import World
@@ -107,7 +107,7 @@ def _lies(world: World) -> list[Case]:
 
 async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
     """
-    The one lie that is believed: the judge sees it, and so does the audit.
+    The one lie that is believed: the checker sees it, and so does the consistency check.
 
     Then the object is brought back.
     """
@@ -118,11 +118,13 @@ async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
     _, verdict = await world.settle()
     if not any(fault.startswith("I1: ") for fault in verdict.broken):
         world.wrong.append("the judge did not miss the object")
-    counts = await audit(world)
-    if counts.findings[Finding.ROW_WITHOUT_OBJECT] != 1:
-        world.wrong.append(f"the audit found {dict(counts.findings)}")
+    counts = await check_consistency(world)
+    if counts.discrepancies[Discrepancy.ROW_WITHOUT_OBJECT] != 1:
+        world.wrong.append(f"the consistency check found {dict(counts.discrepancies)}")
     await put_object(world, attempt.answers[-1].key, content)
-    await audit(world)  # the upload is `lost`; the next audit finds it again
+    await check_consistency(
+        world
+    )  # the upload is `lost`; the next consistency check finds it again
     return way.hits > before and attempt.outcome is Outcome.ACKNOWLEDGED
 
 

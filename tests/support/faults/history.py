@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One file that one owner sent, under one idempotency key, until an answer was clear or patience ended."""
+    """One file of one owner, sent under one idempotency key until an answer was clear."""
 
     owner: str
     sha256: str

@@ -5,8 +5,8 @@ import time
 from functools import partial
 
 from healthingest_service.faults.points import Fault, Mode, Point, arm, hits
-from support.faults.audit import audit
 from support.faults.case import HIT_SECONDS, Case
+from support.faults.consistency import check_consistency
 from support.faults.world import LEASE_SECONDS, PART_BYTES, World
 from support.samples import block, good_file, long, raw_file, record_of
 
@@ -101,13 +101,15 @@ async def _keep_alive(world: World, done: asyncio.Event) -> None:
 
 
 async def _abort_unfinished(world: World) -> None:
-    """Who died could not; the audit removes what is left, and finds nothing else."""
+    """Who died could not; the consistency check removes what is left, and finds nothing else."""
     await world.heal()
     await world.drained()
-    counts = await audit(world)
-    world.notes["parts of the dead that the audit removed"] += counts.aborted_puts
+    counts = await check_consistency(world)
+    world.notes["parts of the dead that the consistency check removed"] += counts.aborted_puts
     world.wrong += [
-        f"the audit found {count} {kind}" for kind, count in counts.findings.items() if count
+        f"the consistency check found {count} {kind}"
+        for kind, count in counts.discrepancies.items()
+        if count
     ]
 
 

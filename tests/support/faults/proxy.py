@@ -1,4 +1,4 @@
-"""A TCP proxy that harms the connection on which certain bytes come by, as often as it was told to."""
+"""A TCP proxy that harms a connection when given bytes pass, a given number of times."""
 
 import asyncio
 from collections.abc import AsyncIterator

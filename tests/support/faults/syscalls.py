@@ -165,7 +165,7 @@ def _is_traced(pid: int) -> bool:
 
 
 async def plan(world: World, way: Way) -> dict[str, int]:
-    """Which system calls the process makes on one *way*, and how often at most one of its threads makes each."""
+    """Return the system calls of the process on one *way*, each with its maximum per thread."""
     words = ["-e", f"trace={','.join(f'?{name}' for name in ERRORS)}"]
     await way.go(world, way.role)  # what is done once is done before
     pid = world.fleet.running[way.role].process.pid

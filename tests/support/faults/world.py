@@ -162,7 +162,8 @@ class World:
 
     async def _is_quiet(self) -> bool:
         (under_way,) = await self.query(
-            "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM upload WHERE state = 'storing')"
+            "SELECT (SELECT count(*) FROM outbox)"
+            " + (SELECT count(*) FROM upload WHERE state = 'storing')"
         )
         if under_way[0]:
             return False

@@ -24,7 +24,7 @@ _KSTATUS_SOURCE: Final = Path(__file__).resolve().parents[2] / "kstatus"
 
 @dataclass(frozen=True)
 class GoProgram:
-    """A program of the module `module` at a version, or of the folder `source` when that is given."""
+    """A Go program: of `module` at a version, or of the folder `source` when given."""
 
     name: str
     module: str = ""

@@ -144,7 +144,8 @@ class ServerProcess:
             except RuntimeError as error:
                 self.stop()
                 if time.monotonic() > deadline:
-                    message = f"{error}\n{(self.folder / 'server.log').read_text(errors='replace')[-2000:]}"
+                    log = (self.folder / "server.log").read_text(errors="replace")
+                    message = f"{error}\n{log[-2000:]}"
                     raise RuntimeError(message) from None
             else:
                 return

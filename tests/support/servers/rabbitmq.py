@@ -52,7 +52,8 @@ class RabbitMQServer:
     @property
     def amqp_url(self) -> str:
         """With user, password and virtual host."""
-        return f"amqp://{self.username}:{self.password}@127.0.0.1:{self.amqp_port}/{quote(self.virtual_host, safe='')}"
+        address = f"127.0.0.1:{self.amqp_port}/{quote(self.virtual_host, safe='')}"
+        return f"amqp://{self.username}:{self.password}@{address}"
 
     @property
     def management_url(self) -> str:
@@ -201,7 +202,7 @@ def _environment(server: RabbitMQServer, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _epmd(owner: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Erlang's port mapper in the foreground, so that it ends with the test run instead of staying behind."""
+    """Erlang's port mapper in the foreground, so that it ends with the test run."""
     command = [*as_user(owner), program("epmd"), "-port", environment["ERL_EPMD_PORT"]]
     process = subprocess.Popen(
         command,

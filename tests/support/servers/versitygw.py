@@ -52,7 +52,7 @@ class S3Server:
         return replace(self, bucket=bucket)
 
     def _create(self, bucket: str) -> None:
-        """PUT Bucket, signed by hand (AWS Signature Version 4) so that no client under test is trusted here."""
+        """PUT Bucket, signed by hand (AWS Signature Version 4), not by a client under test."""
         now = dt.datetime.now(dt.UTC)
         stamp, day = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}"
         payload = hashlib.sha256(b"").hexdigest()

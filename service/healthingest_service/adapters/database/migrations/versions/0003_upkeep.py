@@ -1,4 +1,4 @@
-"""Why a message was put off, keys in the order of their bytes, and duties that one process at a time has."""
+"""Add the reason of a deferred message, byte order of keys, and jobs with one holder at a time."""
 
 import sqlalchemy as sa
 from alembic import op

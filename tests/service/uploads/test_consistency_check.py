@@ -15,8 +15,12 @@ from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUplo
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_inventory import FolderInventory
-from healthingest_service.uploads.audit_findings import AUDIT_BROKE_OFF, AUDIT_FINISHED, AUDIT_FOUND
-from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
+from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
+from healthingest_service.uploads.discrepancies import (
+    CHECK_FAILED,
+    CHECK_FINISHED,
+    DISCREPANCY_FOUND,
+)
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import Upload, UploadState
 from healthingest_service.uploads.repair import Repaired, RepairUploads
@@ -51,7 +55,7 @@ class FlakyStore(FolderStore):
 
 @dataclass
 class Room:
-    """A ledger, a folder, and an audit of the two."""
+    """A ledger, a folder, and a consistency check of the two."""
 
     ledger: DatabaseLedger
     store: FlakyStore
@@ -59,14 +63,14 @@ class Room:
     clock: Clock
     folder: Path
 
-    def audit(self, *, shares: int = 1, bytes_per_second: float = 1e9) -> StorageAudit:
+    def check(self, *, shares: int = 1, bytes_per_second: float = 1e9) -> ConsistencyCheck:
         """One as a process has it."""
-        return StorageAudit(
+        return ConsistencyCheck(
             inventory=FolderInventory(self.store.root),
             store=self.store,
             uploads=DatabaseKeptUploads(self.engine, timeout_seconds=5, clock=self.clock),
             duties=DatabaseDuties(self.engine, timeout_seconds=5, clock=self.clock),
-            rules=AuditRules(
+            rules=ConsistencyRules(
                 interval_seconds=DAY_SECONDS,
                 verify_shares=shares,
                 verify_bytes_per_second=bytes_per_second,
@@ -109,10 +113,10 @@ async def _stop() -> asyncio.Event:
     return asyncio.Event()
 
 
-async def findings(audit: StorageAudit, stop: asyncio.Event) -> dict[str, int]:
-    """What one audit finds; kinds of which there is nothing are left out."""
-    assert await audit.audit_once(stop)
-    return {str(kind): count for kind, count in audit.counts.findings.items() if count}
+async def discrepancies(check: ConsistencyCheck, stop: asyncio.Event) -> dict[str, int]:
+    """What one check finds; kinds of which there is nothing are left out."""
+    assert await check.check_once(stop)
+    return {str(kind): count for kind, count in check.counts.discrepancies.items() if count}
 
 
 async def test_finds_nothing_where_all_is_well(room: Room, stop: asyncio.Event) -> None:
@@ -120,19 +124,19 @@ async def test_finds_nothing_where_all_is_well(room: Room, stop: asyncio.Event) 
     for content in (b"one", b"two", b"three"):
         await room.keep(content)
     room.clock.move(YOUNG_SECONDS + 1)
-    audit = room.audit()
-    assert await findings(audit, stop) == {}
-    assert audit.counts.work == {
+    check = room.check()
+    assert await discrepancies(check, stop) == {}
+    assert check.counts.work == {
         "listed_objects": 3,
         "verified_objects": 3,
         "verified_bytes": 11,
         "aborted_puts": 0,
     }
-    assert audit.finished_at == room.clock.now
+    assert check.finished_at == room.clock.now
 
 
 async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asyncio.Event) -> None:
-    """An object without a row, a row without an object, other bytes of the same and of another length."""
+    """Cases: no row, no object, other bytes of the same length, other bytes of another length."""
     lost, flipped, longer = [await room.keep(content) for content in (b"lost", b"flip", b"long")]
     room.path(lost).unlink()
     room.path(flipped).write_bytes(b"FLIP")
@@ -142,12 +146,14 @@ async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asynci
     await room.put(stranger.receipt.object_key, b"no row")
     room.clock.move(YOUNG_SECONDS + 1)
     with capture_logs() as lines:
-        assert await findings(room.audit(), stop) == {
+        assert await discrepancies(room.check(), stop) == {
             "object_without_row": 2,
             "row_without_object": 1,
             "other_bytes": 2,
         }
-    told = {line["object_key"]: line["kind"] for line in lines if line["event"] == AUDIT_FOUND}
+    told = {
+        line["object_key"]: line["kind"] for line in lines if line["event"] == DISCREPANCY_FOUND
+    }
     assert told == {
         "raw/stray.avro": "object_without_row",
         stranger.receipt.object_key: "object_without_row",
@@ -155,16 +161,16 @@ async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asynci
         flipped.receipt.object_key: "other_bytes",
         longer.receipt.object_key: "other_bytes",
     }
-    assert [line["listed_objects"] for line in lines if line["event"] == AUDIT_FINISHED] == [4]
+    assert [line["listed_objects"] for line in lines if line["event"] == CHECK_FINISHED] == [4]
     assert room.path(flipped).exists()
     assert (room.store.root / "raw/stray.avro").exists()
 
 
 async def test_another_length_shows_in_the_list(room: Room, stop: asyncio.Event) -> None:
-    """Nothing is read for it: every audit sees every one."""
+    """Nothing is read for it: every check sees every one."""
     kept = await room.keep(b"content")
     room.path(kept).write_bytes(b"longer content")
-    assert await findings(room.audit(shares=2**40), stop) == {"other_bytes": 1}
+    assert await discrepancies(room.check(shares=2**40), stop) == {"other_bytes": 1}
     assert room.store.reads == []
 
 
@@ -172,32 +178,32 @@ async def test_an_object_that_cannot_be_read_is_reported(room: Room, stop: async
     """The store lists it, and says no."""
     kept = await room.keep(b"content")
     room.store.refused.add(kept.receipt.object_key)
-    assert await findings(room.audit(), stop) == {"unreadable": 1}
+    assert await discrepancies(room.check(), stop) == {"unreadable": 1}
 
 
 async def test_what_is_young_is_let_be(room: Room, stop: asyncio.Event) -> None:
-    """An object whose row is not committed, and a row whose object is not listed yet, may be under way."""
+    """An object without a committed row, or a row without a listed object, may be in flight."""
     room.path(await room.keep(b"moved")).unlink()
     await room.put("raw/stray.avro", b"stray")
-    assert await findings(room.audit(), stop) == {}
+    assert await discrepancies(room.check(), stop) == {}
 
 
-async def test_an_upload_under_way_is_no_finding(room: Room, stop: asyncio.Event) -> None:
+async def test_an_upload_under_way_is_no_discrepancy(room: Room, stop: asyncio.Event) -> None:
     """Its object has a row already, however long it takes."""
     new = upload(b"content")
     await room.ledger.begin(new, idempotency_key=None, lease_seconds=10 * YOUNG_SECONDS)
     await room.put(new.receipt.object_key, b"content")
     room.clock.move(YOUNG_SECONDS + 1)
-    assert await findings(room.audit(), stop) == {}
+    assert await discrepancies(room.check(), stop) == {}
 
 
-async def test_reads_each_object_once_in_so_many_audits(room: Room, stop: asyncio.Event) -> None:
+async def test_reads_each_object_once_in_so_many_checks(room: Room, stop: asyncio.Event) -> None:
     """A share each day, by the hash: together they are all, and none is read twice."""
     kept = [await room.keep(bytes([number])) for number in range(6)]
     shares = []
     for _ in range(3):
         room.store.reads.clear()
-        assert await findings(room.audit(shares=3), stop) == {}
+        assert await discrepancies(room.check(shares=3), stop) == {}
         shares.append(set(room.store.reads))
         room.clock.move(DAY_SECONDS)
     assert sum(map(len, shares)) == len(set.union(*shares)) == len(kept)
@@ -206,35 +212,35 @@ async def test_reads_each_object_once_in_so_many_audits(room: Room, stop: asynci
 
 async def test_is_done_once_a_day_by_one_process(room: Room, stop: asyncio.Event) -> None:
     """Another process, or the same again, finds it done until the next day."""
-    assert await room.audit().audit_once(stop)
-    assert not await room.audit().audit_once(stop)
+    assert await room.check().check_once(stop)
+    assert not await room.check().check_once(stop)
     room.clock.move(DAY_SECONDS)
-    assert await room.audit().audit_once(stop)
+    assert await room.check().check_once(stop)
 
 
 async def test_goes_on_after_the_store_was_away(room: Room, stop: asyncio.Event) -> None:
     """What broke off is taken up again within the same day."""
     await room.keep(b"content")
-    audit, room.store.is_down = room.audit(), True
+    check, room.store.is_down = room.check(), True
     with pytest.raises(StoreUnavailableError):
-        await audit.audit_once(stop)
+        await check.check_once(stop)
     room.store.is_down = False
-    assert await findings(audit, stop) == {}
-    assert audit.counts.verified_objects == 1
+    assert await discrepancies(check, stop) == {}
+    assert check.counts.verified_objects == 1
 
 
 async def test_keeps_to_its_speed_and_stops_when_told(room: Room, stop: asyncio.Event) -> None:
-    """A large object read slowly: a stop ends the wait, and the audit is not called finished."""
+    """A stop ends a slow read, and the check does not count as finished."""
     await room.keep(bytes(1000))
-    audit = room.audit(bytes_per_second=1.0)
-    reading = asyncio.ensure_future(audit.audit_once(stop))
+    check = room.check(bytes_per_second=1.0)
+    reading = asyncio.ensure_future(check.check_once(stop))
     async with asyncio.timeout(HANG_SECONDS):
         while not room.store.reads:  # noqa: ASYNC110 - a list tells nobody
             await asyncio.sleep(0.005)
         stop.set()
         assert await reading is False
-    assert audit.counts.verified_objects == 0
-    assert await findings(room.audit(), asyncio.Event()) == {}
+    assert check.counts.verified_objects == 0
+    assert await discrepancies(room.check(), asyncio.Event()) == {}
 
 
 async def test_removes_what_dead_puts_have_left(room: Room, stop: asyncio.Event) -> None:
@@ -245,9 +251,9 @@ async def test_removes_what_dead_puts_have_left(room: Room, stop: asyncio.Event)
         path.write_bytes(b"part")
         at = (room.clock.now - timedelta(seconds=age)).timestamp()
         os.utime(path, (at, at))
-    audit = room.audit()
-    assert await findings(audit, stop) == {}
-    assert audit.counts.aborted_puts == 1
+    check = room.check()
+    assert await discrepancies(check, stop) == {}
+    assert check.counts.aborted_puts == 1
     assert (old.exists(), young.exists()) == (False, True)
 
 
@@ -255,17 +261,17 @@ async def test_a_running_one_outlives_a_lost_store(
     room: Room, stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says that it broke off, and ends when it is told."""
-    monkeypatch.setattr("healthingest_service.uploads.audit_storage._LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("healthingest_service.uploads.consistency_check._LOOK_SECONDS", 0.001)
     await room.keep(b"content")
     room.store.is_down = True
     with capture_logs() as lines:
-        running = asyncio.ensure_future(room.audit().run(stop))
+        running = asyncio.ensure_future(room.check().run(stop))
         async with asyncio.timeout(HANG_SECONDS):
             while not lines:  # noqa: ASYNC110 - a list tells nobody
                 await asyncio.sleep(0.005)
             stop.set()
             await running
-    assert [line["event"] for line in lines] == [AUDIT_BROKE_OFF]
+    assert [line["event"] for line in lines] == [CHECK_FAILED]
 
 
 async def test_a_lost_upload_is_reported_once_and_found_again(
@@ -274,17 +280,17 @@ async def test_a_lost_upload_is_reported_once_and_found_again(
     """
     Its row becomes `lost`.
 
-    With the object back, the next audit makes it what it was, and other bytes do not.
+    With the object back, the next consistency check makes it what it was, and other bytes do not.
     """
     lost = await room.keep(b"lost")
     room.path(lost).unlink()
     room.clock.move(YOUNG_SECONDS + 1)
-    audit = room.audit()
-    assert await findings(audit, stop) == {"row_without_object": 1}
+    check = room.check()
+    assert await discrepancies(check, stop) == {"row_without_object": 1}
     for content, state in ((b"LOST", UploadState.LOST), (b"lost", UploadState.STORED)):
         room.clock.move(DAY_SECONDS)
         await room.put(lost.receipt.object_key, content)
-        assert await findings(audit, stop) == {"row_without_object": 1}
+        assert await discrepancies(check, stop) == {"row_without_object": 1}
         assert (await room.ledger.get(lost.owner, lost.id)).state is state
         room.path(lost).unlink()
 

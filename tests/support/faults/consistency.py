@@ -1,5 +1,5 @@
 """
-The product's own audit of the object store, at once and over everything.
+The product's own consistency check, at once and over everything.
 
 What it finds of what was done here.
 """
@@ -15,14 +15,14 @@ from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.s3 import open_s3_store
 from healthingest_service.adapters.s3_inventory import open_s3_inventory
-from healthingest_service.uploads.audit_findings import AuditCounts
-from healthingest_service.uploads.audit_storage import AuditRules, StorageAudit
+from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
+from healthingest_service.uploads.discrepancies import ConsistencyCounts
 from support.faults.world import World
 from support.s3 import access_to
 
 TIMEOUT_SECONDS = 10.0
-AUDIT_SECONDS = 60.0
-RULES = AuditRules(
+CHECK_SECONDS = 60.0
+RULES = ConsistencyRules(
     interval_seconds=1.0, verify_shares=1, verify_bytes_per_second=2.0**40, young_seconds=0.0
 )
 
@@ -32,15 +32,15 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-async def audit(world: World) -> AuditCounts:
-    """Compare all objects with all rows, read each, and remove what the dead have left of objects in parts."""
+async def check_consistency(world: World) -> ConsistencyCounts:
+    """Compare all objects with all rows, read each, and remove unfinished multipart uploads."""
     server = world.servers.store
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
             open_engine(world.database_url, pool_size=2, timeout_seconds=TIMEOUT_SECONDS)
         )
         access = access_to(server, timeout_seconds=TIMEOUT_SECONDS)
-        audited = StorageAudit(
+        check = ConsistencyCheck(
             inventory=await stack.enter_async_context(open_s3_inventory(access)),
             store=await stack.enter_async_context(open_s3_store(access)),
             uploads=DatabaseKeptUploads(engine, timeout_seconds=TIMEOUT_SECONDS),
@@ -49,11 +49,11 @@ async def audit(world: World) -> AuditCounts:
             bucket=server.bucket,
             clock=now,
         )
-        deadline = time.monotonic() + AUDIT_SECONDS
-        while not await audited.audit_once(asyncio.Event()):  # once an interval
+        deadline = time.monotonic() + CHECK_SECONDS
+        while not await check.check_once(asyncio.Event()):  # once an interval
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
-        return audited.counts
+        return check.counts
 
 
 async def put_object(world: World, key: str, content: bytes) -> None:

@@ -1,5 +1,5 @@
 """
-The audit as a janitor has it.
+The consistency check as a janitor runs it.
 
 Wired by the composition root, on the embedded parts and on real servers.
 """
@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.main.companions import _audit, _open_inventory
+from healthingest_service.main.companions import _open_consistency_check, _open_inventory
 from healthingest_service.main.parts import Ground, Store, database_url, open_ground, open_store
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import DatabaseSettings, JanitorSettings, StoreSettings
@@ -72,9 +72,9 @@ async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
         await keep(ground, store, b"whole", tmp_path, stored=b"whole")
         await keep(ground, store, b"other", tmp_path, stored=b"OTHER")
         await keep(ground, store, b"lost", tmp_path, stored=None)
-        audit = _audit(ground, store, await _open_inventory(ground, stack))
-        assert await audit.audit_once(asyncio.Event())
-        assert not await audit.audit_once(asyncio.Event())
+        check = _open_consistency_check(ground, store, await _open_inventory(ground, stack))
+        assert await check.check_once(asyncio.Event())
+        assert not await check.check_once(asyncio.Event())
         shown = ground.metrics.text().decode()
     for kind, count in {
         "other_bytes": 1,
@@ -82,6 +82,6 @@ async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
         "object_without_row": 0,
         "unreadable": 0,
     }.items():
-        assert f'healthingest_audit_findings_total{{kind="{kind}"}} {count}.0' in shown
-    assert 'healthingest_audit_work_total{kind="verified_objects"} 2.0' in shown
-    assert "healthingest_audit_last_finished_timestamp_seconds 0.0" not in shown
+        assert f'healthingest_consistency_discrepancies_total{{kind="{kind}"}} {count}.0' in shown
+    assert 'healthingest_consistency_work_total{kind="verified_objects"} 2.0' in shown
+    assert "healthingest_consistency_last_finished_timestamp_seconds 0.0" not in shown

@@ -1,4 +1,4 @@
-"""What an audit of the object store has found: counted for metrics, told in the log."""
+"""Discrepancies between object store and database: counted for metrics, written to the log."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,16 +13,16 @@ from healthingest_service.uploads.errors import UploadError
 from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.upkeep_ports import UnfinishedPut
 
-AUDIT_FOUND: Final = "audit_found"
-AUDIT_FOUND_AGAIN: Final = "audit_found_again"
-AUDIT_ABORTED_PUT: Final = "audit_aborted_put"
-AUDIT_FINISHED: Final = "audit_finished"
-AUDIT_BROKE_OFF: Final = "audit_broke_off"
+DISCREPANCY_FOUND: Final = "consistency_discrepancy_found"
+LOST_OBJECT_FOUND: Final = "consistency_lost_object_found"
+UNFINISHED_PUT_ABORTED: Final = "consistency_put_aborted"
+CHECK_FINISHED: Final = "consistency_check_finished"
+CHECK_FAILED: Final = "consistency_check_failed"
 _LINES_A_KIND: Final = 1000
-"""So many findings of a kind are told one by one in each audit; the others are counted."""
+"""So many discrepancies of a kind are told one by one in each check; the others are counted."""
 
 
-class Finding(StrEnum):
+class Discrepancy(StrEnum):
     """What can be wrong."""
 
     OBJECT_WITHOUT_ROW = "object_without_row"
@@ -34,11 +34,11 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class AuditCounts:
+class ConsistencyCounts:
     """Since the process began."""
 
-    findings: Mapping[str, int] = field(
-        default_factory=lambda: MappingProxyType(dict.fromkeys(Finding, 0))
+    discrepancies: Mapping[str, int] = field(
+        default_factory=lambda: MappingProxyType(dict.fromkeys(Discrepancy, 0))
     )
     listed_objects: int = 0
     verified_objects: int = 0
@@ -47,27 +47,27 @@ class AuditCounts:
 
     @property
     def work(self) -> dict[str, int]:
-        """What was done, apart from findings."""
+        """What was done, apart from discrepancies."""
         names = ("listed_objects", "verified_objects", "verified_bytes", "aborted_puts")
         return {name: getattr(self, name) for name in names}
 
 
-class Findings:
+class Discrepancies:
     """
     The counts of a process, and the lines about them.
 
-    When an audit was last finished, here or elsewhere.
+    When a consistency check was last finished, here or elsewhere.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._counts = AuditCounts()
+        self._counts = ConsistencyCounts()
         self._before = self._counts
         self.finished_at: datetime | None = None
-        self._log = structlog.get_logger("healthingest.audit")
+        self._log = structlog.get_logger("healthingest.consistency")
 
     @property
-    def counts(self) -> AuditCounts:
+    def counts(self) -> ConsistencyCounts:
         """So far."""
         return self._counts
 
@@ -83,35 +83,41 @@ class Findings:
             verified_bytes=self._counts.verified_bytes + size_bytes,
         )
 
-    def found(self, kind: Finding, key: str, upload_id: UploadId | None) -> None:
+    def found(self, kind: Discrepancy, key: str, upload_id: UploadId | None) -> None:
         """Something is wrong."""
-        count = self._counts.findings[kind] + 1
+        count = self._counts.discrepancies[kind] + 1
         self._counts = replace(
-            self._counts, findings=MappingProxyType({**self._counts.findings, kind: count})
+            self._counts,
+            discrepancies=MappingProxyType({**self._counts.discrepancies, kind: count}),
         )
-        if count - self._before.findings[kind] <= _LINES_A_KIND:
+        if count - self._before.discrepancies[kind] <= _LINES_A_KIND:
             about = None if upload_id is None else str(upload_id)
-            self._log.warning(AUDIT_FOUND, kind=kind.value, object_key=key, upload_id=about)
+            self._log.warning(DISCREPANCY_FOUND, kind=kind.value, object_key=key, upload_id=about)
 
     def found_again(self, key: str, upload_id: UploadId) -> None:
         """The object of a lost upload is back."""
-        self._log.info(AUDIT_FOUND_AGAIN, object_key=key, upload_id=str(upload_id))
+        self._log.info(LOST_OBJECT_FOUND, object_key=key, upload_id=str(upload_id))
 
     def aborted(self, put: UnfinishedPut) -> None:
         """What a dead process had left of a PUT was removed."""
         self._counts = replace(self._counts, aborted_puts=self._counts.aborted_puts + 1)
-        self._log.info(AUDIT_ABORTED_PUT, object_key=put.key, begun_at=put.begun_at.isoformat())
+        self._log.info(
+            UNFINISHED_PUT_ABORTED, object_key=put.key, begun_at=put.begun_at.isoformat()
+        )
 
     def finished(self) -> None:
-        """An audit came to its end."""
+        """A check came to its end."""
         now, before = self._counts, self._before
         self._before, self.finished_at = now, self._clock()
         self._log.info(
-            AUDIT_FINISHED,
+            CHECK_FINISHED,
             **{name: count - before.work[name] for name, count in now.work.items()},
-            **{kind.value: now.findings[kind] - before.findings[kind] for kind in Finding},
+            **{
+                kind.value: now.discrepancies[kind] - before.discrepancies[kind]
+                for kind in Discrepancy
+            },
         )
 
     def broke_off(self, error: UploadError, *, what: str) -> None:
         """Store or ledger could not be asked; *what* of it ended early."""
-        self._log.warning(AUDIT_BROKE_OFF, what=what, error=type(error).__name__)
+        self._log.warning(CHECK_FAILED, what=what, error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""The janitor's second duty: does the object store hold what the ledger says, and nothing else?"""
+"""Compares the object store with the database."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from typing import Final
 from zlib import crc32
 
 from healthingest_contract.object_keys import AFTER_ALL_KEYS, is_object_key
-from healthingest_service.uploads.audit_findings import AuditCounts, Finding, Findings
+from healthingest_service.uploads.discrepancies import ConsistencyCounts, Discrepancies, Discrepancy
 from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
     StoreRefusedError,
@@ -27,7 +27,7 @@ from healthingest_service.uploads.upkeep_ports import (
 )
 from healthingest_service.uploads.waiting import wait_for_any
 
-DUTY: Final = "audit"
+DUTY: Final = "consistency"
 _LEASE_SECONDS: Final = 3600.0
 """Renewed with every page, and between reads; the longest read must fit into it."""
 _NOTE_SECONDS: Final = 60.0
@@ -37,7 +37,7 @@ _PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRules:
+class ConsistencyRules:
     """
     How often, and how much of it.
 
@@ -51,7 +51,7 @@ class AuditRules:
     young_seconds: float
 
 
-class StorageAudit:
+class ConsistencyCheck:
     """
     Once in every interval, lists all objects and compares them with the ledger.
 
@@ -70,7 +70,7 @@ class StorageAudit:
         store: ObjectStore,
         uploads: KeptUploads,
         duties: Duties,
-        rules: AuditRules,
+        rules: ConsistencyRules,
         bucket: str,
         clock: Callable[[], datetime],
     ) -> None:
@@ -84,31 +84,31 @@ class StorageAudit:
         )  # else all installations begin at midnight
         self._clock = clock
         self._noted_at = 0.0
-        self._findings = Findings(clock)
+        self._discrepancies = Discrepancies(clock)
 
     @property
-    def counts(self) -> AuditCounts:
+    def counts(self) -> ConsistencyCounts:
         """What was seen so far."""
-        return self._findings.counts
+        return self._discrepancies.counts
 
     @property
     def finished_at(self) -> datetime | None:
-        """When an audit was last finished, by whichever process; None: never, or not asked yet."""
-        return self._findings.finished_at
+        """When a check last finished in any process; None: never, or not asked yet."""
+        return self._discrepancies.finished_at
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look again and again whether an audit is due, until *stop* is set."""
+        """Look again and again whether a check is due, until *stop* is set."""
         while not stop.is_set():
             await wait_for_any(stop, seconds=_LOOK_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             try:
-                await self.audit_once(stop)
+                await self.check_once(stop)
             except (LedgerUnavailableError, StoreUnavailableError, StoreRefusedError) as error:
-                self._findings.broke_off(error, what="audit")
+                self._discrepancies.broke_off(error, what="consistency")
                 await wait_for_any(stop, seconds=_RETRY_SECONDS)
 
-    async def audit_once(self, stop: asyncio.Event) -> bool:
+    async def check_once(self, stop: asyncio.Event) -> bool:
         """
-        Audit, if it is due and nobody else does; whether it came to its end.
+        Run the check if it is due and not run elsewhere. Returns whether it finished.
 
         Ends early, to be gone on with, on *stop*.
 
@@ -117,7 +117,7 @@ class StorageAudit:
                 next goes on there.
         """
         slot = int((self._clock().timestamp() + self._phase) // self._rules.interval_seconds)
-        self._findings.finished_at = await self._duties.finished_at(DUTY)
+        self._discrepancies.finished_at = await self._duties.finished_at(DUTY)
         after = await self._duties.take(DUTY, slot, lease_seconds=_LEASE_SECONDS)
         if after is None:
             return False
@@ -130,7 +130,7 @@ class StorageAudit:
                 await self._compare(page, after, until, slot, stop)
                 if page.is_last and not stop.is_set():
                     await self._duties.finish(DUTY, slot)
-                    self._findings.finished()
+                    self._discrepancies.finished()
                     return True
                 after = after if stop.is_set() else until
                 await self._duties.note(DUTY, slot, after, lease_seconds=_LEASE_SECONDS)
@@ -145,16 +145,16 @@ class StorageAudit:
             async for put in self._inventory.unfinished():
                 if put.begun_at < oldest_alive and not await self._uploads.being_stored({put.key}):
                     await self._inventory.abort(put)
-                    self._findings.aborted(put)
+                    self._discrepancies.aborted(put)
         except StoreRefusedError as error:
-            self._findings.broke_off(error, what="unfinished puts")
+            self._discrepancies.broke_off(error, what="unfinished puts")
 
     async def _compare(
         self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event
     ) -> None:
         listed = {one.key: one for one in page.objects}
         young = self._clock() - timedelta(seconds=self._rules.young_seconds)
-        self._findings.listed(len(listed))
+        self._discrepancies.listed(len(listed))
         async for uploads in self._kept(after, until):
             for upload in uploads:
                 if stop.is_set():
@@ -163,7 +163,7 @@ class StorageAudit:
                 if found is None:
                     await self._look_for(upload, young)
                 elif found.size_bytes != upload.size_bytes:
-                    await self._lost(upload, Finding.OTHER_BYTES)
+                    await self._lost(upload, Discrepancy.OTHER_BYTES)
                 elif self._is_due(upload, slot):
                     await self._keep_lease(slot, after)
                     await self._verify(upload, stop)
@@ -171,7 +171,7 @@ class StorageAudit:
 
     def _is_due(self, upload: KeptUpload, slot: int) -> bool:
         """
-        Whether its bytes are read at this audit.
+        Whether its bytes are read in this check.
 
         Its share is due, or it is lost and may be back.
         """
@@ -183,7 +183,7 @@ class StorageAudit:
         for key in sorted(
             keys - await self._uploads.known({key for key in keys if is_object_key(key)})
         ):
-            self._findings.found(Finding.OBJECT_WITHOUT_ROW, key, None)
+            self._discrepancies.found(Discrepancy.OBJECT_WITHOUT_ROW, key, None)
 
     async def _keep_lease(self, slot: int, position: str) -> None:
         """
@@ -206,12 +206,12 @@ class StorageAudit:
             and not upload.is_lost
             and await self._store.head(upload.key) is None
         ):
-            await self._lost(upload, Finding.ROW_WITHOUT_OBJECT)
+            await self._lost(upload, Discrepancy.ROW_WITHOUT_OBJECT)
 
-    async def _lost(self, upload: KeptUpload, finding: Finding) -> None:
+    async def _lost(self, upload: KeptUpload, kind: Discrepancy) -> None:
         """Report it once; from now on the ledger no longer answers for the store."""
         if not upload.is_lost:
-            self._findings.found(finding, upload.key, upload.upload_id)
+            self._discrepancies.found(kind, upload.key, upload.upload_id)
             await self._uploads.mark_lost(upload.upload_id, at=self._clock())
 
     async def _verify(self, upload: KeptUpload, stop: asyncio.Event) -> None:
@@ -226,11 +226,11 @@ class StorageAudit:
                 if stop.is_set():
                     return
         except StoreRefusedError:
-            self._findings.found(Finding.UNREADABLE, upload.key, upload.upload_id)
+            self._discrepancies.found(Discrepancy.UNREADABLE, upload.key, upload.upload_id)
             return
-        self._findings.verified(read_bytes)
+        self._discrepancies.verified(read_bytes)
         if digest.hexdigest() != upload.sha256:
-            await self._lost(upload, Finding.OTHER_BYTES)
+            await self._lost(upload, Discrepancy.OTHER_BYTES)
         elif upload.is_lost:
             await self._uploads.mark_found(upload.upload_id)
-            self._findings.found_again(upload.key, upload.upload_id)
+            self._discrepancies.found_again(upload.key, upload.upload_id)
