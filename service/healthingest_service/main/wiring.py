@@ -53,7 +53,7 @@ from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
 _PROBE_SECONDS: Final = 1.0
-_ADMIN_CONNECTIONS: Final = 32
+_METRICS_CONNECTIONS: Final = 32
 
 
 async def open_wire(
@@ -137,9 +137,9 @@ def connection_rules(settings: Settings) -> ConnectionRules:
     )
 
 
-def admin_connection_rules(settings: Settings) -> ConnectionRules:
-    """The same for the admin port, which few ask."""
-    return replace(connection_rules(settings), max_connections=_ADMIN_CONNECTIONS)
+def metrics_connection_rules(settings: Settings) -> ConnectionRules:
+    """The same for the metrics port, which few ask."""
+    return replace(connection_rules(settings), max_connections=_METRICS_CONNECTIONS)
 
 
 async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> AcceptUpload:

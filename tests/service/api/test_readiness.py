@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from healthingest_service.api.admin import create_admin_app
+from healthingest_service.api.metrics_port import create_metrics_app
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.telemetry.metrics import Metrics
 from support.edge import Edge, open_edge
@@ -104,7 +104,7 @@ async def test_load_does_not_turn_readiness_off(tmp_path: Path) -> None:
         assert edge.wire.health.is_ready
 
 
-async def test_the_admin_port_says_whether_the_relay_announces() -> None:
+async def test_the_metrics_port_says_whether_the_relay_announces() -> None:
     """
     By the one check that is named.
 
@@ -115,9 +115,9 @@ async def test_the_admin_port_says_whether_the_relay_announces() -> None:
         Check("other", Dependency(up=False).check, required=True),
         Check("it", dependency.check, required=False),
     )
-    app = create_admin_app(Metrics.create(), health, decisive="it")
+    app = create_metrics_app(Metrics.create(), health, decisive="it")
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://admin"
+        transport=httpx.ASGITransport(app=app), base_url="http://metrics"
     ) as client:
         assert (await client.get("/health/ready")).status_code == 200
         await health.check_once()

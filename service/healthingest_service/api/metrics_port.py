@@ -11,9 +11,9 @@ from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
-def create_admin_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
+def create_metrics_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
     """
-    The application of the admin port; every process has one.
+    The application of the metrics port; every process has one.
 
     Readiness here is the check named *decisive*.
     """
