@@ -25,18 +25,18 @@ def create_metrics_app(metrics: Metrics, health: HealthBoard, *, decisive: str) 
         return JSONResponse({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
-        seen = health.seen.get(decisive)
+        outcome = health.outcomes.get(decisive)
         is_ready = (
-            seen is None or seen.up
+            outcome is None or outcome.up
         )  # before the first round too: a relay need not be waited for
         return JSONResponse(
             {"status": "ok" if is_ready else "stalled"}, status_code=200 if is_ready else 503
         )
 
     async def dependencies(_request: Request) -> Response:
-        seen = {name: asdict(outcome) for name, outcome in sorted(health.seen.items())}
+        outcomes = {name: asdict(one) for name, one in sorted(health.outcomes.items())}
         return JSONResponse(
-            {"ready": health.is_ready, "started": health.has_started, "dependencies": seen}
+            {"ready": health.is_ready, "started": health.has_started, "dependencies": outcomes}
         )
 
     return Starlette(

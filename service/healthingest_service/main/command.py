@@ -115,7 +115,7 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
         if "relay" in process:
             work += await companions.open_relay(ground, stack)
         else:
-            work += companions.bell_work(ground)
+            work += companions.notify_work(ground)
         if process & {"api", "janitor"}:
             store = await parts.open_store(ground, stack)
         if "janitor" in process:
@@ -128,7 +128,9 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             cause_of=database_cause,
         )
         if "api" in process:
-            app: ASGIApp = create_app(await wiring.open_wire(ground, stack, store, health))
+            app: ASGIApp = create_app(
+                await wiring.open_api_dependencies(ground, stack, store, health)
+            )
             if ground.faults is not None:
                 structlog.get_logger("healthingest.main").warning(FAULTS_ASKED_FOR)
                 app = FaultyAnswers(app, ground.faults)

@@ -1,5 +1,5 @@
 """
-What comes out: a verdict, or findings.
+Results of a validation: what a file holds, or findings.
 
 The closed list of codes stands here; `explanations` explains each.
 """
@@ -147,7 +147,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ValidationResult:
     """
     What a correct file is.
 
@@ -167,7 +167,7 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Work:
     """
-    What judging a file has cost so far, the same on every machine.
+    What validating a file has cost so far, the same on every machine.
 
     `fed_bytes` came in, `inflated_bytes` were walked over in `blocks`; `steps` are those of the
     walker's budget.
