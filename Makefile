@@ -44,7 +44,7 @@ demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl
 
 test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
 
-faults: setup servers ## prove the promise of an upload: kill, hang, cut and pause everything, then judge (SHORT=1: minutes; SEED=)
+faults: setup servers ## prove the promise of an upload: kill, hang, cut and pause everything, then check (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
 e2e: setup images ## the whole way on the cluster of $KUBECONFIG, with a sample of what can break (SEED=; LONG=1: all of it)

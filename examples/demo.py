@@ -109,7 +109,7 @@ def _service(port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     settings = {
         "HEALTHINGEST_DATA_FOLDER": str(FOLDER),
         "HEALTHINGEST_SERVER__PORT": str(port),
-        "HEALTHINGEST_SERVER__ADMIN_PORT": str(_free_port()),
+        "HEALTHINGEST_SERVER__METRICS_PORT": str(_free_port()),
     }
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("HEALTHINGEST_")

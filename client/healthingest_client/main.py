@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     uploads.add_argument("--record-type")
     uploads.add_argument("--state", choices=("storing", "stored", "announced"))
     check = commands.add_parser(
-        "validate", help="judge files offline, as the service would; exit status 0, 1 or 2"
+        "validate", help="validate files offline, as the service would; exit status 0, 1 or 2"
     )
     check.add_argument("--json", action="store_true", help="one JSON object a line")
     check.add_argument(

@@ -48,17 +48,17 @@ class Report:
     findings: tuple[dict[str, str | int | None], ...]
 
 
-def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
+def validate_file(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
     """The report on a file that comes in *chunks*."""
     gate = Gate(policy)
     findings: tuple[dict[str, str | int | None], ...] = ()
     try:
         for chunk in chunks:
             gate.feed(chunk)
-        verdict = gate.finish()
+        result = gate.finish()
     except RefusedError as refused:
-        verdict, findings = gate.so_far(), tuple(told(finding) for finding in refused.findings)
-    if not findings and not is_record_type(verdict.record_type):
+        result, findings = gate.so_far(), tuple(told(finding) for finding in refused.findings)
+    if not findings and not is_record_type(result.record_type):
         words = {
             "code": RECORD_TYPE_INVALID,
             "message": RECORD_TYPE_MESSAGE,
@@ -68,11 +68,11 @@ def judge(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
     return Report(
         file=name,
         valid=not findings,
-        record_type=verdict.record_type,
-        schema_fingerprint=verdict.schema_fingerprint,
-        codec=verdict.codec,
-        blocks=verdict.block_count,
-        record_count=verdict.record_count,
+        record_type=result.record_type,
+        schema_fingerprint=result.schema_fingerprint,
+        codec=result.codec,
+        blocks=result.block_count,
+        record_count=result.record_count,
         findings=findings,
     )
 
@@ -117,7 +117,7 @@ def validate(
     for name in names:
         try:
             with _opened(name) as file:
-                report = judge(name, _chunks(file, name, errors), policy)
+                report = validate_file(name, _chunks(file, name, errors), policy)
         except OSError as error:
             errors.write(f"healthingest: {name}: {error.strerror}\n")
             status = UNREADABLE

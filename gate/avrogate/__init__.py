@@ -1,5 +1,5 @@
 """
-Is this Avro file what it says? Bytes in, a verdict out.
+Is this Avro file what it says? Bytes in, a validation result out.
 
 No network, no files, no settings, no values of the file in anything that comes out. `Gate` takes an
 object container file chunk by chunk; `check` does it in one go. Specification:
@@ -12,9 +12,9 @@ from avrogate.explanations import Told, explain, told
 from avrogate.model import Schema
 from avrogate.policy import Policy
 from avrogate.resolution import obstacle
+from avrogate.results import Cause, Code, Finding, RefusedError, ValidationResult, Work
 from avrogate.schema import parse_schema
 from avrogate.schema_set import SchemaSetError, parse_schema_set
-from avrogate.verdict import Cause, Code, Finding, RefusedError, Verdict, Work
 from avrogate.walker import compiled
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "Schema",
     "SchemaSetError",
     "Told",
-    "Verdict",
+    "ValidationResult",
     "Work",
     "canonical_form",
     "check",

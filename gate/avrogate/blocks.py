@@ -7,8 +7,8 @@ from avrogate.codecs import InflateError, Inflater
 from avrogate.header import SYNC_BYTES, Header
 from avrogate.policy import Policy
 from avrogate.records import Records
+from avrogate.results import Code, Finding, RefusedError, Work
 from avrogate.varint import VarintError, read_long
-from avrogate.verdict import Code, Finding, RefusedError, Work
 
 _FEED_BYTES: Final = 1 << 16
 """Compressed bytes given to a library at once: some copy what they have not used yet."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from avrogate.explanation_table import NO_CONTAINER, Explanation
-from avrogate.verdict import Cause
+from avrogate.results import Cause
 
 CAUSES: Final[Mapping[Cause, Explanation]] = {
     Cause.EMPTY_FILE: Explanation(

@@ -18,7 +18,7 @@ from zlib_ng import zlib_ng
 
 from avrogate import snappy
 from avrogate.policy import Policy
-from avrogate.verdict import Code
+from avrogate.results import Code
 
 if sys.version_info >= (3, 14):
     from compression import zstd

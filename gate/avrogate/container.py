@@ -16,8 +16,8 @@ from avrogate.permission import check_permission
 from avrogate.policy import Policy
 from avrogate.program import compile_schema
 from avrogate.records import Findings, Records
+from avrogate.results import Code, Finding, RefusedError, ValidationResult, Work
 from avrogate.schema import parse_schema
-from avrogate.verdict import Code, Finding, RefusedError, Verdict, Work
 
 
 class Gate:
@@ -34,7 +34,7 @@ class Gate:
         self._findings = Findings(policy.max_findings)
         self._header_reader = HeaderReader(policy)
         self._blocks: Blocks | None = None
-        self._known = Verdict("", "", "", "", 0, 0)
+        self._known = ValidationResult("", "", "", "", 0, 0)
 
     def feed(self, chunk: bytes) -> None:
         """
@@ -54,7 +54,7 @@ class Gate:
         except RefusedError as refused:
             raise with_limits(refused, self._policy) from None
 
-    def finish(self) -> Verdict:
+    def finish(self) -> ValidationResult:
         """
         The file has ended: what it is.
 
@@ -67,7 +67,7 @@ class Gate:
             raise with_limits(refused, self._policy) from None
         return self.so_far()
 
-    def so_far(self) -> Verdict:
+    def so_far(self) -> ValidationResult:
         """
         What is known of the file, refused or not.
 
@@ -76,7 +76,7 @@ class Gate:
         if self._blocks is None:
             return self._known
         known = self._known
-        return Verdict(
+        return ValidationResult(
             record_type=known.record_type,
             schema_name=known.schema_name,
             schema_fingerprint=known.schema_fingerprint,
@@ -107,13 +107,13 @@ class Gate:
             raise RefusedError(Finding(Code.CODEC_UNSUPPORTED))
         schema = parse_schema(header.schema, self._policy)
         name = schema.root.name if isinstance(schema.root, Record | Enum | Fixed) else ""
-        self._known = Verdict(short_name(name), name, fingerprint(schema), codec, 0, 0)
+        self._known = ValidationResult(short_name(name), name, fingerprint(schema), codec, 0, 0)
         check_permission(schema, self._policy)
         records = Records(compile_schema(schema), self._policy, self._findings)
         return Blocks(header, records, codecs.get(codec), self._policy)
 
 
-def check(chunks: Iterable[bytes], policy: Policy) -> Verdict:
+def check(chunks: Iterable[bytes], policy: Policy) -> ValidationResult:
     """
     Validate the file that *chunks* make up.
 

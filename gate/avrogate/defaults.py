@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from avrogate.model import Array, Enum, Fixed, Map, Primitive, Record, Schema, Type, Union
 from avrogate.place import Place
-from avrogate.verdict import Code
+from avrogate.results import Code
 
 _MAX_BYTE: Final = 0xFF
 _NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})

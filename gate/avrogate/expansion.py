@@ -14,7 +14,7 @@ from typing import Final
 
 from avrogate.model import Array, Fixed, Primitive, Record, Reference, Schema, Type, parts
 from avrogate.policy import Policy
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.results import Code, Finding, RefusedError
 
 _WIDTHS: Final = {"null": 0, "float": 4, "double": 8}
 

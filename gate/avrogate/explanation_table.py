@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avrogate.verdict import Code
+from avrogate.results import Code
 
 LIMIT: Final = "{limit}"
 """Stands in a message for the policy's limit."""

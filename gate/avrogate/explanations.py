@@ -10,7 +10,7 @@ from typing import Final
 from avrogate.cause_table import CAUSES
 from avrogate.explanation_table import EXPLANATIONS, LIMIT
 from avrogate.policy import MIB, Policy
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.results import Code, Finding, RefusedError
 
 _KIB: Final = 1024
 

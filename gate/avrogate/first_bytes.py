@@ -10,8 +10,8 @@ import codecs
 from collections.abc import Iterator
 from typing import Final
 
+from avrogate.results import Cause
 from avrogate.varint import VarintError, read_unsigned
-from avrogate.verdict import Cause
 
 SNIFF_BYTES: Final = 512
 """As much is looked at, or the whole of a shorter file."""

@@ -6,8 +6,8 @@ from typing import Final
 
 from avrogate.first_bytes import SNIFF_BYTES, cause_of
 from avrogate.policy import Policy
+from avrogate.results import Code, Finding, RefusedError
 from avrogate.varint import VarintError, read_long
-from avrogate.verdict import Code, Finding, RefusedError
 
 MAGIC: Final = b"Obj\x01"
 SYNC_BYTES: Final = 16

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from avrogate.model import Decimal, Logical, Range, Ranged, Uuid
 from avrogate.policy import Policy
-from avrogate.verdict import Code
+from avrogate.results import Code
 
 _DAY_MILLIS: Final = 86_400_000
 _FIRST_DAY: Final = -719_162

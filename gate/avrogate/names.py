@@ -10,7 +10,7 @@ from typing import Any, Final
 from avrogate.model import PRIMITIVES
 from avrogate.place import Step
 from avrogate.policy import Policy
-from avrogate.verdict import Cause, Code
+from avrogate.results import Cause, Code
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FULL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")

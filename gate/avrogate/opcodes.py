@@ -12,7 +12,7 @@ RETURN.
 
 from typing import Final
 
-from avrogate.verdict import Code
+from avrogate.results import Code
 
 WORDS: Final = 5
 

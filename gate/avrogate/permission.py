@@ -4,7 +4,7 @@ from avrogate.canonical import fingerprint
 from avrogate.model import Enum, Fixed, Record, Schema, short_name
 from avrogate.policy import Policy
 from avrogate.resolution import obstacle
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.results import Code, Finding, RefusedError
 
 
 def check_permission(schema: Schema, policy: Policy) -> None:

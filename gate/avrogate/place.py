@@ -6,7 +6,7 @@ For people a path of fields, for programs a JSON pointer (RFC 6901).
 
 from typing import Final, NamedTuple
 
-from avrogate.verdict import Cause, Code, Finding, RefusedError
+from avrogate.results import Cause, Code, Finding, RefusedError
 
 MAX_PLACE_CHARACTERS: Final = 1_024
 """Of a path or a pointer in a finding."""

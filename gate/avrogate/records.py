@@ -13,8 +13,8 @@ from avrogate import opcodes as op
 from avrogate.place import MAX_PLACE_CHARACTERS
 from avrogate.policy import Policy
 from avrogate.program import Program
+from avrogate.results import Code, Finding, RefusedError
 from avrogate.varint import VarintError, read_long
-from avrogate.verdict import Code, Finding, RefusedError
 from avrogate.walker import walk
 
 _SHORT_TEXT_BYTES: Final = 1 << 16

@@ -22,7 +22,7 @@ from avrogate.model import (
     Union,
     short_name,
 )
-from avrogate.verdict import Code, Finding
+from avrogate.results import Code, Finding
 
 _PROMOTIONS: Final = {
     "int": {"int", "long", "float", "double"},

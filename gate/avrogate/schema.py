@@ -35,9 +35,9 @@ from avrogate.names import (
 )
 from avrogate.place import Place
 from avrogate.policy import Policy
+from avrogate.results import Cause, Code, Finding, RefusedError
 from avrogate.strictjson import DuplicateKeyError
 from avrogate.strictjson import parse as parse_json
-from avrogate.verdict import Cause, Code, Finding, RefusedError
 
 _JSON_LEVELS: Final = 4
 """

@@ -17,9 +17,9 @@ from avrogate.model import Schema
 from avrogate.names import own_name
 from avrogate.place import Place
 from avrogate.policy import Policy
+from avrogate.results import Code, Finding, RefusedError
 from avrogate.schema import NAMED, UnknownTypeError, build_schema, parse_text
 from avrogate.strictjson import line_of, without_comments
-from avrogate.verdict import Code, Finding, RefusedError
 
 
 class SchemaSetError(ValueError):

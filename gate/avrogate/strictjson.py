@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from avrogate.verdict import Code, Finding, RefusedError
+from avrogate.results import Code, Finding, RefusedError
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 """Possessive: each character is looked at once, however the strings are broken."""

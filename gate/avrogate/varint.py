@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from avrogate.verdict import Code
+from avrogate.results import Code
 
 _LAST_SHIFT: Final = 63
 _MORE: Final = 0x80

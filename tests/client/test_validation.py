@@ -1,4 +1,4 @@
-"""`healthingest validate`: judged offline, told for people and for machines."""
+"""`healthingest validate`: validated offline, told for people and for machines."""
 
 import io
 import json

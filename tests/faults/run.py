@@ -23,7 +23,7 @@ import structlog
 from healthingest_service.faults.points import Mode, Point, hits
 from support.faults.case import CannotError, Case
 from support.faults.cases import cases
-from support.faults.checker import Verdict
+from support.faults.checker import CheckResult
 from support.faults.history import Attempt, Outcome
 from support.faults.world import World, world
 
@@ -123,10 +123,10 @@ def _sum_up(made: World, count: int, skipped: list[str]) -> None:
 
 
 async def one(made: World, case: Case) -> list[str]:
-    """One case: fault, heal, drain, judge. Returns what was wrong."""
+    """One case: fault, heal, drain, check_history. Returns what was wrong."""
     began, attempts, duplicates = time.monotonic(), len(made.clients.attempts), _duplicates(made)
     struck = await case.act(made)
-    drained, verdict = await made.settle()
+    drained, result = await made.settle()
     new = made.clients.attempts[attempts:]
     say(
         _line(
@@ -134,15 +134,15 @@ async def one(made: World, case: Case) -> list[str]:
             "yes" if struck else "NO",
             len(new),
             sum(attempt.outcome is Outcome.ACKNOWLEDGED for attempt in new),
-            len(verdict.lost),
-            len(verdict.unexpected),
+            len(result.lost),
+            len(result.unexpected),
             _duplicates(made) - duplicates,
-            _recovered(new, verdict),
+            _recovered(new, result),
             f"{drained:.1f}",
             f"{time.monotonic() - began:.1f}",
         )
     )
-    wrong = made.wrong + verdict.faults() + ([] if struck else ["did not strike"])
+    wrong = made.wrong + result.faults() + ([] if struck else ["did not strike"])
     made.wrong.clear()
     return [f"{case.name}: {text}" for text in wrong]
 
@@ -151,8 +151,8 @@ def _duplicates(made: World) -> int:
     return len(made.consumer.heard) - len({one.upload_id for one in made.consumer.heard})
 
 
-def _recovered(new: list[Attempt], verdict: Verdict) -> int:
-    return len({(attempt.owner, attempt.sha256) for attempt in new} & verdict.recovered)
+def _recovered(new: list[Attempt], result: CheckResult) -> int:
+    return len({(attempt.owner, attempt.sha256) for attempt in new} & result.recovered)
 
 
 def _unhit(made: World) -> list[str]:

@@ -1,5 +1,5 @@
 """
-The judge is judged on made-up histories.
+The check_history is validated on made-up histories.
 
 Each broken promise is seen, and a kept one is not doubted.
 """
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.faults.checker import INVARIANTS, judge
+from support.faults.checker import INVARIANTS, check_history
 from support.faults.history import Answer, Attempt, Evidence, Heard, Peak, Row
 
 OK = Answer(201, "u1", "k1", "h1")
@@ -23,56 +23,60 @@ GOOD = Evidence(
 
 
 def _broken(evidence: Evidence) -> set[str]:
-    return {fault.partition(":")[0] for fault in judge(evidence).broken}
+    return {fault.partition(":")[0] for fault in check_history(evidence).broken}
 
 
 def test_a_kept_promise_is_valid() -> None:
     """One acknowledged, one refused: nothing lost, nothing unexpected, nothing broken."""
-    verdict = judge(GOOD)
-    assert verdict.is_valid
-    assert (len(verdict.attempted), len(verdict.acknowledged), verdict.duplicated) == (2, 1, 0)
+    result = check_history(GOOD)
+    assert result.is_valid
+    assert (len(result.attempted), len(result.acknowledged), result.duplicated) == (2, 1, 0)
 
 
 def test_silence_after_success_is_a_loss() -> None:
     """Acknowledged and never heard of."""
-    verdict = judge(replace(GOOD, heard=()))
-    assert verdict.lost == {("ada", "h1")}
-    assert not verdict.is_valid
+    result = check_history(replace(GOOD, heard=()))
+    assert result.lost == {("ada", "h1")}
+    assert not result.is_valid
 
 
 def test_success_once_given_stands() -> None:
     """A later failure of a repeat does not take it back."""
-    verdict = judge(replace(GOOD, attempts=(Attempt("ada", "h1", (OK, Answer(503))),), heard=()))
-    assert verdict.lost == {("ada", "h1")}
+    result = check_history(
+        replace(GOOD, attempts=(Attempt("ada", "h1", (OK, Answer(503))),), heard=())
+    )
+    assert result.lost == {("ada", "h1")}
 
 
 def test_a_message_that_nobody_asked_for_is_unexpected() -> None:
     """Another owner's, another hash's, or a refused file's."""
     for owner, sha256 in (("bob", "h1"), ("ada", "h3"), ("ada", "h2")):
-        verdict = judge(replace(GOOD, heard=(*GOOD.heard, Heard("u2", owner, sha256, "k2"))))
-        assert verdict.unexpected == {(owner, sha256)}
+        result = check_history(replace(GOOD, heard=(*GOOD.heard, Heard("u2", owner, sha256, "k2"))))
+        assert result.unexpected == {(owner, sha256)}
 
 
 @pytest.mark.parametrize("status", [0, 409, 500, 503])
 def test_an_unclear_answer_may_go_either_way(status: int) -> None:
     """Heard of, it is recovered; else it is nothing. Neither is a fault."""
     attempts = (Attempt("ada", "h1", (Answer(status),)),)
-    assert judge(replace(GOOD, attempts=attempts)).recovered == {("ada", "h1")}
+    assert check_history(replace(GOOD, attempts=attempts)).recovered == {("ada", "h1")}
     nothing = replace(GOOD, attempts=attempts, rows=(), objects={}, heard=())
-    assert judge(nothing).is_valid
-    assert judge(nothing).recovered == frozenset()
+    assert check_history(nothing).is_valid
+    assert check_history(nothing).recovered == frozenset()
 
 
 def test_a_refusal_after_an_unclear_answer_is_unclear() -> None:
     """The first may have been stored."""
-    assert judge(replace(GOOD, attempts=(Attempt("ada", "h1", (Answer(0), Answer(422))),))).is_valid
+    assert check_history(
+        replace(GOOD, attempts=(Attempt("ada", "h1", (Answer(0), Answer(422))),))
+    ).is_valid
 
 
 def test_duplicates_are_counted_and_no_fault() -> None:
     """At least once."""
-    verdict = judge(replace(GOOD, heard=GOOD.heard * 3))
-    assert verdict.duplicated == 2
-    assert verdict.is_valid
+    result = check_history(replace(GOOD, heard=GOOD.heard * 3))
+    assert result.duplicated == 2
+    assert result.is_valid
 
 
 @pytest.mark.parametrize(
@@ -118,8 +122,8 @@ def test_each_invariant_sees_its_breach(names: set[str], evidence: Evidence) -> 
 
 def test_a_verdict_says_all_that_was_wrong() -> None:
     """A line for each; none where nothing was."""
-    assert judge(GOOD).faults() == []
-    faults = judge(replace(GOOD, heard=(Heard("u2", "bob", "h3", "k2"),))).faults()
+    assert check_history(GOOD).faults() == []
+    faults = check_history(replace(GOOD, heard=(Heard("u2", "bob", "h3", "k2"),))).faults()
     assert {"lost h1", "unexpected h3"} <= set(faults)
     assert any(fault.startswith("I2: ") for fault in faults)
 

@@ -1,11 +1,11 @@
-"""Arrays of one plain value each are read in one go: with the same verdict as value by value."""
+"""Arrays of one plain value each are read in one go: with the same result as value by value."""
 
 import pytest
 
 from avrogate import Code
 from support.avro.encoding import block, double, header, items, long, record
-from support.avro.judging import codes, judge
 from support.avro.pure import pure
+from support.avro.validating import codes, validate
 
 ITEMS = {"double": double(1.5), "long": long(-300), "int": long(2**31 - 1), "float": bytes(4)}
 COUNTS = (1, 2, 3, 4, 40)
@@ -26,7 +26,7 @@ def test_any_number_of_items_is_read_to_its_end(type_: str, *, sized: bool) -> N
         several = [items(*[ITEMS[type_]] * count, sized=sized)[:-1] for _ in range(3)]
         file = _file(type_, *several, long(0), records=3)
         for chunk in (1, 3, 11, 0):
-            assert judge(file, chunk=chunk).record_count == 3
+            assert validate(file, chunk=chunk).record_count == 3
         assert other.check([file], other.Policy()).record_count == 3
 
 

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from avrogate import Code, Finding, Gate, Policy, RefusedError, Verdict
+from avrogate import Code, Finding, Gate, Policy, RefusedError, ValidationResult
 from support.avro.encoding import (
     CODECS,
     SYNC,
@@ -19,8 +19,8 @@ from support.avro.encoding import (
     record,
     text,
 )
-from support.avro.judging import codes, findings, judge
 from support.avro.reference import count_records
+from support.avro.validating import codes, findings, validate
 from support.avro.working import memory_of, work_of
 
 READING = {
@@ -63,11 +63,11 @@ def _file(codec: str, records: int = 500, per_block: int = 100) -> bytes:
 @pytest.mark.parametrize("chunk", [0, 1, 7, 1000])
 def test_a_correct_file_passes_with_its_true_counts(codec: str, chunk: int) -> None:
     """Whatever the codec, and however the bytes are cut into chunks."""
-    verdict = judge(_file(codec), chunk=chunk)
-    assert verdict == Verdict(
+    result = validate(_file(codec), chunk=chunk)
+    assert result == ValidationResult(
         record_type="Reading",
         schema_name="clinic.records.Reading",
-        schema_fingerprint=verdict.schema_fingerprint,
+        schema_fingerprint=result.schema_fingerprint,
         codec=codec,
         block_count=5,
         record_count=500,
@@ -76,7 +76,7 @@ def test_a_correct_file_passes_with_its_true_counts(codec: str, chunk: int) -> N
 
 def test_a_file_without_blocks_is_correct() -> None:
     """It has no records."""
-    assert judge(header(READING)).record_count == 0
+    assert validate(header(READING)).record_count == 0
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -93,12 +93,12 @@ def test_blocks_of_no_records_pass_anywhere(codec: str, chunk: int) -> None:
             [nothing] * 300,
         ):
             file = header(READING, codec) + b"".join(blocks)
-            verdict = judge(file, chunk=chunk)
-            assert (verdict.block_count, verdict.record_count) == (
+            result = validate(file, chunk=chunk)
+            assert (result.block_count, result.record_count) == (
                 len(blocks),
                 2 * blocks.count(full),
             )
-            assert count_records(file) == verdict.record_count
+            assert count_records(file) == result.record_count
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -123,7 +123,7 @@ def test_empty_blocks_are_counted_as_blocks() -> None:
 def test_a_block_may_be_as_large_as_the_policy_says() -> None:
     """Hundreds of mebibytes pass by default, and cost no memory; the limit is in the finding."""
     large = one("bytes", text(bytes(80 << 20)))
-    assert judge(large, chunk=1 << 16).record_count == 1
+    assert validate(large, chunk=1 << 16).record_count == 1
     for codec in CODECS:
         cost = memory_of(one("bytes", text(bytes(40 << 20)), codec))
         assert (cost.code, cost.work.inflated_bytes) == (None, (40 << 20) + 4)
@@ -138,7 +138,7 @@ def test_a_block_may_be_as_large_as_the_policy_says() -> None:
 
 def test_the_codec_may_be_left_out() -> None:
     """It is "null" then."""
-    assert judge(header(record("int"), None) + block(1, long(5))).codec == "null"
+    assert validate(header(record("int"), None) + block(1, long(5))).codec == "null"
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -208,6 +208,6 @@ def test_a_long_text_needs_no_memory_of_its_own() -> None:
     A wrong byte at its end is found all the same.
     """
     long_text = "ä".encode() * 1_000_000
-    assert judge(one("string", text(long_text)), chunk=65536).record_count == 1
+    assert validate(one("string", text(long_text)), chunk=65536).record_count == 1
     assert codes(one("string", text(long_text + b"\xff")), chunk=65536) == [Code.UTF8_INVALID]
     assert codes(one("string", text(long_text[:-1])), chunk=65536) == [Code.UTF8_INVALID]

@@ -13,7 +13,7 @@ from avrogate.explanations import limit_of
 from support.avro.documenting import BEGIN, made
 from support.avro.encoding import MAGIC, long, text
 from support.avro.hostile import hostile_files
-from support.avro.judging import findings
+from support.avro.validating import findings
 
 pytestmark = pytest.mark.timeout(300)  # the first to need the files makes them
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "avro-gate.md"

@@ -11,7 +11,7 @@ import pytest
 
 from avrogate import Cause, Code, Gate, Policy, RefusedError, explain
 from support.avro.encoding import MAGIC, double, long, text
-from support.avro.judging import findings
+from support.avro.validating import findings
 
 SCHEMA = {
     "type": "record",

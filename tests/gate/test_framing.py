@@ -1,7 +1,7 @@
 """A single wrong byte in framing is found."""
 
 from support.avro.encoding import MAGIC, SYNC, block, header, items, long, record, text
-from support.avro.judging import codes
+from support.avro.validating import codes
 
 SCHEMA = record("string", {"type": "array", "items": "long"}, ["null", "boolean"])
 RECORD = text("name") + items(long(9), long(300)) + long(1) + b"\x01"

@@ -5,8 +5,8 @@ import pytest
 from avrogate import Code, Policy
 from avrogate.codecs import PIECE_BYTES
 from support.avro.hostile import hostile_files
-from support.avro.judging import codes
 from support.avro.pure import pure
+from support.avro.validating import codes
 from support.avro.working import calls_of, memory_of
 
 MOST_CALLS = 5_000_000

@@ -7,10 +7,10 @@ import pytest
 
 import avrogate
 from avrogate import RefusedError
-from support.avro.judging import judge
 from support.avro.mutants import mutants, seeds
 from support.avro.pure import pure
 from support.avro.reference import count_records
+from support.avro.validating import validate
 from support.avro.working import work_of
 
 SEED = int(os.environ.get("GATE_SEED", "20261124"))
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(300 + MUTANTS // 50)  # against hanging alone
 
 def test_the_seeds_are_correct() -> None:
     """Else their mutants would show nothing."""
-    assert [judge(seed).record_count for seed in seeds()] == [3] * len(seeds())
+    assert [validate(seed).record_count for seed in seeds()] == [3] * len(seeds())
     assert [count_records(seed) for seed in seeds()] == [3] * len(seeds())
 
 
@@ -35,12 +35,12 @@ def test_no_mutant_is_wrongly_accepted(count: int) -> None:
     accepted, wrong = 0, []
     for number, mutant in enumerate(mutants(SEED, count)):
         try:
-            verdict = judge(mutant)
+            result = validate(mutant)
         except RefusedError:
             continue
         accepted += 1
         try:
-            same = count_records(mutant) == verdict.record_count
+            same = count_records(mutant) == result.record_count
         except Exception:  # noqa: BLE001 - whatever it is, the reader could not read it
             same = False
         if not same:
@@ -66,7 +66,7 @@ def test_every_step_is_paid_for_by_bytes(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_both_forms_judge_mutants_alike(count: int) -> None:
-    """Chunks of any size give the same verdict or findings, for the same work."""
+    """Chunks of any size give the same result or findings, for the same work."""
     other = pure()
     differing = []
     compared = max(count // 20, 1000)

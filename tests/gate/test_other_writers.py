@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from avrogate import Policy, canonical_form, parse_schema
 from support.avro.encoding import CODECS
-from support.avro.judging import judge
 from support.avro.reference import count_records
 from support.avro.strategies import files
+from support.avro.validating import validate
 
 pytestmark = pytest.mark.timeout(600)  # against hanging alone
 _SETTINGS = settings(
@@ -75,9 +75,9 @@ def _passes_from_fastavro(file: File, codec: str, interval: int) -> None:
     schema, records = file
     out = io.BytesIO()
     fastavro.writer(out, schema, records, codec=codec, sync_interval=interval)
-    verdict = judge(out.getvalue())
-    assert verdict.record_count == len(records) == count_records(out.getvalue())
-    assert judge(out.getvalue(), chunk=3) == verdict
+    result = validate(out.getvalue())
+    assert result.record_count == len(records) == count_records(out.getvalue())
+    assert validate(out.getvalue(), chunk=3) == result
 
 
 def _passes_from_apache(file: File, codec: str) -> None:
@@ -88,7 +88,7 @@ def _passes_from_apache(file: File, codec: str) -> None:
     for record in records:
         writer.append(record)
     writer.flush()
-    assert judge(out.getvalue()).record_count == len(records)
+    assert validate(out.getvalue()).record_count == len(records)
 
 
 @_SETTINGS
@@ -98,8 +98,8 @@ def test_the_canonical_form_is_that_of_fastavro(file: File) -> None:
     ours = parse_schema(json.dumps(file[0]).encode(), Policy())
     theirs = to_parsing_canonical_form(file[0])
     assert canonical_form(ours) == theirs
-    verdict = judge(_empty(file[0]))
-    assert verdict.schema_fingerprint == fingerprint(theirs, "SHA-256")
+    result = validate(_empty(file[0]))
+    assert result.schema_fingerprint == fingerprint(theirs, "SHA-256")
 
 
 def _empty(schema: dict[str, Any]) -> bytes:
@@ -130,4 +130,4 @@ def test_legitimate_recursion_passes(depth: int) -> None:
     out, grown = io.BytesIO(), io.BytesIO()
     fastavro.writer(out, linked, [chain])
     fastavro.writer(grown, tree, [branch])
-    assert judge(out.getvalue()).record_count == judge(grown.getvalue()).record_count == 1
+    assert validate(out.getvalue()).record_count == validate(grown.getvalue()).record_count == 1

@@ -10,7 +10,7 @@ import pytest
 import avrogate
 from avrogate import Code, Policy, RefusedError, canonical_form, obstacle, opcodes, parse_schema
 from support.avro.encoding import block, file_of, header, items, long, one, record, text
-from support.avro.judging import codes, findings, judge
+from support.avro.validating import codes, findings, validate
 from support.avro.working import memory_of, work_of
 
 
@@ -141,11 +141,11 @@ def test_a_record_that_need_not_occur_may_be_endless() -> None:
         {"type": "array", "items": endless},
         {"type": "map", "values": endless},
     )
-    assert judge(one(union, long(0))).record_count == 1
+    assert validate(one(union, long(0))).record_count == 1
     assert codes(one(union, long(1))) == [Code.DATUM_TOO_DEEP]
-    assert judge(one(array, long(0))).record_count == 1
+    assert validate(one(array, long(0))).record_count == 1
     assert codes(one(array, long(1) + long(0))) == [Code.ITEM_COUNT_WRONG]
-    assert judge(one(map_, long(0))).record_count == 1
+    assert validate(one(map_, long(0))).record_count == 1
     assert codes(one(map_, items(text("k")))) == [Code.ITEM_COUNT_WRONG]
     code, work = work_of(one(["null", record("int", "B", name="B")], long(1) + long(5) * 10_000))
     assert (code, work.steps) == (Code.DATUM_TOO_DEEP, 2)
@@ -193,7 +193,7 @@ def test_a_chain_of_thousands_of_records_is_no_recursion_for_us() -> None:
     ]
     schema = {"type": "record", "name": "R", "fields": fields}
     data = long(5) + long(0) * 999
-    assert judge(file_of(schema, [(1, data)])).record_count == 1
+    assert validate(file_of(schema, [(1, data)])).record_count == 1
 
 
 def test_paths_lead_through_called_records() -> None:
@@ -235,7 +235,7 @@ def test_what_only_looks_wrong_passes() -> None:
 def test_policies_have_codes_of_their_own() -> None:
     """Record types, fingerprints, calendar, sizes."""
     good = file_of(record("int", name="clinic.R"), [(2, long(1) * 2)])
-    mark = judge(good).schema_fingerprint
+    mark = validate(good).schema_fingerprint
     assert codes(good, Policy(record_types=frozenset({"Other"}))) == [Code.RECORD_TYPE_NOT_ALLOWED]
     assert not codes(good, Policy(record_types=frozenset({"R"})))
     assert not codes(good, Policy(record_types=frozenset({"clinic.R"})))
@@ -259,10 +259,12 @@ def test_policies_have_codes_of_their_own() -> None:
         assert codes(one(schema, long(least - 1)), years) == [Code.CALENDAR_RANGE]
         assert not codes(one(schema, long(most + 1)))
     assert (
-        judge(header('["null","int"]') + block(1, long(0)), Policy(records_only=False)).record_type
+        validate(
+            header('["null","int"]') + block(1, long(0)), Policy(records_only=False)
+        ).record_type
         == ""
     )
-    assert judge(header('"null"') + block(9, b""), Policy(records_only=False)).record_count == 9
+    assert validate(header('"null"') + block(9, b""), Policy(records_only=False)).record_count == 9
 
 
 def _obstacle(writer: object, reader: object) -> tuple[str, str | None] | None:

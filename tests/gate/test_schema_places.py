@@ -7,7 +7,7 @@ import pytest
 
 from avrogate import Cause, Code, Finding, explain
 from support.avro.encoding import header, record
-from support.avro.judging import findings
+from support.avro.validating import findings
 
 SECRET = "Anna Müller"
 

@@ -1,7 +1,7 @@
 """
 The consistency check as a janitor runs it.
 
-Wired by the composition root, on the embedded parts and on real servers.
+ApiDeps by the composition root, on the embedded parts and on real servers.
 """
 
 import asyncio

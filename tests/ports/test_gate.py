@@ -1,4 +1,4 @@
-"""The port `Gate`, on worker processes that judge with avrogate."""
+"""The port `Gate`, on worker processes that validate with avrogate."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from healthingest_service.adapters.gate_check import FileCheck
 from healthingest_service.adapters.gate_pool import GatePool, open_gate
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
-from healthingest_service.uploads.model import Verdict
+from healthingest_service.uploads.model import ValidationResult
 from support.deadlines import HANG_SECONDS
 from support.samples import READING, block, good_file, hostile_files, long, raw_file, record_of
 
@@ -44,8 +44,8 @@ async def gate() -> AsyncIterator[GatePool]:
         yield opened
 
 
-async def check(gate: GatePool, content: bytes) -> Verdict:
-    """The verdict on these bytes, fed as they would come from a socket."""
+async def check(gate: GatePool, content: bytes) -> ValidationResult:
+    """The result on these bytes, fed as they would come from a socket."""
     async with gate.open() as one:
         for begin in range(0, len(content), CHUNK):
             await one.feed(content[begin : begin + CHUNK])
@@ -92,18 +92,18 @@ class TestGate:
     @pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "zstandard", "bzip2", "xz"])
     async def test_accepts_a_correct_file(self, gate: GatePool, codec: str) -> None:
         """In every codec, with the true number of records."""
-        verdict = await check(gate, good_file(5000, codec=codec))
-        assert (verdict.record_type, verdict.schema_name) == (
+        result = await check(gate, good_file(5000, codec=codec))
+        assert (result.record_type, result.schema_name) == (
             "HeartRateRecord",
             "test.records.HeartRateRecord",
         )
-        assert (verdict.codec, verdict.record_count) == (codec, 5000)
-        assert verdict.block_count > 1
+        assert (result.codec, result.record_count) == (codec, 5000)
+        assert result.block_count > 1
 
     async def test_accepts_a_file_without_records(self, gate: GatePool) -> None:
         """A header alone is a correct file."""
-        verdict = await check(gate, good_file(0))
-        assert (verdict.block_count, verdict.record_count) == (0, 0)
+        result = await check(gate, good_file(0))
+        assert (result.block_count, result.record_count) == (0, 0)
 
     @pytest.mark.parametrize("name", ["BloodGlucoseRecord", "HeartRateRecord", "WearableSample"])
     async def test_accepts_the_samples(self, gate: GatePool, name: str) -> None:
@@ -147,7 +147,7 @@ class TestGate:
         """
         Files that come in turns, chunk by chunk, through one worker.
 
-        Each gets its own verdict.
+        Each gets its own result.
         """
         contents = [good_file(1000 + number) for number in range(20)]
         contents[7] = contents[7][:-1] + b"\x00"
@@ -155,7 +155,9 @@ class TestGate:
             *(check(gate, content) for content in contents), return_exceptions=True
         )
         assert isinstance(outcomes.pop(7), FileRefusedError)
-        counts = [outcome.record_count for outcome in outcomes if isinstance(outcome, Verdict)]
+        counts = [
+            outcome.record_count for outcome in outcomes if isinstance(outcome, ValidationResult)
+        ]
         assert counts == [1000 + number for number in range(20) if number != 7]
 
     async def test_a_slow_client_holds_nobody_up(self, gate: GatePool) -> None:
@@ -190,7 +192,7 @@ class TestGate:
         self, gate: GatePool, signals: list[signal.Signals]
     ) -> None:
         """
-        While a chunk is judged.
+        While a chunk is validated.
 
         A worker that breaks down refuses the file, one that somebody kills does not.
         """
@@ -211,7 +213,7 @@ class TestGate:
         """
         A chunk without an answer.
 
-        That file is refused, the other ones may be sent again, the next is judged.
+        That file is refused, the other ones may be sent again, the next is validated.
         """
         async with (
             gate_of(stall_seconds=2.0) as gate,
@@ -253,7 +255,7 @@ class TestFilesOnDisk:
     async def test_are_judged_where_they_lie(
         self, gate: GatePool, tmp_path: Path, codec: str
     ) -> None:
-        """Handed over at first, then read by the judge in pieces of any size: the same verdict."""
+        """Handed over, then read by the validator in pieces of any size: the same result."""
         content, path = good_file(300_000, codec=codec), tmp_path / "body"
         path.write_bytes(content)
         async with gate.open() as one:
@@ -277,7 +279,7 @@ class TestFilesOnDisk:
         """
         A file that is missing, or shorter than was said, can be sent again.
 
-        The next one is judged.
+        The next one is validated.
         """
         path = tmp_path / "body"
         if there is not None:

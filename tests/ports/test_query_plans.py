@@ -18,13 +18,13 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.accounts import DatabaseAccounts
-from healthingest_service.adapters.database.duties import DatabaseDuties
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
+from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.model import (
@@ -125,14 +125,14 @@ class Calls:
         await kept.forget(first.upload_id)
         await kept.forget(UploadId(UUID(int=1)))
 
-    async def duties(self) -> None:
+    async def jobs(self) -> None:
         """One duty."""
-        duties = DatabaseDuties(self.engine, timeout_seconds=60)
+        jobs = DatabaseScheduledJobs(self.engine, timeout_seconds=60)
         for slot in (1, 2):
-            await duties.take("consistency", slot, lease_seconds=0)
-        await duties.note("consistency", 2, "x", lease_seconds=0)
-        await duties.finish("consistency", 2)
-        await duties.finished_at("consistency")
+            await jobs.take("consistency", slot, lease_seconds=0)
+        await jobs.note("consistency", 2, "x", lease_seconds=0)
+        await jobs.finish("consistency", 2)
+        await jobs.finished_at("consistency")
 
     async def directory(self) -> None:
         """Accounts."""
@@ -163,7 +163,7 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseOutbox: Calls.outbox,
     DatabaseReplays: Calls.replays,
     DatabaseKeptUploads: Calls.kept_uploads,
-    DatabaseDuties: Calls.duties,
+    DatabaseScheduledJobs: Calls.jobs,
     DatabaseAccounts: Calls.directory,
     DatabaseSessions: Calls.sessions,
 }
@@ -191,14 +191,14 @@ def whole_tables(plan: dict[str, Any]) -> list[str]:
     """The tables that a plan reads from their beginning to their end."""
     own = (
         [plan["Relation Name"]]
-        if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] != "duty"
+        if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] != "scheduled_job"
         else []
     )
     return own + [table for inner in plan.get("Plans", ()) for table in whole_tables(inner)]
 
 
 async def test_no_query_reads_a_whole_table(calls: Calls) -> None:
-    """Each statement of each method, as it was sent; the table of duties has a handful of rows."""
+    """Each statement of each method, as it was sent; the table of jobs has a handful of rows."""
     statements = Statements()
     statements.listen(calls.engine)
     for call in PORTS.values():

@@ -19,7 +19,7 @@ from healthingest_service.uploads.errors import (
     StoreUnavailableError,
 )
 from healthingest_service.uploads.model import StoredObject
-from healthingest_service.uploads.ports import Alive, no_need
+from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 from support.cancelling import is_cancelled_at
 from support.faults.proxy import Harm, Trouble, proxy
 from support.s3 import access_to, unfinished_puts
@@ -43,12 +43,12 @@ def store_at(
 
 
 async def put(
-    store: S3Store, folder: Path, content: bytes = CONTENT, *, alive: Alive = no_need
+    store: S3Store, folder: Path, content: bytes = CONTENT, *, heartbeat: Heartbeat = no_heartbeat
 ) -> None:
     """Put the content."""
     path = folder / "file.body"
     path.write_bytes(content)
-    await store.put(KEY, path, size_bytes=len(content), sha256=sha256(content), alive=alive)
+    await store.put(KEY, path, size_bytes=len(content), sha256=sha256(content), heartbeat=heartbeat)
 
 
 def test_parts_cover_the_file() -> None:
@@ -123,13 +123,13 @@ class TestRealServer:
 
     async def test_ends_with_the_lease(self, s3_server: S3Server, tmp_path: Path) -> None:
         """
-        It shows that it is alive before each part and before the end.
+        It calls the heartbeat before each part and before the end.
 
         What that raises undoes it.
         """
         signs = 0
 
-        async def alive() -> None:
+        async def heartbeat() -> None:
             nonlocal signs
             signs += 1
             if signs == 3:
@@ -137,7 +137,7 @@ class TestRealServer:
 
         async with store_at(s3_server.port, s3_server) as store:
             with pytest.raises(LedgerUnavailableError):
-                await put(store, tmp_path, alive=alive)
+                await put(store, tmp_path, heartbeat=heartbeat)
             assert await store.head(KEY) is None
         assert await unfinished_puts(s3_server) == []
 
@@ -284,7 +284,7 @@ async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> N
     """
     signs = 0
 
-    async def alive() -> None:
+    async def heartbeat() -> None:
         nonlocal signs
         await asyncio.sleep(0)
         signs += 1
@@ -294,7 +294,7 @@ async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> N
         between.trouble = Trouble(
             (f"POST /{s3_server.bucket}/raw/key?uploadId".encode(),), Harm.SLOW, seconds=0.5
         )
-        await put(store, tmp_path, alive=alive)
+        await put(store, tmp_path, heartbeat=heartbeat)
         assert between.hits == 1
     assert signs >= 4
     async with store_at(s3_server.port, s3_server) as store:
@@ -309,5 +309,5 @@ async def test_a_part_counts_by_itself(tmp_path: Path) -> None:
         async def slowly() -> None:
             await asyncio.sleep(0.3)
 
-        await put(store, tmp_path, SHORT, alive=slowly)
+        await put(store, tmp_path, SHORT, heartbeat=slowly)
         assert calls(server) == [*PARTS, "end"]

@@ -108,7 +108,7 @@ async def test_an_upload_goes_the_whole_way(
             token = (await http.post("/auth/jwt/login", data=login)).json()["access_token"]
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
             answer = await http.post("/v1/upload", content=good_file(5), headers=headers)
-            await _until_all_are_up(http, f"{api.address('admin')}/health/dependencies")
+            await _until_all_are_up(http, f"{api.address('metrics')}/health/dependencies")
         assert answer.status_code == 201, answer.text
         event, receipt = await _message(rabbitmq), answer.json()
         assert (event.bucket, event.key) == (s3_server.bucket, receipt["object_key"])

@@ -24,7 +24,7 @@ from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.relay import relay_deployment
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.discrepancies import ConsistencyCounts
-from healthingest_service.uploads.reconcile_storage import Swept
+from healthingest_service.uploads.janitor import Swept
 from healthingest_service.uploads.relay import RelayCounts
 from support.operator_world import manifest
 

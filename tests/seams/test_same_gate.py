@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from avrogate import Policy
-from healthingest_client.validation import RECORD_TYPE_INVALID, Report, judge
+from healthingest_client.validation import RECORD_TYPE_INVALID, Report, validate_file
 from healthingest_service.adapters.gate_pool import GatePool, open_gate
 from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
@@ -36,12 +36,12 @@ async def _server_says(gate: GatePool, content: bytes) -> tuple[object, ...]:
     try:
         async with gate.open() as check:
             await check.feed(content)
-            verdict = await check.finish()
+            result = await check.finish()
     except FileRefusedError as refused:
         return tuple(asdict(finding) for finding in refused.findings)
     except NotAvroError as refused:
         return ("not avro", *(asdict(finding) for finding in refused.findings))
-    return (verdict.record_type, verdict.record_count, verdict.schema_fingerprint)
+    return (result.record_type, result.record_count, result.schema_fingerprint)
 
 
 def _as_the_server(report: Report) -> tuple[object, ...]:
@@ -54,10 +54,10 @@ def _as_the_server(report: Report) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("name", FILES)
 async def test_client_and_server_agree(gate: GatePool, name: str) -> None:
-    """Verdict, or every finding with its place, message and remedy."""
+    """ValidationResult, or every finding with its place, message and remedy."""
     content = FILES[name]
     assert await _server_says(gate, content) == _as_the_server(
-        judge(name, iter([content]), Policy())
+        validate_file(name, iter([content]), Policy())
     )
 
 

@@ -119,10 +119,10 @@ def test_three_processes_do_what_one_does(tmp_path: Path) -> None:
         wait_for(tmp_path, answer.json()["upload_id"])
         assert (
             "healthingest_relay_outcomes_total"
-            in httpx.get(f"{relay.address('admin')}/metrics").text
+            in httpx.get(f"{relay.address('metrics')}/metrics").text
         )
-        assert httpx.get(f"{janitor.address('admin')}/health/live").status_code == 200
-        assert httpx.get(f"{api.address('admin')}/health/dependencies").json()["ready"]
+        assert httpx.get(f"{janitor.address('metrics')}/health/live").status_code == 200
+        assert httpx.get(f"{api.address('metrics')}/health/dependencies").json()["ready"]
         assert httpx.get(f"{server}/metrics").status_code == 404
         assert [one.end() for one in (api, relay, janitor)] == [0, 0, 0]
 

@@ -11,9 +11,9 @@ import httpx
 from fastapi import FastAPI
 
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.app import create_app
 from healthingest_service.api.readiness import HealthBoard
-from healthingest_service.api.wire import Wire
 from healthingest_service.main import parts, wiring
 from healthingest_service.settings import Settings
 
@@ -26,7 +26,7 @@ class Edge:
     """One API and somebody to call it."""
 
     app: FastAPI
-    wire: Wire
+    deps: ApiDependencies
     ground: parts.Ground
     http: httpx.AsyncClient
     folder: Path
@@ -69,10 +69,10 @@ async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa
         health = HealthBoard(
             ground.checks, metrics=ground.metrics, interval_seconds=60, timeout_seconds=2
         )
-        wire = await wiring.open_wire(ground, stack, store, health)
-        app = create_app(wire)
+        deps = await wiring.open_api_dependencies(ground, stack, store, health)
+        app = create_app(deps)
         transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 50_000))
         http = await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url="http://test")
         )
-        yield Edge(app, wire, ground, http, folder)
+        yield Edge(app, deps, ground, http, folder)

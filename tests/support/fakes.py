@@ -16,8 +16,13 @@ from healthingest_service.uploads.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from healthingest_service.uploads.model import OutgoingMessage, Sha256, StoredObject, Verdict
-from healthingest_service.uploads.ports import Alive, no_need
+from healthingest_service.uploads.model import (
+    OutgoingMessage,
+    Sha256,
+    StoredObject,
+    ValidationResult,
+)
+from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 
 CHUNK_BYTES = 65536
 
@@ -36,7 +41,13 @@ class MemoryStore:
     is_down: bool = False
 
     async def put(
-        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        self,
+        key: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        sha256: str,
+        heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
         """
         See `ObjectStore.put`.
@@ -47,7 +58,7 @@ class MemoryStore:
         content = await asyncio.to_thread(path.read_bytes)
         for step in self.meanwhile:
             await step()
-            await alive()
+            await heartbeat()
         if fault == "refused" or (len(content), hashlib.sha256(content).hexdigest()) != (
             size_bytes,
             sha256,
@@ -87,8 +98,8 @@ class MemoryStore:
 class ReadyVerdict:
     """A gate that does not look; what a real one finds is the business of its own tests."""
 
-    verdict: Verdict = field(
-        default_factory=lambda: Verdict(
+    result: ValidationResult = field(
+        default_factory=lambda: ValidationResult(
             "HeartRateRecord", "test.records.HeartRateRecord", "0" * 64, "null", 1, 3
         )
     )
@@ -108,12 +119,12 @@ class ReadyVerdict:
         del path, offset, size_bytes
         await asyncio.sleep(0)
 
-    async def finish(self) -> Verdict:
+    async def finish(self) -> ValidationResult:
         """See `FileCheck.finish`."""
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-        return self.verdict
+        return self.result
 
 
 @dataclass

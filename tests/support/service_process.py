@@ -32,7 +32,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     ours = {
         "DATA_FOLDER": str(folder),
         "SERVER__PORT": "0",
-        "SERVER__ADMIN_PORT": "0",
+        "SERVER__METRICS_PORT": "0",
         "SERVER__HOST": "127.0.0.1",
     }
     return inherited | {f"HEALTHINGEST_{name}": value for name, value in (ours | settings).items()}
@@ -51,7 +51,7 @@ class ServiceProcess:
         return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def address(self, server: str = "api", *, seconds: float = SECONDS) -> str:
-        """Where `api` or `admin` listens; *seconds* is how long it may take to begin."""
+        """Where `api` or `metrics` listens; *seconds* is how long it may take to begin."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             for event in self.events():

@@ -9,8 +9,8 @@ from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources.names import config_map, metadata
 
 API_PORT: Final = 8000
-ADMIN_PORT: Final = 9000
-JANITOR_ADMIN_PORT: Final = 9001
+METRICS_PORT: Final = 9000
+JANITOR_METRICS_PORT: Final = 9001
 SECRETS_FOLDER: Final = "/var/run/secrets/healthingest.dev"
 SPOOL_FOLDER: Final = "/var/spool/healthingest"
 SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
@@ -36,7 +36,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
     return {
         env.SECRETS_DIR: SECRETS_FOLDER,
         env.SERVER_PORT: str(API_PORT),
-        env.SERVER_ADMIN_PORT: str(ADMIN_PORT),
+        env.SERVER_METRICS_PORT: str(METRICS_PORT),
         env.SERVER_TRUSTED_PROXIES: ",".join(spec.trusted_proxies),
         env.SPOOL_FOLDER: SPOOL_FOLDER,
         env.HTTP_OPENAPI: str(spec.documentation.serves_openapi).lower(),

@@ -7,8 +7,8 @@ from healthingest_contract.conditions import POD_READINESS_GATE
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.v1alpha1 import PodPart
 from healthingest_operator.resources.configuration import (
-    ADMIN_PORT,
     API_PORT,
+    METRICS_PORT,
     SCHEMAS_FOLDER,
     SPOOL_FOLDER,
 )
@@ -78,7 +78,7 @@ def _container(owner: HealthIngest) -> Container:
     extra = {
         "ports": [
             {"name": "http", "containerPort": API_PORT, "protocol": "TCP"},
-            {"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "startupProbe": probe("/health/startup", "http", 1, STARTUP_FAILURES),
         "livenessProbe": probe("/health/live", "http", 10, 3),

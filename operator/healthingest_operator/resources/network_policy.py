@@ -13,7 +13,11 @@ from urllib.parse import urlsplit
 from healthingest_contract import environment as env
 from healthingest_contract.database_address import DatabaseAddressError, read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
-from healthingest_operator.resources.configuration import ADMIN_PORT, API_PORT, JANITOR_ADMIN_PORT
+from healthingest_operator.resources.configuration import (
+    API_PORT,
+    JANITOR_METRICS_PORT,
+    METRICS_PORT,
+)
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
 
 _CLUSTER: Final[dict[str, Any]] = {"namespaceSelector": {}}
@@ -85,11 +89,11 @@ def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any],
     """Policies of API, relay and migration."""
     api_out = [*ports["store"], *ports["database"], *ports["cache"]]
     return (
-        _policy(owner, API, [(API_PORT, None), (ADMIN_PORT, _CLUSTER)], api_out),
+        _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out),
         _policy(
             owner,
             RELAY,
-            [(ADMIN_PORT, _CLUSTER), (JANITOR_ADMIN_PORT, _CLUSTER)],
+            [(METRICS_PORT, _CLUSTER), (JANITOR_METRICS_PORT, _CLUSTER)],
             [*ports["store"], *ports["database"], *ports["broker"]],
         ),
         _policy(owner, MIGRATE, [], [*ports["database"]]),

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
-from healthingest_operator.resources.configuration import ADMIN_PORT, JANITOR_ADMIN_PORT
+from healthingest_operator.resources.configuration import JANITOR_METRICS_PORT, METRICS_PORT
 from healthingest_operator.resources.deployment import STRATEGY
 from healthingest_operator.resources.names import RELAY, labels, metadata, selector
 from healthingest_operator.resources.pods import (
@@ -17,7 +17,7 @@ from healthingest_operator.resources.pods import (
 )
 
 _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
-_READINESS: Final = probe("/health/ready", f"admin-{RELAY}", 5, 2)
+_READINESS: Final = probe("/health/ready", f"metrics-{RELAY}", 5, 2)
 """
 Whether messages are announced. Ready from its start until that fails for a while, so that no
     rollout waits for the
@@ -32,8 +32,8 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
     Rows of the outbox are claimed under a lock, so that two during a rollout do no harm.
     """
     containers = [
-        _container(RELAY, env.RELAY_SECRETS, ADMIN_PORT, {"readinessProbe": _READINESS}),
-        _container("janitor", env.JANITOR_SECRETS, JANITOR_ADMIN_PORT, {}),
+        _container(RELAY, env.RELAY_SECRETS, METRICS_PORT, {"readinessProbe": _READINESS}),
+        _container("janitor", env.JANITOR_SECRETS, JANITOR_METRICS_PORT, {}),
     ]
     template = {
         "metadata": {
@@ -58,11 +58,11 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 
 def _container(
-    command: str, secrets: frozenset[str], admin_port: int, more: dict[str, Any]
+    command: str, secrets: frozenset[str], metrics_port: int, more: dict[str, Any]
 ) -> Container:
-    port = f"admin-{command}"
+    port = f"metrics-{command}"
     extra = {
-        "ports": [{"name": port, "containerPort": admin_port, "protocol": "TCP"}],
+        "ports": [{"name": port, "containerPort": metrics_port, "protocol": "TCP"}],
         "startupProbe": probe("/health/live", port, 1, STARTUP_FAILURES),
         "livenessProbe": probe("/health/live", port, 10, 3),
         "resources": _RESOURCES,
@@ -72,5 +72,5 @@ def _container(
         command,
         secrets,
         extra,
-        environment=({"name": env.SERVER_ADMIN_PORT, "value": str(admin_port)},),
+        environment=({"name": env.SERVER_METRICS_PORT, "value": str(metrics_port)},),
     )

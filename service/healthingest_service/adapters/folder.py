@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import Sha256, StoredObject
-from healthingest_service.uploads.ports import Alive, no_need
+from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 
 Answer = TypeVar("Answer")
 
@@ -41,7 +41,13 @@ class FolderStore:
         self._timeout_seconds = timeout_seconds
 
     async def put(
-        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        self,
+        key: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        sha256: str,
+        heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
         """See `ObjectStore.put`."""
         place, unfinished = _place(self._root, key), self._root / UNFINISHED / uuid4().hex
@@ -49,20 +55,22 @@ class FolderStore:
         try:
             # One system call; in a thread, a cancelled one would leave its file to nobody.
             if _is_linked(path, unfinished):
-                await alive()
+                await heartbeat()
                 if await self._in_thread(_sync_file, unfinished) != size_bytes:
                     raise StoreRefusedError
             else:
-                await self._copy(path, unfinished, _Wanted(size_bytes, sha256), alive)
+                await self._copy(path, unfinished, _Wanted(size_bytes, sha256), heartbeat)
             await self._in_thread(_give_name, self._root, unfinished, place)
         finally:
             unfinished.unlink(missing_ok=True)
 
-    async def _copy(self, source: Path, target: Path, wanted: "_Wanted", alive: Alive) -> None:
+    async def _copy(
+        self, source: Path, target: Path, wanted: "_Wanted", heartbeat: Heartbeat
+    ) -> None:
         seen = _Seen()
-        await alive()
+        await heartbeat()
         while await self._in_thread(_copy_piece, source, target, seen) == _PIECE_BYTES:
-            await alive()
+            await heartbeat()
         if (seen.size_bytes, seen.digest.hexdigest()) != (wanted.size_bytes, wanted.sha256):
             raise StoreRefusedError
 

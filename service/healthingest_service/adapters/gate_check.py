@@ -1,4 +1,4 @@
-"""One file under judgement, as the server sees it."""
+"""One file under validation, as the server sees it."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from healthingest_service.uploads.errors import (
     UploadError,
 )
 from healthingest_service.uploads.findings import FindingCode, finding_of
-from healthingest_service.uploads.model import Finding, Verdict
+from healthingest_service.uploads.model import Finding, ValidationResult
 
 Send = Callable[[Kind, int, bytes], Awaitable[None]]
 """Puts a frame on its way to the worker: its kind, the file's number, the payload."""
@@ -27,12 +27,12 @@ _MOST_AHEAD: Final = 4
 
 
 class FileCheck:
-    """One file under judgement."""
+    """One file under validation."""
 
     def __init__(self, send: Send, number: int) -> None:
         self._send = send
         self._number = number
-        self._outcome: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._outcome: asyncio.Future[ValidationResult] = asyncio.get_running_loop().create_future()
         self._outcome.add_done_callback(
             lambda done: done.cancelled() or done.exception()
         )  # seen, though not awaited
@@ -58,14 +58,14 @@ class FileCheck:
             piece = PIECE.pack(begin, min(end - begin, MAX_PAYLOAD_BYTES)) + os.fsencode(path)
             await self._send(Kind.FEED_FILE, self._number, piece)
 
-    async def finish(self) -> Verdict:
+    async def finish(self) -> ValidationResult:
         """See `FileCheck.finish` of the ports."""
         await self._send(Kind.FINISH, self._number, b"")
         return await asyncio.shield(self._outcome)
 
     @property
     def is_settled(self) -> bool:
-        """The worker has judged the file, and forgotten it."""
+        """The worker has validated the file and dropped it."""
         return self._outcome.done()
 
     def ask(self) -> None:
@@ -77,23 +77,23 @@ class FileCheck:
         self._unanswered -= 1
         self._answered.set()
 
-    def settle(self, outcome: Verdict | UploadError) -> None:
+    def settle(self, outcome: ValidationResult | UploadError) -> None:
         """What the worker, or its end, says of the file; the first word counts."""
         if self._outcome.done():
             return
         self._answered.set()
-        if isinstance(outcome, Verdict):
+        if isinstance(outcome, ValidationResult):
             self._outcome.set_result(outcome)
         else:
             self._outcome.set_exception(outcome)
 
 
-def outcome_of(kind: int, payload: bytes, *, alone: bool) -> Verdict | UploadError:
+def outcome_of(kind: int, payload: bytes, *, alone: bool) -> ValidationResult | UploadError:
     """What the worker's last answer about a file means; *alone*: it had no other at that time."""
     if kind == Kind.ACCEPTED:
-        verdict = Verdict(**json.loads(payload))
-        if is_record_type(verdict.record_type):
-            return verdict
+        result = ValidationResult(**json.loads(payload))
+        if is_record_type(result.record_type):
+            return result
         return FileRefusedError((finding_of(FindingCode.RECORD_TYPE_INVALID),))
     if kind == Kind.REFUSED:
         told: list[dict[str, Any]] = json.loads(payload)

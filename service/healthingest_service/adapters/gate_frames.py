@@ -36,7 +36,7 @@ class Kind(IntEnum):
     REFUSED = 6
     """JSON: the findings, each with its message and remedy."""
     ACCEPTED = 7
-    """JSON: the verdict."""
+    """JSON: the result."""
     FAILED = 8
     """The worker ran out of memory."""
     FEED_FILE = 9

@@ -1,5 +1,5 @@
 """
-The port `Gate`: files are judged while they come, in a few warm processes that may die of them.
+The port `Gate`: files are validated while they come, in a few warm processes that may die of them.
 
 A worker serves many uploads at once, so a slow client holds no place. What it does not answer in
 time, or dies of, costs the file at fault a refusal, and the others that it had a "try again".

@@ -1,5 +1,5 @@
 """
-A gate's own process: judges the files of many uploads, chunk by chunk, where nothing can be harmed.
+A worker process of the Avro gate: validates the files of many uploads, chunk by chunk.
 
 `python -I -m healthingest_service.adapters.gate_worker FD MEMORY_BYTES` serves the socket FD; see
 `gate_frames`. It has hard limits, no environment, and nothing of the server's but that socket; a
@@ -21,7 +21,7 @@ from healthingest_service.adapters.gate_frames import HEAD, PIECE, Kind, head
 
 _MAX_OPEN_FILES: Final = 16
 _READ_BYTES: Final = 256 * 1024
-"""At once: so much stays in the processor's cache until it is judged."""
+"""At once: so much stays in the processor's cache until it is validated."""
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS: Final = 38  # the same
 
@@ -48,7 +48,7 @@ class _Worker:
 
     def _answer(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
         try:
-            return self._judge(kind, number, payload)
+            return self._validate_written(kind, number, payload)
         except RefusedError as refused:
             self._files.pop(number, None)
             findings = [told(finding) for finding in refused.findings]
@@ -60,7 +60,7 @@ class _Worker:
             self._files.pop(number, None)
             return Kind.UNREADABLE, b""
 
-    def _judge(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
+    def _validate_written(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
         if kind == Kind.OPEN:
             self._files[number] = Gate(self._policy)
         elif number not in self._files:
@@ -92,7 +92,7 @@ class _Worker:
 
 
 def _feed_file(gate: Gate, payload: bytes) -> None:
-    """Opened for each piece: a worker has more files under judgement than it may hold open."""
+    """Opened for each piece: a worker has more files under validation than it may hold open."""
     offset, left = PIECE.unpack_from(payload)
     descriptor = os.open(payload[PIECE.size :], os.O_RDONLY | os.O_CLOEXEC)
     try:

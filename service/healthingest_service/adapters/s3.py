@@ -28,7 +28,7 @@ from healthingest_service.adapters.s3_client import S3Access, asked, open_client
 from healthingest_service.adapters.s3_multipart import MultipartPut
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import StoredObject
-from healthingest_service.uploads.ports import Alive, no_need
+from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 
 _CHUNK_BYTES: Final = 256 * 1024
 _SMALL_BYTES: Final = 64 * 1024
@@ -66,7 +66,13 @@ class S3Store:
         self._undoing: set[asyncio.Task[None]] = set()
 
     async def put(
-        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        self,
+        key: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        sha256: str,
+        heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
         """
         See `ObjectStore.put`.
@@ -76,7 +82,7 @@ class S3Store:
         """
         wanted = Wanted(key, path, size_bytes, sha256)
         if size_bytes > self._part_bytes:
-            await MultipartPut(self.bucket, wanted, self._part_bytes, self._undoing).run(alive)
+            await MultipartPut(self.bucket, wanted, self._part_bytes, self._undoing).run(heartbeat)
             return
         try:
             async with asyncio.timeout(self.bucket.timeout_seconds):

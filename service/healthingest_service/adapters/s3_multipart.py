@@ -30,7 +30,7 @@ from healthingest_service.adapters.s3_bucket import (
 )
 from healthingest_service.adapters.s3_client import translated, within
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.ports import Alive
+from healthingest_service.uploads.ports import Heartbeat
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 MAX_PARTS: Final = 10_000
@@ -93,18 +93,18 @@ class MultipartPut:
         self._sent: list[SentPart] = []
         self._is_completing = False
 
-    async def run(self, alive: Alive) -> None:
+    async def run(self, heartbeat: Heartbeat) -> None:
         """
         Send it; see `ObjectStore.put`.
 
-        *alive* is called before each part and before the end.
+        *heartbeat* is called before each part and before the end.
         """
         beginning = asyncio.ensure_future(self._begin())
         try:
             upload_id = await asyncio.shield(beginning)
-            await self._send(upload_id, alive)
+            await self._send(upload_id, heartbeat)
             self._is_completing = True
-            await self._finish(upload_id, alive)
+            await self._finish(upload_id, heartbeat)
         except BaseException:
             await self._undo(beginning)
             raise
@@ -123,10 +123,10 @@ class MultipartPut:
         )
         return str(answer["UploadId"])
 
-    async def _send(self, upload_id: str, alive: Alive) -> None:
+    async def _send(self, upload_id: str, heartbeat: Heartbeat) -> None:
         whole = hashlib.sha256()
         for part in parts_of(self._wanted.size_bytes, self._part_bytes):
-            await alive()
+            await heartbeat()
             digest = await asyncio.to_thread(_digest, self._wanted.path, part, whole)
             answer = await self._repeated(partial(self._send_part, upload_id, part, digest))
             self._sent.append(SentPart(part.number, answer["ETag"], digest))
@@ -149,11 +149,11 @@ class MultipartPut:
         finally:
             file.close()
 
-    async def _finish(self, upload_id: str, alive: Alive) -> None:
+    async def _finish(self, upload_id: str, heartbeat: Heartbeat) -> None:
         """
         A server may copy all parts before it answers.
 
-        It gets time for that, and this stays alive meanwhile.
+        It gets time for that, and this calls *heartbeat* meanwhile.
         """
         seconds = (
             self._bucket.timeout_seconds + self._wanted.size_bytes / ASSEMBLED_BYTES_PER_SECOND
@@ -163,7 +163,7 @@ class MultipartPut:
         )
         try:
             while not finishing.done():
-                await alive()
+                await heartbeat()
                 await asyncio.wait({finishing}, timeout=self._bucket.timeout_seconds)
         finally:
             finishing.cancel()

@@ -11,9 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse
 
+from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.body import media_type, small_body
 from healthingest_service.api.dependencies import (
-    Wired,
+    ApiDeps,
     address_of,
     bearer_token,
     count,
@@ -21,7 +22,6 @@ from healthingest_service.api.dependencies import (
 )
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
-from healthingest_service.api.wire import Wire
 from healthingest_service.identity.email_address import (
     EMAIL_MAX_CHARACTERS,
     InvalidEmailError,
@@ -169,11 +169,11 @@ def routes() -> APIRouter:
     return router
 
 
-async def register_account(request: Request, wire: Wired) -> Response:
+async def register_account(request: Request, deps: ApiDeps) -> Response:
     """Create an account."""
-    await count_address(request, wire, wire.rules.registrations)
-    given = _parsed(Registering, await _json(request, wire))
-    account = await wire.gatekeeper.register(
+    await count_address(request, deps, deps.rules.registrations)
+    given = _parsed(Registering, await _json(request, deps))
+    account = await deps.auth.register(
         NewAccount(
             email=given.email,
             password=given.password,
@@ -185,40 +185,38 @@ async def register_account(request: Request, wire: Wired) -> Response:
     return JSONResponse(view.model_dump(mode="json"), 201, _NO_STORE)
 
 
-async def log_in(request: Request, wire: Wired) -> Response:
+async def log_in(request: Request, deps: ApiDeps) -> Response:
     """Exchange a password for tokens."""
-    given, address = _parsed(LoggingIn, await _form(request, wire)), address_of(request, wire)
+    given, address = _parsed(LoggingIn, await _form(request, deps)), address_of(request, deps)
     try:
         email = normal_email(given.username)
     except InvalidEmailError:
         email = None  # it is answered as an unknown account
-    await count(request, wire, wire.rules.logins, f"login:{email}|{address}")
+    await count(request, deps, deps.rules.logins, f"login:{email}|{address}")
     try:
-        pair = await wire.gatekeeper.log_in(email, given.password, address=address)
+        pair = await deps.auth.log_in(email, given.password, address=address)
     except InvalidCredentialsError:
-        wire.metrics.logins.labels("refused").inc()
+        deps.metrics.logins.labels("refused").inc()
         raise
-    wire.metrics.logins.labels("accepted").inc()
+    deps.metrics.logins.labels("accepted").inc()
     return _tokens(pair)
 
 
-async def refresh_tokens(request: Request, wire: Wired) -> Response:
+async def refresh_tokens(request: Request, deps: ApiDeps) -> Response:
     """Exchange a refresh token for new tokens. The old one cannot be used again."""
-    given = _parsed(Refreshing, await _json(request, wire))
-    session = await wire.gatekeeper.session_of(given.refresh_token)
-    await count(request, wire, wire.rules.refreshes, f"session:{session}")
-    return _tokens(
-        await wire.gatekeeper.refresh(given.refresh_token, address=address_of(request, wire))
-    )
+    given = _parsed(Refreshing, await _json(request, deps))
+    session = await deps.auth.session_of(given.refresh_token)
+    await count(request, deps, deps.rules.refreshes, f"session:{session}")
+    return _tokens(await deps.auth.refresh(given.refresh_token, address=address_of(request, deps)))
 
 
-async def log_out(request: Request, wire: Wired) -> Response:
+async def log_out(request: Request, deps: ApiDeps) -> Response:
     """
     End the session of this access token.
 
     Its refresh tokens and all its access tokens are revoked.
     """
-    await wire.gatekeeper.log_out(bearer_token(request))
+    await deps.auth.log_out(bearer_token(request))
     return Response(status_code=204, headers=_NO_STORE)
 
 
@@ -231,19 +229,19 @@ def _tokens(pair: TokenPair) -> Response:
     return JSONResponse(view.model_dump(), headers=_NO_STORE)
 
 
-async def _json(request: Request, wire: Wire) -> bytes:
+async def _json(request: Request, deps: ApiDependencies) -> bytes:
     if media_type(request) != JSON_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
-    return await small_body(request, wire.body)
+    return await small_body(request, deps.body)
 
 
-async def _form(request: Request, wire: Wire) -> dict[str, str]:
+async def _form(request: Request, deps: ApiDependencies) -> dict[str, str]:
     if media_type(request) != FORM_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     try:
-        text = (await small_body(request, wire.body)).decode()
+        text = (await small_body(request, deps.body)).decode()
         fields = parse_qs(
             text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS
         )

@@ -13,25 +13,25 @@ from starlette.exceptions import HTTPException
 
 from healthingest_service.api import accounts, health, uploads
 from healthingest_service.api.admission import PasswordAdmission
+from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
 from healthingest_service.api.middleware import Observer
 from healthingest_service.api.openapi import completed
 from healthingest_service.api.problems import RequestRefusedError, answer
-from healthingest_service.api.wire import Wire
 from healthingest_service.identity.errors import IdentityError
 from healthingest_service.uploads.errors import UploadError
 
 TITLE: Final = "HealthIngest upload API"
 
 
-def create_app(wire: Wire) -> FastAPI:
-    """An application on *wire*; while it lives, the readiness of its dependencies is watched."""
+def create_app(deps: ApiDependencies) -> FastAPI:
+    """An application on *deps*; while it lives, the readiness of its dependencies is watched."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(wire.health.run(stop))
+            tasks.create_task(deps.health.run(stop))
             try:
                 yield
             finally:
@@ -39,13 +39,13 @@ def create_app(wire: Wire) -> FastAPI:
 
     app = FastAPI(
         title=TITLE,
-        version=wire.version,
+        version=deps.version,
         lifespan=lifespan,
         openapi_url=None,  # and with it no page: both are ours
         # a Location made of the client's Host would lead anywhere, and out of TLS
         redirect_slashes=False,
     )
-    app.state.wire = wire
+    app.state.deps = deps
     for error in (
         UploadError,
         IdentityError,
@@ -57,12 +57,12 @@ def create_app(wire: Wire) -> FastAPI:
     for router in _routers():
         _answer_head(router)
         app.include_router(router)
-    if wire.documentation.openapi:
-        app.router.routes.append(openapi_route(lambda: openapi_document(wire.version)))
-    if wire.documentation.docs:
+    if deps.documentation.openapi:
+        app.router.routes.append(openapi_route(lambda: openapi_document(deps.version)))
+    if deps.documentation.docs:
         app.router.routes.extend(docs_routes())
-    app.add_middleware(PasswordAdmission, is_full=wire.is_password_queue_full)
-    app.add_middleware(Observer, metrics=wire.metrics, max_concurrency=wire.max_concurrency)
+    app.add_middleware(PasswordAdmission, is_full=deps.is_password_queue_full)
+    app.add_middleware(Observer, metrics=deps.metrics, max_concurrency=deps.max_concurrency)
     return app
 
 

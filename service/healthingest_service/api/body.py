@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
+from healthingest_service.api.api_dependencies import BodyRules
 from healthingest_service.api.problems import RequestRefusedError
-from healthingest_service.api.wire import BodyRules
 from healthingest_service.uploads.errors import BodyIncompleteError, BodyTooSlowError
 
 MAX_SMALL_BODY_BYTES: Final = 16 * 1024

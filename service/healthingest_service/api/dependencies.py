@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from healthingest_service.api.wire import Wire
+from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.identity.client_address import client_address
 from healthingest_service.identity.errors import (
     MissingScopeError,
@@ -17,15 +17,15 @@ from healthingest_service.identity.throttling import Rule
 _SCHEME: Final = "bearer "
 
 
-async def wire_of(
+async def api_dependencies(
     request: Request,
-) -> Wire:  # async, though it waits for nothing: else FastAPI gives it a thread
+) -> ApiDependencies:  # async, though it waits for nothing: else FastAPI gives it a thread
     """What `create_app` was given."""
-    wire: Wire = request.app.state.wire
-    return wire
+    deps: ApiDependencies = request.app.state.deps
+    return deps
 
 
-Wired = Annotated[Wire, Depends(wire_of)]
+ApiDeps = Annotated[ApiDependencies, Depends(api_dependencies)]
 
 
 def bearer_token(request: Request) -> str:
@@ -41,53 +41,53 @@ def bearer_token(request: Request) -> str:
     return header[len(_SCHEME) :].strip()
 
 
-async def count(request: Request, wire: Wire, rule: Rule, key: str) -> None:
+async def count(request: Request, deps: ApiDependencies, rule: Rule, key: str) -> None:
     """
     Count one request; the answer's `RateLimit` headers will tell.
 
     Raises:
         RateLimitedError: it is one too many.
     """
-    decision = await wire.limiter.hit(rule, key)
+    decision = await deps.limiter.hit(rule, key)
     request.state.rate_limits.append(decision)
     if not decision.allowed:
-        wire.metrics.rate_limited.labels(rule.name).inc()
+        deps.metrics.rate_limited.labels(rule.name).inc()
         raise RateLimitedError(rule.name, decision.retry_after_seconds)
 
 
-async def count_address(request: Request, wire: Wire, rule: Rule) -> None:
+async def count_address(request: Request, deps: ApiDependencies, rule: Rule) -> None:
     """
     Count one request of the client's address.
 
     Raises:
         RateLimitedError: it is one too many.
     """
-    await count(request, wire, rule, f"address:{address_of(request, wire)}")
+    await count(request, deps, rule, f"address:{address_of(request, deps)}")
 
 
-def address_of(request: Request, wire: Wire) -> str:
+def address_of(request: Request, deps: ApiDependencies) -> str:
     """Return the client's address, behind trusted proxies, as it is counted."""
     peer = request.client.host if request.client else None
-    return client_address(peer, request.headers.getlist("x-forwarded-for"), wire.trusted_proxies)
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), deps.trusted_proxies)
 
 
-async def _caller(request: Request, wire: Wire, scope: Scope, rule: Rule) -> Principal:
-    principal = await wire.gatekeeper.authenticate(bearer_token(request))
+async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: Rule) -> Principal:
+    principal = await deps.auth.authenticate(bearer_token(request))
     request.state.principal = principal
     if not principal.may(scope):
         raise MissingScopeError(scope)
-    await count(request, wire, rule, f"account:{principal.account_id}")
+    await count(request, deps, rule, f"account:{principal.account_id}")
     return principal
 
 
-async def uploader(request: Request, wire: Wired) -> Principal:
+async def uploader(request: Request, deps: ApiDeps) -> Principal:
     """A caller who may upload and has not done so too often."""
-    return await _caller(request, wire, Scope.UPLOAD_WRITE, wire.rules.uploads)
+    return await _caller(request, deps, Scope.UPLOAD_WRITE, deps.rules.uploads)
 
 
-async def reader(request: Request, wire: Wired) -> Principal:
+async def reader(request: Request, deps: ApiDeps) -> Principal:
     """A caller who may read his uploads and has not asked too often."""
-    return await _caller(request, wire, Scope.UPLOAD_READ, wire.rules.requests)
+    return await _caller(request, deps, Scope.UPLOAD_READ, deps.rules.requests)
 
 
 Uploader = Annotated[Principal, Depends(uploader)]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.dependencies import Wired
+from healthingest_service.api.dependencies import ApiDeps
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
 
@@ -60,9 +60,9 @@ def routes() -> APIRouter:
     return router
 
 
-async def get_service_info(wire: Wired) -> ServiceInfoView:
+async def get_service_info(deps: ApiDeps) -> ServiceInfoView:
     """Return the name and version of the service."""
-    return ServiceInfoView(name="healthingest", version=wire.version)
+    return ServiceInfoView(name="healthingest", version=deps.version)
 
 
 async def check_liveness() -> Response:
@@ -70,14 +70,14 @@ async def check_liveness() -> Response:
     return _ok()
 
 
-async def check_readiness(wire: Wired) -> Response:
+async def check_readiness(deps: ApiDeps) -> Response:
     """Return 200 when an upload would be accepted, else 503."""
-    return _ok_if(yes=wire.health.is_ready)
+    return _ok_if(yes=deps.health.is_ready)
 
 
-async def check_startup(wire: Wired) -> Response:
+async def check_startup(deps: ApiDeps) -> Response:
     """Return 200 once the process has been ready: the database schema is current."""
-    return _ok_if(yes=wire.health.has_started)
+    return _ok_if(yes=deps.health.has_started)
 
 
 def _ok_if(*, yes: bool) -> Response:

@@ -32,7 +32,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CheckOutcome:
     """
     The last outcome of a check.
 
@@ -68,23 +68,23 @@ class HealthBoard:
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
         self._cause_of = cause_of
-        self._seen: dict[str, Seen] = {}
+        self._outcomes: dict[str, CheckOutcome] = {}
         self._checked_at: float | None = None
         self._has_been_ready = False
         self._is_leaving = False
         self._log = structlog.get_logger("healthingest.health")
 
     @property
-    def seen(self) -> Mapping[str, Seen]:
+    def outcomes(self) -> Mapping[str, CheckOutcome]:
         """The last outcome of each check."""
-        return dict(self._seen)
+        return dict(self._outcomes)
 
     @property
     def is_ready(self) -> bool:
         """Whether every required dependency was up in a recent round, and this process stays."""
         if self._is_leaving or not self._is_fresh():
             return False
-        return all(seen.up for seen in self._seen.values() if seen.required)
+        return all(outcome.up for outcome in self._outcomes.values() if outcome.required)
 
     @property
     def has_started(self) -> bool:
@@ -107,15 +107,15 @@ class HealthBoard:
         """One round, all checks at once."""
         outcomes = await asyncio.gather(*(self._ask(check) for check in self._checks))
         for check, now in zip(self._checks, outcomes, strict=True):
-            before = self._seen.get(check.name)
+            before = self._outcomes.get(check.name)
             if before is None or before.up != now.up:
                 self._log.info(CHANGED, dependency=check.name, up=now.up, error=now.error)
-            self._seen[check.name] = now
+            self._outcomes[check.name] = now
             self._metrics.dependency_up.labels(check.name).set(now.up)
         self._checked_at = time.monotonic()
         self._has_been_ready = self._has_been_ready or self.is_ready
 
-    async def _ask(self, check: Check) -> Seen:
+    async def _ask(self, check: Check) -> CheckOutcome:
         began = time.monotonic()
         error: str | None = None
         try:
@@ -123,7 +123,9 @@ class HealthBoard:
                 await check.run()
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is its answer
             error = self._cause_of(raised) or _kind(raised)
-        return Seen(check.required, error is None, error, round(time.monotonic() - began, 4))
+        return CheckOutcome(
+            check.required, error is None, error, round(time.monotonic() - began, 4)
+        )
 
     def _is_fresh(self) -> bool:
         if self._checked_at is None:

@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api import body, digests, multipart
-from healthingest_service.api.dependencies import Reader, Uploader, Wired, address_of
+from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.dependencies import ApiDeps, Reader, Uploader, address_of
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
-from healthingest_service.api.wire import Wire
 from healthingest_service.identity.model import Principal
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.errors import (
@@ -154,11 +154,11 @@ def routes() -> APIRouter:
     return router
 
 
-async def create_upload(request: Request, wire: Wired, principal: Uploader) -> Response:
+async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) -> Response:
     """Store an Avro object container file, sent as the body or as the field `file` of a form."""
-    with wire.upload_slots.taken(principal.account_id, address_of(request, wire)):
-        accepted = await _accepted(request, wire, principal)
-    wire.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
+    with deps.upload_slots.taken(principal.account_id, address_of(request, deps)):
+        accepted = await _accepted(request, deps, principal)
+    deps.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
     return JSONResponse(
         _receipt(accepted.receipt).model_dump(mode="json"),
         status_code=200 if accepted.replayed else 201,
@@ -166,13 +166,13 @@ async def create_upload(request: Request, wire: Wired, principal: Uploader) -> R
     )
 
 
-async def _accepted(request: Request, wire: Wire, principal: Principal) -> Accepted:
-    content, said = body.paced(request, wire.body), digests.digests_of(request)
+async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
+    content, said = body.paced(request, deps.body), digests.digests_of(request)
     if said:
         content = digests.verified(content, said)
     coming = UploadRequest(
         principal=principal,
-        body=_file(request, content, wire),
+        body=_file(request, content, deps),
         correlation_id=request.state.correlation_id,
         idempotency_key=_idempotency_key(request),
         declared_size_bytes=None
@@ -180,18 +180,18 @@ async def _accepted(request: Request, wire: Wire, principal: Principal) -> Accep
         else body.declared_size(request),
     )
     try:
-        return await wire.accept(coming)
+        return await deps.accept(coming)
     except (NotAvroError, FileRefusedError):
         if said:
-            await digests.read_on(content, max_bytes=wire.body.max_file_bytes)
+            await digests.read_on(content, max_bytes=deps.body.max_file_bytes)
         raise
 
 
 async def list_uploads(
-    wire: Wired, principal: Reader, query: Annotated[HistoryQuery, Query()]
+    deps: ApiDeps, principal: Reader, query: Annotated[HistoryQuery, Query()]
 ) -> HistoryView:
     """List your uploads, newest first."""
-    page = await wire.ledger.history(
+    page = await deps.ledger.history(
         principal.account_id,
         limit=query.limit,
         cursor=query.cursor,
@@ -203,16 +203,18 @@ async def list_uploads(
     )
 
 
-async def get_upload(wire: Wired, principal: Reader, upload_id: str) -> UploadView:
+async def get_upload(deps: ApiDeps, principal: Reader, upload_id: str) -> UploadView:
     """Return one of your uploads."""
     try:
         wanted = UploadId(UUID(upload_id))
     except ValueError:
         raise UploadNotFoundError from None
-    return _view(await wire.ledger.get(principal.account_id, wanted))
+    return _view(await deps.ledger.get(principal.account_id, wanted))
 
 
-def _file(request: Request, content: AsyncIterator[bytes], wire: Wire) -> AsyncIterator[bytes]:
+def _file(
+    request: Request, content: AsyncIterator[bytes], deps: ApiDependencies
+) -> AsyncIterator[bytes]:
     body.refuse_coding(request)
     kind, size = body.media_type(request), body.declared_size(request)
     if kind in RAW_TYPES:
@@ -220,8 +222,8 @@ def _file(request: Request, content: AsyncIterator[bytes], wire: Wire) -> AsyncI
     if kind != FORM_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
-    if size is not None and size > wire.body.max_file_bytes + multipart.OVERHEAD_BYTES:
-        raise FileTooLargeError(wire.body.max_file_bytes)
+    if size is not None and size > deps.body.max_file_bytes + multipart.OVERHEAD_BYTES:
+        raise FileTooLargeError(deps.body.max_file_bytes)
     boundary = multipart.boundary_of(request.headers["content-type"])
     return multipart.file_of(content, boundary)
 

@@ -19,18 +19,18 @@ from healthingest_service.uploads.model import (
     Upload,
     UploadId,
     UploadState,
-    Verdict,
+    ValidationResult,
 )
 from healthingest_service.uploads.ports import (
-    Alive,
     Begun,
     FileCheck,
     Gate,
+    Heartbeat,
     Ledger,
     ObjectStore,
     Spool,
     SpoolFile,
-    no_need,
+    no_heartbeat,
 )
 
 
@@ -80,7 +80,7 @@ class FaultySpool:
 
 @dataclass(frozen=True, slots=True)
 class FaultyCheck:
-    """A file under judgement."""
+    """A file under validation."""
 
     inner: FileCheck
     faults: Faults
@@ -93,11 +93,11 @@ class FaultyCheck:
         """See `FileCheck.feed_file`."""
         await self.inner.feed_file(path, offset=offset, size_bytes=size_bytes)
 
-    async def finish(self) -> Verdict:
+    async def finish(self) -> ValidationResult:
         """See `FileCheck.finish`."""
-        verdict = await self.inner.finish()
+        result = await self.inner.finish()
         await self.faults.at(Point.AFTER_GATE)
-        return verdict
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,20 @@ class FaultyStore:
     points: StorePoints
 
     async def put(
-        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        self,
+        key: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        sha256: str,
+        heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
         """See `ObjectStore.put`."""
         await _at(self.faults, self.points.before_put)
         if self.points.mid_put is not None:
             path = _tripping(path, self.faults, self.points.mid_put)
-        alive = _met_again(alive, self.faults, self.points.between_parts)
-        await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256, alive=alive)
+        heartbeat = _met_again(heartbeat, self.faults, self.points.between_parts)
+        await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256, heartbeat=heartbeat)
         await _at(self.faults, self.points.after_put)
 
     async def head(self, key: str) -> StoredObject | None:
@@ -261,13 +267,13 @@ async def _at(faults: Faults, point: Point | None) -> None:
         await faults.at(point)
 
 
-def _met_again(alive: Alive, faults: Faults, points: Sequence[Point]) -> Alive:
-    """*alive*, which passes *points* one after the other, from its second call on."""
+def _met_again(heartbeat: Heartbeat, faults: Faults, points: Sequence[Point]) -> Heartbeat:
+    """*heartbeat*, which passes *points* one after the other, from its second call on."""
     left: Iterator[Point | None] = iter((None, *points))
 
     async def met() -> None:
         await _at(faults, next(left, None))
-        await alive()
+        await heartbeat()
 
     return met
 

@@ -39,7 +39,7 @@ class Accounts(Protocol):
 
         *email* is in its normal form; None for a text that is no address.
 
-        Both take the time of one hash. Whether the account may log in is not judged here.
+        Both take the time of one hash. Whether the account may log in is not checked here.
 
         Raises:
             PasswordQueueFullError, IdentityUnavailableError: it cannot be told.

@@ -18,9 +18,9 @@ from healthingest_contract.stop_causes import StopCause
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.stop_causes import database_cause
 from healthingest_service.adapters.queue_file import follow
-from healthingest_service.api.admin import create_admin_app
 from healthingest_service.api.app import create_app
 from healthingest_service.api.connection import ConnectionRules
+from healthingest_service.api.metrics_port import create_metrics_app
 from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.server import Listen, bind, serve
 from healthingest_service.faults.answering import FaultyAnswers
@@ -36,7 +36,7 @@ from healthingest_service.uploads.announcing import ANNOUNCEMENTS
 STARTED: Final = "listening"
 UNKNOWN_SETTINGS: Final = "unknown_settings"
 FAULTS_ASKED_FOR: Final = "faults_asked_for"
-_ADMIN_GRACEFUL_SECONDS: Final = 1
+_METRICS_GRACEFUL_SECONDS: Final = 1
 _CHECK_SECONDS: Final = 2.0
 _PROCESSES: Final = {
     "serve": frozenset({"api", "relay", "janitor"}),
@@ -115,7 +115,7 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
         if "relay" in process:
             work += await companions.open_relay(ground, stack)
         else:
-            work += companions.bell_work(ground)
+            work += companions.notify_work(ground)
         if process & {"api", "janitor"}:
             store = await parts.open_store(ground, stack)
         if "janitor" in process:
@@ -128,7 +128,9 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             cause_of=database_cause,
         )
         if "api" in process:
-            app: ASGIApp = create_app(await wiring.open_wire(ground, stack, store, health))
+            app: ASGIApp = create_app(
+                await wiring.open_api_dependencies(ground, stack, store, health)
+            )
             if ground.faults is not None:
                 structlog.get_logger("healthingest.main").warning(FAULTS_ASKED_FOR)
                 app = FaultyAnswers(app, ground.faults)
@@ -139,12 +141,13 @@ async def run(settings: Settings, process: frozenset[str], stop: asyncio.Event) 
             work.append(_leaving_first(serving, health, settings.server.shutdown_delay_seconds))
         else:
             work.append(health.run)
-        admin_listen = _listen(
-            settings, process, settings.server.admin_port, _ADMIN_GRACEFUL_SECONDS
+        metrics_listen = _listen(
+            settings, process, settings.server.metrics_port, _METRICS_GRACEFUL_SECONDS
         )
-        admin_app = create_admin_app(ground.metrics, health, decisive=ANNOUNCEMENTS)
-        rules = wiring.admin_connection_rules(settings)
-        await _work(work, _serving("admin", admin_app, admin_listen, rules, ground.metrics), stop)
+        metrics_app = create_metrics_app(ground.metrics, health, decisive=ANNOUNCEMENTS)
+        rules = wiring.metrics_connection_rules(settings)
+        metrics_server = _serving("metrics", metrics_app, metrics_listen, rules, ground.metrics)
+        await _work(work, metrics_server, stop)
 
 
 def _listen(
@@ -199,17 +202,17 @@ def _leaving_first(serving: Work, health: HealthBoard, seconds: float) -> Work:
     return work
 
 
-async def _work(work: Sequence[Work], admin: Work, stop: asyncio.Event) -> None:
+async def _work(work: Sequence[Work], metrics_server: Work, stop: asyncio.Event) -> None:
     """All of *work* until *stop*; metrics and liveness can be read to the very end."""
-    admin_stop = asyncio.Event()
+    metrics_stop = asyncio.Event()
     async with asyncio.TaskGroup() as outer:
-        outer.create_task(admin(admin_stop))
+        outer.create_task(metrics_server(metrics_stop))
         try:
             async with asyncio.TaskGroup() as inner:
                 for one in work:
                     inner.create_task(one(stop))
         finally:
-            admin_stop.set()
+            metrics_stop.set()
 
 
 async def _print_events(settings: Settings, stop: asyncio.Event, *, from_start: bool) -> None:

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
-from healthingest_service.adapters.database import bell
-from healthingest_service.adapters.database.duties import DatabaseDuties
+from healthingest_service.adapters.database import outbox_notify
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.migrate import is_current
+from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.adapters.queue_file import QueueFile
 from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publisher
@@ -36,8 +36,8 @@ from healthingest_service.main.parts import (
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS, Announcements
 from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
 from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.janitor import Janitor
 from healthingest_service.uploads.ports import Ledger, ObjectStore
-from healthingest_service.uploads.reconcile_storage import Janitor
 from healthingest_service.uploads.relay import Relay
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox
 from healthingest_service.uploads.upkeep_ports import StoreInventory
@@ -95,31 +95,33 @@ def _relay_ports(ground: Ground, publisher: EventPublisher) -> tuple[Outbox, Eve
     return FaultyOutbox(ground.outbox, ground.faults), FaultyPublisher(publisher, ground.faults)
 
 
-def bell_work(ground: Ground) -> list[Work]:
+def notify_work(ground: Ground) -> list[Work]:
     """In a process without a relay: tell those of others what was written here."""
-    if not _has_bell(ground):
+    if not _has_notify(ground):
         return []
 
-    async def ring(stop: asyncio.Event) -> None:
-        await bell.ring(
+    async def notify(stop: asyncio.Event) -> None:
+        await outbox_notify.notify(
             ground.engine, ground.written, stop, timeout_seconds=_database_seconds(ground)
         )
 
-    return [ring]
+    return [notify]
 
 
 def _hearing(ground: Ground) -> list[Work]:
-    if not _has_bell(ground):
+    if not _has_notify(ground):
         return []
 
     async def listen(stop: asyncio.Event) -> None:
         url = database_url(ground.settings)
-        await bell.listen(url, ground.written, stop, timeout_seconds=_database_seconds(ground))
+        await outbox_notify.listen(
+            url, ground.written, stop, timeout_seconds=_database_seconds(ground)
+        )
 
     return [listen]
 
 
-def _has_bell(ground: Ground) -> bool:
+def _has_notify(ground: Ground) -> bool:
     return ground.engine.dialect.name == "postgresql"
 
 
@@ -165,7 +167,7 @@ def _open_consistency_check(
         inventory=inventory,
         store=store.port,
         uploads=DatabaseKeptUploads(ground.engine, timeout_seconds=timeout_seconds),
-        duties=DatabaseDuties(ground.engine, timeout_seconds=timeout_seconds),
+        jobs=DatabaseScheduledJobs(ground.engine, timeout_seconds=timeout_seconds),
         rules=ConsistencyRules(
             interval_seconds=rules.consistency_interval_seconds,
             verify_shares=rules.verify_shares,

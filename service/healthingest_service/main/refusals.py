@@ -11,7 +11,7 @@ from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY
 from healthingest_service.adapters.s3_multipart import UNDO_SECONDS
 from healthingest_service.faults.points import VARIABLE
 from healthingest_service.settings import InvalidSettingsError, Settings
-from healthingest_service.uploads.lease import YOUNG
+from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE
 
 
 def refuse_stand_ins(settings: Settings, command: str) -> None:
@@ -47,7 +47,7 @@ def refuse_short_leases(settings: Settings) -> None:
     storing_seconds = (
         3 * settings.store.timeout_seconds + UNDO_SECONDS + settings.database.timeout_seconds
     )
-    lease_seconds = math.ceil(storing_seconds / (1 - YOUNG))
+    lease_seconds = math.ceil(storing_seconds / (1 - RENEW_AFTER_SHARE))
     announcing_seconds = settings.broker.timeout_seconds + settings.database.timeout_seconds
     too_short = [
         f"{name} must be over {least:g}"

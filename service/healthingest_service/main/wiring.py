@@ -16,11 +16,16 @@ from healthingest_service.adapters.redis import open_redis
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.adapters.tcp_probe import probe
 from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.api.api_dependencies import (
+    ApiDependencies,
+    BodyRules,
+    Documentation,
+    Rules,
+)
 from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
-from healthingest_service.api.wire import BodyRules, Documentation, Rules, Wire
 from healthingest_service.faults.storing import (
     ACCEPTING_LEDGER,
     ACCEPTING_STORE,
@@ -30,12 +35,12 @@ from healthingest_service.faults.storing import (
     FaultyStore,
 )
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.fallback_limiter import (
     FallbackLimiter,
     FallbackThrottle,
     SharedCounters,
 )
-from healthingest_service.identity.gatekeeper import Gatekeeper, Lifetimes
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
 from healthingest_service.identity.throttling import (
     GUESSING_DIVISOR,
@@ -53,12 +58,12 @@ from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
 _PROBE_SECONDS: Final = 1.0
-_ADMIN_CONNECTIONS: Final = 32
+_METRICS_CONNECTIONS: Final = 32
 
 
-async def open_wire(
+async def open_api_dependencies(
     ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard
-) -> Wire:
+) -> ApiDependencies:
     """What the API is connected to."""
     settings, limits = ground.settings, ground.settings.limits
     accept = await _open_accept(ground, stack, store)
@@ -68,10 +73,10 @@ async def open_wire(
         open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
     )
     _check_broker(ground)
-    return Wire(
+    return ApiDependencies(
         accept=accept,
         ledger=ground.ledger,
-        gatekeeper=_make_gatekeeper(ground, passwords, throttle),
+        auth=_make_auth_service(ground, passwords, throttle),
         limiter=limiter,
         is_password_queue_full=lambda: passwords.is_full,
         health=health,
@@ -137,9 +142,9 @@ def connection_rules(settings: Settings) -> ConnectionRules:
     )
 
 
-def admin_connection_rules(settings: Settings) -> ConnectionRules:
-    """The same for the admin port, which few ask."""
-    return replace(connection_rules(settings), max_connections=_ADMIN_CONNECTIONS)
+def metrics_connection_rules(settings: Settings) -> ConnectionRules:
+    """The same for the metrics port, which few ask."""
+    return replace(connection_rules(settings), max_connections=_METRICS_CONNECTIONS)
 
 
 async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> AcceptUpload:
@@ -187,16 +192,16 @@ def _accepting(
     )
 
 
-def _make_gatekeeper(
+def _make_auth_service(
     ground: Ground, passwords: PasswordPool, throttle: LoginThrottle
-) -> Gatekeeper:
+) -> AuthService:
     identity, timeout_seconds = ground.settings.identity, ground.settings.database.timeout_seconds
     pem = reveal(identity.signing_keys) or read_or_make(
         data_folder(ground.settings) / "signing-key.pem", new_key_pem
     )
     with naming(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
-    return Gatekeeper(
+    return AuthService(
         accounts=DatabaseAccounts(ground.engine, passwords, timeout_seconds=timeout_seconds),
         sessions=DatabaseSessions(ground.engine, timeout_seconds=timeout_seconds),
         access_tokens=AccessTokens(

@@ -50,8 +50,8 @@ class ServerSettings(Group):
     Unset: this machine alone for `serve`, every address for the other commands.
     """
     port: Port = 8000
-    admin_port: Port = 9000
-    """Metrics and details of dependencies; never to be reached from outside."""
+    metrics_port: Port = 9000
+    """Port for metrics, probes and details of dependencies; keep it unreachable from outside."""
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks, separated by commas, whose `X-Forwarded-For` is believed."""
     shutdown_delay_seconds: NonNegativeFloat = 0.0

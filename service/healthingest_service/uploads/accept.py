@@ -19,7 +19,6 @@ from healthingest_service.uploads.errors import (
     UploadNotFoundError,
 )
 from healthingest_service.uploads.ids import new_upload_id
-from healthingest_service.uploads.lease import Lease
 from healthingest_service.uploads.model import (
     Accepted,
     IdempotencyKey,
@@ -27,7 +26,7 @@ from healthingest_service.uploads.model import (
     Sha256,
     Upload,
     UploadState,
-    Verdict,
+    ValidationResult,
 )
 from healthingest_service.uploads.ports import (
     FileCheck,
@@ -37,6 +36,7 @@ from healthingest_service.uploads.ports import (
     Spool,
     SpoolFile,
 )
+from healthingest_service.uploads.upload_lease import UploadLease
 
 _HANDED_BYTES: Final = 64 * 1024
 """
@@ -108,14 +108,14 @@ class AcceptUpload:
         async with self._spool.open() as file:
             async with self._gate.open() as check:
                 received = await self._receive(request, file, check)
-                verdict = await check.finish()
-            upload = describe(request, received, verdict, at=self._clock())
+                result = await check.finish()
+            upload = describe(request, received, result, at=self._clock())
             begun = await self._ledger.begin(
                 upload, idempotency_key=request.idempotency_key, lease_seconds=self._lease_seconds
             )
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
-            lease = Lease(
+            lease = UploadLease(
                 self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock
             )
             await self._put(begun.upload, file.path, lease, is_ours=begun.upload.id == upload.id)
@@ -128,7 +128,7 @@ class AcceptUpload:
             and request.declared_size_bytes > self._max_file_bytes
         ):
             raise FileTooLargeError(self._max_file_bytes)
-        size_bytes = judged_bytes = 0
+        size_bytes = validated_bytes = 0
         async for chunk in request.body:
             size_bytes += len(chunk)
             if size_bytes > self._max_file_bytes:
@@ -136,23 +136,25 @@ class AcceptUpload:
             await file.write(chunk)
             if size_bytes <= _HANDED_BYTES:
                 await check.feed(chunk)
-                judged_bytes = size_bytes
+                validated_bytes = size_bytes
             else:
-                judged_bytes = await _judge(check, file, judged_bytes)
+                validated_bytes = await _validate_written(check, file, validated_bytes)
         if request.declared_size_bytes not in {None, size_bytes}:
             raise BodyIncompleteError
         sha256 = await file.finish()
-        await _judge(check, file, judged_bytes)
+        await _validate_written(check, file, validated_bytes)
         return Received(size_bytes, sha256)
 
-    async def _put(self, upload: Upload, path: Path, lease: Lease, *, is_ours: bool) -> None:
+    async def _put(self, upload: Upload, path: Path, lease: UploadLease, *, is_ours: bool) -> None:
         key, size_bytes, sha256 = (
             upload.receipt.object_key,
             upload.receipt.file_size_bytes,
             upload.receipt.file_hash,
         )
         try:
-            await self._store.put(key, path, size_bytes=size_bytes, sha256=sha256, alive=lease.keep)
+            await self._store.put(
+                key, path, size_bytes=size_bytes, sha256=sha256, heartbeat=lease.keep
+            )
         except StoreRefusedError:
             if is_ours:  # a row taken over may have its object already, from the process that died
                 with suppress(LedgerUnavailableError):
@@ -183,27 +185,27 @@ class AcceptUpload:
             raise LedgerUnavailableError from error
 
 
-async def _judge(check: FileCheck, file: SpoolFile, judged_bytes: int) -> int:
-    """Have the gate read what is written and was not judged; how many bytes it has then."""
+async def _validate_written(check: FileCheck, file: SpoolFile, validated_bytes: int) -> int:
+    """Have the gate read what is written and was not validated; how many bytes it has then."""
     readable_bytes = file.readable_bytes
-    if readable_bytes > judged_bytes:
+    if readable_bytes > validated_bytes:
         await check.feed_file(
-            file.path, offset=judged_bytes, size_bytes=readable_bytes - judged_bytes
+            file.path, offset=validated_bytes, size_bytes=readable_bytes - validated_bytes
         )
-    return max(readable_bytes, judged_bytes)
+    return max(readable_bytes, validated_bytes)
 
 
 def describe(
-    request: UploadRequest, received: Received, verdict: Verdict, *, at: datetime
+    request: UploadRequest, received: Received, result: ValidationResult, *, at: datetime
 ) -> Upload:
     """The upload as it will stand in the ledger; its object key is fixed from here on."""
     upload_id, owner = new_upload_id(at), request.principal.account_id
     receipt = Receipt(
         upload_id=upload_id,
-        object_key=str(ObjectKey(verdict.record_type, owner, at, received.sha256)),
+        object_key=str(ObjectKey(result.record_type, owner, at, received.sha256)),
         correlation_id=request.correlation_id,
-        record_type=verdict.record_type,
-        record_count=verdict.record_count,
+        record_type=result.record_type,
+        record_count=result.record_count,
         file_size_bytes=received.size_bytes,
         file_hash=received.sha256,
     )
@@ -212,7 +214,7 @@ def describe(
         owner=owner,
         state=UploadState.STORING,
         receipt=receipt,
-        schema_name=verdict.schema_name,
-        schema_fingerprint=verdict.schema_fingerprint,
+        schema_name=result.schema_name,
+        schema_fingerprint=result.schema_fingerprint,
         received_at=at,
     )

@@ -19,15 +19,15 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.upkeep_ports import (
-    Duties,
     KeptUpload,
     KeptUploads,
     ObjectPage,
+    ScheduledJobs,
     StoreInventory,
 )
 from healthingest_service.uploads.waiting import wait_for_any
 
-DUTY: Final = "consistency"
+JOB: Final = "consistency"
 _LEASE_SECONDS: Final = 3600.0
 """Renewed with every page, and between reads; the longest read must fit into it."""
 _NOTE_SECONDS: Final = 60.0
@@ -69,7 +69,7 @@ class ConsistencyCheck:
         inventory: StoreInventory,
         store: ObjectStore,
         uploads: KeptUploads,
-        duties: Duties,
+        jobs: ScheduledJobs,
         rules: ConsistencyRules,
         bucket: str,
         clock: Callable[[], datetime],
@@ -77,7 +77,7 @@ class ConsistencyCheck:
         self._inventory = inventory
         self._store = store
         self._uploads = uploads
-        self._duties = duties
+        self._jobs = jobs
         self._rules = rules
         self._phase = (
             crc32(bucket.encode()) % rules.interval_seconds
@@ -117,8 +117,8 @@ class ConsistencyCheck:
                 next goes on there.
         """
         slot = int((self._clock().timestamp() + self._phase) // self._rules.interval_seconds)
-        self._discrepancies.finished_at = await self._duties.finished_at(DUTY)
-        after = await self._duties.take(DUTY, slot, lease_seconds=_LEASE_SECONDS)
+        self._discrepancies.finished_at = await self._jobs.finished_at(JOB)
+        after = await self._jobs.take(JOB, slot, lease_seconds=_LEASE_SECONDS)
         if after is None:
             return False
         try:
@@ -129,13 +129,13 @@ class ConsistencyCheck:
                 until = AFTER_ALL_KEYS if page.is_last else page.objects[-1].key
                 await self._compare(page, after, until, slot, stop)
                 if page.is_last and not stop.is_set():
-                    await self._duties.finish(DUTY, slot)
+                    await self._jobs.finish(JOB, slot)
                     self._discrepancies.finished()
                     return True
                 after = after if stop.is_set() else until
-                await self._duties.note(DUTY, slot, after, lease_seconds=_LEASE_SECONDS)
+                await self._jobs.note(JOB, slot, after, lease_seconds=_LEASE_SECONDS)
         finally:
-            await self._duties.note(DUTY, slot, after, lease_seconds=0)
+            await self._jobs.note(JOB, slot, after, lease_seconds=0)
         return False
 
     async def _abort_stale_puts(self) -> None:
@@ -193,7 +193,7 @@ class ConsistencyCheck:
         """
         if monotonic() - self._noted_at > _NOTE_SECONDS:
             self._noted_at = monotonic()
-            await self._duties.note(DUTY, slot, position, lease_seconds=_LEASE_SECONDS)
+            await self._jobs.note(JOB, slot, position, lease_seconds=_LEASE_SECONDS)
 
     async def _kept(self, after: str, until: str) -> AsyncIterator[Sequence[KeptUpload]]:
         while uploads := await self._uploads.between(after, until, limit=_PAGE):

@@ -98,7 +98,7 @@ class SpoolUnavailableError(UnavailableError):
 
 
 class GateUnavailableError(UnavailableError):
-    """The gate could not judge the file for a reason that is not the file's."""
+    """The gate could not validate the file for a reason that is not the file's."""
 
 
 class PublishError(UploadError):

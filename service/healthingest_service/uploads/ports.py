@@ -22,15 +22,15 @@ from healthingest_service.uploads.model import (
     Upload,
     UploadId,
     UploadState,
-    Verdict,
+    ValidationResult,
 )
 
-Alive = Callable[[], Awaitable[None]]
-"""Called by long work again and again, as long as it comes on; what it raises ends the work."""
+Heartbeat = Callable[[], Awaitable[None]]
+"""Called repeatedly by long work while it makes progress; an error from it ends the work."""
 
 
-async def no_need() -> None:
-    """Of a caller that wants no sign of life."""
+async def no_heartbeat() -> None:
+    """A heartbeat that does nothing."""
 
 
 class SpoolFile(Protocol):
@@ -80,11 +80,11 @@ class Spool(Protocol):
 
 
 class FileCheck(Protocol):
-    """One file under judgement, while it comes."""
+    """One file under validation, while it comes."""
 
     async def feed(self, chunk: bytes) -> None:
         """
-        Hand over the next bytes; waits while the judge is behind, not for its word.
+        Hand over the next bytes; waits while the validator is behind, not for its result.
 
         Raises:
             NotAvroError, FileRefusedError, GateUnavailableError: known already from earlier bytes;
@@ -94,16 +94,16 @@ class FileCheck(Protocol):
 
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
         """
-        The same, with the bytes at *path* from *offset* on: the judge reads them itself.
+        The same, with the bytes at *path* from *offset* on: the validator reads them itself.
 
-        Waits while he is far behind.
+        Waits while the validator is far behind.
 
         Raises:
             NotAvroError, FileRefusedError, GateUnavailableError: as in `feed`.
         """
         ...
 
-    async def finish(self) -> Verdict:
+    async def finish(self) -> ValidationResult:
         """
         What the whole file is; every record of it was read, outside this process. Once.
 
@@ -111,7 +111,7 @@ class FileCheck(Protocol):
             NotAvroError: it does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object
                 Container Files").
             FileRefusedError: it is wrong, too expensive, or of a schema that is not allowed.
-            GateUnavailableError: it could not be judged for a reason that is not the file's.
+            GateUnavailableError: it could not be validated for a reason that is not the file's.
         """
         ...
 
@@ -124,7 +124,7 @@ class Gate(Protocol):
         Begin with a new file; at the end of the context it is forgotten, whatever happens.
 
         Raises:
-            GateUnavailableError: on entering, when nobody can judge it.
+            GateUnavailableError: on entering, when nobody can validate it.
         """
         ...
 
@@ -133,7 +133,13 @@ class ObjectStore(Protocol):
     """Where files are kept."""
 
     async def put(
-        self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+        self,
+        key: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        sha256: str,
+        heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
         """
         Store the file at *path* under *key*.
@@ -142,7 +148,7 @@ class ObjectStore(Protocol):
 
         Calling it again with the same bytes changes nothing. The file is not written to afterwards:
         the store may keep it by a name of its own, and then trusts the hash, not the length.
-        Between two calls of *alive*, and before the first and after the last, at most one deadline
+        Between two calls of *heartbeat*, before the first and after the last, at most one deadline
         of the store passes. Whatever ends it early, cancellation included, leaves no part of an
         object.
 

@@ -15,8 +15,8 @@ from healthingest_service.uploads.errors import (
     PublishError,
 )
 from healthingest_service.uploads.model import OutgoingMessage, PutOffReason
+from healthingest_service.uploads.relay_alerts import RelayAlerts
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
-from healthingest_service.uploads.troubles import Troubles
 from healthingest_service.uploads.waiting import wait_for_any
 
 _GATHER_SECONDS: Final = 0.05
@@ -101,7 +101,7 @@ class Relay:
         self._confirmed_at: datetime | None = None
         self._failing_since: datetime | None = None
         self._without_ledger_since: datetime | None = None
-        self._troubles = Troubles()
+        self._alerts = RelayAlerts()
 
     @property
     def counts(self) -> RelayCounts:
@@ -190,7 +190,7 @@ class Relay:
         except PublishError as error:
             reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             self._count(reason.value)
-            self._troubles.put_off(message, reason)
+            self._alerts.put_off(message, reason)
             self._failing_since = self._failing_since or self._clock()
             retry_at = self._clock() + timedelta(seconds=self._backoff_seconds(message.attempts))
             await batch.failed(message.id, retry_at=retry_at, reason=reason)
@@ -200,7 +200,7 @@ class Relay:
         self._confirmed_at, self._failing_since = self._clock(), None
         await batch.announced(message.id, at=self._confirmed_at)
         self._count("announced")
-        self._troubles.announced(message)
+        self._alerts.announced(message)
         return True
 
     def _count(self, outcome: str) -> None:

@@ -114,20 +114,18 @@ class KeptUploads(Protocol):
         ...
 
 
-class Duties(Protocol):
+class ScheduledJobs(Protocol):
     """
-    Who has which duty, and how far it has come.
-
-    One process at a time, each interval once, across restarts.
+    Scheduled jobs: each interval runs once, in one process at a time, across restarts.
 
     Every method is one transaction and raises `LedgerUnavailableError` when unclear.
     """
 
     async def take(self, name: str, slot: int, *, lease_seconds: float) -> str | None:
         """
-        Take the duty for the interval *slot*: where to go on ("" is the beginning).
+        Take the job for the interval *slot*, and return where to continue ("" is the beginning).
 
-        None: it is done for this interval, or somebody else holds the lease.
+        None: it is done for this interval, or another process holds the lease.
         """
         ...
 

@@ -129,7 +129,7 @@ def test_the_janitor_and_the_relay_listen_apart() -> None:
     ports = [container["ports"][0]["containerPort"] for container in relay["spec"]["containers"]]
     told = [container["env"][0] for container in relay["spec"]["containers"]]
     assert ports == [9000, 9001]
-    assert told == [{"name": env.SERVER_ADMIN_PORT, "value": str(port)} for port in ports]
+    assert told == [{"name": env.SERVER_METRICS_PORT, "value": str(port)} for port in ports]
 
 
 def test_a_rollout_takes_no_pod_early() -> None:

@@ -350,7 +350,7 @@ async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
     Uploads go on.
     """
     user, email = await edge.signed_in(), await edge.registered()
-    full = create_app(replace(edge.wire, is_password_queue_full=lambda: True))
+    full = create_app(replace(edge.deps, is_password_queue_full=lambda: True))
     asked = list[str]()
     event.listen(
         edge.ground.engine.sync_engine,

@@ -111,7 +111,7 @@ async def test_what_is_no_digest_is_refused(edge: Edge, text: str) -> None:
 
 
 async def test_a_wrong_file_of_the_right_bytes_is_wrong(edge: Edge) -> None:
-    """With a right digest the verdict about the file stands."""
+    """With a right digest the result about the file stands."""
     content, user = good_file(2)[:-7], await edge.signed_in()
     answer = await edge.upload(content, user | {"Content-Digest": digest(content)})
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "file-refused")

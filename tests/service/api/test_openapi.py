@@ -154,5 +154,5 @@ async def test_says_name_and_version(edge: Edge) -> None:
     """At the root."""
     assert (await edge.http.get("/")).json() == {
         "name": "healthingest",
-        "version": edge.wire.version,
+        "version": edge.deps.version,
     }

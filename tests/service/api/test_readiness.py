@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from healthingest_service.api.admin import create_admin_app
+from healthingest_service.api.metrics_port import create_metrics_app
 from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.telemetry.metrics import Metrics
 from support.edge import Edge, open_edge
@@ -44,7 +44,7 @@ async def test_is_ready_while_what_is_required_is_up() -> None:
     await health.check_once()
     assert not health.is_ready
     assert health.has_started
-    assert health.seen["store"].error == "ConnectionError"
+    assert health.outcomes["store"].error == "ConnectionError"
 
 
 async def test_who_leaves_is_not_ready() -> None:
@@ -62,7 +62,7 @@ async def test_the_broker_and_the_counters_take_nobody_out() -> None:
     health = board(Check("broker", Dependency(up=False).check, required=False))
     await health.check_once()
     assert health.is_ready
-    assert not health.seen["broker"].up
+    assert not health.outcomes["broker"].up
 
 
 async def test_a_check_that_hangs_is_down() -> None:
@@ -70,7 +70,7 @@ async def test_a_check_that_hangs_is_down() -> None:
     health = board(Check("store", Dependency(hangs=True).check, required=True))
     await health.check_once()
     assert not health.is_ready
-    assert health.seen["store"].error == "TimeoutError"
+    assert health.outcomes["store"].error == "TimeoutError"
 
 
 async def test_answers_from_memory(edge: Edge) -> None:
@@ -79,32 +79,32 @@ async def test_answers_from_memory(edge: Edge) -> None:
 
     It is the same with the database gone, and starts no check.
     """
-    await edge.wire.health.check_once()
+    await edge.deps.health.check_once()
     assert (await edge.http.get("/health/ready")).status_code == 200
     await edge.ground.engine.dispose()
-    seen = edge.wire.health.seen
+    seen = edge.deps.health.outcomes
     for _ in range(100):
         assert (await edge.http.get("/health/startup")).status_code == 200
-    assert edge.wire.health.seen == seen
+    assert edge.deps.health.outcomes == seen
 
 
 async def test_the_embedded_parts_are_ready(edge: Edge) -> None:
     """Database, schema, outbox, store and spool are required and up."""
-    await edge.wire.health.check_once()
-    required = {name for name, seen in edge.wire.health.seen.items() if seen.required}
+    await edge.deps.health.check_once()
+    required = {name for name, seen in edge.deps.health.outcomes.items() if seen.required}
     assert required == {"database", "schema", "outbox", "store", "spool"}
-    assert all(seen.up for seen in edge.wire.health.seen.values())
+    assert all(seen.up for seen in edge.deps.health.outcomes.values())
 
 
 async def test_load_does_not_turn_readiness_off(tmp_path: Path) -> None:
     """While requests hold every connection of the pool, the checks have one of their own."""
     async with open_edge(tmp_path, database={"pool_size": 2}) as edge:
         async with edge.ground.engine.connect(), edge.ground.engine.connect():
-            await edge.wire.health.check_once()
-        assert edge.wire.health.is_ready
+            await edge.deps.health.check_once()
+        assert edge.deps.health.is_ready
 
 
-async def test_the_admin_port_says_whether_the_relay_announces() -> None:
+async def test_the_metrics_port_says_whether_the_relay_announces() -> None:
     """
     By the one check that is named.
 
@@ -115,9 +115,9 @@ async def test_the_admin_port_says_whether_the_relay_announces() -> None:
         Check("other", Dependency(up=False).check, required=True),
         Check("it", dependency.check, required=False),
     )
-    app = create_admin_app(Metrics.create(), health, decisive="it")
+    app = create_metrics_app(Metrics.create(), health, decisive="it")
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://admin"
+        transport=httpx.ASGITransport(app=app), base_url="http://metrics"
     ) as client:
         assert (await client.get("/health/ready")).status_code == 200
         await health.check_once()
@@ -138,4 +138,4 @@ async def test_a_cause_that_is_known_is_told_by_its_code() -> None:
         cause_of=lambda error: "database-read-only" if isinstance(error, ConnectionError) else None,
     )
     await health.check_once()
-    assert health.seen["database"].error == "database-read-only"
+    assert health.outcomes["database"].error == "database-read-only"

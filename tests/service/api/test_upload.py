@@ -282,7 +282,7 @@ async def test_knows_each_outcome_in_its_metrics(edge: Edge) -> None:
     user = await edge.signed_in()
     for content in (good_file(1), good_file(1), b"no avro"):
         await edge.upload(content, user)
-    text = edge.wire.metrics.text().decode()
+    text = edge.deps.metrics.text().decode()
     for outcome in ("accepted", "replayed", "not-avro"):
         assert f'healthingest_uploads_total{{outcome="{outcome}"}} 1.0' in text
 

@@ -15,7 +15,7 @@ from healthingest_service.faults.points import (
     hits,
 )
 from healthingest_service.faults.storing import ACCEPTING_STORE, FaultyStore
-from healthingest_service.uploads.ports import Alive, no_need
+from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 from support.fakes import MemoryStore
 from support.uploads import sha256
 
@@ -75,9 +75,15 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
 
     class Reader(MemoryStore):
         async def put(
-            self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+            self,
+            key: str,
+            path: Path,
+            *,
+            size_bytes: int,
+            sha256: str,
+            heartbeat: Heartbeat = no_heartbeat,
         ) -> None:
-            await alive()
+            await heartbeat()
             with path.open("rb") as file:
                 self.objects[key] = file.read(4)
                 self.objects[key] += file.read()
@@ -99,10 +105,16 @@ async def test_a_store_is_met_between_parts(tmp_path: Path) -> None:
 
     class InParts(MemoryStore):
         async def put(
-            self, key: str, path: Path, *, size_bytes: int, sha256: str, alive: Alive = no_need
+            self,
+            key: str,
+            path: Path,
+            *,
+            size_bytes: int,
+            sha256: str,
+            heartbeat: Heartbeat = no_heartbeat,
         ) -> None:
             for _ in range(3):
-                await alive()
+                await heartbeat()
                 self.objects[key] = self.objects.get(key, b"") + b"."
             assert (path.name, size_bytes, len(sha256)) == ("body", 10, 64)
 

@@ -23,8 +23,8 @@ from healthingest_service.uploads.errors import (
     UploadError,
     UploadInFlightError,
 )
+from healthingest_service.uploads.janitor import Janitor, Swept
 from healthingest_service.uploads.model import Finding, IdempotencyKey, Upload, UploadState
-from healthingest_service.uploads.reconcile_storage import Janitor, Swept
 from support.cancelling import is_cancelled_at
 from support.fakes import MemoryStore, ReadyVerdict
 from support.uploads import BUCKET, Clock, owner, principal, sha256

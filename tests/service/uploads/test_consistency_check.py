@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from healthingest_service.adapters.database.duties import DatabaseDuties
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
@@ -69,7 +69,7 @@ class Room:
             inventory=FolderInventory(self.store.root),
             store=self.store,
             uploads=DatabaseKeptUploads(self.engine, timeout_seconds=5, clock=self.clock),
-            duties=DatabaseDuties(self.engine, timeout_seconds=5, clock=self.clock),
+            jobs=DatabaseScheduledJobs(self.engine, timeout_seconds=5, clock=self.clock),
             rules=ConsistencyRules(
                 interval_seconds=DAY_SECONDS,
                 verify_shares=shares,

@@ -16,7 +16,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import OutgoingMessage, UploadState
 from healthingest_service.uploads.relay import Relay, RelayCounts
-from healthingest_service.uploads.troubles import (
+from healthingest_service.uploads.relay_alerts import (
     BROKER_BACK,
     BROKER_LOST,
     MESSAGES_PUT_OFF,

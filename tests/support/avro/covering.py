@@ -33,7 +33,7 @@ def _decimals() -> list[bytes]:
     ] + [one(schema, text(b"\x01"))]
 
 
-def _judge(gate: ModuleType, file: bytes, **policy: int) -> None:
+def _validate_written(gate: ModuleType, file: bytes, **policy: int) -> None:
     for size in (len(file) or 1, 7 if len(file) < 5000 else 4096):
         try:
             gate.check(
@@ -51,13 +51,17 @@ def main() -> None:
     measured.start()
     gate = pure()
     for file in (*hostile, *mutants(3, 1500), *_decimals()):
-        _judge(gate, file)
+        _validate_written(gate, file)
     for type_, item in (("long", long(300)), ("int", long(-300)), ("double", double(1))):
-        _judge(gate, one({"type": "array", "items": type_}, long(9) + item * 9 + long(0)))
+        _validate_written(
+            gate, one({"type": "array", "items": type_}, long(9) + item * 9 + long(0))
+        )
     for data in (b"health" * 90_000, bytes(random.Random(1).randbytes(70_000))):  # noqa: S311 - data
-        _judge(gate, file_of(record("string"), [(1, text(data))], "snappy"))
-    _judge(gate, one("int", long(1)), max_steps=0, max_steps_per_byte=0)
-    _judge(gate, one({"type": "array", "items": "int"}, items(long(1))), max_datum_depth=0)
+        _validate_written(gate, file_of(record("string"), [(1, text(data))], "snappy"))
+    _validate_written(gate, one("int", long(1)), max_steps=0, max_steps_per_byte=0)
+    _validate_written(
+        gate, one({"type": "array", "items": "int"}, items(long(1))), max_datum_depth=0
+    )
     measured.stop()
     for name in _MODULES:
         out = io.StringIO()

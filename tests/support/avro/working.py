@@ -1,4 +1,4 @@
-"""What judging a file costs, counted: the same on every machine, however busy it is."""
+"""What validating a file costs, counted: the same on every machine, however busy it is."""
 
 import sys
 import tracemalloc

@@ -1,8 +1,8 @@
 """
-The judge, in the manner of Jepsen's total queue: what goes in must come out, and nothing else may.
+Checks a history like Jepsen's total queue: what goes in comes out, and nothing else.
 
 Source of the classes: https://github.com/jepsen-io/jepsen, `checker/total-queue`. A history may be
-judged only after everything was healed and drained.
+validated only after everything was healed and drained.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ File = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """Files by class. Valid is: nothing lost, nothing unexpected, no invariant broken."""
 
     attempted: frozenset[File]
@@ -38,7 +38,7 @@ class Verdict:
         return wrong + [f"unexpected {sha256}" for _, sha256 in sorted(self.unexpected)]
 
 
-def judge(evidence: Evidence) -> Verdict:
+def check_history(evidence: Evidence) -> CheckResult:
     """Sort the files into classes and try every invariant."""
     attempted = frozenset(_file(attempt) for attempt in evidence.attempts)
     acknowledged, unknown = (
@@ -46,7 +46,7 @@ def judge(evidence: Evidence) -> Verdict:
         _files(evidence, Outcome.UNKNOWN),
     )
     heard = Counter((one.owner, one.sha256) for one in evidence.heard)
-    return Verdict(
+    return CheckResult(
         attempted=attempted,
         acknowledged=acknowledged,
         lost=acknowledged - heard.keys(),

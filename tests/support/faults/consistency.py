@@ -10,9 +10,9 @@ import hashlib
 import time
 from contextlib import AsyncExitStack
 
-from healthingest_service.adapters.database.duties import DatabaseDuties
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.s3 import open_s3_store
 from healthingest_service.adapters.s3_inventory import open_s3_inventory
 from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
@@ -44,7 +44,7 @@ async def check_consistency(world: World) -> ConsistencyCounts:
             inventory=await stack.enter_async_context(open_s3_inventory(access)),
             store=await stack.enter_async_context(open_s3_store(access)),
             uploads=DatabaseKeptUploads(engine, timeout_seconds=TIMEOUT_SECONDS),
-            duties=DatabaseDuties(engine, timeout_seconds=TIMEOUT_SECONDS),
+            jobs=DatabaseScheduledJobs(engine, timeout_seconds=TIMEOUT_SECONDS),
             rules=RULES,
             bucket=server.bucket,
             clock=now,

@@ -53,7 +53,7 @@ class Fleet:
         for role in begun:
             self._spawn(role)
         for role in begun:
-            server = "api" if is_api(role) else "admin"
+            server = "api" if is_api(role) else "metrics"
             await asyncio.to_thread(self.running[role].address, server, seconds=START_SECONDS)
 
     def dead(self) -> list[str]:

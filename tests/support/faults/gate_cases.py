@@ -22,7 +22,7 @@ def gate_cases() -> list[Case]:
 
 
 async def killed(world: World) -> bool:
-    """Large files come, and those who judge them die: nobody is told that his file is wrong."""
+    """Validators of large files die: no client is told that its file is wrong."""
     async with asyncio.TaskGroup() as tasks:
         sending = [tasks.create_task(world.clients.upload(large_file(world))) for _ in range(FILES)]
         kills = 0
@@ -35,13 +35,13 @@ async def killed(world: World) -> bool:
     statuses = [answer.status for one in sending for answer in one.result().answers]
     if UNPROCESSABLE in statuses:
         world.wrong.append(
-            f"{statuses.count(UNPROCESSABLE)} good files were refused for a killed judge"
+            f"{statuses.count(UNPROCESSABLE)} good files were refused for a killed validator"
         )
     return kills > 0 and any(status not in {200, 201} for status in statuses)
 
 
 def _workers(world: World) -> list[int]:
-    """The processes that judge, of all APIs."""
+    """The processes that validate, of all APIs."""
     found = list[int]()
     for role in API:
         tasks = Path(f"/proc/{world.fleet.running[role].process.pid}/task")

@@ -83,7 +83,7 @@ def _lies(world: World) -> list[Case]:
             then=Trouble(head, Harm.ANSWER, answer=told),
         )
 
-    troubles: dict[str, Callable[[], Trouble]] = {
+    alerts: dict[str, Callable[[], Trouble]] = {
         "says that it kept other bytes": lambda: Trouble(put, Harm.ANSWER, answer=kept_other),
         "an unclear PUT, and a HEAD of another size": lambda: put_unclear_and_head(
             head_answer(7, "0" * 64)
@@ -99,7 +99,7 @@ def _lies(world: World) -> list[Case]:
                 f"store: {name}",
                 partial(harmed, way=way, trouble=trouble, strikes=2 if "HEAD" in name else 1),
             )
-            for name, trouble in troubles.items()
+            for name, trouble in alerts.items()
         ),
         Case("store: says 200 and keeps nothing", partial(kept_nothing, put=put)),
     ]
@@ -115,9 +115,9 @@ async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
     before = way.hits
     way.trouble = Trouble(put, Harm.ANSWER, answer=answer(200))
     attempt = await world.clients.upload(content)
-    _, verdict = await world.settle()
-    if not any(fault.startswith("I1: ") for fault in verdict.broken):
-        world.wrong.append("the judge did not miss the object")
+    _, result = await world.settle()
+    if not any(fault.startswith("I1: ") for fault in result.broken):
+        world.wrong.append("the validate did not miss the object")
     counts = await check_consistency(world)
     if counts.discrepancies[Discrepancy.ROW_WITHOUT_OBJECT] != 1:
         world.wrong.append(f"the consistency check found {dict(counts.discrepancies)}")

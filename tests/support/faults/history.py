@@ -87,7 +87,7 @@ class Peak:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    All there is to judge after heal and drain.
+    All there is to validate after heal and drain.
 
     `objects` maps keys to the SHA-256 of the bytes found there; `unfinished_puts` are keys of
     objects that were begun in parts and neither completed nor aborted.

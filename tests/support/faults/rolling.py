@@ -24,7 +24,7 @@ SETTINGS = {
     "STORE__TIMEOUT_SECONDS": "30",
     "LIMITS__UPLOAD_LEASE_SECONDS": "20",
 }
-"""Patient, on a machine that has much else to do: nothing but the restart is to be judged."""
+"""Patient, on a machine that has much else to do: nothing but the restart is to be validated."""
 CLIENTS = 6
 PAUSE_SECONDS = 0.05
 PROBE_SECONDS = 0.1

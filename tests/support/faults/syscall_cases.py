@@ -93,7 +93,7 @@ async def _plan(world: World, way: Way) -> dict[str, int]:
 
 
 async def _met(world: World, way: Way, blow: Blow) -> bool:
-    """One blow, heal, drain, judge."""
+    """One blow, heal, drain, check_history."""
     try:
         struck = await strike(world, way, blow)
     except CannotTraceError:  # an earlier blow may take its time to kill, or the machine to attach
@@ -103,8 +103,8 @@ async def _met(world: World, way: Way, blow: Blow) -> bool:
         world.notes[
             f"{way.name} ended, as it did not say that it lives, after {blow.name}, {blow.effect}"
         ] += 1
-    _, verdict = await world.settle()
-    world.wrong += [f"{way.name}, {blow}: {text}" for text in verdict.faults()]
+    _, result = await world.settle()
+    world.wrong += [f"{way.name}, {blow}: {text}" for text in result.faults()]
     world.notes["blows at system calls that struck"] += struck
     return struck
 

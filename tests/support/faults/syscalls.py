@@ -206,7 +206,7 @@ async def probe_life(world: World, role: str) -> bool:
     running = world.fleet.running[role]
     if running.process.poll() is not None:
         return False
-    server = "api" if role.startswith("api") else "admin"
+    server = "api" if role.startswith("api") else "metrics"
     with suppress(httpx.HTTPError):
         answer = await world.clients.http.get(
             f"{running.address(server)}/health/live", timeout=ALIVE_SECONDS

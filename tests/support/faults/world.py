@@ -20,7 +20,7 @@ import httpx
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.faults.points import VARIABLE, disarm
 from healthingest_service.identity.access_tokens import new_key_pem
-from support.faults.checker import Verdict, judge
+from support.faults.checker import CheckResult, check_history
 from support.faults.clients import Clients
 from support.faults.consumer import Consumer
 from support.faults.fleet import API, ROLES, Fleet
@@ -138,13 +138,13 @@ class World:
         await self.fleet.start()
         await self.listen()
 
-    async def settle(self) -> tuple[float, Verdict]:
-        """Heal, drain and judge; the seconds from the one to the other, too."""
+    async def settle(self) -> tuple[float, CheckResult]:
+        """Heal, drain and check_history; the seconds from the one to the other, too."""
         await self.heal()
         waiting = await self.query("SELECT count(*) FROM outbox")
         self._peak({"messages that wait": float(waiting[0][0])})
         seconds = await self.drained()
-        return seconds, await self.judge(seconds)
+        return seconds, await self.check_history(seconds)
 
     def _peak(self, now: dict[str, float]) -> None:
         self.peaks |= {what: max(self.peaks[what], value) for what, value in now.items()}
@@ -179,8 +179,8 @@ class World:
         finally:
             await connection.close()
 
-    async def judge(self, recovery_seconds: float) -> Verdict:
-        """Collect the evidence of the whole run so far, and judge it."""
+    async def check_history(self, recovery_seconds: float) -> CheckResult:
+        """Collect the evidence of the whole run so far, and check_history it."""
         rows = await self.query("SELECT id, owner_id, file_hash, object_key, state FROM upload")
         waiting = await self.query("SELECT count(*) FROM outbox")
         self._peak(
@@ -190,7 +190,7 @@ class World:
                 "spooled bytes": float(self.fleet.spooled_bytes()),
             }
         )
-        return judge(
+        return check_history(
             Evidence(
                 attempts=tuple(self.clients.attempts),
                 rows=tuple(Row(*(str(value) for value in row)) for row in rows),

@@ -149,14 +149,14 @@ class OutboxRow(Base):
     put_off_reason: Mapped[str | None] = mapped_column(String(16))
 
 
-class DutyRow(Base):
+class ScheduledJobRow(Base):
     """
-    A duty that one process at a time has.
+    A job that one process at a time runs.
 
     `slot` counts its intervals, `position` says where to go on within one.
     """
 
-    __tablename__ = "duty"
+    __tablename__ = "scheduled_job"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     slot: Mapped[int] = mapped_column(BigInteger)

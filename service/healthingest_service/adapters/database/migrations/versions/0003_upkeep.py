@@ -18,19 +18,19 @@ def upgrade() -> None:
             "upload", "object_key", type_=sa.String(512, collation="C"), existing_nullable=False
         )
     op.create_table(
-        "duty",
+        "scheduled_job",
         sa.Column("name", sa.String(32), nullable=False),
         sa.Column("slot", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.String(1024), nullable=False),
         sa.Column("lease_until", _TIME, nullable=True),
         sa.Column("finished_slot", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", _TIME, nullable=True),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_duty")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_scheduled_job")),
     )
 
 
 def downgrade() -> None:
-    op.drop_table("duty")
+    op.drop_table("scheduled_job")
     if op.get_bind().dialect.name == "postgresql":
         op.alter_column("upload", "object_key", type_=sa.String(512), existing_nullable=False)
     op.drop_column("outbox", "put_off_reason")

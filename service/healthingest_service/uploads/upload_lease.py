@@ -1,4 +1,4 @@
-"""The hold of a living process on the row of an upload that it is storing."""
+"""The lease of a process on the row of an upload that it is storing."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,15 +8,15 @@ from healthingest_service.uploads.errors import LedgerUnavailableError, UploadNo
 from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.ports import Ledger
 
-YOUNG: Final = 0.1
-"""The share of a lease that may be gone before it is worth a transaction to begin it anew."""
+RENEW_AFTER_SHARE: Final = 0.1
+"""The share of the lease that passes before `keep` renews it in a transaction."""
 
 
-class Lease:
+class UploadLease:
     """
-    A row `storing` is held while its object comes on, and not longer.
+    Holds a row `storing` while its upload makes progress.
 
-    A process that stands still keeps nothing; others may then settle its row.
+    After a process hangs or dies, the lease expires and the janitor settles the row.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class Lease:
 
     async def keep(self) -> None:
         """
-        Begin it anew, unless it is young.
+        Renew the lease, unless it has just been renewed.
 
         Raises:
             LedgerUnavailableError: it may have been lost; nothing was promised.
         """
-        if (self._clock() - self._begun_at).total_seconds() <= self._seconds * YOUNG:
+        if (self._clock() - self._begun_at).total_seconds() <= self._seconds * RENEW_AFTER_SHARE:
             return
         try:
             await self._ledger.renew(self._upload_id, lease_seconds=self._seconds)

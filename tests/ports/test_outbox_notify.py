@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.database.bell import listen, ring
 from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.outbox_notify import listen, notify
 from support.deadlines import HANG_SECONDS
 
 
@@ -40,7 +40,7 @@ async def ringing(tasks: AsyncExitStack, engine: AsyncEngine, stop: asyncio.Even
     """A process that rings when its event is set."""
     written = asyncio.Event()
     group = await tasks.enter_async_context(asyncio.TaskGroup())
-    group.create_task(ring(engine, written, stop, timeout_seconds=5))
+    group.create_task(notify(engine, written, stop, timeout_seconds=5))
     return written
 
 
@@ -86,7 +86,7 @@ async def test_nobody_to_ring_to_is_no_error(stop: asyncio.Event) -> None:
         "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=0.2
     ) as engine:
         written = asyncio.Event()
-        working = asyncio.ensure_future(ring(engine, written, stop, timeout_seconds=0.2))
+        working = asyncio.ensure_future(notify(engine, written, stop, timeout_seconds=0.2))
         for _ in range(2):
             written.set()
             async with asyncio.timeout(HANG_SECONDS):

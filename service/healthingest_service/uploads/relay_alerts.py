@@ -1,7 +1,7 @@
 """
-What the relay tells about its troubles.
+Log events for problems of the relay.
 
-A line when one begins and when it ends, however many messages it meets.
+One line when a problem begins and one when it ends, for any number of messages.
 """
 
 from typing import Final
@@ -16,11 +16,11 @@ MESSAGES_PUT_OFF: Final = "messages_put_off"
 MESSAGES_TAKEN_AGAIN: Final = "messages_taken_again"
 
 
-class Troubles:
+class RelayAlerts:
     """
-    The troubles of now: is the broker gone, and which routing keys does it not take?
+    The current problems: whether the broker is lost, and which routing keys it refuses.
 
-    There are as many routing keys as types of records, so what is remembered stays small.
+    There are as many routing keys as record types, so the state stays small.
     """
 
     def __init__(self) -> None:

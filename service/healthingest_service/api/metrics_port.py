@@ -11,9 +11,9 @@ from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
-def create_admin_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
+def create_metrics_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
     """
-    The application of the admin port; every process has one.
+    The application of the metrics port; every process has one.
 
     Readiness here is the check named *decisive*.
     """
@@ -25,18 +25,18 @@ def create_admin_app(metrics: Metrics, health: HealthBoard, *, decisive: str) ->
         return JSONResponse({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
-        seen = health.seen.get(decisive)
+        outcome = health.outcomes.get(decisive)
         is_ready = (
-            seen is None or seen.up
+            outcome is None or outcome.up
         )  # before the first round too: a relay need not be waited for
         return JSONResponse(
             {"status": "ok" if is_ready else "stalled"}, status_code=200 if is_ready else 503
         )
 
     async def dependencies(_request: Request) -> Response:
-        seen = {name: asdict(outcome) for name, outcome in sorted(health.seen.items())}
+        outcomes = {name: asdict(one) for name, one in sorted(health.outcomes.items())}
         return JSONResponse(
-            {"ready": health.is_ready, "started": health.has_started, "dependencies": seen}
+            {"ready": health.is_ready, "started": health.has_started, "dependencies": outcomes}
         )
 
     return Starlette(

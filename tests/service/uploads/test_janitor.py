@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.uploads.errors import UploadNotFoundError
+from healthingest_service.uploads.janitor import SWEPT, UPLOAD_SETTLED, Janitor, Swept
 from healthingest_service.uploads.model import StoredObject, Upload, UploadState
-from healthingest_service.uploads.reconcile_storage import SWEPT, UPLOAD_SETTLED, Janitor, Swept
 from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryStore
 from support.uploads import BUCKET, Clock, upload

@@ -1,5 +1,5 @@
 """
-What comes out: a verdict, or findings.
+Results of a validation: what a file holds, or findings.
 
 The closed list of codes stands here; `explanations` explains each.
 """
@@ -147,7 +147,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ValidationResult:
     """
     What a correct file is.
 

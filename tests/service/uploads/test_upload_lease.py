@@ -6,8 +6,8 @@ import pytest
 
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.uploads.errors import LedgerUnavailableError
-from healthingest_service.uploads.lease import YOUNG, Lease
 from healthingest_service.uploads.model import Upload
+from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE, UploadLease
 from support.uploads import Clock, owner, upload
 
 LEASE_SECONDS = 60.0
@@ -25,7 +25,7 @@ async def test_outlasts_its_first_seconds(
     ledger: DatabaseLedger, clock: Clock, begun: Upload
 ) -> None:
     """A renewed lease lasts as long as the work, and its full time after the last renewal."""
-    lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
+    lease = UploadLease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
     for _ in range(5):
         clock.move(LEASE_SECONDS / 2)
         await lease.keep()
@@ -39,16 +39,16 @@ async def test_is_left_alone_while_it_is_young(
     ledger: DatabaseLedger, clock: Clock, begun: Upload
 ) -> None:
     """A sign of life soon after the last costs no transaction: it ends when it would have ended."""
-    lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
-    clock.move(LEASE_SECONDS * YOUNG)
+    lease = UploadLease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
+    clock.move(LEASE_SECONDS * RENEW_AFTER_SHARE)
     await lease.keep()
-    clock.move(LEASE_SECONDS - LEASE_SECONDS * YOUNG + 1)
+    clock.move(LEASE_SECONDS - LEASE_SECONDS * RENEW_AFTER_SHARE + 1)
     assert await ledger.expired(limit=1, lease_seconds=LEASE_SECONDS) == [begun]
 
 
 async def test_says_that_it_was_lost(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
     """Somebody settled the row: the work ends, and its answer is unclear."""
-    lease = Lease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
+    lease = UploadLease(ledger, begun.id, seconds=LEASE_SECONDS, clock=clock)
     await ledger.abandon(begun.id)
     clock.now += timedelta(seconds=LEASE_SECONDS)
     with pytest.raises(LedgerUnavailableError):

@@ -14,8 +14,8 @@ from healthingest_service.adapters.memory_limiter import MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.auth_service import ACCOUNT_SCOPES, AuthService, Lifetimes
 from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
-from healthingest_service.identity.gatekeeper import ACCOUNT_SCOPES, Gatekeeper, Lifetimes
 from healthingest_service.identity.model import (
     AccountId,
     NewAccount,
@@ -52,7 +52,7 @@ class CountedSessions(DatabaseSessions):
 
 
 class House:
-    """A gatekeeper over SQLite, a second one beside it, and a clock that the test sets."""
+    """A auth over SQLite, a second one beside it, and a clock that the test sets."""
 
     def __init__(self, accounts: DatabaseAccounts, sessions: CountedSessions) -> None:
         self.sessions = sessions
@@ -63,8 +63,8 @@ class House:
             audience="us",
             lifetime=timedelta(minutes=10),
         )
-        self.gatekeeper, self.other = (
-            Gatekeeper(
+        self.auth, self.other = (
+            AuthService(
                 accounts=accounts,
                 sessions=sessions,
                 access_tokens=self.tokens,
@@ -78,7 +78,7 @@ class House:
 
     async def logged_in(self) -> TokenPair:
         """Tokens of an account."""
-        return await self.gatekeeper.log_in(EMAIL, PASSWORD, address=ADDRESS)
+        return await self.auth.log_in(EMAIL, PASSWORD, address=ADDRESS)
 
 
 @pytest.fixture(name="house")
@@ -91,27 +91,27 @@ async def _house(tmp_path: Path) -> AsyncIterator[House]:
     ):
         accounts = DatabaseAccounts(engine, passwords, timeout_seconds=5)
         house = House(accounts, CountedSessions(engine, timeout_seconds=5))
-        await house.gatekeeper.register(NewAccount(EMAIL, PASSWORD))
+        await house.auth.register(NewAccount(EMAIL, PASSWORD))
         yield house
 
 
 async def test_a_stolen_refresh_token_ends_the_session(house: House) -> None:
     """A used token, presented after the grace period, ends all tokens of its session."""
     first = await house.logged_in()
-    second = await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
-    assert (await house.gatekeeper.authenticate(second.access_token)).account_id
+    second = await house.auth.refresh(first.refresh_token, address=ADDRESS)
+    assert (await house.auth.authenticate(second.access_token)).account_id
     house.now += timedelta(seconds=11)
     for token in (first.refresh_token, second.refresh_token):
         with pytest.raises(InvalidTokenError):
-            await house.gatekeeper.refresh(token, address=ADDRESS)
+            await house.auth.refresh(token, address=ADDRESS)
     with pytest.raises(InvalidTokenError):
-        await house.gatekeeper.authenticate(second.access_token)
+        await house.auth.authenticate(second.access_token)
 
 
 async def test_a_known_token_runs_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """That it was good a moment ago does not make it last longer."""
     tokens = await house.logged_in()
-    assert await house.gatekeeper.authenticate(tokens.access_token)
+    assert await house.auth.authenticate(tokens.access_token)
     house.now += timedelta(minutes=10, seconds=11)
 
     class Later(datetime):
@@ -124,18 +124,18 @@ async def test_a_known_token_runs_out(house: House, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("jwt.api_jwt.datetime", Later)
     with pytest.raises(InvalidTokenError):
-        await house.gatekeeper.authenticate(tokens.access_token)
+        await house.auth.authenticate(tokens.access_token)
 
 
 async def test_a_second_exchange_within_the_grace_gives_the_same(house: House) -> None:
     """Nine seconds later the same successor comes, and the session lives on."""
     first = await house.logged_in()
-    second = await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
+    second = await house.auth.refresh(first.refresh_token, address=ADDRESS)
     house.now += timedelta(seconds=9)
     assert (
         await house.other.refresh(first.refresh_token, address=ADDRESS)
     ).refresh_token == second.refresh_token
-    assert await house.gatekeeper.refresh(second.refresh_token, address=ADDRESS)
+    assert await house.auth.refresh(second.refresh_token, address=ADDRESS)
 
 
 async def test_a_refresh_token_runs_out(house: House) -> None:
@@ -143,17 +143,17 @@ async def test_a_refresh_token_runs_out(house: House) -> None:
     first = await house.logged_in()
     house.now += timedelta(days=30, seconds=1)
     with pytest.raises(InvalidTokenError):
-        await house.gatekeeper.refresh(first.refresh_token, address=ADDRESS)
+        await house.auth.refresh(first.refresh_token, address=ADDRESS)
 
 
 async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
     """Here at once; by another process within five seconds, in which it may trust its memory."""
     tokens = await house.logged_in()
     await house.other.authenticate(tokens.access_token)
-    await house.gatekeeper.authenticate(tokens.access_token)
-    await house.gatekeeper.log_out(tokens.access_token)
+    await house.auth.authenticate(tokens.access_token)
+    await house.auth.log_out(tokens.access_token)
     with pytest.raises(InvalidTokenError):
-        await house.gatekeeper.authenticate(tokens.access_token)
+        await house.auth.authenticate(tokens.access_token)
     house.now += timedelta(seconds=5)
     with pytest.raises(InvalidTokenError):
         await house.other.authenticate(tokens.access_token)
@@ -163,8 +163,7 @@ async def test_a_crowd_asks_once(house: House) -> None:
     """Concurrent requests of one session share a lookup, also when the first is cancelled."""
     tokens = await house.logged_in()
     crowd = [
-        asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
-        for _ in range(100)
+        asyncio.ensure_future(house.auth.authenticate(tokens.access_token)) for _ in range(100)
     ]
     await asyncio.sleep(0)
     crowd[0].cancel()
@@ -177,40 +176,40 @@ async def test_a_crowd_hears_that_it_cannot_be_told(house: House) -> None:
     """All of them; the next one asks again."""
     tokens = await house.logged_in()
     house.sessions.is_down = True
-    crowd = (house.gatekeeper.authenticate(tokens.access_token) for _ in range(100))
+    crowd = (house.auth.authenticate(tokens.access_token) for _ in range(100))
     heard = await asyncio.gather(*crowd, return_exceptions=True)
     assert {type(one) for one in heard} == {IdentityUnavailableError}
     assert house.sessions.asked == 1
     house.sessions.is_down = False
-    assert await house.gatekeeper.authenticate(tokens.access_token)
+    assert await house.auth.authenticate(tokens.access_token)
 
 
 async def test_a_question_asked_before_a_logout_is_no_answer_after_it(house: House) -> None:
     """Whoever comes after the logout does not join those who asked before."""
     tokens = await house.logged_in()
     house.sessions.answered = answered = asyncio.Event()
-    early = asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
+    early = asyncio.ensure_future(house.auth.authenticate(tokens.access_token))
     while house.sessions.answered is not None:  # noqa: ASYNC110 - it has been read, and is on its way
         await asyncio.sleep(0.001)
-    await house.gatekeeper.log_out(tokens.access_token)
-    late = asyncio.ensure_future(house.gatekeeper.authenticate(tokens.access_token))
+    await house.auth.log_out(tokens.access_token)
+    late = asyncio.ensure_future(house.auth.authenticate(tokens.access_token))
     await asyncio.sleep(0)
     answered.set()
     with pytest.raises(InvalidTokenError):
         await late
     assert await early
     with pytest.raises(InvalidTokenError):
-        await house.gatekeeper.authenticate(tokens.access_token)
+        await house.auth.authenticate(tokens.access_token)
 
 
 async def test_a_token_of_another_account_opens_nothing(house: House) -> None:
     """A token whose subject is not its session's account is refused, also for a known session."""
     tokens = await house.logged_in()
-    principal = await house.gatekeeper.authenticate(tokens.access_token)
-    session = await house.gatekeeper.session_of(tokens.refresh_token)
+    principal = await house.auth.authenticate(tokens.access_token)
+    session = await house.auth.session_of(tokens.refresh_token)
     assert principal.account_id
     forged = house.tokens.issue(AccountId(uuid4()), session, ACCOUNT_SCOPES, at=house.now)
-    for gatekeeper in (house.gatekeeper, house.other):
+    for auth in (house.auth, house.other):
         with pytest.raises(InvalidTokenError):
-            await gatekeeper.authenticate(forged)
-    assert await house.gatekeeper.authenticate(tokens.access_token)
+            await auth.authenticate(forged)
+    assert await house.auth.authenticate(tokens.access_token)

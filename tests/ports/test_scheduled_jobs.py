@@ -1,13 +1,13 @@
-"""The ports `Duties` and `KeptUploads`, on SQLite and on PostgreSQL."""
+"""The ports `ScheduledJobs` and `KeptUploads`, on SQLite and on PostgreSQL."""
 
 import asyncio
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.database.duties import DatabaseDuties
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.uploads.model import Upload
 from healthingest_service.uploads.upkeep_ports import KeptUpload
 from support.uploads import NOON, Clock, message, upload
@@ -22,54 +22,56 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def duties(engine: AsyncEngine, clock: Clock) -> DatabaseDuties:
+def jobs(engine: AsyncEngine, clock: Clock) -> DatabaseScheduledJobs:
     """No duty yet."""
-    return DatabaseDuties(engine, timeout_seconds=5, clock=clock)
+    return DatabaseScheduledJobs(engine, timeout_seconds=5, clock=clock)
 
 
 class TestDuties:
-    async def test_one_process_takes_it(self, duties: DatabaseDuties) -> None:
+    async def test_one_process_takes_it(self, jobs: DatabaseScheduledJobs) -> None:
         """Of many that want it at once exactly one gets it, from the beginning."""
         taken = await asyncio.gather(
-            *(duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) for _ in range(5))
+            *(jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) for _ in range(5))
         )
         assert sorted(taken, key=str) == ["", None, None, None, None]
-        assert await duties.take("other", 7, lease_seconds=LEASE_SECONDS) == ""
+        assert await jobs.take("other", 7, lease_seconds=LEASE_SECONDS) == ""
 
     async def test_goes_on_where_the_dead_one_was(
-        self, duties: DatabaseDuties, clock: Clock
+        self, jobs: DatabaseScheduledJobs, clock: Clock
     ) -> None:
         """When the lease has run out, or was given up; not before."""
-        await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS)
-        await duties.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
+        await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS)
+        await jobs.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
         clock.move(LEASE_SECONDS - 1)
-        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
+        assert await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
         clock.move(2)
-        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) == "raw/x"
-        await duties.note("consistency", 7, "raw/y", lease_seconds=0)
-        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) == "raw/y"
+        assert await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) == "raw/x"
+        await jobs.note("consistency", 7, "raw/y", lease_seconds=0)
+        assert await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) == "raw/y"
 
-    async def test_is_done_once_an_interval(self, duties: DatabaseDuties, clock: Clock) -> None:
+    async def test_is_done_once_an_interval(
+        self, jobs: DatabaseScheduledJobs, clock: Clock
+    ) -> None:
         """
         Finished, it is nobody's until the next interval, which begins anew.
 
         When it was finished stays known.
         """
-        assert await duties.finished_at("consistency") is None
-        await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS)
-        await duties.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
-        await duties.finish("consistency", 7)
-        await duties.note("consistency", 7, "raw/x", lease_seconds=0)
-        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
+        assert await jobs.finished_at("consistency") is None
+        await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS)
+        await jobs.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
+        await jobs.finish("consistency", 7)
+        await jobs.note("consistency", 7, "raw/x", lease_seconds=0)
+        assert await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
         clock.move(5)
-        assert await duties.take("consistency", 8, lease_seconds=LEASE_SECONDS) == ""
-        assert await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
-        assert await duties.finished_at("consistency") == NOON
+        assert await jobs.take("consistency", 8, lease_seconds=LEASE_SECONDS) == ""
+        assert await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) is None
+        assert await jobs.finished_at("consistency") == NOON
 
-    async def test_a_living_one_is_not_overtaken(self, duties: DatabaseDuties) -> None:
+    async def test_a_living_one_is_not_overtaken(self, jobs: DatabaseScheduledJobs) -> None:
         """One that takes longer than an interval is let finish first."""
-        await duties.take("consistency", 7, lease_seconds=LEASE_SECONDS)
-        assert await duties.take("consistency", 8, lease_seconds=LEASE_SECONDS) is None
+        await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS)
+        assert await jobs.take("consistency", 8, lease_seconds=LEASE_SECONDS) is None
 
 
 class TestKeptUploads:

@@ -1,4 +1,4 @@
-"""Who is asking: register, log in, refresh, log out, and tell a request's principal."""
+"""Registers accounts, logs in and out, refreshes tokens, and authenticates requests."""
 
 import asyncio
 import math
@@ -53,11 +53,11 @@ class Lifetimes:
     """At most so long does another process honour a token after the logout."""
 
 
-class Gatekeeper:
+class AuthService:
     """
     The use cases of identity.
 
-    One instance a process; its only state is what it knows of tokens and sessions.
+    One instance in each process. Its only state is a cache of tokens and sessions.
     """
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.client_address import Network
-from healthingest_service.identity.gatekeeper import Gatekeeper
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rule
 from healthingest_service.telemetry.metrics import Metrics
@@ -58,12 +58,12 @@ class Documentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
+class ApiDependencies:
     """Use cases, ports and rules."""
 
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
-    gatekeeper: Gatekeeper
+    auth: AuthService
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]
     health: HealthBoard

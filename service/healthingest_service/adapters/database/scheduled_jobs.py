@@ -1,4 +1,4 @@
-"""The port `Duties` on the database."""
+"""The port `ScheduledJobs` on the database."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,14 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
-from healthingest_service.adapters.database.tables import DutyRow
+from healthingest_service.adapters.database.tables import ScheduledJobRow
 
 
-class DatabaseDuties:
+class DatabaseScheduledJobs:
     """
-    A row a duty.
+    One row for each job.
 
-    A lease that runs out with a process that dies, and a position that does not.
+    The lease expires when its process dies. The position remains.
     """
 
     def __init__(
@@ -31,15 +31,17 @@ class DatabaseDuties:
         self._clock = clock
 
     async def take(self, name: str, slot: int, *, lease_seconds: float) -> str | None:
-        """See `Duties.take`."""
+        """See `ScheduledJobs.take`."""
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             now = self._clock()
             mine = {"slot": slot, "lease_until": now + timedelta(seconds=lease_seconds)}
-            if await rows.is_inserted(connection, DutyRow, {"name": name, "position": "", **mine}):
+            if await rows.is_inserted(
+                connection, ScheduledJobRow, {"name": name, "position": "", **mine}
+            ):
                 return ""
             row = (
                 await connection.execute(
-                    select(DutyRow).where(DutyRow.name == name).with_for_update()
+                    select(ScheduledJobRow).where(ScheduledJobRow.name == name).with_for_update()
                 )
             ).one()
             is_done = row.finished_slot is not None and row.finished_slot >= slot
@@ -51,36 +53,43 @@ class DatabaseDuties:
                 return None
             position: str = row.position if row.slot == slot else ""
             await connection.execute(
-                update(DutyRow).where(DutyRow.name == name).values(position=position, **mine)
+                update(ScheduledJobRow)
+                .where(ScheduledJobRow.name == name)
+                .values(position=position, **mine)
             )
             return position
 
     async def note(self, name: str, slot: int, position: str, *, lease_seconds: float) -> None:
-        """See `Duties.note`."""
+        """See `ScheduledJobs.note`."""
         lease_until = self._clock() + timedelta(seconds=lease_seconds)
         await self._change(name, slot, position=position, lease_until=lease_until)
 
     async def finish(self, name: str, slot: int) -> None:
-        """See `Duties.finish`."""
+        """See `ScheduledJobs.finish`."""
         await self._change(
             name, slot, lease_until=None, finished_slot=slot, finished_at=self._clock()
         )
 
     async def finished_at(self, name: str) -> datetime | None:
-        """See `Duties.finished_at`."""
+        """See `ScheduledJobs.finished_at`."""
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
             at: datetime | None = await connection.scalar(
-                select(DutyRow.finished_at).where(DutyRow.name == name)
+                select(ScheduledJobRow.finished_at).where(ScheduledJobRow.name == name)
             )
             return at
 
     async def _change(self, name: str, slot: int, **values: str | int | datetime | None) -> None:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(
-                update(DutyRow)
-                .where(DutyRow.name == name, DutyRow.slot == slot)
-                .where(or_(DutyRow.finished_slot.is_(None), DutyRow.finished_slot < slot))
+                update(ScheduledJobRow)
+                .where(ScheduledJobRow.name == name, ScheduledJobRow.slot == slot)
+                .where(
+                    or_(
+                        ScheduledJobRow.finished_slot.is_(None),
+                        ScheduledJobRow.finished_slot < slot,
+                    )
+                )
                 .values(**values)
             )

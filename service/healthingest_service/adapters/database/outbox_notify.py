@@ -1,10 +1,9 @@
 """
-Between processes: a message was written, so a relay need not wait until it looks by itself.
+PostgreSQL's NOTIFY and LISTEN tell the relay of other processes that a message was written.
 
-PostgreSQL's NOTIFY and LISTEN. The bell is rung after the commit, in a transaction of its own: a
-NOTIFY within would hold a lock of the whole server until the commit is on disk, so commits would
-queue up one by one. A bell that nobody hears, or that cannot be rung, costs the relay's idle time
-and nothing else. SQLite has none: its relay looks by itself.
+NOTIFY runs after the commit, in its own transaction: within the first one it would hold a lock of
+the whole server until the commit is on disk, so commits would queue up. A lost notification costs
+the relay's idle time and nothing else. SQLite has no NOTIFY: its relay polls.
 """
 
 import asyncio
@@ -23,20 +22,20 @@ from healthingest_service.uploads.waiting import wait_for_any
 
 CHANNEL: Final = "healthingest_outbox"
 _GATHER_SECONDS: Final = 0.05
-"""At most so often does one process ring: one ring tells of all messages before it."""
+"""Pause between notifications of a process: one covers all messages before it."""
 _UNTIL_STOP_SECONDS: Final = 3600.0
 _ALIVE_SECONDS: Final = 30.0
-"""So often a listener makes sure that its connection is one: a broken one stays silent, too."""
+"""Interval of the check that the connection is alive: a broken one is silent."""
 _AGAIN_SECONDS: Final = 1.0
 
 
-async def ring(
+async def notify(
     engine: AsyncEngine, written: asyncio.Event, stop: asyncio.Event, *, timeout_seconds: float
 ) -> None:
     """
-    Each time *written* is set, tell whoever listens on the same database.
+    Each time *written* is set, notify the listeners of the same database.
 
-    Until *stop* is set.
+    Runs until *stop* is set.
     """
     while not stop.is_set():
         await wait_for_any(stop, written, seconds=_UNTIL_STOP_SECONDS)
@@ -57,9 +56,9 @@ async def listen(
     url: str, written: asyncio.Event, stop: asyncio.Event, *, timeout_seconds: float
 ) -> None:
     """
-    Set *written* whenever another process rings; until *stop* is set.
+    Set *written* whenever another process notifies, until *stop* is set.
 
-    It has a connection of its own.
+    It has its own connection.
     """
     async with open_engine(url, pool_size=1, timeout_seconds=timeout_seconds) as engine:
         while not stop.is_set():
@@ -87,7 +86,7 @@ async def _listen(
         try:
             async with asyncio.timeout(timeout_seconds):
                 await driver.add_listener(CHANNEL, lambda *_: written.set())
-            written.set()  # of what was written before, nobody told
+            written.set()  # messages written earlier were not notified
             while not stop.is_set() and not lost.is_set():
                 await wait_for_any(stop, lost, seconds=_ALIVE_SECONDS)
                 async with asyncio.timeout(timeout_seconds):
