@@ -1,9 +1,11 @@
 """
 What holds for every test.
 
-The plugins with fixtures, the groups of a parallel run, and which tests are long.
+The plugins with fixtures, the groups of a parallel run, and that nothing is left open.
 """
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -35,3 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(_GROUPS[folder]))
         elif folder == "ports" and item.path.name.startswith(_BROKER_USERS):
             item.add_marker(pytest.mark.xdist_group("broker users"))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what exists now out of later garbage collections, which then take milliseconds."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_open() -> Iterator[None]:
+    """
+    A socket or file that a test leaves open fails that test.
+
+    Without the collection some later test would fail in its place.
+    """
+    yield
+    gc.collect()
