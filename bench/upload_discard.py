@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from healthingest_service.api.middleware import Observer
 from healthingest_service.api.server import Listen, bind, serve
-from healthingest_service.main.wiring import connection_rules
+from healthingest_service.main.api import connection_rules
 from healthingest_service.settings import Settings
 from healthingest_service.telemetry.metrics import Metrics
 

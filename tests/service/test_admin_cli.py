@@ -15,7 +15,7 @@ from support.samples import good_file
 from support.service_process import SECONDS, ServiceProcess, environment, service
 
 EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
-ADMIN = (sys.executable, "-m", "healthingest_service.main.admin")
+ADMIN = (sys.executable, "-m", "healthingest_service.main.admin_cli")
 
 
 @pytest.fixture(name="running")

@@ -1,24 +1,18 @@
-"""
-Settings that are right one by one, and wrong together or in this place.
-
-A process does not start with them.
-"""
+"""Checks of settings that are valid one by one and not together. A process then does not start."""
 
 import math
-import os
 
 from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
 from healthingest_service.adapters.s3_multipart import UNDO_SECONDS
-from healthingest_service.faults.points import VARIABLE
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE
 
 
-def refuse_stand_ins(settings: Settings, command: str) -> None:
+def check_required_secrets(settings: Settings, command: str) -> None:
     """
-    In an installation no embedded part may stand in for a missing secret.
+    Refuse an installation in which an embedded adapter would replace a missing secret.
 
-    What it keeps would die with the pod.
+    Its data would be lost with the pod.
 
     Raises:
         InvalidSettingsError: one is missing.
@@ -34,11 +28,9 @@ def refuse_stand_ins(settings: Settings, command: str) -> None:
         raise InvalidSettingsError(message)
 
 
-def refuse_short_leases(settings: Settings) -> None:
+def check_lease_durations(settings: Settings) -> None:
     """
-    A lease outlives whatever its holder may still do: else living uploads are taken for dead ones.
-
-    A run of faults wants just that, and is let off.
+    Refuse leases shorter than the longest work of their holder, which the janitor would disturb.
 
     Raises:
         InvalidSettingsError: a lease or a claim is too short.
@@ -61,5 +53,5 @@ def refuse_short_leases(settings: Settings) -> None:
         )
         if value <= least
     ]
-    if too_short and VARIABLE not in os.environ:
+    if too_short:
         raise InvalidSettingsError("; ".join(too_short))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from healthingest_service.faults.points import Faults, Point
 from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
+from support.faults.points import Faults, Point
 
 _ON_ITS_WAY_SECONDS: Final = 0.002
 """

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from healthingest_service.faults.points import Faults, Point
 from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import (
     HistoryPage,
@@ -32,6 +31,7 @@ from healthingest_service.uploads.ports import (
     SpoolFile,
     no_heartbeat,
 )
+from support.faults.points import Faults, Point
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,4 @@
-"""
-How a process that cannot go on says why.
-
-One line for people, one log event, and a code for the operator.
-"""
+"""Reports why a process ends: a line on standard error, a log event, a code for the operator."""
 
 import os
 import sys
@@ -15,7 +11,7 @@ from healthingest_contract.stop_causes import TERMINATION_LOG, StopCause, stop_l
 from healthingest_service.adapters.database.stop_causes import database_cause
 
 STOPPED: Final = "stopped"
-_FOR_PEOPLE: Final = {
+_MESSAGES: Final = {
     StopCause.SETTINGS_REFUSED: "a setting is refused",
     StopCause.DATABASE_UNREACHABLE: "the database cannot be reached",
     StopCause.DATABASE_LOGIN_REFUSED: "the database refuses the login: check user and password",
@@ -36,23 +32,23 @@ _FOR_PEOPLE: Final = {
 }
 
 
-def explain(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -> None:
+def report_failure(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -> None:
     """Say why *error* ends this process; types and places are logged, its text never."""
     cause = database_cause(error)
     structlog.get_logger("healthingest.main").error(
         STOPPED, cause=cause and cause.value, exc_info=error
     )
     words = (
-        _FOR_PEOPLE[cause]
+        _MESSAGES[cause]
         if cause
         else "an error that was not foreseen; the log line has its type and place"
     )
     sys.stderr.write(f"healthingest-service: {words}\n")
     if cause is not None:
-        leave(cause, log=log)
+        write_stop_cause(cause, log=log)
 
 
-def leave(cause: StopCause, *, log: Path = Path(TERMINATION_LOG)) -> None:
+def write_stop_cause(cause: StopCause, *, log: Path = Path(TERMINATION_LOG)) -> None:
     """Write the code where Kubernetes looks for it; elsewhere there is no such file."""
     if log.is_file() and os.access(log, os.W_OK):
         log.write_text(stop_line(cause), encoding="utf-8")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_service.faults.points import (
+from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
+from support.fakes import MemoryStore
+from support.faults.points import (
     Fault,
     FaultInjectedError,
     Faults,
@@ -14,9 +16,7 @@ from healthingest_service.faults.points import (
     arm,
     hits,
 )
-from healthingest_service.faults.storing import ACCEPTING_STORE, FaultyStore
-from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
-from support.fakes import MemoryStore
+from support.faults.storing import ACCEPTING_STORE, FaultyStore
 from support.uploads import sha256
 
 

@@ -25,8 +25,8 @@ from healthingest_service.identity.errors import (
     IdentityUnavailableError,
     UnacceptablePasswordError,
 )
-from healthingest_service.main import administration, refusals
-from healthingest_service.main.administration import NothingFoundError
+from healthingest_service.main import admin_commands, settings_checks
+from healthingest_service.main.admin_commands import NothingFoundError
 from healthingest_service.settings import InvalidSettingsError, Settings, load
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.errors import (
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load()
-        refusals.refuse_stand_ins(settings, "admin")
+        settings_checks.check_required_secrets(settings, "admin")
         configure_logging(sys.stderr, level="WARNING")
         answer = asyncio.run(_command(options, settings))
     except tuple(_COMPLAINTS) as error:
@@ -87,23 +87,23 @@ async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[s
                 "first_name": options.first_name,
                 "last_name": options.last_name,
             }
-            return await administration.create_account(
-                settings, given, administration.read_password()
+            return await admin_commands.create_account(
+                settings, given, admin_commands.read_password()
             )
         case "account deactivate":
-            return await administration.deactivate_account(settings, options.email)
+            return await admin_commands.deactivate_account(settings, options.email)
         case "uploads repair":
-            return await administration.repair_uploads(
+            return await admin_commands.repair_uploads(
                 settings, frozenset(map(UploadId, options.id))
             )
         case "uploads forget":
-            return await administration.forget_uploads(
+            return await admin_commands.forget_uploads(
                 settings, frozenset(map(UploadId, options.id))
             )
         case "backlog":
-            return await administration.backlog(settings)
+            return await admin_commands.backlog(settings)
         case _:
-            return await administration.replay(
+            return await admin_commands.replay(
                 settings, _selection(options), options.rate, dry=options.dry_run
             )
 

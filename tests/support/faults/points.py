@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-VARIABLE: Final = "HEALTHINGEST_FAULTS"
-"""Names the folder; unset in every installation."""
+VARIABLE: Final = "FAULT_POINTS"
+"""Names the folder."""
 HITS: Final = "hits"
 
 

@@ -1,17 +1,16 @@
 """
-What processes are made of.
+Opens what every process needs: database, metrics, object store, and their health checks.
 
-Each part from its settings, the embedded one where nothing real is named.
+Where the settings name no external system, an embedded adapter takes its place.
 """
 
 import asyncio
-import os
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,13 +23,17 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3 import open_s3_store
 from healthingest_service.adapters.s3_client import S3Access
-from healthingest_service.api.readiness import Check
-from healthingest_service.faults.points import VARIABLE, Faults
+from healthingest_service.health.board import Check
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.backlog import BacklogLimits, BacklogWatch
+from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.waiting import wait_for_any
 
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+"""Runs until the event is set."""
+_SCHEMA_POLL_SECONDS: Final = 1.0
 LOCAL_BUCKET: Final = "local"
 """The bucket's name in messages while a folder is the object store."""
 
@@ -40,11 +43,11 @@ class SchemaNotCurrentError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Runtime:
     """
-    What every process stands on.
+    What every process has.
 
-    Parts add their checks as they are opened; *written* tells of new messages.
+    `written` is set when a message was written; `checks` are those of the database.
     """
 
     settings: Settings
@@ -53,16 +56,28 @@ class Ground:
     outbox: DatabaseOutbox
     metrics: Metrics
     written: asyncio.Event
-    faults: Faults | None = None
-    checks: list[Check] = field(default_factory=list)
+    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The object store and the name that messages give it."""
+    """The object store, the bucket's name in messages, and the store's health check."""
 
     port: ObjectStore
     bucket: str
+
+    @property
+    def check(self) -> Check:
+        """Whether the store can be used."""
+        return Check("store", self.port.check, required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Work that a process runs, and the health checks that belong to it."""
+
+    work: tuple[Work, ...]
+    checks: tuple[Check, ...] = ()
 
 
 def utc_now() -> datetime:
@@ -70,24 +85,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _faults(settings: Settings) -> Faults | None:
-    """
-    The faults of a test run.
-
-    Raises:
-        InvalidSettingsError: this is an installation.
-    """
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        return None
-    if settings.secrets_dir is not None:
-        message = f"{VARIABLE}: not in an installation"
-        raise InvalidSettingsError(message)
-    return Faults(Path(folder))
-
-
 @contextmanager
-def naming(variable: str) -> Iterator[None]:
+def as_settings_error(variable: str) -> Iterator[None]:
     """Re-raise an adapter's ValueError as a settings error that names the variable only."""
     try:
         yield
@@ -100,7 +99,7 @@ def database_url(settings: Settings) -> str:
     """The database's address; SQLite in the data folder unless another is named."""
     if settings.database.url is not None:
         url = settings.database.url.get_secret_value()
-        with naming(DATABASE_URL):
+        with as_settings_error(DATABASE_URL):
             check_url(url)
         return url
     return f"sqlite+aiosqlite:///{data_folder(settings) / 'healthingest.sqlite'}"
@@ -116,7 +115,7 @@ def objects_folder(settings: Settings) -> Path:
     return data_folder(settings) / "objects"
 
 
-async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
+async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
     """Database, metrics, and their checks."""
     database = settings.database
     engine = await stack.enter_async_context(
@@ -134,15 +133,16 @@ async def open_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     outbox = DatabaseOutbox(
         engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds
     )
-    ground = Ground(settings, engine, ledger, outbox, Metrics.create(), written, _faults(settings))
+    metrics = Metrics.create()
+    checks = await _open_database_checks(settings, metrics, stack)
+    return Runtime(settings, engine, ledger, outbox, metrics, written, checks)
 
-    await _add_database_checks(ground, stack)
-    return ground
 
-
-async def _add_database_checks(ground: Ground, stack: AsyncExitStack) -> None:
-    """Over a connection of their own: load that takes all others must not turn readiness off."""
-    settings, database = ground.settings, ground.settings.database
+async def _open_database_checks(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Check, ...]:
+    """Return checks with their own connection: load on the others must not end readiness."""
+    database = settings.database
     engine = await stack.enter_async_context(
         open_engine(database_url(settings), pool_size=1, timeout_seconds=database.timeout_seconds)
     )
@@ -153,8 +153,8 @@ async def _add_database_checks(ground: Ground, stack: AsyncExitStack) -> None:
 
     async def backlog() -> None:
         waiting = await outbox.backlog()
-        ground.metrics.outbox_messages.set(waiting.count)
-        ground.metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
+        metrics.outbox_messages.set(waiting.count)
+        metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
         watch.look(waiting)
 
     is_known = False  # a later version may move the database on while this one still serves
@@ -165,33 +165,30 @@ async def _add_database_checks(ground: Ground, stack: AsyncExitStack) -> None:
         if not is_known:
             raise SchemaNotCurrentError
 
-    ground.checks.extend(
-        (
-            Check("database", ledger.check, required=True),
-            Check("schema", schema, required=True),
-            Check("outbox", backlog, required=True),
-        )
+    return (
+        Check("database", ledger.check, required=True),
+        Check("schema", schema, required=True),
+        Check("outbox", backlog, required=True),
     )
 
 
-async def open_store(ground: Ground, stack: AsyncExitStack) -> Store:
+async def open_store(runtime: Runtime, stack: AsyncExitStack) -> Store:
     """S3 if a bucket is named, else a folder."""
-    wanted = ground.settings.store
+    wanted = runtime.settings.store
     store: Store
     if wanted.bucket is None:
         folder = FolderStore(
-            objects_folder(ground.settings), timeout_seconds=wanted.timeout_seconds
+            objects_folder(runtime.settings), timeout_seconds=wanted.timeout_seconds
         )
         store = Store(folder, LOCAL_BUCKET)
     else:
         opening = open_s3_store(
-            s3_access(ground.settings, wanted.bucket),
+            s3_access(runtime.settings, wanted.bucket),
             encryption=wanted.encryption,
             kms_key_id=wanted.kms_key_id,
             part_bytes=wanted.part_bytes,
         )
         store = Store(await stack.enter_async_context(opening), wanted.bucket)
-    ground.checks.append(Check("store", store.port.check, required=True))
     return store
 
 
@@ -218,3 +215,18 @@ def data_folder(settings: Settings) -> Path:
 def reveal(secret: SecretStr | None) -> str | None:
     """A secret for the adapter that needs it."""
     return None if secret is None else secret.get_secret_value()
+
+
+def after_schema(runtime: Runtime, work: Work) -> Work:
+    """Return *work*, which begins when the database schema is current."""
+    timeout_seconds = runtime.settings.database.timeout_seconds
+
+    async def waiting(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with suppress(LedgerUnavailableError):
+                if await is_current(runtime.engine, timeout_seconds=timeout_seconds):
+                    await work(stop)
+                    return
+            await wait_for_any(stop, seconds=_SCHEMA_POLL_SECONDS)
+
+    return waiting

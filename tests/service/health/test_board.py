@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from healthingest_service.api.metrics_port import create_metrics_app
-from healthingest_service.api.readiness import Check, HealthBoard
+from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.telemetry.metrics import Metrics
 from support.edge import Edge, open_edge
 
@@ -81,7 +81,7 @@ async def test_answers_from_memory(edge: Edge) -> None:
     """
     await edge.deps.health.check_once()
     assert (await edge.http.get("/health/ready")).status_code == 200
-    await edge.ground.engine.dispose()
+    await edge.runtime.engine.dispose()
     seen = edge.deps.health.outcomes
     for _ in range(100):
         assert (await edge.http.get("/health/startup")).status_code == 200
@@ -99,7 +99,7 @@ async def test_the_embedded_parts_are_ready(edge: Edge) -> None:
 async def test_load_does_not_turn_readiness_off(tmp_path: Path) -> None:
     """While requests hold every connection of the pool, the checks have one of their own."""
     async with open_edge(tmp_path, database={"pool_size": 2}) as edge:
-        async with edge.ground.engine.connect(), edge.ground.engine.connect():
+        async with edge.runtime.engine.connect(), edge.runtime.engine.connect():
             await edge.deps.health.check_once()
         assert edge.deps.health.is_ready
 

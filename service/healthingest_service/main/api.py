@@ -1,7 +1,7 @@
-"""What the upload API is connected to."""
+"""Composes the upload API: its ports, health checks, rules and connections."""
 
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -23,17 +23,9 @@ from healthingest_service.api.api_dependencies import (
     Rules,
 )
 from healthingest_service.api.connection import ConnectionRules
-from healthingest_service.api.readiness import Check, HealthBoard
 from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
-from healthingest_service.faults.storing import (
-    ACCEPTING_LEDGER,
-    ACCEPTING_STORE,
-    FaultyGate,
-    FaultyLedger,
-    FaultySpool,
-    FaultyStore,
-)
+from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.fallback_limiter import (
@@ -50,37 +42,72 @@ from healthingest_service.identity.throttling import (
     Rate,
     Rule,
 )
-from healthingest_service.main.parts import Ground, Store, data_folder, naming, reveal, utc_now
+from healthingest_service.main.decorators import Decorators, UploadPorts
+from healthingest_service.main.runtime import (
+    Runtime,
+    Store,
+    as_settings_error,
+    data_folder,
+    reveal,
+    utc_now,
+)
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import UnavailableError
-from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 
 VERSION: Final = "0.1.0"
 _PROBE_SECONDS: Final = 1.0
 _METRICS_CONNECTIONS: Final = 32
 
 
-async def open_api_dependencies(
-    ground: Ground, stack: AsyncExitStack, store: Store, health: HealthBoard
-) -> ApiDependencies:
-    """What the API is connected to."""
-    settings, limits = ground.settings, ground.settings.limits
-    accept = await _open_accept(ground, stack, store)
-    limiter, throttle = await _open_counters(ground, stack)
-    identity = settings.identity
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPorts:
+    """The opened use cases and ports of the API, and their health checks."""
+
+    accept: AcceptUpload
+    auth: AuthService
+    limiter: RateLimiter
+    passwords: PasswordPool
+    checks: tuple[Check, ...]
+
+
+async def open_api_ports(
+    runtime: Runtime,
+    stack: AsyncExitStack,
+    store: Store,
+    *,
+    decorate: Decorators,
+    checks_broker: bool,
+) -> ApiPorts:
+    """Open the ports of the API. *checks_broker*: no relay in this process checks the broker."""
+    accept, spool_check = await _open_accept(runtime, stack, store, decorate)
+    counters = await _open_counters(runtime, stack)
+    identity = runtime.settings.identity
     passwords = await stack.enter_async_context(
         open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
     )
-    _check_broker(ground)
-    return ApiDependencies(
+    broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
+    return ApiPorts(
         accept=accept,
-        ledger=ground.ledger,
-        auth=_make_auth_service(ground, passwords, throttle),
-        limiter=limiter,
-        is_password_queue_full=lambda: passwords.is_full,
+        auth=_make_auth_service(runtime, passwords, counters.throttle),
+        limiter=counters.limiter,
+        passwords=passwords,
+        checks=(spool_check, *counters.checks, *broker_checks),
+    )
+
+
+def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> ApiDependencies:
+    """Return what the routes of the API use."""
+    settings = runtime.settings
+    limits = settings.limits
+    return ApiDependencies(
+        accept=ports.accept,
+        ledger=runtime.ledger,
+        auth=ports.auth,
+        limiter=ports.limiter,
+        is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,
-        metrics=ground.metrics,
+        metrics=runtime.metrics,
         rules=Rules(
             uploads=Rule("uploads", Rate.parse(limits.uploads)),
             requests=Rule("requests", Rate.parse(limits.requests)),
@@ -112,7 +139,8 @@ def documentation(settings: Settings) -> Documentation:
     Raises:
         InvalidSettingsError: the page without what it shows.
     """
-    http, is_installation = settings.http, settings.secrets_dir is not None
+    http = settings.http
+    is_installation = settings.secrets_dir is not None
     docs = not is_installation if http.docs is None else http.docs
     openapi = docs if http.openapi is None else http.openapi
     if docs and not openapi:
@@ -143,18 +171,20 @@ def connection_rules(settings: Settings) -> ConnectionRules:
 
 
 def metrics_connection_rules(settings: Settings) -> ConnectionRules:
-    """The same for the metrics port, which few ask."""
+    """Return the same rules with fewer connections, for the metrics port."""
     return replace(connection_rules(settings), max_connections=_METRICS_CONNECTIONS)
 
 
-async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> AcceptUpload:
-    settings, limits = ground.settings, ground.settings.limits
+async def _open_accept(
+    runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
+) -> tuple[AcceptUpload, Check]:
+    settings = runtime.settings
+    limits = settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
     spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
 
     with suppress(UnavailableError):  # then the first body tries again
         await spool.prepare()
-    ground.checks.append(Check("spool", spool.check, required=True))
     opening = open_gate(
         workers=settings.gate.workers,
         memory_limit_bytes=settings.gate.memory_limit_bytes,
@@ -163,47 +193,37 @@ async def _open_accept(ground: Ground, stack: AsyncExitStack, store: Store) -> A
         schemas_folder=settings.schemas.folder,
         limits=settings.gate.limits(),
     )
-    with naming(SCHEMAS_FOLDER):
+    with as_settings_error(SCHEMAS_FOLDER):
         gate = await stack.enter_async_context(opening)
-    ports = _accepting(ground, store, gate, spool)
-    return AcceptUpload(
-        ledger=ports[0],
-        store=ports[1],
-        gate=ports[2],
-        spool=ports[3],
+    ports = decorate.upload(
+        UploadPorts(ledger=runtime.ledger, store=store.port, gate=gate, spool=spool)
+    )
+    accept = AcceptUpload(
+        ledger=ports.ledger,
+        store=ports.store,
+        gate=ports.gate,
+        spool=ports.spool,
         bucket=store.bucket,
         max_file_bytes=limits.max_file_size_bytes,
         lease_seconds=limits.upload_lease_seconds,
         clock=utc_now,
     )
-
-
-def _accepting(
-    ground: Ground, store: Store, gate: Gate, spool: Spool
-) -> tuple[Ledger, ObjectStore, Gate, Spool]:
-    faults = ground.faults
-    if faults is None:
-        return ground.ledger, store.port, gate, spool
-    return (
-        FaultyLedger(ground.ledger, faults, ACCEPTING_LEDGER),
-        FaultyStore(store.port, faults, ACCEPTING_STORE),
-        FaultyGate(gate, faults),
-        FaultySpool(spool, faults),
-    )
+    return accept, Check("spool", spool.check, required=True)
 
 
 def _make_auth_service(
-    ground: Ground, passwords: PasswordPool, throttle: LoginThrottle
+    runtime: Runtime, passwords: PasswordPool, throttle: LoginThrottle
 ) -> AuthService:
-    identity, timeout_seconds = ground.settings.identity, ground.settings.database.timeout_seconds
+    identity = runtime.settings.identity
+    timeout_seconds = runtime.settings.database.timeout_seconds
     pem = reveal(identity.signing_keys) or read_or_make(
-        data_folder(ground.settings) / "signing-key.pem", new_key_pem
+        data_folder(runtime.settings) / "signing-key.pem", new_key_pem
     )
-    with naming(IDENTITY_SIGNING_KEYS):
+    with as_settings_error(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
     return AuthService(
-        accounts=DatabaseAccounts(ground.engine, passwords, timeout_seconds=timeout_seconds),
-        sessions=DatabaseSessions(ground.engine, timeout_seconds=timeout_seconds),
+        accounts=DatabaseAccounts(runtime.engine, passwords, timeout_seconds=timeout_seconds),
+        sessions=DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
         access_tokens=AccessTokens(
             keys=keys,
             issuer=identity.issuer,
@@ -217,33 +237,38 @@ def _make_auth_service(
     )
 
 
-async def _open_counters(
-    ground: Ground, stack: AsyncExitStack
-) -> tuple[RateLimiter, LoginThrottle]:
-    cache, rules = ground.settings.cache, _login_rules(ground.settings)
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    limiter: RateLimiter
+    throttle: LoginThrottle
+    checks: tuple[Check, ...] = ()
+
+
+async def _open_counters(runtime: Runtime, stack: AsyncExitStack) -> _Counters:
+    cache = runtime.settings.cache
+    rules = _login_rules(runtime.settings)
     if cache.url is None:
-        return MemoryLimiter(), MemoryLoginThrottle(rules)
+        return _Counters(MemoryLimiter(), MemoryLoginThrottle(rules))
     opening = open_redis(cache.url.get_secret_value(), rules, timeout_seconds=cache.timeout_seconds)
-    with naming(CACHE_URL):
+    with as_settings_error(CACHE_URL):
         limiter, throttle = await stack.enter_async_context(opening)
-    ground.checks.append(Check("cache", limiter.check, required=False))
     shared = SharedCounters(
         clock=monotonic,
         pause_seconds=cache.pause_seconds,
-        on_degraded=lambda rule: ground.metrics.limiter_degraded.labels(rule).inc(),
+        on_degraded=lambda rule: runtime.metrics.limiter_degraded.labels(rule).inc(),
     )
     alone = MemoryLoginThrottle(rules.alone())
-    return FallbackLimiter(shared, limiter, MemoryLimiter()), FallbackThrottle(
-        shared, throttle, alone
+    return _Counters(
+        FallbackLimiter(shared, limiter, MemoryLimiter()),
+        FallbackThrottle(shared, throttle, alone),
+        (Check("cache", limiter.check, required=False),),
     )
 
 
 def _login_rules(settings: Settings) -> LoginRules:
     limits = settings.limits
-    first_seconds, max_seconds = (
-        min(1.0, limits.login_delay_seconds_max),
-        limits.login_delay_seconds_max,
-    )
+    max_seconds = limits.login_delay_seconds_max
+    first_seconds = min(1.0, max_seconds)
     return LoginRules(
         device=Backoff(limits.login_failures_per_device, first_seconds, max_seconds),
         account=Backoff(limits.login_failures_per_account, first_seconds, first_seconds),
@@ -253,13 +278,13 @@ def _login_rules(settings: Settings) -> LoginRules:
     )
 
 
-def _check_broker(ground: Ground) -> None:
-    endpoint = ground.settings.broker.endpoint
-    if endpoint is None or any(check.name == "broker" for check in ground.checks):
-        return  # a relay in this process knows better
+def _broker_checks(settings: Settings) -> tuple[Check, ...]:
+    endpoint = settings.broker.endpoint
+    if endpoint is None:
+        return ()
     host, _, port = endpoint.rpartition(":")
 
     async def listens() -> None:
         await probe(host.strip("[]"), int(port), timeout_seconds=_PROBE_SECONDS)
 
-    ground.checks.append(Check("broker", listens, required=False))
+    return (Check("broker", listens, required=False),)

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from healthingest_service.faults.points import Faults, Point
+from support.faults.points import Faults, Point
 
 _CREATED: Final = 201
 _ROUTE: Final = "/v1/upload"

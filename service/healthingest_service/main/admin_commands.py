@@ -21,10 +21,10 @@ from healthingest_service.api.accounts import Registering
 from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import NewAccount
 from healthingest_service.identity.registration import admit_password
-from healthingest_service.main.parts import (
+from healthingest_service.main.runtime import (
     LOCAL_BUCKET,
     database_url,
-    open_ground,
+    open_runtime,
     open_store,
     utc_now,
 )
@@ -167,7 +167,7 @@ async def repair_uploads(
         NothingFoundError: one of the ids is of no stored upload.
     """
     async with _database(settings) as engine, AsyncExitStack() as stack:
-        store = await open_store(await open_ground(settings, stack), stack)
+        store = await open_store(await open_runtime(settings, stack), stack)
         uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
         done = await RepairUploads(uploads, store.port, clock=utc_now)(upload_ids)
     if done.checked < len(upload_ids):
