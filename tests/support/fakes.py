@@ -111,16 +111,16 @@ class ReadyVerdict:
         yield self
 
     async def feed(self, _chunk: bytes) -> None:
-        """See `FileCheck.feed`."""
+        """See `FileValidation.feed`."""
         await asyncio.sleep(0)
 
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
-        """See `FileCheck.feed_file`."""
+        """See `FileValidation.feed_file`."""
         del path, offset, size_bytes
         await asyncio.sleep(0)
 
     async def finish(self) -> ValidationResult:
-        """See `FileCheck.finish`."""
+        """See `FileValidation.finish`."""
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.events import rfc3339
-from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.migrate import is_current

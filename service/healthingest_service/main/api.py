@@ -7,15 +7,15 @@ from time import monotonic
 from typing import Final
 
 from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, SCHEMAS_FOLDER
-from healthingest_service.adapters.accounts import DatabaseAccounts
-from healthingest_service.adapters.gate_pool import open_gate
+from healthingest_service.adapters.avro_validation.pool import open_gate
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
 from healthingest_service.adapters.redis import open_redis
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.adapters.tcp_probe import probe
-from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.api.api_dependencies import (
     ApiDependencies,
     BodyRules,

@@ -7,9 +7,9 @@ from typing import Final
 
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.folder_inventory import FolderInventory
-from healthingest_service.adapters.s3_inventory import open_s3_inventory
-from healthingest_service.adapters.tokens import DatabaseSessions
+from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.identity.housekeeping import forget_expired_sessions
 from healthingest_service.main.decorators import Decorators, JanitorPorts
 from healthingest_service.main.runtime import (

@@ -21,8 +21,8 @@ from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.adapters.s3 import open_s3_store
-from healthingest_service.adapters.s3_client import S3Access
+from healthingest_service.adapters.s3.client import S3Access
+from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.health.board import Check
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.telemetry.metrics import Metrics

@@ -3,7 +3,7 @@
 import math
 
 from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
-from healthingest_service.adapters.s3_multipart import UNDO_SECONDS
+from healthingest_service.adapters.s3.multipart import UNDO_SECONDS
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE
 

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.memory_limiter import MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.auth_service import ACCOUNT_SCOPES, AuthService, Lifetimes
 from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError

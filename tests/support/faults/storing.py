@@ -22,7 +22,7 @@ from healthingest_service.uploads.model import (
 )
 from healthingest_service.uploads.ports import (
     Begun,
-    FileCheck,
+    FileValidation,
     Gate,
     Heartbeat,
     Ledger,
@@ -79,22 +79,22 @@ class FaultySpool:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyCheck:
+class FaultyValidation:
     """A file under validation."""
 
-    inner: FileCheck
+    inner: FileValidation
     faults: Faults
 
     async def feed(self, chunk: bytes) -> None:
-        """See `FileCheck.feed`."""
+        """See `FileValidation.feed`."""
         await self.inner.feed(chunk)
 
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
-        """See `FileCheck.feed_file`."""
+        """See `FileValidation.feed_file`."""
         await self.inner.feed_file(path, offset=offset, size_bytes=size_bytes)
 
     async def finish(self) -> ValidationResult:
-        """See `FileCheck.finish`."""
+        """See `FileValidation.finish`."""
         result = await self.inner.finish()
         await self.faults.at(Point.AFTER_GATE)
         return result
@@ -108,10 +108,10 @@ class FaultyGate:
     faults: Faults
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[FaultyCheck]:
+    async def open(self) -> AsyncIterator[FaultyValidation]:
         """See `Gate.open`."""
         async with self.inner.open() as check:
-            yield FaultyCheck(check, self.faults)
+            yield FaultyValidation(check, self.faults)
 
 
 @dataclass(frozen=True, slots=True)

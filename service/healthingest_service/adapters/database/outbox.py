@@ -99,7 +99,7 @@ class DatabaseOutbox:
         return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))
 
     async def put_off_counts(self) -> Mapping[PutOffReason, int]:
-        """See `OutboxReport.put_off_counts`."""
+        """Return the number of deferred messages, by the reason of their last attempt."""
         reason = OutboxRow.put_off_reason
         wanted = select(reason, func.count()).where(reason.is_not(None)).group_by(reason)
         async with transaction(
@@ -108,7 +108,7 @@ class DatabaseOutbox:
             return {PutOffReason(name): count for name, count in await connection.execute(wanted)}
 
     async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
-        """See `OutboxReport.put_off`."""
+        """Return the oldest deferred messages."""
         wanted = (
             select(OutboxRow)
             .where(OutboxRow.put_off_reason.is_not(None))

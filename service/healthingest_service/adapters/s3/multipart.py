@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from healthingest_service.adapters.s3_body import FileBody
-from healthingest_service.adapters.s3_bucket import (
+from healthingest_service.adapters.s3.body import FileBody
+from healthingest_service.adapters.s3.bucket import (
     ATTEMPTS,
     CONTENT_TYPE,
     PAUSE_SECONDS,
@@ -28,11 +28,10 @@ from healthingest_service.adapters.s3_bucket import (
     Wanted,
     stored_object,
 )
-from healthingest_service.adapters.s3_client import translated, within
+from healthingest_service.adapters.s3.client import call_once, call_with_deadline
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.ports import Heartbeat
 
-MIN_PART_BYTES: Final = 5 * 1024 * 1024
 MAX_PARTS: Final = 10_000
 """Both: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 UNDO_SECONDS: Final = 5.0
@@ -159,7 +158,7 @@ class MultipartPut:
             self._bucket.timeout_seconds + self._wanted.size_bytes / ASSEMBLED_BYTES_PER_SECOND
         )
         finishing = asyncio.ensure_future(
-            within(seconds, lambda: self._complete_until_clear(upload_id))
+            call_with_deadline(seconds, lambda: self._complete_until_clear(upload_id))
         )
         try:
             while not finishing.done():
@@ -173,7 +172,7 @@ class MultipartPut:
     async def _complete_until_clear(self, upload_id: str) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                answer = await translated(lambda: self._complete(upload_id))
+                answer = await call_once(lambda: self._complete(upload_id))
             except StoreUnavailableError:
                 if await self._arrived():
                     return
@@ -245,11 +244,11 @@ class MultipartPut:
         async def attempts() -> Any:  # noqa: ANN401 - botocore's answers
             for attempt in range(ATTEMPTS - 1):
                 with suppress(StoreUnavailableError):
-                    return await translated(call)
+                    return await call_once(call)
                 await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
-            return await translated(call)
+            return await call_once(call)
 
-        return await within(self._bucket.timeout_seconds, attempts)
+        return await call_with_deadline(self._bucket.timeout_seconds, attempts)
 
 
 def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from avrogate import Code
 from healthingest_contract.topology import is_record_type
-from healthingest_service.adapters.gate_frames import MAX_PAYLOAD_BYTES, PIECE, Kind
+from healthingest_service.adapters.avro_validation.frames import MAX_PAYLOAD_BYTES, PIECE, Kind
 from healthingest_service.uploads.errors import (
     FileRefusedError,
     GateUnavailableError,
@@ -26,7 +26,7 @@ _MOST_AHEAD: Final = 4
 """Pieces of one file that wait in a worker: other files wait for all of them."""
 
 
-class FileCheck:
+class FileValidation:
     """One file under validation."""
 
     def __init__(self, send: Send, number: int) -> None:
@@ -40,14 +40,14 @@ class FileCheck:
         self._answered = asyncio.Event()
 
     async def feed(self, chunk: bytes) -> None:
-        """See `FileCheck.feed` of the ports."""
+        """See `FileValidation.feed` of the ports."""
         for begin in range(0, len(chunk), MAX_PAYLOAD_BYTES):
             if self._outcome.done():
                 self._outcome.result()
             await self._send(Kind.FEED, self._number, chunk[begin : begin + MAX_PAYLOAD_BYTES])
 
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
-        """See `FileCheck.feed_file` of the ports."""
+        """See `FileValidation.feed_file` of the ports."""
         end = offset + size_bytes
         for begin in range(offset, end, MAX_PAYLOAD_BYTES):
             while self._unanswered >= _MOST_AHEAD and not self._outcome.done():
@@ -59,7 +59,7 @@ class FileCheck:
             await self._send(Kind.FEED_FILE, self._number, piece)
 
     async def finish(self) -> ValidationResult:
-        """See `FileCheck.finish` of the ports."""
+        """See `FileValidation.finish` of the ports."""
         await self._send(Kind.FINISH, self._number, b"")
         return await asyncio.shield(self._outcome)
 

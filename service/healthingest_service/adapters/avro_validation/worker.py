@@ -1,9 +1,9 @@
 """
 A worker process of the Avro gate: validates the files of many uploads, chunk by chunk.
 
-`python -I -m healthingest_service.adapters.gate_worker FD MEMORY_BYTES` serves the socket FD; see
-`gate_frames`. It has hard limits, no environment, and nothing of the server's but that socket; a
-bug in the gate ends this process alone.
+`python -I -m healthingest_service.adapters.avro_validation.worker FD MEMORY_BYTES` serves the
+socket FD; see `frames`. The process has hard limits, no environment, and nothing of the server but
+that socket: a bug in the gate ends this process alone.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 from avrogate import Gate, Policy, RefusedError, fingerprint, parse_schema_set, told
-from healthingest_service.adapters.gate_frames import HEAD, PIECE, Kind, head
+from healthingest_service.adapters.avro_validation.frames import HEAD, PIECE, Kind, head
 
 _MAX_OPEN_FILES: Final = 16
 _READ_BYTES: Final = 256 * 1024

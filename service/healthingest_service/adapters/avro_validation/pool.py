@@ -18,15 +18,15 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
-from healthingest_service.adapters.gate_check import FileCheck, outcome_of
-from healthingest_service.adapters.gate_frames import HEAD, Kind, head
+from healthingest_service.adapters.avro_validation.file_validation import FileValidation, outcome_of
+from healthingest_service.adapters.avro_validation.frames import HEAD, Kind, head
 from healthingest_service.adapters.schema_folder import listed_schemas
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
 from healthingest_service.uploads.findings import FindingCode, finding_of
 
 SchemasMode = Literal["Any", "Allowed"]
 
-_WORKER: Final = "healthingest_service.adapters.gate_worker"
+_WORKER: Final = "healthingest_service.adapters.avro_validation.worker"
 _SOCKET_BYTES: Final = 1 << 20
 _CLOSE_SECONDS: Final = 2.0
 _KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
@@ -62,7 +62,7 @@ async def open_gate(  # noqa: PLR0913 - one for each setting
     async with AsyncExitStack() as at_end:
         pool = []
         for _ in range(workers):
-            worker = _Worker(
+            worker = _WorkerProcess(
                 {"schemas": listed, "limits": dict(limits or {})}, memory_limit_bytes, stall_seconds
             )
             at_end.push_async_callback(worker.stop)
@@ -73,16 +73,16 @@ async def open_gate(  # noqa: PLR0913 - one for each setting
 class GatePool:
     """Gives each file to the worker that has the fewest."""
 
-    def __init__(self, workers: Sequence["_Worker"]) -> None:
+    def __init__(self, workers: Sequence["_WorkerProcess"]) -> None:
         self._workers = workers
         self._numbers = count(1)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["FileCheck"]:
+    async def open(self) -> AsyncIterator["FileValidation"]:
         """See `Gate.open`."""
         worker = min(self._workers, key=lambda one: len(one.files))
         number = next(self._numbers)
-        check = FileCheck(worker.send, number)
+        check = FileValidation(worker.send, number)
         await worker.send(Kind.OPEN, number, check=check)
         try:
             yield check
@@ -90,13 +90,13 @@ class GatePool:
             worker.forget(number)
 
 
-class _Worker:
+class _WorkerProcess:
     """One process; started when first needed, and again when it was lost."""
 
     def __init__(
         self, policy: Mapping[str, object], memory_limit_bytes: int, stall_seconds: float
     ) -> None:
-        self.files: dict[int, FileCheck] = {}
+        self.files: dict[int, FileValidation] = {}
         self._policy = json.dumps(policy).encode()
         self._memory_limit_bytes = memory_limit_bytes
         self._stall_seconds = stall_seconds
@@ -109,7 +109,7 @@ class _Worker:
         self._starting = asyncio.Lock()
 
     async def send(
-        self, kind: Kind, number: int, payload: bytes = b"", *, check: FileCheck | None = None
+        self, kind: Kind, number: int, payload: bytes = b"", *, check: FileValidation | None = None
     ) -> None:
         """
         Put a frame on its way; waits while the worker is behind.

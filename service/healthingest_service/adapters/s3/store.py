@@ -3,7 +3,7 @@ The port `ObjectStore` on any S3.
 
 An object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no
 trailers and no default CRC, which several servers do not understand. A larger one goes in parts,
-`s3_multipart`, each of them so.
+`multipart`, each of them so.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from healthingest_service.adapters.s3_body import FileBody
-from healthingest_service.adapters.s3_bucket import (
+from healthingest_service.adapters.s3.body import FileBody
+from healthingest_service.adapters.s3.bucket import (
     ATTEMPTS,
     CONTENT_TYPE,
     PAUSE_SECONDS,
@@ -24,8 +24,14 @@ from healthingest_service.adapters.s3_bucket import (
     encryption_arguments,
     stored_object,
 )
-from healthingest_service.adapters.s3_client import S3Access, asked, open_client, translated, within
-from healthingest_service.adapters.s3_multipart import MultipartPut
+from healthingest_service.adapters.s3.client import (
+    S3Access,
+    call_idempotent,
+    call_once,
+    call_with_deadline,
+    open_client,
+)
+from healthingest_service.adapters.s3.multipart import MultipartPut
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import StoredObject
 from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
@@ -125,7 +131,7 @@ class S3Store:
             body = (
                 file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
             )
-            answer = await translated(
+            answer = await call_once(
                 lambda: self.bucket.client.put_object(
                     Bucket=self.bucket.name,
                     Key=wanted.key,
@@ -163,12 +169,14 @@ class S3Store:
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """See `ObjectStore.read`."""
         bucket = self.bucket
-        answer = await asked(
+        answer = await call_idempotent(
             bucket.timeout_seconds, lambda: bucket.client.get_object(Bucket=bucket.name, Key=key)
         )
         body = answer["Body"]
         try:
-            while chunk := await within(bucket.timeout_seconds, lambda: body.read(_CHUNK_BYTES)):
+            while chunk := await call_with_deadline(
+                bucket.timeout_seconds, lambda: body.read(_CHUNK_BYTES)
+            ):
                 yield chunk
         finally:
             body.close()
@@ -176,4 +184,6 @@ class S3Store:
     async def check(self) -> None:
         """See `ObjectStore.check`."""
         bucket = self.bucket
-        await asked(bucket.timeout_seconds, lambda: bucket.client.head_bucket(Bucket=bucket.name))
+        await call_idempotent(
+            bucket.timeout_seconds, lambda: bucket.client.head_bucket(Bucket=bucket.name)
+        )

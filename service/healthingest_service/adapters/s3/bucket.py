@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from healthingest_service.adapters.s3_client import asked, status_of
+from healthingest_service.adapters.s3.client import call_idempotent, status_of
 from healthingest_service.uploads.errors import StoreRefusedError
 from healthingest_service.uploads.model import Sha256, StoredObject
 
@@ -56,7 +56,7 @@ class Bucket:
             StoreUnavailableError, StoreRefusedError: it cannot be told.
         """
         try:
-            answer: dict[str, Any] = await asked(
+            answer: dict[str, Any] = await call_idempotent(
                 self.timeout_seconds,
                 lambda: self.client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED"),
             )

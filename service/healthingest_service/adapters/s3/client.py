@@ -1,7 +1,7 @@
 """
 The client of any S3, and its failures in our words.
 
-What is done with it stands beside: `s3`, `s3_inventory`.
+`store` and `inventory` use it.
 
 botocore's own retries are off: who calls knows what may be repeated, and when.
 """
@@ -22,7 +22,7 @@ from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavaila
 
 _LONGEST_CALL_SECONDS: Final = 3600.0
 """
-Every call has a deadline of its own around it: `within`.
+Every call has a deadline of its own around it: `call_with_deadline`.
 
 This one is the library's, and must not strike first.
 """
@@ -100,14 +100,13 @@ async def open_client(
         yield client
 
 
-async def translated(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    One call, its failures in our words: an answer is a clear no, unless it says "later".
-
-    No answer is unclear.
+    Return the answer of one call; translate errors of botocore into ours.
 
     Raises:
-        StoreRefusedError, StoreUnavailableError: see above.
+        StoreRefusedError: the store refused the call.
+        StoreUnavailableError: no answer, or one that asks to try later.
     """
     try:
         return await call()
@@ -121,33 +120,33 @@ async def translated(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         raise StoreRefusedError from error
 
 
-async def within(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+async def call_with_deadline(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    One call, with a deadline over all of it.
+    Return the answer of one call within *timeout_seconds*.
 
     Raises:
-        StoreRefusedError: a clear no.
+        StoreRefusedError: the store refused the call.
         StoreUnavailableError: no clear answer, or none in time.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await translated(call)
+            return await call_once(call)
     except TimeoutError as error:
         raise StoreUnavailableError from error
 
 
-async def asked(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+async def call_idempotent(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    A call that changes nothing.
+    Return the answer of a call that changes nothing; it is retried once.
 
-    Twice, since a kept connection may have been closed by the server meanwhile.
+    The server may have closed an idle connection. Each attempt has its own deadline.
 
     Raises:
-        StoreRefusedError, StoreUnavailableError: as in `within`, about the second.
+        StoreRefusedError, StoreUnavailableError: as `call_with_deadline`, from the second attempt.
     """
     with suppress(StoreUnavailableError):
-        return await within(timeout_seconds, call)
-    return await within(timeout_seconds, call)
+        return await call_with_deadline(timeout_seconds, call)
+    return await call_with_deadline(timeout_seconds, call)
 
 
 def status_of(error: BaseException | None) -> int:

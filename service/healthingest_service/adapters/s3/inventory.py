@@ -10,7 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from healthingest_contract.object_keys import PREFIX
-from healthingest_service.adapters.s3_client import S3Access, asked, open_client, status_of
+from healthingest_service.adapters.s3.client import (
+    S3Access,
+    call_idempotent,
+    open_client,
+    status_of,
+)
 from healthingest_service.uploads.errors import StoreRefusedError
 from healthingest_service.uploads.upkeep_ports import ListedObject, ObjectPage, UnfinishedPut
 
@@ -83,4 +88,4 @@ class S3Inventory:
 
     async def _ask(self, call: Callable[..., Awaitable[Any]], words: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's answers
         """All of these calls may be repeated."""
-        return await asked(self._timeout_seconds, lambda: call(**words))
+        return await call_idempotent(self._timeout_seconds, lambda: call(**words))
