@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from typing_extensions import override
+
 from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
 from support.faults.points import Faults, Point
@@ -20,38 +22,38 @@ Its confirm, which waits for a disk, seldom came.
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyBatch:
+class FaultyBatch(OutboxBatch):
     """A claim."""
 
     inner: OutboxBatch
     faults: Faults
 
     @property
+    @override
     def messages(self) -> Sequence[OutgoingMessage]:
-        """See `OutboxBatch.messages`."""
         return self.inner.messages
 
+    @override
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
-        """See `OutboxBatch.announced`."""
         await self.inner.announced(message_id, at=at)
 
+    @override
     async def failed(
         self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
     ) -> None:
-        """See `OutboxBatch.failed`."""
         await self.inner.failed(message_id, retry_at=retry_at, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyOutbox:
+class FaultyOutbox(Outbox):
     """An outbox."""
 
     inner: Outbox
     faults: Faults
 
+    @override
     @asynccontextmanager
     async def claim(self, *, limit: int) -> AsyncIterator[FaultyBatch]:
-        """See `Outbox.claim`."""
         async with self.inner.claim(limit=limit) as batch:
             if batch.messages:
                 await self.faults.at(Point.RELAY_AFTER_CLAIM)
@@ -61,20 +63,20 @@ class FaultyOutbox:
         if batch.messages:
             await self.faults.at(Point.RELAY_AFTER_SETTLE)
 
+    @override
     async def backlog(self) -> Backlog:
-        """See `Outbox.backlog`."""
         return await self.inner.backlog()
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyPublisher:
+class FaultyPublisher(EventPublisher):
     """The way to the broker."""
 
     inner: EventPublisher
     faults: Faults
 
+    @override
     async def publish(self, message: OutgoingMessage) -> None:
-        """See `EventPublisher.publish`."""
         await self.faults.at(Point.RELAY_BEFORE_PUBLISH)
         publishing = asyncio.create_task(self.inner.publish(message))
         try:

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
+from typing_extensions import override
+
 from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import (
     HistoryPage,
@@ -35,81 +37,81 @@ from support.faults.points import Faults, Point
 
 
 @dataclass(frozen=True, slots=True)
-class FaultySpoolFile:
+class FaultySpoolFile(SpoolFile):
     """A body on its way."""
 
     inner: SpoolFile
     faults: Faults
 
     @property
+    @override
     def path(self) -> Path:
-        """See `SpoolFile.path`."""
         return self.inner.path
 
     @property
+    @override
     def readable_bytes(self) -> int:
-        """See `SpoolFile.readable_bytes`."""
         return self.inner.readable_bytes
 
+    @override
     async def write(self, chunk: bytes) -> None:
-        """See `SpoolFile.write`."""
         await self.inner.write(chunk)
         await self.faults.at(Point.MID_BODY)
 
+    @override
     async def finish(self) -> Sha256:
-        """See `SpoolFile.finish`."""
         sha256 = await self.inner.finish()
         await self.faults.at(Point.AFTER_SPOOL)
         return sha256
 
 
 @dataclass(frozen=True, slots=True)
-class FaultySpool:
+class FaultySpool(Spool):
     """Room for bodies."""
 
     inner: Spool
     faults: Faults
 
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator[FaultySpoolFile]:
-        """See `Spool.open`."""
         async with self.inner.open() as file:
             await self.faults.at(Point.BEFORE_BODY)
             yield FaultySpoolFile(file, self.faults)
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyValidation:
+class FaultyValidation(FileValidation):
     """A file under validation."""
 
     inner: FileValidation
     faults: Faults
 
+    @override
     async def feed(self, chunk: bytes) -> None:
-        """See `FileValidation.feed`."""
         await self.inner.feed(chunk)
 
+    @override
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
-        """See `FileValidation.feed_file`."""
         await self.inner.feed_file(path, offset=offset, size_bytes=size_bytes)
 
+    @override
     async def finish(self) -> ValidationResult:
-        """See `FileValidation.finish`."""
         result = await self.inner.finish()
         await self.faults.at(Point.AFTER_GATE)
         return result
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyGate:
+class FaultyGate(Gate):
     """The check of files."""
 
     inner: Gate
     faults: Faults
 
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator[FaultyValidation]:
-        """See `Gate.open`."""
         async with self.inner.open() as check:
             yield FaultyValidation(check, self.faults)
 
@@ -135,13 +137,14 @@ SETTLING_STORE = StorePoints(after_head=Point.JANITOR_AFTER_HEAD)
 
 
 @dataclass(frozen=True, slots=True)
-class FaultyStore:
+class FaultyStore(ObjectStore):
     """An object store."""
 
     inner: ObjectStore
     faults: Faults
     points: StorePoints
 
+    @override
     async def put(
         self,
         key: str,
@@ -151,7 +154,6 @@ class FaultyStore:
         sha256: str,
         heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
-        """See `ObjectStore.put`."""
         await _at(self.faults, self.points.before_put)
         if self.points.mid_put is not None:
             path = _tripping(path, self.faults, self.points.mid_put)
@@ -159,18 +161,18 @@ class FaultyStore:
         await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256, heartbeat=heartbeat)
         await _at(self.faults, self.points.after_put)
 
+    @override
     async def head(self, key: str) -> StoredObject | None:
-        """See `ObjectStore.head`."""
         found = await self.inner.head(key)
         await _at(self.faults, self.points.after_head)
         return found
 
+    @override
     def read(self, key: str) -> AsyncIterator[bytes]:
-        """See `ObjectStore.read`."""
         return self.inner.read(key)
 
+    @override
     async def check(self) -> None:
-        """See `ObjectStore.check`."""
         await self.inner.check()
 
 
@@ -196,7 +198,7 @@ SETTLING_LEDGER = LedgerPoints(
 )
 
 
-class FaultyLedger:
+class FaultyLedger(Ledger):
     """A ledger."""
 
     def __init__(self, inner: Ledger, faults: Faults, points: LedgerPoints) -> None:
@@ -204,10 +206,10 @@ class FaultyLedger:
         self._faults = faults
         self._points = points
 
+    @override
     async def begin(
         self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
     ) -> Begun:
-        """See `Ledger.begin`."""
         await _at(self._faults, self._points.before_begin)
         begun = await self._inner.begin(
             upload, idempotency_key=idempotency_key, lease_seconds=lease_seconds
@@ -215,27 +217,28 @@ class FaultyLedger:
         await _at(self._faults, self._points.after_begin)
         return begun
 
+    @override
     async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
-        """See `Ledger.renew`."""
         await self._inner.renew(upload_id, lease_seconds=lease_seconds)
 
+    @override
     async def complete(
         self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
     ) -> None:
-        """See `Ledger.complete`."""
         await _at(self._faults, self._points.before_complete)
         await self._inner.complete(upload_id, message, stored_at=stored_at)
         await _at(self._faults, self._points.after_complete)
 
+    @override
     async def abandon(self, upload_id: UploadId) -> None:
-        """See `Ledger.abandon`."""
         await self._inner.abandon(upload_id)
         await _at(self._faults, self._points.after_abandon)
 
+    @override
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
-        """See `Ledger.get`."""
         return await self._inner.get(owner, upload_id)
 
+    @override
     async def history(
         self,
         owner: AccountId,
@@ -245,20 +248,19 @@ class FaultyLedger:
         record_type: str | None = None,
         state: UploadState | None = None,
     ) -> HistoryPage:
-        """See `Ledger.history`."""
         return await self._inner.history(
             owner, limit=limit, cursor=cursor, record_type=record_type, state=state
         )
 
+    @override
     async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
-        """See `Ledger.expired`."""
         taken = await self._inner.expired(limit=limit, lease_seconds=lease_seconds)
         if taken:
             await _at(self._faults, self._points.after_taking)
         return taken
 
+    @override
     async def check(self) -> None:
-        """See `Ledger.check`."""
         await self._inner.check()
 
 

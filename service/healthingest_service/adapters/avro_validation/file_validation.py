@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from typing_extensions import override
+
 from avrogate import Code
 from healthingest_contract.topology import is_record_type
 from healthingest_service.adapters.avro_validation.frames import MAX_PAYLOAD_BYTES, PIECE, Kind
+from healthingest_service.uploads import ports
 from healthingest_service.uploads.errors import (
     FileRefusedError,
     GateUnavailableError,
@@ -26,7 +29,7 @@ _MOST_AHEAD: Final = 4
 """Pieces of one file that wait in a worker: other files wait for all of them."""
 
 
-class FileValidation:
+class FileValidation(ports.FileValidation):
     """One file under validation."""
 
     def __init__(self, send: Send, number: int) -> None:
@@ -39,15 +42,15 @@ class FileValidation:
         self._unanswered = 0
         self._answered = asyncio.Event()
 
+    @override
     async def feed(self, chunk: bytes) -> None:
-        """See `FileValidation.feed` of the ports."""
         for begin in range(0, len(chunk), MAX_PAYLOAD_BYTES):
             if self._outcome.done():
                 self._outcome.result()
             await self._send(Kind.FEED, self._number, chunk[begin : begin + MAX_PAYLOAD_BYTES])
 
+    @override
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
-        """See `FileValidation.feed_file` of the ports."""
         end = offset + size_bytes
         for begin in range(offset, end, MAX_PAYLOAD_BYTES):
             while self._unanswered >= _MOST_AHEAD and not self._outcome.done():
@@ -58,8 +61,8 @@ class FileValidation:
             piece = PIECE.pack(begin, min(end - begin, MAX_PAYLOAD_BYTES)) + os.fsencode(path)
             await self._send(Kind.FEED_FILE, self._number, piece)
 
+    @override
     async def finish(self) -> ValidationResult:
-        """See `FileValidation.finish` of the ports."""
         await self._send(Kind.FINISH, self._number, b"")
         return await asyncio.shield(self._outcome)
 

@@ -18,11 +18,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
+from typing_extensions import override
+
 from healthingest_service.adapters.avro_validation.file_validation import FileValidation, outcome_of
 from healthingest_service.adapters.avro_validation.frames import HEAD, Kind, head
 from healthingest_service.adapters.schema_folder import listed_schemas
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
 from healthingest_service.uploads.findings import FindingCode, finding_of
+from healthingest_service.uploads.ports import Gate
 
 SchemasMode = Literal["Any", "Allowed"]
 
@@ -70,16 +73,16 @@ async def open_gate(  # noqa: PLR0913 - one for each setting
         yield GatePool(pool)
 
 
-class GatePool:
+class GatePool(Gate):
     """Gives each file to the worker that has the fewest."""
 
     def __init__(self, workers: Sequence["_WorkerProcess"]) -> None:
         self._workers = workers
         self._numbers = count(1)
 
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator["FileValidation"]:
-        """See `Gate.open`."""
         worker = min(self._workers, key=lambda one: len(one.files))
         number = next(self._numbers)
         check = FileValidation(worker.send, number)

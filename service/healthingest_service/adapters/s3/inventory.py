@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from typing_extensions import override
+
 from healthingest_contract.object_keys import PREFIX
 from healthingest_service.adapters.s3.client import (
     S3Access,
@@ -17,7 +19,12 @@ from healthingest_service.adapters.s3.client import (
     status_of,
 )
 from healthingest_service.uploads.errors import StoreRefusedError
-from healthingest_service.uploads.upkeep_ports import ListedObject, ObjectPage, UnfinishedPut
+from healthingest_service.uploads.upkeep_ports import (
+    ListedObject,
+    ObjectPage,
+    StoreInventory,
+    UnfinishedPut,
+)
 
 _NOT_FOUND: Final = 404
 
@@ -29,7 +36,7 @@ async def open_s3_inventory(access: S3Access) -> AsyncIterator["S3Inventory"]:
         yield S3Inventory(client, access.bucket, access.timeout_seconds)
 
 
-class S3Inventory:
+class S3Inventory(StoreInventory):
     """What lies in one bucket."""
 
     def __init__(
@@ -63,8 +70,8 @@ class S3Inventory:
                 return ObjectPage(sorted(found, key=lambda one: one.key.encode()), is_last)
             words["ContinuationToken"] = answer["NextContinuationToken"]
 
+    @override
     async def unfinished(self) -> AsyncIterator[UnfinishedPut]:
-        """See `StoreInventory.unfinished`."""
         words: dict[str, Any] = {"Bucket": self._bucket, "Prefix": PREFIX}
         while True:
             answer = await self._ask(self._client.list_multipart_uploads, words)
@@ -77,8 +84,8 @@ class S3Inventory:
                 "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
             }
 
+    @override
     async def abort(self, put: UnfinishedPut) -> None:
-        """See `StoreInventory.abort`."""
         words = {"Bucket": self._bucket, "Key": put.key, "UploadId": put.id}
         try:
             await self._ask(self._client.abort_multipart_upload, words)

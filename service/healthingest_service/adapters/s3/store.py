@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 from healthingest_service.adapters.s3.body import FileBody
 from healthingest_service.adapters.s3.bucket import (
     ATTEMPTS,
@@ -34,7 +36,7 @@ from healthingest_service.adapters.s3.client import (
 from healthingest_service.adapters.s3.multipart import MultipartPut
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import StoredObject
-from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
+from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
 
 _CHUNK_BYTES: Final = 256 * 1024
 _SMALL_BYTES: Final = 64 * 1024
@@ -63,7 +65,7 @@ async def open_s3_store(
             await store.settle()
 
 
-class S3Store:
+class S3Store(ObjectStore):
     """Objects of one bucket."""
 
     def __init__(self, bucket: Bucket, part_bytes: int) -> None:
@@ -161,13 +163,13 @@ class S3Store:
             wanted.sha256,
         )
 
+    @override
     async def head(self, key: str) -> StoredObject | None:
-        """See `ObjectStore.head`."""
         answer = await self.bucket.head(key)
         return None if answer is None else stored_object(answer)
 
+    @override
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        """See `ObjectStore.read`."""
         bucket = self.bucket
         answer = await call_idempotent(
             bucket.timeout_seconds, lambda: bucket.client.get_object(Bucket=bucket.name, Key=key)
@@ -181,8 +183,8 @@ class S3Store:
         finally:
             body.close()
 
+    @override
     async def check(self) -> None:
-        """See `ObjectStore.check`."""
         bucket = self.bucket
         await call_idempotent(
             bucket.timeout_seconds, lambda: bucket.client.head_bucket(Bucket=bucket.name)
