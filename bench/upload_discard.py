@@ -35,7 +35,8 @@ async def discard(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def main(port: int) -> None:
     """Serve until SIGTERM."""
-    stop, listen = asyncio.Event(), Listen("127.0.0.1", port, 5)
+    stop = asyncio.Event()
+    listen = Listen("127.0.0.1", port, 5)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app = Observer(discard, metrics=Metrics.create(), max_concurrency=500)
     await serve(app, bind(listen), listen, stop, rules=connection_rules(Settings()))

@@ -125,7 +125,8 @@ def build_schema(value: Any, policy: Policy, definitions: Definitions | None = N
 
 def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
     """The pointer goes as far as its keys are the specification's, to the key itself where that is one."""
-    place, value = Place(), error.value
+    place = Place()
+    value = error.value
     for step in (*error.steps, error.key):
         if isinstance(value, dict) and value.get("type") in NAMED:
             place = _within(place, value, own_name(value, "", policy), policy)

@@ -52,7 +52,8 @@ class FolderStore(ObjectStore):
         sha256: str,
         heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
-        place, unfinished = _place(self._root, key), self._root / UNFINISHED / uuid4().hex
+        place = _place(self._root, key)
+        unfinished = self._root / UNFINISHED / uuid4().hex
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
             # One system call; in a thread, a cancelled one would leave its file to nobody.

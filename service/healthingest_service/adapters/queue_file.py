@@ -82,10 +82,12 @@ def _append(path: Path, line: bytes) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         end = _end_of_last_line(descriptor)
         os.ftruncate(descriptor, end)
-        view, at = memoryview(line), end
+        view = memoryview(line)
+        at = end
         while view:
             written = os.pwrite(descriptor, view, at)
-            view, at = view[written:], at + written
+            view = view[written:]
+            at = at + written
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

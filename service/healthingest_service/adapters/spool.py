@@ -169,19 +169,24 @@ class DiskSpoolFile(SpoolFile):
 
     def _write_pending(self) -> None:
         """Hash and write what was gathered, in a thread, while more of it comes."""
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        pieces = self._pending
+        self._pending = []
+        self._pending_bytes = 0
         with _room():
             descriptor = os.dup(self._descriptor)
         work = asyncio.to_thread(_take, descriptor, pieces, self._digest)
         self._writing = asyncio.ensure_future(work)
 
     def _write_here(self) -> None:
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        pieces = self._pending
+        self._pending = []
+        self._pending_bytes = 0
         with _room():
             self._readable_bytes += _take(os.dup(self._descriptor), pieces, self._digest)
 
     async def _written(self) -> None:
-        writing, self._writing = self._writing, None
+        writing = self._writing
+        self._writing = None
         if writing is None:
             return
         with _room():

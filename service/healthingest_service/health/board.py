@@ -46,7 +46,8 @@ class CheckOutcome:
 
 
 def _kind(error: Exception) -> str:
-    name, cause = type(error).__name__, error.__cause__
+    name = type(error).__name__
+    cause = error.__cause__
     code = errno.errorcode.get(cause.errno or 0) if isinstance(cause, OSError) else None
     return name if code is None else f"{name} ({code})"
 

@@ -102,7 +102,8 @@ async def backlog(settings: Settings) -> Mapping[str, object]:
     """What waits to be announced."""
     async with _database(settings) as engine:
         outbox = DatabaseOutbox(engine, timeout_seconds=settings.database.timeout_seconds)
-        waiting, counts = await outbox.backlog(), await outbox.put_off_counts()
+        waiting = await outbox.backlog()
+        counts = await outbox.put_off_counts()
         first = await outbox.put_off(limit=_FIRST_PUT_OFF)
     return {
         "messages": waiting.count,

@@ -198,7 +198,8 @@ def describe(
     request: UploadRequest, received: Received, result: ValidationResult, *, at: datetime
 ) -> Upload:
     """The upload as it will stand in the ledger; its object key is fixed from here on."""
-    upload_id, owner = new_upload_id(at), request.principal.account_id
+    upload_id = new_upload_id(at)
+    owner = request.principal.account_id
     receipt = Receipt(
         upload_id=upload_id,
         object_key=str(ObjectKey(result.record_type, owner, at, received.sha256)),

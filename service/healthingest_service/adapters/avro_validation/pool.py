@@ -142,7 +142,9 @@ class _WorkerProcess:
         self._gathered_bytes += sum(map(len, pieces))
 
     def _flush(self) -> None:
-        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        gathered = self._gathered
+        self._gathered = []
+        self._gathered_bytes = 0
         if gathered and self._writer is not None:
             self._writer.writelines(gathered)
 
@@ -170,7 +172,8 @@ class _WorkerProcess:
             reader, self._writer = await asyncio.open_connection(sock=connection)
             self._writer.write(head(Kind.POLICY, 0, len(self._policy)) + self._policy)
             self._unanswered.clear()
-            self._gathered, self._gathered_bytes = [], 0  # meant for the last one
+            self._gathered = []
+            self._gathered_bytes = 0  # meant for the last one
             self._listening = asyncio.create_task(self._listen(reader))
 
     async def _spawn(self) -> socket.socket:
@@ -249,7 +252,8 @@ class _WorkerProcess:
                 return kind, number, await reader.readexactly(length)
 
     async def _end(self, outcome: UploadError) -> None:
-        writer, self._writer = self._writer, None
+        writer = self._writer
+        self._writer = None
         for check in self.files.values():
             check.settle(outcome)
         self.files.clear()

@@ -101,7 +101,8 @@ def _feed_file(gate: Gate, payload: bytes) -> None:
             if not data:
                 raise EOFError  # the server said that they are there
             gate.feed(data)
-            offset, left = offset + len(data), left - len(data)
+            offset = offset + len(data)
+            left = left - len(data)
     finally:
         os.close(descriptor)
 
@@ -131,7 +132,8 @@ def _limit(memory_bytes: int) -> None:
 
 def main() -> None:
     """Serve the socket that the server left open for us."""
-    descriptor, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
+    descriptor = int(sys.argv[1])
+    memory_bytes = int(sys.argv[2])
     _limit(memory_bytes)
     with socket.socket(fileno=descriptor) as connection:
         _Worker(connection).run()

@@ -54,7 +54,8 @@ class FileBody(Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """See `Payload.write`."""
-        self._at, wanted = 0, _FIRST_BYTES
+        self._at = 0
+        wanted = _FIRST_BYTES
         while data := await asyncio.to_thread(self.read, wanted):
             await writer.write(data)
             wanted = _CHUNK_BYTES

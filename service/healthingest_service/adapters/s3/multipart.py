@@ -253,7 +253,8 @@ class MultipartPut:
 
 def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:
     """The part's SHA-256; *whole* takes the part too."""
-    digest, left = hashlib.sha256(), part.size_bytes
+    digest = hashlib.sha256()
+    left = part.size_bytes
     with path.open("rb") as file:
         file.seek(part.offset)
         while left and (data := file.read(min(left, _READ_BYTES))):

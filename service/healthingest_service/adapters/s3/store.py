@@ -122,10 +122,8 @@ class S3Store(ObjectStore):
 
     async def _put_once(self, wanted: Wanted) -> None:
         # One system call; in a thread, a cancelled open would leave the file to nobody.
-        file, checksum = (
-            wanted.path.open("rb"),
-            base64.b64encode(bytes.fromhex(wanted.sha256)).decode(),
-        )
+        file = wanted.path.open("rb")
+        checksum = base64.b64encode(bytes.fromhex(wanted.sha256)).decode()
         try:
             # botocore asks before it sends a file ("Expect: 100-continue"), which costs more than
             # to send a small one.
