@@ -60,7 +60,8 @@ class Other(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         while not self._over.wait(0.02):
-            began, status = time.monotonic(), 0
+            began = time.monotonic()
+            status = 0
             with suppress(OSError), _connected(self._port, source="127.0.0.2") as connection:
                 connection.sendall(self._said)
                 status = int(connection.recv(PIECE).split()[1])
@@ -88,7 +89,8 @@ def _head(begin: bytes, more: bytes) -> Callable[[int], int]:
     """Connection after connection, each with a head without end."""
 
     def attack(port: int) -> int:
-        sent, until = 0, time.monotonic() + SECONDS
+        sent = 0
+        until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             with suppress(OSError), _connected(port) as connection:
                 connection.sendall(begin)
@@ -104,11 +106,9 @@ def _head(begin: bytes, more: bytes) -> Callable[[int], int]:
 
 def _slots(port: int) -> int:
     """Many connections whose uploads without a token never bring their bodies, again and again."""
-    said, sent, until = (
-        request("POST", "/v1/upload", Content_Length="10"),
-        0,
-        time.monotonic() + SECONDS,
-    )
+    said = request("POST", "/v1/upload", Content_Length="10")
+    sent = 0
+    until = time.monotonic() + SECONDS
     with ExitStack() as stack:
         opened: list[socket.socket] = []
         while time.monotonic() < until:
@@ -147,13 +147,16 @@ def _measure(
     name: str, attack: Callable[[int], int], running: ServiceProcess, port: int, token: str
 ) -> None:
     httpx.get(f"{running.address()}/health/live", timeout=60)
-    before, peak, over = resident_bytes(running.process.pid), [0], threading.Event()
+    before = resident_bytes(running.process.pid)
+    peak = [0]
+    over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.05):
             peak[0] = max(peak[0], resident_bytes(running.process.pid))
 
-    other, watching = Other(port, token), threading.Thread(target=watch)
+    other = Other(port, token)
+    watching = threading.Thread(target=watch)
     other.start()
     watching.start()
     sent = attack(port)

@@ -39,7 +39,9 @@ _NO_LIMITS: Final = {
 
 async def flood(port: int, per_second: float, seconds: float) -> Counter[str]:
     """Send logins at a steady rate, each on a connection of its own; the answers by status."""
-    statuses, running, began = Counter[str](), set[asyncio.Task[None]](), time.monotonic()
+    statuses = Counter[str]()
+    running = set[asyncio.Task[None]]()
+    began = time.monotonic()
 
     async def one(number: int) -> None:
         body = urlencode(
@@ -86,7 +88,8 @@ def flooding(port: int, per_second: float, seconds: float) -> Iterator[Counter[s
 
 def uploads(server: Server, seconds: float, numbers: "count[int]") -> list[float]:
     """The milliseconds of each upload of one client, for so long."""
-    times, end = list[float](), time.monotonic() + seconds
+    times = list[float]()
+    end = time.monotonic() + seconds
     with Connection(server.target.port) as connection:
         while time.monotonic() < end:
             file = file_of(4000, next(numbers))
@@ -121,7 +124,10 @@ def main() -> int:
         answers = asyncio.run(flood(options.flood, options.per_second, options.seconds))
         sys.stdout.write(json.dumps(answers))
         return 0
-    numbers, rest, flooded, statuses = count(), list[float](), list[float](), Counter[str]()
+    numbers = count()
+    rest = list[float]()
+    flooded = list[float]()
+    statuses = Counter[str]()
     with tempfile.TemporaryDirectory() as folder, on_a_folder(Path(folder), **_NO_LIMITS) as server:
         uploads(server, 3, numbers)
         for _ in range(options.rounds):

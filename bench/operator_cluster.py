@@ -157,7 +157,8 @@ async def events(
 async def play_deployments(client: httpx.AsyncClient) -> None:
     """Call every Deployment available: there are no nodes."""
     async for event in events(client, "/apis/apps/v1/deployments"):
-        body, status = event["object"], event["object"].get("status") or {}
+        body = event["object"]
+        status = event["object"].get("status") or {}
         if event["type"] not in {"ADDED", "MODIFIED"} or _current(body, status):
             continue
         wanted = body["spec"].get("replicas", 1)
@@ -213,7 +214,8 @@ async def requests(client: httpx.AsyncClient) -> dict[str, float]:
         parts = dict(
             part.split("=", 1) for part in labels.partition("{")[2].split(",") if "=" in part
         )
-        verb, resource = parts["verb"].strip('"'), parts["resource"].strip('"')
+        verb = parts["verb"].strip('"')
+        resource = parts["resource"].strip('"')
         if resource and resource not in _NOT_THE_OPERATORS:
             found[verb] = found.get(verb, 0.0) + float(value)
     return found

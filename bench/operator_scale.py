@@ -174,7 +174,8 @@ async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes
             if (await process.looks())["unchanged"] > count:
                 break
             await asyncio.sleep(_LOOK_SECONDS * 10)
-    before, looks = await plane.requests(client), await process.looks()
+    before = await plane.requests(client)
+    looks = await process.looks()
     processor = processor_seconds(process.process.pid)
     await asyncio.sleep(minutes * 60)
     used = (processor_seconds(process.process.pid) - processor) / (minutes * 60)
@@ -216,7 +217,8 @@ async def deletions(client: httpx.AsyncClient, count: int) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(watching, DELETIONS_SECONDS)
     seconds = [*gone.values(), *[DELETIONS_SECONDS] * (count - len(gone))]
-    half, late = seconds[count // 2], seconds[int(count * 0.99)]
+    half = seconds[count // 2]
+    late = seconds[int(count * 0.99)]
     say(f"{count} deleted at once, p50", f"{half:.1f} s")
     say(
         f"{count} deleted at once, p99",
@@ -229,8 +231,10 @@ async def deletions(client: httpx.AsyncClient, count: int) -> None:
 async def measure(count: int, minutes: float) -> None:
     """Servers, then one line for each promise."""
     with ExitStack() as stack:
-        server, rabbitmq = stack.enter_context(apiserver()), stack.enter_context(rabbitmq_server())
-        s3, postgres = stack.enter_context(s3_server()), stack.enter_context(postgres_server())
+        server = stack.enter_context(apiserver())
+        rabbitmq = stack.enter_context(rabbitmq_server())
+        s3 = stack.enter_context(s3_server())
+        postgres = stack.enter_context(postgres_server())
         folder = stack.enter_context(work_folder(None))
         async with plane.administrator(server) as client:
             await plane.prepare(client, rabbitmq, s3, postgres)

@@ -66,7 +66,8 @@ async def load(
     client: httpx.AsyncClient, token: str, rate: float, stop: asyncio.Event, seen: Seen
 ) -> None:
     """Send *rate* new files a second, each at its time whatever became of the others."""
-    began, number = time.monotonic(), 0
+    began = time.monotonic()
+    number = 0
     async with asyncio.TaskGroup() as tasks:
         while not stop.is_set():
             tasks.create_task(_upload(client, token, number, seen))
@@ -104,7 +105,8 @@ async def watch_readiness(client: httpx.AsyncClient, stop: asyncio.Event, seen: 
 
 async def drained(database: asyncpg.Connection, came_back: float) -> Drain:
     """Wait until no more messages wait than the load itself makes."""
-    backlog, first = await database.fetchval("SELECT count(*) FROM outbox"), 0.0
+    backlog = await database.fetchval("SELECT count(*) FROM outbox")
+    first = 0.0
     while True:
         waiting = await database.fetchval("SELECT count(*) FROM outbox")
         now = time.monotonic() - came_back
@@ -157,7 +159,8 @@ class Stage:
 async def outage(on: Stage, minutes: float, rate: float) -> bool:
     """Run it, print it; whether the aims were met."""
     assert on.broker.process is not None
-    seen, stop = Seen(), asyncio.Event()
+    seen = Seen()
+    stop = asyncio.Event()
     limits = httpx.Limits(max_connections=100)
     database = await asyncpg.connect(on.database_url)
     async with httpx.AsyncClient(base_url=on.api.address(), timeout=30, limits=limits) as client:
@@ -178,7 +181,8 @@ async def outage(on: Stage, minutes: float, rate: float) -> bool:
 
 
 def _report(seen: Seen, drain: Drain, came: int) -> bool:
-    sent, good = seen.answers.total(), seen.answers["201"]
+    sent = seen.answers.total()
+    good = seen.answers["201"]
     print(
         f"uploads   {good} of {sent} answered with 201: {good / sent:.5f} (aim {RATIO_AIM});"
         f" {dict(seen.answers)}"

@@ -131,7 +131,9 @@ def burst(
 
     They are spread over *targets*, as a balancer would.
     """
-    seen, lock, began = Burst(), threading.Lock(), time.monotonic()
+    seen = Burst()
+    lock = threading.Lock()
+    began = time.monotonic()
 
     def work(target: Target) -> None:
         with Connection(target.port) as connection:

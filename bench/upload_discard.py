@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from healthingest_service.api.middleware import Observer
 from healthingest_service.api.server import Listen, bind, serve
-from healthingest_service.main.wiring import connection_rules
+from healthingest_service.main.api import connection_rules
 from healthingest_service.settings import Settings
 from healthingest_service.telemetry.metrics import Metrics
 
@@ -35,7 +35,8 @@ async def discard(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def main(port: int) -> None:
     """Serve until SIGTERM."""
-    stop, listen = asyncio.Event(), Listen("127.0.0.1", port, 5)
+    stop = asyncio.Event()
+    listen = Listen("127.0.0.1", port, 5)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app = Observer(discard, metrics=Metrics.create(), max_concurrency=500)
     await serve(app, bind(listen), listen, stop, rules=connection_rules(Settings()))

@@ -56,7 +56,8 @@ def large(servers: Sequence[Server], rounds: int, numbers: Iterator[int]) -> dic
         for server in servers:
             files = [file_of(LARGE_BYTES, next(numbers)) for _ in range(_FILES_A_TURN)]
             os.sync()  # nobody pays for what another one left to be written
-            before, began = processor_seconds(server.process_id), time.monotonic()
+            before = processor_seconds(server.process_id)
+            began = time.monotonic()
             _send(server, files)
             seconds = time.monotonic() - began
             used = processor_seconds(server.process_id) - before

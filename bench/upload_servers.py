@@ -206,7 +206,8 @@ def tusd(folder: Path) -> Iterator[Server | None]:
 
 
 def _built_tusd() -> Path | None:
-    go, program = shutil.which("go"), CACHE / "tusd"
+    go = shutil.which("go")
+    program = CACHE / "tusd"
     if program.exists() or go is None:
         return program if program.exists() else None
     CACHE.mkdir(parents=True, exist_ok=True)

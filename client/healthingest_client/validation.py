@@ -20,7 +20,9 @@ from healthingest_client.errors import ClientError
 from healthingest_contract.schema_folder import schema_files
 from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY, is_record_type
 
-VALID, REFUSED, UNREADABLE = 0, 1, 2
+VALID = 0
+REFUSED = 1
+UNREADABLE = 2
 STANDARD_INPUT: Final = "-"
 RECORD_TYPE_INVALID: Final = "record_type_invalid"
 """
@@ -57,7 +59,8 @@ def validate_file(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
             gate.feed(chunk)
         result = gate.finish()
     except RefusedError as refused:
-        result, findings = gate.so_far(), tuple(told(finding) for finding in refused.findings)
+        result = gate.so_far()
+        findings = tuple(told(finding) for finding in refused.findings)
     if not findings and not is_record_type(result.record_type):
         words = {
             "code": RECORD_TYPE_INVALID,

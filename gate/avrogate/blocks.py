@@ -57,7 +57,8 @@ class Blocks:
         self._fed += len(chunk)
         self._most_inflated += len(chunk) * self._policy.max_inflated_per_byte
         data = self._rest + chunk if self._rest else chunk
-        pos, stop = 0, len(data)
+        pos = 0
+        stop = len(data)
         while True:
             if self._is_open and self._left:
                 after = self._content(data, pos, stop)
@@ -110,7 +111,8 @@ class Blocks:
             raise self._refusal(Code.TOO_MANY_EMPTY_RECORDS)
 
     def _begin(self, count: int, size: int, content: int) -> None:
-        policy, compressed = self._policy, self._open_inflater is not None
+        policy = self._policy
+        compressed = self._open_inflater is not None
         if size < 0:
             raise self._refusal(Code.BLOCK_SIZE_WRONG)
         if size > policy.max_block_bytes:
@@ -129,7 +131,10 @@ class Blocks:
             size=room,
             exact=not compressed,
         )
-        self._is_open, self._count, self._left, self._inflated = True, count, size, 0
+        self._is_open = True
+        self._count = count
+        self._left = size
+        self._inflated = 0
         if size == 0:
             self._end()
 

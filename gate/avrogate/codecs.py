@@ -229,11 +229,9 @@ class Snappy:
             if byte < 0x80:  # noqa: PLR2004 - the bit that says there is one more
                 if length > self._max_inflated_bytes:
                     raise InflateError(Code.BLOCK_INFLATES_TOO_LARGE)
-                self._state[snappy.TOTAL], self._rest, self._begun = (
-                    length,
-                    self._rest[index + 1 :],
-                    True,
-                )
+                self._state[snappy.TOTAL] = length
+                self._rest = self._rest[index + 1 :]
+                self._begun = True
                 return True
         return False
 

@@ -105,7 +105,8 @@ def _field_ends(data: bytes) -> Iterator[int]:
     pos = 0
     try:
         while pos < len(data) and (tag := read_unsigned(data, pos, len(data))):
-            kind, pos = tag[0] & 7, tag[1]
+            kind = tag[0] & 7
+            pos = tag[1]
             if not 0 < tag[0] >> 3 < _MAX_FIELD_NUMBER or kind not in {
                 _VARINT,
                 _DELIMITED,

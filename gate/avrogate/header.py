@@ -67,7 +67,8 @@ class HeaderReader:
         while (count := (yield from self._long())) != 0:
             stop = None
             if count < 0:
-                count, size = -count, (yield from self._long())
+                count = -count
+                size = yield from self._long()
                 stop = self._pos + size
             for _ in range(count):
                 yield from self._entry(metadata)

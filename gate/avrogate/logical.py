@@ -65,7 +65,8 @@ def logical(
 
 
 def _decimal(kind: str, attributes: Mapping[str, Any], policy: Policy, size: int) -> Decimal | None:
-    precision, scale = attributes.get("precision"), attributes.get("scale", 0)
+    precision = attributes.get("precision")
+    scale = attributes.get("scale", 0)
     if (
         type(precision) is not int
         or type(scale) is not int

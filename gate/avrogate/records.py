@@ -99,9 +99,13 @@ class Records:
         """
         state = self._state
         state[op.PC] = state[op.RECORD] = 0
-        state[op.COUNT], state[op.BLOCK_END] = count, size
-        state[op.SP], state[op.DEPTH] = op.STACK, 1
-        self._block, self._offset, self._exact = block, offset, exact
+        state[op.COUNT] = count
+        state[op.BLOCK_END] = size
+        state[op.SP] = op.STACK
+        state[op.DEPTH] = 1
+        self._block = block
+        self._offset = offset
+        self._exact = exact
         self._at = self._taken = 0
         self._done = count == 0 or self._program.width == 0  # nothing to read
 
@@ -113,7 +117,9 @@ class Records:
             self._rest.append(data[start:stop])
             if self._taken - self._at < self._wanted:
                 return
-            data, base, stop = b"".join(self._rest), self._at, self._taken - self._at
+            data = b"".join(self._rest)
+            base = self._at
+            stop = self._taken - self._at
             self._rest.clear()
         pos = self._at - base
         if self._text is not None:
@@ -138,12 +144,14 @@ class Records:
 
     def _walk(self, data: bytes, pos: int, stop: int, base: int) -> int:
         """Read on; where it ended, before *stop* only if a value goes on in the next piece."""
-        state, words = self._state, self._program.words
+        state = self._state
+        words = self._program.words
         state[op.BASE] = base
         while True:
             state[op.POS] = pos
             fault = walk(words, self._program.bounds, data, stop, state)
-            pos, opcode = state[op.POS], words[state[op.PC]]
+            pos = state[op.POS]
+            opcode = words[state[op.PC]]
             if fault == 0:
                 self._done = True
                 return pos
@@ -184,7 +192,8 @@ class Records:
             except UnicodeDecodeError:
                 self._at += pos
                 self._add(Code.UTF8_INVALID, fatal=False)
-                end, self._text_left = end + self._text_left, 0
+                end = end + self._text_left
+                self._text_left = 0
             pos = end
             if self._text_left == 0:
                 self._text = None
@@ -200,7 +209,8 @@ class Records:
 
     def _path(self) -> Iterator[str]:
         """The fields that lead to the instruction, through the records that are open."""
-        paths, words = self._program.paths, self._program.words
+        paths = self._program.paths
+        words = self._program.words
         for frame in range(op.STACK, self._state[op.SP], 4):
             where = self._state[frame]
             if words[where] == op.CALL:

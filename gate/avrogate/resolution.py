@@ -69,7 +69,8 @@ class _Comparison:
 
     def types(self, writer: Type, reader: Type, path: Path) -> Finding | None:
         """The obstacle between two types."""
-        writer, reader = self._writer.resolve(writer), self._reader.resolve(reader)
+        writer = self._writer.resolve(writer)
+        reader = self._reader.resolve(reader)
         key = (id(writer), id(reader))  # both live as long as the schemas
         if key in self._fitting or key in self._failed:
             return self._failed.get(key)

@@ -126,7 +126,8 @@ def build_schema(value: Any, policy: Policy, definitions: Definitions | None = N
 
 def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
     """Refuse at the key, or at the innermost place on its path with keys of the specification."""
-    place, value = Place(), error.value
+    place = Place()
+    value = error.value
     for step in (*error.steps, error.key):
         if isinstance(value, dict) and value.get("type") in NAMED:
             place = _within(place, value, own_name(value, "", policy), policy)

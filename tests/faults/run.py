@@ -20,11 +20,11 @@ import warnings
 
 import structlog
 
-from healthingest_service.faults.points import Mode, Point, hits
 from support.faults.case import CannotError, Case
 from support.faults.cases import cases
 from support.faults.checker import CheckResult
 from support.faults.history import Attempt, Outcome
+from support.faults.points import Mode, Point, hits
 from support.faults.world import World, world
 
 COLUMNS = (

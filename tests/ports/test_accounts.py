@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.account_tables import AccountRow
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
 from healthingest_service.identity.errors import (

@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.main.companions import _open_consistency_check, _open_inventory
-from healthingest_service.main.parts import Ground, Store, database_url, open_ground, open_store
+from healthingest_service.main.janitor import open_consistency_check
+from healthingest_service.main.runtime import Runtime, Store, database_url, open_runtime, open_store
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import DatabaseSettings, JanitorSettings, StoreSettings
 from healthingest_service.uploads.model import Upload
@@ -44,18 +44,18 @@ def _settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 async def keep(
-    ground: Ground, store: Store, content: bytes, folder: Path, *, stored: bytes | None
+    runtime: Runtime, store: Store, content: bytes, folder: Path, *, stored: bytes | None
 ) -> Upload:
     """An upload of yesterday, and the object *stored*, which may not be its own."""
     new = upload(content, at=LONG_AGO)
-    await ground.ledger.begin(new, idempotency_key=None, lease_seconds=60)
+    await runtime.ledger.begin(new, idempotency_key=None, lease_seconds=60)
     if stored is not None:
         other = upload(stored)
         source = folder / f"{new.id}.body"
         await asyncio.to_thread(source.write_bytes, stored)
         sha256 = other.receipt.file_hash
         await store.port.put(new.receipt.object_key, source, size_bytes=len(stored), sha256=sha256)
-    await ground.ledger.complete(new.id, message(new), stored_at=LONG_AGO)
+    await runtime.ledger.complete(new.id, message(new), stored_at=LONG_AGO)
     return new
 
 
@@ -67,15 +67,15 @@ async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
     """
     await migrate(database_url(settings), timeout_seconds=20)
     async with AsyncExitStack() as stack:
-        ground = await open_ground(settings, stack)
-        store = await open_store(ground, stack)
-        await keep(ground, store, b"whole", tmp_path, stored=b"whole")
-        await keep(ground, store, b"other", tmp_path, stored=b"OTHER")
-        await keep(ground, store, b"lost", tmp_path, stored=None)
-        check = _open_consistency_check(ground, store, await _open_inventory(ground, stack))
+        runtime = await open_runtime(settings, stack)
+        store = await open_store(runtime, stack)
+        await keep(runtime, store, b"whole", tmp_path, stored=b"whole")
+        await keep(runtime, store, b"other", tmp_path, stored=b"OTHER")
+        await keep(runtime, store, b"lost", tmp_path, stored=None)
+        check = await open_consistency_check(runtime, stack, store)
         assert await check.check_once(asyncio.Event())
         assert not await check.check_once(asyncio.Event())
-        shown = ground.metrics.text().decode()
+        shown = runtime.metrics.text().decode()
     for kind, count in {
         "other_bytes": 1,
         "row_without_object": 1,

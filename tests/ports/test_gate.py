@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from avrogate import Code
-from healthingest_service.adapters.gate_check import FileCheck
-from healthingest_service.adapters.gate_pool import GatePool, open_gate
+from healthingest_service.adapters.avro_validation.file_validation import FileValidation
+from healthingest_service.adapters.avro_validation.pool import GatePool, open_gate
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
 from healthingest_service.uploads.model import ValidationResult
@@ -59,13 +59,13 @@ async def refusal(gate: GatePool, content: bytes) -> str:
     return refused.value.findings[0].code
 
 
-async def feed_for_ever(one: FileCheck) -> None:
+async def feed_for_ever(one: FileValidation) -> None:
     """As a client would that does not listen."""
     while True:
         await one.feed(b"x" * CHUNK)
 
 
-async def feed_file_for_ever(one: FileCheck, path: Path) -> None:
+async def feed_file_for_ever(one: FileValidation, path: Path) -> None:
     """The same, from the disk."""
     while True:
         await one.feed_file(path, offset=0, size_bytes=CHUNK)

@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from healthingest_service.adapters.s3_inventory import open_s3_inventory
+from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.consumer import Consumer
 from support.s3 import access_to

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.adapters.s3 import S3Store, open_s3_store
+from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import StoredObject
 from healthingest_service.uploads.ports import ObjectStore

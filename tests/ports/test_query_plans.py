@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
@@ -25,8 +25,8 @@ from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.model import (
     AccountId,
     NewAccount,

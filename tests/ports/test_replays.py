@@ -1,4 +1,4 @@
-"""The ports `Replays` and `OutboxReport`, on SQLite and on PostgreSQL."""
+"""The port `Replays` and the reports of the outbox, on SQLite and on PostgreSQL."""
 
 from datetime import timedelta
 
@@ -115,7 +115,7 @@ class TestReplays:
         assert (found.state, found.announced_at) == ("announced", NOON)
 
 
-class TestOutboxReport:
+class TestOutboxReports:
     async def test_tells_why_messages_wait(
         self, ledger: DatabaseLedger, outbox: DatabaseOutbox
     ) -> None:

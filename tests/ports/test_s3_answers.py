@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_service.adapters.s3 import S3Store, open_s3_store
+from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from support.s3 import access_to
 from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server

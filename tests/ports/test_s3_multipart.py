@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_service.adapters.s3 import S3Store, open_s3_store
-from healthingest_service.adapters.s3_multipart import MAX_PARTS, parts_of
+from healthingest_service.adapters.s3.multipart import MAX_PARTS, parts_of
+from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
     StoreRefusedError,

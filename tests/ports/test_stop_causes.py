@@ -11,7 +11,7 @@ import pytest
 
 from healthingest_contract.stop_causes import StopCause, stop_cause
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.main.ending import explain, leave
+from healthingest_service.main.process_exit import report_failure, write_stop_cause
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port
 from support.service_process import COMMAND, environment
@@ -25,7 +25,7 @@ async def left(url: str, folder: Path, *, seconds: float = 20) -> StopCause | No
     log.write_text("")
     with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever it is, it is what a process would end with
         await migrate(url, timeout_seconds=seconds)
-    explain(raised.value, log=log)
+    report_failure(raised.value, log=log)
     return stop_cause(log.read_text())
 
 
@@ -97,5 +97,5 @@ def test_the_command_ends_with_one_line_for_people(
 
 def test_nothing_is_written_where_kubernetes_looks_for_nothing(tmp_path: Path) -> None:
     """On a machine of one's own there is no such file, and none is made."""
-    leave(StopCause.SETTINGS_REFUSED, log=tmp_path / "none")
+    write_stop_cause(StopCause.SETTINGS_REFUSED, log=tmp_path / "none")
     assert list(tmp_path.iterdir()) == []

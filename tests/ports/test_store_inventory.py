@@ -13,8 +13,8 @@ import pytest
 
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_inventory import FolderInventory
-from healthingest_service.adapters.s3_client import open_client
-from healthingest_service.adapters.s3_inventory import S3Inventory
+from healthingest_service.adapters.s3.client import open_client
+from healthingest_service.adapters.s3.inventory import S3Inventory
 from healthingest_service.uploads.errors import StoreUnavailableError
 from healthingest_service.uploads.upkeep_ports import StoreInventory, UnfinishedPut
 from support.s3 import access_to

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.account_tables import AccountRow, RefreshTokenRow
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.errors import InvalidTokenError
 from healthingest_service.identity.model import (
     Account,

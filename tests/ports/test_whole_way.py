@@ -10,15 +10,15 @@ import aio_pika
 import pytest
 
 from healthingest_contract.events import UploadStored
+from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.adapters.gate_pool import open_gate
 from healthingest_service.adapters.queue_file import QueueFile, follow
 from healthingest_service.adapters.rabbitmq import open_publisher
-from healthingest_service.adapters.s3 import open_s3_store
+from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.uploads.accept import AcceptUpload, UploadRequest
 from healthingest_service.uploads.model import UploadState

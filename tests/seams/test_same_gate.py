@@ -7,7 +7,7 @@ import pytest
 
 from avrogate import Policy
 from healthingest_client.validation import RECORD_TYPE_INVALID, Report, validate_file
-from healthingest_service.adapters.gate_pool import GatePool, open_gate
+from healthingest_service.adapters.avro_validation.pool import GatePool, open_gate
 from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
 from healthingest_service.uploads.findings import FindingCode
 from support.samples import good_file, hostile_files

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from healthingest_service.main.wiring import VERSION
+from healthingest_service.main.api import VERSION
 from support.samples import good_file
 from support.service_process import COMMAND, SECONDS, ServiceProcess, environment, service
 

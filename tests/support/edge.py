@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.app import create_app
-from healthingest_service.api.readiness import HealthBoard
-from healthingest_service.main import parts, wiring
+from healthingest_service.health.board import HealthBoard
+from healthingest_service.main.api import api_dependencies, open_api_ports
+from healthingest_service.main.decorators import Decorators
+from healthingest_service.main.runtime import Runtime, database_url, open_runtime, open_store
 from healthingest_service.settings import Settings
 
 PASSWORD: Final = "correct horse battery"
@@ -27,7 +29,7 @@ class Edge:
 
     app: FastAPI
     deps: ApiDependencies
-    ground: parts.Ground
+    runtime: Runtime
     http: httpx.AsyncClient
     folder: Path
 
@@ -62,17 +64,21 @@ class Edge:
 async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa: ANN401 - groups of settings
     """An API on fresh embedded parts in *folder*; *groups* as `Settings` takes them."""
     settings = Settings(data_folder=folder, **groups)
-    await migrate(parts.database_url(settings), timeout_seconds=10)
+    await migrate(database_url(settings), timeout_seconds=10)
     async with AsyncExitStack() as stack:
-        ground = await parts.open_ground(settings, stack)
-        store = await parts.open_store(ground, stack)
-        health = HealthBoard(
-            ground.checks, metrics=ground.metrics, interval_seconds=60, timeout_seconds=2
+        runtime = await open_runtime(settings, stack)
+        store = await open_store(runtime, stack)
+        ports = await open_api_ports(
+            runtime, stack, store, decorate=Decorators(), checks_broker=True
         )
-        deps = await wiring.open_api_dependencies(ground, stack, store, health)
+        checks = (*runtime.checks, store.check, *ports.checks)
+        health = HealthBoard(
+            checks, metrics=runtime.metrics, interval_seconds=60, timeout_seconds=2
+        )
+        deps = api_dependencies(runtime, ports, health)
         app = create_app(deps)
         transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 50_000))
         http = await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url="http://test")
         )
-        yield Edge(app, deps, ground, http, folder)
+        yield Edge(app, deps, runtime, http, folder)

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from typing_extensions import override
+
 from healthingest_service.uploads.errors import (
     PublishError,
     StoreRefusedError,
@@ -22,13 +24,20 @@ from healthingest_service.uploads.model import (
     StoredObject,
     ValidationResult,
 )
-from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
+from healthingest_service.uploads.ports import (
+    FileValidation,
+    Gate,
+    Heartbeat,
+    ObjectStore,
+    no_heartbeat,
+)
+from healthingest_service.uploads.relay_ports import EventPublisher
 
 CHUNK_BYTES = 65536
 
 
 @dataclass
-class MemoryStore:
+class MemoryStore(ObjectStore):
     """
     An object store in memory.
 
@@ -70,16 +79,16 @@ class MemoryStore:
         if fault != "none":
             raise StoreUnavailableError
 
+    @override
     async def head(self, key: str) -> StoredObject | None:
-        """See `ObjectStore.head`."""
         await self.check()
         if key not in self.objects:
             return None
         content = self.objects[key]
         return StoredObject(len(content), Sha256(hashlib.sha256(content).hexdigest()))
 
+    @override
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        """See `ObjectStore.read`."""
         await self.check()
         if key not in self.objects:
             raise StoreRefusedError
@@ -87,15 +96,15 @@ class MemoryStore:
         for start in range(0, len(content), CHUNK_BYTES):
             yield content[start : start + CHUNK_BYTES]
 
+    @override
     async def check(self) -> None:
-        """See `ObjectStore.check`."""
         await asyncio.sleep(0)
         if self.is_down:
             raise StoreUnavailableError
 
 
 @dataclass
-class ReadyVerdict:
+class ReadyVerdict(FileValidation, Gate):
     """A gate that does not look; what a real one finds is the business of its own tests."""
 
     result: ValidationResult = field(
@@ -105,22 +114,22 @@ class ReadyVerdict:
     )
     error: Exception | None = None
 
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator["ReadyVerdict"]:
-        """See `Gate.open`."""
         yield self
 
+    @override
     async def feed(self, _chunk: bytes) -> None:
-        """See `FileCheck.feed`."""
         await asyncio.sleep(0)
 
+    @override
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
-        """See `FileCheck.feed_file`."""
         del path, offset, size_bytes
         await asyncio.sleep(0)
 
+    @override
     async def finish(self) -> ValidationResult:
-        """See `FileCheck.finish`."""
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
@@ -128,15 +137,15 @@ class ReadyVerdict:
 
 
 @dataclass
-class Ear:
+class Ear(EventPublisher):
     """A publisher that keeps what it hears; `errors` by routing key."""
 
     heard: list[OutgoingMessage] = field(default_factory=list)
     errors: dict[str, type[PublishError]] = field(default_factory=dict)
     heard_something: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @override
     async def publish(self, message: OutgoingMessage) -> None:
-        """See `EventPublisher.publish`."""
         await asyncio.sleep(0)
         if message.routing_key in self.errors:
             raise self.errors[message.routing_key]

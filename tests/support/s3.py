@@ -1,6 +1,6 @@
 """The service's own way to an S3 server of the tests."""
 
-from healthingest_service.adapters.s3_client import S3Access, open_client
+from healthingest_service.adapters.s3.client import S3Access, open_client
 from support.servers.versitygw import S3Server
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import uuid4
 
+from typing_extensions import override
+
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import Sha256, StoredObject
-from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
+from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
 
 Answer = TypeVar("Answer")
 
@@ -23,7 +25,7 @@ _PIECE_BYTES: Final = 64 * _CHUNK_BYTES
 UNFINISHED: Final = ".unfinished"
 
 
-class FolderStore:
+class FolderStore(ObjectStore):
     """
     Objects as files below *root*, their keys as paths.
 
@@ -40,6 +42,7 @@ class FolderStore:
         self._root = root
         self._timeout_seconds = timeout_seconds
 
+    @override
     async def put(
         self,
         key: str,
@@ -49,8 +52,8 @@ class FolderStore:
         sha256: str,
         heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
-        """See `ObjectStore.put`."""
-        place, unfinished = _place(self._root, key), self._root / UNFINISHED / uuid4().hex
+        place = _place(self._root, key)
+        unfinished = self._root / UNFINISHED / uuid4().hex
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
             # One system call; in a thread, a cancelled one would leave its file to nobody.
@@ -74,12 +77,12 @@ class FolderStore:
         if (seen.size_bytes, seen.digest.hexdigest()) != (wanted.size_bytes, wanted.sha256):
             raise StoreRefusedError
 
+    @override
     async def head(self, key: str) -> StoredObject | None:
-        """See `ObjectStore.head`."""
         return await self._in_thread(lambda: _head(_place(self._root, key)))
 
+    @override
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        """See `ObjectStore.read`."""
         try:  # one system call; in a thread, a cancelled open would leave the file to nobody
             file = _place(self._root, key).open("rb")
         except OSError as error:
@@ -90,8 +93,8 @@ class FolderStore:
         finally:
             file.close()
 
+    @override
     async def check(self) -> None:
-        """See `ObjectStore.check`."""
         await self._in_thread(_check, self._root)
 
     async def _in_thread(self, work: Callable[..., Answer], *arguments: object) -> Answer:

@@ -8,16 +8,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
+from typing_extensions import override
+
 from healthingest_contract.object_keys import PREFIX
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.upkeep_ports import ListedObject, ObjectPage, UnfinishedPut
+from healthingest_service.uploads.upkeep_ports import (
+    ListedObject,
+    ObjectPage,
+    StoreInventory,
+    UnfinishedPut,
+)
 
 Answer = TypeVar("Answer")
 
 _UNFINISHED: Final = ".unfinished"  # as `FolderStore` has it
 
 
-class FolderInventory:
+class FolderInventory(StoreInventory):
     """
     What lies in the folder of a `FolderStore`.
 
@@ -28,20 +35,20 @@ class FolderInventory:
         self._root = root
         self._timeout_seconds = timeout_seconds
 
+    @override
     async def page(self, *, after: str, limit: int) -> ObjectPage:
-        """See `StoreInventory.page`."""
         found = await self._in_thread(
             lambda: list(islice(_objects(self._root / PREFIX, PREFIX, after), limit + 1))
         )
         return ObjectPage(found[:limit], is_last=len(found) <= limit)
 
+    @override
     async def unfinished(self) -> AsyncIterator[UnfinishedPut]:
-        """See `StoreInventory.unfinished`."""
         for one in await self._in_thread(lambda: list(_unfinished(self._root / _UNFINISHED))):
             yield one
 
+    @override
     async def abort(self, put: UnfinishedPut) -> None:
-        """See `StoreInventory.abort`."""
         path = self._root / _UNFINISHED / Path(put.id).name
         await self._in_thread(lambda: path.unlink(missing_ok=True))
 

@@ -33,7 +33,8 @@ class MemoryLimiter:
 
     async def hit(self, rule: Rule, key: str) -> Decision:
         """As the port says."""
-        now, window_seconds = self._clock(), rule.rate.window_seconds
+        now = self._clock()
+        window_seconds = rule.rate.window_seconds
         hits = self._hits.setdefault((rule.name, key), deque())
         self._hits.move_to_end((rule.name, key))
         while hits and hits[0] <= now - window_seconds:

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+from typing_extensions import override
+
 from healthingest_service.uploads.errors import BrokerUnreachableError
 from healthingest_service.uploads.model import OutgoingMessage
+from healthingest_service.uploads.relay_ports import EventPublisher
 
 _POLL_SECONDS: Final = 0.2
 _READ_BYTES: Final = 1024 * 1024
 _TAIL_BYTES: Final = 4096
 
 
-class QueueFile:
+class QueueFile(EventPublisher):
     """
     Appends one line a message: `id`, `routing_key`, `headers`, `body`.
 
@@ -28,8 +31,8 @@ class QueueFile:
         self._path = path
         self._timeout_seconds = timeout_seconds
 
+    @override
     async def publish(self, message: OutgoingMessage) -> None:
-        """See `EventPublisher.publish`."""
         line = {
             "id": str(message.id),
             "routing_key": message.routing_key,
@@ -79,10 +82,12 @@ def _append(path: Path, line: bytes) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         end = _end_of_last_line(descriptor)
         os.ftruncate(descriptor, end)
-        view, at = memoryview(line), end
+        view = memoryview(line)
+        at = end
         while view:
             written = os.pwrite(descriptor, view, at)
-            view, at = view[written:], at + written
+            view = view[written:]
+            at = at + written
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

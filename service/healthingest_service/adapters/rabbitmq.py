@@ -25,6 +25,7 @@ from aiormq.exceptions import (
     PublishError,
 )
 from pamqp.commands import Basic
+from typing_extensions import override
 
 from healthingest_contract.events import CONTENT_TYPE, EVENT_TYPE
 from healthingest_service.uploads.errors import (
@@ -33,6 +34,7 @@ from healthingest_service.uploads.errors import (
     MessageUnroutableError,
 )
 from healthingest_service.uploads.model import OutgoingMessage
+from healthingest_service.uploads.relay_ports import EventPublisher
 
 _CLOSE_SECONDS: Final = 1.0
 _HEARTBEAT_SECONDS: Final = 10
@@ -61,7 +63,7 @@ class _Link:
     conversations: int = 0
 
 
-class RabbitMQPublisher:
+class RabbitMQPublisher(EventPublisher):
     """One connection, one channel with confirms; many messages may wait for theirs at once."""
 
     def __init__(self, *, url: str, exchange: str, timeout_seconds: float) -> None:
@@ -71,8 +73,8 @@ class RabbitMQPublisher:
         self._connecting = asyncio.Lock()
         self._link: _Link | None = None
 
+    @override
     async def publish(self, message: OutgoingMessage) -> None:
-        """See `EventPublisher.publish`."""
         async with self._conversation() as exchange:
             answer = await exchange.publish(_amqp(message), message.routing_key, mandatory=True)
             if not isinstance(

@@ -110,7 +110,8 @@ class RedisLoginThrottle:
 
     async def admit(self, attempt: LoginAttempt) -> float:
         """As the port says."""
-        keys, numbers = list[str](), list[str | float]()
+        keys = list[str]()
+        numbers = list[str | float]()
         for key, backoff in attempt.guards(self._rules, is_known=False):
             keys += [self._counters.key("failures", key), self._counters.key("closed", key)]
             numbers += _in_milliseconds(backoff)

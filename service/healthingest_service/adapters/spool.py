@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from typing_extensions import override
+
 from healthingest_service.uploads.errors import SpoolFullError, SpoolUnavailableError
 from healthingest_service.uploads.model import Sha256
+from healthingest_service.uploads.ports import Spool, SpoolFile
 
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}) | _NO_DESCRIPTOR
@@ -28,7 +31,7 @@ _NOT_LOCKED_YET: Final = ".new"
 _OLD_SECONDS: Final = 3600
 
 
-class DiskSpool:
+class DiskSpool(Spool):
     """
     Room for bodies in *folder*, at most *max_bytes* over all that are open at once.
 
@@ -49,9 +52,9 @@ class DiskSpool:
         """How much may still be written."""
         return self._max_bytes - self._used_bytes
 
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator["DiskSpoolFile"]:
-        """See `Spool.open`."""
         if self._used_bytes >= self._max_bytes:
             raise SpoolFullError
         await self.prepare()
@@ -120,12 +123,12 @@ class DiskSpool:
         self._used_bytes -= size_bytes
 
 
-class DiskSpoolFile:
+class DiskSpoolFile(SpoolFile):
     """One body. Not for two tasks at once."""
 
     def __init__(self, spool: DiskSpool, path: Path, descriptor: int) -> None:
-        self.path = path
-        self.readable_bytes = 0
+        self._path = path
+        self._readable_bytes = 0
         self._spool = spool
         self._descriptor = descriptor
         self._taken_bytes = 0
@@ -134,8 +137,18 @@ class DiskSpoolFile:
         self._digest = hashlib.sha256()
         self._writing: asyncio.Future[int] | None = None
 
+    @property
+    @override
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    @override
+    def readable_bytes(self) -> int:
+        return self._readable_bytes
+
+    @override
     async def write(self, chunk: bytes) -> None:
-        """See `SpoolFile.write`."""
         self._spool.take(len(chunk))
         self._taken_bytes += len(chunk)
         self._pending.append(chunk)
@@ -144,8 +157,8 @@ class DiskSpoolFile:
             await self._written()
             self._write_pending()
 
+    @override
     async def finish(self) -> Sha256:
-        """See `SpoolFile.finish`."""
         await self._written()
         if 0 < self._pending_bytes <= _SMALL_BYTES:
             self._write_here()
@@ -156,23 +169,28 @@ class DiskSpoolFile:
 
     def _write_pending(self) -> None:
         """Hash and write what was gathered, in a thread, while more of it comes."""
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        pieces = self._pending
+        self._pending = []
+        self._pending_bytes = 0
         with _room():
             descriptor = os.dup(self._descriptor)
         work = asyncio.to_thread(_take, descriptor, pieces, self._digest)
         self._writing = asyncio.ensure_future(work)
 
     def _write_here(self) -> None:
-        pieces, self._pending, self._pending_bytes = self._pending, [], 0
+        pieces = self._pending
+        self._pending = []
+        self._pending_bytes = 0
         with _room():
-            self.readable_bytes += _take(os.dup(self._descriptor), pieces, self._digest)
+            self._readable_bytes += _take(os.dup(self._descriptor), pieces, self._digest)
 
     async def _written(self) -> None:
-        writing, self._writing = self._writing, None
+        writing = self._writing
+        self._writing = None
         if writing is None:
             return
         with _room():
-            self.readable_bytes += await writing
+            self._readable_bytes += await writing
 
     def remove(self) -> None:
         """Unlink and close. A write still under way in its thread has a descriptor of its own."""
@@ -181,7 +199,7 @@ class DiskSpoolFile:
                 lambda done: done.cancelled() or done.exception()
             )  # nobody waits for it
         try:
-            self.path.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
         except (
             OSError
         ):  # a failing disk keeps its name, not its bytes nor our count; the next start tries again

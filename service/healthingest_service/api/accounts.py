@@ -187,7 +187,8 @@ async def register_account(request: Request, deps: ApiDeps) -> Response:
 
 async def log_in(request: Request, deps: ApiDeps) -> Response:
     """Exchange a password for tokens."""
-    given, address = _parsed(LoggingIn, await _form(request, deps)), address_of(request, deps)
+    given = _parsed(LoggingIn, await _form(request, deps))
+    address = address_of(request, deps)
     try:
         email = normal_email(given.username)
     except InvalidEmailError:

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from healthingest_service.api.pace import Pace
-from healthingest_service.api.readiness import HealthBoard
 from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.health.board import HealthBoard
 from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.ports import RateLimiter

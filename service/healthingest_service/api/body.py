@@ -36,7 +36,8 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
         BodyTooSlowError: too little came in the last seconds, or the whole takes too long.
         BodyIncompleteError: the client has gone.
     """
-    stream, pace = request.stream(), rules.pace()
+    stream = request.stream()
+    pace = rules.pace()
     while True:
         began = time.monotonic()
         try:

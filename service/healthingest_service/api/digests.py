@@ -93,7 +93,8 @@ async def read_on(content: AsyncIterator[bytes], *, max_bytes: int) -> None:
 
 def _parse(text: str) -> list[Digest]:
     """A dictionary of byte sequences; of a key that comes twice the last one counts."""
-    found, at = {}, 0
+    found = {}
+    at = 0
     text = text.strip(" \t,")
     while at < len(text):
         member = _MEMBER.match(text, at)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from healthingest_service.api.readiness import HealthBoard
+from healthingest_service.health.board import HealthBoard
 from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 

@@ -47,7 +47,8 @@ class Observer:
         state = scope.setdefault("state", {})
         state["correlation_id"] = correlation_id(headers.get(HEADER), headers.get("traceparent"))
         state["rate_limits"] = []
-        seen, began = _Answer(), time.monotonic()
+        seen = _Answer()
+        began = time.monotonic()
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -113,7 +114,8 @@ def _add_headers(message: Message, state: dict[str, Any]) -> None:
     headers[HEADER] = state["correlation_id"]
     headers["X-Content-Type-Options"] = "nosniff"
     for decision in state["rate_limits"]:
-        rule, rate = decision.rule, decision.rule.rate
+        rule = decision.rule
+        rate = decision.rule.rate
         # draft-ietf-httpapi-ratelimit-headers-10: remaining and seconds; quota and window
         headers.append(
             "RateLimit", f'"{rule.name}";r={decision.remaining};t={decision.retry_after_seconds}'

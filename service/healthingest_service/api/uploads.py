@@ -21,7 +21,6 @@ from healthingest_service.identity.model import Principal
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.errors import (
     FileRefusedError,
-    FileTooLargeError,
     NotAvroError,
     UploadNotFoundError,
 )
@@ -167,17 +166,19 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
 
 
 async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
-    content, said = body.paced(request, deps.body), digests.digests_of(request)
+    content = body.paced(request, deps.body)
+    said = digests.digests_of(request)
+    is_form = body.media_type(request) == FORM_TYPE
+    size_bytes = body.declared_size(request)
     if said:
         content = digests.verified(content, said)
     coming = UploadRequest(
         principal=principal,
-        body=_file(request, content, deps),
+        body=_file(request, content),
         correlation_id=request.state.correlation_id,
         idempotency_key=_idempotency_key(request),
-        declared_size_bytes=None
-        if body.media_type(request) == FORM_TYPE
-        else body.declared_size(request),
+        declared_size_bytes=None if is_form else size_bytes,
+        min_size_bytes=(size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0,
     )
     try:
         return await deps.accept(coming)
@@ -212,18 +213,14 @@ async def get_upload(deps: ApiDeps, principal: Reader, upload_id: str) -> Upload
     return _view(await deps.ledger.get(principal.account_id, wanted))
 
 
-def _file(
-    request: Request, content: AsyncIterator[bytes], deps: ApiDependencies
-) -> AsyncIterator[bytes]:
+def _file(request: Request, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     body.refuse_coding(request)
-    kind, size = body.media_type(request), body.declared_size(request)
+    kind = body.media_type(request)
     if kind in RAW_TYPES:
         return content
     if kind != FORM_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
-    if size is not None and size > deps.body.max_file_bytes + multipart.OVERHEAD_BYTES:
-        raise FileTooLargeError(deps.body.max_file_bytes)
     boundary = multipart.boundary_of(request.headers["content-type"])
     return multipart.file_of(content, boundary)
 

@@ -191,7 +191,8 @@ class AuthService:
         """
         now = self._clock()
         verified = self._verified(access_token, now)
-        session, account = verified.session_id, verified.principal.account_id
+        session = verified.session_id
+        account = verified.principal.account_id
         if not self._is_known_live(session, account, now):
             self._live_until.pop(session, None)
             revocations = self._revocations

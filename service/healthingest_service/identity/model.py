@@ -15,7 +15,6 @@ class Scope(StrEnum):
 
     UPLOAD_WRITE = "upload:write"
     UPLOAD_READ = "upload:read"
-    ADMIN = "admin"
 
 
 class Registration(StrEnum):

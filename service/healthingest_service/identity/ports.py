@@ -56,27 +56,6 @@ class Accounts(Protocol):
         ...
 
 
-class AccountAdministration(Protocol):
-    """What is done to accounts from within, by those who run the service."""
-
-    async def add(self, new: NewAccount) -> Account:
-        """As `Accounts.add`."""
-        ...
-
-    async def deactivate(self, email: str) -> AccountId | None:
-        """
-        Let an account log in no more; its tokens are worth nothing within seconds.
-
-        None: there is no such account.
-
-        Calling twice is safe.
-
-        Raises:
-            IdentityUnavailableError: unclear whether it was done.
-        """
-        ...
-
-
 class Sessions(Protocol):
     """
     The memory of logins.

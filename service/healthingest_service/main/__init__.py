@@ -1,11 +1,11 @@
 """
-The composition root: the only place that knows settings and concrete classes.
+The composition root: the only place that reads settings and knows concrete classes.
 
-`command` reads the command line and runs processes, if `refusals` has no objection; `parts` opens
-what they stand on, `wiring` what the API needs beyond it, `companions` what works beside it.
-Nothing else may live here.
+`cli` parses the command line and runs processes, `settings_checks` refuses settings that do not fit
+together, `runtime` opens what every process needs, `api`, `relay` and `janitor` compose their
+processes. `decorators` lets a test wrap ports. Nothing else may live here.
 """
 
-from healthingest_service.main.command import main
+from healthingest_service.main.cli import main
 
 __all__ = ["main"]

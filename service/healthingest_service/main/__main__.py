@@ -2,7 +2,7 @@
 
 import sys
 
-from healthingest_service.main.command import main
+from healthingest_service.main.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -127,19 +127,19 @@ class Metrics:
 
         Both are called at each scrape.
         """
-        name, text = "healthingest_relay_outcomes", "What became of attempts to announce"
+        name = "healthingest_relay_outcomes"
+        text = "What became of attempts to announce"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
-        name, text = (
-            "healthingest_relay_last_confirmed_timestamp_seconds",
-            "When the broker last confirmed a message",
-        )
+        name = "healthingest_relay_last_confirmed_timestamp_seconds"
+        text = "When the broker last confirmed a message"
         self._watch_time(name, text, confirmed_at)
 
     def watch_janitor(
         self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]
     ) -> None:
         """Show a janitor's own counts by outcome; both are called at each scrape."""
-        name, text = "healthingest_janitor_outcomes", "What became of uploads whose process died"
+        name = "healthingest_janitor_outcomes"
+        text = "What became of uploads whose process died"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
         self._watch_time(
             "healthingest_janitor_last_sweep_timestamp_seconds", "When a sweep last ended", swept_at
@@ -166,10 +166,8 @@ class Metrics:
         self.registry.register(
             _CountsCollector("healthingest_consistency_work", text, "kind", work)
         )
-        name, text = (
-            "healthingest_consistency_last_finished_timestamp_seconds",
-            "When a consistency check last ended, in any process",
-        )
+        name = "healthingest_consistency_last_finished_timestamp_seconds"
+        text = "When a consistency check last ended, in any process"
         self._watch_time(name, text, finished_at)
 
     def _watch_time(self, name: str, text: str, read: Callable[[], datetime | None]) -> None:

@@ -29,7 +29,7 @@ from healthingest_service.uploads.model import (
     ValidationResult,
 )
 from healthingest_service.uploads.ports import (
-    FileCheck,
+    FileValidation,
     Gate,
     Ledger,
     ObjectStore,
@@ -38,12 +38,8 @@ from healthingest_service.uploads.ports import (
 )
 from healthingest_service.uploads.upload_lease import UploadLease
 
-_HANDED_BYTES: Final = 64 * 1024
-"""
-So much of a file is handed to the gate as it comes.
-
-The rest is read by it from where it was written.
-"""
+_INLINE_BYTES: Final = 64 * 1024
+"""The first bytes go to the validator over its socket; it reads the rest from the spool file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +47,8 @@ class UploadRequest:
     """
     A body on its way in.
 
-    `declared_size_bytes` is what the client announced, None if it did not.
+    `declared_size_bytes` is the file's size, None if the client did not declare it.
+    `min_size_bytes` is a lower bound of it, from the size of a form around the file.
     """
 
     principal: Principal
@@ -59,6 +56,7 @@ class UploadRequest:
     correlation_id: str
     idempotency_key: IdempotencyKey | None
     declared_size_bytes: int | None
+    min_size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,7 @@ class AcceptUpload:
         Raises:
             UploadError: the one that says why not; on an `UnavailableError` repeating is safe.
         """
+        self._check_size(max(request.declared_size_bytes or 0, request.min_size_bytes))
         async with self._spool.open() as file:
             async with self._gate.open() as check:
                 received = await self._receive(request, file, check)
@@ -122,19 +121,15 @@ class AcceptUpload:
             await self._complete(begun.upload)
             return Accepted(begun.upload.receipt, replayed=False)
 
-    async def _receive(self, request: UploadRequest, file: SpoolFile, check: FileCheck) -> Received:
-        if (
-            request.declared_size_bytes is not None
-            and request.declared_size_bytes > self._max_file_bytes
-        ):
-            raise FileTooLargeError(self._max_file_bytes)
+    async def _receive(
+        self, request: UploadRequest, file: SpoolFile, check: FileValidation
+    ) -> Received:
         size_bytes = validated_bytes = 0
         async for chunk in request.body:
             size_bytes += len(chunk)
-            if size_bytes > self._max_file_bytes:
-                raise FileTooLargeError(self._max_file_bytes)
+            self._check_size(size_bytes)
             await file.write(chunk)
-            if size_bytes <= _HANDED_BYTES:
+            if size_bytes <= _INLINE_BYTES:
                 await check.feed(chunk)
                 validated_bytes = size_bytes
             else:
@@ -145,15 +140,19 @@ class AcceptUpload:
         await _validate_written(check, file, validated_bytes)
         return Received(size_bytes, sha256)
 
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_file_bytes:
+            raise FileTooLargeError(self._max_file_bytes)
+
     async def _put(self, upload: Upload, path: Path, lease: UploadLease, *, is_ours: bool) -> None:
-        key, size_bytes, sha256 = (
-            upload.receipt.object_key,
-            upload.receipt.file_size_bytes,
-            upload.receipt.file_hash,
-        )
+        receipt = upload.receipt
         try:
             await self._store.put(
-                key, path, size_bytes=size_bytes, sha256=sha256, heartbeat=lease.keep
+                receipt.object_key,
+                path,
+                size_bytes=receipt.file_size_bytes,
+                sha256=receipt.file_hash,
+                heartbeat=lease.keep,
             )
         except StoreRefusedError:
             if is_ours:  # a row taken over may have its object already, from the process that died
@@ -185,7 +184,7 @@ class AcceptUpload:
             raise LedgerUnavailableError from error
 
 
-async def _validate_written(check: FileCheck, file: SpoolFile, validated_bytes: int) -> int:
+async def _validate_written(check: FileValidation, file: SpoolFile, validated_bytes: int) -> int:
     """Have the gate read what is written and was not validated; how many bytes it has then."""
     readable_bytes = file.readable_bytes
     if readable_bytes > validated_bytes:
@@ -199,7 +198,8 @@ def describe(
     request: UploadRequest, received: Received, result: ValidationResult, *, at: datetime
 ) -> Upload:
     """The upload as it will stand in the ledger; its object key is fixed from here on."""
-    upload_id, owner = new_upload_id(at), request.principal.account_id
+    upload_id = new_upload_id(at)
+    owner = request.principal.account_id
     receipt = Receipt(
         upload_id=upload_id,
         object_key=str(ObjectKey(result.record_type, owner, at, received.sha256)),

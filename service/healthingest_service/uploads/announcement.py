@@ -14,7 +14,8 @@ def announcement(upload: Upload, bucket: str, *, at: datetime) -> OutgoingMessag
 
     Its idempotency key is the upload's id: every message about it says the same.
     """
-    message_id, receipt = new_message_id(), upload.receipt
+    message_id = new_message_id()
+    receipt = upload.receipt
     event = UploadStored(
         bucket=bucket,
         key=receipt.object_key,

@@ -216,7 +216,9 @@ class ConsistencyCheck:
 
     async def _verify(self, upload: KeptUpload, stop: asyncio.Event) -> None:
         """Read the object, not faster than the rules allow."""
-        began, read_bytes, digest = monotonic(), 0, hashlib.sha256()
+        began = monotonic()
+        read_bytes = 0
+        digest = hashlib.sha256()
         try:
             async for chunk in self._store.read(upload.key):
                 digest.update(chunk)

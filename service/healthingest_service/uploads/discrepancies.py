@@ -107,8 +107,10 @@ class Discrepancies:
 
     def finished(self) -> None:
         """A check came to its end."""
-        now, before = self._counts, self._before
-        self._before, self.finished_at = now, self._clock()
+        now = self._counts
+        before = self._before
+        self._before = now
+        self.finished_at = self._clock()
         self._log.info(
             CHECK_FINISHED,
             **{name: count - before.work[name] for name, count in now.work.items()},

@@ -104,7 +104,8 @@ class Janitor:
             if not taken:
                 break
             settled = await self._settle(taken[0])
-            swept, self._counts = swept.plus(settled), self._counts.plus(settled)
+            swept = swept.plus(settled)
+            self._counts = self._counts.plus(settled)
             (outcome,) = (name for name, count in asdict(settled).items() if count)
             self._log.info(UPLOAD_SETTLED, upload_id=str(taken[0].id), outcome=outcome)
         self._swept_at = self._clock()

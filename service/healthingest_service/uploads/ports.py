@@ -79,7 +79,7 @@ class Spool(Protocol):
         ...
 
 
-class FileCheck(Protocol):
+class FileValidation(Protocol):
     """One file under validation, while it comes."""
 
     async def feed(self, chunk: bytes) -> None:
@@ -119,7 +119,7 @@ class FileCheck(Protocol):
 class Gate(Protocol):
     """Is this Avro file what it says?"""
 
-    def open(self) -> AbstractAsyncContextManager[FileCheck]:
+    def open(self) -> AbstractAsyncContextManager[FileValidation]:
         """
         Begin with a new file; at the end of the context it is forgotten, whatever happens.
 

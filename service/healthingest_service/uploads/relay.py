@@ -140,17 +140,20 @@ class Relay:
         """Drain until *stop* is set; the batch under way is finished first."""
         failures = 0
         while not stop.is_set():
-            began, limit = monotonic(), 1 if failures else self._batch_size
+            began = monotonic()
+            limit = 1 if failures else self._batch_size
             self._written.clear()
             try:
                 drained = await self._drain(limit)
             except LedgerUnavailableError:
                 self._count("ledger_unavailable")
                 self._without_ledger_since = self._without_ledger_since or self._clock()
-                healthy, more = False, False
+                healthy = False
+                more = False
             else:
                 self._without_ledger_since = None
-                healthy, more = drained.broker_answers, drained.claimed == limit
+                healthy = drained.broker_answers
+                more = drained.claimed == limit
             failures = 0 if healthy else failures + 1
             if failures:
                 await wait_for_any(
@@ -162,7 +165,8 @@ class Relay:
 
     async def _drain(self, limit: int) -> Round:
         async with self._outbox.claim(limit=limit) as batch:
-            current, waiting = Round(len(batch.messages)), iter(batch.messages)
+            current = Round(len(batch.messages))
+            waiting = iter(batch.messages)
             async with asyncio.TaskGroup() as lanes:
                 for _ in range(min(self._concurrency, current.claimed)):
                     lanes.create_task(self._lane(waiting, batch, current))
@@ -197,7 +201,8 @@ class Relay:
             if reason is PutOffReason.UNREACHABLE:
                 raise
             return False
-        self._confirmed_at, self._failing_since = self._clock(), None
+        self._confirmed_at = self._clock()
+        self._failing_since = None
         await batch.announced(message.id, at=self._confirmed_at)
         self._count("announced")
         self._alerts.announced(message)

@@ -1,6 +1,6 @@
 """What the relay, and those who look after its outbox, need from outside; as in `ports`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,26 +73,6 @@ class PutOffMessage:
     attempts: int
     created_at: datetime
     due_at: datetime
-
-
-class OutboxReport(Protocol):
-    """
-    The outbox as people ask about it.
-
-    Every method raises `LedgerUnavailableError` when it cannot be told.
-    """
-
-    async def backlog(self) -> Backlog:
-        """As `Outbox.backlog`."""
-        ...
-
-    async def put_off_counts(self) -> Mapping[PutOffReason, int]:
-        """How many messages were put off, by the reason of their last attempt."""
-        ...
-
-    async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
-        """The oldest of them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,10 +69,12 @@ class Replay:
         Raises:
             LedgerUnavailableError: it ended early; what was put stays.
         """
-        done, after = Replayed(), None
+        done = Replayed()
+        after = None
         while uploads := await self._replays.page(selection, after=after, limit=_BATCH):
             put = 0 if dry else await self._put(uploads)
-            done, after = Replayed(done.selected + len(uploads), done.put + put), uploads[-1].id
+            done = Replayed(done.selected + len(uploads), done.put + put)
+            after = uploads[-1].id
             progress(done)
             await self._sleep(put / per_second)
         return done

@@ -96,7 +96,7 @@ async def test_refuses_what_is_no_registration(
 async def test_answers_every_failed_login_alike(edge: Edge) -> None:
     """Unknown, wrong password, inactive: one status, one body, one set of headers."""
     known, inactive = await edge.registered(), await edge.registered()
-    async with edge.ground.engine.begin() as connection:
+    async with edge.runtime.engine.begin() as connection:
         await connection.execute(
             ACCOUNTS.update().where(ACCOUNTS.c.email == inactive).values(is_active=False)
         )
@@ -329,7 +329,7 @@ async def test_only_the_verified_log_in_where_so_set(tmp_path: Path) -> None:
     async with open_edge(tmp_path, identity={"registration": "VerifiedOnly"}) as edge:
         email = await edge.registered()
         assert (await edge.login(email)).status_code == 401
-        async with edge.ground.engine.begin() as connection:
+        async with edge.runtime.engine.begin() as connection:
             await connection.execute(ACCOUNTS.update().values(is_verified=True))
         assert (await edge.login(email)).status_code == 200
 
@@ -353,7 +353,7 @@ async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
     full = create_app(replace(edge.deps, is_password_queue_full=lambda: True))
     asked = list[str]()
     event.listen(
-        edge.ground.engine.sync_engine,
+        edge.runtime.engine.sync_engine,
         "before_cursor_execute",
         lambda *given: asked.append(given[2]),
     )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_service.main.wiring import documentation
+from healthingest_service.main.api import documentation
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.settings.groups import HttpSettings
 from support.edge import Edge, open_edge

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from healthingest_service.api.server import Listen, bind, serve
-from healthingest_service.main.wiring import connection_rules
+from healthingest_service.main.api import connection_rules
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import HttpSettings
 from support.deadlines import HANG_SECONDS

@@ -318,7 +318,7 @@ async def test_a_lost_file_is_stored_anew(edge: Edge) -> None:
     (stored,) = edge.objects()
     stored.unlink()
     assert (await edge.upload(good_file(1), user)).status_code == 200
-    kept = DatabaseKeptUploads(edge.ground.engine, timeout_seconds=5)
+    kept = DatabaseKeptUploads(edge.runtime.engine, timeout_seconds=5)
     await kept.mark_lost(UploadId(UUID(first.json()["upload_id"])), at=datetime.now(UTC))
     shown = await edge.http.get(first.headers["location"], headers=user)
     assert shown.json()["state"] == "lost"

@@ -47,7 +47,6 @@ def test_reads_what_it_made() -> None:
     )
     assert first.principal.token_id != second.principal.token_id
     assert first.principal.may(Scope.UPLOAD_READ)
-    assert not first.principal.may(Scope.ADMIN)
 
 
 def test_keys_are_exchanged_without_ending_logins() -> None:

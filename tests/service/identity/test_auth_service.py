@@ -6,13 +6,14 @@ from typing import Self
 from uuid import uuid4
 
 import pytest
+from typing_extensions import override
 
-from healthingest_service.adapters.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.memory_limiter import MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.adapters.tokens import DatabaseSessions
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.auth_service import ACCOUNT_SCOPES, AuthService, Lifetimes
 from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
@@ -23,12 +24,13 @@ from healthingest_service.identity.model import (
     SessionId,
     TokenPair,
 )
+from healthingest_service.identity.ports import Sessions
 from support.login_rules import LOGIN_RULES
 
 EMAIL, PASSWORD, ADDRESS = "ada@clinic.example", "correct horse battery", "192.0.2.1"
 
 
-class CountedSessions(DatabaseSessions):
+class CountedSessions(DatabaseSessions, Sessions):
     """
     Sessions that count how often they are asked whether one lives.
 
@@ -39,8 +41,8 @@ class CountedSessions(DatabaseSessions):
     is_down = False
     answered: asyncio.Event | None = None
 
+    @override
     async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
-        """See `Sessions.is_live`."""
         self.asked += 1
         if self.is_down:
             raise IdentityUnavailableError

@@ -8,8 +8,8 @@ import pytest
 from avrogate import Policy
 from healthingest_contract import environment
 from healthingest_service import settings
-from healthingest_service.main.parts import database_url
-from healthingest_service.main.refusals import refuse_stand_ins
+from healthingest_service.main.runtime import database_url
+from healthingest_service.main.settings_checks import check_required_secrets
 
 SECRET = "s3cret-c0de"
 
@@ -131,10 +131,10 @@ def test_no_embedded_part_stands_in_for_a_secret(
     for name in secrets:
         (folder / name).write_text(SECRET, encoding="utf-8")
     with pytest.raises(settings.InvalidSettingsError, match="missing: HEALTHINGEST_"):
-        refuse_stand_ins(settings.load(), command)
+        check_required_secrets(settings.load(), command)
     for name in environment.SECRET_NAMES:
         (folder / name).write_text(SECRET, encoding="utf-8")
-    refuse_stand_ins(settings.load(), command)
+    check_required_secrets(settings.load(), command)
 
 
 def test_the_gates_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
+from typing_extensions import override
 
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
@@ -23,6 +24,7 @@ from healthingest_service.uploads.discrepancies import (
 )
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from healthingest_service.uploads.model import Upload, UploadState
+from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.repair import Repaired, RepairUploads
 from support.deadlines import HANG_SECONDS
 from support.uploads import BUCKET, Clock, message, upload
@@ -31,7 +33,7 @@ DAY_SECONDS, YOUNG_SECONDS = 86_400.0, 3600.0
 
 
 @dataclass
-class FlakyStore(FolderStore):
+class FlakyStore(FolderStore, ObjectStore):
     """A folder that may be out of reach or say no, and notes what was read."""
 
     root: Path
@@ -42,8 +44,8 @@ class FlakyStore(FolderStore):
     def __post_init__(self) -> None:
         super().__init__(self.root)
 
+    @override
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        """See `ObjectStore.read`."""
         if self.is_down:
             raise StoreUnavailableError
         if key in self.refused:

@@ -2,12 +2,14 @@ import asyncio
 
 import pytest
 from structlog.testing import capture_logs
+from typing_extensions import override
 
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.uploads.errors import UploadNotFoundError
 from healthingest_service.uploads.janitor import SWEPT, UPLOAD_SETTLED, Janitor, Swept
 from healthingest_service.uploads.model import StoredObject, Upload, UploadState
+from healthingest_service.uploads.ports import ObjectStore
 from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryStore
 from support.uploads import BUCKET, Clock, upload
@@ -15,11 +17,11 @@ from support.uploads import BUCKET, Clock, upload
 LEASE_SECONDS, CONTENT = 60.0, b"content"
 
 
-class ForgetfulStore(MemoryStore):
+class ForgetfulStore(MemoryStore, ObjectStore):
     """A store that keeps no hash."""
 
+    @override
     async def head(self, key: str) -> StoredObject | None:
-        """See `ObjectStore.head`."""
         found = await super().head(key)
         return None if found is None else StoredObject(found.size_bytes, None)
 

@@ -1,4 +1,4 @@
-"""Wrong records. Each function yields names, files and the codes of their refusals."""
+"""Wrong records. Each function yields names, files and the codes of their settings_checks."""
 
 from collections.abc import Iterator
 from typing import Any, Final

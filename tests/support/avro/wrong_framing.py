@@ -1,7 +1,7 @@
 """
 Wrong headers, blocks and codecs.
 
-Each function yields names, files and the codes of their refusals.
+Each function yields names, files and the codes of their settings_checks.
 """
 
 import bz2

@@ -13,8 +13,8 @@ from contextlib import AsyncExitStack
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
-from healthingest_service.adapters.s3 import open_s3_store
-from healthingest_service.adapters.s3_inventory import open_s3_inventory
+from healthingest_service.adapters.s3.inventory import open_s3_inventory
+from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
 from healthingest_service.uploads.discrepancies import ConsistencyCounts
 from support.faults.world import World

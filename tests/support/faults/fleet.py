@@ -7,16 +7,20 @@ Or as a case wants them.
 import asyncio
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.faults.points import VARIABLE
 from support.servers.process import as_user, free_port
-from support.service_process import COMMAND, ServiceProcess, environment
+from support.service_process import ServiceProcess, environment
 
 API = ("api-1", "api-2")
 START_SECONDS = 120.0
 """A machine that has much else to do starts a process slowly; only one that has died is wrong."""
 ROLES = (*API, "relay", "janitor")
+TESTS = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "support.faults.faulty_service")
 
 
 def is_api(role: str) -> bool:
@@ -75,7 +79,10 @@ class Fleet:
         self.starts += 1
         log = self.folder / f"{role}-{self.starts}.log"
         port = {"SERVER__PORT": str(self.ports[role])} if is_api(role) else {}
-        variables = environment(self.folder / role, **self.settings[role], **port)
+        variables = environment(self.folder / role, **self.settings[role], **port) | {
+            VARIABLE: str(self.folder / "faults"),
+            "PYTHONPATH": str(TESTS),
+        }
         with log.open("wb") as output:
             command = [*as_user(None), *COMMAND, role.partition("-")[0]]
             self.running[role] = ServiceProcess(

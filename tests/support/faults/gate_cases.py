@@ -50,7 +50,7 @@ def _workers(world: World) -> list[int]:
             for task in tasks.glob("*/children")
             for child in task.read_text("ascii").split()
         ]
-    return [one for one in found if b"gate_worker" in _command(one)]
+    return [one for one in found if b"avro_validation.worker" in _command(one)]
 
 
 def _command(process_id: int) -> bytes:

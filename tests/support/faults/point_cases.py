@@ -4,9 +4,9 @@ import asyncio
 import time
 from functools import partial
 
-from healthingest_service.faults.points import Fault, Mode, Point, arm, hits
 from support.faults.case import HIT_SECONDS, Case
 from support.faults.consistency import check_consistency
+from support.faults.points import Fault, Mode, Point, arm, hits
 from support.faults.world import LEASE_SECONDS, PART_BYTES, World
 from support.samples import block, good_file, long, raw_file, record_of
 

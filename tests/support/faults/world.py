@@ -18,13 +18,13 @@ import asyncpg
 import httpx
 
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.faults.points import VARIABLE, disarm
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.checker import CheckResult, check_history
 from support.faults.clients import Clients
 from support.faults.consumer import Consumer
 from support.faults.fleet import API, ROLES, Fleet
 from support.faults.history import Evidence, Peak, Row
+from support.faults.points import disarm
 from support.faults.proxy import Proxy, proxy
 from support.s3 import unfinished_puts
 from support.servers.disk import Disk, small_disk
@@ -248,7 +248,7 @@ async def world(seed: int, *, disks: bool) -> AsyncIterator[World]:
         ]
         url = stack.enter_context(database.database())
         await migrate(url, timeout_seconds=60)
-        settings = _settings(servers, Proxies(*ways), url, folder / "faults")
+        settings = _settings(servers, Proxies(*ways), url)
         fleet = Fleet(folder, settings)
         spools = [stack.enter_context(_spool(fleet.spool(role))) for role in API] if disks else []
         stack.callback(fleet.stop)
@@ -286,9 +286,7 @@ def _spool(folder: Path) -> Iterator[Disk]:
         yield disk
 
 
-def _settings(
-    servers: Servers, proxies: Proxies, url: str, faults: Path
-) -> dict[str, dict[str, str]]:
+def _settings(servers: Servers, proxies: Proxies, url: str) -> dict[str, dict[str, str]]:
     harmed = url.replace(f":{servers.database.port}/", f":{proxies.database.port}/")
     ours = SETTINGS | {
         "STORE__ENDPOINT": f"http://127.0.0.1:{proxies.store.port}",
@@ -300,6 +298,5 @@ def _settings(
         ),
         "CACHE__URL": servers.cache.url,
         "IDENTITY__SIGNING_KEYS": new_key_pem(),
-        VARIABLE.removeprefix("HEALTHINGEST_"): str(faults),
     }
     return {role: ours | {"DATABASE__URL": harmed if role in API else url} for role in ROLES}

@@ -5,15 +5,16 @@ from datetime import datetime
 
 from sqlalchemy import Select, case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
 
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.uploads.model import Sha256, UploadId, UploadState
-from healthingest_service.uploads.upkeep_ports import KeptUpload
+from healthingest_service.uploads.upkeep_ports import KeptUpload, KeptUploads
 
 
-class DatabaseKeptUploads:
+class DatabaseKeptUploads(KeptUploads):
     """Rows of `upload` by their object keys, which the database orders by bytes."""
 
     def __init__(
@@ -27,8 +28,8 @@ class DatabaseKeptUploads:
         self._timeout_seconds = timeout_seconds
         self._clock = clock
 
+    @override
     async def between(self, after: str, until: str, *, limit: int) -> Sequence[KeptUpload]:
-        """See `KeptUploads.between`."""
         wanted = (
             select(UploadRow)
             .where(UploadRow.object_key > after, UploadRow.object_key <= until)
@@ -38,22 +39,22 @@ class DatabaseKeptUploads:
         )
         return await self._kept(wanted)
 
+    @override
     async def named(self, upload_ids: Collection[UploadId]) -> Sequence[KeptUpload]:
-        """See `KeptUploads.named`."""
         wanted = select(UploadRow).where(
             UploadRow.id.in_(upload_ids), UploadRow.state != UploadState.STORING
         )
         return await self._kept(wanted.order_by(UploadRow.object_key))
 
+    @override
     async def mark_lost(self, upload_id: UploadId, *, at: datetime) -> None:
-        """See `KeptUploads.mark_lost`."""
         stored = UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED))
         marked = update(UploadRow).where(UploadRow.id == upload_id, stored)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(marked.values(state=UploadState.LOST, lost_at=at))
 
+    @override
     async def mark_found(self, upload_id: UploadId) -> None:
-        """See `KeptUploads.mark_found`."""
         lost = update(UploadRow).where(
             UploadRow.id == upload_id, UploadRow.state == UploadState.LOST
         )
@@ -64,8 +65,8 @@ class DatabaseKeptUploads:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(lost.values(state=before, lost_at=None))
 
+    @override
     async def forget(self, upload_id: UploadId) -> bool:
-        """See `KeptUploads.forget`."""
         lost = select(UploadRow.id).where(
             UploadRow.id == upload_id, UploadRow.state == UploadState.LOST
         )
@@ -77,12 +78,12 @@ class DatabaseKeptUploads:
             await connection.execute(delete(UploadRow).where(UploadRow.id == found))
             return True
 
+    @override
     async def known(self, keys: Collection[str]) -> frozenset[str]:
-        """See `KeptUploads.known`."""
         return await self._keys(select(UploadRow.object_key).where(UploadRow.object_key.in_(keys)))
 
+    @override
     async def being_stored(self, keys: Collection[str]) -> frozenset[str]:
-        """See `KeptUploads.being_stored`."""
         wanted = select(UploadRow.object_key).where(UploadRow.object_key.in_(keys))
         return await self._keys(wanted.where(UploadRow.lease_until >= self._clock()))
 

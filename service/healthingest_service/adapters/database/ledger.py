@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, bindparam, delete, false, insert, select, tuple_, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
@@ -28,6 +29,7 @@ from healthingest_service.uploads.model import (
     UploadId,
     UploadState,
 )
+from healthingest_service.uploads.ports import Ledger
 
 _ASK_AGAIN_SECONDS: Final = 5
 """A living upload is stored within seconds; only a dead one holds its lease to the end."""
@@ -74,7 +76,7 @@ class BegunUpload:
     replayed: bool
 
 
-class DatabaseLedger:
+class DatabaseLedger(Ledger):
     """
     The database's memory of uploads.
 
@@ -94,10 +96,10 @@ class DatabaseLedger:
         self._clock = clock
         self._on_message = on_message
 
+    @override
     async def begin(
         self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
     ) -> BegunUpload:
-        """See `Ledger.begin`."""
         if idempotency_key is None and await self._is_new(upload, lease_seconds):
             return BegunUpload(upload, replayed=False)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
@@ -120,8 +122,8 @@ class DatabaseLedger:
                 connection, UploadRow, rows.upload_values(upload, lease_until)
             )
 
+    @override
     async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
-        """See `Ledger.renew`."""
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             found = await connection.execute(
                 update(UploadRow)
@@ -131,10 +133,10 @@ class DatabaseLedger:
             if not found.rowcount:
                 raise UploadNotFoundError
 
+    @override
     async def complete(
         self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
     ) -> None:
-        """See `Ledger.complete`."""
         values = {f"new_{name}": value for name, value in rows.outbox_values(message).items()}
         values |= {"stored_id": upload_id, "at": stored_at}
         single = is_postgresql(self._engine)
@@ -159,8 +161,8 @@ class DatabaseLedger:
             ):
                 raise UploadNotFoundError
 
+    @override
     async def abandon(self, upload_id: UploadId) -> None:
-        """See `Ledger.abandon`."""
         storing = (UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(delete(UploadRow).where(*storing, UploadRow.lost_at.is_(None)))
@@ -168,8 +170,8 @@ class DatabaseLedger:
                 update(UploadRow).where(*storing).values(state=UploadState.LOST, lease_until=None)
             )
 
+    @override
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
-        """See `Ledger.get`."""
         wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner_id == owner)
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
@@ -179,6 +181,7 @@ class DatabaseLedger:
             raise UploadNotFoundError
         return rows.upload(row)
 
+    @override
     async def history(
         self,
         owner: AccountId,
@@ -188,7 +191,6 @@ class DatabaseLedger:
         record_type: str | None = None,
         state: UploadState | None = None,
     ) -> HistoryPage:
-        """See `Ledger.history`."""
         wanted = select(UploadRow).where(UploadRow.owner_id == owner)
         if record_type is not None:
             wanted = wanted.where(UploadRow.record_type == record_type)
@@ -206,8 +208,8 @@ class DatabaseLedger:
         more = len(uploads) > limit
         return HistoryPage(uploads[:limit], rows.cursor(uploads[limit - 1]) if more else None)
 
+    @override
     async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
-        """See `Ledger.expired`."""
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             now = self._clock()
             wanted = (

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
@@ -20,25 +21,30 @@ from healthingest_service.uploads.model import (
     UploadId,
     UploadState,
 )
-from healthingest_service.uploads.relay_ports import PutOffMessage
+from healthingest_service.uploads.relay_ports import Outbox, OutboxBatch, PutOffMessage
 
 
-class ClaimedMessages:
+class ClaimedMessages(OutboxBatch):
     """Messages that belong to one relay while its claim lasts, and what became of each."""
 
     def __init__(self, messages: Sequence[OutgoingMessage]) -> None:
-        self.messages = messages
+        self._messages = messages
         self.announced_at: dict[MessageId, datetime] = {}
         self.put_off: dict[MessageId, tuple[datetime, PutOffReason]] = {}
 
+    @property
+    @override
+    def messages(self) -> Sequence[OutgoingMessage]:
+        return self._messages
+
+    @override
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
-        """See `OutboxBatch.announced`."""
         self.announced_at[message_id] = at
 
+    @override
     async def failed(
         self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
     ) -> None:
-        """See `OutboxBatch.failed`."""
         self.put_off[message_id] = retry_at, reason
 
 
@@ -46,7 +52,7 @@ _MAX_COUNTED: Final = 1_000_000
 """More messages than this are counted as so many."""
 
 
-class DatabaseOutbox:
+class DatabaseOutbox(Outbox):
     """
     Messages in the table `outbox`.
 
@@ -68,9 +74,9 @@ class DatabaseOutbox:
         self._claim = timedelta(seconds=claim_seconds)
         self._clock = clock
 
+    @override
     @asynccontextmanager
     async def claim(self, *, limit: int) -> AsyncIterator[ClaimedMessages]:
-        """See `Outbox.claim`."""
         batch = ClaimedMessages(await self._take(limit))
         try:
             yield batch
@@ -78,8 +84,8 @@ class DatabaseOutbox:
             if batch.messages:
                 await self._settle(batch)
 
+    @override
     async def backlog(self) -> Backlog:
-        """See `Outbox.backlog`."""
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
@@ -99,7 +105,7 @@ class DatabaseOutbox:
         return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))
 
     async def put_off_counts(self) -> Mapping[PutOffReason, int]:
-        """See `OutboxReport.put_off_counts`."""
+        """Return the number of deferred messages, by the reason of their last attempt."""
         reason = OutboxRow.put_off_reason
         wanted = select(reason, func.count()).where(reason.is_not(None)).group_by(reason)
         async with transaction(
@@ -108,7 +114,7 @@ class DatabaseOutbox:
             return {PutOffReason(name): count for name, count in await connection.execute(wanted)}
 
     async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
-        """See `OutboxReport.put_off`."""
+        """Return the oldest deferred messages."""
         wanted = (
             select(OutboxRow)
             .where(OutboxRow.put_off_reason.is_not(None))

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.uploads.ids import first_upload_id
 from healthingest_service.uploads.model import OutgoingMessage, Upload, UploadId, UploadState
-from healthingest_service.uploads.relay_ports import ReplaySelection
+from healthingest_service.uploads.relay_ports import Replays, ReplaySelection
 
 
-class DatabaseReplays:
+class DatabaseReplays(Replays):
     """Rows of `upload` back into `outbox`."""
 
     def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
@@ -48,8 +49,8 @@ class DatabaseReplays:
         ) as connection:
             return [rows.upload(row) for row in await connection.execute(wanted)]
 
+    @override
     async def put(self, messages: Sequence[OutgoingMessage]) -> int:
-        """See `Replays.put`."""
         about = [message.upload_id for message in messages]
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             waiting = set(

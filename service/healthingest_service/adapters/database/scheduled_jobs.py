@@ -5,14 +5,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import ScheduledJobRow
+from healthingest_service.uploads.upkeep_ports import ScheduledJobs
 
 
-class DatabaseScheduledJobs:
+class DatabaseScheduledJobs(ScheduledJobs):
     """
     One row for each job.
 
@@ -30,8 +32,8 @@ class DatabaseScheduledJobs:
         self._timeout_seconds = timeout_seconds
         self._clock = clock
 
+    @override
     async def take(self, name: str, slot: int, *, lease_seconds: float) -> str | None:
-        """See `ScheduledJobs.take`."""
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             now = self._clock()
             mine = {"slot": slot, "lease_until": now + timedelta(seconds=lease_seconds)}
@@ -59,19 +61,19 @@ class DatabaseScheduledJobs:
             )
             return position
 
+    @override
     async def note(self, name: str, slot: int, position: str, *, lease_seconds: float) -> None:
-        """See `ScheduledJobs.note`."""
         lease_until = self._clock() + timedelta(seconds=lease_seconds)
         await self._change(name, slot, position=position, lease_until=lease_until)
 
+    @override
     async def finish(self, name: str, slot: int) -> None:
-        """See `ScheduledJobs.finish`."""
         await self._change(
             name, slot, lease_until=None, finished_slot=slot, finished_at=self._clock()
         )
 
+    @override
     async def finished_at(self, name: str) -> datetime | None:
-        """See `ScheduledJobs.finished_at`."""
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:

@@ -51,7 +51,8 @@ def database_cause(error: BaseException) -> StopCause | None:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """With what it was raised from, what SQLAlchemy keeps inside, and every error of a group."""
-    waiting, count = [error], 0
+    waiting = [error]
+    count = 0
     while waiting and count < _LONGEST_CHAIN:
         one = waiting.pop(0)
         count += 1

@@ -1,0 +1,280 @@
+"""
+The port `Gate`: files are validated while they come, in a few warm processes that may die of them.
+
+A worker serves many uploads at once, so a slow client holds no place. What it does not answer in
+time, or dies of, costs the file at fault a refusal, and the others that it had a "try again".
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal
+
+from typing_extensions import override
+
+from healthingest_service.adapters.avro_validation.file_validation import FileValidation, outcome_of
+from healthingest_service.adapters.avro_validation.frames import HEAD, Kind, head
+from healthingest_service.adapters.schema_folder import listed_schemas
+from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
+from healthingest_service.uploads.findings import FindingCode, finding_of
+from healthingest_service.uploads.ports import Gate
+
+SchemasMode = Literal["Any", "Allowed"]
+
+_WORKER: Final = "healthingest_service.adapters.avro_validation.worker"
+_SOCKET_BYTES: Final = 1 << 20
+_CLOSE_SECONDS: Final = 2.0
+_KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+"""Ended by the kernel's want of memory, or by a person: a crash has other signals."""
+_GATHER_BYTES: Final = 64 * 1024
+
+
+@asynccontextmanager
+async def open_gate(  # noqa: PLR0913 - one for each setting
+    *,
+    workers: int,
+    memory_limit_bytes: int,
+    stall_seconds: float,
+    schemas_mode: SchemasMode,
+    schemas_folder: Path | None,
+    limits: Mapping[str, int] | None = None,
+) -> AsyncIterator["GatePool"]:
+    """
+    A gate of *workers* processes; one that leaves a chunk unanswered for *stall_seconds* is ended.
+
+    In mode "Allowed" a file passes whose writer schema is one of `*.avsc` in *schemas_folder*, or
+    one that a listed schema can read (Avro 1.12, "Schema Resolution"); the folder is read once.
+    *limits* are those of `avrogate.Policy` that differ from its defaults, by its names.
+
+    Raises:
+        ValueError: the folder is missing, or a file in it is no Avro schema.
+    """
+    listed = (
+        await asyncio.to_thread(listed_schemas, schemas_folder)
+        if schemas_mode == "Allowed"
+        else None
+    )
+    async with AsyncExitStack() as at_end:
+        pool = []
+        for _ in range(workers):
+            worker = _WorkerProcess(
+                {"schemas": listed, "limits": dict(limits or {})}, memory_limit_bytes, stall_seconds
+            )
+            at_end.push_async_callback(worker.stop)
+            pool.append(worker)
+        yield GatePool(pool)
+
+
+class GatePool(Gate):
+    """Gives each file to the worker that has the fewest."""
+
+    def __init__(self, workers: Sequence["_WorkerProcess"]) -> None:
+        self._workers = workers
+        self._numbers = count(1)
+
+    @override
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["FileValidation"]:
+        worker = min(self._workers, key=lambda one: len(one.files))
+        number = next(self._numbers)
+        check = FileValidation(worker.send, number)
+        await worker.send(Kind.OPEN, number, check=check)
+        try:
+            yield check
+        finally:
+            worker.forget(number)
+
+
+class _WorkerProcess:
+    """One process; started when first needed, and again when it was lost."""
+
+    def __init__(
+        self, policy: Mapping[str, object], memory_limit_bytes: int, stall_seconds: float
+    ) -> None:
+        self.files: dict[int, FileValidation] = {}
+        self._policy = json.dumps(policy).encode()
+        self._memory_limit_bytes = memory_limit_bytes
+        self._stall_seconds = stall_seconds
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._unanswered: deque[int] = deque()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._starting = asyncio.Lock()
+
+    async def send(
+        self, kind: Kind, number: int, payload: bytes = b"", *, check: FileValidation | None = None
+    ) -> None:
+        """
+        Put a frame on its way; waits while the worker is behind.
+
+        Raises:
+            GateUnavailableError: there is no worker to send it to.
+        """
+        if check is not None:
+            await self._start()
+            self.files[number] = check
+        writer = self._writer
+        if writer is None or number not in self.files:
+            return  # the worker was lost, and the file's outcome says so
+        self._unanswered.append(number)
+        self.files[number].ask()
+        self._gather(head(kind, number, len(payload)), payload)
+        if self._gathered_bytes >= _GATHER_BYTES:
+            self._flush()
+        with suppress(OSError):  # the listener tells the outcome
+            await writer.drain()
+
+    def _gather(self, *pieces: bytes) -> None:
+        """Frames of one turn of the loop go together: a small file is one system call."""
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered += pieces
+        self._gathered_bytes += sum(map(len, pieces))
+
+    def _flush(self) -> None:
+        gathered = self._gathered
+        self._gathered = []
+        self._gathered_bytes = 0
+        if gathered and self._writer is not None:
+            self._writer.writelines(gathered)
+
+    def forget(self, number: int) -> None:
+        """The upload has ended, whatever its outcome; never waits."""
+        check = self.files.pop(number, None)
+        if check is not None and not check.is_settled and self._writer is not None:
+            self._gather(head(Kind.CLOSE, number, 0))
+
+    async def stop(self) -> None:
+        """Kill the process, and wait until it is gone."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        await self._end(GateUnavailableError())
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if self._writer is not None:
+                return
+            if self._listening is not None:
+                await self._listening  # the last one's end
+            connection = await self._spawn()
+            reader, self._writer = await asyncio.open_connection(sock=connection)
+            self._writer.write(head(Kind.POLICY, 0, len(self._policy)) + self._policy)
+            self._unanswered.clear()
+            self._gathered = []
+            self._gathered_bytes = 0  # meant for the last one
+            self._listening = asyncio.create_task(self._listen(reader))
+
+    async def _spawn(self) -> socket.socket:
+        """Start the process; returns our end of the socket between us."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(
+                        sys.executable,
+                        "-I",
+                        "-m",
+                        _WORKER,
+                        str(theirs.fileno()),
+                        str(self._memory_limit_bytes),
+                    ),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,  # a traceback may hold values of a file
+                    env={"LC_ALL": "C.UTF-8"},  # our own holds secrets
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise GateUnavailableError from error
+        return ours
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """
+        Take answers until the worker ends or stalls.
+
+        Then the file that it worked on is held for the reason.
+
+        Unless somebody killed it: a file cannot do that.
+        """
+        code: FindingCode | None = FindingCode.NOT_READABLE
+        try:
+            while True:
+                kind, number, payload = await self._answer(reader)
+                self._unanswered.popleft()
+                if (check := self.files.get(number)) is None:
+                    continue
+                check.hear()
+                if kind != Kind.DONE:
+                    check.settle(outcome_of(kind, payload, alone=len(self.files) == 1))
+        except TimeoutError:
+            code = FindingCode.TOO_MUCH_TIME
+        except (asyncio.IncompleteReadError, OSError):
+            if await self._ended() in _KILLED:
+                code = None
+        if (
+            code is not None
+            and self._unanswered
+            and (culprit := self.files.get(self._unanswered[0])) is not None
+        ):
+            culprit.settle(FileRefusedError((finding_of(code),)))
+        await self._end(GateUnavailableError())
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
+        while True:
+            waiting_for = len(self._unanswered)
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    first = await reader.readexactly(HEAD.size)
+            except TimeoutError:
+                if waiting_for:
+                    raise
+                continue  # nothing was asked
+            kind, number, length = HEAD.unpack(first)
+            if not length:
+                return kind, number, b""
+            async with asyncio.timeout(self._stall_seconds):
+                return kind, number, await reader.readexactly(length)
+
+    async def _end(self, outcome: UploadError) -> None:
+        writer = self._writer
+        self._writer = None
+        for check in self.files.values():
+            check.settle(outcome)
+        self.files.clear()
+        if writer is not None:
+            writer.close()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, 9)
+            await self._ended()
+            self._process = (
+                None  # not sooner: who cancels the wait, as `stop` does, has to wait himself
+            )
+
+    async def _ended(self) -> int | None:
+        """
+        What the process ended with, in the manner of `returncode`.
+
+        Waits for it, but not for ever.
+        """
+        if self._process is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    return await self._process.wait()
+        return None

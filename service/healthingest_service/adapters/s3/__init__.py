@@ -1,0 +1,1 @@
+"""The object store on S3: one client with deadlines and retries, the store, and its inventory."""

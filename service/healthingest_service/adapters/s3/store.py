@@ -1,0 +1,189 @@
+"""
+The port `ObjectStore` on any S3.
+
+An object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no
+trailers and no default CRC, which several servers do not understand. A larger one goes in parts,
+`multipart`, each of them so.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from typing_extensions import override
+
+from healthingest_service.adapters.s3.body import FileBody
+from healthingest_service.adapters.s3.bucket import (
+    ATTEMPTS,
+    CONTENT_TYPE,
+    PAUSE_SECONDS,
+    Bucket,
+    Encryption,
+    Wanted,
+    encryption_arguments,
+    stored_object,
+)
+from healthingest_service.adapters.s3.client import (
+    S3Access,
+    call_idempotent,
+    call_once,
+    call_with_deadline,
+    open_client,
+)
+from healthingest_service.adapters.s3.multipart import MultipartPut
+from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
+
+_CHUNK_BYTES: Final = 256 * 1024
+_SMALL_BYTES: Final = 64 * 1024
+DEFAULT_PART_BYTES: Final = 64 * 1024 * 1024
+
+
+@asynccontextmanager
+async def open_s3_store(
+    access: S3Access,
+    *,
+    encryption: Encryption = "None",
+    kms_key_id: str | None = None,
+    part_bytes: int = DEFAULT_PART_BYTES,
+) -> AsyncIterator["S3Store"]:
+    """
+    A store there; nothing is sent before the first call.
+
+    Objects of more than *part_bytes* go in parts.
+    """
+    async with open_client(access) as client:
+        creating = encryption_arguments(encryption, kms_key_id)
+        store = S3Store(Bucket(client, access.bucket, creating, access.timeout_seconds), part_bytes)
+        try:
+            yield store
+        finally:
+            await store.settle()
+
+
+class S3Store(ObjectStore):
+    """Objects of one bucket."""
+
+    def __init__(self, bucket: Bucket, part_bytes: int) -> None:
+        self.bucket: Final = bucket
+        self._part_bytes = part_bytes
+        self._undoing: set[asyncio.Task[None]] = set()
+
+    async def put(
+        self,
+        key: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        sha256: str,
+        heartbeat: Heartbeat = no_heartbeat,
+    ) -> None:
+        """
+        See `ObjectStore.put`.
+
+        Up to three attempts within one deadline, for the object or for each part of it; after an
+        unclear answer about the object a HEAD tells whether another is needed.
+        """
+        wanted = Wanted(key, path, size_bytes, sha256)
+        if size_bytes > self._part_bytes:
+            await MultipartPut(self.bucket, wanted, self._part_bytes, self._undoing).run(heartbeat)
+            return
+        try:
+            async with asyncio.timeout(self.bucket.timeout_seconds):
+                await self._put_until_clear(wanted)
+        except TimeoutError as error:
+            raise StoreUnavailableError from error
+
+    async def settle(self) -> None:
+        """Wait for what cancelled puts still have to undo; each has a deadline."""
+        if self._undoing:
+            await asyncio.wait(self._undoing)
+
+    async def _put_until_clear(self, wanted: Wanted) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._put_once(wanted)
+            except StoreUnavailableError:
+                if await self._arrived(wanted):
+                    return
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
+            except StoreRefusedError as error:
+                if attempt > 0:  # this one is not there, but an earlier one may still arrive
+                    raise StoreUnavailableError from error
+                raise
+            else:
+                return
+
+    async def _put_once(self, wanted: Wanted) -> None:
+        # One system call; in a thread, a cancelled open would leave the file to nobody.
+        file = wanted.path.open("rb")
+        checksum = base64.b64encode(bytes.fromhex(wanted.sha256)).decode()
+        try:
+            # botocore asks before it sends a file ("Expect: 100-continue"), which costs more than
+            # to send a small one.
+            is_small = wanted.size_bytes <= _SMALL_BYTES
+            body = (
+                file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
+            )
+            answer = await call_once(
+                lambda: self.bucket.client.put_object(
+                    Bucket=self.bucket.name,
+                    Key=wanted.key,
+                    Body=body,
+                    ContentLength=wanted.size_bytes,
+                    ContentType=CONTENT_TYPE,
+                    ChecksumSHA256=checksum,
+                    Metadata=wanted.metadata,
+                    **self.bucket.creating,
+                )
+            )
+        finally:
+            file.close()
+        if answer.get("ChecksumSHA256") not in {
+            None,
+            checksum,
+        }:  # a server that keeps other bytes, and knows it
+            raise StoreUnavailableError
+
+    async def _arrived(self, wanted: Wanted) -> bool:
+        try:
+            found = await self.head(wanted.key)
+        except (StoreUnavailableError, StoreRefusedError):
+            return False
+        return found is not None and (found.size_bytes, found.sha256) == (
+            wanted.size_bytes,
+            wanted.sha256,
+        )
+
+    @override
+    async def head(self, key: str) -> StoredObject | None:
+        answer = await self.bucket.head(key)
+        return None if answer is None else stored_object(answer)
+
+    @override
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        bucket = self.bucket
+        answer = await call_idempotent(
+            bucket.timeout_seconds, lambda: bucket.client.get_object(Bucket=bucket.name, Key=key)
+        )
+        body = answer["Body"]
+        try:
+            while chunk := await call_with_deadline(
+                bucket.timeout_seconds, lambda: body.read(_CHUNK_BYTES)
+            ):
+                yield chunk
+        finally:
+            body.close()
+
+    @override
+    async def check(self) -> None:
+        bucket = self.bucket
+        await call_idempotent(
+            bucket.timeout_seconds, lambda: bucket.client.head_bucket(Bucket=bucket.name)
+        )

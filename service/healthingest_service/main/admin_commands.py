@@ -1,0 +1,207 @@
+"""What the words of `healthingest-admin` do, each on a database that is opened for it."""
+
+import getpass
+import sys
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_contract.events import rfc3339
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.adapters.database.migrate import is_current
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.replays import DatabaseReplays
+from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.api.accounts import Registering
+from healthingest_service.identity.email_address import InvalidEmailError, normal_email
+from healthingest_service.identity.model import NewAccount
+from healthingest_service.identity.registration import admit_password
+from healthingest_service.main.runtime import (
+    LOCAL_BUCKET,
+    database_url,
+    open_runtime,
+    open_store,
+    utc_now,
+)
+from healthingest_service.settings import Settings
+from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.model import UploadId
+from healthingest_service.uploads.relay_ports import ReplaySelection
+from healthingest_service.uploads.repair import RepairUploads
+from healthingest_service.uploads.replay import Replay, Replayed
+
+_FIRST_PUT_OFF: Final = 20
+
+
+class NothingFoundError(Exception):
+    """What was named does not exist; the text says what."""
+
+
+def read_password() -> str:
+    """A line of standard input; on a terminal it is asked for and not shown."""
+    if sys.stdin.isatty():
+        return getpass.getpass()
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+async def create_account(
+    settings: Settings, given: Mapping[str, str | None], password: str
+) -> Mapping[str, object]:
+    """
+    Make an account, whatever the policy of registration.
+
+    Whoever may do this vouches for the address.
+    """
+    read = Registering.model_validate({**given, "password": password})
+    new = NewAccount(read.email, read.password, read.first_name, read.last_name, is_verified=True)
+    admit_password(new)
+    async with (
+        _database(settings) as engine,
+        open_password_pool(threads=1, queue_limit=1) as passwords,
+    ):
+        account = await DatabaseAccounts(
+            engine, passwords, timeout_seconds=settings.database.timeout_seconds
+        ).add(new)
+    return {
+        "id": str(account.id),
+        "email": account.email,
+        "created_at": rfc3339(account.created_at),
+    }
+
+
+async def deactivate_account(settings: Settings, email: str) -> Mapping[str, object]:
+    """
+    Let an account in no more.
+
+    Raises:
+        NothingFoundError: there is none.
+    """
+    async with (
+        _database(settings) as engine,
+        open_password_pool(threads=1, queue_limit=1) as passwords,
+    ):
+        accounts = DatabaseAccounts(
+            engine, passwords, timeout_seconds=settings.database.timeout_seconds
+        )
+        try:
+            account_id = await accounts.deactivate(normal_email(email))
+        except InvalidEmailError:
+            account_id = None
+    if account_id is None:
+        message = "no account has this e-mail address"
+        raise NothingFoundError(message)
+    return {"id": str(account_id), "is_active": False}
+
+
+async def backlog(settings: Settings) -> Mapping[str, object]:
+    """What waits to be announced."""
+    async with _database(settings) as engine:
+        outbox = DatabaseOutbox(engine, timeout_seconds=settings.database.timeout_seconds)
+        waiting = await outbox.backlog()
+        counts = await outbox.put_off_counts()
+        first = await outbox.put_off(limit=_FIRST_PUT_OFF)
+    return {
+        "messages": waiting.count,
+        "oldest_age_seconds": round(waiting.oldest_age_seconds, 3),
+        "put_off": {reason.value: count for reason, count in sorted(counts.items())},
+        "oldest_put_off": [
+            {
+                "upload_id": str(one.upload_id),
+                "routing_key": one.routing_key,
+                "reason": one.reason.value,
+                "attempts": one.attempts,
+                "created_at": rfc3339(one.created_at),
+                "next_attempt_at": rfc3339(one.due_at),
+            }
+            for one in first
+        ],
+    }
+
+
+async def replay(
+    settings: Settings, selection: ReplaySelection, per_second: float, *, dry: bool
+) -> Mapping[str, object]:
+    """
+    Put messages about uploads once more.
+
+    Raises:
+        NothingFoundError: there is no such upload, or one of the ids is none.
+    """
+    done = Replayed()
+
+    def note(so_far: Replayed) -> None:
+        nonlocal done
+        done = so_far
+
+    try:
+        async with _database(settings) as engine:
+            replays = DatabaseReplays(engine, timeout_seconds=settings.database.timeout_seconds)
+            again = Replay(replays, bucket=settings.store.bucket or LOCAL_BUCKET, clock=utc_now)
+            await again(selection, per_second=per_second, dry=dry, progress=note)
+    finally:
+        if sys.exception() is not None and done.put:
+            sys.stderr.write(f"healthingest-admin: ended early: {done.put} messages were put\n")
+    missing = len(selection.ids) - done.selected if selection.ids else 0
+    if missing or not done.selected:
+        some = f"{done.put} messages were put; {missing} of the uploads are not there"
+        message = some if missing else "there is no such upload"
+        raise NothingFoundError(message)
+    return {
+        "uploads": done.selected,
+        "put": done.put,
+        "waiting_already": 0 if dry else done.selected - done.put,
+    }
+
+
+async def repair_uploads(
+    settings: Settings, upload_ids: Collection[UploadId]
+) -> Mapping[str, object]:
+    """
+    Ask the store for the object of each upload, or of these, and let the ledger say what it has.
+
+    Raises:
+        NothingFoundError: one of the ids is of no stored upload.
+    """
+    async with _database(settings) as engine, AsyncExitStack() as stack:
+        store = await open_store(await open_runtime(settings, stack), stack)
+        uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
+        done = await RepairUploads(uploads, store.port, clock=utc_now)(upload_ids)
+    if done.checked < len(upload_ids):
+        message = f"{len(upload_ids) - done.checked} of the uploads are not there"
+        raise NothingFoundError(message)
+    return asdict(done)
+
+
+async def forget_uploads(
+    settings: Settings, upload_ids: Collection[UploadId]
+) -> Mapping[str, object]:
+    """
+    Remove lost uploads from the ledger.
+
+    Raises:
+        NothingFoundError: one of the ids is of no lost upload; the others are removed.
+    """
+    async with _database(settings) as engine:
+        uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
+        forgotten = [await uploads.forget(upload_id) for upload_id in upload_ids]
+    if not all(forgotten):
+        missing = f"{forgotten.count(False)} of the uploads do not exist or are not lost"
+        message = f"{missing}; {sum(forgotten)} were removed"
+        raise NothingFoundError(message)
+    return {"forgotten": len(forgotten)}
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    timeout_seconds = settings.database.timeout_seconds
+    async with open_engine(
+        database_url(settings), pool_size=1, timeout_seconds=timeout_seconds
+    ) as engine:
+        if not await is_current(engine, timeout_seconds=timeout_seconds):
+            raise LedgerUnavailableError
+        yield engine

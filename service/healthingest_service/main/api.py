@@ -1,0 +1,290 @@
+"""Composes the upload API: its ports, health checks, rules and connections."""
+
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from time import monotonic
+from typing import Final
+
+from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, SCHEMAS_FOLDER
+from healthingest_service.adapters.avro_validation.pool import open_gate
+from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.key_file import read_or_make
+from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
+from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
+from healthingest_service.adapters.redis import open_redis
+from healthingest_service.adapters.spool import DiskSpool
+from healthingest_service.adapters.tcp_probe import probe
+from healthingest_service.api.api_dependencies import (
+    ApiDependencies,
+    BodyRules,
+    Documentation,
+    Rules,
+)
+from healthingest_service.api.connection import ConnectionRules
+from healthingest_service.api.request_parser import HeadLimits
+from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.health.board import Check, HealthBoard
+from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.auth_service import AuthService, Lifetimes
+from healthingest_service.identity.fallback_limiter import (
+    FallbackLimiter,
+    FallbackThrottle,
+    SharedCounters,
+)
+from healthingest_service.identity.ports import LoginThrottle, RateLimiter
+from healthingest_service.identity.throttling import (
+    GUESSING_DIVISOR,
+    LOGINS,
+    Backoff,
+    LoginRules,
+    Rate,
+    Rule,
+)
+from healthingest_service.main.decorators import Decorators, UploadPorts
+from healthingest_service.main.runtime import (
+    Runtime,
+    Store,
+    as_settings_error,
+    data_folder,
+    reveal,
+    utc_now,
+)
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.uploads.accept import AcceptUpload
+from healthingest_service.uploads.errors import UnavailableError
+
+VERSION: Final = "0.1.0"
+_PROBE_SECONDS: Final = 1.0
+_METRICS_CONNECTIONS: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPorts:
+    """The opened use cases and ports of the API, and their health checks."""
+
+    accept: AcceptUpload
+    auth: AuthService
+    limiter: RateLimiter
+    passwords: PasswordPool
+    checks: tuple[Check, ...]
+
+
+async def open_api_ports(
+    runtime: Runtime,
+    stack: AsyncExitStack,
+    store: Store,
+    *,
+    decorate: Decorators,
+    checks_broker: bool,
+) -> ApiPorts:
+    """Open the ports of the API. *checks_broker*: no relay in this process checks the broker."""
+    accept, spool_check = await _open_accept(runtime, stack, store, decorate)
+    counters = await _open_counters(runtime, stack)
+    identity = runtime.settings.identity
+    passwords = await stack.enter_async_context(
+        open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
+    )
+    broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
+    return ApiPorts(
+        accept=accept,
+        auth=_make_auth_service(runtime, passwords, counters.throttle),
+        limiter=counters.limiter,
+        passwords=passwords,
+        checks=(spool_check, *counters.checks, *broker_checks),
+    )
+
+
+def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> ApiDependencies:
+    """Return what the routes of the API use."""
+    settings = runtime.settings
+    limits = settings.limits
+    return ApiDependencies(
+        accept=ports.accept,
+        ledger=runtime.ledger,
+        auth=ports.auth,
+        limiter=ports.limiter,
+        is_password_queue_full=lambda: ports.passwords.is_full,
+        health=health,
+        metrics=runtime.metrics,
+        rules=Rules(
+            uploads=Rule("uploads", Rate.parse(limits.uploads)),
+            requests=Rule("requests", Rate.parse(limits.requests)),
+            logins=Rule(LOGINS, Rate.parse(limits.logins), GUESSING_DIVISOR),
+            refreshes=Rule("refreshes", Rate.parse(limits.refreshes)),
+            registrations=Rule("registrations", Rate.parse(limits.registrations), GUESSING_DIVISOR),
+        ),
+        body=BodyRules(
+            max_file_bytes=limits.max_file_size_bytes,
+            stall_seconds=settings.server.body_stall_seconds,
+            min_bytes_per_second=settings.server.body_min_bytes_per_second,
+            deadline_seconds=settings.server.body_deadline_seconds,
+        ),
+        upload_slots=UploadSlots(
+            per_account=limits.uploads_at_once_per_account,
+            per_address=limits.uploads_at_once_per_address,
+        ),
+        trusted_proxies=settings.server.trusted_proxies,
+        max_concurrency=settings.server.max_concurrency,
+        documentation=documentation(settings),
+        version=VERSION,
+    )
+
+
+def documentation(settings: Settings) -> Documentation:
+    """
+    What the API shows of itself.
+
+    Raises:
+        InvalidSettingsError: the page without what it shows.
+    """
+    http = settings.http
+    is_installation = settings.secrets_dir is not None
+    docs = not is_installation if http.docs is None else http.docs
+    openapi = docs if http.openapi is None else http.openapi
+    if docs and not openapi:
+        if http.docs:
+            message = "HEALTHINGEST_HTTP__DOCS: needs HEALTHINGEST_HTTP__OPENAPI, which is false"
+            raise InvalidSettingsError(message)
+        docs = False
+    return Documentation(openapi=openapi, docs=docs)
+
+
+def connection_rules(settings: Settings) -> ConnectionRules:
+    """What connections of the public port may take."""
+    http = settings.http
+    return ConnectionRules(
+        head=HeadLimits(
+            head_bytes=http.max_head_bytes,
+            header_fields=http.max_header_fields,
+            url_bytes=http.max_url_bytes,
+            trailer_bytes=http.max_trailer_bytes,
+        ),
+        head_seconds=http.head_seconds,
+        keep_alive_seconds=http.keep_alive_seconds,
+        linger_seconds=http.linger_seconds,
+        max_connections=http.max_connections,
+        max_connections_per_address=http.max_connections_per_address,
+        trusted_proxies=settings.server.trusted_proxies,
+    )
+
+
+def metrics_connection_rules(settings: Settings) -> ConnectionRules:
+    """Return the same rules with fewer connections, for the metrics port."""
+    return replace(connection_rules(settings), max_connections=_METRICS_CONNECTIONS)
+
+
+async def _open_accept(
+    runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
+) -> tuple[AcceptUpload, Check]:
+    settings = runtime.settings
+    limits = settings.limits
+    max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
+    spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
+
+    with suppress(UnavailableError):  # then the first body tries again
+        await spool.prepare()
+    opening = open_gate(
+        workers=settings.gate.workers,
+        memory_limit_bytes=settings.gate.memory_limit_bytes,
+        stall_seconds=settings.gate.stall_seconds,
+        schemas_mode=settings.schemas.mode,
+        schemas_folder=settings.schemas.folder,
+        limits=settings.gate.limits(),
+    )
+    with as_settings_error(SCHEMAS_FOLDER):
+        gate = await stack.enter_async_context(opening)
+    ports = decorate.upload(
+        UploadPorts(ledger=runtime.ledger, store=store.port, gate=gate, spool=spool)
+    )
+    accept = AcceptUpload(
+        ledger=ports.ledger,
+        store=ports.store,
+        gate=ports.gate,
+        spool=ports.spool,
+        bucket=store.bucket,
+        max_file_bytes=limits.max_file_size_bytes,
+        lease_seconds=limits.upload_lease_seconds,
+        clock=utc_now,
+    )
+    return accept, Check("spool", spool.check, required=True)
+
+
+def _make_auth_service(
+    runtime: Runtime, passwords: PasswordPool, throttle: LoginThrottle
+) -> AuthService:
+    identity = runtime.settings.identity
+    timeout_seconds = runtime.settings.database.timeout_seconds
+    pem = reveal(identity.signing_keys) or read_or_make(
+        data_folder(runtime.settings) / "signing-key.pem", new_key_pem
+    )
+    with as_settings_error(IDENTITY_SIGNING_KEYS):
+        keys = SigningKeys.from_pem(pem)
+    return AuthService(
+        accounts=DatabaseAccounts(runtime.engine, passwords, timeout_seconds=timeout_seconds),
+        sessions=DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
+        access_tokens=AccessTokens(
+            keys=keys,
+            issuer=identity.issuer,
+            audience=identity.audience,
+            lifetime=timedelta(seconds=identity.access_token_seconds),
+        ),
+        throttle=throttle,
+        registration=identity.registration,
+        lifetimes=Lifetimes(refresh=timedelta(days=identity.refresh_token_days)),
+        clock=utc_now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    limiter: RateLimiter
+    throttle: LoginThrottle
+    checks: tuple[Check, ...] = ()
+
+
+async def _open_counters(runtime: Runtime, stack: AsyncExitStack) -> _Counters:
+    cache = runtime.settings.cache
+    rules = _login_rules(runtime.settings)
+    if cache.url is None:
+        return _Counters(MemoryLimiter(), MemoryLoginThrottle(rules))
+    opening = open_redis(cache.url.get_secret_value(), rules, timeout_seconds=cache.timeout_seconds)
+    with as_settings_error(CACHE_URL):
+        limiter, throttle = await stack.enter_async_context(opening)
+    shared = SharedCounters(
+        clock=monotonic,
+        pause_seconds=cache.pause_seconds,
+        on_degraded=lambda rule: runtime.metrics.limiter_degraded.labels(rule).inc(),
+    )
+    alone = MemoryLoginThrottle(rules.alone())
+    return _Counters(
+        FallbackLimiter(shared, limiter, MemoryLimiter()),
+        FallbackThrottle(shared, throttle, alone),
+        (Check("cache", limiter.check, required=False),),
+    )
+
+
+def _login_rules(settings: Settings) -> LoginRules:
+    limits = settings.limits
+    max_seconds = limits.login_delay_seconds_max
+    first_seconds = min(1.0, max_seconds)
+    return LoginRules(
+        device=Backoff(limits.login_failures_per_device, first_seconds, max_seconds),
+        account=Backoff(limits.login_failures_per_account, first_seconds, first_seconds),
+        address=Backoff(limits.login_failures_per_address, first_seconds, first_seconds),
+        memory_seconds=limits.login_failure_memory_seconds,
+        known_device_seconds=settings.identity.refresh_token_days * 86_400,
+    )
+
+
+def _broker_checks(settings: Settings) -> tuple[Check, ...]:
+    endpoint = settings.broker.endpoint
+    if endpoint is None:
+        return ()
+    host, _, port = endpoint.rpartition(":")
+
+    async def listens() -> None:
+        await probe(host.strip("[]"), int(port), timeout_seconds=_PROBE_SECONDS)
+
+    return (Check("broker", listens, required=False),)

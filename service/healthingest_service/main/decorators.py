@@ -1,0 +1,56 @@
+"""The ports of each process by name, and functions that wrap them before they are used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from starlette.types import ASGIApp
+
+from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
+from healthingest_service.uploads.relay_ports import EventPublisher, Outbox
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPorts:
+    """The ports of the use case that accepts uploads."""
+
+    ledger: Ledger
+    store: ObjectStore
+    gate: Gate
+    spool: Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayPorts:
+    """The ports of the relay."""
+
+    outbox: Outbox
+    publisher: EventPublisher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JanitorPorts:
+    """The ports of the janitor."""
+
+    ledger: Ledger
+    store: ObjectStore
+
+
+def _unchanged(ports: T) -> T:
+    return ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decorators:
+    """
+    Wrappers of ports and of the API application. The default wraps nothing.
+
+    Fault tests pass their own; see `tests/support/faults`.
+    """
+
+    upload: Callable[[UploadPorts], UploadPorts] = _unchanged
+    relay: Callable[[RelayPorts], RelayPorts] = _unchanged
+    janitor: Callable[[JanitorPorts], JanitorPorts] = _unchanged
+    app: Callable[[ASGIApp], ASGIApp] = _unchanged

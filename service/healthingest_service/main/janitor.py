@@ -1,0 +1,96 @@
+"""Composes the janitor."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import Final
+
+from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
+from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.folder_inventory import FolderInventory
+from healthingest_service.adapters.s3.inventory import open_s3_inventory
+from healthingest_service.identity.housekeeping import forget_expired_sessions
+from healthingest_service.main.decorators import Decorators, JanitorPorts
+from healthingest_service.main.runtime import (
+    Component,
+    Runtime,
+    Store,
+    after_schema,
+    objects_folder,
+    s3_access,
+    utc_now,
+)
+from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
+from healthingest_service.uploads.janitor import Janitor
+from healthingest_service.uploads.upkeep_ports import StoreInventory
+
+_FORGET_SECONDS: Final = 3600.0
+_YOUNG_SECONDS_MIN: Final = 3600.0
+"""Minimum age of an object or unfinished PUT before it counts as a discrepancy."""
+
+
+async def open_janitor(
+    runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
+) -> Component:
+    """Open the work of the janitor: unfinished uploads, the consistency check, old sessions."""
+    ports = decorate.janitor(JanitorPorts(ledger=runtime.ledger, store=store.port))
+    janitor = Janitor(
+        ledger=ports.ledger,
+        store=ports.store,
+        clock=utc_now,
+        bucket=store.bucket,
+        interval_seconds=runtime.settings.janitor.interval_seconds,
+        lease_seconds=runtime.settings.limits.upload_lease_seconds,
+    )
+    runtime.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
+    sessions = DatabaseSessions(
+        runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
+    )
+
+    async def forget(stop: asyncio.Event) -> None:
+        await forget_expired_sessions(
+            sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop
+        )
+
+    check = await open_consistency_check(runtime, stack, store)
+    work = (janitor.run, check.run, forget)
+    return Component(tuple(after_schema(runtime, one) for one in work))
+
+
+async def open_consistency_check(
+    runtime: Runtime, stack: AsyncExitStack, store: Store
+) -> ConsistencyCheck:
+    """Open the comparison of object store and database, with its metrics."""
+    rules = runtime.settings.janitor
+    limits = runtime.settings.limits
+    timeout_seconds = runtime.settings.database.timeout_seconds
+    check = ConsistencyCheck(
+        inventory=await _open_inventory(runtime, stack),
+        store=store.port,
+        uploads=DatabaseKeptUploads(runtime.engine, timeout_seconds=timeout_seconds),
+        jobs=DatabaseScheduledJobs(runtime.engine, timeout_seconds=timeout_seconds),
+        rules=ConsistencyRules(
+            interval_seconds=rules.consistency_interval_seconds,
+            verify_shares=rules.verify_shares,
+            verify_bytes_per_second=rules.verify_bytes_per_second,
+            young_seconds=max(_YOUNG_SECONDS_MIN, 2 * limits.upload_lease_seconds),
+        ),
+        bucket=store.bucket,
+        clock=utc_now,
+    )
+    runtime.metrics.watch_consistency_check(
+        lambda: check.counts.discrepancies, lambda: check.counts.work, lambda: check.finished_at
+    )
+    return check
+
+
+async def _open_inventory(runtime: Runtime, stack: AsyncExitStack) -> StoreInventory:
+    wanted = runtime.settings.store
+    if wanted.bucket is None:
+        return FolderInventory(
+            objects_folder(runtime.settings), timeout_seconds=wanted.timeout_seconds
+        )
+    return await stack.enter_async_context(
+        open_s3_inventory(s3_access(runtime.settings, wanted.bucket))
+    )

@@ -1,0 +1,54 @@
+"""Reports why a process ends: a line on standard error, a log event, a code for the operator."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from healthingest_contract.stop_causes import TERMINATION_LOG, StopCause, stop_line
+from healthingest_service.adapters.database.stop_causes import database_cause
+
+STOPPED: Final = "stopped"
+_MESSAGES: Final = {
+    StopCause.SETTINGS_REFUSED: "a setting is refused",
+    StopCause.DATABASE_UNREACHABLE: "the database cannot be reached",
+    StopCause.DATABASE_LOGIN_REFUSED: "the database refuses the login: check user and password",
+    StopCause.DATABASE_MISSING: "there is no such database: create it",
+    StopCause.DATABASE_PERMISSION_DENIED: (
+        "the database user lacks a right: let it create tables in its schema"
+    ),
+    StopCause.DATABASE_READ_ONLY: "the database is read-only: use the primary's address",
+    StopCause.DATABASE_CONNECTION_LIMIT: "the database takes no more connections: raise its limit",
+    StopCause.DATABASE_FULL: "the database has no room: give it some",
+    StopCause.DATABASE_LOCKED: (
+        "another session holds a lock for too long, or the deadline has passed"
+    ),
+    StopCause.SCHEMA_UNKNOWN: (
+        "the database has a revision that this version does not know: use another database"
+    ),
+    StopCause.SCHEMA_DIFFERS: "the database has other tables than its revision says",
+}
+
+
+def report_failure(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -> None:
+    """Say why *error* ends this process; types and places are logged, its text never."""
+    cause = database_cause(error)
+    structlog.get_logger("healthingest.main").error(
+        STOPPED, cause=cause and cause.value, exc_info=error
+    )
+    words = (
+        _MESSAGES[cause]
+        if cause
+        else "an error that was not foreseen; the log line has its type and place"
+    )
+    sys.stderr.write(f"healthingest-service: {words}\n")
+    if cause is not None:
+        write_stop_cause(cause, log=log)
+
+
+def write_stop_cause(cause: StopCause, *, log: Path = Path(TERMINATION_LOG)) -> None:
+    """Write the code where Kubernetes looks for it; elsewhere there is no such file."""
+    if log.is_file() and os.access(log, os.W_OK):
+        log.write_text(stop_line(cause), encoding="utf-8")

@@ -1,0 +1,232 @@
+"""
+Opens what every process needs: database, metrics, object store, and their health checks.
+
+Where the settings name no external system, an embedded adapter takes its place.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from healthingest_contract.environment import DATABASE_URL
+from healthingest_service.adapters.database.engine import check_url, open_engine
+from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.migrate import is_current
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.s3.client import S3Access
+from healthingest_service.adapters.s3.store import open_s3_store
+from healthingest_service.health.board import Check
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.telemetry.metrics import Metrics
+from healthingest_service.uploads.backlog import BacklogLimits, BacklogWatch
+from healthingest_service.uploads.errors import LedgerUnavailableError
+from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.waiting import wait_for_any
+
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+"""Runs until the event is set."""
+_SCHEMA_POLL_SECONDS: Final = 1.0
+LOCAL_BUCKET: Final = "local"
+"""The bucket's name in messages while a folder is the object store."""
+
+
+class SchemaNotCurrentError(Exception):
+    """The database has not, or not yet, the shape that this version needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """
+    What every process has.
+
+    `written` is set when a message was written; `checks` are those of the database.
+    """
+
+    settings: Settings
+    engine: AsyncEngine
+    ledger: DatabaseLedger
+    outbox: DatabaseOutbox
+    metrics: Metrics
+    written: asyncio.Event
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The object store, the bucket's name in messages, and the store's health check."""
+
+    port: ObjectStore
+    bucket: str
+
+    @property
+    def check(self) -> Check:
+        """Whether the store can be used."""
+        return Check("store", self.port.check, required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Work that a process runs, and the health checks that belong to it."""
+
+    work: tuple[Work, ...]
+    checks: tuple[Check, ...] = ()
+
+
+def utc_now() -> datetime:
+    """The clock of all use cases."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def as_settings_error(variable: str) -> Iterator[None]:
+    """Re-raise an adapter's ValueError as a settings error that names the variable only."""
+    try:
+        yield
+    except ValueError as error:
+        message = f"{variable}: {error}"
+        raise InvalidSettingsError(message) from None
+
+
+def database_url(settings: Settings) -> str:
+    """The database's address; SQLite in the data folder unless another is named."""
+    if settings.database.url is not None:
+        url = settings.database.url.get_secret_value()
+        with as_settings_error(DATABASE_URL):
+            check_url(url)
+        return url
+    return f"sqlite+aiosqlite:///{data_folder(settings) / 'healthingest.sqlite'}"
+
+
+def queue_file(settings: Settings) -> Path:
+    """Where messages go while no broker is named."""
+    return data_folder(settings) / "queue.jsonl"
+
+
+def objects_folder(settings: Settings) -> Path:
+    """Where files are kept while no bucket is named."""
+    return data_folder(settings) / "objects"
+
+
+async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
+    """Database, metrics, and their checks."""
+    database = settings.database
+    engine = await stack.enter_async_context(
+        open_engine(
+            database_url(settings),
+            pool_size=database.pool_size,
+            timeout_seconds=database.timeout_seconds,
+        )
+    )
+    written = asyncio.Event()
+    ledger = DatabaseLedger(
+        engine, timeout_seconds=database.timeout_seconds, on_message=written.set
+    )
+    claim_seconds = settings.relay.claim_seconds
+    outbox = DatabaseOutbox(
+        engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds
+    )
+    metrics = Metrics.create()
+    checks = await _open_database_checks(settings, metrics, stack)
+    return Runtime(settings, engine, ledger, outbox, metrics, written, checks)
+
+
+async def _open_database_checks(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Check, ...]:
+    """Return checks with their own connection: load on the others must not end readiness."""
+    database = settings.database
+    engine = await stack.enter_async_context(
+        open_engine(database_url(settings), pool_size=1, timeout_seconds=database.timeout_seconds)
+    )
+    ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
+    outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds)
+    limits = BacklogLimits(settings.limits.outbox_messages, settings.limits.outbox_age_seconds)
+    watch = BacklogWatch(limits)
+
+    async def backlog() -> None:
+        waiting = await outbox.backlog()
+        metrics.outbox_messages.set(waiting.count)
+        metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
+        watch.look(waiting)
+
+    is_known = False  # a later version may move the database on while this one still serves
+
+    async def schema() -> None:
+        nonlocal is_known
+        is_known = is_known or await is_current(engine, timeout_seconds=database.timeout_seconds)
+        if not is_known:
+            raise SchemaNotCurrentError
+
+    return (
+        Check("database", ledger.check, required=True),
+        Check("schema", schema, required=True),
+        Check("outbox", backlog, required=True),
+    )
+
+
+async def open_store(runtime: Runtime, stack: AsyncExitStack) -> Store:
+    """S3 if a bucket is named, else a folder."""
+    wanted = runtime.settings.store
+    store: Store
+    if wanted.bucket is None:
+        folder = FolderStore(
+            objects_folder(runtime.settings), timeout_seconds=wanted.timeout_seconds
+        )
+        store = Store(folder, LOCAL_BUCKET)
+    else:
+        opening = open_s3_store(
+            s3_access(runtime.settings, wanted.bucket),
+            encryption=wanted.encryption,
+            kms_key_id=wanted.kms_key_id,
+            part_bytes=wanted.part_bytes,
+        )
+        store = Store(await stack.enter_async_context(opening), wanted.bucket)
+    return store
+
+
+def s3_access(settings: Settings, bucket: str) -> S3Access:
+    """The way to *bucket*."""
+    wanted = settings.store
+    return S3Access(
+        endpoint=wanted.endpoint,
+        region=wanted.region,
+        bucket=bucket,
+        access_key_id=reveal(wanted.access_key_id),
+        secret_access_key=reveal(wanted.secret_access_key),
+        timeout_seconds=wanted.timeout_seconds,
+    )
+
+
+def data_folder(settings: Settings) -> Path:
+    """The folder of the embedded parts; made when it is first needed."""
+    folder = settings.data_folder.resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    """A secret for the adapter that needs it."""
+    return None if secret is None else secret.get_secret_value()
+
+
+def after_schema(runtime: Runtime, work: Work) -> Work:
+    """Return *work*, which begins when the database schema is current."""
+    timeout_seconds = runtime.settings.database.timeout_seconds
+
+    async def waiting(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with suppress(LedgerUnavailableError):
+                if await is_current(runtime.engine, timeout_seconds=timeout_seconds):
+                    await work(stop)
+                    return
+            await wait_for_any(stop, seconds=_SCHEMA_POLL_SECONDS)
+
+    return waiting

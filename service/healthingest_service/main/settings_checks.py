@@ -1,0 +1,57 @@
+"""Checks of settings that are valid one by one and not together. A process then does not start."""
+
+import math
+
+from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
+from healthingest_service.adapters.s3.multipart import UNDO_SECONDS
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE
+
+
+def check_required_secrets(settings: Settings, command: str) -> None:
+    """
+    Refuse an installation in which an embedded adapter would replace a missing secret.
+
+    Its data would be lost with the pod.
+
+    Raises:
+        InvalidSettingsError: one is missing.
+    """
+    needed: dict[str, object] = {DATABASE_URL: settings.database.url}
+    if command in {"api", "serve"}:
+        needed[IDENTITY_SIGNING_KEYS] = settings.identity.signing_keys
+    if command in {"relay", "serve"}:
+        needed[BROKER_URL] = settings.broker.url
+    missing = sorted(name for name, value in needed.items() if value is None)
+    if settings.secrets_dir is not None and command != "events" and missing:
+        message = f"missing: {', '.join(missing)}"
+        raise InvalidSettingsError(message)
+
+
+def check_lease_durations(settings: Settings) -> None:
+    """
+    Refuse leases shorter than the longest work of their holder, which the janitor would disturb.
+
+    Raises:
+        InvalidSettingsError: a lease or a claim is too short.
+    """
+    # A lease that may be a tenth used; PUT or completion, undoing, two HEADs, commit.
+    storing_seconds = (
+        3 * settings.store.timeout_seconds + UNDO_SECONDS + settings.database.timeout_seconds
+    )
+    lease_seconds = math.ceil(storing_seconds / (1 - RENEW_AFTER_SHARE))
+    announcing_seconds = settings.broker.timeout_seconds + settings.database.timeout_seconds
+    too_short = [
+        f"{name} must be over {least:g}"
+        for name, value, least in (
+            (
+                "HEALTHINGEST_LIMITS__UPLOAD_LEASE_SECONDS",
+                settings.limits.upload_lease_seconds,
+                lease_seconds,
+            ),
+            ("HEALTHINGEST_RELAY__CLAIM_SECONDS", settings.relay.claim_seconds, announcing_seconds),
+        )
+        if value <= least
+    ]
+    if too_short:
+        raise InvalidSettingsError("; ".join(too_short))

@@ -1,0 +1,65 @@
+"""
+`python -m support.faults.faulty_service COMMAND`: the service with fault points.
+
+The command is `healthingest-service` with wrapped ports; `FAULT_POINTS` names the folder of faults.
+"""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from healthingest_service.main.cli import main
+from healthingest_service.main.decorators import Decorators, JanitorPorts, RelayPorts, UploadPorts
+from support.faults.announcing import FaultyOutbox, FaultyPublisher
+from support.faults.answering import FaultyAnswers
+from support.faults.points import VARIABLE, Faults
+from support.faults.storing import (
+    ACCEPTING_LEDGER,
+    ACCEPTING_STORE,
+    SETTLING_LEDGER,
+    SETTLING_STORE,
+    FaultyGate,
+    FaultyLedger,
+    FaultySpool,
+    FaultyStore,
+)
+
+
+def decorators(faults: Faults) -> Decorators:
+    """Return decorators whose wrappers pass the points of *faults*."""
+
+    def upload(ports: UploadPorts) -> UploadPorts:
+        return replace(
+            ports,
+            ledger=FaultyLedger(ports.ledger, faults, ACCEPTING_LEDGER),
+            store=FaultyStore(ports.store, faults, ACCEPTING_STORE),
+            gate=FaultyGate(ports.gate, faults),
+            spool=FaultySpool(ports.spool, faults),
+        )
+
+    def relay(ports: RelayPorts) -> RelayPorts:
+        return replace(
+            ports,
+            outbox=FaultyOutbox(ports.outbox, faults),
+            publisher=FaultyPublisher(ports.publisher, faults),
+        )
+
+    def janitor(ports: JanitorPorts) -> JanitorPorts:
+        return replace(
+            ports,
+            ledger=FaultyLedger(ports.ledger, faults, SETTLING_LEDGER),
+            store=FaultyStore(ports.store, faults, SETTLING_STORE),
+        )
+
+    def app(inner: ASGIApp) -> ASGIApp:
+        return FaultyAnswers(inner, faults)
+
+    return Decorators(upload=upload, relay=relay, janitor=janitor, app=app)
+
+
+if __name__ == "__main__":
+    made = decorators(Faults(Path(os.environ[VARIABLE])))
+    sys.exit(main(decorate=made, allow_short_leases=True))

@@ -1,0 +1,179 @@
+"""
+The points, what may happen at one, and what decides it.
+
+A file in a folder, called as the point.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "FAULT_POINTS"
+"""Names the folder."""
+HITS: Final = "hits"
+
+
+class Point(StrEnum):
+    """
+    Where a process can be met, in the order of an upload's way.
+
+    An object in parts passes `between_parts` before its second part and `after_parts` before what
+    comes then: of two parts, that is putting them together.
+    """
+
+    BEFORE_BODY = "before_body"
+    MID_BODY = "mid_body"
+    AFTER_SPOOL = "after_spool"
+    AFTER_GATE = "after_gate"
+    BEFORE_BEGIN = "before_begin"
+    AFTER_BEGIN = "after_begin"
+    BEFORE_PUT = "before_put"
+    MID_PUT = "mid_put"
+    BETWEEN_PARTS = "between_parts"
+    AFTER_PARTS = "after_parts"
+    AFTER_PUT = "after_put"
+    BEFORE_COMPLETE = "before_complete"
+    AFTER_COMPLETE = "after_complete"
+    MID_REPLY = "mid_reply"
+    AFTER_REPLY = "after_reply"
+    RELAY_AFTER_CLAIM = "relay_after_claim"
+    RELAY_BEFORE_PUBLISH = "relay_before_publish"
+    RELAY_WHILE_PUBLISHING = "relay_while_publishing"
+    RELAY_AFTER_CONFIRM = "relay_after_confirm"
+    RELAY_BEFORE_SETTLE = "relay_before_settle"
+    RELAY_AFTER_SETTLE = "relay_after_settle"
+    JANITOR_AFTER_TAKING = "janitor_after_taking"
+    JANITOR_AFTER_HEAD = "janitor_after_head"
+    JANITOR_AFTER_COMPLETE = "janitor_after_complete"
+    JANITOR_AFTER_ABANDON = "janitor_after_abandon"
+
+
+class Mode(StrEnum):
+    """
+    What happens there.
+
+    `hang` and `delay` both go on afterwards; a hang outlives leases and claims.
+    """
+
+    KILL = "kill"
+    RAISE = "raise"
+    HANG = "hang"
+    DELAY = "delay"
+
+
+_SECONDS: Final = {Mode.HANG: 30.0, Mode.DELAY: 0.2}
+
+
+class FaultInjectedError(Exception):
+    """What `raise` raises: an error that nobody foresaw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault that waits for its point. Written as `point mode [seconds]`."""
+
+    point: Point
+    mode: Mode
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.mode} {self.seconds}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Fault":
+        """
+        Read it back.
+
+        Raises:
+            ValueError: no such point or mode.
+        """
+        point, mode, *seconds = text.split()
+        return cls(
+            Point(point),
+            Mode(mode),
+            float(seconds[0]) if seconds else _SECONDS.get(Mode(mode), 0.0),
+        )
+
+
+class Faults:
+    """
+    The folder's faults, for every process that shares it.
+
+    Whoever comes to one's point first takes it, once.
+
+    The taking is written down in `hits` before anything happens, so that a test can prove that a
+    point was reached.
+    """
+
+    def __init__(self, folder: Path, *, kill: Callable[[], None] | None = None) -> None:
+        self._folder = folder
+        self._kill = kill or (lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+    async def at(self, point: Point) -> None:
+        """
+        Pass *point*, or not.
+
+        Raises:
+            FaultInjectedError: as armed.
+        """
+        fault = self._take(point)
+        if fault is not None:
+            self._strike(fault)
+            await asyncio.sleep(fault.seconds)
+
+    def at_in_thread(self, point: Point) -> None:
+        """
+        The same where no event loop runs.
+
+        Raises:
+            FaultInjectedError: as armed.
+        """
+        fault = self._take(point)
+        if fault is not None:
+            self._strike(fault)
+            time.sleep(fault.seconds)
+
+    def _take(self, point: Point) -> Fault | None:
+        armed = self._folder / point
+        try:
+            fault = Fault.parse(armed.read_text(encoding="ascii"))
+            armed.unlink()  # of several processes exactly one succeeds
+        except FileNotFoundError:
+            return None
+        with (self._folder / HITS).open("a", encoding="ascii") as hits:
+            hits.write(f"{fault} {os.getpid()}\n")
+        return fault
+
+    def _strike(self, fault: Fault) -> None:
+        if fault.mode is Mode.KILL:
+            self._kill()
+        if fault.mode is Mode.RAISE:
+            raise FaultInjectedError(fault.point)
+
+
+def arm(folder: Path, fault: Fault) -> None:
+    """Let *fault* wait for its point. A reader sees it whole or not at all."""
+    draft = folder / f"{fault.point}.draft"
+    draft.write_text(str(fault), encoding="ascii")
+    draft.replace(folder / fault.point)
+
+
+def disarm(folder: Path) -> None:
+    """Let no fault wait any more."""
+    for point in Point:
+        (folder / point).unlink(missing_ok=True)
+
+
+def hits(folder: Path) -> tuple[Fault, ...]:
+    """The faults that were met, in their order."""
+    try:
+        lines = (folder / HITS).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return ()
+    return tuple(Fault.parse(line) for line in lines)
