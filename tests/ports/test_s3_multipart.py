@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from healthingest_service.adapters.s3 import multipart
 from healthingest_service.adapters.s3.multipart import MAX_PARTS, parts_of
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.errors import (
@@ -276,12 +277,16 @@ async def test_fails(
         assert (calls(server), server.answers) == (asked, [])
 
 
-async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> None:
+async def test_the_end_may_take_longer(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A server that puts the parts together gets more than one deadline, by their size.
 
     Signs of life go on.
     """
+    # A slow rate, so that a busy machine keeps the longer deadline too.
+    monkeypatch.setattr(multipart, "ASSEMBLED_BYTES_PER_SECOND", len(CONTENT) / 30)
     signs = 0
 
     async def heartbeat() -> None:
@@ -290,9 +295,9 @@ async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> N
         signs += 1
 
     async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
-        object.__setattr__(store.bucket, "timeout_seconds", 0.3)
+        object.__setattr__(store.bucket, "timeout_seconds", 2.0)
         between.trouble = Trouble(
-            (f"POST /{s3_server.bucket}/raw/key?uploadId".encode(),), Harm.SLOW, seconds=0.5
+            (f"POST /{s3_server.bucket}/raw/key?uploadId".encode(),), Harm.SLOW, seconds=3.0
         )
         await put(store, tmp_path, heartbeat=heartbeat)
         assert between.hits == 1
@@ -304,10 +309,10 @@ async def test_the_end_may_take_longer(s3_server: S3Server, tmp_path: Path) -> N
 async def test_a_part_counts_by_itself(tmp_path: Path) -> None:
     """The deadline is that of one part: an object of many may take longer than one."""
     async with scripted(BEGUN, *[SENT] * 3, DONE) as (server, store):
-        object.__setattr__(store.bucket, "timeout_seconds", 0.5)
+        object.__setattr__(store.bucket, "timeout_seconds", 4.0)
 
         async def slowly() -> None:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.5)
 
         await put(store, tmp_path, SHORT, heartbeat=slowly)
         assert calls(server) == [*PARTS, "end"]
