@@ -6,6 +6,7 @@ Kubectl, our definition in it, the operator's own client.
 
 import json
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -13,9 +14,11 @@ from typing import Final
 import pytest
 
 from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from support.deadlines import HANG_SECONDS
 from support.servers.apiserver import ApiServer
 
 CRD: Final = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
+CRD_NAME: Final = "crd/healthingests.healthingest.dev"
 _SECONDS: Final = 60
 
 
@@ -41,13 +44,12 @@ def kubectl(server: ApiServer, *words: str, given: object = None) -> str:
 def _with_crd(apiserver: ApiServer) -> ApiServer:
     """The API server that knows HealthIngests."""
     kubectl(apiserver, "apply", "--server-side", "-f", str(CRD))
-    kubectl(
-        apiserver,
-        "wait",
-        "--for=condition=Established",
-        "crd/healthingests.healthingest.dev",
-        "--timeout=60s",
-    )
+    wait = ["wait", "--for=condition=Established", CRD_NAME, "--timeout=60s"]
+    deadline = time.monotonic() + HANG_SECONDS
+    # kubectl fails at once while the new definition has no conditions yet.
+    while (done := attempt(apiserver, *wait)).returncode != 0:
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.2)  # the pause of a poll
     return apiserver
 
 
