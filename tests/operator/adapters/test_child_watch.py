@@ -15,6 +15,7 @@ from healthingest_operator.adapters.child_watch import ChildWatch, Told
 from healthingest_operator.adapters.kubernetes import KubernetesCluster
 from healthingest_operator.adapters.kubernetes_connection import Connection
 from support.deadlines import HANG_SECONDS
+from support.servers.loopback import accepted
 from support.servers.process import free_port
 
 PATH = "/api/v1/pods"
@@ -74,7 +75,8 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
         application.router.add_get(PATH, server.answer)
         runner, port = web.AppRunner(application, shutdown_timeout=0.0), free_port()
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
         ears = Told(
             lambda _, metadata: told.append(metadata["name"]),
             lambda: told.append("lost"),
@@ -94,6 +96,8 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
         finally:
+            await site.stop()
+            await accepted()
             await runner.cleanup()
         return told
 

@@ -39,12 +39,24 @@ async def tcp_server(serve: Serve, context: ssl.SSLContext | None = None) -> Asy
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await accepted()
         waiting = tuple(tasks)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         for writer in writers:
             await reset(writer)
+
+
+async def accepted() -> None:
+    """
+    Return once connections that asyncio is accepting have reached their protocol.
+
+    It takes a task, a transport and a callback, one turn of the loop each. A server that closes
+    its connections before that misses them.
+    """
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def reset(writer: asyncio.StreamWriter) -> None:
