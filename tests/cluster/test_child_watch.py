@@ -71,6 +71,7 @@ async def test_changes_are_told_and_nothing_else(cluster: KubernetesCluster) -> 
         assert all("data" not in metadata for metadata in ears.whole)
     finally:
         watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         for name in ("before", "other"):
             await cluster.call("DELETE", f"{CONFIG_MAPS}/{name}", missing_is_none=True)
 
@@ -92,3 +93,4 @@ async def test_a_refused_watch_says_so_and_goes_on_when_it_is_allowed(
             heard = await ears.hear()
     finally:
         watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

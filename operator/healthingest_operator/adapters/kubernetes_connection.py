@@ -64,7 +64,21 @@ class Connection:
             timeout=timeout,
             **more,
         ) as answer:
-            yield answer
+            try:
+                yield answer
+            finally:
+                _reset_unless_read(answer)
+
+
+def _reset_unless_read(answer: aiohttp.ClientResponse) -> None:
+    """
+    End the connection of a watch that is left while it is open.
+
+    aiohttp would begin a TLS shutdown and wait for nobody: the socket would stay open until the
+    server answers, beyond the end of the session.
+    """
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 @asynccontextmanager
