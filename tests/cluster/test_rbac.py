@@ -26,7 +26,7 @@ from support.servers.apiserver import ApiServer
 from support.superfluous import superfluous_children
 
 ROOT = Path(__file__).parents[2]
-USER = "system:serviceaccount:default:release-healthingest-operator"
+ACCOUNT = "system:serviceaccount:default:{release}-healthingest-operator"
 NOW = "2026-01-01T00:00:00Z"
 Grant = tuple[str, str, str]
 Run = Callable[..., str]
@@ -38,14 +38,14 @@ def _run(with_crd: ApiServer) -> Run:
     return partial(kubectl, with_crd)
 
 
-def _rendered(*words: str) -> list[dict[str, Any]]:
+def _rendered(*words: str, release: str = "release") -> list[dict[str, Any]]:
     helm = shutil.which("helm")
     if helm is None:
         pytest.skip("no `helm` on PATH")
     command = [
         helm,
         "template",
-        "release",
+        release,
         str(ROOT / "charts" / "healthingest-operator"),
         "--namespace",
         "default",
@@ -106,7 +106,7 @@ class Recording(KubernetesCluster):
 @pytest.fixture(name="restricted")
 def _restricted(cluster: KubernetesCluster) -> Recording:
     """With the rights of the chart alone."""
-    cluster._connection.headers["Impersonate-User"] = USER
+    cluster._connection.headers["Impersonate-User"] = ACCOUNT.format(release="release")
     return Recording(cluster)
 
 
@@ -208,12 +208,14 @@ async def test_what_releases_a_health_ingest_outlives_its_role(
     It is found and released, and nothing else is allowed.
     """
     space = f"rbac-{uuid4().hex[:8]}"
-    documents = _rendered("--set", f"watchNamespaces={{{space}}}")
-    granted = _grants(documents, "release-healthingest-operator-finalizers")
+    # A release of its own: the tests may run at the same time.
+    restricted._connection.headers["Impersonate-User"] = ACCOUNT.format(release=space)
+    documents = _rendered("--set", f"watchNamespaces={{{space}}}", release=space)
+    granted = _grants(documents, f"{space}-healthingest-operator-finalizers")
     assert granted == {
         ("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")
     }
-    in_role = _grants(documents, "release-healthingest-operator")
+    in_role = _grants(documents, f"{space}-healthingest-operator")
     assert in_role == _grants(_rendered(), "release-healthingest-operator")
     run("create", "namespace", space)
     bound = [one for one in documents if one["kind"] in {"ClusterRole", "ClusterRoleBinding"}]
