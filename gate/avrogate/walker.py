@@ -42,8 +42,8 @@ def walk(
     Go on from where *state* says, through *data* up to *end*.
 
     Returns 0 when all records are read, else the fault that stopped; CUT_OFF also when the piece is
-        at its end.
-    *program* and *state* are of 64-bit words, never empty; *bounds* are those of decimals.
+    at its end. *program* and *state* are of 64-bit words, never empty; *bounds* are those of
+    decimals.
     """
     fault: Word
     bounds_: Bytes = bounds

@@ -15,8 +15,7 @@ async def is_cancelled_at(wait: int, work: Coroutine[Any, Any, Any]) -> bool:
     Run *work*, and cancel it the moment it waits for the *wait*-th time, counted from 0.
 
     False when it ended before: there is no such wait, and every one before it has been tried. What
-        *work* raises is
-    dropped: cancelled, it may end as it likes.
+    *work* raises is dropped: cancelled, it may end as it likes.
     """
     waits = 0
 

@@ -42,9 +42,8 @@ def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: 
     The one *found*, or one to write.
 
     *known* is the one that the status remembers: None at the first installation, after an upgrade
-        from a version
-    without marks, and for a HealthIngest that was made anew. Then a database without a mark is
-        taken as it is.
+    from a version without marks, and for a HealthIngest that was made anew. Then a database without
+    a mark is taken as it is.
 
     Raises:
         DependencyError: it is another one than before, and nobody has confirmed it.

@@ -192,7 +192,7 @@ class Database(Protocol):
         The installation that the database names for *owner*.
 
         None: it names none. Without *owner* all HealthIngests with this address share the answer
-            for some seconds.
+        for some seconds.
         """
 
     async def write_mark(self, url: str, owner: str, installation: str) -> bool:

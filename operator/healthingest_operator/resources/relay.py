@@ -20,8 +20,7 @@ _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"
 _READINESS: Final = probe("/health/ready", f"metrics-{RELAY}", 5, 2)
 """
 Whether messages are announced. Ready from its start until that fails for a while, so that no
-    rollout waits for the
-broker: a new relay takes over even if the broker takes one connection only.
+rollout waits for the broker: a new relay takes over even if the broker takes one connection only.
 """
 
 

@@ -30,12 +30,10 @@ class FolderStore(ObjectStore):
     Objects as files below *root*, their keys as paths.
 
     `put` links (or copies) beside the final place, syncs, renames, and syncs the folders: after a
-        power cut the object
-    is there whole or not at all. A copy is verified; a linked file is the body itself, hashed as it
-        was written, and to
-    hash it again would find what the kernel keeps in memory, not what the disk has. `head` reads
-        the bytes and hashes
-    them: slower than to trust a note, and true.
+    power cut the object is there whole or not at all. A copy is verified; a linked file is the body
+    itself, hashed as it was written, and to hash it again would find what the kernel keeps in
+    memory, not what the disk has. `head` reads the bytes and hashes them: slower than to trust a
+    note, and true.
     """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:

@@ -2,11 +2,9 @@
 The port `EventPublisher` on RabbitMQ.
 
 A plain connection, thrown away on any error and made anew at the next message: nothing of a broken
-    one can be waited
-for. Nothing is declared: the operator owns the topology, and the relay needs no right to change it.
-    Deadlines are our
-own: under a memory alarm the library's do not hold (measured with aio-pika 10.2: opening a channel
-    hung past its own).
+one can be waited for. Nothing is declared: the operator owns the topology, and the relay needs no
+right to change it. Deadlines are our own: under a memory alarm the library's do not hold (measured
+with aio-pika 10.2: opening a channel hung past its own).
 """
 
 import asyncio
@@ -126,10 +124,9 @@ class RabbitMQPublisher(EventPublisher):
         One conversation on *link*, of perhaps many.
 
         A message returned is an answer and leaves the connection alone. After a refusal it is not
-            used for new
-        messages: a channel's memory of a full quorum queue can outlive the fullness (RabbitMQ 3.10,
-            met by `make
-        faults`). Whatever else happens ends it, and with it the other conversations on it.
+        used for new messages: a channel's memory of a full quorum queue can outlive the fullness
+        (RabbitMQ 3.10, met by `make faults`). Whatever else happens ends it, and with it the other
+        conversations on it.
         """
         link.conversations += 1
         try:

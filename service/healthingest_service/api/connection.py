@@ -42,8 +42,7 @@ class Connection(H11Protocol):
     HTTP/1.1 from one client.
 
     A request that is refused before it can be routed gets its problem here. It takes no slot of
-        concurrency, and
-    *on_refused* is called with the problem's code.
+    concurrency, and *on_refused* is called with the problem's code.
     """
 
     def __init__(

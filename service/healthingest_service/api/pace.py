@@ -10,9 +10,8 @@ class Pace:
     A client's credit of time, which waiting uses up and bytes earn.
 
     *min_bytes_per_second* (0: any rate) holds over every stretch of *window_seconds*: credit never
-        grows beyond the
-    window, so bytes that came at once buy no more silence than that. The body as a whole has
-        *deadline_seconds*.
+    grows beyond the window, so bytes that came at once buy no more silence than that. The body as a
+    whole has *deadline_seconds*.
     """
 
     def __init__(

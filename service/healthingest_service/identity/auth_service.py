@@ -99,7 +99,7 @@ class AuthService:
         Exchange a password for tokens.
 
         *email* is in its normal form, None for a text that is no address; *address* is the
-            client's.
+        client's.
 
         Raises:
             InvalidCredentialsError: for whatever reason.

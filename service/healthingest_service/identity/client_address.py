@@ -17,7 +17,7 @@ def client_address(
     The address to count: walk `X-Forwarded-For` from the right as long as trusted proxies speak.
 
     *forwarded_for* are the header's values as they came. What an untrusted one claims is not
-        believed.
+    believed.
     """
     chain = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     current = peer

@@ -18,8 +18,7 @@ class Announcements:
     A relay is in order from its start until then.
 
     *stalled_since* is the relay's own view, *check_broker* asks the broker also while there is
-        nothing to announce,
-    *backlog* says what waits.
+    nothing to announce, *backlog* says what waits.
     """
 
     def __init__(

@@ -217,12 +217,9 @@ class Ledger(Protocol):
         Write the row in state `storing`, or find the one that stands for the same bytes.
 
         *upload* is in state `storing`. One owner has at most one row per hash. A row `storing`
-            whose lease has run
-        out belongs to a process that died, and one that is `lost` has no object: both are taken
-            over, with their own
-        id and object key, and a new lease.
-        Two processes that begin the same bytes at the same moment: exactly one succeeds, the other
-            gets
+        whose lease has run out belongs to a process that died, and one that is `lost` has no
+        object: both are taken over, with their own id and object key, and a new lease. Two
+        processes that begin the same bytes at the same moment: exactly one succeeds, the other gets
         `UploadInFlightError`.
 
         Raises:

@@ -71,8 +71,7 @@ class Relay:
     Up to *concurrency* wait for their confirms at once, begun oldest first.
 
     *written* is set by whoever knows that a message was written: then it is announced at once.
-        Without, it is found at
-    the next look, *idle_seconds* later at worst.
+    Without, it is found at the next look, *idle_seconds* later at worst.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part

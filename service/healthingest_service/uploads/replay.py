@@ -64,7 +64,7 @@ class Replay:
         *dry*: only count.
 
         *progress* is called after each batch with all that was done: on an error it tells how far
-            it came.
+        it came.
 
         Raises:
             LedgerUnavailableError: it ended early; what was put stays.

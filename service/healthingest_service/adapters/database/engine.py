@@ -99,7 +99,7 @@ async def transaction(
     One transaction with a deadline, committed at the end of the context.
 
     *single*: it has one statement, which PostgreSQL commits by itself: one question to the server
-        instead of three.
+    instead of three.
 
     Raises:
         LedgerUnavailableError: unclear whether it was committed.
