@@ -51,13 +51,7 @@ def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
 
     Titles, null and empty lists are left out: a structural schema has none.
     """
-    described = dict(found)
-    if "$ref" in described:
-        described = {**definitions[described.pop("$ref").rpartition("/")[2]], **described}
-    choices = [part for part in described.get("anyOf", ()) if part != {"type": "null"}]
-    if "anyOf" in described and len(choices) == 1:
-        del described["anyOf"]
-        return _structural({**choices[0], **described}, definitions)
+    described = _not_null(_dereferenced(found, definitions), definitions)
     if described.get("default") is None:
         described.pop("default", None)
     if "properties" in described:
@@ -65,12 +59,37 @@ def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     for name in ("items", "additionalProperties"):
         if isinstance(described.get(name), Mapping):
             described[name] = _structural(described[name], definitions)
-    if described.get("additionalProperties") in (True, False):
-        del described["additionalProperties"]
+    return _ordered(described)
+
+
+def _dereferenced(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """Return *found* with the definition that it refers to; its own words take precedence."""
+    described = dict(found)
+    if "$ref" not in described:
+        return described
+    name = described.pop("$ref").rpartition("/")[2]
+    return {**definitions[name], **described}
+
+
+def _not_null(described: Schema, definitions: Mapping[str, Any]) -> Schema:
+    """Return *described*; a choice between one schema and null becomes that schema."""
+    choices = [part for part in described.get("anyOf", ()) if part != {"type": "null"}]
+    if len(choices) != 1:
+        return described
+    own = {name: value for name, value in described.items() if name != "anyOf"}
+    return _not_null(_dereferenced({**choices[0], **own}, definitions), definitions)
+
+
+def _ordered(described: Schema) -> Schema:
+    """Return the words of a structural schema in the order of a written one."""
+    left_out = {"title", "$defs"}
+    if isinstance(described.get("additionalProperties"), bool):
+        left_out.add("additionalProperties")
+    names = (*_ORDER, *sorted(set(described) - set(_ORDER)))
     return {
         name: described[name]
-        for name in (*_ORDER, *sorted(set(described) - set(_ORDER)))
-        if name in described and name not in {"title", "$defs"} and described[name] != []
+        for name in names
+        if name in described and name not in left_out and described[name] != []
     }
 
 
