@@ -29,7 +29,7 @@ SHORT ?=
 SEED ?=
 TESTS ?= tests
 PROCESSES ?= auto
-PARALLEL := --numprocesses $(PROCESSES) --dist loadgroup --durations 20
+PARALLEL := --numprocesses $(PROCESSES) --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds e2e images up down locks changelog clean \
