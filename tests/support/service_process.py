@@ -53,12 +53,15 @@ class ServiceProcess:
     def address(self, server: str = "api", *, seconds: float = SECONDS) -> str:
         """Where `api` or `metrics` listens; *seconds* is how long it may take to begin."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while True:
+            # Asked before the log is read: a fault may end a process right after it listens.
+            over = self.process.poll() is not None or time.monotonic() > deadline
             for event in self.events():
                 if event["event"] == "listening" and event["server"] == server:
                     return f"http://127.0.0.1:{event['port']}"
+            if over:
+                raise AssertionError(self.log.read_text(encoding="utf-8"))
             time.sleep(0.02)
-        raise AssertionError(self.log.read_text(encoding="utf-8"))
 
     def wait_until_ready(self) -> None:
         """Return when an upload would be accepted."""
