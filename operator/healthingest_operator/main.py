@@ -18,28 +18,29 @@ from typing import Any
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from healthingest_operator.adapters.cache import RedisCache
-from healthingest_operator.adapters.child_watch import ChildWatch, Told
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
-from healthingest_operator.adapters.leases import KubernetesLeases
-from healthingest_operator.adapters.postgres import PostgresDatabase
-from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
-from healthingest_operator.adapters.s3 import s3_object_store
+from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, Told
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
+from healthingest_operator.adapters.rabbitmq.broker import rabbitmq_broker
+from healthingest_operator.adapters.redis_cache import RedisCache
+from healthingest_operator.adapters.s3.store import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.handlers import children, healthingest, lifecycle
-from healthingest_operator.handlers.endpoints import Ports, endpoints
-from healthingest_operator.handlers.leading import Fence, Signals, Term, fenced, lead, signals
-from healthingest_operator.handlers.logs import configure_logs
-from healthingest_operator.handlers.outcomes import Telemetry
-from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
-from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
-from healthingest_operator.reconcile.deletion import finalize
-from healthingest_operator.reconcile.leadership import Election
+from healthingest_operator.handlers import children, healthingest
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.leader_election import Election
 from healthingest_operator.reconcile.loop import Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+from healthingest_operator.reconcile.reconcile import Look, Outcome, World, converge
 from healthingest_operator.resources.rotation import Policy
+from healthingest_operator.runtime import kopf_settings
+from healthingest_operator.runtime.endpoints import Ports, endpoints
+from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals
+from healthingest_operator.runtime.watches import WATCH_SECONDS, Watches
 from healthingest_operator.settings import Settings
+from healthingest_operator.telemetry.logs import configure_logs
+from healthingest_operator.telemetry.metrics import Telemetry
 
 
 def main() -> None:
@@ -110,7 +111,7 @@ class _Operator:
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
-                lifecycle.register(registry, watches, term.check)
+                kopf_settings.register(registry, watches, term.check)
                 healthingest.register(registry, queue, _leaving(settings, world, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
                     tasks = [
@@ -193,7 +194,7 @@ async def _run_kopf(
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=lifecycle.operator_settings(settings.kubernetes_timeout_seconds),
+        settings=kopf_settings.operator_settings(settings.kubernetes_timeout_seconds),
         identity=identity,
         standalone=True,
         clusterwide=not namespaces,

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from healthingest_operator.reconcile.leadership import ElectionTimes
+from healthingest_operator.reconcile.leader_election import ElectionTimes
 
 
 class Settings(BaseSettings):

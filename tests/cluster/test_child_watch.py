@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from healthingest_operator.adapters.child_watch import ChildWatch, Told
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, Told
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from support.deadlines import HANG_SECONDS
 
 LABELS = {"watched": "yes"}

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import HealthIngest, Key, parse
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.errors import ClusterError

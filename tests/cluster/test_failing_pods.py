@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.converge import World, converge
+from healthingest_operator.reconcile.reconcile import World, converge
 from support.control_plane import attempt, kubectl
 from support.operator_world import USER_SECRETS, FakeWorld, manifest
 from support.servers.apiserver import ApiServer

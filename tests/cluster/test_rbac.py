@@ -14,12 +14,12 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import _APPLY, KubernetesCluster
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers.children import WATCHED
-from healthingest_operator.reconcile.converge import converge
-from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.reconcile import converge
 from support.control_plane import kubectl
 from support.operator_world import USER_SECRETS, FakeWorld, manifest
 from support.servers.apiserver import ApiServer

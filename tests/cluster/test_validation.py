@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import InvalidSpecError, parse
 from healthingest_operator.reconcile.errors import ClusterError
 from support.api_cases import all_cases, with_field

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from healthingest_operator.adapters.cache import RedisCache
-from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.redis_cache import RedisCache
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources.topology import Call, Login
 from healthingest_operator.status import outside_causes as causes

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_operator.adapters.postgres import PostgresDatabase
-from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
+from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.status import outside_causes as causes

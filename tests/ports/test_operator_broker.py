@@ -7,7 +7,7 @@ import aio_pika
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources import pruning, topology

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.postgres import PostgresDatabase
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
 from healthingest_operator.reconcile.errors import DependencyError
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port

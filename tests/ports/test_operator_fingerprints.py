@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters import rabbitmq_fingerprints, s3_clients
-from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
-from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.adapters.rabbitmq import fingerprints
+from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.s3 import clients as s3_clients
+from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
 from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, StoreAccess
@@ -27,7 +28,7 @@ USER = "fingerprint.relay"
 @pytest.fixture(name="broker")
 async def _broker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RabbitMQBroker]:
     """One whose answers are never old."""
-    monkeypatch.setattr(rabbitmq_fingerprints, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(fingerprints, "FRESH_SECONDS", 0.0)
     async with rabbitmq_broker(10) as found:
         yield found
 

@@ -18,10 +18,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from healthingest_operator.api.healthingest import parse
-from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.resources.deployment import api_deployment
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.relay import relay_deployment
+from healthingest_operator.telemetry.metrics import Telemetry
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.discrepancies import ConsistencyCounts
 from healthingest_service.uploads.reconcile_storage import Swept

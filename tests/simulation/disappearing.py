@@ -9,10 +9,10 @@ from itertools import permutations
 from typing import Final
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.reconcile.converge import converge
-from healthingest_operator.reconcile.deletion import Farewell, finalize
+from healthingest_operator.reconcile.change_detection import Memory
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.glance import Memory
+from healthingest_operator.reconcile.finalize import Farewell, finalize
+from healthingest_operator.reconcile.reconcile import converge
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
 from simulation.history import DEADLINE, RESOURCE, History, insist

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
-from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
-from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.change_detection import Memory
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.glance import Memory
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.reconcile import Look, Outcome, World, converge
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.converge import Look, Outcome, converge
-from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.reconcile import Look, Outcome, converge
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.names import owner_mark
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG

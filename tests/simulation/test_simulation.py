@@ -12,9 +12,9 @@ import pytest
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ROTATE_ANNOTATION
 from healthingest_operator.reconcile import dependencies
-from healthingest_operator.reconcile.converge import converge
-from healthingest_operator.reconcile.deletion import finalize
-from healthingest_operator.reconcile.glance import Glance
+from healthingest_operator.reconcile.change_detection import Glance
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.reconcile import converge
 from healthingest_operator.resources.pruning import Superfluous
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import is_password
@@ -64,7 +64,7 @@ def test_a_second_owner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def yes(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr("healthingest_operator.reconcile.converge.outranked", yes)
+    monkeypatch.setattr("healthingest_operator.reconcile.reconcile.outranked", yes)
     with pytest.raises(BrokenPromiseError):
         _all(rival(seed) for seed in range(10))
 
@@ -75,7 +75,7 @@ def test_what_is_left_unnamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("healthingest_operator.reconcile.deletion._leave_broker", nothing)
+    monkeypatch.setattr("healthingest_operator.reconcile.finalize._leave_broker", nothing)
     with pytest.raises(BrokenPromiseError):
         _all(disappear(0, order) for order in ORDERS)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from support.servers.apiserver import ApiServer
 
 CRD: Final = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
-from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
+from healthingest_operator.reconcile.change_detection import Memory
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.glance import Memory
 from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
+from healthingest_operator.reconcile.reconcile import Look, Outcome, World, converge
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
 from healthingest_operator.resources.rotation import Policy

@@ -9,7 +9,7 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
-from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
+from healthingest_operator.reconcile.credentials.user_secrets import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
     bucket_place,

@@ -9,7 +9,7 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.reconcile.children import Children, availability
 from healthingest_operator.reconcile.failures import why_no_pod
-from healthingest_operator.reconcile.gate import may_roll_out
+from healthingest_operator.reconcile.rollout_gate import may_roll_out
 from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
 from healthingest_operator.resources.pods import Build

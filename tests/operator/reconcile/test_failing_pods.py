@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from healthingest_operator.reconcile.converge import Outcome
 from healthingest_operator.reconcile.loop import PROGRESS_SECONDS
+from healthingest_operator.reconcile.reconcile import Outcome
 from healthingest_operator.resources.migration import KEPT_FAILURES
 from support.operator_world import KEY, FakeWorld
 

@@ -3,8 +3,8 @@
 import pytest
 
 from healthingest_contract import environment as env
-from healthingest_operator.reconcile.converge import Look
 from healthingest_operator.reconcile.identity import database_place
+from healthingest_operator.reconcile.reconcile import Look
 from healthingest_operator.resources import bucket
 from support.operator_world import KEY, USER_SECRETS, FakeWorld
 

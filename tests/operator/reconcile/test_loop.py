@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.converge import Look, Outcome
 from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+from healthingest_operator.reconcile.reconcile import Look, Outcome
 
 KEY = Key("a", "b")
 SOONEST, LATEST = Rhythm(300, 45, lambda: 0.0), Rhythm(300, 45, lambda: 1.0)

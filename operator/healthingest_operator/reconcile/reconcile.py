@@ -1,0 +1,390 @@
+"""
+One pass over one HealthIngest: observe → plan → act → status.
+
+Safe to repeat and to break off anywhere.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from healthingest_contract import environment as env
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
+from healthingest_operator.reconcile.change_detection import Glance, Memory
+from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.credentials.own_secrets import (
+    Confirmed,
+    Moment,
+    OwnSecrets,
+    promote,
+    secrets_finding,
+    write_own_secrets,
+)
+from healthingest_operator.reconcile.credentials.rotation import Hands, Rotation
+from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
+from healthingest_operator.reconcile.dependencies import (
+    BrokerContext,
+    BrokerResult,
+    BucketContext,
+    BucketResult,
+    DatabaseResult,
+    logins,
+    look_at_broker,
+    look_at_bucket,
+    look_at_cache,
+    look_at_database,
+)
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.ownership import outranked
+from healthingest_operator.reconcile.ports import (
+    Broker,
+    Cache,
+    Clock,
+    Cluster,
+    Database,
+    ObjectStore,
+)
+from healthingest_operator.reconcile.rollout_gate import dependencies_hold
+from healthingest_operator.reconcile.status_report import Report
+from healthingest_operator.reconcile.workload import Inputs, Trial, WorkloadResult, roll_out
+from healthingest_operator.resources import names
+from healthingest_operator.resources.bucket import Capability
+from healthingest_operator.resources.children import foundations
+from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
+from healthingest_operator.resources.kept_store import keep_store
+from healthingest_operator.resources.network_policy import endpoint_of, ports_of
+from healthingest_operator.resources.rotation import Policy
+from healthingest_operator.resources.secrets import Generators
+from healthingest_operator.status.conditions import BESIDE, Finding, bad, drift
+from healthingest_operator.status.summary import Facts
+
+_REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
+_ANSWERS_ABOUT_THE_REQUEST: Final = frozenset({400, 403, 404, 409, 413, 422})
+
+
+class Outcome(StrEnum):
+    """How a pass ended; a label of the metrics."""
+
+    GONE = "gone"
+    READY = "ready"
+    UNCHANGED = "unchanged"
+    PROGRESSING = "progressing"
+    FAILING = "failing"
+    INVALID = "invalid"
+    PAUSED = "paused"
+
+
+class Look(StrEnum):
+    """
+    How much of a HealthIngest is looked at.
+
+    Children tell of themselves by the watch, so a glance spares them.
+    """
+
+    COMPLETE = "complete"
+    GLANCE = "glance"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """
+    Everything outside, as a pass needs it.
+
+    `service_image` is the one of the operator's own release.
+    """
+
+    cluster: Cluster
+    store: ObjectStore
+    broker: Broker
+    database: Database
+    clock: Clock
+    generators: Generators
+    service_image: str
+    rotation: Policy = field(default_factory=Policy)
+    cache: Cache = field(kw_only=True)
+    memory: Memory = field(default_factory=Memory)
+
+
+async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcome:
+    """
+    Bring one HealthIngest as far as it goes now and say so in its status.
+
+    A glance is for one that nobody has changed since. It compares what it stands on with what was
+    found good; where that cannot be done it looks at Secrets, bucket, broker and database in full,
+    and goes on to a complete pass when anything is not as it was.
+
+    Raises:
+        ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass
+            came.
+    """
+    glance = Glance(
+        world.cluster,
+        world.store,
+        world.broker,
+        world.database,
+        world.cache,
+        world.clock,
+        world.memory,
+    )
+    if look is Look.GLANCE and await glance.is_as_it_was(key):
+        return Outcome.UNCHANGED
+    world.memory.forget(key)
+    report = Report(world.cluster, world.clock)
+    body = await world.cluster.health_ingest(key)
+    if body is None or body["metadata"].get("deletionTimestamp"):
+        return Outcome.GONE
+    try:
+        owner = parse(body)
+    except InvalidSpecError as error:
+        await report.invalid(body, str(error))
+        return Outcome.INVALID
+    if owner.spec.paused:
+        await report.paused(body)
+        return Outcome.PAUSED
+    fingerprint = await glance.fingerprint(owner, body.get("status") or {})
+    seen = await _Pass(world, owner, body.get("status") or {}).run(look)
+    if seen is not None:
+        await report.found(body, seen.findings, seen.facts)
+    if seen is None or seen.quiet:
+        world.memory.remember(owner, fingerprint)
+    return Outcome.READY if seen is None else seen.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    findings: list[Finding]
+    facts: Facts
+    outcome: Outcome
+    quiet: bool = False
+    """Ready, and nothing had to be done, nor waits to be done."""
+
+
+class _Pass:
+    """The work on a HealthIngest that is neither invalid nor paused nor going."""
+
+    def __init__(self, world: World, owner: HealthIngest, previous: Mapping[str, Any]) -> None:
+        self._world = world
+        self._owner = owner
+        self._previous = previous
+        self._was = {entry["type"]: entry for entry in previous.get("conditions") or []}
+        self._settled = self._held(ConditionType.READY)
+        self._same_spec = previous.get("observedGeneration") == owner.generation
+
+    async def run(self, look: Look) -> _Seen | None:
+        """What was found; None when a glance found everything as it was."""
+        found = await credentials(self._world.cluster, self._owner)
+        try:
+            own = await write_own_secrets(
+                self._world.cluster, self._owner, found, self._world.generators, self._moment()
+            )
+        except DependencyError as error:
+            return self._seen(
+                [bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts()
+            )
+        bucket, broker, database, cache = await self._dependencies(found, own)
+        confirmed = Confirmed(
+            bucket.finding.holds, all(one.holds for one in broker.findings), database.finding.holds
+        )
+        own = await promote(
+            self._world.cluster, self._owner, own, confirmed, self._world.clock.now()
+        )
+        findings = (
+            secrets_finding(found, own),
+            bucket.finding,
+            *broker.findings,
+            database.finding,
+            *cache,
+        )
+        touched = (
+            own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
+        )
+        same_cache = all(self._held(one.type) == one.holds for one in cache)
+        settled = dependencies_hold(findings) and same_cache
+        if look is Look.GLANCE and not touched and settled and self._may_glance(broker):
+            return None
+        children = Children(self._world.cluster, self._owner, self._settled)
+        await children.observe()
+        result = await self._workload(children, findings, bucket, own)
+        rotation = Rotation(
+            self._world.cluster, self._world.broker, self._world.database, self._world.rotation
+        )
+        hands = Hands(found, own, broker.spare_users, seen=confirmed.broker and confirmed.database)
+        now = self._world.clock.now()
+        after, secrets = await rotation.advance(children, result, hands, now)
+        findings = (secrets, *findings[1:])
+        replaced = {finding.type for finding in result.findings}
+        final = [
+            *(finding for finding in findings if finding.type not in replaced),
+            *result.findings,
+        ]
+        healed = [*own.healed, *children.healed]
+        if self._same_spec and self._held(ConditionType.TOPOLOGY_READY):
+            healed += [f"{what} was missing or changed" for what in broker.changed]
+        if self._same_spec and self._held(ConditionType.BUCKET_READY):
+            healed += [f"{what} was missing or changed" for what in bucket.changed]
+        facts = replace(
+            self._facts(children, bucket, result),
+            left_behind=broker.left,
+            database=database.installation,
+        )
+        seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
+        ready = seen.outcome is Outcome.READY
+        # The next phase has begun: nothing but the next pass goes on with it.
+        outcome = Outcome.PROGRESSING if ready and after != own else seen.outcome
+        return replace(
+            seen, outcome=outcome, quiet=ready and not (touched or healed or broker.left)
+        )
+
+    def _may_glance(self, broker: BrokerResult) -> bool:
+        """Whether nothing but outside systems can have changed since the last complete pass."""
+        told = tuple(self._previous.get("leftBehind") or ())
+        quiet = (
+            self._settled
+            and self._same_spec
+            and not self._held(ConditionType.DRIFTED)
+            and told == broker.left
+        )
+        # The ConfigMap with the schemas is the user's, so no watch tells of it.
+        return quiet and self._owner.spec.schemas.config_map_ref is None
+
+    async def _dependencies(
+        self, found: Credentials, own: OwnSecrets
+    ) -> tuple[BucketResult, BrokerResult, DatabaseResult, tuple[Finding, ...]]:
+        world, owner = self._world, self._owner
+        async with asyncio.TaskGroup() as group:
+            outranks = partial(outranked, world.cluster, owner)
+            relays = logins(own.service.get(env.BROKER_URL), own.next_service.get(env.BROKER_URL))
+            consumers = logins(own.consumer.get("url"), own.next_consumer.get("url"))
+            bucket = group.create_task(
+                look_at_bucket(
+                    world.store,
+                    owner,
+                    found,
+                    BucketContext(own.next_service, self._previous, outranks),
+                )
+            )
+            broker = group.create_task(
+                look_at_broker(
+                    world.broker, owner, found, BrokerContext(relays, consumers, outranks)
+                )
+            )
+            url, known = (
+                own.next_service.get(env.DATABASE_URL, ""),
+                self._previous.get("database") or {},
+            )
+            database = group.create_task(
+                look_at_database(world.database, owner, found, url, known.get("installation"))
+            )
+            cache = group.create_task(look_at_cache(world.cache, found))
+        looked = cache.result()
+        return (
+            bucket.result(),
+            broker.result(),
+            database.result(),
+            () if looked is None else (looked,),
+        )
+
+    async def _workload(
+        self,
+        children: Children,
+        findings: tuple[Finding, ...],
+        bucket: BucketResult,
+        own: OwnSecrets,
+    ) -> WorkloadResult:
+        rolled_out = self._previous.get("workload")
+        try:
+            schemas = await self._schemas()
+            config, ports = self._config(bucket, own), ports_of(self._owner, own.service)
+            if not bucket.finding.holds:
+                config, ports = keep_store(
+                    children.get("ConfigMap", names.config_map(self._owner.key)), config, ports
+                )
+            await children.ensure(foundations(self._owner, config, ports))
+            image = self._owner.spec.image or self._world.service_image
+            inputs = Inputs(image, config, own.service, schemas)
+            trial = Trial(self._world.clock.now(), self._was.get(ConditionType.DATABASE_READY))
+            result = await roll_out(children, findings, inputs, rolled_out, trial)
+            await children.prune(workload_known=result.known)
+            if dependencies_hold(findings) or rolled_out is not None:
+                await children.open_gates()
+        except DependencyError as error:
+            return WorkloadResult(
+                (bad(ConditionType.WORKLOAD_AVAILABLE, error.reason, error.message),), rolled_out
+            )
+        except ClusterError as error:
+            if error.status not in _ANSWERS_ABOUT_THE_REQUEST:
+                raise
+            reason = _REFUSALS.get(error.status, Reason.REQUEST_REFUSED)
+            return WorkloadResult(
+                (bad(ConditionType.WORKLOAD_AVAILABLE, reason, str(error)),), rolled_out
+            )
+        return result
+
+    async def _schemas(self) -> Mapping[str, str] | None:
+        reference = self._owner.spec.schemas.config_map_ref
+        if reference is None:
+            return None
+        name = reference.name
+        found = await self._world.cluster.read("v1", "ConfigMap", self._owner.key.namespace, name)
+        if found is None:
+            message = (
+                f"ConfigMap {self._owner.key.namespace}/{name} with the schemas does not exist:"
+                " create it"
+            )
+            raise DependencyError(Reason.WAITING_FOR_DEPENDENCIES, message)
+        return dict(found.get("data") or {})
+
+    def _config(self, bucket: BucketResult, own: OwnSecrets) -> dict[str, str]:
+        known = (self._previous.get("objectStore") or {}).get("missingCapabilities", ())
+        missing = bucket.missing if bucket.missing is not None else frozenset(known)
+        endpoint = endpoint_of(own.service.get(env.BROKER_URL))
+        around = Surroundings(
+            endpoint, service_url(self._owner), Capability.ENCRYPTION not in missing
+        )
+        return configuration(self._owner.spec, around)
+
+    def _facts(self, children: Children, bucket: BucketResult, result: WorkloadResult) -> Facts:
+        key = self._owner.key
+        api = children.get("Deployment", f"{key.name}-api") or {}
+        return Facts(
+            selector=",".join(
+                f"{name}={value}" for name, value in names.selector(key, names.API).items()
+            ),
+            secrets={"service": names.service_secret(key), "consumer": names.consumer_secret(key)},
+            url=service_url(self._owner),
+            replicas=(api.get("status") or {}).get("replicas", 0),
+            workload=result.rolled_out,
+            probed=bucket.probed,
+            store=None
+            if bucket.place is None
+            else {"place": bucket.place, "installation": bucket.installation},
+            missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
+        )
+
+    def _moment(self) -> Moment:
+        ran = self._previous.get("workload") is not None
+        return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
+
+    def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
+        failing = [
+            finding for finding in findings if not finding.holds and finding.type not in BESIDE
+        ]
+        under_way = {
+            Reason.ROLLOUT_PROGRESSING,
+            Reason.MIGRATION_RUNNING,
+            Reason.WAITING_FOR_DEPENDENCIES,
+        }
+        if not failing:
+            outcome = Outcome.READY
+        elif {finding.reason for finding in failing} <= under_way:
+            outcome = Outcome.PROGRESSING
+        else:
+            outcome = Outcome.FAILING
+        return _Seen(findings, facts, outcome)
+
+    def _held(self, kind: ConditionType) -> bool:
+        return bool(self._was.get(kind, {}).get("status") == "True")
