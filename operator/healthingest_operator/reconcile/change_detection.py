@@ -39,7 +39,7 @@ class Memory:
         self._good: dict[Key, tuple[HealthIngest, str]] = {}
         self.secrets = Shared()
 
-    def good(self, key: Key) -> tuple[HealthIngest, str] | None:
+    def recorded(self, key: Key) -> tuple[HealthIngest, str] | None:
         """What a pass has found good, and with which fingerprint; None: nothing."""
         return self._good.get(key)
 
@@ -75,7 +75,7 @@ class Glance:
 
         Of a change of itself the watch tells.
         """
-        good = self.memory.good(key)
+        good = self.memory.recorded(key)
         return good is not None and await self._fingerprint(good[0]) == good[1]
 
     async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:

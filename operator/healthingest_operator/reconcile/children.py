@@ -15,7 +15,7 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Cluster, Manifest
 from healthingest_operator.resources import comparison, names
 from healthingest_operator.resources.children import KINDS
-from healthingest_operator.status.conditions import Finding, bad, good
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 from healthingest_operator.status.pod_causes import SCALED_TO_ZERO
 from healthingest_operator.status.pod_failures import Failure, of_pods, of_refusal, of_silent_relay
 
@@ -182,7 +182,7 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
-def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> Finding:
+def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> ConditionUpdate:
     """
     Whether the newest pods of all these Deployments are there, and only they.
 
@@ -192,10 +192,10 @@ def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ())
     for deployment in deployments:
         if not deployment["spec"].get("replicas", 1):
             where = f"Deployment {deployment['metadata']['name']}"
-            return bad(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=where))
+            return condition_false(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=where))
         if not _is_complete(deployment):
             return _incomplete(deployment, pods)
-    return good(kind, "all pods are available", Reason.AVAILABLE)
+    return condition_true(kind, "all pods are available", Reason.AVAILABLE)
 
 
 def _is_complete(deployment: Manifest) -> bool:
@@ -210,18 +210,18 @@ def _is_complete(deployment: Manifest) -> bool:
     )
 
 
-def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> Finding:
+def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> ConditionUpdate:
     kind, name = ConditionType.WORKLOAD_AVAILABLE, deployment["metadata"]["name"]
     failure = _why(deployment, pods)
     if failure is not None:
-        return bad(kind, failure.reason, f"Deployment {name}: {failure.message}")
+        return condition_false(kind, failure.reason, f"Deployment {name}: {failure.message}")
     if _condition(deployment, "Progressing", "False"):
         message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
-        return bad(kind, Reason.ROLLOUT_FAILED, message)
+        return condition_false(kind, Reason.ROLLOUT_FAILED, message)
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
-    return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
+    return condition_false(kind, Reason.ROLLOUT_PROGRESSING, message)
 
 
 def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:

@@ -30,7 +30,7 @@ from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_mark, relay_users
 from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
-from healthingest_operator.status.conditions import Finding, bad, good
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 _PROVISIONING_HELPS: Final = frozenset(
     {Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED}
@@ -41,12 +41,12 @@ _PROVISIONING_HELPS: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class BucketResult:
     """
-    The finding, what the store lacks and a fingerprint of what was probed (None.
+    The update, what the store lacks and a fingerprint of what was probed (None.
 
     Not known now).
     """
 
-    finding: Finding
+    update: ConditionUpdate
     missing: frozenset[str] | None = None
     probed: str | None = None
     changed: tuple[str, ...] = ()
@@ -56,9 +56,9 @@ class BucketResult:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseResult:
-    """The finding, and the installation that the database belongs to (None: not known now)."""
+    """The update, and the installation that the database belongs to (None: not known now)."""
 
-    finding: Finding
+    update: ConditionUpdate
     installation: str | None = None
 
 
@@ -70,7 +70,7 @@ class BrokerResult:
     `spare_users`: of the operator's own users those that no Secret names any more.
     """
 
-    findings: tuple[Finding, ...]
+    updates: tuple[ConditionUpdate, ...]
     changed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     spare_users: tuple[str, ...] = ()
@@ -122,22 +122,24 @@ async def look_at_bucket(
         else:
             lacking = {*missing, *await store.probe(found.store)}
     except DependencyError as error:
-        return BucketResult(bad(ConditionType.BUCKET_READY, error.reason, error.message))
+        return BucketResult(
+            condition_false(ConditionType.BUCKET_READY, error.reason, error.message)
+        )
     names_lacking, place = frozenset(str(name) for name in lacking), bucket_place(admin)
     return BucketResult(
         _verdict(owner, lacking), names_lacking, probed, changed, installation, place
     )
 
 
-def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
+def _verdict(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpdate:
     hurts = sorted(
         {str(name) for name in lacking}
         & {str(name) for name in bucket.required(owner.spec.object_store)}
     )
     if hurts:
         message = f"the object store lacks {', '.join(hurts)}, which is required"
-        return bad(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
-    return good(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}")
+        return condition_false(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
+    return condition_true(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}")
 
 
 async def _complete_bucket(
@@ -197,11 +199,13 @@ async def look_at_broker(
             raise access
         await broker.check(access)
     except DependencyError as error:
-        waiting = bad(
+        waiting = condition_false(
             ConditionType.TOPOLOGY_READY, Reason.WAITING_FOR_DEPENDENCIES, "waits for the broker"
         )
-        return BrokerResult((bad(ConditionType.BROKER_READY, error.reason, error.message), waiting))
-    ready = good(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
+        return BrokerResult(
+            (condition_false(ConditionType.BROKER_READY, error.reason, error.message), waiting)
+        )
+    ready = condition_true(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
     wanted = topology.topology(
         owner.spec.broker,
         owner_mark(owner.key),
@@ -212,8 +216,12 @@ async def look_at_broker(
     try:
         completed = await _complete_topology(broker, access, wanted, context.outranks)
     except DependencyError as error:
-        return BrokerResult((ready, bad(ConditionType.TOPOLOGY_READY, error.reason, error.message)))
-    provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
+        return BrokerResult(
+            (ready, condition_false(ConditionType.TOPOLOGY_READY, error.reason, error.message))
+        )
+    provisioned = condition_true(
+        ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}"
+    )
     try:
         for login in wanted.logins:
             if (
@@ -221,8 +229,8 @@ async def look_at_broker(
             ):  # what has rights alone announces nothing: limits stop a login
                 await broker.log_in(access, wanted.virtual_host, login)
     except DependencyError as error:
-        ready = bad(ConditionType.BROKER_READY, error.reason, error.message)
-    return replace(completed, findings=(ready, provisioned))
+        ready = condition_false(ConditionType.BROKER_READY, error.reason, error.message)
+    return replace(completed, updates=(ready, provisioned))
 
 
 def logins(*addresses: str | None) -> dict[str, str]:
@@ -282,7 +290,7 @@ async def _calls(
     return plan.calls
 
 
-async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
+async def look_at_cache(cache: Cache, found: Credentials) -> ConditionUpdate | None:
     """
     Whether the cache works; None: there is none.
 
@@ -295,8 +303,8 @@ async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
             raise found.cache_url
         await cache.check(found.cache_url)
     except DependencyError as error:
-        return bad(ConditionType.CACHE_READY, error.reason, error.message)
-    return good(
+        return condition_false(ConditionType.CACHE_READY, error.reason, error.message)
+    return condition_true(
         ConditionType.CACHE_READY, f"cache {urlsplit(found.cache_url).netloc.rpartition('@')[2]}"
     )
 
@@ -318,7 +326,9 @@ async def look_at_database(
         mark = mark_of_database(owner, database_place(url), marked, known)
         written = mark == marked or await database.write_mark(url, name, mark)
     except DependencyError as error:
-        return DatabaseResult(bad(ConditionType.DATABASE_READY, error.reason, error.message))
+        return DatabaseResult(
+            condition_false(ConditionType.DATABASE_READY, error.reason, error.message)
+        )
     address = read_database_address(url)
     message = f"database {address.database} on {address.place}"
     more = (
@@ -326,8 +336,8 @@ async def look_at_database(
         if written
         else "; it cannot be told from another one, because its user may not create a table"
     )
-    finding = good(ConditionType.DATABASE_READY, message + more)
-    return DatabaseResult(finding, mark if written else None)
+    update = condition_true(ConditionType.DATABASE_READY, message + more)
+    return DatabaseResult(update, mark if written else None)
 
 
 async def _provision(

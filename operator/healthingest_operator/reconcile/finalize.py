@@ -28,7 +28,7 @@ from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.reconcile.reconcile import World
 from healthingest_operator.reconcile.status_report import Report
 from healthingest_operator.resources import bucket, names, topology
-from healthingest_operator.status.conditions import bad
+from healthingest_operator.status.conditions import condition_false
 from healthingest_operator.status.summary import Facts
 
 _FORBIDDEN: Final = 403
@@ -104,7 +104,7 @@ async def _tell(world: World, body: Mapping[str, Any], waiting: str) -> None:
     """A status that may not be written must not keep the deletion from its end."""
     try:
         await Report(world.cluster, world.clock).found(
-            body, [bad(ConditionType.READY, Reason.DELETING, waiting)], Facts()
+            body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], Facts()
         )
     except ClusterError as error:
         if error.status != _FORBIDDEN:

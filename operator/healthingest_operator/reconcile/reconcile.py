@@ -21,7 +21,7 @@ from healthingest_operator.reconcile.credentials.own_secrets import (
     Moment,
     OwnSecrets,
     promote,
-    secrets_finding,
+    secrets_condition,
     write_own_secrets,
 )
 from healthingest_operator.reconcile.credentials.rotation import Hands, Rotation
@@ -59,7 +59,12 @@ from healthingest_operator.resources.kept_store import keep_store
 from healthingest_operator.resources.network_policy import endpoint_of, ports_of
 from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
-from healthingest_operator.status.conditions import BESIDE, Finding, bad, drift
+from healthingest_operator.status.conditions import (
+    POLARITY,
+    ConditionUpdate,
+    condition_false,
+    drift,
+)
 from healthingest_operator.status.summary import Facts
 
 _REFUSALS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
@@ -148,7 +153,7 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     fingerprint = await glance.fingerprint(owner, body.get("status") or {})
     seen = await _Pass(world, owner, body.get("status") or {}).run(look)
     if seen is not None:
-        await report.found(body, seen.findings, seen.facts)
+        await report.found(body, seen.updates, seen.facts)
     if seen is None or seen.quiet:
         world.memory.remember(owner, fingerprint)
     return Outcome.READY if seen is None else seen.outcome
@@ -156,7 +161,7 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    findings: list[Finding]
+    updates: list[ConditionUpdate]
     facts: Facts
     outcome: Outcome
     quiet: bool = False
@@ -183,43 +188,45 @@ class _Pass:
             )
         except DependencyError as error:
             return self._seen(
-                [bad(ConditionType.SECRETS_READY, error.reason, error.message)], Facts()
+                [condition_false(ConditionType.SECRETS_READY, error.reason, error.message)], Facts()
             )
         bucket, broker, database, cache = await self._dependencies(found, own)
         confirmed = Confirmed(
-            bucket.finding.holds, all(one.holds for one in broker.findings), database.finding.holds
+            bucket.update.is_true,
+            all(one.is_true for one in broker.updates),
+            database.update.is_true,
         )
         own = await promote(
             self._world.cluster, self._owner, own, confirmed, self._world.clock.now()
         )
-        findings = (
-            secrets_finding(found, own),
-            bucket.finding,
-            *broker.findings,
-            database.finding,
+        updates = (
+            secrets_condition(found, own),
+            bucket.update,
+            *broker.updates,
+            database.update,
             *cache,
         )
         touched = (
             own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
         )
-        same_cache = all(self._held(one.type) == one.holds for one in cache)
-        settled = dependencies_hold(findings) and same_cache
+        same_cache = all(self._held(one.type) == one.is_true for one in cache)
+        settled = dependencies_hold(updates) and same_cache
         if look is Look.GLANCE and not touched and settled and self._may_glance(broker):
             return None
         children = Children(self._world.cluster, self._owner, self._settled)
         await children.observe()
-        result = await self._workload(children, findings, bucket, own)
+        result = await self._workload(children, updates, bucket, own)
         rotation = Rotation(
             self._world.cluster, self._world.broker, self._world.database, self._world.rotation
         )
         hands = Hands(found, own, broker.spare_users, seen=confirmed.broker and confirmed.database)
         now = self._world.clock.now()
         after, secrets = await rotation.advance(children, result, hands, now)
-        findings = (secrets, *findings[1:])
-        replaced = {finding.type for finding in result.findings}
+        updates = (secrets, *updates[1:])
+        replaced = {update.type for update in result.updates}
         final = [
-            *(finding for finding in findings if finding.type not in replaced),
-            *result.findings,
+            *(update for update in updates if update.type not in replaced),
+            *result.updates,
         ]
         healed = [*own.healed, *children.healed]
         if self._same_spec and self._held(ConditionType.TOPOLOGY_READY):
@@ -253,7 +260,7 @@ class _Pass:
 
     async def _dependencies(
         self, found: Credentials, own: OwnSecrets
-    ) -> tuple[BucketResult, BrokerResult, DatabaseResult, tuple[Finding, ...]]:
+    ) -> tuple[BucketResult, BrokerResult, DatabaseResult, tuple[ConditionUpdate, ...]]:
         world, owner = self._world, self._owner
         async with asyncio.TaskGroup() as group:
             outranks = partial(outranked, world.cluster, owner)
@@ -291,7 +298,7 @@ class _Pass:
     async def _workload(
         self,
         children: Children,
-        findings: tuple[Finding, ...],
+        updates: tuple[ConditionUpdate, ...],
         bucket: BucketResult,
         own: OwnSecrets,
     ) -> WorkloadResult:
@@ -299,7 +306,7 @@ class _Pass:
         try:
             schemas = await self._schemas()
             config, ports = self._config(bucket, own), ports_of(self._owner, own.service)
-            if not bucket.finding.holds:
+            if not bucket.update.is_true:
                 config, ports = keep_store(
                     children.get("ConfigMap", names.config_map(self._owner.key)), config, ports
                 )
@@ -307,20 +314,21 @@ class _Pass:
             image = self._owner.spec.image or self._world.service_image
             inputs = Inputs(image, config, own.service, schemas)
             trial = Trial(self._world.clock.now(), self._was.get(ConditionType.DATABASE_READY))
-            result = await roll_out(children, findings, inputs, rolled_out, trial)
+            result = await roll_out(children, updates, inputs, rolled_out, trial)
             await children.prune(workload_known=result.known)
-            if dependencies_hold(findings) or rolled_out is not None:
+            if dependencies_hold(updates) or rolled_out is not None:
                 await children.open_gates()
         except DependencyError as error:
             return WorkloadResult(
-                (bad(ConditionType.WORKLOAD_AVAILABLE, error.reason, error.message),), rolled_out
+                (condition_false(ConditionType.WORKLOAD_AVAILABLE, error.reason, error.message),),
+                rolled_out,
             )
         except ClusterError as error:
             if error.status not in _ANSWERS_ABOUT_THE_REQUEST:
                 raise
             reason = _REFUSALS.get(error.status, Reason.REQUEST_REFUSED)
             return WorkloadResult(
-                (bad(ConditionType.WORKLOAD_AVAILABLE, reason, str(error)),), rolled_out
+                (condition_false(ConditionType.WORKLOAD_AVAILABLE, reason, str(error)),), rolled_out
             )
         return result
 
@@ -369,9 +377,11 @@ class _Pass:
         ran = self._previous.get("workload") is not None
         return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
 
-    def _seen(self, findings: list[Finding], facts: Facts) -> _Seen:
+    def _seen(self, updates: list[ConditionUpdate], facts: Facts) -> _Seen:
         failing = [
-            finding for finding in findings if not finding.holds and finding.type not in BESIDE
+            update
+            for update in updates
+            if not update.is_true and POLARITY[update.type].required_for_ready
         ]
         under_way = {
             Reason.ROLLOUT_PROGRESSING,
@@ -380,11 +390,11 @@ class _Pass:
         }
         if not failing:
             outcome = Outcome.READY
-        elif {finding.reason for finding in failing} <= under_way:
+        elif {update.reason for update in failing} <= under_way:
             outcome = Outcome.PROGRESSING
         else:
             outcome = Outcome.FAILING
-        return _Seen(findings, facts, outcome)
+        return _Seen(updates, facts, outcome)
 
     def _held(self, kind: ConditionType) -> bool:
         return bool(self._was.get(kind, {}).get("status") == "True")

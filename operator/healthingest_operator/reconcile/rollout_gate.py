@@ -8,15 +8,15 @@ node dies meanwhile.
 
 from collections.abc import Iterable
 
-from healthingest_operator.status.conditions import DEPENDENCIES, Finding
+from healthingest_operator.status.conditions import DEPENDENCIES, ConditionUpdate
 
 
-def dependencies_hold(findings: Iterable[Finding]) -> bool:
+def dependencies_hold(updates: Iterable[ConditionUpdate]) -> bool:
     """Whether every dependency was looked at, and holds."""
-    holding = {finding.type for finding in findings if finding.holds}
+    holding = {update.type for update in updates if update.is_true}
     return holding >= set(DEPENDENCIES)
 
 
-def may_roll_out(findings: Iterable[Finding], wanted: str, rolled_out: str | None) -> bool:
+def may_roll_out(updates: Iterable[ConditionUpdate], wanted: str, rolled_out: str | None) -> bool:
     """Whether a workload with fingerprint *wanted* may run; *rolled_out* passed the gate before."""
-    return dependencies_hold(findings) or wanted == rolled_out
+    return dependencies_hold(updates) or wanted == rolled_out

@@ -7,7 +7,14 @@ from typing import Any
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.ports import Clock, Cluster
-from healthingest_operator.status.conditions import Finding, bad, good, remembered, transitions
+from healthingest_operator.status.conditions import (
+    POLARITY,
+    ConditionUpdate,
+    condition_false,
+    condition_true,
+    remembered,
+    transitions,
+)
 from healthingest_operator.status.summary import Facts, Observation, status
 
 
@@ -18,40 +25,44 @@ class Report:
     cluster: Cluster
     clock: Clock
 
-    async def found(self, body: Mapping[str, Any], findings: list[Finding], facts: Facts) -> None:
+    async def found(
+        self, body: Mapping[str, Any], updates: list[ConditionUpdate], facts: Facts
+    ) -> None:
         """Write the status when it changed, and tell transitions."""
         metadata, previous = body["metadata"], body.get("status") or {}
         now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        current = status(previous, findings, facts, Observation(metadata.get("generation", 0), now))
+        current = status(previous, updates, facts, Observation(metadata.get("generation", 0), now))
         if current == previous:
             return
         await self.cluster.write_status(Key(metadata["namespace"], metadata["name"]), current)
         for condition in transitions(previous.get("conditions") or [], current["conditions"]):
-            bad_news = (condition["status"] == "False") != (
-                condition["type"] in {"Drifted", "Stalled", "Paused"}
-            )
+            kind = ConditionType(condition["type"])
+            is_normal = (condition["status"] == "True") == POLARITY[kind].normal
             text = f"{condition['type']} is {condition['status']}: {condition['message']}"
             await self.cluster.tell(
-                body, "Warning" if bad_news else "Normal", condition["reason"], text
+                body, "Normal" if is_normal else "Warning", condition["reason"], text
             )
 
     async def invalid(self, body: Mapping[str, Any], problems: str) -> None:
         """The spec is none that anything can be made of."""
-        findings = [
-            bad(ConditionType.READY, Reason.INVALID_SPEC, problems),
-            good(ConditionType.STALLED, problems, Reason.INVALID_SPEC),
+        updates = [
+            condition_false(ConditionType.READY, Reason.INVALID_SPEC, problems),
+            condition_true(ConditionType.STALLED, problems, Reason.INVALID_SPEC),
         ]
-        await self.found(body, findings, Facts())
+        await self.found(body, updates, Facts())
 
     async def paused(self, body: Mapping[str, Any]) -> None:
         """What was found before stays, and nothing is touched."""
         found = remembered((body.get("status") or {}).get("conditions") or [])
-        if not any(finding.type is ConditionType.READY for finding in found):
+        if not any(update.type is ConditionType.READY for update in found):
             found.insert(
-                0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready")
+                0,
+                condition_false(
+                    ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused before it was ready"
+                ),
             )
         found.append(
-            good(
+            condition_true(
                 ConditionType.PAUSED,
                 "spec.paused is true: nothing is changed",
                 Reason.PAUSED_BY_SPEC,

@@ -14,7 +14,7 @@ from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.secrets import digest
-from healthingest_operator.status.conditions import Finding, bad
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
 _MIGRATION: Final = "migration of the database: "
@@ -30,7 +30,7 @@ class WorkloadResult:
     superfluous.
     """
 
-    findings: tuple[Finding, ...]
+    updates: tuple[ConditionUpdate, ...]
     rolled_out: str | None
     known: bool = False
 
@@ -79,7 +79,7 @@ def complete(secrets: Mapping[str, str]) -> bool:
 
 async def roll_out(
     children: Children,
-    findings: tuple[Finding, ...],
+    updates: tuple[ConditionUpdate, ...],
     inputs: Inputs,
     rolled_out: str | None,
     trial: Trial,
@@ -94,13 +94,13 @@ async def roll_out(
     job = comparison.stamped(migration.migration_job(owner, made))
     success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success or job
     children.wanted.add(("Job", success["metadata"]["name"]))
-    if not may_roll_out(findings, mark, rolled_out):
+    if not may_roll_out(updates, mark, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
     if mark != rolled_out:
         trouble = await _migrate(children, job, trial)
         if trouble is not None:
             return WorkloadResult(
-                (trouble, *_held(children, "waits for the migration", None).findings), rolled_out
+                (trouble, *_held(children, "waits for the migration", None).updates), rolled_out
             )
     await children.ensure(wanted)
     names = [item["metadata"]["name"] for item in wanted if item["kind"] == "Deployment"]
@@ -111,11 +111,15 @@ async def roll_out(
 def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResult:
     running = children.get("Deployment", f"{children.owner.key.name}-api") is not None
     message = f"the running version stays; its change {why}" if running else why
-    finding = bad(ConditionType.WORKLOAD_AVAILABLE, Reason.WAITING_FOR_DEPENDENCIES, message)
-    return WorkloadResult((finding,), rolled_out)
+    update = condition_false(
+        ConditionType.WORKLOAD_AVAILABLE, Reason.WAITING_FOR_DEPENDENCIES, message
+    )
+    return WorkloadResult((update,), rolled_out)
 
 
-async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> Finding | None:
+async def _migrate(
+    children: Children, job: Mapping[str, Any], trial: Trial
+) -> ConditionUpdate | None:
     """
     Run the Job; None once one has succeeded.
 
@@ -140,11 +144,13 @@ async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> 
         reason = (
             Reason.MIGRATION_FAILED if failure.reason is Reason.CRASH_LOOPING else failure.reason
         )
-        return bad(ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}")
+        return condition_false(
+            ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}"
+        )
     return _without_evidence(live, trial, failed=bool(failed))
 
 
-def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> Finding:
+def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> ConditionUpdate:
     """
     Neither pods nor events tell anything (yet).
 
@@ -152,14 +158,16 @@ def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> 
     """
     name, before = job["metadata"]["name"], trial.before or {}
     if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
-        return bad(ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"])
+        return condition_false(
+            ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"]
+        )
     if failed:
         message = (
             f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it"
             " is run again"
         )
-        return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
-    return bad(
+        return condition_false(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
+    return condition_false(
         ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database"
     )
 

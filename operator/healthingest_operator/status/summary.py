@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from healthingest_operator.status.conditions import Finding, conditions, summary
+from healthingest_operator.status.conditions import ConditionUpdate, conditions, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Observation:
 
 
 def status(
-    previous: Mapping[str, Any], findings: Sequence[Finding], facts: Facts, seen: Observation
+    previous: Mapping[str, Any], updates: Sequence[ConditionUpdate], facts: Facts, seen: Observation
 ) -> dict[str, Any]:
     """The status to write; equal to *previous* when nothing changed."""
     found: dict[str, Any] = {
@@ -51,7 +51,7 @@ def status(
         **{name: value for name, value in found.items() if value is not None},
         "observedGeneration": seen.generation,
         "conditions": conditions(
-            summary(findings), previous.get("conditions") or [], seen.generation, seen.now
+            summary(updates), previous.get("conditions") or [], seen.generation, seen.now
         ),
         "objectStore": _store(previous, facts) or None,
         "leftBehind": list(facts.left_behind) or None,

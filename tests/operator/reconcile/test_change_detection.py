@@ -139,7 +139,7 @@ async def test_a_changed_secret_is_seen_within_seconds(world: FakeWorld) -> None
 
 
 async def test_who_cannot_be_reached_is_said(world: FakeWorld) -> None:
-    """A glance that sees nothing is a full look, whose findings go into the conditions."""
+    """A glance that sees nothing is a full look, whose updates go into the conditions."""
     world.broker.fault = DependencyError(Reason.UNREACHABLE, "no answer")
     assert await world.converge(Look.GLANCE) is Outcome.FAILING
     assert world.conditions()["BrokerReady"][:2] == ("False", "Unreachable")
@@ -189,9 +189,9 @@ async def test_nothing_is_as_it_was_that_was_not_seen() -> None:
     """
     world = FakeWorld()
     await world.converge()
-    assert world.memory.good(KEY) is None
+    assert world.memory.recorded(KEY) is None
     await world.until_ready()
     await world.converge()
-    assert world.memory.good(KEY) is not None
+    assert world.memory.recorded(KEY) is not None
     world.memory.forget(KEY)
     assert await world.converge(Look.GLANCE) is Outcome.READY

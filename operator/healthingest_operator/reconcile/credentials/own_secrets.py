@@ -31,7 +31,7 @@ from healthingest_operator.resources.secrets import (
     service_values,
     staged_values,
 )
-from healthingest_operator.status.conditions import Finding, bad, good
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ async def _write(
     return replace(own, healed=tuple(healed), written=written)
 
 
-def secrets_finding(found: Credentials, own: OwnSecrets) -> Finding:
+def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
     """Whether everything could be read; the first problem's reason, every problem's message."""
     kind, marks = ConditionType.SECRETS_READY, own.marks
     errors = found.errors
@@ -220,7 +220,7 @@ def secrets_finding(found: Credentials, own: OwnSecrets) -> Finding:
         reasons: list[Reason] = [
             error.reason for error in errors if isinstance(error, DependencyError)
         ]
-        return bad(kind, reasons[0], "; ".join(error.message for error in errors))
+        return condition_false(kind, reasons[0], "; ".join(error.message for error in errors))
     if own.rotating:
         message = {
             Phase.INTRODUCED: "broker and database get new credentials; the pods use the old ones",
@@ -228,9 +228,9 @@ def secrets_finding(found: Credentials, own: OwnSecrets) -> Finding:
             Phase.SIGNING: "the old logins are refused; the pods begin to sign with the new key",
             Phase.OVERLAPPING: "the new key signs; old tokens and the old consumer are still valid",
         }[marks.phase]
-        return good(kind, message, Reason.CREDENTIALS_ROTATING)
+        return condition_true(kind, message, Reason.CREDENTIALS_ROTATING)
     if marks.phase is Phase.SETTLED and marks.since > marks.made:
-        return good(
+        return condition_true(
             kind, "all Secrets are there; credentials were rotated", Reason.CREDENTIALS_ROTATED
         )
-    return good(kind, "all Secrets are there")
+    return condition_true(kind, "all Secrets are there")

@@ -9,7 +9,7 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials.own_secrets import (
     OwnSecrets,
-    secrets_finding,
+    secrets_condition,
     step,
 )
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, DatabaseAccess
@@ -20,7 +20,7 @@ from healthingest_operator.resources import names, rotation
 from healthingest_operator.resources.pods import DIGEST_ANNOTATION
 from healthingest_operator.resources.rotation import Phase
 from healthingest_operator.resources.secrets import user_of
-from healthingest_operator.status.conditions import Finding, good
+from healthingest_operator.status.conditions import ConditionUpdate, condition_true
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Rotation:
 
     async def advance(
         self, children: Children, result: WorkloadResult, hands: Hands, now: datetime
-    ) -> tuple[OwnSecrets, Finding]:
+    ) -> tuple[OwnSecrets, ConditionUpdate]:
         """
         Refuse the old logins and enter the next phase, if all pods are new ones.
 
@@ -65,7 +65,7 @@ class Rotation:
             or not hands.seen
             or not only_new_pods(children, result)
         ):
-            return own, secrets_finding(found, own)
+            return own, secrets_condition(found, own)
         try:
             consumers_done = await self._revoke_users(children.owner, hands, now)
             if own.marks.phase is Phase.PROMOTED:
@@ -73,11 +73,13 @@ class Rotation:
         except DependencyError as error:
             # Uploads go on: that is no reason not to be Ready.
             message = f"old credentials are valid yet: {error.message}"
-            return own, good(ConditionType.SECRETS_READY, message, Reason.CREDENTIALS_ROTATING)
+            return own, condition_true(
+                ConditionType.SECRETS_READY, message, Reason.CREDENTIALS_ROTATING
+            )
         keys = len(rotation.keys_of(own.service[env.IDENTITY_SIGNING_KEYS]))
         marks = rotation.following(own.marks, now, keys=keys, consumers_done=consumers_done)
         after = own if marks == own.marks else await step(self._cluster, children.owner, own, marks)
-        return after, secrets_finding(found, after)
+        return after, secrets_condition(found, after)
 
     async def _revoke_users(self, owner: HealthIngest, hands: Hands, now: datetime) -> bool:
         """
@@ -107,7 +109,7 @@ class Rotation:
 
 def only_new_pods(children: Children, result: WorkloadResult) -> bool:
     """Whether the workload is rolled out and no former pod exists, not even a terminating one."""
-    if not result.known or not all(finding.holds for finding in result.findings):
+    if not result.known or not all(update.is_true for update in result.updates):
         return False
     digests = {}
     for (kind, _), child in children.live.items():
