@@ -31,11 +31,12 @@ from healthingest_operator.handlers import children, healthingest
 from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.leader_election import Election
 from healthingest_operator.reconcile.loop import Loop, Rhythm
+from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.reconcile.reconcile import Look, Outcome, World, converge
+from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
 from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.runtime import kopf_settings
-from healthingest_operator.runtime.endpoints import Ports, endpoints
+from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
 from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals
 from healthingest_operator.runtime.watches import WATCH_SECONDS, Watches
 from healthingest_operator.settings import Settings
@@ -57,8 +58,8 @@ async def run(settings: Settings) -> None:
     with signals() as received:
         async with kubernetes_cluster(settings.kubernetes_timeout_seconds) as cluster:
             operator = _Operator(settings, cluster, telemetry, received)
-            ports = Ports(settings.health_port, settings.metrics_port)
-            async with endpoints(ports, metrics, operator.refresh, operator.is_alive):
+            listen_ports = ListenPorts(settings.health_port, settings.metrics_port)
+            async with endpoints(listen_ports, metrics, operator.refresh, operator.is_alive):
                 await lead(_election(settings, cluster), telemetry, operator.serve, received.stop)
 
 
@@ -101,18 +102,21 @@ class _Operator:
         watches = self._watches = Watches(time.monotonic, telemetry.namespace)
         try:
             async with AsyncExitStack() as stack:
-                world = _fenced(await _world(settings, self._cluster, stack), term.check)
+                ports = _fenced(await _ports(settings, self._cluster, stack), term.check)
 
-                async def work(key: Key, look: Look) -> Outcome:
-                    return await converge(world, key, look)
+                async def work(key: Key, mode: ReconcileMode) -> Outcome:
+                    return await reconcile(ports, key, mode)
 
                 loop = Loop(
-                    queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry
+                    queue,
+                    work,
+                    Rhythm(settings.resync_seconds, settings.external_check_seconds),
+                    telemetry,
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
                 kopf_settings.register(registry, watches, term.check)
-                healthingest.register(registry, queue, _leaving(settings, world, queue, telemetry))
+                healthingest.register(registry, queue, _leaving(settings, ports, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(loop.run(), name=f"worker-{n}")
@@ -152,7 +156,7 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
 
 
 def _leaving(
-    settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry
+    settings: Settings, ports: Ports, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
     """Deletions have their own workers: they wait for a pass over the same HealthIngest only."""
     workers = asyncio.Semaphore(settings.deletions)
@@ -160,8 +164,8 @@ def _leaving(
 
     async def leave(key: Key, body: Mapping[str, Any]) -> bool:
         async with queue.alone(key), workers:
-            farewell = await finalize(world, body, deadline)
-        world.memory.forget(key)
+            farewell = await finalize(ports, body, deadline)
+        ports.fingerprints.discard(key)
         if farewell.left:
             telemetry.left_behind(key, farewell.left)
         return farewell.may_go
@@ -206,9 +210,9 @@ async def _run_kopf(
     await kopf.run_tasks(tasks, ignored=others)
 
 
-async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExitStack) -> World:
+async def _ports(settings: Settings, cluster: KubernetesCluster, stack: AsyncExitStack) -> Ports:
     patience = settings.dependency_timeout_seconds
-    return World(
+    return Ports(
         cluster=cluster,
         store=await stack.enter_async_context(s3_object_store(patience)),
         broker=await stack.enter_async_context(rabbitmq_broker(patience)),
@@ -224,14 +228,14 @@ async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
     )
 
 
-def _fenced(world: World, check: Fence) -> World:
+def _fenced(ports: Ports, check: Fence) -> Ports:
     return replace(
-        world,
-        cluster=fenced(world.cluster, check),
-        store=fenced(world.store, check),
-        broker=fenced(world.broker, check),
-        database=fenced(world.database, check),
-        cache=fenced(world.cache, check),
+        ports,
+        cluster=fenced(ports.cluster, check),
+        store=fenced(ports.store, check),
+        broker=fenced(ports.broker, check),
+        database=fenced(ports.database, check),
+        cache=fenced(ports.cache, check),
     )
 
 

@@ -20,7 +20,7 @@ from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_operator.resources.pods import Build
 from support.control_plane import attempt
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 from support.servers.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]

@@ -133,7 +133,7 @@ async def test_a_limit_that_stops_the_relay_is_named(
     """
     Found by logging in as the relay does.
 
-    The fingerprint of the broker is another one, so that glances see it.
+    The fingerprint of the broker is another one, so that external checks see it.
     """
     login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
     before = await broker.fingerprint(how, host, [login.name])

@@ -203,7 +203,7 @@ STORE = [
 async def test_a_wrong_endpoint_of_the_store_is_named(
     store: S3ObjectStore, s3_server: S3Server, wrong: WrongPorts, endpoint: str, cause: Cause
 ) -> None:
-    """Name, port, TLS in both directions, another service; by full looks and by glances."""
+    """Name, port, TLS in both directions, another service; by full and by external checks."""
     endpoint = endpoint.format(**vars(wrong))
     where = f"the object store at {endpoint.partition('://')[2]}"
     with pytest.raises(DependencyError) as raised:

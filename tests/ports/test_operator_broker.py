@@ -13,7 +13,7 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources import pruning, topology
 from support.broken_dependencies import access_to_broker as access
 from support.deadlines import HANG_SECONDS
-from support.operator_world import broker_spec
+from support.operator_fakes import broker_spec
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 

@@ -1,5 +1,5 @@
 """
-The operator's looks at a real broker and a real store.
+The operator's checks of a real broker and a real store.
 
 They see, heal, and write nothing when nothing differs.
 """
@@ -12,10 +12,10 @@ import pytest
 
 from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
-from healthingest_operator.reconcile.ports import StoreAccess
-from healthingest_operator.reconcile.reconcile import Look, Outcome, World, converge
+from healthingest_operator.reconcile.ports import Ports, StoreAccess
+from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
 from healthingest_operator.resources import bucket
-from support.operator_world import KEY, FakeWorld, manifest
+from support.operator_fakes import KEY, OperatorFakes, manifest
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
 
@@ -71,7 +71,7 @@ async def test_a_look_heals_and_is_silent(
         "bucket": s3_server.bucket,
         "credentialsSecretRef": {"name": "s3"},
     }
-    fakes = FakeWorld(objectStore=where)
+    fakes = OperatorFakes(objectStore=where)
     body = manifest(objectStore={**where, "region": s3_server.region})
     body["spec"]["broker"]["virtualHost"] = host
     fakes.cluster.put(body)
@@ -82,9 +82,9 @@ async def test_a_look_heals_and_is_silent(
         "rabbitmq",
         {"managementUrl": rabbitmq.management_url, "amqpUrl": rabbitmq.broker_url, **admin},
     )
-    world: World = replace(fakes.ports, broker=broker, store=store)
+    ports: Ports = replace(fakes.ports, broker=broker, store=store)
     for _ in range(6):
-        await converge(world, KEY)
+        await reconcile(ports, KEY)
         fakes.cluster.settle()
     assert fakes.conditions()["Ready"][0] == "True", fakes.conditions()
     for healed in ((), ("queue processing", "tagging of bucket")):
@@ -94,12 +94,15 @@ async def test_a_look_heals_and_is_silent(
                 s3_server.endpoint, s3_server.region, s3_server.bucket, *login.values()
             )
             await store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, {}))
-            assert await converge(world, KEY, Look.GLANCE) is Outcome.READY
+            assert await reconcile(ports, KEY, ReconcileMode.EXTERNAL_CHECK) is Outcome.READY
             assert [part for part in healed if part not in fakes.conditions()["Drifted"][2]] == []
-            await converge(world, KEY, Look.GLANCE)
+            await reconcile(ports, KEY, ReconcileMode.EXTERNAL_CHECK)
         broker.count = store.count = 0
         fakes.forget_writes()
-        assert await converge(world, KEY, Look.GLANCE) in {Outcome.READY, Outcome.UNCHANGED}
+        assert await reconcile(ports, KEY, ReconcileMode.EXTERNAL_CHECK) in {
+            Outcome.READY,
+            Outcome.UNCHANGED,
+        }
         assert (broker.count, store.count, fakes.cluster.writes) == (0, 0, [])
     for name in (f"{host}.relay", f"{host}.consumer"):
         rabbitmq.call("DELETE", f"/api/users/{name}")

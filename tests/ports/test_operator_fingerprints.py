@@ -17,7 +17,7 @@ from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, StoreAccess
 from healthingest_operator.resources import bucket, topology
-from support.operator_world import broker_spec
+from support.operator_fakes import broker_spec
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server

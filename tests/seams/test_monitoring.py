@@ -26,7 +26,7 @@ from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.discrepancies import ConsistencyCounts
 from healthingest_service.uploads.reconcile_storage import Swept
 from healthingest_service.uploads.relay import RelayCounts
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "healthingest-operator"

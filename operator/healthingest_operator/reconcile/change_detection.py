@@ -1,10 +1,10 @@
 """
-A cheap look at one that was ready: is everything as it was when a pass found it good?
+Change detection: compare a fingerprint of the external state with the recorded one.
 
-A pass over one that is ready leaves a fingerprint of all that it stands on outside of its children,
-which tell of themselves. While the fingerprint is the same there is nothing to do; another one, or
-none because something cannot be seen, asks for a pass. So nothing but work is lost when the memory
-is: it holds manifests, digests, and what several HealthIngests share for some seconds.
+A full reconciliation that ends in Ready records a fingerprint of Secrets, bucket, broker and
+database. Children are not part of it, because a watch reports their changes. The same fingerprint
+means that nothing has to be done. A different one, or an unreadable state, leads to a full
+reconciliation.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest, Key
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
@@ -26,40 +27,14 @@ from healthingest_operator.reconcile.ports import (
     ObjectStore,
     StoreAccess,
 )
-from healthingest_operator.reconcile.ttl_cache import Shared
 from healthingest_operator.resources import names
 
 _Part = TypeVar("_Part")
 
 
-class Memory:
-    """What was found good, and Secrets that many name, for a moment. A new process has none."""
-
-    def __init__(self) -> None:
-        self._good: dict[Key, tuple[HealthIngest, str]] = {}
-        self.secrets = Shared()
-
-    def recorded(self, key: Key) -> tuple[HealthIngest, str] | None:
-        """What a pass has found good, and with which fingerprint; None: nothing."""
-        return self._good.get(key)
-
-    def remember(self, owner: HealthIngest, fingerprint: str | None) -> None:
-        """
-        A pass has found it good with this fingerprint.
-
-        None: something was not seen, so it is looked at again.
-        """
-        if fingerprint is not None:
-            self._good[owner.key] = owner, fingerprint
-
-    def forget(self, key: Key) -> None:
-        """It is to be looked at in full."""
-        self._good.pop(key, None)
-
-
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """The outside, as a glance needs it."""
+class ChangeDetector:
+    """Computes and compares fingerprints."""
 
     cluster: Cluster
     store: ObjectStore
@@ -67,22 +42,22 @@ class Glance:
     database: Database
     cache: Cache
     clock: Clock
-    memory: Memory
+    fingerprints: FingerprintCache
 
-    async def is_as_it_was(self, key: Key) -> bool:
+    async def is_unchanged(self, key: Key) -> bool:
         """
-        Whether what *key* stands on is as a pass found it good.
+        Whether the external state of *key* has the recorded fingerprint.
 
-        Of a change of itself the watch tells.
+        Changes of the HealthIngest itself are reported by the watch.
         """
-        good = self.memory.recorded(key)
-        return good is not None and await self._fingerprint(good[0]) == good[1]
+        known = self.fingerprints.recorded(key)
+        return known is not None and await self._fingerprint(known[0]) == known[1]
 
     async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
         """
-        Of everything that *owner* stands on.
+        Return the fingerprint of the external state of *owner*.
 
-        None: it is not ready, or not everything can be seen.
+        None: *owner* is not Ready, or part of the state is unreadable.
         """
         return await self._fingerprint(owner) if _is_settled(owner, status) else None
 
@@ -105,10 +80,10 @@ class Glance:
 
     async def _outside(self, owner: HealthIngest, found: Credentials) -> list[str]:
         """
-        What lies outside the cluster.
+        Return the state outside the cluster, as fingerprints.
 
         Raises:
-            DependencyError: something of it cannot be seen.
+            DependencyError: part of it is unreadable.
         """
         store = _known(found.store)
         admin: StoreAccess = _known(found.store_admin)
@@ -120,12 +95,13 @@ class Glance:
         users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
         parts.append(await self.broker.fingerprint(broker, host, users))
         database = _known(found.database)
-        # Of a login that the operator made a pass asks; a pod whose own is refused is not ready.
+        # A full reconciliation checks the login that the operator made; a pod with a refused login
+        # is not ready.
         await self.database.check(database.url or database.admin_url or "")
         return [*parts, await self._cache(found)]
 
     async def _cache(self, found: Credentials) -> str:
-        """What is wrong with it: nothing waits for it, so that is only a state among others."""
+        """Return the error of the cache, or an empty text; Ready does not depend on it."""
         if not isinstance(found.cache_url, str):
             return ""
         try:
@@ -137,31 +113,31 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class _Secrets:
-    """Reads Secrets that many HealthIngests of a namespace name once for all of them."""
+    """Reads a Secret that many HealthIngests of a namespace name once for all of them."""
 
-    glance: Glance
+    detector: ChangeDetector
 
     async def read(
         self, api_version: str, kind: str, namespace: str, name: str
     ) -> dict[str, Any] | None:
         """See `Reader.read`."""
-        cluster = self.glance.cluster
+        cluster = self.detector.cluster
 
         async def ask() -> dict[str, Any] | None:
             found = await cluster.read(api_version, kind, namespace, name)
             return None if found is None else {"data": found.get("data")}
 
-        return await self.glance.memory.secrets.get(
-            (kind, namespace, name), self.glance.clock.now().timestamp(), ask
+        return await self.detector.fingerprints.secrets.get(
+            (kind, namespace, name), self.detector.clock.now().timestamp(), ask
         )
 
 
 def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
-    """Whether it was ready in this generation, with nothing to report once or to remove."""
+    """Whether it was Ready in this generation, without drift and without leftovers."""
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
-    # The ConfigMap with the schemas is the user's, so no watch tells of it.
+    # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
     return ready and current and owner.spec.schemas.config_map_ref is None
 
 

@@ -98,7 +98,7 @@ class BrokerContext:
     outranks: Outranks
 
 
-async def look_at_bucket(
+async def reconcile_bucket(
     store: ObjectStore, owner: HealthIngest, found: Credentials, context: BucketContext
 ) -> BucketResult:
     """Make the bucket and its properties; probe it when anything about it is new."""
@@ -185,7 +185,7 @@ async def _complete_bucket(
     return missing, tuple(changed), installation
 
 
-async def look_at_broker(
+async def reconcile_broker(
     broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
     """
@@ -290,7 +290,7 @@ async def _calls(
     return plan.calls
 
 
-async def look_at_cache(cache: Cache, found: Credentials) -> ConditionUpdate | None:
+async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | None:
     """
     Whether the cache works; None: there is none.
 
@@ -309,7 +309,7 @@ async def look_at_cache(cache: Cache, found: Credentials) -> ConditionUpdate | N
     )
 
 
-async def look_at_database(
+async def reconcile_database(
     database: Database, owner: HealthIngest, found: Credentials, url: str, known: str | None
 ) -> DatabaseResult:
     """

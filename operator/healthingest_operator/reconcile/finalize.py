@@ -24,8 +24,7 @@ from healthingest_operator.reconcile.credentials.user_secrets import (
     credentials,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess
-from healthingest_operator.reconcile.reconcile import World
+from healthingest_operator.reconcile.ports import BrokerAccess, Ports
 from healthingest_operator.reconcile.status_report import Report
 from healthingest_operator.resources import bucket, names, topology
 from healthingest_operator.status.conditions import condition_false
@@ -50,7 +49,7 @@ class Farewell:
     left: tuple[str, ...] = ()
 
 
-async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -> Farewell:
+async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> Farewell:
     """
     Take away what lies outside the cluster.
 
@@ -63,27 +62,27 @@ async def finalize(world: World, body: Mapping[str, Any], deadline: timedelta) -
         owner = parse(body)
     except InvalidSpecError:
         message = "the spec is invalid: nothing was taken away"
-        await world.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, message)
+        await ports.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, message)
         return Farewell(may_go=True, left=(message,))
     remains = _Remains()
-    await _leave(world, owner, remains)
+    await _leave(ports, owner, remains)
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
     unclear = [message for _, message in remains.unclear]
-    if world.clock.now() - since < deadline and await _may_get_better(world, owner, remains):
+    if ports.clock.now() - since < deadline and await _may_get_better(ports, owner, remains):
         waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unclear)}"
-        await _tell(world, body, waiting)
+        await _tell(ports, body, waiting)
         return Farewell(may_go=False)
     left = (*unclear, *remains.kept)
     if left:
-        await world.cluster.tell(
+        await ports.cluster.tell(
             body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}"
         )
     return Farewell(may_go=True, left=left)
 
 
-async def _leave(world: World, owner: HealthIngest, remains: _Remains) -> None:
+async def _leave(ports: Ports, owner: HealthIngest, remains: _Remains) -> None:
     try:
-        found = await credentials(world.cluster, owner)
+        found = await credentials(ports.cluster, owner)
     except ClusterError as error:
         if error.status != _FORBIDDEN:
             raise
@@ -95,15 +94,15 @@ async def _leave(world: World, owner: HealthIngest, remains: _Remains) -> None:
         )
         remains.unclear.append((Reason.PERMISSION_DENIED, message))
         return
-    await _attempt(remains, "broker", lambda: _leave_broker(world, owner, found, remains))
-    await _attempt(remains, "object store", lambda: _leave_bucket(world, owner, found, remains))
+    await _attempt(remains, "broker", lambda: _leave_broker(ports, owner, found, remains))
+    await _attempt(remains, "object store", lambda: _leave_bucket(ports, owner, found, remains))
     _leave_database(owner, found, remains)
 
 
-async def _tell(world: World, body: Mapping[str, Any], waiting: str) -> None:
+async def _tell(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
     """A status that may not be written must not keep the deletion from its end."""
     try:
-        await Report(world.cluster, world.clock).found(
+        await Report(ports.cluster, ports.clock).found(
             body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], Facts()
         )
     except ClusterError as error:
@@ -111,12 +110,12 @@ async def _tell(world: World, body: Mapping[str, Any], waiting: str) -> None:
             raise
 
 
-async def _may_get_better(world: World, owner: HealthIngest, remains: _Remains) -> bool:
+async def _may_get_better(ports: Ports, owner: HealthIngest, remains: _Remains) -> bool:
     """Whether it is worth while to try again: not for Secrets that went with their namespace."""
     reasons = {reason for reason, _ in remains.unclear}
     if reasons == {Reason.SECRET_NOT_FOUND}:
         try:
-            return not await world.cluster.is_going(owner.key.namespace)
+            return not await ports.cluster.is_going(owner.key.namespace)
         except ClusterError as error:
             if error.status != _FORBIDDEN:
                 raise
@@ -141,29 +140,29 @@ async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[No
 
 
 async def _leave_broker(
-    world: World, owner: HealthIngest, found: Credentials, remains: _Remains
+    ports: Ports, owner: HealthIngest, found: Credentials, remains: _Remains
 ) -> None:
     """Users go, messages stay; a virtual host of another owner is none of our business."""
     if isinstance(found.broker, DependencyError):
         raise found.broker
     access, wanted = found.broker, owner.spec.broker
     users = [*names.relay_users(wanted.virtual_host), *names.consumer_users(wanted.virtual_host)]
-    observed = await world.broker.observe(access, wanted.virtual_host, users)
+    observed = await ports.broker.observe(access, wanted.virtual_host, users)
     if observed.virtual_host is None or observed.owner != names.owner_mark(owner.key):
         return
     for user in users:
         if user in observed.users:
-            await world.broker.remove(access, ("users", user))
+            await ports.broker.remove(access, ("users", user))
     if wanted.deletion_policy is DeletionPolicy.DELETE and not _holds_messages(owner, observed):
-        await world.broker.remove(access, ("vhosts", wanted.virtual_host))
+        await ports.broker.remove(access, ("vhosts", wanted.virtual_host))
         return
     if wanted.deletion_policy is DeletionPolicy.DELETE:
         remains.kept.append(f"virtual host {wanted.virtual_host} has messages, or queues of others")
-    await _disown(world, access, owner, observed)
+    await _disown(ports, access, owner, observed)
 
 
 async def _disown(
-    world: World, access: BrokerAccess, owner: HealthIngest, observed: topology.Observed
+    ports: Ports, access: BrokerAccess, owner: HealthIngest, observed: topology.Observed
 ) -> None:
     """Take the owner's mark off, so that another HealthIngest may adopt what stays."""
     live = observed.virtual_host or {}
@@ -172,7 +171,7 @@ async def _disown(
     ]
     body = {"description": live.get("description", ""), "tags": ",".join(tags)}
     name = owner.spec.broker.virtual_host
-    await world.broker.carry_out(
+    await ports.broker.carry_out(
         access, topology.Call("PUT", ("vhosts", name), body, f"virtual host {name}")
     )
 
@@ -187,17 +186,17 @@ def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
 
 
 async def _leave_bucket(
-    world: World, owner: HealthIngest, found: Credentials, remains: _Remains
+    ports: Ports, owner: HealthIngest, found: Credentials, remains: _Remains
 ) -> None:
     if isinstance(found.store_admin, DependencyError):
         raise found.store_admin
     access = found.store_admin
-    observed = await world.store.observe(access)
+    observed = await ports.store.observe(access)
     if observed is None or observed.owner != names.owner_mark(owner.key):
         return
     if owner.spec.object_store.deletion_policy is DeletionPolicy.DELETE:
-        if await world.store.remove(access):
+        if await ports.store.remove(access):
             return
         remains.kept.append(f"bucket {access.bucket} has objects")
     tags = bucket.released(observed.tags, names.owner_mark(owner.key))
-    await world.store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, tags))
+    await ports.store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, tags))

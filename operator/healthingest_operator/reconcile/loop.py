@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.reconcile.reconcile import Look, Outcome
+from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
@@ -40,7 +40,7 @@ class Rhythm:
 
     resync_seconds: float
     """Between complete passes."""
-    glance_seconds: float = 45.0
+    external_check_seconds: float = 45.0
     """The longest between looks at what lies outside the cluster, of which no watch tells."""
     random: Callable[[], float] = random.random
 
@@ -54,7 +54,7 @@ class Rhythm:
             low, high = PROGRESS_SECONDS
             return low + (high - low) * self.random()
         if outcome in {Outcome.READY, Outcome.UNCHANGED}:
-            return self.glance_seconds * (4 + self.random()) / 5
+            return self.external_check_seconds * (4 + self.random()) / 5
         return self.resync()
 
     def resync(self) -> float:
@@ -73,7 +73,7 @@ class Loop:
     def __init__(
         self,
         queue: KeyedQueue[Key],
-        work: Callable[[Key, Look], Awaitable[Outcome]],
+        work: Callable[[Key, ReconcileMode], Awaitable[Outcome]],
         rhythm: Rhythm,
         journal: Journal,
     ) -> None:
@@ -95,20 +95,20 @@ class Loop:
         if lane is Lane.CHANGE:
             self._failures.pop(key, None)
         began = time.monotonic()
-        look = (
-            Look.GLANCE
+        mode = (
+            ReconcileMode.EXTERNAL_CHECK
             if lane is Lane.RESYNC and began < self._complete_until.get(key, began)
-            else Look.COMPLETE
+            else ReconcileMode.FULL
         )
         try:
-            outcome = await self._work(key, look)
+            outcome = await self._work(key, mode)
         except Exception as error:  # noqa: BLE001 - the edge of a pass: one broken HealthIngest must not stop the others
             self._journal.broke(key, error, time.monotonic() - began)
             self._complete_until.pop(key, None)
             delay: float | None = self._rhythm.backoff(self._count(key))
         else:
             self._journal.passed(key, outcome.value, time.monotonic() - began)
-            self._remember(key, look, outcome)
+            self._remember(key, mode, outcome)
             delay = self._rhythm.after(
                 outcome, self._count(key) if outcome is Outcome.FAILING else self._reset(key)
             )
@@ -117,11 +117,11 @@ class Loop:
         if delay is not None:
             self._queue.poke(key, Lane.RESYNC, delay)
 
-    def _remember(self, key: Key, look: Look, outcome: Outcome) -> None:
+    def _remember(self, key: Key, mode: ReconcileMode, outcome: Outcome) -> None:
         """Glances are enough for what was completely looked at and was ready, for a while."""
         if outcome not in {Outcome.READY, Outcome.UNCHANGED}:
             self._complete_until.pop(key, None)
-        elif look is Look.COMPLETE:
+        elif mode is ReconcileMode.FULL:
             self._complete_until[key] = time.monotonic() + self._rhythm.resync()
 
     def _count(self, key: Key) -> int:

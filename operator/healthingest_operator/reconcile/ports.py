@@ -1,9 +1,9 @@
 """
-What the core needs of the world.
+The ports of the core: Kubernetes and the external systems.
 
-Every method has a deadline of its own; past it, or without an answer, it raises `DependencyError`
-with reason `Unreachable` (the cluster: `ClusterError`). Every method may be called again with the
-same arguments.
+Every method has a timeout. On timeout or without an answer it raises `DependencyError` with reason
+`Unreachable` (the cluster: `ClusterError`). Every method may be called again with the same
+arguments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.resources import bucket, topology
+from healthingest_operator.resources.rotation import Policy
+from healthingest_operator.resources.secrets import Generators
 
 Manifest = Mapping[str, Any]
 
@@ -230,3 +233,23 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Now, aware, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """
+    The ports, and the settings of the operator that a reconciliation needs.
+
+    `service_image` is the image of the operator's own release.
+    """
+
+    cluster: Cluster
+    store: ObjectStore
+    broker: Broker
+    database: Database
+    clock: Clock
+    generators: Generators
+    service_image: str
+    rotation: Policy = field(default_factory=Policy)
+    cache: Cache = field(kw_only=True)
+    fingerprints: FingerprintCache = field(default_factory=FingerprintCache)

@@ -27,7 +27,7 @@ class Lane(IntEnum):
     RESYNC = 2
 
 
-LOOKS_BESIDE_A_CHANGE: Final = 1
+RESYNCS_DURING_A_CHANGE: Final = 1
 """Regular looks that go on while a change is worked on, however long that takes."""
 
 
@@ -56,7 +56,7 @@ class KeyedQueue(Generic[KeyType]):
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._gave_way = False
+        self._yielded = False
 
     def __len__(self) -> int:
         """Keys that are due and not taken yet."""
@@ -72,7 +72,7 @@ class KeyedQueue(Generic[KeyType]):
         )
 
     def poke(self, key: KeyType, lane: Lane, delay_seconds: float = 0.0) -> None:
-        """Look at *key* within this time at the latest; an earlier appointment stays."""
+        """ReconcileMode at *key* within this time at the latest; an earlier appointment stays."""
         due = self._clock() + delay_seconds
         if key in self._working:
             held = self._held.get(key, (due, lane))
@@ -91,7 +91,7 @@ class KeyedQueue(Generic[KeyType]):
             self._changed.set()
 
     def poke_all(self, lane: Lane) -> None:
-        """Look at every key that has an appointment or is worked on."""
+        """ReconcileMode at every key that has an appointment or is worked on."""
         for key in [*self._waiting, *self._working]:
             self.poke(key, lane)
 
@@ -135,8 +135,8 @@ class KeyedQueue(Generic[KeyType]):
         """Give *key* back; it comes again if it was poked meanwhile."""
         self._working.pop(key, None)
         self._freed.set()
-        if self._gave_way:
-            self._gave_way = False
+        if self._yielded:
+            self._yielded = False
             self._changed.set()
         held = self._held.pop(key, None)
         if held is not None:
@@ -152,22 +152,22 @@ class KeyedQueue(Generic[KeyType]):
         while self._ready:
             lane, _, ticket, key = self._ready[0]
             if self._is_current(key, ticket):
-                self._gave_way = lane is Lane.RESYNC and self._regular_looks_give_way()
-                if self._gave_way:
+                self._yielded = lane is Lane.RESYNC and self._resyncs_yield()
+                if self._yielded:
                     return None
                 heapq.heappop(self._ready)
                 return key, lane
             heapq.heappop(self._ready)
         return None
 
-    def _regular_looks_give_way(self) -> bool:
+    def _resyncs_yield(self) -> bool:
         """
         Workers share one processor.
 
         A change that is worked on is done late if all others are busy with looks.
         """
         lanes = list(self._working.values())
-        return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= LOOKS_BESIDE_A_CHANGE
+        return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= RESYNCS_DURING_A_CHANGE
 
     def _sort_out(self) -> None:
         now = self._clock()

@@ -1,12 +1,12 @@
 """
-One pass over one HealthIngest: observe → plan → act → status.
+One reconciliation of one HealthIngest: observe → plan → act → status.
 
-Safe to repeat and to break off anywhere.
+It may be repeated, and cancelled at any point.
 """
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
-from healthingest_operator.reconcile.change_detection import Glance, Memory
+from healthingest_operator.reconcile.change_detection import ChangeDetector
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials.own_secrets import (
     Confirmed,
@@ -32,22 +32,15 @@ from healthingest_operator.reconcile.dependencies import (
     BucketContext,
     BucketResult,
     DatabaseResult,
+    check_cache,
     logins,
-    look_at_broker,
-    look_at_bucket,
-    look_at_cache,
-    look_at_database,
+    reconcile_broker,
+    reconcile_bucket,
+    reconcile_database,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ownership import outranked
-from healthingest_operator.reconcile.ports import (
-    Broker,
-    Cache,
-    Clock,
-    Cluster,
-    Database,
-    ObjectStore,
-)
+from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.rollout_gate import dependencies_hold
 from healthingest_operator.reconcile.status_report import Report
 from healthingest_operator.reconcile.workload import Inputs, Trial, WorkloadResult, roll_out
@@ -57,8 +50,6 @@ from healthingest_operator.resources.children import foundations
 from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
 from healthingest_operator.resources.kept_store import keep_store
 from healthingest_operator.resources.network_policy import endpoint_of, ports_of
-from healthingest_operator.resources.rotation import Policy
-from healthingest_operator.resources.secrets import Generators
 from healthingest_operator.status.conditions import (
     POLARITY,
     ConditionUpdate,
@@ -72,7 +63,7 @@ _ANSWERS_ABOUT_THE_REQUEST: Final = frozenset({400, 403, 404, 409, 413, 422})
 
 
 class Outcome(StrEnum):
-    """How a pass ended; a label of the metrics."""
+    """How a reconciliation ended; a label of the metrics."""
 
     GONE = "gone"
     READY = "ready"
@@ -83,63 +74,38 @@ class Outcome(StrEnum):
     PAUSED = "paused"
 
 
-class Look(StrEnum):
+class ReconcileMode(StrEnum):
+    """How much of a HealthIngest is compared with its spec."""
+
+    FULL = "full"
+    EXTERNAL_CHECK = "external_check"
+    """Only what lies outside the cluster: watches report changes of children."""
+
+
+async def reconcile(ports: Ports, key: Key, mode: ReconcileMode = ReconcileMode.FULL) -> Outcome:
     """
-    How much of a HealthIngest is looked at.
+    Reconcile one HealthIngest as far as possible now, and write its status.
 
-    Children tell of themselves by the watch, so a glance spares them.
-    """
-
-    COMPLETE = "complete"
-    GLANCE = "glance"
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """
-    Everything outside, as a pass needs it.
-
-    `service_image` is the one of the operator's own release.
-    """
-
-    cluster: Cluster
-    store: ObjectStore
-    broker: Broker
-    database: Database
-    clock: Clock
-    generators: Generators
-    service_image: str
-    rotation: Policy = field(default_factory=Policy)
-    cache: Cache = field(kw_only=True)
-    memory: Memory = field(default_factory=Memory)
-
-
-async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcome:
-    """
-    Bring one HealthIngest as far as it goes now and say so in its status.
-
-    A glance is for one that nobody has changed since. It compares what it stands on with what was
-    found good; where that cannot be done it looks at Secrets, bucket, broker and database in full,
-    and goes on to a complete pass when anything is not as it was.
+    An external check first compares fingerprints. If they differ, it compares Secrets, bucket,
+    broker and database in full, and continues as a full reconciliation when one of them differs.
 
     Raises:
-        ClusterError: the Kubernetes API could not be used; nothing is known of how far the pass
-            came.
+        ClusterError: the Kubernetes API failed; the reconciliation stopped at an unknown step.
     """
-    glance = Glance(
-        world.cluster,
-        world.store,
-        world.broker,
-        world.database,
-        world.cache,
-        world.clock,
-        world.memory,
+    detector = ChangeDetector(
+        ports.cluster,
+        ports.store,
+        ports.broker,
+        ports.database,
+        ports.cache,
+        ports.clock,
+        ports.fingerprints,
     )
-    if look is Look.GLANCE and await glance.is_as_it_was(key):
+    if mode is ReconcileMode.EXTERNAL_CHECK and await detector.is_unchanged(key):
         return Outcome.UNCHANGED
-    world.memory.forget(key)
-    report = Report(world.cluster, world.clock)
-    body = await world.cluster.health_ingest(key)
+    ports.fingerprints.discard(key)
+    report = Report(ports.cluster, ports.clock)
+    body = await ports.cluster.health_ingest(key)
     if body is None or body["metadata"].get("deletionTimestamp"):
         return Outcome.GONE
     try:
@@ -150,12 +116,12 @@ async def converge(world: World, key: Key, look: Look = Look.COMPLETE) -> Outcom
     if owner.spec.paused:
         await report.paused(body)
         return Outcome.PAUSED
-    fingerprint = await glance.fingerprint(owner, body.get("status") or {})
-    seen = await _Pass(world, owner, body.get("status") or {}).run(look)
+    fingerprint = await detector.fingerprint(owner, body.get("status") or {})
+    seen = await _Pass(ports, owner, body.get("status") or {}).run(mode)
     if seen is not None:
         await report.found(body, seen.updates, seen.facts)
     if seen is None or seen.quiet:
-        world.memory.remember(owner, fingerprint)
+        ports.fingerprints.record(owner, fingerprint)
     return Outcome.READY if seen is None else seen.outcome
 
 
@@ -171,20 +137,20 @@ class _Seen:
 class _Pass:
     """The work on a HealthIngest that is neither invalid nor paused nor going."""
 
-    def __init__(self, world: World, owner: HealthIngest, previous: Mapping[str, Any]) -> None:
-        self._world = world
+    def __init__(self, ports: Ports, owner: HealthIngest, previous: Mapping[str, Any]) -> None:
+        self._ports = ports
         self._owner = owner
         self._previous = previous
         self._was = {entry["type"]: entry for entry in previous.get("conditions") or []}
         self._settled = self._held(ConditionType.READY)
         self._same_spec = previous.get("observedGeneration") == owner.generation
 
-    async def run(self, look: Look) -> _Seen | None:
-        """What was found; None when a glance found everything as it was."""
-        found = await credentials(self._world.cluster, self._owner)
+    async def run(self, mode: ReconcileMode) -> _Seen | None:
+        """Return the result; None: an external check found no change."""
+        found = await credentials(self._ports.cluster, self._owner)
         try:
             own = await write_own_secrets(
-                self._world.cluster, self._owner, found, self._world.generators, self._moment()
+                self._ports.cluster, self._owner, found, self._ports.generators, self._moment()
             )
         except DependencyError as error:
             return self._seen(
@@ -197,7 +163,7 @@ class _Pass:
             database.update.is_true,
         )
         own = await promote(
-            self._world.cluster, self._owner, own, confirmed, self._world.clock.now()
+            self._ports.cluster, self._owner, own, confirmed, self._ports.clock.now()
         )
         updates = (
             secrets_condition(found, own),
@@ -211,16 +177,21 @@ class _Pass:
         )
         same_cache = all(self._held(one.type) == one.is_true for one in cache)
         settled = dependencies_hold(updates) and same_cache
-        if look is Look.GLANCE and not touched and settled and self._may_glance(broker):
+        if (
+            mode is ReconcileMode.EXTERNAL_CHECK
+            and not touched
+            and settled
+            and self._may_skip_children(broker)
+        ):
             return None
-        children = Children(self._world.cluster, self._owner, self._settled)
+        children = Children(self._ports.cluster, self._owner, self._settled)
         await children.observe()
         result = await self._workload(children, updates, bucket, own)
         rotation = Rotation(
-            self._world.cluster, self._world.broker, self._world.database, self._world.rotation
+            self._ports.cluster, self._ports.broker, self._ports.database, self._ports.rotation
         )
         hands = Hands(found, own, broker.spare_users, seen=confirmed.broker and confirmed.database)
-        now = self._world.clock.now()
+        now = self._ports.clock.now()
         after, secrets = await rotation.advance(children, result, hands, now)
         updates = (secrets, *updates[1:])
         replaced = {update.type for update in result.updates}
@@ -240,14 +211,14 @@ class _Pass:
         )
         seen = self._seen([*final, drift(healed, self._was.get(ConditionType.DRIFTED))], facts)
         ready = seen.outcome is Outcome.READY
-        # The next phase has begun: nothing but the next pass goes on with it.
+        # The next phase has begun: the next reconciliation continues it.
         outcome = Outcome.PROGRESSING if ready and after != own else seen.outcome
         return replace(
             seen, outcome=outcome, quiet=ready and not (touched or healed or broker.left)
         )
 
-    def _may_glance(self, broker: BrokerResult) -> bool:
-        """Whether nothing but outside systems can have changed since the last complete pass."""
+    def _may_skip_children(self, broker: BrokerResult) -> bool:
+        """Whether only external systems can have changed since the last full reconciliation."""
         told = tuple(self._previous.get("leftBehind") or ())
         quiet = (
             self._settled
@@ -261,22 +232,22 @@ class _Pass:
     async def _dependencies(
         self, found: Credentials, own: OwnSecrets
     ) -> tuple[BucketResult, BrokerResult, DatabaseResult, tuple[ConditionUpdate, ...]]:
-        world, owner = self._world, self._owner
+        ports, owner = self._ports, self._owner
         async with asyncio.TaskGroup() as group:
-            outranks = partial(outranked, world.cluster, owner)
+            outranks = partial(outranked, ports.cluster, owner)
             relays = logins(own.service.get(env.BROKER_URL), own.next_service.get(env.BROKER_URL))
             consumers = logins(own.consumer.get("url"), own.next_consumer.get("url"))
             bucket = group.create_task(
-                look_at_bucket(
-                    world.store,
+                reconcile_bucket(
+                    ports.store,
                     owner,
                     found,
                     BucketContext(own.next_service, self._previous, outranks),
                 )
             )
             broker = group.create_task(
-                look_at_broker(
-                    world.broker, owner, found, BrokerContext(relays, consumers, outranks)
+                reconcile_broker(
+                    ports.broker, owner, found, BrokerContext(relays, consumers, outranks)
                 )
             )
             url, known = (
@@ -284,9 +255,9 @@ class _Pass:
                 self._previous.get("database") or {},
             )
             database = group.create_task(
-                look_at_database(world.database, owner, found, url, known.get("installation"))
+                reconcile_database(ports.database, owner, found, url, known.get("installation"))
             )
-            cache = group.create_task(look_at_cache(world.cache, found))
+            cache = group.create_task(check_cache(ports.cache, found))
         looked = cache.result()
         return (
             bucket.result(),
@@ -311,9 +282,9 @@ class _Pass:
                     children.get("ConfigMap", names.config_map(self._owner.key)), config, ports
                 )
             await children.ensure(foundations(self._owner, config, ports))
-            image = self._owner.spec.image or self._world.service_image
+            image = self._owner.spec.image or self._ports.service_image
             inputs = Inputs(image, config, own.service, schemas)
-            trial = Trial(self._world.clock.now(), self._was.get(ConditionType.DATABASE_READY))
+            trial = Trial(self._ports.clock.now(), self._was.get(ConditionType.DATABASE_READY))
             result = await roll_out(children, updates, inputs, rolled_out, trial)
             await children.prune(workload_known=result.known)
             if dependencies_hold(updates) or rolled_out is not None:
@@ -337,7 +308,7 @@ class _Pass:
         if reference is None:
             return None
         name = reference.name
-        found = await self._world.cluster.read("v1", "ConfigMap", self._owner.key.namespace, name)
+        found = await self._ports.cluster.read("v1", "ConfigMap", self._owner.key.namespace, name)
         if found is None:
             message = (
                 f"ConfigMap {self._owner.key.namespace}/{name} with the schemas does not exist:"
@@ -375,7 +346,7 @@ class _Pass:
 
     def _moment(self) -> Moment:
         ran = self._previous.get("workload") is not None
-        return Moment(self._world.clock.now(), self._world.rotation, self._settled, ran)
+        return Moment(self._ports.clock.now(), self._ports.rotation, self._settled, ran)
 
     def _seen(self, updates: list[ConditionUpdate], facts: Facts) -> _Seen:
         failing = [

@@ -1,4 +1,4 @@
-"""What the operator serves: /healthz for the kubelet, /metrics for Prometheus."""
+"""The HTTP endpoints of the operator: /healthz for the kubelet, /metrics for Prometheus."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where it is served; 0 chooses a free one."""
+class ListenPorts:
+    """TCP ports of the endpoints; 0 chooses a free one."""
 
     health: int
     metrics: int
@@ -18,7 +18,7 @@ class Ports:
 
 @asynccontextmanager
 async def endpoints(
-    ports: Ports,
+    ports: ListenPorts,
     registry: CollectorRegistry,
     refresh: Callable[[], None],
     is_alive: Callable[[], bool],
@@ -26,7 +26,7 @@ async def endpoints(
     """
     Serve both ports.
 
-    *refresh* brings gauges up to date before each scrape, *is_alive* is the kubelet's question.
+    *refresh* updates the gauges before each scrape; *is_alive* decides the status of /healthz.
     """
 
     async def healthz(_: web.Request) -> web.Response:

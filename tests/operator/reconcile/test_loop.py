@@ -9,7 +9,7 @@ import pytest
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.reconcile.reconcile import Look, Outcome
+from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode
 
 KEY = Key("a", "b")
 SOONEST, LATEST = Rhythm(300, 45, lambda: 0.0), Rhythm(300, 45, lambda: 1.0)
@@ -42,11 +42,11 @@ def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> No
     )
 
 
-def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
+def test_a_ready_resource_has_an_external_check_every_half_minute() -> None:
     """
     Of broker, bucket and Secrets no watch tells.
 
-    A complete pass comes about every five minutes.
+    A full reconciliation comes about every five minutes.
     """
     assert SOONEST.after(Outcome.READY, 0) == 36
     assert LATEST.after(Outcome.READY, 0) == pytest.approx(45)
@@ -54,7 +54,7 @@ def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
     assert LATEST.resync() == pytest.approx(360)
 
 
-async def test_glances_follow_a_complete_pass() -> None:
+async def test_external_checks_follow_a_full_reconciliation() -> None:
     """A change, an error and a part that does not hold each ask for a complete one again."""
     ticks = itertools.count(step=1000)
     queue: KeyedQueue[Key] = KeyedQueue(lambda: next(ticks))
@@ -66,11 +66,11 @@ async def test_glances_follow_a_complete_pass() -> None:
         Outcome.READY,
         Outcome.READY,
     ]
-    looks: list[Look] = []
+    modes: list[ReconcileMode] = []
 
-    async def work(_: Key, look: Look) -> Outcome:
-        looks.append(look)
-        return outcomes[len(looks) - 1]
+    async def work(_: Key, mode: ReconcileMode) -> Outcome:
+        modes.append(mode)
+        return outcomes[len(modes) - 1]
 
     loop = Loop(queue, work, SOONEST, Notes())
     queue.poke(KEY, Lane.CHANGE)
@@ -78,8 +78,8 @@ async def test_glances_follow_a_complete_pass() -> None:
         await loop.step()
     queue.poke(KEY, Lane.CHILD)
     await loop.step()
-    whole, glance = Look.COMPLETE, Look.GLANCE
-    assert looks == [whole, glance, glance, whole, glance, whole]
+    full, check = ReconcileMode.FULL, ReconcileMode.EXTERNAL_CHECK
+    assert modes == [full, check, check, full, check, full]
 
 
 def test_a_gone_one_does_not_come() -> None:
@@ -93,7 +93,7 @@ async def test_a_broken_pass_stops_nobody() -> None:
     queue: KeyedQueue[Key] = KeyedQueue(lambda: time.monotonic() * 100)
     outcomes: list[Exception | Outcome] = [ZeroDivisionError(), Outcome.READY]
 
-    async def work(_: Key, __: Look) -> Outcome:
+    async def work(_: Key, __: ReconcileMode) -> Outcome:
         outcome = outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome

@@ -139,7 +139,7 @@ async def test_all_keys_can_be_poked(queue: KeyedQueue[str]) -> None:
     assert await queue.take() == ("a", Lane.CHILD)
 
 
-async def test_regular_looks_give_way_to_a_change_that_is_worked_on(queue: KeyedQueue[str]) -> None:
+async def test_resyncs_yield_to_a_change_that_is_worked_on(queue: KeyedQueue[str]) -> None:
     """
     One goes on beside it, so that a change which takes for ever stops nobody.
 

@@ -36,7 +36,7 @@ from healthingest_operator.resources.secrets import (
     staged_values,
     user_of,
 )
-from support.operator_world import KEY, manifest
+from support.operator_fakes import KEY, manifest
 
 OWNER = parse(manifest())
 MAKE = system_generators()

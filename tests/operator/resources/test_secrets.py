@@ -18,7 +18,7 @@ from healthingest_operator.resources.secrets import (
     secret_object,
     service_values,
 )
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 OWNER = parse(manifest())
 MAKE = system_generators()
@@ -32,7 +32,7 @@ KNOWN = Known(
 
 
 def test_values_are_made_once_and_kept() -> None:
-    """A second pass changes nothing."""
+    """A second reconciliation changes nothing."""
     first = service_values(OWNER, KNOWN, {}, {}, MAKE)
     assert service_values(OWNER, KNOWN, first, {}, MAKE) == first
     other = consumer_values(OWNER, KNOWN, {}, {}, MAKE)

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from healthingest_operator.runtime.endpoints import Ports, endpoints
+from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
 from healthingest_operator.runtime.watches import SILENCE_SECONDS, Watches
 from support.servers.process import free_port
 
@@ -110,7 +110,7 @@ async def test_only_an_opened_watch_is_a_sign(watches: Watches, ticks: Ticks) ->
 
 async def test_the_kubelet_is_told(watches: Watches, ticks: Ticks) -> None:
     """/healthz fails while a watch is silent, so that the pod is restarted."""
-    ports = Ports(free_port(), free_port())
+    ports = ListenPorts(free_port(), free_port())
     statuses = []
     async with (
         endpoints(ports, CollectorRegistry(), lambda: None, watches.are_alive),

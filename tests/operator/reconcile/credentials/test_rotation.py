@@ -13,59 +13,59 @@ from healthingest_operator.reconcile.reconcile import Outcome
 from healthingest_operator.resources.names import database_users
 from healthingest_operator.resources.rotation import TOKEN_OVERLAP, Policy, keys_of
 from healthingest_operator.resources.secrets import STAGED, decode
-from support.operator_world import KEY, FakeWorld
+from support.operator_fakes import KEY, OperatorFakes
 
 UNREACHABLE = DependencyError(Reason.UNREACHABLE, "no answer")
 
 
-async def ready_world() -> FakeWorld:
+async def ready_fakes() -> OperatorFakes:
     """One that is at rest."""
-    world = FakeWorld()
-    await world.until_ready()
-    await world.converge()
-    return world
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    await fakes.reconcile()
+    return fakes
 
 
-def ask(world: FakeWorld, *tokens: str) -> None:
+def ask(fakes: OperatorFakes, *tokens: str) -> None:
     """As `kubectl annotate` does."""
-    world.cluster.get("HealthIngest", KEY.name)["metadata"].setdefault("annotations", {})[
+    fakes.cluster.get("HealthIngest", KEY.name)["metadata"].setdefault("annotations", {})[
         ROTATE_ANNOTATION
     ] = "".join(tokens) or "now"
 
 
-def values(world: FakeWorld) -> dict[str, str]:
+def values(fakes: OperatorFakes) -> dict[str, str]:
     """What the service's Secret has."""
-    return decode(world.cluster.get("Secret", "clinic-service"))
+    return decode(fakes.cluster.get("Secret", "clinic-service"))
 
 
-def reader(world: FakeWorld) -> dict[str, str]:
+def reader(fakes: OperatorFakes) -> dict[str, str]:
     """What the consumers' Secret has."""
-    return decode(world.cluster.get("Secret", "clinic-consumer"))
+    return decode(fakes.cluster.get("Secret", "clinic-consumer"))
 
 
-def users(world: FakeWorld) -> set[str]:
+def users(fakes: OperatorFakes) -> set[str]:
     """The broker's."""
-    return {path[1] for path in world.broker.things if path[0] == "users"}
+    return {path[1] for path in fakes.broker.things if path[0] == "users"}
 
 
-def logins(world: FakeWorld) -> set[str | None]:
+def logins(fakes: OperatorFakes) -> set[str | None]:
     """The database's."""
-    return {urlsplit(url).username for url in world.database.logins}
+    return {urlsplit(url).username for url in fakes.database.logins}
 
 
-def keys(world: FakeWorld) -> list[str]:
+def keys(fakes: OperatorFakes) -> list[str]:
     """Keys of the pods, the signing one first."""
-    return keys_of(values(world)[env.IDENTITY_SIGNING_KEYS])
+    return keys_of(values(fakes)[env.IDENTITY_SIGNING_KEYS])
 
 
-def secrets_ready(world: FakeWorld) -> tuple[str, str]:
+def secrets_ready(fakes: OperatorFakes) -> tuple[str, str]:
     """Status and reason."""
-    return world.conditions()["SecretsReady"][:2]
+    return fakes.conditions()["SecretsReady"][:2]
 
 
-def digest(world: FakeWorld, name: str) -> str:
+def digest(fakes: OperatorFakes, name: str) -> str:
     """What rolls the pods of a Deployment."""
-    template = world.cluster.get("Deployment", name)["spec"]["template"]
+    template = fakes.cluster.get("Deployment", name)["spec"]["template"]
     return str(template["metadata"]["annotations"]["healthingest.dev/settings"])
 
 
@@ -75,94 +75,94 @@ async def test_first_the_new_then_the_pods_then_the_old() -> None:
 
     The keys overlap for as long as a token lives.
     """
-    world = await ready_world()
-    old, old_keys = values(world), keys(world)
-    ask(world)
-    await world.converge()
+    fakes = await ready_fakes()
+    old, old_keys = values(fakes), keys(fakes)
+    ask(fakes)
+    await fakes.reconcile()
     owner, other = database_users(KEY)
-    assert users(world) == {
+    assert users(fakes) == {
         "clinic.relay",
         "clinic.relay-b",
         "clinic.consumer",
         "clinic.consumer-b",
     }
-    assert logins(world) == {owner, other}
-    assert (values(world)[env.BROKER_URL], reader(world)["username"]) != (
+    assert logins(fakes) == {owner, other}
+    assert (values(fakes)[env.BROKER_URL], reader(fakes)["username"]) != (
         old[env.BROKER_URL],
         "clinic.consumer",
     )
-    assert not set(STAGED) & set(values(world))
-    assert keys(world)[0] == old_keys[0]
-    assert secrets_ready(world) == ("True", Reason.CREDENTIALS_ROTATING)
-    await world.converge()
-    assert "clinic.relay" in users(world)
-    await world.until_ready()
-    assert users(world) == {"clinic.relay-b", "clinic.consumer", "clinic.consumer-b"}
-    assert logins(world) == {other}
-    assert keys(world)[1:] == old_keys
-    assert world.conditions()["Ready"][0] == "True"
-    await world.until_ready()
-    world.clock.advance(3600)
-    await world.converge()
-    assert users(world) == {"clinic.relay-b", "clinic.consumer-b"}
-    assert len(keys(world)) == 2
-    world.clock.advance(61)
-    await world.until_ready()
-    await world.converge()
-    assert keys(world)[0] not in old_keys
-    assert len(keys(world)) == 1
-    assert secrets_ready(world) == ("True", Reason.CREDENTIALS_ROTATED)
-    world.forget_writes()
-    assert await world.converge() is Outcome.READY
-    assert world.all_writes() == []
-    told = [reason for reason, _ in world.cluster.events]
+    assert not set(STAGED) & set(values(fakes))
+    assert keys(fakes)[0] == old_keys[0]
+    assert secrets_ready(fakes) == ("True", Reason.CREDENTIALS_ROTATING)
+    await fakes.reconcile()
+    assert "clinic.relay" in users(fakes)
+    await fakes.until_ready()
+    assert users(fakes) == {"clinic.relay-b", "clinic.consumer", "clinic.consumer-b"}
+    assert logins(fakes) == {other}
+    assert keys(fakes)[1:] == old_keys
+    assert fakes.conditions()["Ready"][0] == "True"
+    await fakes.until_ready()
+    fakes.clock.advance(3600)
+    await fakes.reconcile()
+    assert users(fakes) == {"clinic.relay-b", "clinic.consumer-b"}
+    assert len(keys(fakes)) == 2
+    fakes.clock.advance(61)
+    await fakes.until_ready()
+    await fakes.reconcile()
+    assert keys(fakes)[0] not in old_keys
+    assert len(keys(fakes)) == 1
+    assert secrets_ready(fakes) == ("True", Reason.CREDENTIALS_ROTATED)
+    fakes.forget_writes()
+    assert await fakes.reconcile() is Outcome.READY
+    assert fakes.all_writes() == []
+    told = [reason for reason, _ in fakes.cluster.events]
     assert told.index(Reason.CREDENTIALS_ROTATING) < told.index(Reason.CREDENTIALS_ROTATED)
 
 
-async def rotate(world: FakeWorld, token: str) -> None:
+async def rotate(fakes: OperatorFakes, token: str) -> None:
     """From the request to the end."""
-    ask(world, token)
+    ask(fakes, token)
     for _ in range(24):
-        await world.converge()
-        world.cluster.settle()
-        world.clock.advance(TOKEN_OVERLAP.total_seconds() / 4)
-    assert secrets_ready(world)[1] == Reason.CREDENTIALS_ROTATED
+        await fakes.reconcile()
+        fakes.cluster.settle()
+        fakes.clock.advance(TOKEN_OVERLAP.total_seconds() / 4)
+    assert secrets_ready(fakes)[1] == Reason.CREDENTIALS_ROTATED
 
 
 async def test_two_rotations_lead_back_to_the_first_names() -> None:
     """With passwords that were never there before."""
-    world = await ready_world()
-    first = values(world)
-    await rotate(world, "one")
-    await rotate(world, "two")
-    assert users(world) == {"clinic.relay", "clinic.consumer"}
-    assert logins(world) == {database_users(KEY)[0]}
-    again = values(world)
+    fakes = await ready_fakes()
+    first = values(fakes)
+    await rotate(fakes, "one")
+    await rotate(fakes, "two")
+    assert users(fakes) == {"clinic.relay", "clinic.consumer"}
+    assert logins(fakes) == {database_users(KEY)[0]}
+    again = values(fakes)
     assert not {first[name] for name in (env.BROKER_URL, env.DATABASE_URL)} & set(again.values())
 
 
 async def test_a_pod_on_its_way_out_keeps_the_old_logins_alive() -> None:
     """The Deployment does not count it, but it still answers uploads."""
-    world = await ready_world()
+    fakes = await ready_fakes()
     labels = {"app.kubernetes.io/instance": "clinic", "app.kubernetes.io/component": "api"}
-    annotations = {"healthingest.dev/settings": digest(world, "clinic-api")}
+    annotations = {"healthingest.dev/settings": digest(fakes, "clinic-api")}
     metadata = {
         "namespace": KEY.namespace,
         "name": "old",
         "labels": labels,
         "annotations": annotations,
     }
-    world.cluster.put(
+    fakes.cluster.put(
         {"kind": "Pod", "metadata": metadata | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
     )
-    ask(world)
-    await world.until_ready()
-    assert "clinic.relay" in users(world)
-    assert len(logins(world)) == 2
-    world.cluster.objects.pop(("Pod", KEY.namespace, "old"))
-    await world.converge()
-    assert "clinic.relay" not in users(world)
-    assert len(logins(world)) == 1
+    ask(fakes)
+    await fakes.until_ready()
+    assert "clinic.relay" in users(fakes)
+    assert len(logins(fakes)) == 2
+    fakes.cluster.objects.pop(("Pod", KEY.namespace, "old"))
+    await fakes.reconcile()
+    assert "clinic.relay" not in users(fakes)
+    assert len(logins(fakes)) == 1
 
 
 @pytest.mark.parametrize("part", ["broker", "database"])
@@ -172,134 +172,134 @@ async def test_in_an_outage_the_pods_keep_what_works(part: str) -> None:
 
     The rotation goes on by itself.
     """
-    world = await ready_world()
-    old, digests = values(world), digest(world, "clinic-relay")
-    ask(world)
-    getattr(world, part).fault = UNREACHABLE
-    await world.converge()
-    await world.converge()
-    assert {name: values(world)[name] for name in (env.BROKER_URL, env.DATABASE_URL)} == {
+    fakes = await ready_fakes()
+    old, digests = values(fakes), digest(fakes, "clinic-relay")
+    ask(fakes)
+    getattr(fakes, part).fault = UNREACHABLE
+    await fakes.reconcile()
+    await fakes.reconcile()
+    assert {name: values(fakes)[name] for name in (env.BROKER_URL, env.DATABASE_URL)} == {
         name: old[name] for name in (env.BROKER_URL, env.DATABASE_URL)
     }
-    assert digest(world, "clinic-relay") == digests
-    getattr(world, part).fault = None
-    await world.until_ready()
-    assert "clinic.relay" not in users(world)
+    assert digest(fakes, "clinic-relay") == digests
+    getattr(fakes, part).fault = None
+    await fakes.until_ready()
+    assert "clinic.relay" not in users(fakes)
 
 
 @pytest.mark.parametrize("name", ["postgres", "rabbitmq"])
 async def test_while_the_old_logins_cannot_be_refused_nothing_goes_on(name: str) -> None:
     """A Secret that is gone for a moment leaves no login behind."""
-    world = await ready_world()
-    ask(world)
+    fakes = await ready_fakes()
+    ask(fakes)
     for _ in range(2):  # migrated, and rolled out
-        await world.converge()
-        world.cluster.settle()
-    lost = world.cluster.objects.pop(("Secret", KEY.namespace, name))
+        await fakes.reconcile()
+        fakes.cluster.settle()
+    lost = fakes.cluster.objects.pop(("Secret", KEY.namespace, name))
     for _ in range(4):
-        await world.converge()
-        world.cluster.settle()
-    assert (len(users(world)), len(logins(world))) == (4, 2)
-    world.cluster.put(lost)
-    await world.until_ready()
-    assert (len(users(world)), len(logins(world))) == (3, 1)
+        await fakes.reconcile()
+        fakes.cluster.settle()
+    assert (len(users(fakes)), len(logins(fakes))) == (4, 2)
+    fakes.cluster.put(lost)
+    await fakes.until_ready()
+    assert (len(users(fakes)), len(logins(fakes))) == (3, 1)
 
 
 async def test_the_relay_is_not_rolled_for_a_key_it_does_not_read() -> None:
     """Once it has its new logins; nor is the database migrated once more."""
-    world = await ready_world()
-    ask(world)
-    await world.until_ready()
+    fakes = await ready_fakes()
+    ask(fakes)
+    await fakes.until_ready()
     relay, api, jobs = (
-        digest(world, "clinic-relay"),
-        digest(world, "clinic-api"),
-        world.cluster.names("Job"),
+        digest(fakes, "clinic-relay"),
+        digest(fakes, "clinic-api"),
+        fakes.cluster.names("Job"),
     )
-    assert len(keys(world)) == 2
+    assert len(keys(fakes)) == 2
     for _ in range(3):
-        await world.until_ready()
-        world.clock.advance(TOKEN_OVERLAP.total_seconds())
-    assert len(keys(world)) == 1
-    assert digest(world, "clinic-api") != api
-    assert (digest(world, "clinic-relay"), world.cluster.names("Job")) == (relay, jobs)
+        await fakes.until_ready()
+        fakes.clock.advance(TOKEN_OVERLAP.total_seconds())
+    assert len(keys(fakes)) == 1
+    assert digest(fakes, "clinic-api") != api
+    assert (digest(fakes, "clinic-relay"), fakes.cluster.names("Job")) == (relay, jobs)
 
 
 async def test_age_begins_one_too() -> None:
     """Once after the time that the operator was given."""
-    world = await ready_world()
-    world.policy = Policy(after=timedelta(days=90))
-    world.clock.advance(89 * 86400)
-    await world.converge()
-    assert secrets_ready(world)[1] == Reason.PROVISIONED
-    world.clock.advance(86400)
-    await world.converge()
-    assert secrets_ready(world)[1] == Reason.CREDENTIALS_ROTATING
+    fakes = await ready_fakes()
+    fakes.policy = Policy(after=timedelta(days=90))
+    fakes.clock.advance(89 * 86400)
+    await fakes.reconcile()
+    assert secrets_ready(fakes)[1] == Reason.PROVISIONED
+    fakes.clock.advance(86400)
+    await fakes.reconcile()
+    assert secrets_ready(fakes)[1] == Reason.CREDENTIALS_ROTATING
 
 
 async def test_a_second_request_waits_for_the_end_of_the_first() -> None:
     """It is not forgotten, and nothing valid is overwritten meanwhile."""
-    world = await ready_world()
-    ask(world, "one")
-    await world.until_ready()
-    ask(world, "two")
-    before = values(world)[env.BROKER_URL]
-    await world.until_ready()
-    assert values(world)[env.BROKER_URL] == before
-    await rotate(world, "two")
-    assert values(world)[env.BROKER_URL] != before
+    fakes = await ready_fakes()
+    ask(fakes, "one")
+    await fakes.until_ready()
+    ask(fakes, "two")
+    before = values(fakes)[env.BROKER_URL]
+    await fakes.until_ready()
+    assert values(fakes)[env.BROKER_URL] == before
+    await rotate(fakes, "two")
+    assert values(fakes)[env.BROKER_URL] != before
 
 
 async def test_wrong_keys_of_the_store_never_reach_the_pods() -> None:
     """The condition says so; right ones go to the pods at once."""
-    world = await ready_world()
-    before = digest(world, "clinic-api")
-    world.store.refused.add("wrong")
-    world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "wrong"})
-    await world.converge()
-    assert world.conditions()["BucketReady"][:2] == ("False", Reason.AUTHENTICATION_FAILED)
-    assert values(world)[env.STORE_SECRET_ACCESS_KEY] == "store-secret"
-    assert digest(world, "clinic-api") == before
-    world.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "right"})
-    await world.until_ready()
-    assert values(world)[env.STORE_SECRET_ACCESS_KEY] == "right"
-    assert digest(world, "clinic-api") != before
+    fakes = await ready_fakes()
+    before = digest(fakes, "clinic-api")
+    fakes.store.refused.add("wrong")
+    fakes.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "wrong"})
+    await fakes.reconcile()
+    assert fakes.conditions()["BucketReady"][:2] == ("False", Reason.AUTHENTICATION_FAILED)
+    assert values(fakes)[env.STORE_SECRET_ACCESS_KEY] == "store-secret"
+    assert digest(fakes, "clinic-api") == before
+    fakes.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "right"})
+    await fakes.until_ready()
+    assert values(fakes)[env.STORE_SECRET_ACCESS_KEY] == "right"
+    assert digest(fakes, "clinic-api") != before
 
 
 async def test_a_wrong_address_of_a_database_never_reaches_the_pods() -> None:
     """Nor does one that cannot be reached."""
-    world = await ready_world()
-    before = values(world)[env.DATABASE_URL]
-    world.cluster.secret("postgres", {"url": "postgresql://user:wrong@postgres:5432/mine"})
-    await world.converge()
-    assert world.conditions()["DatabaseReady"][0] == "False"
-    assert values(world)[env.DATABASE_URL] == before
+    fakes = await ready_fakes()
+    before = values(fakes)[env.DATABASE_URL]
+    fakes.cluster.secret("postgres", {"url": "postgresql://user:wrong@postgres:5432/mine"})
+    await fakes.reconcile()
+    assert fakes.conditions()["DatabaseReady"][0] == "False"
+    assert values(fakes)[env.DATABASE_URL] == before
 
 
 async def test_a_secret_that_is_lost_in_between_leaves_no_login_behind() -> None:
     """Whatever was valid before is refused once the pods have the newest ones."""
-    world = await ready_world()
-    ask(world)
-    await world.converge()
-    world.cluster.objects.pop(("Secret", KEY.namespace, "clinic-service"))
-    world.cluster.objects.pop(("Secret", KEY.namespace, "clinic-consumer"))
+    fakes = await ready_fakes()
+    ask(fakes)
+    await fakes.reconcile()
+    fakes.cluster.objects.pop(("Secret", KEY.namespace, "clinic-service"))
+    fakes.cluster.objects.pop(("Secret", KEY.namespace, "clinic-consumer"))
     for _ in range(3):
-        await world.until_ready()
-        world.clock.advance(TOKEN_OVERLAP.total_seconds())
-    assert users(world) == {"clinic.relay", "clinic.consumer"}
-    assert logins(world) == {database_users(KEY)[0]}
+        await fakes.until_ready()
+        fakes.clock.advance(TOKEN_OVERLAP.total_seconds())
+    assert users(fakes) == {"clinic.relay", "clinic.consumer"}
+    assert logins(fakes) == {database_users(KEY)[0]}
 
 
 async def test_no_password_is_told() -> None:
     """Neither next nor former credentials appear in status, events or unsecret objects."""
-    world = await ready_world()
-    secrets = set(values(world).values())
-    world.database.fault = UNREACHABLE
-    ask(world)
-    await world.converge()
-    secrets |= set(values(world).values())
-    world.database.fault = None
-    await world.until_ready()
-    secrets |= set(values(world).values()) | {reader(world)["password"]}
-    others = [found for (kind, _, _), found in world.cluster.objects.items() if kind != "Secret"]
-    told = json.dumps([others, world.cluster.events])
+    fakes = await ready_fakes()
+    secrets = set(values(fakes).values())
+    fakes.database.fault = UNREACHABLE
+    ask(fakes)
+    await fakes.reconcile()
+    secrets |= set(values(fakes).values())
+    fakes.database.fault = None
+    await fakes.until_ready()
+    secrets |= set(values(fakes).values()) | {reader(fakes)["password"]}
+    others = [found for (kind, _, _), found in fakes.cluster.objects.items() if kind != "Secret"]
+    told = json.dumps([others, fakes.cluster.events])
     assert not [value for value in secrets - {"user"} if json.dumps(value)[1:-1] in told]

@@ -1,5 +1,5 @@
 """
-A world for the operator's core: in-memory ports with faults to switch on.
+In-memory ports for the operator's core, with faults to switch on.
 
 The fakes answer as the real systems do where the core depends on it: server-side apply keeps what
 others added, the broker makes what it is told, a bucket has what was set. `tests/ports` and
@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
-from healthingest_operator.reconcile.change_detection import Memory
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.identity import database_place
-from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, StoreAccess
-from healthingest_operator.reconcile.reconcile import Look, Outcome, World, converge
+from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, Ports, StoreAccess
+from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
 from healthingest_operator.resources.rotation import Policy
@@ -554,7 +554,7 @@ class FakeClock:
         self.time += timedelta(seconds=seconds)
 
 
-class FakeWorld:
+class OperatorFakes:
     """All of it, with the user's Secrets and one HealthIngest."""
 
     def __init__(self, **spec: object) -> None:
@@ -565,7 +565,7 @@ class FakeWorld:
         self.cache = FakeCache()
         self.clock = FakeClock()
         self.policy = Policy()
-        self.memory = Memory()
+        self.fingerprints = FingerprintCache()
         self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
         self._keys = iter(_signing_key(number) for number in range(1000))
         for name, values in USER_SECRETS.items():
@@ -573,10 +573,10 @@ class FakeWorld:
         self.cluster.put(manifest(**spec))
 
     @property
-    def ports(self) -> World:
-        """The world as the core takes it."""
+    def ports(self) -> Ports:
+        """The fakes, as the core takes them."""
         make = Generators(lambda: next(self._passwords), lambda: next(self._keys))
-        return World(
+        return Ports(
             self.cluster,
             self.store,
             self.broker,
@@ -585,18 +585,18 @@ class FakeWorld:
             make,
             "service:1",
             self.policy,
-            self.memory,
+            self.fingerprints,
             cache=self.cache,
         )
 
-    async def converge(self, look: Look = Look.COMPLETE) -> Outcome:
-        """One pass."""
-        return await converge(self.ports, KEY, look)
+    async def reconcile(self, mode: ReconcileMode = ReconcileMode.FULL) -> Outcome:
+        """Reconcile once."""
+        return await reconcile(self.ports, KEY, mode)
 
     async def until_ready(self) -> None:
-        """Passes and Kubernetes' own work in turn, until nothing is left to do."""
+        """Reconcile and let Kubernetes' own controllers work in turn, until Ready."""
         for _ in range(6):
-            outcome = await self.converge()
+            outcome = await self.reconcile()
             self.cluster.settle()
             if outcome is Outcome.READY:
                 return
