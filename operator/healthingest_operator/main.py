@@ -18,7 +18,7 @@ from typing import Any
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, Told
+from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
 from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
 from healthingest_operator.adapters.postgres.database import PostgresDatabase
@@ -30,7 +30,7 @@ from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers import children, healthingest
 from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.leader_election import Election
-from healthingest_operator.reconcile.loop import Loop, Rhythm
+from healthingest_operator.reconcile.loop import Loop, RequeuePolicy
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
@@ -65,7 +65,7 @@ async def run(settings: Settings) -> None:
 
 class _Operator:
     """
-    What serves while this process leads.
+    Serves while this process is the leader.
 
     Each term begins with an empty queue, new watches and new clients.
     """
@@ -85,7 +85,7 @@ class _Operator:
         self._watches = Watches(time.monotonic)
 
     def is_alive(self) -> bool:
-        """Whether changes are heard of; one that does not lead has no watches."""
+        """Whether the watches report changes; a process that is not the leader has none."""
         return self._watches.are_alive()
 
     def refresh(self) -> None:
@@ -96,7 +96,7 @@ class _Operator:
         self._telemetry.refused_namespaces.set(self._watches.refused_namespaces())
 
     async def serve(self, term: Term) -> None:
-        """See `lead`."""
+        """Serve until *term* is over; see `lead`."""
         settings, telemetry = self._settings, self._telemetry
         queue = self._queue = KeyedQueue(time.monotonic)
         watches = self._watches = Watches(time.monotonic, telemetry.namespace)
@@ -110,13 +110,13 @@ class _Operator:
                 loop = Loop(
                     queue,
                     work,
-                    Rhythm(settings.resync_seconds, settings.external_check_seconds),
+                    RequeuePolicy(settings.resync_seconds, settings.external_check_seconds),
                     telemetry,
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
                 kopf_settings.register(registry, watches, term.check)
-                healthingest.register(registry, queue, _leaving(settings, ports, queue, telemetry))
+                healthingest.register(registry, queue, _finalize(settings, ports, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(loop.run(), name=f"worker-{n}")
@@ -133,12 +133,12 @@ class _Operator:
                         for task in tasks:
                             task.cancel()
         finally:
-            # The age of a watch that nobody needs says nothing, and must not end the process.
+            # Without leadership there are no watches: their age must not fail the liveness probe.
             self._queue, self._watches = KeyedQueue(time.monotonic), Watches(time.monotonic)
 
 
 async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """The queue's work and the watches end at once, while kopf still ends its own."""
+    """Cancel workers and watches at once, while kopf still ends its own tasks."""
     await over.wait()
     for task in tasks:
         task.cancel()
@@ -155,36 +155,36 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
     return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 
-def _leaving(
+def _finalize(
     settings: Settings, ports: Ports, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
-    """Deletions have their own workers: they wait for a pass over the same HealthIngest only."""
+    """Deletions have their own workers; they wait only for a worker that has the same key."""
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 
-    async def leave(key: Key, body: Mapping[str, Any]) -> bool:
+    async def run(key: Key, body: Mapping[str, Any]) -> bool:
         async with queue.alone(key), workers:
-            farewell = await finalize(ports, body, deadline)
+            finalized = await finalize(ports, body, deadline)
         ports.fingerprints.discard(key)
-        if farewell.left:
-            telemetry.left_behind(key, farewell.left)
-        return farewell.may_go
+        if finalized.left_behind:
+            telemetry.left_behind(key, finalized.left_behind)
+        return finalized.may_remove_finalizer
 
-    return leave
+    return run
 
 
 def _child_watch(
     cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches
 ) -> ChildWatch:
-    # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no
-    # list.
-    told = Told(
-        partial(children.changed, queue),
-        partial(queue.poke_all, Lane.CHILD),
+    # After a gap in a watch the changed objects are unknown, and a list lacks removed children: so
+    # all keys are enqueued.
+    callbacks = WatchCallbacks(
+        partial(children.enqueue_owners, queue),
+        partial(queue.enqueue_all, Lane.CHILD),
         watches.opened,
         watches.refused,
     )
-    return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, told)
+    return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, callbacks)
 
 
 async def _run_kopf(
@@ -192,8 +192,8 @@ async def _run_kopf(
 ) -> None:
     """Serve until *over* is set."""
     namespaces = settings.namespace_list
-    # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to
-    # itself.
+    # Without an identity kopf asks for the user's name, and a pod's user has none. kopf does not
+    # export the type.
     identity: Any = socket.gethostname()
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -205,7 +205,7 @@ async def _run_kopf(
         namespaces=namespaces,
         stop_flag=over,
     )
-    # kopf has made itself the handler of signals, and would stay it after the term.
+    # kopf has installed its signal handlers, which would stay after the term.
     received.handle()
     await kopf.run_tasks(tasks, ignored=others)
 

@@ -51,7 +51,7 @@ def found_now(chance: random.Random) -> list[ConditionUpdate]:
 
 
 def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict[str, Any]:
-    """The next status: of a full reconciliation, of a paused one, or of a spec that breaks a rule."""
+    """The next status: after a full reconciliation, while paused, or with an invalid spec."""
     match chance.choice(["pass", "pass", "pass", "pass", "paused", "invalid"]):
         case "paused":
             found = remembered(before.get("conditions") or [])

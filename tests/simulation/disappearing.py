@@ -10,7 +10,7 @@ from typing import Final
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.finalize import Farewell, finalize
+from healthingest_operator.reconcile.finalize import FinalizeResult, finalize
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.bucket import OWNER_TAG
@@ -32,7 +32,7 @@ class Disappearing(History):
         super().__init__(seed)
         self._order = order
         self._works = True
-        self._farewell: Farewell | None = None
+        self._finalized: FinalizeResult | None = None
 
     async def run(self) -> str:
         """All of it; returns the digest of what happened."""
@@ -55,31 +55,31 @@ class Disappearing(History):
 
     async def _look(self) -> None:
         """What a living operator does now; sometimes it dies of it, and the next one goes on."""
-        if not self._works or self._farewell is not None:
+        if not self._works or self._finalized is not None:
             return
         kill = self.chance.randint(1, 40) if self.chance.random() < 0.3 else None
         if not self._is_leaving():
             outcome = await self.attempt(reconcile(self.ports, KEY, self.mode()), kill)
             self.note(f"reconciliation ended: {outcome}")
             return
-        farewell = await self.attempt(
+        finalized = await self.attempt(
             finalize(self.ports, self.fakes.cluster.get(*RESOURCE), DEADLINE), kill
         )
-        if farewell is not None and farewell.may_go:
-            self._farewell = farewell
-            self.note(f"left: {farewell.left}")
+        if finalized is not None and finalized.may_remove_finalizer:
+            self._finalized = finalized
+            self.note(f"left: {finalized.left_behind}")
 
     async def _end_within_the_deadline(self) -> None:
         """However long no operator was there, and whatever is away."""
         began = self.fakes.clock.now()
-        while self._farewell is None:
+        while self._finalized is None:
             await self._look()
             self.fakes.clock.advance(5)
             insist(self.fakes.clock.now() - began <= DEADLINE + DEADLINE / 2, "a deletion ends")
 
     def _insist_gone_or_named(self) -> None:
         """What the operator made outside is taken away, or the user is told of it."""
-        left = self._farewell.left if self._farewell else ()
+        left = self._finalized.left_behind if self._finalized else ()
         broker, store = self.fakes.broker, self.fakes.store
         tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
         marked = [tag for tag in tags if tag.startswith(HOST_TAG)]

@@ -249,7 +249,7 @@ class History:
         await self.insist_as_if_new()
 
     async def heal_by_external_checks(self) -> None:
-        """A change outside the cluster is found by the external checks, without a full reconciliation."""
+        """External checks find a change outside the cluster, without a full reconciliation."""
         self.note(self.people.break_outside())
         for _ in range(PATIENCE):
             self.fakes.forget_writes()
@@ -340,9 +340,9 @@ class History:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.5 else None
             if self.fakes.clock.now() - began > DEADLINE:
                 kill, self.faults = None, 0.0  # who is killed for ever cannot end anything
-            farewell = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
-            if farewell is not None and farewell.may_go:
-                left = farewell.left
+            finalized = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
+            if finalized is not None and finalized.may_remove_finalizer:
+                left = finalized.left_behind
             self.fakes.clock.advance(5)
             insist(self.fakes.clock.now() - began < 2 * DEADLINE, "a deletion ends")
         self.people.insist_nothing_lost()

@@ -105,8 +105,8 @@ class Rivals(History):
         began = self.fakes.clock.now()
         while True:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.3 else None
-            farewell = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
-            if farewell is not None and farewell.may_go:
+            finalized = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
+            if finalized is not None and finalized.may_remove_finalizer:
                 break
             self.fakes.clock.advance(5)
             insist(self.fakes.clock.now() - began < timedelta(hours=1), "a deletion ends")

@@ -153,7 +153,7 @@ async def test_it_may_die_at_every_wait_of_a_deletion() -> None:
         )
         await history.attempt(finalize(history.ports, body, DEADLINE), kill)
         killed = history.kills
-        assert (await finalize(history.fakes.ports, body, DEADLINE)).may_go
+        assert (await finalize(history.fakes.ports, body, DEADLINE)).may_remove_finalizer
         history.insist_nothing_leaked()
         if not killed:
             return

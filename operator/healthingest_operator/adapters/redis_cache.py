@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from healthingest_operator.adapters.connection_errors import answer_to, explained, trouble_of
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ttl_cache import Shared
+from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.connection_causes import Trouble
 
@@ -19,11 +19,11 @@ class RedisCache:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
-        self._sound = Shared()
+        self._checked = TtlCache()
 
     async def check(self, url: str) -> None:
         """See `Cache.check`."""
-        await self._sound.get((url,), time.monotonic(), lambda: self._look(url))
+        await self._checked.get((url,), time.monotonic(), lambda: self._look(url))
 
     async def _look(self, url: str) -> None:
         from redis import exceptions  # noqa: PLC0415 - see above

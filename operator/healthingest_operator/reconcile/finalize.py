@@ -42,14 +42,14 @@ class _Remains:
 
 
 @dataclass(frozen=True, slots=True)
-class Farewell:
+class FinalizeResult:
     """Whether the HealthIngest may go now, and what it leaves behind if so."""
 
-    may_go: bool
-    left: tuple[str, ...] = ()
+    may_remove_finalizer: bool
+    left_behind: tuple[str, ...] = ()
 
 
-async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> Farewell:
+async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> FinalizeResult:
     """
     Take away what lies outside the cluster.
 
@@ -63,7 +63,7 @@ async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -
     except InvalidSpecError:
         message = "the spec is invalid: nothing was taken away"
         await ports.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, message)
-        return Farewell(may_go=True, left=(message,))
+        return FinalizeResult(may_remove_finalizer=True, left_behind=(message,))
     remains = _Remains()
     await _leave(ports, owner, remains)
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
@@ -71,13 +71,13 @@ async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -
     if ports.clock.now() - since < deadline and await _may_get_better(ports, owner, remains):
         waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unclear)}"
         await _tell(ports, body, waiting)
-        return Farewell(may_go=False)
+        return FinalizeResult(may_remove_finalizer=False)
     left = (*unclear, *remains.kept)
     if left:
         await ports.cluster.tell(
             body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}"
         )
-    return Farewell(may_go=True, left=left)
+    return FinalizeResult(may_remove_finalizer=True, left_behind=left)
 
 
 async def _leave(ports: Ports, owner: HealthIngest, remains: _Remains) -> None:

@@ -1,7 +1,7 @@
 """Fingerprints of the external state at the last full reconciliation, kept in this process."""
 
 from healthingest_operator.api.healthingest import HealthIngest, Key
-from healthingest_operator.reconcile.ttl_cache import Shared
+from healthingest_operator.reconcile.ttl_cache import TtlCache
 
 
 class FingerprintCache:
@@ -13,7 +13,7 @@ class FingerprintCache:
 
     def __init__(self) -> None:
         self._recorded: dict[Key, tuple[HealthIngest, str]] = {}
-        self.secrets = Shared()
+        self.secrets = TtlCache()
 
     def recorded(self, key: Key) -> tuple[HealthIngest, str] | None:
         """Return the HealthIngest and its fingerprint as recorded; None: nothing is recorded."""

@@ -1,57 +1,52 @@
-"""What several HealthIngests ask the same of, asked once for all of them within some seconds."""
+"""A cache with a short time to live, for answers that many HealthIngests need."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-SHARED_SECONDS: Final = 10.0
-"""How old an answer may be."""
+TTL_SECONDS: Final = 10.0
 
-_Answer = TypeVar("_Answer")
+_Value = TypeVar("_Value")
 
 
-class Shared:
+class TtlCache:
     """
-    Answers of a moment ago, by digests of what was asked: there are passwords in some questions.
+    Caches results for `TTL_SECONDS`.
 
-    An error is the answer of who asked alone. *now* is in seconds; a clock that is put back shares
-    nothing for longer.
+    Keys are hashed, because arguments may hold passwords. Errors are not cached. A clock that is
+    set back expires every entry.
     """
 
     def __init__(self) -> None:
-        self._answers: dict[bytes, tuple[float, object]] = {}
-        self._tidied = float("-inf")
+        self._entries: dict[bytes, tuple[float, object]] = {}
+        self._cleaned_at = float("-inf")
 
     async def get(
-        self, asked: tuple[str, ...], now: float, ask: Callable[[], Awaitable[_Answer]]
-    ) -> _Answer:
-        """The answer to this, or a new one."""
-        self._tidy(now)
-        what = hashlib.sha256(repr(asked).encode()).digest()
-        known = self._answers.get(what)
-        if known is not None and _is_fresh(known[0], now):
-            answer: _Answer = known[1]  # type: ignore[assignment] # what is asked says what is answered
-            return answer
-        answer = await ask()
-        self._answers[what] = (now, answer)
-        return answer
+        self, key: tuple[str, ...], now: float, fetch: Callable[[], Awaitable[_Value]]
+    ) -> _Value:
+        """Return the cached result for *key*, or the result of *fetch*; *now* is in seconds."""
+        self._remove_expired(now)
+        digest = hashlib.sha256(repr(key).encode()).digest()
+        entry = self._entries.get(digest)
+        if entry is not None and _is_fresh(entry[0], now):
+            cached: _Value = entry[1]  # type: ignore[assignment] # the key decides the type
+            return cached
+        value = await fetch()
+        self._entries[digest] = (now, value)
+        return value
 
-    def forget(self) -> None:
-        """Something was changed: ask anew."""
-        self._answers.clear()
+    def clear(self) -> None:
+        """Remove all entries, because something was changed."""
+        self._entries.clear()
 
-    def _tidy(self, now: float) -> None:
-        """
-        Nothing is kept for much longer than it is good for.
-
-        There are Secrets among the answers.
-        """
-        if not 0 <= now - self._tidied < SHARED_SECONDS / 4:
-            self._tidied = now
-            self._answers = {
-                what: known for what, known in self._answers.items() if _is_fresh(known[0], now)
+    def _remove_expired(self, now: float) -> None:
+        """Remove expired entries now and then, because some of them hold Secrets."""
+        if not 0 <= now - self._cleaned_at < TTL_SECONDS / 4:
+            self._cleaned_at = now
+            self._entries = {
+                digest: entry for digest, entry in self._entries.items() if _is_fresh(entry[0], now)
             }
 
 
 def _is_fresh(then: float, now: float) -> bool:
-    return 0 <= now - then < SHARED_SECONDS
+    return 0 <= now - then < TTL_SECONDS

@@ -31,7 +31,7 @@ def _ignored(_: str, *, served: bool) -> None:
 
 
 class NamespaceChanged(Protocol):
-    """Told when a namespace is served no longer, or again."""
+    """WatchCallbacks when a namespace is served no longer, or again."""
 
     def __call__(self, namespace: str, /, *, served: bool) -> None:
         """*served*: False when the namespace's first watch is refused, True when all are open."""

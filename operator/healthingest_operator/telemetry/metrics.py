@@ -25,7 +25,7 @@ _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Telemetry:
-    """The port `Journal`, and the metrics of the queue."""
+    """The port `ReconcileObserver`, and the metrics of the queue."""
 
     def __init__(self, registry: CollectorRegistry, logger: structlog.stdlib.BoundLogger) -> None:
         self._logger = logger
@@ -64,7 +64,7 @@ class Telemetry:
         for outcome in (*Outcome, _BROKEN):
             self._passes.labels(str(outcome))
 
-    def passed(self, key: Key, outcome: str, seconds: float) -> None:
+    def completed(self, key: Key, outcome: str, seconds: float) -> None:
         """A pass ended."""
         self._passes.labels(outcome).inc()
         self._seconds.observe(seconds)
@@ -113,7 +113,7 @@ class Telemetry:
         """
         self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
 
-    def broke(self, key: Key, error: Exception, seconds: float) -> None:
+    def failed(self, key: Key, error: Exception, seconds: float) -> None:
         """A pass was broken off: the types of the error and where it was raised, never its text."""
         self._passes.labels(_BROKEN).inc()
         self._seconds.observe(seconds)

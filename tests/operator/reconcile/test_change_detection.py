@@ -9,7 +9,7 @@ from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
-from healthingest_operator.reconcile.ttl_cache import SHARED_SECONDS
+from healthingest_operator.reconcile.ttl_cache import TTL_SECONDS
 from healthingest_operator.resources import bucket
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes, manifest
 
@@ -133,7 +133,7 @@ async def test_what_a_pass_did_not_find_good_is_not_taken_for_good(fakes: Operat
 async def test_a_changed_secret_is_seen_within_seconds(fakes: OperatorFakes) -> None:
     """It is shared with others for a moment, and no longer."""
     fakes.cluster.secret("s3", USER_SECRETS["s3"] | {"secretAccessKey": "another"})
-    fakes.clock.advance(SHARED_SECONDS * 1.25)
+    fakes.clock.advance(TTL_SECONDS * 1.25)
     assert await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK) is Outcome.PROGRESSING
     assert fakes.store.writes[-1] == "probe clinic-data"
 

@@ -19,7 +19,7 @@ async def deleted(fakes: OperatorFakes) -> bool:
     body["metadata"].setdefault(
         "deletionTimestamp", fakes.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     )
-    return (await finalize(fakes.ports, body, DEADLINE)).may_go
+    return (await finalize(fakes.ports, body, DEADLINE)).may_remove_finalizer
 
 
 async def test_by_default_what_holds_data_stays() -> None:
@@ -149,10 +149,10 @@ async def test_rights_that_went_with_the_namespace_do_not_hold_it_up_for_ever() 
     assert not await deleted(fakes)
     fakes.clock.advance(DEADLINE.total_seconds())
     body = fakes.cluster.get("HealthIngest", KEY.name)
-    farewell = await finalize(fakes.ports, body, DEADLINE)
-    assert farewell.may_go
-    assert "may not read the Secrets of namespace clinic-a" in farewell.left[0]
-    assert "bucket clinic-data and virtual host clinic" in farewell.left[0]
+    finalized = await finalize(fakes.ports, body, DEADLINE)
+    assert finalized.may_remove_finalizer
+    assert "may not read the Secrets of namespace clinic-a" in finalized.left_behind[0]
+    assert "bucket clinic-data and virtual host clinic" in finalized.left_behind[0]
 
 
 async def test_a_role_removed_during_the_question_about_the_namespace_does_not_delay_deletion() -> (

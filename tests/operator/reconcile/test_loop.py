@@ -7,36 +7,38 @@ from dataclasses import dataclass, field
 import pytest
 
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
+from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, RequeuePolicy
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode
 
 KEY = Key("a", "b")
-SOONEST, LATEST = Rhythm(300, 45, lambda: 0.0), Rhythm(300, 45, lambda: 1.0)
+SOONEST, LATEST = RequeuePolicy(300, 45, lambda: 0.0), RequeuePolicy(300, 45, lambda: 1.0)
 
 
 @dataclass
 class Notes:
     """What was told."""
 
-    passed_with: list[str] = field(default_factory=list)
-    broke_with: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
-    def passed(self, key: Key, outcome: str, seconds: float) -> None:
-        """See `Journal.passed`."""
+    def completed(self, key: Key, outcome: str, seconds: float) -> None:
+        """See `ReconcileObserver.completed`."""
         del key, seconds
-        self.passed_with.append(outcome)
+        self.outcomes.append(outcome)
 
-    def broke(self, key: Key, error: Exception, seconds: float) -> None:
-        """See `Journal.broke`."""
+    def failed(self, key: Key, error: Exception, seconds: float) -> None:
+        """See `ReconcileObserver.failed`."""
         del key, seconds
-        self.broke_with.append(type(error).__name__)
+        self.errors.append(type(error).__name__)
 
 
 @pytest.mark.parametrize("failures", range(12))
 def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> None:
     """The wait doubles and is bounded; the first is within a second."""
-    waits = [rhythm.after(Outcome.FAILING, failures) for rhythm in (SOONEST, LATEST)]
+    waits = [
+        requeue_policy.after(Outcome.FAILING, failures) for requeue_policy in (SOONEST, LATEST)
+    ]
     assert all(
         wait is not None and 0 < wait <= min(LONGEST_RETRY_SECONDS, 2**failures) for wait in waits
     )
@@ -73,10 +75,10 @@ async def test_external_checks_follow_a_full_reconciliation() -> None:
         return outcomes[len(modes) - 1]
 
     loop = Loop(queue, work, SOONEST, Notes())
-    queue.poke(KEY, Lane.CHANGE)
+    queue.enqueue(KEY, Lane.CHANGE)
     for _ in range(5):
         await loop.step()
-    queue.poke(KEY, Lane.CHILD)
+    queue.enqueue(KEY, Lane.CHILD)
     await loop.step()
     full, check = ReconcileMode.FULL, ReconcileMode.EXTERNAL_CHECK
     assert modes == [full, check, check, full, check, full]
@@ -84,7 +86,7 @@ async def test_external_checks_follow_a_full_reconciliation() -> None:
 
 def test_a_gone_one_does_not_come() -> None:
     """Nothing is left to look at."""
-    assert Rhythm(300).after(Outcome.GONE, 0) is None
+    assert RequeuePolicy(300).after(Outcome.GONE, 0) is None
 
 
 async def test_a_broken_pass_stops_nobody() -> None:
@@ -99,9 +101,9 @@ async def test_a_broken_pass_stops_nobody() -> None:
             raise outcome
         return outcome
 
-    loop = Loop(queue, work, Rhythm(300, 45, lambda: 0.0), notes)
-    queue.poke(KEY, Lane.CHANGE)
+    loop = Loop(queue, work, RequeuePolicy(300, 45, lambda: 0.0), notes)
+    queue.enqueue(KEY, Lane.CHANGE)
     await loop.step()
     await loop.step()
-    assert notes.broke_with == ["ZeroDivisionError"]
-    assert notes.passed_with == ["ready"]
+    assert notes.errors == ["ZeroDivisionError"]
+    assert notes.outcomes == ["ready"]

@@ -65,7 +65,7 @@ def test_no_text_of_a_foreign_error_is_logged(capsys: pytest.CaptureFixture[str]
 def test_a_broken_pass_tells_no_text_of_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     """The text of an unforeseen error may hold anything; its type and place are enough."""
     registry = CollectorRegistry()
-    Telemetry(registry, configure_logs("INFO")).broke(
+    Telemetry(registry, configure_logs("INFO")).failed(
         Key("a", "b"), ExceptionGroup("hush", [ValueError("hush")]), 0.1
     )
     line = json.loads(capsys.readouterr().out)
@@ -87,7 +87,7 @@ def test_what_is_unchanged_is_counted_and_hardly_told(
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, configure_logs(level))
     for outcome in (Outcome.READY, Outcome.UNCHANGED):
-        telemetry.passed(Key("a", "b"), outcome, 0.1)
+        telemetry.completed(Key("a", "b"), outcome, 0.1)
         assert (
             registry.get_sample_value(
                 "healthingest_operator_reconciles_total", {"outcome": outcome}

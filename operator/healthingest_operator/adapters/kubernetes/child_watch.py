@@ -1,10 +1,9 @@
 """
-Watches of children: of each change the metadata alone, and nothing is kept of any object.
+Watches of children: only metadata is requested, and no object is kept.
 
-kopf keeps a memory and for some seconds a task for each object that it watches; with fourteen
-children to each HealthIngest that is most of an operator's memory, for a question that labels and
-owners answer. Source: Kubernetes documentation, "Kubernetes API Concepts" (watches, bookmarks,
-metadata-only requests).
+kopf would keep a state and, for some seconds, a task for each watched object. With fourteen
+children for each HealthIngest that would be most of the operator's memory. Source: Kubernetes docs,
+"Kubernetes API Concepts" (watches, bookmarks, metadata-only requests).
 """
 
 import asyncio
@@ -27,14 +26,15 @@ _LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WatchCallbacks:
     """
-    What a watch tells.
+    The callbacks of a watch.
 
-    `changed`: namespace and metadata of an object that is new, another one, or gone. `lost`:
-    changes may have passed unseen. `opened`: the server has answered the watch of this path.
-    `refused`: it has refused it, because there is no such path or no right to it; it is asked again
-    all the same.
+    `changed`: namespace and metadata of an object that was created, changed or deleted.
+    `lost`: changes may have been missed.
+    `opened`: the server has accepted the watch of this path.
+    `refused`: the server has refused it, because the path does not exist or is forbidden; the watch
+    tries again.
     """
 
     changed: Callable[[str | None, Mapping[str, Any]], None]
@@ -54,46 +54,46 @@ class ChildWatch:
     cluster: KubernetesCluster
     selector: str
     seconds: int
-    told: Told
+    callbacks: WatchCallbacks
 
     async def run(self, path: str) -> NoReturn:
         """
         Watch the objects of *path* until cancelled.
 
-        What is there at the beginning is not told.
+        Objects that exist at the beginning are not reported.
         """
         version: str | None = None
         pause, first = _FIRST_PAUSE_SECONDS, True
-        self.told.opened(path)
+        self.callbacks.opened(path)
         while True:
             try:
                 if version is None:
                     version = await self._now(path)
                     if not first:
-                        self.told.lost()
+                        self.callbacks.lost()
                     first = False
                 version = await self._follow(path, version)
                 pause = _FIRST_PAUSE_SECONDS
             except ClusterError as error:
                 version = None if error.status == _GONE else version
                 if error.status in _REFUSED:
-                    self.told.refused(path)
+                    self.callbacks.refused(path)
                 await asyncio.sleep(pause * (0.5 + 0.5 * random.random()))  # noqa: S311 - spreads, hides nothing
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _now(self, path: str) -> str:
-        """The version from which to watch: that of a list, of which one element is enough."""
+        """Return the current version of the collection, from a list with one element."""
         query = [("labelSelector", self.selector), ("limit", "1")]
         found = await self.cluster.call("GET", path, query=query, accept=METADATA_LIST)
         return str((found or {})["metadata"]["resourceVersion"])
 
     async def _follow(self, path: str, version: str) -> str:
         """
-        Tell what changes after *version*; returns the version of the last change.
+        Report changes after *version*; returns the version of the last change.
 
         Raises:
-            ClusterError: the watch was refused or broke off; status 410: what came after *version*
-                is not known now.
+            ClusterError: the watch was refused or interrupted; status 410: changes after *version*
+                are no longer available.
         """
         query = [
             ("labelSelector", self.selector),
@@ -106,13 +106,13 @@ class ChildWatch:
             path, query=query, accept=METADATA, seconds=self.seconds
         ):
             if event is None:
-                self.told.opened(path)
+                self.callbacks.opened(path)
                 continue
             about = event["object"]
             if event["type"] == "ERROR":
-                # Whatever it was: a new list is always right.
+                # A new list is correct after every kind of error.
                 raise ClusterError(_GONE, f"the watch of {path} ends: {about.get('reason')}")
             version = about["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
-                self.told.changed(about["metadata"].get("namespace"), about["metadata"])
+                self.callbacks.changed(about["metadata"].get("namespace"), about["metadata"])
         return version

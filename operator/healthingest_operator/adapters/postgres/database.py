@@ -11,7 +11,7 @@ import asyncpg
 
 from healthingest_operator.adapters.postgres.answers import explained, named, place
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ttl_cache import Shared
+from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.status import outside_causes as causes
 
 _CLOSE_SECONDS: Final = 2.0
@@ -38,7 +38,7 @@ class PostgresDatabase:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
-        self._sound = Shared()
+        self._checked = TtlCache()
 
     async def check(self, url: str, owner: str | None = None) -> str | None:
         """See `Database.check`."""
@@ -54,11 +54,11 @@ class PostgresDatabase:
                 found: str | None = await connection.fetchval(_READ_MARK, owner)
                 return found
 
-        return await self._sound.get((url, owner or ""), time.monotonic(), look)
+        return await self._checked.get((url, owner or ""), time.monotonic(), look)
 
     async def write_mark(self, url: str, owner: str, installation: str) -> bool:
         """See `Database.write_mark`."""
-        self._sound.forget()
+        self._checked.clear()
         async with self._connection(url) as connection:
             try:
                 await connection.execute(_MAKE_TABLE)
@@ -76,7 +76,7 @@ class PostgresDatabase:
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """See `Database.provision`."""
-        self._sound.forget()
+        self._checked.clear()
         wanted = urlsplit(url)
         role, password = unquote(wanted.username or ""), unquote(wanted.password or "")
         name = unquote(wanted.path.lstrip("/"))
@@ -103,7 +103,7 @@ class PostgresDatabase:
 
     async def revoke(self, admin_url: str, role: str) -> None:
         """See `Database.revoke`."""
-        self._sound.forget()
+        self._checked.clear()
         async with self._connection(admin_url) as connection:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
                 return

@@ -20,7 +20,7 @@ from healthingest_operator.adapters.rabbitmq.answers import alarms, is_rabbitmq,
 from healthingest_operator.adapters.rabbitmq.fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
-from healthingest_operator.reconcile.ttl_cache import Shared
+from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.resources.topology import Binding, Call, Login, Observed
 from healthingest_operator.status import outside_causes as causes
 
@@ -45,18 +45,18 @@ class RabbitMQBroker:
         self._session = session
         self._timeout_seconds = timeout_seconds
         self._fingerprints = Fingerprints(self._fetch, time.monotonic)
-        self._sound = Shared()
+        self._checked = TtlCache()
 
     async def check(self, access: BrokerAccess) -> None:
         """See `Broker.check`."""
         asked = (access.management_url, access.amqp_url, access.username, access.password)
-        await self._sound.get(asked, time.monotonic(), lambda: self._look(access))
+        await self._checked.get(asked, time.monotonic(), lambda: self._look(access))
 
     async def log_in(self, access: BrokerAccess, virtual_host: str, login: Login) -> None:
         """See `Broker.log_in`."""
         asked = (access.amqp_url, virtual_host, login.name, login.password)
         timeout = self._timeout_seconds
-        await self._sound.get(
+        await self._checked.get(
             asked, time.monotonic(), lambda: log_in(access.amqp_url, virtual_host, login, timeout)
         )
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from kubernetes.aio import client
 
 from healthingest_operator.adapters.kubernetes import child_watch
-from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, Told
+from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
 from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.adapters.kubernetes.connection import Connection
 from support.deadlines import HANG_SECONDS
@@ -75,7 +75,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
         runner, port = web.AppRunner(application, shutdown_timeout=0.0), free_port()
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        ears = Told(
+        callbacks = WatchCallbacks(
             lambda _, metadata: told.append(metadata["name"]),
             lambda: told.append("lost"),
             lambda _: None,
@@ -86,7 +86,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
                 connection = Connection(
                     client.Configuration(host=f"http://127.0.0.1:{port}"), session
                 )
-                watch = ChildWatch(KubernetesCluster(connection, 1), "a=b", 5, ears)
+                watch = ChildWatch(KubernetesCluster(connection, 1), "a=b", 5, callbacks)
                 watching = asyncio.create_task(watch.run(PATH))
                 async with asyncio.timeout(HANG_SECONDS):
                     await server.through.wait()
