@@ -28,13 +28,13 @@ from healthingest_operator.adapters.s3.store import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers import children, healthingest
+from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.leader_election import Election
 from healthingest_operator.reconcile.loop import Loop, RequeuePolicy
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
-from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.runtime import kopf_settings
 from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
 from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
+from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.identity import database_place
@@ -26,7 +27,6 @@ from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, Ports,
 from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
-from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
 
 KEY = Key("clinic-a", "clinic")

@@ -67,13 +67,13 @@ class BrokerResult:
     """
     Findings about broker and topology, changes made, and unwanted things that stay.
 
-    `spare_users`: of the operator's own users those that no Secret names any more.
+    `unused_users`: of the operator's own users those that no Secret names any more.
     """
 
     updates: tuple[ConditionUpdate, ...]
     changed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    spare_users: tuple[str, ...] = ()
+    unused_users: tuple[str, ...] = ()
 
 
 Outranks = Callable[[str], Awaitable[bool]]

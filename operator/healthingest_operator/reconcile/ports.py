@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.resources import bucket, topology
-from healthingest_operator.resources.rotation import Policy
 from healthingest_operator.resources.secrets import Generators
 
 Manifest = Mapping[str, Any]

@@ -18,13 +18,13 @@ from healthingest_operator.reconcile.change_detection import ChangeDetector
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials.own_secrets import (
     Confirmed,
-    Moment,
     OwnSecrets,
+    RotationClock,
     promote,
     secrets_condition,
     write_own_secrets,
 )
-from healthingest_operator.reconcile.credentials.rotation import Hands, Rotation
+from healthingest_operator.reconcile.credentials.revocation import Rotation, RotationContext
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
 from healthingest_operator.reconcile.dependencies import (
     BrokerContext,
@@ -150,7 +150,11 @@ class _Pass:
         found = await credentials(self._ports.cluster, self._owner)
         try:
             own = await write_own_secrets(
-                self._ports.cluster, self._owner, found, self._ports.generators, self._moment()
+                self._ports.cluster,
+                self._owner,
+                found,
+                self._ports.generators,
+                self._rotation_clock(),
             )
         except DependencyError as error:
             return self._seen(
@@ -173,7 +177,7 @@ class _Pass:
             *cache,
         )
         touched = (
-            own.written or own.rotating or broker.spare_users or bucket.changed or broker.changed
+            own.written or own.rotating or broker.unused_users or bucket.changed or broker.changed
         )
         same_cache = all(self._held(one.type) == one.is_true for one in cache)
         settled = dependencies_hold(updates) and same_cache
@@ -190,9 +194,11 @@ class _Pass:
         rotation = Rotation(
             self._ports.cluster, self._ports.broker, self._ports.database, self._ports.rotation
         )
-        hands = Hands(found, own, broker.spare_users, seen=confirmed.broker and confirmed.database)
+        context = RotationContext(
+            found, own, broker.unused_users, is_complete=confirmed.broker and confirmed.database
+        )
         now = self._ports.clock.now()
-        after, secrets = await rotation.advance(children, result, hands, now)
+        after, secrets = await rotation.advance(children, result, context, now)
         updates = (secrets, *updates[1:])
         replaced = {update.type for update in result.updates}
         final = [
@@ -344,9 +350,9 @@ class _Pass:
             missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         )
 
-    def _moment(self) -> Moment:
+    def _rotation_clock(self) -> RotationClock:
         ran = self._previous.get("workload") is not None
-        return Moment(self._ports.clock.now(), self._ports.rotation, self._settled, ran)
+        return RotationClock(self._ports.clock.now(), self._ports.rotation, self._settled, ran)
 
     def _seen(self, updates: list[ConditionUpdate], facts: Facts) -> _Seen:
         failing = [

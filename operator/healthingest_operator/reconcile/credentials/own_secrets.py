@@ -1,8 +1,8 @@
 """
-The operator's own two Secrets: read, completed, written before anything outside learns a value.
+The operator's own two Secrets: read, completed, and written before an external system gets a value.
 
-What pods have changes only after the outside has confirmed it: a wrong or half-made credential
-never reaches them.
+Pods get a new value only after the external system has confirmed it, so an invalid credential never
+reaches them.
 """
 
 from collections.abc import Mapping
@@ -14,45 +14,57 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.children import owned, refuse_foreign
+from healthingest_operator.reconcile.credentials import rotation
+from healthingest_operator.reconcile.credentials.rotation import (
+    Action,
+    Phase,
+    Progress,
+    RotationState,
+    next_state,
+)
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Cluster
-from healthingest_operator.resources import names, rotation
+from healthingest_operator.resources import names
 from healthingest_operator.resources.comparison import difference, stamped
-from healthingest_operator.resources.rotation import Marks, Phase
 from healthingest_operator.resources.secrets import (
     STAGED,
     Generators,
     Values,
+    confirmed_values,
     consumer_values,
     decode,
-    held,
     secret_object,
     service_values,
     staged_values,
+)
+from healthingest_operator.resources.signing_keys import (
+    keys_of,
+    with_first_key_only,
+    with_second_key_first,
 )
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """When it is, how rotations are wished, and what is known of before."""
+class RotationClock:
+    """The time, the rotation policy, and the previous status."""
 
     now: datetime
     policy: rotation.Policy
-    settled: bool
-    """It was Ready: only then a rotation begins, and a missing Secret was removed by somebody."""
-    ran: bool
-    """Pods have run: a missing Secret may have had other logins than the new one."""
+    was_ready: bool
+    """Only a Ready HealthIngest begins a rotation, and only its missing Secret counts as drift."""
+    had_pods: bool
+    """A missing Secret may have had logins that are still valid and must be revoked."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnSecrets:
-    """Values of both Secrets now, and after the outside systems have confirmed them."""
+    """Values of both Secrets now, and after the external systems have confirmed them."""
 
     service: Mapping[str, str]
     consumer: Mapping[str, str]
-    marks: Marks
+    state: RotationState
     consumer_made: datetime
     staged: Mapping[str, str]
     next_service: Mapping[str, str]
@@ -62,13 +74,13 @@ class OwnSecrets:
 
     @property
     def rotating(self) -> bool:
-        """Whether a rotation is under way."""
-        return self.marks.phase is not Phase.SETTLED
+        """Whether a rotation is in progress."""
+        return self.state.phase is not Phase.SETTLED
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What of the outside holds with the next values."""
+    """Which external systems accept the next values."""
 
     store: bool
     broker: bool
@@ -76,66 +88,74 @@ class Confirmed:
 
 
 async def write_own_secrets(
-    cluster: Cluster, owner: HealthIngest, found: Credentials, make: Generators, moment: Moment
+    cluster: Cluster,
+    owner: HealthIngest,
+    found: Credentials,
+    make: Generators,
+    clock: RotationClock,
 ) -> OwnSecrets:
     """
-    Complete both Secrets, and begin a rotation that is due.
+    Complete and write both Secrets, and begin a rotation that is due.
 
     Raises:
-        DependencyError: a name is taken by somebody else's Secret.
+        DependencyError: a Secret of this name belongs to another owner.
     """
-    space, now = owner.key.namespace, moment.now
-    service_name, consumer_name = names.service_secret(owner.key), names.consumer_secret(owner.key)
+    namespace = owner.key.namespace
+    service_name = names.service_secret(owner.key)
+    consumer_name = names.consumer_secret(owner.key)
     live = {
-        name: await cluster.read("v1", "Secret", space, name)
+        name: await cluster.read("v1", "Secret", namespace, name)
         for name in (service_name, consumer_name)
     }
     for secret in live.values():
         if secret is not None and not owned(secret, owner):
             refuse_foreign(secret, owner)
-    old, readers = decode(live[service_name]), decode(live[consumer_name])
-    marks = _marks(live[service_name], old, owner, moment)
-    staged = staged_values(old, marks.phase, make)
-    wanted = service_values(owner, found.known, old, staged, make)
-    wanted_readers = consumer_values(owner, found.known, readers, staged, make)
+    old = decode(live[service_name])
+    readers = decode(live[consumer_name])
+    state = _state(live[service_name], old, owner, clock)
+    staged = staged_values(old, make) if state.phase is Phase.INTRODUCED else {}
+    wanted = service_values(owner, found.user_secrets, old, staged, make)
+    wanted_readers = consumer_values(owner, found.user_secrets, readers, staged, make)
     own = OwnSecrets(
-        service=held(old, wanted),
+        service=confirmed_values(old, wanted),
         consumer=readers if readers.get("url") and readers.get("password") else wanted_readers,
-        marks=marks,
-        consumer_made=rotation.made_at(live[consumer_name], now),
+        state=state,
+        consumer_made=rotation.made_at(live[consumer_name], clock.now),
         staged=staged,
         next_service=wanted,
         next_consumer=wanted_readers,
     )
-    return await _write(cluster, owner, own, live, expected=moment.settled)
+    return await _write(cluster, owner, own, live, expected=clock.was_ready)
 
 
-def _marks(
-    live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, moment: Moment
-) -> Marks:
+def _state(
+    live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, clock: RotationClock
+) -> RotationState:
     if live is None:
-        return rotation.fresh(owner.rotate, moment.now, replaces=moment.ran)
-    keys = len(rotation.keys_of(old.get(env.IDENTITY_SIGNING_KEYS)))
-    marks = rotation.marks_of(
-        live, moment.now, staged=any(name in old for name in STAGED), keys=keys
+        return rotation.initial_state(owner.rotate, clock.now, replaces=clock.had_pods)
+    keys = len(keys_of(old.get(env.IDENTITY_SIGNING_KEYS)))
+    state = rotation.state_of(
+        live, clock.now, staged=any(name in old for name in STAGED), keys=keys
     )
-    if moment.settled and rotation.is_due(marks, owner.rotate, moment.policy, moment.now):
-        return rotation.begun(owner.rotate, moment.now)
-    return marks
+    is_due = clock.was_ready and rotation.is_due(state, owner.rotate, clock.policy, clock.now)
+    begun, _ = next_state(state, Progress(clock.now, owner.rotate, is_due=is_due))
+    return begun
 
 
 async def promote(
     cluster: Cluster, owner: HealthIngest, own: OwnSecrets, confirmed: Confirmed, now: datetime
 ) -> OwnSecrets:
     """
-    Give the pods what the outside has confirmed.
+    Give the confirmed values to the pods.
 
-    The logins of a rotation together, so that pods roll once.
+    The logins of a rotation are promoted together, so that pods roll once.
     """
-    broker, database, marks = confirmed.broker, confirmed.database, own.marks
+    broker = confirmed.broker
+    database = confirmed.database
+    state = own.state
     if own.staged:
         broker = database = broker and database
-        marks = marks.entered(Phase.PROMOTED, now) if broker else marks
+        state, _ = next_state(state, Progress(now, logins_confirmed=broker))
     sound = {
         env.STORE_ACCESS_KEY_ID: confirmed.store,
         env.STORE_SECRET_ACCESS_KEY: confirmed.store,
@@ -152,8 +172,8 @@ async def promote(
         own,
         service=service,
         consumer=consumer,
-        marks=marks,
-        staged={} if marks.phase is Phase.PROMOTED else own.staged,
+        state=state,
+        staged={} if state.phase is Phase.PROMOTED else own.staged,
         consumer_made=now if other_login else own.consumer_made,
     )
     return (
@@ -161,17 +181,23 @@ async def promote(
     )
 
 
-async def step(cluster: Cluster, owner: HealthIngest, own: OwnSecrets, marks: Marks) -> OwnSecrets:
-    """Enter the phase of *marks*, with the signing keys as they are in it."""
-    keys = rotation.turned(own.service[env.IDENTITY_SIGNING_KEYS], own.marks.phase, marks.phase)
+async def enter_phase(
+    cluster: Cluster, owner: HealthIngest, own: OwnSecrets, state: RotationState, action: Action
+) -> OwnSecrets:
+    """Write *state*, and the signing keys as *action* leaves them."""
+    keys = own.service[env.IDENTITY_SIGNING_KEYS]
+    if action is Action.SIGN_WITH_NEW_KEY:
+        keys = with_second_key_first(keys)
+    elif action is Action.REMOVE_OLD_KEY:
+        keys = with_first_key_only(keys)
     service = {**own.service, env.IDENTITY_SIGNING_KEYS: keys}
     return await _write(
-        cluster, owner, replace(own, service=service, marks=marks), await _live(cluster, owner)
+        cluster, owner, replace(own, service=service, state=state), await _live(cluster, owner)
     )
 
 
 async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, dict[str, Any] | None]:
-    both = names.service_secret(owner.key), names.consumer_secret(owner.key)
+    both = (names.service_secret(owner.key), names.consumer_secret(owner.key))
     return {name: await cluster.read("v1", "Secret", owner.key.namespace, name) for name in both}
 
 
@@ -184,17 +210,17 @@ async def _write(
     expected: bool = False,
 ) -> OwnSecrets:
     """
-    Write what differs; with *expected*, a missing one was removed by somebody.
+    Write the Secrets that differ; with *expected*, a missing one counts as drift.
 
-    The consumers' first: while the service's still has the staged passwords, a crash in between is
-    gone over again.
+    The consumers' Secret is written first: after a crash the service's Secret still has the staged
+    passwords, so the step is repeated.
     """
     healed = list(own.healed)
     written = own.written
     consumer_annotations = rotation.made_annotation(own.consumer_made)
     for name, values, annotations in (
         (names.consumer_secret(owner.key), own.consumer, consumer_annotations),
-        (names.service_secret(owner.key), {**own.service, **own.staged}, own.marks.annotations),
+        (names.service_secret(owner.key), {**own.service, **own.staged}, own.state.annotations),
     ):
         if not values:
             continue
@@ -213,8 +239,9 @@ async def _write(
 
 
 def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
-    """Whether everything could be read; the first problem's reason, every problem's message."""
-    kind, marks = ConditionType.SECRETS_READY, own.marks
+    """Return `SecretsReady`: False with the reason of the first error and all messages."""
+    kind = ConditionType.SECRETS_READY
+    state = own.state
     errors = found.errors
     if errors:
         reasons: list[Reason] = [
@@ -227,9 +254,9 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
             Phase.PROMOTED: "pods get new credentials; old ones are valid until all pods have them",
             Phase.SIGNING: "the old logins are refused; the pods begin to sign with the new key",
             Phase.OVERLAPPING: "the new key signs; old tokens and the old consumer are still valid",
-        }[marks.phase]
+        }[state.phase]
         return condition_true(kind, message, Reason.CREDENTIALS_ROTATING)
-    if marks.phase is Phase.SETTLED and marks.since > marks.made:
+    if state.phase is Phase.SETTLED and state.since > state.made:
         return condition_true(
             kind, "all Secrets are there; credentials were rotated", Reason.CREDENTIALS_ROTATED
         )

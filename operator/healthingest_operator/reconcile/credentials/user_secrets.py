@@ -1,4 +1,4 @@
-"""The user's Secrets: read by name at every pass, never watched, never listed."""
+"""The user's Secrets: read by name at every reconciliation, never watched, never listed."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from healthingest_contract.database_address import DatabaseAddressError, read_da
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
-from healthingest_operator.resources.secrets import Known, decode
+from healthingest_operator.resources.secrets import UserSecrets, decode
 
 _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAccess:
-    """`url` of a database that is there, or `admin_url` of a server on which to make one."""
+    """`url` of an existing database, or `admin_url` of a server on which to create one."""
 
     url: str | None = None
     admin_url: str | None = None
@@ -25,7 +25,7 @@ class DatabaseAccess:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What could be read; what could not is the error that says why."""
+    """Access to each external system, or the error that explains why it is unknown."""
 
     store: StoreAccess | DependencyError
     store_admin: StoreAccess | DependencyError
@@ -35,17 +35,17 @@ class Credentials:
 
     @property
     def errors(self) -> list[DependencyError]:
-        """Everything that is wrong with the Secrets, each once."""
+        """The errors of the Secrets, each once."""
         parts = (self.store, self.store_admin, self.broker, self.database, self.cache_url)
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
         return list(found.values())
 
     @property
-    def known(self) -> Known:
-        """The values that go into the service's own Secret."""
+    def user_secrets(self) -> UserSecrets:
+        """The values that become part of the service's own Secret."""
         store = self.store if isinstance(self.store, StoreAccess) else None
         database = self.database if isinstance(self.database, DatabaseAccess) else DatabaseAccess()
-        return Known(
+        return UserSecrets(
             store_access_key_id=store.access_key_id if store else None,
             store_secret_access_key=store.secret_access_key if store else None,
             broker_endpoint=self.broker.amqp_url if isinstance(self.broker, BrokerAccess) else None,

@@ -1,305 +1,229 @@
-"""Credentials are exchanged while pods run: what is told to whom, in which order."""
+"""The transitions of a rotation."""
 
-import json
-from datetime import timedelta
-from urllib.parse import urlsplit
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from healthingest_contract import environment as env
-from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
-from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.reconcile import Outcome
+from healthingest_operator.adapters.system import system_generators
+from healthingest_operator.api.healthingest import parse
+from healthingest_operator.reconcile.credentials.rotation import (
+    TOKEN_OVERLAP,
+    TRANSITIONS,
+    Action,
+    Phase,
+    Policy,
+    Progress,
+    RotationState,
+    initial_state,
+    is_due,
+    next_state,
+    state_of,
+)
 from healthingest_operator.resources.names import database_users
-from healthingest_operator.resources.rotation import TOKEN_OVERLAP, Policy, keys_of
-from healthingest_operator.resources.secrets import STAGED, decode
-from support.operator_fakes import KEY, OperatorFakes
+from healthingest_operator.resources.secrets import (
+    NEXT_CONSUMER_PASSWORD,
+    STAGED,
+    UserSecrets,
+    confirmed_values,
+    consumer_values,
+    password_of,
+    service_values,
+    staged_values,
+    user_of,
+)
+from healthingest_operator.resources.signing_keys import (
+    keys_of,
+    with_first_key_only,
+    with_second_key,
+    with_second_key_first,
+)
+from support.operator_fakes import KEY, manifest
 
-UNREACHABLE = DependencyError(Reason.UNREACHABLE, "no answer")
-
-
-async def ready_fakes() -> OperatorFakes:
-    """One that is at rest."""
-    fakes = OperatorFakes()
-    await fakes.until_ready()
-    await fakes.reconcile()
-    return fakes
-
-
-def ask(fakes: OperatorFakes, *tokens: str) -> None:
-    """As `kubectl annotate` does."""
-    fakes.cluster.get("HealthIngest", KEY.name)["metadata"].setdefault("annotations", {})[
-        ROTATE_ANNOTATION
-    ] = "".join(tokens) or "now"
-
-
-def values(fakes: OperatorFakes) -> dict[str, str]:
-    """What the service's Secret has."""
-    return decode(fakes.cluster.get("Secret", "clinic-service"))
-
-
-def reader(fakes: OperatorFakes) -> dict[str, str]:
-    """What the consumers' Secret has."""
-    return decode(fakes.cluster.get("Secret", "clinic-consumer"))
-
-
-def users(fakes: OperatorFakes) -> set[str]:
-    """The broker's."""
-    return {path[1] for path in fakes.broker.things if path[0] == "users"}
-
-
-def logins(fakes: OperatorFakes) -> set[str | None]:
-    """The database's."""
-    return {urlsplit(url).username for url in fakes.database.logins}
+OWNER = parse(manifest())
+MAKE = system_generators()
+KNOWN = UserSecrets(
+    "id", "secret", "amqp://broker:5672", None, "postgresql://admin:word@db:5432/postgres"
+)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+A, B = MAKE.signing_key(), MAKE.signing_key()
+STATES = {
+    Phase.SETTLED: [A],
+    Phase.INTRODUCED: [A, B],
+    Phase.PROMOTED: [A, B],
+    Phase.SIGNING: [B, A],
+    Phase.OVERLAPPING: [B, A],
+}
+AFTERWARDS = [B]
 
 
-def keys(fakes: OperatorFakes) -> list[str]:
-    """Keys of the pods, the signing one first."""
-    return keys_of(values(fakes)[env.IDENTITY_SIGNING_KEYS])
+def test_the_keys_go_their_way() -> None:
+    """The new one verifies, then signs, then is alone."""
+    text = with_second_key(A, lambda: B)
+    assert keys_of(text) == keys_of(with_second_key(text, lambda: A)) == [A, B]
+    text = with_second_key_first(text)
+    assert keys_of(text) == [B, A]
+    assert keys_of(with_first_key_only(text)) == [B]
 
 
-def secrets_ready(fakes: OperatorFakes) -> tuple[str, str]:
-    """Status and reason."""
-    return fakes.conditions()["SecretsReady"][:2]
+def test_the_actions_of_a_rotation_in_order() -> None:
+    """Every phase has a transition, and a whole rotation changes the Secret four times."""
+    assert {row.phase for row in TRANSITIONS} == set(Phase)
+    state = initial_state("", NOW, replaces=False)
+    progress = Progress(
+        NOW + TOKEN_OVERLAP,
+        "again",
+        is_due=True,
+        logins_confirmed=True,
+        pods_are_current=True,
+        consumers_revoked=True,
+        signing_keys=2,
+    )
+    actions = []
+    for _ in Phase:
+        state, action = next_state(state, progress)
+        progress = replace(progress, now=progress.now + TOKEN_OVERLAP)
+        actions.append(action)
+    assert state.phase is Phase.SETTLED
+    assert state.request == "again"
+    assert actions == [
+        Action.STAGE_CREDENTIALS,
+        Action.PROMOTE_LOGINS,
+        Action.SIGN_WITH_NEW_KEY,
+        Action.NONE,
+        Action.REMOVE_OLD_KEY,
+    ]
 
 
-def digest(fakes: OperatorFakes, name: str) -> str:
-    """What rolls the pods of a Deployment."""
-    template = fakes.cluster.get("Deployment", name)["spec"]["template"]
-    return str(template["metadata"]["annotations"]["healthingest.dev/settings"])
+def test_no_pod_refuses_a_token_of_its_neighbour() -> None:
+    """In every mixture of two neighbouring phases each pod verifies what any of them signs."""
+    ways = [*STATES.values(), AFTERWARDS]
+    for before, after in pairwise(ways):
+        for signs in (before, after):
+            for verifies in (before, after):
+                old_tokens_are_over = before == STATES[Phase.OVERLAPPING]
+                assert signs[0] in verifies or (old_tokens_are_over and signs[0] == A)
 
 
-async def test_first_the_new_then_the_pods_then_the_old() -> None:
+def test_a_token_never_outlives_its_key() -> None:
+    """After its signing, every pod that may live verifies it until it expires."""
+    # Only a pod of a phase before Signing signs with A; when Overlapping begins, no such pod lives.
+    state = RotationState(Phase.OVERLAPPING, NOW, "t", NOW)
+    last = NOW + timedelta(seconds=3600 + 10)  # the longest life, and the leeway of who verifies
+    progress = Progress(last, pods_are_current=True, consumers_revoked=True, signing_keys=2)
+    assert next_state(state, progress)[0] == state
+    assert last - NOW < TOKEN_OVERLAP
+
+
+@pytest.mark.parametrize(
+    ("phase", "keys", "seconds", "consumers_done", "expected"),
+    [
+        (Phase.SETTLED, 1, 9999, True, Phase.SETTLED),
+        (Phase.INTRODUCED, 2, 9999, True, Phase.INTRODUCED),
+        (Phase.PROMOTED, 2, 0, False, Phase.SIGNING),
+        (Phase.PROMOTED, 1, 0, False, Phase.SETTLED),
+        (Phase.SIGNING, 2, 0, False, Phase.OVERLAPPING),
+        (Phase.OVERLAPPING, 2, 3659, True, Phase.OVERLAPPING),
+        (Phase.OVERLAPPING, 2, 3660, False, Phase.OVERLAPPING),
+        (Phase.OVERLAPPING, 2, 3660, True, Phase.SETTLED),
+    ],
+)
+def test_what_follows(
+    phase: Phase,
+    keys: int,
+    seconds: int,
+    consumers_done: bool,  # noqa: FBT001 - a table
+    expected: Phase,
+) -> None:
+    """Each phase has one that follows, and what must be over before."""
+    now = NOW + timedelta(seconds=seconds)
+    progress = Progress(
+        now, pods_are_current=True, consumers_revoked=consumers_done, signing_keys=keys
+    )
+    state, _ = next_state(RotationState(phase, NOW, "t", NOW), progress)
+    assert state.phase is expected
+
+
+def test_when_it_is_due() -> None:
     """
-    The old logins are valid until all pods have the new ones.
+    Asked for by another text, or by age.
 
-    The keys overlap for as long as a token lives.
+    Never while one is under way, never for a text of before.
     """
-    fakes = await ready_fakes()
-    old, old_keys = values(fakes), keys(fakes)
-    ask(fakes)
-    await fakes.reconcile()
-    owner, other = database_users(KEY)
-    assert users(fakes) == {
-        "clinic.relay",
-        "clinic.relay-b",
-        "clinic.consumer",
+    state = initial_state("a", NOW, replaces=False)
+    yearly = Policy(after=timedelta(days=365))
+    assert not is_due(state, "a", Policy(), NOW)
+    assert not is_due(state, "", Policy(), NOW + timedelta(days=9999))
+    assert is_due(state, "b", Policy(), NOW)
+    assert not is_due(state, "a", yearly, NOW + timedelta(days=364))
+    assert is_due(state, "a", yearly, NOW + timedelta(days=365))
+    assert not is_due(
+        RotationState(Phase.INTRODUCED, NOW, "b", NOW), "c", yearly, NOW + timedelta(days=365)
+    )
+
+
+@given(
+    st.sampled_from(Phase),
+    # hypothesis wants them naive
+    st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)),  # noqa: DTZ001
+    st.text("ab-", max_size=9),
+)
+def test_a_state_is_read_as_written(phase: Phase, time: datetime, request: str) -> None:
+    """To the second."""
+    moment = time.replace(microsecond=0, tzinfo=UTC)
+    state = RotationState(phase, moment, request, moment)
+    assert (
+        state_of({"metadata": {"annotations": state.annotations}}, NOW, staged=False, keys=1)
+        == state
+    )
+
+
+@pytest.mark.parametrize(
+    ("staged", "keys", "phase"),
+    [(True, 2, Phase.INTRODUCED), (False, 2, Phase.PROMOTED), (False, 1, Phase.SETTLED)],
+)
+def test_a_lost_state_is_derived(staged: bool, keys: int, phase: Phase) -> None:  # noqa: FBT001 - a table
+    """From the values: a second key is never dropped at once."""
+    assert state_of({"metadata": {}}, NOW, staged=staged, keys=keys).phase is phase
+
+
+def test_the_other_names_come_with_new_passwords() -> None:
+    """
+    Pods keep what they have until the outside has confirmed the new ones.
+
+    Twice is there and back.
+    """
+    first = service_values(OWNER, KNOWN, {}, {}, MAKE)
+    readers = consumer_values(OWNER, KNOWN, {}, {}, MAKE)
+    staged = staged_values({}, MAKE)
+    assert set(staged) == set(STAGED)
+    assert staged_values(first | staged, MAKE) == staged
+    wanted = service_values(OWNER, KNOWN, first, staged, MAKE)
+    kept = confirmed_values(first, wanted)
+    for name in (env.BROKER_URL, env.DATABASE_URL):
+        assert kept[name] == first[name]
+        assert password_of(wanted[name]) in staged.values()
+    assert user_of(wanted[env.BROKER_URL]) == "clinic.relay-b"
+    assert user_of(wanted[env.DATABASE_URL]) == database_users(KEY)[1]
+    assert wanted[env.DATABASE_URL].rpartition("/")[2] == database_users(KEY)[0]
+    other = consumer_values(OWNER, KNOWN, readers, staged, MAKE)
+    assert (other["username"], other["password"]) == (
         "clinic.consumer-b",
-    }
-    assert logins(fakes) == {owner, other}
-    assert (values(fakes)[env.BROKER_URL], reader(fakes)["username"]) != (
-        old[env.BROKER_URL],
-        "clinic.consumer",
+        staged[NEXT_CONSUMER_PASSWORD],
     )
-    assert not set(STAGED) & set(values(fakes))
-    assert keys(fakes)[0] == old_keys[0]
-    assert secrets_ready(fakes) == ("True", Reason.CREDENTIALS_ROTATING)
-    await fakes.reconcile()
-    assert "clinic.relay" in users(fakes)
-    await fakes.until_ready()
-    assert users(fakes) == {"clinic.relay-b", "clinic.consumer", "clinic.consumer-b"}
-    assert logins(fakes) == {other}
-    assert keys(fakes)[1:] == old_keys
-    assert fakes.conditions()["Ready"][0] == "True"
-    await fakes.until_ready()
-    fakes.clock.advance(3600)
-    await fakes.reconcile()
-    assert users(fakes) == {"clinic.relay-b", "clinic.consumer-b"}
-    assert len(keys(fakes)) == 2
-    fakes.clock.advance(61)
-    await fakes.until_ready()
-    await fakes.reconcile()
-    assert keys(fakes)[0] not in old_keys
-    assert len(keys(fakes)) == 1
-    assert secrets_ready(fakes) == ("True", Reason.CREDENTIALS_ROTATED)
-    fakes.forget_writes()
-    assert await fakes.reconcile() is Outcome.READY
-    assert fakes.all_writes() == []
-    told = [reason for reason, _ in fakes.cluster.events]
-    assert told.index(Reason.CREDENTIALS_ROTATING) < told.index(Reason.CREDENTIALS_ROTATED)
+    assert consumer_values(OWNER, KNOWN, other, staged, MAKE) == other
+    back = service_values(OWNER, KNOWN, wanted, staged_values({}, MAKE), MAKE)
+    assert user_of(back[env.BROKER_URL]) == user_of(first[env.BROKER_URL])
+    assert user_of(back[env.DATABASE_URL]) == user_of(first[env.DATABASE_URL])
 
 
-async def rotate(fakes: OperatorFakes, token: str) -> None:
-    """From the request to the end."""
-    ask(fakes, token)
-    for _ in range(24):
-        await fakes.reconcile()
-        fakes.cluster.settle()
-        fakes.clock.advance(TOKEN_OVERLAP.total_seconds() / 4)
-    assert secrets_ready(fakes)[1] == Reason.CREDENTIALS_ROTATED
-
-
-async def test_two_rotations_lead_back_to_the_first_names() -> None:
-    """With passwords that were never there before."""
-    fakes = await ready_fakes()
-    first = values(fakes)
-    await rotate(fakes, "one")
-    await rotate(fakes, "two")
-    assert users(fakes) == {"clinic.relay", "clinic.consumer"}
-    assert logins(fakes) == {database_users(KEY)[0]}
-    again = values(fakes)
-    assert not {first[name] for name in (env.BROKER_URL, env.DATABASE_URL)} & set(again.values())
-
-
-async def test_a_pod_on_its_way_out_keeps_the_old_logins_alive() -> None:
-    """The Deployment does not count it, but it still answers uploads."""
-    fakes = await ready_fakes()
-    labels = {"app.kubernetes.io/instance": "clinic", "app.kubernetes.io/component": "api"}
-    annotations = {"healthingest.dev/settings": digest(fakes, "clinic-api")}
-    metadata = {
-        "namespace": KEY.namespace,
-        "name": "old",
-        "labels": labels,
-        "annotations": annotations,
-    }
-    fakes.cluster.put(
-        {"kind": "Pod", "metadata": metadata | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
-    )
-    ask(fakes)
-    await fakes.until_ready()
-    assert "clinic.relay" in users(fakes)
-    assert len(logins(fakes)) == 2
-    fakes.cluster.objects.pop(("Pod", KEY.namespace, "old"))
-    await fakes.reconcile()
-    assert "clinic.relay" not in users(fakes)
-    assert len(logins(fakes)) == 1
-
-
-@pytest.mark.parametrize("part", ["broker", "database"])
-async def test_in_an_outage_the_pods_keep_what_works(part: str) -> None:
-    """
-    Nothing new reaches them before broker and database have confirmed it.
-
-    The rotation goes on by itself.
-    """
-    fakes = await ready_fakes()
-    old, digests = values(fakes), digest(fakes, "clinic-relay")
-    ask(fakes)
-    getattr(fakes, part).fault = UNREACHABLE
-    await fakes.reconcile()
-    await fakes.reconcile()
-    assert {name: values(fakes)[name] for name in (env.BROKER_URL, env.DATABASE_URL)} == {
-        name: old[name] for name in (env.BROKER_URL, env.DATABASE_URL)
-    }
-    assert digest(fakes, "clinic-relay") == digests
-    getattr(fakes, part).fault = None
-    await fakes.until_ready()
-    assert "clinic.relay" not in users(fakes)
-
-
-@pytest.mark.parametrize("name", ["postgres", "rabbitmq"])
-async def test_while_the_old_logins_cannot_be_refused_nothing_goes_on(name: str) -> None:
-    """A Secret that is gone for a moment leaves no login behind."""
-    fakes = await ready_fakes()
-    ask(fakes)
-    for _ in range(2):  # migrated, and rolled out
-        await fakes.reconcile()
-        fakes.cluster.settle()
-    lost = fakes.cluster.objects.pop(("Secret", KEY.namespace, name))
-    for _ in range(4):
-        await fakes.reconcile()
-        fakes.cluster.settle()
-    assert (len(users(fakes)), len(logins(fakes))) == (4, 2)
-    fakes.cluster.put(lost)
-    await fakes.until_ready()
-    assert (len(users(fakes)), len(logins(fakes))) == (3, 1)
-
-
-async def test_the_relay_is_not_rolled_for_a_key_it_does_not_read() -> None:
-    """Once it has its new logins; nor is the database migrated once more."""
-    fakes = await ready_fakes()
-    ask(fakes)
-    await fakes.until_ready()
-    relay, api, jobs = (
-        digest(fakes, "clinic-relay"),
-        digest(fakes, "clinic-api"),
-        fakes.cluster.names("Job"),
-    )
-    assert len(keys(fakes)) == 2
-    for _ in range(3):
-        await fakes.until_ready()
-        fakes.clock.advance(TOKEN_OVERLAP.total_seconds())
-    assert len(keys(fakes)) == 1
-    assert digest(fakes, "clinic-api") != api
-    assert (digest(fakes, "clinic-relay"), fakes.cluster.names("Job")) == (relay, jobs)
-
-
-async def test_age_begins_one_too() -> None:
-    """Once after the time that the operator was given."""
-    fakes = await ready_fakes()
-    fakes.policy = Policy(after=timedelta(days=90))
-    fakes.clock.advance(89 * 86400)
-    await fakes.reconcile()
-    assert secrets_ready(fakes)[1] == Reason.PROVISIONED
-    fakes.clock.advance(86400)
-    await fakes.reconcile()
-    assert secrets_ready(fakes)[1] == Reason.CREDENTIALS_ROTATING
-
-
-async def test_a_second_request_waits_for_the_end_of_the_first() -> None:
-    """It is not forgotten, and nothing valid is overwritten meanwhile."""
-    fakes = await ready_fakes()
-    ask(fakes, "one")
-    await fakes.until_ready()
-    ask(fakes, "two")
-    before = values(fakes)[env.BROKER_URL]
-    await fakes.until_ready()
-    assert values(fakes)[env.BROKER_URL] == before
-    await rotate(fakes, "two")
-    assert values(fakes)[env.BROKER_URL] != before
-
-
-async def test_wrong_keys_of_the_store_never_reach_the_pods() -> None:
-    """The condition says so; right ones go to the pods at once."""
-    fakes = await ready_fakes()
-    before = digest(fakes, "clinic-api")
-    fakes.store.refused.add("wrong")
-    fakes.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "wrong"})
-    await fakes.reconcile()
-    assert fakes.conditions()["BucketReady"][:2] == ("False", Reason.AUTHENTICATION_FAILED)
-    assert values(fakes)[env.STORE_SECRET_ACCESS_KEY] == "store-secret"
-    assert digest(fakes, "clinic-api") == before
-    fakes.cluster.secret("s3", {"accessKeyId": "user", "secretAccessKey": "right"})
-    await fakes.until_ready()
-    assert values(fakes)[env.STORE_SECRET_ACCESS_KEY] == "right"
-    assert digest(fakes, "clinic-api") != before
-
-
-async def test_a_wrong_address_of_a_database_never_reaches_the_pods() -> None:
-    """Nor does one that cannot be reached."""
-    fakes = await ready_fakes()
-    before = values(fakes)[env.DATABASE_URL]
-    fakes.cluster.secret("postgres", {"url": "postgresql://user:wrong@postgres:5432/mine"})
-    await fakes.reconcile()
-    assert fakes.conditions()["DatabaseReady"][0] == "False"
-    assert values(fakes)[env.DATABASE_URL] == before
-
-
-async def test_a_secret_that_is_lost_in_between_leaves_no_login_behind() -> None:
-    """Whatever was valid before is refused once the pods have the newest ones."""
-    fakes = await ready_fakes()
-    ask(fakes)
-    await fakes.reconcile()
-    fakes.cluster.objects.pop(("Secret", KEY.namespace, "clinic-service"))
-    fakes.cluster.objects.pop(("Secret", KEY.namespace, "clinic-consumer"))
-    for _ in range(3):
-        await fakes.until_ready()
-        fakes.clock.advance(TOKEN_OVERLAP.total_seconds())
-    assert users(fakes) == {"clinic.relay", "clinic.consumer"}
-    assert logins(fakes) == {database_users(KEY)[0]}
-
-
-async def test_no_password_is_told() -> None:
-    """Neither next nor former credentials appear in status, events or unsecret objects."""
-    fakes = await ready_fakes()
-    secrets = set(values(fakes).values())
-    fakes.database.fault = UNREACHABLE
-    ask(fakes)
-    await fakes.reconcile()
-    secrets |= set(values(fakes).values())
-    fakes.database.fault = None
-    await fakes.until_ready()
-    secrets |= set(values(fakes).values()) | {reader(fakes)["password"]}
-    others = [found for (kind, _, _), found in fakes.cluster.objects.items() if kind != "Secret"]
-    told = json.dumps([others, fakes.cluster.events])
-    assert not [value for value in secrets - {"user"} if json.dumps(value)[1:-1] in told]
+def test_names_fit_into_postgresql() -> None:
+    """Both names of a login differ within the 63 bytes that count."""
+    long = parse(manifest() | {"metadata": {"namespace": "n" * 63, "name": "a" * 40, "uid": "u"}})
+    users = database_users(long.key)
+    assert len({user[:63] for user in users}) == 2
+    assert max(map(len, users)) <= 63
