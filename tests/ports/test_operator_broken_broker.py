@@ -11,7 +11,7 @@ import pytest
 from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.adapters.redis_cache import RedisCache
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.resources.topology import Call, Login
+from healthingest_operator.resources.topology import Kind, Login, Resource
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import Trouble
@@ -177,9 +177,10 @@ async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: Rabb
     rabbitmq.call("PUT", f"/api/vhost-limits/{rabbitmq.virtual_host}/max-queues", {"value": 0})
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
     with pytest.raises(DependencyError) as raised:
-        await broker.carry_out(
+        await broker.ensure(
             access(rabbitmq),
-            Call("PUT", ("queues", rabbitmq.virtual_host, "processing"), body, "queue processing"),
+            rabbitmq.virtual_host,
+            Resource(Kind.QUEUE, "processing", "queue processing", body),
         )
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
     assert_said(

@@ -79,10 +79,9 @@ async def test_every_change_of_a_virtual_host_shows(
         spec = broker_spec(server.virtual_host, QueueSpec(name="processing"))
         goal = topology.topology(spec, "space/name", server.username, {USER: "password"}, {})
         users = [USER, server.username]
-        for call in topology.plan(
-            goal, await broker.observe(how, server.virtual_host, users)
-        ).calls:
-            await broker.carry_out(how, call)
+        observed = await broker.observe(how, server.virtual_host, users)
+        for resource in topology.plan(goal, observed).resources:
+            await broker.ensure(how, server.virtual_host, resource)
         seen = [await broker.fingerprint(how, server.virtual_host, users)]
         message = {
             "routing_key": "processing",

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
+from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
 from healthingest_operator.reconcile.credentials.rotation import Policy
@@ -358,7 +359,7 @@ class FakeStore(_Faulty):
 
 @dataclass
 class FakeBroker(_Faulty):
-    """What the management API would hold."""
+    """What the management API would hold, by the paths of its requests."""
 
     things: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     bindings: set[tuple[str, str, str]] = field(default_factory=set)
@@ -422,44 +423,63 @@ class FakeBroker(_Faulty):
             )
         )
 
-    async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
-        """See `Broker.carry_out`."""
+    async def ensure(
+        self, access: BrokerAccess, virtual_host: str, resource: topology.Resource
+    ) -> None:
+        """See `Broker.ensure`."""
         del access
         self._may_fail()
-        self.writes.append(call.what)
-        body = dict(call.body)
-        if call.method == "DELETE":
-            if call.path[0] == "bindings":
-                self._bound(call.path[1]).discard((call.path[3], call.path[5], call.path[6]))
-            self.things.pop(call.path, None)
+        self.writes.append(resource.title)
+        request = requests.ensure(virtual_host, resource)
+        body = dict(request.body or {})
+        if resource.kind is topology.Kind.BINDING:
+            source = resource.values["source"]
+            self._bound(virtual_host).add((source, resource.name, body["routing_key"]))
             return
-        if call.path[0] == "bindings":
-            self._bound(call.path[1]).add((call.path[3], call.path[5], body["routing_key"]))
-            return
-        if call.path[0] == "vhosts":
+        if resource.kind is topology.Kind.VIRTUAL_HOST:
             body["tags"] = [tag for tag in body["tags"].split(",") if tag]
-        if call.path[0] == "users":
+        if resource.kind is topology.Kind.USER:
             salt = b"salt"
             known = salt + hashlib.sha256(salt + body.pop("password").encode()).digest()
             body["password_hash"] = base64.b64encode(known).decode()
-        if call.path[0] == "queues":
+        if resource.kind is topology.Kind.QUEUE:
             body["messages"] = 0
-        self.things[call.path] = body
+        self.things[request.path] = body
 
-    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
-        """See `Broker.remove`."""
+    async def remove_binding(
+        self, access: BrokerAccess, virtual_host: str, binding: topology.BindingKey
+    ) -> None:
+        """See `Broker.remove_binding`."""
         del access
         self._may_fail()
-        self.things.pop(tuple(path), None)
-        if path[0] == "users":  # with its permissions everywhere
-            gone = [
-                other for other in self.things if other[0] == "permissions" and other[2] == path[1]
-            ]
-            for other in gone:
-                del self.things[other]
+        self.writes.append(binding.title)
+        self._bound(virtual_host).discard((binding.source, binding.queue, binding.key))
 
-    async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
-        """See `Broker.remove_if_empty`."""
+    async def remove_policy(self, access: BrokerAccess, virtual_host: str, queue: str) -> None:
+        """See `Broker.remove_policy`."""
+        del access
+        self._may_fail()
+        self.writes.append(f"policy of queue {queue}")
+        self.things.pop(("policies", virtual_host, f"{topology.POLICY_PREFIX}{queue}"), None)
+
+    async def remove_user(self, access: BrokerAccess, user: str) -> None:
+        """See `Broker.remove_user`."""
+        del access
+        self._may_fail()
+        self.things.pop(("users", user), None)
+        for path in [path for path in self.things if path[0] == "permissions" and path[2] == user]:
+            del self.things[path]
+
+    async def remove_virtual_host(self, access: BrokerAccess, virtual_host: str) -> None:
+        """See `Broker.remove_virtual_host`."""
+        del access
+        self._may_fail()
+        self.things.pop(("vhosts", virtual_host), None)
+
+    async def remove_queue_if_empty(
+        self, access: BrokerAccess, virtual_host: str, queue: str
+    ) -> bool:
+        """See `Broker.remove_queue_if_empty`."""
         del access
         self._may_fail()
         live = self.things.get(("queues", virtual_host, queue), {})

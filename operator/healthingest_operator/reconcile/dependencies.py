@@ -35,7 +35,8 @@ from healthingest_operator.status.conditions import ConditionUpdate, condition_f
 _PROVISIONING_HELPS: Final = frozenset(
     {Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED}
 )
-"""No role yet, no database yet, or rights that went; nothing else is mended by making them."""
+"""No role yet, no database yet, or lost rights: creating them helps."""
+_LOGIN_KINDS: Final = frozenset({topology.Kind.USER, topology.Kind.PERMISSIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,25 +242,32 @@ def logins(*addresses: str | None) -> dict[str, str]:
 async def _complete_topology(
     broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
 ) -> BrokerResult:
-    """What was changed, what nobody wants but has messages, and users that nobody has."""
+    """Return what was changed, the unwanted queues that hold messages, and the unused users."""
     ours = [*relay_users(wanted.virtual_host), *consumer_users(wanted.virtual_host)]
     users = [login.name for login in wanted.logins]
     observed = await broker.observe(access, wanted.virtual_host, [*ours, access.username])
-    calls = await _calls(wanted, observed, outranks)
-    spare = superfluous(wanted, observed)
+    host = wanted.virtual_host
+    missing = await _missing(wanted, observed, outranks)
+    unwanted = superfluous(wanted, observed)
     changed = []
-    for call in (*calls, *spare.calls):
-        await broker.carry_out(access, call)
-        changed.append(call.what)
-    if any(call.path[0] in {"users", "permissions"} for call in calls):
+    for resource in missing:
+        await broker.ensure(access, host, resource)
+        changed.append(resource.title)
+    for binding in unwanted.bindings:
+        await broker.remove_binding(access, host, binding)
+        changed.append(binding.title)
+    for queue in unwanted.policies:
+        await broker.remove_policy(access, host, queue)
+        changed.append(f"policy of queue {queue}")
+    if any(resource.kind in _LOGIN_KINDS for resource in missing):
         again = await broker.observe(access, wanted.virtual_host, users)
         if unknown := topology.missing_logins(wanted, again):
             raise DependencyError(
                 Reason.UNREACHABLE, f"the broker was told and does not know yet: {unknown[0]}"
             )
-    full = list(spare.full)
-    for queue in spare.queues:
-        if await broker.remove_if_empty(access, wanted.virtual_host, queue):
+    full = list(unwanted.full)
+    for queue in unwanted.queues:
+        if await broker.remove_queue_if_empty(access, host, queue):
             changed.append(f"queue {queue}")
         else:
             full.append(queue)
@@ -271,9 +279,9 @@ async def _complete_topology(
     return BrokerResult((), tuple(changed), tuple(sorted(left)), idle)
 
 
-async def _calls(
+async def _missing(
     wanted: topology.Topology, observed: topology.Observed, outranks: Outranks
-) -> tuple[topology.Call, ...]:
+) -> tuple[topology.Resource, ...]:
     if observed.owner not in {None, wanted.owner} and not await outranks(str(observed.owner)):
         message = (
             f"virtual host {wanted.virtual_host} belongs to HealthIngest"
@@ -287,7 +295,7 @@ async def _calls(
             " remove it, wait"
         )
         raise DependencyError(Reason.TOPOLOGY_CONFLICT, message)
-    return plan.calls
+    return plan.resources
 
 
 async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | None:

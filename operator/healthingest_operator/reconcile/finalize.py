@@ -24,7 +24,7 @@ from healthingest_operator.reconcile.credentials.user_secrets import (
     credentials,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess, Ports
+from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.status_report import Report
 from healthingest_operator.resources import bucket, names, topology
 from healthingest_operator.status.conditions import condition_false
@@ -152,27 +152,14 @@ async def _leave_broker(
         return
     for user in users:
         if user in observed.users:
-            await ports.broker.remove(access, ("users", user))
+            await ports.broker.remove_user(access, user)
     if wanted.deletion_policy is DeletionPolicy.DELETE and not _holds_messages(owner, observed):
-        await ports.broker.remove(access, ("vhosts", wanted.virtual_host))
+        await ports.broker.remove_virtual_host(access, wanted.virtual_host)
         return
     if wanted.deletion_policy is DeletionPolicy.DELETE:
         remains.kept.append(f"virtual host {wanted.virtual_host} has messages, or queues of others")
-    await _disown(ports, access, owner, observed)
-
-
-async def _disown(
-    ports: Ports, access: BrokerAccess, owner: HealthIngest, observed: topology.Observed
-) -> None:
-    """Take the owner's mark off, so that another HealthIngest may adopt what stays."""
-    live = observed.virtual_host or {}
-    tags = [
-        str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(topology.OWNER_TAG)
-    ]
-    body = {"description": live.get("description", ""), "tags": ",".join(tags)}
-    name = owner.spec.broker.virtual_host
-    await ports.broker.carry_out(
-        access, topology.Call("PUT", ("vhosts", name), body, f"virtual host {name}")
+    await ports.broker.ensure(
+        access, wanted.virtual_host, topology.without_owner(observed, wanted.virtual_host)
     )
 
 

@@ -168,14 +168,29 @@ class Broker(Protocol):
         It may be some seconds old: all virtual hosts of a broker are looked at together.
         """
 
-    async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
-        """Do it."""
+    async def ensure(
+        self, access: BrokerAccess, virtual_host: str, resource: topology.Resource
+    ) -> None:
+        """Create or update *resource*."""
 
-    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
-        """DELETE of a thing by its path; gone is done."""
+    async def remove_binding(
+        self, access: BrokerAccess, virtual_host: str, binding: topology.BindingKey
+    ) -> None:
+        """Remove a binding, if it exists."""
 
-    async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
-        """Remove a queue without messages; False: it has some, and stays. Gone is done."""
+    async def remove_policy(self, access: BrokerAccess, virtual_host: str, queue: str) -> None:
+        """Remove the operator's policy of *queue*, if it exists."""
+
+    async def remove_user(self, access: BrokerAccess, user: str) -> None:
+        """Remove *user* with its permissions, if it exists; its connections are closed."""
+
+    async def remove_virtual_host(self, access: BrokerAccess, virtual_host: str) -> None:
+        """Remove *virtual_host* with everything in it, if it exists."""
+
+    async def remove_queue_if_empty(
+        self, access: BrokerAccess, virtual_host: str, queue: str
+    ) -> bool:
+        """Remove *queue*; False: it holds messages and stays. A missing queue counts as removed."""
 
 
 class Cache(Protocol):

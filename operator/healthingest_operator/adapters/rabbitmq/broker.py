@@ -15,13 +15,14 @@ import aiohttp
 from yarl import URL
 
 from healthingest_operator.adapters.connection_errors import explained
+from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.adapters.rabbitmq.amqp import log_in, speak_amqp
 from healthingest_operator.adapters.rabbitmq.answers import alarms, is_rabbitmq, place, refusal
 from healthingest_operator.adapters.rabbitmq.fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.reconcile.ttl_cache import TtlCache
-from healthingest_operator.resources.topology import Binding, Call, Login, Observed
+from healthingest_operator.resources.topology import Binding, BindingKey, Login, Observed, Resource
 from healthingest_operator.status import outside_causes as causes
 
 _NOT_FOUND: Final = 404
@@ -102,27 +103,45 @@ class RabbitMQBroker:
         """See `Broker.fingerprint`."""
         return await self._fingerprints.of(access, virtual_host, users)
 
-    async def carry_out(self, access: BrokerAccess, call: Call) -> None:
-        """See `Broker.carry_out`."""
-        await self._request(access, call.method, call.path, call.body or None, call.what)
+    async def ensure(self, access: BrokerAccess, virtual_host: str, resource: Resource) -> None:
+        """See `Broker.ensure`."""
+        await self._perform(access, requests.ensure(virtual_host, resource))
 
-    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
-        """See `Broker.remove`."""
-        await self._request(access, "DELETE", path, None, " ".join(path))
+    async def remove_binding(
+        self, access: BrokerAccess, virtual_host: str, binding: BindingKey
+    ) -> None:
+        """See `Broker.remove_binding`."""
+        await self._perform(access, requests.remove_binding(virtual_host, binding))
 
-    async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
-        """See `Broker.remove_if_empty`."""
-        # Counts of the API are seconds old, and quorum queues refuse `if-empty`: a look into the
-        # queue is exact.
-        look = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "base64", "truncate": 1}
-        path = ("queues", virtual_host, queue)
-        found = await self._request(
-            access, "POST", (*path, "get"), look, f"look into queue {queue}"
-        )
-        if found:
+    async def remove_policy(self, access: BrokerAccess, virtual_host: str, queue: str) -> None:
+        """See `Broker.remove_policy`."""
+        await self._perform(access, requests.remove_policy(virtual_host, queue))
+
+    async def remove_user(self, access: BrokerAccess, user: str) -> None:
+        """See `Broker.remove_user`."""
+        await self._perform(access, requests.remove_user(user))
+
+    async def remove_virtual_host(self, access: BrokerAccess, virtual_host: str) -> None:
+        """See `Broker.remove_virtual_host`."""
+        await self._perform(access, requests.remove_virtual_host(virtual_host))
+
+    async def remove_queue_if_empty(
+        self, access: BrokerAccess, virtual_host: str, queue: str
+    ) -> bool:
+        """See `Broker.remove_queue_if_empty`."""
+        # The API's message counts are seconds old, and quorum queues refuse `if-empty`: getting one
+        # message and putting it back is exact.
+        peek = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "base64", "truncate": 1}
+        path = ("queues", virtual_host, queue, "get")
+        if await self._request(access, "POST", path, peek, f"messages of queue {queue}"):
             return False
-        await self.remove(access, path)
+        await self._perform(access, requests.remove_queue(virtual_host, queue))
         return True
+
+    async def _perform(self, access: BrokerAccess, request: requests.Request) -> None:
+        await self._request(
+            access, request.method, request.path, request.body or None, request.title
+        )
 
     async def _get(self, access: BrokerAccess, *path: str) -> dict[str, Any] | None:
         found = await self._request(access, "GET", path, None, " ".join(path))

@@ -103,7 +103,7 @@ class Rotation:
             if is_consumer and now - context.own.consumer_made < self._policy.consumer_grace:
                 waiting = True
             elif isinstance(access, BrokerAccess):
-                await self._broker.remove(access, ("users", user))
+                await self._broker.remove_user(access, user)
         return not waiting
 
     async def _revoke_database(
