@@ -32,9 +32,10 @@ from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.leader_election import Election
 from healthingest_operator.reconcile.loop import Loop, RequeuePolicy
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.runtime import kopf_settings
 from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
 from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals

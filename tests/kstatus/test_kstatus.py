@@ -17,7 +17,7 @@ from healthingest_operator.status.conditions import (
     condition_true,
     remembered,
 )
-from healthingest_operator.status.summary import Facts, Observation, status
+from healthingest_operator.status.summary import Observation, StatusFields, status
 from support.servers.go_programs import KSTATUS
 from support.servers.process import ServerUnavailableError
 
@@ -68,7 +68,7 @@ def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict
         case _:
             found = found_now(chance)
     return status(
-        before, found, Facts(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z")
+        before, found, StatusFields(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z")
     )
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import Ports, StoreAccess
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources import bucket
 from support.operator_fakes import KEY, OperatorFakes, manifest
 from support.servers.rabbitmq import RabbitMQServer

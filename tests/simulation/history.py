@@ -20,8 +20,9 @@ from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import Ports
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG

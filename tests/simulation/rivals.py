@@ -12,7 +12,8 @@ from typing import Any, Final
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.finalize import finalize
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.names import owner_mark
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG

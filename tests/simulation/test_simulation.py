@@ -64,7 +64,7 @@ def test_a_second_owner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def yes(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr("healthingest_operator.reconcile.reconcile.outranked", yes)
+    monkeypatch.setattr("healthingest_operator.reconcile.steps.outranked", yes)
     with pytest.raises(BrokenPromiseError):
         _all(rival(seed) for seed in range(10))
 

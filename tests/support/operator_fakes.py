@@ -24,8 +24,9 @@ from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.identity import database_place
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, Ports, StoreAccess
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
 from healthingest_operator.resources.secrets import Generators

@@ -73,7 +73,7 @@ class BrokerResult:
 
     updates: tuple[ConditionUpdate, ...]
     changed: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
     unused_users: tuple[str, ...] = ()
 
 

@@ -25,10 +25,10 @@ from healthingest_operator.reconcile.credentials.user_secrets import (
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import Ports
-from healthingest_operator.reconcile.status_report import Report
+from healthingest_operator.reconcile.status_report import StatusReport
 from healthingest_operator.resources import bucket, names, topology
 from healthingest_operator.status.conditions import condition_false
-from healthingest_operator.status.summary import Facts
+from healthingest_operator.status.summary import StatusFields
 
 _FORBIDDEN: Final = 403
 
@@ -102,8 +102,8 @@ async def _leave(ports: Ports, owner: HealthIngest, remains: _Remains) -> None:
 async def _tell(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
     """A status that may not be written must not keep the deletion from its end."""
     try:
-        await Report(ports.cluster, ports.clock).found(
-            body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], Facts()
+        await StatusReport(ports.cluster, ports.clock).write(
+            body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], StatusFields()
         )
     except ClusterError as error:
         if error.status != _FORBIDDEN:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0

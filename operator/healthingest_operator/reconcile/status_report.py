@@ -1,4 +1,4 @@
-"""How a HealthIngest is told of: its status, written when it changed, and events of transitions."""
+"""Writes the status of a HealthIngest when it changed, and an event for each transition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from healthingest_operator.status.conditions import (
     remembered,
     transitions,
 )
-from healthingest_operator.status.summary import Facts, Observation, status
+from healthingest_operator.status.summary import Observation, StatusFields, status
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Where it is told, and what time it is."""
+class StatusReport:
+    """Writes status and events."""
 
     cluster: Cluster
     clock: Clock
 
-    async def found(
-        self, body: Mapping[str, Any], updates: list[ConditionUpdate], facts: Facts
+    async def write(
+        self, body: Mapping[str, Any], updates: list[ConditionUpdate], fields: StatusFields
     ) -> None:
-        """Write the status when it changed, and tell transitions."""
+        """Write the status if it changed, and an event for each transition."""
         metadata, previous = body["metadata"], body.get("status") or {}
         now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        current = status(previous, updates, facts, Observation(metadata.get("generation", 0), now))
+        current = status(previous, updates, fields, Observation(metadata.get("generation", 0), now))
         if current == previous:
             return
         await self.cluster.write_status(Key(metadata["namespace"], metadata["name"]), current)
@@ -44,15 +44,15 @@ class Report:
             )
 
     async def invalid(self, body: Mapping[str, Any], problems: str) -> None:
-        """The spec is none that anything can be made of."""
+        """Report an invalid spec."""
         updates = [
             condition_false(ConditionType.READY, Reason.INVALID_SPEC, problems),
             condition_true(ConditionType.STALLED, problems, Reason.INVALID_SPEC),
         ]
-        await self.found(body, updates, Facts())
+        await self.write(body, updates, StatusFields())
 
     async def paused(self, body: Mapping[str, Any]) -> None:
-        """What was found before stays, and nothing is touched."""
+        """Report `Paused`; the other conditions stay as they are."""
         found = remembered((body.get("status") or {}).get("conditions") or [])
         if not any(update.type is ConditionType.READY for update in found):
             found.insert(
@@ -68,4 +68,4 @@ class Report:
                 Reason.PAUSED_BY_SPEC,
             )
         )
-        await self.found(body, found, Facts())
+        await self.write(body, found, StatusFields())

@@ -50,11 +50,11 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class MigrationContext:
     """
-    The time, and the condition `DatabaseReady` as it was.
+    The time, and the previous condition `DatabaseReady`.
 
-    What was known of a migration that failed.
+    The condition keeps the cause of a failed migration.
     """
 
     now: datetime
@@ -82,7 +82,7 @@ async def roll_out(
     updates: tuple[ConditionUpdate, ...],
     inputs: Inputs,
     rolled_out: str | None,
-    trial: Trial,
+    migration_context: MigrationContext,
 ) -> WorkloadResult:
     """Bring the workload as far as the gate and the migration allow."""
     owner = children.owner
@@ -97,7 +97,7 @@ async def roll_out(
     if not may_roll_out(updates, mark, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
     if mark != rolled_out:
-        trouble = await _migrate(children, job, trial)
+        trouble = await _migrate(children, job, migration_context)
         if trouble is not None:
             return WorkloadResult(
                 (trouble, *_held(children, "waits for the migration", None).updates), rolled_out
@@ -118,7 +118,7 @@ def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResul
 
 
 async def _migrate(
-    children: Children, job: Mapping[str, Any], trial: Trial
+    children: Children, job: Mapping[str, Any], migration_context: MigrationContext
 ) -> ConditionUpdate | None:
     """
     Run the Job; None once one has succeeded.
@@ -134,7 +134,7 @@ async def _migrate(
     live = attempts.current[-1] if attempts.current else None
     failed = migration.failed_since(live)
     if live is None or (
-        failed and trial.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER
+        failed and migration_context.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER
     ):
         following = migration.next_attempt(job, attempts)
         await children.ensure([following])
@@ -147,16 +147,18 @@ async def _migrate(
         return condition_false(
             ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}"
         )
-    return _without_evidence(live, trial, failed=bool(failed))
+    return _without_evidence(live, migration_context, failed=bool(failed))
 
 
-def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> ConditionUpdate:
+def _without_evidence(
+    job: Mapping[str, Any], migration_context: MigrationContext, *, failed: bool
+) -> ConditionUpdate:
     """
     Neither pods nor events tell anything (yet).
 
     After a failure, what was told of it before still holds.
     """
-    name, before = job["metadata"]["name"], trial.before or {}
+    name, before = job["metadata"]["name"], migration_context.before or {}
     if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
         return condition_false(
             ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"]

@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.reconcile import Outcome
+from healthingest_operator.reconcile.outcome import Outcome
 
 RECONCILE_ENDED: Final = "reconcile_ended"
 RECONCILE_BROKE_OFF: Final = "reconcile_broke_off"

@@ -8,7 +8,8 @@ from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode, reconcile
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.reconcile.ttl_cache import TTL_SECONDS
 from healthingest_operator.resources import bucket
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes, manifest

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from healthingest_operator.reconcile.loop import PROGRESS_SECONDS
-from healthingest_operator.reconcile.reconcile import Outcome
+from healthingest_operator.reconcile.outcome import Outcome
 from healthingest_operator.resources.migration import KEPT_FAILURES
 from support.operator_fakes import KEY, OperatorFakes
 

@@ -4,7 +4,7 @@ import pytest
 
 from healthingest_contract import environment as env
 from healthingest_operator.reconcile.identity import database_place
-from healthingest_operator.reconcile.reconcile import ReconcileMode
+from healthingest_operator.reconcile.outcome import ReconcileMode
 from healthingest_operator.resources import bucket
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes
 

@@ -8,8 +8,8 @@ import pytest
 
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, RequeuePolicy
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode
 
 KEY = Key("a", "b")
 SOONEST, LATEST = RequeuePolicy(300, 45, lambda: 0.0), RequeuePolicy(300, 45, lambda: 1.0)

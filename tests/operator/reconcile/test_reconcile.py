@@ -5,7 +5,7 @@ import pytest
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.reconcile import Outcome, ReconcileMode
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.resources import bucket, topology
 from support.operator_fakes import KEY, OperatorFakes, manifest
 

@@ -12,7 +12,7 @@ from healthingest_operator.status.conditions import (
     summary,
     transitions,
 )
-from healthingest_operator.status.summary import Facts, Observation, status
+from healthingest_operator.status.summary import Observation, StatusFields, status
 
 ALL_GOOD = [condition_true(part, "fine") for part in REQUIRED_FOR_READY]
 
@@ -78,10 +78,10 @@ def test_a_time_is_that_of_the_last_change_of_status() -> None:
 
 def test_nothing_new_is_nothing_to_write() -> None:
     """The same updates at another time give an equal status."""
-    facts = Facts(url="http://a", replicas=2, selector="a=b", secrets={"service": "s"})
-    first = status({}, ALL_GOOD, facts, Observation(1, "then"))
-    assert status(first, ALL_GOOD, facts, Observation(1, "now")) == first
-    assert status(first, ALL_GOOD, facts, Observation(2, "now"))["observedGeneration"] == 2
+    fields = StatusFields(url="http://a", replicas=2, selector="a=b", secrets={"service": "s"})
+    first = status({}, ALL_GOOD, fields, Observation(1, "then"))
+    assert status(first, ALL_GOOD, fields, Observation(1, "now")) == first
+    assert status(first, ALL_GOOD, fields, Observation(2, "now"))["observedGeneration"] == 2
 
 
 def test_only_transitions_are_told() -> None:

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.reconcile import Outcome
+from healthingest_operator.reconcile.outcome import Outcome
 from healthingest_operator.telemetry.logs import LIBRARY_MESSAGE, configure_logs
 from healthingest_operator.telemetry.metrics import Telemetry
 

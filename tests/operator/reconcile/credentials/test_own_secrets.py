@@ -11,7 +11,7 @@ import pytest
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.reconcile import ReconcileMode
+from healthingest_operator.reconcile.outcome import ReconcileMode
 from healthingest_operator.resources.secrets import decode
 from support.operator_fakes import KEY, SIGNING_KEY, USER_SECRETS, OperatorFakes
 

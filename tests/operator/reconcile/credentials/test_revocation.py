@@ -10,7 +10,7 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
 from healthingest_operator.reconcile.credentials.rotation import TOKEN_OVERLAP, Policy
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.reconcile import Outcome
+from healthingest_operator.reconcile.outcome import Outcome
 from healthingest_operator.resources.names import database_users
 from healthingest_operator.resources.secrets import STAGED, decode
 from healthingest_operator.resources.signing_keys import keys_of
