@@ -98,7 +98,8 @@ class _Operator:
 
     async def serve(self, term: Term) -> None:
         """Serve until *term* is over; see `lead`."""
-        settings, telemetry = self._settings, self._telemetry
+        settings = self._settings
+        telemetry = self._telemetry
         queue = self._queue = KeyedQueue(time.monotonic)
         watches = self._watches = Watches(time.monotonic, telemetry.namespace)
         try:
@@ -135,7 +136,8 @@ class _Operator:
                             task.cancel()
         finally:
             # Without leadership there are no watches: their age must not fail the liveness probe.
-            self._queue, self._watches = KeyedQueue(time.monotonic), Watches(time.monotonic)
+            self._queue = KeyedQueue(time.monotonic)
+            self._watches = Watches(time.monotonic)
 
 
 async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[Any]]) -> None:

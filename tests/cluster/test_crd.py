@@ -318,7 +318,7 @@ async def test_what_is_gone_is_gone(kubectl: Kubectl, cluster: KubernetesCluster
     )
     await cluster.delete(made)
     await cluster.delete(made)
-    await cluster.tell(made, "Normal", "Provisioned", "m")
+    await cluster.emit_event(made, "Normal", "Provisioned", "m")
 
 
 async def test_a_namespace_that_goes_is_known(kubectl: Kubectl, cluster: KubernetesCluster) -> None:

@@ -15,7 +15,7 @@ from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.bucket import OWNER_TAG
-from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.resources.names import owner_id
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
 from simulation.history import DEADLINE, PASSES, PATIENCE, History, insist
 from support.operator_fakes import KEY, manifest
@@ -131,13 +131,12 @@ class Rivals(History):
         if "bucket" in self._shared:
             tags = self.fakes.store.buckets["clinic-data"].tags
             insist(
-                tags.get(OWNER_TAG) == owner_mark(key), f"the bucket is {key.name}'s: {dict(tags)}"
+                tags.get(OWNER_TAG) == owner_id(key), f"the bucket is {key.name}'s: {dict(tags)}"
             )
         if "host" in self._shared:
             tags = self.fakes.broker.things["vhosts", "clinic"]["tags"]
             insist(
-                [tag for tag in tags if tag.startswith(HOST_TAG)]
-                == [f"{HOST_TAG}{owner_mark(key)}"],
+                [tag for tag in tags if tag.startswith(HOST_TAG)] == [f"{HOST_TAG}{owner_id(key)}"],
                 "the host",
             )
 

@@ -75,7 +75,9 @@ def test_what_is_left_unnamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("healthingest_operator.reconcile.finalize._leave_broker", nothing)
+    monkeypatch.setattr(
+        "healthingest_operator.reconcile.finalize._remove_broker_resources", nothing
+    )
     with pytest.raises(BrokenPromiseError):
         _all(disappear(0, order) for order in ORDERS)
 

@@ -249,8 +249,8 @@ class FakeCluster:
         self._check()
         return namespace in self.going
 
-    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """See `Cluster.tell`."""
+    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+        """See `Cluster.emit_event`."""
         del about, kind
         if self.forbidden:
             return

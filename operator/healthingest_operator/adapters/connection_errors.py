@@ -1,8 +1,4 @@
-"""
-What an error of a library says about a connection.
-
-By the types along its chain, never by its text.
-"""
+"""Connection errors of libraries, classified by the types along their chain, never by text."""
 
 import asyncio
 import contextlib
@@ -15,14 +11,17 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.status.connection_causes import Connections, Trouble
+from healthingest_operator.status.connection_causes import ConnectionFailure, Connections
 
-_KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], Trouble], ...]] = (
-    ((socket.gaierror, aiohttp.ClientConnectorDNSError), Trouble.UNKNOWN_NAME),
-    ((ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError), Trouble.UNTRUSTED),
-    ((ssl.SSLError, aiohttp.ClientConnectorSSLError), Trouble.NOT_TLS),
-    ((ConnectionRefusedError,), Trouble.REFUSED),
-    ((TimeoutError,), Trouble.SILENT),
+_KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], ConnectionFailure], ...]] = (
+    ((socket.gaierror, aiohttp.ClientConnectorDNSError), ConnectionFailure.UNKNOWN_NAME),
+    (
+        (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError),
+        ConnectionFailure.UNTRUSTED,
+    ),
+    ((ssl.SSLError, aiohttp.ClientConnectorSSLError), ConnectionFailure.NOT_TLS),
+    ((ConnectionRefusedError,), ConnectionFailure.REFUSED),
+    ((TimeoutError,), ConnectionFailure.SILENT),
     (
         (
             ConnectionResetError,
@@ -31,9 +30,9 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], Trouble], ...]] = (
             EOFError,
             asyncio.IncompleteReadError,
         ),
-        Trouble.CLOSED,
+        ConnectionFailure.CLOSED,
     ),
-    ((OSError,), Trouble.REFUSED),
+    ((OSError,), ConnectionFailure.REFUSED),
 )
 _LONGEST_CHAIN: Final = 12
 _SECURE: Final = frozenset({"https", "amqps", "rediss"})
@@ -42,32 +41,33 @@ _PROBE_SECONDS: Final = 2.0
 _PROBE_BYTES: Final = 8
 
 
-async def explained(
+async def connection_error(
     causes: Connections, where: str, error: BaseException, address: str
 ) -> DependencyError:
     """
-    *error*, met on the way to *address*, in our words.
+    Return *error*, raised by a connection to *address*, as a `DependencyError`.
 
-    Who hangs up on a client without TLS is asked once more, with it: that tells the most common
-    mistake for sure.
+    If the server closed a connection without TLS, a second connection tries TLS: a missing TLS
+    scheme is the most common mistake.
     """
-    trouble = trouble_of(error)
+    failure = failure_of(error)
     if (
-        trouble is Trouble.CLOSED
+        failure is ConnectionFailure.CLOSED
         and urlsplit(address).scheme not in _SECURE
         and await _speaks_tls(address)
     ):
-        trouble = Trouble.WANTS_TLS
-    return DependencyError.of(causes[trouble], where=where)
+        failure = ConnectionFailure.WANTS_TLS
+    return DependencyError.of(causes[failure], where=where)
 
 
 async def answer_to(address: str, words: bytes) -> bytes:
     """
-    The first bytes that a port answers to *words* without TLS.
+    Return the first bytes that a port answers to *words*, without TLS.
 
-    Empty: none in time, or nobody is there.
+    Empty: it does not answer in time, or refuses the connection.
     """
-    parts, found = urlsplit(address), b""
+    parts = urlsplit(address)
+    found = b""
     with contextlib.suppress(OSError):
         async with asyncio.timeout(_PROBE_SECONDS):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -80,10 +80,11 @@ async def answer_to(address: str, words: bytes) -> bytes:
 
 
 async def _speaks_tls(address: str) -> bool:
-    """Whether a handshake succeeds; the certificate is not looked at, and nothing is sent."""
+    """Whether a TLS handshake succeeds; the certificate is not checked, and no data is sent."""
     parts = urlsplit(address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             _, writer = await asyncio.open_connection(
@@ -95,23 +96,24 @@ async def _speaks_tls(address: str) -> bool:
     return True
 
 
-def trouble_of(error: BaseException) -> Trouble:
-    """What kind of trouble it is; what is not known is a server that does not answer."""
+def failure_of(error: BaseException) -> ConnectionFailure:
+    """Return the kind of failure; an unknown error counts as a server that does not answer."""
     chain = list(_chain(error))
-    for kinds, trouble in _KINDS:
+    for kinds, failure in _KINDS:
         if any(isinstance(one, kinds) for one in chain):
-            return trouble
-    return Trouble.SILENT
+            return failure
+    return ConnectionFailure.SILENT
 
 
 def speaks_otherwise(error: BaseException) -> bool:
-    """Whether something answered an HTTP request, but not in HTTP."""
+    """Whether the server answered an HTTP request with another protocol."""
     return any(isinstance(one, aiohttp.ClientResponseError) for one in _chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """With what it was raised from, and what aiohttp and botocore keep inside."""
-    waiting, seen = [error], 0
+    """Yield *error*, its causes, and the errors that aiohttp and botocore keep inside."""
+    waiting = [error]
+    seen = 0
     while waiting and seen < _LONGEST_CHAIN:
         one = waiting.pop(0)
         seen += 1

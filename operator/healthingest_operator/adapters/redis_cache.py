@@ -7,11 +7,11 @@ The library is loaded only where a HealthIngest names a cache.
 import time
 from urllib.parse import unquote, urlsplit
 
-from healthingest_operator.adapters.connection_errors import answer_to, explained, trouble_of
+from healthingest_operator.adapters.connection_errors import answer_to, connection_error, failure_of
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.status import outside_causes as causes
-from healthingest_operator.status.connection_causes import Trouble
+from healthingest_operator.status.connection_causes import ConnectionFailure
 
 
 class RedisCache:
@@ -58,10 +58,10 @@ class RedisCache:
 async def _of_connection(error: Exception, where: str, url: str) -> DependencyError:
     from redis import exceptions  # noqa: PLC0415 - see above
 
-    is_silent = trouble_of(error) is Trouble.SILENT
+    is_silent = failure_of(error) is ConnectionFailure.SILENT
     if (
         is_silent and urlsplit(url).scheme == "rediss" and await answer_to(url, b"PING\r\n")
     ):  # Redis waits for lines
-        return DependencyError.of(causes.CACHE[Trouble.NOT_TLS], where=where)
+        return DependencyError.of(causes.CACHE[ConnectionFailure.NOT_TLS], where=where)
     hung_up = is_silent and isinstance(error, exceptions.ConnectionError)
-    return await explained(causes.CACHE, where, EOFError() if hung_up else error, url)
+    return await connection_error(causes.CACHE, where, EOFError() if hung_up else error, url)

@@ -32,7 +32,8 @@ def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
 
     Both are read, because a user may have changed one of them.
     """
-    labels, references = metadata.get("labels") or {}, metadata.get("ownerReferences") or ()
+    labels = metadata.get("labels") or {}
+    references = metadata.get("ownerReferences") or ()
     found = {reference["name"] for reference in references if reference["kind"] == KIND}
     found |= {labels[INSTANCE_LABEL]} if labels.get(INSTANCE_LABEL) else set()
     return {Key(namespace, name) for name in found} if namespace else set()

@@ -147,7 +147,8 @@ def orphaned(child: Manifest, owner: HealthIngest) -> bool:
     Nothing else would ever remove it.
     """
     metadata = child["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    labels = metadata.get("labels") or {}
+    annotations = metadata.get("annotations") or {}
     ours = (
         labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         and labels.get(names.INSTANCE_LABEL) == owner.key.name
@@ -200,7 +201,8 @@ def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ())
 
 def _is_complete(deployment: Manifest) -> bool:
     """Whether all wanted pods are available and of the newest template, and no other is left."""
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    status = deployment.get("status") or {}
+    wanted = deployment["spec"].get("replicas", 1)
     updated = status.get("updatedReplicas", 0)
     is_current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     is_there = wanted <= updated and wanted <= status.get("availableReplicas", 0)
@@ -211,15 +213,18 @@ def _is_complete(deployment: Manifest) -> bool:
 
 
 def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> ConditionUpdate:
-    kind, name = ConditionType.WORKLOAD_AVAILABLE, deployment["metadata"]["name"]
+    kind = ConditionType.WORKLOAD_AVAILABLE
+    name = deployment["metadata"]["name"]
     failure = _why(deployment, pods)
     if failure is not None:
         return condition_false(kind, failure.reason, f"Deployment {name}: {failure.message}")
     if _condition(deployment, "Progressing", "False"):
         message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
         return condition_false(kind, Reason.ROLLOUT_FAILED, message)
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
-    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    status = deployment.get("status") or {}
+    wanted = deployment["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    available = status.get("availableReplicas", 0)
     message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
     return condition_false(kind, Reason.ROLLOUT_PROGRESSING, message)
 

@@ -27,7 +27,7 @@ from healthingest_operator.reconcile.ports import (
     StoreAccess,
 )
 from healthingest_operator.resources import bucket, topology
-from healthingest_operator.resources.names import consumer_users, owner_mark, relay_users
+from healthingest_operator.resources.names import consumer_users, owner_id, relay_users
 from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
@@ -126,13 +126,17 @@ async def reconcile_bucket(
         return BucketResult(
             condition_false(ConditionType.BUCKET_READY, error.reason, error.message)
         )
-    names_lacking, place = frozenset(str(name) for name in lacking), bucket_place(admin)
     return BucketResult(
-        _verdict(owner, lacking), names_lacking, probed, changed, installation, place
+        _capabilities(owner, lacking),
+        frozenset(str(name) for name in lacking),
+        probed,
+        changed,
+        installation,
+        bucket_place(admin),
     )
 
 
-def _verdict(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpdate:
+def _capabilities(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpdate:
     hurts = sorted(
         {str(name) for name in lacking}
         & {str(name) for name in bucket.required(owner.spec.object_store)}
@@ -167,7 +171,7 @@ async def _complete_bucket(
     if observed is None:
         message = f"bucket {admin.bucket} was made but is not there yet"
         raise DependencyError(Reason.UNREACHABLE, message)
-    mark = owner_mark(owner.key)
+    mark = owner_id(owner.key)
     if observed.owner not in {None, mark} and not await context.outranks(str(observed.owner)):
         message = (
             f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
@@ -209,7 +213,7 @@ async def reconcile_broker(
     ready = condition_true(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
     wanted = topology.topology(
         owner.spec.broker,
-        owner_mark(owner.key),
+        owner_id(owner.key),
         access.username,
         context.relays,
         context.consumers,
@@ -329,7 +333,7 @@ async def reconcile_database(
     try:
         if isinstance(access, DependencyError):
             raise access
-        name = owner_mark(owner.key)
+        name = owner_id(owner.key)
         marked = await _provision(database, access, url, owner, known)
         mark = mark_of_database(owner, database_place(url), marked, known)
         written = mark == marked or await database.write_mark(url, name, mark)
@@ -356,7 +360,7 @@ async def _provision(
 
     The administrator's rights are used only when the login does not work.
     """
-    mark = owner_mark(owner.key)
+    mark = owner_id(owner.key)
     try:
         return await database.check(url, mark)
     except DependencyError as error:

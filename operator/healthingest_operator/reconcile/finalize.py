@@ -1,11 +1,11 @@
 """
-The end of a HealthIngest: it always comes.
+Deletion of a HealthIngest; it always comes to an end.
 
-What holds data stays unless its policy says otherwise, and even then while it is not empty. What
+Data stays unless its deletion policy says otherwise, and even then while it is not empty. What
 cannot be reached is tried again until a deadline; then it is left behind, and an event names it. A
-Secret that is gone from a namespace which goes too will not come back: nothing is waited for.
-Children go by their owner references. Where the operator's Role went with the namespace, Secrets
-cannot be read: the deadline holds for that as well.
+missing Secret in a namespace that is being deleted will not come back, so nothing waits for it.
+Children are deleted through their owner references. If the operator's Role went with the namespace,
+Secrets cannot be read: the deadline holds for that, too.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,16 +34,16 @@ _FORBIDDEN: Final = 403
 
 
 @dataclass(slots=True)
-class _Remains:
-    """What went wrong (`unclear`: may go better next time) and what stays for good reasons."""
+class _Leftovers:
+    """What could not be removed (`unreachable`: try again) and what is kept on purpose."""
 
-    unclear: list[tuple[Reason, str]] = field(default_factory=list)
+    unreachable: list[tuple[Reason, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class FinalizeResult:
-    """Whether the HealthIngest may go now, and what it leaves behind if so."""
+    """Whether the finalizer may be removed now, and what is left behind then."""
 
     may_remove_finalizer: bool
     left_behind: tuple[str, ...] = ()
@@ -51,36 +51,36 @@ class FinalizeResult:
 
 async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> FinalizeResult:
     """
-    Take away what lies outside the cluster.
+    Remove what lies outside the cluster.
 
-    May be called again at any time, also after it has said yes.
+    It may be called again at any time, also after it has succeeded.
 
     Raises:
-        ClusterError: the Kubernetes API could not be used; it is to be called again.
+        ClusterError: the Kubernetes API failed; call it again.
     """
     try:
         owner = parse(body)
     except InvalidSpecError:
         message = "the spec is invalid: nothing was taken away"
-        await ports.cluster.tell(body, "Warning", Reason.LEFT_BEHIND, message)
+        await ports.cluster.emit_event(body, "Warning", Reason.LEFT_BEHIND, message)
         return FinalizeResult(may_remove_finalizer=True, left_behind=(message,))
-    remains = _Remains()
-    await _leave(ports, owner, remains)
+    leftovers = _Leftovers()
+    await _remove_external(ports, owner, leftovers)
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
-    unclear = [message for _, message in remains.unclear]
-    if ports.clock.now() - since < deadline and await _may_get_better(ports, owner, remains):
-        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unclear)}"
-        await _tell(ports, body, waiting)
+    unreachable = [message for _, message in leftovers.unreachable]
+    if ports.clock.now() - since < deadline and await _may_succeed_later(ports, owner, leftovers):
+        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unreachable)}"
+        await _report_waiting(ports, body, waiting)
         return FinalizeResult(may_remove_finalizer=False)
-    left = (*unclear, *remains.kept)
-    if left:
-        await ports.cluster.tell(
-            body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left)}"
+    left_behind = (*unreachable, *leftovers.kept)
+    if left_behind:
+        await ports.cluster.emit_event(
+            body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left_behind)}"
         )
-    return FinalizeResult(may_remove_finalizer=True, left_behind=left)
+    return FinalizeResult(may_remove_finalizer=True, left_behind=left_behind)
 
 
-async def _leave(ports: Ports, owner: HealthIngest, remains: _Remains) -> None:
+async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> None:
     try:
         found = await credentials(ports.cluster, owner)
     except ClusterError as error:
@@ -92,15 +92,19 @@ async def _leave(ports: Ports, owner: HealthIngest, remains: _Remains) -> None:
             f"bucket {owner.spec.object_store.bucket} and virtual host"
             f" {owner.spec.broker.virtual_host} are as before"
         )
-        remains.unclear.append((Reason.PERMISSION_DENIED, message))
+        leftovers.unreachable.append((Reason.PERMISSION_DENIED, message))
         return
-    await _attempt(remains, "broker", lambda: _leave_broker(ports, owner, found, remains))
-    await _attempt(remains, "object store", lambda: _leave_bucket(ports, owner, found, remains))
-    _leave_database(owner, found, remains)
+    await _attempt(
+        leftovers, "broker", lambda: _remove_broker_resources(ports, owner, found, leftovers)
+    )
+    await _attempt(
+        leftovers, "object store", lambda: _remove_bucket(ports, owner, found, leftovers)
+    )
+    _name_database(owner, found, leftovers)
 
 
-async def _tell(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
-    """A status that may not be written must not keep the deletion from its end."""
+async def _report_waiting(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
+    """Write the status; without the right to do so the deletion goes on."""
     try:
         await StatusReport(ports.cluster, ports.clock).write(
             body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], StatusFields()
@@ -110,9 +114,9 @@ async def _tell(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
             raise
 
 
-async def _may_get_better(ports: Ports, owner: HealthIngest, remains: _Remains) -> bool:
-    """Whether it is worth while to try again: not for Secrets that went with their namespace."""
-    reasons = {reason for reason, _ in remains.unclear}
+async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> bool:
+    """Whether to try again; not for Secrets that went with their namespace."""
+    reasons = {reason for reason, _ in leftovers.unreachable}
     if reasons == {Reason.SECRET_NOT_FOUND}:
         try:
             return not await ports.cluster.is_going(owner.key.namespace)
@@ -122,33 +126,34 @@ async def _may_get_better(ports: Ports, owner: HealthIngest, remains: _Remains) 
     return bool(reasons)
 
 
-def _leave_database(owner: HealthIngest, found: Credentials, remains: _Remains) -> None:
-    """Accounts and the outbox: they stay, and whoever cleans up must know their name."""
+def _name_database(owner: HealthIngest, found: Credentials, leftovers: _Leftovers) -> None:
+    """Accounts and outbox stay: name their database for whoever cleans up."""
     access = found.database
     if isinstance(access, DatabaseAccess) and access.admin_url is not None:
         name = names.database(owner.key)
-        remains.kept.append(
+        leftovers.kept.append(
             f"role and database {name} on {read_database_address(access.admin_url).place}"
         )
 
 
-async def _attempt(remains: _Remains, what: str, work: Callable[[], Awaitable[None]]) -> None:
+async def _attempt(leftovers: _Leftovers, what: str, work: Callable[[], Awaitable[None]]) -> None:
     try:
         await work()
     except DependencyError as error:
-        remains.unclear.append((error.reason, f"{what}: {error.message}"))
+        leftovers.unreachable.append((error.reason, f"{what}: {error.message}"))
 
 
-async def _leave_broker(
-    ports: Ports, owner: HealthIngest, found: Credentials, remains: _Remains
+async def _remove_broker_resources(
+    ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
 ) -> None:
-    """Users go, messages stay; a virtual host of another owner is none of our business."""
+    """Remove users; keep messages, and a virtual host of another owner."""
     if isinstance(found.broker, DependencyError):
         raise found.broker
-    access, wanted = found.broker, owner.spec.broker
+    access = found.broker
+    wanted = owner.spec.broker
     users = [*names.relay_users(wanted.virtual_host), *names.consumer_users(wanted.virtual_host)]
     observed = await ports.broker.observe(access, wanted.virtual_host, users)
-    if observed.virtual_host is None or observed.owner != names.owner_mark(owner.key):
+    if observed.virtual_host is None or observed.owner != names.owner_id(owner.key):
         return
     for user in users:
         if user in observed.users:
@@ -157,14 +162,16 @@ async def _leave_broker(
         await ports.broker.remove_virtual_host(access, wanted.virtual_host)
         return
     if wanted.deletion_policy is DeletionPolicy.DELETE:
-        remains.kept.append(f"virtual host {wanted.virtual_host} has messages, or queues of others")
+        leftovers.kept.append(
+            f"virtual host {wanted.virtual_host} has messages, or queues of others"
+        )
     await ports.broker.ensure(
         access, wanted.virtual_host, topology.without_owner(observed, wanted.virtual_host)
     )
 
 
 def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
-    """A count that the broker does not know yet is not zero."""
+    """Whether queues hold messages, or belong to others; an unknown count is not zero."""
     queues = owner.spec.broker.queues
     ours = {name for queue in queues for name in (queue.name, dead_letter_queue(queue.name))}
     return any(
@@ -172,18 +179,18 @@ def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
     )
 
 
-async def _leave_bucket(
-    ports: Ports, owner: HealthIngest, found: Credentials, remains: _Remains
+async def _remove_bucket(
+    ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
 ) -> None:
     if isinstance(found.store_admin, DependencyError):
         raise found.store_admin
     access = found.store_admin
     observed = await ports.store.observe(access)
-    if observed is None or observed.owner != names.owner_mark(owner.key):
+    if observed is None or observed.owner != names.owner_id(owner.key):
         return
     if owner.spec.object_store.deletion_policy is DeletionPolicy.DELETE:
         if await ports.store.remove(access):
             return
-        remains.kept.append(f"bucket {access.bucket} has objects")
-    tags = bucket.released(observed.tags, names.owner_mark(owner.key))
+        leftovers.kept.append(f"bucket {access.bucket} has objects")
+    tags = bucket.released(observed.tags, names.owner_id(owner.key))
     await ports.store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, tags))

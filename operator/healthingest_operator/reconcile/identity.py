@@ -15,7 +15,7 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket
 from healthingest_operator.resources.bucket import FORMER_TAG
-from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.resources.names import owner_id
 from healthingest_operator.status import identity_causes as causes
 
 
@@ -111,7 +111,7 @@ async def mark_of_bucket(
         _refuse_another_store(observed, before, place)
         if _is_first_use(before) and _is_unmarked(owner, observed):
             await _refuse_content(store, access, place)
-    if observed is not None and observed.installation and observed.owner == owner_mark(owner.key):
+    if observed is not None and observed.installation and observed.owner == owner_id(owner.key):
         return observed.installation
     return _installation(owner, known, place) if moved else known or owner.uid
 
@@ -134,7 +134,7 @@ def _is_first_use(before: Mapping[str, Any]) -> bool:
 def _is_unmarked(owner: HealthIngest, observed: bucket.Observed | None) -> bool:
     if observed is None:
         return False
-    return observed.owner is None and observed.tags.get(FORMER_TAG) != owner_mark(owner.key)
+    return observed.owner is None and observed.tags.get(FORMER_TAG) != owner_id(owner.key)
 
 
 async def _refuse_content(store: ObjectStore, access: StoreAccess, place: str) -> None:

@@ -1,5 +1,5 @@
 """
-Which of several operators works: the one that holds the Lease.
+Leader election: only the operator that holds the Lease works.
 
 The rules are those of client-go's leader election, which every operator of the field follows: a
 candidate takes over only what it has itself seen unchanged for a whole term, so that clocks need
@@ -22,7 +22,7 @@ Client-go refuses less, because a retry is jittered by so much there.
 
 
 class LeadershipLostError(ReconcileError):
-    """Another one may work from now on: nothing more may be written."""
+    """Another operator may be the leader from now on: this one must not write any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Election:
         self._renewed_at = 0.0
 
     async def acquire(self) -> None:
-        """Wait until this one leads."""
+        """Wait until this candidate is the leader."""
         while not await self._attempt():
             left = self._seen_at + self._times.lease_duration - self._clock()
             # Not later than the term ends; but a server that refuses is not asked without pause.
@@ -119,9 +119,9 @@ class Election:
 
     def leads(self) -> bool:
         """
-        Whether this one was the leader a moment ago.
+        Whether this candidate is the leader: its last renewal has not expired.
 
-        Whoever was stopped for long finds that he is none any more.
+        A process that was stopped for long is not the leader any more.
         """
         return self._holder() == self._identity and not self._is_late()
 
@@ -148,13 +148,13 @@ class Election:
                 raise LeadershipLostError(message)
 
     async def release(self) -> None:
-        """Let the next one lead at once; without it, he waits for the end of the term."""
+        """Give up the Lease, so that the next candidate need not wait until it expires."""
         if self._holder() == self._identity:
             async with asyncio.timeout(self._times.renew_deadline):
                 await self._leases.take(self._seen, "")
 
     async def _attempt(self) -> bool:
-        """Take or renew; what cannot be known now is no."""
+        """Take or renew the Lease; False also if the API server does not answer."""
         began = self._clock()
         try:
             # A renewal counts from its beginning; one that answers later is too late.
@@ -173,7 +173,8 @@ class Election:
 
     def _see(self, found: Lease | None) -> None:
         if found != self._seen:
-            self._seen, self._seen_at = found, self._clock()
+            self._seen = found
+            self._seen_at = self._clock()
         if found is not None:
             self._known_holder = found.holder
 
@@ -187,5 +188,5 @@ class Election:
         return self._clock() - self._renewed_at > self._times.renew_deadline
 
     def _holder(self) -> str:
-        """A removed Lease still belongs to its last holder, which may not have noticed yet."""
+        """The last known holder; a removed Lease still belongs to it."""
         return self._known_holder

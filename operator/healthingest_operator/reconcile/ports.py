@@ -94,7 +94,7 @@ class Cluster(Reader, Protocol):
     async def is_going(self, namespace: str) -> bool:
         """Whether this namespace is being deleted: nothing can be made in it again."""
 
-    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
         """Record an event; *kind* is Normal or Warning. One that cannot be recorded is dropped."""
 
 

@@ -29,7 +29,8 @@ class StatusReport:
         self, body: Mapping[str, Any], updates: list[ConditionUpdate], fields: StatusFields
     ) -> None:
         """Write the status if it changed, and an event for each transition."""
-        metadata, previous = body["metadata"], body.get("status") or {}
+        metadata = body["metadata"]
+        previous = body.get("status") or {}
         now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         current = status(previous, updates, fields, Observation(metadata.get("generation", 0), now))
         if current == previous:
@@ -39,7 +40,7 @@ class StatusReport:
             kind = ConditionType(condition["type"])
             is_normal = (condition["status"] == "True") == POLARITY[kind].normal
             text = f"{condition['type']} is {condition['status']}: {condition['message']}"
-            await self.cluster.tell(
+            await self.cluster.emit_event(
                 body, "Normal" if is_normal else "Warning", condition["reason"], text
             )
 

@@ -97,10 +97,10 @@ async def roll_out(
     if not may_roll_out(updates, mark, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
     if mark != rolled_out:
-        trouble = await _migrate(children, job, migration_context)
-        if trouble is not None:
+        update = await _migrate(children, job, migration_context)
+        if update is not None:
             return WorkloadResult(
-                (trouble, *_held(children, "waits for the migration", None).updates), rolled_out
+                (update, *_held(children, "waits for the migration", None).updates), rolled_out
             )
     await children.ensure(wanted)
     names = [item["metadata"]["name"] for item in wanted if item["kind"] == "Deployment"]
@@ -158,7 +158,8 @@ def _without_evidence(
 
     After a failure, what was told of it before still holds.
     """
-    name, before = job["metadata"]["name"], migration_context.before or {}
+    name = job["metadata"]["name"]
+    before = migration_context.before or {}
     if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
         return condition_false(
             ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"]

@@ -108,6 +108,6 @@ def database_users(key: Key) -> tuple[str, str]:
     return owner, f"{readable[: _POSTGRESQL_NAME_BYTES - 13]}_{digest}_b"
 
 
-def owner_mark(key: Key) -> str:
+def owner_id(key: Key) -> str:
     """How bucket and virtual host say whose they are."""
     return str(key)

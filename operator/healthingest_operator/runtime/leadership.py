@@ -1,11 +1,11 @@
 """
 Leadership of this process.
 
-It serves while it leads, steps down when it cannot renew the Lease, and stands again.
+It serves while it is the leader, steps down when it cannot renew the Lease, and then is a candidate
+again.
 
-A process that was frozen or had no processor would write what it was about to write, before its
-next look at the Lease. So every call to the outside first asks the clock whether the last renewal
-still counts (`Term.check`).
+A process that was frozen would write before it checks the Lease. So every call to an external
+system first compares the clock with the last renewal (`Term.check`).
 """
 
 import asyncio
@@ -23,14 +23,10 @@ from healthingest_operator.telemetry.metrics import LEADING, LOST, WAITING, Tele
 
 Port = TypeVar("Port")
 Fence = Callable[[], None]
-"""Returns for the leader alone; for everybody else it raises `TermOverError`."""
+"""Returns if this process is the leader; otherwise raises `TermOverError`."""
 
 STEP_DOWN_SECONDS: Final = 60.0
-"""
-How long what served may take to end.
-
-A process in which something does not end is of no use, and ends itself.
-"""
+"""Longest time to stop serving after leadership was lost; then the process exits."""
 
 
 class TermOverError(asyncio.CancelledError):
@@ -43,17 +39,17 @@ class TermOverError(asyncio.CancelledError):
 
 
 class Term:
-    """One uninterrupted time of leadership; *leads* says whether the last renewal still counts."""
+    """One term of leadership; *leads* tells whether the last renewal is still valid."""
 
     def __init__(self, leads: Callable[[], bool]) -> None:
         self._leads = leads
         self.lost = False
         self.over: Final = asyncio.Event()
-        """What serves ends when this is set: leadership was lost, or the process is to end."""
+        """Set when leadership is lost or the process stops; serving must end then."""
 
     def check(self) -> None:
         """
-        The fence: precedes every call to the outside.
+        Fence every call to an external system.
 
         Raises:
             TermOverError: leadership was lost, now or before; this term does not begin again.
@@ -117,7 +113,7 @@ async def _serve_one(term: Term, telemetry: Telemetry, serve: Serve, stop: async
                 logging.shutdown()
                 os._exit(1)
             if not serving.cancelled() and (error := serving.exception()):
-                # What breaks off because its writes are refused says nothing about the next term.
+                # An error after leadership was lost says nothing about the next term.
                 telemetry.stepped_down(error)
             return
         await serving
@@ -142,7 +138,7 @@ async def _renewing(election: Election, term: Term) -> AsyncIterator[None]:
         except LeadershipLostError:
             term.lose()
         except Exception:
-            # Nobody renews any more; that must not be noticed only at the next write.
+            # Without renewals the term is over at once, not only at the next write.
             term.lose()
             raise
 
@@ -156,8 +152,9 @@ async def _renewing(election: Election, term: Term) -> AsyncIterator[None]:
 
 
 async def _before(stop: asyncio.Event, work: Awaitable[None]) -> bool:
-    """Whether *work* was done before *stop* was set."""
-    working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
+    """Whether *work* completed before *stop* was set."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -171,11 +168,18 @@ async def _before(stop: asyncio.Event, work: Awaitable[None]) -> bool:
 
 
 def fenced(port: Port, check: Fence) -> Port:
-    """*port*, whose methods are all coroutines, with *check* before each call."""
+    """
+    Return *port* with *check* before each call.
+
+    Every method of *port* must be a coroutine function. The proxy forwards by name, so that it
+    works for every port; callers see the type of *port*, which mypy checks.
+    """
     return cast("Port", _Fenced(port, check))
 
 
 class _Fenced:
+    """Forwards each method call after *check*."""
+
     def __init__(self, port: object, check: Fence) -> None:
         self._port: Final = port
         self._check: Final = check

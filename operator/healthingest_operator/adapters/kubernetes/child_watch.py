@@ -63,7 +63,8 @@ class ChildWatch:
         Objects that exist at the beginning are not reported.
         """
         version: str | None = None
-        pause, first = _FIRST_PAUSE_SECONDS, True
+        pause = _FIRST_PAUSE_SECONDS
+        first = True
         self.callbacks.opened(path)
         while True:
             try:

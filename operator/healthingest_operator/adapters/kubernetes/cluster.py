@@ -208,8 +208,8 @@ class KubernetesCluster:
             return True
         return False
 
-    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """See `Cluster.tell`."""
+    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+        """See `Cluster.emit_event`."""
         metadata = about["metadata"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {

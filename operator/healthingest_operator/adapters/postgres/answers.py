@@ -13,11 +13,11 @@ import asyncpg
 
 from healthingest_contract.conditions import Reason
 from healthingest_contract.database_address import read_database_address
-from healthingest_operator.adapters.connection_errors import answer_to, trouble_of
+from healthingest_operator.adapters.connection_errors import answer_to, failure_of
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
-from healthingest_operator.status.connection_causes import Trouble
+from healthingest_operator.status.connection_causes import ConnectionFailure
 
 _BY_STATE: Final[dict[str, Cause]] = {
     "28P01": causes.DATABASE_LOGIN,
@@ -51,7 +51,7 @@ def named(url: str) -> dict[str, str]:
     return {"where": place(url), "user": address.user, "database": address.database}
 
 
-async def explained(error: BaseException, url: str) -> DependencyError:
+async def connection_error(error: BaseException, url: str) -> DependencyError:
     """*error*, met with the database of *url*, in our words."""
     state = getattr(error, "sqlstate", None)
     if state == _READ_ONLY:
@@ -61,7 +61,7 @@ async def explained(error: BaseException, url: str) -> DependencyError:
     if state in _BY_STATE:
         return DependencyError.of(_BY_STATE[state], **named(url))
     if isinstance(error, asyncpg.ClientConfigurationError) and _mode(url).startswith("verify"):
-        return DependencyError.of(causes.DATABASE[Trouble.UNTRUSTED], where=place(url))
+        return DependencyError.of(causes.DATABASE[ConnectionFailure.UNTRUSTED], where=place(url))
     if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InternalClientError | OSError):
         return await _of_connection(error, url)
     return DependencyError(Reason.REQUEST_REFUSED, f"{place(url)} refuses: {type(error).__name__}")
@@ -74,19 +74,19 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
     It is asked once more, in the words of the protocol's beginning.
     """
     hung_up = type(error) is ConnectionError  # what asyncpg makes of it, and of a refusal of TLS
-    trouble = Trouble.CLOSED if hung_up else trouble_of(error)
-    if trouble in {Trouble.UNKNOWN_NAME, Trouble.UNTRUSTED} or isinstance(
+    failure = ConnectionFailure.CLOSED if hung_up else failure_of(error)
+    if failure in {ConnectionFailure.UNKNOWN_NAME, ConnectionFailure.UNTRUSTED} or isinstance(
         error, ConnectionRefusedError
     ):
-        return DependencyError.of(causes.DATABASE[trouble], where=place(url))
+        return DependencyError.of(causes.DATABASE[failure], where=place(url))
     host, port = read_database_address(url).hosts[0]
     address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
     answer = await answer_to(address, _SSL_REQUEST)
     if answer == _NO_TLS and _mode(url) in _SECURE:
-        return DependencyError.of(causes.DATABASE[Trouble.NOT_TLS], where=place(url))
+        return DependencyError.of(causes.DATABASE[ConnectionFailure.NOT_TLS], where=place(url))
     if await _is_another_protocol(address, answer):
         return DependencyError.of(causes.NOT_POSTGRESQL, where=place(url))
-    return DependencyError.of(causes.DATABASE[trouble], where=place(url))
+    return DependencyError.of(causes.DATABASE[failure], where=place(url))
 
 
 async def _is_another_protocol(address: str, answer: bytes) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from healthingest_operator.adapters.postgres.answers import explained, named, place
+from healthingest_operator.adapters.postgres.answers import connection_error, named, place
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.status import outside_causes as causes
@@ -134,7 +134,7 @@ class PostgresDatabase:
             asyncpg.InterfaceError,
             *_STRANGE,
         ) as error:
-            raise await explained(error, url) from error
+            raise await connection_error(error, url) from error
 
 
 async def _refuse_read_only(connection: asyncpg.Connection, url: str) -> None:

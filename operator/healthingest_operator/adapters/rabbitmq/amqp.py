@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from healthingest_operator.adapters.connection_errors import answer_to, explained, trouble_of
+from healthingest_operator.adapters.connection_errors import answer_to, connection_error, failure_of
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources.topology import Login
 from healthingest_operator.status import outside_causes as causes
-from healthingest_operator.status.connection_causes import Trouble
+from healthingest_operator.status.connection_causes import ConnectionFailure
 
 _PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2
 _METHOD_FRAME: Final = b"\x01"  # section 4.2.3: the server's first answer is connection.start
@@ -57,10 +57,13 @@ async def _no_answer(amqp_url: str, error: BaseException) -> DependencyError:
 
     Then it is asked so.
     """
-    found, where = trouble_of(error), place(amqp_url)
-    if found in {Trouble.SILENT, Trouble.CLOSED} and _LINE.match(await answer_to(amqp_url, _LINES)):
+    found = failure_of(error)
+    where = place(amqp_url)
+    if found in {ConnectionFailure.SILENT, ConnectionFailure.CLOSED} and _LINE.match(
+        await answer_to(amqp_url, _LINES)
+    ):
         return DependencyError.of(causes.NOT_AMQP, where=where)
-    return await explained(causes.AMQP, where, error, amqp_url)
+    return await connection_error(causes.AMQP, where, error, amqp_url)
 
 
 async def _first_byte(amqp_url: str) -> bytes:
@@ -82,7 +85,7 @@ async def log_in(amqp_url: str, virtual_host: str, login: Login, timeout_seconds
         async with asyncio.timeout(timeout_seconds), _conversation(amqp_url) as talk:
             closed = await talk.log_in(virtual_host, login)
     except (TimeoutError, OSError, EOFError) as error:
-        raise await explained(causes.AMQP, where, error, amqp_url) from error
+        raise await connection_error(causes.AMQP, where, error, amqp_url) from error
     except _NoAmqpError as error:
         raise DependencyError.of(causes.NOT_AMQP, where=where) from error
     if closed is not None:

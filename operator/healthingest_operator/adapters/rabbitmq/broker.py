@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from healthingest_operator.adapters.connection_errors import explained
+from healthingest_operator.adapters.connection_errors import connection_error
 from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.adapters.rabbitmq.amqp import log_in, speak_amqp
 from healthingest_operator.adapters.rabbitmq.answers import alarms, is_rabbitmq, place, refusal
@@ -204,7 +204,7 @@ class RabbitMQBroker:
         except aiohttp.ClientResponseError as error:  # what came is no HTTP
             raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise await explained(
+            raise await connection_error(
                 causes.MANAGEMENT, place(access), error, access.management_url
             ) from error
 

@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
-from healthingest_operator.adapters.connection_errors import explained
+from healthingest_operator.adapters.connection_errors import connection_error
 from healthingest_operator.adapters.proxies import proxy_of
 from healthingest_operator.adapters.s3.answers import UNSET, UNSUPPORTED, place, refusal
 from healthingest_operator.adapters.s3.clients import Clients
@@ -76,13 +76,14 @@ class Fingerprints:
             Credentials(access.access_key_id, access.secret_access_key), "s3", access.region
         ).add_auth(request)
         try:
-            where, headers = URL(address, encoded=True), dict(request.headers.items())
+            where = URL(address, encoded=True)
+            headers = dict(request.headers.items())
             async with self._session.get(
                 where, headers=headers, proxy=self._proxy_of(endpoint)
             ) as answer:
                 status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise await explained(
+            raise await connection_error(
                 causes.STORE, place(access), error, access.endpoint or ""
             ) from error
         try:

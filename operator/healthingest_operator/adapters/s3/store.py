@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.connection_errors import explained, speaks_otherwise
+from healthingest_operator.adapters.connection_errors import connection_error, speaks_otherwise
 from healthingest_operator.adapters.s3.answers import (
     BAD_LOGIN,
     FORBIDDEN,
@@ -178,7 +178,7 @@ async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
     if isinstance(error, ResponseParserError) or speaks_otherwise(error):
         return DependencyError.of(causes.NOT_S3, where=place(access))
     if isinstance(error, BotoConnectionError | HTTPClientError | OSError):
-        return await explained(causes.STORE, place(access), error, access.endpoint or "")
+        return await connection_error(causes.STORE, place(access), error, access.endpoint or "")
     return DependencyError(
         Reason.REQUEST_REFUSED, f"{place(access)} cannot be used: {type(error).__name__}"
     )
