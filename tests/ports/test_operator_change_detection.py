@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
@@ -40,8 +41,8 @@ class Steps(S3ObjectStore):
         super().__init__(inner._clients, inner._fingerprints)
         self.count = 0
 
+    @override
     async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
-        """See `ObjectStore.carry_out`."""
         self.count += 1
         return await super().carry_out(access, step)
 

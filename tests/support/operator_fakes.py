@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.api.healthingest import Key
@@ -25,7 +27,17 @@ from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
-from healthingest_operator.reconcile.ports import BrokerAccess, Manifest, Ports, StoreAccess
+from healthingest_operator.reconcile.ports import (
+    Broker,
+    BrokerAccess,
+    Cache,
+    Cluster,
+    Database,
+    Manifest,
+    ObjectStore,
+    Ports,
+    StoreAccess,
+)
 from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
@@ -101,7 +113,7 @@ def _merge(live: dict[str, Any], wanted: Mapping[str, Any]) -> None:
 
 
 @dataclass
-class FakeCluster:
+class FakeCluster(Cluster):
     """Objects by kind, namespace and name; `writes` counts what was asked for."""
 
     objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
@@ -140,28 +152,28 @@ class FakeCluster:
         """Names of all objects of a kind."""
         return sorted(name for found, _, name in self.objects if found == kind)
 
+    @override
     async def health_ingest(self, key: Key) -> dict[str, Any] | None:
-        """See `Cluster.health_ingest`."""
         return await self.read("", "HealthIngest", key.namespace, key.name)
 
+    @override
     async def read(
         self, api_version: str, kind: str, namespace: str, name: str
     ) -> dict[str, Any] | None:
-        """See `Cluster.read`."""
         del api_version
         self._check()
         found = self.objects.get((kind, namespace, name))
         return None if found is None else _as_sent(found)
 
+    @override
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
-        """See `Cluster.version`."""
         del api_version
         self._check()
         found = self.objects.get((kind, namespace, name))
         return None if found is None else _mark(found)
 
+    @override
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
-        """See `Cluster.children`."""
         del api_version
         self.lists += 1
         return [
@@ -172,13 +184,13 @@ class FakeCluster:
             and found["metadata"].get("labels", {}).get(INSTANCE_LABEL) == key.name
         ]
 
+    @override
     async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
-        """See `Cluster.events_about`."""
         self.event_lists += 1
         return [event for uid, event in self.recorded if uid == about["metadata"]["uid"]]
 
+    @override
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
-        """See `Cluster.apply`."""
         metadata = manifest["metadata"]
         if (
             metadata["namespace"] in self.going
@@ -205,21 +217,21 @@ class FakeCluster:
         live["metadata"].setdefault("uid", f"uid-{len(self.objects)}")
         return _as_sent(live)
 
+    @override
     async def delete(self, manifest: Manifest) -> None:
-        """See `Cluster.delete`."""
         metadata = manifest["metadata"]
         self.writes.append(f"delete {manifest['kind']} {metadata['name']}")
         self.objects.pop((manifest["kind"], metadata["namespace"], metadata["name"]), None)
 
+    @override
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
-        """See `Cluster.hand_over_replicas`."""
         self.writes.append(f"hand over {replicas}")
         self.objects["Deployment", KEY.namespace, manifest["metadata"]["name"]]["spec"][
             "replicas"
         ] = replicas
 
+    @override
     async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
-        """See `Cluster.set_fields`."""
         self.writes.append(f"set fields of {manifest['kind']} {manifest['metadata']['name']}")
         live = self.get(manifest["kind"], manifest["metadata"]["name"])
         for pointer, value in values:
@@ -229,28 +241,28 @@ class FakeCluster:
                 inner = inner[int(step)] if isinstance(inner, list) else inner[step]
             inner[last] = value
 
+    @override
     async def open_gate(self, pod: Manifest) -> None:
-        """See `Cluster.open_gate`."""
         self.writes.append(f"open gate of {pod['metadata']['name']}")
         live = self.get("Pod", pod["metadata"]["name"])
         live["status"] = {
             "conditions": [{"type": "healthingest.dev/dependencies-ready", "status": "True"}]
         }
 
+    @override
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
-        """See `Cluster.write_status`."""
         self._check()
         self.writes.append("status")
         self.objects["HealthIngest", key.namespace, key.name]["status"] = _as_sent(dict(status))
 
+    @override
     async def is_going(self, namespace: str) -> bool:
-        """See `Cluster.is_going`."""
         self.forbidden |= self.asks_forbidden
         self._check()
         return namespace in self.going
 
+    @override
     async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """See `Cluster.emit_event`."""
         del about, kind
         if self.forbidden:
             return
@@ -290,7 +302,7 @@ class _Faulty:
 
 
 @dataclass
-class FakeStore(_Faulty):
+class FakeStore(_Faulty, ObjectStore):
     """Buckets by name."""
 
     buckets: dict[str, bucket.Observed] = field(default_factory=dict)
@@ -304,27 +316,27 @@ class FakeStore(_Faulty):
         if access.secret_access_key in self.refused:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
+    @override
     async def observe(self, access: StoreAccess) -> bucket.Observed | None:
-        """See `ObjectStore.observe`."""
         self._may_fail()
         self._may_refuse(access)
         return self.buckets.get(access.bucket)
 
+    @override
     async def fingerprint(self, access: StoreAccess) -> str:
-        """See `ObjectStore.fingerprint`."""
         found = await self.observe(access)
         if found is None:
             raise DependencyError(Reason.REQUEST_REFUSED, "no bucket")
         return _mark(replace(found, missing=frozenset()))
 
+    @override
     async def create(self, access: StoreAccess) -> None:
-        """See `ObjectStore.create`."""
         self._may_fail()
         self.writes.append("create")
         self.buckets[access.bucket] = bucket.Observed(missing=self.unsupported)
 
+    @override
     async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
-        """See `ObjectStore.carry_out`."""
         self._may_fail()
         self.writes.append(str(step.capability))
         old = self.buckets[access.bucket]
@@ -334,24 +346,24 @@ class FakeStore(_Faulty):
         self.buckets[access.bucket] = bucket.Observed(**values)
         return True
 
+    @override
     async def probe(self, access: StoreAccess) -> frozenset[bucket.Capability]:
-        """See `ObjectStore.probe`."""
         self._may_fail()
         self.writes.append(f"probe {access.bucket}")
         return self.unsupported & {bucket.Capability.CHECKSUMS}
 
+    @override
     async def check(self, access: StoreAccess) -> None:
-        """See `ObjectStore.check`."""
         self._may_fail()
         self._may_refuse(access)
 
+    @override
     async def is_empty(self, access: StoreAccess) -> bool:
-        """See `ObjectStore.is_empty`."""
         self._may_fail()
         return access.bucket in self.buckets and not self.full
 
+    @override
     async def remove(self, access: StoreAccess) -> bool:
-        """See `ObjectStore.remove`."""
         self._may_fail()
         if not self.full:
             self.buckets.pop(access.bucket, None)
@@ -359,7 +371,7 @@ class FakeStore(_Faulty):
 
 
 @dataclass
-class FakeBroker(_Faulty):
+class FakeBroker(_Faulty, Broker):
     """What the management API would hold, by the paths of its requests."""
 
     things: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
@@ -371,13 +383,13 @@ class FakeBroker(_Faulty):
     log_ins: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
 
+    @override
     async def check(self, access: BrokerAccess) -> None:
-        """See `Broker.check`."""
         del access
         self._may_fail()
 
+    @override
     async def log_in(self, access: BrokerAccess, virtual_host: str, login: topology.Login) -> None:
-        """See `Broker.log_in`."""
         del access
         self._may_fail()
         self.log_ins.append(login.name)
@@ -386,10 +398,10 @@ class FakeBroker(_Faulty):
         if not topology.is_password(self.things["users", login.name], login.password):
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
+    @override
     async def observe(
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> topology.Observed:
-        """See `Broker.observe`."""
         del access
         self._may_fail()
         people = {
@@ -407,10 +419,10 @@ class FakeBroker(_Faulty):
             permissions=self._within("permissions", virtual_host),
         )
 
+    @override
     async def fingerprint(
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> str:
-        """See `Broker.fingerprint`."""
         found = await self.observe(access, virtual_host, users)
         queues = {name: {**queue, "messages": None} for name, queue in found.queues.items()}
         parts = (found.exchanges, queues, found.policies, found.users, found.permissions)
@@ -424,10 +436,10 @@ class FakeBroker(_Faulty):
             )
         )
 
+    @override
     async def ensure(
         self, access: BrokerAccess, virtual_host: str, resource: topology.Resource
     ) -> None:
-        """See `Broker.ensure`."""
         del access
         self._may_fail()
         self.writes.append(resource.title)
@@ -447,40 +459,40 @@ class FakeBroker(_Faulty):
             body["messages"] = 0
         self.things[request.path] = body
 
+    @override
     async def remove_binding(
         self, access: BrokerAccess, virtual_host: str, binding: topology.BindingKey
     ) -> None:
-        """See `Broker.remove_binding`."""
         del access
         self._may_fail()
         self.writes.append(binding.title)
         self._bound(virtual_host).discard((binding.source, binding.queue, binding.key))
 
+    @override
     async def remove_policy(self, access: BrokerAccess, virtual_host: str, queue: str) -> None:
-        """See `Broker.remove_policy`."""
         del access
         self._may_fail()
         self.writes.append(f"policy of queue {queue}")
         self.things.pop(("policies", virtual_host, f"{topology.POLICY_PREFIX}{queue}"), None)
 
+    @override
     async def remove_user(self, access: BrokerAccess, user: str) -> None:
-        """See `Broker.remove_user`."""
         del access
         self._may_fail()
         self.things.pop(("users", user), None)
         for path in [path for path in self.things if path[0] == "permissions" and path[2] == user]:
             del self.things[path]
 
+    @override
     async def remove_virtual_host(self, access: BrokerAccess, virtual_host: str) -> None:
-        """See `Broker.remove_virtual_host`."""
         del access
         self._may_fail()
         self.things.pop(("vhosts", virtual_host), None)
 
+    @override
     async def remove_queue_if_empty(
         self, access: BrokerAccess, virtual_host: str, queue: str
     ) -> bool:
-        """See `Broker.remove_queue_if_empty`."""
         del access
         self._may_fail()
         live = self.things.get(("queues", virtual_host, queue), {})
@@ -504,7 +516,7 @@ class FakeBroker(_Faulty):
 
 
 @dataclass
-class FakeDatabase(_Faulty):
+class FakeDatabase(_Faulty, Database):
     """Logins that work."""
 
     logins: set[str] = field(default_factory=set)
@@ -515,28 +527,28 @@ class FakeDatabase(_Faulty):
     locked: bool = False
     """No table can be made; the service has its own already."""
 
+    @override
     async def write_mark(self, url: str, owner: str, installation: str) -> bool:
-        """See `Database.write_mark`."""
         self._may_fail()
         if not self.locked:
             self.marks.setdefault(database_place(url), {})[owner] = installation
         return not self.locked
 
+    @override
     async def check(self, url: str, owner: str | None = None) -> str | None:
-        """See `Database.check`."""
         self._may_fail()
         if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
         return self.marks.get(database_place(url), {}).get(owner or "")
 
+    @override
     async def exists(self, admin_url: str, url: str) -> bool:
-        """See `Database.exists`."""
         del admin_url
         self._may_fail()
         return database_place(url) in self.places
 
+    @override
     async def provision(self, admin_url: str, url: str) -> bool:
-        """See `Database.provision`."""
         del admin_url
         self._may_fail()
         self.places.add(database_place(url))
@@ -544,18 +556,18 @@ class FakeDatabase(_Faulty):
         self.logins = {other for other in self.logins if urlsplit(other).username != user} | {url}
         return True
 
+    @override
     async def revoke(self, admin_url: str, role: str) -> None:
-        """See `Database.revoke`."""
         del admin_url
         self._may_fail()
         self.logins = {url for url in self.logins if urlsplit(url).username != role}
 
 
-class FakeCache(_Faulty):
+class FakeCache(_Faulty, Cache):
     """Answers."""
 
+    @override
     async def check(self, url: str) -> None:
-        """See `Cache.check`."""
         del url
         self._may_fail()
 

@@ -7,22 +7,25 @@ The library is loaded only where a HealthIngest names a cache.
 import time
 from urllib.parse import unquote, urlsplit
 
+from typing_extensions import override
+
 from healthingest_operator.adapters.connection_errors import answer_to, connection_error, failure_of
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import Cache
 from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.connection_causes import ConnectionFailure
 
 
-class RedisCache:
+class RedisCache(Cache):
     """The port `Cache`."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._checked = TtlCache()
 
+    @override
     async def check(self, url: str) -> None:
-        """See `Cache.check`."""
         await self._checked.get((url,), time.monotonic(), lambda: self._look(url))
 
     async def _look(self, url: str) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest, Key
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
@@ -25,6 +27,7 @@ from healthingest_operator.reconcile.ports import (
     Cluster,
     Database,
     ObjectStore,
+    Reader,
     StoreAccess,
 )
 from healthingest_operator.resources import names
@@ -112,15 +115,15 @@ class ChangeDetector:
 
 
 @dataclass(frozen=True, slots=True)
-class _Secrets:
+class _Secrets(Reader):
     """Reads a Secret that many HealthIngests of a namespace name once for all of them."""
 
     detector: ChangeDetector
 
+    @override
     async def read(
         self, api_version: str, kind: str, namespace: str, name: str
     ) -> dict[str, Any] | None:
-        """See `Reader.read`."""
         cluster = self.detector.cluster
 
         async def ask() -> dict[str, Any] | None:

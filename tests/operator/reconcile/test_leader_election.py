@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
+from typing_extensions import override
 
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.reconcile.leader_election import (
@@ -11,6 +12,7 @@ from healthingest_operator.reconcile.leader_election import (
     ElectionTimes,
     LeadershipLostError,
     Lease,
+    Leases,
 )
 
 LEASE_SECONDS = DEFAULT_TIMES.lease_duration
@@ -32,20 +34,20 @@ class OneLease:
 
 
 @dataclass
-class Window:
+class Window(Leases):
     """See `Leases`."""
 
     shared: OneLease
     who: str
 
+    @override
     async def read(self) -> Lease | None:
-        """See `Leases.read`."""
         if self.who in self.shared.away:
             raise ClusterError(0, "no answer")
         return self.shared.lease
 
+    @override
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
-        """See `Leases.take`."""
         if self.shared.lease != before:
             return None
         self.shared.versions += 1

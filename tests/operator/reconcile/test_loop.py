@@ -5,9 +5,15 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
+from typing_extensions import override
 
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, RequeuePolicy
+from healthingest_operator.reconcile.loop import (
+    LONGEST_RETRY_SECONDS,
+    Loop,
+    ReconcileObserver,
+    RequeuePolicy,
+)
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
@@ -16,19 +22,19 @@ SOONEST, LATEST = RequeuePolicy(300, 45, lambda: 0.0), RequeuePolicy(300, 45, la
 
 
 @dataclass
-class Notes:
+class Notes(ReconcileObserver):
     """What was told."""
 
     outcomes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
+    @override
     def completed(self, key: Key, outcome: str, seconds: float) -> None:
-        """See `ReconcileObserver.completed`."""
         del key, seconds
         self.outcomes.append(outcome)
 
+    @override
     def failed(self, key: Key, error: Exception, seconds: float) -> None:
-        """See `ReconcileObserver.failed`."""
         del key, seconds
         self.errors.append(type(error).__name__)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
+from typing_extensions import override
 
-from healthingest_operator.reconcile.leader_election import DEFAULT_TIMES, Election, Lease
+from healthingest_operator.reconcile.leader_election import DEFAULT_TIMES, Election, Lease, Leases
 from healthingest_operator.runtime.leadership import Term, TermOverError, fenced, lead
 from healthingest_operator.telemetry.metrics import Telemetry
 from support.deadlines import HANG_SECONDS
@@ -72,21 +73,21 @@ def test_a_lost_term_is_no_failure() -> None:
 
 
 @dataclass
-class OneLease:
+class OneLease(Leases):
     """A Lease that is always there, and whoever asks gets it."""
 
     lease: Lease | None = None
     versions: int = 0
     broken: bool = False
 
+    @override
     async def read(self) -> Lease | None:
-        """See `Leases.read`."""
         if self.broken:
             raise ZeroDivisionError
         return self.lease
 
+    @override
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
-        """See `Leases.take`."""
         if self.lease != before:
             return None
         self.versions += 1

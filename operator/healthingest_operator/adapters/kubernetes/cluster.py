@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 from kubernetes.aio import client, config
+from typing_extensions import override
 
 from healthingest_contract.conditions import (
     API_GROUP,
@@ -25,7 +26,7 @@ from healthingest_operator.adapters.kubernetes.connection import JSON, Connectio
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.children import FIELD_MANAGER
 from healthingest_operator.reconcile.errors import ClusterError
-from healthingest_operator.reconcile.ports import Manifest
+from healthingest_operator.reconcile.ports import Cluster, Manifest
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 STATUS_MANAGER: Final = f"{FIELD_MANAGER}-status"
@@ -71,27 +72,27 @@ async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["Kubernete
         yield KubernetesCluster(opened, timeout_seconds)
 
 
-class KubernetesCluster:
+class KubernetesCluster(Cluster):
     """The port `Cluster`."""
 
     def __init__(self, opened: Connection, timeout_seconds: float) -> None:
         self._connection = opened
         self._timeout_seconds = timeout_seconds
 
+    @override
     async def health_ingest(self, key: Key) -> dict[str, Any] | None:
-        """See `Cluster.health_ingest`."""
         return await self.read(f"{API_GROUP}/{API_VERSION}", KIND, key.namespace, key.name)
 
+    @override
     async def read(
         self, api_version: str, kind: str, namespace: str, name: str
     ) -> dict[str, Any] | None:
-        """See `Cluster.read`."""
         return await self.call(
             "GET", _path(api_version, kind, namespace, name), missing_is_none=True
         )
 
+    @override
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
-        """See `Cluster.version`."""
         path = _path(api_version, kind, namespace, name)
         found = await self.call("GET", path, missing_is_none=True, accept=METADATA)
         return (
@@ -100,8 +101,8 @@ class KubernetesCluster:
             else f"{found['metadata']['uid']}/{found['metadata']['resourceVersion']}"
         )
 
+    @override
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
-        """See `Cluster.children`."""
         query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
         found = await self.call("GET", _path(api_version, kind, key.namespace), query=query)
         # Elements of a list come without these two.
@@ -110,8 +111,8 @@ class KubernetesCluster:
             for item in (found or {}).get("items", [])
         ]
 
+    @override
     async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
-        """See `Cluster.events_about`."""
         metadata = about["metadata"]
         query = [
             ("fieldSelector", f"involvedObject.uid={metadata['uid']}"),
@@ -122,12 +123,12 @@ class KubernetesCluster:
         )
         return list((found or {}).get("items", []))
 
+    @override
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
-        """See `Cluster.apply`."""
         return await self._apply(manifest, FIELD_MANAGER) or {}
 
+    @override
     async def delete(self, manifest: Manifest) -> None:
-        """See `Cluster.delete`."""
         metadata = manifest["metadata"]
         options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
         path = _path(
@@ -135,8 +136,8 @@ class KubernetesCluster:
         )
         await self.call("DELETE", path, body=options, missing_is_none=True)
 
+    @override
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
-        """See `Cluster.hand_over_replicas`."""
         metadata = manifest["metadata"]
         held = {
             "apiVersion": manifest["apiVersion"],
@@ -146,8 +147,8 @@ class KubernetesCluster:
         }
         await self._apply(held, REPLICAS_MANAGER)
 
+    @override
     async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
-        """See `Cluster.set_fields`."""
         metadata = manifest["metadata"]
         path = _path(
             manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]
@@ -163,8 +164,8 @@ class KubernetesCluster:
             content=_JSON_PATCH,
         )
 
+    @override
     async def open_gate(self, pod: Manifest) -> None:
-        """See `Cluster.open_gate`."""
         metadata = pod["metadata"]
         path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
         condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
@@ -173,8 +174,8 @@ class KubernetesCluster:
             "PATCH", f"{path}/status", body=body, content=_STRATEGIC, missing_is_none=True
         )
 
+    @override
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
-        """See `Cluster.write_status`."""
         written = {
             "apiVersion": f"{API_GROUP}/{API_VERSION}",
             "kind": KIND,
@@ -183,8 +184,8 @@ class KubernetesCluster:
         }
         await self._apply(written, STATUS_MANAGER, "/status")
 
+    @override
     async def is_going(self, namespace: str) -> bool:
-        """See `Cluster.is_going`."""
         # A rehearsed event instead of a look at the namespace: it needs no right to read
         # namespaces.
         event = {
@@ -208,8 +209,8 @@ class KubernetesCluster:
             return True
         return False
 
+    @override
     async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """See `Cluster.emit_event`."""
         metadata = about["metadata"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {

@@ -8,14 +8,16 @@ import math
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from typing_extensions import override
+
 from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.reconcile.errors import ClusterError
-from healthingest_operator.reconcile.leader_election import DEFAULT_TIMES, Lease
+from healthingest_operator.reconcile.leader_election import DEFAULT_TIMES, Lease, Leases
 
 _CONFLICT: Final = 409
 
 
-class KubernetesLeases:
+class KubernetesLeases(Leases):
     """The port `Leases`."""
 
     def __init__(
@@ -30,15 +32,15 @@ class KubernetesLeases:
         self._name = name
         self._duration_seconds = math.ceil(duration_seconds)
 
+    @override
     async def read(self) -> Lease | None:
-        """See `Leases.read`."""
         found = await self._cluster.call(
             "GET", f"{self._folder}/{self._name}", missing_is_none=True
         )
         return None if found is None else _lease(found)
 
+    @override
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
-        """See `Leases.take`."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         renewal = before is not None and before.holder == holder
         metadata = {"name": self._name, "namespace": self._namespace}

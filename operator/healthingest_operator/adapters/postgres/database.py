@@ -8,9 +8,11 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
+from typing_extensions import override
 
 from healthingest_operator.adapters.postgres.answers import connection_error, named, place
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import Database
 from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.status import outside_causes as causes
 
@@ -33,15 +35,15 @@ _STRANGE: Final = (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeature
 """How asyncpg meets a server that speaks otherwise."""
 
 
-class PostgresDatabase:
+class PostgresDatabase(Database):
     """The port `Database`."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._checked = TtlCache()
 
+    @override
     async def check(self, url: str, owner: str | None = None) -> str | None:
-        """See `Database.check`."""
 
         async def look() -> str | None:
             async with self._connection(url) as connection:
@@ -56,8 +58,8 @@ class PostgresDatabase:
 
         return await self._checked.get((url, owner or ""), time.monotonic(), look)
 
+    @override
     async def write_mark(self, url: str, owner: str, installation: str) -> bool:
-        """See `Database.write_mark`."""
         self._checked.clear()
         async with self._connection(url) as connection:
             try:
@@ -69,13 +71,13 @@ class PostgresDatabase:
                 return False
         return True
 
+    @override
     async def exists(self, admin_url: str, url: str) -> bool:
-        """See `Database.exists`."""
         async with self._connection(admin_url) as connection:
             return await _has_database(connection, unquote(urlsplit(url).path.lstrip("/")))
 
+    @override
     async def provision(self, admin_url: str, url: str) -> bool:
-        """See `Database.provision`."""
         self._checked.clear()
         wanted = urlsplit(url)
         role, password = unquote(wanted.username or ""), unquote(wanted.password or "")
@@ -101,8 +103,8 @@ class PostgresDatabase:
             await _execute(connection, "'REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text", name)
         return True
 
+    @override
     async def revoke(self, admin_url: str, role: str) -> None:
-        """See `Database.revoke`."""
         self._checked.clear()
         async with self._connection(admin_url) as connection:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):

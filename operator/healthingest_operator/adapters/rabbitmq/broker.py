@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
+from typing_extensions import override
 from yarl import URL
 
 from healthingest_operator.adapters.connection_errors import connection_error
@@ -20,7 +21,7 @@ from healthingest_operator.adapters.rabbitmq.amqp import log_in, speak_amqp
 from healthingest_operator.adapters.rabbitmq.answers import alarms, is_rabbitmq, place, refusal
 from healthingest_operator.adapters.rabbitmq.fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.reconcile.ports import Broker, BrokerAccess
 from healthingest_operator.reconcile.ttl_cache import TtlCache
 from healthingest_operator.resources.topology import Binding, BindingKey, Login, Observed, Resource
 from healthingest_operator.status import outside_causes as causes
@@ -39,7 +40,7 @@ async def rabbitmq_broker(timeout_seconds: float) -> AsyncIterator["RabbitMQBrok
         yield RabbitMQBroker(session, timeout_seconds)
 
 
-class RabbitMQBroker:
+class RabbitMQBroker(Broker):
     """The port `Broker`."""
 
     def __init__(self, session: aiohttp.ClientSession, timeout_seconds: float) -> None:
@@ -48,13 +49,13 @@ class RabbitMQBroker:
         self._fingerprints = Fingerprints(self._fetch, time.monotonic)
         self._checked = TtlCache()
 
+    @override
     async def check(self, access: BrokerAccess) -> None:
-        """See `Broker.check`."""
         asked = (access.management_url, access.amqp_url, access.username, access.password)
         await self._checked.get(asked, time.monotonic(), lambda: self._look(access))
 
+    @override
     async def log_in(self, access: BrokerAccess, virtual_host: str, login: Login) -> None:
-        """See `Broker.log_in`."""
         asked = (access.amqp_url, virtual_host, login.name, login.password)
         timeout = self._timeout_seconds
         await self._checked.get(
@@ -74,10 +75,10 @@ class RabbitMQBroker:
         if status == _ALARMED:
             raise DependencyError.of(causes.BROKER_ALARM, where=place(access), alarms=alarms(text))
 
+    @override
     async def observe(
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> Observed:
-        """See `Broker.observe`."""
         live = await self._get(access, "vhosts", virtual_host)
         people = {user: await self._get(access, "users", user) for user in users}
         known = {user: found for user, found in people.items() if found is not None}
@@ -97,38 +98,38 @@ class RabbitMQBroker:
             },
         )
 
+    @override
     async def fingerprint(
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> str:
-        """See `Broker.fingerprint`."""
         return await self._fingerprints.of(access, virtual_host, users)
 
+    @override
     async def ensure(self, access: BrokerAccess, virtual_host: str, resource: Resource) -> None:
-        """See `Broker.ensure`."""
         await self._perform(access, requests.ensure(virtual_host, resource))
 
+    @override
     async def remove_binding(
         self, access: BrokerAccess, virtual_host: str, binding: BindingKey
     ) -> None:
-        """See `Broker.remove_binding`."""
         await self._perform(access, requests.remove_binding(virtual_host, binding))
 
+    @override
     async def remove_policy(self, access: BrokerAccess, virtual_host: str, queue: str) -> None:
-        """See `Broker.remove_policy`."""
         await self._perform(access, requests.remove_policy(virtual_host, queue))
 
+    @override
     async def remove_user(self, access: BrokerAccess, user: str) -> None:
-        """See `Broker.remove_user`."""
         await self._perform(access, requests.remove_user(user))
 
+    @override
     async def remove_virtual_host(self, access: BrokerAccess, virtual_host: str) -> None:
-        """See `Broker.remove_virtual_host`."""
         await self._perform(access, requests.remove_virtual_host(virtual_host))
 
+    @override
     async def remove_queue_if_empty(
         self, access: BrokerAccess, virtual_host: str, queue: str
     ) -> bool:
-        """See `Broker.remove_queue_if_empty`."""
         # The API's message counts are seconds old, and quorum queues refuse `if-empty`: getting one
         # message and putting it back is exact.
         peek = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "base64", "truncate": 1}

@@ -11,6 +11,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
+from typing_extensions import override
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.connection_errors import connection_error, speaks_otherwise
@@ -26,7 +27,7 @@ from healthingest_operator.adapters.s3.answers import (
 from healthingest_operator.adapters.s3.clients import Clients
 from healthingest_operator.adapters.s3.fingerprints import Fingerprints
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources.bucket import Capability, Observed, Step
 from healthingest_operator.status import outside_causes as causes
 
@@ -51,7 +52,7 @@ async def s3_object_store(timeout_seconds: float) -> AsyncIterator["S3ObjectStor
         await clients.close()
 
 
-class S3ObjectStore:
+class S3ObjectStore(ObjectStore):
     """The port `ObjectStore`."""
 
     def __init__(self, clients: Clients, fingerprints: Fingerprints) -> None:
@@ -59,13 +60,13 @@ class S3ObjectStore:
         self._fingerprints = fingerprints
         self._lacking: dict[str, dict[Capability, float]] = {}
 
+    @override
     async def check(self, access: StoreAccess) -> None:
-        """See `ObjectStore.check`."""
         async with self._client(access) as client:
             await client.head_bucket(Bucket=access.bucket)
 
+    @override
     async def observe(self, access: StoreAccess) -> Observed | None:
-        """See `ObjectStore.observe`."""
         async with self._client(access) as client:
             if not await _exists(client, access.bucket):
                 return None
@@ -94,12 +95,12 @@ class S3ObjectStore:
                 missing=frozenset(lacking),
             )
 
+    @override
     async def fingerprint(self, access: StoreAccess) -> str:
-        """See `ObjectStore.fingerprint`."""
         return await self._fingerprints.of(access)
 
+    @override
     async def create(self, access: StoreAccess) -> None:
-        """See `ObjectStore.create`."""
         more = {}
         if access.region != _DEFAULT_REGION:
             more["CreateBucketConfiguration"] = {"LocationConstraint": access.region}
@@ -110,8 +111,8 @@ class S3ObjectStore:
                 if _code(error) != "BucketAlreadyOwnedByYou":
                     raise
 
+    @override
     async def carry_out(self, access: StoreAccess, step: Step) -> bool:
-        """See `ObjectStore.carry_out`."""
         async with self._client(access) as client:
             try:
                 await _change(client, access.bucket, step)
@@ -121,8 +122,8 @@ class S3ObjectStore:
                 raise
         return True
 
+    @override
     async def probe(self, access: StoreAccess) -> frozenset[Capability]:
-        """See `ObjectStore.probe`."""
         digest = base64.b64encode(hashlib.sha256(_PROBE_BODY).digest()).decode()
         wrong = base64.b64encode(hashlib.sha256(b"").digest()).decode()
         place = {"Bucket": access.bucket, "Key": PROBE_KEY}
@@ -144,14 +145,14 @@ class S3ObjectStore:
                 await _forget(client, place, version)
         return frozenset(missing)
 
+    @override
     async def is_empty(self, access: StoreAccess) -> bool:
-        """See `ObjectStore.is_empty`."""
         async with self._client(access) as client:
             found = await client.list_objects_v2(Bucket=access.bucket, MaxKeys=2)
         return all(entry["Key"] == PROBE_KEY for entry in found.get("Contents") or ())
 
+    @override
     async def remove(self, access: StoreAccess) -> bool:
-        """See `ObjectStore.remove`."""
         async with self._client(access) as client:
             try:
                 await client.delete_bucket(Bucket=access.bucket)
