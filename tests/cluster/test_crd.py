@@ -323,10 +323,10 @@ async def test_what_is_gone_is_gone(kubectl: Kubectl, cluster: KubernetesCluster
 
 async def test_a_namespace_that_goes_is_known(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
     """Without the right to read namespaces; nothing is left of the question."""
-    assert not await cluster.is_going(kubectl.namespace)
+    assert not await cluster.is_terminating(kubectl.namespace)
     await asyncio.to_thread(kubectl, "delete", "namespace", kubectl.namespace, "--wait=false")
-    assert await cluster.is_going(kubectl.namespace)
-    assert await cluster.is_going("no-such-namespace")
+    assert await cluster.is_terminating(kubectl.namespace)
+    assert await cluster.is_terminating("no-such-namespace")
     events = await asyncio.to_thread(
         kubectl, "get", "events", "-n", kubectl.namespace, "-o", "name"
     )

@@ -256,7 +256,7 @@ class FakeCluster(Cluster):
         self.objects["HealthIngest", key.namespace, key.name]["status"] = _as_sent(dict(status))
 
     @override
-    async def is_going(self, namespace: str) -> bool:
+    async def is_terminating(self, namespace: str) -> bool:
         self.forbidden |= self.asks_forbidden
         self._check()
         return namespace in self.going
@@ -520,7 +520,7 @@ class FakeDatabase(_Faulty, Database):
     """Logins that work."""
 
     logins: set[str] = field(default_factory=set)
-    marks: dict[str, dict[str, str]] = field(default_factory=dict)
+    installations: dict[str, dict[str, str]] = field(default_factory=dict)
     """Installations by owner, of databases by host, port and name."""
     places: set[str] = field(default_factory=set)
     """The databases that there are, by host, port and name."""
@@ -528,10 +528,10 @@ class FakeDatabase(_Faulty, Database):
     """No table can be made; the service has its own already."""
 
     @override
-    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+    async def write_installation(self, url: str, owner: str, installation: str) -> bool:
         self._may_fail()
         if not self.locked:
-            self.marks.setdefault(database_place(url), {})[owner] = installation
+            self.installations.setdefault(database_place(url), {})[owner] = installation
         return not self.locked
 
     @override
@@ -539,7 +539,7 @@ class FakeDatabase(_Faulty, Database):
         self._may_fail()
         if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
-        return self.marks.get(database_place(url), {}).get(owner or "")
+        return self.installations.get(database_place(url), {}).get(owner or "")
 
     @override
     async def exists(self, admin_url: str, url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Bucket, broker and database: each is looked at, completed, and reported in conditions."""
+"""Bucket, broker, database and cache: each is observed, completed, and reported."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
     bucket_place,
     database_place,
-    mark_of_bucket,
-    mark_of_database,
+    installation_of_bucket,
+    installation_of_database,
     refuse_new_database,
 )
 from healthingest_operator.reconcile.ports import (
@@ -42,9 +42,9 @@ _LOGIN_KINDS: Final = frozenset({topology.Kind.USER, topology.Kind.PERMISSIONS})
 @dataclass(frozen=True, slots=True)
 class BucketResult:
     """
-    The update, what the store lacks and a fingerprint of what was probed (None.
+    The condition, missing capabilities, a fingerprint of what was probed, and the place.
 
-    Not known now).
+    None: unknown now. `changed` names what was created or changed.
     """
 
     update: ConditionUpdate
@@ -57,7 +57,7 @@ class BucketResult:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseResult:
-    """The update, and the installation that the database belongs to (None: not known now)."""
+    """The condition, and the installation that the database belongs to; None: unknown now."""
 
     update: ConditionUpdate
     installation: str | None = None
@@ -78,12 +78,12 @@ class BrokerResult:
 
 
 Outranks = Callable[[str], Awaitable[bool]]
-"""Whether the HealthIngest with this mark must give way to the one that is looked at."""
+"""Whether the HealthIngest of this id (`namespace/name`) must give way."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketContext:
-    """Values of the service's Secret, the status as it was, and who must give way."""
+    """Values of the service's Secret, the previous status, and the rule of ownership."""
 
     values: Mapping[str, str]
     status: Mapping[str, Any]
@@ -92,7 +92,7 @@ class BucketContext:
 
 @dataclass(frozen=True, slots=True)
 class BrokerContext:
-    """Logins that the broker must know, passwords by user, and who must give way."""
+    """Wanted logins (passwords by user), and the rule of ownership."""
 
     relays: Mapping[str, str]
     consumers: Mapping[str, str]
@@ -102,7 +102,7 @@ class BrokerContext:
 async def reconcile_bucket(
     store: ObjectStore, owner: HealthIngest, found: Credentials, context: BucketContext
 ) -> BucketResult:
-    """Make the bucket and its properties; probe it when anything about it is new."""
+    """Create the bucket and its properties; probe it when anything about it is new."""
     try:
         if isinstance(found.store, DependencyError):
             raise found.store
@@ -155,13 +155,13 @@ async def _complete_bucket(
     context: BucketContext,
 ) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
     """
-    What the store lacks, what was made, and the mark.
+    Return the missing capabilities, what was changed, and the installation.
 
-    What is *known* to be missing is not tried again and again.
+    A capability that is *known* to be missing is not tried again.
     """
     changed = []
     observed = await store.observe(admin)
-    installation = await mark_of_bucket(
+    installation = await installation_of_bucket(
         store, owner, admin, observed, context.status.get("objectStore") or {}
     )
     if observed is None:
@@ -171,18 +171,18 @@ async def _complete_bucket(
     if observed is None:
         message = f"bucket {admin.bucket} was made but is not there yet"
         raise DependencyError(Reason.UNREACHABLE, message)
-    mark = owner_id(owner.key)
-    if observed.owner not in {None, mark} and not await context.outranks(str(observed.owner)):
+    name = owner_id(owner.key)
+    if observed.owner not in {None, name} and not await context.outranks(str(observed.owner)):
         message = (
             f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
         )
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
     missing = {
         *observed.missing,
-        *(name for name in bucket.Capability if name in known and name != "checksums"),
+        *(lack for lack in bucket.Capability if lack in known and lack != "checksums"),
     }
     seen = replace(observed, missing=frozenset(missing))
-    for step in bucket.plan(owner.spec.object_store, mark, seen, installation):
+    for step in bucket.plan(owner.spec.object_store, name, seen, installation):
         if await store.carry_out(admin, step):
             changed.append(f"{step.capability} of bucket {admin.bucket}")
         else:
@@ -194,7 +194,7 @@ async def reconcile_broker(
     broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
     """
-    Make the virtual host and what is in it.
+    Create the virtual host and its content, then log in as the relay.
 
     Passwords are those of the operator's own Secrets.
     """
@@ -231,7 +231,7 @@ async def reconcile_broker(
         for login in wanted.logins:
             if (
                 login.name in context.relays
-            ):  # what has rights alone announces nothing: limits stop a login
+            ):  # rights do not show that a login works: limits may refuse it
                 await broker.log_in(access, wanted.virtual_host, login)
     except DependencyError as error:
         ready = condition_false(ConditionType.BROKER_READY, error.reason, error.message)
@@ -239,7 +239,7 @@ async def reconcile_broker(
 
 
 def logins(*addresses: str | None) -> dict[str, str]:
-    """Passwords by user, of addresses of the broker."""
+    """Return passwords by user, from addresses of the broker."""
     return {user_of(url) or "": password_of(url) or "" for url in addresses if user_of(url)}
 
 
@@ -304,9 +304,9 @@ async def _missing(
 
 async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | None:
     """
-    Whether the cache works; None: there is none.
+    Return `CacheReady`; None: the spec names no cache.
 
-    Uploads do not need it, so nothing waits for it.
+    Uploads work without the cache, so nothing waits for it.
     """
     if found.cache_url is None:
         return None
@@ -325,18 +325,19 @@ async def reconcile_database(
     database: Database, owner: HealthIngest, found: Credentials, url: str, known: str | None
 ) -> DatabaseResult:
     """
-    Make role and database where the Secret allows it; then log in with *url* as the service will.
+    Create role and database if the Secret allows it, and log in with *url* as the service does.
 
-    *known* is the installation whose database it was.
+    *known* is the installation that the database had before.
     """
     access = found.database
     try:
         if isinstance(access, DependencyError):
             raise access
-        name = owner_id(owner.key)
-        marked = await _provision(database, access, url, owner, known)
-        mark = mark_of_database(owner, database_place(url), marked, known)
-        written = mark == marked or await database.write_mark(url, name, mark)
+        named = await _provision(database, access, url, owner, known)
+        installation = installation_of_database(owner, database_place(url), named, known)
+        written = installation == named or await database.write_installation(
+            url, owner_id(owner.key), installation
+        )
     except DependencyError as error:
         return DatabaseResult(
             condition_false(ConditionType.DATABASE_READY, error.reason, error.message)
@@ -349,27 +350,27 @@ async def reconcile_database(
         else "; it cannot be told from another one, because its user may not create a table"
     )
     update = condition_true(ConditionType.DATABASE_READY, message + more)
-    return DatabaseResult(update, mark if written else None)
+    return DatabaseResult(update, installation if written else None)
 
 
 async def _provision(
     database: Database, access: DatabaseAccess, url: str, owner: HealthIngest, known: str | None
 ) -> str | None:
     """
-    The mark that is found.
+    Return the installation that the database names.
 
-    The administrator's rights are used only when the login does not work.
+    The administrator's rights are used only when the login fails.
     """
-    mark = owner_id(owner.key)
+    name = owner_id(owner.key)
     try:
-        return await database.check(url, mark)
+        return await database.check(url, name)
     except DependencyError as error:
         if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
         if known is not None and not await database.exists(access.admin_url, url):
             refuse_new_database(owner, database_place(url))
         await database.provision(access.admin_url, url)
-        return await database.check(url, mark)
+        return await database.check(url, name)
 
 
 def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:

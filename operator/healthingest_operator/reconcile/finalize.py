@@ -119,7 +119,7 @@ async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Left
     reasons = {reason for reason, _ in leftovers.unreachable}
     if reasons == {Reason.SECRET_NOT_FOUND}:
         try:
-            return not await ports.cluster.is_going(owner.key.namespace)
+            return not await ports.cluster.is_terminating(owner.key.namespace)
         except ClusterError as error:
             if error.status != _FORBIDDEN:
                 raise

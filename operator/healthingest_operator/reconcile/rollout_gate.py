@@ -1,9 +1,9 @@
 """
-May the workload be rolled out, and may its pods serve?
+The rollout gate: whether the workload may be rolled out and its pods may serve.
 
-Both wait for every dependency once. After that an outage degrades conditions but stops neither: an
-upload's promise holds without broker and cache, and pods that already ran must come back when a
-node dies meanwhile.
+The first rollout waits until every dependency is ready. A later outage changes conditions and stops
+nothing: an upload's promise holds without broker and cache, and running pods must be able to move
+to another node.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from healthingest_operator.status.conditions import DEPENDENCIES, ConditionUpdat
 
 
 def dependencies_hold(updates: Iterable[ConditionUpdate]) -> bool:
-    """Whether every dependency was looked at, and holds."""
+    """Whether the conditions of all dependencies are True."""
     holding = {update.type for update in updates if update.is_true}
     return holding >= set(DEPENDENCIES)
 

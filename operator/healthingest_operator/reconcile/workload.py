@@ -1,4 +1,4 @@
-"""What runs: migrated first, rolled out behind the gate, then seen to be available."""
+"""The workload: migrate the database, roll out behind the rollout gate, report availability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from healthingest_operator.status.conditions import ConditionUpdate, condition_f
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
 _MIGRATION: Final = "migration of the database: "
-"""How a message about one that failed begins: it holds until more is known."""
+"""Beginning of a message about a failed migration; the message stays until more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class WorkloadResult:
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """
-    What pods are built of.
+    The inputs of the pods.
 
-    `schemas` is the content of the allowed schemas, which rolls the pods too.
+    `schemas` is the content of the allowed schemas; a change of it rolls the pods, too.
     """
 
     image: str
@@ -62,7 +62,7 @@ class MigrationContext:
 
 
 def build(inputs: Inputs) -> Build:
-    """Digests of what each pod reads."""
+    """Return the image and a digest of what each pod reads."""
     relay = env.RELAY_SECRETS | env.JANITOR_SECRETS
     return Build(
         inputs.image,
@@ -73,7 +73,7 @@ def build(inputs: Inputs) -> Build:
 
 
 def complete(secrets: Mapping[str, str]) -> bool:
-    """Whether every file is there that pods cannot start without."""
+    """Whether *secrets* has every file that pods need to start."""
     return set(secrets) >= set(env.SECRET_NAMES - {env.CACHE_URL})
 
 
@@ -84,19 +84,19 @@ async def roll_out(
     rolled_out: str | None,
     migration_context: MigrationContext,
 ) -> WorkloadResult:
-    """Bring the workload as far as the gate and the migration allow."""
+    """Roll out the workload, as far as rollout gate and migration allow."""
     owner = children.owner
     if not complete(inputs.secrets):
         return _held(children, "waits for the dependencies", rolled_out)
     made = build(inputs)
     wanted = workload(owner, made)
-    mark = _fingerprint(wanted)
+    fingerprint = _fingerprint(wanted)
     job = comparison.stamped(migration.migration_job(owner, made))
     success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success or job
     children.wanted.add(("Job", success["metadata"]["name"]))
-    if not may_roll_out(updates, mark, rolled_out):
+    if not may_roll_out(updates, fingerprint, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
-    if mark != rolled_out:
+    if fingerprint != rolled_out:
         update = await _migrate(children, job, migration_context)
         if update is not None:
             return WorkloadResult(
@@ -105,7 +105,7 @@ async def roll_out(
     await children.ensure(wanted)
     names = [item["metadata"]["name"] for item in wanted if item["kind"] == "Deployment"]
     found = availability([children.live["Deployment", name] for name in names], children.all("Pod"))
-    return WorkloadResult((found,), mark, known=True)
+    return WorkloadResult((found,), fingerprint, known=True)
 
 
 def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResult:
@@ -121,10 +121,9 @@ async def _migrate(
     children: Children, job: Mapping[str, Any], migration_context: MigrationContext
 ) -> ConditionUpdate | None:
     """
-    Run the Job; None once one has succeeded.
+    Run the migration Job; returns None once a Job has succeeded.
 
-    After a failure another attempt follows under another name: the failed Job stays, with its pods
-    and their logs.
+    After a failure a new Job gets another name: the failed Job stays, with its pods and logs.
     """
     attempts = migration.attempts(children.all("Job"), job["metadata"]["name"])
     for superfluous in attempts.superfluous:
@@ -154,9 +153,9 @@ def _without_evidence(
     job: Mapping[str, Any], migration_context: MigrationContext, *, failed: bool
 ) -> ConditionUpdate:
     """
-    Neither pods nor events tell anything (yet).
+    Return the condition while neither pods nor events explain the state of the Job.
 
-    After a failure, what was told of it before still holds.
+    After a failure the previous message stays.
     """
     name = job["metadata"]["name"]
     before = migration_context.before or {}
@@ -176,7 +175,7 @@ def _without_evidence(
 
 
 def _fingerprint(wanted: list[dict[str, Any]]) -> str:
-    """Of the pods alone: a change of their number needs no open gate."""
+    """Fingerprint of the pod templates: a change of replicas needs no open gate."""
     return comparison.fingerprint(
         [item["spec"]["template"] for item in wanted if item["kind"] == "Deployment"]
     )

@@ -17,49 +17,49 @@ LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class NothingRemembered(kopf.DiffBaseStorage):
-    """Keeps no copy of a manifest in its annotations: what counts is what is, not what was."""
+    """Stores no copy of a manifest in its annotations: reconciliation is level-triggered."""
 
     def fetch(self, *, body: kopf.Body) -> None:
-        """Nothing is known of before."""
+        """Return nothing: no earlier manifest is stored."""
         del body
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: Any) -> None:  # noqa: ANN401 - kopf's own type
-        """Nothing is kept."""
+        """Store nothing."""
         del body, patch, essence
 
 
 class Backoffs:
     """
-    Pauses in seconds between attempts of one request, without end.
+    Pauses in seconds between the attempts of one request, without end.
 
-    After a last attempt kopf would end the operator: for all namespaces, when one is forbidden.
-    Each watch asks again until its namespace is there and allowed, which is noticed
-    `LONGEST_PAUSE_SECONDS` later at most.
+    After a last attempt kopf would stop the operator, also when only one namespace is forbidden.
+    Each watch tries again until its namespace exists and is allowed, which takes at most
+    `LONGEST_PAUSE_SECONDS` to notice.
     """
 
     def __iter__(self) -> Iterator[float]:
-        """Those of one request."""
+        """Yield the pauses of one request."""
         return itertools.chain((1, 1, 2, 3, 5, 8, 13, 21), itertools.repeat(LONGEST_PAUSE_SECONDS))
 
 
 def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
-    """Few writes, and deadlines."""
+    """Return kopf's settings: no event posting, no scanning, a timeout on every request."""
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = f"{API_GROUP}/cleanup"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=API_GROUP)
     settings.persistence.diffbase_storage = NothingRemembered()
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    # kopf would kill the process ten minutes after it has stopped; here the process goes on and may
-    # lead again.
+    # kopf would kill the process ten minutes after it has stopped; here the process continues and
+    # may become the leader again.
     settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = request_timeout_seconds
     settings.networking.connect_timeout = request_timeout_seconds
     settings.networking.enforce_retry_after = True
     settings.networking.error_backoffs = Backoffs()
     settings.execution.default_backoff = 5
-    # A thousand HealthIngests at once would be a fifth of the operator's memory, which the process
-    # never gives back.
+    # A list of a thousand HealthIngests would take a fifth of the operator's memory, which the
+    # process never returns.
     settings.watching.chunk_size = 50
     settings.queueing.idle_timeout = 0.1
     settings.watching.server_timeout = WATCH_SECONDS
@@ -80,7 +80,7 @@ def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) ->
 
 
 def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf.AiohttpSession:
-    """As kopf makes it, but traced; kopf closes it."""
+    """Return a session as kopf makes it, but traced; kopf closes it."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
         headers=found.as_http_headers(),
@@ -98,7 +98,7 @@ def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf
 
 
 def _fencing(check: Fence) -> aiohttp.TraceConfig:
-    """Before the writes of kopf itself: the finalizers."""
+    """Return a trace configuration that fences kopf's own writes: the finalizers."""
     trace = aiohttp.TraceConfig()
 
     async def starts(

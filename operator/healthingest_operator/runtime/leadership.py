@@ -33,8 +33,7 @@ class TermOverError(asyncio.CancelledError):
     """
     The term of leadership is over: the caller must not go on.
 
-    It is a cancellation, so that no handler of errors between here and the task's end takes it for
-    a failure.
+    It is a cancellation, so that no error handler treats it as a failure.
     """
 
 

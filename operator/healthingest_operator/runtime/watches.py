@@ -1,13 +1,11 @@
 """
-Signs of life of the watches: a watch that is silent for long is dead, whatever the event loop says.
+Liveness of the watches: a watch that was not opened for long does not report changes any more.
 
-The API server is asked to end every watch after `WATCH_SECONDS`, and kopf opens it anew at once,
-from where it was. So each opening that succeeds is the sign, and its absence means that the
-operator no longer hears of changes.
+The API server is asked to end every watch after `WATCH_SECONDS`, and kopf opens it again at once,
+from the same version. So every watch has a successful opening within that time.
 
-A watch of one namespace that is refused is none of the silent ones: the namespace is gone, or the
-operator's rights in it are. A restart would change nothing about that, and would take the operator
-away from all other namespaces.
+A refused watch of one namespace does not count: the namespace is deleted, or the operator has no
+rights in it. A restart would not help, and would interrupt the service of all other namespaces.
 """
 
 import re
@@ -19,9 +17,9 @@ import aiohttp
 
 WATCH_SECONDS: Final = 50
 SILENCE_SECONDS: Final = 150
-"""Three openings missed; kopf itself gives up a silent connection after 70 seconds."""
+"""Three missed openings; kopf itself closes a silent connection after 70 seconds."""
 REFUSALS: Final = frozenset({403, 404})
-"""Statuses of a namespace that is gone or in which the operator has no rights."""
+"""Statuses for a namespace that does not exist or is forbidden."""
 
 _NAMESPACE: Final = re.compile("/namespaces/([^/]+)/")
 
@@ -31,7 +29,7 @@ def _ignored(_: str, *, served: bool) -> None:
 
 
 class NamespaceChanged(Protocol):
-    """WatchCallbacks when a namespace is served no longer, or again."""
+    """Called when a namespace is no longer served, or served again."""
 
     def __call__(self, namespace: str, /, *, served: bool) -> None:
         """*served*: False when the namespace's first watch is refused, True when all are open."""
@@ -70,19 +68,19 @@ class Watches:
         self._refused.setdefault(namespace, set()).add(path)
 
     def refused_namespaces(self) -> int:
-        """How many namespaces are not served now, because a watch in them is refused."""
+        """Number of namespaces that are not served, because a watch in them is refused."""
         return len(self._refused)
 
     def age_seconds(self) -> float:
-        """Since the oldest sign of life; 0 before there was any."""
+        """Seconds since the least recently opened watch was opened; 0 without watches."""
         return max((self._clock() - opened for opened in self._opened.values()), default=0.0)
 
     def are_alive(self) -> bool:
-        """Whether every watch has given a sign lately."""
+        """Whether every watch was opened recently."""
         return self.age_seconds() < SILENCE_SECONDS
 
     def tracing(self) -> aiohttp.TraceConfig:
-        """For the session that the watches run in."""
+        """Return a trace configuration for the HTTP session of the watches."""
         trace = aiohttp.TraceConfig()
 
         async def ended(

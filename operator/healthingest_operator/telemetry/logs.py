@@ -1,10 +1,9 @@
 """
-JSON lines, one per event, ours and the libraries'.
+JSON log lines, one for each event, of the operator and of its libraries.
 
-As in the service, an error is logged as its types and the places it passed, never as its text: that
-may quote what a library was given. kopf writes texts of errors into its messages, too: of a
-library's message the template stays, if it has arguments, and the place in its source. What looks
-like a login in an address is blotted out besides.
+As in the service, an error is logged as its types and places, never as its text, which may quote
+secrets. kopf puts texts of errors into its messages: of a library's message only the template is
+logged, if it has arguments, and the place in its source. Logins in addresses are hidden.
 """
 
 import logging
@@ -17,14 +16,14 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 LIBRARY_MESSAGE: Final = "library_message"
-"""In place of a library's text that is made already."""
+"""Logged instead of a library's message that is already formatted."""
 _MOST_FRAMES: Final = 20
 _LOGIN: Final = re.compile(r"(://)[^/@\s:]*:[^/@\s]+@")
 _HIDDEN: Final = "[hidden]"
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Logins in addresses, wherever a text bears one."""
+    """Hide logins in addresses, in every text of *event*."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = _LOGIN.sub(rf"\1{_HIDDEN}@", value)
@@ -62,7 +61,7 @@ def without_text_of_libraries(_: WrappedLogger, __: str, event: EventDict) -> Ev
 
 
 def configure_logs(level: str) -> structlog.stdlib.BoundLogger:
-    """Send everything to standard output in one form; returns the operator's own logger."""
+    """Log everything to standard output as JSON; returns the operator's own logger."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -88,7 +87,7 @@ def configure_logs(level: str) -> structlog.stdlib.BoundLogger:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # kopf tells of every event of every child; what became of them, the passes tell.
+    # kopf logs every event of every object; the operator logs each reconciliation.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, root.level))
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("healthingest_operator")
     return logger

@@ -1,4 +1,4 @@
-"""How passes are told: log lines and metrics. The one table of outcomes at this edge."""
+"""Log events and metrics of reconciliations, deletions and leadership."""
 
 import logging
 from collections.abc import Iterable
@@ -25,19 +25,19 @@ _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Telemetry:
-    """The port `ReconcileObserver`, and the metrics of the queue."""
+    """Implements `ReconcileObserver`; also the metrics of queue and watches."""
 
     def __init__(self, registry: CollectorRegistry, logger: structlog.stdlib.BoundLogger) -> None:
         self._logger = logger
-        self._passes = Counter(
+        self._reconciles = Counter(
             "healthingest_operator_reconciles",
-            "Passes over a HealthIngest.",
+            "Reconciliations of a HealthIngest.",
             ["outcome"],
             registry=registry,
         )
         self._seconds = Histogram(
             "healthingest_operator_reconcile_duration_seconds",
-            "Duration of a pass.",
+            "Duration of a reconciliation.",
             registry=registry,
             buckets=_BUCKETS,
         )
@@ -49,7 +49,7 @@ class Telemetry:
         )
         self.watch_age = Gauge(
             "healthingest_operator_watch_age_seconds",
-            "Age of the oldest sign of life of a watch.",
+            "Seconds since the least recently opened watch was opened.",
             registry=registry,
         )
         self.refused_namespaces = Gauge(
@@ -59,16 +59,18 @@ class Telemetry:
             registry=registry,
         )
         self.leads = Gauge(
-            "healthingest_operator_leader", "Whether this operator leads.", registry=registry
+            "healthingest_operator_leader",
+            "Whether this operator is the leader.",
+            registry=registry,
         )
         for outcome in (*Outcome, _BROKEN):
-            self._passes.labels(str(outcome))
+            self._reconciles.labels(str(outcome))
 
     def completed(self, key: Key, outcome: str, seconds: float) -> None:
-        """A pass ended."""
-        self._passes.labels(outcome).inc()
+        """Count and log the end of a reconciliation."""
+        self._reconciles.labels(outcome).inc()
         self._seconds.observe(seconds)
-        # A thousand that are at rest would tell so twenty-five times a second.
+        # A thousand unchanged HealthIngests would log 25 lines a second.
         level = logging.DEBUG if outcome == Outcome.UNCHANGED else logging.INFO
         if not self._logger.isEnabledFor(level):
             return
@@ -81,41 +83,35 @@ class Telemetry:
             duration_seconds=round(seconds, 3),
         )
 
-    def left_behind(self, key: Key, left: Iterable[str]) -> None:
+    def left_behind(self, key: Key, left_behind: Iterable[str]) -> None:
         """
-        A deletion left things outside the cluster.
+        Log what a deletion left outside the cluster.
 
-        An event says it too, where the namespace still takes one.
+        An event reports it, too, unless the namespace accepts none any more.
         """
-        self._logger.warning(LEFT_BEHIND, namespace=key.namespace, name=key.name, left=sorted(left))
+        self._logger.warning(
+            LEFT_BEHIND, namespace=key.namespace, name=key.name, left_behind=sorted(left_behind)
+        )
 
     def namespace(self, namespace: str, /, *, served: bool) -> None:
-        """
-        A namespace is served no longer, because it is gone or the operator's rights in it are.
-
-        Or it is again.
-        """
+        """Log that a namespace is served again, or refused (deleted or forbidden)."""
         if served:
             self._logger.info(NAMESPACE_SERVED, namespace=namespace)
         else:
             self._logger.warning(NAMESPACE_REFUSED, namespace=namespace)
 
     def leadership(self, event: str) -> None:
-        """Waiting, leading, or not any more."""
+        """Log a change of leadership: waiting, leading, or lost."""
         self.leads.set(event == LEADING)
         self._logger.info(event)
 
     def stepped_down(self, error: BaseException) -> None:
-        """
-        Something failed while a term was ended that was lost.
-
-        The types of the error and where it was raised.
-        """
+        """Log an error that was raised after leadership was lost: its types and places."""
         self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
 
     def failed(self, key: Key, error: Exception, seconds: float) -> None:
-        """A pass was broken off: the types of the error and where it was raised, never its text."""
-        self._passes.labels(_BROKEN).inc()
+        """Count and log an error: its types and where it was raised, never its text."""
+        self._reconciles.labels(_BROKEN).inc()
         self._seconds.observe(seconds)
         self._logger.error(
             RECONCILE_BROKE_OFF,

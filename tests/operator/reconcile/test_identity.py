@@ -49,7 +49,7 @@ async def _world() -> OperatorFakes:
 async def test_the_first_installation_leaves_its_mark(fakes: OperatorFakes) -> None:
     """In database, bucket and status, without anybody's help; at rest nothing is written."""
     status = fakes.cluster.get("HealthIngest", KEY.name)["status"]
-    assert fakes.database.marks == {FORMER: {str(KEY): "uid-1"}}
+    assert fakes.database.installations == {FORMER: {str(KEY): "uid-1"}}
     assert status["database"] == {"installation": "uid-1"}
     tags = fakes.store.buckets["clinic-data"].tags
     assert tags == {bucket.OWNER_TAG: str(KEY), bucket.INSTALLATION_TAG: "uid-1"}
@@ -64,19 +64,19 @@ async def test_a_database_that_the_operator_makes_is_marked_too() -> None:
     """With an administrator's address."""
     fakes = OperatorFakes()
     await fakes.until_ready()
-    (mark,) = fakes.database.marks.values()
+    (mark,) = fakes.database.installations.values()
     assert mark == {str(KEY): "uid-1"}
 
 
 async def test_an_upgrade_needs_no_hands(fakes: OperatorFakes) -> None:
     """A version without marks has left none, neither outside nor in the status."""
-    fakes.database.marks.clear()
+    fakes.database.installations.clear()
     fakes.store.buckets["clinic-data"] = bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})
     status = fakes.cluster.get("HealthIngest", KEY.name)["status"]
     del status["database"], status["objectStore"]["place"], status["objectStore"]["installation"]
     fakes.store.full = True
     await fakes.until_ready()
-    assert fakes.database.marks == {FORMER: {str(KEY): "uid-1"}}
+    assert fakes.database.installations == {FORMER: {str(KEY): "uid-1"}}
     assert fakes.store.buckets["clinic-data"].installation == "uid-1"
 
 
@@ -89,7 +89,7 @@ async def test_another_database_waits_until_it_is_confirmed(
 
     Pods keep the address of before.
     """
-    fakes.database.marks[OTHER] = dict(mark)
+    fakes.database.installations[OTHER] = dict(mark)
     use_database(fakes, OTHER)
     for _ in range(3):
         await fakes.reconcile()
@@ -99,7 +99,7 @@ async def test_another_database_waits_until_it_is_confirmed(
     assert fakes.conditions()["Ready"][:2] == ("False", "DatabaseReplaced")
     assert "Stalled" in fakes.conditions()
     assert pods_use(fakes) == address(FORMER)
-    assert fakes.database.marks[OTHER] == mark
+    assert fakes.database.installations[OTHER] == mark
     confirm(fakes, "database", "third:5432/clinic")
     await fakes.reconcile()
     assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
@@ -108,7 +108,7 @@ async def test_another_database_waits_until_it_is_confirmed(
     confirm(fakes, "database", OTHER)
     await fakes.until_ready()
     assert pods_use(fakes) == address(OTHER)
-    assert str(KEY) in fakes.database.marks[OTHER]
+    assert str(KEY) in fakes.database.installations[OTHER]
     use_database(fakes, FORMER)
     await fakes.reconcile()
     assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
@@ -134,16 +134,16 @@ async def test_nothing_is_made_on_another_server_until_it_is_confirmed() -> None
 
 async def test_an_emptied_database_waits(fakes: OperatorFakes) -> None:
     """Under the address of before; a restored dump has the mark again."""
-    mark = fakes.database.marks.pop(FORMER)
+    mark = fakes.database.installations.pop(FORMER)
     await fakes.reconcile()
     assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
-    fakes.database.marks[FORMER] = mark
+    fakes.database.installations[FORMER] = mark
     await fakes.until_ready()
 
 
 async def test_the_same_database_under_another_address_is_known(fakes: OperatorFakes) -> None:
     """A restored backup, a promoted standby, another name of the host."""
-    fakes.database.marks[OTHER] = fakes.database.marks[FORMER]
+    fakes.database.installations[OTHER] = fakes.database.installations[FORMER]
     use_database(fakes, OTHER)
     await fakes.until_ready()
     assert pods_use(fakes) == address(OTHER)
@@ -152,7 +152,7 @@ async def test_the_same_database_under_another_address_is_known(fakes: OperatorF
 async def test_a_namesake_that_is_made_anew_knows_its_database() -> None:
     """Another uid and no status: the mark of before goes on."""
     fakes = OperatorFakes()
-    fakes.database.marks[FORMER] = {str(KEY): "uid-of-before"}
+    fakes.database.installations[FORMER] = {str(KEY): "uid-of-before"}
     use_database(fakes, FORMER)
     await fakes.until_ready()
     assert fakes.cluster.get("HealthIngest", KEY.name)["status"]["database"] == {
@@ -162,7 +162,7 @@ async def test_a_namesake_that_is_made_anew_knows_its_database() -> None:
 
 async def test_without_the_right_to_make_a_table_all_goes_on(fakes: OperatorFakes) -> None:
     """It is said, and nothing is remembered that is not there."""
-    fakes.database.marks.clear()
+    fakes.database.installations.clear()
     fakes.database.locked = True
     del fakes.cluster.get("HealthIngest", KEY.name)["status"]["database"]
     await fakes.reconcile()

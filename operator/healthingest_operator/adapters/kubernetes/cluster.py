@@ -185,7 +185,7 @@ class KubernetesCluster(Cluster):
         await self._apply(written, STATUS_MANAGER, "/status")
 
     @override
-    async def is_going(self, namespace: str) -> bool:
+    async def is_terminating(self, namespace: str) -> bool:
         # A rehearsed event instead of a look at the namespace: it needs no right to read
         # namespaces.
         event = {

@@ -69,9 +69,10 @@ async def connection_error(error: BaseException, url: str) -> DependencyError:
 
 async def _of_connection(error: BaseException, url: str) -> DependencyError:
     """
-    Asyncpg says little of a server that is none.
+    Return the error for a failed connection.
 
-    It is asked once more, in the words of the protocol's beginning.
+    asyncpg does not tell other servers from PostgreSQL, so a second connection sends the first
+    message of the protocol and checks the answer.
     """
     hung_up = type(error) is ConnectionError  # what asyncpg makes of it, and of a refusal of TLS
     failure = ConnectionFailure.CLOSED if hung_up else failure_of(error)

@@ -59,7 +59,7 @@ class PostgresDatabase(Database):
         return await self._checked.get((url, owner or ""), time.monotonic(), look)
 
     @override
-    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+    async def write_installation(self, url: str, owner: str, installation: str) -> bool:
         self._checked.clear()
         async with self._connection(url) as connection:
             try:

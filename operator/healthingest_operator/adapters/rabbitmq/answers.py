@@ -77,7 +77,7 @@ def alarms(text: bytes) -> str:
 
 
 def _said(text: bytes) -> str | None:
-    """The reason of an error of the management API; None: it is none of that."""
+    """Return the reason of an error of the management API; None: *text* is something else."""
     try:
         found: Any = json.loads(text)
     except ValueError:
