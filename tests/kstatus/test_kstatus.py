@@ -35,7 +35,7 @@ def _kstatus() -> Path:
 
 
 def found_now(chance: random.Random) -> list[ConditionUpdate]:
-    """What a pass may find: every part or some, mostly good."""
+    """What a reconciliation may observe: every condition or some, mostly True."""
     parts = (
         REQUIRED_FOR_READY
         if chance.random() < 0.8

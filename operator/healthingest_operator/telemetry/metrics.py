@@ -11,7 +11,7 @@ from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.outcome import Outcome
 
 RECONCILE_ENDED: Final = "reconcile_ended"
-RECONCILE_BROKE_OFF: Final = "reconcile_broke_off"
+RECONCILE_FAILED: Final = "reconcile_failed"
 LEFT_BEHIND: Final = "left_behind"
 WAITING: Final = "waits_for_leadership"
 LEADING: Final = "leads"
@@ -114,7 +114,7 @@ class Telemetry:
         self._reconciles.labels(_BROKEN).inc()
         self._seconds.observe(seconds)
         self._logger.error(
-            RECONCILE_BROKE_OFF,
+            RECONCILE_FAILED,
             namespace=key.namespace,
             name=key.name,
             error=_types(error),

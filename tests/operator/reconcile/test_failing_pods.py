@@ -67,7 +67,7 @@ async def test_a_refused_pod_of_the_migration_is_explained(fakes: OperatorFakes)
     """
     By the event about the Job.
 
-    The next pass sees it, and the one after a pass comes within ten seconds.
+    The next reconciliation sees it, and comes within ten seconds.
     """
     assert fakes.conditions()["DatabaseReady"][1] == "MigrationRunning"
     fakes.cluster.recorded.append(

@@ -53,7 +53,7 @@ def test_a_sidecar_does_not_count_but_a_changed_container_does() -> None:
 
 
 def test_elements_of_many_kinds_are_compared() -> None:
-    """Nothing that the API has; no reason to break off a pass."""
+    """Nothing that the API has; no reason to fail."""
     wanted = [{"name": "api"}]
     assert difference(wanted, ["text", None, {"name": "api"}]) is None
     assert difference(wanted, ["text"]) == "[api]"
