@@ -154,7 +154,7 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
     leases = KubernetesLeases(
         cluster, settings.lease_namespace, settings.lease_name, times.lease_duration
     )
-    # A pod's host name is unique; on one machine the process tells operators apart.
+    # A pod's host name is unique; on one machine the process id distinguishes operators.
     return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 

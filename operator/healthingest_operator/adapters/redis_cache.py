@@ -1,7 +1,7 @@
 """
-Redis through redis-py: one look.
+Redis through redis-py: a connection check.
 
-The library is loaded only where a HealthIngest names a cache.
+The library is imported only if a HealthIngest names a cache.
 """
 
 import time
@@ -26,9 +26,9 @@ class RedisCache(Cache):
 
     @override
     async def check(self, url: str) -> None:
-        await self._checked.get((url,), time.monotonic(), lambda: self._look(url))
+        await self._checked.get((url,), time.monotonic(), lambda: self._check(url))
 
-    async def _look(self, url: str) -> None:
+    async def _check(self, url: str) -> None:
         from redis import exceptions  # noqa: PLC0415 - see above
         from redis.asyncio import Redis  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415

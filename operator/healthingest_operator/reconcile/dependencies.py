@@ -267,7 +267,8 @@ async def _complete_topology(
         again = await broker.observe(access, wanted.virtual_host, users)
         if unknown := topology.missing_logins(wanted, again):
             raise DependencyError(
-                Reason.UNREACHABLE, f"the broker was told and does not know yet: {unknown[0]}"
+                Reason.UNREACHABLE,
+                f"the broker has accepted the change and does not report it yet: {unknown[0]}",
             )
     full = list(unwanted.full)
     for queue in unwanted.queues:

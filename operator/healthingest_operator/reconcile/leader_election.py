@@ -58,7 +58,7 @@ class ElectionTimes:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who holds it ("" for nobody) in which version; every renewal makes another version."""
+    """Holder ("": none) and version of the Lease; every renewal creates a new version."""
 
     holder: str
     version: str
@@ -74,7 +74,7 @@ class Leases(Protocol):
 
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
         """
-        Make *holder* its holder, if it still is as *before*; None: somebody was quicker.
+        Make *holder* its holder, if it still is as *before*; None: it has changed.
 
         Raises `ClusterError`.
         """

@@ -44,7 +44,7 @@ def has_same_desired_state(desired: Mapping[str, Any], live: Mapping[str, Any]) 
     """
     Whether *live* was last applied with the same desired state.
 
-    Then a difference was made by somebody else.
+    Then a difference is drift.
     """
     wished = desired["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return bool(wished == live["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION))
@@ -98,7 +98,7 @@ def _in_list(desired: Sequence[Any], live: object, path: str) -> str | None:
 
 
 def _is_atomic(desired: Sequence[Any]) -> bool:
-    """An empty list tells nothing of its elements: it is left alone."""
+    """An empty list has no elements to compare, so it counts as equal."""
     return bool(desired) and not any(
         isinstance(value, Mapping) and set(_LIST_KEYS) & set(value) for value in desired
     )

@@ -190,9 +190,9 @@ def is_password(user: Mapping[str, Any], password: str) -> bool:
     Whether the broker knows this password.
 
     Salt (4 bytes) and digest of salt and password, in Base64, by the broker's
-    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". Of a module that
-    is not known here, e.g. one of the broker's owner, nobody can say: then the password that was
-    set once holds, and the login as the relay shows whether it does.
+    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". With an
+    unknown module, e.g. a custom one, it cannot be computed: then a stored hash counts as right,
+    and the login as the relay shows whether it is.
     """
     made = _DIGESTS.get(user.get("hashing_algorithm", _DEFAULT_ALGORITHM))
     if made is None:

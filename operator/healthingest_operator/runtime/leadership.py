@@ -197,7 +197,7 @@ class Signals:
     """
     SIGTERM and SIGINT set `stop`.
 
-    The first process of a container ignores signals that nobody handles.
+    The first process of a container ignores signals that have no handler.
     """
 
     def __init__(self) -> None:

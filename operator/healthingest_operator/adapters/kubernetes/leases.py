@@ -60,7 +60,7 @@ class KubernetesLeases(Leases):
             if before is None:
                 made = await self._cluster.call("POST", self._folder, body=body)
             else:
-                # The version makes the server refuse it when somebody else has written meanwhile.
+                # With the version the server refuses the write after a write by another client.
                 metadata["resourceVersion"] = before.version
                 made = await self._cluster.call("PUT", f"{self._folder}/{self._name}", body=body)
         except ClusterError as error:

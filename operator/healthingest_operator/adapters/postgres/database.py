@@ -1,4 +1,4 @@
-"""PostgreSQL through asyncpg: a look, and the role and database of a HealthIngest."""
+"""PostgreSQL through asyncpg: checks, and the role and database of a HealthIngest."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ class PostgresDatabase(Database):
     @override
     async def check(self, url: str, owner: str | None = None) -> str | None:
 
-        async def look() -> str | None:
+        async def check() -> str | None:
             async with self._connection(url) as connection:
                 await _refuse_read_only(connection, url)
                 if (
@@ -56,7 +56,7 @@ class PostgresDatabase(Database):
                 found: str | None = await connection.fetchval(_READ_MARK, owner)
                 return found
 
-        return await self._checked.get((url, owner or ""), time.monotonic(), look)
+        return await self._checked.get((url, owner or ""), time.monotonic(), check)
 
     @override
     async def write_installation(self, url: str, owner: str, installation: str) -> bool:

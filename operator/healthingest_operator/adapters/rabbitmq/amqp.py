@@ -1,7 +1,7 @@
 """
 RabbitMQ's AMQP port: does it speak AMQP, and may a user of a virtual host open a channel there?
 
-pamqp, the codec of the frames, is loaded where a full look is made.
+pamqp, the codec of the frames, is imported only for a login.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-RabbitMQ's management HTTP API, and a look at the AMQP port.
+RabbitMQ's management HTTP API, and a check of the AMQP port.
 
 Source: RabbitMQ docs, "HTTP API Reference".
 """
@@ -52,7 +52,7 @@ class RabbitMQBroker(Broker):
     @override
     async def check(self, access: BrokerAccess) -> None:
         asked = (access.management_url, access.amqp_url, access.username, access.password)
-        await self._checked.get(asked, time.monotonic(), lambda: self._look(access))
+        await self._checked.get(asked, time.monotonic(), lambda: self._check(access))
 
     @override
     async def log_in(self, access: BrokerAccess, virtual_host: str, login: Login) -> None:
@@ -62,7 +62,7 @@ class RabbitMQBroker(Broker):
             asked, time.monotonic(), lambda: log_in(access.amqp_url, virtual_host, login, timeout)
         )
 
-    async def _look(self, access: BrokerAccess) -> None:
+    async def _check(self, access: BrokerAccess) -> None:
         me = await self._get(access, "whoami")
         if me is None or "tags" not in me:
             raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access))
@@ -153,7 +153,7 @@ class RabbitMQBroker(Broker):
         return found if isinstance(found, list) else []
 
     async def _fetch(self, access: BrokerAccess, kind: str, query: str) -> bytes:
-        """A list over all virtual hosts; the first comes with the look at login and AMQP port."""
+        """A list over all virtual hosts; the first one also checks login and AMQP port."""
         if kind == "vhosts":
             await self.check(access)
         return await self._send(access, "GET", f"{kind}?{query}", None, kind) or b"[]"

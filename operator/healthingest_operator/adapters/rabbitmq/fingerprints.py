@@ -95,8 +95,7 @@ class Fingerprints:
         }
         seen = self._brokers.setdefault(access, _Seen(at=now - FRESH_SECONDS))
         if now - seen.at < FRESH_SECONDS and len(seen.texts) == len(_LISTS):
-            # somebody may be asking anew: nobody else waits for that, which takes seconds on a busy
-            # broker
+            # Another task may be reading the broker, which may take seconds: do not wait for it.
             return seen
         async with seen.lock:
             if self._clock() - seen.at >= FRESH_SECONDS:

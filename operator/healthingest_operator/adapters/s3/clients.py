@@ -52,7 +52,7 @@ class Clients:
         if entry is None:
             stack = AsyncExitStack()
             entry = _Client(await stack.enter_async_context(self._made(access)), stack)
-            if login in self._clients:  # somebody was quicker
+            if login in self._clients:  # another task was quicker
                 await stack.aclose()
                 entry = self._clients[login]
             self._clients[login] = entry
@@ -65,7 +65,7 @@ class Clients:
             await self._close_down_to(MOST_CLIENTS)
 
     async def close(self) -> None:
-        """All that nobody uses."""
+        """Close the clients that are not in use."""
         await self._close_down_to(0)
 
     async def _close_down_to(self, most: int) -> None:
