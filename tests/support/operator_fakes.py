@@ -119,6 +119,8 @@ class FakeCluster(Cluster):
     objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """Messages of the events of type Warning."""
     migration_fails: bool = False
     going: set[str] = field(default_factory=set)
     pods_start: bool = True
@@ -263,10 +265,12 @@ class FakeCluster(Cluster):
 
     @override
     async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        del about, kind
+        del about
         if self.forbidden:
             return
         self.events.append((reason, message))
+        if kind == "Warning":
+            self.warnings.append(message)
 
     def _check(self) -> None:
         if self.forbidden:
