@@ -39,12 +39,12 @@ DELETION_AIM_SECONDS: Final = 30.0
 DELETED_AT_ONCE: Final = 200
 PATIENCE_SECONDS: Final = 1800.0
 DELETIONS_SECONDS: Final = 120.0
-_LOOK_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 
 
 @dataclass
 class Operator:
-    """The process, and the passes it has told of in its log."""
+    """The process, and the reconciliations in its log."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -54,10 +54,10 @@ class Operator:
 
     def __post_init__(self) -> None:
         """Nothing was read yet."""
-        self.passes: dict[str, int] = {}
+        self.reconciliations: dict[str, int] = {}
         self.ready: dict[str, int] = {}
 
-    def look(self) -> None:
+    def read_log(self) -> None:
         """Read whole lines that are new."""
         with self.log.open("rb") as file:
             file.seek(self.read_to)
@@ -67,12 +67,12 @@ class Operator:
         for line in whole.splitlines():
             if b'"reconcile_ended"' in line:
                 entry = json.loads(line)
-                self.passes[entry["name"]] = self.passes.get(entry["name"], 0) + 1
+                self.reconciliations[entry["name"]] = self.reconciliations.get(entry["name"], 0) + 1
                 if entry["outcome"] == "ready":
                     self.ready[entry["name"]] = self.ready.get(entry["name"], 0) + 1
 
-    async def looks(self) -> dict[str, float]:
-        """Passes by outcome, those included that the log does not tell of: what is unchanged."""
+    async def outcomes(self) -> dict[str, float]:
+        """Return the reconciliations by outcome, also the unchanged ones, which are not logged."""
         found = {}
         async with httpx.AsyncClient() as client:
             for line in (await client.get(self.metrics)).text.splitlines():
@@ -117,8 +117,8 @@ async def until(process: Operator, names: set[str], times: int = 1) -> float:
     """
     began = time.monotonic()
     while not all(process.ready.get(name, 0) >= times for name in names):
-        await asyncio.sleep(_LOOK_SECONDS)
-        process.look()
+        await asyncio.sleep(_POLL_SECONDS)
+        process.read_log()
         if time.monotonic() - began > PATIENCE_SECONDS or process.process.poll() is not None:
             lines = process.log.read_text(encoding="utf-8", errors="replace")[-3000:]
             raise TimeoutError(lines)
@@ -137,9 +137,9 @@ async def first_seen(
     """Seconds from the creation of one more to the end of its first pass."""
     began = time.monotonic()
     await plane.create(client, range(number, number + 1), s3)
-    while f"clinic-{number}" not in process.passes:
-        await asyncio.sleep(_LOOK_SECONDS)
-        process.look()
+    while f"clinic-{number}" not in process.reconciliations:
+        await asyncio.sleep(_POLL_SECONDS)
+        process.read_log()
         if time.monotonic() - began > PATIENCE_SECONDS:
             raise TimeoutError
     return time.monotonic() - began
@@ -148,9 +148,9 @@ async def first_seen(
 async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3Server) -> None:
     """Everything is there and the operator is new; in the midst of that comes one more."""
     names = {f"clinic-{number}" for number in range(count)}
-    while len(process.passes) < count // 5:
-        await asyncio.sleep(_LOOK_SECONDS)
-        process.look()
+    while len(process.reconciliations) < count // 5:
+        await asyncio.sleep(_POLL_SECONDS)
+        process.read_log()
     next_one = asyncio.create_task(first_seen(client, process, count, s3))
     await until(process, names)
     seconds = time.monotonic() - process.began
@@ -163,7 +163,7 @@ async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3S
     # Others on the machine make it slower: whoever reads the figure should know.
     say("mean number of processes that wanted a processor", f"{os.getloadavg()[0]:.1f}")
     latency = await next_one
-    what = f"no. {count + 1} first reconciled, while all are looked at"
+    what = f"no. {count + 1} first reconciled, while all are reconciled"
     say(what, f"{latency:.2f} s", aim="<= 2 s", holds=latency <= NEXT_AIM_SECONDS)
 
 
@@ -171,11 +171,11 @@ async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes
     """Nothing happens: what does that cost?"""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            if (await process.looks())["unchanged"] > count:
+            if (await process.outcomes())["unchanged"] > count:
                 break
-            await asyncio.sleep(_LOOK_SECONDS * 10)
+            await asyncio.sleep(_POLL_SECONDS * 10)
     before = await plane.requests(client)
-    looks = await process.looks()
+    outcomes = await process.outcomes()
     processor = processor_seconds(process.process.pid)
     await asyncio.sleep(minutes * 60)
     used = (processor_seconds(process.process.pid) - processor) / (minutes * 60)
@@ -189,11 +189,11 @@ async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes
         "resident memory", f"{resident:.0f} MiB", aim="<= 200 MiB", holds=resident <= MEMORY_AIM_MIB
     )
     say("the most it ever was", f"{most:.0f} MiB")
-    for outcome, number in (await process.looks()).items():
-        if number > looks.get(outcome, 0.0):
+    for outcome, number in (await process.outcomes()).items():
+        if number > outcomes.get(outcome, 0.0):
             say(
-                f"looks at rest that ended {outcome}, {over}",
-                f"{number - looks.get(outcome, 0.0):.0f}",
+                f"reconciliations at rest that ended {outcome}, {over}",
+                f"{number - outcomes.get(outcome, 0.0):.0f}",
             )
     say(f"Kubernetes reads at rest, {over}", str(int(after.get("GET", 0) - before.get("GET", 0))))
 

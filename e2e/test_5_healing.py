@@ -35,7 +35,7 @@ READY_SECONDS: Final = 120.0
 CHILD_SECONDS: Final = 5.0
 OUTSIDE_SECONDS: Final = 60.0
 SILENCE_SECONDS: Final = 60.0 if LONG else 8.0
-"""The longer one sees a look at broker, bucket and Secrets as well."""
+"""The longer one includes an external check."""
 _OF_THE_CLUSTER: Final = {"deployment.kubernetes.io/revision"}
 _SECRETS: Final = (f"{NAME}-service", f"{NAME}-consumer")
 pytestmark = pytest.mark.story
@@ -79,7 +79,7 @@ def _is_ready() -> bool:
 
 @pytest.fixture(scope="module", name="world")
 def _world() -> Iterator[World]:
-    """A HealthIngest that is ready, and a look at all of its children."""
+    """A Ready HealthIngest, and all of its children."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     for manifest in _manifests():
@@ -183,7 +183,7 @@ def test_1_a_changed_child_heals(world: World, case: str) -> None:
             k8s.eventually(
                 f"Drifted names {what}", partial(_tells, told, what), seconds=CHILD_SECONDS
             )
-    finally:  # the pass that healed it is over now; it may have taken several writes
+    finally:  # the reconciliation is over now; it may have taken several writes
         world.written[key] = _written(_children()[key])
     assert world.seconds[case] <= CHILD_SECONDS
 
@@ -350,7 +350,7 @@ GROUPS: Final[dict[str, dict[str, Outside]]] = {
 @pytest.mark.parametrize("group", sample(GROUPS, 1))
 def test_3_broker_and_bucket_heal(world: World, stopwatch: Stopwatch, group: str) -> None:
     """
-    Nothing tells the operator of these, so it looks: within a minute all is as it was.
+    No watch reports these, so the operator checks them: within a minute all is as it was.
 
     A group happens at once.
     """

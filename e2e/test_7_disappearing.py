@@ -229,7 +229,10 @@ def _named(journal: operators.Journal, case: Case) -> str:
     """What the operators said of what this deletion leaves behind."""
     lines = [line.fields for line in journal.lines("left_behind")]
     return "; ".join(
-        text for line in lines if line["namespace"] == case.namespace for text in line["left"]
+        text
+        for line in lines
+        if line["namespace"] == case.namespace
+        for text in line["left_behind"]
     )
 
 

@@ -79,17 +79,17 @@ def _ready() -> str:
 
 def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> None:
     """
-    No pass of the old one began after the blow, none of the new one before it led.
+    The old leader began no reconciliation after the blow, and the new one none before it led.
 
     Nor did a write.
     """
     led = next(
         line.at for line in journal.lines("leads") if line.pod == new and line.at > struck_at
     )
-    passes = [line for line in journal.lines("reconcile_ended") if line.at > struck_at]
-    assert [line for line in passes if line.pod == old and line.began > struck_at] == []
-    assert [line for line in passes if line.pod == new and line.began < led] == []
-    assert [line for line in passes if line.pod == new]
+    reconciliations = [line for line in journal.lines("reconcile_ended") if line.at > struck_at]
+    assert [line for line in reconciliations if line.pod == old and line.began > struck_at] == []
+    assert [line for line in reconciliations if line.pod == new and line.began < led] == []
+    assert [line for line in reconciliations if line.pod == new]
     writes = operators.audited_writes(struck_at)
     if writes is not None:
         first = min(at for at, pod in writes if pod == new)

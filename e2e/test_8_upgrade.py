@@ -79,9 +79,11 @@ def test_1_up_and_down_restart_nothing(
         for what, folder in (("to this one", install.CHART), ("back to the one of before", before)):
             began = time.monotonic()
             _install(folder)
-            _see_a_pass()
+            _see_a_reconciliation()
             stopwatch.record(
-                f"chart: {what}, and a pass", time.monotonic() - began, bound_seconds=120.0
+                f"chart: {what}, and a reconciliation",
+                time.monotonic() - began,
+                bound_seconds=120.0,
             )
             assert k8s.is_ready(_live()), k8s.condition(_live(), "Ready")
             assert _pods() == pods
@@ -122,7 +124,7 @@ def _install(folder: Path = install.CHART) -> None:
     k8s.eventually("the operators of before are gone", new_ones_alone, seconds=PASS_SECONDS)
 
 
-def _see_a_pass() -> None:
+def _see_a_reconciliation() -> None:
     """A child that is missing comes back: the operator has made a whole pass."""
     name = f"{NAME}-api"
     k8s.kubectl("delete", "poddisruptionbudget", name, "--namespace", NAMESPACE)

@@ -18,28 +18,31 @@ from typing import Any
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from healthingest_operator.adapters.cache import RedisCache
-from healthingest_operator.adapters.child_watch import ChildWatch, Told
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
-from healthingest_operator.adapters.leases import KubernetesLeases
-from healthingest_operator.adapters.postgres import PostgresDatabase
-from healthingest_operator.adapters.rabbitmq import rabbitmq_broker
-from healthingest_operator.adapters.s3 import s3_object_store
+from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
+from healthingest_operator.adapters.rabbitmq.broker import rabbitmq_broker
+from healthingest_operator.adapters.redis_cache import RedisCache
+from healthingest_operator.adapters.s3.store import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.handlers import children, healthingest, lifecycle
-from healthingest_operator.handlers.endpoints import Ports, endpoints
-from healthingest_operator.handlers.leading import Fence, Signals, Term, fenced, lead, signals
-from healthingest_operator.handlers.logs import configure_logs
-from healthingest_operator.handlers.outcomes import Telemetry
-from healthingest_operator.handlers.watches import WATCH_SECONDS, Watches
-from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
-from healthingest_operator.reconcile.deletion import finalize
-from healthingest_operator.reconcile.leadership import Election
-from healthingest_operator.reconcile.loop import Loop, Rhythm
+from healthingest_operator.handlers import children, healthingest
+from healthingest_operator.reconcile.credentials.rotation import Policy
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.leader_election import Election
+from healthingest_operator.reconcile.loop import Loop, RequeuePolicy
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
+from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
-from healthingest_operator.resources.rotation import Policy
+from healthingest_operator.reconcile.reconcile import reconcile
+from healthingest_operator.runtime import kopf_settings
+from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
+from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals
+from healthingest_operator.runtime.watches import WATCH_SECONDS, Watches
 from healthingest_operator.settings import Settings
+from healthingest_operator.telemetry.logs import configure_logs
+from healthingest_operator.telemetry.metrics import Telemetry
 
 
 def main() -> None:
@@ -56,14 +59,14 @@ async def run(settings: Settings) -> None:
     with signals() as received:
         async with kubernetes_cluster(settings.kubernetes_timeout_seconds) as cluster:
             operator = _Operator(settings, cluster, telemetry, received)
-            ports = Ports(settings.health_port, settings.metrics_port)
-            async with endpoints(ports, metrics, operator.refresh, operator.is_alive):
+            listen_ports = ListenPorts(settings.health_port, settings.metrics_port)
+            async with endpoints(listen_ports, metrics, operator.refresh, operator.is_alive):
                 await lead(_election(settings, cluster), telemetry, operator.serve, received.stop)
 
 
 class _Operator:
     """
-    What serves while this process leads.
+    Serves while this process is the leader.
 
     Each term begins with an empty queue, new watches and new clients.
     """
@@ -83,7 +86,7 @@ class _Operator:
         self._watches = Watches(time.monotonic)
 
     def is_alive(self) -> bool:
-        """Whether changes are heard of; one that does not lead has no watches."""
+        """Whether the watches report changes; a process that is not the leader has none."""
         return self._watches.are_alive()
 
     def refresh(self) -> None:
@@ -94,24 +97,28 @@ class _Operator:
         self._telemetry.refused_namespaces.set(self._watches.refused_namespaces())
 
     async def serve(self, term: Term) -> None:
-        """See `lead`."""
-        settings, telemetry = self._settings, self._telemetry
+        """Serve until *term* is over; see `lead`."""
+        settings = self._settings
+        telemetry = self._telemetry
         queue = self._queue = KeyedQueue(time.monotonic)
         watches = self._watches = Watches(time.monotonic, telemetry.namespace)
         try:
             async with AsyncExitStack() as stack:
-                world = _fenced(await _world(settings, self._cluster, stack), term.check)
+                ports = _fenced(await _ports(settings, self._cluster, stack), term.check)
 
-                async def work(key: Key, look: Look) -> Outcome:
-                    return await converge(world, key, look)
+                async def work(key: Key, mode: ReconcileMode) -> Outcome:
+                    return await reconcile(ports, key, mode)
 
                 loop = Loop(
-                    queue, work, Rhythm(settings.resync_seconds, settings.glance_seconds), telemetry
+                    queue,
+                    work,
+                    RequeuePolicy(settings.resync_seconds, settings.external_check_seconds),
+                    telemetry,
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
-                lifecycle.register(registry, watches, term.check)
-                healthingest.register(registry, queue, _leaving(settings, world, queue, telemetry))
+                kopf_settings.register(registry, watches, term.check)
+                healthingest.register(registry, queue, _finalize(settings, ports, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(loop.run(), name=f"worker-{n}")
@@ -128,12 +135,13 @@ class _Operator:
                         for task in tasks:
                             task.cancel()
         finally:
-            # The age of a watch that nobody needs says nothing, and must not end the process.
-            self._queue, self._watches = KeyedQueue(time.monotonic), Watches(time.monotonic)
+            # Without leadership there are no watches: their age must not fail the liveness probe.
+            self._queue = KeyedQueue(time.monotonic)
+            self._watches = Watches(time.monotonic)
 
 
 async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """The queue's work and the watches end at once, while kopf still ends its own."""
+    """Cancel workers and watches at once, while kopf still ends its own tasks."""
     await over.wait()
     for task in tasks:
         task.cancel()
@@ -146,40 +154,40 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
     leases = KubernetesLeases(
         cluster, settings.lease_namespace, settings.lease_name, times.lease_duration
     )
-    # A pod's host name is unique; on one machine the process tells operators apart.
+    # A pod's host name is unique; on one machine the process id distinguishes operators.
     return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 
-def _leaving(
-    settings: Settings, world: World, queue: KeyedQueue[Key], telemetry: Telemetry
+def _finalize(
+    settings: Settings, ports: Ports, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
-    """Deletions have their own workers: they wait for a pass over the same HealthIngest only."""
+    """Deletions have their own workers; they wait only for a worker that has the same key."""
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 
-    async def leave(key: Key, body: Mapping[str, Any]) -> bool:
+    async def run(key: Key, body: Mapping[str, Any]) -> bool:
         async with queue.alone(key), workers:
-            farewell = await finalize(world, body, deadline)
-        world.memory.forget(key)
-        if farewell.left:
-            telemetry.left_behind(key, farewell.left)
-        return farewell.may_go
+            finalized = await finalize(ports, body, deadline)
+        ports.fingerprints.discard(key)
+        if finalized.left_behind:
+            telemetry.left_behind(key, finalized.left_behind)
+        return finalized.may_remove_finalizer
 
-    return leave
+    return run
 
 
 def _child_watch(
     cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches
 ) -> ChildWatch:
-    # Who was changed in a gap of a watch nobody knows, and a child that was removed in it is in no
-    # list.
-    told = Told(
-        partial(children.changed, queue),
-        partial(queue.poke_all, Lane.CHILD),
+    # After a gap in a watch the changed objects are unknown, and a list lacks removed children: so
+    # all keys are enqueued.
+    callbacks = WatchCallbacks(
+        partial(children.enqueue_owners, queue),
+        partial(queue.enqueue_all, Lane.CHILD),
         watches.opened,
         watches.refused,
     )
-    return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, told)
+    return ChildWatch(cluster, children.SELECTOR, WATCH_SECONDS, callbacks)
 
 
 async def _run_kopf(
@@ -187,27 +195,27 @@ async def _run_kopf(
 ) -> None:
     """Serve until *over* is set."""
     namespaces = settings.namespace_list
-    # Without one kopf asks for the user's name, and a pod's user has none. kopf keeps the type to
-    # itself.
+    # Without an identity kopf asks for the user's name, and a pod's user has none. kopf does not
+    # export the type.
     identity: Any = socket.gethostname()
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=lifecycle.operator_settings(settings.kubernetes_timeout_seconds),
+        settings=kopf_settings.operator_settings(settings.kubernetes_timeout_seconds),
         identity=identity,
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=over,
     )
-    # kopf has made itself the handler of signals, and would stay it after the term.
+    # kopf has installed its signal handlers, which would stay after the term.
     received.handle()
     await kopf.run_tasks(tasks, ignored=others)
 
 
-async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExitStack) -> World:
+async def _ports(settings: Settings, cluster: KubernetesCluster, stack: AsyncExitStack) -> Ports:
     patience = settings.dependency_timeout_seconds
-    return World(
+    return Ports(
         cluster=cluster,
         store=await stack.enter_async_context(s3_object_store(patience)),
         broker=await stack.enter_async_context(rabbitmq_broker(patience)),
@@ -223,14 +231,14 @@ async def _world(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
     )
 
 
-def _fenced(world: World, check: Fence) -> World:
+def _fenced(ports: Ports, check: Fence) -> Ports:
     return replace(
-        world,
-        cluster=fenced(world.cluster, check),
-        store=fenced(world.store, check),
-        broker=fenced(world.broker, check),
-        database=fenced(world.database, check),
-        cache=fenced(world.cache, check),
+        ports,
+        cluster=fenced(ports.cluster, check),
+        store=fenced(ports.store, check),
+        broker=fenced(ports.broker, check),
+        database=fenced(ports.database, check),
+        cache=fenced(ports.cache, check),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from healthingest_operator.reconcile.leadership import ElectionTimes
+from healthingest_operator.reconcile.leader_election import ElectionTimes
 
 
 class Settings(BaseSettings):
@@ -50,12 +50,15 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
     resync_seconds: float = Field(
-        default=3600.0, gt=0, description="Seconds between complete passes over one that is ready."
+        default=3600.0,
+        gt=0,
+        description="Seconds between full reconciliations of a Ready HealthIngest.",
     )
-    glance_seconds: float = Field(
+    external_check_seconds: float = Field(
         default=45.0,
         gt=0,
-        description="The longest between looks at broker, bucket and Secrets of one that is ready.",
+        description="Longest time in seconds between two checks of broker, bucket and Secrets of a"
+        " Ready HealthIngest.",
     )
     rotate_after_days: float = Field(
         default=0.0,

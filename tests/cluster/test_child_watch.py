@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from healthingest_operator.adapters.child_watch import ChildWatch, Told
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from support.deadlines import HANG_SECONDS
 
 LABELS = {"watched": "yes"}
@@ -22,9 +22,9 @@ class Ears:
         self.whole: list[Mapping[str, Any]] = []
 
     @property
-    def ears(self) -> Told:
+    def callbacks(self) -> WatchCallbacks:
         """As the watch takes them."""
-        return Told(
+        return WatchCallbacks(
             self._changed, lambda: self.told.put_nowait("lost"), self.told.put_nowait, self._refused
         )
 
@@ -53,22 +53,22 @@ async def test_changes_are_told_and_nothing_else(cluster: KubernetesCluster) -> 
     A watch that ends is opened anew.
     """
     await cluster.call("POST", CONFIG_MAPS, body=config_map("before", LABELS, "old"))
-    ears = Ears()
+    callbacks = Ears()
     watching = asyncio.create_task(
-        ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS)
+        ChildWatch(cluster, "watched=yes", 1, callbacks.callbacks).run(CONFIG_MAPS)
     )
     try:
-        assert [await ears.hear(), await ears.hear()] == [CONFIG_MAPS, CONFIG_MAPS]
+        assert [await callbacks.hear(), await callbacks.hear()] == [CONFIG_MAPS, CONFIG_MAPS]
         await cluster.call("POST", CONFIG_MAPS, body=config_map("other", {}, "new"))
         for _ in range(2):
-            while await ears.hear() != CONFIG_MAPS:
+            while await callbacks.hear() != CONFIG_MAPS:
                 pytest.fail("nothing was changed that is watched")
         await cluster.call("DELETE", f"{CONFIG_MAPS}/before")
-        heard = await ears.hear()
+        heard = await callbacks.hear()
         while heard == CONFIG_MAPS:
-            heard = await ears.hear()
+            heard = await callbacks.hear()
         assert heard == "default/before"
-        assert all("data" not in metadata for metadata in ears.whole)
+        assert all("data" not in metadata for metadata in callbacks.whole)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -81,16 +81,19 @@ async def test_a_refused_watch_says_so_and_goes_on_when_it_is_allowed(
 ) -> None:
     """A namespace whose Role is gone is asked for again, and watched once the Role is there."""
     cluster._connection.headers["Impersonate-User"] = "nobody"
-    ears = Ears()
+    callbacks = Ears()
     watching = asyncio.create_task(
-        ChildWatch(cluster, "watched=yes", 1, ears.ears).run(CONFIG_MAPS)
+        ChildWatch(cluster, "watched=yes", 1, callbacks.callbacks).run(CONFIG_MAPS)
     )
     try:
-        assert [await ears.hear(), await ears.hear()] == [CONFIG_MAPS, f"refused {CONFIG_MAPS}"]
+        assert [await callbacks.hear(), await callbacks.hear()] == [
+            CONFIG_MAPS,
+            f"refused {CONFIG_MAPS}",
+        ]
         cluster._connection.headers.pop("Impersonate-User")
-        heard = await ears.hear()
+        heard = await callbacks.hear()
         while heard != CONFIG_MAPS:
-            heard = await ears.hear()
+            heard = await callbacks.hear()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import HealthIngest, Key, parse
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.errors import ClusterError
@@ -20,7 +20,7 @@ from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_operator.resources.pods import Build
 from support.control_plane import attempt
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 from support.servers.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]
@@ -318,15 +318,15 @@ async def test_what_is_gone_is_gone(kubectl: Kubectl, cluster: KubernetesCluster
     )
     await cluster.delete(made)
     await cluster.delete(made)
-    await cluster.tell(made, "Normal", "Provisioned", "m")
+    await cluster.emit_event(made, "Normal", "Provisioned", "m")
 
 
 async def test_a_namespace_that_goes_is_known(kubectl: Kubectl, cluster: KubernetesCluster) -> None:
     """Without the right to read namespaces; nothing is left of the question."""
-    assert not await cluster.is_going(kubectl.namespace)
+    assert not await cluster.is_terminating(kubectl.namespace)
     await asyncio.to_thread(kubectl, "delete", "namespace", kubectl.namespace, "--wait=false")
-    assert await cluster.is_going(kubectl.namespace)
-    assert await cluster.is_going("no-such-namespace")
+    assert await cluster.is_terminating(kubectl.namespace)
+    assert await cluster.is_terminating("no-such-namespace")
     events = await asyncio.to_thread(
         kubectl, "get", "events", "-n", kubectl.namespace, "-o", "name"
     )

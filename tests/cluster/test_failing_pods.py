@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.converge import World, converge
+from healthingest_operator.reconcile.ports import Ports
+from healthingest_operator.reconcile.reconcile import reconcile
 from support.control_plane import attempt, kubectl
-from support.operator_world import USER_SECRETS, FakeWorld, manifest
+from support.operator_fakes import USER_SECRETS, OperatorFakes, manifest
 from support.servers.apiserver import ApiServer
 
 SECRET = "hush-hush"
@@ -147,7 +148,7 @@ async def test_what_the_api_server_refuses_is_named(
     """
     key = Key(f"refused-{uuid4().hex[:8]}", "clinic")
     run("create", "namespace", key.namespace)
-    world = await begin(run, cluster, key)
+    ports = await begin(run, cluster, key)
     break_it(run, key.namespace)
     job = json.loads(run("get", "jobs", "-n", key.namespace, "-o", "json"))["items"][0]
     template = job["spec"]["template"]
@@ -171,7 +172,7 @@ async def test_what_the_api_server_refuses_is_named(
         "message": f"Error creating: {words}",
     }
     run("create", "-f", "-", given=event)
-    await converge(world, key)
+    await reconcile(ports, key)
     live = await cluster.health_ingest(key)
     assert live is not None
     found = {entry["type"]: entry for entry in live["status"]["conditions"]}
@@ -182,17 +183,17 @@ async def test_what_the_api_server_refuses_is_named(
     assert SECRET not in json.dumps(live["status"])
 
 
-async def begin(run: Run, cluster: KubernetesCluster, key: Key) -> World:
+async def begin(run: Run, cluster: KubernetesCluster, key: Key) -> Ports:
     """As far as the Job; everything outside the cluster is well."""
-    world = replace(FakeWorld().ports, cluster=cluster)
+    ports = replace(OperatorFakes().ports, cluster=cluster)
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]
         run("create", "secret", "generic", name, "-n", key.namespace, *pairs)
     body = manifest()
     body["metadata"] = {"name": key.name, "namespace": key.namespace}
     run("apply", "-f", "-", given=body)
-    await converge(world, key)
-    return world
+    await reconcile(ports, key)
+    return ports
 
 
 def refused(server: ApiServer, pod: dict[str, Any]) -> str:

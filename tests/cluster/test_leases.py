@@ -15,9 +15,9 @@ from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
-from healthingest_operator.adapters.leases import KubernetesLeases
-from healthingest_operator.reconcile.leadership import ElectionTimes
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
+from healthingest_operator.reconcile.leader_election import ElectionTimes
 from support.control_plane import kubectl
 from support.deadlines import HANG_SECONDS
 from support.servers.apiserver import ApiServer

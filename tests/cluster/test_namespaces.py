@@ -24,7 +24,7 @@ import yaml
 
 from support.control_plane import attempt, kubectl
 from support.deadlines import HANG_SECONDS
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 from support.servers.apiserver import ApiServer
 from support.servers.process import free_port
 

@@ -14,14 +14,14 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from healthingest_operator.adapters.kubernetes import _APPLY, KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import _APPLY, KubernetesCluster
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.handlers.children import WATCHED
-from healthingest_operator.reconcile.converge import converge
-from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.reconcile import reconcile
 from support.control_plane import kubectl
-from support.operator_world import USER_SECRETS, FakeWorld, manifest
+from support.operator_fakes import USER_SECRETS, OperatorFakes, manifest
 from support.servers.apiserver import ApiServer
 from support.superfluous import superfluous_children
 
@@ -116,8 +116,8 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
 
     In between, children of all kinds that another version has left.
     """
-    fakes = FakeWorld()
-    world = replace(fakes.ports, cluster=cluster)
+    fakes = OperatorFakes()
+    ports = replace(fakes.ports, cluster=cluster)
     space = ("-n", key.namespace)
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]
@@ -125,7 +125,7 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     body = manifest(ingress={"host": "a.example"}, autoscaling={"maxReplicas": 3}, replicas=2)
     body["metadata"] = {"name": key.name, "namespace": key.namespace}
     run("apply", "-f", "-", given=body)
-    await converge(world, key)
+    await reconcile(ports, key)
     job = run("get", "jobs", *space, "-o", "name").strip()
     ends = [
         {"type": kind, "status": "True", "lastTransitionTime": NOW}
@@ -141,7 +141,7 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
         "-p",
         json.dumps({"status": status}),
     )
-    await converge(world, key)
+    await reconcile(ports, key)
     labels = json.loads(run("get", "deployment", "clinic-api", *space, "-o", "json"))["spec"][
         "template"
     ]["metadata"]
@@ -166,17 +166,17 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
         "-p",
         '[{"op": "remove", "path": "/spec/ingress"}]',
     )
-    await converge(world, key)
+    await reconcile(ports, key)
     run("delete", job, *space)
     patch = json.dumps({"spec": {"autoscaling": None, "image": "service:2"}})
     run("patch", "healthingest", key.name, *space, "--type=merge", "-p", patch)
-    await converge(world, key)
+    await reconcile(ports, key)
     found = await cluster.health_ingest(key)
     assert found is not None
     run("delete", "secret", "s3", *space)
     found["metadata"]["deletionTimestamp"] = NOW
     found["metadata"]["finalizers"] = []
-    await finalize(world, found, timedelta(days=36500))
+    await finalize(ports, found, timedelta(days=36500))
 
 
 async def test_the_role_is_enough_and_no_more(

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import InvalidSpecError, parse
 from healthingest_operator.reconcile.errors import ClusterError
 from support.api_cases import all_cases, with_field
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 RANDOM_SPECS = int(os.environ.get("HEALTHINGEST_RANDOM_SPECS", "500"))
 

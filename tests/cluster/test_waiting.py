@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from support.control_plane import kubectl
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 from support.servers.apiserver import ApiServer
 from support.servers.go_programs import KSTATUS
 from support.servers.process import ServerUnavailableError

@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from healthingest_contract.conditions import ConditionType, Reason
-from healthingest_operator.status.conditions import PARTS, Finding, bad, good, remembered
-from healthingest_operator.status.summary import Facts, Observation, status
+from healthingest_operator.status.conditions import (
+    REQUIRED_FOR_READY,
+    ConditionUpdate,
+    condition_false,
+    condition_true,
+    remembered,
+)
+from healthingest_operator.status.summary import Observation, StatusFields, status
 from support.servers.go_programs import KSTATUS
 from support.servers.process import ServerUnavailableError
 
@@ -28,35 +34,41 @@ def _kstatus() -> Path:
         pytest.skip(str(error))
 
 
-def found_now(chance: random.Random) -> list[Finding]:
-    """What a pass may find: every part or some, mostly good."""
-    parts = PARTS if chance.random() < 0.8 else chance.sample(PARTS, chance.randint(0, len(PARTS)))
+def found_now(chance: random.Random) -> list[ConditionUpdate]:
+    """What a reconciliation may observe: every condition or some, mostly True."""
+    parts = (
+        REQUIRED_FOR_READY
+        if chance.random() < 0.8
+        else chance.sample(REQUIRED_FOR_READY, chance.randint(0, len(REQUIRED_FOR_READY)))
+    )
     trouble = chance.choice([0.0, 0.0, 0.2, 0.9])
     return [
-        bad(part, chance.choice(list(Reason)), "bad")
+        condition_false(part, chance.choice(list(Reason)), "bad")
         if chance.random() < trouble
-        else good(part, "good")
+        else condition_true(part, "good")
         for part in parts
     ]
 
 
 def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict[str, Any]:
-    """The next status: of a complete pass, of a paused one, or of a spec that breaks a rule."""
+    """The next status: after a full reconciliation, while paused, or with an invalid spec."""
     match chance.choice(["pass", "pass", "pass", "pass", "paused", "invalid"]):
         case "paused":
             found = remembered(before.get("conditions") or [])
-            if not any(finding.type is ConditionType.READY for finding in found):
-                found.insert(0, bad(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused"))
-            found.append(good(ConditionType.PAUSED, "paused", Reason.PAUSED_BY_SPEC))
+            if not any(update.type is ConditionType.READY for update in found):
+                found.insert(
+                    0, condition_false(ConditionType.READY, Reason.PAUSED_BY_SPEC, "paused")
+                )
+            found.append(condition_true(ConditionType.PAUSED, "paused", Reason.PAUSED_BY_SPEC))
         case "invalid":
             found = [
-                bad(ConditionType.READY, Reason.INVALID_SPEC, "invalid"),
-                good(ConditionType.STALLED, "invalid", Reason.INVALID_SPEC),
+                condition_false(ConditionType.READY, Reason.INVALID_SPEC, "invalid"),
+                condition_true(ConditionType.STALLED, "invalid", Reason.INVALID_SPEC),
             ]
         case _:
             found = found_now(chance)
     return status(
-        before, found, Facts(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z")
+        before, found, StatusFields(url="http://a"), Observation(generation, "2026-01-01T00:00:00Z")
     )
 
 

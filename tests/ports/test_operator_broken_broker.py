@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from healthingest_operator.adapters.cache import RedisCache
-from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.redis_cache import RedisCache
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.resources.topology import Call, Login
+from healthingest_operator.resources.topology import Kind, Login, Resource
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
-from healthingest_operator.status.connection_causes import Trouble
+from healthingest_operator.status.connection_causes import ConnectionFailure
 from support.broken_dependencies import SECONDS, SECRET, UNKNOWN_NAME, WrongPorts, assert_said
 from support.broken_dependencies import access_to_broker as access
 from support.servers.process import free_port
@@ -29,16 +29,16 @@ async def _broker() -> AsyncIterator[RabbitMQBroker]:
 
 
 MANAGEMENT = [
-    (f"http://{UNKNOWN_NAME}:1", causes.MANAGEMENT[Trouble.UNKNOWN_NAME]),
-    ("http://127.0.0.1:{closed}", causes.MANAGEMENT[Trouble.REFUSED]),
-    ("http://127.0.0.1:{silent}", causes.MANAGEMENT[Trouble.SILENT]),
-    ("http://127.0.0.1:{postgres}", causes.MANAGEMENT[Trouble.CLOSED]),
-    ("http://127.0.0.1:{tls_management}", causes.MANAGEMENT[Trouble.WANTS_TLS]),
-    ("https://127.0.0.1:{tls_management}", causes.MANAGEMENT[Trouble.UNTRUSTED]),
-    ("https://127.0.0.1:{management}", causes.MANAGEMENT[Trouble.NOT_TLS]),
+    (f"http://{UNKNOWN_NAME}:1", causes.MANAGEMENT[ConnectionFailure.UNKNOWN_NAME]),
+    ("http://127.0.0.1:{closed}", causes.MANAGEMENT[ConnectionFailure.REFUSED]),
+    ("http://127.0.0.1:{silent}", causes.MANAGEMENT[ConnectionFailure.SILENT]),
+    ("http://127.0.0.1:{postgres}", causes.MANAGEMENT[ConnectionFailure.CLOSED]),
+    ("http://127.0.0.1:{tls_management}", causes.MANAGEMENT[ConnectionFailure.WANTS_TLS]),
+    ("https://127.0.0.1:{tls_management}", causes.MANAGEMENT[ConnectionFailure.UNTRUSTED]),
+    ("https://127.0.0.1:{management}", causes.MANAGEMENT[ConnectionFailure.NOT_TLS]),
     ("http://127.0.0.1:{s3}", causes.NOT_MANAGEMENT),
     ("http://127.0.0.1:{amqp}", causes.NOT_MANAGEMENT),
-    ("http://127.0.0.1:{redis}", causes.MANAGEMENT[Trouble.CLOSED]),
+    ("http://127.0.0.1:{redis}", causes.MANAGEMENT[ConnectionFailure.CLOSED]),
 ]
 
 
@@ -56,13 +56,13 @@ async def test_a_wrong_management_url_is_named(
 
 
 AMQP = [
-    (f"amqp://{UNKNOWN_NAME}:1", causes.AMQP[Trouble.UNKNOWN_NAME]),
-    ("amqp://127.0.0.1:{closed}", causes.AMQP[Trouble.REFUSED]),
-    ("amqp://127.0.0.1:{silent}", causes.AMQP[Trouble.SILENT]),
-    ("amqp://127.0.0.1:{postgres}", causes.AMQP[Trouble.CLOSED]),
-    ("amqps://127.0.0.1:{tls_amqp}", causes.AMQP[Trouble.UNTRUSTED]),
-    ("amqps://127.0.0.1:{amqp}", causes.AMQP[Trouble.NOT_TLS]),
-    ("amqp://127.0.0.1:{tls_amqp}", causes.AMQP[Trouble.WANTS_TLS]),
+    (f"amqp://{UNKNOWN_NAME}:1", causes.AMQP[ConnectionFailure.UNKNOWN_NAME]),
+    ("amqp://127.0.0.1:{closed}", causes.AMQP[ConnectionFailure.REFUSED]),
+    ("amqp://127.0.0.1:{silent}", causes.AMQP[ConnectionFailure.SILENT]),
+    ("amqp://127.0.0.1:{postgres}", causes.AMQP[ConnectionFailure.CLOSED]),
+    ("amqps://127.0.0.1:{tls_amqp}", causes.AMQP[ConnectionFailure.UNTRUSTED]),
+    ("amqps://127.0.0.1:{amqp}", causes.AMQP[ConnectionFailure.NOT_TLS]),
+    ("amqp://127.0.0.1:{tls_amqp}", causes.AMQP[ConnectionFailure.WANTS_TLS]),
     ("amqp://127.0.0.1:{management}", causes.NOT_AMQP),
     ("amqp://127.0.0.1:{redis}", causes.NOT_AMQP),
     ("amqp://127.0.0.1:{s3}", causes.NOT_AMQP),
@@ -133,7 +133,7 @@ async def test_a_limit_that_stops_the_relay_is_named(
     """
     Found by logging in as the relay does.
 
-    The fingerprint of the broker is another one, so that glances see it.
+    The fingerprint of the broker is another one, so that external checks see it.
     """
     login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
     before = await broker.fingerprint(how, host, [login.name])
@@ -168,7 +168,9 @@ async def test_a_relay_that_is_refused_is_named(
     with pytest.raises(DependencyError) as raised:
         await broker.log_in(access(rabbitmq, amqp_url=f"amqp://127.0.0.1:{closed}"), host, login)
     assert_said(
-        raised.value, causes.AMQP[Trouble.REFUSED], where=f"RabbitMQ at 127.0.0.1:{closed} (AMQP)"
+        raised.value,
+        causes.AMQP[ConnectionFailure.REFUSED],
+        where=f"RabbitMQ at 127.0.0.1:{closed} (AMQP)",
     )
 
 
@@ -177,9 +179,10 @@ async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: Rabb
     rabbitmq.call("PUT", f"/api/vhost-limits/{rabbitmq.virtual_host}/max-queues", {"value": 0})
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
     with pytest.raises(DependencyError) as raised:
-        await broker.carry_out(
+        await broker.ensure(
             access(rabbitmq),
-            Call("PUT", ("queues", rabbitmq.virtual_host, "processing"), body, "queue processing"),
+            rabbitmq.virtual_host,
+            Resource(Kind.QUEUE, "processing", "queue processing", body),
         )
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.management_port} (management API)"
     assert_said(
@@ -192,12 +195,12 @@ async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: Rabb
 
 
 CACHE = [
-    (f"redis://{UNKNOWN_NAME}:1", causes.CACHE[Trouble.UNKNOWN_NAME]),
-    ("redis://127.0.0.1:{closed}", causes.CACHE[Trouble.REFUSED]),
-    ("redis://127.0.0.1:{silent}", causes.CACHE[Trouble.SILENT]),
-    ("rediss://127.0.0.1:{redis}", causes.CACHE[Trouble.NOT_TLS]),
-    ("rediss://127.0.0.1:{tls_management}", causes.CACHE[Trouble.UNTRUSTED]),
-    ("redis://127.0.0.1:{tls_management}", causes.CACHE[Trouble.WANTS_TLS]),
+    (f"redis://{UNKNOWN_NAME}:1", causes.CACHE[ConnectionFailure.UNKNOWN_NAME]),
+    ("redis://127.0.0.1:{closed}", causes.CACHE[ConnectionFailure.REFUSED]),
+    ("redis://127.0.0.1:{silent}", causes.CACHE[ConnectionFailure.SILENT]),
+    ("rediss://127.0.0.1:{redis}", causes.CACHE[ConnectionFailure.NOT_TLS]),
+    ("rediss://127.0.0.1:{tls_management}", causes.CACHE[ConnectionFailure.UNTRUSTED]),
+    ("redis://127.0.0.1:{tls_management}", causes.CACHE[ConnectionFailure.WANTS_TLS]),
     ("redis://127.0.0.1:{management}", causes.NOT_REDIS),
     ("redis://nobody:hush-hush@127.0.0.1:{redis}", causes.CACHE_LOGIN),
     ("redis://127.0.0.1:{redis}/4711", causes.CACHE_REFUSES),

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from healthingest_operator.adapters.postgres import PostgresDatabase
-from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
+from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
-from healthingest_operator.status.connection_causes import Trouble
+from healthingest_operator.status.connection_causes import ConnectionFailure
 from support.broken_dependencies import SECONDS, SECRET, UNKNOWN_NAME, WrongPorts, assert_said
 from support.servers.postgres import PostgresServer, postgres_server
 from support.servers.process import free_port
@@ -36,15 +36,15 @@ async def refused(url: str) -> DependencyError:
 
 
 DATABASE = [
-    (f"{UNKNOWN_NAME}:1/a", causes.DATABASE[Trouble.UNKNOWN_NAME]),
-    ("127.0.0.1:{closed}/a", causes.DATABASE[Trouble.REFUSED]),
-    ("127.0.0.1:{silent}/a", causes.DATABASE[Trouble.SILENT]),
-    ("127.0.0.1:{postgres}/postgres?sslmode=require", causes.DATABASE[Trouble.NOT_TLS]),
+    (f"{UNKNOWN_NAME}:1/a", causes.DATABASE[ConnectionFailure.UNKNOWN_NAME]),
+    ("127.0.0.1:{closed}/a", causes.DATABASE[ConnectionFailure.REFUSED]),
+    ("127.0.0.1:{silent}/a", causes.DATABASE[ConnectionFailure.SILENT]),
+    ("127.0.0.1:{postgres}/postgres?sslmode=require", causes.DATABASE[ConnectionFailure.NOT_TLS]),
     ("127.0.0.1:{amqp}/a", causes.NOT_POSTGRESQL),
     ("127.0.0.1:{management}/a", causes.NOT_POSTGRESQL),
     ("127.0.0.1:{s3}/a", causes.NOT_POSTGRESQL),
     ("127.0.0.1:{redis}/a", causes.NOT_POSTGRESQL),
-    ("127.0.0.1:{tls_s3}/a", causes.DATABASE[Trouble.CLOSED]),
+    ("127.0.0.1:{tls_s3}/a", causes.DATABASE[ConnectionFailure.CLOSED]),
 ]
 
 
@@ -163,7 +163,7 @@ async def test_a_certificate_of_the_database_that_nobody_trusts_is_named(tmp_pat
         error = await refused(f"{server.url}?sslmode=verify-full")
         assert_said(
             error,
-            causes.DATABASE[Trouble.UNTRUSTED],
+            causes.DATABASE[ConnectionFailure.UNTRUSTED],
             where=f"PostgreSQL at 127.0.0.1:{server.port}",
         )
 
@@ -187,13 +187,13 @@ def access(server: S3Server, **other: str) -> StoreAccess:
 
 
 STORE = [
-    (f"http://{UNKNOWN_NAME}:1", causes.STORE[Trouble.UNKNOWN_NAME]),
-    ("http://127.0.0.1:{closed}", causes.STORE[Trouble.REFUSED]),
-    ("http://127.0.0.1:{silent}", causes.STORE[Trouble.SILENT]),
-    ("http://127.0.0.1:{tls_s3}", causes.STORE[Trouble.WANTS_TLS]),
-    ("https://127.0.0.1:{tls_s3}", causes.STORE[Trouble.UNTRUSTED]),
-    ("https://127.0.0.1:{s3}", causes.STORE[Trouble.NOT_TLS]),
-    ("http://127.0.0.1:{postgres}", causes.STORE[Trouble.CLOSED]),
+    (f"http://{UNKNOWN_NAME}:1", causes.STORE[ConnectionFailure.UNKNOWN_NAME]),
+    ("http://127.0.0.1:{closed}", causes.STORE[ConnectionFailure.REFUSED]),
+    ("http://127.0.0.1:{silent}", causes.STORE[ConnectionFailure.SILENT]),
+    ("http://127.0.0.1:{tls_s3}", causes.STORE[ConnectionFailure.WANTS_TLS]),
+    ("https://127.0.0.1:{tls_s3}", causes.STORE[ConnectionFailure.UNTRUSTED]),
+    ("https://127.0.0.1:{s3}", causes.STORE[ConnectionFailure.NOT_TLS]),
+    ("http://127.0.0.1:{postgres}", causes.STORE[ConnectionFailure.CLOSED]),
     ("http://127.0.0.1:{management}", causes.NOT_S3),
     ("http://127.0.0.1:{amqp}", causes.NOT_S3),
 ]
@@ -203,7 +203,7 @@ STORE = [
 async def test_a_wrong_endpoint_of_the_store_is_named(
     store: S3ObjectStore, s3_server: S3Server, wrong: WrongPorts, endpoint: str, cause: Cause
 ) -> None:
-    """Name, port, TLS in both directions, another service; by full looks and by glances."""
+    """Name, port, TLS in both directions, another service; by full and by external checks."""
     endpoint = endpoint.format(**vars(wrong))
     where = f"the object store at {endpoint.partition('://')[2]}"
     with pytest.raises(DependencyError) as raised:

@@ -7,13 +7,13 @@ import aio_pika
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
 from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.resources import pruning, topology
 from support.broken_dependencies import access_to_broker as access
 from support.deadlines import HANG_SECONDS
-from support.operator_world import broker_spec
+from support.operator_fakes import broker_spec
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 
@@ -53,9 +53,9 @@ async def complete(broker: RabbitMQBroker, server: RabbitMQServer) -> list[str]:
         goal, await broker.observe(access(server), server.virtual_host, [*users, server.username])
     )
     assert plan.conflicts == ()
-    for call in plan.calls:
-        await broker.carry_out(access(server), call)
-    return [call.what for call in plan.calls]
+    for resource in plan.resources:
+        await broker.ensure(access(server), server.virtual_host, resource)
+    return [resource.title for resource in plan.resources]
 
 
 async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
@@ -64,7 +64,7 @@ async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitM
     assert await complete(broker, rabbitmq)
     assert await complete(broker, rabbitmq) == []
     for login in wanted(rabbitmq).logins:
-        await broker.remove(access(rabbitmq), ("users", login.name))
+        await broker.remove_user(access(rabbitmq), login.name)
 
 
 async def test_a_virtual_host_is_made_and_removed(
@@ -80,12 +80,10 @@ async def test_a_virtual_host_is_made_and_removed(
         assert observed.owner == "space/name"
         assert await complete(broker, server) == []
     finally:
-        for path in (
-            *(("users", login.name) for login in wanted(server).logins),
-            ("vhosts", server.virtual_host),
-        ):
-            await broker.remove(access(server), path)
-            await broker.remove(access(server), path)
+        for _ in range(2):
+            for login in wanted(server).logins:
+                await broker.remove_user(access(server), login.name)
+            await broker.remove_virtual_host(access(server), server.virtual_host)
     assert (await broker.observe(access(server), server.virtual_host, [])).virtual_host is None
 
 
@@ -104,7 +102,7 @@ async def test_what_somebody_changed_is_seen(
         f"user {goal.logins[0].name}",
     }
     for login in goal.logins:
-        await broker.remove(access(rabbitmq), ("users", login.name))
+        await broker.remove_user(access(rabbitmq), login.name)
 
 
 async def test_what_is_no_longer_wanted_goes(
@@ -132,11 +130,14 @@ async def test_what_is_no_longer_wanted_goes(
 
     async def prune() -> pruning.Superfluous:
         found = pruning.superfluous(goal, await broker.observe(how, host, []))
-        for call in found.calls:
-            await broker.carry_out(how, call)
+        for binding in found.bindings:
+            await broker.remove_binding(how, host, binding)
+        for queue in found.policies:
+            await broker.remove_policy(how, host, queue)
         return found
 
-    assert len((await prune()).calls) == 5
+    first = await prune()
+    assert len(first.bindings) + len(first.policies) == 5
     observed = await broker.observe(how, host, [])
     assert not [binding for binding in observed.bindings if binding[0] == "exchange"]
     message = {
@@ -146,15 +147,15 @@ async def test_what_is_no_longer_wanted_goes(
         "properties": {},
     }
     rabbitmq.call("POST", f"/api/exchanges/{host}/amq.default/publish", message)
-    assert not await broker.remove_if_empty(how, host, "processing")
-    assert await broker.remove_if_empty(how, host, "other.queue")
-    assert await broker.remove_if_empty(how, host, "other.queue")
+    assert not await broker.remove_queue_if_empty(how, host, "processing")
+    assert await broker.remove_queue_if_empty(how, host, "other.queue")
+    assert await broker.remove_queue_if_empty(how, host, "other.queue")
     await prune()
     observed = await broker.observe(how, host, [])
     assert set(observed.queues) == {"processing", "processing.dead", "other.queue.dead"}
     assert "healthingest-other.queue" not in observed.policies
     for login in wanted(rabbitmq).logins:
-        await broker.remove(how, ("users", login.name))
+        await broker.remove_user(how, login.name)
 
 
 MODULES = [
@@ -188,7 +189,7 @@ async def test_every_way_to_hash_passwords_is_known(
             "eval", f"application:set_env(rabbit, password_hashing_module, {MODULES[1]})."
         )
         for login in wanted(own_rabbitmq).logins:
-            await broker.remove(access(own_rabbitmq), ("users", login.name))
+            await broker.remove_user(access(own_rabbitmq), login.name)
 
 
 async def test_a_classic_queue_is_a_conflict(
@@ -246,10 +247,9 @@ async def test_a_removed_user_is_refused_and_cut_off(
     spec = broker_spec(host, QueueSpec(name="processing"))
     both = {f"{host}.relay": "old-password", f"{host}.relay-b": "new-password"}
     goal = topology.topology(spec, "space/name", rabbitmq.username, both, {})
-    for call in topology.plan(
-        goal, await broker.observe(how, host, [*both, rabbitmq.username])
-    ).calls:
-        await broker.carry_out(how, call)
+    observed = await broker.observe(how, host, [*both, rabbitmq.username])
+    for resource in topology.plan(goal, observed).resources:
+        await broker.ensure(how, host, resource)
     assert topology.missing_logins(goal, await broker.observe(how, host, list(both))) == []
 
     def address(user: str) -> str:
@@ -258,7 +258,7 @@ async def test_a_removed_user_is_refused_and_cut_off(
     old, new = [await aio_pika.connect(address(user), timeout=10) for user in both]
     closed = asyncio.Event()
     old.close_callbacks.add(lambda *_: closed.set())
-    await broker.remove(how, ("users", f"{host}.relay"))
+    await broker.remove_user(how, f"{host}.relay")
     async with asyncio.timeout(HANG_SECONDS):
         await closed.wait()
     with pytest.raises((aio_pika.exceptions.AMQPError, ConnectionError)):
@@ -266,4 +266,4 @@ async def test_a_removed_user_is_refused_and_cut_off(
     assert not new.is_closed
     await (await new.channel()).close()
     await new.close()
-    await broker.remove(how, ("users", f"{host}.relay-b"))
+    await broker.remove_user(how, f"{host}.relay-b")

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.postgres import PostgresDatabase
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
 from healthingest_operator.reconcile.errors import DependencyError
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port
@@ -134,10 +134,10 @@ async def test_a_mark_is_kept_in_the_database(
     """
     await database.provision(postgres.url, login.url)
     assert await database.check(login.url, "a/b") is None
-    assert await database.write_mark(login.url, "a/b", "uid-1")
+    assert await database.write_installation(login.url, "a/b", "uid-1")
     assert await database.check(login.url, "a/b") == "uid-1"
-    assert await database.write_mark(login.url, "a/b", "uid-2")
-    assert await database.write_mark(login.url, "a/c", "uid-3")
+    assert await database.write_installation(login.url, "a/b", "uid-2")
+    assert await database.write_installation(login.url, "a/c", "uid-3")
     other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
     await database.provision(postgres.url, other_url)
     assert [await database.check(other_url, owner) for owner in ("a/b", "a/c", "a/d")] == [
@@ -167,7 +167,7 @@ async def test_a_dump_carries_the_mark(
 ) -> None:
     """Restored into another database, it says whose it is."""
     await database.provision(postgres.url, login.url)
-    await database.write_mark(login.url, "a/b", "uid-1")
+    await database.write_installation(login.url, "a/b", "uid-1")
     with postgres.database() as copy:
         source = urlsplit(postgres.url)._replace(path=f"/{login.name}").geturl()
         await asyncio.to_thread(copy_database, source, copy)
@@ -185,11 +185,11 @@ async def test_without_the_right_to_make_tables_there_is_no_mark(
         await run(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
         await run(url, f"GRANT USAGE ON SCHEMA public TO {name}")
         with pytest.raises(DependencyError) as raised:
-            await database.write_mark(mine, "a/b", "uid-1")
+            await database.write_installation(mine, "a/b", "uid-1")
         assert raised.value.reason is Reason.PERMISSION_DENIED
         assert "may not create tables" in raised.value.message
         await run(url, "CREATE TABLE public.alembic_version (version_num text)")
-        assert not await database.write_mark(mine, "a/b", "uid-1")
+        assert not await database.write_installation(mine, "a/b", "uid-1")
         assert await database.check(mine, "a/b") is None
     postgres.execute(f"DROP ROLE {name}")
 

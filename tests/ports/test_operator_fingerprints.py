@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters import rabbitmq_fingerprints, s3_clients
-from healthingest_operator.adapters.rabbitmq import RabbitMQBroker, rabbitmq_broker
-from healthingest_operator.adapters.s3 import S3ObjectStore, s3_object_store
+from healthingest_operator.adapters.rabbitmq import fingerprints
+from healthingest_operator.adapters.rabbitmq.broker import RabbitMQBroker, rabbitmq_broker
+from healthingest_operator.adapters.s3 import clients as s3_clients
+from healthingest_operator.adapters.s3.store import S3ObjectStore, s3_object_store
 from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, StoreAccess
 from healthingest_operator.resources import bucket, topology
-from support.operator_world import broker_spec
+from support.operator_fakes import broker_spec
 from support.servers.process import free_port
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
@@ -27,7 +28,7 @@ USER = "fingerprint.relay"
 @pytest.fixture(name="broker")
 async def _broker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RabbitMQBroker]:
     """One whose answers are never old."""
-    monkeypatch.setattr(rabbitmq_fingerprints, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(fingerprints, "FRESH_SECONDS", 0.0)
     async with rabbitmq_broker(10) as found:
         yield found
 
@@ -78,10 +79,9 @@ async def test_every_change_of_a_virtual_host_shows(
         spec = broker_spec(server.virtual_host, QueueSpec(name="processing"))
         goal = topology.topology(spec, "space/name", server.username, {USER: "password"}, {})
         users = [USER, server.username]
-        for call in topology.plan(
-            goal, await broker.observe(how, server.virtual_host, users)
-        ).calls:
-            await broker.carry_out(how, call)
+        observed = await broker.observe(how, server.virtual_host, users)
+        for resource in topology.plan(goal, observed).resources:
+            await broker.ensure(how, server.virtual_host, resource)
         seen = [await broker.fingerprint(how, server.virtual_host, users)]
         message = {
             "routing_key": "processing",

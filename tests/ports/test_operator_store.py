@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.s3 import PROBE_KEY, S3ObjectStore, s3_object_store
+from healthingest_operator.adapters.s3.store import PROBE_KEY, S3ObjectStore, s3_object_store
 from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, SecretRef
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from healthingest_operator.adapters.postgres import PostgresDatabase
+from healthingest_operator.adapters.postgres.database import PostgresDatabase
 from healthingest_service.adapters.database.engine import open_engine, transaction
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port

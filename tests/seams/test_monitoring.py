@@ -18,15 +18,15 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from healthingest_operator.api.healthingest import parse
-from healthingest_operator.handlers.outcomes import Telemetry
 from healthingest_operator.resources.deployment import api_deployment
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.relay import relay_deployment
+from healthingest_operator.telemetry.metrics import Telemetry
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.discrepancies import ConsistencyCounts
 from healthingest_service.uploads.janitor import Swept
 from healthingest_service.uploads.relay import RelayCounts
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "healthingest-operator"
@@ -186,12 +186,12 @@ CASES: tuple[Firing, ...] = (
     ("HealthIngestOperatorAbsent", {LEADER: ONES}, 5, None),
     ("HealthIngestOperatorSeveralLeaders", {f'{LEADER}{{pod="{n}"}}': ONES for n in "ab"}, 5, {}),
     ("HealthIngestOperatorSeveralLeaders", {LEADER: ONES}, 5, None),
-    ("HealthIngestOperatorDeaf", {AGE: "140x30"}, 10, {}),
-    ("HealthIngestOperatorDeaf", {AGE: "40x30"}, 10, None),
-    ("HealthIngestOperatorBreaksOff", {ERRORS: LATE}, 25, {}),
-    ("HealthIngestOperatorBreaksOff", {ERRORS: ZEROS}, 25, None),
-    ("HealthIngestOperatorBehind", {WAITING: ONES}, 5, {}),
-    ("HealthIngestOperatorBehind", {WAITING: ZEROS}, 5, None),
+    ("HealthIngestOperatorWatchStale", {AGE: "140x30"}, 10, {}),
+    ("HealthIngestOperatorWatchStale", {AGE: "40x30"}, 10, None),
+    ("HealthIngestOperatorReconcileErrors", {ERRORS: LATE}, 25, {}),
+    ("HealthIngestOperatorReconcileErrors", {ERRORS: ZEROS}, 25, None),
+    ("HealthIngestOperatorQueueBacklog", {WAITING: ONES}, 5, {}),
+    ("HealthIngestOperatorQueueBacklog", {WAITING: ZEROS}, 5, None),
     ("HealthIngestOperatorNamespaceRefused", {REFUSED: ONES}, 20, {}),
     ("HealthIngestOperatorNamespaceRefused", {REFUSED: ZEROS}, 20, None),
     ("HealthIngestApiDown", {f'up{{{OF}, container="api"}}': ZEROS}, 10, LABELS),

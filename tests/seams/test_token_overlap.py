@@ -2,7 +2,7 @@
 
 from annotated_types import Le
 
-from healthingest_operator.resources.rotation import TOKEN_OVERLAP
+from healthingest_operator.reconcile.credentials.rotation import TOKEN_OVERLAP
 from healthingest_service.identity.access_tokens import SigningKeys, new_key_pem
 from healthingest_service.settings.groups import IdentitySettings
 

@@ -1,7 +1,7 @@
 """
 One seed, one history.
 
-The operator's core in a world that fails, forgets, changes under its hands, and kills it.
+The operator's core among dependencies that fail, forget and change, and with kills.
 
 Everything that happens is drawn from one generator of random numbers, and nothing else depends on
 time or chance, so a seed replays bit for bit. Faults strike before or after the effect of a call; a
@@ -17,21 +17,23 @@ from typing import Any, Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
-from healthingest_operator.reconcile.converge import Look, Outcome, World, converge
-from healthingest_operator.reconcile.deletion import finalize
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.glance import Memory
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
+from healthingest_operator.reconcile.ports import Ports
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
 from healthingest_operator.resources.topology import is_password
 from simulation.people import People
-from support.operator_world import KEY, FakeWorld
+from support.operator_fakes import KEY, OperatorFakes
 
 RESOURCE: Final = ("HealthIngest", KEY.name)
 PASSES: Final = 12
 PATIENCE: Final = 30
-"""Passes that a healthy world may take to come to rest."""
+"""Reconciliations that healthy fakes may take to come to rest."""
 DEADLINE: Final = timedelta(seconds=60)
 _SILENT: Final = 0.1
 """How likely it is that a change is not told yet."""
@@ -62,7 +64,7 @@ def insist(holds: object, promise: str) -> None:
 
 
 class Unsteady:
-    """A port whose every call is a wait, at which the world may fail and the operator may die."""
+    """A port whose every call is a wait, at which a call may fail and the operator may die."""
 
     def __init__(self, name: str, inner: object, history: "History") -> None:
         self._name = name
@@ -84,12 +86,12 @@ class Unsteady:
 
 
 class History:
-    """The world, and what happened in it."""
+    """The fakes, and what happened in them."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)  # noqa: S311 - one seed, one history
-        self.world = FakeWorld()
-        self.people = People(self.world, self.chance)
+        self.fakes = OperatorFakes()
+        self.people = People(self.fakes, self.chance)
         self.faults = 0.0
         self.waits_to_live: int | None = None
         self._trace = hashlib.sha256()
@@ -108,7 +110,7 @@ class History:
 
     async def wait(self, what: str, port: str) -> None:
         """
-        A wait: the world may fail here, the operator may die here.
+        A wait: a call may fail here, the operator may die here.
 
         Raises:
             ClusterError: the cluster fails.
@@ -137,7 +139,7 @@ class History:
 
     def _insist_applied(self, generation: int) -> None:
         spec = self.specs[generation]
-        cluster, broker = self.world.cluster, self.world.broker
+        cluster, broker = self.fakes.cluster, self.fakes.broker
         if cluster.get("HealthIngest", KEY.name)["spec"].get("paused"):
             return  # what was found before; people may have changed it since
         pod = cluster.get("Deployment", "clinic-api")["spec"]["template"]["spec"]
@@ -152,10 +154,10 @@ class History:
             insist(("queues", "clinic", queue["name"]) in broker.things, "Ready with every queue")
 
     @property
-    def ports(self) -> World:
-        """The unsteady world, as the core takes it."""
-        real = self.world.ports
-        return World(
+    def ports(self) -> Ports:
+        """The ports, with faults."""
+        real = self.fakes.ports
+        return Ports(
             Unsteady("cluster", real.cluster, self),  # type: ignore[arg-type] # it stands for any port
             Unsteady("store", real.store, self),  # type: ignore[arg-type] # the same
             Unsteady("broker", real.broker, self),  # type: ignore[arg-type] # the same
@@ -164,30 +166,32 @@ class History:
             real.generators,
             real.service_image,
             real.rotation,
-            real.memory,
+            real.fingerprints,
             cache=real.cache,
         )
 
-    def look(self) -> Look:
+    def mode(self) -> ReconcileMode:
         """In full after a change of the HealthIngest itself, which the watch reports."""
-        metadata = self.world.cluster.get(*RESOURCE)["metadata"]
+        metadata = self.fakes.cluster.get(*RESOURCE)["metadata"]
         mark = (metadata["generation"], repr(metadata.get("annotations")))
         if (
             mark != self._looked_at
             and self._looked_at is not None
             and self.chance.random() < _SILENT
         ):
-            return Look.GLANCE  # the watch is silent: it tells later
+            return ReconcileMode.EXTERNAL_CHECK  # the watch is silent: it tells later
         changed, self._looked_at = mark != self._looked_at, mark
         return (
-            Look.COMPLETE
+            ReconcileMode.FULL
             if changed
-            else self.chance.choice([Look.COMPLETE, Look.GLANCE, Look.GLANCE])
+            else self.chance.choice(
+                [ReconcileMode.FULL, ReconcileMode.EXTERNAL_CHECK, ReconcileMode.EXTERNAL_CHECK]
+            )
         )
 
     async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401 - what *work* returns
         """Do it, with the operator dying at the *kill*-th wait; None when it died or broke off."""
-        for (kind, _, name), found in self.world.cluster.objects.items():
+        for (kind, _, name), found in self.fakes.cluster.objects.items():
             if (kind, name) == RESOURCE:
                 self.specs[found["metadata"]["generation"]] = found["spec"]
         self.waits_to_live = kill
@@ -195,7 +199,7 @@ class History:
             return await asyncio.ensure_future(work)
         except asyncio.CancelledError:
             self.kills += 1
-            self.world.memory = Memory()  # the next process knows nothing
+            self.fakes.fingerprints = FingerprintCache()  # the next process knows nothing
             self.note("killed")
         except (ClusterError, DependencyError):
             self.note("broken off")
@@ -208,75 +212,77 @@ class History:
         return None
 
     async def chaos(self) -> None:
-        """People, faults, kills and passes, in any order."""
+        """People, faults, kills and reconciliations, in any order."""
         for _ in range(PASSES):
             self.faults = self.chance.choice([0.0, 0.0, 0.02, 0.2])
             kill = self.chance.randint(1, 80) if self.chance.random() < 0.4 else None
-            outcome = await self.attempt(converge(self.ports, KEY, self.look()), kill)
-            self.note(f"pass ended: {outcome}")
+            outcome = await self.attempt(reconcile(self.ports, KEY, self.mode()), kill)
+            self.note(f"reconciliation ended: {outcome}")
             self.people.insist_nothing_lost()
             self.note(self.people.do_something())
             if self.chance.random() < 0.7:
-                self.world.cluster.settle()
-            self.world.clock.advance(self.chance.choice([1, 30, 70]))
+                self.fakes.cluster.settle()
+            self.fakes.clock.advance(self.chance.choice([1, 30, 70]))
         self.faults = 0.0
 
     async def rest(self) -> None:
-        """Once the world is healthy, all comes to rest as wanted, and then nothing is written."""
+        """Once the fakes are healthy, all comes to rest as wanted, and then nothing is written."""
         self.people.mend()
         for _ in range(PATIENCE):
-            self.world.forget_writes()
-            outcome = await self.attempt(converge(self.ports, KEY), None)
-            quiet = self.world.all_writes() == []
-            self.world.cluster.settle()
-            self.world.clock.advance(1300)
+            self.fakes.forget_writes()
+            outcome = await self.attempt(reconcile(self.ports, KEY), None)
+            quiet = self.fakes.all_writes() == []
+            self.fakes.cluster.settle()
+            self.fakes.clock.advance(1300)
             if outcome is Outcome.READY and quiet and not self._rotates():
                 break
         else:
             insist(
                 holds=False,
-                promise=f"comes to rest: {self.world.conditions()} {self.world.all_writes()}",
+                promise=f"comes to rest: {self.fakes.conditions()} {self.fakes.all_writes()}",
             )
-        for look in Look:
-            self.world.forget_writes()
-            outcome = await self.attempt(converge(self.ports, KEY, look), None)
+        for mode in ReconcileMode:
+            self.fakes.forget_writes()
+            outcome = await self.attempt(reconcile(self.ports, KEY, mode), None)
             insist(outcome in {Outcome.READY, Outcome.UNCHANGED}, "stays ready")
-            insist(self.world.all_writes() == [], "silent at rest")
+            insist(self.fakes.all_writes() == [], "silent at rest")
         self.people.insist_nothing_lost()
         await self.insist_as_if_new()
 
-    async def heal_by_glances(self) -> None:
-        """A change outside the cluster is found by the regular glances, without a complete pass."""
+    async def heal_by_external_checks(self) -> None:
+        """External checks find a change outside the cluster, without a full reconciliation."""
         self.note(self.people.break_outside())
         for _ in range(PATIENCE):
-            self.world.forget_writes()
-            outcome = await self.attempt(converge(self.ports, KEY, Look.GLANCE), None)
-            quiet = self.world.all_writes() == []
-            self.world.cluster.settle()
-            self.world.clock.advance(20)
+            self.fakes.forget_writes()
+            outcome = await self.attempt(
+                reconcile(self.ports, KEY, ReconcileMode.EXTERNAL_CHECK), None
+            )
+            quiet = self.fakes.all_writes() == []
+            self.fakes.cluster.settle()
+            self.fakes.clock.advance(20)
             if outcome in {Outcome.READY, Outcome.UNCHANGED} and quiet:
                 break
         else:
-            insist(holds=False, promise=f"glances come to rest: {self.world.conditions()}")
+            insist(holds=False, promise=f"external checks come to rest: {self.fakes.conditions()}")
         await self.insist_as_if_new()
 
     def _rotates(self) -> bool:
         """Whether the operator is not yet through with a rotation, or with a request for one."""
         told = {
             entry["type"]: entry["reason"]
-            for entry in self.world.cluster.get(*RESOURCE)["status"]["conditions"]
+            for entry in self.fakes.cluster.get(*RESOURCE)["status"]["conditions"]
         }
         asked = (
-            self.world.cluster.get(*RESOURCE)["metadata"]
+            self.fakes.cluster.get(*RESOURCE)["metadata"]
             .get("annotations", {})
             .get(ROTATE_ANNOTATION, "")
         )
-        noted = self.world.cluster.get("Secret", "clinic-service")["metadata"]["annotations"][
+        noted = self.fakes.cluster.get("Secret", "clinic-service")["metadata"]["annotations"][
             "healthingest.dev/rotated"
         ]
         # Where the service's Secret was lost meanwhile the phases are over before the grace of the
         # consumers' old user.
-        spare = len([path for path in self.world.broker.things if path[0] == "users"]) > _USERS
+        spare = len([path for path in self.fakes.broker.things if path[0] == "users"]) > _USERS
         return (
             told["SecretsReady"] == Reason.CREDENTIALS_ROTATING
             or (asked != noted and bool(asked))
@@ -285,13 +291,13 @@ class History:
 
     def _insist_logins_as_in_secrets(self) -> None:
         """What the Secrets say is valid, and nothing else."""
-        service = decode(self.world.cluster.get("Secret", "clinic-service"))
-        consumer = decode(self.world.cluster.get("Secret", "clinic-consumer"))
+        service = decode(self.fakes.cluster.get("Secret", "clinic-service"))
+        consumer = decode(self.fakes.cluster.get("Secret", "clinic-consumer"))
         insist(
-            self.world.database.logins == {service[env.DATABASE_URL]}, "one login of the database"
+            self.fakes.database.logins == {service[env.DATABASE_URL]}, "one login of the database"
         )
         users = {
-            path[1]: body for path, body in self.world.broker.things.items() if path[0] == "users"
+            path[1]: body for path, body in self.fakes.broker.things.items() if path[0] == "users"
         }
         wanted = {
             user_of(service[env.BROKER_URL]) or "": password_of(service[env.BROKER_URL]) or "",
@@ -302,53 +308,51 @@ class History:
             insist(is_password(users[user], password), f"the password of {user}")
 
     async def insist_as_if_new(self) -> None:
-        """What is there is what a new world would have; nothing is missing, and nothing leaked."""
-        new = FakeWorld(**self.world.cluster.get("HealthIngest", KEY.name)["spec"])
+        """What is there is what new fakes would have; nothing is missing, and nothing leaked."""
+        new = OperatorFakes(**self.fakes.cluster.get("HealthIngest", KEY.name)["spec"])
         await new.until_ready()
-        await new.converge()
+        await new.reconcile()
         ours = {
             entry
-            for entry in self.world.cluster.objects
+            for entry in self.fakes.cluster.objects
             if entry[0] not in {"Job", "Pod", "HealthIngest"}
         }
         theirs = {
             entry for entry in new.cluster.objects if entry[0] not in {"Job", "Pod", "HealthIngest"}
         }
-        insist(ours == theirs, f"children as in a new world: {sorted(ours ^ theirs)}")
+        insist(ours == theirs, f"children as in new fakes: {sorted(ours ^ theirs)}")
         insist(
-            len(self.world.cluster.names("Job")) <= 1, "one migration, and no failed one after it"
+            len(self.fakes.cluster.names("Job")) <= 1, "one migration, and no failed one after it"
         )
-        bucket = self.world.store.buckets["clinic-data"]
-        insist(
-            bucket == new.store.buckets["clinic-data"], f"the bucket as in a new world: {bucket}"
-        )
+        bucket = self.fakes.store.buckets["clinic-data"]
+        insist(bucket == new.store.buckets["clinic-data"], f"the bucket as in new fakes: {bucket}")
         self.people.insist_broker_like(new)
         self._insist_logins_as_in_secrets()
 
     async def end(self) -> None:
         """A deletion ends, whatever fails, and takes away what is its own alone."""
         self.faults = self.chance.choice([0.0, 0.05, 0.3])
-        body = self.world.cluster.get("HealthIngest", KEY.name)
-        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime(
+        body = self.fakes.cluster.get("HealthIngest", KEY.name)
+        body["metadata"]["deletionTimestamp"] = self.fakes.clock.now().strftime(
             "%Y-%m-%dT%H:%M:%SZ"
         )
-        began, left = self.world.clock.now(), None
+        began, left = self.fakes.clock.now(), None
         while left is None:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.5 else None
-            if self.world.clock.now() - began > DEADLINE:
+            if self.fakes.clock.now() - began > DEADLINE:
                 kill, self.faults = None, 0.0  # who is killed for ever cannot end anything
-            farewell = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
-            if farewell is not None and farewell.may_go:
-                left = farewell.left
-            self.world.clock.advance(5)
-            insist(self.world.clock.now() - began < 2 * DEADLINE, "a deletion ends")
+            finalized = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
+            if finalized is not None and finalized.may_remove_finalizer:
+                left = finalized.left_behind
+            self.fakes.clock.advance(5)
+            insist(self.fakes.clock.now() - began < 2 * DEADLINE, "a deletion ends")
         self.people.insist_nothing_lost()
         if not [text for text in left if "simulated" in text]:
             self.insist_nothing_leaked()
 
     def insist_nothing_leaked(self) -> None:
         """Users are gone, and the marks of the owner."""
-        broker, store = self.world.broker, self.world.store
+        broker, store = self.fakes.broker, self.fakes.store
         insist(not [path for path in broker.things if path[0] == "users"], "no user is left")
         tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
         insist(
@@ -362,7 +366,7 @@ class History:
             await self.rest()
         await self.chaos()
         await self.rest()
-        await self.heal_by_glances()
+        await self.heal_by_external_checks()
         if self.chance.random() < 0.7:
             await self.end()
         return self.digest

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.converge import Look, Outcome, converge
-from healthingest_operator.reconcile.deletion import finalize
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.bucket import OWNER_TAG
-from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.resources.names import owner_id
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
 from simulation.history import DEADLINE, PASSES, PATIENCE, History, insist
-from support.operator_world import KEY, manifest
+from support.operator_fakes import KEY, manifest
 
 RIVAL: Final = Key(KEY.namespace, "rival")
 _EARLY, _LATE = "2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z"
@@ -30,7 +31,7 @@ class Rivals(History):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self._shared = self.chance.choice(_SHARES)
-        first = self.world.cluster.get("HealthIngest", KEY.name)
+        first = self.fakes.cluster.get("HealthIngest", KEY.name)
         rival = manifest()
         rival["metadata"] |= {"name": RIVAL.name, "uid": "uid-2"}
         if "bucket" not in self._shared:
@@ -44,7 +45,7 @@ class Rivals(History):
             )
         self._late = rival if self.chance.random() < 0.5 else None
         if self._late is None:
-            self.world.cluster.put(rival)
+            self.fakes.cluster.put(rival)
 
     def told(self, status: Any) -> None:  # noqa: ANN401 - as it is
         """What is said of one alone is checked by histories of one."""
@@ -53,7 +54,7 @@ class Rivals(History):
         """All of it; returns the digest of what happened."""
         await self._chaos()
         if self._late is not None:
-            self.world.cluster.put(self._late)
+            self.fakes.cluster.put(self._late)
         await self._chaos()
         await self._rest({self.older: Outcome.READY, self.younger: Outcome.FAILING})
         self._insist_owner(self.older)
@@ -69,53 +70,55 @@ class Rivals(History):
             key = self.chance.choice([key for key in (KEY, RIVAL) if self._body(key) is not None])
             self.faults = self.chance.choice([0.0, 0.0, 0.02, 0.2])
             kill = self.chance.randint(1, 80) if self.chance.random() < 0.3 else None
-            look = self.chance.choice([Look.COMPLETE, Look.COMPLETE, Look.GLANCE])
-            self.note(f"{key.name}: {await self.attempt(converge(self.ports, key, look), kill)}")
+            mode = self.chance.choice(
+                [ReconcileMode.FULL, ReconcileMode.FULL, ReconcileMode.EXTERNAL_CHECK]
+            )
+            self.note(f"{key.name}: {await self.attempt(reconcile(self.ports, key, mode), kill)}")
             if self.chance.random() < 0.1:
                 self._take_marks_off()
             if self.chance.random() < 0.7:
-                self.world.cluster.settle()
-            self.world.clock.advance(self.chance.choice([1, 30]))
+                self.fakes.cluster.settle()
+            self.fakes.clock.advance(self.chance.choice([1, 30]))
         self.faults = 0.0
 
     async def _rest(self, wanted: dict[Key, Outcome]) -> None:
         """
-        In a healthy world each comes to its end and says so.
+        In healthy fakes each comes to its end and says so.
 
         Then nothing is written, by none of them.
         """
         for _ in range(PATIENCE):
-            self.world.forget_writes()
-            found = {key: await self.attempt(converge(self.ports, key), None) for key in wanted}
-            quiet = self.world.all_writes() == []
-            self.world.cluster.settle()
-            self.world.clock.advance(1300)
+            self.fakes.forget_writes()
+            found = {key: await self.attempt(reconcile(self.ports, key), None) for key in wanted}
+            quiet = self.fakes.all_writes() == []
+            self.fakes.cluster.settle()
+            self.fakes.clock.advance(1300)
             if found == wanted and quiet:
                 return
-        insist(holds=False, promise=f"both come to rest: {found} {self.world.all_writes()}")
+        insist(holds=False, promise=f"both come to rest: {found} {self.fakes.all_writes()}")
 
     async def _leave(self, key: Key) -> None:
         """A deletion, until it is through."""
-        body = self.world.cluster.get("HealthIngest", key.name)
-        body["metadata"]["deletionTimestamp"] = self.world.clock.now().strftime(
+        body = self.fakes.cluster.get("HealthIngest", key.name)
+        body["metadata"]["deletionTimestamp"] = self.fakes.clock.now().strftime(
             "%Y-%m-%dT%H:%M:%SZ"
         )
-        began = self.world.clock.now()
+        began = self.fakes.clock.now()
         while True:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.3 else None
-            farewell = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
-            if farewell is not None and farewell.may_go:
+            finalized = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
+            if finalized is not None and finalized.may_remove_finalizer:
                 break
-            self.world.clock.advance(5)
-            insist(self.world.clock.now() - began < timedelta(hours=1), "a deletion ends")
-        del self.world.cluster.objects["HealthIngest", key.namespace, key.name]
+            self.fakes.clock.advance(5)
+            insist(self.fakes.clock.now() - began < timedelta(hours=1), "a deletion ends")
+        del self.fakes.cluster.objects["HealthIngest", key.namespace, key.name]
         self.note(f"{key.name} is gone")
 
     def _body(self, key: Key) -> dict[str, Any] | None:
-        return self.world.cluster.objects.get(("HealthIngest", key.namespace, key.name))
+        return self.fakes.cluster.objects.get(("HealthIngest", key.namespace, key.name))
 
     def _take_marks_off(self) -> None:
-        store, host = self.world.store, self.world.broker.things.get(("vhosts", "clinic"))
+        store, host = self.fakes.store, self.fakes.broker.things.get(("vhosts", "clinic"))
         if host is not None:
             host["tags"] = []
         for name, found in list(store.buckets.items()):
@@ -126,15 +129,14 @@ class Rivals(History):
     def _insist_owner(self, key: Key) -> None:
         """The marks are of *key* on what both name."""
         if "bucket" in self._shared:
-            tags = self.world.store.buckets["clinic-data"].tags
+            tags = self.fakes.store.buckets["clinic-data"].tags
             insist(
-                tags.get(OWNER_TAG) == owner_mark(key), f"the bucket is {key.name}'s: {dict(tags)}"
+                tags.get(OWNER_TAG) == owner_id(key), f"the bucket is {key.name}'s: {dict(tags)}"
             )
         if "host" in self._shared:
-            tags = self.world.broker.things["vhosts", "clinic"]["tags"]
+            tags = self.fakes.broker.things["vhosts", "clinic"]["tags"]
             insist(
-                [tag for tag in tags if tag.startswith(HOST_TAG)]
-                == [f"{HOST_TAG}{owner_mark(key)}"],
+                [tag for tag in tags if tag.startswith(HOST_TAG)] == [f"{HOST_TAG}{owner_id(key)}"],
                 "the host",
             )
 

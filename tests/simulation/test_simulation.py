@@ -12,9 +12,9 @@ import pytest
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ROTATE_ANNOTATION
 from healthingest_operator.reconcile import dependencies
-from healthingest_operator.reconcile.converge import converge
-from healthingest_operator.reconcile.deletion import finalize
-from healthingest_operator.reconcile.glance import Glance
+from healthingest_operator.reconcile.change_detection import ChangeDetector
+from healthingest_operator.reconcile.finalize import finalize
+from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.resources.pruning import Superfluous
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import is_password
@@ -22,7 +22,7 @@ from simulation.disappearing import ORDERS, disappear
 from simulation.history import DEADLINE, BrokenPromiseError, History
 from simulation.rivals import rival
 from simulation.seeds import replay
-from support.operator_world import KEY
+from support.operator_fakes import KEY
 
 SEEDS = int(os.environ.get("HEALTHINGEST_SIMULATION_SEEDS", "300"))
 BATCHES = 10
@@ -64,7 +64,7 @@ def test_a_second_owner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def yes(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr("healthingest_operator.reconcile.converge.outranked", yes)
+    monkeypatch.setattr("healthingest_operator.reconcile.steps.outranked", yes)
     with pytest.raises(BrokenPromiseError):
         _all(rival(seed) for seed in range(10))
 
@@ -75,18 +75,20 @@ def test_what_is_left_unnamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("healthingest_operator.reconcile.deletion._leave_broker", nothing)
+    monkeypatch.setattr(
+        "healthingest_operator.reconcile.finalize._remove_broker_resources", nothing
+    )
     with pytest.raises(BrokenPromiseError):
         _all(disappear(0, order) for order in ORDERS)
 
 
-def test_a_glance_that_sees_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_external_check_that_sees_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator that takes everything for unchanged does not pass."""
 
     async def always(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr(Glance, "is_as_it_was", always)
+    monkeypatch.setattr(ChangeDetector, "is_unchanged", always)
     with pytest.raises(AssertionError):
         _all(replay(seed) for seed in range(0, 40, 4))
 
@@ -108,8 +110,8 @@ async def test_it_may_die_at_every_wait_of_the_first_passes() -> None:
     for kill in range(1, 400):
         history = History(0)
         for _ in range(3):
-            await history.attempt(converge(history.ports, KEY), kill)
-            history.world.cluster.settle()
+            await history.attempt(reconcile(history.ports, KEY), kill)
+            history.fakes.cluster.settle()
         await history.rest()
         if history.kills == 0:
             return
@@ -126,16 +128,16 @@ async def test_it_may_die_at_every_wait_of_a_rotation() -> None:
     for kill in range(1, 400):
         history = History(0)
         await history.rest()
-        history.world.cluster.get("HealthIngest", KEY.name)["metadata"]["annotations"] = {
+        history.fakes.cluster.get("HealthIngest", KEY.name)["metadata"]["annotations"] = {
             ROTATE_ANNOTATION: "now"
         }
         for _ in range(3):
-            await history.attempt(converge(history.ports, KEY), kill)
-            values = decode(history.world.cluster.get("Secret", "clinic-service"))
-            assert values[env.DATABASE_URL] in history.world.database.logins
+            await history.attempt(reconcile(history.ports, KEY), kill)
+            values = decode(history.fakes.cluster.get("Secret", "clinic-service"))
+            assert values[env.DATABASE_URL] in history.fakes.database.logins
             user, password = user_of(values[env.BROKER_URL]), password_of(values[env.BROKER_URL])
-            assert is_password(history.world.broker.things["users", user or ""], password or "")
-            history.world.cluster.settle()
+            assert is_password(history.fakes.broker.things["users", user or ""], password or "")
+            history.fakes.cluster.settle()
         await history.rest()
         if history.kills == 0:
             return
@@ -147,13 +149,13 @@ async def test_it_may_die_at_every_wait_of_a_deletion() -> None:
     for kill in range(1, 100):
         history = History(0)
         await history.rest()
-        body = history.world.cluster.get("HealthIngest", KEY.name)
-        body["metadata"]["deletionTimestamp"] = history.world.clock.now().strftime(
+        body = history.fakes.cluster.get("HealthIngest", KEY.name)
+        body["metadata"]["deletionTimestamp"] = history.fakes.clock.now().strftime(
             "%Y-%m-%dT%H:%M:%SZ"
         )
         await history.attempt(finalize(history.ports, body, DEADLINE), kill)
         killed = history.kills
-        assert (await finalize(history.world.ports, body, DEADLINE)).may_go
+        assert (await finalize(history.fakes.ports, body, DEADLINE)).may_remove_finalizer
         history.insist_nothing_leaked()
         if not killed:
             return

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster, kubernetes_cluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from support.deadlines import HANG_SECONDS
 from support.servers.apiserver import ApiServer
 

@@ -12,7 +12,7 @@ from healthingest_operator.resources.configuration import Surroundings, configur
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.network_policy import Ports
 from healthingest_operator.resources.pods import Build
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 BUILD = Build("service:1", "api", "relay", "migrate")
 PORTS: Ports = {"store": (443,), "broker": (5671,), "database": (5432,), "cache": ()}

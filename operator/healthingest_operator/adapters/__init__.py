@@ -1,5 +1,5 @@
 """
-The edge out: the only code that talks.
+The outbound edge: one package or module for each outside system.
 
-One module per outside system; libraries' errors become ours here.
+Each adapter implements a port of the core and raises the core's errors instead of its library's.
 """

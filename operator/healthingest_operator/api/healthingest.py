@@ -38,7 +38,7 @@ class HealthIngest:
     created: str = ""
     """RFC 3339 in UTC, so that it sorts."""
     rotate: str = ""
-    """A change of it asks for a rotation; see `resources.rotation`."""
+    """A change of it asks for a rotation; see `reconcile.credentials.rotation`."""
     confirmed_database: str = ""
     """Place of another database that may be used."""
     confirmed_bucket: str = ""

@@ -1,5 +1,5 @@
 """
-The edge in: kopf's decorators.
+The inbound edge: kopf handlers.
 
-Each handler parses, calls, translates; decisions are made elsewhere.
+Each handler parses the event and calls the core or the queue; it decides nothing.
 """

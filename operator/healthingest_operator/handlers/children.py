@@ -1,4 +1,4 @@
-"""Children: whatever happens to one, its HealthIngest is looked at."""
+"""Changes of children: each enqueues the HealthIngest that owns the child."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 DEBOUNCE_SECONDS: Final = 0.5
-"""A rollout tells a lot at once."""
+"""A rollout causes many events at once."""
 
 WATCHED: Final = (
     ("", "v1", "configmaps"),
@@ -28,18 +28,19 @@ SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
     """
-    The HealthIngests that an object is of, by its label or its owners.
+    Return the HealthIngests of an object, by its label and its owner references.
 
-    People change the one or the other.
+    Both are read, because a user may have changed one of them.
     """
-    labels, references = metadata.get("labels") or {}, metadata.get("ownerReferences") or ()
+    labels = metadata.get("labels") or {}
+    references = metadata.get("ownerReferences") or ()
     found = {reference["name"] for reference in references if reference["kind"] == KIND}
     found |= {labels[INSTANCE_LABEL]} if labels.get(INSTANCE_LABEL) else set()
     return {Key(namespace, name) for name in found} if namespace else set()
 
 
 def paths(namespaces: Sequence[str]) -> list[str]:
-    """Where children are to be watched; no namespaces are all of them."""
+    """API paths of the children to watch; no *namespaces*: all of them."""
     places = [f"namespaces/{namespace}/" for namespace in namespaces] or [""]
     roots = [
         (f"/apis/{group}/{version}" if group else f"/api/{version}", plural)
@@ -48,7 +49,9 @@ def paths(namespaces: Sequence[str]) -> list[str]:
     return [f"{root}/{place}{plural}" for root, plural in roots for place in places]
 
 
-def changed(queue: KeyedQueue[Key], namespace: str | None, metadata: Mapping[str, Any]) -> None:
-    """Something happened to a child: its HealthIngest is looked at."""
+def enqueue_owners(
+    queue: KeyedQueue[Key], namespace: str | None, metadata: Mapping[str, Any]
+) -> None:
+    """Enqueue the HealthIngests of a changed child."""
     for key in owners(namespace, metadata):
-        queue.poke(key, Lane.CHILD, DEBOUNCE_SECONDS)
+        queue.enqueue(key, Lane.CHILD, DEBOUNCE_SECONDS)

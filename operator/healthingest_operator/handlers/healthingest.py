@@ -1,4 +1,4 @@
-"""HealthIngests themselves: a change pokes the queue, a deletion is carried out."""
+"""Changes of HealthIngests are enqueued; a deletion is carried out."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -10,18 +10,18 @@ from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
 Finalize = Callable[[Key, Mapping[str, Any]], Awaitable[bool]]
-"""Takes away what lies outside the cluster; whether the HealthIngest may go now."""
+"""Removes what lies outside the cluster; returns whether the finalizer may be removed."""
 
 RETRY_DELETION_SECONDS: Final = 5.0
 
 
 def lane(event_type: str | None, body: Mapping[str, Any], *, known: bool = False) -> Lane:
     """
-    One that is listed, and was ready as it is, lets others go first.
+    Return the lane of an event.
 
-    All are listed when an operator starts.
-
-    A *known* one that has changed before it is listed again has changed unseen.
+    When the operator starts, all HealthIngests are listed. Those that are already Ready get the
+    lowest priority, so that a restart serves changed ones first. A *known* HealthIngest that is
+    listed again after a change gets the highest one, because the change was missed.
     """
     status = body.get("status") or {}
     ready = any(
@@ -40,21 +40,21 @@ def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: 
     """
 
     @kopf.on.event(API_GROUP, API_VERSION, PLURAL, registry=registry)
-    async def seen(event: kopf.RawEvent, body: kopf.Body, memo: kopf.Memo, **_: object) -> None:
+    async def changed(event: kopf.RawEvent, body: kopf.Body, memo: kopf.Memo, **_: object) -> None:
         meta = body.metadata
         key = Key(meta.namespace or "", meta.name or "")
         if event["type"] == "DELETED":
             queue.forget(key)
             return
-        mark = (meta.get("generation"), dict(meta.annotations), meta.get("uid"))
-        # Our own writes of the status come back as events; they change none of these.
-        if memo.get("mark") != mark:
-            known = "mark" in memo
-            memo["mark"] = mark
-            queue.poke(key, lane(event["type"], body, known=known))
+        version = (meta.get("generation"), dict(meta.annotations), meta.get("uid"))
+        # The operator's own writes of the status cause events, too; they change none of these.
+        if memo.get("version") != version:
+            known = "version" in memo
+            memo["version"] = version
+            queue.enqueue(key, lane(event["type"], body, known=known))
 
     @kopf.on.delete(API_GROUP, API_VERSION, PLURAL, registry=registry)
     async def deleted(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf passes what it likes
         if not await finalize(Key(body.metadata.namespace or "", body.metadata.name or ""), body):
-            message = "waits for what cannot be reached"
+            message = "an external system is not reachable"
             raise kopf.TemporaryError(message, delay=RETRY_DELETION_SECONDS)

@@ -1,5 +1,5 @@
 """
-The core: when to look, what to do, in which order.
+The core: when to reconcile, what to do, and in which order.
 
 One sequence for every HealthIngest: observe → plan → act → status.
 

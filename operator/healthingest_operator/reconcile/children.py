@@ -1,8 +1,4 @@
-"""
-Children in the cluster.
-
-Seen in bulk, compared, applied where they differ, pruned where nobody wants them.
-"""
+"""Children in the cluster: listed, compared, applied where they differ, and pruned."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,30 +11,30 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Cluster, Manifest
 from healthingest_operator.resources import comparison, names
 from healthingest_operator.resources.children import KINDS
-from healthingest_operator.status.conditions import Finding, bad, good
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 from healthingest_operator.status.pod_causes import SCALED_TO_ZERO
 from healthingest_operator.status.pod_failures import Failure, of_pods, of_refusal, of_silent_relay
 
 FIELD_MANAGER: Final = "healthingest-operator"
 
 _RUNNING: Final = frozenset({"Deployment", "Job", "HorizontalPodAutoscaler"})
-"""Kinds that stay as they are while the workload may not be rolled out."""
+"""Kinds that are not pruned while the workload may not be rolled out."""
 
 
 @dataclass(slots=True)
 class Children:
-    """What was found of a HealthIngest's children, and what was done about them in this pass."""
+    """The children of a HealthIngest, as observed and changed in this reconciliation."""
 
     cluster: Cluster
     owner: HealthIngest
     expected: bool
-    """Whether a missing child was there before: then somebody removed it."""
+    """Whether a missing child existed before, so that its absence is drift."""
     live: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     healed: list[str] = field(default_factory=list)
     wanted: set[tuple[str, str]] = field(default_factory=set)
 
     async def observe(self) -> None:
-        """List all kinds at once; what belongs to a namesake of the past is not ours."""
+        """List all kinds at once; children of a deleted namesake are left out."""
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.cluster.children(version, kind, self.owner.key))
@@ -50,17 +46,18 @@ class Children:
                     self.live[kind, child["metadata"]["name"]] = child
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """A child as it is."""
+        """Return a live child."""
         return self.live.get((kind, name))
 
     def all(self, kind: str) -> list[dict[str, Any]]:
-        """All children of a kind, as they are."""
+        """Return the live children of a kind."""
         return [child for (found, _), child in self.live.items() if found == kind]
 
     async def ensure(self, desired: Iterable[Manifest]) -> None:
-        """Apply what differs; note what others had changed."""
+        """Apply the objects that differ, and record drift in `healed`."""
         for child in desired:
-            kind, name = child["kind"], child["metadata"]["name"]
+            kind = child["kind"]
+            name = child["metadata"]["name"]
             self.wanted.add((kind, name))
             live = self.live.get((kind, name))
             if live is None:
@@ -71,17 +68,17 @@ class Children:
                 path = comparison.difference(child, live)
                 if path is None:
                     continue
-                if comparison.same_wish(child, live):
+                if comparison.has_same_desired_state(child, live):
                     self.healed.append(f"{kind} {name}: {path}")
                 await self._hand_over_replicas(child, live)
-                await self._put_keys_right(child, live)
+                await self._correct_list_keys(child, live)
             applied = await self.cluster.apply(child)
             self.live[kind, name] = applied
             if live is None:
                 await self._first_replicas(child, applied)
 
     async def prune(self, *, workload_known: bool) -> None:
-        """Remove what is no longer wanted."""
+        """Delete children that are not in `wanted`."""
         for (kind, name), child in list(self.live.items()):
             kept = kind == "Pod" or (kind in _RUNNING and not workload_known)
             if not kept and (kind, name) not in self.wanted:
@@ -89,20 +86,20 @@ class Children:
                 del self.live[kind, name]
 
     async def open_gates(self) -> None:
-        """Let API pods serve that wait for their readiness gate."""
+        """Open the readiness gate of API pods."""
         for (kind, _), pod in self.live.items():
             labels = pod["metadata"].get("labels") or {}
             is_api = kind == "Pod" and labels.get(names.COMPONENT_LABEL) == names.API
             if is_api and not pod["metadata"].get("deletionTimestamp") and not _gate_is_open(pod):
                 await self.cluster.open_gate(pod)
 
-    async def _put_keys_right(self, child: Manifest, live: Manifest) -> None:
+    async def _correct_list_keys(self, child: Manifest, live: Manifest) -> None:
         keys = comparison.rekeyed(child.get("spec"), live.get("spec"), "/spec")
         if keys:
             await self.cluster.set_fields(live, keys)
 
     async def _check_free(self, child: Manifest) -> None:
-        """Refuse to apply over an object of the same name that is not ours."""
+        """Refuse to apply over an object of the same name with another owner."""
         metadata = child["metadata"]
         other = await self.cluster.read(
             child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"]
@@ -111,7 +108,7 @@ class Children:
             refuse_foreign(other, self.owner)
 
     async def _first_replicas(self, child: Manifest, applied: Manifest) -> None:
-        """An autoscaler needs a while before it first acts: until then one pod would have to do."""
+        """Start with the minimum of replicas, because an autoscaler takes a while to act."""
         scaling = self.owner.spec.autoscaling
         if (
             scaling is not None
@@ -122,9 +119,9 @@ class Children:
 
     async def _hand_over_replicas(self, child: Manifest, live: Manifest) -> None:
         """
-        A field that its only owner stops sending falls to its default.
+        Keep the replicas when the operator stops setting them.
 
-        One pod, in the middle of the traffic.
+        Server-side apply resets a field that its only owner no longer sends: one pod would remain.
         """
         if (
             child["kind"] == "Deployment"
@@ -135,19 +132,20 @@ class Children:
 
 
 def owned(child: Manifest, owner: HealthIngest) -> bool:
-    """Whether this very HealthIngest made it."""
+    """Whether this HealthIngest, by its uid, is an owner of *child*."""
     references: Sequence[Mapping[str, Any]] = child["metadata"].get("ownerReferences") or ()
     return any(reference.get("uid") == owner.uid for reference in references)
 
 
 def orphaned(child: Manifest, owner: HealthIngest) -> bool:
     """
-    Whether it was made for this name and somebody took every owner off it.
+    Whether *child* was made for this name and has lost its owner references.
 
-    Nothing else would ever remove it.
+    Nothing else would ever delete it.
     """
     metadata = child["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    labels = metadata.get("labels") or {}
+    annotations = metadata.get("annotations") or {}
     ours = (
         labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         and labels.get(names.INSTANCE_LABEL) == owner.key.name
@@ -157,11 +155,10 @@ def orphaned(child: Manifest, owner: HealthIngest) -> bool:
 
 def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     """
-    Pass an object of ours.
+    Return if *other* belongs to *owner*.
 
     Raises:
-        DependencyError: it belongs to somebody else, or to a namesake whose remains are being
-            removed.
+        DependencyError: it has another owner, or belongs to a deleted namesake.
     """
     if owned(other, owner) or orphaned(other, owner):
         return
@@ -182,25 +179,26 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
-def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> Finding:
+def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> ConditionUpdate:
     """
-    Whether the newest pods of all these Deployments are there, and only they.
+    Return `WorkloadAvailable`: True if all Deployments have all their newest pods and no others.
 
-    If not, why, by their *pods*.
+    Otherwise it explains why, from their *pods*.
     """
     kind = ConditionType.WORKLOAD_AVAILABLE
     for deployment in deployments:
         if not deployment["spec"].get("replicas", 1):
             where = f"Deployment {deployment['metadata']['name']}"
-            return bad(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=where))
+            return condition_false(kind, SCALED_TO_ZERO.reason, SCALED_TO_ZERO.text(where=where))
         if not _is_complete(deployment):
             return _incomplete(deployment, pods)
-    return good(kind, "all pods are available", Reason.AVAILABLE)
+    return condition_true(kind, "all pods are available", Reason.AVAILABLE)
 
 
 def _is_complete(deployment: Manifest) -> bool:
-    """Whether all wanted pods are available and of the newest template, and no other is left."""
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    """Whether all replicas are available and up to date, and no older pod remains."""
+    status = deployment.get("status") or {}
+    wanted = deployment["spec"].get("replicas", 1)
     updated = status.get("updatedReplicas", 0)
     is_current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     is_there = wanted <= updated and wanted <= status.get("availableReplicas", 0)
@@ -210,22 +208,25 @@ def _is_complete(deployment: Manifest) -> bool:
     )
 
 
-def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> Finding:
-    kind, name = ConditionType.WORKLOAD_AVAILABLE, deployment["metadata"]["name"]
+def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> ConditionUpdate:
+    kind = ConditionType.WORKLOAD_AVAILABLE
+    name = deployment["metadata"]["name"]
     failure = _why(deployment, pods)
     if failure is not None:
-        return bad(kind, failure.reason, f"Deployment {name}: {failure.message}")
+        return condition_false(kind, failure.reason, f"Deployment {name}: {failure.message}")
     if _condition(deployment, "Progressing", "False"):
         message = f"Deployment {name}: pods do not become ready; see its pods' events and logs"
-        return bad(kind, Reason.ROLLOUT_FAILED, message)
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
-    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+        return condition_false(kind, Reason.ROLLOUT_FAILED, message)
+    status = deployment.get("status") or {}
+    wanted = deployment["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    available = status.get("availableReplicas", 0)
     message = f"Deployment {name}: {available} of {wanted} pods available, {updated} up to date"
-    return bad(kind, Reason.ROLLOUT_PROGRESSING, message)
+    return condition_false(kind, Reason.ROLLOUT_PROGRESSING, message)
 
 
 def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
-    """The Deployment's own condition repeats what its ReplicaSet could not make."""
+    """Return why pods are missing: from the Deployment's conditions, then from its pods."""
     refused = _condition(deployment, "ReplicaFailure", "True")
     if refused:
         return of_refusal(

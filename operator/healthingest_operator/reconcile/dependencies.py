@@ -1,4 +1,4 @@
-"""Bucket, broker and database: each is looked at, completed, and reported in conditions."""
+"""Bucket, broker, database and cache: each is observed, completed, and reported."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
-from healthingest_operator.reconcile.credentials import Credentials, DatabaseAccess
+from healthingest_operator.reconcile.credentials.user_secrets import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
     bucket_place,
     database_place,
-    mark_of_bucket,
-    mark_of_database,
+    installation_of_bucket,
+    installation_of_database,
     refuse_new_database,
 )
 from healthingest_operator.reconcile.ports import (
@@ -27,26 +27,27 @@ from healthingest_operator.reconcile.ports import (
     StoreAccess,
 )
 from healthingest_operator.resources import bucket, topology
-from healthingest_operator.resources.names import consumer_users, owner_mark, relay_users
+from healthingest_operator.resources.names import consumer_users, owner_id, relay_users
 from healthingest_operator.resources.pruning import superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
-from healthingest_operator.status.conditions import Finding, bad, good
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 _PROVISIONING_HELPS: Final = frozenset(
     {Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED}
 )
-"""No role yet, no database yet, or rights that went; nothing else is mended by making them."""
+"""No role yet, no database yet, or lost rights: creating them helps."""
+_LOGIN_KINDS: Final = frozenset({topology.Kind.USER, topology.Kind.PERMISSIONS})
 
 
 @dataclass(frozen=True, slots=True)
 class BucketResult:
     """
-    The finding, what the store lacks and a fingerprint of what was probed (None.
+    The condition, missing capabilities, a fingerprint of what was probed, and the place.
 
-    Not known now).
+    None: unknown now. `changed` names what was created or changed.
     """
 
-    finding: Finding
+    update: ConditionUpdate
     missing: frozenset[str] | None = None
     probed: str | None = None
     changed: tuple[str, ...] = ()
@@ -56,9 +57,9 @@ class BucketResult:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseResult:
-    """The finding, and the installation that the database belongs to (None: not known now)."""
+    """The condition, and the installation that the database belongs to; None: unknown now."""
 
-    finding: Finding
+    update: ConditionUpdate
     installation: str | None = None
 
 
@@ -67,22 +68,22 @@ class BrokerResult:
     """
     Findings about broker and topology, changes made, and unwanted things that stay.
 
-    `spare_users`: of the operator's own users those that no Secret names any more.
+    `unused_users`: of the operator's own users those that no Secret names any more.
     """
 
-    findings: tuple[Finding, ...]
+    updates: tuple[ConditionUpdate, ...]
     changed: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
-    spare_users: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    unused_users: tuple[str, ...] = ()
 
 
 Outranks = Callable[[str], Awaitable[bool]]
-"""Whether the HealthIngest with this mark must give way to the one that is looked at."""
+"""Whether the HealthIngest of this id (`namespace/name`) must give way."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketContext:
-    """Values of the service's Secret, the status as it was, and who must give way."""
+    """Values of the service's Secret, the previous status, and the rule of ownership."""
 
     values: Mapping[str, str]
     status: Mapping[str, Any]
@@ -91,17 +92,17 @@ class BucketContext:
 
 @dataclass(frozen=True, slots=True)
 class BrokerContext:
-    """Logins that the broker must know, passwords by user, and who must give way."""
+    """Wanted logins (passwords by user), and the rule of ownership."""
 
     relays: Mapping[str, str]
     consumers: Mapping[str, str]
     outranks: Outranks
 
 
-async def look_at_bucket(
+async def reconcile_bucket(
     store: ObjectStore, owner: HealthIngest, found: Credentials, context: BucketContext
 ) -> BucketResult:
-    """Make the bucket and its properties; probe it when anything about it is new."""
+    """Create the bucket and its properties; probe it when anything about it is new."""
     try:
         if isinstance(found.store, DependencyError):
             raise found.store
@@ -122,22 +123,28 @@ async def look_at_bucket(
         else:
             lacking = {*missing, *await store.probe(found.store)}
     except DependencyError as error:
-        return BucketResult(bad(ConditionType.BUCKET_READY, error.reason, error.message))
-    names_lacking, place = frozenset(str(name) for name in lacking), bucket_place(admin)
+        return BucketResult(
+            condition_false(ConditionType.BUCKET_READY, error.reason, error.message)
+        )
     return BucketResult(
-        _verdict(owner, lacking), names_lacking, probed, changed, installation, place
+        _capabilities(owner, lacking),
+        frozenset(str(name) for name in lacking),
+        probed,
+        changed,
+        installation,
+        bucket_place(admin),
     )
 
 
-def _verdict(owner: HealthIngest, lacking: Collection[str]) -> Finding:
+def _capabilities(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpdate:
     hurts = sorted(
         {str(name) for name in lacking}
         & {str(name) for name in bucket.required(owner.spec.object_store)}
     )
     if hurts:
         message = f"the object store lacks {', '.join(hurts)}, which is required"
-        return bad(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
-    return good(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}")
+        return condition_false(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
+    return condition_true(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}")
 
 
 async def _complete_bucket(
@@ -148,13 +155,13 @@ async def _complete_bucket(
     context: BucketContext,
 ) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
     """
-    What the store lacks, what was made, and the mark.
+    Return the missing capabilities, what was changed, and the installation.
 
-    What is *known* to be missing is not tried again and again.
+    A capability that is *known* to be missing is not tried again.
     """
     changed = []
     observed = await store.observe(admin)
-    installation = await mark_of_bucket(
+    installation = await installation_of_bucket(
         store, owner, admin, observed, context.status.get("objectStore") or {}
     )
     if observed is None:
@@ -164,18 +171,18 @@ async def _complete_bucket(
     if observed is None:
         message = f"bucket {admin.bucket} was made but is not there yet"
         raise DependencyError(Reason.UNREACHABLE, message)
-    mark = owner_mark(owner.key)
-    if observed.owner not in {None, mark} and not await context.outranks(str(observed.owner)):
+    name = owner_id(owner.key)
+    if observed.owner not in {None, name} and not await context.outranks(str(observed.owner)):
         message = (
             f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
         )
         raise DependencyError(Reason.RESOURCE_CONFLICT, message)
     missing = {
         *observed.missing,
-        *(name for name in bucket.Capability if name in known and name != "checksums"),
+        *(lack for lack in bucket.Capability if lack in known and lack != "checksums"),
     }
     seen = replace(observed, missing=frozenset(missing))
-    for step in bucket.plan(owner.spec.object_store, mark, seen, installation):
+    for step in bucket.plan(owner.spec.object_store, name, seen, installation):
         if await store.carry_out(admin, step):
             changed.append(f"{step.capability} of bucket {admin.bucket}")
         else:
@@ -183,11 +190,11 @@ async def _complete_bucket(
     return missing, tuple(changed), installation
 
 
-async def look_at_broker(
+async def reconcile_broker(
     broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
     """
-    Make the virtual host and what is in it.
+    Create the virtual host and its content, then log in as the relay.
 
     Passwords are those of the operator's own Secrets.
     """
@@ -197,14 +204,16 @@ async def look_at_broker(
             raise access
         await broker.check(access)
     except DependencyError as error:
-        waiting = bad(
+        waiting = condition_false(
             ConditionType.TOPOLOGY_READY, Reason.WAITING_FOR_DEPENDENCIES, "waits for the broker"
         )
-        return BrokerResult((bad(ConditionType.BROKER_READY, error.reason, error.message), waiting))
-    ready = good(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
+        return BrokerResult(
+            (condition_false(ConditionType.BROKER_READY, error.reason, error.message), waiting)
+        )
+    ready = condition_true(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
     wanted = topology.topology(
         owner.spec.broker,
-        owner_mark(owner.key),
+        owner_id(owner.key),
         access.username,
         context.relays,
         context.consumers,
@@ -212,46 +221,58 @@ async def look_at_broker(
     try:
         completed = await _complete_topology(broker, access, wanted, context.outranks)
     except DependencyError as error:
-        return BrokerResult((ready, bad(ConditionType.TOPOLOGY_READY, error.reason, error.message)))
-    provisioned = good(ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}")
+        return BrokerResult(
+            (ready, condition_false(ConditionType.TOPOLOGY_READY, error.reason, error.message))
+        )
+    provisioned = condition_true(
+        ConditionType.TOPOLOGY_READY, f"virtual host {wanted.virtual_host}"
+    )
     try:
         for login in wanted.logins:
             if (
                 login.name in context.relays
-            ):  # what has rights alone announces nothing: limits stop a login
+            ):  # rights do not show that a login works: limits may refuse it
                 await broker.log_in(access, wanted.virtual_host, login)
     except DependencyError as error:
-        ready = bad(ConditionType.BROKER_READY, error.reason, error.message)
-    return replace(completed, findings=(ready, provisioned))
+        ready = condition_false(ConditionType.BROKER_READY, error.reason, error.message)
+    return replace(completed, updates=(ready, provisioned))
 
 
 def logins(*addresses: str | None) -> dict[str, str]:
-    """Passwords by user, of addresses of the broker."""
+    """Return passwords by user, from addresses of the broker."""
     return {user_of(url) or "": password_of(url) or "" for url in addresses if user_of(url)}
 
 
 async def _complete_topology(
     broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
 ) -> BrokerResult:
-    """What was changed, what nobody wants but has messages, and users that nobody has."""
+    """Return what was changed, the unwanted queues that hold messages, and the unused users."""
     ours = [*relay_users(wanted.virtual_host), *consumer_users(wanted.virtual_host)]
     users = [login.name for login in wanted.logins]
     observed = await broker.observe(access, wanted.virtual_host, [*ours, access.username])
-    calls = await _calls(wanted, observed, outranks)
-    spare = superfluous(wanted, observed)
+    host = wanted.virtual_host
+    missing = await _missing(wanted, observed, outranks)
+    unwanted = superfluous(wanted, observed)
     changed = []
-    for call in (*calls, *spare.calls):
-        await broker.carry_out(access, call)
-        changed.append(call.what)
-    if any(call.path[0] in {"users", "permissions"} for call in calls):
+    for resource in missing:
+        await broker.ensure(access, host, resource)
+        changed.append(resource.title)
+    for binding in unwanted.bindings:
+        await broker.remove_binding(access, host, binding)
+        changed.append(binding.title)
+    for queue in unwanted.policies:
+        await broker.remove_policy(access, host, queue)
+        changed.append(f"policy of queue {queue}")
+    if any(resource.kind in _LOGIN_KINDS for resource in missing):
         again = await broker.observe(access, wanted.virtual_host, users)
         if unknown := topology.missing_logins(wanted, again):
             raise DependencyError(
-                Reason.UNREACHABLE, f"the broker was told and does not know yet: {unknown[0]}"
+                Reason.UNREACHABLE,
+                f"the broker has accepted the change and does not report it yet: {unknown[0]}",
             )
-    full = list(spare.full)
-    for queue in spare.queues:
-        if await broker.remove_if_empty(access, wanted.virtual_host, queue):
+    full = list(unwanted.full)
+    for queue in unwanted.queues:
+        if await broker.remove_queue_if_empty(access, host, queue):
             changed.append(f"queue {queue}")
         else:
             full.append(queue)
@@ -263,9 +284,9 @@ async def _complete_topology(
     return BrokerResult((), tuple(changed), tuple(sorted(left)), idle)
 
 
-async def _calls(
+async def _missing(
     wanted: topology.Topology, observed: topology.Observed, outranks: Outranks
-) -> tuple[topology.Call, ...]:
+) -> tuple[topology.Resource, ...]:
     if observed.owner not in {None, wanted.owner} and not await outranks(str(observed.owner)):
         message = (
             f"virtual host {wanted.virtual_host} belongs to HealthIngest"
@@ -279,14 +300,14 @@ async def _calls(
             " remove it, wait"
         )
         raise DependencyError(Reason.TOPOLOGY_CONFLICT, message)
-    return plan.calls
+    return plan.resources
 
 
-async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
+async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | None:
     """
-    Whether the cache works; None: there is none.
+    Return `CacheReady`; None: the spec names no cache.
 
-    Uploads do not need it, so nothing waits for it.
+    Uploads work without the cache, so nothing waits for it.
     """
     if found.cache_url is None:
         return None
@@ -295,30 +316,33 @@ async def look_at_cache(cache: Cache, found: Credentials) -> Finding | None:
             raise found.cache_url
         await cache.check(found.cache_url)
     except DependencyError as error:
-        return bad(ConditionType.CACHE_READY, error.reason, error.message)
-    return good(
+        return condition_false(ConditionType.CACHE_READY, error.reason, error.message)
+    return condition_true(
         ConditionType.CACHE_READY, f"cache {urlsplit(found.cache_url).netloc.rpartition('@')[2]}"
     )
 
 
-async def look_at_database(
+async def reconcile_database(
     database: Database, owner: HealthIngest, found: Credentials, url: str, known: str | None
 ) -> DatabaseResult:
     """
-    Make role and database where the Secret allows it; then log in with *url* as the service will.
+    Create role and database if the Secret allows it, and log in with *url* as the service does.
 
-    *known* is the installation whose database it was.
+    *known* is the installation that the database had before.
     """
     access = found.database
     try:
         if isinstance(access, DependencyError):
             raise access
-        name = owner_mark(owner.key)
-        marked = await _provision(database, access, url, owner, known)
-        mark = mark_of_database(owner, database_place(url), marked, known)
-        written = mark == marked or await database.write_mark(url, name, mark)
+        named = await _provision(database, access, url, owner, known)
+        installation = installation_of_database(owner, database_place(url), named, known)
+        written = installation == named or await database.write_installation(
+            url, owner_id(owner.key), installation
+        )
     except DependencyError as error:
-        return DatabaseResult(bad(ConditionType.DATABASE_READY, error.reason, error.message))
+        return DatabaseResult(
+            condition_false(ConditionType.DATABASE_READY, error.reason, error.message)
+        )
     address = read_database_address(url)
     message = f"database {address.database} on {address.place}"
     more = (
@@ -326,28 +350,28 @@ async def look_at_database(
         if written
         else "; it cannot be told from another one, because its user may not create a table"
     )
-    finding = good(ConditionType.DATABASE_READY, message + more)
-    return DatabaseResult(finding, mark if written else None)
+    update = condition_true(ConditionType.DATABASE_READY, message + more)
+    return DatabaseResult(update, installation if written else None)
 
 
 async def _provision(
     database: Database, access: DatabaseAccess, url: str, owner: HealthIngest, known: str | None
 ) -> str | None:
     """
-    The mark that is found.
+    Return the installation that the database names.
 
-    The administrator's rights are used only when the login does not work.
+    The administrator's rights are used only when the login fails.
     """
-    mark = owner_mark(owner.key)
+    name = owner_id(owner.key)
     try:
-        return await database.check(url, mark)
+        return await database.check(url, name)
     except DependencyError as error:
         if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
         if known is not None and not await database.exists(access.admin_url, url):
             refuse_new_database(owner, database_place(url))
         await database.provision(access.admin_url, url)
-        return await database.check(url, mark)
+        return await database.check(url, name)
 
 
 def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:

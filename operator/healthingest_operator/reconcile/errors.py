@@ -1,8 +1,4 @@
-"""
-What may go wrong with the outside systems, in our words.
-
-Messages are for people and bear no secret.
-"""
+"""Errors of the core; their messages are for people and contain no secrets."""
 
 from typing import Self
 
@@ -30,7 +26,7 @@ class DependencyError(ReconcileError):
 
 class ClusterError(ReconcileError):
     """
-    The Kubernetes API refused, or could not be reached; the whole pass is repeated.
+    The Kubernetes API refused, or could not be reached; the whole reconciliation is repeated.
 
     `status` 0: no answer. `causes` are the server's machine-readable ones.
     """

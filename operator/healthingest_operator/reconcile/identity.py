@@ -1,8 +1,4 @@
-"""
-Is it the same database, the same bucket as before?
-
-Else nothing is done with it until somebody confirms it.
-"""
+"""Identity of database and bucket: a replaced one must be confirmed before the operator uses it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +11,7 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket
 from healthingest_operator.resources.bucket import FORMER_TAG
-from healthingest_operator.resources.names import owner_mark
+from healthingest_operator.resources.names import owner_id
 from healthingest_operator.status import identity_causes as causes
 
 
@@ -35,18 +31,18 @@ def bucket_place(access: StoreAccess) -> str:
     return f"{host}/{access.bucket}"
 
 
-def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: str | None) -> str:
+def installation_of_database(
+    owner: HealthIngest, place: str, found: str | None, known: str | None
+) -> str:
     """
-    The installation that the database at *place* is to name for this HealthIngest.
+    Return the installation that the database at *place* must name for this HealthIngest.
 
-    The one *found*, or one to write.
-
-    *known* is the one that the status remembers: None at the first installation, after an upgrade
-    from a version without marks, and for a HealthIngest that was made anew. Then a database without
-    a mark is taken as it is.
+    It is the one *found*, or a new one to write. *known* is the installation in the status. It is
+    None at the first installation, after an upgrade from a version without installations, and for a
+    HealthIngest that was created again. Then a database that names none is accepted.
 
     Raises:
-        DependencyError: it is another one than before, and nobody has confirmed it.
+        DependencyError: it is another database than before, and it is not confirmed.
     """
     confirmed = owner.confirmed_database == place
     if found is None and (known is None or confirmed):
@@ -63,10 +59,10 @@ def mark_of_database(owner: HealthIngest, place: str, found: str | None, known: 
 
 def refuse_new_database(owner: HealthIngest, place: str) -> None:
     """
-    Nothing is made on a server that lacks the database of a HealthIngest that has had one.
+    Return if a new database at *place* is confirmed; the HealthIngest had another one before.
 
     Raises:
-        DependencyError: nobody has confirmed this place.
+        DependencyError: this place is not confirmed.
     """
     if owner.confirmed_database != place:
         raise DependencyError.of(
@@ -76,9 +72,9 @@ def refuse_new_database(owner: HealthIngest, place: str) -> None:
 
 def _installation(owner: HealthIngest, known: str | None, place: str) -> str:
     """
-    The first is the uid.
+    Return a new installation: the uid at first.
 
-    One that follows differs from it, so that the way back must be confirmed, too.
+    A later one differs from it, so that the way back must be confirmed, too.
     """
     return (
         owner.uid
@@ -87,7 +83,7 @@ def _installation(owner: HealthIngest, known: str | None, place: str) -> str:
     )
 
 
-async def mark_of_bucket(
+async def installation_of_bucket(
     store: ObjectStore,
     owner: HealthIngest,
     access: StoreAccess,
@@ -95,13 +91,13 @@ async def mark_of_bucket(
     before: Mapping[str, Any],
 ) -> str:
     """
-    The installation that the bucket is to bear.
+    Return the installation that the bucket must have as a tag.
 
-    *before* is `status.objectStore`, *observed* None: there is no bucket.
+    *before* is `status.objectStore`; *observed* None: the bucket does not exist.
 
     Raises:
-        DependencyError: it is on another store than before, or has objects of others, and nobody
-            has confirmed it.
+        DependencyError: it is on another store than before, or has objects of others, and it is not
+            confirmed.
     """
     place = bucket_place(access)
     known = before.get("installation")
@@ -110,7 +106,7 @@ async def mark_of_bucket(
         _refuse_another_store(observed, before, place)
         if _is_first_use(before) and _is_unmarked(owner, observed):
             await _refuse_content(store, access, place)
-    if observed is not None and observed.installation and observed.owner == owner_mark(owner.key):
+    if observed is not None and observed.installation and observed.owner == owner_id(owner.key):
         return observed.installation
     return _installation(owner, known, place) if moved else known or owner.uid
 
@@ -133,7 +129,7 @@ def _is_first_use(before: Mapping[str, Any]) -> bool:
 def _is_unmarked(owner: HealthIngest, observed: bucket.Observed | None) -> bool:
     if observed is None:
         return False
-    return observed.owner is None and observed.tags.get(FORMER_TAG) != owner_mark(owner.key)
+    return observed.owner is None and observed.tags.get(FORMER_TAG) != owner_id(owner.key)
 
 
 async def _refuse_content(store: ObjectStore, access: StoreAccess, place: str) -> None:
@@ -142,6 +138,6 @@ async def _refuse_content(store: ObjectStore, access: StoreAccess, place: str) -
     except DependencyError as error:
         if error.reason is not Reason.PERMISSION_DENIED:
             raise
-        empty = False  # nobody can say, so somebody has to
+        empty = False  # unknown, so a person must confirm it
     if not empty:
         raise DependencyError.of(causes.BUCKET_FOREIGN, place=place)

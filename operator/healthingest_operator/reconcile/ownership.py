@@ -1,8 +1,4 @@
-"""
-Two HealthIngests, one bucket or virtual host.
-
-The oldest owns it, whoever came first to mark it.
-"""
+"""Ownership of a bucket or virtual host that two HealthIngests name: the oldest one owns it."""
 
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
 from healthingest_operator.reconcile.errors import ClusterError
@@ -11,18 +7,17 @@ from healthingest_operator.reconcile.ports import Cluster
 _REFUSED = frozenset({401, 403, 404})
 
 
-async def outranked(cluster: Cluster, owner: HealthIngest, mark: str) -> bool:
+async def outranked(cluster: Cluster, owner: HealthIngest, owner_id: str) -> bool:
     """
-    Whether *owner* may take over what *mark*, `namespace/name` of another HealthIngest, stands on.
+    Whether *owner* may take over a resource of *owner_id*, the `namespace/name` of another one.
 
-    Only from a younger one that can be seen. One that is not there may live in another cluster
-    which shares the broker or the store, and one that is being deleted takes its mark off itself:
-    both keep it.
+    It may take over only from a younger HealthIngest that exists here. A missing one may live in
+    another cluster that shares broker or store, and a deleted one releases the resource itself.
 
     Raises:
         ClusterError: the Kubernetes API could not be used.
     """
-    namespace, _, name = mark.partition("/")
+    namespace, _, name = owner_id.partition("/")
     try:
         body = await cluster.health_ingest(Key(namespace, name))
     except ClusterError as error:

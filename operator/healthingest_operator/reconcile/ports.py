@@ -1,9 +1,9 @@
 """
-What the core needs of the world.
+The ports of the core: Kubernetes and the external systems.
 
-Every method has a deadline of its own; past it, or without an answer, it raises `DependencyError`
-with reason `Unreachable` (the cluster: `ClusterError`). Every method may be called again with the
-same arguments.
+Every method has a timeout. On timeout or without an answer it raises `DependencyError` with reason
+`Unreachable` (the cluster: `ClusterError`). Every method may be called again with the same
+arguments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.reconcile.credentials.rotation import Policy
+from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.resources import bucket, topology
+from healthingest_operator.resources.secrets import Generators
 
 Manifest = Mapping[str, Any]
 
@@ -39,32 +42,32 @@ class BrokerAccess:
 
 
 class Reader(Protocol):
-    """Who reads single objects."""
+    """Reads single objects."""
 
     async def read(
         self, api_version: str, kind: str, namespace: str, name: str
     ) -> dict[str, Any] | None:
-        """One object; None: there is none."""
+        """Return one object; None: it does not exist."""
 
 
 class Cluster(Reader, Protocol):
     """The Kubernetes API."""
 
     async def health_ingest(self, key: Key) -> dict[str, Any] | None:
-        """The resource as it is; None: gone."""
+        """Return the live HealthIngest; None: it does not exist."""
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
         """
-        A mark of one object that is another one after every change of it.
+        Return a version of one object, which differs after every change of it.
 
-        None: there is none.
+        None: it does not exist.
         """
 
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
-        """All objects of a kind that bear the labels of this HealthIngest."""
+        """Return all objects of a kind with the labels of this HealthIngest."""
 
     async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
-        """The newest events about an object, a few dozen at most, in no order."""
+        """Return the newest events about an object: a few dozen at most, unordered."""
 
     async def apply(self, manifest: Manifest) -> dict[str, Any]:
         """
@@ -74,7 +77,7 @@ class Cluster(Reader, Protocol):
         """
 
     async def delete(self, manifest: Manifest) -> None:
-        """Remove an object and what hangs on it, in the background; gone is done."""
+        """Delete an object and its dependents in the background, if it exists."""
 
     async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
         """Let a Deployment keep its replicas when this operator stops setting them."""
@@ -86,100 +89,109 @@ class Cluster(Reader, Protocol):
         """Set the pod's readiness gate to True."""
 
     async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
-        """Make this the whole status."""
+        """Replace the status."""
 
-    async def is_going(self, namespace: str) -> bool:
-        """Whether this namespace is being deleted: nothing can be made in it again."""
+    async def is_terminating(self, namespace: str) -> bool:
+        """Whether this namespace is being deleted, so that nothing can be created in it."""
 
-    async def tell(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """Record an event; *kind* is Normal or Warning. One that cannot be recorded is dropped."""
+    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+        """Record an event, *kind* Normal or Warning; an error is ignored."""
 
 
 class ObjectStore(Protocol):
     """An S3 server."""
 
     async def observe(self, access: StoreAccess) -> bucket.Observed | None:
-        """What the bucket has; None: there is none."""
+        """Return the properties of the bucket; None: it does not exist."""
 
     async def fingerprint(self, access: StoreAccess) -> str:
-        """
-        What `observe` would find, as a mark that is another one when anything of it is.
-
-        Cheap.
-        """
+        """Return a fingerprint of what `observe` returns; it is cheap."""
 
     async def create(self, access: StoreAccess) -> None:
-        """Make the bucket; one that this account has already is fine."""
+        """Create the bucket, unless this account has it already."""
 
     async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
-        """Set a property; False: this store cannot."""
+        """Set a property; False: the store does not support it."""
 
     async def probe(self, access: StoreAccess) -> frozenset[bucket.Capability]:
         """
-        Write, read and remove a small object under a reserved key.
+        Write, read and delete a small object under a reserved key.
 
-        What turned out to be missing.
+        Returns the capabilities that are missing.
         """
 
     async def check(self, access: StoreAccess) -> None:
-        """Whether these credentials may use the bucket; writes nothing."""
+        """Return if these credentials may use the bucket; writes nothing."""
 
     async def is_empty(self, access: StoreAccess) -> bool:
-        """Whether there is no object but the probe's."""
+        """Whether the bucket has no object, except that of `probe`."""
 
     async def remove(self, access: StoreAccess) -> bool:
-        """Remove the bucket; False: it holds objects, and stays. Gone is done."""
+        """Delete the bucket; False: it holds objects and stays. A missing one counts as deleted."""
 
 
 class Broker(Protocol):
-    """A RabbitMQ broker: its management API, and one look at its AMQP port."""
+    """A RabbitMQ broker: its management API and its AMQP port."""
 
     async def check(self, access: BrokerAccess) -> None:
         """
-        Whether the login is an administrator's, AMQP answers, and no alarm stops publishing.
+        Return if the user is an administrator, AMQP answers, and no alarm blocks publishing.
 
-        All HealthIngests on a broker share the answer for some seconds.
+        All HealthIngests on a broker share the result for some seconds.
         """
 
     async def log_in(self, access: BrokerAccess, virtual_host: str, login: topology.Login) -> None:
         """
         Open a connection and a channel as the service does, and close them again.
 
-        Raises `DependencyError` where the broker lets this user not in: limits, a virtual host that
-        is down, a login that another way of authentication refuses.
+        Raises `DependencyError` if the broker refuses the user: a limit, a stopped virtual host, or
+        another authentication backend.
         """
 
     async def observe(
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> topology.Observed:
-        """What there is, of these users too."""
+        """Return the content of the virtual host, and these *users*."""
 
     async def fingerprint(
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> str:
         """
-        What `check` and `observe` would find, as a mark that is another one when anything of it is.
+        Return a fingerprint of what `check` and `observe` return; it is cheap.
 
-        Cheap.
-
-        It may be some seconds old: all virtual hosts of a broker are looked at together.
+        It may be some seconds old, because all virtual hosts of a broker are read together.
         """
 
-    async def carry_out(self, access: BrokerAccess, call: topology.Call) -> None:
-        """Do it."""
+    async def ensure(
+        self, access: BrokerAccess, virtual_host: str, resource: topology.Resource
+    ) -> None:
+        """Create or update *resource*."""
 
-    async def remove(self, access: BrokerAccess, path: Sequence[str]) -> None:
-        """DELETE of a thing by its path; gone is done."""
+    async def remove_binding(
+        self, access: BrokerAccess, virtual_host: str, binding: topology.BindingKey
+    ) -> None:
+        """Remove a binding, if it exists."""
 
-    async def remove_if_empty(self, access: BrokerAccess, virtual_host: str, queue: str) -> bool:
-        """Remove a queue without messages; False: it has some, and stays. Gone is done."""
+    async def remove_policy(self, access: BrokerAccess, virtual_host: str, queue: str) -> None:
+        """Remove the operator's policy of *queue*, if it exists."""
+
+    async def remove_user(self, access: BrokerAccess, user: str) -> None:
+        """Remove *user* with its permissions, if it exists; its connections are closed."""
+
+    async def remove_virtual_host(self, access: BrokerAccess, virtual_host: str) -> None:
+        """Remove *virtual_host* with everything in it, if it exists."""
+
+    async def remove_queue_if_empty(
+        self, access: BrokerAccess, virtual_host: str, queue: str
+    ) -> bool:
+        """Remove *queue*; False: it holds messages and stays. A missing queue counts as removed."""
 
 
 class Cache(Protocol):
     """A Redis server."""
 
     async def check(self, url: str) -> None:
-        """Whether this login gets an answer to PING."""
+        """Return if this login gets an answer to PING."""
 
 
 class Database(Protocol):
@@ -187,21 +199,18 @@ class Database(Protocol):
 
     async def check(self, url: str, owner: str | None = None) -> str | None:
         """
-        Whether this login can use its database, and write to it.
+        Return the installation that the database names for *owner*; None: it names none.
 
-        The installation that the database names for *owner*.
-
-        None: it names none. Without *owner* all HealthIngests with this address share the answer
-        for some seconds.
+        It succeeds only if this login can use the database and write to it. Without *owner* all
+        HealthIngests with this address share the result for some seconds.
         """
 
-    async def write_mark(self, url: str, owner: str, installation: str) -> bool:
+    async def write_installation(self, url: str, owner: str, installation: str) -> bool:
         """
-        Let the database name this installation for *owner*; a backup carries it.
+        Store the installation of *owner* in the database; a backup contains it.
 
-        Returns False when it has the service's tables already and this login may not create another
-        one. Raises `DependencyError` when it may create none though the service's are still to be
-        made.
+        Returns False if the service's tables exist and this login may not create another one.
+        Raises `DependencyError` if it may not create tables and the service's do not exist yet.
         """
 
     async def exists(self, admin_url: str, url: str) -> bool:
@@ -209,19 +218,17 @@ class Database(Protocol):
 
     async def provision(self, admin_url: str, url: str) -> bool:
         """
-        Make the role (with this password) and the database of *url*.
+        Create the role (with this password) and the database of *url*.
 
-        Whether anything had to be done.
-
-        The database is owned by the role of its own name; another role becomes a member of it and
-        acts as it.
+        Returns whether anything was changed. The database is owned by the role of its own name;
+        another role becomes a member of that role.
         """
 
     async def revoke(self, admin_url: str, role: str) -> None:
         """
-        Let *role* log in no more, and end its sessions; what it owns stays.
+        Forbid *role* to log in, and end its sessions; what it owns stays.
 
-        No such role is done.
+        A missing role counts as revoked.
         """
 
 
@@ -230,3 +237,23 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Now, aware, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """
+    The ports, and the settings of the operator that a reconciliation needs.
+
+    `service_image` is the image of the operator's own release.
+    """
+
+    cluster: Cluster
+    store: ObjectStore
+    broker: Broker
+    database: Database
+    clock: Clock
+    generators: Generators
+    service_image: str
+    rotation: Policy = field(default_factory=Policy)
+    cache: Cache = field(kw_only=True)
+    fingerprints: FingerprintCache = field(default_factory=FingerprintCache)

@@ -1,10 +1,10 @@
 """
-Which HealthIngest is looked at next: a queue of keys with lanes.
+The work queue: keys of HealthIngests, in lanes by priority.
 
-A key is in it at most once and is never worked on by two workers at once; poked meanwhile, it comes
-again. Changes of a spec go before changes of children, and those before the regular look. A
-deletion does not stand in line: it takes its key for itself as soon as nobody works on it, so that
-no pass makes anew what the deletion has just removed.
+A key is in the queue at most once, and one worker at a time has it. A key that is enqueued while a
+worker has it is due again afterwards. Changes of a spec go before changes of children, and those
+before resyncs. A deletion does not wait in the queue: it takes its key as soon as no worker has it,
+so that no reconciliation creates again what the deletion has removed.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ KeyType = TypeVar("KeyType")
 
 
 class Lane(IntEnum):
-    """What goes first among keys that are due."""
+    """Priority among the keys that are due; the smallest goes first."""
 
     CHANGE = 0
     CHILD = 1
     RESYNC = 2
 
 
-LOOKS_BESIDE_A_CHANGE: Final = 1
-"""Regular looks that go on while a change is worked on, however long that takes."""
+RESYNCS_DURING_A_CHANGE: Final = 1
+"""Resyncs that run beside a change, however long it takes."""
 
 
 @dataclass(slots=True)
@@ -40,9 +40,9 @@ class _Entry:
 
 class KeyedQueue(Generic[KeyType]):
     """
-    *clock* gives monotonic seconds.
+    A queue of keys with a due time; *clock* gives monotonic seconds.
 
-    The queue itself never sleeps longer than until the next key is due.
+    Every waiting `take` returns as soon as a key is due.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -51,19 +51,19 @@ class KeyedQueue(Generic[KeyType]):
         self._later: list[tuple[float, int, KeyType]] = []
         self._ready: list[tuple[Lane, float, int, KeyType]] = []
         self._working: dict[KeyType, Lane | None] = {}
-        self._held: dict[KeyType, tuple[float, Lane]] = {}
+        self._requeued: dict[KeyType, tuple[float, Lane]] = {}
         self._tickets = itertools.count()
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._gave_way = False
+        self._yielded = False
 
     def __len__(self) -> int:
-        """Keys that are due and not taken yet."""
+        """Number of keys that are due and not taken."""
         return sum(self.depth(lane) for lane in Lane)
 
     def depth(self, lane: Lane) -> int:
-        """Those of them in this lane."""
+        """Number of keys of *lane* that are due and not taken."""
         self._sort_out()
         return sum(
             1
@@ -71,12 +71,12 @@ class KeyedQueue(Generic[KeyType]):
             if found is lane and self._is_current(key, ticket)
         )
 
-    def poke(self, key: KeyType, lane: Lane, delay_seconds: float = 0.0) -> None:
-        """Look at *key* within this time at the latest; an earlier appointment stays."""
+    def enqueue(self, key: KeyType, lane: Lane, delay_seconds: float = 0.0) -> None:
+        """Make *key* due in *delay_seconds*; an earlier due time stays."""
         due = self._clock() + delay_seconds
         if key in self._working:
-            held = self._held.get(key, (due, lane))
-            self._held[key] = (min(due, held[0]), min(lane, held[1]))
+            requeued = self._requeued.get(key, (due, lane))
+            self._requeued[key] = (min(due, requeued[0]), min(lane, requeued[1]))
             return
         entry = self._waiting.get(key)
         if entry is not None:
@@ -90,15 +90,14 @@ class KeyedQueue(Generic[KeyType]):
         if sooner:
             self._changed.set()
 
-    def poke_all(self, lane: Lane) -> None:
-        """Look at every key that has an appointment or is worked on."""
+    def enqueue_all(self, lane: Lane) -> None:
+        """Make every key due that is enqueued or taken."""
         for key in [*self._waiting, *self._working]:
-            self.poke(key, lane)
+            self.enqueue(key, lane)
 
     async def take(self) -> tuple[KeyType, Lane]:
-        """The next key that is due; it is yours until `done`."""
-        # One worker waits for all: else each of them wakes for every key, to find that another has
-        # it.
+        """Wait for the next due key and take it; the caller has it until `done`."""
+        # One worker waits for all; otherwise every worker wakes for every key.
         async with self._turn:
             while True:
                 found = self._next()
@@ -115,9 +114,9 @@ class KeyedQueue(Generic[KeyType]):
     @asynccontextmanager
     async def alone(self, key: KeyType) -> AsyncIterator[None]:
         """
-        *key* for yourself as soon as nobody works on it.
+        Take *key* as soon as no worker has it.
 
-        Its appointments wait until you are done.
+        Its due time waits until the end of the context.
         """
         while key in self._working:
             self._freed.clear()
@@ -125,49 +124,49 @@ class KeyedQueue(Generic[KeyType]):
         entry = self._waiting.pop(key, None)
         self._working[key] = None
         if entry is not None:
-            self._held[key] = (entry.due, entry.lane)
+            self._requeued[key] = (entry.due, entry.lane)
         try:
             yield
         finally:
             self.done(key)
 
     def done(self, key: KeyType) -> None:
-        """Give *key* back; it comes again if it was poked meanwhile."""
+        """Return *key*; it is due again if it was enqueued meanwhile."""
         self._working.pop(key, None)
         self._freed.set()
-        if self._gave_way:
-            self._gave_way = False
+        if self._yielded:
+            self._yielded = False
             self._changed.set()
-        held = self._held.pop(key, None)
-        if held is not None:
-            self.poke(key, held[1], held[0] - self._clock())
+        requeued = self._requeued.pop(key, None)
+        if requeued is not None:
+            self.enqueue(key, requeued[1], requeued[0] - self._clock())
 
     def forget(self, key: KeyType) -> None:
-        """Cancel the appointment; a key that is worked on is not poked again."""
+        """Remove *key*; a taken key is not enqueued again."""
         self._waiting.pop(key, None)
-        self._held.pop(key, None)
+        self._requeued.pop(key, None)
 
     def _next(self) -> tuple[KeyType, Lane] | None:
         self._sort_out()
         while self._ready:
             lane, _, ticket, key = self._ready[0]
             if self._is_current(key, ticket):
-                self._gave_way = lane is Lane.RESYNC and self._regular_looks_give_way()
-                if self._gave_way:
+                self._yielded = lane is Lane.RESYNC and self._resyncs_yield()
+                if self._yielded:
                     return None
                 heapq.heappop(self._ready)
                 return key, lane
             heapq.heappop(self._ready)
         return None
 
-    def _regular_looks_give_way(self) -> bool:
+    def _resyncs_yield(self) -> bool:
         """
-        Workers share one processor.
+        Whether resyncs wait for a change.
 
-        A change that is worked on is done late if all others are busy with looks.
+        Workers share one processor: a change would be slow if all other workers did resyncs.
         """
         lanes = list(self._working.values())
-        return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= LOOKS_BESIDE_A_CHANGE
+        return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= RESYNCS_DURING_A_CHANGE
 
     def _sort_out(self) -> None:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""What runs: migrated first, rolled out behind the gate, then seen to be available."""
+"""The workload: migrate the database, roll out behind the rollout gate, report availability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.reconcile.children import Children, availability
 from healthingest_operator.reconcile.failures import why_no_pod
-from healthingest_operator.reconcile.gate import may_roll_out
+from healthingest_operator.reconcile.rollout_gate import may_roll_out
 from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.secrets import digest
-from healthingest_operator.status.conditions import Finding, bad
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
 _MIGRATION: Final = "migration of the database: "
-"""How a message about one that failed begins: it holds until more is known."""
+"""Beginning of a message about a failed migration; the message stays until more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class WorkloadResult:
     superfluous.
     """
 
-    findings: tuple[Finding, ...]
+    updates: tuple[ConditionUpdate, ...]
     rolled_out: str | None
     known: bool = False
 
@@ -38,9 +38,9 @@ class WorkloadResult:
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """
-    What pods are built of.
+    The inputs of the pods.
 
-    `schemas` is the content of the allowed schemas, which rolls the pods too.
+    `schemas` is the content of the allowed schemas; a change of it rolls the pods, too.
     """
 
     image: str
@@ -50,11 +50,11 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class MigrationContext:
     """
-    The time, and the condition `DatabaseReady` as it was.
+    The time, and the previous condition `DatabaseReady`.
 
-    What was known of a migration that failed.
+    The condition keeps the cause of a failed migration.
     """
 
     now: datetime
@@ -62,7 +62,7 @@ class Trial:
 
 
 def build(inputs: Inputs) -> Build:
-    """Digests of what each pod reads."""
+    """Return the image and a digest of what each pod reads."""
     relay = env.RELAY_SECRETS | env.JANITOR_SECRETS
     return Build(
         inputs.image,
@@ -73,54 +73,57 @@ def build(inputs: Inputs) -> Build:
 
 
 def complete(secrets: Mapping[str, str]) -> bool:
-    """Whether every file is there that pods cannot start without."""
+    """Whether *secrets* has every file that pods need to start."""
     return set(secrets) >= set(env.SECRET_NAMES - {env.CACHE_URL})
 
 
 async def roll_out(
     children: Children,
-    findings: tuple[Finding, ...],
+    updates: tuple[ConditionUpdate, ...],
     inputs: Inputs,
     rolled_out: str | None,
-    trial: Trial,
+    migration_context: MigrationContext,
 ) -> WorkloadResult:
-    """Bring the workload as far as the gate and the migration allow."""
+    """Roll out the workload, as far as rollout gate and migration allow."""
     owner = children.owner
     if not complete(inputs.secrets):
         return _held(children, "waits for the dependencies", rolled_out)
     made = build(inputs)
     wanted = workload(owner, made)
-    mark = _fingerprint(wanted)
+    fingerprint = _fingerprint(wanted)
     job = comparison.stamped(migration.migration_job(owner, made))
     success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success or job
     children.wanted.add(("Job", success["metadata"]["name"]))
-    if not may_roll_out(findings, mark, rolled_out):
+    if not may_roll_out(updates, fingerprint, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
-    if mark != rolled_out:
-        trouble = await _migrate(children, job, trial)
-        if trouble is not None:
+    if fingerprint != rolled_out:
+        update = await _migrate(children, job, migration_context)
+        if update is not None:
             return WorkloadResult(
-                (trouble, *_held(children, "waits for the migration", None).findings), rolled_out
+                (update, *_held(children, "waits for the migration", None).updates), rolled_out
             )
     await children.ensure(wanted)
     names = [item["metadata"]["name"] for item in wanted if item["kind"] == "Deployment"]
     found = availability([children.live["Deployment", name] for name in names], children.all("Pod"))
-    return WorkloadResult((found,), mark, known=True)
+    return WorkloadResult((found,), fingerprint, known=True)
 
 
 def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResult:
     running = children.get("Deployment", f"{children.owner.key.name}-api") is not None
     message = f"the running version stays; its change {why}" if running else why
-    finding = bad(ConditionType.WORKLOAD_AVAILABLE, Reason.WAITING_FOR_DEPENDENCIES, message)
-    return WorkloadResult((finding,), rolled_out)
+    update = condition_false(
+        ConditionType.WORKLOAD_AVAILABLE, Reason.WAITING_FOR_DEPENDENCIES, message
+    )
+    return WorkloadResult((update,), rolled_out)
 
 
-async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> Finding | None:
+async def _migrate(
+    children: Children, job: Mapping[str, Any], migration_context: MigrationContext
+) -> ConditionUpdate | None:
     """
-    Run the Job; None once one has succeeded.
+    Run the migration Job; returns None once a Job has succeeded.
 
-    After a failure another attempt follows under another name: the failed Job stays, with its pods
-    and their logs.
+    After a failure a new Job gets another name: the failed Job stays, with its pods and logs.
     """
     attempts = migration.attempts(children.all("Job"), job["metadata"]["name"])
     for superfluous in attempts.superfluous:
@@ -130,7 +133,7 @@ async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> 
     live = attempts.current[-1] if attempts.current else None
     failed = migration.failed_since(live)
     if live is None or (
-        failed and trial.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER
+        failed and migration_context.now - datetime.fromisoformat(failed) > RETRY_MIGRATION_AFTER
     ):
         following = migration.next_attempt(job, attempts)
         await children.ensure([following])
@@ -140,32 +143,39 @@ async def _migrate(children: Children, job: Mapping[str, Any], trial: Trial) -> 
         reason = (
             Reason.MIGRATION_FAILED if failure.reason is Reason.CRASH_LOOPING else failure.reason
         )
-        return bad(ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}")
-    return _without_evidence(live, trial, failed=bool(failed))
+        return condition_false(
+            ConditionType.DATABASE_READY, reason, f"{_MIGRATION}{failure.message}"
+        )
+    return _without_evidence(live, migration_context, failed=bool(failed))
 
 
-def _without_evidence(job: Mapping[str, Any], trial: Trial, *, failed: bool) -> Finding:
+def _without_evidence(
+    job: Mapping[str, Any], migration_context: MigrationContext, *, failed: bool
+) -> ConditionUpdate:
     """
-    Neither pods nor events tell anything (yet).
+    Return the condition while neither pods nor events explain the state of the Job.
 
-    After a failure, what was told of it before still holds.
+    After a failure the previous message stays.
     """
-    name, before = job["metadata"]["name"], trial.before or {}
+    name = job["metadata"]["name"]
+    before = migration_context.before or {}
     if before.get("status") == "False" and before["message"].startswith(_MIGRATION):
-        return bad(ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"])
+        return condition_false(
+            ConditionType.DATABASE_READY, Reason(before["reason"]), before["message"]
+        )
     if failed:
         message = (
             f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it"
             " is run again"
         )
-        return bad(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
-    return bad(
+        return condition_false(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
+    return condition_false(
         ConditionType.DATABASE_READY, Reason.MIGRATION_RUNNING, f"Job {name} migrates the database"
     )
 
 
 def _fingerprint(wanted: list[dict[str, Any]]) -> str:
-    """Of the pods alone: a change of their number needs no open gate."""
+    """Fingerprint of the pod templates: a change of replicas needs no open gate."""
     return comparison.fingerprint(
         [item["spec"]["template"] for item in wanted if item["kind"] == "Deployment"]
     )

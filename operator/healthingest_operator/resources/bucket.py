@@ -14,9 +14,9 @@ from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, Requirement
 
 OWNER_TAG: Final = "healthingest.dev/owner"
 FORMER_TAG: Final = "healthingest.dev/former-owner"
-"""Whose it was: a HealthIngest that is made again under its name takes its bucket again."""
+"""The former owner: a HealthIngest that is created again with this name gets its bucket back."""
 INSTALLATION_TAG: Final = "healthingest.dev/installation"
-"""Tells a bucket from one of the same name and owner on another store."""
+"""Distinguishes a bucket from one with the same name and owner on another store."""
 LIFECYCLE_RULE: Final = "healthingest-abort-incomplete-uploads"
 PUBLIC_ACCESS_BLOCK: Final = {
     "BlockPublicAcls": True,
@@ -27,7 +27,7 @@ PUBLIC_ACCESS_BLOCK: Final = {
 
 
 class Capability(StrEnum):
-    """What a store may lack; the names stand in `status.objectStore.missingCapabilities`."""
+    """Features that a store may lack, listed in `status.objectStore.missingCapabilities`."""
 
     TAGGING = "tagging"
     VERSIONING = "versioning"
@@ -59,7 +59,7 @@ class Observed:
 
     @property
     def installation(self) -> str | None:
-        """The mark that the operator has put on it."""
+        """The installation that the operator has set as a tag."""
         return self.tags.get(INSTALLATION_TAG)
 
 
@@ -74,7 +74,7 @@ class Step:
 def plan(
     wanted: ObjectStoreSpec, owner: str, observed: Observed, installation: str = ""
 ) -> tuple[Step, ...]:
-    """Missing steps; none for what the store is known to lack."""
+    """Return the missing steps, without those that the store does not support."""
     steps = [
         *_tags(owner, observed, installation),
         *_versioning(wanted, observed),
@@ -86,7 +86,7 @@ def plan(
 
 
 def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
-    """What the store must not lack; checksums are what an upload's integrity rests on."""
+    """Return the required capabilities; the integrity of uploads depends on checksums."""
     requirements = {
         Capability.CHECKSUMS: Requirement.REQUIRED,
         Capability.VERSIONING: wanted.versioning,
@@ -103,7 +103,7 @@ def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
 
 
 def released(tags: Mapping[str, str], owner: str) -> dict[str, str]:
-    """*tags* of a bucket that its owner leaves behind."""
+    """Return the *tags* of a bucket whose owner is deleted."""
     return {name: value for name, value in tags.items() if name != OWNER_TAG} | {FORMER_TAG: owner}
 
 

@@ -1,4 +1,4 @@
-"""Everything that a HealthIngest owns in the cluster, in the order in which it is made."""
+"""The children of a HealthIngest, in the order in which they are created."""
 
 from typing import Any, Final
 
@@ -26,11 +26,11 @@ KINDS: Final = (
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     ("networking.k8s.io/v1", "Ingress"),
 )
-"""Kinds that are listed and pruned; Secrets are not among them, because nobody may list those."""
+"""Kinds that are listed and pruned, without Secrets: the operator may not list those."""
 
 
 def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> list[dict[str, Any]]:
-    """What may stand before the dependencies hold: it runs nothing."""
+    """Return the children that run nothing, so that they need no ready dependency."""
     objects = [
         config_map_object(owner, config),
         service_account(owner),
@@ -44,7 +44,7 @@ def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> li
 
 
 def workload(owner: HealthIngest, build: Build) -> list[dict[str, Any]]:
-    """What runs."""
+    """Return the children that run."""
     objects = [api_deployment(owner, build), relay_deployment(owner, build)]
     if owner.spec.autoscaling is not None:
         objects.append(api_autoscaler(owner, owner.spec.autoscaling))

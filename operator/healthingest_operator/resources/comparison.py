@@ -1,8 +1,8 @@
 """
-Does a live object have what is desired? Additions by others are left alone.
+Compare a live object with the desired one; fields that others added are ignored.
 
-The server adds defaults and writes quantities its own way, so equality would never hold; what
-counts is that every desired field is there with its value.
+The server adds defaults and normalises quantities, so the objects are never equal. They match if
+every desired field is present with its value.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from healthingest_operator.resources.quantities import same_quantity
 
 _LIST_KEYS: Final = ("name", "uid", "containerPort", "topologyKey", "key")
 """
-Fields that tell elements of a list apart, as in the Kubernetes API's list maps.
+Keys of list elements, as in the Kubernetes API's list maps.
 
-Without one position does, and the list is atomic: one more element is a change of the whole, as one
-more rule of a NetworkPolicy lets in whom nobody wanted.
+Without a key, elements are compared by position and the list is atomic: an added element is drift.
+For example, an added rule of a NetworkPolicy would admit unwanted clients.
 """
 _NUMBERS: Final = ("containerPort", "port")
 
@@ -40,11 +40,11 @@ def stamped(desired: Mapping[str, Any]) -> dict[str, Any]:
     return {**desired, "metadata": metadata}
 
 
-def same_wish(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+def has_same_desired_state(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     """
-    Whether *live* was last written for this very wish.
+    Whether *live* was last applied with the same desired state.
 
-    Then a difference was made by somebody else.
+    Then a difference is drift.
     """
     wished = desired["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return bool(wished == live["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION))
@@ -52,9 +52,9 @@ def same_wish(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
 
 def difference(desired: object, live: object, path: str = "") -> str | None:
     """
-    Path of the first desired field that *live* lacks or has otherwise.
+    Return the path of the first desired field that is missing or different in *live*.
 
-    None when there is none.
+    None: all of them match.
     """
     if isinstance(desired, Mapping):
         return _in_mapping(desired, live, path)
@@ -98,7 +98,7 @@ def _in_list(desired: Sequence[Any], live: object, path: str) -> str | None:
 
 
 def _is_atomic(desired: Sequence[Any]) -> bool:
-    """An empty list tells nothing of its elements: it is left alone."""
+    """An empty list has no elements to compare, so it counts as equal."""
     return bool(desired) and not any(
         isinstance(value, Mapping) and set(_LIST_KEYS) & set(value) for value in desired
     )

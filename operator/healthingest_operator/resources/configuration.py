@@ -1,4 +1,4 @@
-"""What the service is told that anybody may read: the ConfigMap."""
+"""The ConfigMap with the settings of the service that are not secret."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +18,7 @@ SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the service's settings need beside the spec. `broker_endpoint` is host:port."""
+    """Values for the settings that are not in the spec; `broker_endpoint` is host:port."""
 
     broker_endpoint: str
     url: str
@@ -69,7 +69,7 @@ def config_map_object(owner: HealthIngest, values: dict[str, str]) -> dict[str, 
 
 
 def service_url(owner: HealthIngest) -> str:
-    """Where clients send uploads."""
+    """Return the URL to which clients send uploads."""
     ingress = owner.spec.ingress
     if ingress is None:
         return f"http://{owner.key.name}.{owner.key.namespace}.svc"

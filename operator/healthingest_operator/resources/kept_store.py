@@ -1,4 +1,4 @@
-"""The object store that pods use while a newly wanted one has not been used with success."""
+"""The object store that pods use until a newly wanted one has worked."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names and labels of everything that a HealthIngest owns."""
+"""Names and labels of the children and external resources of a HealthIngest."""
 
 import hashlib
 from typing import Any, Final
@@ -23,7 +23,7 @@ _POSTGRESQL_NAME_BYTES: Final = (
 
 
 def labels(key: Key, component: str | None = None) -> dict[str, str]:
-    """Labels by which children are found; with *component* those of its pods."""
+    """Return the labels of children; with *component*, those of its pods."""
     found = {
         "app.kubernetes.io/name": "healthingest",
         INSTANCE_LABEL: key.name,
@@ -42,7 +42,7 @@ def selector(key: Key, component: str) -> dict[str, str]:
 
 
 def metadata(owner: HealthIngest, name: str, component: str | None = None) -> dict[str, Any]:
-    """Metadata of a child: found by labels, removed with its owner."""
+    """Return the metadata of a child: its labels, and its owner reference."""
     reference = {
         "apiVersion": f"{API_GROUP}/{API_VERSION}",
         "kind": KIND,
@@ -65,7 +65,7 @@ def service_secret(key: Key) -> str:
 
 
 def consumer_secret(key: Key) -> str:
-    """The Secret for those who consume the queues."""
+    """Name of the consumers' Secret."""
     return f"{key.name}-consumer"
 
 
@@ -108,6 +108,6 @@ def database_users(key: Key) -> tuple[str, str]:
     return owner, f"{readable[: _POSTGRESQL_NAME_BYTES - 13]}_{digest}_b"
 
 
-def owner_mark(key: Key) -> str:
-    """How bucket and virtual host say whose they are."""
+def owner_id(key: Key) -> str:
+    """Return the id of the owner, `namespace/name`, as tags of bucket and virtual host hold it."""
     return str(key)

@@ -1,5 +1,5 @@
 """
-Who may talk to whom: each component denies what it does not name.
+NetworkPolicies: each component denies connections that its policy does not name.
 
 A policy sees the pod behind a Service, not the Service: its port may differ from the one in an
 address. So traffic inside the cluster is bounded by the namespaces of the cluster alone, and

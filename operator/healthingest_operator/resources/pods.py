@@ -16,7 +16,7 @@ from healthingest_operator.resources.names import config_map, service_secret
 USER_ID: Final = 10001
 TEMPORARY_BYTES: Final = "64Mi"
 DIGEST_ANNOTATION: Final = "healthingest.dev/settings"
-"""A pod's settings and secrets; a change of it rolls the pods."""
+"""Digest of a pod's settings and secrets; a change of it rolls the pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Container:
 def pod_spec(
     owner: HealthIngest, image: str, containers: Iterable[Container], more: dict[str, Any]
 ) -> dict[str, Any]:
-    """A pod of these containers; *more* are further fields of the pod, with further volumes."""
+    """Return a pod of these containers; *more* are further fields and volumes."""
     chosen = list(containers)
     wanted = owner.spec
     volumes = [
@@ -109,7 +109,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
 
 
 def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
-    """Only the container's own files; the cache is optional, and so is its file."""
+    """Mount only the container's own files; the cache and its file are optional."""
     names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
     items = [{"key": name, "path": name} for name in sorted(names)]
     source = {"secretName": service_secret(owner.key), "defaultMode": 0o440, "items": items}

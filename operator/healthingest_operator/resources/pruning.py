@@ -1,10 +1,10 @@
 """
-What the broker has of us that the spec no longer names.
+Resources on the broker that the operator made and the spec no longer names.
 
-A queue is ours when a policy of ours is about it. Between our exchanges and our queues the spec is
-the whole truth: any other binding goes. A queue goes in two looks, so that nothing can be lost in
-between: first its bindings, and when it was seen without any, the queue itself, if it is empty. Its
-dead-letter queue follows once it is gone.
+The operator made a queue if one of its policies applies to it. Between its exchanges and queues
+every binding that is not in the spec is removed. A queue is removed in two reconciliations, so that
+no message is lost in between: first its bindings, then, if it is empty, the queue itself. Its
+dead-letter queue follows when the queue no longer exists.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
 from healthingest_operator.resources.topology import (
     POLICY_PREFIX,
-    Call,
+    BindingKey,
     Observed,
     Topology,
     wanted_bindings,
@@ -21,15 +21,21 @@ from healthingest_operator.resources.topology import (
 
 @dataclass(frozen=True, slots=True)
 class Superfluous:
-    """Calls to make, queues to remove once empty, and queues that stay for their messages."""
+    """
+    What to remove.
 
-    calls: tuple[Call, ...] = ()
+    `policies` names the queues of the policies. `queues` are to be removed if they are empty;
+    `full` stay, because they hold messages.
+    """
+
+    bindings: tuple[BindingKey, ...] = ()
+    policies: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
 
 
 def superfluous(wanted: Topology, observed: Observed) -> Superfluous:
-    """Everything of ours that is not wanted, as far as it may go now."""
+    """Return everything that is not wanted and may be removed now."""
     names = {queue.name for queue in wanted.broker.queues}
     names |= {dead_letter_queue(name) for name in names}
     marked = {
@@ -37,43 +43,33 @@ def superfluous(wanted: Topology, observed: Observed) -> Superfluous:
         for name in observed.policies
         if name.startswith(POLICY_PREFIX)
     }
-    spare = sorted(name for name in marked - names if not _waits_for_its_queue(name, observed))
-    live = [name for name in spare if name in observed.queues]
-    calls = [*_bindings(wanted, observed, {*names, *live})]
-    calls += [
-        Call(
-            "DELETE",
-            ("policies", wanted.virtual_host, f"{POLICY_PREFIX}{name}"),
-            {},
-            f"policy of queue {name}",
-        )
-        for name in spare
-        if name not in observed.queues
-    ]
+    unwanted = sorted(name for name in marked - names if not _waits_for_its_queue(name, observed))
+    live = [name for name in unwanted if name in observed.queues]
     bound = {queue for _, queue, _ in observed.bindings}
     full = tuple(name for name in live if observed.queues[name].get("messages", 0) > 0)
-    # A count that the broker does not know yet is not zero.
+    # An unknown count does not count as zero.
     empty = [
         name for name in live if observed.queues[name].get("messages") == 0 and name not in bound
     ]
-    return Superfluous(tuple(calls), tuple(empty), full)
+    return Superfluous(
+        bindings=tuple(_bindings(wanted, observed, {*names, *live})),
+        policies=tuple(name for name in unwanted if name not in observed.queues),
+        queues=tuple(empty),
+        full=full,
+    )
 
 
 def _waits_for_its_queue(name: str, observed: Observed) -> bool:
-    """Whether this is the dead-letter queue of one that is still there."""
+    """Whether this is the dead-letter queue of an existing queue."""
     return any(dead_letter_queue(other) == name for other in observed.queues)
 
 
-def _bindings(wanted: Topology, observed: Observed, ours: set[str]) -> list[Call]:
+def _bindings(wanted: Topology, observed: Observed, ours: set[str]) -> list[BindingKey]:
     exchange = wanted.broker.exchange
-    sources, kept = {exchange, dead_letter_exchange(exchange)}, set(wanted_bindings(wanted.broker))
+    sources = {exchange, dead_letter_exchange(exchange)}
+    kept = set(wanted_bindings(wanted.broker))
     return [
-        Call(
-            "DELETE",
-            ("bindings", wanted.virtual_host, "e", source, "q", queue, key),
-            {},
-            f"binding of queue {queue}",
-        )
+        BindingKey(source, queue, key)
         for (source, queue, pattern), keys in sorted(observed.bindings.items())
         if source in sources and queue in ours and (source, queue, pattern) not in kept
         for key in keys

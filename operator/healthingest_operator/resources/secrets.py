@@ -1,7 +1,7 @@
 """
-Secrets that the operator makes: once, then kept; a missing or unusable value is made anew.
+The operator's own Secrets: values are generated once and kept; unusable ones are replaced.
 
-Written before anything outside learns the values, so that a crash in between loses nothing.
+The Secrets are written before an external system gets the values, so that a crash loses nothing.
 """
 
 import base64
@@ -23,7 +23,7 @@ from healthingest_operator.resources.names import (
     metadata,
     relay_users,
 )
-from healthingest_operator.resources.rotation import Phase, keys_of, with_another
+from healthingest_operator.resources.signing_keys import keys_of, with_second_key
 
 Values = Mapping[str, str]
 
@@ -40,7 +40,7 @@ NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
 NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
 NEXT_CONSUMER_PASSWORD: Final = "nextConsumerPassword"  # noqa: S105 - a key's name
 STAGED: Final = (NEXT_BROKER_PASSWORD, NEXT_DATABASE_PASSWORD, NEXT_CONSUMER_PASSWORD)
-"""Of logins that nobody uses yet; no pod mounts them."""
+"""Passwords of logins that are not in use yet; no pod mounts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Generators:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class UserSecrets:
     """
-    What the user's Secrets say; None for what cannot be read now.
+    Values of the user's Secrets; None: not readable now.
 
-    Addresses of the broker bear no credentials.
+    `broker_endpoint` has no credentials.
     """
 
     store_access_key_id: str | None = None
@@ -97,61 +97,59 @@ def secret_object(
     }
 
 
-def staged_values(existing: Values, phase: Phase, make: Generators) -> dict[str, str]:
-    """Passwords of the next logins, while they are being introduced."""
-    if phase is not Phase.INTRODUCED:
-        return {}
+def staged_values(existing: Values, make: Generators) -> dict[str, str]:
+    """Return the passwords of the next logins: usable ones of *existing*, else new ones."""
     return {name: _kept(existing.get(name), make.password) for name in STAGED}
 
 
 def service_values(
-    owner: HealthIngest, known: Known, existing: Values, staged: Values, make: Generators
+    owner: HealthIngest, given: UserSecrets, existing: Values, staged: Values, make: Generators
 ) -> dict[str, str]:
     """
-    Values that the service should have: what is known over what exists over what must be made.
+    Return the values of the service's Secret: from *given*, else *existing*, else generated.
 
-    What a user's Secret cannot tell at the moment stays as it was: running pods mount it. With
-    *staged* passwords the logins are the other ones of their two.
+    A value stays as it is while the user's Secret is not readable, because running pods mount it.
+    With *staged* passwords each login gets its other user name.
     """
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
     keys = existing.get(env.IDENTITY_SIGNING_KEYS, "")
     keys = keys if keys_of(keys) else make.signing_key()
-    values[env.IDENTITY_SIGNING_KEYS] = with_another(keys, make.signing_key) if staged else keys
-    if known.store_access_key_id is not None and known.store_secret_access_key is not None:
-        values[env.STORE_ACCESS_KEY_ID] = known.store_access_key_id
-        values[env.STORE_SECRET_ACCESS_KEY] = known.store_secret_access_key
-    if known.broker_endpoint is not None:
+    values[env.IDENTITY_SIGNING_KEYS] = with_second_key(keys, make.signing_key) if staged else keys
+    if given.store_access_key_id is not None and given.store_secret_access_key is not None:
+        values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
+        values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
+    if given.broker_endpoint is not None:
         host = owner.spec.broker.virtual_host
         old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
         user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
-        values[env.BROKER_URL] = _with_login(known.broker_endpoint, user, password, host)
-    if known.database_url is not None:
-        values[env.DATABASE_URL] = known.database_url
-    elif known.database_admin_url is not None:
+        values[env.BROKER_URL] = _with_login(given.broker_endpoint, user, password, host)
+    if given.database_url is not None:
+        values[env.DATABASE_URL] = given.database_url
+    elif given.database_admin_url is not None:
         old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
         user, password = _login(
             database_users(owner.key), old, staged.get(NEXT_DATABASE_PASSWORD), make
         )
         values[env.DATABASE_URL] = _with_login(
-            known.database_admin_url, user, password, database(owner.key)
+            given.database_admin_url, user, password, database(owner.key)
         )
     if owner.spec.cache is None:
         values.pop(env.CACHE_URL, None)
-    elif known.cache_url is not None:
-        values[env.CACHE_URL] = known.cache_url
+    elif given.cache_url is not None:
+        values[env.CACHE_URL] = given.cache_url
     return values
 
 
 def consumer_values(
-    owner: HealthIngest, known: Known, existing: Values, staged: Values, make: Generators
+    owner: HealthIngest, given: UserSecrets, existing: Values, staged: Values, make: Generators
 ) -> dict[str, str]:
     """
-    Values for those who consume the queues.
+    Return the values of the consumers' Secret.
 
-    As they were while the broker's Secret cannot be read.
+    They stay as they are while the broker's Secret is not readable (*given*).
     """
-    if known.broker_endpoint is None:
+    if given.broker_endpoint is None:
         return dict(existing)
     broker = owner.spec.broker
     old = existing.get("username"), existing.get("password")
@@ -159,8 +157,8 @@ def consumer_values(
         consumer_users(broker.virtual_host), old, staged.get(NEXT_CONSUMER_PASSWORD), make
     )
     return {
-        "amqpUrl": known.broker_endpoint,
-        "url": _with_login(known.broker_endpoint, user, password, broker.virtual_host),
+        "amqpUrl": given.broker_endpoint,
+        "url": _with_login(given.broker_endpoint, user, password, broker.virtual_host),
         "username": user,
         "password": password,
         "virtualHost": broker.virtual_host,
@@ -168,13 +166,12 @@ def consumer_values(
     }
 
 
-def held(existing: Values, wanted: Values) -> dict[str, str]:
+def confirmed_values(existing: Values, wanted: Values) -> dict[str, str]:
     """
-    What pods may have before the outside has confirmed *wanted*.
+    Return the values that pods may have before the external systems have confirmed *wanted*.
 
-    What they have, as far as it can be used at all.
-
-    A cache is not waited for: without it counters are kept in each process.
+    These are the *existing* ones as far as they are usable. The address of the cache needs no
+    confirmation, because the service works without its cache.
     """
     usable = {
         env.DATABASE_URL: password_of(existing.get(env.DATABASE_URL)) is not None,

@@ -1,9 +1,8 @@
 """
-What is wanted on the broker, and the calls that are missing for it.
+The wanted topology of the broker, and the resources that are missing for it.
 
-Calls are those of RabbitMQ's management HTTP API (docs: "HTTP API Reference", 3.10 to 4.x). No
-queue is ever re-declared: one that differs is a conflict for people to solve, for it may hold
-messages. What is no longer wanted is the business of `pruning`.
+A queue is never declared again: a queue that differs is a conflict that a person resolves, because
+it may hold messages. `pruning` finds what is no longer wanted.
 """
 
 import base64
@@ -11,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
@@ -20,10 +20,10 @@ OWNER_TAG: Final = "healthingest-owner:"
 """Tag of a virtual host, followed by namespace/name of the HealthIngest that owns it."""
 
 POLICY_PREFIX: Final = "healthingest-"
-"""Of the policy of each queue; it tells for ever that the operator made the queue."""
+"""Prefix of the policy of each queue; the policy shows that the operator made the queue."""
 
-_NEVER: Final = 2**31 - 1
-"""A delivery limit that is none: -1 is unknown before 4.0, and 4.0 has 20 as its default."""
+_UNLIMITED_DELIVERIES: Final = 2**31 - 1
+"""Practically no limit: -1 is unknown before RabbitMQ 4.0, whose default is 20."""
 _PRIORITY: Final = 100
 _SALT_BYTES: Final = 4
 _DEFAULT_ALGORITHM: Final = "rabbit_password_hashing_sha256"
@@ -50,7 +50,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything that is wanted in a virtual host."""
+    """The wanted content of a virtual host."""
 
     virtual_host: str
     owner: str
@@ -62,9 +62,9 @@ class Topology:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """
-    What a virtual host has; values are those of the management API.
+    The content of a virtual host, with the attributes of RabbitMQ's management API.
 
-    `virtual_host` None: there is none.
+    `virtual_host` None: it does not exist.
     """
 
     virtual_host: Mapping[str, Any] | None = None
@@ -72,9 +72,9 @@ class Observed:
     queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bindings: Mapping[Binding, tuple[str, ...]] = field(default_factory=dict)
     """
-    Each with the keys by which it can be removed.
+    The keys of each binding, by which it can be removed.
 
-    More than one when it was made with several arguments.
+    A binding has several keys when it was made several times with different arguments.
     """
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     users: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -82,27 +82,59 @@ class Observed:
 
     @property
     def owner(self) -> str | None:
-        """Whose the virtual host is, as its tags say; None when they say nothing."""
+        """Return the owner that the tags of the virtual host name; None: they name none."""
         tags = (self.virtual_host or {}).get("tags") or []
         found = [str(tag) for tag in tags if str(tag).startswith(OWNER_TAG)]
         return found[0].removeprefix(OWNER_TAG) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One idempotent call; `what` names the thing for people, the body may hold a password."""
+class Kind(StrEnum):
+    """Kinds of resources on the broker."""
 
-    method: str
-    path: tuple[str, ...]
-    body: Mapping[str, Any] = field(repr=False)
-    what: str
+    VIRTUAL_HOST = "virtual host"
+    USER = "user"
+    PERMISSIONS = "permissions"
+    EXCHANGE = "exchange"
+    POLICY = "policy"
+    QUEUE = "queue"
+    BINDING = "binding"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """
+    A resource to create or update.
+
+    `name` is that of the resource, of the user (permissions), or of the queue (binding). `title`
+    names the resource for people. `values` are its attributes as RabbitMQ names them; they may hold
+    a password.
+    """
+
+    kind: Kind
+    name: str
+    title: str
+    values: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BindingKey:
+    """A binding of `queue` to the exchange `source`; `key` is RabbitMQ's properties key."""
+
+    source: str
+    queue: str
+    key: str
+
+    @property
+    def title(self) -> str:
+        """Name the binding for people."""
+        return f"binding of queue {self.queue}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, or why nothing may be done."""
+    """The missing resources, or the conflicts that forbid every change."""
 
-    calls: tuple[Call, ...] = ()
+    resources: tuple[Resource, ...] = ()
     conflicts: tuple[str, ...] = ()
 
 
@@ -113,7 +145,7 @@ def topology(
     relays: Mapping[str, str],
     consumers: Mapping[str, str],
 ) -> Topology:
-    """The wanted topology; *relays* and *consumers* are passwords by user."""
+    """Return the wanted topology; *relays* and *consumers* are passwords by user."""
     queues = [
         name for queue in broker.queues for name in (queue.name, dead_letter_queue(queue.name))
     ]
@@ -130,14 +162,14 @@ def topology(
 
 def plan(wanted: Topology, observed: Observed) -> Plan:
     """
-    Missing calls, in an order in which each can succeed.
+    Return the missing resources, in an order in which each can be created.
 
-    Policies stand before the queues they apply to.
+    A policy comes before the queue that it applies to.
     """
     conflicts = _conflicts(wanted, observed)
     if conflicts:
         return Plan(conflicts=tuple(conflicts))
-    calls = [
+    resources = [
         *_virtual_host(wanted, observed),
         *_logins(wanted, observed),
         *_exchanges(wanted, observed),
@@ -145,12 +177,12 @@ def plan(wanted: Topology, observed: Observed) -> Plan:
         *_queues(wanted, observed),
         *_bindings(wanted, observed),
     ]
-    return Plan(tuple(calls))
+    return Plan(tuple(resources))
 
 
 def missing_logins(wanted: Topology, observed: Observed) -> list[str]:
-    """What the broker does not know yet of the logins."""
-    return [call.what for call in _logins(wanted, observed)]
+    """Return the titles of users and permissions that the broker does not have yet."""
+    return [resource.title for resource in _logins(wanted, observed)]
 
 
 def is_password(user: Mapping[str, Any], password: str) -> bool:
@@ -158,9 +190,9 @@ def is_password(user: Mapping[str, Any], password: str) -> bool:
     Whether the broker knows this password.
 
     Salt (4 bytes) and digest of salt and password, in Base64, by the broker's
-    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". Of a module that
-    is not known here, e.g. one of the broker's owner, nobody can say: then the password that was
-    set once holds, and the login as the relay shows whether it does.
+    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". With an
+    unknown module, e.g. a custom one, it cannot be computed: then a stored hash counts as right,
+    and the login as the relay shows whether it is.
     """
     made = _DIGESTS.get(user.get("hashing_algorithm", _DEFAULT_ALGORITHM))
     if made is None:
@@ -196,60 +228,63 @@ def _differs(queue: Mapping[str, Any]) -> bool:
     return bool(kind != "quorum" or not queue.get("durable") or arguments)
 
 
-def _virtual_host(wanted: Topology, observed: Observed) -> list[Call]:
-    calls = []
+def _virtual_host(wanted: Topology, observed: Observed) -> list[Resource]:
+    missing = []
     name = wanted.virtual_host
-    mark = f"{OWNER_TAG}{wanted.owner}"
+    owner_tag = f"{OWNER_TAG}{wanted.owner}"
     live = observed.virtual_host
     if live is None:
         body: dict[str, Any] = {
             "description": "HealthIngest",
-            "tags": mark,
+            "tags": owner_tag,
             "default_queue_type": "quorum",
         }
-        calls.append(Call("PUT", ("vhosts", name), body, f"virtual host {name}"))
+        missing.append(Resource(Kind.VIRTUAL_HOST, name, f"virtual host {name}", body))
     elif observed.owner != wanted.owner:
-        others = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(OWNER_TAG)]
-        tags = ",".join([*others, mark])
-        body = {"description": live.get("description", ""), "tags": tags}
-        calls.append(Call("PUT", ("vhosts", name), body, f"virtual host {name} (tag of its owner)"))
+        missing.append(_tagged(name, live, owner_tag))
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     if not _has(observed.permissions.get(wanted.administrator), everything):
-        path = ("permissions", name, wanted.administrator)
-        calls.append(Call("PUT", path, everything, "permissions of the administrator"))
-    return calls
+        title = "permissions of the administrator"
+        missing.append(Resource(Kind.PERMISSIONS, wanted.administrator, title, everything))
+    return missing
 
 
-def _logins(wanted: Topology, observed: Observed) -> list[Call]:
-    calls = []
+def without_owner(observed: Observed, name: str) -> Resource:
+    """Return virtual host *name* without the tag of its owner, so that another one may adopt it."""
+    return _tagged(name, observed.virtual_host or {})
+
+
+def _tagged(name: str, live: Mapping[str, Any], *owner_tag: str) -> Resource:
+    others = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(OWNER_TAG)]
+    body = {"description": live.get("description", ""), "tags": ",".join([*others, *owner_tag])}
+    return Resource(Kind.VIRTUAL_HOST, name, f"virtual host {name} (tag of its owner)", body)
+
+
+def _logins(wanted: Topology, observed: Observed) -> list[Resource]:
+    missing = []
     for login in wanted.logins:
         user = observed.users.get(login.name)
         if user is None or not is_password(user, login.password):
             body = {"password": login.password, "tags": ""}
-            calls.append(Call("PUT", ("users", login.name), body, f"user {login.name}"))
+            missing.append(Resource(Kind.USER, login.name, f"user {login.name}", body))
         rights = {"configure": login.configure, "write": login.write, "read": login.read}
         if not _has(observed.permissions.get(login.name), rights):
-            path = ("permissions", wanted.virtual_host, login.name)
-            calls.append(Call("PUT", path, rights, f"permissions of {login.name}"))
-    return calls
+            title = f"permissions of {login.name}"
+            missing.append(Resource(Kind.PERMISSIONS, login.name, title, rights))
+    return missing
 
 
-def _exchanges(wanted: Topology, observed: Observed) -> list[Call]:
+def _exchanges(wanted: Topology, observed: Observed) -> list[Resource]:
     name = wanted.broker.exchange
     return [
-        Call(
-            "PUT",
-            ("exchanges", wanted.virtual_host, one),
-            {"type": kind, "durable": True},
-            f"exchange {one}",
-        )
+        Resource(Kind.EXCHANGE, one, f"exchange {one}", {"type": kind, "durable": True})
         for one, kind in ((dead_letter_exchange(name), "direct"), (name, "topic"))
         if one not in observed.exchanges
     ]
 
 
-def _policies(wanted: Topology, observed: Observed) -> list[Call]:
-    calls = []
+def _policies(wanted: Topology, observed: Observed) -> list[Resource]:
+    missing = []
     for queue in wanted.broker.queues:
         for name, definition in (
             (dead_letter_queue(queue.name), _dead_definition(queue)),
@@ -262,9 +297,9 @@ def _policies(wanted: Topology, observed: Observed) -> list[Call]:
                 "definition": definition,
             }
             if not _has(observed.policies.get(f"{POLICY_PREFIX}{name}"), body):
-                path = ("policies", wanted.virtual_host, f"{POLICY_PREFIX}{name}")
-                calls.append(Call("PUT", path, body, f"policy of queue {name}"))
-    return calls
+                policy = f"{POLICY_PREFIX}{name}"
+                missing.append(Resource(Kind.POLICY, policy, f"policy of queue {name}", body))
+    return missing
 
 
 def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
@@ -280,18 +315,18 @@ def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
 
 
 def _dead_definition(queue: QueueSpec) -> dict[str, Any]:
-    """Looking at a dead letter, however often, must not drop it."""
+    """A dead letter must not be dropped, however often a person reads it."""
     return {
         "overflow": "reject-publish",
-        "delivery-limit": _NEVER,
+        "delivery-limit": _UNLIMITED_DELIVERIES,
         "max-length-bytes": queue.max_length_bytes,
     }
 
 
-def _queues(wanted: Topology, observed: Observed) -> list[Call]:
+def _queues(wanted: Topology, observed: Observed) -> list[Resource]:
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
     return [
-        Call("PUT", ("queues", wanted.virtual_host, name), body, f"queue {name}")
+        Resource(Kind.QUEUE, name, f"queue {name}", body)
         for queue in wanted.broker.queues
         for name in (dead_letter_queue(queue.name), queue.name)
         if name not in observed.queues
@@ -299,7 +334,7 @@ def _queues(wanted: Topology, observed: Observed) -> list[Call]:
 
 
 def wanted_bindings(broker: BrokerSpec) -> list[Binding]:
-    """All bindings of the spec, and those of the dead-letter queues."""
+    """Return the bindings of the spec, and those of the dead-letter queues."""
     dead = dead_letter_exchange(broker.exchange)
     return [
         *(
@@ -311,13 +346,13 @@ def wanted_bindings(broker: BrokerSpec) -> list[Binding]:
     ]
 
 
-def _bindings(wanted: Topology, observed: Observed) -> list[Call]:
+def _bindings(wanted: Topology, observed: Observed) -> list[Resource]:
     return [
-        Call(
-            "POST",
-            ("bindings", wanted.virtual_host, "e", source, "q", queue),
-            {"routing_key": pattern, "arguments": {}},
+        Resource(
+            Kind.BINDING,
+            queue,
             f"binding of queue {queue}",
+            {"source": source, "routing_key": pattern, "arguments": {}},
         )
         for source, queue, pattern in wanted_bindings(wanted.broker)
         if (source, queue, pattern) not in observed.bindings

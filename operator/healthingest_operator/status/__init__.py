@@ -1,1 +1,1 @@
-"""What holds, as a HealthIngest's status says it: pure functions from findings to conditions."""
+"""The status of a HealthIngest: pure functions from observations to conditions and messages."""

@@ -1,5 +1,5 @@
 """
-Findings to `status.conditions`, keeping the times of transitions.
+`status.conditions`, built from updates; a transition time changes only with the status.
 
 `Ready`, `Reconciling` and `Stalled` are read by kstatus (sigs.k8s.io/cli-utils, "kstatus"): the
 latter two are present only while they are true.
@@ -20,9 +20,35 @@ DEPENDENCIES: Final = (
     ConditionType.TOPOLOGY_READY,
     ConditionType.DATABASE_READY,
 )
-PARTS: Final = (*DEPENDENCIES, ConditionType.WORKLOAD_AVAILABLE)
-BESIDE: Final = frozenset({ConditionType.DRIFTED, ConditionType.CACHE_READY})
-"""Conditions that may be False while uploads are accepted and announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polarity:
+    """
+    How to read the status of a condition.
+
+    `normal` is the status in regular operation; the other one is worth a warning event.
+    `required_for_ready`: `Ready` is False unless this condition has its normal status.
+    """
+
+    normal: bool = True
+    required_for_ready: bool = True
+
+
+POLARITY: Final[Mapping[ConditionType, Polarity]] = {
+    **dict.fromkeys((*DEPENDENCIES, ConditionType.WORKLOAD_AVAILABLE), Polarity()),
+    ConditionType.READY: Polarity(required_for_ready=False),
+    ConditionType.CACHE_READY: Polarity(required_for_ready=False),
+    ConditionType.RECONCILING: Polarity(normal=False, required_for_ready=False),
+    ConditionType.STALLED: Polarity(normal=False, required_for_ready=False),
+    ConditionType.DRIFTED: Polarity(normal=False, required_for_ready=False),
+    ConditionType.PAUSED: Polarity(normal=False, required_for_ready=False),
+}
+"""One row for each condition type."""
+
+REQUIRED_FOR_READY: Final = tuple(
+    kind for kind, polarity in POLARITY.items() if polarity.required_for_ready
+)
 
 NEEDS_PEOPLE: Final = frozenset(
     {
@@ -54,88 +80,97 @@ NEEDS_PEOPLE: Final = frozenset(
     }
 )
 """
-Reasons that do not pass by themselves.
+Reasons that need a person.
 
-A missing Secret is none: it may come with the next apply.
+`SecretNotFound` is not in the set: the Secret may come with the next apply.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConditionUpdate:
     """
-    One condition as it was found.
+    The observed status of one condition.
 
-    `generation` only when that was at an earlier one than is looked at now.
+    `generation` is set only when it was observed for an earlier generation.
     """
 
     type: ConditionType
-    holds: bool
+    is_true: bool
     reason: Reason
     message: str
     generation: int | None = None
 
 
-def good(kind: ConditionType, message: str, reason: Reason = Reason.PROVISIONED) -> Finding:
-    """It is as it should be (or, for `Drifted`, `Stalled` and their like, it is so)."""
-    return Finding(kind, holds=True, reason=reason, message=message)
+def condition_true(
+    kind: ConditionType, message: str, reason: Reason = Reason.PROVISIONED
+) -> ConditionUpdate:
+    """Return an update to True; `POLARITY` says whether that is good news."""
+    return ConditionUpdate(kind, is_true=True, reason=reason, message=message)
 
 
-def bad(kind: ConditionType, reason: Reason, message: str) -> Finding:
-    """It is not."""
-    return Finding(kind, holds=False, reason=reason, message=message)
+def condition_false(kind: ConditionType, reason: Reason, message: str) -> ConditionUpdate:
+    """Return an update to False; `POLARITY` says whether that is good news."""
+    return ConditionUpdate(kind, is_true=False, reason=reason, message=message)
 
 
-def drift(healed: Sequence[str], before: Condition | None) -> Finding:
-    """What was healed now; else what was healed last, as *before* said it."""
+def drift(healed: Sequence[str], before: Condition | None) -> ConditionUpdate:
+    """Return `Drifted`: True with *healed*, else False with the message of *before*."""
     if healed:
-        return good(ConditionType.DRIFTED, f"healed: {'; '.join(healed)}", Reason.DRIFT_HEALED)
+        return condition_true(
+            ConditionType.DRIFTED, f"healed: {'; '.join(healed)}", Reason.DRIFT_HEALED
+        )
     message = before["message"] if before else "nothing was changed by others"
-    return bad(ConditionType.DRIFTED, Reason.PROVISIONED, message)
+    return condition_false(ConditionType.DRIFTED, Reason.PROVISIONED, message)
 
 
-def summary(findings: Iterable[Finding]) -> list[Finding]:
+def summary(updates: Iterable[ConditionUpdate]) -> list[ConditionUpdate]:
     """
-    *findings* with `Ready`, `Reconciling` and `Stalled` as they follow.
+    Return *updates* with `Ready`, `Reconciling` and `Stalled` derived from them.
 
-    Given `Ready`, they are complete already.
+    *updates* that contain `Ready` are returned unchanged.
     """
-    found = list(findings)
-    if any(finding.type is ConditionType.READY for finding in found):
+    found = list(updates)
+    if any(update.type is ConditionType.READY for update in found):
         return found
-    failing = [finding for finding in found if finding.type in PARTS and not finding.holds]
+    failing = [
+        update for update in found if update.type in REQUIRED_FOR_READY and not update.is_true
+    ]
     if not failing:
-        everything = {finding.type for finding in found} >= set(PARTS)
+        everything = {update.type for update in found} >= set(REQUIRED_FOR_READY)
         if everything:
             return [
-                good(ConditionType.READY, "uploads are accepted and announced", Reason.AVAILABLE),
+                condition_true(
+                    ConditionType.READY, "uploads are accepted and announced", Reason.AVAILABLE
+                ),
                 *found,
             ]
         return [
-            bad(ConditionType.READY, Reason.PROGRESSING, "not everything was looked at yet"),
+            condition_false(
+                ConditionType.READY, Reason.PROGRESSING, "not everything was looked at yet"
+            ),
             *found,
         ]
-    # What waits for others explains nothing: the first cause does.
+    # A condition that waits for others explains nothing: report the first cause.
     causes = [
-        finding for finding in failing if finding.reason is not Reason.WAITING_FOR_DEPENDENCIES
+        update for update in failing if update.reason is not Reason.WAITING_FOR_DEPENDENCIES
     ] or failing
-    first = min(causes, key=lambda finding: finding.reason not in NEEDS_PEOPLE)
-    top = [bad(ConditionType.READY, first.reason, first.message)]
-    stuck = [finding for finding in failing if finding.reason in NEEDS_PEOPLE]
+    first = min(causes, key=lambda update: update.reason not in NEEDS_PEOPLE)
+    top = [condition_false(ConditionType.READY, first.reason, first.message)]
+    stuck = [update for update in failing if update.reason in NEEDS_PEOPLE]
     if stuck:
-        return [*top, good(ConditionType.STALLED, first.message, first.reason), *found]
-    return [*top, good(ConditionType.RECONCILING, first.message, first.reason), *found]
+        return [*top, condition_true(ConditionType.STALLED, first.message, first.reason), *found]
+    return [*top, condition_true(ConditionType.RECONCILING, first.message, first.reason), *found]
 
 
-def remembered(previous: Sequence[Condition]) -> list[Finding]:
+def remembered(previous: Sequence[Condition]) -> list[ConditionUpdate]:
     """
-    Findings of an earlier pass, but for those that say that work is under way.
+    Return the conditions of an earlier reconciliation, without `Reconciling`, `Stalled`, `Paused`.
 
-    They keep the generation that they were found for: what a paused HealthIngest was, its new spec
-    need not be.
+    They keep the generation that they were observed for: a paused HealthIngest may have a new spec.
     """
     passing = {ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED}
     return [
-        Finding(
+        ConditionUpdate(
             ConditionType(entry["type"]),
             entry["status"] == "True",
             Reason(entry["reason"]),
@@ -148,28 +183,27 @@ def remembered(previous: Sequence[Condition]) -> list[Finding]:
 
 
 def conditions(
-    findings: Iterable[Finding], previous: Sequence[Condition], generation: int, now: str
+    updates: Iterable[ConditionUpdate], previous: Sequence[Condition], generation: int, now: str
 ) -> list[dict[str, Any]]:
     """
-    The list for the status; *now* is RFC 3339.
+    Return the list for the status; *now* is RFC 3339.
 
-    A condition's time is that of its last change of status, as in the Kubernetes API conventions.
-    One that was found before and was not looked at now is not carried over: nobody knows whether it
-    still holds.
+    `lastTransitionTime` is the time of the last change of status, as in the Kubernetes API
+    conventions. A previous condition without an update is dropped, because its status is unknown.
     """
     known = {condition["type"]: condition for condition in previous}
     built = []
-    for finding in findings:
-        status = "True" if finding.holds else "False"
-        before = known.get(finding.type.value)
+    for update in updates:
+        status = "True" if update.is_true else "False"
+        before = known.get(update.type.value)
         since = before["lastTransitionTime"] if before and before["status"] == status else now
         built.append(
             {
-                "type": finding.type.value,
+                "type": update.type.value,
                 "status": status,
-                "reason": finding.reason.value,
-                "message": finding.message,
-                "observedGeneration": finding.generation or generation,
+                "reason": update.reason.value,
+                "message": update.message,
+                "observedGeneration": update.generation or generation,
                 "lastTransitionTime": since,
             }
         )
@@ -178,9 +212,9 @@ def conditions(
 
 def transitions(previous: Sequence[Condition], current: Sequence[Condition]) -> list[Condition]:
     """
-    Conditions whose status or reason changed: what is worth an event.
+    Return the conditions whose status or reason changed; each is worth an event.
 
-    `Reconciling` repeats others.
+    `Reconciling` is left out, because it repeats another condition.
     """
     before = {
         condition["type"]: (condition["status"], condition["reason"]) for condition in previous

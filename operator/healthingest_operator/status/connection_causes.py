@@ -8,7 +8,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.status.causes import Cause
 
 
-class Trouble(StrEnum):
+class ConnectionFailure(StrEnum):
     """How a connection failed."""
 
     UNKNOWN_NAME = "name-not-found"
@@ -22,7 +22,7 @@ class Trouble(StrEnum):
 
 _ROWS: Final = (
     (
-        Trouble.UNKNOWN_NAME,
+        ConnectionFailure.UNKNOWN_NAME,
         Reason.NAME_NOT_FOUND,
         "a host name that DNS does not know",
         "the host name of {where} is not known to DNS",
@@ -32,21 +32,21 @@ _ROWS: Final = (
         ),
     ),
     (
-        Trouble.REFUSED,
+        ConnectionFailure.REFUSED,
         Reason.UNREACHABLE,
         "a port on which nothing listens",
         "{where} cannot be reached: the connection is refused",
         "start it or correct the port; a NetworkPolicy or firewall can refuse, too",
     ),
     (
-        Trouble.SILENT,
+        ConnectionFailure.SILENT,
         Reason.UNREACHABLE,
         "no answer in time",
         "{where} does not answer in time",
         "see whether it works, and whether a NetworkPolicy or firewall drops packets",
     ),
     (
-        Trouble.CLOSED,
+        ConnectionFailure.CLOSED,
         Reason.UNREACHABLE,
         "a port that hangs up",
         "{where} closes the connection without an answer",
@@ -56,21 +56,21 @@ _ROWS: Final = (
         ),
     ),
     (
-        Trouble.UNTRUSTED,
+        ConnectionFailure.UNTRUSTED,
         Reason.TLS_FAILED,
         "a certificate that is not trusted",
         "the certificate of {where} is not trusted, has expired or is for another name",
         "use the name in the certificate, and an authority that the operator trusts",
     ),
     (
-        Trouble.NOT_TLS,
+        ConnectionFailure.NOT_TLS,
         Reason.TLS_FAILED,
         "TLS to a port without TLS",
         "{where} does not speak TLS, which the address asks for",
         "use the port for TLS, or an address without it",
     ),
     (
-        Trouble.WANTS_TLS,
+        ConnectionFailure.WANTS_TLS,
         Reason.TLS_FAILED,
         "a port for TLS, addressed without it",
         "{where} speaks TLS, for which the address does not ask",
@@ -83,24 +83,24 @@ _ROWS: Final = (
 class Connections:
     """The causes of one system; `{where}` in their messages is its name and address."""
 
-    rows: dict[Trouble, Cause]
+    rows: dict[ConnectionFailure, Cause]
 
-    def __getitem__(self, trouble: Trouble) -> Cause:
-        return self.rows[trouble]
+    def __getitem__(self, failure: ConnectionFailure) -> Cause:
+        return self.rows[failure]
 
 
 def connections(code: str, system: str, condition: ConditionType) -> Connections:
     """Rows of *system*, whose codes begin with *code*."""
     return Connections(
         {
-            trouble: Cause(
-                f"{code}-{trouble.value}",
+            failure: Cause(
+                f"{code}-{failure.value}",
                 (condition,),
                 reason,
                 f"{system}: {broken}",
                 message,
                 remedy,
             )
-            for trouble, reason, broken, message, remedy in _ROWS
+            for failure, reason, broken, message, remedy in _ROWS
         }
     )

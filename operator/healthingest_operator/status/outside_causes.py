@@ -5,7 +5,7 @@ from typing import Final
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.stop_causes import StopCause
 from healthingest_operator.status.causes import Cause
-from healthingest_operator.status.connection_causes import Trouble, connections
+from healthingest_operator.status.connection_causes import ConnectionFailure, connections
 from healthingest_operator.status.identity_causes import IDENTITY_CAUSES
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
 
@@ -264,7 +264,7 @@ CACHE_REFUSES: Final = Cause(
 )
 
 OF_STOPS: Final = {
-    StopCause.DATABASE_UNREACHABLE: DATABASE[Trouble.SILENT],
+    StopCause.DATABASE_UNREACHABLE: DATABASE[ConnectionFailure.SILENT],
     StopCause.DATABASE_LOGIN_REFUSED: DATABASE_LOGIN,
     StopCause.DATABASE_MISSING: DATABASE_MISSING,
     StopCause.DATABASE_PERMISSION_DENIED: DATABASE_NO_CREATE,

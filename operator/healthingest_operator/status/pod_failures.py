@@ -112,7 +112,7 @@ def of_pods(pods: Iterable[Manifest]) -> Failure | None:
     """
     What keeps the newest pod from running that something keeps.
 
-    Pods on their way out tell nothing.
+    Terminating pods are ignored.
     """
     newest = sorted(
         pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True
@@ -122,7 +122,7 @@ def of_pods(pods: Iterable[Manifest]) -> Failure | None:
 
 
 def of_pod(pod: Manifest) -> Failure | None:
-    """What keeps this pod from running; None: nothing that its status tells."""
+    """Return what keeps this pod from running; None: its status names nothing."""
     status = pod.get("status") or {}
     where = f"pod {pod['metadata']['name']}"
     return (

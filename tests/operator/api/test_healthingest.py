@@ -9,7 +9,7 @@ import yaml
 
 from healthingest_operator.api.healthingest import InvalidSpecError, parse
 from support.api_cases import spec_schema, with_field
-from support.operator_world import KEY, manifest
+from support.operator_fakes import KEY, manifest
 
 ROOT = Path(__file__).parents[3]
 

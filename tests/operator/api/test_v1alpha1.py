@@ -8,7 +8,7 @@ import pytest
 from healthingest_operator.api.healthingest import InvalidSpecError, parse
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from support.api_cases import POD_FIELDS, all_cases, spec_schema, with_field
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 CASES = all_cases()
 

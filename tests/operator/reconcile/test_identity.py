@@ -3,10 +3,10 @@
 import pytest
 
 from healthingest_contract import environment as env
-from healthingest_operator.reconcile.converge import Look
 from healthingest_operator.reconcile.identity import database_place
+from healthingest_operator.reconcile.outcome import ReconcileMode
 from healthingest_operator.resources import bucket
-from support.operator_world import KEY, USER_SECRETS, FakeWorld
+from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes
 
 FORMER, OTHER = "postgres:5432/clinic", "other:5432/clinic"
 
@@ -16,172 +16,172 @@ def address(place: str) -> str:
     return f"postgresql://clinic:word@{place}"
 
 
-def use_database(world: FakeWorld, place: str) -> None:
+def use_database(fakes: OperatorFakes, place: str) -> None:
     """Let the Secret have this address, of a login that works."""
-    world.database.logins.add(address(place))
-    world.cluster.secret("postgres", {"url": address(place)})
+    fakes.database.logins.add(address(place))
+    fakes.cluster.secret("postgres", {"url": address(place)})
 
 
-def confirm(world: FakeWorld, what: str, place: str) -> None:
+def confirm(fakes: OperatorFakes, what: str, place: str) -> None:
     """As a person does."""
-    metadata = world.cluster.get("HealthIngest", KEY.name)["metadata"]
+    metadata = fakes.cluster.get("HealthIngest", KEY.name)["metadata"]
     metadata.setdefault("annotations", {})[f"healthingest.dev/confirm-{what}"] = place
 
 
-def pods_use(world: FakeWorld) -> str:
+def pods_use(fakes: OperatorFakes) -> str:
     """The address in the service's own Secret."""
     import base64  # noqa: PLC0415 - here alone
 
     return base64.b64decode(
-        world.cluster.get("Secret", "clinic-service")["data"][env.DATABASE_URL]
+        fakes.cluster.get("Secret", "clinic-service")["data"][env.DATABASE_URL]
     ).decode()
 
 
-@pytest.fixture(name="world")
-async def _world() -> FakeWorld:
+@pytest.fixture(name="fakes")
+async def _world() -> OperatorFakes:
     """One that is ready, with a prepared database."""
-    world = FakeWorld()
-    use_database(world, FORMER)
-    await world.until_ready()
-    return world
+    fakes = OperatorFakes()
+    use_database(fakes, FORMER)
+    await fakes.until_ready()
+    return fakes
 
 
-async def test_the_first_installation_leaves_its_mark(world: FakeWorld) -> None:
+async def test_the_first_installation_leaves_its_mark(fakes: OperatorFakes) -> None:
     """In database, bucket and status, without anybody's help; at rest nothing is written."""
-    status = world.cluster.get("HealthIngest", KEY.name)["status"]
-    assert world.database.marks == {FORMER: {str(KEY): "uid-1"}}
+    status = fakes.cluster.get("HealthIngest", KEY.name)["status"]
+    assert fakes.database.installations == {FORMER: {str(KEY): "uid-1"}}
     assert status["database"] == {"installation": "uid-1"}
-    tags = world.store.buckets["clinic-data"].tags
+    tags = fakes.store.buckets["clinic-data"].tags
     assert tags == {bucket.OWNER_TAG: str(KEY), bucket.INSTALLATION_TAG: "uid-1"}
     assert status["objectStore"]["place"] == "s3:7070/clinic-data"
-    await world.converge()
-    world.forget_writes()
-    await world.converge()
-    assert world.all_writes() == []
+    await fakes.reconcile()
+    fakes.forget_writes()
+    await fakes.reconcile()
+    assert fakes.all_writes() == []
 
 
 async def test_a_database_that_the_operator_makes_is_marked_too() -> None:
     """With an administrator's address."""
-    world = FakeWorld()
-    await world.until_ready()
-    (mark,) = world.database.marks.values()
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    (mark,) = fakes.database.installations.values()
     assert mark == {str(KEY): "uid-1"}
 
 
-async def test_an_upgrade_needs_no_hands(world: FakeWorld) -> None:
+async def test_an_upgrade_needs_no_hands(fakes: OperatorFakes) -> None:
     """A version without marks has left none, neither outside nor in the status."""
-    world.database.marks.clear()
-    world.store.buckets["clinic-data"] = bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})
-    status = world.cluster.get("HealthIngest", KEY.name)["status"]
+    fakes.database.installations.clear()
+    fakes.store.buckets["clinic-data"] = bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})
+    status = fakes.cluster.get("HealthIngest", KEY.name)["status"]
     del status["database"], status["objectStore"]["place"], status["objectStore"]["installation"]
-    world.store.full = True
-    await world.until_ready()
-    assert world.database.marks == {FORMER: {str(KEY): "uid-1"}}
-    assert world.store.buckets["clinic-data"].installation == "uid-1"
+    fakes.store.full = True
+    await fakes.until_ready()
+    assert fakes.database.installations == {FORMER: {str(KEY): "uid-1"}}
+    assert fakes.store.buckets["clinic-data"].installation == "uid-1"
 
 
 @pytest.mark.parametrize("mark", [{}, {"other/clinic": "uid-9"}, {str(KEY): "uid-9"}])
 async def test_another_database_waits_until_it_is_confirmed(
-    world: FakeWorld, mark: dict[str, str]
+    fakes: OperatorFakes, mark: dict[str, str]
 ) -> None:
     """
     An empty one, another HealthIngest's, one of a namesake elsewhere.
 
     Pods keep the address of before.
     """
-    world.database.marks[OTHER] = dict(mark)
-    use_database(world, OTHER)
+    fakes.database.installations[OTHER] = dict(mark)
+    use_database(fakes, OTHER)
     for _ in range(3):
-        await world.converge()
-    status, reason, message = world.conditions()["DatabaseReady"]
+        await fakes.reconcile()
+    status, reason, message = fakes.conditions()["DatabaseReady"]
     assert (status, reason) == ("False", "DatabaseReplaced")
     assert f"healthingest.dev/confirm-database={OTHER}" in message
-    assert world.conditions()["Ready"][:2] == ("False", "DatabaseReplaced")
-    assert "Stalled" in world.conditions()
-    assert pods_use(world) == address(FORMER)
-    assert world.database.marks[OTHER] == mark
-    confirm(world, "database", "third:5432/clinic")
-    await world.converge()
-    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
+    assert fakes.conditions()["Ready"][:2] == ("False", "DatabaseReplaced")
+    assert "Stalled" in fakes.conditions()
+    assert pods_use(fakes) == address(FORMER)
+    assert fakes.database.installations[OTHER] == mark
+    confirm(fakes, "database", "third:5432/clinic")
+    await fakes.reconcile()
+    assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
         "a confirmation is for one place"
     )
-    confirm(world, "database", OTHER)
-    await world.until_ready()
-    assert pods_use(world) == address(OTHER)
-    assert str(KEY) in world.database.marks[OTHER]
-    use_database(world, FORMER)
-    await world.converge()
-    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
+    confirm(fakes, "database", OTHER)
+    await fakes.until_ready()
+    assert pods_use(fakes) == address(OTHER)
+    assert str(KEY) in fakes.database.installations[OTHER]
+    use_database(fakes, FORMER)
+    await fakes.reconcile()
+    assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
         "the way back is another change"
     )
 
 
 async def test_nothing_is_made_on_another_server_until_it_is_confirmed() -> None:
     """With `adminUrl` the operator makes no second database without a confirmation."""
-    world = FakeWorld()
-    await world.until_ready()
-    (made,) = world.database.places
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    (made,) = fakes.database.places
     place = made.replace("postgres:", "other:")
     admin = USER_SECRETS["postgres"]["adminUrl"].replace("@postgres:", "@other:")
-    world.cluster.secret("postgres", {"adminUrl": admin})
-    await world.converge(Look.COMPLETE)
-    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
-    assert world.database.places == {made}
-    confirm(world, "database", place)
-    await world.until_ready()
-    assert world.database.places == {made, place}
+    fakes.cluster.secret("postgres", {"adminUrl": admin})
+    await fakes.reconcile(ReconcileMode.FULL)
+    assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
+    assert fakes.database.places == {made}
+    confirm(fakes, "database", place)
+    await fakes.until_ready()
+    assert fakes.database.places == {made, place}
 
 
-async def test_an_emptied_database_waits(world: FakeWorld) -> None:
+async def test_an_emptied_database_waits(fakes: OperatorFakes) -> None:
     """Under the address of before; a restored dump has the mark again."""
-    mark = world.database.marks.pop(FORMER)
-    await world.converge()
-    assert world.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
-    world.database.marks[FORMER] = mark
-    await world.until_ready()
+    mark = fakes.database.installations.pop(FORMER)
+    await fakes.reconcile()
+    assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
+    fakes.database.installations[FORMER] = mark
+    await fakes.until_ready()
 
 
-async def test_the_same_database_under_another_address_is_known(world: FakeWorld) -> None:
+async def test_the_same_database_under_another_address_is_known(fakes: OperatorFakes) -> None:
     """A restored backup, a promoted standby, another name of the host."""
-    world.database.marks[OTHER] = world.database.marks[FORMER]
-    use_database(world, OTHER)
-    await world.until_ready()
-    assert pods_use(world) == address(OTHER)
+    fakes.database.installations[OTHER] = fakes.database.installations[FORMER]
+    use_database(fakes, OTHER)
+    await fakes.until_ready()
+    assert pods_use(fakes) == address(OTHER)
 
 
 async def test_a_namesake_that_is_made_anew_knows_its_database() -> None:
     """Another uid and no status: the mark of before goes on."""
-    world = FakeWorld()
-    world.database.marks[FORMER] = {str(KEY): "uid-of-before"}
-    use_database(world, FORMER)
-    await world.until_ready()
-    assert world.cluster.get("HealthIngest", KEY.name)["status"]["database"] == {
+    fakes = OperatorFakes()
+    fakes.database.installations[FORMER] = {str(KEY): "uid-of-before"}
+    use_database(fakes, FORMER)
+    await fakes.until_ready()
+    assert fakes.cluster.get("HealthIngest", KEY.name)["status"]["database"] == {
         "installation": "uid-of-before"
     }
 
 
-async def test_without_the_right_to_make_a_table_all_goes_on(world: FakeWorld) -> None:
+async def test_without_the_right_to_make_a_table_all_goes_on(fakes: OperatorFakes) -> None:
     """It is said, and nothing is remembered that is not there."""
-    world.database.marks.clear()
-    world.database.locked = True
-    del world.cluster.get("HealthIngest", KEY.name)["status"]["database"]
-    await world.converge()
-    status, _, message = world.conditions()["DatabaseReady"]
+    fakes.database.installations.clear()
+    fakes.database.locked = True
+    del fakes.cluster.get("HealthIngest", KEY.name)["status"]["database"]
+    await fakes.reconcile()
+    status, _, message = fakes.conditions()["DatabaseReady"]
     assert status == "True"
     assert "may not create a table" in message
-    assert "database" not in world.cluster.get("HealthIngest", KEY.name)["status"]
+    assert "database" not in fakes.cluster.get("HealthIngest", KEY.name)["status"]
 
 
-def move_store(world: FakeWorld, found: bucket.Observed | None) -> bucket.Observed:
+def move_store(fakes: OperatorFakes, found: bucket.Observed | None) -> bucket.Observed:
     """
     Let the spec name another store, where the bucket is as *found*.
 
     Returns the one of before.
     """
-    before = world.store.buckets.pop("clinic-data")
+    before = fakes.store.buckets.pop("clinic-data")
     if found is not None:
-        world.store.buckets["clinic-data"] = found
-    live = world.cluster.get("HealthIngest", KEY.name)
+        fakes.store.buckets["clinic-data"] = found
+    live = fakes.cluster.get("HealthIngest", KEY.name)
     live["spec"]["objectStore"]["endpoint"] = "http://other:7070"
     live["metadata"]["generation"] += 1
     return before
@@ -191,72 +191,72 @@ def move_store(world: FakeWorld, found: bucket.Observed | None) -> bucket.Observ
     "found", [None, bucket.Observed(), bucket.Observed(tags={bucket.OWNER_TAG: str(KEY)})]
 )
 async def test_another_store_waits_until_it_is_confirmed(
-    world: FakeWorld, found: bucket.Observed | None
+    fakes: OperatorFakes, found: bucket.Observed | None
 ) -> None:
     """
     Without the bucket, with one of others, with a namesake's.
 
     Nothing is made there, and pods keep the endpoint.
     """
-    move_store(world, found)
+    move_store(fakes, found)
     for _ in range(3):
-        await world.converge()
-    _, reason, message = world.conditions()["BucketReady"]
+        await fakes.reconcile()
+    _, reason, message = fakes.conditions()["BucketReady"]
     assert reason == "ObjectStoreReplaced"
     assert "healthingest.dev/confirm-bucket=other:7070/clinic-data" in message
-    assert world.store.buckets.get("clinic-data") == found
-    config = world.cluster.get("ConfigMap", "clinic-config")["data"]
+    assert fakes.store.buckets.get("clinic-data") == found
+    config = fakes.cluster.get("ConfigMap", "clinic-config")["data"]
     assert config[env.STORE_ENDPOINT] == "http://s3:7070"
-    confirm(world, "bucket", "other:7070/clinic-data")
-    await world.until_ready()
-    config = world.cluster.get("ConfigMap", "clinic-config")["data"]
+    confirm(fakes, "bucket", "other:7070/clinic-data")
+    await fakes.until_ready()
+    config = fakes.cluster.get("ConfigMap", "clinic-config")["data"]
     assert config[env.STORE_ENDPOINT] == "http://other:7070"
-    assert world.store.buckets["clinic-data"].installation not in {None, "uid-1"}, (
+    assert fakes.store.buckets["clinic-data"].installation not in {None, "uid-1"}, (
         "the way back is another change"
     )
 
 
-async def test_a_bucket_that_was_moved_with_its_tags_is_known(world: FakeWorld) -> None:
+async def test_a_bucket_that_was_moved_with_its_tags_is_known(fakes: OperatorFakes) -> None:
     """It bears the mark."""
-    world.store.buckets["clinic-data"] = move_store(world, None)
-    await world.until_ready()
+    fakes.store.buckets["clinic-data"] = move_store(fakes, None)
+    await fakes.until_ready()
     assert (
-        world.cluster.get("HealthIngest", KEY.name)["status"]["objectStore"]["place"]
+        fakes.cluster.get("HealthIngest", KEY.name)["status"]["objectStore"]["place"]
         == "other:7070/clinic-data"
     )
 
 
-async def test_a_bucket_with_objects_of_others_waits(world: FakeWorld) -> None:
+async def test_a_bucket_with_objects_of_others_waits(fakes: OperatorFakes) -> None:
     """
     An empty one is taken; one with objects is, once it is confirmed.
 
     So is one that was this HealthIngest's.
     """
-    world = FakeWorld()
-    world.store.buckets["clinic-data"] = bucket.Observed(tags={"cost": "7"})
-    world.store.full = True
-    await world.converge()
-    _, reason, message = world.conditions()["BucketReady"]
+    fakes = OperatorFakes()
+    fakes.store.buckets["clinic-data"] = bucket.Observed(tags={"cost": "7"})
+    fakes.store.full = True
+    await fakes.reconcile()
+    _, reason, message = fakes.conditions()["BucketReady"]
     assert reason == "ResourceConflict"
     assert "healthingest.dev/confirm-bucket=s3:7070/clinic-data" in message
-    assert world.store.writes == []
-    confirm(world, "bucket", "s3:7070/clinic-data")
-    await world.until_ready()
-    assert world.store.buckets["clinic-data"].tags["cost"] == "7"
+    assert fakes.store.writes == []
+    confirm(fakes, "bucket", "s3:7070/clinic-data")
+    await fakes.until_ready()
+    assert fakes.store.buckets["clinic-data"].tags["cost"] == "7"
     for tags, full in (({"cost": "7"}, False), ({bucket.FORMER_TAG: str(KEY)}, True)):
-        world = FakeWorld()
-        world.store.buckets["clinic-data"] = bucket.Observed(tags=tags)
-        world.store.full = full
-        await world.until_ready()
+        fakes = OperatorFakes()
+        fakes.store.buckets["clinic-data"] = bucket.Observed(tags=tags)
+        fakes.store.full = full
+        await fakes.until_ready()
 
 
-async def test_what_changed_in_its_place_is_healed(world: FakeWorld) -> None:
+async def test_what_changed_in_its_place_is_healed(fakes: OperatorFakes) -> None:
     """A bucket that went or lost its tags, under the endpoint of before."""
-    await world.converge()
-    del world.store.buckets["clinic-data"]
-    await world.converge(Look.GLANCE)
-    assert world.conditions()["BucketReady"][0] == "True"
-    assert world.store.buckets["clinic-data"].installation == "uid-1"
+    await fakes.reconcile()
+    del fakes.store.buckets["clinic-data"]
+    await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK)
+    assert fakes.conditions()["BucketReady"][0] == "True"
+    assert fakes.store.buckets["clinic-data"].installation == "uid-1"
 
 
 def test_a_place_has_no_login() -> None:

@@ -5,48 +5,56 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
+from typing_extensions import override
 
 from healthingest_operator.api.healthingest import Key
-from healthingest_operator.reconcile.converge import Look, Outcome
-from healthingest_operator.reconcile.loop import LONGEST_RETRY_SECONDS, Loop, Rhythm
+from healthingest_operator.reconcile.loop import (
+    LONGEST_RETRY_SECONDS,
+    Loop,
+    ReconcileObserver,
+    RequeuePolicy,
+)
+from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
 KEY = Key("a", "b")
-SOONEST, LATEST = Rhythm(300, 45, lambda: 0.0), Rhythm(300, 45, lambda: 1.0)
+SOONEST, LATEST = RequeuePolicy(300, 45, lambda: 0.0), RequeuePolicy(300, 45, lambda: 1.0)
 
 
 @dataclass
-class Notes:
+class Notes(ReconcileObserver):
     """What was told."""
 
-    passed_with: list[str] = field(default_factory=list)
-    broke_with: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
-    def passed(self, key: Key, outcome: str, seconds: float) -> None:
-        """See `Journal.passed`."""
+    @override
+    def completed(self, key: Key, outcome: str, seconds: float) -> None:
         del key, seconds
-        self.passed_with.append(outcome)
+        self.outcomes.append(outcome)
 
-    def broke(self, key: Key, error: Exception, seconds: float) -> None:
-        """See `Journal.broke`."""
+    @override
+    def failed(self, key: Key, error: Exception, seconds: float) -> None:
         del key, seconds
-        self.broke_with.append(type(error).__name__)
+        self.errors.append(type(error).__name__)
 
 
 @pytest.mark.parametrize("failures", range(12))
 def test_a_failing_one_is_tried_again_within_thirty_seconds(failures: int) -> None:
     """The wait doubles and is bounded; the first is within a second."""
-    waits = [rhythm.after(Outcome.FAILING, failures) for rhythm in (SOONEST, LATEST)]
+    waits = [
+        requeue_policy.after(Outcome.FAILING, failures) for requeue_policy in (SOONEST, LATEST)
+    ]
     assert all(
         wait is not None and 0 < wait <= min(LONGEST_RETRY_SECONDS, 2**failures) for wait in waits
     )
 
 
-def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
+def test_a_ready_resource_has_an_external_check_every_half_minute() -> None:
     """
     Of broker, bucket and Secrets no watch tells.
 
-    A complete pass comes about every five minutes.
+    A full reconciliation comes about every five minutes.
     """
     assert SOONEST.after(Outcome.READY, 0) == 36
     assert LATEST.after(Outcome.READY, 0) == pytest.approx(45)
@@ -54,7 +62,7 @@ def test_a_ready_one_is_glanced_at_every_half_minute() -> None:
     assert LATEST.resync() == pytest.approx(360)
 
 
-async def test_glances_follow_a_complete_pass() -> None:
+async def test_external_checks_follow_a_full_reconciliation() -> None:
     """A change, an error and a part that does not hold each ask for a complete one again."""
     ticks = itertools.count(step=1000)
     queue: KeyedQueue[Key] = KeyedQueue(lambda: next(ticks))
@@ -66,25 +74,25 @@ async def test_glances_follow_a_complete_pass() -> None:
         Outcome.READY,
         Outcome.READY,
     ]
-    looks: list[Look] = []
+    modes: list[ReconcileMode] = []
 
-    async def work(_: Key, look: Look) -> Outcome:
-        looks.append(look)
-        return outcomes[len(looks) - 1]
+    async def work(_: Key, mode: ReconcileMode) -> Outcome:
+        modes.append(mode)
+        return outcomes[len(modes) - 1]
 
     loop = Loop(queue, work, SOONEST, Notes())
-    queue.poke(KEY, Lane.CHANGE)
+    queue.enqueue(KEY, Lane.CHANGE)
     for _ in range(5):
         await loop.step()
-    queue.poke(KEY, Lane.CHILD)
+    queue.enqueue(KEY, Lane.CHILD)
     await loop.step()
-    whole, glance = Look.COMPLETE, Look.GLANCE
-    assert looks == [whole, glance, glance, whole, glance, whole]
+    full, check = ReconcileMode.FULL, ReconcileMode.EXTERNAL_CHECK
+    assert modes == [full, check, check, full, check, full]
 
 
 def test_a_gone_one_does_not_come() -> None:
     """Nothing is left to look at."""
-    assert Rhythm(300).after(Outcome.GONE, 0) is None
+    assert RequeuePolicy(300).after(Outcome.GONE, 0) is None
 
 
 async def test_a_broken_pass_stops_nobody() -> None:
@@ -93,15 +101,15 @@ async def test_a_broken_pass_stops_nobody() -> None:
     queue: KeyedQueue[Key] = KeyedQueue(lambda: time.monotonic() * 100)
     outcomes: list[Exception | Outcome] = [ZeroDivisionError(), Outcome.READY]
 
-    async def work(_: Key, __: Look) -> Outcome:
+    async def work(_: Key, __: ReconcileMode) -> Outcome:
         outcome = outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    loop = Loop(queue, work, Rhythm(300, 45, lambda: 0.0), notes)
-    queue.poke(KEY, Lane.CHANGE)
+    loop = Loop(queue, work, RequeuePolicy(300, 45, lambda: 0.0), notes)
+    queue.enqueue(KEY, Lane.CHANGE)
     await loop.step()
     await loop.step()
-    assert notes.broke_with == ["ZeroDivisionError"]
-    assert notes.passed_with == ["ready"]
+    assert notes.errors == ["ZeroDivisionError"]
+    assert notes.outcomes == ["ready"]

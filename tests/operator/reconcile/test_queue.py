@@ -37,16 +37,16 @@ async def is_empty(queue: KeyedQueue[str]) -> bool:
 
 async def test_changes_go_before_children_and_resyncs(queue: KeyedQueue[str]) -> None:
     """A thousand regular looks do not delay a change."""
-    queue.poke("resync", Lane.RESYNC)
-    queue.poke("child", Lane.CHILD)
-    queue.poke("change", Lane.CHANGE)
+    queue.enqueue("resync", Lane.RESYNC)
+    queue.enqueue("child", Lane.CHILD)
+    queue.enqueue("change", Lane.CHANGE)
     assert [(await queue.take())[0] for _ in range(3)] == ["change", "child", "resync"]
 
 
 async def test_a_key_is_queued_once(queue: KeyedQueue[str]) -> None:
-    """Many pokes are one pass, in the best lane."""
+    """Many are one reconciliation, in the best lane."""
     for lane in (Lane.RESYNC, Lane.CHANGE, Lane.CHILD):
-        queue.poke("a", lane)
+        queue.enqueue("a", lane)
     assert len(queue) == 1
     assert await queue.take() == ("a", Lane.CHANGE)
     assert await is_empty(queue)
@@ -54,23 +54,23 @@ async def test_a_key_is_queued_once(queue: KeyedQueue[str]) -> None:
 
 async def test_a_key_is_worked_on_by_one_at_a_time(queue: KeyedQueue[str]) -> None:
     """Poked meanwhile it comes again, but only when it was given back."""
-    queue.poke("a", Lane.CHANGE)
+    queue.enqueue("a", Lane.CHANGE)
     await queue.take()
-    queue.poke("a", Lane.CHILD)
+    queue.enqueue("a", Lane.CHILD)
     assert await is_empty(queue)
     queue.done("a")
     assert await queue.take() == ("a", Lane.CHILD)
 
 
 async def test_an_earlier_appointment_stays(queue: KeyedQueue[str], ticks: Ticks) -> None:
-    """A later poke does not put it off, an earlier one brings it forward."""
-    queue.poke("a", Lane.RESYNC, 10)
-    queue.poke("a", Lane.RESYNC, 300)
+    """A later one does not put it off, an earlier one brings it forward."""
+    queue.enqueue("a", Lane.RESYNC, 10)
+    queue.enqueue("a", Lane.RESYNC, 300)
     ticks.seconds = 10
     assert (await queue.take())[0] == "a"
     queue.done("a")
-    queue.poke("a", Lane.RESYNC, 300)
-    queue.poke("a", Lane.CHANGE)
+    queue.enqueue("a", Lane.RESYNC, 300)
+    queue.enqueue("a", Lane.CHANGE)
     assert (await queue.take())[0] == "a"
     queue.done("a")
     ticks.seconds = 1000
@@ -79,16 +79,16 @@ async def test_an_earlier_appointment_stays(queue: KeyedQueue[str], ticks: Ticks
 
 async def test_who_waits_is_woken(queue: KeyedQueue[str]) -> None:
     """A worker that sleeps for a later key takes one that comes in between."""
-    queue.poke("later", Lane.RESYNC, 3600)
+    queue.enqueue("later", Lane.RESYNC, 3600)
     waiting = asyncio.create_task(queue.take())
     await asyncio.sleep(0)
-    queue.poke("now", Lane.CHANGE)
+    queue.enqueue("now", Lane.CHANGE)
     assert (await waiting)[0] == "now"
 
 
 async def test_what_is_forgotten_does_not_come(queue: KeyedQueue[str]) -> None:
     """A deleted HealthIngest leaves no appointment."""
-    queue.poke("a", Lane.RESYNC)
+    queue.enqueue("a", Lane.RESYNC)
     queue.forget("a")
     assert len(queue) == 0
     assert await is_empty(queue)
@@ -98,21 +98,21 @@ async def test_a_deletion_takes_its_key_alone(queue: KeyedQueue[str]) -> None:
     """
     It waits for who works on the key, not for the line.
 
-    Meanwhile nobody gets the key, and no poke is lost.
+    Meanwhile nobody gets the key, and no key is lost.
     """
-    queue.poke("a", Lane.CHANGE)
+    queue.enqueue("a", Lane.CHANGE)
     await queue.take()
     order: list[str] = []
 
     async def delete() -> None:
         async with queue.alone("a"):
             order.append("deletion")
-            queue.poke("a", Lane.CHILD)
+            queue.enqueue("a", Lane.CHILD)
             assert await is_empty(queue)
 
     deletion = asyncio.create_task(delete())
     await asyncio.sleep(0)
-    queue.poke("a", Lane.CHANGE)
+    queue.enqueue("a", Lane.CHANGE)
     order.append("pass")
     queue.done("a")
     await deletion
@@ -122,35 +122,35 @@ async def test_a_deletion_takes_its_key_alone(queue: KeyedQueue[str]) -> None:
 
 async def test_lanes_are_counted(queue: KeyedQueue[str]) -> None:
     """Each for itself, for the metrics."""
-    queue.poke("a", Lane.CHANGE)
-    queue.poke("b", Lane.RESYNC)
-    queue.poke("c", Lane.RESYNC)
+    queue.enqueue("a", Lane.CHANGE)
+    queue.enqueue("b", Lane.RESYNC)
+    queue.enqueue("c", Lane.RESYNC)
     assert [queue.depth(lane) for lane in Lane] == [1, 0, 2]
 
 
 async def test_all_keys_can_be_poked(queue: KeyedQueue[str]) -> None:
     """Those that wait for later, and one that is worked on: it comes again."""
-    queue.poke("a", Lane.CHANGE)
+    queue.enqueue("a", Lane.CHANGE)
     await queue.take()
-    queue.poke("b", Lane.RESYNC, 300)
-    queue.poke_all(Lane.CHILD)
+    queue.enqueue("b", Lane.RESYNC, 300)
+    queue.enqueue_all(Lane.CHILD)
     assert await queue.take() == ("b", Lane.CHILD)
     queue.done("a")
     assert await queue.take() == ("a", Lane.CHILD)
 
 
-async def test_regular_looks_give_way_to_a_change_that_is_worked_on(queue: KeyedQueue[str]) -> None:
+async def test_resyncs_yield_to_a_change_that_is_worked_on(queue: KeyedQueue[str]) -> None:
     """
     One goes on beside it, so that a change which takes for ever stops nobody.
 
     The others wait until it is done.
     """
-    queue.poke("change", Lane.CHANGE)
+    queue.enqueue("change", Lane.CHANGE)
     for name in ("a", "b", "c"):
-        queue.poke(name, Lane.RESYNC)
+        queue.enqueue(name, Lane.RESYNC)
     assert [(await queue.take())[0] for _ in range(2)] == ["change", "a"]
     assert await is_empty(queue)
-    queue.poke("child", Lane.CHILD)
+    queue.enqueue("child", Lane.CHILD)
     assert (await queue.take())[0] == "child"
     queue.done("a")
     assert (await queue.take())[0] == "b"

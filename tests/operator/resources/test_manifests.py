@@ -13,7 +13,7 @@ from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.names import database
 from healthingest_operator.resources.network_policy import endpoint_of
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 from support.rendered import BUILD, OWNERS, objects, settings
 
 ALLOWED_VOLUMES = {

@@ -10,7 +10,7 @@ from healthingest_operator.adapters.system import system_generators
 from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.secrets import (
     FINGERPRINT_KEY,
-    Known,
+    UserSecrets,
     consumer_values,
     decode,
     digest,
@@ -18,11 +18,11 @@ from healthingest_operator.resources.secrets import (
     secret_object,
     service_values,
 )
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 OWNER = parse(manifest())
 MAKE = system_generators()
-KNOWN = Known(
+KNOWN = UserSecrets(
     "id",
     "secret",
     "amqp://broker:5672",
@@ -32,7 +32,7 @@ KNOWN = Known(
 
 
 def test_values_are_made_once_and_kept() -> None:
-    """A second pass changes nothing."""
+    """A second reconciliation changes nothing."""
     first = service_values(OWNER, KNOWN, {}, {}, MAKE)
     assert service_values(OWNER, KNOWN, first, {}, MAKE) == first
     other = consumer_values(OWNER, KNOWN, {}, {}, MAKE)
@@ -55,7 +55,7 @@ def test_what_cannot_be_read_now_stays() -> None:
     A Secret that is gone for a moment must not take them away.
     """
     first = service_values(OWNER, KNOWN, {}, {}, MAKE)
-    assert service_values(OWNER, Known(), first, {}, MAKE) == first
+    assert service_values(OWNER, UserSecrets(), first, {}, MAKE) == first
 
 
 def test_addresses_bear_the_made_login() -> None:

@@ -1,0 +1,129 @@
+"""Connection errors of libraries, classified by the types along their chain, never by text."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.status.connection_causes import ConnectionFailure, Connections
+
+_KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], ConnectionFailure], ...]] = (
+    ((socket.gaierror, aiohttp.ClientConnectorDNSError), ConnectionFailure.UNKNOWN_NAME),
+    (
+        (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError),
+        ConnectionFailure.UNTRUSTED,
+    ),
+    ((ssl.SSLError, aiohttp.ClientConnectorSSLError), ConnectionFailure.NOT_TLS),
+    ((ConnectionRefusedError,), ConnectionFailure.REFUSED),
+    ((TimeoutError,), ConnectionFailure.SILENT),
+    (
+        (
+            ConnectionResetError,
+            BrokenPipeError,
+            aiohttp.ServerDisconnectedError,
+            EOFError,
+            asyncio.IncompleteReadError,
+        ),
+        ConnectionFailure.CLOSED,
+    ),
+    ((OSError,), ConnectionFailure.REFUSED),
+)
+_LONGEST_CHAIN: Final = 12
+_SECURE: Final = frozenset({"https", "amqps", "rediss"})
+_PORTS: Final = {"http": 80, "amqp": 5672, "redis": 6379}
+_PROBE_SECONDS: Final = 2.0
+_PROBE_BYTES: Final = 8
+
+
+async def connection_error(
+    causes: Connections, where: str, error: BaseException, address: str
+) -> DependencyError:
+    """
+    Return *error*, raised by a connection to *address*, as a `DependencyError`.
+
+    If the server closed a connection without TLS, a second connection tries TLS: a missing TLS
+    scheme is the most common mistake.
+    """
+    failure = failure_of(error)
+    if (
+        failure is ConnectionFailure.CLOSED
+        and urlsplit(address).scheme not in _SECURE
+        and await _speaks_tls(address)
+    ):
+        failure = ConnectionFailure.WANTS_TLS
+    return DependencyError.of(causes[failure], where=where)
+
+
+async def answer_to(address: str, words: bytes) -> bytes:
+    """
+    Return the first bytes that a port answers to *words*, without TLS.
+
+    Empty: it does not answer in time, or refuses the connection.
+    """
+    parts = urlsplit(address)
+    found = b""
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(_PROBE_SECONDS):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            try:
+                writer.write(words)
+                found = await reader.read(_PROBE_BYTES)
+            finally:
+                writer.close()
+    return found
+
+
+async def _speaks_tls(address: str) -> bool:
+    """Whether a TLS handshake succeeds; the certificate is not checked, and no data is sent."""
+    parts = urlsplit(address)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or _PORTS[parts.scheme], ssl=context
+            )
+    except (OSError, KeyError):
+        return False
+    writer.transport.abort()
+    return True
+
+
+def failure_of(error: BaseException) -> ConnectionFailure:
+    """Return the kind of failure; an unknown error counts as a server that does not answer."""
+    chain = list(_chain(error))
+    for kinds, failure in _KINDS:
+        if any(isinstance(one, kinds) for one in chain):
+            return failure
+    return ConnectionFailure.SILENT
+
+
+def speaks_otherwise(error: BaseException) -> bool:
+    """Whether the server answered an HTTP request with another protocol."""
+    return any(isinstance(one, aiohttp.ClientResponseError) for one in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error*, its causes, and the errors that aiohttp and botocore keep inside."""
+    waiting = [error]
+    seen = 0
+    while waiting and seen < _LONGEST_CHAIN:
+        one = waiting.pop(0)
+        seen += 1
+        yield one
+        inner = (
+            one.__cause__,
+            one.__context__,
+            getattr(one, "os_error", None),
+            getattr(one, "certificate_error", None),
+        )
+        waiting += [other for other in inner if isinstance(other, BaseException)]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions

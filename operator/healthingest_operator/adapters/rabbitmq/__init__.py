@@ -1,0 +1,1 @@
+"""RabbitMQ: its management API and its AMQP port."""

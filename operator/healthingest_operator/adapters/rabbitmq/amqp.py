@@ -1,0 +1,188 @@
+"""
+RabbitMQ's AMQP port: does it speak AMQP, and may a user of a virtual host open a channel there?
+
+pamqp, the codec of the frames, is imported only for a login.
+"""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from healthingest_operator.adapters.connection_errors import answer_to, connection_error, failure_of
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.resources.topology import Login
+from healthingest_operator.status import outside_causes as causes
+from healthingest_operator.status.connection_causes import ConnectionFailure
+
+_PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2
+_METHOD_FRAME: Final = b"\x01"  # section 4.2.3: the server's first answer is connection.start
+_TLS_ALERT: Final = b"\x15"  # RFC 8446, section 5.1
+_LIMIT: Final = re.compile(r"((?:connection limit|maximum allowed (?:user )?limit of) \(\d+\))")
+_ACCESS_REFUSED: Final = 403
+_GOOD_BYE: Final = 200
+_LINES: Final = b"GET / HTTP/1.0\r\n\r\n"
+_LINE: Final = re.compile(rb"^(HTTP/|[+-])")
+"""How HTTP and Redis begin an answer."""
+_HEAD_BYTES: Final = 7  # section 4.2.3: type, channel, size
+_LARGEST_FRAME: Final = 2**20
+
+
+async def speak_amqp(amqp_url: str, timeout_seconds: float) -> None:
+    """
+    Pass a port that speaks AMQP 0-9-1.
+
+    Raises:
+        DependencyError: it cannot be reached, or speaks something else.
+    """
+    where = place(amqp_url)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            first = await _first_byte(amqp_url)
+    except (TimeoutError, OSError) as error:
+        raise await _no_answer(amqp_url, error) from error
+    if first in {b"", _TLS_ALERT}:
+        raise await _no_answer(amqp_url, EOFError())
+    if first != _METHOD_FRAME:
+        raise DependencyError.of(causes.NOT_AMQP, where=where)
+
+
+async def _no_answer(amqp_url: str, error: BaseException) -> DependencyError:
+    """
+    Who speaks in lines (HTTP, Redis) waits for the end of one, and hangs up in the end.
+
+    Then it is asked so.
+    """
+    found = failure_of(error)
+    where = place(amqp_url)
+    if found in {ConnectionFailure.SILENT, ConnectionFailure.CLOSED} and _LINE.match(
+        await answer_to(amqp_url, _LINES)
+    ):
+        return DependencyError.of(causes.NOT_AMQP, where=where)
+    return await connection_error(causes.AMQP, where, error, amqp_url)
+
+
+async def _first_byte(amqp_url: str) -> bytes:
+    async with _conversation(amqp_url) as talk:
+        return await talk.first_byte()
+
+
+async def log_in(amqp_url: str, virtual_host: str, login: Login, timeout_seconds: float) -> None:
+    """
+    Open a connection and a channel as *login*, as the service does, and close them again.
+
+    Raises:
+        DependencyError: the broker lets it do neither; the broker's own words are searched for a
+            limit, and kept back.
+    """
+    where = place(amqp_url)
+    named = {"where": where, "user": login.name, "host": virtual_host}
+    try:
+        async with asyncio.timeout(timeout_seconds), _conversation(amqp_url) as talk:
+            closed = await talk.log_in(virtual_host, login)
+    except (TimeoutError, OSError, EOFError) as error:
+        raise await connection_error(causes.AMQP, where, error, amqp_url) from error
+    except _NoAmqpError as error:
+        raise DependencyError.of(causes.NOT_AMQP, where=where) from error
+    if closed is not None:
+        raise _refused(*closed, named)
+
+
+def _refused(code: int, words: str, named: dict[str, str]) -> DependencyError:
+    limit = _LIMIT.search(words)
+    if limit:
+        return DependencyError.of(causes.CONNECTION_LIMIT, **named, limit=limit[1])
+    if code == _ACCESS_REFUSED and "Login was refused" in words:
+        return DependencyError.of(causes.RELAY_LOGIN, where=named["where"], user=named["user"])
+    return DependencyError.of(causes.VIRTUAL_HOST_REFUSED, **named)
+
+
+class _NoAmqpError(Exception):
+    """What came is no frame."""
+
+
+class _Conversation:
+    """
+    The first frames of a connection.
+
+    Pamqp is their codec. aiormq would drop the reason of a refused `open`.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def first_byte(self) -> bytes:
+        """Of the answer to a client's greeting; empty: the server hung up."""
+        self._writer.write(_PROTOCOL_HEADER)
+        return await self._reader.read(1)
+
+    async def log_in(self, virtual_host: str, login: Login) -> tuple[int, str] | None:
+        """Code and text of the broker's refusal; None: it let the user in."""
+        from pamqp import commands  # noqa: PLC0415 - as above
+
+        self._writer.write(_PROTOCOL_HEADER)
+        await self._read()  # connection.start
+        able: Any = {"capabilities": {"authentication_failure_close": True}}
+        secret = f"\0{login.name}\0{login.password}"
+        tune = await self._ask(0, commands.Connection.StartOk(able, "PLAIN", secret, "en_US"))
+        if isinstance(tune, commands.Connection.Close):
+            return tune.reply_code or 0, tune.reply_text
+        if not isinstance(tune, commands.Connection.Tune):
+            raise _NoAmqpError
+        self._send(0, commands.Connection.TuneOk(tune.channel_max, tune.frame_max, 0))
+        for channel, frame in (
+            (0, commands.Connection.Open(virtual_host)),
+            (1, commands.Channel.Open()),
+        ):
+            answer = await self._ask(channel, frame)
+            if isinstance(answer, commands.Connection.Close | commands.Channel.Close):
+                return answer.reply_code or 0, answer.reply_text
+        await self._ask(0, commands.Connection.Close(_GOOD_BYE, "", 0, 0))
+        return None
+
+    async def _ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any command
+        self._send(channel, frame)
+        return await self._read()
+
+    def _send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any command
+        from pamqp import frame as frames  # noqa: PLC0415 - as above
+
+        self._writer.write(frames.marshal(frame, channel))
+
+    async def _read(self) -> object:
+        from pamqp import exceptions, frame  # noqa: PLC0415 - as above
+
+        head = await self._reader.readexactly(_HEAD_BYTES)
+        size = int.from_bytes(head[3:], "big")
+        if head[:1] != _METHOD_FRAME or size > _LARGEST_FRAME:
+            raise _NoAmqpError
+        rest = await self._reader.readexactly(size + 1)
+        try:
+            return frame.unmarshal(head + rest)[2]
+        except exceptions.PAMQPException as error:
+            raise _NoAmqpError from error
+
+
+@asynccontextmanager
+async def _conversation(amqp_url: str) -> AsyncIterator[_Conversation]:
+    parts = urlsplit(amqp_url)
+    secure = parts.scheme == "amqps"
+    context = ssl.create_default_context() if secure else None
+    port = parts.port or (5671 if secure else 5672)
+    reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
+    try:
+        yield _Conversation(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def place(amqp_url: str) -> str:
+    """The port, for people."""
+    return f"RabbitMQ at {urlsplit(amqp_url).netloc.rpartition('@')[2]} (AMQP)"

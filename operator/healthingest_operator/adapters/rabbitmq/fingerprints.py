@@ -1,0 +1,133 @@
+"""
+Fingerprints of all virtual hosts and users of a broker at once.
+
+Nine lists, however many there are.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from healthingest_contract.conditions import Reason
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
+
+FRESH_SECONDS: Final = 10.0
+_KEPT_SECONDS: Final = 300.0
+_LISTS: Final = {
+    "vhosts": ("name", "columns=name,description,tags"),
+    "exchanges": ("vhost", "columns=vhost,name,type,durable"),
+    "queues": ("vhost", "disable_stats=true&columns=vhost,name,type,durable,arguments"),
+    "bindings": (
+        "vhost",
+        "columns=vhost,source,destination,destination_type,routing_key,properties_key",
+    ),
+    "policies": ("vhost", ""),
+    "permissions": ("vhost", ""),
+    "vhost-limits": ("vhost", ""),
+    "users": ("name", "columns=name,password_hash,hashing_algorithm,tags"),
+    "user-limits": ("user", ""),
+}
+"""
+By which value the elements of a list belong together, and how to ask for it without counts.
+
+They always change.
+"""
+_OF_USERS: Final = ("users", "user-limits")
+
+Fetch = Callable[[BrokerAccess, str, str], Awaitable[bytes]]
+"""The text of a list by its name and query. Raises `DependencyError`."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """
+    One broker, when it was looked at, and what was found or why not.
+
+    `texts`: digests of the lists as they came.
+    """
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    at: float = float("-inf")
+    error: DependencyError | None = None
+    texts: dict[str, bytes] = field(default_factory=dict)
+    found: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+
+class Fingerprints:
+    """
+    What several HealthIngests want to know of one broker, asked once for all.
+
+    *clock* gives monotonic seconds.
+    """
+
+    def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._brokers: dict[BrokerAccess, _Seen] = {}
+
+    async def of(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
+        """
+        Of a virtual host with all that is in it, and of these users; at most `FRESH_SECONDS` old.
+
+        Raises:
+            DependencyError: the broker could not be asked; nor is it again before that time is
+                over.
+        """
+        seen = await self._look(access)
+        if seen.error is not None:
+            raise seen.error
+        names = [(kind, virtual_host) for kind in _LISTS if kind not in _OF_USERS]
+        names += [(kind, user) for kind in _OF_USERS for user in users]
+        digest = hashlib.sha256()
+        for kind, name in names:
+            digest.update(seen.found[kind].get(name, b"-"))
+        return digest.hexdigest()
+
+    async def _look(self, access: BrokerAccess) -> _Seen:
+        now = self._clock()
+        self._brokers = {
+            known: seen for known, seen in self._brokers.items() if now - seen.at < _KEPT_SECONDS
+        }
+        seen = self._brokers.setdefault(access, _Seen(at=now - FRESH_SECONDS))
+        if now - seen.at < FRESH_SECONDS and len(seen.texts) == len(_LISTS):
+            # Another task may be reading the broker, which may take seconds: do not wait for it.
+            return seen
+        async with seen.lock:
+            if self._clock() - seen.at >= FRESH_SECONDS:
+                seen.at = self._clock()
+                try:
+                    for kind in _LISTS:
+                        await self._list(access, kind, seen)
+                    seen.error = None
+                except DependencyError as error:
+                    seen.error = error
+        return seen
+
+    async def _list(self, access: BrokerAccess, kind: str, seen: _Seen) -> None:
+        by, query = _LISTS[kind]
+        text = await self._fetch(access, kind, query)
+        digest = hashlib.sha256(text).digest()
+        if seen.texts.get(kind) == digest:
+            return
+        try:
+            seen.found[kind] = _digests(json.loads(text), by)
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"the broker answers, but not with a list of {kind}"
+            raise DependencyError(Reason.REQUEST_REFUSED, message) from error
+        seen.texts[kind] = digest
+
+
+def _digests(elements: list[dict[str, Any]], by: str) -> dict[str, bytes]:
+    """In whatever order they come."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for element in elements:
+        groups[element[by]].append(json.dumps(element, sort_keys=True))
+    return {
+        name: hashlib.sha256("\n".join(sorted(lines)).encode()).digest()
+        for name, lines in groups.items()
+    }

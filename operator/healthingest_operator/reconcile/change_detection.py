@@ -1,0 +1,154 @@
+"""
+Change detection: compare a fingerprint of the external state with the recorded one.
+
+A full reconciliation that ends in Ready records a fingerprint of Secrets, bucket, broker and
+database. Children are not part of it, because a watch reports their changes. The same fingerprint
+means that nothing has to be done. A different one, or an unreadable state, leads to a full
+reconciliation.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Any, TypeVar
+
+from typing_extensions import override
+
+from healthingest_contract.conditions import ConditionType
+from healthingest_operator.api.healthingest import HealthIngest, Key
+from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
+from healthingest_operator.reconcile.ports import (
+    Broker,
+    BrokerAccess,
+    Cache,
+    Clock,
+    Cluster,
+    Database,
+    ObjectStore,
+    Reader,
+    StoreAccess,
+)
+from healthingest_operator.resources import names
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDetector:
+    """Computes and compares fingerprints."""
+
+    cluster: Cluster
+    store: ObjectStore
+    broker: Broker
+    database: Database
+    cache: Cache
+    clock: Clock
+    fingerprints: FingerprintCache
+
+    async def is_unchanged(self, key: Key) -> bool:
+        """
+        Whether the external state of *key* has the recorded fingerprint.
+
+        Changes of the HealthIngest itself are reported by the watch.
+        """
+        known = self.fingerprints.recorded(key)
+        return known is not None and await self._fingerprint(known[0]) == known[1]
+
+    async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
+        """
+        Return the fingerprint of the external state of *owner*.
+
+        None: *owner* is not Ready, or part of the state is unreadable.
+        """
+        return await self._fingerprint(owner) if _is_settled(owner, status) else None
+
+    async def _fingerprint(self, owner: HealthIngest) -> str | None:
+        try:
+            found = await credentials(_Secrets(self), owner)
+            if found.errors:
+                return None
+            own = names.service_secret(owner.key), names.consumer_secret(owner.key)
+            versions = [
+                await self.cluster.version("v1", "Secret", owner.key.namespace, name)
+                for name in own
+            ]
+            outside = await self._outside(owner, found)
+        except (DependencyError, ClusterError):
+            return None
+        return _digest(
+            (owner.uid, owner.generation, owner.rotate, astuple(found), versions, outside)
+        )
+
+    async def _outside(self, owner: HealthIngest, found: Credentials) -> list[str]:
+        """
+        Return the state outside the cluster, as fingerprints.
+
+        Raises:
+            DependencyError: part of it is unreadable.
+        """
+        store = _known(found.store)
+        admin: StoreAccess = _known(found.store_admin)
+        parts = [await self.store.fingerprint(admin)]
+        if store != admin:
+            await self.store.check(store)
+        broker: BrokerAccess = _known(found.broker)
+        host = owner.spec.broker.virtual_host
+        users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
+        parts.append(await self.broker.fingerprint(broker, host, users))
+        database = _known(found.database)
+        # A full reconciliation checks the login that the operator made; a pod with a refused login
+        # is not ready.
+        await self.database.check(database.url or database.admin_url or "")
+        return [*parts, await self._cache(found)]
+
+    async def _cache(self, found: Credentials) -> str:
+        """Return the error of the cache, or an empty text; Ready does not depend on it."""
+        if not isinstance(found.cache_url, str):
+            return ""
+        try:
+            await self.cache.check(found.cache_url)
+        except DependencyError as error:
+            return error.message
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets(Reader):
+    """Reads a Secret that many HealthIngests of a namespace name once for all of them."""
+
+    detector: ChangeDetector
+
+    @override
+    async def read(
+        self, api_version: str, kind: str, namespace: str, name: str
+    ) -> dict[str, Any] | None:
+        cluster = self.detector.cluster
+
+        async def ask() -> dict[str, Any] | None:
+            found = await cluster.read(api_version, kind, namespace, name)
+            return None if found is None else {"data": found.get("data")}
+
+        return await self.detector.fingerprints.secrets.get(
+            (kind, namespace, name), self.detector.clock.now().timestamp(), ask
+        )
+
+
+def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
+    """Whether it was Ready in this generation, without drift and without leftovers."""
+    held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
+    ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
+    current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
+    # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
+    return ready and current and owner.spec.schemas.config_map_ref is None
+
+
+def _known(part: _Part | DependencyError) -> _Part:
+    if isinstance(part, DependencyError):
+        raise part
+    return part
+
+
+def _digest(value: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()

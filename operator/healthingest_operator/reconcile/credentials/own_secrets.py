@@ -1,0 +1,263 @@
+"""
+The operator's own two Secrets: read, completed, and written before an external system gets a value.
+
+Pods get a new value only after the external system has confirmed it, so an invalid credential never
+reaches them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from healthingest_contract import environment as env
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.reconcile.children import owned, refuse_foreign
+from healthingest_operator.reconcile.credentials import rotation
+from healthingest_operator.reconcile.credentials.rotation import (
+    Action,
+    Phase,
+    Progress,
+    RotationState,
+    next_state,
+)
+from healthingest_operator.reconcile.credentials.user_secrets import Credentials
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import Cluster
+from healthingest_operator.resources import names
+from healthingest_operator.resources.comparison import difference, stamped
+from healthingest_operator.resources.secrets import (
+    STAGED,
+    Generators,
+    Values,
+    confirmed_values,
+    consumer_values,
+    decode,
+    secret_object,
+    service_values,
+    staged_values,
+)
+from healthingest_operator.resources.signing_keys import (
+    keys_of,
+    with_first_key_only,
+    with_second_key_first,
+)
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
+
+
+@dataclass(frozen=True, slots=True)
+class RotationClock:
+    """The time, the rotation policy, and the previous status."""
+
+    now: datetime
+    policy: rotation.Policy
+    was_ready: bool
+    """Only a Ready HealthIngest begins a rotation, and only its missing Secret counts as drift."""
+    had_pods: bool
+    """A missing Secret may have had logins that are still valid and must be revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSecrets:
+    """Values of both Secrets now, and after the external systems have confirmed them."""
+
+    service: Mapping[str, str]
+    consumer: Mapping[str, str]
+    state: RotationState
+    consumer_made: datetime
+    staged: Mapping[str, str]
+    next_service: Mapping[str, str]
+    next_consumer: Mapping[str, str]
+    healed: tuple[str, ...] = ()
+    written: bool = False
+
+    @property
+    def rotating(self) -> bool:
+        """Whether a rotation is in progress."""
+        return self.state.phase is not Phase.SETTLED
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Which external systems accept the next values."""
+
+    store: bool
+    broker: bool
+    database: bool
+
+
+async def write_own_secrets(
+    cluster: Cluster,
+    owner: HealthIngest,
+    found: Credentials,
+    make: Generators,
+    clock: RotationClock,
+) -> OwnSecrets:
+    """
+    Complete and write both Secrets, and begin a rotation that is due.
+
+    Raises:
+        DependencyError: a Secret of this name belongs to another owner.
+    """
+    namespace = owner.key.namespace
+    service_name = names.service_secret(owner.key)
+    consumer_name = names.consumer_secret(owner.key)
+    live = {
+        name: await cluster.read("v1", "Secret", namespace, name)
+        for name in (service_name, consumer_name)
+    }
+    for secret in live.values():
+        if secret is not None and not owned(secret, owner):
+            refuse_foreign(secret, owner)
+    old = decode(live[service_name])
+    readers = decode(live[consumer_name])
+    state = _state(live[service_name], old, owner, clock)
+    staged = staged_values(old, make) if state.phase is Phase.INTRODUCED else {}
+    wanted = service_values(owner, found.user_secrets, old, staged, make)
+    wanted_readers = consumer_values(owner, found.user_secrets, readers, staged, make)
+    own = OwnSecrets(
+        service=confirmed_values(old, wanted),
+        consumer=readers if readers.get("url") and readers.get("password") else wanted_readers,
+        state=state,
+        consumer_made=rotation.made_at(live[consumer_name], clock.now),
+        staged=staged,
+        next_service=wanted,
+        next_consumer=wanted_readers,
+    )
+    return await _write(cluster, owner, own, live, expected=clock.was_ready)
+
+
+def _state(
+    live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, clock: RotationClock
+) -> RotationState:
+    if live is None:
+        return rotation.initial_state(owner.rotate, clock.now, replaces=clock.had_pods)
+    keys = len(keys_of(old.get(env.IDENTITY_SIGNING_KEYS)))
+    state = rotation.state_of(
+        live, clock.now, staged=any(name in old for name in STAGED), keys=keys
+    )
+    is_due = clock.was_ready and rotation.is_due(state, owner.rotate, clock.policy, clock.now)
+    begun, _ = next_state(state, Progress(clock.now, owner.rotate, is_due=is_due))
+    return begun
+
+
+async def promote(
+    cluster: Cluster, owner: HealthIngest, own: OwnSecrets, confirmed: Confirmed, now: datetime
+) -> OwnSecrets:
+    """
+    Give the confirmed values to the pods.
+
+    The logins of a rotation are promoted together, so that pods roll once.
+    """
+    broker = confirmed.broker
+    database = confirmed.database
+    state = own.state
+    if own.staged:
+        broker = database = broker and database
+        state, _ = next_state(state, Progress(now, logins_confirmed=broker))
+    sound = {
+        env.STORE_ACCESS_KEY_ID: confirmed.store,
+        env.STORE_SECRET_ACCESS_KEY: confirmed.store,
+        env.BROKER_URL: broker,
+        env.DATABASE_URL: database,
+    }
+    service = {
+        name: value if sound.get(name, True) else own.service[name]
+        for name, value in own.next_service.items()
+    }
+    consumer = own.next_consumer if broker else own.consumer
+    other_login = consumer.get("username") != own.consumer.get("username")
+    after = replace(
+        own,
+        service=service,
+        consumer=consumer,
+        state=state,
+        staged={} if state.phase is Phase.PROMOTED else own.staged,
+        consumer_made=now if other_login else own.consumer_made,
+    )
+    return (
+        after if after == own else await _write(cluster, owner, after, await _live(cluster, owner))
+    )
+
+
+async def enter_phase(
+    cluster: Cluster, owner: HealthIngest, own: OwnSecrets, state: RotationState, action: Action
+) -> OwnSecrets:
+    """Write *state*, and the signing keys as *action* leaves them."""
+    keys = own.service[env.IDENTITY_SIGNING_KEYS]
+    if action is Action.SIGN_WITH_NEW_KEY:
+        keys = with_second_key_first(keys)
+    elif action is Action.REMOVE_OLD_KEY:
+        keys = with_first_key_only(keys)
+    service = {**own.service, env.IDENTITY_SIGNING_KEYS: keys}
+    return await _write(
+        cluster, owner, replace(own, service=service, state=state), await _live(cluster, owner)
+    )
+
+
+async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, dict[str, Any] | None]:
+    both = (names.service_secret(owner.key), names.consumer_secret(owner.key))
+    return {name: await cluster.read("v1", "Secret", owner.key.namespace, name) for name in both}
+
+
+async def _write(
+    cluster: Cluster,
+    owner: HealthIngest,
+    own: OwnSecrets,
+    live: Mapping[str, Mapping[str, Any] | None],
+    *,
+    expected: bool = False,
+) -> OwnSecrets:
+    """
+    Write the Secrets that differ; with *expected*, a missing one counts as drift.
+
+    The consumers' Secret is written first: after a crash the service's Secret still has the staged
+    passwords, so the step is repeated.
+    """
+    healed = list(own.healed)
+    written = own.written
+    consumer_annotations = rotation.made_annotation(own.consumer_made)
+    for name, values, annotations in (
+        (names.consumer_secret(owner.key), own.consumer, consumer_annotations),
+        (names.service_secret(owner.key), {**own.service, **own.staged}, own.state.annotations),
+    ):
+        if not values:
+            continue
+        desired = stamped(secret_object(owner, name, values, annotations))
+        now = live[name]
+        if (
+            now is None
+            or difference(desired, now) is not None
+            or set(desired["data"]) != set(now.get("data") or {})
+        ):
+            if expected and now is None:
+                healed.append(f"Secret {name} was missing")
+            await cluster.apply(desired)
+            written = True
+    return replace(own, healed=tuple(healed), written=written)
+
+
+def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
+    """Return `SecretsReady`: False with the reason of the first error and all messages."""
+    kind = ConditionType.SECRETS_READY
+    state = own.state
+    errors = found.errors
+    if errors:
+        reasons: list[Reason] = [
+            error.reason for error in errors if isinstance(error, DependencyError)
+        ]
+        return condition_false(kind, reasons[0], "; ".join(error.message for error in errors))
+    if own.rotating:
+        message = {
+            Phase.INTRODUCED: "broker and database get new credentials; the pods use the old ones",
+            Phase.PROMOTED: "pods get new credentials; old ones are valid until all pods have them",
+            Phase.SIGNING: "the old logins are refused; the pods begin to sign with the new key",
+            Phase.OVERLAPPING: "the new key signs; old tokens and the old consumer are still valid",
+        }[state.phase]
+        return condition_true(kind, message, Reason.CREDENTIALS_ROTATING)
+    if state.phase is Phase.SETTLED and state.since > state.made:
+        return condition_true(
+            kind, "all Secrets are there; credentials were rotated", Reason.CREDENTIALS_ROTATED
+        )
+    return condition_true(kind, "all Secrets are there")

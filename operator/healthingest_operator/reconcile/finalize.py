@@ -1,0 +1,196 @@
+"""
+Deletion of a HealthIngest; it always comes to an end.
+
+Data stays unless its deletion policy says otherwise, and even then while it is not empty. What
+cannot be reached is tried again until a deadline; then it is left behind, and an event names it. A
+missing Secret in a namespace that is being deleted will not come back, so nothing waits for it.
+Children are deleted through their owner references. If the operator's Role went with the namespace,
+Secrets cannot be read: the deadline holds for that, too.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_contract.database_address import read_database_address
+from healthingest_contract.topology import dead_letter_queue
+from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, parse
+from healthingest_operator.api.v1alpha1 import DeletionPolicy
+from healthingest_operator.reconcile.credentials.user_secrets import (
+    Credentials,
+    DatabaseAccess,
+    credentials,
+)
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
+from healthingest_operator.reconcile.ports import Ports
+from healthingest_operator.reconcile.status_report import StatusReport
+from healthingest_operator.resources import bucket, names, topology
+from healthingest_operator.status.conditions import condition_false
+from healthingest_operator.status.summary import StatusFields
+
+_FORBIDDEN: Final = 403
+
+
+@dataclass(slots=True)
+class _Leftovers:
+    """What could not be removed (`unreachable`: try again) and what is kept on purpose."""
+
+    unreachable: list[tuple[Reason, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeResult:
+    """Whether the finalizer may be removed now, and what is left behind then."""
+
+    may_remove_finalizer: bool
+    left_behind: tuple[str, ...] = ()
+
+
+async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> FinalizeResult:
+    """
+    Remove what lies outside the cluster.
+
+    It may be called again at any time, also after it has succeeded.
+
+    Raises:
+        ClusterError: the Kubernetes API failed; call it again.
+    """
+    try:
+        owner = parse(body)
+    except InvalidSpecError:
+        message = "the spec is invalid: nothing was taken away"
+        await ports.cluster.emit_event(body, "Warning", Reason.LEFT_BEHIND, message)
+        return FinalizeResult(may_remove_finalizer=True, left_behind=(message,))
+    leftovers = _Leftovers()
+    await _remove_external(ports, owner, leftovers)
+    since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
+    unreachable = [message for _, message in leftovers.unreachable]
+    if ports.clock.now() - since < deadline and await _may_succeed_later(ports, owner, leftovers):
+        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unreachable)}"
+        await _report_waiting(ports, body, waiting)
+        return FinalizeResult(may_remove_finalizer=False)
+    left_behind = (*unreachable, *leftovers.kept)
+    if left_behind:
+        await ports.cluster.emit_event(
+            body, "Warning", Reason.LEFT_BEHIND, f"left behind: {'; '.join(left_behind)}"
+        )
+    return FinalizeResult(may_remove_finalizer=True, left_behind=left_behind)
+
+
+async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> None:
+    try:
+        found = await credentials(ports.cluster, owner)
+    except ClusterError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        message = (
+            f"the operator may not read the Secrets of namespace {owner.key.namespace}: its"
+            " Role there is gone; so "
+            f"bucket {owner.spec.object_store.bucket} and virtual host"
+            f" {owner.spec.broker.virtual_host} are as before"
+        )
+        leftovers.unreachable.append((Reason.PERMISSION_DENIED, message))
+        return
+    await _attempt(
+        leftovers, "broker", lambda: _remove_broker_resources(ports, owner, found, leftovers)
+    )
+    await _attempt(
+        leftovers, "object store", lambda: _remove_bucket(ports, owner, found, leftovers)
+    )
+    _name_database(owner, found, leftovers)
+
+
+async def _report_waiting(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
+    """Write the status; without the right to do so the deletion goes on."""
+    try:
+        await StatusReport(ports.cluster, ports.clock).write(
+            body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], StatusFields()
+        )
+    except ClusterError as error:
+        if error.status != _FORBIDDEN:
+            raise
+
+
+async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> bool:
+    """Whether to try again; not for Secrets that went with their namespace."""
+    reasons = {reason for reason, _ in leftovers.unreachable}
+    if reasons == {Reason.SECRET_NOT_FOUND}:
+        try:
+            return not await ports.cluster.is_terminating(owner.key.namespace)
+        except ClusterError as error:
+            if error.status != _FORBIDDEN:
+                raise
+    return bool(reasons)
+
+
+def _name_database(owner: HealthIngest, found: Credentials, leftovers: _Leftovers) -> None:
+    """Accounts and outbox stay: name their database for whoever cleans up."""
+    access = found.database
+    if isinstance(access, DatabaseAccess) and access.admin_url is not None:
+        name = names.database(owner.key)
+        leftovers.kept.append(
+            f"role and database {name} on {read_database_address(access.admin_url).place}"
+        )
+
+
+async def _attempt(leftovers: _Leftovers, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except DependencyError as error:
+        leftovers.unreachable.append((error.reason, f"{what}: {error.message}"))
+
+
+async def _remove_broker_resources(
+    ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
+) -> None:
+    """Remove users; keep messages, and a virtual host of another owner."""
+    if isinstance(found.broker, DependencyError):
+        raise found.broker
+    access = found.broker
+    wanted = owner.spec.broker
+    users = [*names.relay_users(wanted.virtual_host), *names.consumer_users(wanted.virtual_host)]
+    observed = await ports.broker.observe(access, wanted.virtual_host, users)
+    if observed.virtual_host is None or observed.owner != names.owner_id(owner.key):
+        return
+    for user in users:
+        if user in observed.users:
+            await ports.broker.remove_user(access, user)
+    if wanted.deletion_policy is DeletionPolicy.DELETE and not _holds_messages(owner, observed):
+        await ports.broker.remove_virtual_host(access, wanted.virtual_host)
+        return
+    if wanted.deletion_policy is DeletionPolicy.DELETE:
+        leftovers.kept.append(
+            f"virtual host {wanted.virtual_host} has messages, or queues of others"
+        )
+    await ports.broker.ensure(
+        access, wanted.virtual_host, topology.without_owner(observed, wanted.virtual_host)
+    )
+
+
+def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
+    """Whether queues hold messages, or belong to others; an unknown count is not zero."""
+    queues = owner.spec.broker.queues
+    ours = {name for queue in queues for name in (queue.name, dead_letter_queue(queue.name))}
+    return any(
+        name not in ours or queue.get("messages", 1) != 0 for name, queue in observed.queues.items()
+    )
+
+
+async def _remove_bucket(
+    ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
+) -> None:
+    if isinstance(found.store_admin, DependencyError):
+        raise found.store_admin
+    access = found.store_admin
+    observed = await ports.store.observe(access)
+    if observed is None or observed.owner != names.owner_id(owner.key):
+        return
+    if owner.spec.object_store.deletion_policy is DeletionPolicy.DELETE:
+        if await ports.store.remove(access):
+            return
+        leftovers.kept.append(f"bucket {access.bucket} has objects")
+    tags = bucket.released(observed.tags, names.owner_id(owner.key))
+    await ports.store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, tags))

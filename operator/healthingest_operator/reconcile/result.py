@@ -1,0 +1,104 @@
+"""The result of a reconciliation, for status, metrics and the work queue: pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.outcome import Outcome
+from healthingest_operator.reconcile.state import ReconcileState
+from healthingest_operator.resources import names
+from healthingest_operator.resources.configuration import service_url
+from healthingest_operator.status.conditions import (
+    POLARITY,
+    ConditionUpdate,
+    condition_false,
+    drift,
+)
+from healthingest_operator.status.summary import StatusFields
+
+_IN_PROGRESS: Final = frozenset(
+    {Reason.ROLLOUT_PROGRESSING, Reason.MIGRATION_RUNNING, Reason.WAITING_FOR_DEPENDENCIES}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileResult:
+    """Conditions and fields of the status, and the outcome."""
+
+    updates: list[ConditionUpdate]
+    fields: StatusFields
+    outcome: Outcome
+    is_settled: bool = False
+    """Ready, nothing was changed, and nothing is pending."""
+
+
+def without_own_secrets(error: DependencyError) -> ReconcileResult:
+    """Return the result when the operator's own Secrets cannot be written."""
+    updates = [condition_false(ConditionType.SECRETS_READY, error.reason, error.message)]
+    return ReconcileResult(updates, StatusFields(), _outcome(updates))
+
+
+def build_result(state: ReconcileState) -> ReconcileResult:
+    """Return the result of all steps."""
+    replaced = {update.type for update in state.workload.updates}
+    healed = _healed(state)
+    updates = [
+        *(update for update in state.updates if update.type not in replaced),
+        *state.workload.updates,
+        drift(healed, state.previous.condition(ConditionType.DRIFTED)),
+    ]
+    outcome = _outcome(updates)
+    is_ready = outcome is Outcome.READY
+    left_behind = state.dependencies.broker.left_behind
+    is_settled = is_ready and not (state.has_pending_changes or healed or left_behind)
+    if is_ready and state.phase_changed:
+        # A rotation has entered its next phase: the next reconciliation continues it soon.
+        outcome = Outcome.PROGRESSING
+    return ReconcileResult(updates, _fields(state), outcome, is_settled)
+
+
+def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:
+    failing = [
+        update
+        for update in updates
+        if not update.is_true and POLARITY[update.type].required_for_ready
+    ]
+    if not failing:
+        return Outcome.READY
+    reasons = {update.reason for update in failing}
+    return Outcome.PROGRESSING if reasons <= _IN_PROGRESS else Outcome.FAILING
+
+
+def _healed(state: ReconcileState) -> list[str]:
+    """Return what others had removed or changed; a change of the spec is not drift."""
+    healed = [*state.own.healed, *state.children.healed]
+    for kind, changed in (
+        (ConditionType.TOPOLOGY_READY, state.dependencies.broker.changed),
+        (ConditionType.BUCKET_READY, state.dependencies.bucket.changed),
+    ):
+        if state.previous.is_current and state.previous.is_true(kind):
+            healed += [f"{title} was missing or changed" for title in changed]
+    return healed
+
+
+def _fields(state: ReconcileState) -> StatusFields:
+    key = state.owner.key
+    bucket = state.dependencies.bucket
+    api = state.children.get("Deployment", f"{key.name}-api") or {}
+    selector = names.selector(key, names.API)
+    return StatusFields(
+        selector=",".join(f"{name}={value}" for name, value in selector.items()),
+        secrets={"service": names.service_secret(key), "consumer": names.consumer_secret(key)},
+        url=service_url(state.owner),
+        replicas=(api.get("status") or {}).get("replicas", 0),
+        workload=state.workload.rolled_out,
+        probed=bucket.probed,
+        store=None
+        if bucket.place is None
+        else {"place": bucket.place, "installation": bucket.installation},
+        missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
+        database=state.dependencies.database.installation,
+        left_behind=state.dependencies.broker.left_behind,
+    )
