@@ -105,12 +105,12 @@ _HOST_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 Rate = Annotated[str, Field(max_length=32), _RATE]
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
-_SETTABLE: Final = ", ".join(f"'{name}'" for name in sorted(service_settings.SETTABLE))
+_SETTABLE: Final = ",\n".join(f"  '{name}'" for name in sorted(service_settings.SETTABLE))
 ServiceSettings = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
     Field(max_length=100),
     Rule(
-        f"self.all(name, name in [{_SETTABLE}])",
+        f"self.all(name, name in [\n{_SETTABLE}\n])",
         "has a name that spec.settings may not have:"
         f" {service_settings.REFERENCE} says how each setting is set",
         lambda settings: all(name in service_settings.SETTABLE for name in settings),
