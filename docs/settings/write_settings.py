@@ -118,13 +118,21 @@ def _service_row(model: type[BaseModel], name: str, variable: str) -> str:
 
 
 def service_way(variable: str) -> str:
-    """Return how *variable* of the service is set on a cluster."""
+    """
+    Return how *variable* of the service is set on a cluster.
+
+    Raises:
+        ValueError: it has no class.
+    """
     if variable in service_settings.SETTABLE:
         return "`spec.settings`"
     if variable in service_settings.LOCAL_ONLY:
         return f"local only: {service_settings.LOCAL_ONLY[variable]}"
     tables = {**service_settings.WRITTEN_BY_OPERATOR, **service_settings.SECRETS}
-    way = tables[variable]
+    way = tables.get(variable)
+    if way is None:
+        message = f"{variable} has no class in {service_settings.__name__}: add it there"
+        raise ValueError(message)
     return f"`{way}`" if way.startswith("spec.") else way
 
 

@@ -194,7 +194,7 @@ class FakeCluster:
         live = self.objects.setdefault(
             (manifest["kind"], metadata["namespace"], metadata["name"]), {}
         )
-        if manifest["kind"] == "Secret":
+        if manifest["kind"] in {"ConfigMap", "Secret"}:
             live.pop(
                 "data", None
             )  # nobody else has keys in it, so those that are no longer sent go

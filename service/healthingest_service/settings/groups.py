@@ -301,7 +301,7 @@ class GateSettings(Group):
     gain nothing.
     """
     memory_limit_bytes: PositiveInt = 256 * MIB
-    """Address space of each worker."""
+    """Address space of each worker; the memory limit of a pod needs room for all of them."""
     stall_seconds: PositiveFloat = 10.0
     """A worker that leaves a chunk unanswered for this time is ended, and the file refused."""
     max_header_bytes: Annotated[int, Field(ge=1, le=16 * MIB)] = _POLICY.max_header_bytes
