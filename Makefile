@@ -32,7 +32,7 @@ PROCESSES ?= auto
 PARALLEL := --numprocesses $(PROCESSES) --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds e2e images up down locks changelog clean \
+.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images up down locks changelog clean \
   compose-secrets compose-up compose-demo compose-down release-check release-images release-chart release-artifacts
 
 help: ## print this list
@@ -152,12 +152,16 @@ servers: setup ## install the servers that tests start privately, where root and
 
 generated: setup ## fail when a generated file differs from its source
 	@$(BIN)/python -m healthingest_operator.api.generate --check
+	@$(BIN)/python docs/settings/write_settings.py --check
 
 goldens: setup ## write anew: the operator's objects, the runbook's table of causes, the gate's table of codes; read the difference
 	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py
 
 crds: setup ## write the CustomResourceDefinition, its copy in the chart and the tables of its reference, from api/v1alpha1.py
 	$(BIN)/python -m healthingest_operator.api.generate
+
+settings: setup ## write the reference of all settings, and the chart's values of the operator, from the settings of both halves
+	$(BIN)/python docs/settings/write_settings.py
 
 images: ## build both images and load them into the cluster
 	$(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $(SERVICE_IMAGE) . $(IMAGE_FILE_FLAG) service/Dockerfile

@@ -1,11 +1,37 @@
-"""The operator's own settings: environment variables `HEALTHINGEST_OPERATOR_…`."""
+"""
+The operator's own settings: environment variables `HEALTHINGEST_OPERATOR_…`.
 
-from typing import Self
+A setting is the chart value `operator.<name>`, in camelCase, unless a table here says otherwise.
+`make settings` writes these values of the chart and the reference from this module.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from healthingest_operator.reconcile.leader_election import ElectionTimes
+
+CHART_VALUES: Final[Mapping[str, str]] = {
+    "service_image": "serviceImage",
+    "namespaces": "watchNamespaces",
+    "log_level": "logLevel",
+    "lease_duration_seconds": "leaderElection.leaseDurationSeconds",
+    "lease_renew_deadline_seconds": "leaderElection.renewDeadlineSeconds",
+    "lease_retry_period_seconds": "leaderElection.retryPeriodSeconds",
+    "rotate_after_days": "rotation.afterDays",
+    "consumer_grace_seconds": "rotation.consumerGraceSeconds",
+}
+"""Settings whose chart value has a name of its own."""
+
+WRITTEN_BY_CHART: Final[Mapping[str, str]] = {
+    "health_port": "the probes of the chart name this port",
+    "metrics_port": "the Service and the NetworkPolicy of the chart name this port",
+    "lease_namespace": "the chart writes the namespace of the release",
+    "lease_name": "the chart writes the name of the release",
+}
+"""Settings without a chart value, and the reason."""
 
 
 class Settings(BaseSettings):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from healthingest_contract import environment as env
+from healthingest_contract.service_settings import WRITTEN_BY_OPERATOR
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = {
@@ -47,7 +48,7 @@ def test_each_process_gets_its_secrets_and_no_other(composition: dict[str, Any])
 
 def test_every_setting_is_known(composition: dict[str, Any]) -> None:
     """No variable of the service is misspelt."""
-    assert set(composition["services"]["api"]["environment"]) <= env.CONFIG_NAMES
+    assert set(composition["services"]["api"]["environment"]) <= set(WRITTEN_BY_OPERATOR)
 
 
 def test_nothing_but_the_upload_port_is_published(composition: dict[str, Any]) -> None:

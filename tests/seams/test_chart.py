@@ -180,6 +180,40 @@ def test_the_operators_variables_are_its_settings() -> None:
     assert (float(changed[after]), float(changed[grace])) == (90, 5000000)
 
 
+def test_each_setting_of_the_operator_is_reached_by_its_chart_value() -> None:
+    """A value of `operator` changes the variable of the setting with that name, and no other."""
+
+    def told(*words: str) -> dict[str, str]:
+        (deployment,) = _of("Deployment", _rendered(*words))
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        names = [entry["name"] for entry in container["env"]]
+        assert len(names) == len(set(names))
+        return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+    before = told()
+    assert {f"HEALTHINGEST_OPERATOR_{name.upper()}" for name in Settings.model_fields} - {
+        *before
+    } == {f"HEALTHINGEST_OPERATOR_{name}" for name in ("HEALTH_PORT", "METRICS_PORT")}
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["operator"]
+    assert len(values) >= 7
+    for value in values:
+        changed = told("--set", f"operator.{value}=1234")
+        variable = "HEALTHINGEST_OPERATOR_" + re.sub("([A-Z])", r"_\1", value).upper()
+        assert {name for name in before if before[name] != changed[name]} == {variable}
+        assert changed[variable] == "1234"
+
+
+def test_further_variables_reach_the_operator() -> None:
+    """Those of a proxy, say; a setting of the operator is refused there, for it has a value."""
+    words = ("--set", "extraEnv[0].name=HTTPS_PROXY", "--set", "extraEnv[0].value=http://proxy")
+    (deployment,) = _of("Deployment", _rendered(*words))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy"} in container["env"]
+    refused = _template("--set", "extraEnv[0].name=HEALTHINGEST_OPERATOR_WORKERS")
+    assert refused.returncode != 0
+    assert "extraEnv" in refused.stderr
+
+
 def test_lease_times_out_of_order_are_refused() -> None:
     """Before an operator is installed that would refuse them itself."""
     done = _template("--set", "leaderElection.renewDeadlineSeconds=15")

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import yaml
 
+from healthingest_operator.settings import Settings as OperatorSettings
+from healthingest_service import settings
+
 ROOT = Path(__file__).resolve().parents[2]
+OTHER_VARIABLES = {
+    "HEALTHINGEST_FAULTS": "service/healthingest_service/faults/points.py",
+    "HEALTHINGEST_PASSWORD": "client/healthingest_client/main.py",
+    "HEALTHINGEST_URL": "client/healthingest_client/main.py",
+    "HEALTHINGEST_PORT": "compose.yaml",
+    "HEALTHINGEST_PURE": "hatch_build.py",
+}
+"""Variables that are not settings, and the program that reads each."""
 QUIET = {"__pycache__", "migrations"}
 
 
@@ -68,6 +79,25 @@ def test_the_manifest_of_the_readme_is_the_smallest_example() -> None:
     assert yaml.safe_load(block) == yaml.safe_load(
         (ROOT / "examples" / "01-minimal.yaml").read_text()
     )
+
+
+def test_documents_name_only_variables_that_exist() -> None:
+    """Each is a setting of the service or the operator, or is read by the program that is named."""
+    known = settings.known_names() | {
+        f"HEALTHINGEST_OPERATOR_{name.upper()}" for name in OperatorSettings.model_fields
+    }
+    pages = [path for path in _tracked() if path.suffix == ".md"]
+    named = {
+        (name, str(page))
+        for page in pages
+        for name in re.findall(r"\bHEALTHINGEST_\w*[A-Z0-9]\b", (ROOT / page).read_text())
+    }
+    assert len(named) > 100
+    assert {
+        (name, page) for name, page in named if name not in known | set(OTHER_VARIABLES)
+    } == set()
+    for name, program in OTHER_VARIABLES.items():
+        assert name in (ROOT / program).read_text(), program
 
 
 def test_no_package_shadows_the_standard_library() -> None:

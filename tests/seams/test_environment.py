@@ -1,6 +1,7 @@
 """What the operator writes is what the service reads: no variable is left over on either side."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 import yaml
 
 from healthingest_contract import environment as env
+from healthingest_contract import service_settings
 from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_service import settings
+from support.api_cases import spec_schema
+from support.operator_world import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.yaml"))
@@ -29,9 +33,40 @@ def _resource(path: Path) -> dict[str, Any]:
     return found
 
 
-def test_every_name_of_the_contract_is_a_setting() -> None:
-    """The service knows each variable and each secret file that the contract names."""
-    assert (env.CONFIG_NAMES | env.SECRET_NAMES) - settings.known_names() == set()
+def test_each_setting_of_the_service_has_one_class() -> None:
+    """Written by the operator, a secret, settable by `spec.settings`, or local with the reason."""
+    classes = (
+        service_settings.WRITTEN_BY_OPERATOR,
+        service_settings.SECRETS,
+        service_settings.LOCAL_ONLY,
+        service_settings.SETTABLE,
+    )
+    counted = Counter(name for names in classes for name in names)
+    assert counted == Counter(settings.known_names())
+    assert set(service_settings.SECRETS) == env.SECRET_NAMES
+
+
+def test_the_tables_name_fields_of_the_resource() -> None:
+    """Where a table names a field of `spec`, the API type has it."""
+    tables = (service_settings.WRITTEN_BY_OPERATOR, service_settings.SECRETS)
+    named = {source for table in tables for source in table.values() if source.startswith("spec.")}
+    assert named
+    for path in named:
+        part = spec_schema()
+        for step in path.split(".")[1:]:
+            part = part["properties"][step]
+
+
+def test_settings_of_the_resource_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in the ConfigMap beside the variables that the operator writes."""
+    wanted = {"HEALTHINGEST_LIMITS__LOGINS": "7/minute", "HEALTHINGEST_GATE__WORKERS": "3"}
+    owner = parse(manifest(settings=wanted))
+    values = configuration(owner.spec, Surroundings("rabbitmq:5672", "http://clinic.example"))
+    assert set(values) == set(wanted) | set(service_settings.WRITTEN_BY_OPERATOR)
+    for name in wanted:
+        monkeypatch.setenv(name, values[name])
+    read = settings.load()
+    assert (read.limits.logins, read.gate.workers) == ("7/minute", 3)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
@@ -50,7 +85,7 @@ def test_an_examples_configuration_is_valid(
     for name in env.SECRET_NAMES:
         (tmp_path / name).write_text(f"secret {name}")
     read = settings.load()
-    assert set(values) == env.CONFIG_NAMES
+    assert set(values) == set(service_settings.WRITTEN_BY_OPERATOR)
     assert settings.unknown_names(values) == ()
     assert read.store.bucket == owner.spec.object_store.bucket
     assert read.store.endpoint == owner.spec.object_store.endpoint

@@ -13,6 +13,13 @@ from typing import Any
 
 import yaml
 
+from healthingest_contract.service_settings import (
+    LOCAL_ONLY,
+    SECRETS,
+    SETTABLE,
+    WRITTEN_BY_OPERATOR,
+)
+
 CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
 POD_FIELDS = ("affinity", "resources", "tolerations", "topologySpreadConstraints")
 """Passed on to pods; only the API server checks them."""
@@ -47,6 +54,23 @@ PATTERNS: dict[str, Cases] = {
         ["a.example", "*.a.example", "1.example"],
         ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
     ),
+    "settings": (
+        [
+            {"HEALTHINGEST_LIMITS__LOGINS": "1/second"},
+            dict.fromkeys(SETTABLE, "1"),
+            {"HEALTHINGEST_GATE__WORKERS": "b" * 1024},
+        ],
+        [
+            {name: "1"}
+            for names in (WRITTEN_BY_OPERATOR, SECRETS, LOCAL_ONLY, ("PATH", ""))
+            for name in names
+        ]
+        + [
+            {"HEALTHINGEST_GATE__WORKERS": 4},
+            {"HEALTHINGEST_GATE__WORKERS": "b" * 1025},
+            {"HEALTHINGEST_GATE__WORKERS": "1", "HEALTHINGEST_GATE__WORKER": "1"},
+        ],
+    ),
     "trustedProxies[]": (["10.0.0.0/8", "::/0", "fd00::/8"], ["10.0.0.0", "a.example/8", "1/"]),
 }
 RULES: dict[str, Cases] = {
@@ -75,6 +99,9 @@ REFUSED_ALONE = (
 )
 """In range, but a rule asks for another field beside it."""
 
+FIXED_KEYS = ("settings",)
+"""Maps whose keys are names of a list: `PATTERNS` has all of their cases."""
+
 # Without these a part that is named alone would be incomplete.
 COMPLETE: dict[str, dict[str, Any]] = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 1000},
@@ -94,7 +121,7 @@ def all_cases() -> dict[str, Cases]:
     """Return the cases of each field, by path."""
     found: dict[str, Cases] = {}
     for path, schema in _fields(spec_schema(), ""):
-        good, bad = _from_schema(schema)
+        good, bad = ([], []) if path in FIXED_KEYS else _from_schema(schema)
         for more in (PATTERNS, RULES):
             good += more.get(path, ([], []))[0]
             bad += more.get(path, ([], []))[1]

@@ -210,7 +210,7 @@ class FakeCluster(Cluster):
         live = self.objects.setdefault(
             (manifest["kind"], metadata["namespace"], metadata["name"]), {}
         )
-        if manifest["kind"] == "Secret":
+        if manifest["kind"] in {"ConfigMap", "Secret"}:
             live.pop(
                 "data", None
             )  # nobody else has keys in it, so those that are no longer sent go

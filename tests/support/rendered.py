@@ -37,6 +37,7 @@ OWNERS = {
                 {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
             ],
             podAnnotations={"team": "a"},
+            settings={"HEALTHINGEST_LIMITS__LOGINS": "60/hour"},
             imagePullSecrets=[{"name": "registry"}],
         )
     ),

@@ -37,12 +37,14 @@ class Rule:
     A rule between fields: in CEL for the API server and, as `holds`, in Python for the operator.
 
     As metadata of a type it is about that value; in `rules` of a model it is about the object.
-    Without `holds` it compares with the previous object, which only the API server has.
+    Without `holds` it compares with the previous object, which only the API server has. `details`,
+    where given, returns the message for a value that breaks the rule.
     """
 
     cel: str
     message: str
     holds: Callable[[Any], bool] | None = None
+    details: Callable[[Any], str] | None = None
 
     def keeps(self, value: object) -> bool:
         """Whether *value* keeps the rule."""
@@ -56,7 +58,8 @@ class Rule:
             PydanticCustomError: the rule is broken.
         """
         if not self.keeps(value):
-            raise PydanticCustomError(RULE_ERROR, "{message}", {"message": self.message})
+            message = self.details(value) if self.details else self.message
+            raise PydanticCustomError(RULE_ERROR, "{message}", {"message": message})
 
     def as_schema(self) -> dict[str, str]:
         """Return the entry of `x-kubernetes-validations`."""

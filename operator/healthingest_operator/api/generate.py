@@ -42,6 +42,15 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Represent a text; one of several lines as a block."""
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def generated_files(root: Path) -> Mapping[Path, str]:
     """Return the text of each generated file of the repository at *root*."""
     definition = _HEADER + _as_yaml(custom_resource_definition())

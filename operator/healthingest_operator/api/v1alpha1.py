@@ -7,11 +7,13 @@ and the tables of the reference from this module; `healthingest.parse` reads man
 """
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from healthingest_contract import service_settings
 from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
 from healthingest_operator.api.declaring import (
     OPTIONAL,
@@ -103,8 +105,26 @@ _HOST_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 Rate = Annotated[str, Field(max_length=32), _RATE]
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+_SETTABLE: Final = ",\n".join(f"  '{name}'" for name in sorted(service_settings.SETTABLE))
+ServiceSettings = Annotated[
+    dict[str, Annotated[str, Field(max_length=1024)]],
+    Field(max_length=100),
+    Rule(
+        f"self.all(name, name in [\n{_SETTABLE}\n])",
+        "has a name that spec.settings may not have:"
+        f" {service_settings.REFERENCE} says how each setting is set",
+        lambda settings: all(name in service_settings.SETTABLE for name in settings),
+        lambda settings: "; ".join(_refusals(settings)),
+    ),
+]
 PodPart = dict[str, Any]
 """A part of a pod that is passed on unchanged."""
+
+
+def _refusals(settings: Iterable[str]) -> list[str]:
+    """Return why names of *settings* are refused, each reason once."""
+    reasons = (service_settings.refusal(name) for name in sorted(settings))
+    return list(dict.fromkeys(reason for reason in reasons if reason is not None))
 
 
 class SecretRef(ApiModel):
@@ -455,6 +475,11 @@ class HealthIngestSpec(ApiModel):
     documentation: DocumentationSpec = DocumentationSpec()
     limits: LimitsSpec = LimitsSpec()
     schemas: SchemasSpec = SchemasSpec()
+    settings: ServiceSettings = Field(
+        default={},
+        description="Further settings of the service by their variables, such as"
+        " `HEALTHINGEST_LIMITS__LOGINS`; docs/reference/settings.md says which.",
+    )
     ingress: IngressSpec | None = None
     trusted_proxies: tuple[
         Annotated[

@@ -27,13 +27,13 @@ class Surroundings:
 
 def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str]:
     """
-    Every value of `contract.environment.CONFIG_NAMES`.
+    Return `spec.settings` and every variable that the operator writes.
 
-    An empty text where the spec says nothing.
+    A variable has an empty text where the spec says nothing.
     """
     store = spec.object_store
     encryption = store.encryption.mode if around.encryption_supported else "None"
-    return {
+    return dict(spec.settings) | {
         env.SECRETS_DIR: SECRETS_FOLDER,
         env.SERVER_PORT: str(API_PORT),
         env.SERVER_METRICS_PORT: str(METRICS_PORT),

@@ -136,7 +136,7 @@ SETTINGS_REFUSED: Final = Cause(
     Reason.CRASH_LOOPING,
     "a setting that the service refuses",
     "{where}: container {container} refuses its settings",
-    "its log names the setting (kubectl logs --previous)",
+    "its log names the setting (kubectl logs --previous): correct it in spec.settings",
 )
 ANNOUNCEMENTS_STALLED: Final = Cause(
     "announcements-stalled",

@@ -156,6 +156,31 @@ def test_a_problem_says_what_is_permitted(path: str, value: object, sentence: st
     assert "hush" not in problem
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "HEALTHINGEST_DATABASE__URL",
+            "HEALTHINGEST_DATABASE__URL is a secret and stays in a Secret (spec.database.secret",
+        ),
+        (
+            "HEALTHINGEST_LIMITS__UPLOADS",
+            "HEALTHINGEST_LIMITS__UPLOADS is written by the operator (spec.limits.uploads)",
+        ),
+        ("HEALTHINGEST_SPOOL__FILES", "HEALTHINGEST_SPOOL__FILES cannot be set on a cluster"),
+        ("hush", "has a name that is not a setting of the service; docs/reference/settings.md"),
+    ],
+)
+def test_a_setting_that_is_not_for_the_resource_is_refused(name: str, sentence: str) -> None:
+    """By its name and with the remedy; a text that is not a setting's name is not repeated."""
+    with pytest.raises(InvalidSpecError) as refused:
+        parse(manifest(settings={name: "hush", "HEALTHINGEST_GATE__WORKERS": "2"}))
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"spec.settings: {sentence}")
+    assert "hush" not in problem
+    assert "WORKERS" not in problem
+
+
 def test_a_virtual_host_is_named_after_its_resource() -> None:
     """The one default that is not in the schema."""
     body = manifest(broker={"adminSecretRef": {"name": "r"}})

@@ -1,0 +1,97 @@
+"""The reference of the settings and the chart's values follow from the settings of both halves."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from healthingest_operator.settings import CHART_VALUES, WRITTEN_BY_CHART
+from healthingest_operator.settings import Settings as OperatorSettings
+from healthingest_service.settings import known_names
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "docs" / "settings" / "write_settings.py"
+
+
+@pytest.fixture(scope="module")
+def writer() -> ModuleType:
+    """Load the script as a module."""
+    specification = importlib.util.spec_from_file_location("write_settings", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_generated_files_are_those_of_the_settings(writer: ModuleType) -> None:
+    """`make settings` writes them."""
+    for path, text in writer.generated_files(ROOT).items():
+        assert path.read_text(encoding="utf-8") == text, path
+
+
+def test_the_page_has_a_row_for_each_setting(writer: ModuleType) -> None:
+    """Variable, type, default, way and meaning; no cell is empty."""
+    rows = [line for line in writer.reference().splitlines() if line.startswith("| `HEALTHINGEST")]
+    names = [row.split("`")[1] for row in rows]
+    operator = {f"HEALTHINGEST_OPERATOR_{name.upper()}" for name in OperatorSettings.model_fields}
+    assert sorted(names) == sorted(known_names() | operator)
+    for row in rows:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+        assert len(cells) == 5, row
+        assert all(cells), row
+
+
+def test_each_setting_of_the_operator_is_a_chart_value(writer: ModuleType) -> None:
+    """Or it is listed with the reason; the values have the operator's defaults."""
+    text = (ROOT / "charts" / "healthingest-operator" / "values.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    assert set(CHART_VALUES) | set(WRITTEN_BY_CHART) <= set(OperatorSettings.model_fields)
+    for name, field in OperatorSettings.model_fields.items():
+        if name in WRITTEN_BY_CHART:
+            continue
+        found: Any = values
+        for step in writer.chart_value(name).split("."):
+            found = found[step]
+        if isinstance(field.default, int | float):
+            assert found == field.default, name
+
+
+def test_a_setting_without_a_docstring_is_refused(
+    writer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the field."""
+    source = "from pydantic import BaseModel\nclass Group(BaseModel):\n    bare: int = 1\n"
+    (tmp_path / "bare_settings.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "bare_settings", raising=False)
+    group = importlib.import_module("bare_settings").Group
+    with pytest.raises(ValueError, match=r"Group\.bare has no docstring"):
+        writer._meaning(group, "bare")
+
+
+@pytest.mark.parametrize(
+    ("schema", "name", "text"),
+    [
+        ({"type": "integer", "exclusiveMinimum": 0}, "max_bytes", "integer, at least 1, bytes"),
+        (
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5},
+            "delay_seconds_max",
+            "number, more than 0, at most 0.5, seconds",
+        ),
+        ({"type": "integer", "minimum": 0}, "max_steps_per_byte", "integer, at least 0"),
+        ({"type": "integer"}, "bytes_per_second", "integer, bytes/s"),
+        ({"type": "string", "enum": ["a", "b"]}, "mode", "`a`, `b`"),
+        ({"type": "string", "format": "rate"}, "uploads", "rate, such as `10/minute`"),
+    ],
+)
+def test_a_type_is_told_with_range_and_unit(
+    writer: ModuleType, schema: dict[str, Any], name: str, text: str
+) -> None:
+    """The unit comes from the end of the name."""
+    assert writer._type(schema, name) == text
