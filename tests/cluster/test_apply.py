@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from healthingest_operator.adapters.kubernetes import KubernetesCluster
+from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.configuration import config_map_object
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 
 def config_map(**values: str) -> dict[str, Any]:

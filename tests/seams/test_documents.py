@@ -12,7 +12,6 @@ from healthingest_service import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_VARIABLES = {
-    "HEALTHINGEST_FAULTS": "service/healthingest_service/faults/points.py",
     "HEALTHINGEST_PASSWORD": "client/healthingest_client/main.py",
     "HEALTHINGEST_URL": "client/healthingest_client/main.py",
     "HEALTHINGEST_PORT": "compose.yaml",

@@ -14,7 +14,7 @@ from healthingest_operator.api.healthingest import parse
 from healthingest_operator.resources.configuration import Surroundings, configuration
 from healthingest_service import settings
 from support.api_cases import spec_schema
-from support.operator_world import manifest
+from support.operator_fakes import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.yaml"))
