@@ -139,6 +139,9 @@ def test_a_lost_file_is_settled(running: ServiceProcess, tmp_path: Path) -> None
     assert admin(tmp_path, "uploads", "forget", "--id", upload_id).returncode == 1
     (stored,) = (tmp_path / "objects").rglob("*.avro")
     stored.unlink()
+    replayed = admin(tmp_path, "replay", "--id", upload_id)
+    assert (replayed.returncode, "uploads repair" in replayed.stderr) == (1, True)
+    assert len(messages(tmp_path, 1)) == 1
     assert answer(tmp_path, "uploads", "repair") == {"checked": 1, "lost": 1, "found_again": 0}
     assert admin(tmp_path, "replay", "--id", upload_id).returncode == 1
     assert answer(tmp_path, "uploads", "forget", "--id", upload_id) == {"forgotten": 1}

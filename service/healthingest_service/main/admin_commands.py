@@ -127,10 +127,10 @@ async def replay(
     settings: Settings, selection: ReplaySelection, per_second: float, *, dry: bool
 ) -> Mapping[str, object]:
     """
-    Put messages about uploads once more.
+    Announce uploads again whose objects the store has.
 
     Raises:
-        NothingFoundError: there is no such upload, or one of the ids is none.
+        NothingFoundError: an upload or an object is missing. The others were announced.
     """
     done = Replayed()
 
@@ -139,23 +139,38 @@ async def replay(
         done = so_far
 
     try:
-        async with _database(settings) as engine:
+        async with _database(settings) as engine, AsyncExitStack() as stack:
+            store = await open_store(await open_runtime(settings, stack), stack)
             replays = DatabaseReplays(engine, timeout_seconds=settings.database.timeout_seconds)
-            again = Replay(replays, bucket=settings.store.bucket or LOCAL_BUCKET, clock=utc_now)
+            bucket = settings.store.bucket or LOCAL_BUCKET
+            again = Replay(replays, store.port, bucket=bucket, clock=utc_now)
             await again(selection, per_second=per_second, dry=dry, progress=note)
     finally:
         if sys.exception() is not None and done.put:
             sys.stderr.write(f"healthingest-admin: ended early: {done.put} messages were put\n")
-    missing = len(selection.ids) - done.selected if selection.ids else 0
-    if missing or not done.selected:
-        some = f"{done.put} messages were put; {missing} of the uploads are not there"
-        message = some if missing else "there is no such upload"
-        raise NothingFoundError(message)
+    _refuse_missing(selection, done)
     return {
         "uploads": done.selected,
         "put": done.put,
-        "waiting_already": 0 if dry else done.selected - done.put,
+        "waiting_already": 0 if dry else done.waiting_already,
     }
+
+
+def _refuse_missing(selection: ReplaySelection, done: Replayed) -> None:
+    """Raise `NothingFoundError` if an upload of *selection* or the object of one is missing."""
+    absent = len(selection.ids) - done.selected if selection.ids else 0
+    if absent:
+        message = f"{done.put} messages were put; {absent} of the uploads are not there"
+        raise NothingFoundError(message)
+    if not done.selected:
+        message = "there is no such upload"
+        raise NothingFoundError(message)
+    if done.missing:
+        message = (
+            f"{done.put} messages were put; {done.missing} objects are not in the store:"
+            " run `healthingest-admin uploads repair`"
+        )
+        raise NothingFoundError(message)
 
 
 async def repair_uploads(

@@ -1,8 +1,4 @@
-"""
-The use case.
-
-Announce uploads once more, for those who have lost their messages or need old ones.
-"""
+"""The use case: announce uploads again, for consumers that lost their messages or need old ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,21 +8,31 @@ from typing import Final
 
 from healthingest_service.uploads.announcement import announcement
 from healthingest_service.uploads.model import Upload
+from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.relay_ports import Replays, ReplaySelection
 
 _BATCH: Final = 200
+_STORE_REQUESTS: Final = 16
+"""Questions to the object store at one time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """
-    How many uploads were chosen, and how many messages were put.
+    Counts of uploads selected, of messages put into the outbox, and of objects missing.
 
-    Of the others one was waiting already.
+    An upload without an object is not announced. For each other upload that got no message, one
+    was waiting already.
     """
 
     selected: int = 0
     put: int = 0
+    missing: int = 0
+
+    @property
+    def waiting_already(self) -> int:
+        """Uploads whose message was in the outbox before."""
+        return self.selected - self.put - self.missing
 
 
 class Replay:
@@ -40,12 +46,14 @@ class Replay:
     def __init__(
         self,
         replays: Replays,
+        store: ObjectStore,
         *,
         bucket: str,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._replays = replays
+        self._store = store
         self._bucket = bucket
         self._clock = clock
         self._sleep = sleep
@@ -59,25 +67,41 @@ class Replay:
         progress: Callable[[Replayed], None] = lambda _: None,
     ) -> Replayed:
         """
-        Put a message about each upload of *selection*, in batches, not faster than *per_second*.
+        Put a message about each upload of *selection* whose object the store has, in batches.
 
-        *dry*: only count.
-
-        *progress* is called after each batch with all that was done: on an error it tells how far
-        it came.
+        *per_second* bounds the messages put. *dry*: only count. *progress* is called after each
+        batch with the counts so far, so that after an error the caller knows how far it came.
 
         Raises:
-            LedgerUnavailableError: it ended early; what was put stays.
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; what
+                was put stays.
         """
         done = Replayed()
         after = None
         while uploads := await self._replays.page(selection, after=after, limit=_BATCH):
-            put = 0 if dry else await self._put(uploads)
-            done = Replayed(done.selected + len(uploads), done.put + put)
+            stored = await self._stored(uploads)
+            put = 0 if dry else await self._put(stored)
+            done = Replayed(
+                done.selected + len(uploads),
+                done.put + put,
+                done.missing + len(uploads) - len(stored),
+            )
             after = uploads[-1].id
             progress(done)
             await self._sleep(put / per_second)
         return done
+
+    async def _stored(self, uploads: Sequence[Upload]) -> Sequence[Upload]:
+        """Return the uploads whose object the store has, in full size."""
+        slots = asyncio.Semaphore(_STORE_REQUESTS)
+
+        async def is_stored(upload: Upload) -> bool:
+            async with slots:
+                found = await self._store.head(upload.receipt.object_key)
+            return found is not None and found.size_bytes == upload.receipt.file_size_bytes
+
+        answers = await asyncio.gather(*(is_stored(upload) for upload in uploads))
+        return [upload for upload, stored in zip(uploads, answers, strict=True) if stored]
 
     async def _put(self, uploads: Sequence[Upload]) -> int:
         return await self._replays.put(
