@@ -4,15 +4,21 @@ Why a migration cannot be done, broken for real.
 A short code for the operator, one line for people, no traceback.
 """
 
+import os
 import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from healthingest_contract.stop_causes import StopCause, stop_cause
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main.process_exit import report_failure, write_stop_cause
-from support.servers.postgres import PostgresServer
+from support.servers.disk import Disk, small_disk
+from support.servers.postgres import PostgresServer, postgres_server
 from support.servers.process import free_port
 from support.service_process import COMMAND, environment
 
@@ -66,10 +72,53 @@ async def test_other_reasons_are_told_apart(postgres: PostgresServer, tmp_path: 
     assert await left(nobody, tmp_path) is StopCause.DATABASE_UNREACHABLE
 
 
+async def test_a_lock_of_another_session_is_named(postgres: PostgresServer, tmp_path: Path) -> None:
+    """The migration waits until its time is over; the lock gone, it succeeds."""
+    with postgres.database() as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE alembic_version (version_num varchar(32))")
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE alembic_version")
+            assert await left(url, tmp_path, seconds=2) is StopCause.DATABASE_LOCKED
+        await connection.close()
+        await migrate(url, timeout_seconds=20)
+
+
+async def test_a_full_disk_of_the_database_is_named(tmp_path: Path) -> None:
+    """With room again, the migration succeeds."""
+    with postgres_server() as server, database_on_small_disk(server) as (disk, url):
+        await execute(url, "SELECT 1")  # the first session of a database writes files of its own
+        disk.fill()
+        assert await left(url, tmp_path) is StopCause.DATABASE_FULL
+        disk.free()
+        await migrate(url, timeout_seconds=20)
+
+
+@contextmanager
+def database_on_small_disk(server: PostgresServer) -> Iterator[tuple[Disk, str]]:
+    """A database whose tables have a disk of their own, so that the server itself goes on."""
+    if server.process is None or os.geteuid() != 0:
+        pytest.skip("needs a server of its own and the right to mount a small file system")
+    name = f"small_{uuid.uuid4().hex}"
+    folder = server.process.folder / name
+    folder.mkdir()
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(folder, size_mib=64, owner="nobody"))
+        except subprocess.CalledProcessError:
+            pytest.skip("needs the right to mount a small file system")
+        server.execute(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+        server.execute(f"CREATE DATABASE {name} TABLESPACE {name}")
+        try:
+            yield disk, server.database_url(name)
+        finally:
+            disk.free()
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            server.execute(f"DROP TABLESPACE {name}")
+
+
 async def execute(url: str, statement: str) -> None:
     """Run it in this database."""
-    import asyncpg  # noqa: PLC0415 - here alone
-
     connection = await asyncpg.connect(url)
     await connection.execute(statement)
     await connection.close()
