@@ -174,6 +174,22 @@ async def test_a_relay_that_is_refused_is_named(
     )
 
 
+async def test_a_virtual_host_that_is_down_is_named(
+    broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer
+) -> None:
+    """As after a fault in its message store; its login and rights are there."""
+    login, how, host = add_relay(own_rabbitmq), access(own_rabbitmq), own_rabbitmq.virtual_host
+    await broker.log_in(how, host, login)
+    own_rabbitmq.control("eval", f'rabbit_vhost_sup_sup:delete_on_all_nodes(<<"{host}">>).')
+    async with rabbitmq_broker(SECONDS) as unknowing:
+        with pytest.raises(DependencyError) as raised:
+            await unknowing.log_in(how, host, login)
+    own_rabbitmq.control("restart_vhost", "--vhost", host)
+    own_rabbitmq.call("DELETE", f"/api/users/{login.name}")
+    where = f"RabbitMQ at 127.0.0.1:{own_rabbitmq.amqp_port} (AMQP)"
+    assert_said(raised.value, causes.VIRTUAL_HOST_REFUSED, where=where, user=login.name, host=host)
+
+
 async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
     """The broker's own number is told."""
     rabbitmq.call("PUT", f"/api/vhost-limits/{rabbitmq.virtual_host}/max-queues", {"value": 0})

@@ -7,11 +7,13 @@ Reason and message of the table of causes.
 import os
 import pwd
 import shutil
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from healthingest_operator.adapters.postgres.database import PostgresDatabase
@@ -22,10 +24,11 @@ from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import ConnectionFailure
 from support.broken_dependencies import SECONDS, SECRET, UNKNOWN_NAME, WrongPorts, assert_said
+from support.deadlines import HANG_SECONDS
 from support.servers.postgres import PostgresServer, postgres_server
-from support.servers.process import free_port
+from support.servers.process import ServerProcess, free_port
 from support.servers.tls import certificate
-from support.servers.versitygw import S3Server
+from support.servers.versitygw import S3Server, s3_server
 
 
 async def refused(url: str) -> DependencyError:
@@ -114,6 +117,53 @@ async def test_a_read_only_database_is_named(postgres: PostgresServer) -> None:
     assert_said(
         error, causes.DATABASE_READ_ONLY, where=where, why="default_transaction_read_only is on"
     )
+
+
+async def test_a_standby_is_named(server: PostgresServer) -> None:
+    """It accepts this login, and writes of nobody."""
+    process = local_process(server)
+    process.stop()
+    (process.folder / "data" / "standby.signal").touch()
+    process.start()
+    error = await refused(server.url)
+    where = f"PostgreSQL at 127.0.0.1:{server.port}"
+    assert_said(error, causes.DATABASE_READ_ONLY, where=where, why="it is a standby")
+
+
+async def test_a_database_that_stops_is_named(server: PostgresServer) -> None:
+    """It waits for its sessions to end, and accepts no other."""
+    process = local_process(server)
+    session = await asyncpg.connect(server.url)
+    process.send(signal.SIGTERM)
+    deadline = time.monotonic() + HANG_SECONDS
+    while await is_accepted(server.url):
+        assert time.monotonic() < deadline
+    error = await refused(server.url)
+    assert_said(error, causes.DATABASE_STARTING, where=f"PostgreSQL at 127.0.0.1:{server.port}")
+    await session.close()
+
+
+async def is_accepted(url: str) -> bool:
+    """Whether the server accepts another session."""
+    try:
+        await (await asyncpg.connect(url)).close()
+    except asyncpg.CannotConnectNowError:
+        return False
+    return True
+
+
+@pytest.fixture(name="server")
+def _server() -> Iterator[PostgresServer]:
+    """A server that a test may stop."""
+    with postgres_server() as found:
+        yield found
+
+
+def local_process(server: PostgresServer) -> ServerProcess:
+    """The process of *server*."""
+    if server.process is None:
+        pytest.skip("the server runs in a container")
+    return server.process
 
 
 async def test_an_expired_role_of_the_operator_is_renewed(postgres: PostgresServer) -> None:
@@ -221,4 +271,18 @@ async def test_a_wrong_key_of_the_store_is_named(store: S3ObjectStore, s3_server
         raised.value,
         causes.STORE_LOGIN,
         where=f"the object store at {s3_server.endpoint.partition('://')[2]}",
+    )
+
+
+async def test_credentials_without_rights_are_named(store: S3ObjectStore) -> None:
+    """A user of the store who may not use the bucket."""
+    with s3_server() as server:
+        forbidden = server.new_bucket().new_user(SECRET)
+        with pytest.raises(DependencyError) as raised:
+            await store.observe(access(forbidden))
+    assert_said(
+        raised.value,
+        causes.STORE_FORBIDS,
+        where=f"the object store at {server.endpoint.partition('://')[2]}",
+        bucket=forbidden.bucket,
     )

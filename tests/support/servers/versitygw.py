@@ -7,6 +7,7 @@ One bucket a test.
 import datetime as dt
 import hashlib
 import hmac
+import subprocess
 import urllib.error
 import urllib.request
 import uuid
@@ -50,6 +51,29 @@ class S3Server:
         bucket = f"test-{uuid.uuid4().hex}"
         self._create(bucket)
         return replace(self, bucket=bucket)
+
+    def new_user(self, secret: str) -> "S3Server":
+        """
+        Return the same server and bucket with a new access key, which has no rights on buckets.
+
+        Raises:
+            ServerUnavailableError: the server runs in a container.
+        """
+        if self.process is None:
+            message = "no versitygw admin: the server runs in a container"
+            raise ServerUnavailableError(message)
+        name = f"user-{uuid.uuid4().hex}"
+        credentials = ("--access", self.access_key_id, "--secret", self.secret_access_key)
+        words = ["admin", *credentials, "--region", self.region, "--endpoint-url", self.endpoint]
+        words += ["create-user", "--access", name, "--secret", secret, "--role", "user"]
+        subprocess.run(
+            [VERSITYGW.find(), *words],
+            cwd=self.process.folder,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        return replace(self, access_key_id=name, secret_access_key=secret)
 
     def _create(self, bucket: str) -> None:
         """PUT Bucket, signed by hand (AWS Signature Version 4), not by a client under test."""
@@ -119,11 +143,14 @@ def s3_server() -> Iterator[S3Server]:
     port = free_port()
     with work_folder(None) as folder:
         (folder / "data").mkdir()
+        (folder / "users").mkdir()
         command = [
             *as_user(None),
             binary,
             "--port",
             f"127.0.0.1:{port}",
+            "--iam-dir",
+            str(folder / "users"),
             "posix",
             str(folder / "data"),
         ]
