@@ -111,15 +111,9 @@ class Blocks:
             raise self._refusal(Code.TOO_MANY_EMPTY_RECORDS)
 
     def _begin(self, count: int, size: int, content: int) -> None:
-        policy = self._policy
         compressed = self._open_inflater is not None
-        if size < 0:
-            raise self._refusal(Code.BLOCK_SIZE_WRONG)
-        if size > policy.max_block_bytes:
-            raise self._refusal(Code.BLOCK_TOO_LARGE)
-        if size > policy.max_inflated_block_bytes and not compressed:
-            raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
-        room = policy.max_inflated_block_bytes if compressed else size
+        self._check_size(size, compressed=compressed)
+        room = self._policy.max_inflated_block_bytes if compressed else size
         if count * self._records.width > room:
             raise self._refusal(Code.BLOCK_COUNT_WRONG)
         nothing = count == size == 0  # not even a codec's frame around it, as some writers leave it
@@ -137,6 +131,14 @@ class Blocks:
         self._inflated = 0
         if size == 0:
             self._end()
+
+    def _check_size(self, size: int, *, compressed: bool) -> None:
+        if size < 0:
+            raise self._refusal(Code.BLOCK_SIZE_WRONG)
+        if size > self._policy.max_block_bytes:
+            raise self._refusal(Code.BLOCK_TOO_LARGE)
+        if size > self._policy.max_inflated_block_bytes and not compressed:
+            raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
 
     def _content(self, data: bytes, pos: int, stop: int) -> int:
         end = min(stop, pos + self._left)

@@ -7,6 +7,7 @@ from avrogate.model import (
     Enum,
     Fixed,
     Map,
+    Named,
     Primitive,
     Record,
     Reference,
@@ -30,11 +31,9 @@ def fingerprint(schema: Schema) -> str:
     return hashlib.sha256(canonical_form(schema).encode()).hexdigest()
 
 
-def _form(type_: Type) -> str:  # noqa: PLR0911 - one for each kind of type
+def _form(type_: Type) -> str:
     match type_:
-        case Primitive(kind):
-            return f'"{kind}"'
-        case Reference(name):
+        case Primitive(name) | Reference(name):
             return f'"{name}"'
         case Array(items):
             return f'{{"type":"array","items":{_form(items)}}}'
@@ -42,6 +41,12 @@ def _form(type_: Type) -> str:  # noqa: PLR0911 - one for each kind of type
             return f'{{"type":"map","values":{_form(values)}}}'
         case Union(branches):
             return f"[{','.join(_form(branch) for branch in branches)}]"
+        case Fixed() | Enum() | Record():
+            return _definition(type_)
+
+
+def _definition(type_: Named) -> str:
+    match type_:
         case Fixed(name, size):
             return f'{{"name":"{name}","type":"fixed","size":{size}}}'
         case Enum(name, symbols):

@@ -4,10 +4,11 @@ Are the defaults of fields values of their types?
 Avro specification 1.12, "Complex Types", "Records".
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from avrogate.model import Array, Enum, Fixed, Map, Primitive, Record, Schema, Type, Union
+from avrogate.model import Array, Enum, Field, Fixed, Map, Primitive, Record, Schema, Type, Union
 from avrogate.place import Place
 from avrogate.results import Code
 
@@ -59,33 +60,42 @@ class _Checker:
         resolved = self._schema.resolve(type_)
         key = (id(resolved), id(value))  # both live as long as the schema is parsed
         if key not in self._known:
-            self._known[key] = self._look(resolved, value)
+            self._known[key] = self._compute(resolved, value)
         return self._known[key]
 
-    def _look(self, type_: Type, value: Any) -> bool:  # noqa: ANN401, PLR0911 - from JSON; one for each kind of type
+    def _compute(self, type_: Type, value: Any) -> bool:  # noqa: ANN401 - from JSON
         match type_:
-            case Primitive(kind):
-                return _fits_primitive(kind, value)
             case Union(branches):
                 return any(self.fits(branch, value) for branch in branches)
             case Array(items):
-                return isinstance(value, list) and all(self.fits(items, item) for item in value)
+                return isinstance(value, list) and self._all_fit(items, value)
             case Map(values):
-                return isinstance(value, dict) and all(
-                    self.fits(values, item) for item in value.values()
-                )
-            case Enum(symbols=symbols):
-                return isinstance(value, str) and value in symbols
-            case Fixed(size=size):
-                return _is_bytes(value) and len(value) == size
+                return isinstance(value, dict) and self._all_fit(values, value.values())
             case Record(fields=fields):
                 return isinstance(value, dict) and all(
-                    self.fits(field.type, value[field.name])
-                    if field.name in value
-                    else field.has_default
-                    for field in fields
+                    self._field_fits(field, value) for field in fields
                 )
-        return False
+        return _fits_leaf(type_, value)
+
+    def _all_fit(self, type_: Type, values: Iterable[Any]) -> bool:
+        return all(self.fits(type_, value) for value in values)
+
+    def _field_fits(self, field: Field, record: dict[str, Any]) -> bool:
+        if field.name in record:
+            return self.fits(field.type, record[field.name])
+        return field.has_default
+
+
+def _fits_leaf(type_: Type, value: Any) -> bool:  # noqa: ANN401 - from JSON
+    """Whether *value* is the JSON form of a value of *type_*, which contains no other type."""
+    match type_:
+        case Primitive(kind):
+            return _fits_primitive(kind, value)
+        case Enum(symbols=symbols):
+            return isinstance(value, str) and value in symbols
+        case Fixed(size=size):
+            return _is_bytes(value) and len(value) == size
+    return False
 
 
 def _fits_primitive(kind: str, value: Any) -> bool:  # noqa: ANN401 - from JSON

@@ -8,7 +8,7 @@ before twice make 2^n. Unions, arrays and maps cost at least a byte of input eac
 a sum, and any recursion must go through one of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,10 +76,7 @@ def costs_of(schema: Schema) -> Costs:
     records = {name: type_ for name, type_ in schema.names.items() if isinstance(type_, Record)}
     contents = {name: _inside(record, schema) for name, record in records.items()}
     missing = {name: len(inside) for name, inside in contents.items()}
-    users: dict[str, list[str]] = {name: [] for name in records}
-    for name, inside in contents.items():
-        for part in inside:
-            users[part].append(name)
+    users = _users(contents)
     found: dict[str, Cost] = {}
     costs = Costs(found, schema)
     ready = [name for name, count in missing.items() if count == 0]
@@ -107,24 +104,42 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
     if costs.is_endless(schema.root):
         raise RefusedError(Finding(Code.SCHEMA_ENDLESS))
     for type_ in (schema.root, *schema.names.values()):
-        cost = costs.of(type_)
-        if cost is ENDLESS:
-            continue
-        if cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion:
+        if _is_too_large(costs.of(type_), policy):
             raise RefusedError(Finding(Code.SCHEMA_EXPANSION))
-    starts: list[tuple[Type, tuple[str, ...]]] = [(schema.root, ())]
-    while starts:
-        type_, path = starts.pop()
+    for type_, path in _types_with_paths(schema):
         if isinstance(type_, Array) and costs.of(type_.items).width == 0:
             raise RefusedError(Finding(Code.SCHEMA_ZERO_WIDTH_ITEMS, path=".".join(path) or None))
+
+
+def _is_too_large(cost: Cost, policy: Policy) -> bool:
+    return cost is not ENDLESS and (
+        cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion
+    )
+
+
+def _types_with_paths(schema: Schema) -> Iterator[tuple[Type, tuple[str, ...]]]:
+    """Yield the types written out in the schema, without the primitive fields, and their paths."""
+    waiting: list[tuple[Type, tuple[str, ...]]] = [(schema.root, ())]
+    while waiting:
+        type_, path = waiting.pop()
+        yield type_, path
         if isinstance(type_, Record):
-            starts.extend(
+            waiting.extend(
                 (field.type, (*path, field.name))
                 for field in type_.fields
                 if not isinstance(field.type, Primitive)
             )
         else:
-            starts.extend((part, path) for part in parts(type_))
+            waiting.extend((part, path) for part in parts(type_))
+
+
+def _users(contents: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return for each record the records that contain it, as often as they do."""
+    users: dict[str, list[str]] = {name: [] for name in contents}
+    for name, inside in contents.items():
+        for part in inside:
+            users[part].append(name)
+    return users
 
 
 def _inside(record: Record, schema: Schema) -> list[str]:

@@ -65,19 +65,23 @@ def logical(
 
 
 def _decimal(kind: str, attributes: Mapping[str, Any], policy: Policy, size: int) -> Decimal | None:
-    precision = attributes.get("precision")
-    scale = attributes.get("scale", 0)
-    if (
-        type(precision) is not int
-        or type(scale) is not int
-        or not 0 <= scale <= precision
-        or precision < 1
-    ):
+    decimal = _declared(attributes)
+    if decimal is None:
         return None
+    precision = decimal.precision
     if kind == "fixed" and precision > 3 * size:  # certainly too much: a byte holds 2.4 digits
         return None
     if precision > policy.max_decimal_precision or size > _MAX_DECIMAL_BYTES:
         raise LogicalError(Code.SCHEMA_PRECISION_TOO_LARGE)
     if kind == "fixed" and 10**precision > 2 ** (8 * size - 1) - 1:
         return None
-    return Decimal(precision, scale)
+    return decimal
+
+
+def _declared(attributes: Mapping[str, Any]) -> Decimal | None:
+    """Return precision and scale, or None if the specification does not allow them."""
+    precision = attributes.get("precision")
+    scale = attributes.get("scale", 0)
+    if type(precision) is not int or type(scale) is not int:
+        return None
+    return Decimal(precision, scale) if precision >= 1 and 0 <= scale <= precision else None

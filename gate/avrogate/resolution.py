@@ -93,24 +93,26 @@ class _Comparison:
             case Union(branches), _:
                 return _first(self.types(branch, reader, path) for branch in branches)
             case _, Union(branches):
-                fits = any(self.types(writer, branch, path) is None for branch in branches)
-                return None if fits else _finding(Code.READER_BRANCH_MISSING, path)
-            case Primitive(kind), Primitive(wanted):
-                fits = kind == wanted or wanted in _PROMOTIONS.get(kind, ())
-                return None if fits else _finding(Code.READER_TYPE_DIFFERS, path)
+                return self._branch(writer, branches, path)
+            case Primitive(kind), Primitive(wanted) if _is_promotable(kind, wanted):
+                return None
             case Array(items), Array(wanted_items):
                 return self.types(items, wanted_items, path)
             case Map(values), Map(wanted_values):
                 return self.types(values, wanted_values, path)
-            case ((Fixed() | Enum() | Record()), (Fixed() | Enum() | Record())) if type(
-                writer
-            ) is type(reader):
-                if not _same_name(writer, reader):
-                    return _finding(Code.READER_NAME_DIFFERS, path)
+            case ((Fixed() | Enum() | Record()), (Fixed() | Enum() | Record())):
                 return self._named(writer, reader, path)
         return _finding(Code.READER_TYPE_DIFFERS, path)
 
+    def _branch(self, writer: Type, branches: tuple[Type, ...], path: Path) -> Finding | None:
+        fits = any(self.types(writer, branch, path) is None for branch in branches)
+        return None if fits else _finding(Code.READER_BRANCH_MISSING, path)
+
     def _named(self, writer: Named, reader: Named, path: Path) -> Finding | None:
+        if type(writer) is not type(reader):
+            return _finding(Code.READER_TYPE_DIFFERS, path)
+        if not _same_name(writer, reader):
+            return _finding(Code.READER_NAME_DIFFERS, path)
         match writer, reader:
             case Fixed(size=size), Fixed(size=wanted) if size != wanted:
                 return _finding(Code.READER_SIZE_DIFFERS, path)
@@ -129,6 +131,10 @@ class _Comparison:
             if name in written:
                 return self.types(written[name].type, field.type, here)
         return None if field.has_default else _finding(Code.READER_FIELD_WITHOUT_DEFAULT, here)
+
+
+def _is_promotable(kind: str, wanted: str) -> bool:
+    return kind == wanted or wanted in _PROMOTIONS.get(kind, ())
 
 
 def _same_name(writer: Named, reader: Named) -> bool:

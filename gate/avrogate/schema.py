@@ -167,36 +167,40 @@ class _Parser:
 
     def type(self, value: Any, namespace: str, place: Place, depth: int) -> Type:  # noqa: ANN401 - from JSON
         """The type that *value* declares in *namespace*."""
+        self._count_node(place, depth)
+        match value:
+            case str() if value in PRIMITIVES:
+                return Primitive(value)
+            case str():
+                return self._reference(value, namespace, place, depth)
+            case list():
+                return self._union(value, namespace, place, depth)
+            case dict():
+                return self._object(value, namespace, place, depth)
+        raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
+
+    def _count_node(self, place: Place, depth: int) -> None:
         self._nodes += 1
         if depth > self._policy.max_schema_depth:
             raise place.refusal(Code.SCHEMA_TOO_DEEP)
         if self._nodes > self._policy.max_schema_nodes:
             raise place.refusal(Code.SCHEMA_TOO_MANY_NODES)
-        match value:
-            case str():
-                return (
-                    Primitive(value)
-                    if value in PRIMITIVES
-                    else self._reference(value, namespace, place, depth)
-                )
-            case list():
-                return self._union(value, namespace, place, depth)
-            case dict():
-                name = own_name(value, namespace, self._policy) if "name" in value else None
-                if (
-                    name in self._names
-                    and self._definitions is not None
-                    and self._definitions.has(name, value)
-                ):
-                    return Reference(name)  # written out already, where it was first referred to
-                place = _within(place, value, name, self._policy)
-                try:
-                    return self._declared(value, namespace, place, depth)
-                except NameRefusedError as error:
-                    raise place.at(*error.steps).refusal(error.code, error.cause) from None
-                except LogicalError as error:
-                    raise place.refusal(error.code) from None
-        raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
+
+    def _object(self, value: dict[str, Any], namespace: str, place: Place, depth: int) -> Type:
+        name = own_name(value, namespace, self._policy) if "name" in value else None
+        if name in self._names and self._is_outside(name, value):
+            return Reference(name)  # already written out at its first reference
+        place = _within(place, value, name, self._policy)
+        try:
+            return self._declared(value, namespace, place, depth)
+        except NameRefusedError as error:
+            raise place.at(*error.steps).refusal(error.code, error.cause) from None
+        except LogicalError as error:
+            raise place.refusal(error.code) from None
+
+    def _is_outside(self, name: str, value: dict[str, Any]) -> bool:
+        """Whether `Definitions` has *value* under *name*."""
+        return self._definitions is not None and self._definitions.has(name, value)
 
     def _reference(self, name: str, namespace: str, place: Place, depth: int) -> Type:
         """

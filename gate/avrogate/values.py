@@ -65,7 +65,8 @@ def _ascii_words(data: Bytes, pos: Word, stop: Word) -> Word:  # pragma: no cove
 
 
 def _character(data: Bytes, pos: Word, stop: Word) -> Word:
-    """Where the character of several bytes ends, or -1."""
+    """Return where the character of several bytes ends, or -1 if it is invalid."""
+    # complexity 12: one condition for each row of the table in RFC 3629, 4
     lead: Word = data[pos]
     low: Word = 0x80
     high: Word = 0xBF

@@ -84,6 +84,7 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
 def _value(
     p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word
 ) -> Word:
+    # complexity 12: one line for each opcode, the most frequent first
     op: Word = p[pc]
     if pos >= end:  # a value may have been longer than the piece
         return -CUT_OFF
@@ -308,10 +309,11 @@ def _plain_items(
 
 def _items(width: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
     """
-    The head of a block of items.
+    Read the head of a block of items into the frame; return where it ends.
 
-    A count, or its negative and the size in bytes, which must be true.
+    It is a count, or a negated count and the size in bytes, which must be right.
     """
+    # complexity 11: one condition for each way in which a head can be wrong
     stop: Word = -1
     limit: Word = s[BLOCK_END] - s[BASE]
     count, pos = _read(data, pos, end)
