@@ -129,7 +129,7 @@ def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> 
 
 @contextmanager
 def api_alone(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
-    """The API without its companions: messages wait in the outbox."""
+    """Start the API without relay and janitor: messages stay in the outbox."""
     all_settings = UNLIMITED | on.settings() | settings
     subprocess.run(
         [*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60

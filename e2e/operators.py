@@ -87,8 +87,8 @@ class Signals:
     """
     Sends signals to the operator's process from outside its container, where none can be ignored.
 
-    A container's first process is deaf to SIGKILL and SIGSTOP that come from within, and a deleted
-    pod is asked to end first, upon which it hands over in peace.
+    The kernel ignores SIGKILL and SIGSTOP that a container sends to its own first process. Deleting
+    the pod would send SIGTERM first, and the leader would release its Lease.
     """
 
     def __init__(self, node: str) -> None:

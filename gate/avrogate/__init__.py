@@ -8,7 +8,7 @@ https://avro.apache.org/docs/1.12.0/specification/.
 
 from avrogate.canonical import canonical_form, fingerprint
 from avrogate.container import Gate, check
-from avrogate.explanations import Told, explain, told
+from avrogate.explanations import ExplainedFinding, explain, finding_to_json
 from avrogate.model import Schema
 from avrogate.policy import Policy
 from avrogate.resolution import obstacle
@@ -20,22 +20,22 @@ from avrogate.walker import compiled
 __all__ = [
     "Cause",
     "Code",
+    "ExplainedFinding",
     "Finding",
     "Gate",
     "Policy",
     "RefusedError",
     "Schema",
     "SchemaSetError",
-    "Told",
     "ValidationResult",
     "Work",
     "canonical_form",
     "check",
     "compiled",
     "explain",
+    "finding_to_json",
     "fingerprint",
     "obstacle",
     "parse_schema",
     "parse_schema_set",
-    "told",
 ]

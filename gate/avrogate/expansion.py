@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avrogate.model import Array, Fixed, Primitive, Record, Reference, Schema, Type, parts
+from avrogate.model import Array, Fixed, Primitive, Record, Reference, Schema, Type, inner_types
 from avrogate.policy import Policy
 from avrogate.results import Code, Finding, RefusedError
 
@@ -130,7 +130,7 @@ def _types_with_paths(schema: Schema) -> Iterator[tuple[Type, tuple[str, ...]]]:
                 if not isinstance(field.type, Primitive)
             )
         else:
-            waiting.extend((part, path) for part in parts(type_))
+            waiting.extend((inner, path) for inner in inner_types(type_))
 
 
 def _users(contents: Mapping[str, list[str]]) -> dict[str, list[str]]:

@@ -16,21 +16,21 @@ _KIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExplainedFinding:
     """The message and the remedy of one finding."""
 
     message: str
     remedy: str
 
 
-def explain(finding: Finding) -> Told:
+def explain(finding: Finding) -> ExplainedFinding:
     """The message and the remedy of *finding*; of its cause, where that is known."""
     explanation = CAUSES[finding.cause] if finding.cause is not None else EXPLANATIONS[finding.code]
     message = explanation.message.replace(LIMIT, size_of(explanation.limit, finding.limit))
-    return Told(message, explanation.remedy)
+    return ExplainedFinding(message, explanation.remedy)
 
 
-def told(finding: Finding) -> dict[str, str | int | None]:
+def finding_to_json(finding: Finding) -> dict[str, str | int | None]:
     """
     *finding* as a JSON object: code, message and remedy first, then the place.
 

@@ -139,8 +139,8 @@ class Schema:
         return self.names[type_.name] if isinstance(type_, Reference) else type_
 
 
-def parts(type_: Type) -> Iterator[Type]:
-    """What stands directly in *type_*."""
+def inner_types(type_: Type) -> Iterator[Type]:
+    """Yield the types that are written directly in *type_*."""
     match type_:
         case Array(items):
             yield items

@@ -142,9 +142,10 @@ def _below(item: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
 
 
 def _wrong(file: str, finding: Finding) -> SchemaSetError:
-    told = explain(finding)
+    explained = explain(finding)
     return SchemaSetError(
-        f"{_place(file, finding)}: no Avro schema: {finding.code}: {told.message} {told.remedy}"
+        f"{_place(file, finding)}: no Avro schema: {finding.code}:"
+        f" {explained.message} {explained.remedy}"
     )
 
 

@@ -120,7 +120,7 @@ def test_each_invariant_sees_its_breach(names: set[str], evidence: Evidence) -> 
     assert found <= names | {"I2"}
 
 
-def test_a_verdict_says_all_that_was_wrong() -> None:
+def test_a_result_lists_all_that_was_wrong() -> None:
     """A line for each; none where nothing was."""
     assert check_history(GOOD).faults() == []
     faults = check_history(replace(GOOD, heard=(Heard("u2", "bob", "h3", "k2"),))).faults()

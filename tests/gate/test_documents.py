@@ -54,9 +54,11 @@ def test_every_code_and_cause_is_explained() -> None:
         assert (LIMIT in explanation.message) == (explanation.limit is not None)
     for code in Code:
         limit = limit_of(code, Policy())
-        told = explain(Finding(code, limit=limit))
-        assert LIMIT not in told.message
-        assert limit is None or EXPLANATIONS[code].limit in told.remedy.replace("`", " ").split()
+        explained = explain(Finding(code, limit=limit))
+        assert LIMIT not in explained.message
+        assert (
+            limit is None or EXPLANATIONS[code].limit in explained.remedy.replace("`", " ").split()
+        )
 
 
 def test_findings_about_a_limit_name_the_one_that_holds() -> None:

@@ -95,10 +95,10 @@ def test_a_usual_mistake_is_recognised(name: str) -> None:
     content, cause = MISTAKES[name]
     for chunk in (0, 1, 7):
         assert _found(content, chunk) == (Code.MAGIC_WRONG, cause)
-    told = explain(findings(content)[0])
-    assert told.message.endswith(".")
-    assert told.remedy
-    assert CANARY not in told.message + told.remedy
+    explained = explain(findings(content)[0])
+    assert explained.message.endswith(".")
+    assert explained.remedy
+    assert CANARY not in explained.message + explained.remedy
 
 
 def test_all_causes_are_shown() -> None:

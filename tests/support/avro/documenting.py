@@ -48,9 +48,9 @@ def _codes(examples: Mapping[str, str]) -> Iterator[str]:
             "| --- | --- | --- | --- |",
         )
         for code in section:
-            told = explain(Finding(code, limit=limit_of(code, Policy())))
+            explained = explain(Finding(code, limit=limit_of(code, Policy())))
             example = f"`{examples[code]}`" if code in examples else "-"
-            yield f"| `{code}` | {told.message} | {told.remedy} | {example} |"
+            yield f"| `{code}` | {explained.message} | {explained.remedy} | {example} |"
 
 
 def _causes() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""All faults of a run, in their order; the run heals, drains and judges after each."""
+"""All faults of a run, in their order; the run heals, drains and checks after each."""
 
 import asyncio
 from functools import partial

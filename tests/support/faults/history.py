@@ -1,5 +1,5 @@
 """
-What was asked, answered, heard and found: the evidence that a checker judges.
+What clients asked, what was answered, announced and found: the input of the checker.
 
 Plain values, no I/O.
 """
