@@ -1,9 +1,9 @@
 """
-Is this Avro file what it says? Bytes in, a validation result out.
+The Avro gate: validates Avro object container files.
 
-No network, no files, no settings, no values of the file in anything that comes out. `Gate` takes an
-object container file chunk by chunk; `check` does it in one go. Specification:
-https://avro.apache.org/docs/1.12.0/specification/.
+It takes bytes, and returns a validation result or raises findings. It uses no network, no files and
+no settings, and no finding contains a value of the file. `Gate` takes a file chunk by chunk,
+`check` takes it as a whole. Specification: https://avro.apache.org/docs/1.12.0/specification/.
 """
 
 from avrogate.canonical import canonical_form, fingerprint

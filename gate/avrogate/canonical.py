@@ -1,4 +1,4 @@
-"""Avro specification 1.12, "Parsing Canonical Form for Schemas", and the fingerprint of it."""
+"""Canonical form and fingerprint: Avro specification 1.12, "Parsing Canonical Form for Schemas"."""
 
 import hashlib
 
@@ -19,15 +19,15 @@ from avrogate.model import (
 
 def canonical_form(schema: Schema) -> str:
     """
-    The schema with nothing that reading does not need.
+    Return the schema as JSON, reduced to what a reader needs.
 
-    Names are made of ASCII letters, digits and underscores, so nothing needs to be escaped.
+    Names consist of ASCII letters, digits and underscores, so nothing needs to be escaped.
     """
     return _form(schema.root)
 
 
 def fingerprint(schema: Schema) -> str:
-    """SHA-256 of the canonical form, in lower-case hexadecimal."""
+    """Return the SHA-256 of the canonical form, in lower-case hexadecimal."""
     return hashlib.sha256(canonical_form(schema).encode()).hexdigest()
 
 

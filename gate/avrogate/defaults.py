@@ -1,5 +1,5 @@
 """
-Are the defaults of fields values of their types?
+Checks that the defaults of fields are values of their types.
 
 Avro specification 1.12, "Complex Types", "Records".
 """
@@ -14,37 +14,37 @@ from avrogate.results import Code
 
 _MAX_BYTE: Final = 0xFF
 _NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
-"""As Java's library writes the defaults that JSON has no numbers for."""
+"""How Java's library writes defaults that are not JSON numbers."""
 _BITS: Final = {"int": 31, "long": 63}
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """The default at `place` says that `value` is one of `type`."""
+class Default:
+    """The default `value` of a field of `type`, declared at `place`."""
 
     place: Place
     type: Type
     value: Any
 
 
-def check_defaults(schema: Schema, promises: list[Promise]) -> None:
+def check_defaults(schema: Schema, defaults: list[Default]) -> None:
     """
-    All of them, when every type is known.
+    Check *defaults* after all types of *schema* are known.
 
     Raises:
-        RefusedError: SCHEMA_DEFAULT_INVALID for the first that is wrong.
+        RefusedError: SCHEMA_DEFAULT_INVALID for the first wrong default.
     """
     checker = _Checker(schema)
-    for promise in promises:
-        if not checker.fits(promise.type, promise.value):
-            raise promise.place.refusal(Code.SCHEMA_DEFAULT_INVALID)
+    for default in defaults:
+        if not checker.fits(default.type, default.value):
+            raise default.place.refusal(Code.SCHEMA_DEFAULT_INVALID)
 
 
 class _Checker:
     """
-    Each pair of a type and a value is looked at once.
+    Checks each pair of a type and a value once.
 
-    Unions of records would take 2^n steps otherwise.
+    Without this memory, nested unions of records would take 2^n steps.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -53,9 +53,9 @@ class _Checker:
 
     def fits(self, type_: Type, value: Any) -> bool:  # noqa: ANN401 - from JSON
         """
-        Whether *value* is the JSON form of one of *type_*.
+        Whether *value* is the JSON form of a value of *type_*.
 
-        It recurses no deeper than the JSON.
+        It recurses no deeper than the JSON text.
         """
         resolved = self._schema.resolve(type_)
         key = (id(resolved), id(value))  # both live as long as the schema is parsed
@@ -115,5 +115,5 @@ def _fits_primitive(kind: str, value: Any) -> bool:  # noqa: ANN401 - from JSON
 
 
 def _is_bytes(value: Any) -> bool:  # noqa: ANN401 - from JSON
-    """Bytes stand in JSON as characters from 0 to 255."""
+    """Whether *value* is the JSON form of bytes: characters from 0 to 255."""
     return isinstance(value, str) and all(ord(character) <= _MAX_BYTE for character in value)

@@ -1,11 +1,9 @@
 """
-What a schema costs before a byte of data is read.
+The least cost of a datum of each type: bytes, and schema nodes that a reader visits.
 
-The least bytes of a datum, and the nodes visited for them.
-
-A record within a record is there in every datum, so sizes add up: definitions that each use the one
-before twice make 2^n. Unions, arrays and maps cost at least a byte of input each time, so they end
-a sum, and any recursion must go through one of them.
+A record contains its inner records in every datum, so their sizes add up: n records that each use
+the previous one twice have 2^n parts. A union, array or map takes at least one byte of input each
+time, so the sum ends there. Every recursion that can end goes through one of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,9 +20,9 @@ _WIDTHS: Final = {"null": 0, "float": 4, "double": 8}
 @dataclass(frozen=True, slots=True)
 class Cost:
     """
-    Of one datum at least.
+    The least cost of one datum.
 
-    `width` in bytes, `weight` in schema nodes, `height` in records within records.
+    `width` is in bytes, `weight` in schema nodes, `height` in nested records.
     """
 
     width: int
@@ -35,9 +33,9 @@ class Cost:
 _ONE_BYTE: Final = Cost(1)
 ENDLESS: Final = Cost(width=1 << 31, weight=1 << 31)
 """
-Of a record that must contain itself.
+The cost of a record that must contain itself.
 
-No datum of it exists: its width is more than any block has.
+No datum of it exists: its width is larger than any block.
 """
 
 
@@ -49,7 +47,7 @@ class Costs:
         self._schema = schema
 
     def of(self, type_: Type) -> Cost:
-        """For a record: of the whole of it."""
+        """Return the cost of *type_*; for a record with all its fields."""
         resolved = self._schema.resolve(type_)
         match resolved:
             case Primitive(kind):
@@ -61,17 +59,16 @@ class Costs:
         return _ONE_BYTE
 
     def is_endless(self, type_: Type) -> bool:
-        """Whether no datum of *type_* can exist, for it would have to contain itself."""
+        """Whether *type_* must contain itself, so that no datum of it can exist."""
         return self.of(type_) is ENDLESS
 
 
 def costs_of(schema: Schema) -> Costs:
     """
-    Costs of all records, those first that others consist of.
+    Return the costs of all types.
 
-    No recursion: a chain of names can be thousands long.
-
-    Records that are left over contain themselves, or one that does.
+    Inner records are computed before the records that contain them. There is no recursion, because
+    a chain of records can be thousands long. Records that cannot be computed are endless.
     """
     records = {name: type_ for name, type_ in schema.names.items() if isinstance(type_, Record)}
     contents = {name: _inside(record, schema) for name, record in records.items()}
@@ -92,10 +89,9 @@ def costs_of(schema: Schema) -> Costs:
 
 def check_expansion(schema: Schema, policy: Policy) -> None:
     """
-    Refuse what can grow without input.
+    Refuse a schema whose data can grow without input.
 
-    A record that must contain itself is endless only where it must occur: behind a union, array or
-    map it need not.
+    An endless record is refused only as the root. Below a union, array or map it can be absent.
 
     Raises:
         RefusedError: SCHEMA_ENDLESS, SCHEMA_EXPANSION or SCHEMA_ZERO_WIDTH_ITEMS.
@@ -143,7 +139,7 @@ def _users(contents: Mapping[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _inside(record: Record, schema: Schema) -> list[str]:
-    """The records that are there whenever *record* is, as often as they are."""
+    """Return the records that every *record* contains, each as often as it occurs."""
     return [
         field.type.name
         for field in record.fields
