@@ -1,4 +1,4 @@
-"""The operator that leads dies or freezes: the other one takes over, and no two write at once."""
+"""The leading operator dies or freezes: the other one takes over, and no two write at once."""
 
 import signal
 import time
@@ -21,14 +21,14 @@ TAKEOVER_SECONDS: Final = 20.0
 """
 Lease duration and retry period are 17 seconds.
 
-The rest is for the start of the watches and the first pass.
+The rest is for the start of the watches and the first reconcile.
 """
 ROUNDS: Final = 5 if LONG else 1
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _resources() -> Iterator[None]:
-    """Something to look after."""
+    """A HealthIngest with children to restore."""
     podless.namespace(NAMESPACE)
     podless.make(NAMESPACE, NAMES, "Delete")
     k8s.eventually("all are made", _all_made, seconds=90)
@@ -41,7 +41,7 @@ def _all_made() -> bool:
 
 
 def _another(old: str) -> str | None:
-    """The leader, if it is another one."""
+    """Return the leader, if it is another one."""
     found = operators.leader()
     return found if found not in {"", old} else None
 
@@ -53,7 +53,7 @@ def _transitions() -> int:
 
 
 def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what: str) -> str:
-    """The new leader, once it has healed what was changed right after the blow."""
+    """Return the new leader, once it has restored a child that was changed after the failure."""
     before, began = _transitions(), time.monotonic()
     strike()
     for name in NAMES:
@@ -72,16 +72,16 @@ def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what
 
 
 def _ready() -> str:
-    """The leader, once it has somebody to follow it."""
+    """Return the leader, once another operator is ready to follow it."""
     k8s.eventually("two operators", operators.are_ready, seconds=90)
     return k8s.eventually("a leader", operators.leader, seconds=30)
 
 
 def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> None:
     """
-    The old leader began no reconciliation after the blow, and the new one none before it led.
+    The old leader began no reconciliation after the failure, and the new one none before it led.
 
-    Nor did a write.
+    The same is true for writes.
     """
     led = next(
         line.at for line in journal.lines("leads") if line.pod == new and line.at > struck_at
@@ -98,9 +98,9 @@ def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> 
 
 def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
     """
-    Killed without a word, and its pod with it.
+    The process is killed, and its pod deleted.
 
-    Within 20 s the other one holds the Lease and has healed a change.
+    Within 20 s the other one holds the Lease and has restored a change.
     """
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
@@ -118,9 +118,9 @@ def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
 
 def test_2_a_frozen_leader_is_followed_and_steps_down_when_it_thaws(stopwatch: Stopwatch) -> None:
     """
-    It wakes as the leader that it was, and stands in line before it touches anything.
+    When it continues, it notices the lost Lease before it writes anything.
 
-    Its container goes on.
+    Its container is not restarted.
     """
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
