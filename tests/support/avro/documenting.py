@@ -13,9 +13,9 @@ BEGIN = "<!-- made of gate/avrogate/explanation_table.py and policy.py by `make 
 
 def made(examples: Mapping[str, str]) -> str:
     """
-    Limits, codes and causes as Markdown.
+    Return limits, codes and causes as Markdown.
 
-    *examples* names a hostile file by code; others have a dash.
+    *examples* has a malicious file by code; other codes have a dash.
     """
     return "\n".join((*_limits(), *_codes(examples), *_causes())) + "\n"
 
