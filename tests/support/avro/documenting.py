@@ -35,9 +35,9 @@ def _limits() -> Iterator[str]:
 def _codes(examples: Mapping[str, str]) -> Iterator[str]:
     yield from ("", "## Codes", "")
     yield (
-        "Each has an example that a test makes; the name is that of the file in "
-        "`tests/support/avro/hostile.py`. "
-        "A dash: shown in `tests/gate/test_schema.py`. Messages show the default limits."
+        "Each code has an example file, which `tests/support/avro/hostile.py` generates under this "
+        "name. "
+        "A dash: the example is in `tests/gate/test_schema.py`. Messages show the default limits."
     )
     for heading, section in SECTIONS.items():
         yield from (
