@@ -126,7 +126,7 @@ async def until(process: Operator, names: set[str], times: int = 1) -> float:
 
 
 def say(what: str, value: str, *, aim: str = "", holds: bool = True) -> None:
-    """Print one line of the result."""
+    """One line of the result."""
     result = f"  aim {aim}: {'holds' if holds else 'MISSED'}" if aim else ""
     print(f"{what:<58} {value:>14}{result}", flush=True)
 

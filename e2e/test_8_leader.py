@@ -21,7 +21,7 @@ TAKEOVER_SECONDS: Final = 20.0
 """
 Lease duration and retry period are 17 seconds.
 
-The rest is for the start of the watches and the first reconcile.
+The rest is for the start of the watches and the first pass.
 """
 ROUNDS: Final = 5 if LONG else 1
 
@@ -52,10 +52,17 @@ def _transitions() -> int:
     return transitions
 
 
-def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what: str) -> str:
-    """Return the new leader, once it has restored a child that was changed after the failure."""
+def _taken_over(
+    old: str, strike: Callable[[], None], stopwatch: Stopwatch, what: str
+) -> tuple[str, float]:
+    """
+    Return the new leader, once it has healed what was changed right after the signal, and its time.
+
+    The time is when the signal had arrived: until then the old leader works rightly.
+    """
     before, began = _transitions(), time.monotonic()
     strike()
+    struck_at = time.time()
     for name in NAMES:
         podless.mutate(NAMESPACE, name)
     new = k8s.eventually("another one leads", partial(_another, old), seconds=60)
@@ -68,7 +75,7 @@ def _taken_over(old: str, strike: Callable[[], None], stopwatch: Stopwatch, what
         f"leader {what}: the other one has healed", healing, bound_seconds=TAKEOVER_SECONDS
     )
     assert _transitions() == before + 1
-    return new
+    return new, struck_at
 
 
 def _ready() -> str:
@@ -79,9 +86,9 @@ def _ready() -> str:
 
 def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> None:
     """
-    The old leader began no reconciliation after the failure, and the new one none before it led.
+    The old leader began no reconciliation after the blow, and the new one none before it led.
 
-    The same is true for writes.
+    Nor did a write.
     """
     led = next(
         line.at for line in journal.lines("leads") if line.pod == new and line.at > struck_at
@@ -110,8 +117,7 @@ def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
                 signals.send(pod, signal.SIGKILL)
                 operators.remove(pod)
 
-            struck_at = time.time()
-            new = _taken_over(old, kill, stopwatch, f"killed ({number} of {ROUNDS})")
+            new, struck_at = _taken_over(old, kill, stopwatch, f"killed ({number} of {ROUNDS})")
             _check(journal, old, new, struck_at)
         _ready()
 
@@ -125,9 +131,8 @@ def test_2_a_frozen_leader_is_followed_and_steps_down_when_it_thaws(stopwatch: S
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
             old = _ready()
-            struck_at = time.time()
             freeze = partial(signals.send, old, signal.SIGSTOP)
-            new = _taken_over(old, freeze, stopwatch, f"frozen ({number} of {ROUNDS})")
+            new, struck_at = _taken_over(old, freeze, stopwatch, f"frozen ({number} of {ROUNDS})")
             for name in NAMES:
                 podless.mutate(NAMESPACE, name)
             signals.send(old, signal.SIGCONT)

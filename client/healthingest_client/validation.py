@@ -46,7 +46,7 @@ _BAR_FROM_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of one file; of a refused file, what was known when it was refused."""
+    """What is told of one file; of a refused one, as much as was known when it was refused."""
 
     file: str
     valid: bool

@@ -61,7 +61,7 @@ def test_every_step_is_paid_for_by_bytes(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_both_forms_treat_mutants_alike(count: int) -> None:
+def test_both_forms_validate_mutants_alike(count: int) -> None:
     """For any chunks, result or findings are the same, and so is the work."""
     other = pure()
     differing = []

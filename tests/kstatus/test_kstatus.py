@@ -27,7 +27,7 @@ STEPS = 12
 
 @pytest.fixture(name="kstatus")
 def _kstatus() -> Path:
-    """The library as a program: it prints its status for each object."""
+    """The program that prints the status which the library computes."""
     try:
         return Path(KSTATUS.find())
     except ServerUnavailableError as error:
@@ -73,7 +73,7 @@ def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict
 
 
 def expected_status(body: dict[str, Any]) -> str:
-    """Return the kstatus word for the state that our conditions describe."""
+    """The status that kstatus should compute."""
     if "deletionTimestamp" in body["metadata"]:
         return "Terminating"
     held = {entry["type"] for entry in body["status"]["conditions"] if entry["status"] == "True"}
@@ -107,7 +107,7 @@ def history(seed: int) -> list[dict[str, Any]]:
 
 
 def test_kstatus_says_what_we_mean(kstatus: Path) -> None:
-    """On random histories, the status is always the same, and each of the four occurs."""
+    """On random histories, each status is the same, and every status occurs."""
     shown = [body for seed in range(HISTORIES) for body in history(seed)]
     lines = "".join(f"{json.dumps(body)}\n" for body in shown)
     done = subprocess.run(

@@ -1,5 +1,5 @@
 """
-What clients asked, what was answered, announced and found: the input of the checker.
+Requests, responses, received messages and found objects: the history that a checker verifies.
 
 Plain values, no I/O.
 """
