@@ -1,4 +1,4 @@
-# The only entry: `make` prints the words. Nothing else is needed beforehand but Python >= 3.11, make and git.
+# The entry point: `make` lists the targets. It needs Python >= 3.11, make and git.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 
-# How images are made and brought into the cluster; override both where there is no Docker or kind.
+# How images are built and loaded into the cluster; override both if there is no Docker or kind.
 IMAGE_BUILD ?= docker build --quiet
 IMAGE_FILE_FLAG ?= -f
 IMAGE_TAG_FLAG ?= -t
@@ -42,44 +42,44 @@ help: ## print this list
 demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl-C ends it (ONCE=1: end at once, exit 0 or 1)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
-test: setup servers check unit ## everything that needs no cluster: checks, then tests against private servers
+test: setup servers check unit ## all checks and all tests that need no cluster, with private servers
 
-faults: setup servers ## prove the promise of an upload: kill, hang, cut and pause everything, then check (SHORT=1: minutes; SEED=)
+faults: setup servers ## test the promise of an upload with faults of all processes and servers (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
-e2e: setup images ## the whole way on the cluster of $KUBECONFIG, with a sample of what can break (SEED=; LONG=1: all of it)
+e2e: setup images ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
 	$(BIN)/python bench/gate.py
 
-bench-upload: setup servers ## measure uploads end to end beside discarding, tusd and a plain service (QUICK=1, HUGE=1: 5 GiB through 256 MiB)
+bench-upload: setup servers ## measure uploads end to end beside tusd and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
 	PYTHONPATH=tests $(BIN)/python bench/upload.py $(if $(QUICK),--quick) $(if $(HUGE),--huge)
 
-bench-http: setup ## attack the HTTP port: what it costs in memory, and how long another client waits
+bench-http: setup ## measure attacks on the HTTP port: memory of the service, waiting time of another client
 	PYTHONPATH=tests $(BIN)/python bench/http_attacks.py
 
-bench-outage: setup servers ## the broker away for ten minutes: do uploads go on, how fast does the backlog follow (MINUTES=10)
+bench-outage: setup servers ## measure a broker outage: uploads, readiness, how fast the backlog follows (MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/outage.py --minutes $(or $(MINUTES),10)
 
-bench-logins: setup ## do logins starve uploads: small uploads at rest and beside 200 logins/s, in turn (PER_SECOND=200)
+bench-logins: setup ## measure small uploads with and without a flood of logins (PER_SECOND=200)
 	PYTHONPATH=tests $(BIN)/python bench/logins.py --per-second $(or $(PER_SECOND),200)
 
-bench-operator: setup servers ## many HealthIngests and one operator: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
+bench-operator: setup servers ## measure one operator with many HealthIngests: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
 
-bench-starved: setup ## two operators that hardly get a processor: who leads, does a process end (SHARE=0.05 SECONDS=120)
+bench-starved: setup ## measure leader election with very little processor time (SHARE=0.05 SECONDS=120)
 	PYTHONPATH=tests $(BIN)/python bench/starved_operator.py --share $(or $(SHARE),0.05) --seconds $(or $(SECONDS),120)
 
-fuzz-gate: setup ## feed the gate a million mutants (SEED=)
+fuzz-gate: setup ## validate a million mutated files (SEED=)
 	GATE_MUTANTS=1000000 GATE_SEED=$(or $(SEED),1) $(BIN)/pytest -s tests/gate/test_mutants.py
 
-up: setup ## the same on kind, left running for you
+up: setup ## create a kind cluster with dependencies and operator, and leave it running
 	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind/cluster.yaml
 	$(MAKE) images
 	$(BIN)/python e2e/install.py --service-image $(SERVICE_IMAGE) --operator-image $(OPERATOR_IMAGE)
 
-down: ## remove what `make up` made
+down: ## delete the cluster of `make up`
 	kind delete cluster --name $(KIND_CLUSTER)
 
 ##@ Compose
@@ -96,7 +96,7 @@ compose-down: ## stop everything; the volumes stay (COMPOSE_DOWN=--volumes remov
 	$(COMPOSE) down $(COMPOSE_DOWN)
 
 ##@ Develop
-setup: $(READY) ## make the environment in .venv from the hash-locked requirements
+setup: $(READY) ## create .venv from the hash-locked requirements
 
 $(READY): requirements/dev.txt requirements/install.py pyproject.toml
 	@$(PYTHON) requirements/install.py requirements/dev.txt
@@ -107,7 +107,7 @@ $(DEMO_READY): requirements/service.txt requirements/client.txt requirements/ins
 	@$(PYTHON) requirements/install.py requirements/service.txt requirements/client.txt
 	@touch $@
 
-check: lint types arch generated docs ## all checks that run nothing
+check: lint types arch generated docs ## all static checks
 
 fmt: setup ## format the sources
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
@@ -127,40 +127,40 @@ lint: setup ## ruff, prose, schemas of Compose and workflows, zizmor, yamllint, 
 docs: setup ## build the site into .cache/docs; a broken link fails
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs .cache/docs
 
-diagrams: ## draw docs/diagrams/*.svg anew from *.dot (needs graphviz)
+diagrams: ## draw docs/diagrams/*.svg from *.dot (needs graphviz)
 	for source in docs/diagrams/*.dot; do dot -Tsvg $$source -o $${source%.dot}.svg || exit 1; done
 
 types: setup ## mypy, strict
 	$(BIN)/mypy
-	$(BIN)/mypy e2e # apart, because pytest calls the conftest.py of both by one name
+	$(BIN)/mypy e2e # separately, because tests and e2e both have a module conftest
 
-arch: setup ## who may import whom
+arch: setup ## check which package imports which
 	$(BIN)/lint-imports --no-cache
 
-unit: setup ## the tests, on all processors (TESTS=tests/operator for some of them)
+unit: setup ## run the tests on all processors (TESTS=tests/operator for some of them)
 	$(BIN)/pytest -m 'not long' $(PARALLEL) $(TESTS)
 
-test-long: setup servers ## the tests that take minutes: long property runs, histories, mutants
+test-long: setup servers ## run the tests that take minutes: long property tests, histories, mutants
 	$(BIN)/pytest -m long $(PARALLEL) $(TESTS)
 	HEALTHINGEST_RANDOM_SPECS=3000 $(BIN)/pytest $(PARALLEL) tests/cluster/test_validation.py
 
-simulate: setup ## the operator in a simulated world that fails and kills it (SEEDS=1000 FROM=0; a seed that fails is printed)
+simulate: setup ## run the operator in a simulated cluster with faults and crashes (SEEDS=1000 FROM=0; prints failing seeds)
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)
 
-servers: setup ## install the servers that tests start privately, where root and apt are (NO_INSTALL=1: install nothing)
+servers: setup ## install the servers for the tests with apt-get, as root (NO_INSTALL=1: install nothing)
 	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages
 
 generated: setup ## fail when a generated file differs from its source
 	@$(BIN)/python -m healthingest_operator.api.generate --check
 	@$(BIN)/python docs/settings/write_settings.py --check
 
-goldens: setup ## write anew: the operator's objects, the runbook's table of causes, the gate's table of codes; read the difference
+goldens: setup ## generate the operator's expected objects and the tables of causes and codes; review the diff
 	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py
 
-crds: setup ## write the CustomResourceDefinition, its copy in the chart and the tables of its reference, from api/v1alpha1.py
+crds: setup ## generate the CustomResourceDefinition, the chart's copy and the reference tables
 	$(BIN)/python -m healthingest_operator.api.generate
 
-settings: setup ## write the reference of all settings, and the chart's values of the operator, from the settings of both halves
+settings: setup ## generate the reference of all settings and the chart's values for the operator
 	$(BIN)/python docs/settings/write_settings.py
 
 images: ## build both images and load them into the cluster
@@ -169,7 +169,7 @@ images: ## build both images and load them into the cluster
 	$(IMAGE_LOAD) $(SERVICE_IMAGE)
 	$(IMAGE_LOAD) $(OPERATOR_IMAGE)
 
-locks: setup ## compile requirements/*.txt anew from pyproject.toml
+locks: setup ## compile requirements/*.txt from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra operator --extra client --group dev -o requirements/dev.txt pyproject.toml
 	for extra in service operator client; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml || exit 1; done
@@ -195,7 +195,7 @@ release-chart: ## package the chart into dist/; PUSH=1 pushes it to oci://$REGIS
 	helm package charts/healthingest-operator --destination dist --version $(VERSION) --app-version $(VERSION)
 	test -z '$(PUSH)' || helm push dist/healthingest-operator-$(VERSION).tgz oci://$(REGISTRY)/charts
 
-release-artifacts: setup release-chart ## what needs no registry: wheel for every platform, chart, bill of materials, checksums, in dist/
+release-artifacts: setup release-chart ## build wheel, chart, bill of materials and checksums into dist/, without a registry
 	rm -rf .cache/wheel && mkdir -p .cache/wheel && git archive HEAD | tar -x -C .cache/wheel
 	HEALTHINGEST_PURE=1 $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .cache/wheel
 	for part in service operator client; do \
@@ -205,5 +205,5 @@ release-artifacts: setup release-chart ## what needs no registry: wheel for ever
 changelog: setup ## write CHANGELOG.md from changes/
 	$(BIN)/towncrier build --yes --version $(VERSION)
 
-clean: ## remove what `make` made here
+clean: ## remove everything that `make` has created here
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

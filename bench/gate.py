@@ -1,10 +1,10 @@
 """
-How fast the gate is, beside what else reads Avro in Python: `python bench/gate.py [--quick]`.
+Measures the gate beside fastavro and Apache avro: `python bench/gate.py [--quick]`.
 
-Everything in one run on one core, as ratios: the machine cancels out. Each row: a kind of record, a
-codec; the gate's MB/s of inflated data (median and spread of several runs), how many times
-fastavro's and Apache avro's full reads, how much of the codec library's own speed is left, and how
-much memory a fresh process needs beyond what it began with.
+Everything runs on one core in one run, and ratios are printed, so the machine matters little. Each
+row is a kind of record with a codec. It has the gate's MB/s of inflated data (median and spread),
+the ratios to full reads by fastavro and Apache avro, the ratio to the codec library alone, and the
+memory that a fresh process needs in addition.
 """
 
 import argparse
@@ -33,9 +33,9 @@ from avrogate import Policy, check, compiled
 CODECS: Final = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 CHUNK_BYTES: Final = 1 << 16
 APACHE_RECORDS: Final = 2_000
-"""It is so slow that more would not be measured better."""
+"""Apache avro is so slow that more bytes would not make the figure more precise."""
 APACHE_CODECS: Final = ("null", "deflate", "bzip2")
-"""Those that it brings along."""
+"""The codecs that Apache avro has without further packages."""
 
 
 def _file(kind: Kind, codec: str, records: int) -> bytes:
@@ -60,7 +60,7 @@ def _apache(file: bytes) -> int:
 
 
 def _blocks(file: bytes) -> list[bytes]:
-    """The inflated content of each block."""
+    """Return the inflated content of each block."""
     blocks: Any = fastavro.block_reader(io.BytesIO(file))
     return [block.bytes_.getvalue() for block in blocks]
 
@@ -75,11 +75,7 @@ _LIBRARIES: Final[dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]
 
 
 def _seconds(action: Callable[[], object], runs: int) -> tuple[float, float]:
-    """
-    Of the processor, which others may use meanwhile.
-
-    Median, and the distance of the quartiles as a part of it.
-    """
+    """Return the median of processor times, and the interquartile range as a fraction of it."""
     times = []
     for _ in range(runs):
         before = time.process_time()
@@ -92,7 +88,7 @@ def _seconds(action: Callable[[], object], runs: int) -> tuple[float, float]:
 
 
 def _resident_kib() -> int:
-    """The most that was resident since the mark was set; Linux alone."""
+    """Return the peak resident memory since `clear_refs` was written; Linux only."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
@@ -100,14 +96,14 @@ def _resident_kib() -> int:
 def _peak(file: bytes, queue: Any) -> None:  # noqa: ANN401 - a queue of any context
     Path("/proc/self/clear_refs").write_text(
         "5", encoding="ascii"
-    )  # proc(5): sets the mark to what is resident now
+    )  # proc(5): resets the peak to the present value
     before = _resident_kib()
     _gate(file)
     queue.put((_resident_kib() - before) / 1024)
 
 
 def _memory(file: bytes) -> float:
-    """MiB that a fresh process needs beyond the file."""
+    """Return the MiB that a fresh process needs beyond the file."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     child = context.Process(target=_peak, args=(file, queue))
@@ -118,7 +114,7 @@ def _memory(file: bytes) -> float:
 
 
 def measure(kind: Kind, codec: str, records: int, runs: int) -> dict[str, Any]:
-    """One row of the table."""
+    """Return one row of the table."""
     file = _file(kind, codec, records)
     blocks = _blocks(file)
     size = sum(len(block) for block in blocks) / 1e6
@@ -146,7 +142,7 @@ def measure(kind: Kind, codec: str, records: int, runs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the table; with --json a line for each row."""
+    """Print the table; with --json one line for each row."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

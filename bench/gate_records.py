@@ -1,4 +1,4 @@
-"""The records that the gate is measured with: what wearables send, and what is hard about Avro."""
+"""The records for measuring the gate: data of wearables, and types that are hard to validate."""
 
 import random
 from collections.abc import Callable

@@ -1,9 +1,10 @@
 """
-What attacks on HTTP cost the service and its other clients: `python bench/http_attacks.py`.
+Measures what attacks on HTTP cost the service and its other clients.
 
-Each attack has one connection, or many, for some seconds on loopback; beside it another client asks
-for its uploads on connections of its own. Printed: what the attacker could send, the growth of the
-server's memory, and how long the other client waited.
+`python bench/http_attacks.py`. Each attack uses one or many connections on loopback for some
+seconds. Meanwhile another client lists its uploads with a new connection each time. Printed are the
+bytes that the attacker could send, the growth of the server's memory, and the waiting time of the
+other client.
 """
 
 import itertools
@@ -45,7 +46,7 @@ HEADS: Final = {
 
 
 class Other(threading.Thread):
-    """A client that asks again and again; `waits` are seconds, `statuses` what it was answered."""
+    """A client that sends requests in a loop: `waits` in seconds, `statuses` of the answers."""
 
     def __init__(self, port: int, token: str) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Other(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Send requests until `stop`."""
         while not self._over.wait(0.02):
             began = time.monotonic()
             status = 0
@@ -69,7 +70,7 @@ class Other(threading.Thread):
             self.statuses[status] = self.statuses.get(status, 0) + 1
 
     def stop(self) -> None:
-        """Wait for the last answer."""
+        """Stop, and wait for the last answer."""
         self._over.set()
         self.join()
 
@@ -86,7 +87,7 @@ def _nothing(_port: int) -> int:
 
 
 def _head(begin: bytes, more: bytes) -> Callable[[int], int]:
-    """Connection after connection, each with a head without end."""
+    """Open one connection after the other, each with an endless head."""
 
     def attack(port: int) -> int:
         sent = 0
@@ -105,7 +106,7 @@ def _head(begin: bytes, more: bytes) -> Callable[[int], int]:
 
 
 def _slots(port: int) -> int:
-    """Many connections whose uploads without a token never bring their bodies, again and again."""
+    """Send uploads without token and body on many connections, again and again."""
     said = request("POST", "/v1/upload", Content_Length="10")
     sent = 0
     until = time.monotonic() + SECONDS
@@ -124,7 +125,7 @@ def _slots(port: int) -> int:
 
 
 def main() -> int:
-    """Exit code 0: all was measured."""
+    """Run all attacks; exit code 0 if all were measured."""
     attacks = (
         {"none": _nothing}
         | {name: _head(*pieces) for name, pieces in HEADS.items()}

@@ -1,11 +1,8 @@
 """
-Do logins starve uploads?
+Measures small uploads with and without a flood of logins, in turn, in one run.
 
-The time of small uploads at rest and beside a flood of logins, in turn, in one run.
-
-The flood sends wrong passwords at a steady rate from many addresses, without waiting for answers,
-as an attack would. A request's time is that of one client that uploads one small file after the
-other.
+The flood sends wrong passwords at a constant rate from many addresses and does not wait for
+answers, as an attacker would. The measured client uploads one small file after the other.
 """
 
 import argparse
@@ -34,11 +31,11 @@ _NO_LIMITS: Final = {
     "LIMITS__LOGIN_FAILURES_PER_ACCOUNT": "1000000",
     "LIMITS__LOGIN_FAILURES_PER_ADDRESS": "1000000",
 }
-"""An attack from many addresses meets none of them; one address stands for all here."""
+"""Limits of an address are off, because one address stands for many attackers."""
 
 
 async def flood(port: int, per_second: float, seconds: float) -> Counter[str]:
-    """Send logins at a steady rate, each on a connection of its own; the answers by status."""
+    """Send logins at a constant rate, each on its own connection; return the answers by status."""
     statuses = Counter[str]()
     running = set[asyncio.Task[None]]()
     began = time.monotonic()
@@ -73,7 +70,7 @@ async def flood(port: int, per_second: float, seconds: float) -> Counter[str]:
 
 @contextmanager
 def flooding(port: int, per_second: float, seconds: float) -> Iterator[Counter[str]]:
-    """A flood from a process of its own, so that it does not slow down the client that is timed."""
+    """Run the flood in another process, so that it does not slow down the measured client."""
     words = ["--flood", str(port), "--per-second", str(per_second), "--seconds", str(seconds)]
     process = subprocess.Popen(
         [sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True
@@ -87,7 +84,7 @@ def flooding(port: int, per_second: float, seconds: float) -> Iterator[Counter[s
 
 
 def uploads(server: Server, seconds: float, numbers: "count[int]") -> list[float]:
-    """The milliseconds of each upload of one client, for so long."""
+    """Return the milliseconds of each upload of one client during *seconds*."""
     times = list[float]()
     end = time.monotonic() + seconds
     with Connection(server.target.port) as connection:
@@ -101,7 +98,7 @@ def uploads(server: Server, seconds: float, numbers: "count[int]") -> list[float
 
 
 def row(name: str, times: list[float]) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     ordered = sorted(times)
     p95, p99 = (ordered[int(len(ordered) * share)] for share in (0.95, 0.99))
     return f"| {name} | {len(times)} | {statistics.median(times):.1f} | {p95:.1f} | {p99:.1f} |"

@@ -1,8 +1,4 @@
-"""
-A control plane as a bench needs it.
-
-Many HealthIngests, and the part of controllers and kubelet played for them.
-"""
+"""A control plane for benches: many HealthIngests, and the work of controllers and kubelet."""
 
 import asyncio
 import json
@@ -36,12 +32,12 @@ _NOT_THE_OPERATORS: Final = (
     "flowschemas",
     "prioritylevelconfigurations",
 )
-"""The API server writes these for itself."""
+"""The API server itself writes these."""
 
 
 @asynccontextmanager
 async def administrator(server: ApiServer) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with all rights, with a deadline for everything but the pauses of a watch."""
+    """Return a client with all rights and a deadline for every request but watches."""
     trusted = ssl.create_default_context(cafile=str(server.certificate_authority))
     headers = {"Authorization": f"Bearer {server.token}"}
     async with httpx.AsyncClient(
@@ -51,12 +47,12 @@ async def administrator(server: ApiServer) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def namespace_of(number: int) -> str:
-    """Where HealthIngest *number* lives."""
+    """Return the namespace of HealthIngest *number*."""
     return f"clinics-{number % NAMESPACES}"
 
 
 def health_ingest(number: int, s3: S3Server) -> dict[str, Any]:
-    """One with a bucket and a virtual host of its own."""
+    """Return HealthIngest *number*, with its own bucket and virtual host."""
     name = f"clinic-{number}"
     return {
         "apiVersion": f"{API_GROUP}/{API_VERSION}",
@@ -78,7 +74,7 @@ def health_ingest(number: int, s3: S3Server) -> dict[str, Any]:
 async def prepare(
     client: httpx.AsyncClient, rabbitmq: RabbitMQServer, s3: S3Server, postgres: PostgresServer
 ) -> None:
-    """Create the CustomResourceDefinition, and namespaces with their shared Secrets."""
+    """Create the CustomResourceDefinition, and the namespaces with their Secrets."""
     definition = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     (await client.post(path, json=definition)).raise_for_status()
@@ -109,7 +105,7 @@ async def prepare(
 
 
 async def create(client: httpx.AsyncClient, numbers: range, s3: S3Server) -> None:
-    """Apply these HealthIngests, some at once."""
+    """Apply these HealthIngests, several at a time."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(number: int) -> None:
@@ -123,7 +119,7 @@ async def create(client: httpx.AsyncClient, numbers: range, s3: S3Server) -> Non
 
 
 async def delete(client: httpx.AsyncClient, numbers: range) -> None:
-    """Ask for the end of these HealthIngests, all at once."""
+    """Delete these HealthIngests, all at once."""
     async with asyncio.TaskGroup() as group:
         for number in numbers:
             namespace = f"/apis/{API_GROUP}/{API_VERSION}/namespaces/{namespace_of(number)}"
@@ -132,7 +128,7 @@ async def delete(client: httpx.AsyncClient, numbers: range) -> None:
 
 
 async def version(client: httpx.AsyncClient, path: str) -> str:
-    """The version of now, for a watch that misses nothing from here on."""
+    """Return the present resource version, from which a watch misses nothing."""
     return str((await client.get(path, params={"limit": 1})).json()["metadata"]["resourceVersion"])
 
 
@@ -140,9 +136,9 @@ async def events(
     client: httpx.AsyncClient, path: str, since: str | None = None
 ) -> AsyncIterator[dict[str, Any]]:
     """
-    What is there, or what changed *since* a version, then what changes.
+    Yield the existing objects, or the changes *since* a version, then further changes.
 
-    A watch that ends is opened anew.
+    A watch that ends is opened again.
     """
     params = {"watch": "true"} | ({"resourceVersion": since} if since else {})
     while True:
@@ -155,7 +151,7 @@ async def events(
 
 
 async def play_deployments(client: httpx.AsyncClient) -> None:
-    """Call every Deployment available: there are no nodes."""
+    """Set the status of every Deployment to available, because there are no nodes."""
     async for event in events(client, "/apis/apps/v1/deployments"):
         body = event["object"]
         status = event["object"].get("status") or {}
@@ -174,7 +170,7 @@ async def play_deployments(client: httpx.AsyncClient) -> None:
 
 
 async def play_jobs(client: httpx.AsyncClient) -> None:
-    """Call every Job complete; the database is not really migrated."""
+    """Set the status of every Job to complete; the database is not migrated."""
     async for event in events(client, "/apis/batch/v1/jobs"):
         body = event["object"]
         if event["type"] != "ADDED" or (body.get("status") or {}).get("succeeded"):
@@ -205,7 +201,7 @@ async def _tell(
 
 
 async def requests(client: httpx.AsyncClient) -> dict[str, float]:
-    """Requests that the API server has answered, by verb; without what it asks itself."""
+    """Return the number of answered requests by verb, without the API server's own."""
     found: dict[str, float] = {}
     for line in (await client.get("/metrics")).text.splitlines():
         if not line.startswith("apiserver_request_total{"):
@@ -222,5 +218,5 @@ async def requests(client: httpx.AsyncClient) -> dict[str, float]:
 
 
 def writes(before: dict[str, float], after: dict[str, float]) -> int:
-    """How many of the requests in between wanted to change something."""
+    """Return how many of the requests between two counts were writes."""
     return int(sum(after.get(verb, 0.0) - before.get(verb, 0.0) for verb in _WRITES))

@@ -1,10 +1,10 @@
 """
-Many HealthIngests and one operator: its memory, its processor at rest, how fast it sees them all.
+Measures one operator with many HealthIngests: memory, processor at rest, time to see all.
 
 The operator is a real process on a private kube-apiserver with etcd, RabbitMQ, versitygw and
-PostgreSQL. There is no kube-controller-manager and no kubelet: the bench itself calls Deployments
-available and Jobs complete, and children of a deleted HealthIngest stay. Nobody else wants to lead:
-without election, whose renewals would be the only writes.
+PostgreSQL. There is no kube-controller-manager and no kubelet: the bench itself sets Deployments to
+available and Jobs to complete, and children of a deleted HealthIngest stay. Leader election is off,
+because its renewals would be the only writes.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass
 class Operator:
-    """The process, and the reconciliations in its log."""
+    """The operator's process, and the reconciliations in its log."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -53,12 +53,12 @@ class Operator:
     read_to: int = 0
 
     def __post_init__(self) -> None:
-        """Nothing was read yet."""
+        """Begin at the start of the log."""
         self.reconciliations: dict[str, int] = {}
         self.ready: dict[str, int] = {}
 
     def read_log(self) -> None:
-        """Read whole lines that are new."""
+        """Read the new complete lines."""
         with self.log.open("rb") as file:
             file.seek(self.read_to)
             new = file.read()
@@ -84,7 +84,7 @@ class Operator:
 
 @contextmanager
 def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
-    """As a user starts it, but on free ports."""
+    """Start the operator as a user does, but on free ports."""
     log = folder / f"operator-{time.monotonic_ns()}.log"
     settings = {
         "SERVICE_IMAGE": "healthingest-service:bench",
@@ -110,10 +110,10 @@ def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
 
 async def until(process: Operator, names: set[str], times: int = 1) -> float:
     """
-    Seconds until each of *names* was found ready so many times.
+    Return the seconds until each of *names* was found ready *times* times.
 
     Raises:
-        TimeoutError: they were not within half an hour, or the operator has ended.
+        TimeoutError: half an hour has passed, or the operator has ended.
     """
     began = time.monotonic()
     while not all(process.ready.get(name, 0) >= times for name in names):
@@ -127,14 +127,14 @@ async def until(process: Operator, names: set[str], times: int = 1) -> float:
 
 def say(what: str, value: str, *, aim: str = "", holds: bool = True) -> None:
     """One line of the result."""
-    verdict = f"  aim {aim}: {'holds' if holds else 'MISSED'}" if aim else ""
-    print(f"{what:<58} {value:>14}{verdict}", flush=True)
+    result = f"  aim {aim}: {'holds' if holds else 'MISSED'}" if aim else ""
+    print(f"{what:<58} {value:>14}{result}", flush=True)
 
 
 async def first_seen(
     client: httpx.AsyncClient, process: Operator, number: int, s3: S3Server
 ) -> float:
-    """Seconds from the creation of one more to the end of its first pass."""
+    """Return the seconds from the creation of one more to the end of its first reconcile."""
     began = time.monotonic()
     await plane.create(client, range(number, number + 1), s3)
     while f"clinic-{number}" not in process.reconciliations:
@@ -146,7 +146,7 @@ async def first_seen(
 
 
 async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3Server) -> None:
-    """Everything is there and the operator is new; in the midst of that comes one more."""
+    """Start a new operator with all HealthIngests present, and create one more meanwhile."""
     names = {f"clinic-{number}" for number in range(count)}
     while len(process.reconciliations) < count // 5:
         await asyncio.sleep(_POLL_SECONDS)
@@ -160,7 +160,7 @@ async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3S
         aim="<= 120 s",
         holds=seconds <= COLD_AIM_SECONDS,
     )
-    # Others on the machine make it slower: whoever reads the figure should know.
+    # other work on the machine slows it down, so it is printed beside the figure
     say("mean number of processes that wanted a processor", f"{os.getloadavg()[0]:.1f}")
     latency = await next_one
     what = f"no. {count + 1} first reconciled, while all are reconciled"
@@ -168,7 +168,7 @@ async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3S
 
 
 async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes: float) -> None:
-    """Nothing happens: what does that cost?"""
+    """Measure the cost when nothing changes."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             if (await process.outcomes())["unchanged"] > count:
@@ -199,7 +199,7 @@ async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes
 
 
 async def deletions(client: httpx.AsyncClient, count: int) -> None:
-    """Many at once, seen from outside."""
+    """Delete many at once, and measure from outside."""
     gone: dict[str, float] = {}
     began = time.monotonic()
     since = await plane.version(client, plane.RESOURCES)
@@ -229,7 +229,7 @@ async def deletions(client: httpx.AsyncClient, count: int) -> None:
 
 
 async def measure(count: int, minutes: float) -> None:
-    """Servers, then one line for each promise."""
+    """Start the servers, then print one line for each aim."""
     with ExitStack() as stack:
         server = stack.enter_context(apiserver())
         rabbitmq = stack.enter_context(rabbitmq_server())
@@ -260,7 +260,7 @@ async def measure(count: int, minutes: float) -> None:
 
 
 def main() -> None:
-    """The words of the command line."""
+    """Return the command-line arguments."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--count", type=int, default=1000)
     words.add_argument("--minutes", type=float, default=10.0)

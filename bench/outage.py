@@ -1,9 +1,9 @@
 """
-The broker is away: do uploads go on, does readiness stay true, how fast does the backlog follow?
+Measures a broker outage: uploads, readiness, and how fast the backlog follows.
 
-Real processes (API, relay, janitor) on private servers (PostgreSQL, RabbitMQ, versitygw). RabbitMQ
-is stopped under a steady load, and started again after some minutes; the load goes on until the
-outbox is empty.
+Real processes (API, relay, janitor) run on private servers (PostgreSQL, RabbitMQ, versitygw).
+RabbitMQ is stopped under a constant load and started again after some minutes. The load continues
+until the outbox is empty.
 """
 
 import argparse
@@ -35,12 +35,12 @@ _READY_SECONDS: Final = 0.5
 _COUNT_SECONDS: Final = 0.1
 _DRAIN_LIMIT_SECONDS: Final = 300.0
 _STEADY: Final = 50
-"""Fewer waiting than this is the load itself, on its way."""
+"""Fewer waiting messages than this come from the load itself."""
 
 
 @dataclass
 class Seen:
-    """What happened."""
+    """The counts and times of the run."""
 
     answers: Counter[str] = field(default_factory=Counter)
     ids: set[str] = field(default_factory=set)
@@ -50,7 +50,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Drain:
-    """How the backlog went; seconds are counted from when the broker was back."""
+    """The end of the backlog, in seconds since the broker was back."""
 
     backlog: int
     first_seconds: float
@@ -58,14 +58,14 @@ class Drain:
 
     @property
     def per_second(self) -> float:
-        """Messages a second, from the first that left to the last."""
+        """Return the messages a second, from the first to the last one."""
         return self.backlog / (self.empty_seconds - self.first_seconds)
 
 
 async def load(
     client: httpx.AsyncClient, token: str, rate: float, stop: asyncio.Event, seen: Seen
 ) -> None:
-    """Send *rate* new files a second, each at its time whatever became of the others."""
+    """Send *rate* new files a second, each at its time, even if others are delayed."""
     began = time.monotonic()
     number = 0
     async with asyncio.TaskGroup() as tasks:
@@ -92,7 +92,7 @@ async def _upload(client: httpx.AsyncClient, token: str, number: int, seen: Seen
 
 
 async def watch_readiness(client: httpx.AsyncClient, stop: asyncio.Event, seen: Seen) -> None:
-    """Ask again and again."""
+    """Ask for readiness until the run ends."""
     while not stop.is_set():
         try:
             seen.ready[(await client.get("/health/ready")).status_code == httpx.codes.OK] += 1
@@ -104,7 +104,7 @@ async def watch_readiness(client: httpx.AsyncClient, stop: asyncio.Event, seen: 
 
 
 async def drained(database: asyncpg.Connection, came_back: float) -> Drain:
-    """Wait until no more messages wait than the load itself makes."""
+    """Wait until no more messages wait than the load itself causes."""
     backlog = await database.fetchval("SELECT count(*) FROM outbox")
     first = 0.0
     while True:
@@ -122,7 +122,7 @@ async def drained(database: asyncpg.Connection, came_back: float) -> Drain:
 
 
 async def heard(broker: RabbitMQServer, wanted: set[str]) -> int:
-    """How many of *wanted* came to a consumer."""
+    """Return how many of *wanted* a consumer received."""
     consumer = Consumer(broker)
     hearing = asyncio.create_task(consumer.run())
     deadline = time.monotonic() + 60
@@ -134,7 +134,7 @@ async def heard(broker: RabbitMQServer, wanted: set[str]) -> int:
 
 
 async def signed_in(client: httpx.AsyncClient) -> str:
-    """The token of a new account."""
+    """Return the token of a new account."""
     account = {"email": "ada@clinic.example", "password": "correct horse battery"}
     (await client.post("/auth/register", json=account)).raise_for_status()
     form = {"username": account["email"], "password": account["password"]}
@@ -145,9 +145,9 @@ async def signed_in(client: httpx.AsyncClient) -> str:
 @dataclass(frozen=True)
 class Stage:
     """
-    What it runs on.
+    The servers and processes of the run.
 
-    The broker dies with the thread that started it: that is `starter`, which outlives the run.
+    The broker ends with the thread that started it. This is `starter`, which outlives the run.
     """
 
     api: ServiceProcess
@@ -157,7 +157,7 @@ class Stage:
 
 
 async def outage(on: Stage, minutes: float, rate: float) -> bool:
-    """Run it, print it; whether the aims were met."""
+    """Run the outage and print the result; return whether the aims were met."""
     assert on.broker.process is not None
     seen = Seen()
     stop = asyncio.Event()
@@ -203,7 +203,7 @@ def _report(seen: Seen, drain: Drain, came: int) -> bool:
 
 
 def main() -> int:
-    """Exit code 0: the aims were met."""
+    """Exit code 0 if the aims were met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=20.0, help="uploads a second")

@@ -1,4 +1,4 @@
-"""What processes use: processor time and memory, read from /proc. Source: proc(5)."""
+"""Reads processor time and memory of processes from /proc. Source: proc(5)."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class watching:  # noqa: N801 - a context, called as one
-    """The most memory that all processes of a server have together while the context lasts."""
+    """Measures the most memory that all processes of a server use together during the context."""
 
     def __init__(self, process_id: int) -> None:
         self.bytes = 0
@@ -34,9 +34,9 @@ class watching:  # noqa: N801 - a context, called as one
 
 def resident_bytes(process_id: int) -> int:
     """
-    Anonymous memory of a process and all below it.
+    Return the anonymous memory of a process and its descendants.
 
-    What cannot be given back without swapping.
+    The kernel cannot reclaim it without swapping.
     """
     return sum(_anonymous_bytes(one) for one in family(process_id))
 
@@ -44,17 +44,17 @@ def resident_bytes(process_id: int) -> int:
 def _anonymous_bytes(process_id: int) -> int:
     try:
         return status_bytes(process_id, "RssAnon")
-    except (OSError, LookupError):  # it has ended meanwhile
+    except (OSError, LookupError):  # the process has ended
         return 0
 
 
 def status_bytes(process_id: int, name: str) -> int:
     """
-    A line of `status`, `VmRSS` for one, of this process alone.
+    Return a line of `status`, for example `VmRSS`, of this process only.
 
     Raises:
-        OSError: there is no such process.
-        LookupError: it has no such line, as one that has ended and is not waited for.
+        OSError: there is no such process.         LookupError: there is no such line, as for a
+            process that has ended and was not reaped.
     """
     for line in Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{name}:"):
@@ -63,7 +63,7 @@ def status_bytes(process_id: int, name: str) -> int:
 
 
 def processor_seconds(process_id: int) -> float:
-    """User and system time of a process and all below it."""
+    """Return the user and system time of a process and its descendants."""
     total = 0
     for one in family(process_id):
         fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -72,7 +72,7 @@ def processor_seconds(process_id: int) -> float:
 
 
 def family(process_id: int) -> list[int]:
-    """A process and all that descend from it."""
+    """Return a process and its descendants."""
     found = [process_id]
     for task in Path(f"/proc/{process_id}/task").glob("*/children"):
         try:

@@ -1,9 +1,9 @@
 """
-Two operators that hardly get a processor: who leads, how long nobody does, whether a process ends.
+Measures leader election of two operators that get very little processor time.
 
-Both are real processes on a private kube-apiserver, stopped and continued by signals so that they
-run for a share of each tenth of a second, as a CPU limit makes them. Then both get nothing at all
-for longer than the Lease lasts.
+Both are real processes on a private kube-apiserver. Signals stop and continue them, so that they
+run for a share of each tenth of a second, as with a CPU limit. Then both stop for longer than the
+Lease lasts. Printed is who leads, how long nobody leads, and whether a process ended.
 """
 
 import argparse
@@ -62,7 +62,7 @@ class Starved:
         self.process.wait()
 
     def events(self) -> list[tuple[float, str]]:
-        """When it said what of leadership, in Unix time."""
+        """Return the times of its log lines about leadership, in Unix time."""
         found = []
         for line in self.log.read_text().splitlines():
             with suppress(ValueError, KeyError):
@@ -83,7 +83,7 @@ class Starved:
 
 
 def _leads_since(operators: list[Starved], moment: float) -> float:
-    """When one first says that it leads, after *moment*."""
+    """Return when an operator first reports that it leads, after *moment*."""
     deadline = time.time() + PATIENCE_SECONDS
     while time.time() < deadline:
         times = [
@@ -105,7 +105,7 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    """Print the figures; 1 when a process ended, or nobody led in time."""
+    """Print the figures; exit code 1 if a process ended, or nobody led in time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--share", type=float, default=0.05, help="of one processor, for each operator"

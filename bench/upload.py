@@ -1,14 +1,12 @@
 """
-How fast uploads are, end to end, beside what a user would take instead.
+Measures uploads end to end, beside alternatives: `python bench/upload.py [--quick] [--huge]`.
 
-`python bench/upload.py [--quick] [--huge]`.
-
-One run, contestants in turn, medians with the least and the most; ratios, since the machine is not
-always its own. The service runs as processes: on a folder with SQLite (`folder`), and on
-PostgreSQL, RabbitMQ, Redis and versitygw (`s3`; `s3, two`: two processes of the API, as two pods,
-share the clients). Beside it: the same server with a handler that forgets the body (`discard`),
-tusd into a folder, unchecked (`tusd`), and what one writes in an afternoon (`plain`, see
-`upload_plain.py`).
+All servers are measured in turn in one run; medians with minimum and maximum are printed, and
+ratios, because the speed of the machine varies. The service runs as processes: on a folder with
+SQLite (`folder`), and on PostgreSQL, RabbitMQ, Redis and versitygw (`s3`; `s3, two` has two API
+processes that share the clients). The alternatives are the same HTTP server with a handler that
+discards the body (`discard`), tusd into a folder without validation (`tusd`), and a simple service
+(`plain`, see `upload_plain.py`).
 """
 
 import argparse
@@ -30,7 +28,7 @@ AT_ONCE = 20
 
 
 def main() -> int:
-    """Exit code 0: every aim was met."""
+    """Run all measurements; exit code 0 if every aim was met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument(

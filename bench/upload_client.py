@@ -1,8 +1,4 @@
-"""
-A client that costs little.
-
-Blocking sockets, one request after the other, so that the servers are measured.
-"""
+"""A client that takes little processor time: blocking sockets, one request after the other."""
 
 import contextlib
 import socket
@@ -21,17 +17,17 @@ _RECEIVE_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where uploads go, and what stands in each request's head beside its length."""
+    """The target of uploads, and the request's headers except the length."""
 
     name: str
     port: int
     path: str
     headers: Mapping[str, str]
     length_header: str = "Content-Length"
-    """One more header that names the size, as tus wants it."""
+    """A header that repeats the size, as tus demands."""
 
     def head(self, size_bytes: int) -> bytes:
-        """The request's head."""
+        """Return the head of the request."""
         lines = [f"POST {self.path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {size_bytes}"]
         if self.length_header != "Content-Length":
             lines.append(f"{self.length_header}: {size_bytes}")
@@ -40,7 +36,7 @@ class Target:
 
 
 class Connection:
-    """One kept connection."""
+    """One connection that is kept open."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -53,14 +49,14 @@ class Connection:
         self._close()
 
     def upload(self, target: Target, file: UploadFile) -> int:
-        """Send a file; the answer's status."""
+        """Send a file, and return the status of the answer."""
         if self._socket is None:
             self._socket = socket.create_connection(("127.0.0.1", self._port), _SECONDS)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         small = file.repeats == 0
         pieces = file.pieces()
         head = target.head(file.size_bytes)
-        with contextlib.suppress(ConnectionError):  # refused before the end: the answer says so
+        with contextlib.suppress(ConnectionError):  # refused before the end of the body
             self._socket.sendall(head + next(pieces) if small else head)
             for piece in pieces:
                 self._socket.sendall(piece)
@@ -99,7 +95,7 @@ def _some(connection: socket.socket) -> bytes:
 
 @dataclass
 class Burst:
-    """What came of many uploads at once."""
+    """The results of many uploads."""
 
     seconds: float = 0.0
     each_seconds: list[float] = field(default_factory=list)
@@ -107,11 +103,11 @@ class Burst:
 
     @property
     def per_second(self) -> float:
-        """Uploads that were answered with 200 or 201, a second."""
+        """Return the uploads a second that were answered with 200 or 201."""
         return sum(n for status, n in self.statuses.items() if status in {200, 201}) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """So many of the answers came within these seconds."""
+        """Return the seconds within which this share of the answers came."""
         ordered = sorted(self.each_seconds)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
@@ -127,9 +123,8 @@ def burst(
     """
     Keep *clients* connections busy for *seconds*.
 
-    Each sends the next file as soon as it has its answer.
-
-    They are spread over *targets*, as a balancer would.
+    Each sends the next file after its answer. They are distributed over *targets*, as by a load
+    balancer.
     """
     seen = Burst()
     lock = threading.Lock()
@@ -159,7 +154,7 @@ def burst(
 
 
 def signed_in(port: int) -> str:
-    """The access token of a new account."""
+    """Return the access token of a new account."""
     account = {"email": "ada@clinic.example", "password": "correct horse battery"}
     form = {"username": account["email"], "password": account["password"]}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_SECONDS) as client:

@@ -1,7 +1,7 @@
 """
-The yardstick: our server and its layers around a handler that reads the body and forgets it.
+The baseline: the service's HTTP server and middleware with a handler that discards the body.
 
-`… PORT`.
+Usage: `… PORT`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from healthingest_service.telemetry.metrics import Metrics
 
 
 async def discard(scope: Scope, receive: Receive, send: Send) -> None:
-    """One request."""
+    """Answer one request."""
     if scope["type"] == "lifespan":
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
@@ -43,5 +43,5 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the service
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as in the service
         runner.run(main(int(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Files to upload: of any size, every one different, made on the way without being held."""
+"""Generates files to upload: of any size, all different, without keeping them in memory."""
 
 import io
 import json
@@ -30,12 +30,12 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 _NUMBER: Final = b"number-000000000000"
 _BLOCK_RECORDS: Final = 1300
-"""About 64 kB, as Avro's own writers make them."""
+"""About 64 kB, the block size of Avro's own writers."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadFile:
-    """Pieces, one after the other; `size_bytes` is all of them together."""
+    """Yields pieces one after the other; `size_bytes` is their total."""
 
     size_bytes: int
     begin: bytes
@@ -44,7 +44,7 @@ class UploadFile:
     end: bytes
 
     def pieces(self) -> Iterator[bytes]:
-        """The file."""
+        """Return the whole file."""
         yield self.begin
         for _ in range(self.repeats):
             yield self.middle
@@ -54,10 +54,10 @@ class UploadFile:
 
 def file_of(size_bytes: int, number: int, *, device: str = "watch-000001") -> UploadFile:
     """
-    A correct file of nearly *size_bytes*, codec `null`, that no other *number* gives.
+    Return a valid file of nearly *size_bytes* with codec `null`, different for each *number*.
 
-    The first block has one record, named after the number; the others are alike. A longer *device*
-    makes fewer records.
+    The first block has one record, named after the number; the other blocks are equal. A longer
+    *device* makes fewer records.
     """
     begin = _header() + _first_block().replace(_NUMBER, b"number-%012d" % number)
     middle = _block(_BLOCK_RECORDS, device)

@@ -1,4 +1,4 @@
-"""5 GiB through 256 MiB: one upload larger than all memory that the service may have."""
+"""Measures one upload of 5 GiB with a memory limit of 256 MiB for the service."""
 
 import os
 import time
@@ -15,16 +15,16 @@ from upload_servers import api_alone, backing
 SIZE_BYTES: Final = 5 * 1024 * MIB
 LIMIT_BYTES: Final = 256 * MIB
 _DEVICE: Final = "watch-" + "0" * 122
-"""So that the file stays below the 50 million records that the gate takes."""
+"""Keeps the file below the gate's limit of 50 million records."""
 _CGROUPS: Final = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.max_usage_in_bytes"),
     (Path("/sys/fs/cgroup"), "memory.max", "memory.peak"),
 )
-"""Version 1 and version 2."""
+"""Control groups version 1 and version 2."""
 
 
 def huge(folder: Path) -> bool:
-    """Send it, print what it took; whether it went through within the limit."""
+    """Send the file, print the cost; return whether it was accepted within the limit."""
     with ExitStack() as stack:
         on = stack.enter_context(backing())
         settings = {
@@ -55,9 +55,9 @@ def huge(folder: Path) -> bool:
 @contextmanager
 def _group() -> Iterator[Path | None]:
     """
-    A control group with the limit; None: it is not to be had here.
+    A control group with the limit, or None if it is not available.
 
-    Entered before the server, left after it.
+    Enter it before starting the server, and leave it after.
     """
     group = _new_group()
     try:
@@ -69,7 +69,7 @@ def _group() -> Iterator[Path | None]:
 
 @contextmanager
 def _inside(group: Path | None) -> Iterator[None]:
-    """What is started here begins its life in the group; this process itself leaves it again."""
+    """Start new processes in the group; this process itself leaves it again."""
     if group is None:
         yield
         return

@@ -1,8 +1,4 @@
-"""
-What is measured of servers that take uploads.
-
-Rates in alternating rounds, processor time, memory.
-"""
+"""Measures upload servers: rates in alternating rounds, processor time, memory."""
 
 import os
 import statistics
@@ -26,13 +22,13 @@ _FILES_A_TURN: Final = 3
 
 @dataclass
 class Series:
-    """One contestant's turns."""
+    """The measured rounds of one server."""
 
     values: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """Return the median."""
         return statistics.median(self.values)
 
     def __str__(self) -> str:
@@ -41,21 +37,21 @@ class Series:
 
 @dataclass
 class Large:
-    """Of files of 50 MB: MB/s, and milliseconds of processor time for each."""
+    """Measure files of 50 MB: MB/s, and milliseconds of processor time for each."""
 
     rate: Series = field(default_factory=Series)
     processor_ms: Series = field(default_factory=Series)
 
 
 def large(servers: Sequence[Server], rounds: int, numbers: Iterator[int]) -> dict[str, Large]:
-    """Turn by turn, one upload after the other on one connection."""
+    """Measure one upload after the other on one connection, each server in turn."""
     found = {server.target.name: Large() for server in servers}
     for server in servers:
         _send(server, [file_of(LARGE_BYTES, next(numbers))])  # workers start with the first file
     for _ in range(rounds):
         for server in servers:
             files = [file_of(LARGE_BYTES, next(numbers)) for _ in range(_FILES_A_TURN)]
-            os.sync()  # nobody pays for what another one left to be written
+            os.sync()  # so that no server writes back what an earlier one has left
             before = processor_seconds(server.process_id)
             began = time.monotonic()
             _send(server, files)
@@ -78,9 +74,10 @@ def _send(server: Server, files: Sequence[UploadFile]) -> None:
 @dataclass
 class Small:
     """
-    Of files of 20 kB: uploads a second, and how long 99 of 100 took at most, in milliseconds.
+    Measure files of 20 kB: uploads a second, and the 99th percentile in milliseconds.
 
-    `processor_ms` is the time that the contestant's own processes spent on each, in milliseconds.
+    `processor_ms` is the processor time of the server's own processes for each upload, in
+    milliseconds.
     """
 
     rate: Series = field(default_factory=Series)
@@ -92,7 +89,7 @@ class Small:
 def small(
     servers: Sequence[Server], rounds: int, seconds: float, numbers: Iterator[int]
 ) -> dict[str, Small]:
-    """Turn by turn, sixteen clients at once."""
+    """Measure sixteen clients at once, each server in turn."""
     found = {server.target.name: Small() for server in servers}
     for server in servers:
         _small_burst(server, 1.0, numbers)
@@ -124,7 +121,7 @@ def _all_processor_seconds(server: Server) -> float:
 
 
 def memory_per_upload(server: Server, at_once: int, numbers: Iterator[int]) -> float:
-    """MiB that each of *at_once* uploads of 50 MB adds to the server's processes at the peak."""
+    """Return the MiB that each of *at_once* uploads of 50 MB adds to the server's peak."""
     _send(server, [file_of(LARGE_BYTES, next(numbers)) for _ in range(2)])
     idle = resident_bytes(server.process_id)
     with watching(server.process_id) as peak:

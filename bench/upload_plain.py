@@ -1,9 +1,9 @@
 """
-What one writes in an afternoon.
+A simple service as a comparison.
 
-The whole file in memory, fastavro in the handler, a new S3 client of one shared session for each
-request, the message published before the answer; no database, no accounts, no limits. `… PORT`; the
-rest comes from the environment.
+It keeps the whole file in memory, reads it with fastavro in the handler, opens an S3 client for
+each request, and publishes the message before the answer. It has no database, no accounts and no
+limits. Usage: `… PORT`; other values come from the environment.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ app = FastAPI(lifespan=_lifespan)
 
 @app.post("/upload", status_code=201)
 async def upload(request: Request) -> Response:
-    """One file."""
+    """Take one file."""
     content = await request.body()
     reader = fastavro.reader(io.BytesIO(content))
     record_count = sum(1 for _ in reader)

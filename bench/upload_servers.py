@@ -1,8 +1,4 @@
-"""
-Everything that takes uploads here.
-
-The service on a folder and on real servers, and what it is measured beside.
-"""
+"""Starts the servers that are measured: the service on a folder and on real servers, and others."""
 
 import os
 import shutil
@@ -47,9 +43,9 @@ UNLIMITED: Final = {
 @dataclass(frozen=True, slots=True)
 class Server:
     """
-    Where to send, and the first of the processes that serve there.
+    The address of a server, and its first process.
 
-    *others* serve the same, as further pods do.
+    *others* are further processes of the same server, as further pods.
     """
 
     target: Target
@@ -58,13 +54,13 @@ class Server:
 
     @property
     def all(self) -> tuple["Server", ...]:
-        """It and the others."""
+        """Return this process and the others."""
         return (self, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
 class Backing:
-    """The real servers that the service and the plain baseline stand on."""
+    """The real servers that the service and the plain service use."""
 
     database_url: str
     broker: RabbitMQServer
@@ -72,7 +68,7 @@ class Backing:
     store: S3Server
 
     def settings(self) -> dict[str, str]:
-        """The service's."""
+        """Return the settings for the service."""
         return {
             "DATABASE__URL": self.database_url,
             "STORE__ENDPOINT": self.store.endpoint,
@@ -86,9 +82,9 @@ class Backing:
 
 @contextmanager
 def backing() -> Iterator[Backing]:
-    """PostgreSQL, RabbitMQ with a queue that hears of uploads, Redis, versitygw."""
+    """Start PostgreSQL, RabbitMQ with a queue for uploads, Redis and versitygw."""
     os.environ["VGW_KEEP_ALIVE"] = (
-        "true"  # as other S3 servers do; versitygw's default is to hang up
+        "true"  # as other S3 servers do; by default versitygw closes the connection
     )
     with ExitStack() as stack:
         url = stack.enter_context(stack.enter_context(postgres_server()).database())
@@ -100,7 +96,7 @@ def backing() -> Iterator[Backing]:
 
 @contextmanager
 def on_a_folder(folder: Path, **settings: str) -> Iterator[Server]:
-    """The embedded default: one process, SQLite, a folder."""
+    """Start the embedded default: one process, SQLite, a folder."""
     with service(folder, "serve", **(UNLIMITED | settings)) as running_service:
         running_service.wait_until_ready()
         yield _ours("folder", running_service.address(), running_service.process.pid)
@@ -108,7 +104,7 @@ def on_a_folder(folder: Path, **settings: str) -> Iterator[Server]:
 
 @contextmanager
 def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> Iterator[Server]:
-    """So many APIs, a relay and a janitor as processes, as an installation has them."""
+    """Start *apis* API processes, a relay and a janitor, as in an installation."""
     all_settings = UNLIMITED | on.settings() | {"IDENTITY__SIGNING_KEYS": new_key_pem()} | settings
     subprocess.run(
         [*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60
@@ -129,7 +125,7 @@ def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> 
 
 @contextmanager
 def api_alone(folder: Path, on: Backing, **settings: str) -> Iterator[Server]:
-    """The API without its companions: messages wait in the outbox."""
+    """Start the API without relay and janitor: messages stay in the outbox."""
     all_settings = UNLIMITED | on.settings() | settings
     subprocess.run(
         [*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60
@@ -151,7 +147,7 @@ def _ours(name: str, address: str, process_id: int, token: str | None = None) ->
 
 @contextmanager
 def discarding() -> Iterator[Server]:
-    """The same server, and nobody behind it."""
+    """Start the same HTTP server with a handler that discards the body."""
     with _process("discard", [sys.executable, str(HERE / "upload_discard.py")]) as (
         port,
         process_id,
@@ -161,7 +157,7 @@ def discarding() -> Iterator[Server]:
 
 @contextmanager
 def plain(on: Backing) -> Iterator[Server]:
-    """The plain baseline."""
+    """Start the plain service."""
     variables = {
         "PLAIN_STORE_ENDPOINT": on.store.endpoint,
         "PLAIN_STORE_BUCKET": on.store.bucket,
@@ -180,9 +176,9 @@ def plain(on: Backing) -> Iterator[Server]:
 @contextmanager
 def tusd(folder: Path) -> Iterator[Server | None]:
     """
-    A tusd that stores into a folder, a whole file in the request that creates its upload.
+    Start tusd with a folder; a request creates an upload and contains the whole file.
 
-    None: it cannot be had here.
+    None if tusd is not available.
 
     https://tus.io/protocols/resumable-upload#creation-with-upload
     """
@@ -222,7 +218,7 @@ def _built_tusd() -> Path | None:
 def _process(
     name: str, command: list[str], variables: Mapping[str, str] | None = None
 ) -> Iterator[tuple[int, int]]:
-    """A program that takes its port as the last word; its port and process."""
+    """Start a program that takes its port as the last argument; return port and process."""
     port = free_port()
     inherited = {
         key: value for key, value in os.environ.items() if not key.startswith("HEALTHINGEST_")

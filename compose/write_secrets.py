@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def files() -> dict[str, str]:
-    """All secrets by the names of their files, made anew at each call."""
+    """Return new secrets by file name."""
     postgres = secrets.token_urlsafe(24)
     redis = secrets.token_urlsafe(24)
     relay = secrets.token_urlsafe(24)
@@ -76,7 +76,7 @@ def files() -> dict[str, str]:
 
 def definitions(relay_password: str, consumer_password: str) -> dict[str, Any]:
     """
-    Return the broker's users and topology: what the operator makes on a cluster.
+    Return the broker's users and topology, the same that the operator creates on a cluster.
 
     Source: RabbitMQ docs, "Schema Definition Export and Import".
     """
@@ -110,7 +110,7 @@ def definitions(relay_password: str, consumer_password: str) -> dict[str, Any]:
 
 
 def _user(name: str, password: str) -> dict[str, Any]:
-    """Salted as in RabbitMQ docs, "Credentials and Passwords"."""
+    """Return the salted hash, as in RabbitMQ docs, "Credentials and Passwords"."""
     salt = secrets.token_bytes(4)
     digest = hashlib.sha256(salt + password.encode()).digest()
     return {

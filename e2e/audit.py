@@ -1,9 +1,8 @@
 """
-What the operator asked of the API server, from the server's audit log.
+The operator's requests, from the audit log of the API server.
 
-Source: Kubernetes documentation, "Auditing".
-
-A cluster writes one only when it is told to; `AUDIT_LOG` names the file.
+Source: Kubernetes documentation, "Auditing". A cluster writes the log only if it is configured to;
+`AUDIT_LOG` names the file.
 """
 
 import json
@@ -16,7 +15,7 @@ import install
 import kubectl as k8s
 
 Right = tuple[str, str, str]
-"""Group of the API, resource with its subresource, verb."""
+"""API group, resource with its subresource, verb."""
 
 USER: Final = f"system:serviceaccount:{install.OPERATOR}:{install.RELEASE}"
 _DECISION: Final = "authorization.k8s.io/decision"
@@ -24,18 +23,18 @@ _CREATED: Final = 201
 
 
 class AuditLog:
-    """The part of the log that is written from now on."""
+    """The part of the log that is written after its creation."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._begin = path.stat().st_size
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """The operator's finished requests."""
+        """Yield the operator's finished requests."""
         with self._path.open("rb") as file:
             file.seek(self._begin)
             for line in file:
-                # Most of the log is of others.
+                # most lines are about other clients
                 if USER.encode() in line and line.endswith(b"\n"):
                     entry = json.loads(line)
                     if entry["user"]["username"] == USER:
@@ -43,13 +42,13 @@ class AuditLog:
 
 
 def opened() -> AuditLog | None:
-    """The log that `AUDIT_LOG` names, from now on; None when it names none."""
+    """Return the log that `AUDIT_LOG` names, from now on, or None without it."""
     named = os.environ.get("AUDIT_LOG", "")
     return AuditLog(Path(named)) if named else None
 
 
 def used(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
-    """Rights that these requests needed."""
+    """Return the rights that these requests needed."""
     found = set()
     for entry in entries:
         reference = entry.get("objectRef")
@@ -60,21 +59,21 @@ def used(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
         )
         group, verb = reference.get("apiGroup", ""), entry["verb"]
         found.add((group, resource, verb))
-        # Who applies what is not there must be allowed to create it, too.
+        # applying an object that does not exist needs the right to create it
         if verb == "patch" and entry.get("responseStatus", {}).get("code") == _CREATED:
             found.add((group, resource, "create"))
     return found
 
 
 def forbidden(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
-    """Rights that were wanted and not there."""
+    """Return the rights that were missing."""
     return used(
         entry for entry in entries if (entry.get("annotations") or {}).get(_DECISION) == "forbid"
     )
 
 
 def granted() -> set[Right]:
-    """What the chart has granted in this cluster, named Leases included."""
+    """Return the rights that the chart has granted in this cluster, including named Leases."""
     roles = [
         k8s.get("clusterrole", install.RELEASE, install.OPERATOR),
         k8s.get("role", f"{install.RELEASE}-lease", install.OPERATOR),

@@ -1,8 +1,4 @@
-"""
-What must not be said anywhere.
-
-Values of Secrets, and what clients have beside them (passwords, tokens).
-"""
+"""The texts that must not appear anywhere: values of Secrets, passwords and tokens of clients."""
 
 import base64
 import re
@@ -17,31 +13,31 @@ PUBLIC_KEYS: Final = {
     *("accessKeyId", env.STORE_ACCESS_KEY_ID),
     *("ca.crt", "tls.crt", "namespace"),
 }
-"""Keys of Secrets whose values are names and addresses."""
+"""Keys of Secrets whose values are names and addresses, and not confidential."""
 OTHER_TYPES: Final = {"helm.sh/release.v1"}
-"""Secrets that hold a chart."""
+"""Types of Secrets that are not searched: they hold charts."""
 LEAST_CHARACTERS: Final = 12
-"""Shorter ones would be found in anything; those that the run makes are longer."""
+"""Shorter values would be found by chance; values that the run generates are longer."""
 
 _WORD: Final = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % LEAST_CHARACTERS)
-"""Values are made of such letters, or have such a part."""
+"""Confidential values consist of these characters, or contain such a part."""
 _PEM_LINE: Final = re.compile(r"^[A-Za-z0-9+/=]{40,}$", re.MULTILINE)
 _OF_CLIENTS: Final[dict[str, str]] = {}
 
 
 def keep(what: str, value: str) -> str:
-    """Remember what a client must keep to itself; returns it."""
+    """Register a confidential value of a client, and return it."""
     _OF_CLIENTS[value] = what
     return value
 
 
 def of_clients() -> Mapping[str, str]:
-    """Everything that was given to `keep`: value to what it is."""
+    """Return every registered value with its description."""
     return dict(_OF_CLIENTS)
 
 
 def of_secret(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each confidential value of a Secret as the API server gives it, and whose it is."""
+    """Yield each confidential value of a Secret, and the key that holds it."""
     if secret.get("type") in OTHER_TYPES:
         return
     metadata = secret["metadata"]
@@ -50,7 +46,7 @@ def of_secret(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         try:
             text = base64.b64decode(encoded).decode()
-        except ValueError:  # somebody wrote what is no text: a test of healing
+        except ValueError:  # a test of healing has written binary data
             continue
         for value in _parts(text):
             if len(value) >= LEAST_CHARACTERS:
@@ -58,7 +54,11 @@ def of_secret(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """All of it, for its Base64; of an address its password, of a key in PEM each of its lines."""
+    """
+    Yield the confidential parts.
+
+    The whole text, the password of a URL, or each line of a PEM key.
+    """
     if "://" in text:
         try:
             password = urlsplit(text).password
@@ -73,21 +73,17 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def forms(value: str) -> Iterable[bytes]:
-    """
-    The ways in which a text may bear a value.
-
-    As it is, in an address, in Base64 as in a Secret.
-    """
+    """Yield the forms of a text: plain, URL-encoded, and in Base64 as in a Secret."""
     encoded = base64.b64encode(value.encode())
-    # The end of Base64 depends on what follows.
+    # the end of Base64 depends on the next bytes
     return {value.encode(), quote(value, safe="").encode(), encoded.rstrip(b"=")[:-1]}
 
 
 class Search:
     """
-    Looks for thousands of texts at once, by the first letters of each.
+    Searches for thousands of texts at once, by their first characters.
 
-    One after the other would take minutes.
+    One search for each would take minutes.
     """
 
     def __init__(self, sought: Iterable[bytes]) -> None:
@@ -101,7 +97,7 @@ class Search:
                 self._by_beginning.setdefault(word[0][:LEAST_CHARACTERS], set()).add(text)
 
     def found_in(self, text: bytes) -> set[bytes]:
-        """Which of them *text* has."""
+        """Return the texts that *text* contains."""
         likely = set(self._others)
         for word in set(_WORD.findall(text)):
             for start in range(len(word) - LEAST_CHARACTERS + 1):

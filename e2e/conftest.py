@@ -1,8 +1,4 @@
-"""
-What the story needs.
-
-The cluster with the operator in it, who listens, and a report of how long things took.
-"""
+"""Fixtures for all tests: the cluster with the operator, the witness, the report of durations."""
 
 import tempfile
 from collections.abc import Iterator
@@ -37,11 +33,11 @@ def _audit_log() -> audit.AuditLog | None:
 @pytest.fixture(scope="session", autouse=True)
 def _installed(witness: Witness, audit_log: audit.AuditLog | None) -> None:
     """
-    Dependencies and operator, from this checkout.
+    Install dependencies and operator from this checkout.
 
-    They stay: a second run is faster, and people can look.
+    They are kept after the run, for a faster second run and for examination.
     """
-    del witness, audit_log  # both begin before anything happens
+    del witness, audit_log  # both start before anything happens
     install.dependencies()
     install.ingress_controller()
     images = install.images()
@@ -52,25 +48,25 @@ _FAILED: set[str] = set()
 
 
 def _story(item: pytest.Item) -> str:
-    """The module and the parameter of a test: what later chapters stand on."""
+    """Return the module and the parameter of a test, which later tests of the story depend on."""
     _, bracket, parameter = item.name.partition("[")
     return f"{item.path.name}{bracket}{parameter}"
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Remember a story that broke."""
+    """Remember that a test of a story failed."""
     if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
         _FAILED.add(_story(item))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A later chapter of a broken story fails at once, instead of waiting for what cannot come."""
+    """Fail the later tests of a failed story at once, instead of waiting in vain."""
     if _story(item) in _FAILED and item.get_closest_marker("story"):
         pytest.fail("an earlier chapter of this story failed", pytrace=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was measured."""
+    """Print the measured durations."""
     terminalreporter.section("timings")
     for what, seconds, bound in TIMINGS:
         terminalreporter.write_line(f"{seconds:7.1f} s (bound {bound:.0f} s)  {what}")

@@ -1,10 +1,8 @@
 """
-Brings a cluster to where a platform team starts.
+Installs what a platform team starts with: dependencies with their Secrets, and the chart.
 
-Dependencies with their Secrets, the operator's chart.
-
-`make e2e` calls its functions, `make up` its command line. Passwords are random, made once a
-cluster, and kept in the Secret `passwords` of the dependencies' namespace.
+`make e2e` calls its functions, `make up` its command line. Passwords are random and created once
+for a cluster; the Secret `passwords` of the dependencies' namespace keeps them.
 """
 
 import argparse
@@ -29,16 +27,16 @@ CHART = ROOT / "charts" / RELEASE
 MINIMAL = ROOT / "examples" / "01-minimal.yaml"
 READY_SECONDS = 120
 SHORT_WAITS: Mapping[str, str] = {"rotation.consumerGraceSeconds": "20"}
-"""Values of the chart that a test does not wait out."""
+"""Values of the chart that shorten waiting times."""
 
 
 def images() -> dict[str, str]:
-    """The two images under test, as the Makefile built and loaded them."""
+    """Return the two images under test, as the Makefile has built and loaded them."""
     return {"service": os.environ["SERVICE_IMAGE"], "operator": os.environ["OPERATOR_IMAGE"]}
 
 
 def passwords() -> dict[str, str]:
-    """The passwords of this cluster's dependencies; made when there are none."""
+    """Return the passwords of this cluster's dependencies, and create them the first time."""
     found = k8s.get("secret", "passwords", DEPENDENCIES)
     if found is not None:
         return {name: base64.b64decode(value).decode() for name, value in found["data"].items()}
@@ -48,7 +46,7 @@ def passwords() -> dict[str, str]:
 
 
 def dependencies() -> None:
-    """Apply `e2e/dependencies` and wait until all of them serve."""
+    """Apply `e2e/dependencies`, and wait until all of them are ready."""
     folder = ROOT / "e2e" / "dependencies"
     k8s.apply(folder / "00-namespace.yaml")
     passwords()
@@ -59,7 +57,7 @@ def dependencies() -> None:
 
 
 def ingress_controller() -> None:
-    """Install an ingress controller where there is no IngressClass, as on a new kind cluster."""
+    """Install an ingress controller if there is no IngressClass, as on a new kind cluster."""
     if not k8s.kubectl("get", "ingressclasses", "--output", "name").strip():
         k8s.apply(ROOT / "e2e" / "kind" / "ingress.yaml")
         words = ["rollout", "status", "deployment/traefik", "--namespace", "ingress"]
@@ -84,8 +82,8 @@ def chart(
             "--set-string",
             f"{key}.tag={tag}",
         ]
-    # The tag is the same after every build: only a changed pod makes the cluster start the image of
-    # this one.
+    # the tag is the same after every build, so a changed annotation makes the pods start
+    # with the new image
     values += ["--set-string", rf"podAnnotations.healthingest\.dev/installed={uuid.uuid4()}"]
     words = ["helm", "upgrade", "--install", RELEASE, str(folder), "--namespace", OPERATOR]
     k8s.run(
@@ -100,7 +98,7 @@ def chart(
 
 
 def user_secrets(namespace: str) -> None:
-    """The Secrets that the manifests of `examples/` name: what a platform team would put there."""
+    """Create the Secrets that the manifests of `examples/` name."""
     words, host = passwords(), f"{DEPENDENCIES}.svc"
     k8s.namespace(namespace)
     k8s.secret("s3", namespace, {"accessKeyId": "admin", "secretAccessKey": words["s3"]})
@@ -118,7 +116,7 @@ def user_secrets(namespace: str) -> None:
 
 
 def minimal(name: str) -> dict[str, Any]:
-    """The smallest example under another name, with bucket, virtual host and host of its own."""
+    """Return the smallest example with another name, bucket, virtual host and host."""
     found: dict[str, Any] = yaml.safe_load(MINIMAL.read_text(encoding="utf-8"))
     found["metadata"]["name"] = name
     spec = found["spec"]
@@ -130,9 +128,9 @@ def minimal(name: str) -> dict[str, Any]:
 
 def main() -> int:
     """
-    Install everything and one example, or the dependencies alone.
+    Install everything and one example, or the dependencies only.
 
-    The images are in the cluster already.
+    The images must be in the cluster already.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(

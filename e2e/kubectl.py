@@ -1,4 +1,4 @@
-"""The cluster as its users have it: through kubectl and whatever `KUBECONFIG` says."""
+"""The cluster as users access it: through kubectl and `KUBECONFIG`."""
 
 import json
 import re
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class CommandError(Exception):
-    """A command ended with another status than 0; `text` is what it said."""
+    """A command failed; `text` is its output."""
 
     def __init__(self, words: Sequence[str], text: str) -> None:
         super().__init__(f"{' '.join(words[:4])}…: {text.strip()[-2000:]}")
@@ -25,7 +25,7 @@ class CommandError(Exception):
 
 def run(*words: str, stdin: str | None = None, seconds: float = CALL_SECONDS) -> str:
     """
-    Run a command; returns its standard output.
+    Run a command, and return its standard output.
 
     Raises:
         CommandError: it failed.
@@ -54,7 +54,7 @@ def apply(manifest: str | Path | Mapping[str, Any], *, namespace: str | None = N
 
 
 def get(kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-    """An object, or None."""
+    """Return an object, or None if it does not exist."""
     text = kubectl(
         "get", kind, name, "--namespace", namespace, "--output", "json", "--ignore-not-found"
     )
@@ -62,7 +62,7 @@ def get(kind: str, name: str, namespace: str) -> dict[str, Any] | None:
 
 
 def items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-    """Objects of a namespace."""
+    """Return the objects of a namespace."""
     words = ["get", kind, "--namespace", namespace, "--output", "json"]
     found: list[dict[str, Any]] = json.loads(
         kubectl(*words, *(["--selector", selector] if selector else []))
@@ -71,22 +71,22 @@ def items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]
 
 
 def secret(name: str, namespace: str, values: Mapping[str, str]) -> None:
-    """Make or change a Secret."""
+    """Create or change a Secret."""
     metadata = {"name": name, "namespace": namespace}
     apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(values)})
 
 
 def namespace(name: str) -> None:
-    """Make a namespace in which only pods of PodSecurity `restricted` run."""
+    """Create a namespace with PodSecurity `restricted`."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
 
 def remove_namespace(name: str, *, wait: bool = True) -> None:
     """
-    Remove a namespace.
+    Delete a namespace.
 
-    What the operator serves goes first, while the Secrets that it needs for that are there.
+    Its HealthIngests are deleted first, while the Secrets that the operator needs still exist.
     """
     if get("namespace", name, "default") is not None:
         kubectl(
@@ -104,10 +104,10 @@ def remove_namespace(name: str, *, wait: bool = True) -> None:
 
 def eventually(what: str, look: Callable[[], Value | None], *, seconds: float) -> Value:
     """
-    Look again and again until there is something to see; returns it.
+    Call *look* until it returns a true value, and return that.
 
     Raises:
-        AssertionError: not within *seconds*.
+        AssertionError: it did not within *seconds*.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -121,13 +121,13 @@ def eventually(what: str, look: Callable[[], Value | None], *, seconds: float) -
 
 
 def condition(body: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
-    """A condition of an object's status, or an empty one."""
+    """Return a condition of an object's status, or an empty one."""
     status = (body or {}).get("status") or {}
     return next((entry for entry in status.get("conditions", []) if entry["type"] == kind), {})
 
 
 def is_ready(body: Mapping[str, Any] | None) -> bool:
-    """Whether `Ready` is True for the generation at hand."""
+    """Whether `Ready` is True for the current generation."""
     ready = condition(body, "Ready")
     generation = (body or {}).get("metadata", {}).get("generation")
     return ready.get("status") == "True" and ready.get("observedGeneration") == generation
@@ -135,7 +135,7 @@ def is_ready(body: Mapping[str, Any] | None) -> bool:
 
 @contextmanager
 def port_forward(target: str, port: int, namespace: str) -> Iterator[int]:
-    """A port of loopback that leads to *port* of `service/…` or `pod/…`, on any cluster."""
+    """Forward a local port to *port* of `service/…` or `pod/…`; works on any cluster."""
     words = [
         "kubectl",
         "port-forward",

@@ -1,8 +1,4 @@
-"""
-What people and programs do to a HealthIngest's children.
-
-Each is one `kubectl delete` or `kubectl patch`.
-"""
+"""Changes that people and programs make to children: each is a `kubectl delete` or `patch`."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +8,7 @@ import kubectl as k8s
 from healthingest_contract import environment as env
 
 NAME: Final = "clinic-scaled"
-"""Of the HealthIngest whose children are changed: `examples/02-autoscaling.yaml`."""
+"""The HealthIngest whose children are changed: `examples/02-autoscaling.yaml`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +16,7 @@ class Mutation:
     """
     One change of one child.
 
-    *patch* None removes it, a list is a JSON patch, an object a merge patch.
+    *patch* None deletes it, a list is a JSON patch, an object is a merge patch.
     """
 
     kind: str
@@ -28,7 +24,7 @@ class Mutation:
     patch: list[dict[str, Any]] | dict[str, Any] | None = None
 
     def happen(self, namespace: str) -> None:
-        """Do it."""
+        """Make the change."""
         where = [self.kind, self.name, "--namespace", namespace]
         if self.patch is None:
             k8s.kubectl("delete", *where, "--cascade=background", "--wait=false")
@@ -193,7 +189,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
 
 UNTOLD: Final = {"mark of the wish"}
 """
-By this mark the operator tells drift from a wish that has changed.
+The operator needs this annotation to distinguish drift from a changed spec.
 
-Without it there is nothing to tell it by.
+Without it, a change cannot be recognised as drift.
 """

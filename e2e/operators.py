@@ -1,8 +1,4 @@
-"""
-The operator's pods.
-
-Who leads, what they say, and how one is killed or frozen as a node would do it.
-"""
+"""The operator's pods: leader, log lines, killing and freezing as a failing node would."""
 
 import json
 import os
@@ -43,13 +39,13 @@ sys.exit(not found)
 
 
 def pods() -> list[dict[str, Any]]:
-    """All of them that are not on their way out."""
+    """Return the pods that are not terminating."""
     found = k8s.items("pods", install.OPERATOR, SELECTOR)
     return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
 
 
 def are_ready(count: int = 2) -> bool:
-    """Whether there are so many, and all are ready."""
+    """Whether there are *count* pods and all are ready."""
     found = pods()
     return len(found) == count and all(
         k8s.condition(pod, "Ready").get("status") == "True" for pod in found
@@ -57,20 +53,20 @@ def are_ready(count: int = 2) -> bool:
 
 
 def leader() -> str:
-    """The pod that the Lease names; empty when it names none."""
+    """Return the pod that the Lease names, or "" if it names none."""
     lease = k8s.get("lease", install.RELEASE, install.OPERATOR) or {"spec": {}}
     holder: str = lease["spec"].get("holderIdentity") or ""
     return holder.rpartition("-")[0]
 
 
 def restarts(pod: str) -> int:
-    """How often its container was started again."""
+    """Return how often its container was restarted."""
     found = k8s.get("pod", pod, install.OPERATOR) or {}
     return sum(int(status["restartCount"]) for status in found["status"]["containerStatuses"])
 
 
 def remove(pod: str) -> None:
-    """Take its object away at once, so that its container is not started again."""
+    """Delete its object immediately, so that its container is not restarted."""
     k8s.kubectl(
         "delete",
         "pod",
@@ -87,8 +83,8 @@ class Signals:
     """
     Sends signals to the operator's process from outside its container, where none can be ignored.
 
-    A container's first process is deaf to SIGKILL and SIGSTOP that come from within, and a deleted
-    pod is asked to end first, upon which it hands over in peace.
+    The kernel ignores SIGKILL and SIGSTOP that a container sends to its own first process. Deleting
+    the pod would send SIGTERM first, and the leader would release its Lease.
     """
 
     def __init__(self, node: str) -> None:
@@ -126,7 +122,7 @@ class Signals:
         k8s.kubectl(*words, seconds=70)
 
     def send(self, pod: str, number: signal.Signals) -> None:
-        """To the operator's process in this pod."""
+        """Send a signal to the operator's process in this pod."""
         words = [
             "exec",
             NODE_POD,
@@ -144,7 +140,7 @@ class Signals:
 
 @contextmanager
 def signals() -> Iterator[Signals]:
-    """For as long as a test needs them; they see every process of the node, so they do not stay."""
+    """Yield `Signals`; its pods are deleted afterwards, because they see all processes."""
     try:
         yield Signals(pods()[0]["spec"]["nodeName"])
     finally:
@@ -155,7 +151,7 @@ def signals() -> Iterator[Signals]:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a log; *began* and *at* are the same where nothing lasted."""
+    """One line of a log; *began* and *at* are equal for events without duration."""
 
     pod: str
     event: str
@@ -165,7 +161,7 @@ class Line:
 
 
 class Journal:
-    """What the operators print from now on, also those that die."""
+    """The log lines of all operators from its creation on, also of those that end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -186,7 +182,7 @@ class Journal:
             process.wait(timeout=10)
 
     def lines(self, event: str = "") -> list[Line]:
-        """All of them so far, or those of one event, in the order of time."""
+        """Return all lines so far, or those of one event, by time."""
         found = [
             _line(path, text)
             for path in list(self._followed)
@@ -201,7 +197,7 @@ class Journal:
             self._look()
 
     def _look(self) -> None:
-        """Follow each container that is new; one that has ended is not followed again."""
+        """Follow each new container once."""
         for pod in k8s.items("pods", install.OPERATOR, SELECTOR):
             for status in (pod.get("status") or {}).get("containerStatuses") or []:
                 name, number = pod["metadata"]["name"], status["restartCount"]
@@ -224,7 +220,7 @@ class Journal:
 
 @contextmanager
 def journal() -> Iterator[Journal]:
-    """The operators' lines, while it is open."""
+    """Follow the operators' logs while the context is open."""
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as found:
         yield found
 
@@ -241,9 +237,9 @@ def _line(path: Path, text: str) -> Line | None:
 
 def audited_writes(since: float) -> list[tuple[float, str]] | None:
     """
-    Time and pod of each write of the operators, but for the Lease.
+    Return time and pod of each write of the operators, except of the Lease.
 
-    None without the API server's `AUDIT_LOG`.
+    None if the API server has no `AUDIT_LOG`.
     """
     path = os.environ.get("AUDIT_LOG")
     if not path:

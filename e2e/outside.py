@@ -1,4 +1,4 @@
-"""A client and a downstream consumer, as they stand outside the cluster."""
+"""A client and a consumer outside the cluster."""
 
 import asyncio
 import base64
@@ -31,12 +31,12 @@ class Api:
     headers: dict[str, str] = field(default_factory=dict)
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own arguments
-        """One request; redirects and retries are nobody's business here."""
+        """Send one request, without redirects and retries."""
         headers = {"Host": self.host} | self.headers | more.pop("headers", {})
         return httpx.request(method, INGRESS + path, headers=headers, timeout=SECONDS, **more)
 
     def signed_in(self) -> "Api":
-        """The same API as a new account."""
+        """Return the same API for a new account."""
         email = f"{secrets.token_hex(6)}@clinic.example"
         password = confidential.keep("password of a client", secrets.token_hex(12))
         account = {
@@ -55,20 +55,20 @@ class Api:
         return Api(self.host, {"Authorization": f"Bearer {token}"})
 
     def upload(self, content: bytes, **headers: str) -> httpx.Response:
-        """One file."""
+        """Upload one file."""
         merged = {"Content-Type": "application/avro"} | headers
         return self.request("POST", "/v1/upload", content=content, headers=merged)
 
 
 def read_object(bucket: str, key: str) -> bytes:
-    """The object's bytes, straight from the object store."""
+    """Return the object's bytes from the object store."""
     with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
         content: bytes = _s3(port).get_object(Bucket=bucket, Key=key)["Body"].read()
         return content
 
 
 def buckets() -> set[str]:
-    """Names of all buckets."""
+    """Return the names of all buckets."""
     with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
         return {bucket["Name"] for bucket in _s3(port).list_buckets()["Buckets"]}
 
@@ -85,30 +85,30 @@ def _s3(port: int) -> Any:  # noqa: ANN401 - botocore has no types
 
 
 def tags(bucket: str) -> dict[str, str]:
-    """The bucket's tags."""
+    """Return the bucket's tags."""
     with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
         try:
             found = _s3(port).get_bucket_tagging(Bucket=bucket)["TagSet"]
-        except botocore.exceptions.ClientError:  # no tags are an error, no bucket another
+        except botocore.exceptions.ClientError:  # a bucket without tags is answered with an error
             return {}
         return {entry["Key"]: entry["Value"] for entry in found}
 
 
 def remove_tags(bucket: str) -> None:
-    """Let the bucket have none, as somebody else would."""
+    """Remove all tags from the bucket, as another program would."""
     with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
         _s3(port).delete_bucket_tagging(Bucket=bucket)
 
 
 def remove_bucket(bucket: str) -> None:
-    """Remove a bucket without objects."""
+    """Delete a bucket without objects."""
     with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
         _s3(port).delete_bucket(Bucket=bucket)
 
 
 def broker(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
     """
-    A request to the management API, as its administrator; None for an empty answer.
+    Send a request to the management API as its administrator; return None for an empty answer.
 
     Raises:
         httpx.HTTPStatusError: it was refused.
@@ -124,9 +124,9 @@ def broker(path: str, method: str = "GET", body: dict[str, Any] | None = None) -
 
 def broker_knows(user: str, password: str) -> bool:
     """
-    Whether the management API's record of this user is of this password (RabbitMQ.
+    Whether the management API's record of this user has this password.
 
-    Salted SHA-256 in Base64).
+    RabbitMQ: salted SHA-256 in Base64.
     """
     try:
         known = base64.b64decode(broker(f"/api/users/{user}")["password_hash"])
@@ -136,7 +136,7 @@ def broker_knows(user: str, password: str) -> bool:
 
 
 def secret_values(name: str, namespace: str) -> dict[str, str]:
-    """A Secret's values."""
+    """Return the values of a Secret."""
     found = k8s.get("secret", name, namespace)
     assert found is not None, f"no Secret {name}"
     return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
@@ -145,7 +145,7 @@ def secret_values(name: str, namespace: str) -> dict[str, str]:
 def consume(
     name: str, namespace: str, queue: str, count: int
 ) -> list[aio_pika.abc.AbstractIncomingMessage]:
-    """Take *count* messages with the credentials that the operator made for consumers."""
+    """Consume *count* messages with the consumer credentials that the operator created."""
     words = secret_values(f"{name}-consumer", namespace)
 
     async def take(port: int) -> list[aio_pika.abc.AbstractIncomingMessage]:

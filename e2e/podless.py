@@ -1,11 +1,9 @@
 """
-HealthIngests that start no pods.
+HealthIngests that start no pods, so that many fit on a small node.
 
-Many of them fit on a small node, and the operator's work on them is the same.
-
-Each has a bucket, a virtual host with users and queues, Secrets and all children but the
-Deployments, which wait for the migration: a quota of no pods refuses its Job's. All share one
-database.
+The operator's work is the same. Each has a bucket, a virtual host with users and queues, Secrets
+and all children but the Deployments, which wait for the migration: a quota of no pods refuses its
+pod. All share one database.
 """
 
 import json
@@ -19,7 +17,7 @@ PARTS = ("SecretsReady", "BucketReady", "BrokerReady", "TopologyReady")
 
 
 def namespace(name: str) -> None:
-    """Make a namespace in which no pod may be, with the Secrets that a manifest names."""
+    """Create a namespace in which no pod is allowed, with the Secrets that a manifest names."""
     k8s.remove_namespace(name)
     k8s.namespace(name)
     quota = {
@@ -37,7 +35,7 @@ def namespace(name: str) -> None:
 
 
 def make(space: str, names: Iterable[str], policy: str = "Retain") -> None:
-    """Apply one of each name, all at once; *policy* is that of the deletion."""
+    """Apply one HealthIngest for each name, all at once; *policy* is the deletion policy."""
     items = [_manifest(space, name, policy) for name in names]
     k8s.apply({"apiVersion": "v1", "kind": "List", "items": items})
 
@@ -64,7 +62,7 @@ def _manifest(space: str, name: str, policy: str) -> dict[str, Any]:
 
 
 def is_made(body: Mapping[str, Any] | None) -> bool:
-    """Whether its outside resources exist, and the quota refuses the pod of its Job."""
+    """Whether its external resources exist, and the quota refuses the pod of its Job."""
     held = all(k8s.condition(body, kind).get("status") == "True" for kind in PARTS)
     return held and k8s.condition(body, "DatabaseReady").get("reason") in {
         "MigrationRunning",
@@ -73,7 +71,7 @@ def is_made(body: Mapping[str, Any] | None) -> bool:
 
 
 def mutate(space: str, name: str) -> None:
-    """Let its Service lead nowhere."""
+    """Change the target port of its Service to a port that does not exist."""
     patch = [{"op": "replace", "path": "/spec/ports/0/targetPort", "value": "nowhere"}]
     k8s.kubectl(
         "patch", "service", name, "--namespace", space, "--type=json", "--patch", json.dumps(patch)
@@ -81,6 +79,6 @@ def mutate(space: str, name: str) -> None:
 
 
 def is_healed(space: str, name: str) -> bool:
-    """Whether the Service leads to the API again."""
+    """Whether the Service has the API's target port again."""
     found = k8s.get("service", name, space)
     return bool(found and found["spec"]["ports"][0]["targetPort"] == "http")

@@ -1,4 +1,4 @@
-"""Which of many alike cases a run takes: a sample by seed, or with `LONG=1` all of them."""
+"""Chooses which of many similar cases a run takes: a sample by seed, or all with `LONG=1`."""
 
 import os
 import random
@@ -10,7 +10,7 @@ SEED: Final = int(os.environ.get("SEED") or "1")
 
 
 def sample(cases: Iterable[str], count: int) -> list[str]:
-    """*count* of the cases, chosen by `SEED`, in their own order; all of them in a long run."""
+    """Return *count* cases that `SEED` chooses, in their order, or all in a long run."""
     given = list(cases)
     if LONG or count >= len(given):
         return given

@@ -1,4 +1,4 @@
-"""Clients that upload all the time, each time another file, and try nothing twice."""
+"""Clients that upload continuously, each time a different file, without retries."""
 
 import secrets
 import threading
@@ -14,16 +14,16 @@ import outside
 from support import samples
 
 NO_LIMITS: Mapping[str, str] = {"uploads": "100000/minute", "requests": "100000/minute"}
-"""For `limits` of the HealthIngest: more than they make."""
+"""Higher than the clients' rates; for `limits` of the HealthIngest."""
 JOIN_SECONDS = outside.SECONDS + 5
 
 
 class SteadyUploads:
     """
-    Uploads while the block lasts.
+    Uploads while the context is open.
 
-    `acknowledged` has the id of every upload that was answered with success, `failures` everything
-    else that came of a request, with the second at which it was sent.
+    `acknowledged` has the id of every upload that was answered with success. `failures` has all
+    other results, with the second of the request.
     """
 
     def __init__(self, user: outside.Api, *, clients: int = 2, pause_seconds: float = 0.2) -> None:
@@ -33,7 +33,7 @@ class SteadyUploads:
         self._pause_seconds = pause_seconds
         self._over = threading.Event()
         self._began = time.monotonic()
-        # Where a bucket outlives a run, the files of this one must still be new.
+        # a bucket can be older than the run, and its files must be different
         first = secrets.randbits(40)
         self._threads = [
             threading.Thread(target=self._go_on, args=(first + n, clients)) for n in range(clients)
@@ -55,7 +55,7 @@ class SteadyUploads:
             thread.join(JOIN_SECONDS)
 
     def some_more(self, count: int = 10, *, seconds: float = 30.0) -> None:
-        """Wait for *count* further uploads, however they end."""
+        """Wait for *count* further uploads, whatever their results."""
         wanted = self._ended() + count
         k8s.eventually(f"{count} further uploads", lambda: self._ended() >= wanted, seconds=seconds)
 

@@ -1,8 +1,4 @@
-"""
-From a manifest to a stored, announced upload, and back to nothing.
-
-Each example, told in order.
-"""
+"""For each example: from a manifest to a stored and announced upload, and back to nothing."""
 
 import hashlib
 import time
@@ -42,7 +38,7 @@ pytestmark = pytest.mark.story
 
 @dataclass
 class Chapter:
-    """One example and what the story has seen of it so far."""
+    """One example, and the results of the story so far."""
 
     path: Path
     resource: dict[str, Any]
@@ -86,7 +82,7 @@ class Chapter:
     scope="module", name="chapter", params=EXAMPLES, ids=[path.stem for path in EXAMPLES]
 )
 def _chapter(request: pytest.FixtureRequest) -> Iterator[Chapter]:
-    """An example in a namespace of its own; the namespace goes at the end, whatever happened."""
+    """An example in its own namespace, which is deleted at the end in any case."""
     path: Path = request.param
     resource = next(
         doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest"
@@ -99,7 +95,7 @@ def _chapter(request: pytest.FixtureRequest) -> Iterator[Chapter]:
 
 
 def test_01_applied_it_becomes_ready(chapter: Chapter, stopwatch: Stopwatch) -> None:
-    """One `kubectl apply` later the resource says Ready=True, within 90 seconds."""
+    """After one `kubectl apply` the resource has Ready=True within 90 seconds."""
     k8s.apply(chapter.path, namespace=chapter.namespace)
     seconds = chapter.ready_seconds(READY_SECONDS)
     stopwatch.record(
@@ -108,7 +104,7 @@ def test_01_applied_it_becomes_ready(chapter: Chapter, stopwatch: Stopwatch) -> 
 
 
 def test_02_the_status_says_what_holds(chapter: Chapter) -> None:
-    """Every condition is True at this generation, but for those that mean trouble."""
+    """Every condition is True at this generation, except those that report a problem."""
     live = chapter.live()
     status, generation = live["status"], live["metadata"]["generation"]
     assert status["observedGeneration"] == generation
@@ -122,7 +118,7 @@ def test_02_the_status_says_what_holds(chapter: Chapter) -> None:
 
 
 def test_03_at_rest_nothing_is_written(chapter: Chapter) -> None:
-    """A reconcile that finds everything in place writes neither the resource nor a child."""
+    """A reconcile that finds no difference writes neither the resource nor a child."""
 
     def versions() -> dict[str, str]:
         kinds = (
@@ -149,15 +145,13 @@ def test_03_at_rest_nothing_is_written(chapter: Chapter) -> None:
     assert poked is not None
     before[f"HealthIngest/{chapter.name}"] = poked["metadata"]["resourceVersion"]
     deadline = time.monotonic() + 5
-    while (
-        time.monotonic() < deadline
-    ):  # an observation that nothing happens has no condition to wait for
+    while time.monotonic() < deadline:  # no condition can be awaited to show that nothing happens
         assert versions() == before
         time.sleep(1)
 
 
 def test_04_an_upload_goes_through_the_ingress(chapter: Chapter) -> None:
-    """Register, log in, upload: 201 with a receipt of exactly what was sent."""
+    """Register, log in, upload: the answer is 201 with a receipt of the file."""
     chapter.user = chapter.api.signed_in()
     answer = chapter.user.upload(SAMPLE)
     assert answer.status_code == 201, answer.text
@@ -177,7 +171,7 @@ def test_05_the_same_bytes_again_get_the_first_receipt(chapter: Chapter) -> None
 
 
 def test_06_the_object_is_in_the_bucket(chapter: Chapter) -> None:
-    """What lies under the receipt's key is what was sent, byte by byte."""
+    """The object with the receipt's key has exactly the bytes of the file."""
     stored = outside.read_object(
         chapter.spec["objectStore"]["bucket"], chapter.receipt["object_key"]
     )
@@ -209,11 +203,7 @@ def test_07_the_message_reaches_a_queue(chapter: Chapter) -> None:
 
 
 def test_08_the_history_says_announced(chapter: Chapter) -> None:
-    """
-    The owner sees the upload arrive at its last state.
-
-    Another account does not see it at all.
-    """
+    """The owner sees the upload reach its last state. Another account does not see it at all."""
     path = f"/v1/uploads/{chapter.receipt['upload_id']}"
     user, stranger = chapter.user, chapter.api.signed_in()
     assert user is not None
@@ -227,9 +217,9 @@ def test_08_the_history_says_announced(chapter: Chapter) -> None:
 
 def test_09_refusals_are_problems_and_the_server_lives(chapter: Chapter) -> None:
     """
-    No token, too large, not Avro, hostile: each a problem+json.
+    No token, too large, not Avro, malicious: each answer is problem+json.
 
-    Nothing of it kills a server or reaches a queue.
+    None ends a server or reaches a queue.
     """
     user = chapter.user
     assert user is not None
@@ -259,7 +249,7 @@ def test_10_it_scales_to_three_and_back(chapter: Chapter, stopwatch: Stopwatch) 
     """
     `kubectl scale` works on the resource itself.
 
-    Under autoscaling the replicas are the autoscaler's.
+    With autoscaling the autoscaler sets the replicas.
     """
     if "autoscaling" in chapter.spec:
         autoscaler = k8s.items("horizontalpodautoscalers", chapter.namespace)
@@ -292,9 +282,9 @@ def test_11_deleted_it_leaves_the_data_and_nothing_else(
     chapter: Chapter, stopwatch: Stopwatch
 ) -> None:
     """
-    Children and broker users go.
+    Children and broker users are deleted.
 
-    The bucket, its objects and the virtual host stay, as `Retain` says.
+    The bucket, its objects and the virtual host are kept, as `Retain` demands.
     """
     began = time.monotonic()
     k8s.kubectl(

@@ -1,8 +1,4 @@
-"""
-A dependency that is missing or wrong.
-
-A condition says which and what to do, and mending it is enough.
-"""
+"""A dependency is missing or wrong: a condition names cause and remedy, and repair is enough."""
 
 import base64
 import time
@@ -30,7 +26,7 @@ def _manifest() -> dict[str, Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _resource() -> Iterator[None]:
-    """A HealthIngest whose Secrets are all there, but for the database's."""
+    """Create a HealthIngest whose Secrets exist, except that of the database."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     k8s.kubectl("delete", "secret", "postgres", "--namespace", NAMESPACE)
@@ -44,7 +40,7 @@ def _live() -> dict[str, Any] | None:
 
 
 def _says(kind: str, reason: str) -> dict[str, Any] | None:
-    """The condition, once it is False for this reason and Ready is False too."""
+    """Return the condition, once it is False for this reason and Ready is False too."""
     live = _live()
     found = k8s.condition(live, kind)
     wanted = found.get("status") == "False" and found.get("reason") == reason
@@ -52,11 +48,7 @@ def _says(kind: str, reason: str) -> dict[str, Any] | None:
 
 
 def _mended(stopwatch: Stopwatch, what: str) -> None:
-    """
-    Nothing else was done but to mend the dependency.
-
-    The resource must come to Ready by itself.
-    """
+    """Wait for Ready after the dependency was repaired, without any other change."""
     began = time.monotonic()
     k8s.eventually("Ready=True again", lambda: k8s.is_ready(_live()), seconds=HEAL_SECONDS)
     stopwatch.record(
@@ -77,9 +69,9 @@ def _broker(**changes: str) -> Mapping[str, str]:
 
 def test_1_a_missing_secret_is_named(stopwatch: Stopwatch) -> None:
     """
-    SecretNotFound with the Secret's name; no workload is rolled out meanwhile.
+    SecretNotFound has the Secret's name, and no workload is rolled out meanwhile.
 
-    Making the Secret heals it.
+    Creating the Secret is enough.
     """
     found = k8s.eventually(
         "SecretNotFound", lambda: _says("SecretsReady", "SecretNotFound"), seconds=REACTION_SECONDS
@@ -94,7 +86,7 @@ def test_2_a_wrong_password_is_named(stopwatch: Stopwatch) -> None:
     """
     AuthenticationFailed on the broker, without the password in the message.
 
-    The pods stay meanwhile.
+    The pods are kept meanwhile.
     """
     k8s.secret("rabbitmq", NAMESPACE, _broker(password="wrong-password"))  # noqa: S106 - wrong on purpose
     _poke("wrong")
@@ -114,7 +106,7 @@ def test_2_a_wrong_password_is_named(stopwatch: Stopwatch) -> None:
 
 
 def test_3_an_unreachable_broker_is_named(stopwatch: Stopwatch) -> None:
-    """NameNotFound, with the address; the right address heals it."""
+    """NameNotFound, with the address. The correct address is enough."""
     nowhere = f"http://nowhere.{install.DEPENDENCIES}.svc:15672"
     k8s.secret("rabbitmq", NAMESPACE, _broker(managementUrl=nowhere))
     _poke("nowhere")
@@ -128,9 +120,9 @@ def test_3_an_unreachable_broker_is_named(stopwatch: Stopwatch) -> None:
 
 def test_4_a_broker_that_takes_no_connection_is_no_ready(stopwatch: Stopwatch) -> None:
     """
-    LimitReached on BrokerReady and Ready, though the login of the administrator works.
+    LimitReached on BrokerReady and Ready, although the administrator can log in.
 
-    The limit's end heals it.
+    Removing the limit is enough.
     """
     path = "/api/vhost-limits/broken/max-connections"
     _management("PUT", path, '{"value": 0}')
@@ -157,7 +149,7 @@ def test_5_no_replicas_are_no_ready(stopwatch: Stopwatch) -> None:
 
 
 def _management(method: str, path: str, body: str) -> None:
-    """A call of the broker's management API, from this machine."""
+    """Call the broker's management API from this machine."""
     login = base64.b64encode(f"admin:{install.passwords()['rabbitmq']}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
     with k8s.port_forward("service/rabbitmq", 15672, install.DEPENDENCIES) as port:
@@ -173,9 +165,9 @@ def _management(method: str, path: str, body: str) -> None:
 
 def _poke(word: str) -> None:
     """
-    A Secret is not watched.
+    Change an annotation, because a Secret is not watched.
 
-    A resource that is Ready looks at it at its next resync, or when it is touched.
+    A Ready resource reads it at its next resync, or when it changes.
     """
     k8s.kubectl(
         "annotate",

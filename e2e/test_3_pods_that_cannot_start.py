@@ -1,4 +1,4 @@
-"""A pod that cannot start: the condition says why, and mending it is enough."""
+"""A pod cannot start: the condition names the cause, and repair is enough."""
 
 import json
 import time
@@ -13,20 +13,16 @@ from stopwatch import Stopwatch
 
 NAMESPACE, NAME = "e2e-pods", "pods"
 REACTION_SECONDS = 30.0
-"""
-Ten after the cluster knows.
-
-The registry, the scheduler and the quota's controller have theirs.
-"""
+"""Ten seconds after the cluster knows. Registry, scheduler and quota controller need more time."""
 HEAL_SECONDS = 240.0
-"""A Job tries again with growing pauses, and after a failure in another minute."""
+"""A Job retries with growing pauses, after a failure in another minute."""
 SECRET = "not-for-conditions"  # noqa: S105 - what a policy might say
 pytestmark = pytest.mark.story
 
 
 @pytest.fixture(autouse=True)
 def _namespace() -> Iterator[None]:
-    """Empty but for the Secrets."""
+    """Create a namespace that has only the Secrets."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     yield
@@ -104,7 +100,7 @@ def _refuse_by_policy() -> Callable[[], None]:
 
 
 def _pods_are_refused() -> bool:
-    """Quotas and policies count a moment after they were made."""
+    """Whether quotas and policies are in effect already, a moment after their creation."""
     security = {
         "allowPrivilegeEscalation": False,
         "runAsNonRoot": True,
@@ -149,9 +145,9 @@ def test_1_a_refused_pod_is_explained(
     stopwatch: Stopwatch, break_it: Callable[[], Callable[[], None]], reason: str, words: str
 ) -> None:
     """
-    The namespace lets no pod of the migration be made.
+    The namespace refuses the migration's pod.
 
-    Quota, range or policy are named, and nothing secret.
+    Quota, range or policy are named, without confidential text.
     """
     mend = break_it()
     try:
@@ -173,9 +169,9 @@ def test_1_a_refused_pod_is_explained(
 
 def test_2_an_image_that_is_not_there_is_named(stopwatch: Stopwatch) -> None:
     """
-    Of the migration first; the right image is enough.
+    First the image of the migration; the correct image is enough.
 
-    Of a running service the pods of before stay.
+    The pods of a running service are kept.
     """
     k8s.apply(_manifest(image="registry.invalid/none:1"), namespace=NAMESPACE)
     began = time.monotonic()
@@ -193,9 +189,9 @@ def test_2_an_image_that_is_not_there_is_named(stopwatch: Stopwatch) -> None:
 
 def test_3_a_failed_migration_leaves_its_pods(stopwatch: Stopwatch) -> None:
     """
-    An image that is no service.
+    An image of another program.
 
-    The exit code is told, the Job and its pods stay, and the right image heals it.
+    The exit code is reported, the Job and its pods are kept, and the correct image is enough.
     """
     other = f"{install.images()['operator']}"
     k8s.apply(_manifest(image=other, imagePullPolicy="IfNotPresent"), namespace=NAMESPACE)
@@ -212,5 +208,5 @@ def test_3_a_failed_migration_leaves_its_pods(stopwatch: Stopwatch) -> None:
 
 
 def _start_failed() -> dict[str, Any] | None:
-    """What its entry point makes of the argument is the image's business."""
+    """Return the condition once it reports the failed start, or None."""
     return _says("DatabaseReady", "PodStartFailed", "container migrate")

@@ -1,4 +1,4 @@
-"""What is in the images, asked where they run; and the chart's own test."""
+"""The content of the images, examined in running containers; and the chart's own test."""
 
 import json
 
@@ -35,9 +35,9 @@ def test_an_image_holds_its_half_alone(
     which: str, own: tuple[str, ...], foreign: tuple[str, ...], programs: list[str]
 ) -> None:
     """
-    The operator's image has no web framework, the service's no kopf.
+    The operator's image has no web framework, the service's image no kopf.
 
-    Neither test tools nor a compiler.
+    Neither has test tools or a compiler.
     """
     names = [*own, *foreign, *TEST_TOOLS]
     security = {
@@ -93,7 +93,7 @@ def test_the_chart_tests_itself() -> None:
 
 
 def test_the_operator_has_not_restarted() -> None:
-    """The operators' containers started once, and no log line of theirs is a traceback."""
+    """The operators' containers started once, and no log line is a traceback."""
     pods = k8s.items("pods", install.OPERATOR, "app.kubernetes.io/name=healthingest-operator")
     assert len(pods) == 2
     for pod in pods:

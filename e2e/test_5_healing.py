@@ -1,9 +1,7 @@
 """
-What others change is put right.
+Changes by others are repaired: children in seconds, broker and bucket within a minute.
 
-Children in seconds, broker and bucket within a minute, and then nothing is written.
-
-A sample by `SEED`; `LONG=1` takes every mutation.
+Afterwards nothing is written. `SEED` chooses a sample; `LONG=1` takes every mutation.
 """
 
 import base64
@@ -35,7 +33,7 @@ READY_SECONDS: Final = 120.0
 CHILD_SECONDS: Final = 5.0
 OUTSIDE_SECONDS: Final = 60.0
 SILENCE_SECONDS: Final = 60.0 if LONG else 8.0
-"""The longer one includes an external check."""
+"""The longer time includes an external check."""
 _OF_THE_CLUSTER: Final = {"deployment.kubernetes.io/revision"}
 _SECRETS: Final = (f"{NAME}-service", f"{NAME}-consumer")
 pytestmark = pytest.mark.story
@@ -53,11 +51,7 @@ class World:
 
 
 def _manifests() -> Iterator[dict[str, Any]]:
-    """
-    The example with an autoscaler, under names of its own, and with few pods.
-
-    They are not the point.
-    """
+    """Return the example with an autoscaler, with its own names and few pods."""
     for found in yaml.safe_load_all(
         (install.ROOT / "examples" / "02-autoscaling.yaml").read_text()
     ):
@@ -79,7 +73,7 @@ def _is_ready() -> bool:
 
 @pytest.fixture(scope="module", name="world")
 def _world() -> Iterator[World]:
-    """A Ready HealthIngest, and all of its children."""
+    """A Ready HealthIngest, and all its children."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     for manifest in _manifests():
@@ -90,7 +84,7 @@ def _world() -> Iterator[World]:
 
 
 def _children() -> dict[Key, dict[str, Any]]:
-    """What is mutated, as it is now, with its managed fields."""
+    """Return the children that are mutated, with their managed fields."""
     kinds = ",".join(sorted({mutation.kind for mutation in MUTATIONS.values()}))
     words = ["get", kinds, "--namespace", NAMESPACE, "--output", "json", "--show-managed-fields"]
     found = {
@@ -102,7 +96,7 @@ def _children() -> dict[Key, dict[str, Any]]:
 
 
 def _plain(child: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A child without what the server and Kubernetes' own controllers write."""
+    """Return a child without the fields that the server and Kubernetes' own controllers write."""
     if child is None or child["metadata"].get("deletionTimestamp"):
         return {}
     metadata = {
@@ -119,18 +113,18 @@ def _plain(child: Mapping[str, Any] | None) -> dict[str, Any]:
     }
     spec = found.get("spec", {})
     if child["kind"] == "Service":
-        for name in ("clusterIP", "clusterIPs"):  # a new Service gets another one
+        for name in ("clusterIP", "clusterIPs"):  # a new Service gets another address
             spec.pop(name, None)
     if child["kind"] == "Deployment" and child["metadata"]["name"] == f"{NAME}-api":
-        spec.pop("replicas", None)  # the autoscaler's
+        spec.pop("replicas", None)  # the autoscaler writes it
     return {"metadata": metadata, **found}
 
 
 def _written(child: Mapping[str, Any]) -> str:
     """
-    When the operator last changed it.
+    Return when the operator last changed it.
 
-    A write that changes nothing leaves these entries alone.
+    A write without changes does not change these entries.
     """
     metadata = child["metadata"]
     entries = [
@@ -143,7 +137,7 @@ def _written(child: Mapping[str, Any]) -> str:
 
 
 def _calm() -> dict[str, Any] | None:
-    """The condition `Drifted`, once everything is ready and the last drift is past."""
+    """Return the condition `Drifted`, once everything is ready and the last drift has passed."""
     live = _live()
     drifted = k8s.condition(live, "Drifted")
     return drifted if k8s.is_ready(live) and drifted.get("status") == "False" else None
@@ -155,7 +149,7 @@ def _healed(world: World, mutation: Mutation) -> bool:
 
 
 def _tells(before: Mapping[str, Any], what: str) -> bool:
-    """Whether a drift was told since, and it was of this child."""
+    """Whether a drift of this child was reported since."""
     now = k8s.condition(_live(), "Drifted")
     return now != before and what in now.get("message", "")
 
@@ -163,9 +157,9 @@ def _tells(before: Mapping[str, Any], what: str) -> bool:
 @pytest.mark.parametrize("case", sample(MUTATIONS, 14))
 def test_1_a_changed_child_heals(world: World, case: str) -> None:
     """
-    Within 5 s it is as it was, and `Drifted` names it.
+    Within 5 s it is restored, and `Drifted` names it.
 
-    The operator had not touched it since it last healed it.
+    The operator had not written it since its last repair.
     """
     mutation = MUTATIONS[case]
     key = (mutation.kind, mutation.name)
@@ -183,31 +177,29 @@ def test_1_a_changed_child_heals(world: World, case: str) -> None:
             k8s.eventually(
                 f"Drifted names {what}", partial(_tells, told, what), seconds=CHILD_SECONDS
             )
-    finally:  # the reconciliation is over now; it may have taken several writes
+    finally:  # the reconciliation is over; it may have written several times
         world.written[key] = _written(_children()[key])
     assert world.seconds[case] <= CHILD_SECONDS
 
 
 def test_2_then_nothing_is_written(world: World, stopwatch: Stopwatch) -> None:
     """
-    Once all is ready again: neither children nor Secrets nor the status.
+    Neither children nor Secrets nor the status are written.
 
-    The report tells how long healing took.
+    The report has the durations of the repairs.
     """
     k8s.eventually("ready and calm", _calm, seconds=READY_SECONDS)
     before = _versions()
     assert {key: before[key] for key in world.written} == world.written
     deadline = time.monotonic() + SILENCE_SECONDS
-    while (
-        time.monotonic() < deadline
-    ):  # an observation that nothing happens has no condition to wait for
+    while time.monotonic() < deadline:  # no condition can be awaited to show that nothing happens
         time.sleep(1)
         assert _versions() == before
     _report(stopwatch, "children", world.seconds, CHILD_SECONDS)
 
 
 def _versions() -> dict[Key, str]:
-    """Of everything that the operator writes in the namespace."""
+    """Return the resource versions of everything that the operator writes in the namespace."""
     found = {key: _written(child) for key, child in _children().items()}
     for kind, name in (("healthingest", NAME), *(("secret", name) for name in _SECRETS)):
         found[kind, name] = (k8s.get(kind, name, NAMESPACE) or {"metadata": {}})["metadata"].get(
@@ -229,14 +221,14 @@ def _report(stopwatch: Stopwatch, what: str, seconds: Mapping[str, float], bound
 
 @dataclass(frozen=True)
 class Outside:
-    """A change outside the cluster, which no watch reports, and how its repair is recognised."""
+    """A change outside the cluster, which no watch reports, and the check for its repair."""
 
     happen: Callable[[], object]
     healed: Callable[[], bool]
 
 
 def _has(path: str, **values: object) -> bool:
-    """Whether the broker has this, with these values."""
+    """Whether the broker has this object with these values."""
     try:
         found = outside.broker(path)
     except httpx.HTTPStatusError:
@@ -246,7 +238,7 @@ def _has(path: str, **values: object) -> bool:
 
 
 def _consumer_is_known() -> bool:
-    """Whether the broker knows the consumer by what its Secret says."""
+    """Whether the broker has the consumer of its Secret."""
     if k8s.get("secret", f"{NAME}-consumer", NAMESPACE) is None:
         return False
     words = outside.secret_values(f"{NAME}-consumer", NAMESPACE)
@@ -350,9 +342,9 @@ GROUPS: Final[dict[str, dict[str, Outside]]] = {
 @pytest.mark.parametrize("group", sample(GROUPS, 1))
 def test_3_broker_and_bucket_heal(world: World, stopwatch: Stopwatch, group: str) -> None:
     """
-    No watch reports these, so the operator checks them: within a minute all is as it was.
+    The operator checks them within a minute, because no watch reports them.
 
-    A group happens at once.
+    The changes of a group happen at once.
     """
     assert world.wanted
     k8s.eventually("Ready=True", _is_ready, seconds=READY_SECONDS)

@@ -1,7 +1,7 @@
 """
-Credentials are exchanged while clients upload.
+Credentials are rotated during uploads.
 
-No request fails, no message is lost, the old ones are refused.
+No request fails, no message is lost, and old credentials are refused.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def _manifest() -> dict[str, Any]:
 
 @pytest.fixture(scope="module", name="user")
 def _user() -> Iterator[outside.Api]:
-    """A client of a HealthIngest whose keys of the object store are an account of its own."""
+    """A client of a HealthIngest that has its own account of the object store."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     for account in STORE_ACCOUNTS:
@@ -60,7 +60,7 @@ def _user() -> Iterator[outside.Api]:
 
 def test_1_what_the_operator_made_is_exchanged(user: outside.Api, stopwatch: Stopwatch) -> None:
     """
-    On request: new logins, a new signing key, old tokens stay good.
+    On request there are new logins and a new signing key, and old tokens stay valid.
 
     Old logins are refused within two minutes.
     """
@@ -98,7 +98,7 @@ def test_2_what_the_user_gave_is_exchanged(user: outside.Api, stopwatch: Stopwat
     """
     New keys of the object store in the user's Secret reach all pods.
 
-    Then the old ones can be withdrawn.
+    Then the old keys can be withdrawn.
     """
     first, second = STORE_ACCOUNTS
     old = outside.secret_values("s3", NAMESPACE)
@@ -127,7 +127,7 @@ def _live() -> dict[str, Any] | None:
 
 
 def _pods() -> set[str]:
-    """Of API and relay, those on their way out included."""
+    """Return the pods of API and relay, including terminating ones."""
     found = k8s.items("pods", NAMESPACE, "app.kubernetes.io/component in (api,relay)")
     return {pod["metadata"]["uid"] for pod in found}
 
@@ -143,7 +143,7 @@ def _logins() -> dict[str, str]:
 
 
 def _is_refused(what: str, url: str) -> bool:
-    """Whether the server itself refuses the login; that it cannot be reached is no refusal."""
+    """Whether the server itself refuses the login; an unreachable server does not count."""
     parts = urlsplit(url)
     user, password, path = (
         unquote(parts.username or ""),
@@ -209,14 +209,14 @@ def _new_key_signs() -> bool:
 
 
 def _key_id(user: outside.Api) -> str:
-    """Which key signed a client's token; RFC 7515, section 4.1.4."""
+    """Return the id of the key that signed a client's token; RFC 7515, section 4.1.4."""
     header = user.headers["Authorization"].removeprefix("Bearer ").partition(".")[0]
     found: str = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
     return found
 
 
 def _every_message_came(uploads: SteadyUploads) -> None:
-    """Each acknowledged upload was announced, perhaps twice; nothing else was."""
+    """Each acknowledged upload was announced, possibly twice, and nothing else."""
     heard: set[str] = set()
     while uploads.acknowledged - heard:
         messages = outside.consume(NAME, NAMESPACE, "processing", len(uploads.acknowledged - heard))
@@ -228,7 +228,7 @@ def _every_message_came(uploads: SteadyUploads) -> None:
 
 
 def _gateway(*words: str) -> str:
-    """The object store's own command for its accounts."""
+    """Run the object store's own command for accounts."""
     login = [
         "--access",
         "admin",

@@ -1,4 +1,4 @@
-"""Two hundred HealthIngests that are deleted at once."""
+"""Two hundred HealthIngests are deleted at once."""
 
 import subprocess
 import threading
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module", autouse=True)
 def _crowd() -> Iterator[None]:
     """
-    All of them, each with bucket, virtual host, users and queues.
+    Create all of them, with bucket, virtual host, users and queues.
 
-    None with pods, see `podless`.
+    None has pods, see `podless`.
     """
     podless.namespace(NAMESPACE)
     podless.make(NAMESPACE, [f"n{number:03}" for number in range(COUNT)], "Delete")
@@ -44,9 +44,9 @@ def _all_made() -> bool:
 
 class Watch:
     """
-    When each was gone, by one watch.
+    Records when each was gone, by one watch.
 
-    A kubectl for each look takes processor time from who is timed.
+    A kubectl for each would take processor time from the operator.
     """
 
     def __init__(self) -> None:
@@ -87,14 +87,14 @@ class Watch:
 @pytest.mark.timeout(400)
 def test_two_hundred_deleted_at_once_are_gone_in_half_a_minute(stopwatch: Stopwatch) -> None:
     """
-    The 99th percentile of the times until one is gone.
+    The 99th percentile of the times of deletion is bounded.
 
-    With `Delete`, buckets, virtual hosts and users go too.
+    With `Delete`, buckets, virtual hosts and users are deleted too.
     """
     with Watch() as watch:
         k8s.eventually("all are seen", lambda: len(watch.there) == COUNT, seconds=30)
         began = time.monotonic()
-        # One request for all of them; `kubectl delete --all` would send one after the other.
+        # one request for all of them; `kubectl delete --all` would send one after the other
         k8s.kubectl(
             "delete",
             "--raw",

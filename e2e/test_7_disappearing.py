@@ -1,14 +1,11 @@
 """
-Whatever two things disappear, in whatever order.
+Two things disappear in any order, and within a minute the outcome of the policy is reached.
 
-Within a minute there is the outcome that the policy says.
-
-What is deleted goes, and what could not be taken away with it is named; what stays says in its
-conditions what it lacks, keeps its pods, and is ready again when that is back.
-
-`SEED` chooses a scene and four of its pairs; `LONG=1` plays all thirty pairs. Those of one scene
-are played at once, each in a namespace of its own. A HealthIngest that is to be deleted starts no
-pods, see `podless`: what it leaves outside the cluster does not depend on them.
+A deleted HealthIngest is gone, and what could not be deleted with it is named. Any other reports in
+its conditions what is missing, keeps its pods, and is ready again after the repair. `SEED` chooses
+a scene and four of its pairs; `LONG=1` runs all thirty pairs. Those of one scene run at once, each
+in its own namespace. A HealthIngest that is deleted starts no pods, see `podless`, because its
+external resources do not depend on them.
 """
 
 import itertools
@@ -35,7 +32,7 @@ BROKER_SECRET: Final = "rabbitmq"  # noqa: S105 - a name
 THINGS: Final = ("resource", "namespace", "Secret", "broker", "S3", "operator")
 SAMPLE: Final = 4
 SHARED: Final = ("broker", "S3", "operator")
-"""By all HealthIngests of the cluster."""
+"""Used by all HealthIngests of the cluster."""
 DEPLOYMENTS: Final = {"broker": "rabbitmq", "S3": "s3"}
 
 
@@ -44,7 +41,7 @@ class Case:
     """
     One ordered pair in its namespace.
 
-    `pods` are the API's, by uid, `gone_at` is when the second thing had gone.
+    `pods` are the API's, by uid; `gone_at` is when the second thing had disappeared.
     """
 
     first: str
@@ -91,11 +88,7 @@ class Case:
 
 
 def _scenes() -> dict[str, list[Case]]:
-    """
-    Pairs by what they have in common that all HealthIngests share.
-
-    That can disappear for all of them at once.
-    """
+    """Return the pairs by the shared things in them, which can disappear for all cases at once."""
     found: dict[str, list[Case]] = {}
     for first, second in itertools.permutations(THINGS, 2):
         shared = [thing for thing in (first, second) if thing in SHARED]
@@ -119,7 +112,7 @@ def _manifest(case: Case) -> dict[str, Any]:
 
 
 def _cast(cases: Iterable[Case]) -> None:
-    """Make a HealthIngest for each, and wait until all of them are ready."""
+    """Create a HealthIngest for each case, and wait until all are ready."""
     for case in cases:
         if case.is_deleted:
             podless.namespace(case.namespace)
@@ -144,7 +137,7 @@ def _no_pod(thing: str) -> bool:
 
 
 def _disappear(thing: str, case: Case) -> None:
-    """Let it; of what is shared, for all cases."""
+    """Make one thing disappear; a shared thing disappears for all cases."""
     match thing:
         case "resource":
             k8s.kubectl(
@@ -164,7 +157,7 @@ def _disappear(thing: str, case: Case) -> None:
 
 
 def _play(cases: Iterable[Case]) -> None:
-    """Take away the cases' own first things, then shared things, then own second things."""
+    """Remove the cases' own first things, then shared things, then own second things."""
     for case in cases:
         if case.first not in SHARED:
             _disappear(case.first, case)
@@ -182,7 +175,7 @@ def _play(cases: Iterable[Case]) -> None:
 
 
 def _has_ended(case: Case) -> bool:
-    """Whether it is as the policy says: gone, or telling what it lacks."""
+    """Whether the outcome of the policy is reached: gone, or reporting what is missing."""
     if "namespace" in case.both:
         return k8s.get("namespace", case.namespace, "default") is None
     live = case.live()
@@ -203,7 +196,7 @@ def _has_ended(case: Case) -> bool:
 
 
 def _follow(cases: Iterable[Case]) -> None:
-    """Note when each has ended."""
+    """Record when each case has ended."""
 
     def look() -> bool:
         for case in cases:
@@ -215,7 +208,7 @@ def _follow(cases: Iterable[Case]) -> None:
 
 
 def _bring_back(cases: Iterable[Case]) -> None:
-    """What is shared, and the Secrets of those that live."""
+    """Restore shared things, and the Secrets of HealthIngests that remain."""
     for thing in DEPLOYMENTS:
         _scale(thing, 1)
     install.dependencies()
@@ -226,7 +219,7 @@ def _bring_back(cases: Iterable[Case]) -> None:
 
 
 def _named(journal: operators.Journal, case: Case) -> str:
-    """What the operators said of what this deletion leaves behind."""
+    """Return what the operators have logged as left behind by this deletion."""
     lines = [line.fields for line in journal.lines("left_behind")]
     return "; ".join(
         text
@@ -238,9 +231,9 @@ def _named(journal: operators.Journal, case: Case) -> str:
 
 def _check_deleted(case: Case, journal: operators.Journal) -> None:
     """
-    What outlived it is either ownerless data or was named.
+    Each remaining resource is data that the policy keeps, or was named in the log.
 
-    What could not be reached from the start was named.
+    A resource that was unreachable from the start was named.
     """
     named = _named(journal, case)
     users = {
@@ -268,7 +261,7 @@ def _check_deleted(case: Case, journal: operators.Journal) -> None:
 
 
 def _check_kept(case: Case) -> None:
-    """Mending is enough, and no pod was replaced meanwhile."""
+    """Repair is enough, and no pod was replaced meanwhile."""
     k8s.eventually(f"{case}: ready again", case.is_ready, seconds=READY_SECONDS)
     assert case.api_pods() == case.pods, str(case)
 
@@ -276,9 +269,9 @@ def _check_kept(case: Case) -> None:
 @pytest.fixture(name="stage")
 def _stage() -> Iterator[list[Case]]:
     """
-    Cases that were played.
+    Run the cases of a scene.
 
-    Whatever happened, what is shared is brought back and the namespaces go.
+    In any case, shared things are restored and the namespaces deleted.
     """
     cases: list[Case] = []
     yield cases
@@ -293,9 +286,9 @@ def _stage() -> Iterator[list[Case]]:
 @pytest.mark.parametrize("scene", PLAYED)
 def test_it_ends_within_a_minute(scene: str, stage: list[Case], stopwatch: Stopwatch) -> None:
     """
-    Every deletion ends, every other HealthIngest tells what it lacks.
+    Every deletion ends, and every other HealthIngest reports what is missing.
 
-    Nobody edits a finalizer.
+    No finalizer is edited.
     """
     by_name: Mapping[str, Case] = {str(case): case for case in SCENES[scene]}
     stage += [by_name[name] for name in sample(by_name, SAMPLE)]

@@ -1,4 +1,4 @@
-"""The operator that leads dies or freezes: the other one takes over, and no two write at once."""
+"""The leading operator dies or freezes: the other one takes over, and no two write at once."""
 
 import signal
 import time
@@ -28,7 +28,7 @@ ROUNDS: Final = 5 if LONG else 1
 
 @pytest.fixture(scope="module", autouse=True)
 def _resources() -> Iterator[None]:
-    """Something to look after."""
+    """A HealthIngest with children to restore."""
     podless.namespace(NAMESPACE)
     podless.make(NAMESPACE, NAMES, "Delete")
     k8s.eventually("all are made", _all_made, seconds=90)
@@ -41,7 +41,7 @@ def _all_made() -> bool:
 
 
 def _another(old: str) -> str | None:
-    """The leader, if it is another one."""
+    """Return the leader, if it is another one."""
     found = operators.leader()
     return found if found not in {"", old} else None
 
@@ -79,7 +79,7 @@ def _taken_over(
 
 
 def _ready() -> str:
-    """The leader, once it has somebody to follow it."""
+    """Return the leader, once another operator is ready to follow it."""
     k8s.eventually("two operators", operators.are_ready, seconds=90)
     return k8s.eventually("a leader", operators.leader, seconds=30)
 
@@ -105,9 +105,9 @@ def _check(journal: operators.Journal, old: str, new: str, struck_at: float) -> 
 
 def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
     """
-    Killed without a word, and its pod with it.
+    The process is killed, and its pod deleted.
 
-    Within 20 s the other one holds the Lease and has healed a change.
+    Within 20 s the other one holds the Lease and has restored a change.
     """
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):
@@ -124,9 +124,9 @@ def test_1_a_killed_leader_is_followed(stopwatch: Stopwatch) -> None:
 
 def test_2_a_frozen_leader_is_followed_and_steps_down_when_it_thaws(stopwatch: Stopwatch) -> None:
     """
-    It wakes as the leader that it was, and stands in line before it touches anything.
+    When it continues, it notices the lost Lease before it writes anything.
 
-    Its container goes on.
+    Its container is not restarted.
     """
     with operators.journal() as journal, operators.signals() as signals:
         for number in range(1, ROUNDS + 1):

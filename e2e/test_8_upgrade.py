@@ -1,5 +1,5 @@
 """
-The operator goes to the chart of before and comes back, under uploads.
+The operator changes to the previous chart and back, during uploads.
 
 No pod of the service is restarted.
 """
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.story
 
 
 def _git(*words: str) -> str:
-    """Skips the story where there is no git, or not enough of the history."""
+    """Skips the story without git, or without enough of the history."""
     try:
         return k8s.run("git", "-C", str(install.ROOT), *words).strip()
     except (k8s.CommandError, FileNotFoundError, subprocess.SubprocessError) as error:
@@ -40,7 +40,7 @@ def _git(*words: str) -> str:
 @pytest.fixture(scope="module", name="before")
 def _before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
-    The chart as it was before its last change.
+    Install the chart before its last change.
 
     Afterwards the operator is that of this checkout again.
     """
@@ -55,7 +55,7 @@ def _before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module", name="user")
 def _user(before: Path) -> Iterator[outside.Api]:
-    """A client of a HealthIngest that the operator of before has made."""
+    """A client of a HealthIngest that the previous operator has created."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
     _install(before)
@@ -69,9 +69,9 @@ def test_1_up_and_down_restart_nothing(
     before: Path, user: outside.Api, stopwatch: Stopwatch
 ) -> None:
     """
-    After each change of the chart the new operator is seen to work.
+    After each change of the chart the new operator works.
 
-    Pods stay, uploads go on, `Ready` stays.
+    Pods are kept, uploads continue, and `Ready` stays True.
     """
     pods = _pods()
     assert len(pods) == 3
@@ -92,7 +92,7 @@ def test_1_up_and_down_restart_nothing(
 
 
 def test_2_what_another_version_named_otherwise_goes(user: outside.Api) -> None:
-    """Children of any kind that this version does not want are removed; nothing else is touched."""
+    """Children of any kind that this version does not want are deleted; nothing else is changed."""
     del user
     _install(install.CHART)
     before = _children()
@@ -110,7 +110,7 @@ def _manifest() -> dict[str, Any]:
 
 
 def _install(folder: Path = install.CHART) -> None:
-    """Let the operator be that of the chart in *folder*, and no other; the images are today's."""
+    """Install the chart in *folder* with today's images, and wait until only its pods exist."""
     old = {pod["metadata"]["uid"] for pod in k8s.items("pods", install.OPERATOR, OPERATOR_PODS)}
     images = install.images()
     more = install.SHORT_WAITS if folder == install.CHART else {}
@@ -125,7 +125,7 @@ def _install(folder: Path = install.CHART) -> None:
 
 
 def _see_a_reconciliation() -> None:
-    """A child that is missing comes back: the operator has made a whole pass."""
+    """Wait until a deleted child is created again, which shows a complete reconciliation."""
     name = f"{NAME}-api"
     k8s.kubectl("delete", "poddisruptionbudget", name, "--namespace", NAMESPACE)
     back: Callable[[], Any] = lambda: k8s.get("poddisruptionbudget", name, NAMESPACE)  # noqa: E731
@@ -138,7 +138,7 @@ def _live() -> dict[str, Any] | None:
 
 
 def _pods() -> dict[str, list[int]]:
-    """The service's pods, and how often their containers were restarted."""
+    """Return the service's pods, and how often their containers were restarted."""
     return {
         pod["metadata"]["uid"]: [
             status["restartCount"] for status in pod["status"]["containerStatuses"]

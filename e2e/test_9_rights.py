@@ -1,4 +1,4 @@
-"""The operator's rights are those that the run needed: none was missing, and none is left over."""
+"""The operator's rights are those that the run needed: none was missing, none is unused."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def _log(audit_log: audit.AuditLog | None) -> audit.AuditLog:
 
 
 def test_1_a_lost_lease_is_made_again() -> None:
-    """As at the first start; whoever led leads on."""
+    """It is created as at the first start, and the leader stays the same."""
 
     def holder() -> str | None:
         found = k8s.get("lease", install.RELEASE, install.OPERATOR)
@@ -32,7 +32,7 @@ def test_1_a_lost_lease_is_made_again() -> None:
 
 
 def test_2_nothing_was_refused(log: audit.AuditLog) -> None:
-    """No request of the operator failed for want of a right."""
+    """No request of the operator was refused for a missing right."""
     assert audit.used(log.entries())
     assert audit.forbidden(log.entries()) == set()
 

@@ -1,8 +1,4 @@
-"""
-No Secret's value is said by anything that the run did.
-
-In no log, event, status, setting or pod.
-"""
+"""No value of a Secret appears in any log, event, status, setting or pod."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,9 +19,9 @@ SECONDS = 60.0
 @pytest.fixture(scope="module", autouse=True)
 def _planted(witness: Witness) -> Iterator[None]:
     """
-    A Secret of ours whose value is said wherever one could be said.
+    A Secret of the test whose value appears at every place that is searched.
 
-    As it comes last, all before it was heard.
+    It is created last, after everything else was recorded.
     """
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
@@ -45,7 +41,7 @@ def _planted(witness: Witness) -> Iterator[None]:
 
 
 def test_1_what_is_said_is_found(witness: Witness) -> None:
-    """The value that was planted is found at every place; so the search can fail."""
+    """The planted value is found at every place, so the search can fail."""
     (found,) = [
         places for owner, places in witness.findings().items() if owner.startswith(_owner())
     ]
@@ -55,9 +51,9 @@ def test_1_what_is_said_is_found(witness: Witness) -> None:
 
 def test_2_nothing_else_is_said(witness: Witness) -> None:
     """
-    Neither a value of any Secret that lived meanwhile, nor a client's password or token.
+    Neither a value of any Secret of the run, nor a client's password or token, was found.
 
-    Every log was heard.
+    Every log was recorded.
     """
     assert {
         owner: places
@@ -131,7 +127,7 @@ def _pod(word: str) -> dict[str, Any]:
 
 
 def _paused() -> dict[str, Any]:
-    """One with which the operator does nothing: the status is ours."""
+    """Return a HealthIngest that the operator ignores, so that the test sets its status."""
     manifest = install.minimal(NAME)
     manifest["spec"]["paused"] = True
     return manifest

@@ -1,8 +1,4 @@
-"""
-Without an operator.
-
-Tools that wait do wait, and a deletion hangs until an operator is back, as documented.
-"""
+"""Without an operator, tools wait, and a deletion hangs until an operator is back."""
 
 import json
 from collections.abc import Iterator
@@ -55,7 +51,7 @@ def _install(chart: Path, seconds: int) -> None:
 
 
 def test_1_helm_waits_for_an_operator_that_is_not_there(chart: Path) -> None:
-    """It gives up at its own deadline, and does not report success."""
+    """Helm ends at its own deadline, and does not report success."""
     with pytest.raises(k8s.CommandError):
         _install(chart, 20)
     found = k8s.get("healthingest", NAME, NAMESPACE)
@@ -64,14 +60,14 @@ def test_1_helm_waits_for_an_operator_that_is_not_there(chart: Path) -> None:
 
 
 def test_2_helm_succeeds_when_it_is_ready(chart: Path) -> None:
-    """And not before."""
+    """It does not report success before."""
     _scale(2)
     _install(chart, READY_SECONDS)
     assert k8s.is_ready(k8s.get("healthingest", NAME, NAMESPACE))
 
 
 def test_3_without_an_operator_a_deletion_hangs_until_one_is_back() -> None:
-    """As `docs/how-to/uninstall.md` says."""
+    """As `docs/how-to/uninstall.md` describes."""
     _scale(0)
     k8s.eventually("no operator", lambda: not operators.pods(), seconds=60)
     k8s.kubectl("delete", "healthingest", NAME, "--namespace", NAMESPACE, "--wait=false")

@@ -1,7 +1,7 @@
 """
-An operator for some namespaces: one that goes stops no other, and nothing is left hanging.
+An operator for some namespaces: a deleted namespace stops no other, and nothing hangs.
 
-After the chapters about rights: here requests are refused on purpose.
+Runs after the tests of rights, because requests are refused here on purpose.
 """
 
 import time
@@ -22,9 +22,9 @@ GOES: Final = "e2e-watched-goes"
 LATER: Final = "e2e-watched-later"
 NAME: Final = "one"
 GONE_SECONDS: Final = 90.0
-"""The deadline of a deletion is 40 s; the namespace controller comes again after some seconds."""
+"""The deadline of a deletion is 40 s; the namespace controller retries after some seconds."""
 SILENCE_SECONDS: Final = 170.0
-"""After this the liveness probe would have ended the operator."""
+"""After this time the liveness probe would have ended the operator."""
 pytestmark = pytest.mark.story
 
 
@@ -36,7 +36,7 @@ def _chart(**more: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _watched() -> Iterator[None]:
     """
-    Two namespaces that are there, and one that is not yet.
+    Serve two namespaces that exist, and one that does not exist yet.
 
     Afterwards the operator serves all again.
     """
@@ -72,7 +72,7 @@ def _heals(namespace: str) -> bool:
 
 def test_1_a_namespace_is_deleted_to_the_end(stopwatch: Stopwatch) -> None:
     """
-    Its Role goes first.
+    Its Role is deleted first.
 
     The HealthIngest is released all the same, and the other namespace is served meanwhile.
     """
@@ -87,10 +87,10 @@ def test_1_a_namespace_is_deleted_to_the_end(stopwatch: Stopwatch) -> None:
 
 
 def test_2_the_operator_lives_on_without_it() -> None:
-    """No pod is restarted while watches of the namespace are refused past the silence limit."""
+    """No pod is restarted, though watches are refused for longer than the liveness limit."""
     before = _restarts()
     words = ["wait", "pods", "--namespace", install.OPERATOR, "--selector", operators.SELECTOR]
-    # A condition that does not come: the wait itself is what is wanted.
+    # the wait itself is the test: there is no condition to wait for
     with pytest.raises(k8s.CommandError):
         k8s.kubectl(
             *words, "--for=condition=Ready=False", f"--timeout={SILENCE_SECONDS:.0f}s", seconds=200
@@ -101,9 +101,9 @@ def test_2_the_operator_lives_on_without_it() -> None:
 
 def test_3_a_namespace_that_comes_later_is_served_without_a_restart() -> None:
     """
-    `helm upgrade` makes the Role once the namespace is there.
+    `helm upgrade` creates the Role once the namespace exists.
 
-    Here by the same manifest, so that no pod changes.
+    Here the same manifest does it, so that no pod changes.
     """
     podless.namespace(LATER)
     role: dict[str, Any] = k8s.get("role", install.RELEASE, STAYS) or {}

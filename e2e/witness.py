@@ -1,10 +1,8 @@
 """
-Listens to a run from its beginning to its end.
+Records a run from its beginning to its end: each version of each Secret, and all texts.
 
-Every version of each Secret, and everything that could give one away.
-
-Namespaces are removed and pods replaced while the run goes on, so what they said must be kept at
-once. kubectl lends its login: `kubectl proxy` behind a socket in a private folder.
+Namespaces are deleted and pods replaced during the run, so everything must be recorded at once.
+`kubectl proxy` provides the login, on a socket in a private folder.
 """
 
 import asyncio
@@ -42,10 +40,10 @@ START_SECONDS: Final = 15.0
 
 class Witness:
     """
-    What was heard lies in files of *folder*, one for each kind of object and each container.
+    Recorded texts are in files of *folder*, one for each kind of object and each container.
 
-    `secrets`: confidential value to whose it is. `unheard`: containers that ran and whose log could
-    not be read, and kinds that nobody let us see.
+    `secrets` has each confidential value with its place. `unheard` has containers whose log could
+    not be read, and kinds that could not be watched.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +55,7 @@ class Witness:
         self._client: httpx.AsyncClient
 
     def findings(self) -> dict[str, set[str]]:
-        """Whose values were said: owner to the files that have one of them."""
+        """Return the found values by place, with the files that contain them."""
         owners = {
             form: owner
             for value, owner in (self.secrets | dict(confidential.of_clients())).items()
@@ -71,17 +69,17 @@ class Witness:
         return found
 
     def heard(self) -> list[Path]:
-        """The files."""
+        """Return the files."""
         return sorted(self.folder.glob("*.txt"))
 
     def text(self, name: str) -> str:
-        """What the files say whose name contains *name*."""
+        """Return the content of the files whose name contains *name*."""
         return "".join(
             path.read_text(errors="replace") for path in self.heard() if name in path.name
         )
 
     async def listen(self, socket: Path, over: asyncio.Event) -> None:
-        """Until it is *over*."""
+        """Record until *over* is set."""
         transport = httpx.AsyncHTTPTransport(
             uds=str(socket), limits=httpx.Limits(max_connections=None)
         )
@@ -103,9 +101,9 @@ class Witness:
 
     async def _watch(self, kind: str, path: str) -> None:
         """
-        Every version of every object.
+        Record every version of every object.
 
-        From the beginning again when the server has forgotten where we were.
+        Starts again when the server no longer has the last version.
         """
         version = ""
         while True:
@@ -169,7 +167,7 @@ class Witness:
                 )
 
     async def _follow(self, namespace: str, pod: str, container: str, run: str) -> None:
-        """All that one run of a container prints; said again where the connection broke."""
+        """Record the log of one run of a container, and repeat it after a lost connection."""
         name = f"log {namespace} {pod} {container} {run}"
         path = f"{CORE}/namespaces/{namespace}/pods/{pod}/log"
         for _ in range(ATTEMPTS):
@@ -187,7 +185,7 @@ class Witness:
 
 @contextmanager
 def witness(folder: Path) -> Iterator[Witness]:
-    """One that listens while the block lasts."""
+    """Record while the context is open."""
     heard = folder / "heard"
     heard.mkdir(mode=0o700)
     listener, socket = Witness(heard), folder / "kubectl"

@@ -1,11 +1,9 @@
 """
-The whole way on this machine.
+Runs the whole service on this machine: creates an account and uploads a sample.
 
-Start the service, make an account, upload a sample, show where it went.
-
-`python examples/demo.py` leaves the service running until Ctrl-C; with `--once` it ends at once,
-with 0 if all was as it should be and 1 if not. Only public interfaces are used: the two commands,
-the API, the data folder.
+Prints the receipt, the stored object and the message. `python examples/demo.py` leaves the service
+running until Ctrl-C. With `--once` it ends at once, with exit code 0 on success and 1 otherwise. It
+uses public interfaces only: the two commands, the API and the data folder.
 """
 
 import argparse
@@ -38,7 +36,7 @@ Answer = TypeVar("Answer")
 
 
 class DemoError(Exception):
-    """Something was not as it should be."""
+    """A step of the demo failed."""
 
 
 def main() -> int:

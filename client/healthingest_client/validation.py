@@ -15,7 +15,15 @@ from typing import BinaryIO, Final, TextIO
 
 from tqdm import tqdm
 
-from avrogate import Gate, Policy, RefusedError, SchemaSetError, fingerprint, parse_schema_set, told
+from avrogate import (
+    Gate,
+    Policy,
+    RefusedError,
+    SchemaSetError,
+    finding_to_json,
+    fingerprint,
+    parse_schema_set,
+)
 from healthingest_client.errors import ClientError
 from healthingest_contract.schema_folder import schema_files
 from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY, is_record_type
@@ -60,7 +68,7 @@ def validate_file(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
         result = gate.finish()
     except RefusedError as refused:
         result = gate.so_far()
-        findings = tuple(told(finding) for finding in refused.findings)
+        findings = tuple(finding_to_json(finding) for finding in refused.findings)
     if not findings and not is_record_type(result.record_type):
         words = {
             "code": RECORD_TYPE_INVALID,

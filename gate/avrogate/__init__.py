@@ -1,14 +1,14 @@
 """
-Is this Avro file what it says? Bytes in, a validation result out.
+The Avro gate: validates Avro object container files.
 
-No network, no files, no settings, no values of the file in anything that comes out. `Gate` takes an
-object container file chunk by chunk; `check` does it in one go. Specification:
-https://avro.apache.org/docs/1.12.0/specification/.
+It takes bytes, and returns a validation result or raises findings. It uses no network, no files and
+no settings, and no finding contains a value of the file. `Gate` takes a file chunk by chunk,
+`check` takes it as a whole. Specification: https://avro.apache.org/docs/1.12.0/specification/.
 """
 
 from avrogate.canonical import canonical_form, fingerprint
 from avrogate.container import Gate, check
-from avrogate.explanations import Told, explain, told
+from avrogate.explanations import ExplainedFinding, explain, finding_to_json
 from avrogate.model import Schema
 from avrogate.policy import Policy
 from avrogate.resolution import obstacle
@@ -20,22 +20,22 @@ from avrogate.walker import compiled
 __all__ = [
     "Cause",
     "Code",
+    "ExplainedFinding",
     "Finding",
     "Gate",
     "Policy",
     "RefusedError",
     "Schema",
     "SchemaSetError",
-    "Told",
     "ValidationResult",
     "Work",
     "canonical_form",
     "check",
     "compiled",
     "explain",
+    "finding_to_json",
     "fingerprint",
     "obstacle",
     "parse_schema",
     "parse_schema_set",
-    "told",
 ]

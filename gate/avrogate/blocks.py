@@ -1,4 +1,4 @@
-"""The blocks of an object container file, one after the other: head, content, marker."""
+"""Reads the blocks of an object container file: head (count and size), content, sync marker."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,21 +11,21 @@ from avrogate.results import Code, Finding, RefusedError, Work
 from avrogate.varint import VarintError, read_long
 
 _FEED_BYTES: Final = 1 << 16
-"""Compressed bytes given to a library at once: some copy what they have not used yet."""
+"""Compressed bytes passed to a library at once: some libraries copy the unused rest each time."""
 
 _USUAL_RATIO: Final = 5
-"""Inflating so many times what is fed is free."""
+"""Inflating to this many times the compressed size costs no steps."""
 
 _STEPS_PER_STREAM: Final = 3_000
 """
-What opening one costs in the time of the walker.
+The cost of opening a compressed stream, in steps of the walker.
 
-The first of a block is free, for blocks are counted.
+The first stream of a block is free, because the number of blocks is limited.
 """
 
 
 class Blocks:
-    """What follows the header: heads, contents and markers, one after the other."""
+    """Reads everything after the header, chunk by chunk, and validates the records."""
 
     def __init__(
         self,
@@ -40,19 +40,19 @@ class Blocks:
         self._records = records
         self._open_inflater = open_inflater
         self._policy = policy
-        self._inflater: Inflater | None = None  # of the block that is open
-        self._offset = header.size  # of the file, what was read
-        self._rest = b""  # of a head or a marker
-        self._is_open = False  # a block's head was read, its marker not
-        self._count = 0  # of its records; some writers make blocks of none
-        self._left = 0  # of its bytes
-        self._inflated = 0  # of the block
+        self._inflater: Inflater | None = None  # of the open block
+        self._offset = header.size  # in the file, up to which it was read
+        self._rest = b""  # bytes of an incomplete head or marker
+        self._is_open = False  # the head of a block was read, its marker was not
+        self._count = 0  # records of the open block; some writers write blocks without records
+        self._left = 0  # bytes of the open block that were not read yet
+        self._inflated = 0  # bytes of the open block so far
         self._inflated_before = 0
         self._fed = header.size
-        self._most_inflated = policy.max_inflated_bytes  # more with each byte of the file
+        self._most_inflated = policy.max_inflated_bytes  # grows with each byte of the file
 
     def feed(self, chunk: bytes) -> None:
-        """The next bytes; raises `RefusedError`."""
+        """Read the next bytes; raises `RefusedError`."""
         self._records.grant(len(chunk))
         self._fed += len(chunk)
         self._most_inflated += len(chunk) * self._policy.max_inflated_per_byte
@@ -74,27 +74,27 @@ class Blocks:
 
     def finish(self) -> None:
         """
-        The file has ended.
+        Check the end of the file.
 
-        Raises `RefusedError` unless it did so after a whole block, or without any.
+        Raises `RefusedError` if it is within a block.
         """
         if self._is_open or self._rest:
             raise self._refusal(Code.BLOCK_CUT_OFF)
 
     def work(self) -> Work:
-        """What it has cost so far."""
+        """Return what validation has cost so far."""
         inflated = self._inflated_before + (self._inflated if self._is_open else 0)
         return Work(self._fed, inflated, self.block_count, self._records.steps)
 
     def _head(self, data: bytes, pos: int, stop: int) -> int:
-        """Count and size; *pos* as long as they are not there."""
+        """Read count and size; return where they end, or *pos* while they are incomplete."""
         try:
             count = read_long(data, pos, stop)
             size = read_long(data, count[1], stop) if count else None
         except VarintError as error:
             raise self._refusal(error.code) from None
         if count is not None:
-            self._check_count(count[0])  # before a byte more
+            self._check_count(count[0])  # before more bytes are read
         if count is None or size is None:
             return pos
         self._begin(count[0], size[0], self._offset + size[1] - pos)
@@ -111,18 +111,12 @@ class Blocks:
             raise self._refusal(Code.TOO_MANY_EMPTY_RECORDS)
 
     def _begin(self, count: int, size: int, content: int) -> None:
-        policy = self._policy
         compressed = self._open_inflater is not None
-        if size < 0:
-            raise self._refusal(Code.BLOCK_SIZE_WRONG)
-        if size > policy.max_block_bytes:
-            raise self._refusal(Code.BLOCK_TOO_LARGE)
-        if size > policy.max_inflated_block_bytes and not compressed:
-            raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
-        room = policy.max_inflated_block_bytes if compressed else size
+        self._check_size(size, compressed=compressed)
+        room = self._policy.max_inflated_block_bytes if compressed else size
         if count * self._records.width > room:
             raise self._refusal(Code.BLOCK_COUNT_WRONG)
-        nothing = count == size == 0  # not even a codec's frame around it, as some writers leave it
+        nothing = count == size == 0  # some writers omit even the codec's frame
         self._inflater = None if nothing or self._open_inflater is None else self._open_inflater()
         self._records.begin(
             block=self.block_count,
@@ -138,6 +132,14 @@ class Blocks:
         if size == 0:
             self._end()
 
+    def _check_size(self, size: int, *, compressed: bool) -> None:
+        if size < 0:
+            raise self._refusal(Code.BLOCK_SIZE_WRONG)
+        if size > self._policy.max_block_bytes:
+            raise self._refusal(Code.BLOCK_TOO_LARGE)
+        if size > self._policy.max_inflated_block_bytes and not compressed:
+            raise self._refusal(Code.BLOCK_INFLATES_TOO_LARGE)
+
     def _content(self, data: bytes, pos: int, stop: int) -> int:
         end = min(stop, pos + self._left)
         if self._inflater is None:
@@ -151,7 +153,7 @@ class Blocks:
         return end
 
     def _inflate(self, inflater: Inflater, packed: bytes | None) -> None:
-        """Of the block's bytes *packed* are next; None: it has no more."""
+        """Inflate *packed*, the next bytes of the block; None at the end of the block."""
         self._records.charge(-inflater.steps_per_byte * _USUAL_RATIO * len(packed or b""))
         try:
             for piece in inflater.finish() if packed is None else inflater.feed(packed):
@@ -175,7 +177,7 @@ class Blocks:
             self._inflater = None
             if (
                 self._records.charge(more * _STEPS_PER_STREAM) < 0
-            ):  # with nothing in them, the walker does not notice
+            ):  # empty streams cost no steps of the walker
                 raise self._refusal(Code.TOO_MANY_STEPS)
         self._records.finish()
 

@@ -1,4 +1,4 @@
-"""Avro specification 1.12, "Parsing Canonical Form for Schemas", and the fingerprint of it."""
+"""Canonical form and fingerprint: Avro specification 1.12, "Parsing Canonical Form for Schemas"."""
 
 import hashlib
 
@@ -7,6 +7,7 @@ from avrogate.model import (
     Enum,
     Fixed,
     Map,
+    Named,
     Primitive,
     Record,
     Reference,
@@ -18,23 +19,21 @@ from avrogate.model import (
 
 def canonical_form(schema: Schema) -> str:
     """
-    The schema with nothing that reading does not need.
+    Return the schema as JSON, reduced to what a reader needs.
 
-    Names are made of ASCII letters, digits and underscores, so nothing needs to be escaped.
+    Names consist of ASCII letters, digits and underscores, so nothing needs to be escaped.
     """
     return _form(schema.root)
 
 
 def fingerprint(schema: Schema) -> str:
-    """SHA-256 of the canonical form, in lower-case hexadecimal."""
+    """Return the SHA-256 of the canonical form, in lower-case hexadecimal."""
     return hashlib.sha256(canonical_form(schema).encode()).hexdigest()
 
 
-def _form(type_: Type) -> str:  # noqa: PLR0911 - one for each kind of type
+def _form(type_: Type) -> str:
     match type_:
-        case Primitive(kind):
-            return f'"{kind}"'
-        case Reference(name):
+        case Primitive(name) | Reference(name):
             return f'"{name}"'
         case Array(items):
             return f'{{"type":"array","items":{_form(items)}}}'
@@ -42,6 +41,12 @@ def _form(type_: Type) -> str:  # noqa: PLR0911 - one for each kind of type
             return f'{{"type":"map","values":{_form(values)}}}'
         case Union(branches):
             return f"[{','.join(_form(branch) for branch in branches)}]"
+        case Fixed() | Enum() | Record():
+            return _definition(type_)
+
+
+def _definition(type_: Named) -> str:
+    match type_:
         case Fixed(name, size):
             return f'{{"name":"{name}","type":"fixed","size":{size}}}'
         case Enum(name, symbols):

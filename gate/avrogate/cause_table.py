@@ -1,7 +1,7 @@
 """
-The messages and remedies of causes, which are closer than those of codes.
+The messages and remedies of causes.
 
-A part of `explanation_table`.
+They are more precise than those of codes. Part of `explanation_table`.
 """
 
 from collections.abc import Mapping

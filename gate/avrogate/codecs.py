@@ -1,10 +1,8 @@
 """
-Codecs, Avro specification 1.12, "Required Codecs" and "Optional Codecs".
+Decompresses blocks: Avro specification 1.12, "Required Codecs" and "Optional Codecs".
 
-Compressed pieces in, inflated pieces out.
-
-Nothing is inflated by a size that the file declares; a piece that comes out is never longer than
-`PIECE_BYTES`.
+An inflater takes compressed pieces and yields inflated pieces of at most `PIECE_BYTES`. It
+allocates nothing by a size that the file declares.
 """
 
 import bz2
@@ -26,26 +24,26 @@ else:
     from backports import zstd
 
 PIECE_BYTES: Final = 1 << 18
-"""Small enough to stay in a cache of the processor between inflating and walking."""
+"""Small enough to stay in a processor cache between inflating and validating."""
 _CHECKSUM_BYTES: Final = 4
 _UNSUMMED_PIECES: Final = 4
 _LENGTH_BYTES: Final = 5
 _SNAPPY_WINDOW_BYTES: Final = 1 << 16
 """
-No encoder looks back further, although the format could.
+How far back a copy may reach.
 
-They cut their input into pieces of this size.
+The format allows more, but encoders cut their input into pieces of this size.
 """
 _MAX_STREAMS: Final = 256
 """
-Within one block.
+The limit for one block.
 
-Writers make one; each costs time of its own, and empty ones are a few bytes.
+Writers make one stream. Opening a stream costs time, and an empty stream takes only a few bytes.
 """
 
 
 class InflateError(Exception):
-    """The compressed bytes are wrong, or ask for too much."""
+    """The compressed bytes are invalid, or need more memory than allowed."""
 
     def __init__(self, code: Code) -> None:
         super().__init__(code)
@@ -54,25 +52,24 @@ class InflateError(Exception):
 
 class Inflater(Protocol):
     """
-    One block's decompression.
+    Decompresses one block.
 
-    A byte of it beyond the usual ratio costs `steps_per_byte` steps of the walker.
-
-    `stream_count` is how many streams or frames were begun.
+    Each inflated byte beyond the usual ratio costs `steps_per_byte` steps of the walker.
+    `stream_count` counts the streams or frames that were opened.
     """
 
     steps_per_byte: int
     stream_count: int
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Inflated pieces, as far as they can be had; raises `InflateError`."""
+        """Yield the inflated pieces that are complete; raises `InflateError`."""
         ...
 
     def finish(self) -> Iterator[bytes]:
         """
-        The rest, when all is fed.
+        Yield the remaining pieces after the last `feed`.
 
-        Raises `InflateError` unless the compressed bytes end exactly there.
+        Raises `InflateError` unless the compressed data ends exactly here.
         """
         ...
 
@@ -81,9 +78,9 @@ class Deflate:
     """
     Raw deflate (RFC 1951).
 
-    Two writers, fastavro and Apache's for Python, cut zlib's frame off wrongly and leave three of
-    the four bytes of its checksum (RFC 1950, 2.2); such files are correct in every other way, so
-    the remainder is held against it.
+    Two writers, fastavro and Apache's library for Python, remove zlib's frame incompletely: three
+    of the four bytes of its checksum (RFC 1950, 2.2) remain. Such files are correct otherwise, so a
+    remainder is accepted if it matches the checksum.
     """
 
     steps_per_byte = 0
@@ -91,10 +88,8 @@ class Deflate:
 
     def __init__(self) -> None:
         self._stream = zlib_ng.decompressobj(-zlib_ng.MAX_WBITS)
-        self._checksum = 1  # Adler-32 of nothing; here of everything before `_unsummed`
-        self._unsummed: list[
-            bytes
-        ] = []  # most writers leave nothing behind a block: it need not be summed then
+        self._checksum = 1  # Adler-32 of everything before `_unsummed`
+        self._unsummed: list[bytes] = []  # summed only if bytes follow the stream, which is rare
         self._extra = b""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -111,7 +106,7 @@ class Deflate:
 
     def finish(self) -> Iterator[bytes]:
         """See `Inflater.finish`."""
-        yield from self._step(b"")  # what did not fit into the last piece: less than a piece itself
+        yield from self._step(b"")  # the rest that did not fit into the last piece
         if not self._stream.eof:
             raise InflateError(Code.COMPRESSED_CUT_OFF)
         if self._extra:
@@ -138,7 +133,7 @@ class Deflate:
 
 
 class Framed:
-    """bzip2, xz and zstandard: streams or frames, one behind the other."""
+    """bzip2, xz and zstandard: a sequence of streams or frames."""
 
     def __init__(
         self,
@@ -173,7 +168,7 @@ class Framed:
         """See `Inflater.finish`."""
         if self._stream is not None or self.stream_count == 0:
             raise InflateError(Code.COMPRESSED_CUT_OFF)
-        yield from ()  # nothing is kept back
+        yield from ()  # `feed` has yielded everything
 
     def _begin(self) -> "_Stream":
         self.stream_count += 1
@@ -183,7 +178,7 @@ class Framed:
 
 
 class Snappy:
-    """The raw format, and the CRC-32 of what it inflates to in the last four bytes."""
+    """Raw snappy, followed by the CRC-32 of the inflated bytes, big-endian."""
 
     steps_per_byte = 0
     stream_count = 1
@@ -193,7 +188,7 @@ class Snappy:
         self._window = bytearray(_SNAPPY_WINDOW_BYTES + PIECE_BYTES)
         self._state = array("q", bytes(8 * snappy.WORDS))
         self._begun = False
-        self._rest = b""  # not read: less than a length or tag, and what may be the checksum
+        self._rest = b""  # not read yet: an incomplete length or tag, and possibly the checksum
         self._checksum = 0
         self._state[snappy.AT] = self._state[snappy.FLOOR] = _SNAPPY_WINDOW_BYTES
 
@@ -217,16 +212,16 @@ class Snappy:
 
     def _begin(self) -> bool:
         """
-        The length of everything, 32 bits in 7 a byte, the least first.
+        Read the inflated length: 32 bits, 7 in each byte, the lowest first.
 
-        False while it is not there.
+        Returns False while it is incomplete.
         """
         length = 0
         for index, byte in enumerate(self._rest[:-_CHECKSUM_BYTES]):
             length |= (byte & 0x7F) << 7 * index
             if index == _LENGTH_BYTES or length >= 1 << 32:
                 raise InflateError(Code.COMPRESSED_INVALID)
-            if byte < 0x80:  # noqa: PLR2004 - the bit that says there is one more
+            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
                 if length > self._max_inflated_bytes:
                     raise InflateError(Code.BLOCK_INFLATES_TOO_LARGE)
                 self._state[snappy.TOTAL] = length
@@ -252,7 +247,7 @@ class Snappy:
 
     def _give_out(self) -> Iterator[bytes]:
         at = self._state[snappy.AT]
-        if at == _SNAPPY_WINDOW_BYTES:  # what is before it was given out
+        if at == _SNAPPY_WINDOW_BYTES:  # nothing new since the last piece
             return
         piece = bytes(memoryview(self._window)[_SNAPPY_WINDOW_BYTES:at])
         self._checksum = zlib_ng.crc32(piece, self._checksum)
@@ -273,7 +268,7 @@ class _Stream(Protocol):
 
 
 def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
-    """By the codec's name in the header, without "null"."""
+    """Return a factory of inflaters for each codec name in the header, except "null"."""
     window: dict[int, int] = {
         zstd.DecompressionParameter.window_log_max: policy.max_window_bytes.bit_length() - 1
     }
@@ -291,6 +286,6 @@ def inflaters(policy: Policy) -> Mapping[str, Callable[[], Inflater]]:
 
 
 def _code_of(error: Exception) -> Code:
-    """The libraries say in words alone that a window is larger than they may use."""
+    """Return the code of a library's error; only its text tells that a window is too large."""
     asks_too_much = "too much memory" in str(error) or "Memory usage limit" in str(error)
     return Code.COMPRESSED_WINDOW_TOO_LARGE if asks_too_much else Code.COMPRESSED_INVALID

@@ -1,7 +1,7 @@
 """
-The gate itself: an object container file, fed in chunks of any size.
+Validates an object container file that is fed in chunks of any size.
 
-Avro 1.12, "Object Container Files".
+Avro specification 1.12, "Object Container Files".
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,10 @@ from avrogate.schema import parse_schema
 
 class Gate:
     """
-    Validates one file: `feed` it chunk by chunk, then `finish`.
+    Validates one file: call `feed` for each chunk, then `finish`.
 
-    It keeps at most a piece of a block, and does no I/O.
-
-    After a `RefusedError` it must not be used any more.
+    It keeps at most a piece of a block in memory, and does no I/O. Do not use it after a
+    `RefusedError`.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -38,10 +37,10 @@ class Gate:
 
     def feed(self, chunk: bytes) -> None:
         """
-        The next bytes of the file.
+        Validate the next bytes of the file.
 
         Raises:
-            RefusedError: it is certain that the file is wrong, and nothing more can be found.
+            RefusedError: the file is invalid, and no further findings are possible.
         """
         try:
             if self._blocks is None:
@@ -56,10 +55,10 @@ class Gate:
 
     def finish(self) -> ValidationResult:
         """
-        The file has ended: what it is.
+        Return the result for the whole file.
 
         Raises:
-            RefusedError: it is wrong, with everything that was found.
+            RefusedError: the file is invalid; it has all findings.
         """
         try:
             self._finish()
@@ -69,9 +68,9 @@ class Gate:
 
     def so_far(self) -> ValidationResult:
         """
-        What is known of the file, refused or not.
+        Return what is known so far, also of a refused file.
 
-        Text that is not known yet is empty, blocks are whole ones.
+        Texts that are not known yet are empty; only complete blocks are counted.
         """
         if self._blocks is None:
             return self._known
@@ -87,9 +86,9 @@ class Gate:
 
     def work(self) -> Work:
         """
-        What validation has cost so far, for tests and measurements.
+        Return what validation has cost so far, for tests and measurements.
 
-        Nothing before the header is read.
+        It is 0 until the header has been read.
         """
         return Work() if self._blocks is None else self._blocks.work()
 
@@ -115,10 +114,10 @@ class Gate:
 
 def check(chunks: Iterable[bytes], policy: Policy) -> ValidationResult:
     """
-    Validate the file that *chunks* make up.
+    Return the result for the file that consists of *chunks*.
 
     Raises:
-        RefusedError: it is wrong; *chunks* may not have been read to their end then.
+        RefusedError: the file is invalid; the remaining chunks may be unread.
     """
     gate = Gate(policy)
     for chunk in chunks:

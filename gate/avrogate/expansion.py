@@ -1,18 +1,16 @@
 """
-What a schema costs before a byte of data is read.
+The least cost of a datum of each type: bytes, and schema nodes that a reader visits.
 
-The least bytes of a datum, and the nodes visited for them.
-
-A record within a record is there in every datum, so sizes add up: definitions that each use the one
-before twice make 2^n. Unions, arrays and maps cost at least a byte of input each time, so they end
-a sum, and any recursion must go through one of them.
+A record contains its inner records in every datum, so their sizes add up: n records that each use
+the previous one twice have 2^n parts. A union, array or map takes at least one byte of input each
+time, so the sum ends there. Every recursion that can end goes through one of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from avrogate.model import Array, Fixed, Primitive, Record, Reference, Schema, Type, parts
+from avrogate.model import Array, Fixed, Primitive, Record, Reference, Schema, Type, inner_types
 from avrogate.policy import Policy
 from avrogate.results import Code, Finding, RefusedError
 
@@ -22,9 +20,9 @@ _WIDTHS: Final = {"null": 0, "float": 4, "double": 8}
 @dataclass(frozen=True, slots=True)
 class Cost:
     """
-    Of one datum at least.
+    The least cost of one datum.
 
-    `width` in bytes, `weight` in schema nodes, `height` in records within records.
+    `width` is in bytes, `weight` in schema nodes, `height` in nested records.
     """
 
     width: int
@@ -35,9 +33,9 @@ class Cost:
 _ONE_BYTE: Final = Cost(1)
 ENDLESS: Final = Cost(width=1 << 31, weight=1 << 31)
 """
-Of a record that must contain itself.
+The cost of a record that must contain itself.
 
-No datum of it exists: its width is more than any block has.
+No datum of it exists: its width is larger than any block.
 """
 
 
@@ -49,7 +47,7 @@ class Costs:
         self._schema = schema
 
     def of(self, type_: Type) -> Cost:
-        """For a record: of the whole of it."""
+        """Return the cost of *type_*; for a record with all its fields."""
         resolved = self._schema.resolve(type_)
         match resolved:
             case Primitive(kind):
@@ -61,25 +59,21 @@ class Costs:
         return _ONE_BYTE
 
     def is_endless(self, type_: Type) -> bool:
-        """Whether no datum of *type_* can exist, for it would have to contain itself."""
+        """Whether *type_* must contain itself, so that no datum of it can exist."""
         return self.of(type_) is ENDLESS
 
 
 def costs_of(schema: Schema) -> Costs:
     """
-    Costs of all records, those first that others consist of.
+    Return the costs of all types.
 
-    No recursion: a chain of names can be thousands long.
-
-    Records that are left over contain themselves, or one that does.
+    Inner records are computed before the records that contain them. There is no recursion, because
+    a chain of records can be thousands long. Records that cannot be computed are endless.
     """
     records = {name: type_ for name, type_ in schema.names.items() if isinstance(type_, Record)}
     contents = {name: _inside(record, schema) for name, record in records.items()}
     missing = {name: len(inside) for name, inside in contents.items()}
-    users: dict[str, list[str]] = {name: [] for name in records}
-    for name, inside in contents.items():
-        for part in inside:
-            users[part].append(name)
+    users = _users(contents)
     found: dict[str, Cost] = {}
     costs = Costs(found, schema)
     ready = [name for name, count in missing.items() if count == 0]
@@ -95,10 +89,9 @@ def costs_of(schema: Schema) -> Costs:
 
 def check_expansion(schema: Schema, policy: Policy) -> None:
     """
-    Refuse what can grow without input.
+    Refuse a schema whose data can grow without input.
 
-    A record that must contain itself is endless only where it must occur: behind a union, array or
-    map it need not.
+    An endless record is refused only as the root. Below a union, array or map it can be absent.
 
     Raises:
         RefusedError: SCHEMA_ENDLESS, SCHEMA_EXPANSION or SCHEMA_ZERO_WIDTH_ITEMS.
@@ -107,28 +100,46 @@ def check_expansion(schema: Schema, policy: Policy) -> None:
     if costs.is_endless(schema.root):
         raise RefusedError(Finding(Code.SCHEMA_ENDLESS))
     for type_ in (schema.root, *schema.names.values()):
-        cost = costs.of(type_)
-        if cost is ENDLESS:
-            continue
-        if cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion:
+        if _is_too_large(costs.of(type_), policy):
             raise RefusedError(Finding(Code.SCHEMA_EXPANSION))
-    starts: list[tuple[Type, tuple[str, ...]]] = [(schema.root, ())]
-    while starts:
-        type_, path = starts.pop()
+    for type_, path in _types_with_paths(schema):
         if isinstance(type_, Array) and costs.of(type_.items).width == 0:
             raise RefusedError(Finding(Code.SCHEMA_ZERO_WIDTH_ITEMS, path=".".join(path) or None))
+
+
+def _is_too_large(cost: Cost, policy: Policy) -> bool:
+    return cost is not ENDLESS and (
+        cost.width > policy.max_inflated_block_bytes or cost.weight > policy.max_expansion
+    )
+
+
+def _types_with_paths(schema: Schema) -> Iterator[tuple[Type, tuple[str, ...]]]:
+    """Yield the types written out in the schema, without the primitive fields, and their paths."""
+    waiting: list[tuple[Type, tuple[str, ...]]] = [(schema.root, ())]
+    while waiting:
+        type_, path = waiting.pop()
+        yield type_, path
         if isinstance(type_, Record):
-            starts.extend(
+            waiting.extend(
                 (field.type, (*path, field.name))
                 for field in type_.fields
                 if not isinstance(field.type, Primitive)
             )
         else:
-            starts.extend((part, path) for part in parts(type_))
+            waiting.extend((inner, path) for inner in inner_types(type_))
+
+
+def _users(contents: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return for each record the records that contain it, as often as they do."""
+    users: dict[str, list[str]] = {name: [] for name in contents}
+    for name, inside in contents.items():
+        for part in inside:
+            users[part].append(name)
+    return users
 
 
 def _inside(record: Record, schema: Schema) -> list[str]:
-    """The records that are there whenever *record* is, as often as they are."""
+    """Return the records that every *record* contains, each as often as it occurs."""
     return [
         field.type.name
         for field in record.fields

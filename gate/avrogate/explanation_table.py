@@ -1,10 +1,8 @@
 """
-The one table of messages and remedies: what each code means, and what to do about it.
+The message and remedy of each code; `cause_table` has those of causes.
 
-`cause_table` has the causes.
-
-`docs/reference/avro-gate.md` has the same table, held to this one by a test. No message contains
-anything of the file.
+`docs/reference/avro-gate.md` shows the same table; a test compares them. No message contains text
+or values of the file.
 """
 
 from collections.abc import Mapping
@@ -14,15 +12,15 @@ from typing import Final
 from avrogate.results import Code
 
 LIMIT: Final = "{limit}"
-"""Stands in a message for the policy's limit."""
+"""The placeholder for the policy's limit in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """
-    A message that says what is wrong, and a remedy.
+    The message and the remedy of a code.
 
-    `limit` is the attribute of `Policy` that they name.
+    `limit` is the attribute of `Policy` that was exceeded.
     """
 
     message: str
@@ -334,7 +332,7 @@ SECTIONS: Final[Mapping[str, Mapping[Code, Explanation]]] = {
     "Records, after which nothing can be trusted": _RECORDS,
     "Values, after which the rest is still checked": _VALUES,
 }
-"""By the headings of the documentation."""
+"""The explanations by heading of the documentation."""
 
 EXPLANATIONS: Final[Mapping[Code, Explanation]] = {
     code: explanation for section in SECTIONS.values() for code, explanation in section.items()

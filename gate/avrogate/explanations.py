@@ -1,7 +1,7 @@
 """
-From a finding to words: a message, a remedy, and the object that goes to clients.
+Message, remedy and JSON object of a finding.
 
-Never anything of the file.
+None of them contains text or values of the file.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -16,25 +16,25 @@ _KIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExplainedFinding:
     """The message and the remedy of one finding."""
 
     message: str
     remedy: str
 
 
-def explain(finding: Finding) -> Told:
-    """The message and the remedy of *finding*; of its cause, where that is known."""
+def explain(finding: Finding) -> ExplainedFinding:
+    """Return the message and the remedy of the cause of *finding*, or else of its code."""
     explanation = CAUSES[finding.cause] if finding.cause is not None else EXPLANATIONS[finding.code]
     message = explanation.message.replace(LIMIT, size_of(explanation.limit, finding.limit))
-    return Told(message, explanation.remedy)
+    return ExplainedFinding(message, explanation.remedy)
 
 
-def told(finding: Finding) -> dict[str, str | int | None]:
+def finding_to_json(finding: Finding) -> dict[str, str | int | None]:
     """
-    *finding* as a JSON object: code, message and remedy first, then the place.
+    Return *finding* as a JSON object: code, message and remedy, then the place.
 
-    Null where that is not known.
+    Members that are not known are null.
     """
     words = explain(finding)
     place = asdict(finding)
@@ -42,12 +42,12 @@ def told(finding: Finding) -> dict[str, str | int | None]:
 
 
 def with_limits(refused: RefusedError, policy: Policy) -> RefusedError:
-    """The same refusal, whose findings name the limits of *policy* that were exceeded."""
+    """Return *refused* with the limits of *policy* that were exceeded in its findings."""
     return RefusedError(*(_with_limit(finding, policy) for finding in refused.findings))
 
 
 def limit_of(code: Code, policy: Policy) -> int | None:
-    """The limit of *policy* that *code* says is exceeded; None where it is about none."""
+    """Return the limit of *policy* that *code* is about, or None if it is about no limit."""
     name = EXPLANATIONS[code].limit
     limit: int | None = None if name is None else getattr(policy, name)
     return limit
@@ -59,7 +59,7 @@ def _with_limit(finding: Finding, policy: Policy) -> Finding:
 
 
 def size_of(name: str | None, limit: int | None) -> str:
-    """The policy's limit *name* for people: bytes in MiB or KiB where they are whole ones."""
+    """Return the limit as text: bytes as MiB or KiB if they are a multiple of it."""
     if name is None or limit is None:
         return "allowed"
     if not name.endswith("_bytes"):

@@ -1,9 +1,7 @@
 """
-What a file is that is no Avro object container, by its first bytes.
+Guesses from its first bytes what a file is that is not an Avro object container file.
 
-The usual mistakes, each recognised and said.
-
-A guess for people. Whether the file is refused does not depend on it.
+The guess improves the message. It does not decide whether the file is refused.
 """
 
 import codecs
@@ -14,7 +12,7 @@ from avrogate.results import Cause
 from avrogate.varint import VarintError, read_unsigned
 
 SNIFF_BYTES: Final = 512
-"""As much is looked at, or the whole of a shorter file."""
+"""The bytes that are examined; a shorter file is examined as a whole."""
 
 _MAGICS: Final = (
     (b"PAR1", Cause.PARQUET),
@@ -38,9 +36,9 @@ _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SEPARATORS: Final = ",;\t|"
 _MAX_FIELD_NUMBER: Final = 1 << 16
 """
-Protocol Buffers allow more.
+Protocol Buffers allow larger numbers.
 
-A message that begins with such a field is rarer than other binary data.
+At the start of a file, other binary data is more likely than such a field.
 """
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 _VARINT: Final = 0
@@ -49,11 +47,9 @@ _DELIMITED: Final = 2
 
 def cause_of(data: bytes, *, whole: bool) -> Cause | None:
     """
-    What a file looks like that begins with *data* and has no Avro header.
+    Return what a file without an Avro header looks like, by its first bytes *data*.
 
-    *whole*: it has no more bytes.
-
-    None for an Avro container of another version.
+    *whole*: the file has no more bytes. None for an Avro container of another version.
     """
     if not data:
         return Cause.EMPTY_FILE
@@ -93,7 +89,7 @@ def _cause_of_text(text: str) -> Cause:
 
 
 def _is_protobuf(data: bytes, *, whole: bool) -> bool:
-    """Whether it is a sequence of fields: https://protobuf.dev/programming-guides/encoding/."""
+    """Whether *data* is a sequence of fields: https://protobuf.dev/programming-guides/encoding/."""
     ends = list(_field_ends(data))
     if not ends or ends[-1] < 0:
         return False
@@ -101,7 +97,7 @@ def _is_protobuf(data: bytes, *, whole: bool) -> bool:
 
 
 def _field_ends(data: bytes) -> Iterator[int]:
-    """Where each complete field ends; -1 after an incomplete one."""
+    """Yield where each complete field ends, and -1 for an invalid field."""
     pos = 0
     try:
         while pos < len(data) and (tag := read_unsigned(data, pos, len(data))):

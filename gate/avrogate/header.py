@@ -1,4 +1,4 @@
-"""The header of an object container file: Avro specification 1.12, "Object Container Files"."""
+"""Reads the header of an object container file (Avro specification 1.12)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NULL: Final = b"null"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header says; `size` is in bytes, the schema still a text."""
+    """The content of the header: the schema as text, and the header's `size` in bytes."""
 
     schema: bytes
     codec: bytes
@@ -25,7 +25,7 @@ class Header:
 
 
 class HeaderReader:
-    """Takes bytes as they come, and looks at each of them once."""
+    """Reads the header from chunks, each byte once."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -36,10 +36,10 @@ class HeaderReader:
 
     def feed(self, chunk: bytes) -> tuple[Header, bytes] | None:
         """
-        The header and the bytes after it, once they are there.
+        Return the header and the bytes after it, or None while it is incomplete.
 
         Raises:
-            RefusedError: the bytes are not a header.
+            RefusedError: the header is invalid.
         """
         room = self._policy.max_header_bytes - len(self._data)
         self._data += chunk[:room]
@@ -56,12 +56,12 @@ class HeaderReader:
         return None
 
     def cut_off(self) -> RefusedError:
-        """Why a file that ends here is refused."""
+        """Return the refusal of a file that ends here."""
         looks_right = len(self._data) > 0 and MAGIC.startswith(self._data[: len(MAGIC)])
         return self._refusal(Code.HEADER_CUT_OFF) if looks_right else self._no_container(whole=True)
 
     def _parse(self) -> Generator[None, None, Header]:
-        """Waits by yielding; `_wanted` says for how many bytes."""
+        """Parse the header; yields while fewer than `_wanted` bytes are there."""
         yield from self._magic()
         metadata: dict[bytes, bytes] = {}
         while (count := (yield from self._long())) != 0:
@@ -80,7 +80,7 @@ class HeaderReader:
         return Header(metadata[b"avro.schema"], metadata.get(b"avro.codec", _NULL), sync, self._pos)
 
     def _magic(self) -> Generator[None, None, None]:
-        """The first wrong byte is enough to refuse the file; some more tell what it is instead."""
+        """Refuse a file at its first wrong byte, and examine more bytes to guess what it is."""
         for index in range(len(MAGIC)):
             if (yield from self._bytes(1)) != MAGIC[index : index + 1]:
                 self._wanted = min(SNIFF_BYTES, self._policy.max_header_bytes)

@@ -1,7 +1,7 @@
 """
-What stands for Cython's own module where the walker is not compiled.
+Replaces the module `cython` where the walker is not compiled.
 
-Types are never evaluated.
+Annotations are never evaluated, so it needs no types.
 """
 
 from typing import Final

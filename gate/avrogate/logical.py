@@ -1,8 +1,8 @@
 """
-Logical types, Avro specification 1.12, "Logical Types", as far as their values can be wrong.
+Logical types whose values can be invalid: Avro specification 1.12, "Logical Types".
 
-One that is unknown, or invalid where it stands, is ignored: the specification wants the underlying
-type then.
+As the specification demands, an unknown or misplaced logical type is ignored, and the underlying
+type is used.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _LAST_DAY: Final = 2_932_896
 """9999-12-31."""
 
 _MAX_DECIMAL_BYTES: Final = 8 * 1024
-"""Of a fixed: its value is gathered, and 2^(8 * size) computed. 8 KiB hold 19,000 digits."""
+"""For a fixed: its value is kept in memory, and 2^(8 * size) computed. It holds 19,000 digits."""
 
 _TIMES: Final[Mapping[tuple[str, str], Range]] = {
     ("int", "time-millis"): Range(Ranged.TIME, 0, _DAY_MILLIS - 1),
@@ -32,11 +32,11 @@ _CALENDAR_UNITS: Final[Mapping[tuple[str, str], int]] = {
     ("long", "timestamp-micros"): _DAY_MILLIS * 1000,
     ("long", "local-timestamp-micros"): _DAY_MILLIS * 1000,
 }
-"""How many of a day; nanoseconds of 64 bits cannot leave the years 1677 to 2262."""
+"""Units in a day. Nanoseconds are missing: 64 bits only reach the years 1677 to 2262."""
 
 
 class LogicalError(Exception):
-    """The logical type is valid, but not one that the policy takes."""
+    """The policy does not allow this valid logical type."""
 
     def __init__(self, code: Code) -> None:
         super().__init__(code)
@@ -47,10 +47,10 @@ def logical(
     kind: str, attributes: Mapping[str, Any], policy: Policy, *, size: int = 0
 ) -> Logical | None:
     """
-    What must be checked of a value of type *kind* ("fixed" has *size* bytes).
+    Return the check for values of type *kind*, or None ("fixed" has *size* bytes).
 
     Raises:
-        LogicalError: a decimal has more digits than the policy takes.
+        LogicalError: a decimal has more digits than the policy allows.
     """
     name = attributes.get("logicalType")
     if not isinstance(name, str):
@@ -65,19 +65,23 @@ def logical(
 
 
 def _decimal(kind: str, attributes: Mapping[str, Any], policy: Policy, size: int) -> Decimal | None:
-    precision = attributes.get("precision")
-    scale = attributes.get("scale", 0)
-    if (
-        type(precision) is not int
-        or type(scale) is not int
-        or not 0 <= scale <= precision
-        or precision < 1
-    ):
+    decimal = _declared(attributes)
+    if decimal is None:
         return None
+    precision = decimal.precision
     if kind == "fixed" and precision > 3 * size:  # certainly too much: a byte holds 2.4 digits
         return None
     if precision > policy.max_decimal_precision or size > _MAX_DECIMAL_BYTES:
         raise LogicalError(Code.SCHEMA_PRECISION_TOO_LARGE)
     if kind == "fixed" and 10**precision > 2 ** (8 * size - 1) - 1:
         return None
-    return Decimal(precision, scale)
+    return decimal
+
+
+def _declared(attributes: Mapping[str, Any]) -> Decimal | None:
+    """Return precision and scale, or None if the specification does not allow them."""
+    precision = attributes.get("precision")
+    scale = attributes.get("scale", 0)
+    if type(precision) is not int or type(scale) is not int:
+        return None
+    return Decimal(precision, scale) if precision >= 1 and 0 <= scale <= precision else None

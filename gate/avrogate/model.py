@@ -1,8 +1,8 @@
 """
-A parsed schema, as frozen values. Terms as in the Avro specification 1.12.
+A parsed schema as frozen values, with the terms of the Avro specification 1.12.
 
-A named type is written out once, where it is defined; everywhere else stands a `Reference`, so that
-no value contains itself however recursive the schema is.
+A named type is written out once, where it is defined. Everywhere else there is a `Reference`, so no
+value contains itself, even if the schema is recursive.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ Logical = Range | Decimal | Uuid
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """One of `PRIMITIVES`; `logical` only where its values must be checked."""
+    """One of `PRIMITIVES`; `logical` is set only if its values must be checked."""
 
     kind: str
     logical: Logical | None = None
@@ -71,14 +71,14 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Values of one type, under strings."""
+    """Values of one type by string key."""
 
     values: "Type"
 
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """One of several types; never directly another union."""
+    """One of several types, none of which is a union."""
 
     branches: tuple["Type", ...]
 
@@ -95,7 +95,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """One of `symbols`; a reader takes `default` for a symbol that it does not know."""
+    """One of `symbols`; a reader replaces an unknown symbol with `default`."""
 
     name: str
     symbols: tuple[str, ...]
@@ -115,7 +115,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Fields in their order. `word` is "record" or, in a protocol, "error"."""
+    """Fields in their order. `word` is "record", or "error" in a protocol."""
 
     name: str
     fields: tuple[Field, ...]
@@ -129,18 +129,18 @@ Type = Primitive | Reference | Array | Map | Union | Fixed | Enum | Record
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A whole schema: its outermost type, and every named type under its full name."""
+    """A whole schema: its outermost type, and each named type by full name."""
 
     root: Type
     names: Mapping[str, Named]
 
     def resolve(self, type_: Type) -> Type:
-        """The type itself, or the one that it refers to."""
+        """Return *type_*, or the type that a reference names."""
         return self.names[type_.name] if isinstance(type_, Reference) else type_
 
 
-def parts(type_: Type) -> Iterator[Type]:
-    """What stands directly in *type_*."""
+def inner_types(type_: Type) -> Iterator[Type]:
+    """Yield the types that are written directly in *type_*."""
     match type_:
         case Array(items):
             yield items
@@ -154,5 +154,5 @@ def parts(type_: Type) -> Iterator[Type]:
 
 
 def short_name(full_name: str) -> str:
-    """The name without its namespace."""
+    """Return the name without its namespace."""
     return full_name.rpartition(".")[2]

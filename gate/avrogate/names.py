@@ -1,8 +1,4 @@
-"""
-Names, Avro specification 1.12, "Names".
-
-Of what they are made, and what they mean where they stand.
-"""
+"""Validates names and resolves them in their namespace: Avro specification 1.12, "Names"."""
 
 import re
 from typing import Any, Final
@@ -20,9 +16,9 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 class NameRefusedError(Exception):
     """
-    A name is not one; its text is not repeated.
+    A name is invalid. The error does not contain its text.
 
-    `steps` lead to it from the object that was looked at.
+    `steps` lead to the name from the JSON object that was examined.
     """
 
     def __init__(self, code: Code, *steps: Step, cause: Cause | None = None) -> None:
@@ -33,13 +29,13 @@ class NameRefusedError(Exception):
 
 
 def simple_name(value: Any, policy: Policy, *steps: Step) -> str:  # noqa: ANN401 - from JSON
-    """The name of a field or symbol, which stands at *steps*; raises `NameRefusedError`."""
+    """Return the name of a field or symbol at *steps*; raises `NameRefusedError`."""
     return _checked(value, _NAME, policy, *steps)
 
 
 def full_name(attributes: dict[str, Any], enclosing: str, policy: Policy) -> str:
     """
-    The full name of the type that *attributes* define in namespace *enclosing*.
+    Return the full name of the type that *attributes* define in namespace *enclosing*.
 
     Raises `NameRefusedError`.
     """
@@ -54,7 +50,7 @@ def full_name(attributes: dict[str, Any], enclosing: str, policy: Policy) -> str
 
 
 def own_name(attributes: dict[str, Any], enclosing: str, policy: Policy) -> str | None:
-    """The full name as `full_name` has it, None where that is wrong."""
+    """Return what `full_name` returns, or None if the name is invalid."""
     try:
         return full_name(attributes, enclosing, policy)
     except NameRefusedError:
@@ -62,7 +58,7 @@ def own_name(attributes: dict[str, Any], enclosing: str, policy: Policy) -> str 
 
 
 def first_name(attributes: dict[str, Any], policy: Policy) -> str | None:
-    """The first valid name of a field or symbol of the type that *attributes* define."""
+    """Return the first valid field or symbol name of the type that *attributes* define."""
     for key in ("fields", "symbols"):
         parts = attributes.get(key)
         for part in parts if isinstance(parts, list) else ():
@@ -83,9 +79,9 @@ def is_name(value: Any, policy: Policy) -> bool:  # noqa: ANN401 - from JSON
 
 def type_aliases(attributes: dict[str, Any], name: str, policy: Policy) -> frozenset[str]:
     """
-    Aliases of the type *name*, as full names: they are relative to its namespace.
+    Return the aliases of the type *name* as full names; they are relative to its namespace.
 
-    As `field_aliases`.
+    Invalid names are omitted, as in `field_aliases`.
     """
     if "aliases" not in attributes:
         return _NONE
@@ -95,14 +91,14 @@ def type_aliases(attributes: dict[str, Any], name: str, policy: Policy) -> froze
 
 
 def field_aliases(attributes: dict[str, Any], policy: Policy) -> frozenset[str]:
-    """Aliases of a field. One that is no name can match none, and is left out: it harms nobody."""
+    """Return the aliases of a field. Invalid names are omitted, because no field can match them."""
     if "aliases" not in attributes:
         return _NONE
     return frozenset(alias for alias in _aliases(attributes, policy) if _NAME.fullmatch(alias))
 
 
 def listed(attributes: dict[str, Any], key: str) -> list[Any]:
-    """The array under *key*, or none."""
+    """Return the array under *key*, or an empty list if there is no such key."""
     value = attributes.get(key, [])
     if not isinstance(value, list):
         raise NameRefusedError(Code.SCHEMA_ATTRIBUTE_INVALID, key)
@@ -110,7 +106,7 @@ def listed(attributes: dict[str, Any], key: str) -> list[Any]:
 
 
 def qualified(name: str, namespace: str) -> str:
-    """*name* in *namespace*; "" is the null namespace."""
+    """Return the full name of *name* in *namespace*; "" is the null namespace."""
     return f"{namespace}.{name}" if namespace else name
 
 
@@ -124,7 +120,7 @@ def _aliases(attributes: dict[str, Any], policy: Policy) -> list[str]:
 
 def _namespace(attributes: dict[str, Any], enclosing: str, policy: Policy) -> str:
     value = attributes.get("namespace", enclosing)
-    if value in (None, ""):  # null is what some writers say for the null namespace
+    if value in (None, ""):  # some writers write null for the null namespace
         return ""
     return _checked(value, _FULL_NAME, policy, "namespace")
 

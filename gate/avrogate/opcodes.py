@@ -1,13 +1,10 @@
 """
-The walker's numbers.
+The walker's constants: opcodes, faults, and the words of its state.
 
-What a program is made of, what can go wrong, and what the walker remembers between two pieces.
+`walker.pxd` has the same numbers for the compiled form; a test compares them.
 
-`walker.pxd` has the same numbers for the compiled form; a test holds the two together.
-
-An instruction is five words: its opcode, the next instruction, three arguments. A program begins
-with the outermost type and ends that with END; records that are called follow, each ends with
-RETURN.
+An instruction has five words: its opcode, the next instruction, and three arguments. A program
+begins with the outermost type, which ends with END. Called records follow; each ends with RETURN.
 """
 
 from typing import Final
@@ -16,7 +13,7 @@ from avrogate.results import Code
 
 WORDS: Final = 5
 
-# Values. Each reads one.
+# Values: each instruction reads one.
 LONG: Final = 1
 INT: Final = 2
 STRING: Final = 3
@@ -25,18 +22,16 @@ SKIP: Final = 5  # a: bytes
 BOOLEAN: Final = 6
 RANGED: Final = 7  # a: least, b: greatest, c: fault
 UUID: Final = 8
-DECIMAL_BYTES: Final = 9  # a: where the bounds begin, b: bytes of each
-DECIMAL_FIXED: Final = 10  # a, b: as above; c: bytes of the value
+DECIMAL_BYTES: Final = 9  # a: position of the bounds, b: bytes of each bound
+DECIMAL_FIXED: Final = 10  # a, b: as for DECIMAL_BYTES; c: bytes of the value
 # Control.
 FIRST_CONTROL: Final = 20
-UNION: Final = 20  # a: branches; behind the instruction stands for each where it begins
+UNION: Final = 20  # a: number of branches; the address of each branch follows the instruction
 END: Final = 21
-CALL: Final = (
-    22  # a: target, b: records deeper, c: records that the target has within itself at least
-)
+CALL: Final = 22  # a: target, b: nesting that the call adds, c: least nesting within the target
 RETURN: Final = 23
 REPEAT: Final = (
-    24  # an array, a map: a: where an item begins, b: least bytes of one, c: it is one plain value
+    24  # array or map; a: address of the item, b: its least bytes, c: 1 if one plain value
 )
 NEXT: Final = 25  # after an item
 
@@ -62,18 +57,18 @@ BAD_TIME: Final = 18
 BAD_DATE: Final = 19
 
 # Words of the state.
-POS: Final = 0  # where to go on, from the beginning of the piece; may lie behind its end
+POS: Final = 0  # where to continue, from the start of the piece; can be beyond its end
 PC: Final = 1
-RECORD: Final = 2  # finished
+RECORD: Final = 2  # number of finished records
 COUNT: Final = 3
-BASE: Final = 4  # where the piece begins in the block
-BLOCK_END: Final = 5  # where the block ends, or can end at most
+BASE: Final = 4  # position of the piece in the block
+BLOCK_END: Final = 5  # end of the block, or the latest possible end
 SP: Final = 6
 DEPTH: Final = 7
 MAX_DEPTH: Final = 8
-STEPS_LEFT: Final = 9  # of the file
+STEPS_LEFT: Final = 9  # of the budget of the file
 STACK_END: Final = 10
-STACK: Final = 12  # frames of four words: instruction, items left, where they must end, -
+STACK: Final = 12  # frames of four words: instruction, items left, end of the items, unused
 
 CODES: Final = {
     CUT_OFF: Code.DATA_CUT_OFF,
@@ -97,4 +92,4 @@ CODES: Final = {
     BAD_DATE: Code.CALENDAR_RANGE,
 }
 VALUE_FAULTS: Final = frozenset({OVERLONG, *range(BAD_INT, BAD_DATE + 1)})
-"""After these the value's end is known."""
+"""Faults after which the end of the value is known, so that reading can continue."""

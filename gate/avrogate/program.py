@@ -1,4 +1,4 @@
-"""From a schema to the flat program that the walker runs. Instructions: `opcodes`."""
+"""Compiles a schema to the flat program that the walker runs; `opcodes` has the instructions."""
 
 from array import array
 from dataclasses import dataclass
@@ -24,18 +24,16 @@ from avrogate.model import (
 )
 
 _INLINE_WEIGHT: Final = 64
-"""A record of so few nodes is written out where it stands instead of called..."""
+"""A record of at most this many nodes is inlined instead of called."""
 _INLINE_HEIGHT: Final = 4
 """
-...if records are not nested deeper within it.
+A record is inlined only if its nesting is at most this.
 
-This bounds the compiler's recursion, and the program's length.
+This limits the compiler's recursion and the length of the program.
 """
 _TOO_HIGH: Final = 1 << 31
 """
-Records within itself that an endless one has.
-
-The walker refuses to go in, whatever the policy's depth.
+The nesting of an endless record: more than any policy allows, so the walker refuses it.
 """
 _PRIMITIVES: Final = {
     "boolean": (op.BOOLEAN, 0),
@@ -47,7 +45,7 @@ _PRIMITIVES: Final = {
     "string": (op.STRING, 0),
 }
 _PLAIN: Final = frozenset({op.LONG, op.INT, op.SKIP})
-"""Items of one of these alone are read in one go."""
+"""Items that consist of one of these are read in one loop."""
 _RANGE_FAULTS: Final = {Ranged.TIME: op.BAD_TIME, Ranged.CALENDAR: op.BAD_DATE}
 
 Path = tuple[str, ...]
@@ -56,11 +54,11 @@ Path = tuple[str, ...]
 @dataclass(frozen=True, slots=True)
 class Program:
     """
-    `words` and `bounds` are for the walker.
+    A compiled schema; `words` and `bounds` are for the walker.
 
-    `paths` has the field path of each instruction, from the record in whose part of the program it
-    stands; `width` is the least bytes of a datum; `nesting` is how many arrays and maps are open at
-    once in one record at most.
+    `paths` has the field path of each instruction, relative to its called record. `width` is the
+    least size of a datum in bytes. `nesting` is the largest number of arrays and maps that are open
+    at once in one record.
     """
 
     words: "array[int]"
@@ -71,15 +69,15 @@ class Program:
 
 
 def compile_schema(schema: Schema) -> Program:
-    """The program of a schema that has passed `check_expansion`."""
+    """Return the program of a schema that has passed `check_expansion`."""
     return _Compiler(schema).run()
 
 
 class _Compiler:
     """
-    Writes one record after the other, the outermost type first.
+    Compiles the outermost type first, then each called record.
 
-    The list of those to do grows meanwhile.
+    Compiling a record may add further calls to the list.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -92,10 +90,10 @@ class _Compiler:
         self._starts: dict[str, int] = {}
         self._calls: list[tuple[int, str]] = []
         self._nesting = 0
-        self._open: list[int] = []  # words that must name the next instruction
+        self._open: list[int] = []  # words that get the address of the next instruction
 
     def run(self) -> Program:
-        """Everything that can be reached from the outermost type."""
+        """Return the program of everything that the outermost type refers to."""
         root = self._schema.resolve(self._schema.root)
         if isinstance(root, Record):
             self._record(root, (), 0, 0)
@@ -103,7 +101,7 @@ class _Compiler:
             self._type(root, (), 0, 0)
         self._put((), op.END)
         self._open.clear()
-        for where, name in self._calls:  # grows while it is gone through
+        for where, name in self._calls:  # the list grows during the loop
             if name not in self._starts:
                 self._define(name)
             self._words[where] = self._starts[name]
@@ -128,7 +126,7 @@ class _Compiler:
         return where
 
     def _type(self, type_: Type, path: Path, depth: int, nesting: int) -> None:
-        """*depth* counts records, *nesting* arrays and maps, from the beginning of the part."""
+        """Compile *type_*; *depth* counts open records, *nesting* open arrays and maps."""
         if self._costs.of(type_).width == 0:
             return  # nothing to read
         match self._schema.resolve(type_):
@@ -164,7 +162,7 @@ class _Compiler:
             case None if (
                 opcode == op.SKIP and self._open == [last + 1] and self._words[last] == op.SKIP
             ):
-                self._words[last + 2] += size  # neighbours of fixed size are one
+                self._words[last + 2] += size  # adjacent values of fixed size become one
             case None:
                 self._put(path, opcode, size)
 

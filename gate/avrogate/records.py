@@ -1,7 +1,7 @@
 """
-The records of one block, piece by piece.
+Validates the records of a block piece by piece.
 
-What the walker finds, said in codes and field paths.
+It turns the faults of the walker into findings with codes and field paths.
 """
 
 import codecs
@@ -18,12 +18,12 @@ from avrogate.varint import VarintError, read_long
 from avrogate.walker import walk
 
 _SHORT_TEXT_BYTES: Final = 1 << 16
-"""A longer text that does not end in its piece is checked as it comes, not gathered."""
+"""A longer text that is cut off by its piece is checked in parts, without keeping it."""
 _GATHERED: Final = frozenset({op.STRING, op.UUID, op.DECIMAL_BYTES})
 
 
 class Findings:
-    """What was found so far; the one too many ends it."""
+    """The findings so far, at most *limit*."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -31,9 +31,9 @@ class Findings:
 
     def add(self, finding: Finding, *, fatal: bool) -> None:
         """
-        Remember *finding*.
+        Add *finding*.
 
-        Raises `RefusedError` with all of them when nothing more can or shall be found.
+        Raises `RefusedError` with all findings if it is fatal, or the limit is reached.
         """
         self.found.append(finding)
         if fatal or len(self.found) >= self._limit:
@@ -41,7 +41,7 @@ class Findings:
 
 
 class Records:
-    """Walks block after block; one at a time."""
+    """Validates one block after the other."""
 
     def __init__(self, program: Program, policy: Policy, findings: Findings) -> None:
         self._program = program
@@ -54,48 +54,48 @@ class Records:
         self._state[op.STACK_END] = len(self._state)
         self._block = self._offset = 0
         self._exact = self._done = False
-        self._at = self._taken = 0  # of the block: read up to, fed up to; the first may be ahead
-        self._rest: list[bytes] = []  # fed, not read
-        self._wanted = 0  # bytes that `_rest` must have before it is worth to go on
+        self._at = self._taken = 0  # positions in the block: read, fed; the first can be ahead
+        self._rest: list[bytes] = []  # fed, but not read yet
+        self._wanted = 0  # bytes that `_rest` needs before reading can continue
         self._text: codecs.IncrementalDecoder | None = None
 
     @property
     def width(self) -> int:
-        """The least bytes of a record."""
+        """The least size of a record in bytes."""
         return self._program.width
 
     @property
     def steps(self) -> int:
         """
-        What was spent of the budget.
+        The steps that were spent.
 
-        Less than nothing while a slow codec inflates at its usual ratio.
+        Negative while a slow codec inflates at its usual ratio.
         """
         return self._granted - self._state[op.STEPS_LEFT]
 
     def grant(self, size: int) -> None:
-        """The file has *size* bytes more."""
+        """Add the steps that *size* more bytes of the file allow."""
         self._state[op.STEPS_LEFT] += size * self._steps_per_byte
         self._granted += size * self._steps_per_byte
 
     def charge(self, steps: int) -> int:
         """
-        Others have done as much work as *steps* of the walker.
+        Subtract *steps* from the budget for work outside the walker.
 
-        Returns what is left of the budget.
+        Returns the steps that are left.
         """
         self._state[op.STEPS_LEFT] -= steps
         return self._state[op.STEPS_LEFT]
 
     def refusal(self, finding: Finding) -> RefusedError:
-        """What was found so far, and *finding* as the end of it."""
+        """Return a refusal with all findings so far, and *finding* as the last."""
         return RefusedError(*self._findings.found, finding)
 
     def begin(self, *, block: int, count: int, offset: int, size: int, exact: bool) -> None:
         """
-        A block of *count* records in *size* bytes; at most so many when it is compressed.
+        Begin a block of *count* records in *size* bytes, or in at most *size* if compressed.
 
-        Offsets in findings are *offset*, and when *exact* the place within the block added.
+        Findings have *offset*; if *exact*, the position within the block is added to it.
         """
         state = self._state
         state[op.PC] = state[op.RECORD] = 0
@@ -110,8 +110,8 @@ class Records:
         self._done = count == 0 or self._program.width == 0  # nothing to read
 
     def feed(self, data: bytes, start: int, stop: int) -> None:
-        """The next bytes of the block, `data[start:stop]`; raises `RefusedError`."""
-        base = self._taken - start  # of the block, where `data` begins
+        """Validate `data[start:stop]`, the next bytes of the block; raises `RefusedError`."""
+        base = self._taken - start  # position of `data` in the block
         self._taken += stop - start
         if self._rest:
             self._rest.append(data[start:stop])
@@ -134,16 +134,16 @@ class Records:
 
     def finish(self) -> None:
         """
-        The block has no more bytes.
+        End the block.
 
-        Raises `RefusedError` unless it ends with its last record.
+        Raises `RefusedError` unless its last record ends here.
         """
         if not self._done or self._at != self._taken:
             self._at = min(self._at, self._taken)
             self._add(Code.DATA_CUT_OFF, fatal=True)
 
     def _walk(self, data: bytes, pos: int, stop: int, base: int) -> int:
-        """Read on; where it ended, before *stop* only if a value goes on in the next piece."""
+        """Read on; return where it stopped, before *stop* only if a value is cut off."""
         state = self._state
         words = self._program.words
         state[op.BASE] = base
@@ -180,9 +180,9 @@ class Records:
 
     def _read_text(self, data: bytes, pos: int, stop: int) -> int:
         """
-        A long text, as far as it is there.
+        Read the available part of a long text, and return where it ends.
 
-        Python's decoder holds the same rules, and keeps nothing here.
+        Python's decoder applies the same rules as the walker, and the text is not kept.
         """
         while self._text is not None and pos < stop:
             end = min(stop, pos + self._text_left, pos + _SHORT_TEXT_BYTES)
@@ -208,7 +208,7 @@ class Records:
         )
 
     def _path(self) -> Iterator[str]:
-        """The fields that lead to the instruction, through the records that are open."""
+        """Yield the fields that lead to the current instruction."""
         paths = self._program.paths
         words = self._program.words
         for frame in range(op.STACK, self._state[op.SP], 4):
@@ -219,7 +219,7 @@ class Records:
 
 
 def _behind(data: bytes, pos: int, stop: int, opcode: int, size: int) -> int | None:
-    """Where a wrong value ends; None when that is as uncertain as the value."""
+    """Return where an invalid value ends, or None if that is unknown."""
     if opcode == op.BOOLEAN:
         return pos + 1
     if opcode == op.DECIMAL_FIXED:

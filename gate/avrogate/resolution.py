@@ -1,8 +1,8 @@
 """
-Can a reader with one schema read all that a writer with another may have written?
+Checks that a reader schema can read all data of a writer schema.
 
-Avro specification 1.12, "Schema Resolution". As Apache's `SchemaCompatibility` does, every branch
-of a writer's union and every symbol of a writer's enum counts, whether some file uses it or not.
+Avro specification 1.12, "Schema Resolution". As in Apache's `SchemaCompatibility`, every branch of
+a writer's union and every symbol of a writer's enum counts, even if the file does not use it.
 """
 
 from collections.abc import Iterable
@@ -34,9 +34,9 @@ _PROMOTIONS: Final = {
 
 _MAX_DEPTH: Final = 100
 """
-Of pairs within pairs.
+The largest nesting of compared pairs of types.
 
-More than two schemas of 64 levels can need, unless one of them is made to be endless.
+Two schemas of 64 levels need less, unless one is built to be endless.
 """
 _MAX_PAIRS: Final = 100_000
 
@@ -45,30 +45,30 @@ Path = tuple[str, ...]
 
 def obstacle(writer: Schema, reader: Schema) -> Finding | None:
     """
-    What keeps *reader* from reading data of *writer*, with the path of the field.
+    Return why *reader* cannot read data of *writer*, with the path of the field.
 
-    None when nothing does.
+    None if it can.
     """
     return _Comparison(writer, reader).types(writer.root, reader.root, ())
 
 
 class _Comparison:
     """
-    Recursive schemas.
+    Compares two schemas, which may be recursive.
 
-    A pair that is being compared counts as fitting, for what it takes is being looked at.
+    A pair of types that is being compared counts as fitting when it is reached again.
     """
 
     def __init__(self, writer: Schema, reader: Schema) -> None:
         self._writer = writer
         self._reader = reader
-        self._fitting: dict[tuple[int, int], None] = {}  # in the order in which they were begun
+        self._fitting: dict[tuple[int, int], None] = {}  # in the order of their comparison
         self._failed: dict[tuple[int, int], Finding] = {}
         self._depth = 0
         self._pairs = 0
 
     def types(self, writer: Type, reader: Type, path: Path) -> Finding | None:
-        """The obstacle between two types."""
+        """Return why *reader* cannot read *writer*, or None."""
         writer = self._writer.resolve(writer)
         reader = self._reader.resolve(reader)
         key = (id(writer), id(reader))  # both live as long as the schemas
@@ -83,7 +83,7 @@ class _Comparison:
         self._depth -= 1
         if found is not None:
             while self._fitting and next(reversed(self._fitting)) != key:
-                self._fitting.popitem()  # it may fit only if this pair does
+                self._fitting.popitem()  # its result may depend on this pair
             self._fitting.popitem()
             self._failed[key] = found
         return found
@@ -93,24 +93,26 @@ class _Comparison:
             case Union(branches), _:
                 return _first(self.types(branch, reader, path) for branch in branches)
             case _, Union(branches):
-                fits = any(self.types(writer, branch, path) is None for branch in branches)
-                return None if fits else _finding(Code.READER_BRANCH_MISSING, path)
-            case Primitive(kind), Primitive(wanted):
-                fits = kind == wanted or wanted in _PROMOTIONS.get(kind, ())
-                return None if fits else _finding(Code.READER_TYPE_DIFFERS, path)
+                return self._branch(writer, branches, path)
+            case Primitive(kind), Primitive(wanted) if _is_promotable(kind, wanted):
+                return None
             case Array(items), Array(wanted_items):
                 return self.types(items, wanted_items, path)
             case Map(values), Map(wanted_values):
                 return self.types(values, wanted_values, path)
-            case ((Fixed() | Enum() | Record()), (Fixed() | Enum() | Record())) if type(
-                writer
-            ) is type(reader):
-                if not _same_name(writer, reader):
-                    return _finding(Code.READER_NAME_DIFFERS, path)
+            case ((Fixed() | Enum() | Record()), (Fixed() | Enum() | Record())):
                 return self._named(writer, reader, path)
         return _finding(Code.READER_TYPE_DIFFERS, path)
 
+    def _branch(self, writer: Type, branches: tuple[Type, ...], path: Path) -> Finding | None:
+        fits = any(self.types(writer, branch, path) is None for branch in branches)
+        return None if fits else _finding(Code.READER_BRANCH_MISSING, path)
+
     def _named(self, writer: Named, reader: Named, path: Path) -> Finding | None:
+        if type(writer) is not type(reader):
+            return _finding(Code.READER_TYPE_DIFFERS, path)
+        if not _same_name(writer, reader):
+            return _finding(Code.READER_NAME_DIFFERS, path)
         match writer, reader:
             case Fixed(size=size), Fixed(size=wanted) if size != wanted:
                 return _finding(Code.READER_SIZE_DIFFERS, path)
@@ -129,6 +131,10 @@ class _Comparison:
             if name in written:
                 return self.types(written[name].type, field.type, here)
         return None if field.has_default else _finding(Code.READER_FIELD_WITHOUT_DEFAULT, here)
+
+
+def _is_promotable(kind: str, wanted: str) -> bool:
+    return kind == wanted or wanted in _PROMOTIONS.get(kind, ())
 
 
 def _same_name(writer: Named, reader: Named) -> bool:

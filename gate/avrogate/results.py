@@ -1,7 +1,7 @@
 """
-Results of a validation: what a file holds, or findings.
+The results of a validation: the content of a valid file, or findings.
 
-The closed list of codes stands here; `explanations` explains each.
+`Code` is the complete list of codes; `explanations` explains each.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Why a file is refused. Clients act on these: one is never renamed."""
+    """Why a file is refused. Clients depend on the codes, so a code is never renamed."""
 
     # header
     MAGIC_WRONG = "magic_wrong"
@@ -94,9 +94,9 @@ class Code(StrEnum):
 
 class Cause(StrEnum):
     """
-    A closer reason than a code, where one is recognised.
+    A more precise reason than the code, if it is recognised.
 
-    What a file that is no Avro container looks like.
+    Most causes say what a file is that is not an Avro container.
     """
 
     EMPTY_FILE = "empty_file"
@@ -117,7 +117,7 @@ class Cause(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One reason to refuse a file: where, and a stable code. It never holds a value from the file.
+    One reason to refuse a file: a stable code and a place. It never contains a value of the file.
 
     `block` and `record` count from 0. `offset` is in bytes of the file; inside a compressed block
     it is where the block begins. `path` names fields of the schema, joined by dots; items of arrays
@@ -139,7 +139,7 @@ class Finding:
 
 
 class RefusedError(Exception):
-    """The file is not what it says. `findings` are in the order of the file, at least one."""
+    """The file is invalid. `findings` has at least one finding, in the order of the file."""
 
     def __init__(self, *findings: Finding) -> None:
         super().__init__(", ".join(finding.code for finding in findings))
@@ -149,10 +149,10 @@ class RefusedError(Exception):
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
     """
-    What a correct file is.
+    The content of a valid file.
 
-    `schema_name` is the full name, `record_type` the short one; both are empty when the schema is
-    no named type, which the policy must allow. `schema_fingerprint` is the SHA-256 of the parsing
+    `schema_name` is the full name, `record_type` the short one; both are empty if the schema is
+    not a named type, which the policy can allow. `schema_fingerprint` is the SHA-256 of the parsing
     canonical form, in hexadecimal.
     """
 
@@ -167,10 +167,10 @@ class ValidationResult:
 @dataclass(frozen=True, slots=True)
 class Work:
     """
-    What validating a file has cost so far, the same on every machine.
+    The cost of validating a file so far; it is the same on every machine.
 
-    `fed_bytes` came in, `inflated_bytes` were walked over in `blocks`; `steps` are those of the
-    walker's budget.
+    `fed_bytes` were received, and `inflated_bytes` in `blocks` were validated. `steps` were spent
+    of the budget.
     """
 
     fed_bytes: int = 0

@@ -1,8 +1,8 @@
-"""From the text of a schema to its value: Avro specification 1.12, "Schema Declaration"."""
+"""Parses the JSON text of a schema: Avro specification 1.12, "Schema Declaration"."""
 
 from typing import Any, Final, Protocol
 
-from avrogate.defaults import Promise, check_defaults
+from avrogate.defaults import Default, check_defaults
 from avrogate.expansion import check_expansion
 from avrogate.explanations import with_limits
 from avrogate.logical import LogicalError, logical
@@ -41,43 +41,43 @@ from avrogate.strictjson import parse as parse_json
 
 _JSON_LEVELS: Final = 4
 """
-A record's field's type stands three JSON levels below the record.
+JSON levels for each level of the schema.
 
-One more is room for defaults and properties.
+The type of a field is three levels below its record; the fourth is for defaults and properties.
 """
 _ORDERS: Final = ("ascending", "descending", "ignore")
 _FOREIGN: Final = "__named_schemas"
-"""fastavro takes types under this key for parsed ones, unchecked, from whoever wrote the file."""
+"""fastavro accepts types under this key as already parsed, and does not check them."""
 NAMED: Final = ("record", "error", "enum", "fixed")
 _ATTRIBUTES: Final = frozenset({
     "type", "name", "namespace", "doc", "aliases", "fields", "items", "values", "symbols", "size",
     "default", "order",
     "logicalType", "precision", "scale",
 })  # fmt: skip
-"""Keys that a pointer may have: others are the text of whoever wrote the file."""
+"""Keys that a pointer may contain; other keys are text of the author of the file."""
 
 
 class Definitions(Protocol):
-    """Types that are defined outside of the text, such as in other files of a set."""
+    """Types that are defined outside of the text, for example in other files of a set."""
 
     def find(self, name: str) -> tuple[dict[str, Any], str, Place] | None:
         """
-        What defines the full name *name*, the namespace around it, and where it stands.
+        Return the definition of the full name *name*, its enclosing namespace and its place.
 
-        None: nothing does.
+        None if there is no definition.
         """
         ...
 
     def has(self, name: str, value: dict[str, Any]) -> bool:
-        """Whether *value* is what defines the full name *name*."""
+        """Whether *value* is a definition of the full name *name*."""
         ...
 
 
 class UnknownTypeError(RefusedError):
     """
-    `name` is defined nowhere.
+    `name` is not defined.
 
-    It is the text of whoever wrote the schema, and so goes to no one else.
+    It is text of the author of the schema, so it must not be shown to anybody else.
     """
 
     def __init__(self, name: str, refused: RefusedError) -> None:
@@ -87,10 +87,10 @@ class UnknownTypeError(RefusedError):
 
 def parse_schema(text: bytes, policy: Policy) -> Schema:
     """
-    The schema that *text* (UTF-8 JSON) declares; all that the policy demands of a schema holds.
+    Return the schema that *text* (UTF-8 JSON) declares, within the limits of *policy*.
 
     Raises:
-        RefusedError: one finding, with the place that it is about.
+        RefusedError: one finding with its place.
     """
     try:
         return build_schema(parse_text(text, policy), policy)
@@ -99,7 +99,7 @@ def parse_schema(text: bytes, policy: Policy) -> Schema:
 
 
 def parse_text(text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSON can be anything
-    """The JSON value of *text*; raises `RefusedError`."""
+    """Return the JSON value of *text*; raises `RefusedError`."""
     if len(text) > policy.max_schema_bytes:
         raise RefusedError(Finding(Code.SCHEMA_TOO_LARGE))
     try:
@@ -119,7 +119,7 @@ def build_schema(value: Any, policy: Policy, definitions: Definitions | None = N
     parser = _Parser(policy, definitions)
     root = parser.type(value, "", Place(), 1)
     schema = Schema(root, parser.named())
-    check_defaults(schema, parser.promises)
+    check_defaults(schema, parser.defaults)
     check_expansion(schema, policy)
     return schema
 
@@ -142,9 +142,9 @@ def _duplicate_key(error: DuplicateKeyError, policy: Policy) -> RefusedError:
 
 def _within(place: Place, value: dict[str, Any], name: str | None, policy: Policy) -> Place:
     """
-    *place* in the type that *value* defines.
+    Return *place* with the nearest name of the type that *value* defines.
 
-    Its *name* is nearest, else that around it, else one within it.
+    That is its own *name*, else the enclosing name, else the first name within it.
     """
     if name is None and place.nearest_name is None:
         name = first_name(value, policy)
@@ -152,57 +152,61 @@ def _within(place: Place, value: dict[str, Any], name: str | None, policy: Polic
 
 
 class _Parser:
-    """One pass over the JSON value, depth first: the order in which names are resolved."""
+    """Reads the JSON value depth first, which is the order in which names are resolved."""
 
     def __init__(self, policy: Policy, definitions: Definitions | None) -> None:
         self._policy = policy
         self._definitions = definitions
-        self._names: dict[str, Named | None] = {}  # None: being defined
+        self._names: dict[str, Named | None] = {}  # None while its definition is being read
         self._nodes = 0
-        self.promises: list[Promise] = []
+        self.defaults: list[Default] = []
 
     def named(self) -> dict[str, Named]:
-        """Every named type; none is open any more."""
+        """Return all named types, after their definitions have been read."""
         return {name: type_ for name, type_ in self._names.items() if type_ is not None}
 
     def type(self, value: Any, namespace: str, place: Place, depth: int) -> Type:  # noqa: ANN401 - from JSON
-        """The type that *value* declares in *namespace*."""
+        """Return the type that *value* declares in *namespace*."""
+        self._count_node(place, depth)
+        match value:
+            case str() if value in PRIMITIVES:
+                return Primitive(value)
+            case str():
+                return self._reference(value, namespace, place, depth)
+            case list():
+                return self._union(value, namespace, place, depth)
+            case dict():
+                return self._object(value, namespace, place, depth)
+        raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
+
+    def _count_node(self, place: Place, depth: int) -> None:
         self._nodes += 1
         if depth > self._policy.max_schema_depth:
             raise place.refusal(Code.SCHEMA_TOO_DEEP)
         if self._nodes > self._policy.max_schema_nodes:
             raise place.refusal(Code.SCHEMA_TOO_MANY_NODES)
-        match value:
-            case str():
-                return (
-                    Primitive(value)
-                    if value in PRIMITIVES
-                    else self._reference(value, namespace, place, depth)
-                )
-            case list():
-                return self._union(value, namespace, place, depth)
-            case dict():
-                name = own_name(value, namespace, self._policy) if "name" in value else None
-                if (
-                    name in self._names
-                    and self._definitions is not None
-                    and self._definitions.has(name, value)
-                ):
-                    return Reference(name)  # written out already, where it was first referred to
-                place = _within(place, value, name, self._policy)
-                try:
-                    return self._declared(value, namespace, place, depth)
-                except NameRefusedError as error:
-                    raise place.at(*error.steps).refusal(error.code, error.cause) from None
-                except LogicalError as error:
-                    raise place.refusal(error.code) from None
-        raise place.refusal(Code.SCHEMA_TYPE_UNKNOWN)
+
+    def _object(self, value: dict[str, Any], namespace: str, place: Place, depth: int) -> Type:
+        name = own_name(value, namespace, self._policy) if "name" in value else None
+        if name in self._names and self._is_outside(name, value):
+            return Reference(name)  # already written out at its first reference
+        place = _within(place, value, name, self._policy)
+        try:
+            return self._declared(value, namespace, place, depth)
+        except NameRefusedError as error:
+            raise place.at(*error.steps).refusal(error.code, error.cause) from None
+        except LogicalError as error:
+            raise place.refusal(error.code) from None
+
+    def _is_outside(self, name: str, value: dict[str, Any]) -> bool:
+        """Whether `Definitions` has *value* under *name*."""
+        return self._definitions is not None and self._definitions.has(name, value)
 
     def _reference(self, name: str, namespace: str, place: Place, depth: int) -> Type:
         """
-        A type defined before.
+        Return the type *name*, which was defined before or is in `Definitions`.
 
-        In the null namespace too, as Apache's Java library writes and reads it.
+        The null namespace is searched too, as Apache's Java library does.
         """
         full = name if "." in name else qualified(name, namespace)
         for candidate in (full, name):
@@ -307,7 +311,7 @@ class _Parser:
             raise here.at("order").refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
         type_ = self.type(_demand(value, "type", here), namespace, here.at("type"), depth + 1)
         if "default" in value:
-            self.promises.append(Promise(here.at("default"), type_, value["default"]))
+            self.defaults.append(Default(here.at("default"), type_, value["default"]))
         try:
             return Field(name, type_, "default" in value, field_aliases(value, self._policy))
         except NameRefusedError as error:
@@ -318,7 +322,7 @@ _BELOW: Final = {"array": "items", "map": "values"}
 
 
 def _kind(type_: Type) -> str:
-    """What may stand only once in a union; named types go by their names."""
+    """Return what must be unique among the branches of a union: a kind, or the name of a type."""
     match type_:
         case Primitive(kind):
             return kind
@@ -338,7 +342,7 @@ def _demand(value: dict[str, Any], key: str, place: Place) -> Any:  # noqa: ANN4
 
 
 def _demand_unique(names: tuple[str, ...], place: Place, code: Code, *steps: str) -> None:
-    """Refuse the first of *names* that was there before: *steps* lead to it from its item."""
+    """Refuse the first repeated name; *steps* lead to the name from its item."""
     seen: set[str] = set()
     for number, name in enumerate(names):
         if name in seen:

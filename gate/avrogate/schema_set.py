@@ -1,11 +1,9 @@
 """
-A set of schema files that refer to each other, in any order.
+Parses a set of schema files that refer to each other in any order.
 
-Each becomes a schema that stands alone.
-
-As in the files that projects publish, a type is defined once, in a file of its own or within
-another one. Every other file refers to it by its full name. A byte order mark and comments,
-which Java's library takes, are passed over.
+Each file becomes a self-contained schema. A type is defined once, in its own file or within
+another; all other files refer to it by its full name. Byte order marks and comments are ignored, as
+Java's library does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,9 +22,9 @@ from avrogate.strictjson import line_of, without_comments
 
 class SchemaSetError(ValueError):
     """
-    A file of the set is no schema, or refers to a type that no file defines.
+    A file of the set is not a schema, or refers to a type that no file defines.
 
-    The message names both.
+    The message names the file and the type.
     """
 
 
@@ -40,13 +38,14 @@ class _Definition:
 
 def parse_schema_set(files: Mapping[str, bytes], policy: Policy) -> dict[str, Schema]:
     """
-    The schema of each file, by its name.
+    Return the schema of each file by file name.
 
-    Types of other files are written out where they are first referred to.
+    A type of another file is written out at its first reference.
 
     Raises:
-        SchemaSetError: a file is no Avro schema, or a type is missing or defined differently by two
-            other files.
+        SchemaSetError: a file is not an Avro schema, or a type is missing, or two other files
+        define
+            it differently.
     """
     values = {file: _value(file, text, policy) for file, text in files.items()}
     index: dict[str, list[_Definition]] = {}
@@ -89,7 +88,7 @@ def _schema(
 
 
 class _View:
-    """The types of all files as one of them sees them: its own first."""
+    """The types of all files, from the point of view of one file: its own types come first."""
 
     def __init__(self, file: str, index: Mapping[str, list[_Definition]]) -> None:
         self._file = file
@@ -114,7 +113,7 @@ class _View:
 
 
 def _definitions(file: str, value: Any, policy: Policy) -> Iterator[tuple[str, _Definition]]:  # noqa: ANN401 - from JSON
-    """The named types of a file. What is wrong in it is found when it is parsed."""
+    """Yield the named types of a file. Errors in it are ignored here and found by the parser."""
     waiting: list[tuple[Any, str, Place]] = [(value, "", Place(file=f"{file}#"))]
     while waiting:
         item, namespace, place = waiting.pop()
@@ -142,17 +141,18 @@ def _below(item: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
 
 
 def _wrong(file: str, finding: Finding) -> SchemaSetError:
-    told = explain(finding)
+    explained = explain(finding)
     return SchemaSetError(
-        f"{_place(file, finding)}: no Avro schema: {finding.code}: {told.message} {told.remedy}"
+        f"{_place(file, finding)}: no Avro schema: {finding.code}:"
+        f" {explained.message} {explained.remedy}"
     )
 
 
 def _place(file: str, finding: Finding) -> str:
     """
-    The file, the pointer in it, and the nearest name.
+    Return the file, the pointer and the nearest name as text.
 
-    A pointer that leads into another file names that one.
+    A pointer into another file names that file.
     """
     pointer = finding.pointer or ""
     where = pointer if "#" in pointer else f"{file}#{pointer}" if pointer else file

@@ -1,10 +1,9 @@
 """
-The raw format of snappy, in steps.
+Decompresses the raw format of snappy piece by piece.
 
-Https://github.com/google/snappy/blob/main/format_description.txt.
-
-Its libraries want a whole block and give a whole block; 16 MiB can become 64 MiB, so it is read
-here. As `walker`, one source in two forms; C types are `snappy.pxd`. Numbers are little-endian.
+Format: <https://github.com/google/snappy/blob/main/format_description.txt>. Numbers are
+little-endian. The libraries only take and return whole blocks, and 16 MiB can become 64 MiB. Like
+`walker`, one source has a compiled and an interpreted form; C types are in `snappy.pxd`.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ if not cython.compiled:  # pragma: no branch - the compiled form is not measured
     Window = Any
     memcpy: Any = None  # the compiled form's alone
     # Words of the state.
-    AT = 0  # of the window: where the next byte goes
-    FLOOR = 1  # of the window: where the bytes that were inflated begin
-    LEFT = 2  # of the element that is open
-    OFFSET = 3  # of the element: how far back its bytes stand; 0: they are in the data
-    TOTAL = 4  # inflated bytes that no element has claimed yet
+    AT = 0  # position of the next byte in the window
+    FLOOR = 1  # position of the first inflated byte in the window
+    LEFT = 2  # bytes left of the open element
+    OFFSET = 3  # distance of the copied bytes of the element; 0: a literal
+    TOTAL = 4  # inflated bytes that are still to come
     FAULT = 5
     WORDS = 6
     # Faults.
     WRONG = 1
-    FAR = 2  # an element reaches further back than the window
+    FAR = 2  # a copy reaches further back than the window
 
 
 def inflate(
     data: bytes, end: cython.longlong, window: cython.uchar[::1], state: cython.longlong[::1]
 ) -> int:
     """
-    Inflate *data* up to *end*, 0 or more, into *window*, from where *state* says.
+    Inflate *data* up to *end* into *window*, continuing from *state*.
 
-    Returns where it stopped reading: the window is full, the data is at its end or within a tag, or
-    `state[FAULT]`.
+    Returns where it stopped reading: the window is full, the data ends or is cut off within a tag,
+    or `state[FAULT]` is set.
     """
     data_: Bytes = data
     size: Word = len(window)
@@ -59,7 +58,7 @@ def _run(data: Bytes, end: Word, window: Window, size: Word, s: Words) -> Word:
     pos: Word = 0
     at: Word = s[AT]
     count: Word
-    end = max(end, 0)  # a negative count of bytes would be copied as a huge one
+    end = max(end, 0)  # memcpy would take a negative count as a huge one
     while True:
         if s[LEFT] > 0:
             count = min(s[LEFT], size - at)
@@ -83,14 +82,14 @@ def _run(data: Bytes, end: Word, window: Window, size: Word, s: Words) -> Word:
 
 
 def _operand(tag: Word) -> Word:
-    """How many bytes follow the tag and belong to it."""
+    """Return the number of bytes of the operand after the tag."""
     if tag & 3 == 0:
         return max(0, (tag >> 2) - 59)
     return 4 if tag & 3 == 3 else tag & 3
 
 
 def _element(data: Bytes, pos: Word, at: Word, s: Words) -> Word:
-    """Begin with the element whose tag is at *pos*; returns where it ends."""
+    """Open the element whose tag is at *pos*; return where its tag and operand end."""
     tag: Word = data[pos]
     operand: Word = _operand(tag)
     value: Word = 0
@@ -128,7 +127,7 @@ def _literal(
 
 
 def _copy(window: Window, at: Word, size: Word, offset: Word, count: Word) -> None:
-    """They may overlap: then what is copied repeats."""
+    """Copy within the window; if the ranges overlap, the copied bytes repeat."""
     index: Word
     if (
         cython.compiled and offset >= 16 and size - at >= count + 16

@@ -1,7 +1,7 @@
 """
-JSON as RFC 8259 has it, and no more: keys once, no NaN, bounded depth.
+Parses strict JSON (RFC 8259): unique keys, no NaN, limited depth.
 
-Nothing of the text is in an error.
+Errors contain no text of the JSON.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 from avrogate.results import Code, Finding, RefusedError
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-"""Possessive: each character is looked at once, however the strings are broken."""
+"""Possessive, so that each character is read once, even in broken strings."""
 _COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|//[^\n]*+|/\*.*?(?:\*/|\Z)', re.DOTALL)
 
 Steps = tuple[str | int, ...]
@@ -34,7 +34,7 @@ class DuplicateKeyError(Exception):
 
 def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be anything
     """
-    The value of *text*.
+    Return the value of *text*.
 
     Raises:
         RefusedError: SCHEMA_NOT_JSON or SCHEMA_TOO_DEEP.
@@ -53,7 +53,7 @@ def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be an
 
     try:
         value = json.loads(text, object_pairs_hook=make, parse_constant=_constant)
-    except (ValueError, RecursionError):  # the first also for numbers of more than 4,300 digits
+    except (ValueError, RecursionError):  # ValueError also for numbers of more than 4,300 digits
         raise RefusedError(Finding(Code.SCHEMA_NOT_JSON)) from None
     if repeated:
         steps, found = next(_repeated_in(value))
@@ -62,12 +62,12 @@ def parse(text: str, *, max_depth: int) -> Any:  # noqa: ANN401 - JSON can be an
 
 
 def without_comments(text: str) -> str:
-    """*text* with spaces for comments, `//` and `/* */`, which Java's Avro accepts."""
+    """Return *text* with comments (`//`, `/* */`), which Java's Avro accepts, as spaces."""
     return _COMMENT.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
 
 
 def line_of(text: str) -> int | None:
-    """The line, from 1, at which *text* is no JSON; None where no single one is to blame."""
+    """Return the number of the first invalid line of *text*, from 1, or None if it is unknown."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -89,7 +89,7 @@ def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _repeated_in(value: Any) -> Iterator[tuple[Steps, _Repeated]]:  # noqa: ANN401 - JSON can be anything
-    """In the order of the text; the depth is bounded already."""
+    """Yield the objects with repeated keys in the order of the text; the depth is limited."""
     waiting: list[tuple[Steps, Any]] = [((), value)]
     while waiting:
         steps, item = waiting.pop()
@@ -106,7 +106,7 @@ def _repeated_in(value: Any) -> Iterator[tuple[Steps, _Repeated]]:  # noqa: ANN4
 
 
 def _bound_depth(text: str, max_depth: int) -> None:
-    """Before `json` recurses."""
+    """Refuse a text that is nested too deep, before `json` recurses."""
     depth = 0
     for token in _TOKEN.finditer(text):
         first = token[0][0]

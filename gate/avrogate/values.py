@@ -1,9 +1,8 @@
 """
-What values of texts, UUIDs and decimals look like.
+Validates texts, UUIDs and decimals.
 
-As `walker`, one source in two forms; C types are `values.pxd`.
-
-Positions are in *data*; the caller has made sure that everything up to `stop` is there.
+Like `walker`, one source has a compiled and an interpreted form; C types are in `values.pxd`.
+Positions are in *data*; the caller guarantees that *data* reaches to `stop`.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ else:
 if not cython.compiled:  # pragma: no branch - the compiled form is not measured
     Word = int
     Bytes = bytes
-    memcpy: Any = None  # this and the next: the compiled form's alone
+    memcpy: Any = None  # this and `_HIGH_BITS`: only in the compiled form
     _HIGH_BITS: Any = None
 
 
 def is_text(data: Bytes, pos: Word, stop: Word) -> Word:
     """
-    Whether it is UTF-8 as RFC 3629 has it.
+    Whether the bytes are UTF-8 as RFC 3629 defines it.
 
-    Shortest forms, no surrogates, nothing above U+10FFFF.
+    That is: shortest forms, no surrogates, nothing above U+10FFFF.
     """
     while pos < stop:
         if data[pos] < 0x80:
@@ -39,7 +38,7 @@ def is_text(data: Bytes, pos: Word, stop: Word) -> Word:
 
 
 def _ascii(data: Bytes, pos: Word, stop: Word) -> Word:
-    """Where ASCII ends."""
+    """Return where the ASCII characters end."""
     if cython.compiled and stop - pos >= 8:  # pragma: no cover - compiled alone
         pos = _ascii_words(data, pos, stop)
     while pos < stop and data[pos] < 0x80:
@@ -49,9 +48,9 @@ def _ascii(data: Bytes, pos: Word, stop: Word) -> Word:
 
 def _ascii_words(data: Bytes, pos: Word, stop: Word) -> Word:  # pragma: no cover - compiled alone
     """
-    The same for at least eight bytes, eight at a time, the last eight again.
+    As `_ascii`, for at least eight bytes: eight at a time, then the last eight once more.
 
-    It may end up to seven too early.
+    It may return a position up to seven bytes too early.
     """
     first: Word = 0
     second: Word = 0
@@ -65,7 +64,8 @@ def _ascii_words(data: Bytes, pos: Word, stop: Word) -> Word:  # pragma: no cove
 
 
 def _character(data: Bytes, pos: Word, stop: Word) -> Word:
-    """Where the character of several bytes ends, or -1."""
+    """Return where the character of several bytes ends, or -1 if it is invalid."""
+    # complexity 12: one condition for each row of the table in RFC 3629, 4
     lead: Word = data[pos]
     low: Word = 0x80
     high: Word = 0xBF
@@ -106,10 +106,10 @@ def is_uuid(data: Bytes, pos: Word) -> Word:
 
 def is_decimal(data: Bytes, pos: Word, stop: Word, bounds: Bytes, bound: Word, size: Word) -> Word:
     """
-    Whether the two's complement, big-endian number is within its bounds.
+    Whether the big-endian two's complement number is within its bounds.
 
-    At *bound* stand 10^precision - 1 and its negative, *size* bytes each. A number may have more
-    bytes than it needs.
+    At *bound* of *bounds* are 10^precision - 1 and its negative, of *size* bytes each. The number
+    may have leading bytes that it does not need.
     """
     negative: Word = data[pos] >> 7
     fill: Word = 0xFF if negative else 0

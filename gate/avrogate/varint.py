@@ -1,4 +1,4 @@
-"""Numbers of the container: Avro specification 1.12, "Binary Encoding", int and long."""
+"""Reads the variable-length integers of a container: Avro specification 1.12, "Binary Encoding"."""
 
 from typing import Final
 
@@ -6,11 +6,11 @@ from avrogate.results import Code
 
 _LAST_SHIFT: Final = 63
 _MORE: Final = 0x80
-"""The bit that says that another byte follows."""
+"""The continuation bit: another byte follows."""
 
 
 class VarintError(Exception):
-    """It is no long, or not written as short as it can be."""
+    """The number does not fit into 64 bits, or is not in its shortest form."""
 
     def __init__(self, code: Code) -> None:
         super().__init__(code)
@@ -19,7 +19,7 @@ class VarintError(Exception):
 
 def read_long(data: bytes | bytearray, pos: int, stop: int) -> tuple[int, int] | None:
     """
-    The number at *pos* and where it ends; None when it does not end before *stop*.
+    Return the number at *pos* and where it ends, or None if it is cut off at *stop*.
 
     Raises:
         VarintError: VARINT_TOO_LONG or VARINT_OVERLONG.
@@ -29,7 +29,7 @@ def read_long(data: bytes | bytearray, pos: int, stop: int) -> tuple[int, int] |
 
 
 def read_unsigned(data: bytes | bytearray, pos: int, stop: int) -> tuple[int, int] | None:
-    """The same without zig-zag."""
+    """As `read_long`, but without zig-zag decoding."""
     value = shift = 0
     while pos < stop:
         byte = data[pos]

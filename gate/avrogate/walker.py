@@ -1,11 +1,11 @@
 """
-The walker: reads every value of every record, builds none.
+The walker: validates every value of every record, without building Python objects.
 
-One source, two forms: compiled by Cython it runs without the GIL, interpreted it does the same
-slowly. C types, and the constants, stand in `walker.pxd`; Python never evaluates the annotations.
+One source has two forms: compiled by Cython it runs without the GIL; interpreted it does the same
+slowly. C types and constants are in `walker.pxd`; Python never evaluates the annotations.
 
-Functions that read return where the value ends, or minus the fault. A fault leaves the state as it
-was before the value, so that walking can go on with more bytes, or behind a wrong value. No
+A function that reads returns where the value ends, or the negated fault. A fault leaves the state
+as it was before the value, so reading can continue with more bytes, or after an invalid value. No
 function recurses or allocates.
 """
 
@@ -39,10 +39,10 @@ def walk(
     state: cython.longlong[::1],
 ) -> int:
     """
-    Go on from where *state* says, through *data* up to *end*.
+    Validate *data* up to *end*, continuing from *state*.
 
-    Returns 0 when all records are read, else the fault that stopped; CUT_OFF also when the piece is
-    at its end. *program* and *state* are of 64-bit words, never empty; *bounds* are those of
+    Returns 0 after the last record, else the fault that stopped it: CUT_OFF at the end of the
+    piece. *program* and *state* are 64-bit words and not empty; *bounds* are the bounds of
     decimals.
     """
     fault: Word
@@ -84,8 +84,9 @@ def _run(p: Words, bounds: Bytes, data: Bytes, end: Word, s: Words) -> Word:
 def _value(
     p: Words, pc: Word, bounds: Bytes, data: Bytes, pos: Word, end: Word, limit: Word
 ) -> Word:
+    # complexity 12: one line for each opcode, the most frequent first
     op: Word = p[pc]
-    if pos >= end:  # a value may have been longer than the piece
+    if pos >= end:  # a value can end beyond the piece
         return -CUT_OFF
     if op == LONG:
         return _long(data, pos, end)
@@ -107,15 +108,15 @@ def _value(
 
 
 def _read(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
-    """A long and where it ends."""
-    if pos < end and data[pos] < 0x80:  # most are of one byte
+    """Return a long and where it ends."""
+    if pos < end and data[pos] < 0x80:  # most have one byte
         byte = data[pos]
         return (byte >> 1) ^ -(byte & 1), pos + 1
     return _read_on(data, pos, end)
 
 
 def _read_on(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
-    """The same for all: zig-zag, 7 bits a byte, the least first."""
+    """As `_read`, for any length: zig-zag, 7 bits in each byte, the lowest first."""
     value: cython.ulonglong = 0
     shift: Word = 0
     while True:
@@ -137,12 +138,12 @@ def _read_on(data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
 
 
 def _long(data: Bytes, pos: Word, end: Word) -> Word:
-    """The end of a long whose value does not matter."""
+    """Return the end of a long whose value is not needed."""
     start: Word = pos
     while pos < end and data[pos] >= 0x80:
         pos += 1
     if pos >= end or pos - start >= 9 or (data[pos] == 0 and pos > start):
-        _, pos = _read_on(data, start, end)  # unusual: it knows why
+        _, pos = _read_on(data, start, end)  # finds the fault
         return pos
     return pos + 1
 
@@ -165,7 +166,7 @@ def _length(data: Bytes, pos: Word, end: Word, limit: Word) -> tuple[Word, Word]
 
 def _bytes(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
     length, pos = _length(data, pos, end, limit)
-    return pos + length  # maybe behind the piece: nothing of it has to be looked at
+    return pos + length  # possibly beyond the piece: the content is not checked
 
 
 def _string(data: Bytes, pos: Word, end: Word, limit: Word) -> Word:
@@ -198,7 +199,7 @@ def _decimal(
             return pos
         if (
             length == 0 or length > p[pc + 3] + 4096
-        ):  # nobody pads so much, and it would have to be gathered
+        ):  # no writer pads so much, and the value is kept in memory
             return -NO_DIGITS if length == 0 else -TOO_MANY_DIGITS
     if length > end - pos:
         return -CUT_OFF
@@ -210,7 +211,7 @@ def _decimal(
 
 
 def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
-    """Where to go on in the program, and in the data."""
+    """Return the next instruction, and where to continue in the data."""
     op: Word = p[pc]
     if op == UNION:
         return _union(p, pc, data, pos, end)
@@ -263,9 +264,9 @@ def _repeat(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> 
 
 def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tuple[Word, Word]:
     """
-    After an item.
+    Return where to continue after an item.
 
-    With a fault nothing has changed: it is walked again when there are more bytes.
+    A fault changes nothing, so the instruction is repeated when there are more bytes.
     """
     frame: Word = s[SP] - 4
     repeat: Word = s[frame]
@@ -288,9 +289,9 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
 def _plain_items(
     p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word
 ) -> Word:
-    """Skip the valid items of one plain value but the block's last; return the position."""
+    """Skip valid items of one plain value, except the last of the block; return the position."""
     if p[pc] == SKIP:
-        after = pos + (s[frame + 1] - 1) * p[pc + 2]  # within the block: `_items` has made sure
+        after = pos + (s[frame + 1] - 1) * p[pc + 2]  # within the block, as `_items` has checked
         s[frame + 1] = 1
         return after
     while s[frame + 1] > 1:
@@ -299,7 +300,7 @@ def _plain_items(
             if p[pc] == LONG
             else _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
         )
-        if after < 0:  # the walker comes upon it again, and knows what to do
+        if after < 0:  # the walker reads it again, and reports the fault
             break
         pos = after
         s[frame + 1] -= 1
@@ -308,10 +309,11 @@ def _plain_items(
 
 def _items(width: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word) -> Word:
     """
-    The head of a block of items.
+    Read the head of a block of items into the frame; return where it ends.
 
-    A count, or its negative and the size in bytes, which must be true.
+    It is a count, or a negated count and the size in bytes, which must be right.
     """
+    # complexity 11: one condition for each way in which a head can be wrong
     stop: Word = -1
     limit: Word = s[BLOCK_END] - s[BASE]
     count, pos = _read(data, pos, end)
@@ -320,7 +322,7 @@ def _items(width: Word, data: Bytes, pos: Word, end: Word, s: Words, frame: Word
         if pos > 0 and (size < 0 or size > limit - pos):
             return -BAD_SIZE
         stop = s[BASE] + pos + size
-        count = -count if count >= pos - limit else limit  # the least long has no opposite
+        count = -count if count >= pos - limit else limit  # the least long cannot be negated
     if pos < 0:
         return pos
     if count > 0 and (count > limit - pos or count * width > limit - pos):

@@ -1,4 +1,4 @@
-"""Arrays of one plain value each are read in one go: with the same result as value by value."""
+"""Arrays of one plain type are read in one loop, with the same result as value by value."""
 
 import pytest
 
@@ -12,7 +12,7 @@ COUNTS = (1, 2, 3, 4, 40)
 
 
 def _file(type_: str, *blocks: bytes, records: int = 1) -> bytes:
-    """Records of a list and a long, which shows a list that is read too far or too short."""
+    """Return records of a list and a long, which show if a list was read too short or too long."""
     schema = record({"type": "array", "items": type_}, "long")
     return header(schema) + block(records, (b"".join(blocks) + long(7)) * records)
 
@@ -20,7 +20,7 @@ def _file(type_: str, *blocks: bytes, records: int = 1) -> bytes:
 @pytest.mark.parametrize("sized", [False, True])
 @pytest.mark.parametrize("type_", ITEMS)
 def test_any_number_of_items_is_read_to_its_end(type_: str, *, sized: bool) -> None:
-    """In one block or in several, however the file is cut, by both forms."""
+    """The counts are right for one block or several, for any chunks, and in both forms."""
     other = pure()
     for count in COUNTS:
         several = [items(*[ITEMS[type_]] * count, sized=sized)[:-1] for _ in range(3)]
@@ -32,11 +32,7 @@ def test_any_number_of_items_is_read_to_its_end(type_: str, *, sized: bool) -> N
 
 @pytest.mark.parametrize("type_", ITEMS)
 def test_an_item_too_few_is_missed(type_: str) -> None:
-    """
-    The count is one more than there are items.
-
-    What stands behind the list is taken for one, and then missing.
-    """
+    """If the count is one too large, the data after the list is read as an item."""
     for count in COUNTS:
         file = _file(type_, long(count + 1), ITEMS[type_] * count, long(0))
         assert set(codes(file)) & {Code.DATA_CUT_OFF, Code.ITEM_COUNT_WRONG, Code.DATA_LEFT_OVER}
@@ -44,7 +40,7 @@ def test_an_item_too_few_is_missed(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", ITEMS)
 def test_an_item_too_many_is_found(type_: str) -> None:
-    """A size in bytes that stands with the items tells, too."""
+    """If the count is one too small, the declared size in bytes does not match."""
     for count in COUNTS:
         data = ITEMS[type_] * (count + 1)
         assert codes(_file(type_, long(-count), long(len(data)), data, long(0))) == [
@@ -54,7 +50,7 @@ def test_an_item_too_many_is_found(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", ITEMS)
 def test_a_list_that_is_cut_off_is_refused(type_: str) -> None:
-    """At every byte."""
+    """A file that is cut off at any byte of the list is refused."""
     schema = record({"type": "array", "items": type_})
     whole = items(*[ITEMS[type_]] * 9)
     for length in range(len(whole)):

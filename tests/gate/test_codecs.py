@@ -1,4 +1,4 @@
-"""Inflating is as the codecs' own libraries do it, in whatever pieces the bytes come."""
+"""The gate inflates as the codecs' own libraries do, whatever the pieces of input."""
 
 import random
 import zlib
@@ -41,7 +41,7 @@ def _raw_deflate(data: bytes) -> bytes:
 
 
 def _inflate(module: ModuleType, codec: str, pieces: Iterable[bytes]) -> bytes | str:
-    """What comes out, or the code of the refusal."""
+    """Return the inflated bytes, or the code of the refusal."""
     inflater: Any = module.inflaters(Policy())[codec]()
     out = []
     try:
@@ -60,7 +60,7 @@ def _cut(data: bytes, size: int) -> list[bytes]:
 @given(data=DATA, size=st.integers(1, 70_000))
 @settings(max_examples=60, deadline=None)
 def test_snappy_comes_out_as_it_went_in(data: bytes, size: int) -> None:
-    """Written by its library, read in pieces of any size, by both forms."""
+    """Data of the snappy library is inflated in pieces of any size, by both forms."""
     packed = _snappy(data)
     pieces = _cut(packed, max(size, len(packed) // 200))
     assert _inflate(FORMS[0], "snappy", pieces) == data
@@ -85,11 +85,7 @@ def _mutants(write: Callable[[bytes], bytes]) -> Iterable[bytes]:
 
 
 def test_snappy_is_refused_where_its_library_refuses() -> None:
-    """
-    Changed bytes, cut streams.
-
-    What our steps make of them, of either form, is what the library makes of them.
-    """
+    """For changed or cut streams, both forms give the result of the library."""
     for mutant in _mutants(lambda data: bytes(cramjam.snappy.compress_raw(data))):
         try:
             theirs: bytes | None = bytes(cramjam.snappy.decompress_raw(mutant))
@@ -102,11 +98,11 @@ def test_snappy_is_refused_where_its_library_refuses() -> None:
         assert ours != str(Code.CHECKSUM_WRONG), (
             SEED,
             mutant.hex(),
-        )  # it would have come out, as something
+        )  # the library would have accepted it
 
 
 def test_deflate_is_refused_where_zlib_refuses() -> None:
-    """zlib-ng is quicker, and of one mind with zlib on every changed or cut stream."""
+    """zlib-ng gives the result of zlib for every changed or cut stream."""
     for mutant in _mutants(_raw_deflate):
         theirs = zlib.decompressobj(-15)
         try:
@@ -121,10 +117,10 @@ def test_deflate_is_refused_where_zlib_refuses() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_snappy_that_looks_back_further_than_any_encoder_is_named(form: ModuleType) -> None:
-    """The format could; then the whole block would have to be kept."""
+    """The format allows it, but then the whole block would have to be kept in memory."""
     size = 400_000
     literal = b"\xf8" + (size - 1).to_bytes(3, "little") + bytes(size)
-    far = b"\x07" + (size - 1).to_bytes(4, "little")  # two bytes, from nearly the beginning
+    far = b"\x07" + (size - 1).to_bytes(4, "little")  # two bytes, copied from nearly the beginning
     length = (size + 2) & 0x7F | 0x80, (size + 2) >> 7 & 0x7F | 0x80, (size + 2) >> 14
     file = bytes(length) + literal + far + bytes(4)
     assert _inflate(form, "snappy", [file]) == str(Code.COMPRESSED_WINDOW_TOO_LARGE)
@@ -135,5 +131,5 @@ def test_snappy_that_looks_back_further_than_any_encoder_is_named(form: ModuleTy
     "wrong", [b"\x80\x80\x80\x80\x10", b"\x80\x80\x80\x80\x80\x01", b"\xff" * 6]
 )
 def test_snappy_length_of_more_than_32_bits_is_refused(form: ModuleType, wrong: bytes) -> None:
-    """Before a byte more is read."""
+    """It is refused before more bytes are read."""
     assert _inflate(form, "snappy", [wrong + bytes(8)]) == str(Code.COMPRESSED_INVALID)

@@ -1,4 +1,4 @@
-"""Files as a whole: framing, codecs, chunks."""
+"""Whole files: framing, codecs, chunks."""
 
 import zlib
 
@@ -62,7 +62,7 @@ def _file(codec: str, records: int = 500, per_block: int = 100) -> bytes:
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("chunk", [0, 1, 7, 1000])
 def test_a_correct_file_passes_with_its_true_counts(codec: str, chunk: int) -> None:
-    """Whatever the codec, and however the bytes are cut into chunks."""
+    """For every codec and every division into chunks."""
     result = validate(_file(codec), chunk=chunk)
     assert result == ValidationResult(
         record_type="Reading",
@@ -75,14 +75,14 @@ def test_a_correct_file_passes_with_its_true_counts(codec: str, chunk: int) -> N
 
 
 def test_a_file_without_blocks_is_correct() -> None:
-    """It has no records."""
+    """Its result has no records."""
     assert validate(header(READING)).record_count == 0
 
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("chunk", [0, 1, 17])
 def test_blocks_of_no_records_pass_anywhere(codec: str, chunk: int) -> None:
-    """As Avro for C++, goavro, Event Hubs Capture and BigQuery write them."""
+    """Avro for C++, goavro, Event Hubs Capture and BigQuery write such blocks."""
     full = block(2, compress(codec, _reading(1) + _reading(2)))
     for nothing in (block(0, b""), block(0, compress(codec, b""))):
         for blocks in (
@@ -103,7 +103,7 @@ def test_blocks_of_no_records_pass_anywhere(codec: str, chunk: int) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_block_of_no_records_holds_no_bytes(codec: str) -> None:
-    """Whatever inflates out of it is left over, even where records of the schema have none."""
+    """Inflated bytes of such a block are refused, even if records of the schema take no bytes."""
     empty = {"type": "record", "name": "R", "fields": []}
     for schema in (READING, empty):
         assert codes(header(schema, codec) + block(0, compress(codec, b"\0"))) == [
@@ -112,7 +112,7 @@ def test_a_block_of_no_records_holds_no_bytes(codec: str) -> None:
 
 
 def test_empty_blocks_are_counted_as_blocks() -> None:
-    """So that a million of them are refused by name, after the work of those that may be there."""
+    """A million of them are refused by name, after the work for the allowed number."""
     nothing = header(READING) + block(0, b"") * 1_000_000
     code, work = work_of(nothing)
     assert code is Code.TOO_MANY_BLOCKS
@@ -121,13 +121,13 @@ def test_empty_blocks_are_counted_as_blocks() -> None:
 
 
 def test_a_block_may_be_as_large_as_the_policy_says() -> None:
-    """Hundreds of mebibytes pass by default, and cost no memory; the limit is in the finding."""
+    """The default allows hundreds of MiB without memory; the finding has the limit."""
     large = one("bytes", text(bytes(80 << 20)))
     assert validate(large, chunk=1 << 16).record_count == 1
     for codec in CODECS:
         cost = memory_of(one("bytes", text(bytes(40 << 20)), codec))
         assert (cost.code, cost.work.inflated_bytes) == (None, (40 << 20) + 4)
-        assert cost.peak_bytes < 16 << 20  # a window of xz has eight
+        assert cost.peak_bytes < 16 << 20  # the window of xz is eight MiB
         (found,) = findings(one("bytes", text(b"x" * 5000), codec), Policy(max_block_bytes=8))
         assert (found.code, found.limit) == (Code.BLOCK_TOO_LARGE, 8)
         (found,) = findings(
@@ -137,13 +137,13 @@ def test_a_block_may_be_as_large_as_the_policy_says() -> None:
 
 
 def test_the_codec_may_be_left_out() -> None:
-    """It is "null" then."""
+    """Without `avro.codec` the codec is "null"."""
     assert validate(header(record("int"), None) + block(1, long(5))).codec == "null"
 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_truncation_is_refused(codec: str) -> None:
-    """Wherever the file is cut off, except between two blocks: the format cannot tell that."""
+    """Except between two blocks, where the format cannot show that something is missing."""
     blocks = [(2, _reading(n) + _reading(n + 1)) for n in range(2)]
     whole = file_of(READING, blocks, codec)
     parts = [block(count, compress(codec, data)) for count, data in blocks]
@@ -152,7 +152,7 @@ def test_every_truncation_is_refused(codec: str) -> None:
 
 
 def test_wrong_values_are_gathered_over_blocks() -> None:
-    """What follows a wrong value can be read, so all of them are told, each with its place."""
+    """Validation continues, so every invalid value has a finding with its place."""
     schema = record("boolean", "string")
     good, wrong = b"\x01" + text("a"), b"\x07" + text(b"\xff")
     file = file_of(schema, [(3, good + wrong + good), (1, wrong)])
@@ -167,12 +167,12 @@ def test_wrong_values_are_gathered_over_blocks() -> None:
 
 
 def test_at_most_a_hundred_findings() -> None:
-    """The hundredth ends it."""
+    """Validation ends at the hundredth finding."""
     assert len(findings(file_of(record("boolean"), [(500, b"\x02" * 500)]))) == 100
 
 
 def test_what_was_known_before_the_refusal() -> None:
-    """Type, fingerprint and whole blocks can be told of a refused file, too."""
+    """Type, fingerprint and whole blocks of a refused file are known, too."""
     gate = Gate(Policy())
     with pytest.raises(RefusedError):
         gate.feed(file_of(READING, [(1, _reading(1)), (1, b"")]))
@@ -187,9 +187,9 @@ def test_what_was_known_before_the_refusal() -> None:
 
 def test_deflate_may_leave_the_checksum_that_its_writers_leave() -> None:
     """
-    Two libraries, fastavro and Apache's for Python, write three bytes of Adler-32 there.
+    Writers (fastavro, Apache's for Python) leave three bytes of Adler-32.
 
-    More is refused.
+    Any other remainder is refused.
     """
     data = long(5)
     packed, checksum = compress("deflate", data), zlib.adler32(data).to_bytes(4, "big")
@@ -202,11 +202,7 @@ def test_deflate_may_leave_the_checksum_that_its_writers_leave() -> None:
 
 
 def test_a_long_text_needs_no_memory_of_its_own() -> None:
-    """
-    A text of megabytes is checked while it comes.
-
-    A wrong byte at its end is found all the same.
-    """
+    """A text of megabytes is validated in pieces. A wrong byte at its end is found."""
     long_text = "ä".encode() * 1_000_000
     assert validate(one("string", text(long_text)), chunk=65536).record_count == 1
     assert codes(one("string", text(long_text + b"\xff")), chunk=65536) == [Code.UTF8_INVALID]

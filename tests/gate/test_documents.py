@@ -1,4 +1,4 @@
-"""What docs/reference/avro-gate.md says of limits and codes is what there is."""
+"""docs/reference/avro-gate.md lists the limits and codes of the code."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from support.avro.encoding import MAGIC, long, text
 from support.avro.hostile import hostile_files
 from support.avro.validating import findings
 
-pytestmark = pytest.mark.timeout(300)  # the first to need the files makes them
+pytestmark = pytest.mark.timeout(300)  # the first test that needs the files generates them
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "avro-gate.md"
 
 
@@ -31,11 +31,7 @@ def _examples(page: str) -> dict[str, str]:
 
 
 def test_the_page_is_made_of_the_tables() -> None:
-    """
-    Limits with their defaults.
-
-    Each code and cause with its message, remedy, and a file that is refused so.
-    """
+    """The limits with their defaults; codes and causes with message, remedy and example."""
     page = PAGE.read_text(encoding="utf-8")
     by_hand = page.partition(BEGIN)[0]
     expected = by_hand + made(_examples(page))
@@ -45,7 +41,7 @@ def test_the_page_is_made_of_the_tables() -> None:
 
 
 def test_every_code_and_cause_is_explained() -> None:
-    """In the order of the list, by sentences that end; those about a limit say it."""
+    """In the order of the list, in whole sentences; messages about a limit contain it."""
     assert list(EXPLANATIONS) == list(Code)
     assert list(CAUSES) == list(Cause)
     for explanation in (*EXPLANATIONS.values(), *CAUSES.values()):
@@ -54,13 +50,15 @@ def test_every_code_and_cause_is_explained() -> None:
         assert (LIMIT in explanation.message) == (explanation.limit is not None)
     for code in Code:
         limit = limit_of(code, Policy())
-        told = explain(Finding(code, limit=limit))
-        assert LIMIT not in told.message
-        assert limit is None or EXPLANATIONS[code].limit in told.remedy.replace("`", " ").split()
+        explained = explain(Finding(code, limit=limit))
+        assert LIMIT not in explained.message
+        assert (
+            limit is None or EXPLANATIONS[code].limit in explained.remedy.replace("`", " ").split()
+        )
 
 
 def test_findings_about_a_limit_name_the_one_that_holds() -> None:
-    """Whatever part of the gate found it, and whatever the policy's limit is."""
+    """For each part of the gate that can report it, and for other limits than the defaults."""
     for hostile in hostile_files():
         if (
             len(hostile.file) > 1 << 20

@@ -1,4 +1,4 @@
-"""A file that is no Avro container is told what it looks like: the usual mistakes."""
+"""The gate recognises common files that are not Avro containers."""
 
 import gzip
 import io
@@ -40,7 +40,11 @@ def _zip() -> bytes:
 
 
 def _protobuf() -> bytes:
-    """Fields 1: text, 2: number, 3: double, 4: message; https://protobuf.dev/programming-guides/encoding/."""
+    """
+    Return fields 1: text, 2: number, 3: double, 4: message.
+
+    See https://protobuf.dev/programming-guides/encoding/.
+    """
     inner = b"\x08\x96\x01"
     return b"\x0a\x07patient\x10\x96\x01\x19" + struct.pack("<d", 36.6) + b"\x22\x03" + inner
 
@@ -91,29 +95,29 @@ def _found(content: bytes, chunk: int) -> tuple[Code, Cause | None]:
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_usual_mistake_is_recognised(name: str) -> None:
-    """However the bytes come; said in a sentence with a remedy, and nothing of the file in it."""
+    """For any chunks; the message has a remedy and nothing of the file."""
     content, cause = MISTAKES[name]
     for chunk in (0, 1, 7):
         assert _found(content, chunk) == (Code.MAGIC_WRONG, cause)
-    told = explain(findings(content)[0])
-    assert told.message.endswith(".")
-    assert told.remedy
-    assert CANARY not in told.message + told.remedy
+    explained = explain(findings(content)[0])
+    assert explained.message.endswith(".")
+    assert explained.remedy
+    assert CANARY not in explained.message + explained.remedy
 
 
 def test_all_causes_are_shown() -> None:
-    """Those of the first bytes; the last is of a schema."""
+    """Every cause of the first bytes has an example; the last cause is about a schema."""
     assert {cause for _, cause in MISTAKES.values()} == set(Cause) - {Cause.EMPTY_RECORD_NAME}
 
 
 @pytest.mark.parametrize("content", [b"Obj\x00" + bytes(600), b"Obj\x02", b"Obj\x02" + bytes(600)])
 def test_another_version_of_the_format_is_no_other_format(content: bytes) -> None:
-    """It has no cause, but the message that says what is expected."""
+    """It has no cause, and the message names the expected version."""
     assert _found(content, 1) == (Code.MAGIC_WRONG, None)
 
 
 def test_half_a_kibibyte_is_enough() -> None:
-    """A foreign file is refused then, not read to its end."""
+    """Such a file is refused after half a KiB, not at its end."""
     gate = Gate(Policy())
     gate.feed(b"a,b\n" * 127)
     with pytest.raises(RefusedError):
@@ -122,5 +126,5 @@ def test_half_a_kibibyte_is_enough() -> None:
 
 @pytest.mark.parametrize("length", range(1, 4))
 def test_the_beginning_of_the_magic_is_a_file_cut_off(length: int) -> None:
-    """Not text, though its letters are."""
+    """It is not reported as text, although its bytes are letters."""
     assert _found(MAGIC[:length], 0) == (Code.HEADER_CUT_OFF, None)

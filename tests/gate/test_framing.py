@@ -5,14 +5,14 @@ from support.avro.validating import codes
 
 SCHEMA = record("string", {"type": "array", "items": "long"}, ["null", "boolean"])
 RECORD = text("name") + items(long(9), long(300)) + long(1) + b"\x01"
-"""With a 1 for the 9, a longer text would leave another correct array: no reader could know."""
+"""The first item is 9: with 1, a longer text would leave another valid array, unnoticed."""
 
 
 def _framed() -> tuple[bytes, list[int]]:
     """
-    A file of two blocks, and where its framing is.
+    Return a file of two blocks, and the positions of its framing.
 
-    Everything but the schema, metadata keys and values.
+    These are all bytes but the schema, metadata keys and values.
     """
     head = header(SCHEMA)
     blocks = block(2, RECORD * 2) + block(1, RECORD)
@@ -36,7 +36,7 @@ def _framed() -> tuple[bytes, list[int]]:
     ]
     inside = (
         first + 2
-    )  # of the first record: the length of the text, the array's count and end, the branch
+    )  # of the first record: length of the text, count and end of the array, branch
     places += [inside, inside + 5, inside + 9, inside + 10]
     return head + blocks, places + heads + syncs + list(range(first - len(SYNC), first))
 
@@ -46,7 +46,7 @@ def _wrong(changed: bytes) -> bool:
 
 
 def test_any_changed_byte_of_framing_is_found() -> None:
-    """Every place, every other value."""
+    """Each position with each other value."""
     file, places = _framed()
     assert not codes(file)
     passed = [
@@ -59,13 +59,13 @@ def test_any_changed_byte_of_framing_is_found() -> None:
 
 
 def test_any_dropped_byte_of_framing_is_found() -> None:
-    """Every place."""
+    """Each position."""
     file, places = _framed()
     assert [place for place in places if not _wrong(file[:place] + file[place + 1 :])] == []
 
 
 def test_any_added_byte_is_found() -> None:
-    """Before every place of framing, every value."""
+    """Each value before each position."""
     file, places = _framed()
     passed = [
         (place, byte)

@@ -1,4 +1,4 @@
-"""The corpus of attacks: every file is refused, with its code, by both forms, for bounded work."""
+"""Malicious files: each is refused with its code, by both forms, with limited work."""
 
 import pytest
 
@@ -10,22 +10,22 @@ from support.avro.validating import codes
 from support.avro.working import calls_of, memory_of
 
 MOST_CALLS = 5_000_000
-"""Of functions: 100,000 blocks, the most that a file may have, take half of it."""
+"""Function calls: 100,000 blocks, the most that a file may have, take half of it."""
 MOST_MEMORY_BYTES = 16 << 20
 pytestmark = pytest.mark.timeout(
     300
-)  # against hanging alone; the first to need the files makes them
+)  # a guard against hanging; the first test that needs the files generates them
 
 
 def test_there_are_hundreds_of_them() -> None:
-    """At least two hundred, each with a name of its own."""
+    """There are at least two hundred, and each has its own name."""
     names = [hostile.name for hostile in hostile_files()]
     assert len(names) >= 200
     assert len(set(names)) == len(names)
 
 
 def test_each_is_refused_with_its_code() -> None:
-    """By the installed form, fed at once or in small chunks."""
+    """The installed form refuses them, fed at once or in small chunks."""
     wrong = []
     for hostile in hostile_files():
         found = codes(hostile.file)[-1:]
@@ -37,9 +37,9 @@ def test_each_is_refused_with_its_code() -> None:
 
 def test_none_costs_more_work_than_a_file_may() -> None:
     """
-    Calls, steps, inflated bytes and blocks, counted.
+    Counted are calls, steps, inflated bytes and blocks.
 
-    No file costs more than the policy's budget for its size.
+    No file exceeds the budget for its size.
     """
     policy, costly = Policy(), []
     for hostile in hostile_files():
@@ -59,19 +59,19 @@ def test_none_costs_more_work_than_a_file_may() -> None:
 
 @pytest.mark.long
 def test_none_needs_much_memory() -> None:
-    """Allocated at once, beside the file: a header, some pieces, a window; never a block."""
+    """Counted is the peak of allocated memory in addition to the file: header, pieces, window."""
     large = {hostile.name: memory_of(hostile.file).peak_bytes for hostile in hostile_files()}
     assert {name: size for name, size in large.items() if size > MOST_MEMORY_BYTES} == {}
 
 
 def test_the_interpreted_form_says_the_same() -> None:
-    """Code for code."""
+    """Both forms give the same code for each file."""
     other = pure()
     assert not other.compiled
     differing = []
     for hostile in hostile_files():
         if "more doubles than fit" in hostile.name or hostile.name.startswith("costly"):
-            continue  # millions of records take it minutes
+            continue  # the interpreted form takes minutes for millions of records
         try:
             other.check([hostile.file], other.Policy())
         except other.RefusedError as refused:
@@ -82,11 +82,7 @@ def test_the_interpreted_form_says_the_same() -> None:
 
 
 def test_every_code_but_those_of_policies_has_an_example() -> None:
-    """
-    A code that nothing can lead to would be no code.
-
-    The rest are shown by the tests of policies and of readers.
-    """
+    """Codes without an example file have one in the tests of policies and of reader schemas."""
     shown = {hostile.code for hostile in hostile_files()}
     elsewhere = {
         Code.RECORD_TYPE_NOT_ALLOWED,

@@ -1,4 +1,4 @@
-"""Files that are nearly good: what is accepted is right, and both forms say the same of each."""
+"""Files with small changes: what is accepted is valid, and both forms give the same result."""
 
 import os
 from typing import Any
@@ -18,20 +18,20 @@ MUTANTS = int(os.environ.get("GATE_MUTANTS", "20000"))
 SHORT = 3000
 COUNTS = [SHORT, pytest.param(MUTANTS, marks=pytest.mark.long)]
 MOST_STEPS_PER_BYTE = 5
-"""Four of a byte that bzip2 inflates, and less than one of the walker."""
+"""One byte that bzip2 inflates takes four steps; the walker takes less than one for each byte."""
 FREE_STEPS = 100
-pytestmark = pytest.mark.timeout(300 + MUTANTS // 50)  # against hanging alone
+pytestmark = pytest.mark.timeout(300 + MUTANTS // 50)  # a guard against hanging
 
 
 def test_the_seeds_are_correct() -> None:
-    """Else their mutants would show nothing."""
+    """Otherwise their mutants would show nothing."""
     assert [validate(seed).record_count for seed in seeds()] == [3] * len(seeds())
     assert [count_records(seed) for seed in seeds()] == [3] * len(seeds())
 
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_no_mutant_is_wrongly_accepted(count: int) -> None:
-    """An independent reader reads each mutant that passes, and writes the same bytes again."""
+    """An independent reader reads each accepted mutant, and writes the same bytes again."""
     accepted, wrong = 0, []
     for number, mutant in enumerate(mutants(SEED, count)):
         try:
@@ -51,11 +51,7 @@ def test_no_mutant_is_wrongly_accepted(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_every_step_is_paid_for_by_bytes(count: int) -> None:
-    """
-    However a file is changed.
-
-    The steps that it costs are bounded by the bytes that it inflates to.
-    """
+    """The steps for a mutant are limited by its inflated bytes."""
     costly = []
     for number, mutant in enumerate(mutants(SEED + 2, count)):
         _, work = work_of(mutant)
@@ -65,8 +61,8 @@ def test_every_step_is_paid_for_by_bytes(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_both_forms_judge_mutants_alike(count: int) -> None:
-    """Chunks of any size give the same result or findings, for the same work."""
+def test_both_forms_validate_mutants_alike(count: int) -> None:
+    """For any chunks, result or findings are the same, and so is the work."""
     other = pure()
     differing = []
     compared = max(count // 20, 1000)
@@ -80,11 +76,11 @@ def test_both_forms_judge_mutants_alike(count: int) -> None:
 
 
 def _answer(gate: Any, chunks: list[bytes]) -> str:  # noqa: ANN401 - a module
-    judge_ = gate.Gate(gate.Policy())
+    validator = gate.Gate(gate.Policy())
     try:
         for chunk in chunks:
-            judge_.feed(chunk)
-        answer = str(judge_.finish())
+            validator.feed(chunk)
+        answer = str(validator.finish())
     except gate.RefusedError as refused:
         answer = str(refused.findings)
-    return f"{answer} {judge_.work()}"
+    return f"{answer} {validator.work()}"

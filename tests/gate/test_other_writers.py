@@ -1,4 +1,4 @@
-"""What other people's writers write from a valid schema is never refused."""
+"""Valid files of other writers are never refused."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from support.avro.reference import count_records
 from support.avro.strategies import files
 from support.avro.validating import validate
 
-pytestmark = pytest.mark.timeout(600)  # against hanging alone
+pytestmark = pytest.mark.timeout(600)  # a guard against hanging
 _SETTINGS = settings(
     max_examples=40,
     deadline=None,
@@ -40,11 +40,7 @@ File = tuple[dict[str, Any], list[Any]]
 @_SETTINGS
 @_FASTAVRO
 def test_what_fastavro_writes_passes(file: File, codec: str, interval: int) -> None:
-    """
-    Every codec, any schema, blocks of any size.
-
-    Accepted with the exact count, fed at once or byte by byte.
-    """
+    """With every codec, any schema and blocks of any size; fed at once or byte by byte."""
     _passes_from_fastavro(file, codec, interval)
 
 
@@ -52,14 +48,14 @@ def test_what_fastavro_writes_passes(file: File, codec: str, interval: int) -> N
 @_LONG_SETTINGS
 @_FASTAVRO
 def test_what_fastavro_writes_passes_at_length(file: File, codec: str, interval: int) -> None:
-    """The same with many more schemas."""
+    """As above, with many more schemas."""
     _passes_from_fastavro(file, codec, interval)
 
 
 @_SETTINGS
 @_APACHE
 def test_what_apache_avro_writes_passes(file: File, codec: str) -> None:
-    """With each codec that it brings along."""
+    """With each codec that it has without further packages."""
     _passes_from_apache(file, codec)
 
 
@@ -67,7 +63,7 @@ def test_what_apache_avro_writes_passes(file: File, codec: str) -> None:
 @_LONG_SETTINGS
 @_APACHE
 def test_what_apache_avro_writes_passes_at_length(file: File, codec: str) -> None:
-    """The same with many more schemas."""
+    """As above, with many more schemas."""
     _passes_from_apache(file, codec)
 
 
@@ -94,7 +90,7 @@ def _passes_from_apache(file: File, codec: str) -> None:
 @_SETTINGS
 @given(file=files(logical=True))
 def test_the_canonical_form_is_that_of_fastavro(file: File) -> None:
-    """The same text, so the same fingerprint."""
+    """The text is equal, and so is the fingerprint."""
     ours = parse_schema(json.dumps(file[0]).encode(), Policy())
     theirs = to_parsing_canonical_form(file[0])
     assert canonical_form(ours) == theirs
@@ -110,7 +106,7 @@ def _empty(schema: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("depth", [1, 60, 64])
 def test_legitimate_recursion_passes(depth: int) -> None:
-    """A linked list, and a tree, of up to 64 records within each other."""
+    """A linked list and a tree are accepted, with up to 64 nested records."""
     linked: dict[str, Any] = {
         "type": "record",
         "name": "Node",

@@ -1,4 +1,4 @@
-"""What a schema may be, and what it means."""
+"""Which schemas are valid, and how they are read."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def _field(type_: object, **more: object) -> dict[str, Any]:
 
 
 def test_the_numbers_of_the_compiled_form_are_those_of_the_source() -> None:
-    """`walker.pxd` repeats `opcodes.py`, for C cannot read Python."""
+    """`walker.pxd` repeats the numbers of `opcodes.py`, because C cannot import Python."""
     text_ = Path(avrogate.__file__).with_name("walker.pxd").read_text()
     repeated = {
         name: int(value)
@@ -46,7 +46,7 @@ def test_the_numbers_of_the_compiled_form_are_those_of_the_source() -> None:
 
 
 def test_canonical_forms_of_the_specification() -> None:
-    """Names are full, unneeded attributes are gone, order and primitives are normalised."""
+    """Names are full, unneeded attributes are removed, order and primitives are normalised."""
     schema = {
         "namespace": "a.b", "doc": "x", "aliases": ["Old"], "type": "record", "fields": [
             {"default": 1, "type": {"type": "int"}, "name": "n"},
@@ -110,19 +110,19 @@ def test_canonical_forms_of_the_specification() -> None:
     ],
 )
 def test_a_valid_schema_passes(schema: object) -> None:
-    """Also where a logical type is invalid: it is ignored then, as the specification wants."""
+    """A schema with an invalid logical type is valid too: the logical type is ignored."""
     assert _code(schema) is None
 
 
 def test_aliases_that_are_no_names_are_left_out() -> None:
-    """They can match nothing; those beside them count."""
+    """They can match nothing; other aliases of the same type are kept."""
     schema = _schema(record("int", aliases=["a/b", "Old", "x y"], namespace="n"))
     assert schema.names["n.R"].aliases == {"n.Old"}
 
 
 @pytest.mark.parametrize("size", [2**62, 2**31, 8193])
 def test_a_decimal_of_a_huge_fixed_is_refused_at_once(size: int) -> None:
-    """Its bounds would have as many bytes, and each of its values would be gathered."""
+    """Its bounds would have as many bytes, and each value would be kept in memory."""
     huge = {"type": "fixed", "name": "F", "size": size, "logicalType": "decimal", "precision": 5}
     assert _code(_field(huge)) == (Code.SCHEMA_PRECISION_TOO_LARGE, "a")
     assert memory_of(header(_field(huge))).peak_bytes < 1 << 20
@@ -130,11 +130,7 @@ def test_a_decimal_of_a_huge_fixed_is_refused_at_once(size: int) -> None:
 
 
 def test_a_record_that_need_not_occur_may_be_endless() -> None:
-    """
-    Data without it passes.
-
-    Data that says it has one cannot be right, and is refused without going in.
-    """
+    """Data without the record is accepted. Data that claims to contain it is refused."""
     endless = record("B", name="B")
     union, array, map_ = (
         ["null", endless],
@@ -155,7 +151,7 @@ def test_a_record_that_need_not_occur_may_be_endless() -> None:
 
 
 def test_findings_tell_the_path_of_fields() -> None:
-    """Names of fields, joined by dots; arrays, maps and unions add nothing."""
+    """Names are joined by dots; arrays, maps and unions add nothing."""
     inner = {
         "type": "record",
         "name": "I",
@@ -168,7 +164,7 @@ def test_findings_tell_the_path_of_fields() -> None:
 
 
 def test_defaults_are_checked_in_time_that_does_not_explode() -> None:
-    """Unions of records in each other: every pair of type and value is looked at once."""
+    """For nested unions of records, each pair of type and value is checked once."""
     pair = [
         "null",
         record(["null", "int", record(["null", "string", "A", "B"], name="B"), "A"], name="A"),
@@ -181,11 +177,7 @@ def test_defaults_are_checked_in_time_that_does_not_explode() -> None:
 
 
 def test_a_chain_of_thousands_of_records_is_no_recursion_for_us() -> None:
-    """
-    Definitions that use the one before.
-
-    Three levels of JSON, a thousand records within each other.
-    """
+    """Definitions that use the previous one: three levels of JSON, a thousand nested records."""
     fields = [{"name": "f0", "type": record("int", name="A0")}]
     fields += [
         {"name": f"f{number}", "type": record(["null", f"A{number - 1}"], name=f"A{number}")}
@@ -197,7 +189,7 @@ def test_a_chain_of_thousands_of_records_is_no_recursion_for_us() -> None:
 
 
 def test_paths_lead_through_called_records() -> None:
-    """A wrong value deep in a recursive record, with the fields that lead there."""
+    """The path of an invalid value deep in a recursive record is complete."""
     schema = {
         "type": "record",
         "name": "N",
@@ -210,7 +202,7 @@ def test_paths_lead_through_called_records() -> None:
 
 
 def test_what_only_looks_wrong_passes() -> None:
-    """Sized and several blocks, padded decimals, empty records, four-byte characters."""
+    """Sized and repeated blocks of items, padded decimals, empty records, four-byte characters."""
     array = {"type": "array", "items": "long"}
     blocks = (
         long(-2)
@@ -233,7 +225,7 @@ def test_what_only_looks_wrong_passes() -> None:
 
 
 def test_policies_have_codes_of_their_own() -> None:
-    """Record types, fingerprints, calendar, sizes."""
+    """Each violated rule of a policy has its code: record types, fingerprints, calendar, sizes."""
     good = file_of(record("int", name="clinic.R"), [(2, long(1) * 2)])
     mark = validate(good).schema_fingerprint
     assert codes(good, Policy(record_types=frozenset({"Other"}))) == [Code.RECORD_TYPE_NOT_ALLOWED]
@@ -351,12 +343,12 @@ def test_a_reader_can_read(writer: object, reader: object) -> None:
     ],
 )
 def test_a_reader_cannot_read(writer: object, reader: object, code: Code, path: str | None) -> None:
-    """With the field that stands in the way."""
+    """The finding has the field that prevents it."""
     assert _obstacle(writer, reader) == (code, path)
 
 
 def test_what_an_allowed_reader_can_read_passes() -> None:
-    """And the nearest one's obstacle is told when none can."""
+    """If no reader schema can read the data, the finding of the closest reader is added."""
     readers = (_schema(record("string", name="Other")), _schema(record("long", "int")))
     policy = Policy(fingerprints=frozenset(), readers=readers)
     file = file_of(record("int"), [(1, long(1))])
@@ -368,7 +360,7 @@ def test_what_an_allowed_reader_can_read_passes() -> None:
 
 
 def test_resolving_schemas_made_to_be_endless_ends() -> None:
-    """A thousand records of one short name against a recursive reader."""
+    """A thousand records of one short name are compared with a recursive reader."""
     fields = [{"name": "f0", "type": record("int", name="n0.L")}]
     fields += [
         {"name": f"f{number}", "type": record(["null", f"n{number - 1}.L"], name=f"n{number}.L")}

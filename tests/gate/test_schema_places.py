@@ -1,4 +1,4 @@
-"""What is wrong in a schema is told with its place: a JSON pointer, and the nearest valid name."""
+"""Findings about a schema have a place: a JSON pointer, and the nearest valid name."""
 
 import json
 from typing import Any
@@ -58,7 +58,7 @@ ENUM = {"type": "enum", "name": "E", "symbols": ["A", "B"]}
     ],
 )  # fmt: skip
 def test_the_place_is_told(schema: object, code: Code, pointer: str, nearest: str | None) -> None:
-    """Also at top level; never what stands there."""
+    """Also at top level. A finding never contains text of the file."""
     finding = _finding(schema)
     assert (finding.code, finding.pointer, finding.nearest_name) == (code, pointer, nearest)
     assert SECRET not in str(finding) + str(explain(finding))
@@ -81,9 +81,9 @@ def test_the_place_is_told(schema: object, code: Code, pointer: str, nearest: st
 )  # fmt: skip
 def test_a_key_that_stands_twice_is_told(text: str, pointer: str, nearest: str | None) -> None:
     """
-    The first in the text.
+    The first repeated key in the text has a finding.
 
-    A key that is not the specification's is not told, only where it is.
+    If it is not a key of the specification, the finding has only its place.
     """
     finding = _finding(text)
     assert (finding.code, finding.pointer, finding.nearest_name) == (
@@ -94,7 +94,7 @@ def test_a_key_that_stands_twice_is_told(text: str, pointer: str, nearest: str |
 
 
 def test_a_pointer_is_not_endless() -> None:
-    """It leads to a place around the wrong one then; paths of fields end where they do in data."""
+    """A long pointer ends at an enclosing place; a long path is cut off."""
     nested: Any = {"type": "array"}
     for number in range(60):
         nested = {
@@ -111,9 +111,9 @@ def test_a_pointer_is_not_endless() -> None:
 
 def test_the_empty_name_that_polars_writes_has_its_remedy() -> None:
     """
-    `DataFrame.write_avro` without `name` writes "" for the record's.
+    `DataFrame.write_avro` without `name` writes the record name "".
 
-    The remedy is its argument.
+    The remedy names the argument.
     """
     polars = {"type": "record", "name": "", "fields": [{"name": "rate", "type": ["null", "long"]}]}
     finding = _finding(json.dumps(polars))

@@ -51,9 +51,9 @@ def _error(files: dict[str, bytes]) -> str:
 
 def test_files_refer_to_each_other_in_any_order() -> None:
     """
-    To a type of a file, and to one within it.
+    References lead to the type of a file, or to a type within it.
 
-    Each schema is as if its types were written out at first use.
+    Each schema equals one with the types written out at first use.
     """
     files = _files(metric=METRIC, night=NIGHT, units=UNITS)
     alone: dict[str, Any] = json.loads(json.dumps(NIGHT))
@@ -67,7 +67,7 @@ def test_files_refer_to_each_other_in_any_order() -> None:
 
 
 def test_files_may_refer_to_each_other_in_a_circle() -> None:
-    """Through a union: each is a tree of both."""
+    """Through a union; each schema contains the definitions of both."""
     one, other = record(["null", "B"], name="A"), record(["null", "A"], name="B")
     schemas = parse_schema_set(_files(a=one, b=other), Policy())
     alone = record(["null", other], name="A"), record(["null", one], name="B")
@@ -78,7 +78,7 @@ def test_files_may_refer_to_each_other_in_a_circle() -> None:
 
 
 def test_comments_and_a_byte_order_mark_are_passed_over() -> None:
-    """As Java's library does; what looks like a comment in a text is none."""
+    """As in Java's library. Text that looks like a comment within a string is kept."""
     text = json.dumps(METRIC).replace('"fields"', '// what it has\n /* fields: "{ */ "fields"', 1)
     schemas = parse_schema_set(
         {"a.avsc": b"\xef\xbb\xbf/* Apache-2.0 */" + text.encode() + b"// end"}, Policy()
@@ -89,7 +89,7 @@ def test_comments_and_a_byte_order_mark_are_passed_over() -> None:
 
 
 def test_a_missing_type_is_named_with_its_file() -> None:
-    """Its full name, and where it is referred to."""
+    """The error has its full name, and the place of the reference."""
     message = _error(_files(night=NIGHT, other=record("int")))
     assert message.startswith("night.avsc#/fields/0/type (org.sleep.Night.onset): ")
     assert "`org.sleep.Metric`" in message
@@ -112,13 +112,13 @@ def test_a_missing_type_is_named_with_its_file() -> None:
     ],
 )
 def test_a_file_that_is_no_schema_is_named(text: bytes, place: str) -> None:
-    """With the place in it, the message and the remedy."""
+    """The error has the place in the file, the message and the remedy."""
     message = _error({"a.avsc": text, **_files(b=record("int"))})
     assert message.startswith(f"{place}no Avro schema: schema_")
 
 
 def test_versions_of_one_record_are_schemas_of_their_own() -> None:
-    """Two files may define one name differently, as long as no third one refers to it."""
+    """Two files may define the same name differently if no third file refers to it."""
     versions = _files(v1=record("int"), v2=record("long"))
     assert len(parse_schema_set(versions, Policy())) == 2
     message = _error({**versions, **_files(user=record("R", name="User"))})

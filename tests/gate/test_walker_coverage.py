@@ -1,4 +1,4 @@
-"""The corpus reaches all of the walker."""
+"""The malicious files reach all of the walker."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ LEAST_PER_CENT = 98.0
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_corpus_reaches_every_line_and_branch() -> None:
-    """Of the interpreted form, for the compiled one cannot be measured: at least 98 per cent."""
+    """At least 98 %, measured in the interpreted form."""
     run = subprocess.run(
         [sys.executable, "-m", "support.avro.covering"],
         cwd=Path(__file__).parents[1],

@@ -1,4 +1,4 @@
-"""Both databases, migrated and empty, and servers that are not what is asked for."""
+"""Fixtures: both databases, migrated and empty, and servers with faults."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,6 +40,6 @@ async def wrong(
     postgres: PostgresServer,
     tmp_path: Path,
 ) -> AsyncIterator[WrongPorts]:
-    """Servers that are not what is asked for."""
+    """Servers with faults."""
     async with wrong_ports(rabbitmq_server, s3_gateway, redis_server, postgres, tmp_path) as found:
         yield found

@@ -51,14 +51,14 @@ class TestAccounts:
         assert await accounts.get(AccountId(uuid4())) is None
 
     async def test_has_one_winner_for_an_address(self, accounts: DatabaseAccounts) -> None:
-        """Of four concurrent registrations of one address, one succeeds, three get an error."""
+        """Of four concurrent registrations of one address one succeeds, and three get an error."""
         outcomes = await asyncio.gather(
             *(accounts.add(NEW) for _ in range(4)), return_exceptions=True
         )
         assert sum(isinstance(one, AccountExistsError) for one in outcomes) == 3
 
     async def test_opens_with_the_password_alone(self, accounts: DatabaseAccounts) -> None:
-        """The right password finds the account, a wrong one and an unknown address find none."""
+        """The right password finds the account; a wrong one and an unknown address find none."""
         added = await accounts.add(NEW)
         assert await accounts.authenticate(EMAIL, PASSWORD) == added
         assert await accounts.authenticate(EMAIL, PASSWORD + "x") is None
@@ -66,9 +66,9 @@ class TestAccounts:
 
     async def test_closes_an_account(self, accounts: DatabaseAccounts) -> None:
         """
-        It stays, with its password, and is not active.
+        It is kept with its password, but not active.
 
-        Again is no error, and an unknown one is told.
+        A repeat is no error, and an unknown account is reported.
         """
         added = await accounts.add(NEW)
         assert [await accounts.deactivate(EMAIL) for _ in range(2)] == [added.id, added.id]
@@ -78,7 +78,7 @@ class TestAccounts:
         assert await accounts.deactivate("nobody@clinic.example") is None
 
     async def test_keeps_who_vouched(self, accounts: DatabaseAccounts) -> None:
-        """An account made by those who run the service has a verified address."""
+        """An account that an administrator creates has a verified address."""
         assert (await accounts.add(NewAccount(EMAIL, PASSWORD, is_verified=True))).is_verified
 
     async def test_keeps_no_password(self, accounts: DatabaseAccounts, engine: AsyncEngine) -> None:
@@ -91,20 +91,20 @@ class TestAccounts:
 
 
 async def test_a_hash_that_is_none_opens_nothing(passwords: PasswordPool) -> None:
-    """A stored text of another kind is no error and no way in."""
+    """A stored text that is not a hash causes no error, and no password opens it."""
     with passwords.slot() as hasher:
         assert await hasher.verify(PASSWORD, "plain") == (False, None)
 
 
 async def test_a_letter_has_one_form(passwords: PasswordPool) -> None:
-    """A password is the same whether its letters were sent composed or decomposed."""
+    """A password is the same in composed and decomposed Unicode form."""
     with passwords.slot() as hasher:
         stored = await hasher.hash("p\u00e4ssw\u00f6rter")
         assert (await hasher.verify("pa\u0308sswo\u0308rter", stored))[0]
 
 
 async def test_too_many_at_once_are_turned_away() -> None:
-    """Beyond the queue's limit nobody waits; later there is room again."""
+    """Above the queue's limit logins are refused; later there is room again."""
 
     async def hashed(pool: PasswordPool) -> str:
         with pool.slot() as hasher:
@@ -117,7 +117,7 @@ async def test_too_many_at_once_are_turned_away() -> None:
 
 
 async def test_a_caller_that_leaves_frees_no_thread() -> None:
-    """Its slot stays taken until the hash is done: leaving early is no way to queue more work."""
+    """Its slot is taken until the hash is done, so leaving early does not allow more work."""
     async with open_password_pool(threads=1, queue_limit=1) as pool:
         with suppress(asyncio.CancelledError), pool.slot() as hasher:
             hashing = asyncio.ensure_future(hasher.hash(PASSWORD))
@@ -150,7 +150,7 @@ async def test_a_full_queue_is_told_before_the_database_is_asked(engine: AsyncEn
 
 
 async def test_threads_have_a_low_priority(passwords: PasswordPool) -> None:
-    """Hashing gives way to everything else that wants the processor."""
+    """Hashing has a lower priority than all other work."""
     loop = asyncio.get_running_loop()
     niceness = await loop.run_in_executor(
         passwords._executor, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
@@ -159,7 +159,7 @@ async def test_threads_have_a_low_priority(passwords: PasswordPool) -> None:
 
 
 async def test_a_dead_database_is_unavailable(passwords: PasswordPool) -> None:
-    """Who is asking cannot be told: that is said, within the deadline."""
+    """A database that does not answer is reported as unavailable within the deadline."""
     async with open_engine(
         "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=1
     ) as engine:

@@ -1,5 +1,5 @@
 """
-Whatever a client sends as a parameter, no answer is a 5xx, and both databases give the same one.
+Whatever a client sends as a parameter, no answer is a 5xx, and both databases agree.
 
 Each example is one request with arbitrary Unicode, dates or integers in every parameter of a route.
 """
@@ -45,7 +45,7 @@ class Call:
 
 
 def url(path: str, **query: Any) -> str:  # noqa: ANN401 - shown as text
-    """The address; what UTF-8 cannot say is sent as its bytes."""
+    """Return the address; characters without UTF-8 form are sent as bytes."""
     given = {
         name: str(value).encode(errors="surrogatepass")
         for name, value in query.items()
@@ -65,7 +65,7 @@ EXTREMES = [
     datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
     datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-14))),
 ]
-"""No time of UTC: the years 0 and 10000."""
+"""Not a time in UTC: the years 0 and 10000."""
 CURSORS = TEXT | st.builds(
     lambda at, identity: base64.urlsafe_b64encode(
         f"{at.isoformat()}|{identity}".encode(errors="replace")
@@ -83,12 +83,12 @@ PLAIN = {"Content-Type": b"application/json"}
 
 
 def document(**fields: Any) -> bytes:  # noqa: ANN401 - any JSON
-    """A JSON document; what JSON cannot say (a lone surrogate) is escaped."""
+    """Return a JSON document; what JSON cannot express (a lone surrogate) is escaped."""
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
 
 def mostly(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A good value, text, or any JSON: else one wrong field hides what another one does."""
+    """Generate a valid value, text, or any JSON; otherwise one wrong field would hide others."""
     return good | TEXT | JSON
 
 
@@ -173,14 +173,14 @@ WITHOUT_PARAMETERS = {"GET /", "GET /health/live", "GET /health/ready", "GET /he
 
 @dataclass
 class Pair:
-    """The same API on both databases, on a loop of its own."""
+    """The same API on both databases, on its own event loop."""
 
     runner: asyncio.Runner
     edges: list[Edge]
     users: list[dict[str, str]]
 
     def answers(self, call: Call) -> list[tuple[int, str]]:
-        """The status and the problem of each, after the same request."""
+        """Return the status and the problem of each after the same request."""
 
         async def both() -> list[tuple[int, str]]:
             return [
@@ -228,7 +228,7 @@ async def _together(calls: list[Callable[[], Awaitable[dict[str, str]]]]) -> lis
 
 
 def test_every_route_is_asked() -> None:
-    """A new route, or one with a new method, is a new entry here."""
+    """Each route and method has an entry here."""
     paths = openapi_document("0")["paths"]
     routes = {
         f"{method.upper()} {path}"

@@ -1,7 +1,7 @@
 """
 The consistency check as a janitor runs it.
 
-ApiDeps by the composition root, on the embedded parts and on real servers.
+The composition root builds it, on embedded adapters and on real servers.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def _settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 async def keep(
     runtime: Runtime, store: Store, content: bytes, folder: Path, *, stored: bytes | None
 ) -> Upload:
-    """An upload of yesterday, and the object *stored*, which may not be its own."""
+    """Keep an upload of yesterday with the object *stored*, which can be another one."""
     new = upload(content, at=LONG_AGO)
     await runtime.ledger.begin(new, idempotency_key=None, lease_seconds=60)
     if stored is not None:
@@ -61,9 +61,9 @@ async def keep(
 
 async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
     """
-    Of three uploads one is whole, one has other bytes, one has lost its object.
+    One upload is intact, one has other bytes, one has lost its object.
 
-    The next look finds it done.
+    The next check finds them settled.
     """
     await migrate(database_url(settings), timeout_seconds=20)
     async with AsyncExitStack() as stack:

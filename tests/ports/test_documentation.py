@@ -1,4 +1,4 @@
-"""`/docs` in a real browser, which obeys the page's policy."""
+"""`/docs` in a real browser, which applies the page's policy."""
 
 import json
 import os
@@ -19,9 +19,9 @@ CHROMIUM = (
 @pytest.mark.timeout(180)
 def test_the_page_shows_every_route_and_asks_nobody_else(tmp_path: Path) -> None:
     """
-    Rendered under its policy.
+    Rendered under its policy, it lists all operations.
 
-    The operations are there, nothing was blocked, every request went to us.
+    Nothing was blocked, and every request went to the service.
     """
     log = tmp_path / "network.json"
     with service(tmp_path / "service") as running:
@@ -53,7 +53,7 @@ def test_the_page_shows_every_route_and_asks_nobody_else(tmp_path: Path) -> None
 
 
 def _asked(log: Path) -> set[str]:
-    """The origins that pages' requests went to."""
+    """Return the origins of the page's requests."""
     text = log.read_text(encoding="utf-8")
     events = json.loads(text)
     kind = events["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]

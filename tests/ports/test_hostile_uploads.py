@@ -1,4 +1,4 @@
-"""A running server under a thousand hostile files in a row, with honest clients beside them."""
+"""A running server receives a thousand malicious files, and valid files from other clients."""
 
 import threading
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def _client(running: ServiceProcess, name: str) -> httpx.Client:
 
 
 def _resident_bytes(running: ServiceProcess) -> int:
-    """Of the server and its children."""
+    """Return the memory of the server and its children."""
     pids, total = [running.process.pid], 0
     while pids:
         pid = pids.pop()
@@ -51,7 +51,7 @@ def _resident_bytes(running: ServiceProcess) -> int:
 
 
 class _Honest(threading.Thread):
-    """Uploads a new good file again and again, and keeps what was answered."""
+    """Uploads a new valid file again and again, and records the answers."""
 
     def __init__(self, client: httpx.Client) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class _Honest(threading.Thread):
         self.answers: list[int] = []
 
     def stop(self) -> None:
-        """Let the last upload end."""
+        """Stop after the last upload."""
         self.done.set()
         self.join()
         self._client.close()
@@ -72,7 +72,7 @@ class _Honest(threading.Thread):
 
 
 def test_a_thousand_hostile_files_cost_a_thousand_refusals(running: ServiceProcess) -> None:
-    """Each is a 4xx problem, memory stays level, and honest uploads pass meanwhile."""
+    """Each answer is a 4xx problem, memory does not grow, and valid uploads succeed meanwhile."""
     honest = _Honest(_client(running, "honest"))
     level = 0
     with closing(_client(running, "hostile")) as client:

@@ -1,4 +1,4 @@
-"""A running server and bodies that come slowly, or to a disk that does not take them."""
+"""A running server with slow bodies, and with a disk that refuses them."""
 
 import shutil
 import time
@@ -59,7 +59,7 @@ def _head(token: str, size_bytes: int, **headers: str) -> bytes:
 
 
 def _begun(stack: ExitStack, running: ServiceProcess, token: str) -> Talk:
-    """An upload of which the server wants the body."""
+    """Begin an upload, and return when the server waits for the body."""
     connection = stack.enter_context(talk(running.address()))
     connection.say(_head(token, LARGE_BYTES, Expect="100-continue"))
     assert connection.socket.recv(1024).startswith(b"HTTP/1.1 100 ")
@@ -90,9 +90,9 @@ def _fed_until_answered(
 
 def test_bytes_sent_at_once_buy_no_patience(slow: ServiceProcess) -> None:
     """
-    A mebibyte of a legal file, then a byte now and then.
+    A MiB of a valid file, then single bytes with pauses.
 
-    Ended, though the average is a thousand times the least.
+    The upload is ended, although its average rate is a thousand times the minimum.
     """
     content = good_file(80_000, seed=1)[: 1 << 20]
     with talk(slow.address()) as connection:
@@ -102,7 +102,7 @@ def test_bytes_sent_at_once_buy_no_patience(slow: ServiceProcess) -> None:
 
 
 def test_a_whole_body_has_a_deadline(tmp_path: Path) -> None:
-    """Bytes that come at more than the least rate do not make it longer."""
+    """A rate above the minimum does not extend it."""
     content = good_file(80_000, seed=2)
     pieces = (content[at : at + 1024] for at in range(0, len(content), 1024))
     with (
@@ -115,7 +115,7 @@ def test_a_whole_body_has_a_deadline(tmp_path: Path) -> None:
 
 
 def test_uploads_at_once_are_limited(slow: ServiceProcess) -> None:
-    """Of an account, and of an address: 429 with `Retry-After`; one that ended makes room."""
+    """For an account and for an address: 429 with `Retry-After`, until one upload has ended."""
     ada, ben, cat = (_token(slow, name) for name in ("ada", "ben", "cat"))
     content = good_file(1, seed=3)
     with ExitStack() as stack:
@@ -169,9 +169,9 @@ def _a_file(spool: Path) -> None:
 @pytest.mark.timeout(120)
 def test_a_broken_spool_is_not_ready(tmp_path: Path) -> None:
     """
-    Its folder replaced by a file: uploads are 503, readiness is off.
+    Its folder is replaced by a file: uploads get 503, and readiness is off.
 
-    Put right, both are as before.
+    After the repair both are as before.
     """
     spool = tmp_path / "spool"
     with _serving(

@@ -1,4 +1,4 @@
-"""A running server and more connections than it wants to hold."""
+"""A running server with more connections than it allows."""
 
 import shutil
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _stack() -> Iterator[ExitStack]:
 
 
 def _opened(stack: ExitStack, running: ServiceProcess, source: str) -> Talk:
-    """A kept connection that has had an answer."""
+    """Open a connection that is kept after an answer."""
     connection = stack.enter_context(talk(running.address(), source))
     connection.say(request("GET", "/health/live"))
     assert connection.answer().status == 200
@@ -42,7 +42,7 @@ def _opened(stack: ExitStack, running: ServiceProcess, source: str) -> Talk:
 
 
 def _busy(stack: ExitStack, running: ServiceProcess, source: str) -> Talk:
-    """A connection with a request under way: the server has asked for its body."""
+    """Open a connection with a request in progress: the server waits for its body."""
     connection = stack.enter_context(talk(running.address(), source))
     form = "application/x-www-form-urlencoded"
     said = request(
@@ -59,9 +59,9 @@ def _ended(connections: list[Talk]) -> int:
 
 def test_refused_requests_hold_no_slot(running: ServiceProcess, stack: ExitStack) -> None:
     """
-    Bodies that never come, without a token.
+    Uploads without a token whose bodies never come.
 
-    Answered, still open, and an honest request is served beside them.
+    They are answered and still open, and another request is served meanwhile.
     """
     for _ in range(3):
         refused = stack.enter_context(talk(running.address()))
@@ -71,7 +71,7 @@ def test_refused_requests_hold_no_slot(running: ServiceProcess, stack: ExitStack
 
 
 def test_an_address_has_its_share(running: ServiceProcess, stack: ExitStack) -> None:
-    """Its fifth connection is served, its oldest idle one closed, and nobody else's."""
+    """A new connection replaces its oldest idle one, and no connection of another address."""
     other = _opened(stack, running, "127.0.0.2")
     connections = [_opened(stack, running, "127.0.0.3") for _ in range(5)]
     wait_for(lambda: _ended(connections) == 1)
@@ -80,7 +80,7 @@ def test_an_address_has_its_share(running: ServiceProcess, stack: ExitStack) -> 
 
 
 def test_a_trusted_proxy_is_many_clients(running: ServiceProcess, stack: ExitStack) -> None:
-    """It has as many connections as there may be at all; then the oldest idle one goes."""
+    """Only the total limit applies to it; then its oldest idle connection is closed."""
     connections = [_opened(stack, running, PROXY) for _ in range(8)]
     assert _ended(connections) == 0
     newest = _opened(stack, running, "127.0.0.2")
@@ -90,7 +90,7 @@ def test_a_trusted_proxy_is_many_clients(running: ServiceProcess, stack: ExitSta
 
 
 def test_a_head_that_trickles_makes_room(running: ServiceProcess, stack: ExitStack) -> None:
-    """Half a head is no request under way."""
+    """A connection with an incomplete head counts as idle."""
     halves = [stack.enter_context(talk(running.address(), "127.0.0.4")) for _ in range(4)]
     for half in halves:
         half.say(b"GET / HTTP/1.1\r\n")
@@ -99,7 +99,7 @@ def test_a_head_that_trickles_makes_room(running: ServiceProcess, stack: ExitSta
 
 
 def test_requests_under_way_are_not_ended(running: ServiceProcess, stack: ExitStack) -> None:
-    """With all of an address's connections at work, one more is told to come again."""
+    """If all connections of an address are busy, a new one gets 503."""
     busy = [_busy(stack, running, "127.0.0.5") for _ in range(2)]
     stuck = [stack.enter_context(talk(running.address(), "127.0.0.5")) for _ in range(2)]
     for connection in stuck:
@@ -112,7 +112,7 @@ def test_requests_under_way_are_not_ended(running: ServiceProcess, stack: ExitSt
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
 def test_descriptors_suffice(tmp_path: Path, stack: ExitStack) -> None:
-    """With 256 descriptors and 400 idle connections from many addresses, others are served."""
+    """With 256 descriptors and 400 idle connections of many addresses, others are served."""
     running = stack.enter_context(service(tmp_path, run_by=("prlimit", "--nofile=256:256")))
     running.wait_until_ready()
     for number in range(400):

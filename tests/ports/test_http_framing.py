@@ -1,8 +1,4 @@
-"""
-A running server and bytes on a socket.
-
-What is a request, how large may it be, and where does it end.
-"""
+"""A running server and bytes on a socket: valid requests, their limits, and where they end."""
 
 import itertools
 import shutil
@@ -20,7 +16,7 @@ from support.service_process import ServiceProcess, service
 PASSWORD = "correct horse battery"
 FLOOD_BYTES = 24 << 20
 TAKEN_BYTES = 12 << 20
-"""What socket buffers and a server that throws away what comes take of it."""
+"""The bytes that socket buffers and a server take that discards its input."""
 GROWTH_BYTES = 24 << 20
 PIECE = 1 << 16
 JAVA = """
@@ -95,9 +91,9 @@ FLOODS = {
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_head_without_end_is_refused_and_not_kept(running: ServiceProcess, kind: str) -> None:
     """
-    A problem with the status of what is too large, long before the sender is done.
+    The problem has the status of the exceeded limit, long before the sender is done.
 
-    Memory stays level.
+    Memory does not grow.
     """
     begin, more, status, code = FLOODS[kind]
     before = resident_bytes(running.process.pid)
@@ -196,9 +192,9 @@ FRAMING = {
 @pytest.mark.parametrize("kind", EDGES | FRAMING)
 def test_what_a_request_may_be(running: ServiceProcess, kind: str) -> None:
     """
-    The edges of the limits.
+    Requests at the limits are accepted.
 
-    And framing that servers read differently is refused as a problem.
+    Framing that servers read differently is refused as a problem.
     """
     said, status = (EDGES | FRAMING)[kind]
     answer = once(running.address(), said)
@@ -250,11 +246,7 @@ def test_a_body_is_never_run_as_a_request(running: ServiceProcess, token: str) -
 
 
 def test_a_request_after_one_that_was_answered_early_is_not_run(running: ServiceProcess) -> None:
-    """
-    An answer that overtakes its body ends the connection, with `Expect.
-
-    100-continue` as well.
-    """
+    """An early answer closes the connection, also with `Expect: 100-continue`."""
     for expect in ({}, {"Expect": "100-continue"}):
         with talk(running.address()) as connection:
             connection.say(_upload("none", None, Content_Length="100", **expect))
@@ -265,7 +257,7 @@ def test_a_request_after_one_that_was_answered_early_is_not_run(running: Service
 
 
 def test_pipelined_requests_are_answered_in_their_order(running: ServiceProcess) -> None:
-    """Also when all of them come in one packet and the client has ended by then."""
+    """Even if all of them come in one packet, and the client has closed its side."""
     with talk(running.address()) as connection:
         connection.say(
             request("GET", "/") + request("GET", "/nothing") + request("GET", "/health/live")
@@ -277,7 +269,7 @@ def test_pipelined_requests_are_answered_in_their_order(running: ServiceProcess)
 
 
 def test_a_head_has_no_body(running: ServiceProcess) -> None:
-    """Its length is that of `GET`, and the next answer follows at once."""
+    """It has the length of `GET`, and the next answer follows directly."""
     with talk(running.address()) as connection:
         connection.say(request("HEAD", "/"), request("GET", "/"))
         head, got = connection.answer("HEAD"), connection.answer()
@@ -286,7 +278,7 @@ def test_a_head_has_no_body(running: ServiceProcess) -> None:
 
 
 def test_a_client_that_has_ended_gets_its_answer(running: ServiceProcess, token: str) -> None:
-    """After a complete request, and after one that is not."""
+    """After a complete request, and after an incomplete one."""
     content = good_file(2, seed=77)
     with talk(running.address()) as connection:
         connection.say(_upload(token, content))

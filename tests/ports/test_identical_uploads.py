@@ -24,25 +24,25 @@ from support.service_process import COMMAND, SECONDS, ServiceProcess, environmen
 
 CLIENTS, PROCESSES = 1000, 3
 CONNECTIONS = 20
-"""Of one object of httpx, which looks at all of them for each request."""
+"""The limit of one object of httpx, which searches all its connections for each request."""
 
 
 @dataclass
 class Answers:
-    """What the clients were told; the last answer of each, and all that came before."""
+    """The answers to the clients: the last one of each, and all before."""
 
     last: list[httpx.Response] = field(default_factory=list)
     earlier: Counter[int] = field(default_factory=Counter)
     """
-    By status.
+    Answers by status.
 
-    0 for none, where the connection was closed on a client that came too late to send.
+    0 for none: the connection was closed before the client could send.
     """
 
 
 @contextmanager
 def installation(folder: Path, settings: dict[str, str]) -> Iterator[list[ServiceProcess]]:
-    """Three processes of the API, and a relay."""
+    """Three API processes and a relay."""
     subprocess.run(
         [*COMMAND, "migrate"], env=environment(folder, **settings), check=True, timeout=SECONDS
     )
@@ -58,7 +58,7 @@ def installation(folder: Path, settings: dict[str, str]) -> Iterator[list[Servic
 
 
 async def signed_in(server: str) -> str:
-    """The token of a new account."""
+    """Return the token of a new account."""
     account = {"email": "ada@clinic.example", "password": "correct horse battery"}
     async with httpx.AsyncClient(base_url=server, timeout=SECONDS) as client:
         await client.post("/auth/register", json=account)
@@ -69,9 +69,9 @@ async def signed_in(server: str) -> str:
 
 async def send_all(servers: list[str], token: str, content: bytes) -> Answers:
     """
-    All at once.
+    Send all at once.
 
-    A client comes again when told so, after the time that it was told, or when it heard nothing.
+    A client repeats after the time of the answer, or when there was no answer.
     """
     answers, start = Answers(), asyncio.Event()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
@@ -118,7 +118,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def heard(consumer: Consumer, database: asyncpg.Connection) -> int:
-    """How many messages came, once nothing waits any more and the queue is empty."""
+    """Return the number of messages, after the outbox and the queue are empty."""
     hearing = asyncio.create_task(consumer.run())
     try:
         async with asyncio.timeout(SECONDS):
@@ -134,12 +134,10 @@ async def test_are_one_upload(
     postgres_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server, tmp_path: Path
 ) -> None:
     """
-    One is answered with 201 and 999 with 200 and the same receipt.
+    One is answered with 201, and 999 with 200 and the same receipt.
 
-    One object, one row, one message.
-
-    On a machine too slow for a deadline the one may hear that it is unclear, or nothing; then its
-    repeat is a 200, too.
+    There is one object, one row and one message. On a slow machine the first answer may be unclear
+    or missing; then its repeat gets 200, too.
     """
     settings = {
         "DATABASE__URL": postgres_url,

@@ -1,4 +1,4 @@
-"""A file is never in memory: what the service's processes need does not grow with it."""
+"""The memory of the service's processes does not grow with the file."""
 
 import hashlib
 import io
@@ -18,9 +18,9 @@ ACCOUNT = {"email": "ada@clinic.example", "password": "correct horse battery"}
 
 def pieces(repeats: int) -> Iterator[bytes]:
     """
-    A correct file, made while it is sent.
+    Yield a valid file while it is sent.
 
-    The header, then the same block of 1000 records again and again.
+    It is the header, then the same block of 1000 records again and again.
     """
     data = io.BytesIO()
     for number in range(1000):
@@ -31,7 +31,7 @@ def pieces(repeats: int) -> Iterator[bytes]:
 
 
 def peak_bytes(process_id: int) -> int:
-    """The most that a process and all below it have ever had in memory."""
+    """Return the peak memory of a process and its descendants."""
     lines = Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines()
     own = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     children = (

@@ -15,7 +15,7 @@ from healthingest_service.uploads.errors import LedgerUnavailableError
 
 
 async def test_make_the_tables_that_the_code_knows(engine: AsyncEngine) -> None:
-    """Nothing is missing in the database and nothing of ours differs from the code."""
+    """The database has what the code declares, and nothing else."""
     ours = set(Base.metadata.tables)
 
     def differences(connection: Connection) -> list[object]:

@@ -25,16 +25,16 @@ from support.servers.versitygw import S3Server
 from support.uploads import sha256, upload
 
 PART_BYTES, WHOLE_BYTES = 5 * 1024 * 1024, 1024 * 1024 * 1024
-"""The least that a real server takes, and more than any content here."""
+"""The least that a real server accepts, and more than any content here."""
 
 
 def _no_link(*_arguments: object, **_keywords: object) -> None:
-    """As between two file systems."""
+    """Fail to link, as between two file systems."""
     raise OSError(errno.EXDEV, "not this file system")
 
 
 def s3(server: S3Server, **changed: Any) -> AbstractAsyncContextManager[S3Store]:  # noqa: ANN401 - the fields' types
-    """A store on that server, come to in another way."""
+    """Return a store on that server, with other settings."""
     return open_s3_store(replace(access_to(server), **changed))
 
 
@@ -85,7 +85,7 @@ class TestObjectStore:
     async def test_gives_back_what_was_put(
         self, store: ObjectStore, key: str, tmp_path: Path, size_bytes: int
     ) -> None:
-        """The same bytes, of whatever size, and the truth about them."""
+        """The bytes, whatever their size, and the right metadata."""
         content = b"7" * size_bytes
         await put(store, key, tmp_path, content)
         assert b"".join([chunk async for chunk in store.read(key)]) == content
@@ -112,7 +112,7 @@ class TestObjectStore:
         """
         Bytes that changed on the way are refused, and nothing is left.
 
-        A file that goes no way, by its length.
+        A file of another length is not sent.
         """
         changed = b"changed it" if request.node.callspec.params["store"] == "folder" else b"changed"
         with pytest.raises(StoreRefusedError):
@@ -133,9 +133,9 @@ class TestObjectStore:
         self, store: ObjectStore, key: str, tmp_path: Path
     ) -> None:
         """
-        Cancelled at whatever moment.
+        Cancelled at any moment, the object is whole or does not exist.
 
-        The object is whole or not there, and the store works on.
+        The store works on.
         """
         content = b"7" * 2_000_000
         for wait in count():
@@ -152,7 +152,7 @@ class TestFolder:
         "hostile", ["../out", "raw/../../out", "/etc/out", "raw//out", ".unfinished/x", "a\0b"]
     )
     async def test_leads_nowhere_else(self, tmp_path: Path, hostile: str) -> None:
-        """A key that is no path below the folder is refused."""
+        """A key that is not a path below the folder is refused."""
         store = FolderStore(tmp_path / "objects")
         with pytest.raises(StoreRefusedError):
             await put(store, hostile, tmp_path, b"content")
@@ -160,7 +160,7 @@ class TestFolder:
             await store.head(hostile)
 
     async def test_leaves_nothing_unfinished(self, tmp_path: Path, key: str) -> None:
-        """Neither a good put nor a refused one leaves a temporary file."""
+        """Neither an accepted put nor a refused one leaves a temporary file."""
         store = FolderStore(tmp_path / "objects")
         await put(store, key, tmp_path, b"content")
         with pytest.raises(StoreRefusedError):
@@ -168,7 +168,7 @@ class TestFolder:
         assert list((tmp_path / "objects" / ".unfinished").iterdir()) == []
 
     async def test_says_when_the_folder_cannot_be_had(self, tmp_path: Path) -> None:
-        """A file in the folder's place: refused."""
+        """A file has the folder's name: refused."""
         (tmp_path / "objects").write_text("in the way")
         with pytest.raises(StoreRefusedError):
             await FolderStore(tmp_path / "objects").check()
@@ -178,7 +178,7 @@ class TestS3:
     async def test_says_that_the_bucket_is_missing(
         self, s3_server: S3Server, key: str, tmp_path: Path
     ) -> None:
-        """A clear no, at the check and at a put."""
+        """Refused, at the check and at a put."""
         async with s3(s3_server, bucket="no-such-bucket-here") as store:
             with pytest.raises(StoreRefusedError):
                 await store.check()
@@ -188,7 +188,7 @@ class TestS3:
     async def test_says_that_the_secret_is_wrong(
         self, s3_server: S3Server, key: str, tmp_path: Path
     ) -> None:
-        """A clear no, and the secret stands in no text of the error."""
+        """Refused, and the secret is not in the text of the error."""
         async with s3(s3_server, secret_access_key="not-this-secret") as store:
             with pytest.raises(StoreRefusedError) as refused:
                 await put(store, key, tmp_path, b"content")
@@ -197,7 +197,7 @@ class TestS3:
     async def test_says_that_nobody_answers(
         self, s3_server: S3Server, key: str, tmp_path: Path
     ) -> None:
-        """Nobody listens: no clear answer."""
+        """Nothing listens: no clear answer."""
         async with s3(s3_server, endpoint="http://127.0.0.1:9") as store:
             with pytest.raises(StoreUnavailableError):
                 await put(store, key, tmp_path, b"content")
@@ -205,7 +205,7 @@ class TestS3:
                 await store.head(key)
 
     async def test_keeps_its_deadline(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
-        """A server that takes the connection and never answers ends the wait."""
+        """A server that accepts the connection and never answers ends the wait."""
         async with (
             silent_server() as port,
             s3(s3_server, endpoint=f"http://127.0.0.1:{port}", timeout_seconds=0.5) as store,
@@ -214,7 +214,7 @@ class TestS3:
                 await asyncio.wait_for(put(store, key, tmp_path, b"content"), HANG_SECONDS)
 
     async def test_asks_for_encryption(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
-        """With server-side encryption asked for, objects come and go as before."""
+        """With server-side encryption objects are stored and read as before."""
         async with open_s3_store(access_to(s3_server), encryption="SSE-S3") as store:
             await put(store, key, tmp_path, b"content")
             assert await store.head(key) == StoredObject(7, sha256(b"content"))

@@ -1,8 +1,4 @@
-"""
-What can be wrong with a broker or a cache, broken for real.
-
-Reason and message of the table of causes.
-"""
+"""Real faults of a broker or a cache have the reason and message of the table of causes."""
 
 from collections.abc import AsyncIterator
 
@@ -46,7 +42,7 @@ MANAGEMENT = [
 async def test_a_wrong_management_url_is_named(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer, wrong: WrongPorts, url: str, cause: Cause
 ) -> None:
-    """Name, port, TLS in both directions, or another service altogether."""
+    """Name, port, TLS on one side, or another service."""
     url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await broker.check(access(rabbitmq, management_url=url, password=SECRET))
@@ -73,7 +69,7 @@ AMQP = [
 async def test_a_wrong_amqp_url_is_named(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer, wrong: WrongPorts, url: str, cause: Cause
 ) -> None:
-    """As above."""
+    """As for the management URL."""
     url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await broker.check(access(rabbitmq, amqp_url=url))
@@ -98,7 +94,7 @@ async def test_a_wrong_login_of_the_administrator_is_named(
 async def test_an_alarm_of_the_broker_is_named(
     broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer
 ) -> None:
-    """Nothing is taken from publishers meanwhile; afterwards all is well."""
+    """Publishers are blocked meanwhile; afterwards it is ready."""
     with own_rabbitmq.memory_alarm():
         with pytest.raises(DependencyError) as raised:
             await broker.check(access(own_rabbitmq))
@@ -131,9 +127,9 @@ async def test_a_limit_that_stops_the_relay_is_named(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer, limit: str, said: str
 ) -> None:
     """
-    Found by logging in as the relay does.
+    It is found by logging in as the relay does.
 
-    The fingerprint of the broker is another one, so that external checks see it.
+    The broker's fingerprint changes, so external checks find it.
     """
     login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
     before = await broker.fingerprint(how, host, [login.name])
@@ -191,7 +187,7 @@ async def test_a_virtual_host_that_is_down_is_named(
 
 
 async def test_a_limit_of_queues_is_named(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
-    """The broker's own number is told."""
+    """The message has the broker's own number."""
     rabbitmq.call("PUT", f"/api/vhost-limits/{rabbitmq.virtual_host}/max-queues", {"value": 0})
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
     with pytest.raises(DependencyError) as raised:
@@ -227,7 +223,7 @@ CACHE = [
 async def test_a_cache_that_does_not_work_is_named(
     wrong: WrongPorts, url: str, cause: Cause
 ) -> None:
-    """Name, port, TLS in both directions, login, database, another service."""
+    """Name, port, TLS on one side, login, database, another service."""
     url = url.format(**vars(wrong))
     with pytest.raises(DependencyError) as raised:
         await RedisCache(SECONDS).check(url)
@@ -236,7 +232,7 @@ async def test_a_cache_that_does_not_work_is_named(
 
 
 async def test_a_cache_that_works_is_well(redis_server: RedisServer) -> None:
-    """The answer is shared for some seconds: a second look asks nothing."""
+    """The answer is shared for some seconds: a second check sends no request."""
     cache = RedisCache(SECONDS)
     await cache.check(redis_server.url)
     await cache.check(redis_server.url)

@@ -1,8 +1,4 @@
-"""
-What can be wrong with a database or an object store, broken for real.
-
-Reason and message of the table of causes.
-"""
+"""Real faults of a database or an object store have the reason and message of the table."""
 
 import os
 import pwd
@@ -32,7 +28,7 @@ from support.servers.versitygw import S3Server, s3_server
 
 
 async def refused(url: str) -> DependencyError:
-    """What the operator says of this address."""
+    """Return what the operator reports for this address."""
     with pytest.raises(DependencyError) as raised:
         await PostgresDatabase(SECONDS).check(url)
     return raised.value
@@ -81,7 +77,7 @@ async def test_a_role_that_may_not_log_in_is_named(
 
 
 async def test_login_and_database_are_told_apart(postgres: PostgresServer) -> None:
-    """A wrong password, a database that is not there, one to which the role may not connect."""
+    """A wrong password, a missing database, or one to which the role may not connect."""
     with postgres.role(SECRET) as (name, url):
         named = {"where": f"PostgreSQL at 127.0.0.1:{postgres.port}", "user": name}
         assert_said(
@@ -98,7 +94,7 @@ async def test_login_and_database_are_told_apart(postgres: PostgresServer) -> No
 
 
 async def test_an_administrator_without_rights_is_named(postgres: PostgresServer) -> None:
-    """Of `adminUrl`."""
+    """An administrator of `adminUrl`."""
     with postgres.role(SECRET) as (name, url):
         with pytest.raises(DependencyError) as raised:
             await PostgresDatabase(SECONDS).provision(url, url.replace(name, f"{name}_new"))
@@ -109,7 +105,7 @@ async def test_an_administrator_without_rights_is_named(postgres: PostgresServer
 
 
 async def test_a_read_only_database_is_named(postgres: PostgresServer) -> None:
-    """By a setting of the role; nothing is tried."""
+    """Made read-only by a setting of the role; nothing is written."""
     with postgres.role(SECRET) as (name, url):
         postgres.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
         error = await refused(url)
@@ -167,7 +163,7 @@ def local_process(server: PostgresServer) -> ServerProcess:
 
 
 async def test_an_expired_role_of_the_operator_is_renewed(postgres: PostgresServer) -> None:
-    """Where it has the administrator's address, it heals it."""
+    """If the operator has the administrator's address, it repairs the role."""
     name = f"renewed_{free_port()}"
     url = f"postgresql://{name}:{SECRET}@127.0.0.1:{postgres.port}/{name}"
     database = PostgresDatabase(SECONDS)
@@ -179,11 +175,7 @@ async def test_an_expired_role_of_the_operator_is_renewed(postgres: PostgresServ
 
 
 async def has_tls(server: PostgresServer) -> None:
-    """
-    Wait for the new setting.
-
-    Then a certificate is taken that nobody vouches for, as `require` says.
-    """
+    """Wait for the new setting. Then `require` accepts an untrusted certificate."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -195,7 +187,7 @@ async def has_tls(server: PostgresServer) -> None:
 
 
 async def test_a_certificate_of_the_database_that_nobody_trusts_is_named(tmp_path: Path) -> None:
-    """A server with TLS, and `sslmode=verify-full`; with `require` it is taken as it is."""
+    """With `sslmode=verify-full` the certificate is refused; with `require` it is accepted."""
     with postgres_server() as server:
         if server.process is None:
             pytest.skip("the server runs in a container")
@@ -264,7 +256,7 @@ async def test_a_wrong_endpoint_of_the_store_is_named(
 
 
 async def test_a_wrong_key_of_the_store_is_named(store: S3ObjectStore, s3_server: S3Server) -> None:
-    """By a secret that is not the key's."""
+    """With a secret that does not belong to the key."""
     with pytest.raises(DependencyError) as raised:
         await store.observe(access(s3_server, secret_access_key=SECRET))
     assert_said(

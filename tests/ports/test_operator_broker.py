@@ -46,7 +46,7 @@ def wanted(server: RabbitMQServer) -> topology.Topology:
 
 
 async def complete(broker: RabbitMQBroker, server: RabbitMQServer) -> list[str]:
-    """Observe, plan, act; what had to be done."""
+    """Observe, plan, act; return the actions."""
     goal = wanted(server)
     users = [login.name for login in goal.logins]
     plan = topology.plan(
@@ -59,7 +59,7 @@ async def complete(broker: RabbitMQBroker, server: RabbitMQServer) -> list[str]:
 
 
 async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
-    """A second look finds everything, as this version of RabbitMQ reports it."""
+    """A second check finds everything, as this version of RabbitMQ reports it."""
     await broker.check(access(rabbitmq))
     assert await complete(broker, rabbitmq)
     assert await complete(broker, rabbitmq) == []
@@ -70,7 +70,7 @@ async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitM
 async def test_a_virtual_host_is_made_and_removed(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer
 ) -> None:
-    """From nothing, with the owner's mark; removing twice is fine."""
+    """It is created with the owner's mark; removing it twice is safe."""
     server = RabbitMQServer(
         rabbitmq.amqp_port, rabbitmq.management_port, f"{rabbitmq.virtual_host}-made"
     )
@@ -90,7 +90,7 @@ async def test_a_virtual_host_is_made_and_removed(
 async def test_what_somebody_changed_is_seen(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer
 ) -> None:
-    """A removed binding, a changed policy and a changed password, and nothing else."""
+    """A removed binding, a changed policy and a changed password are found, and nothing else."""
     await complete(broker, rabbitmq)
     host, goal = rabbitmq.virtual_host, wanted(rabbitmq)
     rabbitmq.call("DELETE", f"/api/bindings/{host}/e/exchange/q/other.queue/b")
@@ -111,7 +111,7 @@ async def test_what_is_no_longer_wanted_goes(
     """
     Bindings with any characters and arguments, policies, and queues without messages.
 
-    One with a message stays.
+    A queue with a message is kept.
     """
     await complete(broker, rabbitmq)
     host, how = rabbitmq.virtual_host, access(rabbitmq)
@@ -170,9 +170,9 @@ async def test_every_way_to_hash_passwords_is_known(
     broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer, module: str
 ) -> None:
     """
-    The broker's `password_hashing_module`.
+    For each `password_hashing_module` of the broker.
 
-    Users are made once, a wrong password is seen, the right one logs in.
+    Users are created once, a wrong password is found, and the right one logs in.
     """
     own_rabbitmq.control("eval", f"application:set_env(rabbit, password_hashing_module, {module}).")
     try:
@@ -195,7 +195,7 @@ async def test_every_way_to_hash_passwords_is_known(
 async def test_a_classic_queue_is_a_conflict(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer
 ) -> None:
-    """It is seen before anything is declared."""
+    """It is found before anything is declared."""
     rabbitmq.call("PUT", f"/api/queues/{rabbitmq.virtual_host}/processing", {"durable": True})
     observed = await broker.observe(access(rabbitmq), rabbitmq.virtual_host, [])
     assert "queue processing" in topology.plan(wanted(rabbitmq), observed).conflicts[0]
@@ -203,9 +203,9 @@ async def test_a_classic_queue_is_a_conflict(
 
 async def test_faults_have_names(broker: RabbitMQBroker, rabbitmq: RabbitMQServer) -> None:
     """
-    A wrong password, a port where nobody listens, a port that speaks another protocol.
+    A wrong password, a closed port, a port of another protocol.
 
-    No password in a message.
+    No message contains the password.
     """
     cases = {
         Reason.AUTHENTICATION_FAILED: access(rabbitmq, password="hush-hush"),
@@ -241,7 +241,7 @@ async def test_a_removed_user_is_refused_and_cut_off(
     """
     The other user of the two works meanwhile.
 
-    A connection of the old one is closed by the broker itself.
+    The broker itself closes a connection of the old user.
     """
     host, how = rabbitmq.virtual_host, access(rabbitmq)
     spec = broker_spec(host, QueueSpec(name="processing"))

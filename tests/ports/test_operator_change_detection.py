@@ -1,7 +1,7 @@
 """
-The operator's checks of a real broker and a real store.
+The operator's external checks of a real broker and a real store.
 
-They see, heal, and write nothing when nothing differs.
+They find and repair changes, and write nothing when nothing differs.
 """
 
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from support.servers.versitygw import S3Server
 
 
 class Writes(RabbitMQBroker):
-    """Counts requests that change something."""
+    """Counts write requests."""
 
     def __init__(self, inner: RabbitMQBroker) -> None:
         super().__init__(inner._session, inner._timeout_seconds)
@@ -63,9 +63,9 @@ async def test_a_look_heals_and_is_silent(
     broker: Writes, store: Steps, rabbitmq: RabbitMQServer, s3_server: S3Server
 ) -> None:
     """
-    A removed queue and a removed tag come back with the next look, by name.
+    The next check restores a removed queue and a removed tag, and names them.
 
-    The look after writes nothing.
+    The check after it writes nothing.
     """
     host = rabbitmq.virtual_host
     where = {

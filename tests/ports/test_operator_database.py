@@ -22,7 +22,7 @@ def _database() -> PostgresDatabase:
 
 @dataclass(frozen=True)
 class Login:
-    """A role and a database of the same name, with a quote in it: the server quotes, not we."""
+    """A role and a database of the same name, with a quote in it, which the server must escape."""
 
     server: PostgresServer
     name: str
@@ -45,7 +45,7 @@ def _login(postgres: PostgresServer) -> Login:
 async def test_role_and_database_are_made_once(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:
-    """Twice is fine; a changed password is set, and the role owns its database."""
+    """A repeat is safe; a changed password is set, and the role owns its database."""
     assert not await database.exists(postgres.url, login.url)
     await database.provision(postgres.url, login.url)
     await database.provision(postgres.url, login.url)
@@ -59,7 +59,7 @@ async def test_role_and_database_are_made_once(
 async def test_an_unknown_database_has_a_name(
     database: PostgresDatabase, postgres: PostgresServer
 ) -> None:
-    """The message says what to do."""
+    """The message has the remedy."""
     with pytest.raises(DependencyError) as raised:
         await database.check(postgres.database_url("nowhere"))
     assert raised.value.reason is Reason.REQUEST_REFUSED
@@ -67,7 +67,7 @@ async def test_an_unknown_database_has_a_name(
 
 
 async def test_nobody_there_is_unreachable(database: PostgresDatabase) -> None:
-    """A closed port; no password in the message."""
+    """A closed port; the message does not contain the password."""
     with pytest.raises(DependencyError) as raised:
         await database.check(f"postgresql://user:hush-hush@127.0.0.1:{free_port()}/a")
     assert raised.value.reason is Reason.UNREACHABLE
@@ -91,9 +91,9 @@ async def test_two_logins_take_turns(
     superuser: bool,  # noqa: FBT001 - a table
 ) -> None:
     """
-    What either makes belongs to one owner.
+    Objects of both belong to one owner.
 
-    The one that is revoked is refused at once, its sessions end.
+    A revoked login is refused at once, and its sessions end.
     """
     other_url = login.url.replace(f"//{login.name}:", f"//{login.name}_b:")
     admin = (
@@ -128,7 +128,7 @@ async def test_a_mark_is_kept_in_the_database(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:
     """
-    Written by the service's own login, found by it and by its successor.
+    The service's login writes it; this login and its successor find it.
 
     Each owner has its own.
     """
@@ -149,7 +149,7 @@ async def test_a_mark_is_kept_in_the_database(
 
 
 def copy_database(source: str, target: str) -> None:
-    """As a backup that is restored."""
+    """Copy the database, as a restored backup."""
     dumped = subprocess.run(
         ["pg_dump", "--no-owner", source], capture_output=True, timeout=60, check=True
     )
@@ -165,7 +165,7 @@ def copy_database(source: str, target: str) -> None:
 async def test_a_dump_carries_the_mark(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:
-    """Restored into another database, it says whose it is."""
+    """In another database it names the same owner."""
     await database.provision(postgres.url, login.url)
     await database.write_installation(login.url, "a/b", "uid-1")
     with postgres.database() as copy:
@@ -177,7 +177,7 @@ async def test_a_dump_carries_the_mark(
 async def test_without_the_right_to_make_tables_there_is_no_mark(
     database: PostgresDatabase, postgres: PostgresServer
 ) -> None:
-    """An error while the service's tables are still to be made; afterwards it is only told."""
+    """It is an error before the service's tables exist, and only reported afterwards."""
     name = f"marked_{free_port()}"
     postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'word'")
     with postgres.database() as url:

@@ -1,8 +1,4 @@
-"""
-Fingerprints on a real broker and a real store.
-
-Another one after every change, the same one else.
-"""
+"""Fingerprints on a real broker and a real store: each change gives another one."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -27,7 +23,7 @@ USER = "fingerprint.relay"
 
 @pytest.fixture(name="broker")
 async def _broker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RabbitMQBroker]:
-    """One whose answers are never old."""
+    """A broker adapter without cached answers."""
     monkeypatch.setattr(fingerprints, "FRESH_SECONDS", 0.0)
     async with rabbitmq_broker(10) as found:
         yield found
@@ -40,7 +36,7 @@ async def _store() -> AsyncIterator[S3ObjectStore]:
 
 
 def broker_access(server: RabbitMQServer, password: str | None = None) -> BrokerAccess:
-    """As the Secret of a platform team has it."""
+    """Return the content of a platform team's Secret."""
     return BrokerAccess(
         server.management_url, server.broker_url, server.username, password or server.password
     )
@@ -53,7 +49,7 @@ def store_access(server: S3Server, secret: str | None = None) -> StoreAccess:
 
 
 def _changes(server: RabbitMQServer) -> list[Callable[[], None]]:
-    """Everything that the operator makes, changed once by somebody else."""
+    """Yield a change of everything that the operator creates."""
     host = server.virtual_host
     return [
         lambda: server.call("DELETE", f"/api/queues/{host}/processing"),
@@ -72,7 +68,7 @@ async def test_every_change_of_a_virtual_host_shows(
     """
     A removed queue, policy, right or exchange, another password or tag.
 
-    Messages that come and go do not.
+    Messages do not change it.
     """
     how = broker_access(rabbitmq)
     with rabbitmq.new_virtual_host() as server:
@@ -102,7 +98,7 @@ async def test_every_change_of_a_virtual_host_shows(
 async def test_a_broker_that_refuses_has_no_fingerprint(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer
 ) -> None:
-    """It is told by its name, without the password."""
+    """The error is named, without the password."""
     with pytest.raises(DependencyError) as raised:
         await broker.fingerprint(broker_access(rabbitmq, "hush-hush"), rabbitmq.virtual_host, [])
     assert raised.value.reason is Reason.AUTHENTICATION_FAILED
@@ -110,7 +106,7 @@ async def test_a_broker_that_refuses_has_no_fingerprint(
 
 
 async def test_a_broker_is_asked_once_for_all(rabbitmq: RabbitMQServer) -> None:
-    """Within some seconds the answer is that of before; so is an error."""
+    """Within some seconds the answer is cached; so is an error."""
     async with rabbitmq_broker(10) as broker:
         how, users = broker_access(rabbitmq), [rabbitmq.username]
         before = await broker.fingerprint(how, rabbitmq.virtual_host, users)
@@ -125,9 +121,9 @@ async def test_a_broker_is_asked_once_for_all(rabbitmq: RabbitMQServer) -> None:
 
 async def test_every_change_of_a_bucket_shows(store: S3ObjectStore, s3_server: S3Server) -> None:
     """
-    A tag that is set, changed or taken off, and the bucket itself.
+    A tag that is set, changed or removed, and a removed bucket.
 
-    Looks alone change nothing.
+    Checks do not change it.
     """
     where = store_access(s3_server)
     seen = []
@@ -145,9 +141,9 @@ async def test_clients_stay_open_but_not_all(
     store: S3ObjectStore, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    One for each login, the one that was used last of all.
+    One for each login; the least recently used is closed.
 
-    A client that is in use is never closed.
+    A client in use is never closed.
     """
     monkeypatch.setattr(s3_clients, "MOST_CLIENTS", 1)
     clients = store._clients
@@ -164,7 +160,7 @@ async def test_clients_stay_open_but_not_all(
 async def test_a_store_that_refuses_has_no_fingerprint(
     store: S3ObjectStore, s3_server: S3Server, change: dict[str, str | int]
 ) -> None:
-    """A wrong key, and nobody there; no key in the message."""
+    """A wrong key, and a closed port; no message contains the key."""
     where = store_access(s3_server, "hush-hush" if "secret" in change else None)
     if "port" in change:
         where = StoreAccess(

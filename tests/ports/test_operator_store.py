@@ -37,7 +37,7 @@ def access(server: S3Server) -> StoreAccess:
 async def test_a_bucket_is_made_completed_and_removed(
     store: S3ObjectStore, s3_gateway: S3Server
 ) -> None:
-    """From nothing; a second look finds everything that this store can do."""
+    """A second check finds everything that this store supports."""
     where = replace(access(s3_gateway), bucket=f"made-{free_port()}")
     assert await store.observe(where) is None
     await store.create(where)
@@ -65,18 +65,14 @@ async def test_what_the_store_lacks_is_seen(store: S3ObjectStore, s3_server: S3S
 
 
 async def test_the_probe_leaves_nothing_behind(store: S3ObjectStore, s3_server: S3Server) -> None:
-    """
-    Checksums are verified by this store, and the bucket is empty afterwards.
-
-    It can be removed.
-    """
+    """The store verifies checksums; the bucket is empty afterwards, so it can be removed."""
     await store.check(access(s3_server))
     assert await store.probe(access(s3_server)) == frozenset()
     assert await store.remove(access(s3_server))
 
 
 async def test_an_object_is_seen(store: S3ObjectStore, s3_server: S3Server) -> None:
-    """The probe's own does not count: it may stay where nothing may be removed."""
+    """The probe's own object does not count: it may remain where nothing may be removed."""
     where = access(s3_server)
     assert await store.is_empty(where)
     async with store._clients.of(where) as client:
@@ -87,7 +83,7 @@ async def test_an_object_is_seen(store: S3ObjectStore, s3_server: S3Server) -> N
 
 
 async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) -> None:
-    """No tags at all are a wish, too."""
+    """A bucket without tags is a valid state, too."""
     where = access(s3_server)
     assert await store.carry_out(
         where, bucket.Step(bucket.Capability.TAGGING, {bucket.OWNER_TAG: "a/b"})
@@ -108,7 +104,7 @@ async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) ->
 async def test_wrong_credentials_have_a_name(
     store: S3ObjectStore, s3_server: S3Server, other: dict[str, str], reason: Reason
 ) -> None:
-    """Also on the first question, whose refusal has no body; no secret in the message."""
+    """Also for the first request, whose refusal has no body; no message contains the secret."""
     with pytest.raises(DependencyError) as raised:
         await store.observe(replace(access(s3_server), **other))
     assert raised.value.reason is reason

@@ -1,4 +1,4 @@
-"""The bell between processes, on PostgreSQL."""
+"""Outbox notifications between processes, on PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ async def _stop() -> asyncio.Event:
 
 @asynccontextmanager
 async def hearing(url: str, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """A process that listens; its event, once it is known to listen."""
+    """Yield the event of a listening process, once it listens."""
     written = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listen(url, written, stop, timeout_seconds=5))
@@ -30,14 +30,14 @@ async def hearing(url: str, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]
 
 
 async def heard(written: asyncio.Event) -> None:
-    """Wait for the bell, and be ready for the next."""
+    """Wait for the notification, and reset the event."""
     async with asyncio.timeout(HANG_SECONDS):
         await written.wait()
     written.clear()
 
 
 async def ringing(tasks: AsyncExitStack, engine: AsyncEngine, stop: asyncio.Event) -> asyncio.Event:
-    """A process that rings when its event is set."""
+    """Run a process that notifies when its event is set."""
     written = asyncio.Event()
     group = await tasks.enter_async_context(asyncio.TaskGroup())
     group.create_task(notify(engine, written, stop, timeout_seconds=5))
@@ -45,7 +45,7 @@ async def ringing(tasks: AsyncExitStack, engine: AsyncEngine, stop: asyncio.Even
 
 
 async def test_every_other_process_hears_it(postgres_url: str, stop: asyncio.Event) -> None:
-    """Each time, and each of them."""
+    """Each notification, in each process."""
     async with (
         open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine,
         AsyncExitStack() as tasks,
@@ -61,7 +61,7 @@ async def test_every_other_process_hears_it(postgres_url: str, stop: asyncio.Eve
 
 
 async def test_a_listener_comes_back(postgres_url: str, stop: asyncio.Event) -> None:
-    """A lost connection is opened again, and messages missed meanwhile are looked for."""
+    """A lost connection is opened again, and a notification is assumed, since one may be lost."""
     async with (
         open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine,
         AsyncExitStack() as tasks,
@@ -81,7 +81,7 @@ async def test_a_listener_comes_back(postgres_url: str, stop: asyncio.Event) -> 
 
 
 async def test_nobody_to_ring_to_is_no_error(stop: asyncio.Event) -> None:
-    """A database that is gone: the ring is lost, the work goes on."""
+    """The database is gone: the notification is lost, and the work continues."""
     async with open_engine(
         "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=0.2
     ) as engine:

@@ -1,4 +1,4 @@
-"""The servers that the other tests stand on are real, private and fresh."""
+"""The servers of other tests are real, private and empty."""
 
 import asyncio
 import socket
@@ -18,13 +18,13 @@ from support.servers.versitygw import S3Server
 
 
 def test_each_test_gets_an_empty_database(postgres: PostgresServer, postgres_url: str) -> None:
-    """Two databases of one server do not know each other."""
+    """Two databases of one server have nothing in common."""
     with postgres.database() as other:
         assert other != postgres_url
 
 
 def test_redis_answers(redis_url: str) -> None:
-    """The Redis behind `redis_url` speaks the protocol."""
+    """The Redis of `redis_url` answers."""
     host, port = redis_url.removeprefix("redis://").removesuffix("/0").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
         client.sendall(b"PING\r\n")
@@ -37,7 +37,7 @@ def test_each_test_gets_a_virtual_host(rabbitmq: RabbitMQServer) -> None:
 
 
 def test_the_s3_server_checks_who_asks(s3_server: S3Server) -> None:
-    """A wrong secret is refused: what passes here was really signed."""
+    """A wrong secret is refused, so accepted requests were signed correctly."""
     stranger = S3Server(s3_server.port, secret_access_key="wrong")
     with pytest.raises(urllib.error.HTTPError) as refused:
         stranger.new_bucket()

@@ -35,7 +35,7 @@ async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
 
 @pytest.fixture(name="throttle", params=["memory", "redis"])
 async def _throttle(request: pytest.FixtureRequest) -> AsyncIterator[LoginThrottle]:
-    """A throttle of logins of each kind, on which nobody has failed."""
+    """A login throttle of each kind without failures."""
     if request.param == "memory":
         yield MemoryLoginThrottle(LOGIN_RULES)
         return
@@ -49,7 +49,7 @@ class TestRateLimiter:
     """What both do."""
 
     async def test_allows_so_many_and_no_more(self, limiter: RateLimiter) -> None:
-        """Three are allowed, the fourth is not; what remains counts down."""
+        """Three are allowed, the fourth is refused; the remaining number counts down."""
         rule = Rule("uploads", Rate(3, 60))
         decisions = [await limiter.hit(rule, "a") for _ in range(4)]
         assert [one.allowed for one in decisions] == [True, True, True, False]
@@ -65,7 +65,7 @@ class TestRateLimiter:
         assert (await limiter.hit(other, "a")).allowed
 
     async def test_has_room_again_when_the_window_has_moved(self, limiter: RateLimiter) -> None:
-        """A refused request says when to come again, and then there is room."""
+        """A refused request has the time to wait, after which there is room."""
         rule = Rule("uploads", Rate(1, 1))
         await limiter.hit(rule, "a")
         refused = await limiter.hit(rule, "a")
@@ -76,7 +76,7 @@ class TestRateLimiter:
             await asyncio.sleep(refused.reset_seconds / 10)
 
     async def test_counts_at_one_moment(self, limiter: RateLimiter) -> None:
-        """Of twenty at once exactly the allowed number comes through."""
+        """Of twenty concurrent requests exactly the allowed number is accepted."""
         rule = Rule("uploads", Rate(7, 60))
         decisions = await asyncio.gather(*(limiter.hit(rule, "a") for _ in range(20)))
         assert sum(one.allowed for one in decisions) == 7
@@ -84,7 +84,7 @@ class TestRateLimiter:
     async def test_a_wall_clock_that_is_put_back_locks_nobody_out(
         self, limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Two hours back: the wait stays within the window."""
+        """After a change by two hours the wait is still within the window."""
         rule = Rule("uploads", Rate(1, 60))
         await limiter.hit(rule, "a")
         earlier = time.time() - 7200
@@ -100,7 +100,7 @@ def by(email: str = "ada@clinic.example", address: str = "192.0.2.1") -> LoginAt
 
 
 async def fail(throttle: LoginThrottle, *attempts: LoginAttempt) -> None:
-    """Let these attempts fail, whatever they should have waited."""
+    """Record failed attempts, whatever their delay."""
     for attempt in attempts:
         await throttle.failed(attempt)
 
@@ -109,14 +109,14 @@ class TestLoginThrottle:
     """What both do."""
 
     async def test_free_failures_cost_nothing(self, throttle: LoginThrottle) -> None:
-        """Two wrong passwords, then the third attempt and a fourth at once."""
+        """Two wrong passwords, then a third attempt and a fourth at once."""
         await fail(throttle, by(), by())
         assert [await throttle.admit(by()) for _ in range(2)] == [0, 0]
 
     async def test_after_them_one_attempt_at_a_time_is_admitted(
         self, throttle: LoginThrottle
     ) -> None:
-        """Of five at one moment one; the others are told how long to wait."""
+        """Of five concurrent attempts one is admitted; the others get the time to wait."""
         await fail(throttle, by(), by(), by())
         waits = await asyncio.gather(*(throttle.admit(by()) for _ in range(5)))
         assert min(waits) == 0
@@ -124,7 +124,7 @@ class TestLoginThrottle:
         assert sum(wait == 0 for wait in waits) == 1
 
     async def test_nobody_locks_the_owner_out(self, throttle: LoginThrottle) -> None:
-        """Ten wrong passwords from one address; the owner comes from another one."""
+        """After ten wrong passwords from one address, the owner logs in from another."""
         await fail(throttle, *[by(address="198.51.100.9")] * 5)
         assert await throttle.admit(by(address="198.51.100.9")) == 0
         assert await throttle.admit(by(address="198.51.100.9")) > 0
@@ -133,7 +133,7 @@ class TestLoginThrottle:
     async def test_many_addresses_at_one_account_share_its_attempts(
         self, throttle: LoginThrottle
     ) -> None:
-        """Beyond the ceiling of the account; a device that has logged in there before is exempt."""
+        """Above the limit of the account; a device that has logged in before is exempt."""
         await throttle.succeeded(by(address="203.0.113.1"))
         await fail(throttle, *(by(address=f"198.51.100.{number}") for number in range(6)))
         assert await throttle.admit(by()) == 0
@@ -143,7 +143,7 @@ class TestLoginThrottle:
     async def test_one_address_at_many_accounts_is_slowed_down(
         self, throttle: LoginThrottle
     ) -> None:
-        """Beyond the ceiling of the address; its known devices go on."""
+        """Above the limit of the address; its known devices are exempt."""
         await throttle.succeeded(by("grace@clinic.example"))
         await fail(throttle, *(by(f"{number}@clinic.example") for number in range(9)))
         assert await throttle.admit(by("new@clinic.example")) == 0
@@ -159,7 +159,7 @@ class TestLoginThrottle:
 
 
 async def test_failures_are_forgotten() -> None:
-    """An hour after the last one; a known device is unknown after a day."""
+    """An hour after the last one; a known device is forgotten after a day."""
     now = 1000.0
     throttle = MemoryLoginThrottle(LOGIN_RULES, lambda: now)
     await throttle.succeeded(by(address="203.0.113.1"))
@@ -177,7 +177,7 @@ async def test_failures_are_forgotten() -> None:
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many keys a client can make up, only so many are kept."""
+    """However many keys a client invents, their number is limited."""
     monkeypatch.setattr("healthingest_service.adapters.memory_limiter._MAX_KEYS", 30)
     limiter, throttle = MemoryLimiter(), MemoryLoginThrottle(LOGIN_RULES)
     for number in range(100):
@@ -189,7 +189,7 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
-    """A Redis that takes the connection and says nothing is unavailable within its deadline."""
+    """A Redis that never answers is unavailable within its deadline."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
         async with open_redis(url, LOGIN_RULES, timeout_seconds=0.1) as (limiter, throttle):
@@ -202,7 +202,7 @@ async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
 
 
 async def test_nobody_there_means_counting_alone() -> None:
-    """Without Redis requests are still counted, guesses at a tenth of the rate."""
+    """Without Redis requests are still counted, and logins at a tenth of the rate."""
     async with open_redis("redis://127.0.0.1:9", LOGIN_RULES, timeout_seconds=0.1) as (shared, _):
         counters = SharedCounters(
             clock=time.monotonic, pause_seconds=60, on_degraded=lambda _: None
@@ -234,7 +234,7 @@ async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:
 
 
 def test_an_address_that_is_none_is_not_repeated() -> None:
-    """A password in a wrong address does not come back in the error."""
+    """A password in an invalid address is not in the error."""
 
     async def opened() -> None:
         async with open_redis("http://user:hunter2@redis", LOGIN_RULES, timeout_seconds=0.1):

@@ -1,4 +1,4 @@
-"""What the S3 adapter makes of answers that a well-behaved server does not give."""
+"""How the S3 adapter handles answers that a correct server does not give."""
 
 from base64 import b64encode
 from contextlib import AbstractAsyncContextManager
@@ -53,7 +53,7 @@ async def put(server: ScriptedServer, folder: Path) -> None:
     ],
 )
 async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], methods: str) -> None:
-    """After an unclear answer it asks, and sends again only what is not there."""
+    """After an unclear answer it asks, and sends only what is missing."""
     async with scripted_server(*answers) as server:
         await put(server, tmp_path)
         assert [request.split()[0] for request in server.requests] == methods.split()
@@ -70,7 +70,7 @@ async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], method
     ],
 )
 async def test_refused_at_once(tmp_path: Path, refusal: bytes) -> None:
-    """A clear no is not asked twice."""
+    """A clear refusal is not repeated."""
     async with scripted_server(refusal) as server:
         with pytest.raises(StoreRefusedError):
             await put(server, tmp_path)
@@ -98,9 +98,9 @@ async def test_refused_at_once(tmp_path: Path, refusal: bytes) -> None:
 )
 async def test_unclear_in_the_end(tmp_path: Path, answers: list[bytes | str]) -> None:
     """
-    Three tries, then it says so.
+    After three attempts the result is unclear.
 
-    A no after an unclear answer is unclear too: the first may still arrive.
+    A refusal after an unclear answer is unclear too, because the first attempt may still arrive.
     """
     async with scripted_server(*answers) as server:
         with pytest.raises(StoreUnavailableError):
@@ -109,7 +109,7 @@ async def test_unclear_in_the_end(tmp_path: Path, answers: list[bytes | str]) ->
 
 
 async def test_a_head_that_is_not_allowed_is_no_missing_object() -> None:
-    """Forbidden is not missing: a row must not be undone for want of a right."""
+    """Forbidden is not missing: a row must not be removed because a right is missing."""
     async with scripted_server(answer(403)) as server, store_at(server) as store:
         with pytest.raises(StoreRefusedError):
             await store.head("raw/key")

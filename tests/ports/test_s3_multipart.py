@@ -1,4 +1,4 @@
-"""An object that goes to S3 in parts: what is sent, and what is left when something fails."""
+"""Objects that go to S3 in parts: the requests, and what remains after a failure."""
 
 import asyncio
 import base64
@@ -56,7 +56,7 @@ def test_parts_cover_the_file() -> None:
     """
     One after the other, the last one shorter.
 
-    Never more than S3 takes, however large the file.
+    There are never more parts than S3 allows, however large the file.
     """
     assert [(part.number, part.offset, part.size_bytes) for part in parts_of(7, 3)] == [
         (1, 0, 3),
@@ -103,7 +103,7 @@ class TestRealServer:
     async def test_survives_one_cut(
         self, s3_server: S3Server, tmp_path: Path, call: bytes, harm: Harm
     ) -> None:
-        """A connection that breaks at a part or at the end costs one more request."""
+        """If a connection breaks at a part or at the completion, one request is repeated."""
         call = call.replace(b"{bucket}", s3_server.bucket.encode())
         async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
             between.trouble = Trouble((call,), harm)
@@ -113,7 +113,7 @@ class TestRealServer:
         assert await unfinished_puts(s3_server) == []
 
     async def test_leaves_nothing_of_what_failed(self, s3_server: S3Server, tmp_path: Path) -> None:
-        """A part that cannot be sent, however often: no object, and the first part is removed."""
+        """A part fails finally: there is no object, and the first part is removed."""
         async with proxy(s3_server.port) as between, store_at(between.port, s3_server) as store:
             between.trouble = Trouble((b"partNumber=2",), Harm.CUT_WITHIN, times=3)
             with pytest.raises(StoreUnavailableError):
@@ -124,9 +124,9 @@ class TestRealServer:
 
     async def test_ends_with_the_lease(self, s3_server: S3Server, tmp_path: Path) -> None:
         """
-        It calls the heartbeat before each part and before the end.
+        It calls the heartbeat before each part and before the completion.
 
-        What that raises undoes it.
+        An error of the heartbeat undoes it.
         """
         signs = 0
 
@@ -143,7 +143,7 @@ class TestRealServer:
         assert await unfinished_puts(s3_server) == []
 
     async def test_leaves_nothing_when_cancelled(self, s3_server: S3Server, tmp_path: Path) -> None:
-        """Cancelled at whatever moment: the object is whole or not there, and no part is left."""
+        """Cancelled at any moment, the object is whole or does not exist, and no part is left."""
         cut = 0
         async with store_at(s3_server.port, s3_server) as store:
             for wait in count():
@@ -175,7 +175,7 @@ VERBS = {"POST ?uploads": "begin", "PUT": "part", "POST": "end", "HEAD": "head",
 
 
 def calls(server: ScriptedServer) -> list[str]:
-    """What was asked for, in words."""
+    """Return the requests as words."""
     asked = []
     for request in server.requests:
         method, address, _ = request.split()
@@ -185,7 +185,7 @@ def calls(server: ScriptedServer) -> list[str]:
 
 @asynccontextmanager
 async def scripted(*answers: bytes | str) -> AsyncIterator[tuple[ScriptedServer, S3Store]]:
-    """A store at a server that answers so."""
+    """Return a store on a server with these answers."""
     async with (
         scripted_server(*answers) as server,
         store_at(server.port, part_bytes=SHORT_PART_BYTES) as store,
@@ -218,7 +218,7 @@ async def scripted(*answers: bytes | str) -> AsyncIterator[tuple[ScriptedServer,
     ],
 )
 async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], asked: list[str]) -> None:
-    """What may be sent again is sent again; after an unclear end it asks first."""
+    """Safe requests are repeated; after an unclear completion it asks first."""
     async with scripted(*answers) as (server, store):
         await put(store, tmp_path, SHORT)
         assert (calls(server), server.answers) == (asked, [])
@@ -270,7 +270,7 @@ async def test_stored_at_last(tmp_path: Path, answers: list[bytes | str], asked:
 async def test_fails(
     tmp_path: Path, answers: list[bytes | str], asked: list[str], error: type[Exception]
 ) -> None:
-    """It says why, and removes what it sent; an end that nobody can tell of is not undone."""
+    """The error has the reason, and sent parts are removed; an unclear completion is not undone."""
     async with scripted(*answers) as (server, store):
         with pytest.raises(error):
             await put(store, tmp_path, SHORT)
@@ -281,9 +281,9 @@ async def test_the_end_may_take_longer(
     s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A server that puts the parts together gets more than one deadline, by their size.
+    The deadline of the completion grows with the size of the parts.
 
-    Signs of life go on.
+    The heartbeat continues.
     """
     # A slow rate, so that a busy machine keeps the longer deadline too.
     monkeypatch.setattr(multipart, "ASSEMBLED_BYTES_PER_SECOND", len(CONTENT) / 30)
@@ -307,7 +307,7 @@ async def test_the_end_may_take_longer(
 
 
 async def test_a_part_counts_by_itself(tmp_path: Path) -> None:
-    """The deadline is that of one part: an object of many may take longer than one."""
+    """The deadline is for one part: an object of many parts may take longer."""
     async with scripted(BEGUN, *[SENT] * 3, DONE) as (server, store):
         object.__setattr__(store.bucket, "timeout_seconds", 4.0)
 

@@ -23,13 +23,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def jobs(engine: AsyncEngine, clock: Clock) -> DatabaseScheduledJobs:
-    """No duty yet."""
+    """No job yet."""
     return DatabaseScheduledJobs(engine, timeout_seconds=5, clock=clock)
 
 
 class TestDuties:
     async def test_one_process_takes_it(self, jobs: DatabaseScheduledJobs) -> None:
-        """Of many that want it at once exactly one gets it, from the beginning."""
+        """Of many concurrent claims exactly one succeeds, and starts at the beginning."""
         taken = await asyncio.gather(
             *(jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS) for _ in range(5))
         )
@@ -39,7 +39,7 @@ class TestDuties:
     async def test_goes_on_where_the_dead_one_was(
         self, jobs: DatabaseScheduledJobs, clock: Clock
     ) -> None:
-        """When the lease has run out, or was given up; not before."""
+        """After the lease has expired or was released, and not before."""
         await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS)
         await jobs.note("consistency", 7, "raw/x", lease_seconds=LEASE_SECONDS)
         clock.move(LEASE_SECONDS - 1)
@@ -53,9 +53,9 @@ class TestDuties:
         self, jobs: DatabaseScheduledJobs, clock: Clock
     ) -> None:
         """
-        Finished, it is nobody's until the next interval, which begins anew.
+        A finished job is free in the next interval, and starts at the beginning.
 
-        When it was finished stays known.
+        The time of its end is kept.
         """
         assert await jobs.finished_at("consistency") is None
         await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS)
@@ -69,7 +69,7 @@ class TestDuties:
         assert await jobs.finished_at("consistency") == NOON
 
     async def test_a_living_one_is_not_overtaken(self, jobs: DatabaseScheduledJobs) -> None:
-        """One that takes longer than an interval is let finish first."""
+        """A job that takes longer than an interval may finish first."""
         await jobs.take("consistency", 7, lease_seconds=LEASE_SECONDS)
         assert await jobs.take("consistency", 8, lease_seconds=LEASE_SECONDS) is None
 
@@ -96,9 +96,9 @@ class TestKeptUploads:
         self, ledger: DatabaseLedger, kept: DatabaseKeptUploads
     ) -> None:
         """
-        Capitals before `_` before small letters, whatever language the database speaks.
+        Capitals before `_` before small letters, whatever the collation of the database.
 
-        After, until, at most.
+        With the limits after, until, and at most.
         """
         made = {name: await self.stored(ledger, name) for name in ("b", "B", "_", "a", "A", "AB")}
         keys = {name: one.receipt.object_key for name, one in made.items()}
@@ -120,7 +120,7 @@ class TestKeptUploads:
     async def test_tells_what_is_being_stored(
         self, ledger: DatabaseLedger, kept: DatabaseKeptUploads, clock: Clock
     ) -> None:
-        """A row `storing` is known and not kept; it is being stored while its lease lasts."""
+        """A row `storing` is known but not kept; it is in progress while its lease lasts."""
         new = upload()
         await ledger.begin(new, idempotency_key=None, lease_seconds=LEASE_SECONDS)
         key = new.receipt.object_key

@@ -42,9 +42,10 @@ async def _message(broker: RabbitMQServer) -> UploadStored:
 
 async def _until_all_are_up(http: httpx.AsyncClient, url: str) -> None:
     """
-    A cache that answers after more than a tenth of a second counts as down.
+    Wait until all dependencies are up.
 
-    A busy machine is asked again.
+    A cache that answers after more than a tenth of a second counts as down, so a busy machine is
+    asked again.
     """
     wanted = {"broker", "cache", "database", "outbox", "schema", "spool", "store"}
     deadline = time.monotonic() + SECONDS
@@ -85,9 +86,9 @@ async def test_an_upload_goes_the_whole_way(
     tmp_path: Path, postgres_url: str, redis_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server
 ) -> None:
     """
-    Answered with 201, announced with its receipt's figures; all dependencies up.
+    Answered with 201, and announced with the receipt's figures; all dependencies are up.
 
-    No secret in a log.
+    No log contains a secret.
     """
     folder = tmp_path / "secrets"
     folder.mkdir()

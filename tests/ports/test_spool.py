@@ -48,7 +48,7 @@ def _die_in_a_body(folder: Path) -> int:
 
 
 def left(folder: Path) -> list[Path]:
-    """What lies in the spool."""
+    """Return the files in the spool."""
     return list((folder / "spool").iterdir())
 
 
@@ -75,7 +75,7 @@ class TestSpool:
             assert file.path.read_bytes() == b"".join(chunks)
 
     async def test_tells_what_can_be_read(self, tmp_path: Path) -> None:
-        """While a body comes, so many of its first bytes are in the file; in the end all."""
+        """While a body is received, its first bytes are readable; at the end all are."""
         spool, chunks = (
             DiskSpool(tmp_path / "spool", max_bytes=1 << 23),
             [bytes([n]) * 65536 for n in range(80)],
@@ -91,7 +91,7 @@ class TestSpool:
         assert seen[0] == 0 < seen[-1]
 
     async def test_keeps_many_small_chunks(self, tmp_path: Path) -> None:
-        """A body that trickles in single bytes is whole, and hashed as such."""
+        """A body of single bytes is complete, and hashed correctly."""
         spool, content = (
             DiskSpool(tmp_path / "spool", max_bytes=1 << 22),
             bytes(n % 251 for n in range(3000)),
@@ -103,7 +103,7 @@ class TestSpool:
             assert file.path.read_bytes() == content
 
     async def test_leaves_nothing(self, spool: DiskSpool, tmp_path: Path) -> None:
-        """The file is gone at the end, and when the work failed."""
+        """The file is removed at the end, and after an error."""
         async with spool.open() as file:
             await file.write(b"x")
         with pytest.raises(RuntimeError):
@@ -114,7 +114,7 @@ class TestSpool:
     async def test_outlives_a_disk_that_does_not_remove(
         self, spool: DiskSpool, tmp_path: Path
     ) -> None:
-        """The bytes are gone and are not counted any more, and nobody is told of an error."""
+        """The bytes are removed and no longer counted, and there is no error."""
         held = tmp_path / "held"
         async with spool.open() as file:
             await file.write(b"bytes")
@@ -125,13 +125,13 @@ class TestSpool:
         assert (held.read_bytes(), spool.free_bytes) == (b"", 1000)
 
     async def test_is_for_nobody_else(self, spool: DiskSpool) -> None:
-        """Only our own user may read what is in there."""
+        """Only our user can read the files."""
         async with spool.open() as file:
             assert file.path.stat().st_mode & 0o077 == 0
             assert file.path.parent.stat().st_mode & 0o077 == 0
 
     async def test_bounds_all_files_together(self, spool: DiskSpool) -> None:
-        """The limit holds over all open bodies; room comes back with each that ends."""
+        """The limit is for all open bodies; each end gives room."""
         async with spool.open() as first:
             await first.write(b"x" * 600)
             async with spool.open() as second:
@@ -145,20 +145,20 @@ class TestSpool:
         assert spool.free_bytes == 1000
 
     async def test_says_that_the_disk_is_full(self, small_disk: Path) -> None:
-        """No space on the device is a full spool, and nothing is left there."""
+        """A full device is a full spool, and nothing is left there."""
         spool = DiskSpool(small_disk / "spool", max_bytes=1 << 30)
         with pytest.raises(SpoolFullError):
             await fill(spool)
         assert left(small_disk) == []
 
     async def test_check_does_what_a_body_needs(self, spool: DiskSpool, tmp_path: Path) -> None:
-        """A healthy folder passes, again and again, and nothing is left in it."""
+        """An intact folder passes repeatedly, and nothing is left in it."""
         for _ in range(3):
             await spool.check()
         assert left(tmp_path) == []
 
     async def test_a_removed_folder_is_made_again(self, spool: DiskSpool, tmp_path: Path) -> None:
-        """By the next body, and by the check."""
+        """The next body and the check create it."""
         for heal in (spool.check, lambda: write_one(spool)):
             await spool.check()
             shutil.rmtree(tmp_path / "spool")
@@ -168,7 +168,7 @@ class TestSpool:
     async def test_a_file_in_its_place_is_unavailable(
         self, spool: DiskSpool, tmp_path: Path
     ) -> None:
-        """Bodies and the check say so; put right, both work."""
+        """Bodies and the check report it; after the repair both work."""
         await spool.check()
         shutil.rmtree(tmp_path / "spool")
         (tmp_path / "spool").write_bytes(b"")
@@ -180,7 +180,7 @@ class TestSpool:
         await write_one(spool)
 
     async def test_a_disk_that_turns_read_only_is_unavailable(self, small_disk: Path) -> None:
-        """Bodies and the check say so; writable again, both work."""
+        """Bodies and the check report it; when it is writable again, both work."""
         spool = DiskSpool(small_disk / "spool", max_bytes=1000)
         await spool.check()
         await remount(small_disk, "ro")
@@ -193,9 +193,9 @@ class TestSpool:
 
     async def test_check_tells_bodies_from_a_full_disk(self, small_disk: Path) -> None:
         """
-        A disk that others filled fails the check.
+        A disk that other programs filled fails the check.
 
-        One that a body under way has filled does not.
+        A disk that a body in progress has filled does not.
         """
         spool = DiskSpool(small_disk / "spool", max_bytes=1 << 30)
         await spool.check()
@@ -208,7 +208,7 @@ class TestSpool:
             await spool.check()
 
     async def test_removes_what_the_dead_left(self, spool: DiskSpool, tmp_path: Path) -> None:
-        """A body of a killed process is removed; that of a living one, of another spool, stays."""
+        """A body of a killed process is removed; a body of a living process is kept."""
         folder = tmp_path / "spool"
         folder.mkdir()
         (folder / "dead.body").write_bytes(b"x")
@@ -221,7 +221,7 @@ class TestSpool:
 
     async def test_is_begun_by_many_at_once(self, tmp_path: Path) -> None:
         """
-        Two processes that begin at the same moment, many bodies each.
+        Two processes start at once, with many bodies each.
 
         None is taken for left over.
         """
@@ -281,7 +281,7 @@ async def fill_file(file: DiskSpoolFile) -> None:
 
 
 async def test_what_a_dead_process_left_is_gone_before_a_body_comes(tmp_path: Path) -> None:
-    """A process that starts and gets no upload does not keep another's."""
+    """Even if the starting process gets no upload."""
     (left_over := tmp_path / "0123.body").write_bytes(b"records")
     await DiskSpool(tmp_path, max_bytes=10).prepare()
     assert not left_over.exists()

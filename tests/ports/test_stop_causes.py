@@ -1,8 +1,4 @@
-"""
-Why a migration cannot be done, broken for real.
-
-A short code for the operator, one line for people, no traceback.
-"""
+"""Real faults that stop a migration: a short code for the operator, one line for people."""
 
 import os
 import subprocess
@@ -26,7 +22,7 @@ SECRET = "hush-hush"
 
 
 async def left(url: str, folder: Path, *, seconds: float = 20) -> StopCause | None:
-    """What a migration that fails leaves in the file for the operator."""
+    """Return what a failed migration writes to the file for the operator."""
     log = folder / "termination-log"
     log.write_text("")
     with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever it is, it is what a process would end with
@@ -49,18 +45,14 @@ BROKEN = [
 async def test_a_migration_that_is_refused_says_why(
     postgres: PostgresServer, tmp_path: Path, statement: str, cause: StopCause
 ) -> None:
-    """
-    The last one breaks nothing.
-
-    A role that is not the owner may create no tables (from PostgreSQL 15 on).
-    """
+    """A role that is not the owner may not create tables (since PostgreSQL 15)."""
     with postgres.role(SECRET) as (name, url):
         postgres.execute(statement.format(name=name))
         assert await left(url, tmp_path) is cause
 
 
 async def test_other_reasons_are_told_apart(postgres: PostgresServer, tmp_path: Path) -> None:
-    """Cases: no such database, no server, an unknown revision, foreign tables."""
+    """No such database, no server, an unknown revision, foreign tables."""
     with postgres.database() as url:
         assert await left(f"{url}_not", tmp_path) is StopCause.DATABASE_MISSING
         await migrate(url, timeout_seconds=20)
@@ -145,6 +137,6 @@ def test_the_command_ends_with_one_line_for_people(
 
 
 def test_nothing_is_written_where_kubernetes_looks_for_nothing(tmp_path: Path) -> None:
-    """On a machine of one's own there is no such file, and none is made."""
+    """Outside of Kubernetes there is no such file, and none is created."""
     write_stop_cause(StopCause.SETTINGS_REFUSED, log=tmp_path / "none")
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ KEYS = (
     "raw/A_/y",
     "raw/stray",
 )
-"""In the order of their bytes: a slash comes before every letter."""
+"""In the order of their bytes: a slash is before every letter."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class TestStoreInventory:
 
     async def test_finds_and_aborts_what_was_left(self, place: Place) -> None:
         """
-        What a dead process left of a PUT is listed until it is aborted; objects stay.
+        A multipart upload of a dead process is listed until it is aborted; objects are kept.
 
-        Again is no error.
+        A repeat is no error.
         """
         await place.put(KEYS[0], b"content")
         await place.leave(KEYS[1])

@@ -64,14 +64,14 @@ class TestSessions:
     async def test_exchanges_a_token(
         self, sessions: DatabaseSessions, session: Session, account: Account
     ) -> None:
-        """The first use tells whose session it is, and makes the child good."""
+        """The first use returns the session, and makes the new token valid."""
         first = await rotate(sessions, "first", "second")
         assert first == Rotation(session.id, session.account_id, account.email, b"second", None)
         assert (await rotate(sessions, "second", "third")).first_used_at is None
 
     @pytest.mark.usefixtures("session")
     async def test_a_second_use_tells_of_the_first(self, sessions: DatabaseSessions) -> None:
-        """Its salt and its time come back; no other child comes to be."""
+        """It returns the salt and time of the first use, and creates no other token."""
         await rotate(sessions, "first", "second")
         again = await rotate(sessions, "first", "other", at=NOW + timedelta(seconds=5))
         assert (again.child_salt, again.first_used_at) == (b"second", NOW)
@@ -82,7 +82,7 @@ class TestSessions:
     async def test_has_one_first_at_one_moment(
         self, sessions: DatabaseSessions, engine: AsyncEngine
     ) -> None:
-        """Of five that use one token at one moment, one is the first, and all get its salt."""
+        """Of five concurrent uses one is the first, and all get its salt."""
         made = await asyncio.gather(
             *(rotate(sessions, "first", f"child{number}") for number in range(5))
         )
@@ -98,7 +98,7 @@ class TestSessions:
     async def test_refuses_the_unknown_and_what_has_run_out(
         self, sessions: DatabaseSessions
     ) -> None:
-        """Neither can be told from the other."""
+        """Both get the same answer."""
         for used, at in (("unknown", NOW), ("first", LATER)):
             with pytest.raises(InvalidTokenError):
                 await rotate(sessions, used, "child", at=at)
@@ -106,7 +106,7 @@ class TestSessions:
     async def test_revoking_ends_everything_of_one_session(
         self, sessions: DatabaseSessions, session: Session, account: Account
     ) -> None:
-        """Twice is as good as once; another session of the account lives on."""
+        """A repeat is safe; another session of the account is kept."""
         other = Session(SessionId(uuid4()), account.id, NOW)
         await sessions.begin(other, RefreshToken("others", LATER))
         assert await sessions.is_live(session.id, session.account_id)
@@ -121,7 +121,7 @@ class TestSessions:
     async def test_a_session_is_its_accounts_alone(
         self, sessions: DatabaseSessions, session: Session
     ) -> None:
-        """Asked about another account it is not live; a refresh token leads to its session."""
+        """For another account it is not live; a refresh token leads to its own session."""
         assert not await sessions.is_live(session.id, AccountId(uuid4()))
         assert await sessions.find("first") == session.id
         assert await sessions.find("unknown") is None
@@ -129,7 +129,7 @@ class TestSessions:
     async def test_an_inactive_account_has_no_live_session(
         self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine
     ) -> None:
-        """Whoever is switched off is out at once."""
+        """A deactivated account is refused at once."""
         async with engine.begin() as connection:
             await connection.execute(AccountRow.__table__.update().values(is_active=False))  # type: ignore[attr-defined] # a Table
         assert not await sessions.is_live(session.id, session.account_id)
@@ -139,7 +139,7 @@ class TestSessions:
     async def test_forgets_what_nobody_can_use(
         self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine
     ) -> None:
-        """A session goes with its tokens when the last of them has run out, not before."""
+        """A session is removed with its tokens when the last of them has expired, not before."""
         assert await sessions.forget_expired(before=LATER) == 0
         assert await sessions.is_live(session.id, session.account_id)
         assert await sessions.forget_expired(before=LATER + timedelta(seconds=1)) == 1

@@ -1,4 +1,4 @@
-"""The whole way of one upload, each part the embedded one and each part the real one."""
+"""One upload through all parts: once with embedded adapters, once with real servers."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "samples" / "WearableSample.av
 
 
 async def body(content: bytes) -> AsyncIterator[bytes]:
-    """In pieces of a kilobyte."""
+    """Yield pieces of a kilobyte."""
     for start in range(0, len(content), 1024):
         yield content[start : start + 1024]
 
@@ -42,7 +42,7 @@ async def body(content: bytes) -> AsyncIterator[bytes]:
 async def goes_the_whole_way(  # the parts are what differs
     database_url: str, store: ObjectStore, publisher: EventPublisher, folder: Path
 ) -> tuple[bytes, UploadStored]:
-    """Upload a sample, relay it; the object's bytes and the message as it was written."""
+    """Upload a sample, relay it, and return the object's bytes and the message."""
     content, account = await asyncio.to_thread(SAMPLE.read_bytes), owner()
     await migrate(database_url, timeout_seconds=20)
     async with (
@@ -112,7 +112,7 @@ async def test_embedded(tmp_path: Path) -> None:
     """
     SQLite, a folder, a queue file.
 
-    What was uploaded is stored, and its message can be followed.
+    The file is stored, and its message can be read.
     """
     events = tmp_path / "events.jsonl"
     stored, event = await goes_the_whole_way(
@@ -128,7 +128,7 @@ async def test_embedded(tmp_path: Path) -> None:
 
 @pytest.fixture
 def broker(rabbitmq: RabbitMQServer) -> RabbitMQServer:
-    """With an exchange and a bound queue."""
+    """A broker with an exchange and a bound queue."""
     path = f"/api/{{}}/{rabbitmq.virtual_host}/"
     rabbitmq.call("PUT", path.format("exchanges") + "events", {"type": "topic", "durable": True})
     rabbitmq.call("PUT", path.format("queues") + "processing", {"durable": True})
@@ -143,7 +143,7 @@ def broker(rabbitmq: RabbitMQServer) -> RabbitMQServer:
 async def test_real(
     postgres_url: str, s3_server: S3Server, broker: RabbitMQServer, tmp_path: Path
 ) -> None:
-    """PostgreSQL, S3, RabbitMQ: the same."""
+    """PostgreSQL, S3 and RabbitMQ give the same result."""
     async with (
         open_publisher(url=broker.amqp_url, exchange="events", timeout_seconds=5) as publisher,
         open_s3_store(access_to(s3_server)) as store,

@@ -1,7 +1,7 @@
 """
 The chart, rendered by Helm.
 
-Its CRD is ours, its role allows what the operator makes and nothing wider.
+Its CRD is the generated one, and its role allows exactly what the operator needs.
 """
 
 import copy
@@ -54,7 +54,7 @@ def _of(kind: str, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _grants(role: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Every (group, resource, verb) of a role."""
+    """Return each (group, resource, verb) of a role."""
     return {
         (group, resource, verb)
         for rule in role["rules"]
@@ -65,7 +65,7 @@ def _grants(role: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 
 def test_the_charts_crd_is_ours_and_kept() -> None:
-    """Only metadata is added to the one source; it outlives the release."""
+    """The chart adds only metadata, and the CRD is kept when the release is uninstalled."""
     (crd,) = _of("CustomResourceDefinition", _rendered())
     source = yaml.safe_load((ROOT / "crds" / "healthingests.healthingest.dev.yaml").read_text())
     assert crd["spec"] == source["spec"]
@@ -74,7 +74,7 @@ def test_the_charts_crd_is_ours_and_kept() -> None:
 
 
 def test_the_role_allows_every_kind_that_is_made() -> None:
-    """Each kind of `resources/` may be listed, watched, applied and pruned."""
+    """Each kind of `resources/` can be listed, watched, applied and deleted."""
     role = next(r for r in _of("ClusterRole", _rendered()) if "edit" not in r["metadata"]["name"])
     grants = _grants(role)
     for version, kind in KINDS:
@@ -84,7 +84,7 @@ def test_the_role_allows_every_kind_that_is_made() -> None:
 
 
 def test_no_role_is_wide() -> None:
-    """No wildcard, no list or watch of Secrets, nothing about roles, no `exec`."""
+    """There is no wildcard, no list or watch of Secrets, no right on roles, no `exec`."""
     for role in _of("ClusterRole", _rendered()) + _of(
         "Role", _rendered("--set", "watchNamespaces={one}")
     ):
@@ -97,9 +97,9 @@ def test_no_role_is_wide() -> None:
 
 def test_with_namespaces_hardly_anything_is_granted_cluster_wide() -> None:
     """
-    A Role in each namespace.
+    There is a Role in each namespace.
 
-    For the whole cluster what releases HealthIngests, and not even that if so asked.
+    Cluster-wide is only the right to release HealthIngests, and a value removes it.
     """
     documents = _rendered("--set", "watchNamespaces={one,two}")
     bound = {binding["roleRef"]["name"] for binding in _of("ClusterRoleBinding", documents)}
@@ -116,7 +116,7 @@ def test_with_namespaces_hardly_anything_is_granted_cluster_wide() -> None:
 
 
 def test_several_operators_share_one_lease() -> None:
-    """The role reaches that Lease alone, the pods know it by name, and an upgrade leaves no gap."""
+    """The role allows this Lease only, the pods know its name, and an upgrade leaves no gap."""
     documents = _rendered()
     (deployment,) = _of("Deployment", documents)
     assert deployment["spec"]["replicas"] == 2
@@ -139,11 +139,7 @@ def test_several_operators_share_one_lease() -> None:
 
 
 def test_the_operators_variables_are_its_settings() -> None:
-    """
-    None is unknown to the operator.
-
-    Numbers have the operator's own defaults and can be changed.
-    """
+    """The operator knows each variable; numbers have the operator's defaults and can be changed."""
 
     def told(*words: str) -> dict[str, str]:
         (deployment,) = _of("Deployment", _rendered(*words))
@@ -204,7 +200,11 @@ def test_each_setting_of_the_operator_is_reached_by_its_chart_value() -> None:
 
 
 def test_further_variables_reach_the_operator() -> None:
-    """Those of a proxy, say; a setting of the operator is refused there, for it has a value."""
+    """
+    For example a proxy.
+
+    A setting of the operator is refused there, because it has its own value.
+    """
     words = ("--set", "extraEnv[0].name=HTTPS_PROXY", "--set", "extraEnv[0].value=http://proxy")
     (deployment,) = _of("Deployment", _rendered(*words))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -215,14 +215,14 @@ def test_further_variables_reach_the_operator() -> None:
 
 
 def test_lease_times_out_of_order_are_refused() -> None:
-    """Before an operator is installed that would refuse them itself."""
+    """The chart refuses them before an operator is installed that would refuse them."""
     done = _template("--set", "leaderElection.renewDeadlineSeconds=15")
     assert done.returncode != 0
     assert "leaseDurationSeconds must be greater than renewDeadlineSeconds" in done.stderr
 
 
 def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
-    """They and the documentation give the same command that releases a HealthIngest by hand."""
+    """Notes and documentation have the same command to release a HealthIngest by hand."""
     helm = shutil.which("helm")
     if helm is None:
         pytest.skip("no `helm` on PATH")
@@ -240,9 +240,9 @@ def test_the_notes_say_what_hangs_without_an_operator(tmp_path: Path) -> None:
 
 def test_a_slow_start_is_waited_for() -> None:
     """
-    Five minutes.
+    The startup probe waits five minutes.
 
-    A node without a free processor needs more than one to start the interpreter.
+    Python starts slowly on a node without free processor time.
     """
     (deployment,) = _of("Deployment", _rendered())
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -254,7 +254,7 @@ def test_a_slow_start_is_waited_for() -> None:
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
 def test_every_pod_is_restricted(kind: str) -> None:
     """
-    PodSecurity `restricted`, a read-only root, limits.
+    PodSecurity `restricted`, read-only root, limits.
 
     Kubernetes documentation, "Pod Security Standards".
     """
@@ -275,9 +275,9 @@ def test_every_pod_is_restricted(kind: str) -> None:
 @pytest.mark.parametrize("version", ["1.31", "1.32", "1.33", "1.34", "1.35", "1.36"])
 def test_every_kubernetes_knows_the_chart(version: str) -> None:
     """
-    All that is built in, of a release with everything on.
+    For all built-in kinds, with every value turned on.
 
-    Kinds of other operators have schemas of their own.
+    Kinds of other operators have their own schemas.
     """
     parts = ("serviceMonitor", "podMonitor", "alerts", "dashboard")
     for document in _rendered(
@@ -288,7 +288,7 @@ def test_every_kubernetes_knows_the_chart(version: str) -> None:
 
 
 def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> list[dict[str, Any]]:  # noqa: ANN401 - YAML
-    """The default values, each with one name misspelt, at each depth that the schema closes."""
+    """Yield the default values with one misspelt name, at each depth that the schema closes."""
     found = []
     if schema.get("additionalProperties") is not False:
         return []
@@ -306,7 +306,7 @@ def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> l
 
 
 def test_a_misspelt_value_is_refused(tmp_path: Path) -> None:
-    """Every name of values.yaml, at every depth, with a letter too many."""
+    """A letter is added to each name of values.yaml, at every depth."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     typos = _typos(schema, values)

@@ -10,11 +10,7 @@ from support.servers.process import free_port
 
 
 async def opens(url: str) -> str:
-    """
-    The application's name, as the server shows it to the service.
-
-    The operator's check must pass, too.
-    """
+    """Return the application name that the server shows, after the operator's check has passed."""
     await PostgresDatabase(20).check(url)
     async with (
         open_engine(url, pool_size=1, timeout_seconds=20) as engine,
@@ -36,14 +32,14 @@ async def opens(url: str) -> str:
     ],
 )
 async def test_both_halves_open_it(postgres_url: str, query: str, application: str) -> None:
-    """A parameter means the same to both."""
+    """Operator and service interpret each parameter alike."""
     assert await opens(postgres_url + query) == application
 
 
 async def test_both_halves_find_the_host_that_answers(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
-    """Of two hosts the first is down."""
+    """The first of two hosts does not answer."""
     port = f"127.0.0.1:{postgres.port}"
     assert (
         await opens(postgres_url.replace(port, f"127.0.0.1:{free_port()},{port}")) == "healthingest"

@@ -1,4 +1,4 @@
-"""What is written about the tree is true of the tree."""
+"""Documents agree with the repository."""
 
 import html
 import re
@@ -33,11 +33,7 @@ def _tracked() -> list[Path]:
 
 
 def test_the_architecture_names_every_folder_and_no_other() -> None:
-    """
-    Every top-level folder, and every folder of a package, has its place on the page.
-
-    None there is made up.
-    """
+    """Every top-level folder and every package of operator and service is on the page."""
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
     named = {name.rstrip("/") for name in re.findall(r"`([\w./-]+/)`", page)}
     tracked = _tracked()
@@ -81,7 +77,7 @@ def test_the_manifest_of_the_readme_is_the_smallest_example() -> None:
 
 
 def test_documents_name_only_variables_that_exist() -> None:
-    """Each is a setting of the service or the operator, or is read by the program that is named."""
+    """Each is a setting of service or operator, or is read by the named program."""
     known = settings.known_names() | {
         f"HEALTHINGEST_OPERATOR_{name.upper()}" for name in OperatorSettings.model_fields
     }
@@ -106,7 +102,7 @@ def test_no_package_shadows_the_standard_library() -> None:
 
 
 def test_each_diagram_is_drawn_from_its_source() -> None:
-    """`make diagrams` draws them: every node and edge of a source is in its SVG file."""
+    """`make diagrams` draws the SVG file, which has every node and edge of its source."""
     for source in (ROOT / "docs" / "diagrams").glob("*.dot"):
         drawn = source.with_suffix(".svg").read_text(encoding="utf-8")
         titles = set(re.findall(r"<title>(.*?)</title>", drawn))
@@ -121,7 +117,7 @@ def test_each_diagram_is_drawn_from_its_source() -> None:
 
 
 def test_each_decision_is_in_the_index() -> None:
-    """With its number and the title of its page."""
+    """The index has its number and title."""
     folder = ROOT / "docs" / "decisions"
     index = (folder / "index.md").read_text(encoding="utf-8")
     pages = [path for path in folder.glob("*.md") if path.name != "index.md"]
@@ -129,7 +125,7 @@ def test_each_decision_is_in_the_index() -> None:
 
 
 def test_make_targets_that_are_named_exist() -> None:
-    """In the pages, and in the workflows, which call `make` and `.ci/run` only."""
+    """In the pages, and in the workflows, which only call `make` and `.ci/run`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
     files = [
@@ -149,7 +145,7 @@ def test_make_targets_that_are_named_exist() -> None:
 
 
 def test_the_comparison_has_measured_figures_only() -> None:
-    """Every number of the README's comparison stands on the page of measurements."""
+    """Every number of the comparison in the README is on the page of measurements."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     compared = readme.partition("## Compared with")[2].partition("\n## ")[0]
     measured = (ROOT / "docs" / "reference" / "measurements.md").read_text(encoding="utf-8")

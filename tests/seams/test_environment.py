@@ -1,4 +1,4 @@
-"""What the operator writes is what the service reads: no variable is left over on either side."""
+"""Operator and service agree on the environment: each variable that is written is read."""
 
 import os
 from collections import Counter
@@ -21,7 +21,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.yaml"))
 
 
 def _resource(path: Path) -> dict[str, Any]:
-    """As the API server would give it back, in so far as the operator needs it."""
+    """Return the resource with the members that the operator reads."""
     found: dict[str, Any] = next(
         doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "HealthIngest"
     )
@@ -34,7 +34,7 @@ def _resource(path: Path) -> dict[str, Any]:
 
 
 def test_each_setting_of_the_service_has_one_class() -> None:
-    """Written by the operator, a secret, settable by `spec.settings`, or local with the reason."""
+    """Operator writes it, secret, settable by `spec.settings`, or local with a reason."""
     classes = (
         service_settings.WRITTEN_BY_OPERATOR,
         service_settings.SECRETS,
@@ -47,7 +47,7 @@ def test_each_setting_of_the_service_has_one_class() -> None:
 
 
 def test_the_tables_name_fields_of_the_resource() -> None:
-    """Where a table names a field of `spec`, the API type has it."""
+    """A field of `spec` that a table names exists in the API type."""
     tables = (service_settings.WRITTEN_BY_OPERATOR, service_settings.SECRETS)
     named = {source for table in tables for source in table.values() if source.startswith("spec.")}
     assert named
@@ -58,7 +58,7 @@ def test_the_tables_name_fields_of_the_resource() -> None:
 
 
 def test_settings_of_the_resource_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They stand in the ConfigMap beside the variables that the operator writes."""
+    """They are in the ConfigMap, beside the variables that the operator writes."""
     wanted = {"HEALTHINGEST_LIMITS__LOGINS": "7/minute", "HEALTHINGEST_GATE__WORKERS": "3"}
     owner = parse(manifest(settings=wanted))
     values = configuration(owner.spec, Surroundings("rabbitmq:5672", "http://clinic.example"))
@@ -73,7 +73,7 @@ def test_settings_of_the_resource_reach_the_service(monkeypatch: pytest.MonkeyPa
 def test_an_examples_configuration_is_valid(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An example's ConfigMap and secrets give settings with the values of the example."""
+    """ConfigMap and Secrets of an example give settings with its values."""
     owner = parse(_resource(path))
     values = configuration(owner.spec, Surroundings("rabbitmq:5672", "http://clinic.example"))
     for name in list(os.environ):
@@ -103,7 +103,7 @@ def test_an_examples_configuration_is_valid(
 
 
 def test_each_process_reads_only_secrets_of_the_contract() -> None:
-    """Containers mount secrets of the one list only, and the API has no login of the broker."""
+    """Containers mount only secrets of the list, and the API has no login of the broker."""
     each = (env.API_SECRETS, env.RELAY_SECRETS, env.JANITOR_SECRETS, env.MIGRATE_SECRETS)
     assert frozenset().union(*each) == env.SECRET_NAMES
     assert env.BROKER_URL not in env.API_SECRETS | env.JANITOR_SECRETS

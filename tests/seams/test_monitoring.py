@@ -1,8 +1,4 @@
-"""
-What the chart scrapes and when it warns.
-
-Names of metrics, labels, ports and alerts are those of both halves.
-"""
+"""Monitoring of the chart uses the metrics, labels and ports of operator and service."""
 
 import json
 import re
@@ -56,9 +52,9 @@ def _rules() -> dict[str, dict[str, Any]]:
 
 def test_monitoring_is_there_when_asked_for() -> None:
     """
-    Off by default, because its kinds are of another operator.
+    It is off by default, because it needs kinds of another operator.
 
-    On, it scrapes, warns and shows what there is.
+    All of it can be turned on.
     """
     kinds = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"}
     assert not kinds & {document["kind"] for document in _rendered()}
@@ -81,7 +77,7 @@ def test_monitoring_is_there_when_asked_for() -> None:
 
 
 def test_every_port_with_metrics_is_scraped() -> None:
-    """The PodMonitor selects the operator's pods, and names each of their metrics ports."""
+    """The PodMonitor selects the pods that the operator creates, and names each metrics port."""
     body = manifest()
     body["metadata"] |= {"uid": "uid-1", "generation": 1}
     owner, build = parse(body), Build("service:1", "a", "b", "c")
@@ -103,7 +99,7 @@ def test_every_port_with_metrics_is_scraped() -> None:
 
 
 def test_the_pods_of_the_served_namespaces_alone_are_scraped() -> None:
-    """With `watchNamespaces`."""
+    """It names the namespaces of `watchNamespaces`."""
     words = ("--set", "monitoring.podMonitor.enabled=true", "--set", "watchNamespaces={one,two}")
     (monitor,) = _of("PodMonitor", _rendered(*words))
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["one", "two"]}
@@ -119,7 +115,7 @@ def _names(registry: CollectorRegistry) -> set[str]:
 
 
 def _service_metrics() -> CollectorRegistry:
-    """As API, relay and janitor show them together."""
+    """Return the metrics that API, relay and janitor expose together."""
     metrics = Metrics.create()
     metrics.watch_relay(lambda: _zeros(RelayCounts()), lambda: None)
     metrics.watch_janitor(lambda: _zeros(Swept()), lambda: None)
@@ -138,7 +134,7 @@ def _zeros(counts: RelayCounts | Swept) -> Mapping[str, float]:
 
 
 def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
-    """A renamed metric, or an outcome that is called otherwise, would silence them."""
+    """A renamed metric or outcome would silence them."""
     registry = CollectorRegistry()
     Telemetry(registry, structlog.stdlib.get_logger())
     known = _names(registry) | _names(_service_metrics())
@@ -155,7 +151,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
 
 
 def test_each_alert_has_its_section() -> None:
-    """In the runbook; and no section is about an alert that is none."""
+    """The runbook has it, and no section about an alert that does not exist."""
     text = (ROOT / "docs" / "reference" / "runbook.md").read_text()
     sections = set(re.findall(r"^### (HealthIngest\w+)$", text, flags=re.MULTILINE))
     assert sections == set(_rules())
@@ -252,7 +248,7 @@ def _case(
 
 
 def test_prometheus_understands_the_alerts(tmp_path: Path) -> None:
-    """By promtool: the rules are sound, and each fires when it should, and not otherwise."""
+    """The rules pass promtool; each alert fires when it should, and not otherwise."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no `promtool` on PATH")

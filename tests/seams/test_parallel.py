@@ -30,12 +30,12 @@ def test_notes_its_process(number):
     ],
 )
 def test_a_group_is_told_by_the_path(nodeid: str, group: str) -> None:
-    """Two folders and the modules about users of the broker are groups."""
+    """Two folders, and the modules about broker users, are groups."""
     assert group_of(nodeid) == group
 
 
 def test_a_group_has_one_process(tmp_path: Path) -> None:
-    """pytest-xdist asks our scheduler: two modules of one folder meet in one process."""
+    """pytest-xdist asks our scheduler, which gives two modules of one folder to one process."""
     for folder in ("client", "cluster"):
         (tmp_path / "tests" / folder).mkdir(parents=True)
         for name in ("test_a.py", "test_b.py"):

@@ -1,4 +1,4 @@
-"""The client's offline check and the server's gate say the same about the same file."""
+"""The client's offline check and the service's gate give the same result for the same file."""
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -54,7 +54,7 @@ def _as_the_server(report: Report) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("name", FILES)
 async def test_client_and_server_agree(gate: GatePool, name: str) -> None:
-    """ValidationResult, or every finding with its place, message and remedy."""
+    """They return the same ValidationResult, or the same findings with all members."""
     content = FILES[name]
     assert await _server_says(gate, content) == _as_the_server(
         validate_file(name, iter([content]), Policy())
@@ -62,5 +62,5 @@ async def test_client_and_server_agree(gate: GatePool, name: str) -> None:
 
 
 def test_the_one_code_that_is_no_engines() -> None:
-    """A name that no key can hold is refused by both under one code."""
+    """Both refuse a record name that does not fit into an object key, with the same code."""
     assert FindingCode.RECORD_TYPE_INVALID.value == RECORD_TYPE_INVALID

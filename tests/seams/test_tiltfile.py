@@ -1,8 +1,4 @@
-"""
-The Tiltfile, run by a Starlark interpreter with recording stubs.
-
-Everything that it names exists.
-"""
+"""The Tiltfile, run by a Starlark interpreter with recording stubs, names only what exists."""
 
 import json
 from pathlib import Path
@@ -25,7 +21,7 @@ BUILTINS = (
 
 
 class Recorder:
-    """Stands for Tilt: keeps each call with its arguments."""
+    """Replaces Tilt: records each call with its arguments."""
 
     def __init__(self) -> None:
         self.calls: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
@@ -33,7 +29,7 @@ class Recorder:
         }
 
     def stub(self, name: str) -> Any:  # noqa: ANN401 - as Tilt's own built-ins
-        """A built-in; `helm` gives back a text that tells it from a path."""
+        """Return a built-in; `helm` returns a text that differs from a path."""
 
         def record(*arguments: Any, **named: Any) -> str | None:  # noqa: ANN401 - as Tilt's own built-ins
             self.calls[name].append((arguments, named))
@@ -62,7 +58,7 @@ def _images(tilt: Recorder) -> dict[str, dict[str, Any]]:
 
 
 def test_every_path_exists(tilt: Recorder) -> None:
-    """Dockerfiles, watched folders, manifests, the chart, the program of a local resource."""
+    """Dockerfiles, watched folders, manifests, the chart, and the program of a local resource."""
     paths = [
         path for named in _images(tilt).values() for path in (named["dockerfile"], *named["only"])
     ]
@@ -79,11 +75,7 @@ def test_every_path_exists(tilt: Recorder) -> None:
 
 
 def test_every_copied_path_is_watched(tilt: Recorder) -> None:
-    """
-    What a Dockerfile copies from the checkout stands in `only`.
-
-    Else an edit would not reach the image.
-    """
+    """`only` has each path that a Dockerfile copies, so that an edit reaches the image."""
     for named in _images(tilt).values():
         lines = (ROOT / named["dockerfile"]).read_text().splitlines()
         copied = {
@@ -96,7 +88,7 @@ def test_the_chart_runs_the_images_that_are_built(tilt: Recorder) -> None:
     """
     The values name exactly the two images.
 
-    The service's is found in the operator's environment.
+    The service's image is in an environment variable of the operator.
     """
     ((arguments, named),) = tilt.calls["helm"]
     values = dict(entry.split("=") for entry in named["set"])
@@ -127,11 +119,7 @@ def test_every_resource_is_one_that_tilt_makes(tilt: Recorder) -> None:
 
 
 def test_ports_are_those_of_the_things_forwarded(tilt: Recorder) -> None:
-    """
-    The operator's metrics port is one of its container's.
-
-    The upload API's Service is called as its HealthIngest.
-    """
+    """The operator's metrics port, and the API's Service, which has its HealthIngest's name."""
     deployment = (ROOT / "charts/healthingest-operator/templates/deployment.yaml").read_text()
     for _, named in tilt.calls["k8s_resource"]:
         for forward in named.get("port_forwards", []):

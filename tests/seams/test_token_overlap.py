@@ -1,4 +1,4 @@
-"""The operator drops a signing key only after the last token that it signed has run out."""
+"""The operator removes a signing key only after the last token that it signed has expired."""
 
 from annotated_types import Le
 
@@ -8,7 +8,7 @@ from healthingest_service.settings.groups import IdentitySettings
 
 
 def test_no_token_may_live_longer_than_its_key() -> None:
-    """The longest lifetime that the settings allow, and some leeway, fit into the overlap."""
+    """The longest lifetime that the settings allow, with some leeway, fits into the overlap."""
     bounds = IdentitySettings.model_fields["access_token_seconds"].metadata
     (longest,) = [bound.le for bound in bounds if isinstance(bound, Le)]
     assert isinstance(longest, int)
@@ -16,7 +16,7 @@ def test_no_token_may_live_longer_than_its_key() -> None:
 
 
 def test_the_service_reads_the_keys_of_every_phase() -> None:
-    """One after the other in one text: the first signs, all verify."""
+    """In one text of several keys the first signs, and all verify."""
     old, new = new_key_pem(), new_key_pem()
     alone, after = SigningKeys.from_pem(old), SigningKeys.from_pem(new)
     both, turned = SigningKeys.from_pem(old + new), SigningKeys.from_pem(new + old)

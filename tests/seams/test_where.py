@@ -1,4 +1,4 @@
-"""docs/reference/where.md names places that exist."""
+"""The places in docs/reference/where.md exist."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_each_named_place_exists() -> None:
 
 
 def _defines(text: str, symbol: str) -> bool:
-    """Whether a class, a function, a constant or a key of this name stands in *text*."""
+    """Whether *text* defines a class, function, constant or key of this name."""
     name = re.escape(symbol)
     form = rf"^\s*(?:class {name}\b|(?:async )?def {name}\b|{name}\s*[:=]|{name}:|\"{name}\")"
     return re.search(form, text, re.MULTILINE) is not None

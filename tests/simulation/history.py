@@ -202,11 +202,11 @@ class History:
             self.fakes.fingerprints = FingerprintCache()  # the next process knows nothing
             self.note("killed")
         except (ClusterError, DependencyError):
-            self.note("broken off")
+            self.note("ended by an error")
         except ExceptionGroup as group:
             if group.split((ClusterError, DependencyError))[1] is not None:
                 raise
-            self.note("broken off")
+            self.note("ended by an error")
         finally:
             self.waits_to_live = None
         return None

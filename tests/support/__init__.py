@@ -1,5 +1,1 @@
-"""
-What tests share.
-
-Builders of values and files, fakes of the ports, private instances of real servers.
-"""
+"""Code that tests share: builders of values and files, fakes of the ports, private servers."""

@@ -1,8 +1,9 @@
 """
 Values that each field of `spec` accepts and refuses.
 
-The committed CustomResourceDefinition gives them for types, ranges, lengths and choices, so a new
-field has its cases as soon as `make crds` was run. `PATTERNS` and `RULES` add what it cannot tell.
+They follow from types, ranges, lengths and choices in the committed CustomResourceDefinition, so a
+new field has its cases after `make crds`. `PATTERNS` and `RULES` add the cases that a schema cannot
+give.
 """
 
 import copy
@@ -22,7 +23,7 @@ from healthingest_contract.service_settings import (
 
 CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
 POD_FIELDS = ("affinity", "resources", "tolerations", "topologySpreadConstraints")
-"""Passed on to pods; only the API server checks them."""
+"""Fields that are passed on to pods; only the API server checks them."""
 
 Cases = tuple[list[Any], list[Any]]
 """Accepted values, refused values."""
@@ -97,7 +98,7 @@ REFUSED_ALONE = (
     ("objectStore.encryption.keyId", "a" * 2048),
     ("schemas.mode", "Allowed"),
 )
-"""In range, but a rule asks for another field beside it."""
+"""Values in range that a rule allows only with another field."""
 
 FIXED_KEYS = ("settings",)
 """Maps whose keys are names of a list: `PATTERNS` has all of their cases."""
@@ -131,7 +132,7 @@ def all_cases() -> dict[str, Cases]:
 
 
 def with_field(spec: dict[str, Any], path: str, value: object) -> None:
-    """Set a field; the parts around it are made as they must be."""
+    """Set a field, and create the objects on its path."""
     value = copy.deepcopy(value)
     *parents, last = path.replace("[]", ".[]").split(".")
     place: Any = spec
@@ -168,7 +169,7 @@ def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, 
 
 
 def _from_schema(schema: dict[str, Any]) -> Cases:
-    """Return the cases that the schema tells: both ends of each range, and one beyond."""
+    """Return the cases of the schema: both ends of each range, and one value beyond each."""
     if "enum" in schema:
         return list(schema["enum"]), ["other", "", schema["enum"][0].swapcase(), True, 1]
     if schema["type"] == "object" and "properties" in schema:
@@ -190,7 +191,7 @@ def _integers(schema: dict[str, Any]) -> Cases:
 
 
 def _text(schema: dict[str, Any], length: int) -> list[str]:
-    """Return a text of *length* that matches the pattern, or none."""
+    """Return a text of *length* that matches the pattern, or None."""
     texts = ("a" * length, "http://" + "a" * (length - 7), "1" * (length - 2) + "/1")
     pattern = schema.get("pattern", "")
     found = [text for text in texts if len(text) == length and re.search(pattern, text)]

@@ -1,4 +1,4 @@
-"""Servers that are not what is asked for, and what the operator must say of them."""
+"""Servers with faults, and the messages that the operator must report for them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ from support.servers.versitygw import S3Server
 
 SECRET: Final = "hush-hush"
 SECONDS: Final = 3.0
-"""The deadline of an adapter that asks a silent server."""
+"""The deadline of an adapter that waits for a silent server."""
 UNKNOWN_NAME: Final = "no-such-name.invalid"
 
 
@@ -29,7 +29,7 @@ class WrongPorts:
     """
     Ports of 127.0.0.1.
 
-    Those with `tls` have a certificate that nobody trusts, on `closed` nobody listens.
+    Those with `tls` have an untrusted certificate; nothing listens on `closed`.
     """
 
     amqp: int
@@ -48,7 +48,7 @@ class WrongPorts:
 async def wrong_ports(
     broker: RabbitMQServer, s3: S3Server, redis: RedisServer, postgres: PostgresServer, folder: Path
 ) -> AsyncIterator[WrongPorts]:
-    """Those of the servers of the run, and of some that live as long as the context."""
+    """Yield the ports of the run's servers, and of some that exist during the context."""
     s3_port = urlsplit(s3.endpoint).port or 0
     async with (
         untrusted_tls(broker.amqp_port, folder) as tls_amqp,
@@ -71,7 +71,7 @@ async def wrong_ports(
 
 
 def access_to_broker(server: RabbitMQServer, **other: str) -> BrokerAccess:
-    """As the Secret of a platform team has it, with *other* values where they are given."""
+    """Return the content of a platform team's Secret, with *other* values instead of its own."""
     words = {
         "management_url": server.management_url,
         "amqp_url": server.broker_url,
@@ -82,6 +82,6 @@ def access_to_broker(server: RabbitMQServer, **other: str) -> BrokerAccess:
 
 
 def assert_said(error: DependencyError, cause: Cause, **values: object) -> None:
-    """Exactly what the table has, and no secret."""
+    """Check that the message is that of the table, and contains no secret."""
     assert (error.reason, error.message) == (cause.reason, cause.text(**values))
     assert SECRET not in error.message

@@ -1,8 +1,4 @@
-"""
-The client goes away, or the server stops.
-
-Cancellation at every single point where a coroutine waits.
-"""
+"""Cancels a coroutine at every point where it waits, as when the client or the server stops."""
 
 import asyncio
 import types
@@ -12,10 +8,10 @@ from typing import Any
 
 async def is_cancelled_at(wait: int, work: Coroutine[Any, Any, Any]) -> bool:
     """
-    Run *work*, and cancel it the moment it waits for the *wait*-th time, counted from 0.
+    Run *work*, and cancel it when it waits for the *wait*-th time, counted from 0.
 
-    False when it ended before: there is no such wait, and every one before it has been tried. What
-    *work* raises is dropped: cancelled, it may end as it likes.
+    Returns False if it ended before: then every wait has been tried. An error of *work* is dropped,
+    because it may end in any way once it is cancelled.
     """
     waits = 0
 

@@ -1,8 +1,4 @@
-"""
-The private API server as tests of the operator use it.
-
-Kubectl, our definition in it, the operator's own client.
-"""
+"""The private API server for tests of the operator: kubectl, our definition, the client."""
 
 import json
 import subprocess
@@ -25,7 +21,7 @@ _SECONDS: Final = 60
 def attempt(
     server: ApiServer, *words: str, given: object = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run kubectl as the administrator, however it ends; *given* is fed to it as JSON."""
+    """Run kubectl as the administrator, and return its result; *given* is its input as JSON."""
     command = [server.kubectl, "--kubeconfig", str(server.kubeconfig), *words]
     text = None if given is None else json.dumps(given)
     return subprocess.run(
@@ -34,7 +30,7 @@ def attempt(
 
 
 def kubectl(server: ApiServer, *words: str, given: object = None) -> str:
-    """What it prints; it must succeed."""
+    """Return the output of kubectl, which must succeed."""
     done = attempt(server, *words, given=given)
     assert done.returncode == 0, done.stderr
     return done.stdout

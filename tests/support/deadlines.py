@@ -1,6 +1,6 @@
-"""The wall-clock limits of tests: guards against a hang, never a statement about speed."""
+"""The wall-clock limits of tests: guards against a hang, not expectations of speed."""
 
 from typing import Final
 
 HANG_SECONDS: Final = 60.0
-"""A condition that is not true by then will not become true. A busy machine must not reach it."""
+"""A condition that is not true after this time is never true, even on a busy machine."""

@@ -1,4 +1,4 @@
-"""The upload API as `main` composes it, on embedded adapters, in process, without a socket."""
+"""The upload API as `main` composes it: embedded adapters, in process, without a socket."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ AVRO: Final = {"Content-Type": "application/avro"}
 
 @dataclass(frozen=True)
 class Edge:
-    """One API and somebody to call it."""
+    """One API and a client for it."""
 
     app: FastAPI
     deps: ApiDependencies
@@ -34,35 +34,35 @@ class Edge:
     folder: Path
 
     async def registered(self, email: str | None = None) -> str:
-        """A new account's e-mail address."""
+        """Return the e-mail address of a new account."""
         email = email or f"{secrets.token_hex(6)}@clinic.example"
         answer = await self.http.post("/auth/register", json={"email": email, "password": PASSWORD})
         assert answer.status_code == 201, answer.text
         return email
 
     async def login(self, email: str, password: str = PASSWORD) -> httpx.Response:
-        """The answer to a login."""
+        """Return the answer to a login."""
         return await self.http.post(
             "/auth/jwt/login", data={"username": email, "password": password}
         )
 
     async def signed_in(self) -> dict[str, str]:
-        """The headers of a new account."""
+        """Return the headers for a new account."""
         tokens = (await self.login(await self.registered())).json()
         return {"Authorization": f"Bearer {tokens['access_token']}"}
 
     async def upload(self, content: Any, headers: dict[str, str]) -> httpx.Response:  # noqa: ANN401 - as httpx takes it
-        """The answer to an upload."""
+        """Return the answer to an upload."""
         return await self.http.post("/v1/upload", content=content, headers=AVRO | headers)
 
     def objects(self) -> list[Path]:
-        """Every stored file."""
+        """Return every stored file."""
         return sorted((self.folder / "objects").rglob("*.avro"))
 
 
 @asynccontextmanager
 async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa: ANN401 - groups of settings
-    """An API on fresh embedded parts in *folder*; *groups* as `Settings` takes them."""
+    """Open an API with new embedded adapters in *folder*; *groups* are those of `Settings`."""
     settings = Settings(data_folder=folder, **groups)
     await migrate(database_url(settings), timeout_seconds=10)
     async with AsyncExitStack() as stack:

@@ -1,7 +1,7 @@
 """
 Fixtures of private servers.
 
-Each starts when a test first asks, and gives every test its own room.
+Each starts at its first use, and gives every test its own namespace.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _server(request: pytest.FixtureRequest, kind: str) -> Any:  # noqa: ANN401 - each fixture names its class
-    """Return the server of the run; one that cannot be had skips the test with the reason."""
+    """Return the server of the run, or skip the test with the reason."""
     try:
         return request.config.stash[_POOL].get(kind)
     except ServerUnavailableError as error:

@@ -27,8 +27,8 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships 
     """
     Gives the tests of a group to one process.
 
-    The mark `xdist_group` has no effect: pytest-xdist 3.8 changes `_nodeid`, which pytest 9.2 has
-    not any more.
+    The mark `xdist_group` has no effect: pytest-xdist 3.8 changes `_nodeid`, which pytest 9.2 no
+    longer has.
     """
 
     def _split_scope(self, nodeid: str) -> str:

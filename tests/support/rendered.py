@@ -1,8 +1,4 @@
-"""
-What the operator puts into the cluster, for two owners.
-
-The smallest there is, and one that uses everything.
-"""
+"""The operator's objects for two owners: the smallest one, and one that uses every field."""
 
 from typing import Any
 
@@ -45,12 +41,12 @@ OWNERS = {
 
 
 def settings(owner: HealthIngest) -> dict[str, str]:
-    """The values of its ConfigMap."""
+    """Return the values of its ConfigMap."""
     return configuration(owner.spec, Surroundings("broker:5672", "http://clinic"))
 
 
 def objects(owner: HealthIngest) -> list[dict[str, Any]]:
-    """All children."""
+    """Return all children."""
     return [
         *foundations(owner, settings(owner), PORTS),
         *workload(owner, BUILD),

@@ -1,7 +1,7 @@
 """
-Builders of Avro object container files, good and hostile.
+Builders of Avro object container files, valid and malicious.
 
-Byte by byte where no writer would write them.
+They write byte by byte what no writer would write.
 """
 
 import io
@@ -30,7 +30,7 @@ SYNC = b"0123456789abcdef"
 def good_file(
     records: int = 3, *, codec: str = "null", schema: dict[str, Any] | None = None, seed: int = 0
 ) -> bytes:
-    """A correct file; another *seed* gives other bytes."""
+    """Return a valid file; another *seed* gives other bytes."""
     content = io.BytesIO()
     rows = [
         {"at": 1_700_000_000_000 + seed, "rate": 60 + n % 100, "note": f"n{n}"}
@@ -52,12 +52,12 @@ def long(value: int) -> bytes:
 
 
 def block(count: int, data: bytes, *, size: int | None = None, sync: bytes = SYNC) -> bytes:
-    """One block; *size* may lie."""
+    """Return one block; *size* may be wrong."""
     return long(count) + long(len(data) if size is None else size) + data + sync
 
 
 def raw_file(schema: object, blocks: Iterable[bytes], *, codec: str = "null") -> bytes:
-    """A container of whatever is given; *schema* may be text of any kind."""
+    """Return a container of the given parts; *schema* may be any text."""
     text = schema if isinstance(schema, str) else json.dumps(schema)
     entries = {"avro.schema": text.encode(), "avro.codec": codec.encode()}
     header = b"".join(
@@ -72,7 +72,7 @@ def record_of(type_: object, *, name: str = "R") -> dict[str, Any]:
 
 
 def snappy_declaring(length: int) -> bytes:
-    """A snappy block that says it inflates to *length* bytes, and holds none."""
+    """Return a snappy block that declares *length* inflated bytes, and has none."""
     declared = bytearray()
     while length & ~0x7F:
         declared.append(length & 0x7F | 0x80)
@@ -82,7 +82,7 @@ def snappy_declaring(length: int) -> bytes:
 
 
 def deflate_bomb(inflated_bytes: int) -> bytes:
-    """Zeros, deflated as Avro wants them: without zlib's header."""
+    """Return zeros, deflated without zlib's header, as Avro demands."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packer.compress(bytes(1 << 20))
     packer.flush(zlib.Z_FULL_FLUSH)
@@ -94,7 +94,7 @@ def deflate_bomb(inflated_bytes: int) -> bytes:
 
 @cache
 def hostile_files() -> dict[str, bytes]:
-    """Files that kill, hang or fool a reader without a gate; each begins with the right magic."""
+    """Return files that kill, hang or mislead a reader without a gate; each has the right magic."""
     empty: dict[str, Any] = {"type": "record", "name": "R", "fields": []}
     whole = good_file(100)
     return {

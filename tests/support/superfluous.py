@@ -1,4 +1,4 @@
-"""A child of each kind under a name that no version wants; none of them runs or opens anything."""
+"""A child of each kind with a name that no version wants; none of them runs or opens anything."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final

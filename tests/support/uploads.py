@@ -1,4 +1,4 @@
-"""Values of the upload core, with what a test does not care about filled in."""
+"""Values of the upload core with defaults for what a test does not need."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ BUCKET = "bucket"
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that stops until it is moved."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self.now = now
 
     def __call__(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.now
 
     def move(self, seconds: float) -> None:
@@ -30,17 +30,17 @@ class Clock:
 
 
 def sha256(content: bytes) -> Sha256:
-    """The hash as our values hold it."""
+    """Return the hash in the form of our values."""
     return Sha256(hashlib.sha256(content).hexdigest())
 
 
 def owner() -> AccountId:
-    """Somebody new."""
+    """Return a new owner."""
     return AccountId(uuid4())
 
 
 def principal(account: AccountId) -> Principal:
-    """That owner, allowed to upload."""
+    """Return that owner, allowed to upload."""
     return Principal(account, frozenset({Scope.UPLOAD_WRITE}), "token")
 
 
@@ -51,7 +51,7 @@ def upload(
     at: datetime = NOON,
     record_type: str = "HeartRateRecord",
 ) -> Upload:
-    """A new upload of these bytes, in state `storing`."""
+    """Return a new upload of these bytes, in state `storing`."""
     account, upload_id = of or owner(), new_upload_id(at)
     return Upload(
         id=upload_id,
@@ -73,5 +73,5 @@ def upload(
 
 
 def message(of: Upload, *, at: datetime = NOON) -> OutgoingMessage:
-    """The message about it."""
+    """Return the message about it."""
     return announcement(of, BUCKET, at=at)

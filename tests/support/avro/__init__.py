@@ -1,5 +1,1 @@
-"""
-Avro written and read by the tests themselves, byte by byte.
-
-Good files, hostile ones, and a slow reader.
-"""
+"""Avro files that the tests write byte by byte: valid and malicious ones, and a slow reader."""

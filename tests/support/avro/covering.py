@@ -1,10 +1,8 @@
 """
-How much of the interpreted walker the corpus and some mutants reach.
+Measures how much of the interpreted walker the malicious files and some mutants reach.
 
-`python -m support.avro.covering`.
-
-A process of its own, for a test's process may be measured already. One line a module: name, per
-cent of lines and branches.
+`python -m support.avro.covering` is a process of its own, because the process of a test may be
+measured already. It prints a line for each module: name, per cent of lines and branches.
 """
 
 import io
@@ -20,7 +18,7 @@ from support.avro.pure import pure
 
 _MODULES = ("walker", "values", "snappy")
 _SLOW = ("costly", "100,001 blocks", *(f"{codec}: more doubles than fit" for codec in CODECS))
-"""For the interpreted form, and nothing new."""
+"""Files that are slow in the interpreted form, and reach nothing new."""
 
 
 def _decimals() -> list[bytes]:
@@ -45,7 +43,7 @@ def _validate_written(gate: ModuleType, file: bytes, **policy: int) -> None:
 
 
 def main() -> None:
-    """Judge, and print."""
+    """Validate the hostile files, and print the coverage."""
     hostile = [hostile.file for hostile in hostile_files() if not hostile.name.startswith(_SLOW)]
     measured = coverage.Coverage(branch=True, include=["*/gate/avrogate/*"], data_file=None)
     measured.start()

@@ -13,9 +13,9 @@ BEGIN = "<!-- made of gate/avrogate/explanation_table.py and policy.py by `make 
 
 def made(examples: Mapping[str, str]) -> str:
     """
-    Limits, codes and causes as Markdown.
+    Return limits, codes and causes as Markdown.
 
-    *examples* names a hostile file by code; others have a dash.
+    *examples* has a malicious file by code; other codes have a dash.
     """
     return "\n".join((*_limits(), *_codes(examples), *_causes())) + "\n"
 
@@ -35,9 +35,9 @@ def _limits() -> Iterator[str]:
 def _codes(examples: Mapping[str, str]) -> Iterator[str]:
     yield from ("", "## Codes", "")
     yield (
-        "Each has an example that a test makes; the name is that of the file in "
-        "`tests/support/avro/hostile.py`. "
-        "A dash: shown in `tests/gate/test_schema.py`. Messages show the default limits."
+        "Each code has an example file, which `tests/support/avro/hostile.py` generates under this "
+        "name. "
+        "A dash: the example is in `tests/gate/test_schema.py`. Messages show the default limits."
     )
     for heading, section in SECTIONS.items():
         yield from (
@@ -48,9 +48,9 @@ def _codes(examples: Mapping[str, str]) -> Iterator[str]:
             "| --- | --- | --- | --- |",
         )
         for code in section:
-            told = explain(Finding(code, limit=limit_of(code, Policy())))
+            explained = explain(Finding(code, limit=limit_of(code, Policy())))
             example = f"`{examples[code]}`" if code in examples else "-"
-            yield f"| `{code}` | {told.message} | {told.remedy} | {example} |"
+            yield f"| `{code}` | {explained.message} | {explained.remedy} | {example} |"
 
 
 def _causes() -> Iterator[str]:

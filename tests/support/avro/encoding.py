@@ -1,8 +1,4 @@
-"""
-Avro's binary encoding and its container, as the specification 1.12 has them.
-
-Every part may lie where told to.
-"""
+"""Writes Avro's binary encoding and container (specification 1.12), also with wrong parts."""
 
 import bz2
 import json
@@ -21,7 +17,7 @@ CODECS: Final = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 
 
 def unsigned(value: int) -> bytes:
-    """Seven bits a byte, the least first."""
+    """Return seven bits a byte, the lowest first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -31,32 +27,32 @@ def unsigned(value: int) -> bytes:
 
 
 def long(value: int) -> bytes:
-    """A long, or an int."""
+    """Return a long or an int."""
     return unsigned(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
 def overlong(value: int, extra: int = 1) -> bytes:
-    """The same with *extra* bytes that nobody needs."""
+    """Return a long with *extra* unneeded bytes."""
     short = long(value)
     return short[:-1] + bytes([short[-1] | 0x80]) + b"\x80" * (extra - 1) + b"\x00"
 
 
 def text(value: str | bytes) -> bytes:
-    """A string, or bytes."""
+    """Return a string or bytes."""
     data = value.encode() if isinstance(value, str) else value
     return long(len(data)) + data
 
 
 def double(value: float) -> bytes:
-    """Eight bytes."""
+    """Return eight bytes."""
     return struct.pack("<d", value)
 
 
 def items(*values: bytes, size: int | None = None, sized: bool = False) -> bytes:
     """
-    One block of an array's items, or a map's entries, and the end.
+    Return one block of the items of an array or map, and the end.
 
-    With its size in bytes when *sized*.
+    With its size in bytes if *sized*.
     """
     if not values:
         return long(0)
@@ -70,7 +66,7 @@ def items(*values: bytes, size: int | None = None, sized: bool = False) -> bytes
 
 
 def compress(codec: str, data: bytes) -> bytes:
-    """The block's content as *codec* wants it."""
+    """Return the block's content, compressed with *codec*."""
     match codec:
         case "null":
             return data
@@ -89,7 +85,7 @@ def compress(codec: str, data: bytes) -> bytes:
 
 
 def block(count: int, data: bytes, *, size: int | None = None, sync: bytes = SYNC) -> bytes:
-    """A block of what is written to the file, whatever the codec."""
+    """Return a block with this content, which is already compressed."""
     return long(count) + long(len(data) if size is None else size) + data + sync
 
 
@@ -100,7 +96,7 @@ def header(
     more: Mapping[str, bytes] | None = None,
     sync: bytes = SYNC,
 ) -> bytes:
-    """A header; a *schema* of type str or bytes is written as it is."""
+    """Return a header; a *schema* of type str or bytes is written unchanged."""
     entries = dict(more or {})
     entries["avro.schema"] = schema_text(schema)
     if codec is not None:
@@ -109,25 +105,25 @@ def header(
 
 
 def schema_text(schema: object) -> bytes:
-    """The JSON text of a schema."""
+    """Return the JSON text of a schema."""
     if isinstance(schema, bytes):
         return schema
     return schema.encode() if isinstance(schema, str) else json.dumps(schema).encode()
 
 
 def file_of(schema: object, blocks: Iterable[tuple[int, bytes]], codec: str = "null") -> bytes:
-    """A whole file; *blocks* are pairs of a count and the records' bytes."""
+    """Return a whole file; *blocks* are pairs of a count and the bytes of the records."""
     return header(schema, codec) + b"".join(
         block(count, compress(codec, data)) for count, data in blocks
     )
 
 
 def record(*types: object, name: str = "R", **attributes: object) -> dict[str, Any]:
-    """A record with fields a, b, c … of these types."""
+    """Return a record with fields a, b, c … of these types."""
     fields = [{"name": chr(97 + number), "type": type_} for number, type_ in enumerate(types)]
     return {"type": "record", "name": name, "fields": fields, **attributes}
 
 
 def one(type_: object, data: bytes, codec: str = "null") -> bytes:
-    """A file with one record of one field."""
+    """Return a file with one record of one field."""
     return file_of(record(type_), [(1, data)], codec)

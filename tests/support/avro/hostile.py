@@ -1,7 +1,7 @@
 """
-Hostile files, each with the code it must be refused with.
+Malicious files, each with the code of its refusal.
 
-They are made here, never kept as opaque bytes.
+They are generated, never kept as opaque bytes.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from support.avro import wrong_data, wrong_framing, wrong_schemas
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """A wrong file and why it is refused."""
+    """An invalid file and the code of its refusal."""
 
     name: str
     file: bytes
@@ -22,7 +22,7 @@ class Hostile:
 
 @cache
 def hostile_files() -> tuple[Hostile, ...]:
-    """All of them; names are unique."""
+    """Return all files; names are unique."""
     parts = (
         wrong_framing.headers(),
         wrong_schemas.schemas(),

@@ -1,4 +1,4 @@
-"""Good files, and files that are nearly good: seeded, so that a failure can be made again."""
+"""Valid files, and files with small changes. They depend on a seed, so a failure is repeatable."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -34,7 +34,7 @@ EVERYTHING: Final[dict[str, Any]] = {
 
 
 def everything(random: Random, depth: int = 2) -> bytes:
-    """A record of `EVERYTHING`."""
+    """Return a record of `EVERYTHING`."""
     value = random.choice(
         (long(0), long(1) + double(1.5), long(2) + text("äb€😀" * random.randrange(3)))
     )
@@ -56,9 +56,9 @@ def everything(random: Random, depth: int = 2) -> bytes:
 @cache
 def seeds() -> tuple[bytes, ...]:
     """
-    Correct files.
+    Return valid files.
 
-    One of each codec, and "null" twice more, for there the records can be reached.
+    One for each codec, and "null" twice more, because its records can be changed directly.
     """
     random = Random(1)  # noqa: S311 - the same every time
     return tuple(
@@ -72,7 +72,7 @@ def seeds() -> tuple[bytes, ...]:
 
 
 def mutants(seed: int, number: int) -> Iterator[bytes]:
-    """So many files, each a correct one with one to three changes."""
+    """Yield *count* files, each a valid one with one to three changes."""
     random = Random(seed)  # noqa: S311 - the same every time
     for _ in range(number):
         file = random.choice(seeds())

@@ -1,8 +1,4 @@
-"""
-The same sources, interpreted.
-
-A second copy of the package whose modules come from `.py` files alone.
-"""
+"""The interpreted form of the gate: a second copy of the package from `.py` files only."""
 
 import importlib
 import sys
@@ -20,13 +16,13 @@ _FOLDER = Path(avrogate.__file__).parent
 
 
 class _SourcesOnly(PathFinder):
-    """Finds modules of the package as source files, never as compiled ones."""
+    """Finds modules of the package as source files, never as compiled modules."""
 
     @classmethod
     def find_spec(
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A module of the package; None for all others."""
+        """Return a module of the package, or None for another module."""
         del path, target
         if fullname == "avrogate":
             places = [str(_FOLDER)]
@@ -64,6 +60,6 @@ def _without_the_package() -> Iterator[None]:
 
 @cache
 def pure() -> ModuleType:
-    """The interpreted package; its classes are not those of `avrogate`."""
+    """Return the interpreted package; its classes are not those of `avrogate`."""
     with _without_the_package():
         return importlib.import_module("avrogate")

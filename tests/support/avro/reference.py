@@ -1,9 +1,8 @@
 """
-A slow reader that knows the specification and nothing of the gate.
+A slow reader that implements the specification without code of the gate.
 
-It builds every value and writes it again.
-
-A file that it cannot read, or that is not what it writes again, was wrong to accept.
+It builds every value and writes it again. If it cannot read a file, or writes other bytes, the gate
+was wrong to accept it.
 """
 
 import bz2
@@ -25,11 +24,11 @@ _MAX_DEPTH = 64
 
 
 class WrongError(Exception):
-    """The file breaks the specification."""
+    """The file violates the specification."""
 
 
 def count_records(file: bytes) -> int:
-    """The records of a correct file; raises `WrongError`."""
+    """Return the number of records of a valid file; raises `WrongError`."""
     reader = _Bytes(file)
     _require(reader.take(4) == MAGIC)
     metadata: dict[bytes, bytes] = {}
@@ -124,7 +123,7 @@ class _Types:
         return name if "." in name or not space else f"{space}.{name}"
 
     def again(self, type_: Any, space: str, data: _Bytes, depth: int) -> bytes:  # noqa: ANN401, PLR0911 - JSON; one for each kind
-        """Read one value and write it."""
+        """Read one value and write it again."""
         if isinstance(type_, list):
             index = data.long()
             _require(0 <= index < len(type_))

@@ -1,8 +1,4 @@
-"""
-Schemas and data of them, as Hypothesis builds them.
-
-Everything that other people's writers can write.
-"""
+"""Hypothesis strategies for schemas and data that other writers can write."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -44,7 +40,7 @@ _LOGICAL: list[tuple[dict[str, Any], st.SearchStrategy[Any]]] = [
 
 @st.composite
 def files(draw: Draw, *, logical: bool) -> tuple[dict[str, Any], list[Any]]:
-    """A record schema, and some records of it; with *logical* types, or without."""
+    """Return a record schema and some records; with *logical* types, or without."""
     names = (f"N{number}" for number in count())
     schema, data = _record(draw, names, 3, logical)
     return schema, draw(st.lists(data, min_size=0, max_size=8))

@@ -1,10 +1,10 @@
-"""Short words for what the gate says."""
+"""Short functions for results of the gate."""
 
 from avrogate import Code, Finding, Policy, RefusedError, ValidationResult, check
 
 
 def validate(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> ValidationResult:
-    """The result on *file*, fed at once or in chunks of so many bytes; raises `RefusedError`."""
+    """Return the result for *file*, fed at once or in chunks; raises `RefusedError`."""
     size = chunk or max(len(file), 1)
     return check(
         (file[start : start + size] for start in range(0, len(file), size)), policy or Policy()
@@ -12,7 +12,7 @@ def validate(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> Va
 
 
 def findings(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> tuple[Finding, ...]:
-    """Why it is refused; nothing when it is not."""
+    """Return the findings about *file*, or nothing."""
     try:
         validate(file, policy, chunk=chunk)
     except RefusedError as refused:
@@ -21,5 +21,5 @@ def findings(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> tu
 
 
 def codes(file: bytes, policy: Policy | None = None, *, chunk: int = 0) -> list[Code]:
-    """The codes alone."""
+    """Return the codes only."""
     return [finding.code for finding in findings(file, policy, chunk=chunk)]

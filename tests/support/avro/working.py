@@ -1,4 +1,4 @@
-"""What validating a file costs, counted: the same on every machine, however busy it is."""
+"""Counts the cost of validating a file; it is the same on every machine, whatever its load."""
 
 import sys
 import tracemalloc
@@ -15,9 +15,9 @@ CHUNK_BYTES = 1 << 16
 @dataclass(frozen=True, slots=True)
 class Cost:
     """
-    `calls` are those of functions that are not compiled, and of libraries.
+    `calls` counts calls of interpreted functions and of libraries.
 
-    `peak_bytes` were allocated at once.
+    `peak_bytes` is the largest allocation at any time.
     """
 
     code: Code | None
@@ -27,14 +27,14 @@ class Cost:
 
 
 def calls_of(file: bytes) -> Cost:
-    """The cost in calls, with the last finding's code."""
+    """Return the cost in calls, with the last finding's code."""
     with _counted() as counter:
         code, work = work_of(file)
     return Cost(code, work, calls=counter.calls)
 
 
 def memory_of(file: bytes) -> Cost:
-    """The cost in bytes that Python's allocators gave out at once, beyond the file."""
+    """Return the peak of bytes from Python's allocators, in addition to the file."""
     tracemalloc.start()
     try:
         code, work = work_of(file)
@@ -44,7 +44,7 @@ def memory_of(file: bytes) -> Cost:
 
 
 def work_of(file: bytes, policy: Policy | None = None) -> tuple[Code | None, Work]:
-    """The last finding's code, None for a correct file, and the gate's own count."""
+    """Return the last finding's code, or None for a valid file, and the gate's own count."""
     gate, code = Gate(policy or Policy()), None
     try:
         for start in range(0, len(file), CHUNK_BYTES):

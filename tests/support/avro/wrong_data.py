@@ -1,4 +1,4 @@
-"""Wrong records. Each function yields names, files and the codes of their settings_checks."""
+"""Invalid records. Each function yields names, files and the codes of their findings."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -21,7 +21,7 @@ Entry = tuple[str, bytes, Code]
 
 
 def values() -> Iterator[Entry]:
-    """Of single types."""
+    """Yield invalid values of single types."""
     enum = {"type": "enum", "name": "E", "symbols": ["A", "B"]}
     for byte in (2, 7, 0x80, 0xFF):
         yield f"boolean {byte}", one("boolean", bytes([byte])), Code.BOOLEAN_INVALID
@@ -83,7 +83,7 @@ def values() -> Iterator[Entry]:
 
 
 def collections() -> Iterator[Entry]:
-    """Of arrays, maps, and records within records."""
+    """Yield invalid arrays, maps and nested records."""
     for name, schema, item in (
         ("array", {"type": "array", "items": "long"}, long(1)),
         ("map", {"type": "map", "values": "long"}, text("k") + long(1)),
@@ -142,7 +142,7 @@ def collections() -> Iterator[Entry]:
 
 
 def logical() -> Iterator[Entry]:
-    """Of logical types."""
+    """Yield invalid values of logical types."""
 
     def decimal(precision: int, **more: object) -> dict[str, Any]:
         return {"type": "bytes", "logicalType": "decimal", "precision": precision, **more}

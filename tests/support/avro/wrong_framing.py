@@ -1,7 +1,7 @@
 """
-Wrong headers, blocks and codecs.
+Invalid headers, blocks and compressed data.
 
-Each function yields names, files and the codes of their settings_checks.
+Each function yields names, files and the codes of their findings.
 """
 
 import bz2
@@ -34,7 +34,7 @@ Entry = tuple[str, bytes, Code]
 
 
 def headers() -> Iterator[Entry]:
-    """Magic, metadata, codec names."""
+    """Yield wrong magic, metadata and codec names."""
     good = header(record("int")) + block(1, long(1))
     schema = text("avro.schema") + text(b'{"type":"record","name":"R","fields":[]}')
     yield "nothing", b"", Code.MAGIC_WRONG
@@ -119,7 +119,7 @@ def headers() -> Iterator[Entry]:
 
 
 def blocks() -> Iterator[Entry]:
-    """Counts, sizes, markers."""
+    """Yield wrong counts, sizes and markers."""
     head, schema = header(record("int")), record("int")
     good = block(2, long(1) + long(2))
     yield "count 0", head + block(0, long(1) * 2), Code.DATA_LEFT_OVER
@@ -185,7 +185,7 @@ def blocks() -> Iterator[Entry]:
 
 
 def codecs() -> Iterator[Entry]:
-    """What a codec's library is given."""
+    """Yield wrong input for the libraries of the codecs."""
     good, schema = long(1), record("int")
     for codec in CODECS[1:]:
         packed = compress(codec, good)
@@ -294,7 +294,7 @@ def codecs() -> Iterator[Entry]:
 
 
 def _costly() -> Iterator[Entry]:
-    """Nothing in them is wrong; there is too much of it for a file so small."""
+    """Yield valid files with too much data for their size."""
     tree, count = record({"type": "array", "items": "R"}), 1 << 20
     branches = block(count, compress("zstandard", (long(3) + long(0) * 4) * count))
     yield (
@@ -318,7 +318,7 @@ def _costly() -> Iterator[Entry]:
 
 
 def _bombs() -> Iterator[Entry]:
-    """A mebibyte of zeros more than a block may have, in as few bytes as the codec can."""
+    """Yield a MiB of zeros more than a block may have, compressed as small as possible."""
     over = 513
     for codec in ("zstandard", "bzip2", "xz"):  # several streams are one content
         zeros = compress(codec, bytes(4 << 20)) * (over // 4 + 1)
@@ -338,7 +338,7 @@ def _bombs() -> Iterator[Entry]:
 
 
 def _deflated_zeros(mebibytes: int) -> bytes:
-    """After a full flush each mebibyte is the same bytes."""
+    """Return zeros whose compressed MiBs are equal, because each ends with a full flush."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packer.compress(bytes(1 << 20))
     packer.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""Wrong schemas. Each function yields names, files and the codes of their settings_checks."""
+"""Invalid schemas. Each function yields names, files and the codes of their findings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ Entry = tuple[str, bytes, Code]
 
 
 def schemas() -> Iterator[Entry]:
-    """The text, its types and attributes."""
+    """Yield invalid texts, types and attributes."""
     for name, schema in {
         "empty": "",
         "open": "{",
@@ -106,7 +106,7 @@ def schemas() -> Iterator[Entry]:
 
 
 def names() -> Iterator[Entry]:
-    """Of types, fields and symbols."""
+    """Yield invalid names of types, fields and symbols."""
     for name in (
         "",
         "1a",
@@ -172,7 +172,7 @@ def names() -> Iterator[Entry]:
 
 
 def structures() -> Iterator[Entry]:
-    """Unions, defaults, and what expands."""
+    """Yield invalid unions and defaults, and schemas that expand."""
     for name, branches in {
         "none": [],
         "null twice": ["null", "null"],

@@ -1,1 +1,1 @@
-"""What `make faults` is made of: a history, its checker, and the world in which it happens."""
+"""The parts of `make faults`: a history, its checker, and the environment of the run."""

@@ -1,4 +1,4 @@
-"""Points of the relay, as wrappers of the outbox and of the way to the broker."""
+"""Fault points of the relay, as wrappers of the outbox and of the publisher."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,9 +15,9 @@ from support.faults.points import Faults, Point
 
 _ON_ITS_WAY_SECONDS: Final = 0.002
 """
-After so long a message has left the process.
+After this time a message has left the process.
 
-Its confirm, which waits for a disk, seldom came.
+Its confirm waits for a disk, so it has usually not arrived.
 """
 
 

@@ -1,4 +1,4 @@
-"""Points of the answer: its head is gone and its body is not, and all of it is gone."""
+"""Fault points of the answer: after its head, and after its body."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a case is."""
+"""A case of the run."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ HIT_SECONDS = 20.0
 
 class CannotError(Exception):
     """
-    A case that this machine does not allow; the text says why.
+    A case that is impossible on this machine; the text has the reason.
 
-    It is printed and counted, and no failure.
+    It is printed and counted, and is no failure.
     """
 
 
 @dataclass(frozen=True)
 class Case:
     """
-    `act` meets the world with one fault, and says whether it struck.
+    `act` injects one fault, and returns whether it took effect.
 
-    Raises `CannotError`. What it finds wrong by itself it adds to `World.wrong`.
+    Raises `CannotError`. Errors that it finds itself are added to `World.wrong`.
     """
 
     name: str

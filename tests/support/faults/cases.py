@@ -1,4 +1,8 @@
-"""All faults of a run, in their order; the run heals, drains and judges after each."""
+"""
+All faults of a run, in their order.
+
+After each fault the run restores the system, drains the outbox and checks the history.
+"""
 
 import asyncio
 from functools import partial
@@ -16,7 +20,7 @@ from support.servers.process import ServerProcess
 
 
 def cases(world: World, *, short: bool) -> list[Case]:
-    """All of them; in the short form much comes together, and of the blind ones a sample."""
+    """Return all cases; the short form combines many, and takes a sample."""
     return [
         Case("no fault", calm),
         *point_cases(short=short),
@@ -31,7 +35,7 @@ def cases(world: World, *, short: bool) -> list[Case]:
 
 
 async def calm(world: World) -> bool:
-    """Uploads, repeats and refusals, and nothing else."""
+    """Uploads, repeats and refused files, without a fault."""
     content = world.clients.new_file()
     owner = world.clients.owners[0]
     await asyncio.gather(*(world.clients.upload(content, owner=owner) for _ in range(10)))
@@ -41,7 +45,7 @@ async def calm(world: World) -> bool:
 
 
 async def storm(world: World, uploads: int, kills: int) -> bool:
-    """Eight clients without pause, and a process or server that dies at random moments."""
+    """Eight clients send continuously, while processes and servers die at random."""
     left, doomed = uploads, 0
     servers = (
         world.servers.broker.process,

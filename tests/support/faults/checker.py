@@ -1,8 +1,8 @@
 """
-Checks a history like Jepsen's total queue: what goes in comes out, and nothing else.
+Checks a history as Jepsen's total queue: each input has its output, and nothing else.
 
-Source of the classes: https://github.com/jepsen-io/jepsen, `checker/total-queue`. A history may be
-validated only after everything was healed and drained.
+Source of the classes: https://github.com/jepsen-io/jepsen, `checker/total-queue`. Check a history
+only after everything was repaired and announced.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from support.faults.history import Attempt, Evidence, Outcome
 
 File = tuple[str, str]
-"""Owner and SHA-256: what the service holds for one upload."""
+"""Owner and SHA-256: the identity of an upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class CheckResult:
         return not (self.lost or self.unexpected or self.broken)
 
     def faults(self) -> list[str]:
-        """All that was wrong, a line each."""
+        """Return a line for each violation."""
         wrong = list(self.broken) + [f"lost {sha256}" for _, sha256 in sorted(self.lost)]
         return wrong + [f"unexpected {sha256}" for _, sha256 in sorted(self.unexpected)]
 
 
 def check_history(evidence: Evidence) -> CheckResult:
-    """Sort the files into classes and try every invariant."""
+    """Sort the files into classes and check every invariant."""
     attempted = frozenset(_file(attempt) for attempt in evidence.attempts)
     acknowledged, unknown = (
         _files(evidence, Outcome.ACKNOWLEDGED),
@@ -61,9 +61,9 @@ def check_history(evidence: Evidence) -> CheckResult:
 
 def acknowledged_is_stored(evidence: Evidence) -> list[str]:
     """
-    I1.
+    I1: every success has a row and an object with the sent bytes.
 
-    Behind every success is a row, `stored` or further, and an object of the bytes that were sent.
+    The row has the state `stored` or later.
     """
     rows, faults = {row.upload_id: row for row in evidence.rows}, []
     for attempt in evidence.attempts:
@@ -81,7 +81,7 @@ def acknowledged_is_stored(evidence: Evidence) -> list[str]:
 
 
 def acknowledged_is_heard(evidence: Evidence) -> list[str]:
-    """I2: every success reached the consumer; nothing waits any more."""
+    """I2: every success reached the consumer, and no message waits."""
     heard = {one.upload_id for one in evidence.heard}
     ids = {
         answer.upload_id
@@ -94,7 +94,7 @@ def acknowledged_is_heard(evidence: Evidence) -> list[str]:
 
 
 def heard_is_stored(evidence: Evidence) -> list[str]:
-    """I3: every message leads to an object of its hash, whose row is its owner's."""
+    """I3: every message names an object with its hash, and the row has the same owner."""
     rows = {row.upload_id: row for row in evidence.rows}
     faults = []
     for one in evidence.heard:
@@ -107,7 +107,7 @@ def heard_is_stored(evidence: Evidence) -> list[str]:
 
 
 def refused_leaves_nothing(evidence: Evidence) -> list[str]:
-    """I4: of a refused file there is no row, no object, no part of one, no message."""
+    """I4: a refused file has no row, no object, no part of an object and no message."""
     refused = _files(evidence, Outcome.REFUSED) - _files(evidence, Outcome.ACKNOWLEDGED)
     refused -= _files(evidence, Outcome.UNKNOWN)
     hashes = {sha256 for _, sha256 in refused}
@@ -134,7 +134,7 @@ def refused_leaves_nothing(evidence: Evidence) -> list[str]:
 
 
 def repeats_are_one(evidence: Evidence) -> list[str]:
-    """I5: however often a file is sent, there is one id, one row, one settled state."""
+    """I5: a file that is sent repeatedly has one id, one row and one settled state."""
     faults, ids = [], dict[File, set[str]]()
     for attempt in evidence.attempts:
         ids.setdefault(_file(attempt), set()).update(
@@ -155,7 +155,7 @@ def repeats_are_one(evidence: Evidence) -> list[str]:
 
 
 def strangers_see_nothing(evidence: Evidence) -> list[str]:
-    """I6: who asked for another's upload was told that there is none."""
+    """I6: a request for another account's upload is answered as if it did not exist."""
     return [
         f"a stranger was answered {one.status}"
         for one in evidence.foreign_answers
@@ -165,9 +165,9 @@ def strangers_see_nothing(evidence: Evidence) -> list[str]:
 
 def limits_hold(evidence: Evidence) -> list[str]:
     """
-    I7.
+    I7: everything that is limited stays below its limit.
 
-    What is limited stayed below its limit, and of objects in parts nothing is left under way.
+    No multipart upload is open.
     """
     faults = [
         f"{one.what} reached {one.value:g} of {one.limit:g}"
@@ -178,7 +178,7 @@ def limits_hold(evidence: Evidence) -> list[str]:
 
 
 def recovery_is_quick(evidence: Evidence) -> list[str]:
-    """I8: from heal to drained within the limit."""
+    """I8: everything is announced within the limit after the repair."""
     if evidence.recovery_seconds <= evidence.recovery_limit_seconds:
         return []
     return [f"drained after {evidence.recovery_seconds:.1f} s"]

@@ -1,4 +1,4 @@
-"""Clients as they should be: a key for each file, and the same again after every unclear answer."""
+"""Correct clients: a key for each file, and a retry after every unclear answer."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ class Owner:
 
 @dataclass
 class Clients:
-    """Some accounts, and all that they asked and were told."""
+    """Some accounts, with all their requests and answers."""
 
     fleet: Fleet
     random: random.Random
@@ -40,7 +40,7 @@ class Clients:
     files: int = 0
 
     async def register(self, count: int) -> None:
-        """Make accounts."""
+        """Create accounts."""
         for number in range(count):
             account = {
                 "email": f"owner{number}@clinic.example",
@@ -53,7 +53,7 @@ class Clients:
             self.owners.append(Owner(made.json()["id"], entered.json()["access_token"]))
 
     def new_file(self, records: int = 3) -> bytes:
-        """A file that nobody has sent before."""
+        """Return a file that was not sent before."""
         self.files += 1
         return good_file(records, seed=self.files * 1000)
 
@@ -68,7 +68,7 @@ class Clients:
         """
         Send a file until the answer is clear.
 
-        At first to the process *first*, if one is named.
+        The first request goes to the process *first*, if it is given.
         """
         body, by = content or self.new_file(), owner or self.random.choice(self.owners)
         sha256, deadline = hashlib.sha256(body).hexdigest(), time.monotonic() + PATIENCE_SECONDS
@@ -81,13 +81,13 @@ class Clients:
         return attempt
 
     async def upload_refused(self) -> None:
-        """What must leave nothing: a broken file, an unknown token."""
+        """Send requests that must leave nothing behind: an invalid file, an unknown token."""
         whole = self.new_file()
         await self.upload(whole[:-7])
         await self.upload(self.new_file(), owner=Owner(self.owners[0].id, "unknown"))
 
     async def spy(self, attempt: Attempt) -> None:
-        """Ask for another's upload, and for another's hash under one's own name."""
+        """Ask for another account's upload, and send its hash from a different account."""
         for answer in attempt.answers:
             stranger = next(owner for owner in self.owners if owner.id != attempt.owner)
             if answer.upload_id:
@@ -103,7 +103,7 @@ class Clients:
         return await self._ask("POST", f"{base}/v1/upload", upload_headers(token, key), body)
 
     async def send_to(self, base: str, owner: Owner, body: bytes, pieces: Pieces) -> Answer:
-        """One request to the process at *base*, in *pieces*; no second try."""
+        """Send one request to the process at *base*, in *pieces*, without a retry."""
         sha256 = hashlib.sha256(body).hexdigest()
         headers = upload_headers(owner.token, sha256) | {"Content-Length": str(len(body))}
         answer = await self._ask("POST", f"{base}/v1/upload", headers, pieces(body))
@@ -127,7 +127,7 @@ class Clients:
 
 
 def upload_headers(token: str, key: str) -> dict[str, str]:
-    """What an upload is sent with."""
+    """Return the headers of an upload."""
     return {
         "Authorization": f"Bearer {token}",
         "Content-Type": "application/avro",

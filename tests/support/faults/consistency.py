@@ -1,8 +1,4 @@
-"""
-The product's own consistency check, at once and over everything.
-
-What it finds of what was done here.
-"""
+"""Runs the product's own consistency check at once and for all objects."""
 
 import asyncio
 import datetime as dt
@@ -28,7 +24,7 @@ RULES = ConsistencyRules(
 
 
 def now() -> dt.datetime:
-    """The time, aware."""
+    """Return the present time with its time zone."""
     return dt.datetime.now(dt.UTC)
 
 

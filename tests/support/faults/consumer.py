@@ -1,4 +1,4 @@
-"""Somebody who processes: binds a queue, hears every message, comes back when the broker does."""
+"""A consumer: it binds a queue, receives every message, and reconnects after a broker failure."""
 
 import asyncio
 from contextlib import suppress
@@ -19,13 +19,13 @@ GONE = (AMQPError, OSError, ChannelInvalidStateError, TimeoutError, RuntimeError
 
 @dataclass
 class Consumer:
-    """What was heard, in its order."""
+    """The received messages in their order."""
 
     broker: RabbitMQServer
     heard: list[Heard] = field(default_factory=list)
 
     def declare(self) -> None:
-        """Exchange, queue and binding, as the operator makes them; again and again if need be."""
+        """Declare exchange, queue and binding as the operator does, with retries."""
         host = self.broker.virtual_host
         self.broker.call(
             "PUT", f"/api/exchanges/{host}/{DEFAULT_EXCHANGE}", {"type": "topic", "durable": True}
@@ -37,18 +37,18 @@ class Consumer:
         self.broker.call("POST", self._binding(), {"routing_key": ALL_UPLOADS_BINDING})
 
     def unbind(self) -> None:
-        """Let no queue get anything."""
+        """Remove the binding, so that messages cannot be routed."""
         self.broker.call("DELETE", f"{self._binding()}/{ALL_UPLOADS_BINDING.replace('#', '%23')}")
 
     def delete_exchange(self) -> None:
-        """Take away what the relay publishes to."""
+        """Delete the exchange to which the relay publishes."""
         self.broker.call("DELETE", f"/api/exchanges/{self.broker.virtual_host}/{DEFAULT_EXCHANGE}")
 
     def _binding(self) -> str:
         return f"/api/bindings/{self.broker.virtual_host}/e/{DEFAULT_EXCHANGE}/q/{QUEUE}"
 
     async def run(self) -> None:
-        """Hear until cancelled."""
+        """Receive until cancelled."""
         while True:
             with suppress(*GONE):
                 await self._hear()

@@ -1,4 +1,4 @@
-"""Disks without a byte left: the database's, its log's, and those of the spools."""
+"""Full disks: of the database, of its log, and of the spools."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ async def database_full(world: World) -> bool:
     """
     A table cannot grow.
 
-    PostgreSQL says so in its log, and whom it met is not told of success.
+    PostgreSQL logs it, and no affected upload is a success.
     """
     disk, server = _database(world)
     await asyncio.to_thread(disk.fill)
@@ -40,7 +40,7 @@ async def database_full(world: World) -> bool:
 
 
 async def log_full(world: World) -> bool:
-    """The write-ahead log cannot grow: PostgreSQL gives up, and comes back when there is room."""
+    """The write-ahead log cannot grow: PostgreSQL ends, and is started again when there is room."""
     disk, server = _database(world)
     await asyncio.to_thread(disk.fill)
     for _ in range(MOST_SEGMENTS):
@@ -78,7 +78,7 @@ async def _recover(disk: Disk, server: ServerProcess) -> None:
 
 
 async def spools_full(world: World) -> bool:
-    """Bodies find no room: 503, and nothing is left of them."""
+    """Bodies find no room: the answer is 503, and nothing is left behind."""
     if not world.spools:
         message = "no leave to mount a small disk"
         raise CannotError(message)

@@ -29,7 +29,7 @@ from support.faults.storing import (
 
 
 def decorators(faults: Faults) -> Decorators:
-    """Return decorators whose wrappers pass the points of *faults*."""
+    """Return decorators whose wrappers inject *faults*."""
 
     def upload(ports: UploadPorts) -> UploadPorts:
         return replace(

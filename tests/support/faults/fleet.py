@@ -1,7 +1,7 @@
 """
-The service's processes, as an installation has them: two of the API, a relay, a janitor.
+The service's processes as in an installation: two API processes, a relay, a janitor.
 
-Or as a case wants them.
+A case may choose others.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from support.service_process import ServiceProcess, environment
 
 API = ("api-1", "api-2")
 START_SECONDS = 120.0
-"""A machine that has much else to do starts a process slowly; only one that has died is wrong."""
+"""A busy machine starts a process slowly, so only a process that has ended is a failure."""
 ROLES = (*API, "relay", "janitor")
 TESTS = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "support.faults.faulty_service")
@@ -30,7 +30,7 @@ def is_api(role: str) -> bool:
 
 @dataclass
 class Fleet:
-    """Processes by name; each keeps its port when it is started again."""
+    """Processes by name; each keeps its port when it is restarted."""
 
     folder: Path
     settings: dict[str, dict[str, str]]
@@ -44,11 +44,11 @@ class Fleet:
         self.ports |= {role: free_port() for role in self.roles if role not in self.ports}
 
     def address(self, role: str) -> str:
-        """Where an API listens."""
+        """Return the address of an API."""
         return f"http://127.0.0.1:{self.ports[role]}"
 
     async def start(self) -> None:
-        """Start whatever does not run, and wait until it listens."""
+        """Start the processes that do not run, and wait until they listen."""
         begun = [
             role
             for role in self.roles
@@ -61,15 +61,15 @@ class Fleet:
             await asyncio.to_thread(self.running[role].address, server, seconds=START_SECONDS)
 
     def dead(self) -> list[str]:
-        """Who has ended."""
+        """Return the processes that have ended."""
         return [role for role, one in self.running.items() if one.process.poll() is not None]
 
     def kill(self, role: str) -> None:
-        """End one at once."""
+        """Kill one process."""
         self.running[role].end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End all."""
+        """Stop all processes."""
         for one in self.running.values():
             if one.process.poll() is None:
                 one.process.kill()
@@ -90,7 +90,7 @@ class Fleet:
             )
 
     def peak_memory_bytes(self) -> float:
-        """The most that any living process has had in memory."""
+        """Return the peak memory of the largest living process."""
         peaks = [0.0]
         for one in self.running.values():
             status = Path(f"/proc/{one.process.pid}/status")
@@ -104,7 +104,7 @@ class Fleet:
         return max(peaks)
 
     def open_files(self) -> int:
-        """The most that any living process has open."""
+        """Return the largest number of open files of a living process."""
         counts = [0]
         for one in self.running.values():
             folder = Path(f"/proc/{one.process.pid}/fd")
@@ -113,7 +113,7 @@ class Fleet:
         return max(counts)
 
     def spooled_bytes(self) -> int:
-        """What lies in the spools."""
+        """Return the bytes in the spools."""
         return sum(
             path.stat().st_size
             for role in self.roles
@@ -122,5 +122,5 @@ class Fleet:
         )
 
     def spool(self, role: str) -> Path:
-        """Where an API keeps bodies."""
+        """Return the folder in which an API keeps bodies."""
         return self.folder / role / "spool"

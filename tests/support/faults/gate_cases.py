@@ -1,4 +1,4 @@
-"""The gate's processes are killed while they read what lies in the spool."""
+"""The processes of the gate are killed while they read the spool."""
 
 import asyncio
 import os
@@ -17,12 +17,12 @@ UNPROCESSABLE = 422
 
 
 def gate_cases() -> list[Case]:
-    """The only one."""
+    """Return the only case."""
     return [Case("gate killed", killed)]
 
 
 async def killed(world: World) -> bool:
-    """Validators of large files die: no client is told that its file is wrong."""
+    """Validators of large files die: no file is refused for it."""
     async with asyncio.TaskGroup() as tasks:
         sending = [tasks.create_task(world.clients.upload(large_file(world))) for _ in range(FILES)]
         kills = 0
@@ -41,7 +41,7 @@ async def killed(world: World) -> bool:
 
 
 def _workers(world: World) -> list[int]:
-    """The processes that validate, of all APIs."""
+    """Return the validating processes of all APIs."""
     found = list[int]()
     for role in API:
         tasks = Path(f"/proc/{world.fleet.running[role].process.pid}/task")

@@ -1,4 +1,4 @@
-"""Cases with connections that break or hang at a given moment, and with false answers."""
+"""Connections that break or hang at a given moment, and wrong answers."""
 
 import asyncio
 import base64
@@ -69,7 +69,7 @@ def harm_cases(world: World) -> list[Case]:
 
 
 def _lies(world: World) -> list[Case]:
-    """A store that says what is not so."""
+    """Return the wrong answers of a store."""
     bucket, way = world.servers.store.bucket, world.proxies.store
     put, head = (f"PUT /{bucket}/raw/".encode(),), (f"HEAD /{bucket}/raw/".encode(),)
     other = base64.b64encode(hashlib.sha256(b"other bytes").digest()).decode()
@@ -107,9 +107,9 @@ def _lies(world: World) -> list[Case]:
 
 async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
     """
-    The one lie that is believed: the checker sees it, and so does the consistency check.
+    The store answers 200 and stores nothing, which the service trusts.
 
-    Then the object is brought back.
+    The checker and the consistency check find it. Then the object is restored.
     """
     way, content = world.proxies.store, world.clients.new_file()
     before = way.hits
@@ -131,7 +131,7 @@ async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
 async def harmed(
     world: World, way: Proxy, trouble: Callable[[], Trouble], strikes: int = 1
 ) -> bool:
-    """A connection is harmed at a certain moment."""
+    """A connection is broken or paused at a certain moment."""
     before, way.trouble = way.hits, trouble()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(4):

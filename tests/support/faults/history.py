@@ -1,5 +1,5 @@
 """
-What was asked, answered, heard and found: the evidence that a checker judges.
+Requests, responses, received messages and found objects: the history that a checker verifies.
 
 Plain values, no I/O.
 """
@@ -12,7 +12,7 @@ class Outcome(StrEnum):
     """
     What a client knows after its last try.
 
-    As in Jepsen, "don't know" is an answer of its own.
+    As in Jepsen, "don't know" is a possible outcome.
     """
 
     ACKNOWLEDGED = "acknowledged"
@@ -23,9 +23,9 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    One answer to one request; `status` is 0 when none came.
+    One answer to one request; `status` is 0 if there was none.
 
-    `upload_id` and `key` are the receipt's.
+    `upload_id` and `key` are those of the receipt.
     """
 
     status: int
@@ -44,7 +44,7 @@ class Attempt:
 
     @property
     def outcome(self) -> Outcome:
-        """Success once given stands; a refusal counts only if nothing before it was unclear."""
+        """A success is final; a refusal counts only if no answer before it was unclear."""
         if any(answer.status in {200, 201} for answer in self.answers):
             return Outcome.ACKNOWLEDGED
         if self.answers and all(
@@ -56,7 +56,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An upload as the database has it."""
+    """An upload's row in the database."""
 
     upload_id: str
     owner: str
@@ -77,7 +77,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The most that was seen of something that is limited."""
+    """The peak of something that is limited."""
 
     what: str
     value: float
@@ -87,10 +87,10 @@ class Peak:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    All there is to validate after heal and drain.
+    Everything that is checked after repair, when no message waits.
 
-    `objects` maps keys to the SHA-256 of the bytes found there; `unfinished_puts` are keys of
-    objects that were begun in parts and neither completed nor aborted.
+    `objects` maps keys to the SHA-256 of their bytes; `unfinished_puts` are keys of multipart
+    uploads that were neither completed nor aborted.
     """
 
     attempts: tuple[Attempt, ...]

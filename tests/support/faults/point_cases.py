@@ -1,4 +1,4 @@
-"""Each named point, met in each mode."""
+"""Each fault point in each mode."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from support.samples import block, good_file, long, raw_file, record_of
 HANG_SECONDS = LEASE_SECONDS + 1.0
 AGAIN_SECONDS = 3.0
 RESTART_SECONDS = 10.0
-"""A process that has died may need so long, on a machine that has much else to do."""
+"""A process that has died may need this time on a busy machine."""
 LARGE_RECORDS = 20_000
 JANITOR = tuple(point for point in Point if point.startswith("janitor_"))
 RELAY = tuple(point for point in Point if point.startswith("relay_"))
@@ -22,11 +22,11 @@ ACCEPTING = tuple(point for point in Point if point not in JANITOR + RELAY)
 UNDOING = (Point.JANITOR_AFTER_ABANDON,)
 SETTLING = tuple(point for point in JANITOR if point not in UNDOING)
 TOGETHER = (ACCEPTING, RELAY, SETTLING, UNDOING)
-"""What may wait at the same time."""
+"""Faults that can wait at the same time."""
 
 
 def point_cases(*, short: bool) -> list[Case]:
-    """In the short form what can be met together is."""
+    """Return the cases; the short form combines faults that are possible together."""
     if short:
         kills = [_at(Mode.KILL, *ACCEPTING[at : at + 3]) for at in range(0, len(ACCEPTING), 3)]
         deaths = [(point,) for point in RELAY] + [SETTLING, UNDOING]
@@ -49,7 +49,7 @@ def _at(mode: Mode, *points: Point) -> Case:
 
 
 async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
-    """Arm, upload one file for each point and two more, and wait until every point was hit."""
+    """Arm the faults, upload a file for each and two more, and wait for every point."""
     before = len(hits(world.faults))
     if faults[0].point in JANITOR:
         for _ in faults:
@@ -81,9 +81,9 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
 
 async def _until_hit(world: World, count: int, *, seconds: float) -> bool:
     """
-    Whether so many points were hit in time.
+    Whether *count* points were reached in time.
 
-    Where a fault kept files from the next point, others are sent to it.
+    Further files are sent if a fault keeps files from the next point.
     """
     deadline = time.monotonic() + seconds
     while not await world.until(lambda: len(hits(world.faults)) >= count, seconds=AGAIN_SECONDS):
@@ -94,14 +94,18 @@ async def _until_hit(world: World, count: int, *, seconds: float) -> bool:
 
 
 async def _keep_alive(world: World, done: asyncio.Event) -> None:
-    """Start whoever dies, as the kubelet does."""
+    """Restart processes that die, as the kubelet does."""
     while not done.is_set():
         await world.fleet.start()
         await asyncio.sleep(0.05)
 
 
 async def _abort_unfinished(world: World) -> None:
-    """Who died could not; the consistency check removes what is left, and finds nothing else."""
+    """
+    Run the consistency check.
+
+    It aborts multipart uploads of dead processes, and finds nothing else.
+    """
     await world.heal()
     await world.drained()
     counts = await check_consistency(world)
@@ -114,7 +118,7 @@ async def _abort_unfinished(world: World) -> None:
 
 
 def _files(world: World, points: set[Point], count: int) -> list[bytes | None]:
-    """Of the size that comes to the points; None: a small one."""
+    """Return files of the size that reaches the points; None for a small one."""
     files = (
         [good_file(LARGE_RECORDS, seed=world.random.randrange(2**32))]
         if Point.MID_PUT in points
@@ -129,19 +133,19 @@ async def _upload(world: World, content: bytes | None) -> None:
 
 
 def file_in_parts(world: World) -> bytes:
-    """A file that nobody has sent before, of two parts."""
+    """Return a new file of two parts."""
     data = world.random.randbytes(PART_BYTES // 4)
     return raw_file(record_of("bytes"), [block(1, long(len(data)) + data) for _ in range(5)])
 
 
 def large_file(world: World) -> bytes:
-    """A file that nobody has sent before, of several pieces of the spool and one PUT."""
+    """Return a new file of several spool pieces and one PUT."""
     data = world.random.randbytes(PART_BYTES // 4)
     return raw_file(record_of("bytes"), [block(1, long(len(data)) + data) for _ in range(3)])
 
 
 async def leave_unsettled(world: World, *, vanish: bool) -> None:
-    """A row `storing` whose client does not come back: with its object, or without."""
+    """Leave a row `storing` whose client does not return, with its object or without."""
     point = Point.BEFORE_PUT if vanish else Point.AFTER_PUT
     before = len(hits(world.faults))
     arm(world.faults, Fault(point, Mode.RAISE, 0.0))

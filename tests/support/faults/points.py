@@ -1,7 +1,7 @@
 """
-The points, what may happen at one, and what decides it.
+Fault points, their modes, and the files that arm them.
 
-A file in a folder, called as the point.
+A file in a folder has the name of its point.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "FAULT_POINTS"
-"""Names the folder."""
+"""The variable with the name of the folder."""
 HITS: Final = "hits"
 
 
 class Point(StrEnum):
     """
-    Where a process can be met, in the order of an upload's way.
+    A place in a process where a fault can be injected, in the order of an upload's steps.
 
-    An object in parts passes `between_parts` before its second part and `after_parts` before what
-    comes then: of two parts, that is putting them together.
+    A multipart object passes `between_parts` before its second part, and `after_parts` before its
+    completion.
     """
 
     BEFORE_BODY = "before_body"
@@ -56,9 +56,9 @@ class Point(StrEnum):
 
 class Mode(StrEnum):
     """
-    What happens there.
+    The fault at the point.
 
-    `hang` and `delay` both go on afterwards; a hang outlives leases and claims.
+    After `hang` and `delay` the process continues; a hang is longer than leases and claims.
     """
 
     KILL = "kill"
@@ -71,12 +71,12 @@ _SECONDS: Final = {Mode.HANG: 30.0, Mode.DELAY: 0.2}
 
 
 class FaultInjectedError(Exception):
-    """What `raise` raises: an error that nobody foresaw."""
+    """The error of `raise`, which no code expects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault that waits for its point. Written as `point mode [seconds]`."""
+    """One armed fault. Its text is `point mode [seconds]`."""
 
     point: Point
     mode: Mode
@@ -103,12 +103,10 @@ class Fault:
 
 class Faults:
     """
-    The folder's faults, for every process that shares it.
+    The faults of the folder, for every process that shares it.
 
-    Whoever comes to one's point first takes it, once.
-
-    The taking is written down in `hits` before anything happens, so that a test can prove that a
-    point was reached.
+    The first process that reaches a point takes its fault, once. It writes a line to `hits` before
+    the fault takes effect, so a test can prove that the point was reached.
     """
 
     def __init__(self, folder: Path, *, kill: Callable[[], None] | None = None) -> None:
@@ -158,20 +156,20 @@ class Faults:
 
 
 def arm(folder: Path, fault: Fault) -> None:
-    """Let *fault* wait for its point. A reader sees it whole or not at all."""
+    """Arm *fault*. A reader sees the whole file or none."""
     draft = folder / f"{fault.point}.draft"
     draft.write_text(str(fault), encoding="ascii")
     draft.replace(folder / fault.point)
 
 
 def disarm(folder: Path) -> None:
-    """Let no fault wait any more."""
+    """Remove all armed faults."""
     for point in Point:
         (folder / point).unlink(missing_ok=True)
 
 
 def hits(folder: Path) -> tuple[Fault, ...]:
-    """The faults that were met, in their order."""
+    """Return the faults that took effect, in their order."""
     try:
         lines = (folder / HITS).read_text(encoding="ascii").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A TCP proxy that harms a connection when given bytes pass, a given number of times."""
+"""A TCP proxy that breaks a connection when given bytes pass, a given number of times."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ TRUNCATED_BYTES = 12
 
 
 class Harm(StrEnum):
-    """What happens to the connection when the last of the bytes come by."""
+    """The fault of the connection when the last of the bytes pass."""
 
     CUT_BEFORE = "cut before it arrives"
     CUT_WITHIN = "cut in its middle"
@@ -28,9 +28,9 @@ class Harm(StrEnum):
 @dataclass
 class Trouble:
     """
-    *bytes_seen* must come by one after the other, from the client, on one connection.
+    *bytes_seen* must pass in this order, from the client, on one connection.
 
-    Another may come *then*.
+    Another trouble may follow as *then*.
     """
 
     bytes_seen: tuple[bytes, ...]
@@ -43,7 +43,7 @@ class Trouble:
 
 @dataclass(eq=False)
 class Connection:
-    """One connection, and how far it has come towards its trouble."""
+    """One connection, and the bytes of its trouble that have passed."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
@@ -54,7 +54,7 @@ class Connection:
 
 @dataclass
 class Proxy:
-    """In front of one port of loopback. `hits` counts how often `trouble` struck."""
+    """A proxy before one port of loopback. `hits` counts the faults that took effect."""
 
     target: int
     port: int = 0
@@ -92,7 +92,7 @@ class Proxy:
             await connection.server.drain()
 
     async def _harm(self, trouble: Trouble, data: bytes, connection: Connection) -> bool:
-        """Do it; returns whether the bytes go on to the server."""
+        """Inject the fault; return whether the bytes go on to the server."""
         match trouble.harm:
             case Harm.CUT_BEFORE:
                 return False
@@ -150,7 +150,7 @@ class Proxy:
 
 
 def _before_the_answer(data: bytes) -> bytes:
-    """`100 Continue`, if that is what comes: it may be one piece with the answer."""
+    """Whether these bytes are `100 Continue` only; it can be in one piece with the answer."""
     return data[: data.index(END) + len(END)] if data.startswith(CONTINUE) and END in data else b""
 
 

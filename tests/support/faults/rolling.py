@@ -1,8 +1,4 @@
-"""
-A rolling restart under load.
-
-Three processes are replaced one after the other, and no request fails.
-"""
+"""A rolling restart under load: three processes are replaced in turn, and no request fails."""
 
 import asyncio
 import signal
@@ -24,19 +20,19 @@ SETTINGS = {
     "STORE__TIMEOUT_SECONDS": "30",
     "LIMITS__UPLOAD_LEASE_SECONDS": "20",
 }
-"""Patient, on a machine that has much else to do: nothing but the restart is to be validated."""
+"""Long limits for a busy machine, because only the restart is tested."""
 CLIENTS = 6
 PAUSE_SECONDS = 0.05
 PROBE_SECONDS = 0.1
 SLOW_PIECES = 10
 SLOW_SECONDS = 2.5
-"""An upload under way outlasts the delay."""
+"""An upload in progress takes longer than the delay."""
 TOO_SLOW_SECONDS = 10.0
 END_SECONDS = 30.0
 
 
 def rolling_cases() -> list[Case]:
-    """Both ends of a gentle end."""
+    """Return both outcomes of a graceful stop."""
     return [
         Case("rolling restart under load", rolling_restart),
         Case("ended gently, a body too slow for it", too_slow),
@@ -45,7 +41,7 @@ def rolling_cases() -> list[Case]:
 
 @dataclass
 class Balancer:
-    """Sends to processes that say that they are ready, as a Service of Kubernetes does."""
+    """Sends to processes that report that they are ready, as a Service of Kubernetes does."""
 
     fleet: Fleet
     http: httpx.AsyncClient
@@ -66,7 +62,7 @@ class Balancer:
 
 
 async def rolling_restart(world: World) -> bool:
-    """No second try for anybody: whatever is not answered with 201 is wrong."""
+    """No request is repeated: every answer but 201 is a failure."""
     settings = world.settings | SETTINGS
     fleet = Fleet(world.folder / "rolling", dict.fromkeys(ROLES, settings), ROLES)
     (world.folder / "rolling").mkdir()
@@ -111,9 +107,9 @@ async def _roll(world: World, balancer: Balancer) -> bool:
 
 async def _replace(world: World, balancer: Balancer, role: str) -> int:
     """
-    End one gently while it takes a slow upload in, and start another in its place.
+    Stop one process gracefully during a slow upload, and start another instead.
 
-    The upload's status.
+    Returns the status of the upload.
     """
     running = balancer.fleet.running[role]
     base = balancer.fleet.address(role)
@@ -133,7 +129,7 @@ async def _replace(world: World, balancer: Balancer, role: str) -> int:
 
 
 async def too_slow(world: World) -> bool:
-    """A process that is to end does not wait for ever; what it cuts off may be sent again."""
+    """A stopping process does not wait forever; an upload that it interrupts can be sent again."""
     settings = (
         world.settings
         | SETTINGS
@@ -163,7 +159,7 @@ async def too_slow(world: World) -> bool:
 
 
 class Slowly:
-    """A body in pieces, over so many seconds."""
+    """A body in pieces, over *seconds*."""
 
     def __init__(self, seconds: float) -> None:
         self.begun = asyncio.Event()

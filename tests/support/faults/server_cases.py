@@ -1,4 +1,4 @@
-"""What the service stands on is killed, paused, refuses, or is gone."""
+"""Servers that the service needs are killed or paused, refuse, or are missing."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ def server_cases(world: World) -> list[Case]:
 
 
 async def killed(world: World, server: ServerProcess | None) -> bool:
-    """A server dies under way, and comes back."""
+    """A server dies during uploads, and is started again."""
     assert server is not None
     async with asyncio.TaskGroup() as tasks:
         for _ in range(4):
@@ -46,7 +46,7 @@ async def killed(world: World, server: ServerProcess | None) -> bool:
 
 
 async def paused(world: World, server: ServerProcess | None) -> bool:
-    """A server stands still, with its connections open, and goes on."""
+    """A server is paused with its connections open, and continues."""
     assert server is not None
     server.send(signal.SIGSTOP)
     try:
@@ -61,7 +61,7 @@ async def paused(world: World, server: ServerProcess | None) -> bool:
 
 
 async def without_topology(world: World, break_it: Callable[[], None]) -> bool:
-    """What the operator declares is gone for a while."""
+    """The topology that the operator declares is missing for a while."""
     await asyncio.to_thread(break_it)
     attempts = [await world.clients.upload() for _ in range(4)]
     waiting = await world.query("SELECT count(*) FROM outbox")
@@ -70,7 +70,7 @@ async def without_topology(world: World, break_it: Callable[[], None]) -> bool:
 
 
 async def refusing(world: World) -> bool:
-    """The queue is full and says so."""
+    """The queue is full and refuses messages."""
     host, policy = (
         world.servers.broker.virtual_host,
         {"max-length": 1, "overflow": "reject-publish"},
@@ -86,7 +86,7 @@ async def refusing(world: World) -> bool:
 
 
 async def alarmed(world: World) -> bool:
-    """The broker runs out of memory, as it believes, and takes nothing in."""
+    """The broker has a memory alarm, and accepts no message."""
     await _watermark(world, "0.00001")
     try:
         attempts = [await world.clients.upload() for _ in range(4)]
@@ -113,7 +113,7 @@ async def _watermark(world: World, fraction: str) -> None:
 
 
 async def read_only(world: World) -> bool:
-    """The database takes no writes, as after a failover to the wrong side."""
+    """The database refuses writes, as after a failover to a replica."""
     name = world.database_url.rpartition("/")[2]
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - ours
     server = world.servers.database
@@ -130,7 +130,7 @@ async def read_only(world: World) -> bool:
 
 
 async def cache_gone(world: World) -> bool:
-    """Redis is gone: nobody is refused for it."""
+    """Redis is stopped: no request is refused for it."""
     cache = world.servers.cache.process
     assert cache is not None
     async with asyncio.TaskGroup() as tasks:

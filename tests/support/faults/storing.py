@@ -1,4 +1,4 @@
-"""Points from a body to the second commit, as wrappers of the ports of upload and janitor."""
+"""Fault points from the body to the second commit, as wrappers of ports of upload and janitor."""
 
 import io
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -118,7 +118,7 @@ class FaultyGate(Gate):
 
 @dataclass(frozen=True, slots=True)
 class StorePoints:
-    """How the points around a store are called; None: there is none."""
+    """The names of the points around a store; None for no point."""
 
     before_put: Point | None = None
     mid_put: Point | None = None
@@ -178,7 +178,7 @@ class FaultyStore(ObjectStore):
 
 @dataclass(frozen=True, slots=True)
 class LedgerPoints:
-    """How the points around a ledger are called; None: there is none."""
+    """The names of the points around a ledger; None for no point."""
 
     before_begin: Point | None = None
     after_begin: Point | None = None
@@ -270,7 +270,7 @@ async def _at(faults: Faults, point: Point | None) -> None:
 
 
 def _met_again(heartbeat: Heartbeat, faults: Faults, points: Sequence[Point]) -> Heartbeat:
-    """*heartbeat*, which passes *points* one after the other, from its second call on."""
+    """Return *heartbeat*, which passes one of *points* at each call from the second on."""
     left: Iterator[Point | None] = iter((None, *points))
 
     async def met() -> None:
@@ -282,9 +282,9 @@ def _met_again(heartbeat: Heartbeat, faults: Faults, points: Sequence[Point]) ->
 
 def _tripping(path: Path, faults: Faults, point: Point) -> Path:
     """
-    A path whose file passes *point* when it is read on.
+    Return a path whose file passes *point* when it is read further.
 
-    The store has its head by then, and perhaps more.
+    The store has the head of the file by then, and possibly more.
     """
 
     class TrippingPath(type(path)):  # type: ignore[misc] # a path's class is chosen at run time

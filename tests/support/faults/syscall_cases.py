@@ -1,4 +1,4 @@
-"""The blind sweep: an upload, or the settling of one, met at whatever system calls it makes."""
+"""Faults at system calls of an upload, or of the settling of one."""
 
 from functools import partial
 
@@ -9,15 +9,15 @@ from support.faults.world import LEASE_SECONDS, World
 
 SAMPLE = 20
 MOST = 8
-"""Of a call that is made more often, the long form meets so many, chosen by the seed."""
+"""The largest number of calls of one kind that the long form interrupts; the seed chooses them."""
 WAY_SECONDS = 3.0
 
 
 def syscall_cases(*, short: bool) -> list[Case]:
     """
-    In the short form a sample that the seed chooses.
+    Return the cases; the short form has a sample that the seed chooses.
 
-    Else each call on a way, until none is left to meet.
+    The long form has each call of a way.
     """
     small, large = Way("api-1", "api-1", _small), Way("api-1, large body", "api-1", _large)
     relay, janitor = Way("relay", "relay", _small), Way("janitor", "janitor", _settling)
@@ -37,7 +37,7 @@ def _sampled(way: Way, count: int) -> Case:
 
 
 async def sample(world: World, way: Way, count: int) -> bool:
-    """As many blows as fit; whether most struck."""
+    """Inject a sample of faults; return whether most took effect."""
     counts = await _plan(world, way)
     struck = 0
     for number in range(count):
@@ -58,9 +58,9 @@ async def sample(world: World, way: Way, count: int) -> bool:
 
 async def sweep(world: World, way: Way, *, kills: bool) -> bool:
     """
-    One call after the other, until the way ends without having come to so many.
+    Interrupt one call after the other, until the way ends before the call.
 
-    Whether most names were met.
+    Returns whether most kinds of calls were interrupted.
     """
     counts, met = await _plan(world, way), 0
     for name, count in sorted(counts.items()):
@@ -83,7 +83,7 @@ async def sweep(world: World, way: Way, *, kills: bool) -> bool:
 
 
 async def _plan(world: World, way: Way) -> dict[str, int]:
-    """Made once for a run: it is the same each time, more or less."""
+    """Return the plan of a run, which is made once, because it is about the same each time."""
     if way.name not in world.calls:
         try:
             world.calls[way.name] = await plan(world, way)
@@ -93,7 +93,7 @@ async def _plan(world: World, way: Way) -> dict[str, int]:
 
 
 async def _met(world: World, way: Way, blow: Blow) -> bool:
-    """One blow, heal, drain, check_history."""
+    """Inject one fault, repair, wait for all messages, and check the history."""
     try:
         struck = await strike(world, way, blow)
     except CannotTraceError:  # an earlier blow may take its time to kill, or the machine to attach
@@ -118,7 +118,7 @@ async def _large(world: World, role: str) -> None:
 
 
 async def _upload(world: World, role: str, content: bytes | None) -> None:
-    """One upload, from the client to the consumer, unless *role* dies of it."""
+    """Send one upload and wait for its message, unless *role* dies."""
     process = world.fleet.running[role].process
     attempt = await world.clients.upload(content, first=role if role.startswith("api") else None)
     wanted = {answer.upload_id for answer in attempt.answers if answer.upload_id}
@@ -131,7 +131,7 @@ async def _upload(world: World, role: str, content: bytes | None) -> None:
 
 
 async def _settling(world: World, role: str) -> None:
-    """A row that nobody finishes, until its message is heard, unless *role* dies of it."""
+    """Leave an unsettled row, and wait for its message, unless *role* dies."""
     process, heard = world.fleet.running[role].process, len(world.consumer.heard)
     await leave_unsettled(world, vanish=False)
     await world.until(

@@ -1,8 +1,4 @@
-"""
-Blind faults.
-
-`strace` kills a process, or fails a system call of it, at the call that it happens to come to.
-"""
+"""Faults at system calls: `strace` kills a process, or fails one of its calls."""
 
 import asyncio
 import errno
@@ -58,9 +54,9 @@ ERRORS = {
     "writev": errno.EPIPE,
 }
 """
-What is met, and the error it fails with.
+System calls, and the error that each fails with.
 
-None: only kills, since libc ends the process itself on any error.
+None: it is only killed, since libc ends the process itself on any error.
 """
 KILL = "signal=KILL"
 ATTACH_SECONDS = 15.0
@@ -75,7 +71,7 @@ class CannotTraceError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Blow:
-    """The *number*th call of *name* that a thread makes: killed there, or failed with an error."""
+    """The *number*th call of *name* in a thread: the process is killed, or the call fails."""
 
     name: str
     effect: str
@@ -87,7 +83,7 @@ class Blow:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A process, and what it is made to do while blows wait for it."""
+    """A process, and its work while faults wait for it."""
 
     name: str
     role: str
@@ -95,7 +91,7 @@ class Way:
 
 
 def effects(name: str) -> list[str]:
-    """What may befall a call."""
+    """Return the possible effects on a call."""
     code = ERRORS[name]
     return [KILL] if code is None else [KILL, f"error={errno.errorcode[code]}"]
 
@@ -147,7 +143,7 @@ async def _attached(pid: int, tracer: asyncio.subprocess.Process) -> None:
 
 
 def _is_dead(pid: int) -> bool:
-    """Whether it has ended, waited for or not."""
+    """Whether it has ended, reaped or not."""
     try:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:
@@ -155,7 +151,7 @@ def _is_dead(pid: int) -> bool:
 
 
 def _is_traced(pid: int) -> bool:
-    """Whether every thread of it is."""
+    """Whether every thread of it is traced."""
     statuses = list[str]()
     with suppress(OSError):  # the process, or a thread, gone meanwhile
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -183,7 +179,7 @@ async def plan(world: World, way: Way) -> dict[str, int]:
 
 
 async def strike(world: World, way: Way, blow: Blow) -> bool:
-    """Go one *way* while *blow* waits for its process; whether it struck."""
+    """Do the work of *way* while *blow* waits; return whether it took effect."""
     process = world.fleet.running[way.role].process
     words = [
         "-e",
@@ -199,9 +195,9 @@ async def strike(world: World, way: Way, blow: Blow) -> bool:
 
 async def probe_life(world: World, role: str) -> bool:
     """
-    Do what the kubelet does: end a process that does not say that it lives.
+    Kill a process that fails its liveness probe, as the kubelet does.
 
-    Whether it had to.
+    Returns whether it was necessary.
     """
     running = world.fleet.running[role]
     if running.process.poll() is not None:

@@ -1,7 +1,7 @@
 """
 Private servers, proxies before them, the service's processes, clients and a consumer.
 
-One world for a whole run.
+There is one world for a whole run.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Servers:
-    """What the service stands on."""
+    """The servers that the service needs."""
 
     database: PostgresServer
     broker: RabbitMQServer
@@ -83,7 +83,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class Proxies:
-    """One before each way that is harmed."""
+    """One proxy before each connection that is broken."""
 
     database: Proxy
     broker: Proxy
@@ -92,7 +92,7 @@ class Proxies:
 
 @dataclass
 class World:
-    """All of it, and what was seen so far."""
+    """All of it, and what was observed so far."""
 
     servers: Servers
     proxies: Proxies
@@ -108,28 +108,28 @@ class World:
     consuming: asyncio.Task[None] | None = None
     peaks: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LIMITS, 0.0))
     wrong: list[str] = field(default_factory=list)
-    """What cases found by themselves."""
+    """Errors that cases have found themselves."""
     notes: Counter[str] = field(default_factory=Counter)
-    """What is worth a line at the end, and how often it was so."""
+    """Notes for the end of the run, with their counts."""
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     """System calls of an upload, by process."""
 
     async def listen(self) -> None:
-        """Let the consumer hear."""
+        """Start the consumer."""
         if self.consuming is not None and self.consuming.done():
             await self.consuming  # raises what ended it
         if self.consuming is None:
             self.consuming = asyncio.create_task(self.consumer.run())
 
     async def deafen(self) -> None:
-        """Let nobody take messages out of the queue."""
+        """Stop the consumer, so that messages stay in the queue."""
         if self.consuming is not None:
             self.consuming.cancel()
             await asyncio.gather(self.consuming, return_exceptions=True)
             self.consuming = None
 
     async def heal(self) -> None:
-        """Take every fault away and bring back who has died."""
+        """Remove all faults and restart dead processes."""
         disarm(self.faults)
         for one in (self.proxies.database, self.proxies.broker, self.proxies.store):
             one.trouble = None
@@ -139,7 +139,7 @@ class World:
         await self.listen()
 
     async def settle(self) -> tuple[float, CheckResult]:
-        """Heal, drain and check_history; the seconds from the one to the other, too."""
+        """Repair, wait for all messages, and check the history; return the seconds between."""
         await self.heal()
         waiting = await self.query("SELECT count(*) FROM outbox")
         self._peak({"messages that wait": float(waiting[0][0])})
@@ -150,7 +150,7 @@ class World:
         self.peaks |= {what: max(self.peaks[what], value) for what, value in now.items()}
 
     async def drained(self) -> float:
-        """Wait until nothing is under way; the seconds it took, or the limit and more."""
+        """Wait until nothing is in progress; return the seconds, or more than the limit."""
         began = time.monotonic()
         while time.monotonic() - began <= RECOVERY_SECONDS:
             await self.fleet.start()  # whom a fault met may die a moment later
@@ -180,7 +180,7 @@ class World:
             await connection.close()
 
     async def check_history(self, recovery_seconds: float) -> CheckResult:
-        """Collect the evidence of the whole run so far, and check_history it."""
+        """Collect the evidence of the whole run so far, and check it."""
         rows = await self.query("SELECT id, owner_id, file_hash, object_key, state FROM upload")
         waiting = await self.query("SELECT count(*) FROM outbox")
         self._peak(
@@ -206,7 +206,7 @@ class World:
         )
 
     def _objects(self) -> dict[str, str]:
-        """Every object by key, read from under the store: what is there, not what it says."""
+        """Return the hash of every object by key, read from the store's folder."""
         store = self.servers.store
         assert store.process is not None
         root = store.process.folder / "data" / store.bucket
@@ -217,7 +217,7 @@ class World:
         }
 
     async def until(self, check: Callable[[], bool], *, seconds: float) -> bool:
-        """Whether *check* came to hold in time."""
+        """Whether *check* became true in time."""
         deadline = time.monotonic() + seconds
         while not check():
             if time.monotonic() > deadline:

@@ -1,8 +1,4 @@
-"""
-An HTTP server that answers as it is told.
-
-The failures that a well-behaved server does not show.
-"""
+"""An HTTP server with scripted answers, for failures that a correct server does not show."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -19,7 +15,7 @@ class ScriptedServer:
     """
     Each request gets the next answer: raw bytes, or `HANG_UP`.
 
-    What came is in `requests`, first lines only.
+    `requests` has the first lines of the requests.
     """
 
     answers: list[bytes | str]

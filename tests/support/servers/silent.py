@@ -1,4 +1,4 @@
-"""A server that takes connections and never says a word: what a deadline is for."""
+"""A server that accepts connections and never answers, to test deadlines."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""TLS in front of a port, with a certificate that nobody trusts."""
+"""TLS before a port, with an untrusted certificate."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from support.servers.loopback import reset, tcp_server
 
 
 def certificate(folder: Path) -> Path:
-    """A key and its own certificate for 127.0.0.1 in one file, made anew in *folder*."""
+    """Return a new key and its own certificate for 127.0.0.1 in one file in *folder*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -39,7 +39,7 @@ def certificate(folder: Path) -> Path:
 
 @asynccontextmanager
 async def untrusted_tls(port: int, folder: Path) -> AsyncIterator[int]:
-    """A port that speaks TLS and hands everything on to *port* of loopback."""
+    """Yield a port that speaks TLS and forwards to *port* of loopback."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(folder))
 

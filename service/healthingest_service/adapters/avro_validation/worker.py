@@ -16,7 +16,7 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from avrogate import Gate, Policy, RefusedError, fingerprint, parse_schema_set, told
+from avrogate import Gate, Policy, RefusedError, finding_to_json, fingerprint, parse_schema_set
 from healthingest_service.adapters.avro_validation.frames import HEAD, PIECE, Kind, head
 
 _MAX_OPEN_FILES: Final = 16
@@ -51,7 +51,7 @@ class _Worker:
             return self._validate_written(kind, number, payload)
         except RefusedError as refused:
             self._files.pop(number, None)
-            findings = [told(finding) for finding in refused.findings]
+            findings = [finding_to_json(finding) for finding in refused.findings]
             return Kind.REFUSED, json.dumps(findings).encode()
         except MemoryError:
             self._files.pop(number, None)
