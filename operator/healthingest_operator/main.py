@@ -7,6 +7,7 @@ Nothing else knows concrete classes.
 import asyncio
 import os
 import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import kopf
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
@@ -41,7 +43,7 @@ from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
 from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals
 from healthingest_operator.runtime.watches import WATCH_SECONDS, Watches
 from healthingest_operator.settings import Settings
-from healthingest_operator.telemetry.logs import configure_logs
+from healthingest_operator.telemetry.logs import configure_logging
 from healthingest_operator.telemetry.metrics import Telemetry
 
 
@@ -53,9 +55,9 @@ def main() -> None:
 
 async def run(settings: Settings) -> None:
     """Serve until a signal says stop."""
-    logger = configure_logs(settings.log_level)
+    configure_logging(sys.stdout, level=settings.log_level)
     metrics = _metrics()
-    telemetry = Telemetry(metrics, logger)
+    telemetry = Telemetry(metrics, structlog.stdlib.get_logger("healthingest_operator"))
     with signals() as received:
         async with kubernetes_cluster(settings.kubernetes_timeout_seconds) as cluster:
             operator = _Operator(settings, cluster, telemetry, received)

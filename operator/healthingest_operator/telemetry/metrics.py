@@ -107,7 +107,7 @@ class Telemetry:
 
     def stepped_down(self, error: BaseException) -> None:
         """Log an error that was raised after leadership was lost: its types and places."""
-        self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
+        self._logger.warning(STEPPED_DOWN, exc_info=error)
 
     def failed(self, key: Key, error: Exception, seconds: float) -> None:
         """Count and log an error: its types and where it was raised, never its text."""
@@ -117,26 +117,6 @@ class Telemetry:
             RECONCILE_FAILED,
             namespace=key.namespace,
             name=key.name,
-            error=_types(error),
-            raised_at=_places(error),
+            exc_info=error,
             duration_seconds=round(seconds, 3),
         )
-
-
-def _types(error: BaseException) -> list[str]:
-    if isinstance(error, BaseExceptionGroup):
-        return [name for inner in error.exceptions for name in _types(inner)]
-    return [type(error).__name__]
-
-
-def _places(error: BaseException) -> list[str]:
-    if isinstance(error, BaseExceptionGroup):
-        return [place for inner in error.exceptions for place in _places(inner)]
-    found = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if "healthingest_operator" in code.co_filename:
-            found.append(f"{code.co_qualname}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return found[-3:]
