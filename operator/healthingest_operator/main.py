@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -29,6 +29,7 @@ from healthingest_operator.adapters.redis_cache import RedisCache
 from healthingest_operator.adapters.s3.store import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.handlers import children, healthingest
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.finalize import finalize
@@ -142,7 +143,7 @@ class _Operator:
             self._watches = Watches(time.monotonic)
 
 
-async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
     """Cancel workers and watches at once, while kopf still ends its own tasks."""
     await over.wait()
     for task in tasks:
@@ -167,7 +168,7 @@ def _finalize(
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 
-    async def run(key: Key, body: Mapping[str, Any]) -> bool:
+    async def run(key: Key, body: ManifestView) -> bool:
         async with queue.alone(key), workers:
             finalized = await finalize(ports, body, deadline)
         ports.fingerprints.discard(key)

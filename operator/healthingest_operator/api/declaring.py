@@ -5,9 +5,9 @@ Each declaration has two readers. pydantic checks a manifest with it, and `schem
 the CustomResourceDefinition.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+Schema: TypeAlias = dict[str, Any]
+"""A JSON Schema, as OpenAPI 3.0 and Kubernetes write it."""
 
 VALIDATIONS = "x-kubernetes-validations"
 FORM = "x-form"
@@ -91,7 +94,7 @@ class Distinct:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        def distinct(values: tuple[object, ...]) -> tuple[object, ...]:
             keys = [getattr(value, self.key) if self.key else value for value in values]
             if len(set(keys)) < len(keys):
                 what = f"entries with the same {self.key}" if self.key else "equal entries"
@@ -119,7 +122,7 @@ class PodField:
     Only the API server checks it.
     """
 
-    schema: Mapping[str, Any]
+    schema: Schema
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

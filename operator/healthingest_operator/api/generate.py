@@ -8,7 +8,7 @@ it writes nothing and ends with 1 when a file differs from its source.
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -63,7 +63,7 @@ def generated_files(root: Path) -> Mapping[Path, str]:
 
 
 def _as_yaml(document: object) -> str:
-    found: Any = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
+    found: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
     return str(found)
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,6 +11,7 @@ from healthingest_contract.conditions import (
     CONFIRM_DATABASE_ANNOTATION,
     ROTATE_ANNOTATION,
 )
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.api.problems import problems_of
 from healthingest_operator.api.v1alpha1 import NAME_RULE, HealthIngestSpec
 
@@ -57,7 +57,7 @@ class InvalidSpecError(ValueError):
         self.problems = tuple(problems)
 
 
-def parse(body: Mapping[str, Any]) -> HealthIngest:
+def parse(body: ManifestView) -> HealthIngest:
     """
     Return the HealthIngest that *body*, an object as the cluster returns it, describes.
 

@@ -6,9 +6,9 @@ of the Kubernetes API. Bounds on lists and maps are ours: they keep the cost of 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-Schema = dict[str, Any]
+from healthingest_operator.api.declaring import Schema
 
 QUANTITY_PATTERN: Final = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"

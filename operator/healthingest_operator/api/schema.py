@@ -6,9 +6,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from healthingest_operator.api.declaring import FORM, OPTIONAL, POD_FIELD, ApiModel
-
-Schema = dict[str, Any]
+from healthingest_operator.api.declaring import FORM, OPTIONAL, POD_FIELD, ApiModel, Schema
 
 _ORDER: Final = ("type", "description", "enum", "properties", "required", "items", "default")
 
@@ -45,7 +43,7 @@ def structural_schema(model: type[ApiModel]) -> Schema:
     return written
 
 
-def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+def _structural(found: Schema, definitions: Schema) -> Schema:
     """
     Return *found* with definitions in place of references.
 
@@ -62,7 +60,7 @@ def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     return _ordered(described)
 
 
-def _dereferenced(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+def _dereferenced(found: Schema, definitions: Schema) -> Schema:
     """Return *found* with the definition that it refers to; its own words take precedence."""
     described = dict(found)
     if "$ref" not in described:
@@ -71,7 +69,7 @@ def _dereferenced(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> S
     return {**definitions[name], **described}
 
 
-def _not_null(described: Schema, definitions: Mapping[str, Any]) -> Schema:
+def _not_null(described: Schema, definitions: Schema) -> Schema:
     """Return *described*; a choice between one schema and null becomes that schema."""
     choices = [part for part in described.get("anyOf", ()) if part != {"type": "null"}]
     if len(choices) != 1:
@@ -93,7 +91,7 @@ def _ordered(described: Schema) -> Schema:
     }
 
 
-def _fields(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+def _fields(described: Schema, definitions: Schema) -> Schema:
     """Return `properties` and `required` of an object."""
     properties = described["properties"]
     return {

@@ -9,7 +9,7 @@ and the tables of the reference from this module; `healthingest.parse` reads man
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -25,6 +25,7 @@ from healthingest_operator.api.declaring import (
     Rule,
     matching,
 )
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.pod_fields import (
     AFFINITY,
     RESOURCES,
@@ -117,7 +118,7 @@ ServiceSettings = Annotated[
         lambda settings: "; ".join(_refusals(settings)),
     ),
 ]
-PodPart = dict[str, Any]
+PodPart: TypeAlias = Manifest
 """A part of a pod that is passed on unchanged."""
 
 

@@ -1,10 +1,11 @@
 """Changes of children: each enqueues the HealthIngest that owns the child."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from healthingest_contract.conditions import KIND
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
@@ -26,7 +27,7 @@ WATCHED: Final = (
 SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 
-def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
+def owners(namespace: str | None, metadata: ManifestView) -> set[Key]:
     """
     Return the HealthIngests of an object, by its label and its owner references.
 
@@ -49,9 +50,7 @@ def paths(namespaces: Sequence[str]) -> list[str]:
     return [f"{root}/{place}{plural}" for root, plural in roots for place in places]
 
 
-def enqueue_owners(
-    queue: KeyedQueue[Key], namespace: str | None, metadata: Mapping[str, Any]
-) -> None:
+def enqueue_owners(queue: KeyedQueue[Key], namespace: str | None, metadata: ManifestView) -> None:
     """Enqueue the HealthIngests of a changed child."""
     for key in owners(namespace, metadata):
         queue.enqueue(key, Lane.CHILD, DEBOUNCE_SECONDS)

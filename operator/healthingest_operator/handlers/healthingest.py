@@ -1,21 +1,22 @@
 """Changes of HealthIngests are enqueued; a deletion is carried out."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import kopf
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, PLURAL
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 
-Finalize = Callable[[Key, Mapping[str, Any]], Awaitable[bool]]
+Finalize = Callable[[Key, ManifestView], Awaitable[bool]]
 """Removes what lies outside the cluster; returns whether the finalizer may be removed."""
 
 RETRY_DELETION_SECONDS: Final = 5.0
 
 
-def lane(event_type: str | None, body: Mapping[str, Any], *, known: bool = False) -> Lane:
+def lane(event_type: str | None, body: ManifestView, *, known: bool = False) -> Lane:
     """
     Return the lane of an event.
 
@@ -54,7 +55,7 @@ def register(registry: kopf.OperatorRegistry, queue: KeyedQueue[Key], finalize: 
             queue.enqueue(key, lane(event["type"], body, known=known))
 
     @kopf.on.delete(API_GROUP, API_VERSION, PLURAL, registry=registry)
-    async def deleted(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf passes what it likes
+    async def deleted(body: kopf.Body, **_: object) -> None:
         if not await finalize(Key(body.metadata.namespace or "", body.metadata.name or ""), body):
             message = "an external system is not reachable"
             raise kopf.TemporaryError(message, delay=RETRY_DELETION_SECONDS)

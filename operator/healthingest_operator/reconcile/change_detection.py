@@ -8,14 +8,14 @@ reconciliation.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from typing_extensions import override
 
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest, Key
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
@@ -56,7 +56,7 @@ class ChangeDetector:
         known = self.fingerprints.recorded(key)
         return known is not None and await self._fingerprint(known[0]) == known[1]
 
-    async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
+    async def fingerprint(self, owner: HealthIngest, status: ManifestView) -> str | None:
         """
         Return the fingerprint of the external state of *owner*.
 
@@ -121,12 +121,10 @@ class _Secrets(Reader):
     detector: ChangeDetector
 
     @override
-    async def read(
-        self, api_version: str, kind: str, namespace: str, name: str
-    ) -> dict[str, Any] | None:
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         cluster = self.detector.cluster
 
-        async def ask() -> dict[str, Any] | None:
+        async def ask() -> Manifest | None:
             found = await cluster.read(api_version, kind, namespace, name)
             return None if found is None else {"data": found.get("data")}
 
@@ -135,7 +133,7 @@ class _Secrets(Reader):
         )
 
 
-def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
+def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
     """Whether it was Ready in this generation, without drift and without leftovers."""
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
@@ -150,5 +148,5 @@ def _known(part: _Part | DependencyError) -> _Part:
     return part
 
 
-def _digest(value: tuple[Any, ...]) -> str:
+def _digest(value: tuple[object, ...]) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
@@ -86,7 +87,7 @@ class BucketContext:
     """Values of the service's Secret, the previous status, and the rule of ownership."""
 
     values: Mapping[str, str]
-    status: Mapping[str, Any]
+    status: ManifestView
     outranks: Outranks
 
 
@@ -374,7 +375,7 @@ async def _provision(
         return await database.check(url, name)
 
 
-def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:
+def _held(status: ManifestView, kind: ConditionType) -> bool:
     return any(
         entry["type"] == kind and entry["status"] == "True"
         for entry in status.get("conditions") or []

@@ -4,12 +4,12 @@ Why a Job or Deployment has no running pod.
 Read from its pods, and where there are none from the events about it.
 """
 
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import Children
-from healthingest_operator.reconcile.ports import Manifest
 from healthingest_operator.status.pod_failures import Failure, of_events, of_pods
 
 
-async def why_no_pod(children: Children, controller: Manifest) -> Failure | None:
+async def why_no_pod(children: Children, controller: ManifestView) -> Failure | None:
     """
     What keeps the pods of *controller* (a Job) from running; None: nothing is known.
 
@@ -23,5 +23,5 @@ async def why_no_pod(children: Children, controller: Manifest) -> Failure | None
     return of_events(await children.cluster.events_about(controller), where)
 
 
-def _owners(pod: Manifest) -> set[str]:
+def _owners(pod: ManifestView) -> set[str]:
     return {reference["uid"] for reference in pod["metadata"].get("ownerReferences") or ()}

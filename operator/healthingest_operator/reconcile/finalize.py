@@ -8,15 +8,16 @@ Children are deleted through their owner references. If the operator's Role went
 Secrets cannot be read: the deadline holds for that, too.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, parse
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.api.v1alpha1 import DeletionPolicy
 from healthingest_operator.reconcile.credentials.user_secrets import (
     Credentials,
@@ -49,7 +50,7 @@ class FinalizeResult:
     left_behind: tuple[str, ...] = ()
 
 
-async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> FinalizeResult:
+async def finalize(ports: Ports, body: ManifestView, deadline: timedelta) -> FinalizeResult:
     """
     Remove what lies outside the cluster.
 
@@ -103,7 +104,7 @@ async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftov
     _name_database(owner, found, leftovers)
 
 
-async def _report_waiting(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
+async def _report_waiting(ports: Ports, body: ManifestView, waiting: str) -> None:
     """Write the status; without the right to do so the deletion goes on."""
     try:
         await StatusReport(ports.cluster, ports.clock).write(

@@ -1,12 +1,11 @@
 """Identity of database and bucket: a replaced one must be confirmed before the operator uses it."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket
@@ -88,7 +87,7 @@ async def installation_of_bucket(
     owner: HealthIngest,
     access: StoreAccess,
     observed: bucket.Observed | None,
-    before: Mapping[str, Any],
+    before: ManifestView,
 ) -> str:
     """
     Return the installation that the bucket must have as a tag.
@@ -112,7 +111,7 @@ async def installation_of_bucket(
 
 
 def _refuse_another_store(
-    observed: bucket.Observed | None, before: Mapping[str, Any], place: str
+    observed: bucket.Observed | None, before: ManifestView, place: str
 ) -> None:
     """A bucket at another place is known only by the installation that the status remembers."""
     known = before.get("installation")
@@ -121,7 +120,7 @@ def _refuse_another_store(
         raise DependencyError.of(causes.STORE_REPLACED, place=place, before=before["place"])
 
 
-def _is_first_use(before: Mapping[str, Any]) -> bool:
+def _is_first_use(before: ManifestView) -> bool:
     """`probed` stands in the status of a version that did not remember the place."""
     return before.get("place") is None and before.get("probed") is None
 

@@ -6,18 +6,17 @@ Every method has a timeout. On timeout or without an answer it raises `Dependenc
 arguments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.secrets import Generators
-
-Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +43,14 @@ class BrokerAccess:
 class Reader(Protocol):
     """Reads single objects."""
 
-    async def read(
-        self, api_version: str, kind: str, namespace: str, name: str
-    ) -> dict[str, Any] | None:
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return one object; None: it does not exist."""
 
 
 class Cluster(Reader, Protocol):
     """The Kubernetes API."""
 
-    async def health_ingest(self, key: Key) -> dict[str, Any] | None:
+    async def health_ingest(self, key: Key) -> Manifest | None:
         """Return the live HealthIngest; None: it does not exist."""
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
@@ -63,38 +60,40 @@ class Cluster(Reader, Protocol):
         None: it does not exist.
         """
 
-    async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
+    async def children(self, api_version: str, kind: str, key: Key) -> list[Manifest]:
         """Return all objects of a kind with the labels of this HealthIngest."""
 
-    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+    async def events_about(self, about: ManifestView) -> list[Manifest]:
         """Return the newest events about an object: a few dozen at most, unordered."""
 
-    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+    async def apply(self, manifest: ManifestView) -> Manifest:
         """
         Server-side apply of the complete owned set, with force.
 
         Returns the object as it is now.
         """
 
-    async def delete(self, manifest: Manifest) -> None:
+    async def delete(self, manifest: ManifestView) -> None:
         """Delete an object and its dependents in the background, if it exists."""
 
-    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+    async def hand_over_replicas(self, manifest: ManifestView, replicas: int) -> None:
         """Let a Deployment keep its replicas when this operator stops setting them."""
 
-    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+    async def set_fields(
+        self, manifest: ManifestView, values: Sequence[tuple[str, object]]
+    ) -> None:
         """Set existing fields of an object, each named by a JSON pointer (RFC 6901)."""
 
-    async def open_gate(self, pod: Manifest) -> None:
+    async def open_gate(self, pod: ManifestView) -> None:
         """Set the pod's readiness gate to True."""
 
-    async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
+    async def write_status(self, key: Key, status: ManifestView) -> None:
         """Replace the status."""
 
     async def is_terminating(self, namespace: str) -> bool:
         """Whether this namespace is being deleted, so that nothing can be created in it."""
 
-    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+    async def emit_event(self, about: ManifestView, kind: str, reason: str, message: str) -> None:
         """Record an event, *kind* Normal or Warning; an error is ignored."""
 
 

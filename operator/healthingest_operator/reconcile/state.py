@@ -1,11 +1,10 @@
 """The state of one reconciliation: each step adds its part."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials.own_secrets import Confirmed, OwnSecrets
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
@@ -19,7 +18,7 @@ from healthingest_operator.status.conditions import Condition, ConditionUpdate
 class PreviousStatus:
     """The status before this reconciliation, of a HealthIngest that now has *generation*."""
 
-    status: Mapping[str, Any]
+    status: ManifestView
     generation: int
 
     def condition(self, kind: ConditionType) -> Condition | None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.children import Children, availability
 from healthingest_operator.reconcile.failures import why_no_pod
 from healthingest_operator.reconcile.rollout_gate import may_roll_out
@@ -58,7 +59,7 @@ class MigrationContext:
     """
 
     now: datetime
-    before: Mapping[str, Any] | None = None
+    before: ManifestView | None = None
 
 
 def build(inputs: Inputs) -> Build:
@@ -118,7 +119,7 @@ def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResul
 
 
 async def _migrate(
-    children: Children, job: Mapping[str, Any], migration_context: MigrationContext
+    children: Children, job: ManifestView, migration_context: MigrationContext
 ) -> ConditionUpdate | None:
     """
     Run the migration Job; returns None once a Job has succeeded.
@@ -150,7 +151,7 @@ async def _migrate(
 
 
 def _without_evidence(
-    job: Mapping[str, Any], migration_context: MigrationContext, *, failed: bool
+    job: ManifestView, migration_context: MigrationContext, *, failed: bool
 ) -> ConditionUpdate:
     """
     Return the condition while neither pods nor events explain the state of the Job.
@@ -174,7 +175,7 @@ def _without_evidence(
     )
 
 
-def _fingerprint(wanted: list[dict[str, Any]]) -> str:
+def _fingerprint(wanted: list[Manifest]) -> str:
     """Fingerprint of the pod templates: a change of replicas needs no open gate."""
     return comparison.fingerprint(
         [item["spec"]["template"] for item in wanted if item["kind"] == "Deployment"]

@@ -8,7 +8,7 @@ list.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, Requirement
 
@@ -24,6 +24,9 @@ PUBLIC_ACCESS_BLOCK: Final = {
     "BlockPublicPolicy": True,
     "RestrictPublicBuckets": True,
 }
+
+Configuration: TypeAlias = Mapping[str, Any]
+"""A rule or a setting of a bucket, as the S3 API names its fields."""
 
 
 class Capability(StrEnum):
@@ -47,9 +50,9 @@ class Observed:
 
     tags: Mapping[str, str] = field(default_factory=dict)
     versioning: str | None = None
-    encryption: Mapping[str, Any] | None = None
-    lifecycle: tuple[Mapping[str, Any], ...] = ()
-    public_access_block: Mapping[str, Any] | None = None
+    encryption: Configuration | None = None
+    lifecycle: tuple[Configuration, ...] = ()
+    public_access_block: Configuration | None = None
     missing: frozenset[Capability] = frozenset()
 
     @property

@@ -1,10 +1,11 @@
 """The ConfigMap with the settings of the service that are not secret."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources.names import config_map, metadata
 
@@ -58,7 +59,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
     }
 
 
-def config_map_object(owner: HealthIngest, values: dict[str, str]) -> dict[str, Any]:
+def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:
     """The ConfigMap of *values*."""
     return {
         "apiVersion": "v1",

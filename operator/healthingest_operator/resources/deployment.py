@@ -1,10 +1,11 @@
 """The API's Deployment."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import POD_READINESS_GATE
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import PodPart
 from healthingest_operator.resources.configuration import (
     API_PORT,
@@ -46,9 +47,9 @@ def spool_bytes(owner: HealthIngest) -> int:
     return max(_SPOOL_LEAST_BYTES, _SPOOL_FILES * owner.spec.limits.max_file_size_bytes)
 
 
-def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
+def api_deployment(owner: HealthIngest, build: Build) -> Manifest:
     """The Deployment; without `replicas` while an autoscaler has them."""
-    spec: dict[str, Any] = {
+    spec: Manifest = {
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 300,
         "strategy": STRATEGY,
@@ -72,7 +73,7 @@ def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 
 def _container(owner: HealthIngest) -> Container:
-    mounts: list[dict[str, Any]] = [{"name": "spool", "mountPath": SPOOL_FOLDER}]
+    mounts: list[Manifest] = [{"name": "spool", "mountPath": SPOOL_FOLDER}]
     if owner.spec.schemas.config_map_ref:
         mounts.append({"name": "schemas", "mountPath": SCHEMAS_FOLDER, "readOnly": True})
     extra = {
@@ -89,7 +90,7 @@ def _container(owner: HealthIngest) -> Container:
     return Container(API, env.API_SECRETS, extra, tuple(mounts))
 
 
-def _resources(wanted: PodPart) -> dict[str, Any]:
+def _resources(wanted: PodPart) -> Manifest:
     """
     Defaults for what *wanted* names nowhere.
 
@@ -103,8 +104,8 @@ def _resources(wanted: PodPart) -> dict[str, Any]:
     }
 
 
-def _pod(owner: HealthIngest) -> dict[str, Any]:
-    volumes: list[dict[str, Any]] = [
+def _pod(owner: HealthIngest) -> Manifest:
+    volumes: list[Manifest] = [
         {"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}
     ]
     schemas = owner.spec.schemas.config_map_ref
@@ -117,7 +118,7 @@ def _pod(owner: HealthIngest) -> dict[str, Any]:
         "labelSelector": {"matchLabels": selector(owner.key, API)},
     }
     wanted = owner.spec
-    found: dict[str, Any] = {
+    found: Manifest = {
         "readinessGates": [{"conditionType": POD_READINESS_GATE}],
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "topologySpreadConstraints": [

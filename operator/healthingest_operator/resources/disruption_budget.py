@@ -1,12 +1,11 @@
 """How many API pods a drain may take at once."""
 
-from typing import Any
-
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.names import API, metadata, selector
 
 
-def api_disruption_budget(owner: HealthIngest) -> dict[str, Any]:
+def api_disruption_budget(owner: HealthIngest) -> Manifest:
     """One at a time; pods that are not ready do not hold up a drain."""
     return {
         "apiVersion": "policy/v1",

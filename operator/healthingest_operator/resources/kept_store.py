@@ -1,14 +1,12 @@
 """The object store that pods use until a newly wanted one has worked."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from healthingest_contract import environment as env
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.resources.network_policy import AWS, Ports, ports_in
 
 
 def keep_store(
-    live: Mapping[str, Any] | None, wanted: dict[str, str], ports: Ports
+    live: ManifestView | None, wanted: dict[str, str], ports: Ports
 ) -> tuple[dict[str, str], Ports]:
     """
     The *wanted* settings and *ports* with the store of the *live* ConfigMap.

@@ -1,11 +1,12 @@
 """The Job that brings the database to the service's version, before its pods are rolled out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.comparison import fingerprint
 from healthingest_operator.resources.names import MIGRATE, labels, metadata
 from healthingest_operator.resources.pods import Build, Container, pod_spec
@@ -16,7 +17,7 @@ KEPT_FAILURES: Final = 3
 """Failed Jobs that stay until one succeeds, with their pods and logs; older ones go."""
 
 
-def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
+def migration_job(owner: HealthIngest, build: Build) -> Manifest:
     """A Job is immutable: another image, database or pod gives another name."""
     container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": _RESOURCES})
     pod = pod_spec(
@@ -46,17 +47,17 @@ class Attempts:
     Those for the wanted version, and others.
     """
 
-    current: tuple[Mapping[str, Any], ...]
+    current: tuple[ManifestView, ...]
     """In the order of their numbers."""
-    others: tuple[Mapping[str, Any], ...]
+    others: tuple[ManifestView, ...]
 
     @property
-    def success(self) -> Mapping[str, Any] | None:
+    def success(self) -> ManifestView | None:
         """One that has done its work."""
         return next((job for job in self.current if succeeded(job)), None)
 
     @property
-    def superfluous(self) -> tuple[Mapping[str, Any], ...]:
+    def superfluous(self) -> tuple[ManifestView, ...]:
         """Jobs for other versions that still run, and failed ones beyond those that are kept."""
         failed = [job for job in (*self.others, *self.current) if failed_since(job)]
         failed.sort(key=lambda job: failed_since(job) or "")
@@ -64,7 +65,7 @@ class Attempts:
         return (*running, *failed[: -KEPT_FAILURES or None])
 
 
-def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
+def attempts(jobs: Iterable[ManifestView], name: str) -> Attempts:
     """Current migration Jobs among *jobs*: named *name*, or *name* with a number."""
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
@@ -74,14 +75,14 @@ def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
     )
 
 
-def next_attempt(job: Mapping[str, Any], before: Attempts) -> dict[str, Any]:
+def next_attempt(job: ManifestView, before: Attempts) -> Manifest:
     """*job* under the next free name."""
     name = job["metadata"]["name"]
     last = max((_number(found["metadata"]["name"], name) for found in before.current), default=0)
     return {**job, "metadata": {**job["metadata"], "name": f"{name}-{last + 1}" if last else name}}
 
 
-def _migrates(job: Mapping[str, Any]) -> bool:
+def _migrates(job: ManifestView) -> bool:
     return f"-{MIGRATE}-" in str(job["metadata"]["name"])
 
 
@@ -93,18 +94,18 @@ def _number(found: str, name: str) -> int:
     return int(number) if number != found and number.isdecimal() else 0
 
 
-def succeeded(job: Mapping[str, Any] | None) -> bool:
+def succeeded(job: ManifestView | None) -> bool:
     """Whether the Job has done its work."""
     return _condition(job, "Complete") is not None
 
 
-def failed_since(job: Mapping[str, Any] | None) -> str | None:
+def failed_since(job: ManifestView | None) -> str | None:
     """When the Job gave up, RFC 3339; None while it may still succeed."""
     condition = _condition(job, "Failed")
     return None if condition is None else str(condition.get("lastTransitionTime", ""))
 
 
-def _condition(job: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any] | None:
+def _condition(job: ManifestView | None, kind: str) -> ManifestView | None:
     conditions = ((job or {}).get("status") or {}).get("conditions") or []
     return next(
         (entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"), None

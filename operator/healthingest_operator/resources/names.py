@@ -1,10 +1,11 @@
 """Names and labels of the children and external resources of a HealthIngest."""
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND
 from healthingest_operator.api.healthingest import HealthIngest, Key
+from healthingest_operator.api.manifest import Manifest
 
 MANAGED_BY: Final = "healthingest-operator"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
@@ -41,7 +42,7 @@ def selector(key: Key, component: str) -> dict[str, str]:
     }
 
 
-def metadata(owner: HealthIngest, name: str, component: str | None = None) -> dict[str, Any]:
+def metadata(owner: HealthIngest, name: str, component: str | None = None) -> Manifest:
     """Return the metadata of a child: its labels, and its owner reference."""
     reference = {
         "apiVersion": f"{API_GROUP}/{API_VERSION}",

@@ -7,12 +7,13 @@ traffic that leaves it by port.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_contract.database_address import DatabaseAddressError, read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import (
     API_PORT,
     JANITOR_METRICS_PORT,
@@ -20,7 +21,7 @@ from healthingest_operator.resources.configuration import (
 )
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
 
-_CLUSTER: Final[dict[str, Any]] = {"namespaceSelector": {}}
+_CLUSTER: Final[Manifest] = {"namespaceSelector": {}}
 _OUTSIDE: Final = [
     # Every cloud's metadata service, which hands out the node's credentials, answers there.
     {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}},
@@ -85,7 +86,7 @@ def endpoint_of(address: str | None) -> str:
     return f"[{host}]:{port_of(address)}" if ":" in host else f"{host}:{port_of(address)}"
 
 
-def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any], ...]:
+def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
     """Policies of API, relay and migration."""
     api_out = [*ports["store"], *ports["database"], *ports["cache"]]
     return (
@@ -103,11 +104,11 @@ def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any],
 def _policy(
     owner: HealthIngest,
     component: str,
-    inward: list[tuple[int, dict[str, Any] | None]],
+    inward: list[tuple[int, Manifest | None]],
     outward: list[int],
-) -> dict[str, Any]:
+) -> Manifest:
     outside = [{"protocol": "TCP", "port": port} for port in sorted(set(outward))]
-    egress: list[dict[str, Any]] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
+    egress: list[Manifest] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
     if outside:
         egress.append({"to": _OUTSIDE, "ports": outside})
     ingress = [

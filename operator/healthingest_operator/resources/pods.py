@@ -6,10 +6,11 @@ PodSecurity `restricted`, a read-only root, mounts of their own.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.names import config_map, service_secret
 
@@ -43,14 +44,14 @@ class Container:
 
     command: str
     secrets: frozenset[str]
-    extra: dict[str, Any]
-    mounts: tuple[dict[str, Any], ...] = ()
+    extra: Manifest
+    mounts: tuple[Manifest, ...] = ()
     environment: tuple[dict[str, str], ...] = ()
 
 
 def pod_spec(
-    owner: HealthIngest, image: str, containers: Iterable[Container], more: dict[str, Any]
-) -> dict[str, Any]:
+    owner: HealthIngest, image: str, containers: Iterable[Container], more: Manifest
+) -> Manifest:
     """Return a pod of these containers; *more* are further fields and volumes."""
     chosen = list(containers)
     wanted = owner.spec
@@ -59,7 +60,7 @@ def pod_spec(
         *(_secret_volume(owner, container) for container in chosen),
         *more.get("volumes", ()),
     ]
-    spec: dict[str, Any] = {
+    spec: Manifest = {
         "serviceAccountName": owner.key.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -83,7 +84,7 @@ def pod_spec(
     return spec | {name: value for name, value in placement.items() if value}
 
 
-def _container(owner: HealthIngest, image: str, container: Container) -> dict[str, Any]:
+def _container(owner: HealthIngest, image: str, container: Container) -> Manifest:
     return {
         "name": container.command,
         "image": image,
@@ -108,7 +109,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
     }
 
 
-def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
+def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
     """Mount only the container's own files; the cache and its file are optional."""
     names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
     items = [{"key": name, "path": name} for name in sorted(names)]
@@ -124,7 +125,7 @@ A container may take five minutes to start on a node without a free processor.
 """
 
 
-def probe(path: str, port: str, period_seconds: int, failures: int) -> dict[str, Any]:
+def probe(path: str, port: str, period_seconds: int, failures: int) -> Manifest:
     """An HTTP probe."""
     return {
         "httpGet": {"path": path, "port": port},

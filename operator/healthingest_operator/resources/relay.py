@@ -1,9 +1,10 @@
 """The relay's Deployment: the process that announces, and the janitor beside it."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import JANITOR_METRICS_PORT, METRICS_PORT
 from healthingest_operator.resources.deployment import STRATEGY
 from healthingest_operator.resources.names import RELAY, labels, metadata, selector
@@ -24,7 +25,7 @@ rollout waits for the broker: a new relay takes over even if the broker takes on
 """
 
 
-def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
+def relay_deployment(owner: HealthIngest, build: Build) -> Manifest:
     """
     One pod.
 
@@ -57,7 +58,7 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 
 def _container(
-    command: str, secrets: frozenset[str], metrics_port: int, more: dict[str, Any]
+    command: str, secrets: frozenset[str], metrics_port: int, more: Manifest
 ) -> Container:
     port = f"metrics-{command}"
     extra = {

@@ -11,11 +11,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.names import (
     consumer_users,
     database,
@@ -71,7 +72,7 @@ class UserSecrets:
     cache_url: str | None = None
 
 
-def decode(secret: Mapping[str, Any] | None) -> dict[str, str]:
+def decode(secret: ManifestView | None) -> dict[str, str]:
     """Values of a Secret as the cluster returns it; what is not UTF-8 is left out."""
     found = {}
     for name, value in ((secret or {}).get("data") or {}).items():
@@ -84,7 +85,7 @@ def decode(secret: Mapping[str, Any] | None) -> dict[str, str]:
 
 def secret_object(
     owner: HealthIngest, name: str, values: Values, annotations: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> Manifest:
     """A Secret of *values*; `data` rather than `stringData`, which the server never shows again."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
     described = metadata(owner, name) | {"annotations": dict(annotations or {})}

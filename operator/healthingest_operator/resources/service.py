@@ -1,14 +1,15 @@
 """The Service in front of the API."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.names import API, metadata, selector
 
 SERVICE_PORT: Final = 80
 
 
-def api_service(owner: HealthIngest) -> dict[str, Any]:
+def api_service(owner: HealthIngest) -> Manifest:
     """The Service; its name is the HealthIngest's own."""
     return {
         "apiVersion": "v1",

@@ -1,12 +1,11 @@
 """The pods' ServiceAccount: a name without rights."""
 
-from typing import Any
-
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.names import metadata
 
 
-def service_account(owner: HealthIngest) -> dict[str, Any]:
+def service_account(owner: HealthIngest) -> Manifest:
     """The ServiceAccount; no token is mounted."""
     return {
         "apiVersion": "v1",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec
@@ -32,6 +32,9 @@ _DIGESTS: Final = {
     "rabbit_password_hashing_sha512": hashlib.sha512,
     "rabbit_password_hashing_md5": hashlib.md5,  # of a broker that was upgraded from before 3.6
 }
+
+Attributes: TypeAlias = Mapping[str, Any]
+"""Attributes of a resource, as RabbitMQ's management API names them."""
 
 Binding = tuple[str, str, str]
 """Exchange, queue and routing key."""
@@ -67,18 +70,18 @@ class Observed:
     `virtual_host` None: it does not exist.
     """
 
-    virtual_host: Mapping[str, Any] | None = None
-    exchanges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    virtual_host: Attributes | None = None
+    exchanges: Mapping[str, Attributes] = field(default_factory=dict)
+    queues: Mapping[str, Attributes] = field(default_factory=dict)
     bindings: Mapping[Binding, tuple[str, ...]] = field(default_factory=dict)
     """
     The keys of each binding, by which it can be removed.
 
     A binding has several keys when it was made several times with different arguments.
     """
-    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    users: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    permissions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    policies: Mapping[str, Attributes] = field(default_factory=dict)
+    users: Mapping[str, Attributes] = field(default_factory=dict)
+    permissions: Mapping[str, Attributes] = field(default_factory=dict)
 
     @property
     def owner(self) -> str | None:
@@ -113,7 +116,7 @@ class Resource:
     kind: Kind
     name: str
     title: str
-    values: Mapping[str, Any] = field(repr=False)
+    values: Attributes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ def missing_logins(wanted: Topology, observed: Observed) -> list[str]:
     return [resource.title for resource in _logins(wanted, observed)]
 
 
-def is_password(user: Mapping[str, Any], password: str) -> bool:
+def is_password(user: Attributes, password: str) -> bool:
     """
     Whether the broker knows this password.
 
@@ -221,7 +224,7 @@ def _conflicts(wanted: Topology, observed: Observed) -> list[str]:
     return found
 
 
-def _differs(queue: Mapping[str, Any]) -> bool:
+def _differs(queue: Attributes) -> bool:
     """No arguments: those given at declaration override policies and cannot be changed."""
     arguments = dict(queue.get("arguments") or {})
     kind = arguments.pop("x-queue-type", queue.get("type"))
@@ -234,7 +237,7 @@ def _virtual_host(wanted: Topology, observed: Observed) -> list[Resource]:
     owner_tag = f"{OWNER_TAG}{wanted.owner}"
     live = observed.virtual_host
     if live is None:
-        body: dict[str, Any] = {
+        body: Attributes = {
             "description": "HealthIngest",
             "tags": owner_tag,
             "default_queue_type": "quorum",
@@ -254,7 +257,7 @@ def without_owner(observed: Observed, name: str) -> Resource:
     return _tagged(name, observed.virtual_host or {})
 
 
-def _tagged(name: str, live: Mapping[str, Any], *owner_tag: str) -> Resource:
+def _tagged(name: str, live: Attributes, *owner_tag: str) -> Resource:
     others = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(OWNER_TAG)]
     body = {"description": live.get("description", ""), "tags": ",".join([*others, *owner_tag])}
     return Resource(Kind.VIRTUAL_HOST, name, f"virtual host {name} (tag of its owner)", body)
@@ -302,7 +305,7 @@ def _policies(wanted: Topology, observed: Observed) -> list[Resource]:
     return missing
 
 
-def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
+def _definition(broker: BrokerSpec, queue: QueueSpec) -> Attributes:
     """At-least-once dead-lettering needs reject-publish; RabbitMQ docs, "Quorum Queues"."""
     return {
         "dead-letter-exchange": dead_letter_exchange(broker.exchange),
@@ -314,7 +317,7 @@ def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
     }
 
 
-def _dead_definition(queue: QueueSpec) -> dict[str, Any]:
+def _dead_definition(queue: QueueSpec) -> Attributes:
     """A dead letter must not be dropped, however often a person reads it."""
     return {
         "overflow": "reject-publish",
@@ -359,5 +362,5 @@ def _bindings(wanted: Topology, observed: Observed) -> list[Resource]:
     ]
 
 
-def _has(live: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+def _has(live: Attributes | None, wanted: Attributes) -> bool:
     return live is not None and all(live.get(name) == value for name, value in wanted.items())

@@ -7,11 +7,12 @@ latter two are present only while they are true.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.manifest import Manifest, ManifestView
 
-Condition = Mapping[str, Any]
+Condition: TypeAlias = ManifestView
 
 DEPENDENCIES: Final = (
     ConditionType.SECRETS_READY,
@@ -184,7 +185,7 @@ def remembered(previous: Sequence[Condition]) -> list[ConditionUpdate]:
 
 def conditions(
     updates: Iterable[ConditionUpdate], previous: Sequence[Condition], generation: int, now: str
-) -> list[dict[str, Any]]:
+) -> list[Manifest]:
     """
     Return the list for the status; *now* is RFC 3339.
 

@@ -11,17 +11,16 @@ Kubernetes source, `pkg/kubelet/images/types.go`.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import Reason
 from healthingest_contract.stop_causes import StopCause, stop_cause
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.status import pod_causes as causes
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.outside_causes import OF_STOPS
-
-Manifest = Mapping[str, Any]
 
 _IMAGE: Final = frozenset(
     {
@@ -108,7 +107,7 @@ class Failure:
     message: str
 
 
-def of_pods(pods: Iterable[Manifest]) -> Failure | None:
+def of_pods(pods: Iterable[ManifestView]) -> Failure | None:
     """
     What keeps the newest pod from running that something keeps.
 
@@ -121,7 +120,7 @@ def of_pods(pods: Iterable[Manifest]) -> Failure | None:
     return next((failure for failure in found if failure is not None), None)
 
 
-def of_pod(pod: Manifest) -> Failure | None:
+def of_pod(pod: ManifestView) -> Failure | None:
     """Return what keeps this pod from running; None: its status names nothing."""
     status = pod.get("status") or {}
     where = f"pod {pod['metadata']['name']}"
@@ -130,7 +129,7 @@ def of_pod(pod: Manifest) -> Failure | None:
     )
 
 
-def _of_containers(status: Manifest, where: str) -> Failure | None:
+def _of_containers(status: ManifestView, where: str) -> Failure | None:
     containers = (
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
@@ -139,7 +138,7 @@ def _of_containers(status: Manifest, where: str) -> Failure | None:
     return next((failure for failure in found if failure is not None), None)
 
 
-def _of_scheduling(status: Manifest, where: str) -> Failure | None:
+def _of_scheduling(status: ManifestView, where: str) -> Failure | None:
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             found = dict.fromkeys(_NODES.findall(str(condition.get("message", ""))))
@@ -149,7 +148,7 @@ def _of_scheduling(status: Manifest, where: str) -> Failure | None:
     return None
 
 
-def _of_phase(status: Manifest, where: str) -> Failure | None:
+def _of_phase(status: ManifestView, where: str) -> Failure | None:
     """Of a pod that a node refused or evicted before any container was made."""
     if status.get("phase") != "Failed" or status.get("containerStatuses"):
         return None
@@ -162,7 +161,7 @@ def _of_phase(status: Manifest, where: str) -> Failure | None:
     )
 
 
-def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
+def of_silent_relay(pods: Iterable[ManifestView]) -> Failure | None:
     """
     A relay that runs and is not ready has announced nothing for a while.
 
@@ -177,7 +176,7 @@ def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
     return None
 
 
-def _is_silent_relay(container: Manifest) -> bool:
+def _is_silent_relay(container: ManifestView) -> bool:
     runs = "running" in (container.get("state") or {}) and container.get("started", False)
     return container.get("name") == _RELAY and runs and not container.get("ready", True)
 
@@ -211,21 +210,21 @@ def _of_limits(words: str, where: str) -> Failure | None:
     return None
 
 
-def of_events(events: Iterable[Manifest], where: str) -> Failure | None:
+def of_events(events: Iterable[ManifestView], where: str) -> Failure | None:
     """Why a controller could not make a pod, from the events about it; None: none says so."""
     refused = [event for event in events if event.get("reason") == "FailedCreate"]
     refused.sort(key=_time)
     return of_refusal(str(refused[-1].get("message", "")), where) if refused else None
 
 
-def _time(event: Manifest) -> str:
+def _time(event: ManifestView) -> str:
     series = event.get("series") or {}
     return str(
         series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
     )
 
 
-def _of_container(container: Manifest, where: str) -> Failure | None:
+def _of_container(container: ManifestView, where: str) -> Failure | None:
     name = container.get("name", "")
     waiting = (container.get("state") or {}).get("waiting") or {}
     why = str(waiting.get("reason", ""))
@@ -245,15 +244,15 @@ def _of_container(container: Manifest, where: str) -> Failure | None:
     return None if ended is None else _of_end(ended, name, where)
 
 
-def _end_of(container: Manifest, waits_for: str) -> Manifest | None:
+def _end_of(container: ManifestView, waits_for: str) -> ManifestView | None:
     """How the container ended, or ended before it was restarted; None: it has not."""
-    ended: Manifest | None = (container.get("state") or {}).get("terminated")
+    ended: ManifestView | None = (container.get("state") or {}).get("terminated")
     if ended is None and waits_for == "CrashLoopBackOff":
         return (container.get("lastState") or {}).get("terminated") or {}
     return ended
 
 
-def _of_end(ended: Manifest, container: str, where: str) -> Failure | None:
+def _of_end(ended: ManifestView, container: str, where: str) -> Failure | None:
     code = ended.get("exitCode", "unknown")
     if code == 0:
         return None

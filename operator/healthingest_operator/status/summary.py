@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.status.conditions import ConditionUpdate, conditions, summary
 
 
@@ -34,13 +34,13 @@ class Observation:
 
 
 def status(
-    previous: Mapping[str, Any],
+    previous: ManifestView,
     updates: Sequence[ConditionUpdate],
     fields: StatusFields,
     seen: Observation,
-) -> dict[str, Any]:
+) -> Manifest:
     """Return the status to write; it equals *previous* when nothing changed."""
-    found: dict[str, Any] = {
+    found: Manifest = {
         "selector": fields.selector,
         "secrets": None if fields.secrets is None else dict(fields.secrets),
         "replicas": fields.replicas,
@@ -48,7 +48,7 @@ def status(
         "workload": fields.workload,
         "database": None if fields.database is None else {"installation": fields.database},
     }
-    written: dict[str, Any] = {
+    written: Manifest = {
         "replicas": 0,
         **{name: previous[name] for name in found if previous.get(name) is not None},
         **{name: value for name, value in found.items() if value is not None},
@@ -62,7 +62,7 @@ def status(
     return {name: value for name, value in written.items() if value is not None}
 
 
-def _store(previous: Mapping[str, Any], fields: StatusFields) -> dict[str, Any]:
+def _store(previous: ManifestView, fields: StatusFields) -> Manifest:
     """Return `objectStore`; a value that is None now stays as it was."""
     capabilities = fields.missing_capabilities
     found = {

@@ -24,9 +24,10 @@ from healthingest_contract.conditions import (
 )
 from healthingest_operator.adapters.kubernetes.connection import JSON, Connection, connection
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import FIELD_MANAGER
 from healthingest_operator.reconcile.errors import ClusterError
-from healthingest_operator.reconcile.ports import Cluster, Manifest
+from healthingest_operator.reconcile.ports import Cluster
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 STATUS_MANAGER: Final = f"{FIELD_MANAGER}-status"
@@ -112,7 +113,7 @@ class KubernetesCluster(Cluster):
         ]
 
     @override
-    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+    async def events_about(self, about: ManifestView) -> list[dict[str, Any]]:
         metadata = about["metadata"]
         query = [
             ("fieldSelector", f"involvedObject.uid={metadata['uid']}"),
@@ -124,11 +125,11 @@ class KubernetesCluster(Cluster):
         return list((found or {}).get("items", []))
 
     @override
-    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+    async def apply(self, manifest: ManifestView) -> dict[str, Any]:
         return await self._apply(manifest, FIELD_MANAGER) or {}
 
     @override
-    async def delete(self, manifest: Manifest) -> None:
+    async def delete(self, manifest: ManifestView) -> None:
         metadata = manifest["metadata"]
         options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
         path = _path(
@@ -137,7 +138,7 @@ class KubernetesCluster(Cluster):
         await self.call("DELETE", path, body=options, missing_is_none=True)
 
     @override
-    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+    async def hand_over_replicas(self, manifest: ManifestView, replicas: int) -> None:
         metadata = manifest["metadata"]
         held = {
             "apiVersion": manifest["apiVersion"],
@@ -148,7 +149,9 @@ class KubernetesCluster(Cluster):
         await self._apply(held, REPLICAS_MANAGER)
 
     @override
-    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+    async def set_fields(
+        self, manifest: ManifestView, values: Sequence[tuple[str, object]]
+    ) -> None:
         metadata = manifest["metadata"]
         path = _path(
             manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]
@@ -165,7 +168,7 @@ class KubernetesCluster(Cluster):
         )
 
     @override
-    async def open_gate(self, pod: Manifest) -> None:
+    async def open_gate(self, pod: ManifestView) -> None:
         metadata = pod["metadata"]
         path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
         condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
@@ -210,7 +213,7 @@ class KubernetesCluster(Cluster):
         return False
 
     @override
-    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+    async def emit_event(self, about: ManifestView, kind: str, reason: str, message: str) -> None:
         metadata = about["metadata"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {
@@ -243,7 +246,7 @@ class KubernetesCluster(Cluster):
             )
 
     async def _apply(
-        self, manifest: Manifest, manager: str, below: str = ""
+        self, manifest: ManifestView, manager: str, below: str = ""
     ) -> dict[str, Any] | None:
         metadata = manifest["metadata"]
         path = _path(

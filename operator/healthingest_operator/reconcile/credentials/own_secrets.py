@@ -8,11 +8,11 @@ reaches them.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.children import owned, refuse_foreign
 from healthingest_operator.reconcile.credentials import rotation
 from healthingest_operator.reconcile.credentials.rotation import (
@@ -129,7 +129,7 @@ async def write_own_secrets(
 
 
 def _state(
-    live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, clock: RotationClock
+    live: ManifestView | None, old: Values, owner: HealthIngest, clock: RotationClock
 ) -> RotationState:
     if live is None:
         return rotation.initial_state(owner.rotate, clock.now, replaces=clock.had_pods)
@@ -196,7 +196,7 @@ async def enter_phase(
     )
 
 
-async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, dict[str, Any] | None]:
+async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, Manifest | None]:
     both = (names.service_secret(owner.key), names.consumer_secret(owner.key))
     return {name: await cluster.read("v1", "Secret", owner.key.namespace, name) for name in both}
 
@@ -205,7 +205,7 @@ async def _write(
     cluster: Cluster,
     owner: HealthIngest,
     own: OwnSecrets,
-    live: Mapping[str, Mapping[str, Any] | None],
+    live: Mapping[str, ManifestView | None],
     *,
     expected: bool = False,
 ) -> OwnSecrets:

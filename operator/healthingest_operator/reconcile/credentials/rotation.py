@@ -8,13 +8,14 @@ no pod mounts, until broker and database have confirmed them. `resources/signing
 how signing keys overlap.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import API_GROUP
+from healthingest_operator.api.manifest import ManifestView
 
 TOKEN_OVERLAP: Final = timedelta(seconds=3600 + 60)
 """Longest permitted life of an access token, plus its leeway and clock differences."""
@@ -171,7 +172,7 @@ def initial_state(request: str, now: datetime, *, replaces: bool) -> RotationSta
     return RotationState(Phase.PROMOTED if replaces else Phase.SETTLED, now, request, now)
 
 
-def state_of(secret: Mapping[str, Any], now: datetime, *, staged: bool, keys: int) -> RotationState:
+def state_of(secret: ManifestView, now: datetime, *, staged: bool, keys: int) -> RotationState:
     """
     Return the state that the annotations of a live Secret hold.
 
@@ -197,7 +198,7 @@ def is_due(state: RotationState, request: str, policy: Policy, now: datetime) ->
     return is_old or (bool(request) and request != state.request)
 
 
-def made_at(secret: Mapping[str, Any] | None, now: datetime) -> datetime:
+def made_at(secret: ManifestView | None, now: datetime) -> datetime:
     """Return when the login in the consumers' *secret* was made; *now* if it is unknown."""
     metadata = (secret or {}).get("metadata") or {}
     return _time((metadata.get("annotations") or {}).get(_MADE)) or now
