@@ -1,6 +1,6 @@
 """Bucket, broker, database and cache: each is observed, completed, and reported."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ from healthingest_operator.reconcile.ports import (
 )
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_id, relay_users
-from healthingest_operator.resources.pruning import superfluous
+from healthingest_operator.resources.pruning import Superfluous, superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
@@ -160,28 +160,18 @@ async def _complete_bucket(
 
     A capability that is *known* to be missing is not tried again.
     """
-    changed = []
     observed = await store.observe(admin)
     installation = await installation_of_bucket(
         store, owner, admin, observed, context.status.get("objectStore") or {}
     )
+    changed = []
     if observed is None:
-        await store.create(admin)
+        observed = await _create_bucket(store, admin)
         changed.append(f"bucket {admin.bucket}")
-        observed = await store.observe(admin)
-    if observed is None:
-        message = f"bucket {admin.bucket} was made but is not there yet"
-        raise DependencyError(Reason.UNREACHABLE, message)
     name = owner_id(owner.key)
-    if observed.owner not in {None, name} and not await context.outranks(str(observed.owner)):
-        message = (
-            f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
-        )
-        raise DependencyError(Reason.RESOURCE_CONFLICT, message)
-    missing = {
-        *observed.missing,
-        *(lack for lack in bucket.Capability if lack in known and lack != "checksums"),
-    }
+    await _check_bucket_owner(observed, name, admin, context.outranks)
+    known_missing = set(known) - {bucket.Capability.CHECKSUMS}
+    missing = {*observed.missing, *(lack for lack in bucket.Capability if lack in known_missing)}
     seen = replace(observed, missing=frozenset(missing))
     for step in bucket.plan(owner.spec.object_store, name, seen, installation):
         if await store.carry_out(admin, step):
@@ -189,6 +179,36 @@ async def _complete_bucket(
         else:
             missing.add(step.capability)
     return missing, tuple(changed), installation
+
+
+async def _create_bucket(store: ObjectStore, admin: StoreAccess) -> bucket.Observed:
+    """
+    Create the bucket and return what it has.
+
+    Raises:
+        DependencyError: the store does not report the bucket yet.
+    """
+    await store.create(admin)
+    observed = await store.observe(admin)
+    if observed is None:
+        message = f"bucket {admin.bucket} was created but the object store does not report it yet"
+        raise DependencyError(Reason.UNREACHABLE, message)
+    return observed
+
+
+async def _check_bucket_owner(
+    observed: bucket.Observed, name: str, admin: StoreAccess, outranks: Outranks
+) -> None:
+    """
+    Check that the bucket belongs to HealthIngest *name*, to none, or to one that gives way.
+
+    Raises:
+        DependencyError: it belongs to another one.
+    """
+    if observed.owner in {None, name} or await outranks(str(observed.owner)):
+        return
+    message = f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
+    raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
 async def reconcile_broker(
@@ -248,41 +268,82 @@ async def _complete_topology(
     broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
 ) -> BrokerResult:
     """Return what was changed, the unwanted queues that hold messages, and the unused users."""
-    ours = [*relay_users(wanted.virtual_host), *consumer_users(wanted.virtual_host)]
-    users = [login.name for login in wanted.logins]
-    observed = await broker.observe(access, wanted.virtual_host, [*ours, access.username])
-    host = wanted.virtual_host
+    host = _VirtualHost(broker, access, wanted.virtual_host)
+    own_users = [*relay_users(host.name), *consumer_users(host.name)]
+    observed = await broker.observe(access, host.name, [*own_users, access.username])
     missing = await _missing(wanted, observed, outranks)
     unwanted = superfluous(wanted, observed)
-    changed = []
-    for resource in missing:
-        await broker.ensure(access, host, resource)
-        changed.append(resource.title)
-    for binding in unwanted.bindings:
-        await broker.remove_binding(access, host, binding)
-        changed.append(binding.title)
-    for queue in unwanted.policies:
-        await broker.remove_policy(access, host, queue)
-        changed.append(f"policy of queue {queue}")
+    changed = await host.ensure(missing)
+    changed += await host.remove_bindings_and_policies(unwanted)
     if any(resource.kind in _LOGIN_KINDS for resource in missing):
-        again = await broker.observe(access, wanted.virtual_host, users)
-        if unknown := topology.missing_logins(wanted, again):
+        await host.check_logins(wanted)
+    removed, full = await host.remove_empty_queues(unwanted)
+    wanted_users = {login.name for login in wanted.logins}
+    return BrokerResult(
+        updates=(),
+        changed=(*changed, *removed),
+        left_behind=tuple(
+            sorted(
+                f"queue {name} of virtual host {host.name} is not in the spec but has messages"
+                for name in full
+            )
+        ),
+        unused_users=tuple(
+            user for user in own_users if user in observed.users and user not in wanted_users
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _VirtualHost:
+    """Changes the content of a virtual host; each change returns titles of what it changed."""
+
+    broker: Broker
+    access: BrokerAccess
+    name: str
+
+    async def ensure(self, resources: Iterable[topology.Resource]) -> list[str]:
+        changed = []
+        for resource in resources:
+            await self.broker.ensure(self.access, self.name, resource)
+            changed.append(resource.title)
+        return changed
+
+    async def remove_bindings_and_policies(self, unwanted: Superfluous) -> list[str]:
+        changed = []
+        for binding in unwanted.bindings:
+            await self.broker.remove_binding(self.access, self.name, binding)
+            changed.append(binding.title)
+        for queue in unwanted.policies:
+            await self.broker.remove_policy(self.access, self.name, queue)
+            changed.append(f"policy of queue {queue}")
+        return changed
+
+    async def check_logins(self, wanted: topology.Topology) -> None:
+        """
+        Check that the broker reports the wanted users and permissions.
+
+        Raises:
+            DependencyError: it does not report one of them yet.
+        """
+        users = [login.name for login in wanted.logins]
+        observed = await self.broker.observe(self.access, self.name, users)
+        if unknown := topology.missing_logins(wanted, observed):
             raise DependencyError(
                 Reason.UNREACHABLE,
                 f"the broker has accepted the change and does not report it yet: {unknown[0]}",
             )
-    full = list(unwanted.full)
-    for queue in unwanted.queues:
-        if await broker.remove_queue_if_empty(access, host, queue):
-            changed.append(f"queue {queue}")
-        else:
-            full.append(queue)
-    left = (
-        f"queue {name} of virtual host {wanted.virtual_host} is not in the spec but has messages"
-        for name in full
-    )
-    idle = tuple(user for user in ours if user in observed.users and user not in users)
-    return BrokerResult((), tuple(changed), tuple(sorted(left)), idle)
+
+    async def remove_empty_queues(self, unwanted: Superfluous) -> tuple[list[str], list[str]]:
+        """Return the titles of the removed queues, and the names of those with messages."""
+        removed = []
+        full = list(unwanted.full)
+        for queue in unwanted.queues:
+            if await self.broker.remove_queue_if_empty(self.access, self.name, queue):
+                removed.append(f"queue {queue}")
+            else:
+                full.append(queue)
+        return removed, full
 
 
 async def _missing(

@@ -36,27 +36,37 @@ class Superfluous:
 
 def superfluous(wanted: Topology, observed: Observed) -> Superfluous:
     """Return everything that is not wanted and may be removed now."""
+    wanted_queues = _wanted_queues(wanted)
+    unwanted = _unwanted_queues(wanted_queues, observed)
+    live = [name for name in unwanted if name in observed.queues]
+    return Superfluous(
+        bindings=tuple(_bindings(wanted, observed, {*wanted_queues, *live})),
+        policies=tuple(name for name in unwanted if name not in observed.queues),
+        queues=tuple(name for name in live if _is_unused(name, observed)),
+        full=tuple(name for name in live if observed.queues[name].get("messages", 0) > 0),
+    )
+
+
+def _wanted_queues(wanted: Topology) -> set[str]:
+    """Return the queues of the spec and their dead-letter queues."""
     names = {queue.name for queue in wanted.broker.queues}
-    names |= {dead_letter_queue(name) for name in names}
-    marked = {
+    return names | {dead_letter_queue(name) for name in names}
+
+
+def _unwanted_queues(wanted_queues: set[str], observed: Observed) -> list[str]:
+    """Return the queues that have a policy of the operator and that the spec does not name."""
+    own = {
         name.removeprefix(POLICY_PREFIX)
         for name in observed.policies
         if name.startswith(POLICY_PREFIX)
     }
-    unwanted = sorted(name for name in marked - names if not _waits_for_its_queue(name, observed))
-    live = [name for name in unwanted if name in observed.queues]
-    bound = {queue for _, queue, _ in observed.bindings}
-    full = tuple(name for name in live if observed.queues[name].get("messages", 0) > 0)
-    # An unknown count does not count as zero.
-    empty = [
-        name for name in live if observed.queues[name].get("messages") == 0 and name not in bound
-    ]
-    return Superfluous(
-        bindings=tuple(_bindings(wanted, observed, {*names, *live})),
-        policies=tuple(name for name in unwanted if name not in observed.queues),
-        queues=tuple(empty),
-        full=full,
-    )
+    return sorted(name for name in own - wanted_queues if not _waits_for_its_queue(name, observed))
+
+
+def _is_unused(name: str, observed: Observed) -> bool:
+    """Whether a queue is empty and has no binding; an unknown count is not zero."""
+    is_bound = any(queue == name for _, queue, _ in observed.bindings)
+    return observed.queues[name].get("messages") == 0 and not is_bound
 
 
 def _waits_for_its_queue(name: str, observed: Observed) -> bool:

@@ -114,32 +114,50 @@ def service_values(
     """
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
-    keys = existing.get(env.IDENTITY_SIGNING_KEYS, "")
-    keys = keys if keys_of(keys) else make.signing_key()
-    values[env.IDENTITY_SIGNING_KEYS] = with_second_key(keys, make.signing_key) if staged else keys
+    values[env.IDENTITY_SIGNING_KEYS] = _signing_keys(existing, staged, make)
     if given.store_access_key_id is not None and given.store_secret_access_key is not None:
         values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
         values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
     if given.broker_endpoint is not None:
-        host = owner.spec.broker.virtual_host
-        old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
-        user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
-        values[env.BROKER_URL] = _with_login(given.broker_endpoint, user, password, host)
+        values[env.BROKER_URL] = _broker_url(owner, given.broker_endpoint, existing, staged, make)
     if given.database_url is not None:
         values[env.DATABASE_URL] = given.database_url
     elif given.database_admin_url is not None:
-        old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
-        user, password = _login(
-            database_users(owner.key), old, staged.get(NEXT_DATABASE_PASSWORD), make
-        )
-        values[env.DATABASE_URL] = _with_login(
-            given.database_admin_url, user, password, database(owner.key)
+        values[env.DATABASE_URL] = _database_url(
+            owner, given.database_admin_url, existing, staged, make
         )
     if owner.spec.cache is None:
         values.pop(env.CACHE_URL, None)
     elif given.cache_url is not None:
         values[env.CACHE_URL] = given.cache_url
     return values
+
+
+def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:
+    """Return the existing keys, else a new one; *staged* passwords bring a second key along."""
+    keys = existing.get(env.IDENTITY_SIGNING_KEYS, "")
+    usable = keys if keys_of(keys) else make.signing_key()
+    return with_second_key(usable, make.signing_key) if staged else usable
+
+
+def _broker_url(
+    owner: HealthIngest, endpoint: str, existing: Values, staged: Values, make: Generators
+) -> str:
+    """Return *endpoint* with the login of the relay."""
+    host = owner.spec.broker.virtual_host
+    old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
+    user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
+    return _with_login(endpoint, user, password, host)
+
+
+def _database_url(
+    owner: HealthIngest, admin_url: str, existing: Values, staged: Values, make: Generators
+) -> str:
+    """Return *admin_url* with the database and the login of the service."""
+    old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
+    users = database_users(owner.key)
+    user, password = _login(users, old, staged.get(NEXT_DATABASE_PASSWORD), make)
+    return _with_login(admin_url, user, password, database(owner.key))
 
 
 def consumer_values(

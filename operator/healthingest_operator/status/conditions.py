@@ -136,31 +136,28 @@ def summary(updates: Iterable[ConditionUpdate]) -> list[ConditionUpdate]:
     failing = [
         update for update in found if update.type in REQUIRED_FOR_READY and not update.is_true
     ]
-    if not failing:
-        everything = {update.type for update in found} >= set(REQUIRED_FOR_READY)
-        if everything:
-            return [
-                condition_true(
-                    ConditionType.READY, "uploads are accepted and announced", Reason.AVAILABLE
-                ),
-                *found,
-            ]
-        return [
-            condition_false(
-                ConditionType.READY, Reason.PROGRESSING, "not everything was looked at yet"
-            ),
-            *found,
-        ]
-    # A condition that waits for others explains nothing: report the first cause.
+    if failing:
+        return [*_not_ready(failing), *found]
+    if {update.type for update in found} >= set(REQUIRED_FOR_READY):
+        message = "uploads are accepted and announced"
+        return [condition_true(ConditionType.READY, message, Reason.AVAILABLE), *found]
+    message = "not every part has been checked yet"
+    return [condition_false(ConditionType.READY, Reason.PROGRESSING, message), *found]
+
+
+def _not_ready(failing: Sequence[ConditionUpdate]) -> list[ConditionUpdate]:
+    """Return `Ready` with the first cause of *failing*, and `Stalled` or `Reconciling`."""
+    # A condition that waits for another one does not explain the failure.
     causes = [
         update for update in failing if update.reason is not Reason.WAITING_FOR_DEPENDENCIES
     ] or failing
     first = min(causes, key=lambda update: update.reason not in NEEDS_PEOPLE)
-    top = [condition_false(ConditionType.READY, first.reason, first.message)]
-    stuck = [update for update in failing if update.reason in NEEDS_PEOPLE]
-    if stuck:
-        return [*top, condition_true(ConditionType.STALLED, first.message, first.reason), *found]
-    return [*top, condition_true(ConditionType.RECONCILING, first.message, first.reason), *found]
+    is_stalled = any(update.reason in NEEDS_PEOPLE for update in failing)
+    progress = ConditionType.STALLED if is_stalled else ConditionType.RECONCILING
+    return [
+        condition_false(ConditionType.READY, first.reason, first.message),
+        condition_true(progress, first.message, first.reason),
+    ]
 
 
 def remembered(previous: Sequence[Condition]) -> list[ConditionUpdate]:

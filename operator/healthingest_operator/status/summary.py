@@ -40,7 +40,7 @@ def status(
     seen: Observation,
 ) -> Manifest:
     """Return the status to write; it equals *previous* when nothing changed."""
-    found: Manifest = {
+    reported: Manifest = {
         "selector": fields.selector,
         "secrets": None if fields.secrets is None else dict(fields.secrets),
         "replicas": fields.replicas,
@@ -50,8 +50,8 @@ def status(
     }
     written: Manifest = {
         "replicas": 0,
-        **{name: previous[name] for name in found if previous.get(name) is not None},
-        **{name: value for name, value in found.items() if value is not None},
+        **_without_none({name: previous.get(name) for name in reported}),
+        **_without_none(reported),
         "observedGeneration": seen.generation,
         "conditions": conditions(
             summary(updates), previous.get("conditions") or [], seen.generation, seen.now
@@ -59,17 +59,19 @@ def status(
         "objectStore": _store(previous, fields) or None,
         "leftBehind": list(fields.left_behind) or None,
     }
-    return {name: value for name, value in written.items() if value is not None}
+    return _without_none(written)
 
 
 def _store(previous: ManifestView, fields: StatusFields) -> Manifest:
-    """Return `objectStore`; a value that is None now stays as it was."""
+    """Return `objectStore`: the new values, and the previous ones of fields that are None."""
     capabilities = fields.missing_capabilities
-    found = {
+    reported = {
         "missingCapabilities": None if capabilities is None else sorted(capabilities),
         "probed": fields.probed,
         **(fields.store or {}),
     }
-    return dict(previous.get("objectStore") or {}) | {
-        k: value for k, value in found.items() if value is not None
-    }
+    return {**(previous.get("objectStore") or {}), **_without_none(reported)}
+
+
+def _without_none(values: ManifestView) -> Manifest:
+    return {name: value for name, value in values.items() if value is not None}
