@@ -1,7 +1,7 @@
 """
-The composition root: settings, adapters, queue, workers, kopf.
+The composition root: it builds settings, adapters, queue, workers and kopf.
 
-Nothing else knows concrete classes.
+No other module knows concrete classes.
 """
 
 import asyncio
@@ -49,13 +49,13 @@ from healthingest_operator.telemetry.metrics import Telemetry
 
 
 def main() -> None:
-    """The console script `healthingest-operator`."""
+    """Run the operator; the console script `healthingest-operator`."""
     settings = Settings()  # type: ignore[call-arg] # the environment gives the rest
     asyncio.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
-    """Serve until a signal says stop."""
+    """Run until SIGTERM or SIGINT."""
     configure_logging(sys.stdout, level=settings.log_level)
     metrics = _metrics()
     telemetry = Telemetry(metrics, structlog.stdlib.get_logger("healthingest_operator"))
@@ -69,9 +69,9 @@ async def run(settings: Settings) -> None:
 
 class _Operator:
     """
-    Serves while this process is the leader.
+    Runs the workers, watches and kopf while this process is the leader.
 
-    Each term begins with an empty queue, new watches and new clients.
+    Each term of leadership begins with an empty queue, new watches and new clients.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class _Operator:
         return self._watches.are_alive()
 
     def refresh(self) -> None:
-        """Bring gauges up to date."""
+        """Update the gauges of the metrics."""
         for lane in Lane:
             self._telemetry.queue_depth.labels(lane.name.lower()).set(self._queue.depth(lane))
         self._telemetry.watch_age.set(self._watches.age_seconds())
         self._telemetry.refused_namespaces.set(self._watches.refused_namespaces())
 
     async def serve(self, term: Term) -> None:
-        """Serve until *term* is over; see `lead`."""
+        """Work until *term* is over; see `lead`."""
         settings = self._settings
         telemetry = self._telemetry
         queue = self._queue = KeyedQueue(time.monotonic)
@@ -138,13 +138,14 @@ class _Operator:
                         for task in tasks:
                             task.cancel()
         finally:
-            # Without leadership there are no watches: their age must not fail the liveness probe.
+            # Without leadership there are no watches, whose age must then not fail the liveness
+            # probe.
             self._queue = KeyedQueue(time.monotonic)
             self._watches = Watches(time.monotonic)
 
 
 async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel workers and watches at once, while kopf still ends its own tasks."""
+    """Cancel workers and watches at once when *over* is set; kopf ends its own tasks meanwhile."""
     await over.wait()
     for task in tasks:
         task.cancel()
@@ -157,14 +158,18 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
     leases = KubernetesLeases(
         cluster, settings.lease_namespace, settings.lease_name, times.lease_duration
     )
-    # A pod's host name is unique; on one machine the process id distinguishes operators.
+    # A pod's host name is unique; the process id distinguishes operators on one machine.
     return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 
 def _finalize(
     settings: Settings, ports: Ports, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
-    """Deletions have their own workers; they wait only for a worker that has the same key."""
+    """
+    Return the function that carries out a deletion, outside the queue.
+
+    A deletion waits only for a worker that reconciles the same HealthIngest.
+    """
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 
@@ -182,8 +187,8 @@ def _finalize(
 def _child_watch(
     cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches
 ) -> ChildWatch:
-    # After a gap in a watch the changed objects are unknown, and a list lacks removed children: so
-    # all keys are enqueued.
+    # After a gap in a watch the changed objects are unknown, and a list lacks deleted children.
+    # Therefore all keys are enqueued.
     callbacks = WatchCallbacks(
         partial(children.enqueue_owners, queue),
         partial(queue.enqueue_all, Lane.CHILD),
@@ -196,10 +201,10 @@ def _child_watch(
 async def _run_kopf(
     settings: Settings, registry: kopf.OperatorRegistry, over: asyncio.Event, received: Signals
 ) -> None:
-    """Serve until *over* is set."""
+    """Run kopf until *over* is set."""
     namespaces = settings.namespace_list
-    # Without an identity kopf asks for the user's name, and a pod's user has none. kopf does not
-    # export the type.
+    # Without an identity kopf asks for the user's name, which a pod's user does not have. kopf does
+    # not export the type.
     identity: Any = socket.gethostname()
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -211,7 +216,7 @@ async def _run_kopf(
         namespaces=namespaces,
         stop_flag=over,
     )
-    # kopf has installed its signal handlers, which would stay after the term.
+    # kopf has installed its own signal handlers, which would remain after the term.
     received.handle()
     await kopf.run_tasks(tasks, ignored=others)
 

@@ -18,7 +18,7 @@ from healthingest_operator.status.connection_causes import ConnectionFailure
 
 
 class RedisCache(Cache):
-    """The port `Cache`."""
+    """Implements the port `Cache`."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
@@ -64,7 +64,7 @@ async def _of_connection(error: Exception, where: str, url: str) -> DependencyEr
     is_silent = failure_of(error) is ConnectionFailure.SILENT
     if (
         is_silent and urlsplit(url).scheme == "rediss" and await answer_to(url, b"PING\r\n")
-    ):  # Redis waits for lines
+    ):  # Redis without TLS waits for the end of a line
         return DependencyError.of(causes.CACHE[ConnectionFailure.NOT_TLS], where=where)
     hung_up = is_silent and isinstance(error, exceptions.ConnectionError)
     return await connection_error(causes.CACHE, where, EOFError() if hung_up else error, url)

@@ -10,7 +10,7 @@ NAME: Final = f"{v1alpha1.PLURAL}.{v1alpha1.GROUP}"
 
 
 def custom_resource_definition() -> Manifest:
-    """Return the CustomResourceDefinition as the API server takes it."""
+    """Return the CustomResourceDefinition as a manifest."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

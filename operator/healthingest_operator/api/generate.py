@@ -1,8 +1,8 @@
 """
-Write what is generated from the API type: `make crds`.
+The generator of the files that follow from the API type: `make crds`.
 
-Run from the repository's root with `python -m healthingest_operator.api.generate`. With `--check`
-it writes nothing and ends with 1 when a file differs from its source.
+Run `python -m healthingest_operator.api.generate` in the repository's root. With `--check` it
+writes nothing, and exits with 1 if a file differs from its source.
 """
 
 import sys
@@ -43,7 +43,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """Represent a text; one of several lines as a block."""
+    """Represent a string; one of several lines as a block."""
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -52,7 +52,7 @@ _Dumper.add_representer(str, _text)
 
 
 def generated_files(root: Path) -> Mapping[Path, str]:
-    """Return the text of each generated file of the repository at *root*."""
+    """Return the content of each generated file of the repository at *root*."""
     definition = _HEADER + _as_yaml(custom_resource_definition())
     page = (root / REFERENCE).read_text(encoding="utf-8")
     return {
@@ -87,7 +87,7 @@ def _with_tables(page: str) -> str:
 
 
 def main() -> int:
-    """Write the files, or with `--check` compare them."""
+    """Write the files; with `--check` only compare them."""
     differing = [
         path
         for path, text in generated_files(Path()).items()

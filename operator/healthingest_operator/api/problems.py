@@ -1,4 +1,4 @@
-"""Validation errors of pydantic as sentences for the author of a manifest."""
+"""Conversion of pydantic's validation errors into sentences for the author of a manifest."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -27,9 +27,9 @@ _TYPES: Final = {
 
 def problems_of(error: ValidationError) -> tuple[str, ...]:
     """
-    Return a sentence per field of `spec`: its path, and what it permits.
+    Return one sentence for each invalid field of `spec`: its path, and what it permits.
 
-    Values are not repeated: they may be secrets that were put into the wrong field.
+    Values are not repeated: a user may have put a secret into the wrong field.
     """
     found: dict[str, str] = {}
     for detail in error.errors(include_url=False, include_context=True, include_input=False):
@@ -39,7 +39,7 @@ def problems_of(error: ValidationError) -> tuple[str, ...]:
 
 
 def _field(location: Sequence[str | int]) -> tuple[str, Schema]:
-    """Return the path and the schema of the field at *location*; of a map, those of the map."""
+    """Return path and schema of the field at *location*; an entry of a map gives the map."""
     path = "spec"
     schema: Schema = schema_with_forms(HealthIngestSpec)
     for step in location:
@@ -55,7 +55,7 @@ def _field(location: Sequence[str | int]) -> tuple[str, Schema]:
 
 
 def _remedy(detail: ErrorDetails, schema: Schema) -> str:
-    """Return what the field permits."""
+    """Return a description of what the field permits."""
     if detail["type"] == RULE_ERROR:
         return str(detail["ctx"]["message"])
     if detail["type"] == "missing":
@@ -66,7 +66,7 @@ def _remedy(detail: ErrorDetails, schema: Schema) -> str:
 
 
 def _form(schema: Schema) -> str:
-    """Return the form of a value: type, range, pattern."""
+    """Return a description of valid values: type, range, pattern."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     kind = schema.get("type", "object")

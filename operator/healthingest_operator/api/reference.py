@@ -1,4 +1,4 @@
-"""The tables of fields in the reference of the custom resource."""
+"""The generator of the field tables in the reference of the custom resource."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _HEAD: Final = ("| field | type | default | meaning |", "| --- | --- | --- | ---
 
 
 def field_table(model: type[ApiModel]) -> str:
-    """Return the Markdown table of all fields of *model*; a pod field stands as a whole."""
+    """Return the Markdown table of all fields of *model*; a pod field has a single row."""
     return "\n".join((*_HEAD, *_rows(schema_with_forms(model), "")))
 
 
@@ -28,7 +28,7 @@ def _rows(schema: Schema, path: str) -> Iterator[str]:
 
 
 def _default(schema: Schema) -> str:
-    """Return the default; an object's own default says nothing that its fields do not say."""
+    """Return the default; objects have none, because their fields have defaults."""
     if "default" not in schema or schema["type"] == "object":
         return ""
     default = schema["default"]

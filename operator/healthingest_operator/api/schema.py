@@ -1,4 +1,4 @@
-"""The structural OpenAPI schema of an API model, as a CustomResourceDefinition takes it."""
+"""The structural OpenAPI schema of an API model, for a CustomResourceDefinition."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,10 +14,10 @@ _ORDER: Final = ("type", "description", "enum", "properties", "required", "items
 class _Generate(GenerateJsonSchema):
     def encode_default(self, dft: object) -> object:
         """
-        Return the default as the API server needs it.
+        Return the default in the form that the API server needs.
 
-        It fills in the defaults inside a default, but checks rules before that: the default of an
-        object with rules is complete. An empty list or map is None: it is no default there.
+        The API server applies nested defaults, but checks rules first. The default of an object
+        with rules is therefore complete. An empty list or map gives None, which means no default.
         """
         if dft in ((), {}):
             return None
@@ -32,7 +32,7 @@ class _Generate(GenerateJsonSchema):
 
 @cache
 def schema_with_forms(model: type[ApiModel]) -> Schema:
-    """Return the schema of *model* with the words of its patterns under `FORM`."""
+    """Return the schema of *model* with the descriptions of its patterns under `FORM`."""
     found = model.model_json_schema(by_alias=True, schema_generator=_Generate)
     return _structural(found, found.get("$defs", {}))
 
@@ -45,9 +45,9 @@ def structural_schema(model: type[ApiModel]) -> Schema:
 
 def _structural(found: Schema, definitions: Schema) -> Schema:
     """
-    Return *found* with definitions in place of references.
+    Return *found* with the definitions in place of references.
 
-    Titles, null and empty lists are left out: a structural schema has none.
+    Titles, null and empty lists are removed, because a structural schema has none.
     """
     described = _not_null(_dereferenced(found, definitions), definitions)
     if described.get("default") is None:
@@ -61,7 +61,7 @@ def _structural(found: Schema, definitions: Schema) -> Schema:
 
 
 def _dereferenced(found: Schema, definitions: Schema) -> Schema:
-    """Return *found* with the definition that it refers to; its own words take precedence."""
+    """Return *found* with the definition that it refers to; its own keywords take precedence."""
     described = dict(found)
     if "$ref" not in described:
         return described
@@ -79,7 +79,7 @@ def _not_null(described: Schema, definitions: Schema) -> Schema:
 
 
 def _ordered(described: Schema) -> Schema:
-    """Return the words of a structural schema in the order of a written one."""
+    """Return the keywords of a structural schema in the order in which they are usually written."""
     left_out = {"title", "$defs"}
     if isinstance(described.get("additionalProperties"), bool):
         left_out.add("additionalProperties")
@@ -92,7 +92,7 @@ def _ordered(described: Schema) -> Schema:
 
 
 def _fields(described: Schema, definitions: Schema) -> Schema:
-    """Return `properties` and `required` of an object."""
+    """Return the keywords `properties` and `required` of an object."""
     properties = described["properties"]
     return {
         "properties": {name: _structural(part, definitions) for name, part in properties.items()},

@@ -1,9 +1,9 @@
 """
-The API type `HealthIngest`, version v1alpha1: the one source of every field.
+The API type `HealthIngest`, version v1alpha1: the only source of every field.
 
-Each field has its type, default, bounds and description here, and each rule between fields stands
-in CEL beside its equal in Python. `make crds` writes the CustomResourceDefinition, the chart's copy
-and the tables of the reference from this module; `healthingest.parse` reads manifests with it.
+Each field has its type, default, bounds and description here. Each rule between fields is written
+in CEL and in Python. `make crds` generates the CustomResourceDefinition, its copy in the chart and
+the tables of the reference from this module; `healthingest.parse` validates manifests with it.
 """
 
 import re
@@ -49,7 +49,7 @@ PRINTER_COLUMNS: Final = (
     ("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason"),
     ("Age", "date", ".metadata.creationTimestamp"),
 )
-"""Name, type and path of each column of `kubectl get`."""
+"""Name, type and JSON path of each printer column of `kubectl get`."""
 SCALE_SUBRESOURCE: Final = {
     "specReplicasPath": ".spec.replicas",
     "statusReplicasPath": ".status.replicas",
@@ -62,18 +62,18 @@ NAME_RULE: Final = Rule(
     " beginning with a letter",
     lambda name: re.fullmatch(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", name) is not None,
 )
-"""Names of children and of database roles contain the name of the HealthIngest."""
+"""The name is limited because names of children and of database roles contain it."""
 
 PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """Private networks (RFC 1918), in which an ingress controller usually runs."""
 S3_LARGEST_PUT_BYTES: Final = 5 * 2**30
-"""Amazon S3 user guide, "Multipart upload limits"."""
+"""The size limit of a single PUT; Amazon S3 user guide, "Multipart upload limits"."""
 
 _UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
 def bytes_in(size: str) -> int:
-    """Return the bytes of a size such as `50Mi`."""
+    """Return the number of bytes of a size such as `50Mi`."""
     digits = size.rstrip("kKMGi")
     return int(digits) * _UNITS[size.removeprefix(digits)]
 

@@ -1,4 +1,4 @@
-"""Changes of children: each enqueues the HealthIngest that owns the child."""
+"""Watch events of children: each enqueues the HealthIngest that owns the child."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 DEBOUNCE_SECONDS: Final = 0.5
-"""A rollout causes many events at once."""
+"""Delay before a reconciliation, because a rollout causes many events at once."""
 
 WATCHED: Final = (
     ("", "v1", "configmaps"),
@@ -29,7 +29,7 @@ SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 def owners(namespace: str | None, metadata: ManifestView) -> set[Key]:
     """
-    Return the HealthIngests of an object, by its label and its owner references.
+    Return the keys of the HealthIngests that own an object, by its label and owner references.
 
     Both are read, because a user may have changed one of them.
     """
@@ -41,7 +41,7 @@ def owners(namespace: str | None, metadata: ManifestView) -> set[Key]:
 
 
 def paths(namespaces: Sequence[str]) -> list[str]:
-    """API paths of the children to watch; no *namespaces*: all of them."""
+    """Return the API paths of the children to watch; no *namespaces*: all namespaces."""
     places = [f"namespaces/{namespace}/" for namespace in namespaces] or [""]
     roots = [
         (f"/apis/{group}/{version}" if group else f"/api/{version}", plural)
@@ -51,6 +51,6 @@ def paths(namespaces: Sequence[str]) -> list[str]:
 
 
 def enqueue_owners(queue: KeyedQueue[Key], namespace: str | None, metadata: ManifestView) -> None:
-    """Enqueue the HealthIngests of a changed child."""
+    """Enqueue the HealthIngests that own a changed child."""
     for key in owners(namespace, metadata):
         queue.enqueue(key, Lane.CHILD, DEBOUNCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Children in the cluster: listed, compared, applied where they differ, and pruned."""
+"""Children in the cluster: list them, compare them, apply those that differ, and prune."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,23 +19,23 @@ from healthingest_operator.status.pod_failures import Failure, of_pods, of_refus
 FIELD_MANAGER: Final = "healthingest-operator"
 
 _RUNNING: Final = frozenset({"Deployment", "Job", "HorizontalPodAutoscaler"})
-"""Kinds that are not pruned while the workload may not be rolled out."""
+"""Kinds that are kept while the workload may not be rolled out."""
 
 
 @dataclass(slots=True)
 class Children:
-    """The children of a HealthIngest, as observed and changed in this reconciliation."""
+    """The live children of a HealthIngest, and the changes of this reconciliation."""
 
     cluster: Cluster
     owner: HealthIngest
     expected: bool
-    """Whether a missing child existed before, so that its absence is drift."""
+    """Whether a missing child existed before; its absence is then drift."""
     live: dict[tuple[str, str], Manifest] = field(default_factory=dict)
     healed: list[str] = field(default_factory=list)
     wanted: set[tuple[str, str]] = field(default_factory=set)
 
     async def observe(self) -> None:
-        """List all kinds at once; children of a deleted namesake are left out."""
+        """List all kinds concurrently, without children of a deleted HealthIngest of this name."""
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.cluster.children(version, kind, self.owner.key))
@@ -47,7 +47,7 @@ class Children:
                     self.live[kind, child["metadata"]["name"]] = child
 
     def get(self, kind: str, name: str) -> Manifest | None:
-        """Return a live child."""
+        """Return a live child; None: it does not exist."""
         return self.live.get((kind, name))
 
     def all(self, kind: str) -> list[Manifest]:
@@ -109,7 +109,7 @@ class Children:
             refuse_foreign(other, self.owner)
 
     async def _first_replicas(self, child: ManifestView, applied: ManifestView) -> None:
-        """Start with the minimum of replicas, because an autoscaler takes a while to act."""
+        """Start with the autoscaler's minimum of replicas, because an autoscaler reacts late."""
         scaling = self.owner.spec.autoscaling
         if (
             scaling is not None
@@ -120,9 +120,10 @@ class Children:
 
     async def _hand_over_replicas(self, child: ManifestView, live: ManifestView) -> None:
         """
-        Keep the replicas when the operator stops setting them.
+        Keep the number of replicas when the operator stops setting them.
 
-        Server-side apply resets a field that its only owner no longer sends: one pod would remain.
+        Server-side apply removes a field that its only manager no longer sends: one replica would
+        remain.
         """
         if (
             child["kind"] == "Deployment"
@@ -140,9 +141,9 @@ def owned(child: ManifestView, owner: HealthIngest) -> bool:
 
 def orphaned(child: ManifestView, owner: HealthIngest) -> bool:
     """
-    Whether *child* was made for this name and has lost its owner references.
+    Whether *child* was created for a HealthIngest of this name and has no owner reference.
 
-    Nothing else would ever delete it.
+    The garbage collector would never delete such an object.
     """
     metadata = child["metadata"]
     labels = metadata.get("labels") or {}
@@ -156,10 +157,10 @@ def orphaned(child: ManifestView, owner: HealthIngest) -> bool:
 
 def refuse_foreign(other: ManifestView, owner: HealthIngest) -> None:
     """
-    Return if *other* belongs to *owner*.
+    Check that *other* belongs to *owner*.
 
     Raises:
-        DependencyError: it has another owner, or belongs to a deleted namesake.
+        DependencyError: it has another owner, or belongs to a deleted HealthIngest of this name.
     """
     if owned(other, owner) or orphaned(other, owner):
         return
@@ -171,10 +172,11 @@ def refuse_foreign(other: ManifestView, owner: HealthIngest) -> None:
         and labels.get(names.INSTANCE_LABEL) == owner.key.name
     ):
         raise DependencyError(
-            Reason.PROGRESSING, f"waits until {what} of a deleted namesake is gone"
+            Reason.PROGRESSING,
+            f"waits until {what} of a deleted HealthIngest of this name is removed",
         )
     message = (
-        f"{what} exists and was not made by this operator: remove it, or give the"
+        f"{what} exists and was not created by this operator: remove it, or give the"
         " HealthIngest another name"
     )
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
@@ -184,9 +186,9 @@ def availability(
     deployments: Sequence[ManifestView], pods: Sequence[ManifestView] = ()
 ) -> ConditionUpdate:
     """
-    Return `WorkloadAvailable`: True if all Deployments have all their newest pods and no others.
+    Return `WorkloadAvailable`: True if all Deployments are available and up to date.
 
-    Otherwise it explains why, from their *pods*.
+    Otherwise it explains the cause, from their *pods*.
     """
     kind = ConditionType.WORKLOAD_AVAILABLE
     for deployment in deployments:

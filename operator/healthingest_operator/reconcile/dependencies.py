@@ -36,16 +36,17 @@ from healthingest_operator.status.conditions import ConditionUpdate, condition_f
 _PROVISIONING_HELPS: Final = frozenset(
     {Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED}
 )
-"""No role yet, no database yet, or lost rights: creating them helps."""
+"""Reasons for a failed login that creating role and database, or granting rights, can resolve."""
 _LOGIN_KINDS: Final = frozenset({topology.Kind.USER, topology.Kind.PERMISSIONS})
 
 
 @dataclass(frozen=True, slots=True)
 class BucketResult:
     """
-    The condition, missing capabilities, a fingerprint of what was probed, and the place.
+    The condition `BucketReady` and the properties of the bucket; None: unknown now.
 
-    None: unknown now. `changed` names what was created or changed.
+    `probed` is a fingerprint of the settings that were probed, `place` is host and bucket, and
+    `changed` names what was created or changed.
     """
 
     update: ConditionUpdate
@@ -67,9 +68,10 @@ class DatabaseResult:
 @dataclass(frozen=True, slots=True)
 class BrokerResult:
     """
-    Findings about broker and topology, changes made, and unwanted things that stay.
+    The conditions of broker and topology, and the changes on the broker.
 
-    `unused_users`: of the operator's own users those that no Secret names any more.
+    `left_behind` names unwanted queues that hold messages. `unused_users` are broker users of the
+    operator that no Secret names.
     """
 
     updates: tuple[ConditionUpdate, ...]
@@ -79,12 +81,12 @@ class BrokerResult:
 
 
 Outranks = Callable[[str], Awaitable[bool]]
-"""Whether the HealthIngest of this id (`namespace/name`) must give way."""
+"""Whether the HealthIngest with this id (`namespace/name`) must give up its ownership."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketContext:
-    """Values of the service's Secret, the previous status, and the rule of ownership."""
+    """The values of the service's Secret, the previous status, and the rule of ownership."""
 
     values: Mapping[str, str]
     status: ManifestView
@@ -93,7 +95,7 @@ class BucketContext:
 
 @dataclass(frozen=True, slots=True)
 class BrokerContext:
-    """Wanted logins (passwords by user), and the rule of ownership."""
+    """The wanted logins (passwords by user), and the rule of ownership."""
 
     relays: Mapping[str, str]
     consumers: Mapping[str, str]
@@ -103,7 +105,7 @@ class BrokerContext:
 async def reconcile_bucket(
     store: ObjectStore, owner: HealthIngest, found: Credentials, context: BucketContext
 ) -> BucketResult:
-    """Create the bucket and its properties; probe it when anything about it is new."""
+    """Create and configure the bucket; probe the store if its settings or credentials are new."""
     try:
         if isinstance(found.store, DependencyError):
             raise found.store
@@ -118,7 +120,7 @@ async def reconcile_bucket(
         )
         missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
-            if found.store != admin:  # else they have just been used
+            if found.store != admin:  # otherwise they were used just now
                 await store.check(found.store)
             lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
@@ -156,9 +158,9 @@ async def _complete_bucket(
     context: BucketContext,
 ) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
     """
-    Return the missing capabilities, what was changed, and the installation.
+    Configure the bucket; return missing capabilities, changes and the installation.
 
-    A capability that is *known* to be missing is not tried again.
+    A capability that is *known* to be missing is not requested again.
     """
     observed = await store.observe(admin)
     installation = await installation_of_bucket(
@@ -183,7 +185,7 @@ async def _complete_bucket(
 
 async def _create_bucket(store: ObjectStore, admin: StoreAccess) -> bucket.Observed:
     """
-    Create the bucket and return what it has.
+    Create the bucket and return its properties.
 
     Raises:
         DependencyError: the store does not report the bucket yet.
@@ -200,10 +202,10 @@ async def _check_bucket_owner(
     observed: bucket.Observed, name: str, admin: StoreAccess, outranks: Outranks
 ) -> None:
     """
-    Check that the bucket belongs to HealthIngest *name*, to none, or to one that gives way.
+    Check that *name*, or no other HealthIngest with a better claim, owns the bucket.
 
     Raises:
-        DependencyError: it belongs to another one.
+        DependencyError: the bucket belongs to another HealthIngest.
     """
     if observed.owner in {None, name} or await outranks(str(observed.owner)):
         return
@@ -215,9 +217,9 @@ async def reconcile_broker(
     broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
     """
-    Create the virtual host and its content, then log in as the relay.
+    Create the virtual host with its content, then log in as the relay.
 
-    Passwords are those of the operator's own Secrets.
+    The passwords are those in the operator's own Secrets.
     """
     access = found.broker
     try:
@@ -250,9 +252,8 @@ async def reconcile_broker(
     )
     try:
         for login in wanted.logins:
-            if (
-                login.name in context.relays
-            ):  # rights do not show that a login works: limits may refuse it
+            # Limits may refuse a user with the right permissions, so the login is tried.
+            if login.name in context.relays:
                 await broker.log_in(access, wanted.virtual_host, login)
     except DependencyError as error:
         ready = condition_false(ConditionType.BROKER_READY, error.reason, error.message)
@@ -260,14 +261,14 @@ async def reconcile_broker(
 
 
 def logins(*addresses: str | None) -> dict[str, str]:
-    """Return passwords by user, from addresses of the broker."""
+    """Return the passwords by user name, from broker URLs."""
     return {user_of(url) or "": password_of(url) or "" for url in addresses if user_of(url)}
 
 
 async def _complete_topology(
     broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
 ) -> BrokerResult:
-    """Return what was changed, the unwanted queues that hold messages, and the unused users."""
+    """Complete the virtual host; return changes, unwanted queues with messages, unused users."""
     host = _VirtualHost(broker, access, wanted.virtual_host)
     own_users = [*relay_users(host.name), *consumer_users(host.name)]
     observed = await broker.observe(access, host.name, [*own_users, access.username])
@@ -296,7 +297,7 @@ async def _complete_topology(
 
 @dataclass(frozen=True, slots=True)
 class _VirtualHost:
-    """Changes the content of a virtual host; each change returns titles of what it changed."""
+    """Changes the content of a virtual host; each method returns titles of its changes."""
 
     broker: Broker
     access: BrokerAccess
@@ -358,8 +359,8 @@ async def _missing(
     plan = topology.plan(wanted, observed)
     if plan.conflicts:
         message = (
-            f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty it,"
-            " remove it, wait"
+            f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty"
+            " and delete it, and the operator creates it again"
         )
         raise DependencyError(Reason.TOPOLOGY_CONFLICT, message)
     return plan.resources
@@ -369,7 +370,7 @@ async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | Non
     """
     Return `CacheReady`; None: the spec names no cache.
 
-    Uploads work without the cache, so nothing waits for it.
+    Uploads work without the cache, so `Ready` does not depend on it.
     """
     if found.cache_url is None:
         return None
@@ -388,7 +389,7 @@ async def reconcile_database(
     database: Database, owner: HealthIngest, found: Credentials, url: str, known: str | None
 ) -> DatabaseResult:
     """
-    Create role and database if the Secret allows it, and log in with *url* as the service does.
+    Create role and database if the Secret permits it, and log in with *url* as the service does.
 
     *known* is the installation that the database had before.
     """
@@ -410,7 +411,7 @@ async def reconcile_database(
     more = (
         ""
         if written
-        else "; it cannot be told from another one, because its user may not create a table"
+        else "; its identity cannot be stored, because its user may not create a table"
     )
     update = condition_true(ConditionType.DATABASE_READY, message + more)
     return DatabaseResult(update, installation if written else None)
@@ -420,9 +421,9 @@ async def _provision(
     database: Database, access: DatabaseAccess, url: str, owner: HealthIngest, known: str | None
 ) -> str | None:
     """
-    Return the installation that the database names.
+    Log in, create the database if necessary, and return the installation that it names.
 
-    The administrator's rights are used only when the login fails.
+    The administrator's rights are used only if the login fails.
     """
     name = owner_id(owner.key)
     try:

@@ -1,11 +1,11 @@
 """
-Deletion of a HealthIngest; it always comes to an end.
+Deletion of the external resources of a HealthIngest, which ends within a deadline.
 
-Data stays unless its deletion policy says otherwise, and even then while it is not empty. What
-cannot be reached is tried again until a deadline; then it is left behind, and an event names it. A
-missing Secret in a namespace that is being deleted will not come back, so nothing waits for it.
-Children are deleted through their owner references. If the operator's Role went with the namespace,
-Secrets cannot be read: the deadline holds for that, too.
+Data is kept unless its deletion policy is `Delete` and it is empty. If a system cannot be reached,
+the deletion is retried until the deadline. After that its resources are left behind, and an event
+names them. If the Secrets were deleted with the namespace, the deletion does not wait for them. If
+the operator's Role was deleted with the namespace, the Secrets are unreadable, and the deadline
+also applies. Children are deleted by the garbage collector, through their owner references.
 """
 
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ _FORBIDDEN: Final = 403
 
 @dataclass(slots=True)
 class _Leftovers:
-    """What could not be removed (`unreachable`: try again) and what is kept on purpose."""
+    """Resources that are not removed: `unreachable` ones are retried, `kept` ones are not."""
 
     unreachable: list[tuple[Reason, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class _Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class FinalizeResult:
-    """Whether the finalizer may be removed now, and what is left behind then."""
+    """Whether the finalizer may be removed now, and which resources are then left behind."""
 
     may_remove_finalizer: bool
     left_behind: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class FinalizeResult:
 
 async def finalize(ports: Ports, body: ManifestView, deadline: timedelta) -> FinalizeResult:
     """
-    Remove what lies outside the cluster.
+    Remove the resources outside the cluster.
 
     It may be called again at any time, also after it has succeeded.
 
@@ -62,7 +62,7 @@ async def finalize(ports: Ports, body: ManifestView, deadline: timedelta) -> Fin
     try:
         owner = parse(body)
     except InvalidSpecError:
-        message = "the spec is invalid: nothing was taken away"
+        message = "the spec is invalid: nothing outside the cluster was removed"
         await ports.cluster.emit_event(body, "Warning", Reason.LEFT_BEHIND, message)
         return FinalizeResult(may_remove_finalizer=True, left_behind=(message,))
     leftovers = _Leftovers()
@@ -70,7 +70,7 @@ async def finalize(ports: Ports, body: ManifestView, deadline: timedelta) -> Fin
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
     unreachable = [message for _, message in leftovers.unreachable]
     if ports.clock.now() - since < deadline and await _may_succeed_later(ports, owner, leftovers):
-        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unreachable)}"
+        waiting = f"retried until {since + deadline:%H:%M:%S} UTC: {'; '.join(unreachable)}"
         await _report_waiting(ports, body, waiting)
         return FinalizeResult(may_remove_finalizer=False)
     left_behind = (*unreachable, *leftovers.kept)
@@ -89,9 +89,8 @@ async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftov
             raise
         message = (
             f"the operator may not read the Secrets of namespace {owner.key.namespace}: its"
-            " Role there is gone; so "
-            f"bucket {owner.spec.object_store.bucket} and virtual host"
-            f" {owner.spec.broker.virtual_host} are as before"
+            f" Role there does not exist; bucket {owner.spec.object_store.bucket} and virtual host"
+            f" {owner.spec.broker.virtual_host} are unchanged"
         )
         leftovers.unreachable.append((Reason.PERMISSION_DENIED, message))
         return
@@ -105,7 +104,7 @@ async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftov
 
 
 async def _report_waiting(ports: Ports, body: ManifestView, waiting: str) -> None:
-    """Write the status; without the right to do so the deletion goes on."""
+    """Write the status; if the right to do so is missing, the deletion continues."""
     try:
         await StatusReport(ports.cluster, ports.clock).write(
             body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], StatusFields()
@@ -116,7 +115,7 @@ async def _report_waiting(ports: Ports, body: ManifestView, waiting: str) -> Non
 
 
 async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> bool:
-    """Whether to try again; not for Secrets that went with their namespace."""
+    """Whether a retry can succeed; not if the Secrets were deleted with their namespace."""
     reasons = {reason for reason, _ in leftovers.unreachable}
     if reasons == {Reason.SECRET_NOT_FOUND}:
         try:
@@ -128,7 +127,7 @@ async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Left
 
 
 def _name_database(owner: HealthIngest, found: Credentials, leftovers: _Leftovers) -> None:
-    """Accounts and outbox stay: name their database for whoever cleans up."""
+    """Report the database, which is kept, so that a person can remove it."""
     access = found.database
     if isinstance(access, DatabaseAccess) and access.admin_url is not None:
         name = names.database(owner.key)
@@ -147,7 +146,7 @@ async def _attempt(leftovers: _Leftovers, what: str, work: Callable[[], Awaitabl
 async def _remove_broker_resources(
     ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
 ) -> None:
-    """Remove users; keep messages, and a virtual host of another owner."""
+    """Remove the users, and the virtual host if its deletion policy and its content permit it."""
     if isinstance(found.broker, DependencyError):
         raise found.broker
     access = found.broker
@@ -172,7 +171,7 @@ async def _remove_broker_resources(
 
 
 def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
-    """Whether queues hold messages, or belong to others; an unknown count is not zero."""
+    """Whether queues hold messages or belong to others; an unknown count is not zero."""
     queues = owner.spec.broker.queues
     ours = {name for queue in queues for name in (queue.name, dead_letter_queue(queue.name))}
     return any(

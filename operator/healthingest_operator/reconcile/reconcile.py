@@ -1,7 +1,7 @@
 """
 One reconciliation of one HealthIngest: observe → plan → act → status.
 
-It may be repeated, and cancelled at any point.
+It can be repeated, and it can be cancelled at any point.
 """
 
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse

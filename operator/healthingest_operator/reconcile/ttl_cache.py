@@ -40,7 +40,7 @@ class TtlCache:
         self._entries.clear()
 
     def _remove_expired(self, now: float) -> None:
-        """Remove expired entries now and then, because some of them hold Secrets."""
+        """Remove expired entries from time to time, because some of them contain Secrets."""
         if not 0 <= now - self._cleaned_at < TTL_SECONDS / 4:
             self._cleaned_at = now
             self._entries = {

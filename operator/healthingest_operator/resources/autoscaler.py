@@ -7,7 +7,7 @@ from healthingest_operator.resources.names import API, metadata
 
 
 def api_autoscaler(owner: HealthIngest, wanted: AutoscalingSpec) -> Manifest:
-    """Scales by the use of the requested CPU."""
+    """Return the HorizontalPodAutoscaler, which scales by CPU utilization."""
     target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization_percentage}
     return {
         "apiVersion": "autoscaling/v2",

@@ -27,11 +27,11 @@ KINDS: Final = (
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     ("networking.k8s.io/v1", "Ingress"),
 )
-"""Kinds that are listed and pruned, without Secrets: the operator may not list those."""
+"""Kinds that are listed and pruned; not Secrets, which the operator may not list."""
 
 
 def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> list[Manifest]:
-    """Return the children that run nothing, so that they need no ready dependency."""
+    """Return the children without pods, which need no ready dependency."""
     objects = [
         config_map_object(owner, config),
         service_account(owner),
@@ -45,7 +45,7 @@ def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> li
 
 
 def workload(owner: HealthIngest, build: Build) -> list[Manifest]:
-    """Return the children that run."""
+    """Return the children that run pods or scale them."""
     objects = [api_deployment(owner, build), relay_deployment(owner, build)]
     if owner.spec.autoscaling is not None:
         objects.append(api_autoscaler(owner, owner.spec.autoscaling))

@@ -1,8 +1,8 @@
 """
-Compare a live object with the desired one; fields that others added are ignored.
+Comparison of a live object with the desired one; fields that others added are ignored.
 
 The server adds defaults and normalises quantities, so the objects are never equal. They match if
-every desired field is present with its value.
+the live object has every desired field with its value.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ _LIST_KEYS: Final = ("name", "uid", "containerPort", "topologyKey", "key")
 """
 Keys of list elements, as in the Kubernetes API's list maps.
 
-Without a key, elements are compared by position and the list is atomic: an added element is drift.
-For example, an added rule of a NetworkPolicy would admit unwanted clients.
+Elements without a key are compared by position, and their list is atomic: an added element is
+drift. For example, an added rule of a NetworkPolicy would admit unwanted clients.
 """
 _NUMBERS: Final = ("containerPort", "port")
 
 
 def fingerprint(value: object) -> str:
-    """A short digest of a plain value; equal values give equal digests."""
+    """Return a short digest of a JSON value; equal values give equal digests."""
     return hashlib.sha256(
         json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()[:16]
 
 
 def stamped(desired: ManifestView) -> Manifest:
-    """*desired* with its own fingerprint in an annotation."""
+    """Return *desired* with its own fingerprint in an annotation."""
     metadata = dict(desired["metadata"])
     metadata["annotations"] = {
         **metadata.get("annotations", {}),
@@ -42,11 +42,7 @@ def stamped(desired: ManifestView) -> Manifest:
 
 
 def has_same_desired_state(desired: ManifestView, live: ManifestView) -> bool:
-    """
-    Whether *live* was last applied with the same desired state.
-
-    Then a difference is drift.
-    """
+    """Whether *live* was last applied with the same desired state; a difference is then drift."""
     wished = desired["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return bool(wished == live["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION))
 
@@ -147,6 +143,6 @@ def _rekeyed_in_list(
 def _rekeyed_element(
     desired: ManifestView, live: ManifestView, path: str
 ) -> list[tuple[str, object]]:
-    """Return the changed numbers of an element; of an element without such, those within it."""
+    """Return the changed port numbers of an element; if there are none, those of parts of it."""
     changed = [key for key in _NUMBERS if key in desired and desired[key] != live.get(key)]
     return [(f"{path}/{key}", desired[key]) for key in changed] or rekeyed(desired, live, path)

@@ -1,4 +1,4 @@
-"""The ConfigMap with the settings of the service that are not secret."""
+"""The ConfigMap with the service's settings, apart from secrets."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +19,7 @@ SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Values for the settings that are not in the spec; `broker_endpoint` is host:port."""
+    """Values of settings that do not come from the spec; `broker_endpoint` is host:port."""
 
     broker_endpoint: str
     url: str
@@ -28,9 +28,9 @@ class Surroundings:
 
 def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str]:
     """
-    Return `spec.settings` and every variable that the operator writes.
+    Return `spec.settings` and every variable that the operator sets.
 
-    A variable has an empty text where the spec says nothing.
+    A variable is empty if the spec has no value for it.
     """
     store = spec.object_store
     encryption = store.encryption.mode if around.encryption_supported else "None"
@@ -60,7 +60,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
 
 
 def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:
-    """The ConfigMap of *values*."""
+    """Return the ConfigMap with *values*."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -25,30 +25,29 @@ from healthingest_operator.resources.pods import (
 
 PRE_STOP_SECONDS: Final = 10
 """
-For proxies to forget the pod; on a busy node five were too few.
+Seconds that a stopping pod still serves, until proxies no longer send requests to it.
 
-The rest of the grace is for requests under way.
+On a busy node 5 seconds were too few. The rest of the grace period is for requests in progress.
 """
 GRACE_SECONDS: Final = 60
 _SPOOL_FILES: Final = 16
-"""Largest files that fit into a pod's spool at once."""
+"""Number of files of the maximum size that fit into the spool of a pod at once."""
 _SPOOL_LEAST_BYTES: Final = 512 * 2**20
 _RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
-    "limits": {
-        "memory": "768Mi"
-    },  # the server, and two hostile files that each take all that their reader may have
+    # Memory for the server, and for two hostile files that use all memory of their readers.
+    "limits": {"memory": "768Mi"},
 }
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
 def spool_bytes(owner: HealthIngest) -> int:
-    """Room for files on their way to the store."""
+    """Return the size of the volume for files that are being uploaded."""
     return max(_SPOOL_LEAST_BYTES, _SPOOL_FILES * owner.spec.limits.max_file_size_bytes)
 
 
 def api_deployment(owner: HealthIngest, build: Build) -> Manifest:
-    """The Deployment; without `replicas` while an autoscaler has them."""
+    """Return the Deployment, without `replicas` if an autoscaler sets them."""
     spec: Manifest = {
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 300,
@@ -92,9 +91,9 @@ def _container(owner: HealthIngest) -> Container:
 
 def _resources(wanted: PodPart) -> Manifest:
     """
-    Defaults for what *wanted* names nowhere.
+    Return *wanted* with defaults for resources that it does not name.
 
-    A limit of ours must not contradict a request of the user's.
+    A default limit must not contradict a request of the user.
     """
     named = {name for part in wanted.values() for name in part}
     return {

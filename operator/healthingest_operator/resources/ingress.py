@@ -1,4 +1,4 @@
-"""The way in from outside the cluster."""
+"""The Ingress of the API."""
 
 from typing import Final
 
@@ -9,11 +9,11 @@ from healthingest_operator.resources.names import API, metadata
 from healthingest_operator.resources.service import SERVICE_PORT
 
 _ENVELOPE_BYTES: Final = 2**20
-"""What multipart/form-data adds around a file, generously."""
+"""Upper bound of the bytes that multipart/form-data adds to a file."""
 
 
 def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> Manifest:
-    """The Ingress; its annotations let the largest file through ingress-nginx, and stream it."""
+    """Return the Ingress; annotations let ingress-nginx stream files of the maximum size."""
     backend = {"service": {"name": owner.key.name, "port": {"number": SERVICE_PORT}}}
     rule = {
         "host": wanted.host,

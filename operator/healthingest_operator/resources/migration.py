@@ -1,4 +1,4 @@
-"""The Job that brings the database to the service's version, before its pods are rolled out."""
+"""The Job that migrates the database to the service's version before the rollout of its pods."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,11 +14,15 @@ from healthingest_operator.resources.pods import Build, Container, pod_spec
 _RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 _DEADLINE_SECONDS: Final = 600
 KEPT_FAILURES: Final = 3
-"""Failed Jobs that stay until one succeeds, with their pods and logs; older ones go."""
+"""Number of failed Jobs that are kept with pods and logs until one succeeds."""
 
 
 def migration_job(owner: HealthIngest, build: Build) -> Manifest:
-    """A Job is immutable: another image, database or pod gives another name."""
+    """
+    Return the Job.
+
+    Jobs are immutable, so another image, database or pod gives another name.
+    """
     container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": _RESOURCES})
     pod = pod_spec(
         owner,
@@ -41,24 +45,20 @@ def migration_job(owner: HealthIngest, build: Build) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """
-    The Jobs of a HealthIngest that migrate or migrated.
-
-    Those for the wanted version, and others.
-    """
+    """The migration Jobs of a HealthIngest: those for the wanted version, and others."""
 
     current: tuple[ManifestView, ...]
-    """In the order of their numbers."""
+    """The Jobs for the wanted version, in the order of their numbers."""
     others: tuple[ManifestView, ...]
 
     @property
     def success(self) -> ManifestView | None:
-        """One that has done its work."""
+        """A Job that has succeeded; None: there is none."""
         return next((job for job in self.current if succeeded(job)), None)
 
     @property
     def superfluous(self) -> tuple[ManifestView, ...]:
-        """Jobs for other versions that still run, and failed ones beyond those that are kept."""
+        """Running Jobs for other versions, and failed Jobs beyond the number that is kept."""
         failed = [job for job in (*self.others, *self.current) if failed_since(job)]
         failed.sort(key=lambda job: failed_since(job) or "")
         running = [job for job in self.others if not failed_since(job) and not succeeded(job)]
@@ -66,7 +66,7 @@ class Attempts:
 
 
 def attempts(jobs: Iterable[ManifestView], name: str) -> Attempts:
-    """Current migration Jobs among *jobs*: named *name*, or *name* with a number."""
+    """Return the migration Jobs among *jobs*; current ones are named *name*, also with a number."""
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
     return Attempts(
@@ -76,7 +76,7 @@ def attempts(jobs: Iterable[ManifestView], name: str) -> Attempts:
 
 
 def next_attempt(job: ManifestView, before: Attempts) -> Manifest:
-    """*job* under the next free name."""
+    """Return *job* with the next free name."""
     name = job["metadata"]["name"]
     last = max((_number(found["metadata"]["name"], name) for found in before.current), default=0)
     return {**job, "metadata": {**job["metadata"], "name": f"{name}-{last + 1}" if last else name}}
@@ -87,7 +87,7 @@ def _migrates(job: ManifestView) -> bool:
 
 
 def _number(found: str, name: str) -> int:
-    """Which attempt of *name* this is, from one; 0: none."""
+    """Return the number of the attempt that a Job's name has, from 1; 0: it is not one."""
     if found == name:
         return 1
     number = found.removeprefix(f"{name}-")
@@ -95,12 +95,12 @@ def _number(found: str, name: str) -> int:
 
 
 def succeeded(job: ManifestView | None) -> bool:
-    """Whether the Job has done its work."""
+    """Whether the Job has succeeded."""
     return _condition(job, "Complete") is not None
 
 
 def failed_since(job: ManifestView | None) -> str | None:
-    """When the Job gave up, RFC 3339; None while it may still succeed."""
+    """Return the time when the Job failed, RFC 3339; None: it has not failed."""
     condition = _condition(job, "Failed")
     return None if condition is None else str(condition.get("lastTransitionTime", ""))
 

@@ -1,7 +1,7 @@
 """
-What all pods of a HealthIngest have in common.
+The common part of all pods of a HealthIngest.
 
-PodSecurity `restricted`, a read-only root, mounts of their own.
+Pods satisfy PodSecurity level `restricted` and have a read-only root file system.
 """
 
 from collections.abc import Iterable
@@ -17,16 +17,12 @@ from healthingest_operator.resources.names import config_map, service_secret
 USER_ID: Final = 10001
 TEMPORARY_BYTES: Final = "64Mi"
 DIGEST_ANNOTATION: Final = "healthingest.dev/settings"
-"""Digest of a pod's settings and secrets; a change of it rolls the pods."""
+"""Annotation with the digest of a pod's settings and secrets; a change of it replaces the pods."""
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """
-    What pods are made of, beside the spec.
-
-    Digests are of the settings and secrets that each pod reads.
-    """
+    """The image of the pods, and the digests of the settings and secrets that each pod reads."""
 
     image: str
     api_digest: str
@@ -37,9 +33,9 @@ class Build:
 @dataclass(frozen=True, slots=True)
 class Container:
     """
-    One process of the service.
+    A container of a pod.
 
-    `secrets` is what it may read, `extra` further fields of the container.
+    `secrets` names the values that it may read; `extra` has further fields of the container.
     """
 
     command: str
@@ -52,7 +48,7 @@ class Container:
 def pod_spec(
     owner: HealthIngest, image: str, containers: Iterable[Container], more: Manifest
 ) -> Manifest:
-    """Return a pod of these containers; *more* are further fields and volumes."""
+    """Return the spec of a pod with these containers; *more* has further fields and volumes."""
     chosen = list(containers)
     wanted = owner.spec
     volumes = [
@@ -90,8 +86,8 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         "image": image,
         "imagePullPolicy": owner.spec.image_pull_policy,
         "args": [container.command],
-        # The status of a pod that ended badly then has the end of its log: the operator names its
-        # last event.
+        # The status of a failed container then has the end of its log, in which the operator finds
+        # the last event.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
         "env": list(container.environment),
@@ -110,7 +106,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
 
 
 def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
-    """Mount only the container's own files; the cache and its file are optional."""
+    """Return the volume with the container's own values; that of the cache is optional."""
     names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
     items = [{"key": name, "path": name} for name in sorted(names)]
     source = {"secretName": service_secret(owner.key), "defaultMode": 0o440, "items": items}
@@ -119,14 +115,14 @@ def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
 
 STARTUP_FAILURES: Final = 300
 """
-At one a second.
+Number of failed probes, one a second, before a container is restarted.
 
-A container may take five minutes to start on a node without a free processor.
+A container may take five minutes to start on a node without a free CPU.
 """
 
 
 def probe(path: str, port: str, period_seconds: int, failures: int) -> Manifest:
-    """An HTTP probe."""
+    """Return an HTTP probe."""
     return {
         "httpGet": {"path": path, "port": port},
         "periodSeconds": period_seconds,

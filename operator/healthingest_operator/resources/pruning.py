@@ -1,9 +1,9 @@
 """
-Resources on the broker that the operator made and the spec no longer names.
+Broker resources that the operator created and the spec no longer names.
 
-The operator made a queue if one of its policies applies to it. Between its exchanges and queues
-every binding that is not in the spec is removed. A queue is removed in two reconciliations, so that
-no message is lost in between: first its bindings, then, if it is empty, the queue itself. Its
+The operator created a queue if one of its policies applies to it. Every binding between its
+exchanges and queues that is not in the spec is removed. A queue is removed in two reconciliations,
+so that no message is lost: first its bindings, then, if it is empty, the queue itself. Its
 dead-letter queue follows when the queue no longer exists.
 """
 
@@ -22,10 +22,10 @@ from healthingest_operator.resources.topology import (
 @dataclass(frozen=True, slots=True)
 class Superfluous:
     """
-    What to remove.
+    The resources to remove.
 
-    `policies` names the queues of the policies. `queues` are to be removed if they are empty;
-    `full` stay, because they hold messages.
+    `policies` names the queues of the policies. `queues` are removed if they are empty; `full` are
+    kept, because they hold messages.
     """
 
     bindings: tuple[BindingKey, ...] = ()

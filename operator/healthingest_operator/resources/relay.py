@@ -1,4 +1,4 @@
-"""The relay's Deployment: the process that announces, and the janitor beside it."""
+"""The relay's Deployment: a pod with relay and janitor."""
 
 from typing import Final
 
@@ -20,16 +20,18 @@ from healthingest_operator.resources.pods import (
 _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 _READINESS: Final = probe("/health/ready", f"metrics-{RELAY}", 5, 2)
 """
-Whether messages are announced. Ready from its start until that fails for a while, so that no
-rollout waits for the broker: a new relay takes over even if the broker takes one connection only.
+Readiness of the relay: whether messages are announced.
+
+It is ready from the start until announcing fails for a while, so that no rollout waits for the
+broker. A new relay can thus take over even if the broker accepts only one connection.
 """
 
 
 def relay_deployment(owner: HealthIngest, build: Build) -> Manifest:
     """
-    One pod.
+    Return the Deployment of one pod.
 
-    Rows of the outbox are claimed under a lock, so that two during a rollout do no harm.
+    Two pods during a rollout are harmless, because rows of the outbox are claimed under a lock.
     """
     containers = [
         _container(RELAY, env.RELAY_SECRETS, METRICS_PORT, {"readinessProbe": _READINESS}),

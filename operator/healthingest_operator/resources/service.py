@@ -1,4 +1,4 @@
-"""The Service in front of the API."""
+"""The Service of the API."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ SERVICE_PORT: Final = 80
 
 
 def api_service(owner: HealthIngest) -> Manifest:
-    """The Service; its name is the HealthIngest's own."""
+    """Return the Service; it has the name of the HealthIngest."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

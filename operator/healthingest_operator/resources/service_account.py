@@ -1,4 +1,4 @@
-"""The pods' ServiceAccount: a name without rights."""
+"""The pods' ServiceAccount, which has no rights."""
 
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
@@ -6,7 +6,7 @@ from healthingest_operator.resources.names import metadata
 
 
 def service_account(owner: HealthIngest) -> Manifest:
-    """The ServiceAccount; no token is mounted."""
+    """Return the ServiceAccount; its token is not mounted."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -1,8 +1,8 @@
 """
-`status.conditions`, built from updates; a transition time changes only with the status.
+Builds `status.conditions` from updates; a transition time changes only with the status.
 
-`Ready`, `Reconciling` and `Stalled` are read by kstatus (sigs.k8s.io/cli-utils, "kstatus"): the
-latter two are present only while they are true.
+kstatus (sigs.k8s.io/cli-utils, "kstatus") reads `Ready`, `Reconciling` and `Stalled`. The latter
+two are present only while they are True.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,10 @@ DEPENDENCIES: Final = (
 @dataclass(frozen=True, slots=True)
 class Polarity:
     """
-    How to read the status of a condition.
+    How to interpret the status of a condition.
 
-    `normal` is the status in regular operation; the other one is worth a warning event.
-    `required_for_ready`: `Ready` is False unless this condition has its normal status.
+    `normal` is the status in regular operation; a change to the other status causes a warning
+    event. `required_for_ready`: `Ready` is False unless this condition has its normal status.
     """
 
     normal: bool = True
@@ -81,9 +81,9 @@ NEEDS_PEOPLE: Final = frozenset(
     }
 )
 """
-Reasons that need a person.
+Reasons that need a person; with them a HealthIngest is `Stalled`.
 
-`SecretNotFound` is not in the set: the Secret may come with the next apply.
+`SecretNotFound` is not in the set, because the Secret may be created a moment later.
 """
 
 

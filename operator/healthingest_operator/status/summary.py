@@ -1,4 +1,4 @@
-"""The whole `status` of a HealthIngest."""
+"""The complete `status` of a HealthIngest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """
-Where the operator's log lines go: JSON, one line for each event of the operator and its libraries.
+The logging configuration of the operator: one line of JSON for each event.
 
-`healthingest_contract.log_rule` has the rule for each line.
+`healthingest_contract.log_rule` defines the fields of a line.
 """
 
 import logging
@@ -33,7 +33,7 @@ def configure_logging(stream: TextIO, *, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # kopf logs every event of every object; the operator logs each reconciliation.
+    # kopf logs every event of every object, and the operator already logs each reconciliation.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*fields, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
