@@ -50,7 +50,7 @@ from healthingest_operator.telemetry.metrics import Telemetry
 
 def main() -> None:
     """Run the operator; the console script `healthingest-operator`."""
-    settings = Settings()  # type: ignore[call-arg] # the environment gives the rest
+    settings = Settings()  # type: ignore[call-arg] # required fields come from the environment
     asyncio.run(run(settings))
 
 

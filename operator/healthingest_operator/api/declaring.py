@@ -28,9 +28,9 @@ VALIDATIONS = "x-kubernetes-validations"
 FORM = "x-form"
 """Description of a pattern, for error messages; not written into the CustomResourceDefinition."""
 OPTIONAL = "x-optional"
-"""Mark of a field that `parse` fills in if it is missing; not written either."""
+"""Mark of a field that `parse` fills in if it is missing; for `schema`, and not written."""
 POD_FIELD = "x-pod-field"
-"""Mark of a field that is copied to pods; not written either."""
+"""Mark of a field that is copied to pods; for `reference`, and not written."""
 RULE_ERROR = "rule"
 
 

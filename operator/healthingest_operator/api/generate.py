@@ -69,7 +69,7 @@ def _as_yaml(document: object) -> str:
 
 def _with_tables(page: str) -> str:
     """
-    Return *page* with its tables between their markers.
+    Return *page* with newly generated tables between their markers.
 
     Raises:
         ValueError: a marker is missing.

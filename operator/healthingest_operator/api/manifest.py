@@ -1,4 +1,4 @@
-"""The types of Kubernetes objects as JSON, and the only place that leaves their fields open."""
+"""The types of Kubernetes objects: JSON, whose fields are typed `Any`."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias

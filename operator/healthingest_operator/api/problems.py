@@ -39,7 +39,7 @@ def problems_of(error: ValidationError) -> tuple[str, ...]:
 
 
 def _field(location: Sequence[str | int]) -> tuple[str, Schema]:
-    """Return path and schema of the field at *location*; an entry of a map gives the map."""
+    """Return path and schema of the field at *location*; a map stands for its entries."""
     path = "spec"
     schema: Schema = schema_with_forms(HealthIngestSpec)
     for step in location:

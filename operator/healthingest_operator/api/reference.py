@@ -28,7 +28,7 @@ def _rows(schema: Schema, path: str) -> Iterator[str]:
 
 
 def _default(schema: Schema) -> str:
-    """Return the default; objects have none, because their fields have defaults."""
+    """Return the default; a row of an object shows none, because its fields have rows."""
     if "default" not in schema or schema["type"] == "object":
         return ""
     default = schema["default"]

@@ -87,7 +87,7 @@ class Requirement(StrEnum):
 
 
 class DeletionPolicy(StrEnum):
-    """Whether a store of data is deleted with the HealthIngest."""
+    """Whether bucket or virtual host is deleted with the HealthIngest."""
 
     RETAIN = "Retain"
     DELETE = "Delete"

@@ -202,7 +202,7 @@ async def _check_bucket_owner(
     observed: bucket.Observed, name: str, admin: StoreAccess, outranks: Outranks
 ) -> None:
     """
-    Check that *name*, or no other HealthIngest with a better claim, owns the bucket.
+    Check that *name* owns the bucket, or may take it over.
 
     Raises:
         DependencyError: the bucket belongs to another HealthIngest.

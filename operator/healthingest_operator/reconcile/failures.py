@@ -1,7 +1,7 @@
 """
-The failure for which a Job or Deployment has no running pod.
+The failure that explains why a Job or Deployment has no running pod.
 
-It is read from the pods or, without pods, from events about the Job or Deployment.
+It is read from the pods or, if there are none, from events about the Job or Deployment.
 """
 
 from healthingest_operator.api.manifest import ManifestView

@@ -123,7 +123,7 @@ class Loop:
             self._queue.enqueue(key, Lane.RESYNC, delay)
 
     def _remember(self, key: Key, mode: ReconcileMode, outcome: Outcome) -> None:
-        """Record that external checks are sufficient for a while, after a full reconciliation."""
+        """Permit external checks for a while, after a full reconciliation that ended in Ready."""
         if outcome not in {Outcome.READY, Outcome.UNCHANGED}:
             self._full_until.pop(key, None)
         elif mode is ReconcileMode.FULL:

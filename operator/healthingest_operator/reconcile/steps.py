@@ -93,7 +93,7 @@ async def promote_credentials(state: ReconcileState) -> None:
 
 
 def children_are_unaffected(state: ReconcileState) -> bool:
-    """Whether nothing outside the cluster has changed, so that the children are still right."""
+    """Whether the children are up to date, because nothing outside the cluster has changed."""
     previous = state.previous
     cache = state.dependencies.cache
     return (

@@ -35,7 +35,7 @@ _SPOOL_FILES: Final = 16
 _SPOOL_LEAST_BYTES: Final = 512 * 2**20
 _RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
-    # Memory for the server, and for two hostile files that use all memory of their readers.
+    # Memory for the server, and for the validation of two hostile files that need the maximum.
     "limits": {"memory": "768Mi"},
 }
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}

@@ -66,7 +66,7 @@ class Attempts:
 
 
 def attempts(jobs: Iterable[ManifestView], name: str) -> Attempts:
-    """Return the migration Jobs among *jobs*; current ones are named *name*, also with a number."""
+    """Return the migration Jobs among *jobs*; current ones are named *name* or *name*-NUMBER."""
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
     return Attempts(
@@ -87,7 +87,7 @@ def _migrates(job: ManifestView) -> bool:
 
 
 def _number(found: str, name: str) -> int:
-    """Return the number of the attempt that a Job's name has, from 1; 0: it is not one."""
+    """Return the number of the attempt in a Job's name, from 1; 0: another name."""
     if found == name:
         return 1
     number = found.removeprefix(f"{name}-")

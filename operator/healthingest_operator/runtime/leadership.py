@@ -36,7 +36,7 @@ class TermOverError(asyncio.CancelledError):
 
 
 class Term:
-    """One term of leadership; *leads* tells whether the last renewal is still valid."""
+    """One term of leadership; *leads* returns whether the last renewal is still valid."""
 
     def __init__(self, leads: Callable[[], bool]) -> None:
         self._leads = leads

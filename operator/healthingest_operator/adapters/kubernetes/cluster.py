@@ -343,7 +343,7 @@ def _causes(text: bytes) -> frozenset[str]:
 
 
 def _refusal(method: str, path: str, status: int, text: bytes) -> str:
-    """Return the server's message, but not that about a Secret, which may quote a value."""
+    """Return a message with that of the server; not for Secrets, where it may quote a value."""
     said = ""
     if "/secrets" not in path:
         try:
