@@ -29,7 +29,7 @@ class RedisCache(Cache):
         await self._checked.get((url,), time.monotonic(), lambda: self._check(url))
 
     async def _check(self, url: str) -> None:
-        from redis import exceptions  # noqa: PLC0415 - see above
+        from redis import exceptions  # noqa: PLC0415 - see the module's docstring
         from redis.asyncio import Redis  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
@@ -59,7 +59,7 @@ class RedisCache(Cache):
 
 
 async def _of_connection(error: Exception, where: str, url: str) -> DependencyError:
-    from redis import exceptions  # noqa: PLC0415 - see above
+    from redis import exceptions  # noqa: PLC0415 - see the module's docstring
 
     is_silent = failure_of(error) is ConnectionFailure.SILENT
     if (

@@ -164,7 +164,7 @@ class ApiModel(BaseModel):
         return found
 
 
-def matching(pattern: str, form: str) -> Any:  # noqa: ANN401 - what pydantic's Field returns
+def matching(pattern: str, form: str) -> Any:  # noqa: ANN401 - as pydantic's Field is typed
     """Return the constraint that a string matches *pattern*; error messages show *form* instead."""
     return Field(pattern=pattern, json_schema_extra={FORM: form})
 

@@ -39,7 +39,11 @@ def problems_of(error: ValidationError) -> tuple[str, ...]:
 
 
 def _field(location: Sequence[str | int]) -> tuple[str, Schema]:
-    """Return path and schema of the field at *location*; a map stands for its entries."""
+    """
+    Return path and schema of the field at *location*.
+
+    For an entry of a map they are those of the map.
+    """
     path = "spec"
     schema: Schema = schema_with_forms(HealthIngestSpec)
     for step in location:

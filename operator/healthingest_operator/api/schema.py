@@ -102,7 +102,7 @@ def _fields(described: Schema, definitions: Schema) -> Schema:
     }
 
 
-def _without_forms(found: Any) -> Any:  # noqa: ANN401 - JSON
+def _without_forms(found: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(found, dict):
         return {
             name: _without_forms(value)

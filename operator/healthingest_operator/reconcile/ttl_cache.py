@@ -29,7 +29,7 @@ class TtlCache:
         digest = hashlib.sha256(repr(key).encode()).digest()
         entry = self._entries.get(digest)
         if entry is not None and _is_fresh(entry[0], now):
-            cached: _Value = entry[1]  # type: ignore[assignment] # the key decides the type
+            cached: _Value = entry[1]  # type: ignore[assignment] # a key has one type of value
             return cached
         value = await fetch()
         self._entries[digest] = (now, value)

@@ -74,7 +74,7 @@ def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) ->
     """
 
     @kopf.on.login(registry=registry)
-    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes what it likes
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes further arguments
         found = await asyncio.to_thread(kopf.login_via_client, **kwargs)
         return None if found is None else _session(found, watches, check)
 

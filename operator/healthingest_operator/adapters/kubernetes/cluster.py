@@ -256,7 +256,7 @@ class KubernetesCluster(Cluster):
             "PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY
         )
 
-    async def call(  # noqa: PLR0913 - one request has as many parts
+    async def call(  # noqa: PLR0913 - the parts of an HTTP request
         self,
         method: str,
         path: str,
@@ -323,7 +323,7 @@ class KubernetesCluster(Cluster):
                     yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ClusterError(
-                0, f"the watch of {path} broke off: {type(error).__name__}"
+                0, f"the watch of {path} was interrupted: {type(error).__name__}"
             ) from error
 
 
@@ -343,7 +343,7 @@ def _causes(text: bytes) -> frozenset[str]:
 
 
 def _refusal(method: str, path: str, status: int, text: bytes) -> str:
-    """Return a message with that of the server; not for Secrets, where it may quote a value."""
+    """Return a message with the server's text; for Secrets without it, as it may quote a value."""
     said = ""
     if "/secrets" not in path:
         try:

@@ -35,12 +35,12 @@ class Connection:
         self.headers: dict[str, str] = {}
 
     @asynccontextmanager
-    async def request(  # noqa: PLR0913 - one request has as many parts
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
         self,
         method: str,
         path: str,
         *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp keeps it
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp applies it
         query: Sequence[tuple[str, str]] | None = None,
         body: object = None,
         content: str = JSON,

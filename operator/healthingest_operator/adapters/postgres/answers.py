@@ -74,7 +74,9 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
     asyncpg does not distinguish other servers from PostgreSQL. A second connection therefore sends
     the first message of the protocol and checks the response.
     """
-    hung_up = type(error) is ConnectionError  # asyncpg raises these also if the server refuses TLS
+    hung_up = (
+        type(error) is ConnectionError
+    )  # asyncpg raises it for a closed connection and for refused TLS
     failure = ConnectionFailure.CLOSED if hung_up else failure_of(error)
     if failure in {ConnectionFailure.UNKNOWN_NAME, ConnectionFailure.UNTRUSTED} or isinstance(
         error, ConnectionRefusedError

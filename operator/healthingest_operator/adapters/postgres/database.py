@@ -26,11 +26,11 @@ The service's migrations do not manage it. A dump of the database contains it.
 _MAKE_TABLE: Final = (
     f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
 )
-_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a name of ours
+_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a constant name
 _WRITE_MARK: Final = f"""
 INSERT INTO {MARK_TABLE} (owner, installation) VALUES ($1, $2)
 ON CONFLICT (owner) DO UPDATE SET installation = excluded.installation
-"""  # noqa: S608 - a name of ours
+"""  # noqa: S608 - a constant name
 _STRANGE: Final = (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeatureError)
 """Errors that asyncpg raises if the server speaks another protocol."""
 

@@ -128,7 +128,7 @@ class _Conversation:
 
     async def log_in(self, virtual_host: str, login: Login) -> tuple[int, str] | None:
         """Return code and text of the broker's refusal; None: the login succeeded."""
-        from pamqp import commands  # noqa: PLC0415 - as above
+        from pamqp import commands  # noqa: PLC0415 - see the module's docstring
 
         self._writer.write(_PROTOCOL_HEADER)
         await self._read()  # connection.start
@@ -150,17 +150,17 @@ class _Conversation:
         await self._ask(0, commands.Connection.Close(_GOOD_BYE, "", 0, 0))
         return None
 
-    async def _ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any command
+    async def _ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any AMQP command
         self._send(channel, frame)
         return await self._read()
 
-    def _send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any command
-        from pamqp import frame as frames  # noqa: PLC0415 - as above
+    def _send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any AMQP command
+        from pamqp import frame as frames  # noqa: PLC0415 - see the module's docstring
 
         self._writer.write(frames.marshal(frame, channel))
 
     async def _read(self) -> object:
-        from pamqp import exceptions, frame  # noqa: PLC0415 - as above
+        from pamqp import exceptions, frame  # noqa: PLC0415 - see the module's docstring
 
         head = await self._reader.readexactly(_HEAD_BYTES)
         size = int.from_bytes(head[3:], "big")

@@ -72,7 +72,7 @@ class Clients:
         for stack in [self._clients.pop(login).stack for login in surplus]:
             await stack.aclose()
 
-    def _made(self, access: StoreAccess) -> Any:  # noqa: ANN401 - made at run time
+    def _made(self, access: StoreAccess) -> Any:  # noqa: ANN401 - botocore creates the class
         return self._session.create_client(
             "s3",
             endpoint_url=access.endpoint,

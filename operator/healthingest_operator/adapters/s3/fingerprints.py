@@ -87,7 +87,7 @@ class Fingerprints:
                 causes.STORE, place(access), error, access.endpoint or ""
             ) from error
         try:
-            found = ET.fromstring(text)  # noqa: S314 - botocore parses the store's answers in the same way
+            found = ET.fromstring(text)  # noqa: S314 - botocore parses responses in the same way
         except ET.ParseError as error:
             raise refusal(access, str(status)) from error
         if status < _FIRST_ERROR:
@@ -101,7 +101,7 @@ class Fingerprints:
         return code
 
 
-def _canonical(element: ET.Element) -> Any:  # noqa: ANN401 - as deep as it is
+def _canonical(element: ET.Element) -> Any:  # noqa: ANN401 - nested to any depth
     """
     Return name, text and sorted children of an element.
 

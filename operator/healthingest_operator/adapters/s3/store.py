@@ -192,12 +192,12 @@ async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
 class _Question:
     """Reads properties of a bucket; unsupported ones are not requested again for a while."""
 
-    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - made at run time
+    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - botocore creates the class
         self._client = client
         self._bucket = bucket
         self._lacking = lacking
 
-    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - as S3 answers
+    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - a response of botocore
         if capability in self._lacking:
             return None
         ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
@@ -211,7 +211,7 @@ class _Question:
             return None
 
 
-async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at run time
+async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - botocore creates the class
     try:
         await client.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -230,7 +230,7 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
     return True
 
 
-async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401 - made at run time
+async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401 - botocore creates the class
     value = step.value
     match step.capability:
         case Capability.TAGGING if not value:
@@ -261,7 +261,7 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             pass
 
 
-async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - made at run time
+async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - botocore creates the class
     """
     Remove the object of the probe.
 
