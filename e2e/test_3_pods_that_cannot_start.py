@@ -136,7 +136,7 @@ def _remove(kind: str, name: str) -> None:
     ("break_it", "reason", "words"),
     [
         (_use_up, "QuotaExceeded", "ResourceQuota small is exceeded"),
-        (_demand_limits, "QuotaExceeded", "ResourceQuota small demands limits.cpu for: migrate"),
+        (_demand_limits, "QuotaExceeded", "ResourceQuota small requires limits.cpu for: migrate"),
         (_limit_memory, "QuotaExceeded", "maximum memory usage per Container is 100Mi"),
         (_refuse_by_policy, "AdmissionRefused", "ValidatingAdmissionPolicy e2e-no-pods refuses it"),
     ],

@@ -1,8 +1,7 @@
 """
-The kopf operator.
+The kopf operator: it creates and maintains what a `HealthIngest` manifest asks for.
 
-Makes and keeps what a `HealthIngest` manifest asks for, and says in conditions what holds.
-
-Floors, top to bottom: `main` → `handlers | adapters | settings` → `reconcile` → `resources |
-status` → `model`. A floor imports only what lies below it; `|` means unaware of each other.
+Layers, top to bottom: `main` → `handlers | adapters | runtime | settings` → `telemetry` →
+`reconcile` → `resources | status` → `api`. A layer imports only from the layers below it; `|` means
+that two packages of a layer do not import each other.
 """

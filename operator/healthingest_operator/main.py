@@ -1,14 +1,15 @@
 """
-The composition root: settings, adapters, queue, workers, kopf.
+The composition root: it builds settings, adapters, queue, workers and kopf.
 
-Nothing else knows concrete classes.
+No other module knows concrete classes.
 """
 
 import asyncio
 import os
 import socket
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import kopf
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
@@ -27,6 +29,7 @@ from healthingest_operator.adapters.redis_cache import RedisCache
 from healthingest_operator.adapters.s3.store import s3_object_store
 from healthingest_operator.adapters.system import SystemClock, system_generators
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.handlers import children, healthingest
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.finalize import finalize
@@ -41,21 +44,21 @@ from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
 from healthingest_operator.runtime.leadership import Fence, Signals, Term, fenced, lead, signals
 from healthingest_operator.runtime.watches import WATCH_SECONDS, Watches
 from healthingest_operator.settings import Settings
-from healthingest_operator.telemetry.logs import configure_logs
+from healthingest_operator.telemetry.logs import configure_logging
 from healthingest_operator.telemetry.metrics import Telemetry
 
 
 def main() -> None:
-    """The console script `healthingest-operator`."""
-    settings = Settings()  # type: ignore[call-arg] # the environment gives the rest
+    """Run the operator; the console script `healthingest-operator`."""
+    settings = Settings()  # type: ignore[call-arg] # required fields come from the environment
     asyncio.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
-    """Serve until a signal says stop."""
-    logger = configure_logs(settings.log_level)
+    """Run until SIGTERM or SIGINT."""
+    configure_logging(sys.stdout, level=settings.log_level)
     metrics = _metrics()
-    telemetry = Telemetry(metrics, logger)
+    telemetry = Telemetry(metrics, structlog.stdlib.get_logger("healthingest_operator"))
     with signals() as received:
         async with kubernetes_cluster(settings.kubernetes_timeout_seconds) as cluster:
             operator = _Operator(settings, cluster, telemetry, received)
@@ -66,9 +69,9 @@ async def run(settings: Settings) -> None:
 
 class _Operator:
     """
-    Serves while this process is the leader.
+    Runs the workers, watches and kopf while this process is the leader.
 
-    Each term begins with an empty queue, new watches and new clients.
+    Each term of leadership begins with an empty queue, new watches and new clients.
     """
 
     def __init__(
@@ -90,14 +93,14 @@ class _Operator:
         return self._watches.are_alive()
 
     def refresh(self) -> None:
-        """Bring gauges up to date."""
+        """Update the gauges of the metrics."""
         for lane in Lane:
             self._telemetry.queue_depth.labels(lane.name.lower()).set(self._queue.depth(lane))
         self._telemetry.watch_age.set(self._watches.age_seconds())
         self._telemetry.refused_namespaces.set(self._watches.refused_namespaces())
 
     async def serve(self, term: Term) -> None:
-        """Serve until *term* is over; see `lead`."""
+        """Work until *term* is over; see `lead`."""
         settings = self._settings
         telemetry = self._telemetry
         queue = self._queue = KeyedQueue(time.monotonic)
@@ -135,13 +138,14 @@ class _Operator:
                         for task in tasks:
                             task.cancel()
         finally:
-            # Without leadership there are no watches: their age must not fail the liveness probe.
+            # Without leadership there are no watches, whose age must then not fail the liveness
+            # probe.
             self._queue = KeyedQueue(time.monotonic)
             self._watches = Watches(time.monotonic)
 
 
-async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel workers and watches at once, while kopf still ends its own tasks."""
+async def _cancel_after(over: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel workers and watches at once when *over* is set; kopf ends its own tasks meanwhile."""
     await over.wait()
     for task in tasks:
         task.cancel()
@@ -154,18 +158,22 @@ def _election(settings: Settings, cluster: KubernetesCluster) -> Election | None
     leases = KubernetesLeases(
         cluster, settings.lease_namespace, settings.lease_name, times.lease_duration
     )
-    # A pod's host name is unique; on one machine the process id distinguishes operators.
+    # A pod's host name is unique; the process id distinguishes operators on one machine.
     return Election(leases, f"{socket.gethostname()}-{os.getpid()}", time.monotonic, times=times)
 
 
 def _finalize(
     settings: Settings, ports: Ports, queue: KeyedQueue[Key], telemetry: Telemetry
 ) -> healthingest.Finalize:
-    """Deletions have their own workers; they wait only for a worker that has the same key."""
+    """
+    Return the function that carries out a deletion, outside the queue.
+
+    A deletion waits only for a worker that reconciles the same HealthIngest.
+    """
     workers = asyncio.Semaphore(settings.deletions)
     deadline = timedelta(seconds=settings.deletion_deadline_seconds)
 
-    async def run(key: Key, body: Mapping[str, Any]) -> bool:
+    async def run(key: Key, body: ManifestView) -> bool:
         async with queue.alone(key), workers:
             finalized = await finalize(ports, body, deadline)
         ports.fingerprints.discard(key)
@@ -179,8 +187,8 @@ def _finalize(
 def _child_watch(
     cluster: KubernetesCluster, queue: KeyedQueue[Key], watches: Watches
 ) -> ChildWatch:
-    # After a gap in a watch the changed objects are unknown, and a list lacks removed children: so
-    # all keys are enqueued.
+    # After a gap in a watch the changed objects are unknown, and a list lacks deleted children.
+    # Therefore all keys are enqueued.
     callbacks = WatchCallbacks(
         partial(children.enqueue_owners, queue),
         partial(queue.enqueue_all, Lane.CHILD),
@@ -193,10 +201,10 @@ def _child_watch(
 async def _run_kopf(
     settings: Settings, registry: kopf.OperatorRegistry, over: asyncio.Event, received: Signals
 ) -> None:
-    """Serve until *over* is set."""
+    """Run kopf until *over* is set."""
     namespaces = settings.namespace_list
-    # Without an identity kopf asks for the user's name, and a pod's user has none. kopf does not
-    # export the type.
+    # Without an identity kopf asks for the user's name, which a pod's user does not have. kopf does
+    # not export the type.
     identity: Any = socket.gethostname()
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -208,7 +216,7 @@ async def _run_kopf(
         namespaces=namespaces,
         stop_flag=over,
     )
-    # kopf has installed its signal handlers, which would stay after the term.
+    # kopf has installed its own signal handlers, which would remain after the term.
     received.handle()
     await kopf.run_tasks(tasks, ignored=others)
 

@@ -1,8 +1,8 @@
 """
-The operator's own settings: environment variables `HEALTHINGEST_OPERATOR_…`.
+The operator's settings: environment variables `HEALTHINGEST_OPERATOR_…`.
 
-A setting is the chart value `operator.<name>`, in camelCase, unless a table here says otherwise.
-`make settings` writes these values of the chart and the reference from this module.
+A setting is the chart value `operator.<name>`, in camelCase, unless a table here has another name.
+`make settings` generates these values of the chart and the reference from this module.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,10 @@ WRITTEN_BY_CHART: Final[Mapping[str, str]] = {
 
 class Settings(BaseSettings):
     """
-    Names in capitals with the prefix are the variables.
+    The operator's settings, from environment variables.
 
-    `namespaces` is a comma-separated list, empty for all.
+    A variable is the field's name in upper case with the prefix. `namespaces` is a comma-separated
+    list; empty: all namespaces.
     """
 
     model_config = SettingsConfigDict(
@@ -111,13 +112,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _lease_times_are_in_order(self) -> Self:
-        """An operator that would give up later than another takes over must not start."""
+        """Check the lease times: a leader must give up before another one takes over."""
         _ = self.election_times
         return self
 
     @property
     def election_times(self) -> ElectionTimes:
-        """The periods of the leader election."""
+        """Return the periods of the leader election."""
         return ElectionTimes(
             self.lease_duration_seconds,
             self.lease_renew_deadline_seconds,
@@ -126,5 +127,5 @@ class Settings(BaseSettings):
 
     @property
     def namespace_list(self) -> list[str]:
-        """The namespaces, each once."""
+        """Return the namespaces, each once."""
         return sorted({name.strip() for name in self.namespaces.split(",") if name.strip()})

@@ -119,7 +119,7 @@ BROKEN = [
         "QuotaExceeded",
         "ResourceQuota small is exceeded (requested pods=1, used pods=0, limited pods=0)",
     ),
-    (demand_limits, "QuotaExceeded", "ResourceQuota small demands limits.cpu for: migrate"),
+    (demand_limits, "QuotaExceeded", "ResourceQuota small requires limits.cpu for: migrate"),
     (
         limit_memory,
         "QuotaExceeded",

@@ -50,8 +50,8 @@ def test_the_document_names_each_parameter() -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference" / "custom-resource.md").read_text(
         encoding="utf-8"
     )
-    paragraph = text.partition("A database address may name several hosts")[2].partition(
-        "Another one"
+    paragraph = text.partition("A database URL may name several hosts")[2].partition(
+        "With any other parameter"
     )[0]
     assert set(re.findall(r"`([a-z_]+)`", paragraph)) == PARAMETERS
 

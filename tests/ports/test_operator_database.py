@@ -63,7 +63,7 @@ async def test_an_unknown_database_has_a_name(
     with pytest.raises(DependencyError) as raised:
         await database.check(postgres.database_url("nowhere"))
     assert raised.value.reason is Reason.REQUEST_REFUSED
-    assert "has no database nowhere: create it" in raised.value.message
+    assert "has no database nowhere: create the database" in raised.value.message
 
 
 async def test_nobody_there_is_unreachable(database: PostgresDatabase) -> None:

@@ -21,6 +21,7 @@ from typing_extensions import override
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
@@ -33,7 +34,6 @@ from healthingest_operator.reconcile.ports import (
     Cache,
     Cluster,
     Database,
-    Manifest,
     ObjectStore,
     Ports,
     StoreAccess,
@@ -187,12 +187,12 @@ class FakeCluster(Cluster):
         ]
 
     @override
-    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+    async def events_about(self, about: ManifestView) -> list[dict[str, Any]]:
         self.event_lists += 1
         return [event for uid, event in self.recorded if uid == about["metadata"]["uid"]]
 
     @override
-    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+    async def apply(self, manifest: ManifestView) -> dict[str, Any]:
         metadata = manifest["metadata"]
         if (
             metadata["namespace"] in self.going
@@ -220,20 +220,22 @@ class FakeCluster(Cluster):
         return _as_sent(live)
 
     @override
-    async def delete(self, manifest: Manifest) -> None:
+    async def delete(self, manifest: ManifestView) -> None:
         metadata = manifest["metadata"]
         self.writes.append(f"delete {manifest['kind']} {metadata['name']}")
         self.objects.pop((manifest["kind"], metadata["namespace"], metadata["name"]), None)
 
     @override
-    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+    async def hand_over_replicas(self, manifest: ManifestView, replicas: int) -> None:
         self.writes.append(f"hand over {replicas}")
         self.objects["Deployment", KEY.namespace, manifest["metadata"]["name"]]["spec"][
             "replicas"
         ] = replicas
 
     @override
-    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+    async def set_fields(
+        self, manifest: ManifestView, values: Sequence[tuple[str, object]]
+    ) -> None:
         self.writes.append(f"set fields of {manifest['kind']} {manifest['metadata']['name']}")
         live = self.get(manifest["kind"], manifest["metadata"]["name"])
         for pointer, value in values:
@@ -244,7 +246,7 @@ class FakeCluster(Cluster):
             inner[last] = value
 
     @override
-    async def open_gate(self, pod: Manifest) -> None:
+    async def open_gate(self, pod: ManifestView) -> None:
         self.writes.append(f"open gate of {pod['metadata']['name']}")
         live = self.get("Pod", pod["metadata"]["name"])
         live["status"] = {
@@ -264,7 +266,7 @@ class FakeCluster(Cluster):
         return namespace in self.going
 
     @override
-    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+    async def emit_event(self, about: ManifestView, kind: str, reason: str, message: str) -> None:
         del about
         if self.forbidden:
             return

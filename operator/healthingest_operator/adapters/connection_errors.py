@@ -1,4 +1,4 @@
-"""Connection errors of libraries, classified by the types along their chain, never by text."""
+"""Classification of connection errors by exception types along their chain, never by their text."""
 
 import asyncio
 import contextlib
@@ -62,9 +62,9 @@ async def connection_error(
 
 async def answer_to(address: str, words: bytes) -> bytes:
     """
-    Return the first bytes that a port answers to *words*, without TLS.
+    Return the first bytes that a port sends in response to *words*, without TLS.
 
-    Empty: it does not answer in time, or refuses the connection.
+    Empty: it does not respond in time, or refuses the connection.
     """
     parts = urlsplit(address)
     found = b""
@@ -97,7 +97,7 @@ async def _speaks_tls(address: str) -> bool:
 
 
 def failure_of(error: BaseException) -> ConnectionFailure:
-    """Return the kind of failure; an unknown error counts as a server that does not answer."""
+    """Return the kind of failure; an unknown error counts as a server that does not respond."""
     chain = list(_chain(error))
     for kinds, failure in _KINDS:
         if any(isinstance(one, kinds) for one in chain):
@@ -111,7 +111,7 @@ def speaks_otherwise(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error*, its causes, and the errors that aiohttp and botocore keep inside."""
+    """Yield *error*, its causes, and the errors that aiohttp and botocore store in attributes."""
     waiting = [error]
     seen = 0
     while waiting and seen < _LONGEST_CHAIN:

@@ -18,7 +18,7 @@ from healthingest_operator.status.connection_causes import ConnectionFailure
 
 
 class RedisCache(Cache):
-    """The port `Cache`."""
+    """Implements the port `Cache`."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
@@ -29,7 +29,7 @@ class RedisCache(Cache):
         await self._checked.get((url,), time.monotonic(), lambda: self._check(url))
 
     async def _check(self, url: str) -> None:
-        from redis import exceptions  # noqa: PLC0415 - see above
+        from redis import exceptions  # noqa: PLC0415 - see the module's docstring
         from redis.asyncio import Redis  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
@@ -59,12 +59,12 @@ class RedisCache(Cache):
 
 
 async def _of_connection(error: Exception, where: str, url: str) -> DependencyError:
-    from redis import exceptions  # noqa: PLC0415 - see above
+    from redis import exceptions  # noqa: PLC0415 - see the module's docstring
 
     is_silent = failure_of(error) is ConnectionFailure.SILENT
     if (
         is_silent and urlsplit(url).scheme == "rediss" and await answer_to(url, b"PING\r\n")
-    ):  # Redis waits for lines
+    ):  # Redis without TLS waits for the end of a line
         return DependencyError.of(causes.CACHE[ConnectionFailure.NOT_TLS], where=where)
     hung_up = is_silent and isinstance(error, exceptions.ConnectionError)
     return await connection_error(causes.CACHE, where, EOFError() if hung_up else error, url)

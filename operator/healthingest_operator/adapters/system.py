@@ -1,4 +1,4 @@
-"""Time and chance of the machine."""
+"""The system clock and the operating system's random generator."""
 
 import secrets
 from datetime import UTC, datetime
@@ -13,15 +13,15 @@ _PASSWORD_BYTES: Final = 32
 
 
 class SystemClock:
-    """The port `Clock`."""
+    """Implements the port `Clock`."""
 
     def now(self) -> datetime:
-        """Now, aware, in UTC."""
+        """Return the current time in UTC, with time zone."""
         return datetime.now(UTC)
 
 
 def system_generators() -> Generators:
-    """Secrets from the operating system's generator."""
+    """Return generators of secrets that use the operating system's random generator."""
     return Generators(lambda: secrets.token_urlsafe(_PASSWORD_BYTES), _signing_key)
 
 

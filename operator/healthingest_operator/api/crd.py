@@ -1,15 +1,16 @@
 """The CustomResourceDefinition of the API type."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_operator.api import v1alpha1
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.schema import structural_schema
 
 NAME: Final = f"{v1alpha1.PLURAL}.{v1alpha1.GROUP}"
 
 
-def custom_resource_definition() -> dict[str, Any]:
-    """Return the CustomResourceDefinition as the API server takes it."""
+def custom_resource_definition() -> Manifest:
+    """Return the CustomResourceDefinition as a manifest."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -30,7 +31,7 @@ def custom_resource_definition() -> dict[str, Any]:
     }
 
 
-def _version() -> dict[str, Any]:
+def _version() -> Manifest:
     return {
         "name": v1alpha1.VERSION,
         "served": True,
@@ -44,7 +45,7 @@ def _version() -> dict[str, Any]:
     }
 
 
-def _root() -> dict[str, Any]:
+def _root() -> Manifest:
     status = v1alpha1.STATUS_BEFORE_FIRST_RECONCILE
     return {
         "type": "object",

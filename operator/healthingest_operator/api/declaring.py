@@ -1,13 +1,13 @@
 """
-The words in which `v1alpha1` declares fields: the base model, rules and Kubernetes list types.
+Declarations for `v1alpha1`: the base model, rules between fields and Kubernetes list types.
 
-Each declaration has two readers. pydantic checks a manifest with it, and `schema` writes it into
+Each declaration is used twice. pydantic validates a manifest with it, and `schema` writes it into
 the CustomResourceDefinition.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -21,24 +21,27 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+Schema: TypeAlias = dict[str, Any]
+"""A JSON Schema, as OpenAPI 3.0 and Kubernetes write it."""
+
 VALIDATIONS = "x-kubernetes-validations"
 FORM = "x-form"
-"""Words for a pattern. Only error messages use it; the CustomResourceDefinition leaves it out."""
+"""Description of a pattern, for error messages; not written into the CustomResourceDefinition."""
 OPTIONAL = "x-optional"
-"""A field that a manifest may omit because `parse` fills it in; not written either."""
+"""Mark of a field that `parse` fills in if it is missing; for `schema`, and not written."""
 POD_FIELD = "x-pod-field"
-"""A field that is passed on to pods; not written either."""
+"""Mark of a field that is copied to pods; for `reference`, and not written."""
 RULE_ERROR = "rule"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    A rule between fields: in CEL for the API server and, as `holds`, in Python for the operator.
+    A rule in CEL for the API server and, as `holds`, in Python for the operator.
 
-    As metadata of a type it is about that value; in `rules` of a model it is about the object.
-    Without `holds` it compares with the previous object, which only the API server has. `details`,
-    where given, returns the message for a value that breaks the rule.
+    As metadata of a type it applies to that value; in `rules` of a model it applies to the object.
+    Without `holds` it is a transition rule, which compares with the previous object: only the API
+    server has that. `details` returns a more specific message for a value that breaks the rule.
     """
 
     cel: str
@@ -47,15 +50,15 @@ class Rule:
     details: Callable[[Any], str] | None = None
 
     def keeps(self, value: object) -> bool:
-        """Whether *value* keeps the rule."""
+        """Whether *value* satisfies the rule."""
         return self.holds is None or self.holds(value)
 
     def check(self, value: object) -> None:
         """
-        Check *value*.
+        Check that *value* satisfies the rule.
 
         Raises:
-            PydanticCustomError: the rule is broken.
+            PydanticCustomError: it does not.
         """
         if not self.keeps(value):
             message = self.details(value) if self.details else self.message
@@ -84,14 +87,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """A list without equal entries: list type `set`, or `map` with *key* as its key."""
+    """A list without duplicates: list type `set`, or `map` with *key* as its key."""
 
     key: str = ""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        def distinct(values: tuple[object, ...]) -> tuple[object, ...]:
             keys = [getattr(value, self.key) if self.key else value for value in values]
             if len(set(keys)) < len(keys):
                 what = f"entries with the same {self.key}" if self.key else "equal entries"
@@ -114,12 +117,12 @@ class Distinct:
 @dataclass(frozen=True, slots=True)
 class PodField:
     """
-    A part of a pod that the operator passes on unchanged, with its schema.
+    A field that the operator copies to pods unchanged, with its schema.
 
-    Only the API server checks it.
+    Only the API server validates it.
     """
 
-    schema: Mapping[str, Any]
+    schema: Schema
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -130,9 +133,10 @@ class PodField:
 
 class ApiModel(BaseModel):
     """
-    An object of the API: frozen, strict, snake_case here and camelCase in manifests.
+    Base of the API's objects: frozen, strict, snake_case in Python and camelCase in manifests.
 
-    Unknown fields are ignored, as the API server prunes them. Its docstring is the description.
+    Unknown fields are ignored, because the API server prunes them. The class docstring becomes the
+    description in the schema.
     """
 
     model_config = ConfigDict(
@@ -160,8 +164,8 @@ class ApiModel(BaseModel):
         return found
 
 
-def matching(pattern: str, form: str) -> Any:  # noqa: ANN401 - what pydantic's Field returns
-    """Return the constraint that a text matches *pattern*; error messages say *form* for it."""
+def matching(pattern: str, form: str) -> Any:  # noqa: ANN401 - as pydantic's Field is typed
+    """Return the constraint that a string matches *pattern*; error messages show *form* instead."""
     return Field(pattern=pattern, json_schema_extra={FORM: form})
 
 

@@ -1,14 +1,14 @@
 """
-Write what is generated from the API type: `make crds`.
+The generator of the files that follow from the API type: `make crds`.
 
-Run from the repository's root with `python -m healthingest_operator.api.generate`. With `--check`
-it writes nothing and ends with 1 when a file differs from its source.
+Run `python -m healthingest_operator.api.generate` in the repository's root. With `--check` it
+writes nothing, and exits with 1 if a file differs from its source.
 """
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -33,7 +33,7 @@ _TABLES: Final[Mapping[str, type[ApiModel]]] = {
 class _Dumper(yaml.SafeDumper):
     """Indents lists, and repeats equal parts instead of referring to the first."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - as PyYAML calls it
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's signature
         del indentless
         super().increase_indent(flow, indentless=False)
 
@@ -43,7 +43,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """Represent a text; one of several lines as a block."""
+    """Represent a string; one of several lines as a block."""
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -52,7 +52,7 @@ _Dumper.add_representer(str, _text)
 
 
 def generated_files(root: Path) -> Mapping[Path, str]:
-    """Return the text of each generated file of the repository at *root*."""
+    """Return the content of each generated file of the repository at *root*."""
     definition = _HEADER + _as_yaml(custom_resource_definition())
     page = (root / REFERENCE).read_text(encoding="utf-8")
     return {
@@ -63,13 +63,13 @@ def generated_files(root: Path) -> Mapping[Path, str]:
 
 
 def _as_yaml(document: object) -> str:
-    found: Any = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
+    found: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
     return str(found)
 
 
 def _with_tables(page: str) -> str:
     """
-    Return *page* with its tables between their markers.
+    Return *page* with newly generated tables between their markers.
 
     Raises:
         ValueError: a marker is missing.
@@ -87,7 +87,7 @@ def _with_tables(page: str) -> str:
 
 
 def main() -> int:
-    """Write the files, or with `--check` compare them."""
+    """Write the files; with `--check` only compare them."""
     differing = [
         path
         for path, text in generated_files(Path()).items()

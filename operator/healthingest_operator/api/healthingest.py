@@ -1,9 +1,8 @@
-"""A HealthIngest as the cluster knows it, and the parser of its manifest."""
+"""The HealthIngest as a value of the core, and the parser of its manifest."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,6 +11,7 @@ from healthingest_contract.conditions import (
     CONFIRM_DATABASE_ANNOTATION,
     ROTATE_ANNOTATION,
 )
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.api.problems import problems_of
 from healthingest_operator.api.v1alpha1 import NAME_RULE, HealthIngestSpec
 
@@ -29,27 +29,32 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class HealthIngest:
-    """A HealthIngest: its spec, and what the operator reads in its metadata."""
+    """The spec of a HealthIngest, and the metadata that the operator reads."""
 
     key: Key
     uid: str
     generation: int
     spec: HealthIngestSpec
     created: str = ""
-    """RFC 3339 in UTC, so that it sorts."""
+    """Creation time as RFC 3339 in UTC, which sorts as a string."""
     rotate: str = ""
-    """A change of it asks for a rotation; see `reconcile.credentials.rotation`."""
+    """
+    Value of the rotate annotation; a change requests a rotation.
+
+    See `reconcile.credentials.rotation`.
+    """
     confirmed_database: str = ""
-    """Place of another database that may be used."""
+    """Value of the annotation that confirms a replaced database, as `host:port/name`."""
     confirmed_bucket: str = ""
-    """Place of an unknown bucket that may be used."""
+    """Value of the annotation that confirms a replaced or unknown bucket."""
 
 
 class InvalidSpecError(ValueError):
     """
-    A manifest that breaks a rule of the API type.
+    The manifest breaks a rule of the API type.
 
-    `problems` are for its author: one sentence per field, never its value.
+    `problems` has one sentence for each field, for the author of the manifest. No value is
+    repeated.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -57,15 +62,15 @@ class InvalidSpecError(ValueError):
         self.problems = tuple(problems)
 
 
-def parse(body: Mapping[str, Any]) -> HealthIngest:
+def parse(body: ManifestView) -> HealthIngest:
     """
-    Return the HealthIngest that *body*, an object as the cluster returns it, describes.
+    Return the HealthIngest that *body*, the object from the API server, describes.
 
-    The rules are those of the CustomResourceDefinition. They are checked again because the object
-    may be older than its schema, or the cluster's schema older than this operator.
+    The rules are those of the CustomResourceDefinition. They are checked again, because the object
+    may be older than the schema, and the cluster's schema older than this operator.
 
     Raises:
-        InvalidSpecError: it breaks a rule.
+        InvalidSpecError: the manifest breaks a rule.
     """
     metadata = body["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
@@ -90,7 +95,7 @@ def parse(body: Mapping[str, Any]) -> HealthIngest:
 
 
 def _spec(given: object, key: Key) -> HealthIngestSpec:
-    """Validate as JSON: there a list may become a tuple, and nothing else changes its type."""
+    """Return the validated spec; validation as JSON only converts lists to tuples."""
     completed = _with_virtual_host(_without_nulls(given), key)
     return HealthIngestSpec.model_validate_json(json.dumps(completed), by_alias=True, by_name=False)
 

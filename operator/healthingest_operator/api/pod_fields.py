@@ -6,15 +6,15 @@ of the Kubernetes API. Bounds on lists and maps are ours: they keep the cost of 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-Schema = dict[str, Any]
+from healthingest_operator.api.declaring import Schema
 
 QUANTITY_PATTERN: Final = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
-"""As Kubernetes' own CustomResourceDefinitions have it for resource.Quantity."""
+"""The pattern of resource.Quantity in CustomResourceDefinitions of the Kubernetes project."""
 
 
 def _text(description: str, *values: str) -> Schema:
@@ -46,7 +46,7 @@ def _object(description: str, properties: Mapping[str, Schema], *required: str) 
 
 def _requirements(description: str, key: str, operators: str, values: str) -> Schema:
     requirement = _object(
-        "One requirement.",
+        "A selector requirement.",
         {
             "key": _text(key),
             "operator": _text(operators),
@@ -61,52 +61,57 @@ def _requirements(description: str, key: str, operators: str, values: str) -> Sc
 def _weighted(name: str, preference: Schema) -> Schema:
     term = _object(
         "A weighted term.",
-        {"weight": _number("1 to 100.", minimum=1, maximum=100), name: preference},
+        {
+            "weight": _number("Weight of the term, 1 to 100.", minimum=1, maximum=100),
+            name: preference,
+        },
         "weight",
         name,
     )
-    return _list("Should hold.", 16, term)
+    return _list("Preferred terms, with weights.", 16, term)
 
 
 _LABEL_SELECTOR: Final = _object(
-    "Labels of the pods that count.",
+    "Selector for pods or namespaces, by label.",
     {
         "matchLabels": {
             "type": "object",
-            "description": "Labels and their values.",
+            "description": "Label values that must match.",
             "maxProperties": 64,
             "additionalProperties": {"type": "string", "maxLength": 4096},
         },
         "matchExpressions": _requirements(
             "Requirements on labels.",
-            "The label.",
-            "In, NotIn, Exists or DoesNotExist.",
-            "Values of the label.",
+            "Label key.",
+            "Operator: In, NotIn, Exists or DoesNotExist.",
+            "Label values.",
         ),
     },
 )
-_MATCH_LABEL_KEYS: Final = _texts("Labels whose values are taken from the pod itself.", 16)
+_MATCH_LABEL_KEYS: Final = _texts("Label keys whose values are those of the pod itself.", 16)
 _NODE_REQUIREMENT: Final = (
-    "The label or field.",
-    "In, NotIn, Exists, DoesNotExist, Gt or Lt.",
-    "Values.",
+    "Label key or field name.",
+    "Operator: In, NotIn, Exists, DoesNotExist, Gt or Lt.",
+    "Label or field values.",
 )
 _NODE_SELECTOR_TERM: Final = _object(
-    "One node selector term.",
+    "A node selector term.",
     {
         "matchExpressions": _requirements("Requirements on labels.", *_NODE_REQUIREMENT),
-        "matchFields": _requirements("Requirements on fields.", *_NODE_REQUIREMENT),
+        "matchFields": _requirements("Requirements on node fields.", *_NODE_REQUIREMENT),
     },
 )
 _POD_AFFINITY_TERM: Final = _object(
-    "Pods, and the domain in which they count.",
+    "Pods, and the topology domain in which they are looked for.",
     {
         "labelSelector": _LABEL_SELECTOR,
         "namespaceSelector": _LABEL_SELECTOR,
-        "namespaces": _texts("Namespaces of these pods.", 32),
-        "topologyKey": _text("Node label of the domain."),
+        "namespaces": _texts("Namespaces of the selected pods.", 32),
+        "topologyKey": _text("Node label that identifies a topology domain."),
         "matchLabelKeys": _MATCH_LABEL_KEYS,
-        "mismatchLabelKeys": _texts("Labels whose values must differ from the pod's own.", 16),
+        "mismatchLabelKeys": _texts(
+            "Label keys whose values must differ from those of the pod itself.", 16
+        ),
     },
     "topologyKey",
 )
@@ -117,7 +122,7 @@ def _pod_affinity(description: str) -> Schema:
         description,
         {
             "requiredDuringSchedulingIgnoredDuringExecution": _list(
-                "Must hold.", 16, _POD_AFFINITY_TERM
+                "Required terms.", 16, _POD_AFFINITY_TERM
             ),
             "preferredDuringSchedulingIgnoredDuringExecution": _weighted(
                 "podAffinityTerm", _POD_AFFINITY_TERM
@@ -140,35 +145,37 @@ def _quantities(description: str) -> Schema:
 
 
 RESOURCES: Final = _object(
-    "Resources of the API's container.",
+    "Resource requests and limits of the API's container.",
     {
-        "requests": _quantities("What is kept for it."),
-        "limits": _quantities("What it may use."),
+        "requests": _quantities("Requested resources."),
+        "limits": _quantities("Resource limits."),
     },
 )
 
 TOLERATION: Final = _object(
-    "As in a pod.",
+    "A toleration, as in a pod.",
     {
         "key": _text("Taint key."),
-        "operator": _text("Exists or Equal."),
+        "operator": _text("Operator: Exists or Equal."),
         "value": _text("Taint value."),
         "effect": _text("Taint effect."),
-        "tolerationSeconds": _number("Seconds a NoExecute taint is stood.", format="int64"),
+        "tolerationSeconds": _number(
+            "Seconds for which a NoExecute taint is tolerated.", format="int64"
+        ),
     },
 )
 
 AFFINITY: Final = _object(
-    "Affinity of the API's pods, as in a pod.",
+    "Affinity of the API pods, as in a pod.",
     {
         "nodeAffinity": _object(
-            "Nodes to run on.",
+            "Node affinity.",
             {
                 "requiredDuringSchedulingIgnoredDuringExecution": _object(
-                    "Must hold.",
+                    "Required terms.",
                     {
                         "nodeSelectorTerms": _list(
-                            "Terms, one of which must hold.", 16, _NODE_SELECTOR_TERM
+                            "Terms, of which at least one must match.", 16, _NODE_SELECTOR_TERM
                         )
                     },
                     "nodeSelectorTerms",
@@ -178,22 +185,24 @@ AFFINITY: Final = _object(
                 ),
             },
         ),
-        "podAffinity": _pod_affinity("Pods to run near to."),
-        "podAntiAffinity": _pod_affinity("Pods to keep away from."),
+        "podAffinity": _pod_affinity("Pod affinity."),
+        "podAntiAffinity": _pod_affinity("Pod anti-affinity."),
     },
 )
 
 TOPOLOGY_SPREAD_CONSTRAINT: Final = _object(
-    "One constraint.",
+    "A topology spread constraint.",
     {
-        "maxSkew": _number("Largest difference.", minimum=1),
-        "topologyKey": _text("Node label of the domain."),
-        "whenUnsatisfiable": _text(
-            "DoNotSchedule or ScheduleAnyway.", "DoNotSchedule", "ScheduleAnyway"
+        "maxSkew": _number(
+            "Maximum difference in the number of pods between two domains.", minimum=1
         ),
-        "minDomains": _number("Fewest domains.", minimum=1),
-        "nodeAffinityPolicy": _text("Honor or Ignore.", "Honor", "Ignore"),
-        "nodeTaintsPolicy": _text("Honor or Ignore.", "Honor", "Ignore"),
+        "topologyKey": _text("Node label that identifies a topology domain."),
+        "whenUnsatisfiable": _text(
+            "Policy: DoNotSchedule or ScheduleAnyway.", "DoNotSchedule", "ScheduleAnyway"
+        ),
+        "minDomains": _number("Minimum number of domains.", minimum=1),
+        "nodeAffinityPolicy": _text("Policy: Honor or Ignore.", "Honor", "Ignore"),
+        "nodeTaintsPolicy": _text("Policy: Honor or Ignore.", "Honor", "Ignore"),
         "matchLabelKeys": _MATCH_LABEL_KEYS,
         "labelSelector": _LABEL_SELECTOR,
     },

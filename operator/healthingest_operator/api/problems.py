@@ -1,12 +1,12 @@
-"""Validation errors of pydantic as sentences for the author of a manifest."""
+"""Conversion of pydantic's validation errors into sentences for the author of a manifest."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from healthingest_operator.api.declaring import FORM, RULE_ERROR
+from healthingest_operator.api.declaring import FORM, RULE_ERROR, Schema
 from healthingest_operator.api.schema import schema_with_forms
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 
@@ -27,9 +27,9 @@ _TYPES: Final = {
 
 def problems_of(error: ValidationError) -> tuple[str, ...]:
     """
-    Return a sentence per field of `spec`: its path, and what it permits.
+    Return one sentence for each invalid field of `spec`: its path, and what it permits.
 
-    Values are not repeated: they may be secrets that were put into the wrong field.
+    Values are not repeated: a user may have put a secret into the wrong field.
     """
     found: dict[str, str] = {}
     for detail in error.errors(include_url=False, include_context=True, include_input=False):
@@ -38,10 +38,14 @@ def problems_of(error: ValidationError) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _field(location: Sequence[str | int]) -> tuple[str, Mapping[str, Any]]:
-    """Return the path and the schema of the field at *location*; of a map, those of the map."""
+def _field(location: Sequence[str | int]) -> tuple[str, Schema]:
+    """
+    Return path and schema of the field at *location*.
+
+    For an entry of a map they are those of the map.
+    """
     path = "spec"
-    schema: Mapping[str, Any] = schema_with_forms(HealthIngestSpec)
+    schema: Schema = schema_with_forms(HealthIngestSpec)
     for step in location:
         if isinstance(step, int) and "items" in schema:
             path = f"{path}[{step}]"
@@ -54,8 +58,8 @@ def _field(location: Sequence[str | int]) -> tuple[str, Mapping[str, Any]]:
     return path, schema
 
 
-def _remedy(detail: ErrorDetails, schema: Mapping[str, Any]) -> str:
-    """Return what the field permits."""
+def _remedy(detail: ErrorDetails, schema: Schema) -> str:
+    """Return a description of what the field permits."""
     if detail["type"] == RULE_ERROR:
         return str(detail["ctx"]["message"])
     if detail["type"] == "missing":
@@ -65,8 +69,8 @@ def _remedy(detail: ErrorDetails, schema: Mapping[str, Any]) -> str:
     return f"must be {_form(schema)}"
 
 
-def _form(schema: Mapping[str, Any]) -> str:
-    """Return the form of a value: type, range, pattern."""
+def _form(schema: Schema) -> str:
+    """Return a description of valid values: type, range, pattern."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     kind = schema.get("type", "object")
@@ -84,7 +88,7 @@ def _form(schema: Mapping[str, Any]) -> str:
     return form
 
 
-def _range(schema: Mapping[str, Any], least: str, most: str) -> str:
+def _range(schema: Schema, least: str, most: str) -> str:
     """Return the range between two bounds of *schema*; empty without bounds."""
     if least in schema and most in schema:
         return f"between {schema[least]} and {schema[most]}"

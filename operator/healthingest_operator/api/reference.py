@@ -1,21 +1,21 @@
-"""The tables of fields in the reference of the custom resource."""
+"""The generator of the field tables in the reference of the custom resource."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from healthingest_operator.api.declaring import POD_FIELD, ApiModel
+from healthingest_operator.api.declaring import POD_FIELD, ApiModel, Schema
 from healthingest_operator.api.schema import schema_with_forms
 
 _HEAD: Final = ("| field | type | default | meaning |", "| --- | --- | --- | --- |")
 
 
 def field_table(model: type[ApiModel]) -> str:
-    """Return the Markdown table of all fields of *model*; a pod field stands as a whole."""
+    """Return the Markdown table of all fields of *model*; a pod field has a single row."""
     return "\n".join((*_HEAD, *_rows(schema_with_forms(model), "")))
 
 
-def _rows(schema: Mapping[str, Any], path: str) -> Iterator[str]:
+def _rows(schema: Schema, path: str) -> Iterator[str]:
     for name, part in schema.get("properties", {}).items():
         field = f"{path}{name}"
         default = "required" if name in schema.get("required", ()) else _default(part)
@@ -27,15 +27,15 @@ def _rows(schema: Mapping[str, Any], path: str) -> Iterator[str]:
             yield from _rows(part.get("items", {}), f"{field}[].")
 
 
-def _default(schema: Mapping[str, Any]) -> str:
-    """Return the default; an object's own default says nothing that its fields do not say."""
+def _default(schema: Schema) -> str:
+    """Return the default; a row of an object shows none, because its fields have rows."""
     if "default" not in schema or schema["type"] == "object":
         return ""
     default = schema["default"]
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def _type(schema: Mapping[str, Any]) -> str:
+def _type(schema: Schema) -> str:
     """Return type and range of a field."""
     if "enum" in schema:
         return " \\| ".join(f"`{value}`" for value in schema["enum"])

@@ -1,4 +1,4 @@
-"""The structural OpenAPI schema of an API model, as a CustomResourceDefinition takes it."""
+"""The structural OpenAPI schema of an API model, for a CustomResourceDefinition."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,9 +6,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from healthingest_operator.api.declaring import FORM, OPTIONAL, POD_FIELD, ApiModel
-
-Schema = dict[str, Any]
+from healthingest_operator.api.declaring import FORM, OPTIONAL, POD_FIELD, ApiModel, Schema
 
 _ORDER: Final = ("type", "description", "enum", "properties", "required", "items", "default")
 
@@ -16,10 +14,10 @@ _ORDER: Final = ("type", "description", "enum", "properties", "required", "items
 class _Generate(GenerateJsonSchema):
     def encode_default(self, dft: object) -> object:
         """
-        Return the default as the API server needs it.
+        Return the default in the form that the API server needs.
 
-        It fills in the defaults inside a default, but checks rules before that: the default of an
-        object with rules is complete. An empty list or map is None: it is no default there.
+        The API server applies nested defaults, but checks rules first. The default of an object
+        with rules is therefore complete. An empty list or map gives None, which means no default.
         """
         if dft in ((), {}):
             return None
@@ -34,7 +32,7 @@ class _Generate(GenerateJsonSchema):
 
 @cache
 def schema_with_forms(model: type[ApiModel]) -> Schema:
-    """Return the schema of *model* with the words of its patterns under `FORM`."""
+    """Return the schema of *model* with the descriptions of its patterns under `FORM`."""
     found = model.model_json_schema(by_alias=True, schema_generator=_Generate)
     return _structural(found, found.get("$defs", {}))
 
@@ -45,11 +43,11 @@ def structural_schema(model: type[ApiModel]) -> Schema:
     return written
 
 
-def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+def _structural(found: Schema, definitions: Schema) -> Schema:
     """
-    Return *found* with definitions in place of references.
+    Return *found* with the definitions in place of references.
 
-    Titles, null and empty lists are left out: a structural schema has none.
+    Titles, null and empty lists are removed, because a structural schema has none.
     """
     described = _not_null(_dereferenced(found, definitions), definitions)
     if described.get("default") is None:
@@ -62,8 +60,8 @@ def _structural(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     return _ordered(described)
 
 
-def _dereferenced(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Return *found* with the definition that it refers to; its own words take precedence."""
+def _dereferenced(found: Schema, definitions: Schema) -> Schema:
+    """Return *found* with the definition that it refers to; its own keywords take precedence."""
     described = dict(found)
     if "$ref" not in described:
         return described
@@ -71,7 +69,7 @@ def _dereferenced(found: Mapping[str, Any], definitions: Mapping[str, Any]) -> S
     return {**definitions[name], **described}
 
 
-def _not_null(described: Schema, definitions: Mapping[str, Any]) -> Schema:
+def _not_null(described: Schema, definitions: Schema) -> Schema:
     """Return *described*; a choice between one schema and null becomes that schema."""
     choices = [part for part in described.get("anyOf", ()) if part != {"type": "null"}]
     if len(choices) != 1:
@@ -81,7 +79,7 @@ def _not_null(described: Schema, definitions: Mapping[str, Any]) -> Schema:
 
 
 def _ordered(described: Schema) -> Schema:
-    """Return the words of a structural schema in the order of a written one."""
+    """Return the keywords of a structural schema in the order in which they are usually written."""
     left_out = {"title", "$defs"}
     if isinstance(described.get("additionalProperties"), bool):
         left_out.add("additionalProperties")
@@ -93,8 +91,8 @@ def _ordered(described: Schema) -> Schema:
     }
 
 
-def _fields(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Return `properties` and `required` of an object."""
+def _fields(described: Schema, definitions: Schema) -> Schema:
+    """Return the keywords `properties` and `required` of an object."""
     properties = described["properties"]
     return {
         "properties": {name: _structural(part, definitions) for name, part in properties.items()},
@@ -104,7 +102,7 @@ def _fields(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     }
 
 
-def _without_forms(found: Any) -> Any:  # noqa: ANN401 - JSON
+def _without_forms(found: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(found, dict):
         return {
             name: _without_forms(value)

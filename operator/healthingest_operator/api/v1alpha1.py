@@ -1,15 +1,15 @@
 """
-The API type `HealthIngest`, version v1alpha1: the one source of every field.
+The API type `HealthIngest`, version v1alpha1: the only source of every field.
 
-Each field has its type, default, bounds and description here, and each rule between fields stands
-in CEL beside its equal in Python. `make crds` writes the CustomResourceDefinition, the chart's copy
-and the tables of the reference from this module; `healthingest.parse` reads manifests with it.
+Each field has its type, default, bounds and description here. Each rule between fields is written
+in CEL and in Python. `make crds` generates the CustomResourceDefinition, its copy in the chart and
+the tables of the reference from this module; `healthingest.parse` validates manifests with it.
 """
 
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -25,6 +25,7 @@ from healthingest_operator.api.declaring import (
     Rule,
     matching,
 )
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.pod_fields import (
     AFFINITY,
     RESOURCES,
@@ -48,7 +49,7 @@ PRINTER_COLUMNS: Final = (
     ("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason"),
     ("Age", "date", ".metadata.creationTimestamp"),
 )
-"""Name, type and path of each column of `kubectl get`."""
+"""Name, type and JSON path of each printer column of `kubectl get`."""
 SCALE_SUBRESOURCE: Final = {
     "specReplicasPath": ".spec.replicas",
     "statusReplicasPath": ".status.replicas",
@@ -61,18 +62,18 @@ NAME_RULE: Final = Rule(
     " beginning with a letter",
     lambda name: re.fullmatch(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", name) is not None,
 )
-"""Names of children and of database roles contain the name of the HealthIngest."""
+"""The name is limited because names of children and of database roles contain it."""
 
 PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-"""Where the pods of an ingress controller live: RFC 1918."""
+"""Private networks (RFC 1918), in which an ingress controller usually runs."""
 S3_LARGEST_PUT_BYTES: Final = 5 * 2**30
-"""Amazon S3 user guide, "Multipart upload limits"."""
+"""The size limit of a single PUT; Amazon S3 user guide, "Multipart upload limits"."""
 
 _UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
 def bytes_in(size: str) -> int:
-    """Return the bytes of a size such as `50Mi`."""
+    """Return the number of bytes of a size such as `50Mi`."""
     digits = size.rstrip("kKMGi")
     return int(digits) * _UNITS[size.removeprefix(digits)]
 
@@ -86,7 +87,7 @@ class Requirement(StrEnum):
 
 
 class DeletionPolicy(StrEnum):
-    """Whether a store of data is deleted with the HealthIngest."""
+    """Whether bucket or virtual host is deleted with the HealthIngest."""
 
     RETAIN = "Retain"
     DELETE = "Delete"
@@ -117,45 +118,45 @@ ServiceSettings = Annotated[
         lambda settings: "; ".join(_refusals(settings)),
     ),
 ]
-PodPart = dict[str, Any]
-"""A part of a pod that is passed on unchanged."""
+PodPart: TypeAlias = Manifest
+"""A part of a pod template, which the operator copies unchanged."""
 
 
 def _refusals(settings: Iterable[str]) -> list[str]:
-    """Return why names of *settings* are refused, each reason once."""
+    """Return the reasons for which names of *settings* are refused, each reason once."""
     reasons = (service_settings.refusal(name) for name in sorted(settings))
     return list(dict.fromkeys(reason for reason in reasons if reason is not None))
 
 
 class SecretRef(ApiModel):
-    """A Secret."""
+    """A reference to a Secret in the same namespace."""
 
     name: ObjectName = Field(description="Name of the Secret.")
 
 
 class ImagePullSecret(ApiModel):
-    """A Secret."""
+    """A reference to a registry Secret in the same namespace."""
 
-    name: ObjectName = Field(description="Its name.")
+    name: ObjectName = Field(description="Name of the object.")
 
 
 class ConfigMapRef(ApiModel):
-    """A ConfigMap."""
+    """A reference to a ConfigMap in the same namespace."""
 
-    name: ObjectName = Field(description="Its name.")
+    name: ObjectName = Field(description="Name of the object.")
 
 
 class AutoscalingSpec(ApiModel):
     """A HorizontalPodAutoscaler for the API."""
 
-    min_replicas: int = Field(default=2, ge=1, le=1000, description="Fewest API pods.")
-    max_replicas: int = Field(ge=1, le=1000, description="Most API pods.")
+    min_replicas: int = Field(default=2, ge=1, le=1000, description="Minimum number of API pods.")
+    max_replicas: int = Field(ge=1, le=1000, description="Maximum number of API pods.")
     target_cpu_utilization_percentage: int = Field(
         default=70,
         ge=1,
         le=1000,
         alias="targetCPUUtilizationPercentage",
-        description="Mean use of the requested CPU to aim at, in percent.",
+        description="Target average CPU utilization, in percent of the requested CPU.",
     )
 
     rules: ClassVar = (
@@ -171,26 +172,30 @@ class EncryptionSpec(ApiModel):
     """Encryption at rest."""
 
     mode: Literal["None", "SSE-S3", "SSE-KMS"] = Field(
-        default="SSE-S3", description="How objects are encrypted by the store."
+        default="SSE-S3", description="How the object store encrypts objects."
     )
     key_id: str | None = Field(
-        default=None, min_length=1, max_length=2048, description="KMS key; with mode SSE-KMS."
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="ID of the KMS key; only with mode SSE-KMS, where it is required.",
     )
     policy: Literal[Requirement.REQUIRED, Requirement.IF_SUPPORTED] = Field(
-        default=Requirement.IF_SUPPORTED, description="What to do when the store cannot."
+        default=Requirement.IF_SUPPORTED,
+        description="Whether an object store without this encryption is accepted.",
     )
 
     rules: ClassVar = (
         Rule(
             "(self.mode == 'SSE-KMS') == has(self.keyId)",
-            "keyId belongs to mode SSE-KMS, and to it alone",
+            "keyId is required with mode SSE-KMS and not permitted with another mode",
             lambda self: (self.mode == "SSE-KMS") == (self.key_id is not None),
         ),
     )
 
 
 class ObjectStoreSpec(ApiModel):
-    """The S3 bucket that keeps the uploads."""
+    """The S3 bucket that stores the uploads."""
 
     endpoint: (
         Annotated[
@@ -205,14 +210,14 @@ class ObjectStoreSpec(ApiModel):
         | None
     ) = Field(
         default=None,
-        description="Address of the S3 server, e.g. https://s3.example; without it AWS.",
+        description="URL of the S3 server, e.g. https://s3.example; without it AWS S3 is used.",
     )
     region: Annotated[str, matching(r"^[a-z0-9-]+$", "lower-case letters, digits and hyphens")] = (
         Field(
             default="us-east-1",
             min_length=1,
             max_length=64,
-            description="Region that requests are signed for.",
+            description="Region for which requests are signed.",
         )
     )
     bucket: Annotated[
@@ -222,10 +227,10 @@ class ObjectStoreSpec(ApiModel):
             "lower-case letters, digits, dots and hyphens, beginning and ending with a letter"
             " or digit",
         ),
-        Rule("self == oldSelf", "the bucket cannot be changed: make another HealthIngest"),
+        Rule("self == oldSelf", "the bucket cannot be changed: create another HealthIngest"),
         Rule(
             "!self.contains('..')",
-            "a bucket name has no two adjacent dots",
+            "a bucket name must not have two adjacent dots",
             lambda bucket: ".." not in bucket,
         ),
         Rule(
@@ -236,32 +241,35 @@ class ObjectStoreSpec(ApiModel):
     ] = Field(
         min_length=3,
         max_length=63,
-        description="Name of the bucket; made when missing. Cannot be changed.",
+        description="Name of the bucket, which is created if it does not exist. Immutable.",
     )
     credentials_secret_ref: SecretRef = Field(
-        description="Secret with `accessKeyId` and `secretAccessKey`, used by the service."
+        description="Secret with `accessKeyId` and `secretAccessKey` for the service."
     )
     admin_secret_ref: SecretRef | None = Field(
         default=None,
-        description="Secret with the same keys, used by the operator alone to make the bucket;"
-        " without it `credentialsSecretRef`.",
+        description="Secret with the same keys for the operator, which creates and configures the"
+        " bucket; default: `credentialsSecretRef`.",
     )
     versioning: Requirement = Field(
-        default=Requirement.IF_SUPPORTED, description="Object versioning of the bucket."
+        default=Requirement.IF_SUPPORTED,
+        description="Whether the bucket must have object versioning.",
     )
     public_access_block: Requirement = Field(
-        default=Requirement.IF_SUPPORTED, description="Block of public access to the bucket."
+        default=Requirement.IF_SUPPORTED,
+        description="Whether the bucket must block public access.",
     )
     encryption: EncryptionSpec = EncryptionSpec()
     abort_incomplete_uploads_after_days: int = Field(
         default=1,
         ge=0,
         le=365,
-        description="Days after which parts of unfinished multipart uploads go; 0 leaves them.",
+        description="Days after which the store deletes incomplete multipart uploads; 0: never.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
-        description="Whether the bucket goes with the HealthIngest; one with objects never does.",
+        description="Whether the bucket is deleted with the HealthIngest. A bucket with objects is"
+        " always kept.",
     )
 
 
@@ -271,7 +279,7 @@ class QueueSpec(ApiModel):
     name: Annotated[str, _BROKER_NAME] = Field(
         min_length=1,
         max_length=120,
-        description="Name of the queue; its dead-letter queue is called `<name>.dead`.",
+        description="Name of the queue; its dead-letter queue is named `<name>.dead`.",
     )
     bindings: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Distinct()
@@ -279,19 +287,20 @@ class QueueSpec(ApiModel):
         default=(ALL_UPLOADS_BINDING,),
         min_length=1,
         max_length=32,
-        description="Topic patterns of the announcements that it gets.",
+        description="Patterns of the routing keys that the queue receives (topic exchange).",
     )
     delivery_limit: int = Field(
         default=20,
         ge=1,
         le=1_000_000,
-        description="Deliveries of a message before it is dead-lettered.",
+        description="Number of deliveries after which a message is dead-lettered.",
     )
     max_length_bytes: Int64 = Field(
         default=4 * 2**30,
         ge=2**20,
         le=2**40,
-        description="Bytes of waiting messages; beyond it announcements wait in the outbox.",
+        description="Maximum bytes of messages in the queue; at the limit, new messages wait in the"
+        " service's outbox.",
     )
 
 
@@ -301,34 +310,35 @@ def _none_is_a_dead_letter_queue(queues: tuple[QueueSpec, ...]) -> bool:
 
 
 class BrokerSpec(ApiModel):
-    """The RabbitMQ broker that announces the uploads."""
+    """The RabbitMQ broker to which uploads are announced."""
 
     admin_secret_ref: SecretRef = Field(
-        description="Secret with `managementUrl`, `amqpUrl` (scheme, host, port), `username`,"
-        " `password`."
+        description="Secret with `managementUrl`, `amqpUrl` (scheme, host and port), `username` and"
+        " `password` of an administrator."
     )
     virtual_host: Annotated[str, _BROKER_NAME] = Field(
         min_length=1,
         max_length=110,
-        description="Virtual host; made when missing. Cannot be changed. Default: namespace.name.",
+        description="Virtual host, which is created if it does not exist. Immutable. Default:"
+        " namespace.name.",
         json_schema_extra={OPTIONAL: True},
     )
     exchange: Annotated[
         str,
         _BROKER_NAME,
-        Rule("self == oldSelf", "the exchange cannot be changed: make another HealthIngest"),
+        Rule("self == oldSelf", "the exchange cannot be changed: create another HealthIngest"),
     ] = Field(
         default=DEFAULT_EXCHANGE,
         min_length=1,
         max_length=120,
-        description="Topic exchange; made when missing. Cannot be changed.",
+        description="Topic exchange, which is created if it does not exist. Immutable.",
     )
     queues: Annotated[
         tuple[QueueSpec, ...],
         Distinct("name"),
         Rule(
             "self.all(q, !self.exists(o, o.name == q.name + '.dead'))",
-            "a queue must not be called as another's dead-letter queue",
+            "a queue must not have the name of another queue's dead-letter queue",
             _none_is_a_dead_letter_queue,
         ),
     ] = Field(
@@ -336,44 +346,46 @@ class BrokerSpec(ApiModel):
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
-        description="Whether the virtual host goes with the HealthIngest;"
-        " one with messages never does.",
+        description="Whether the virtual host is deleted with the HealthIngest. A virtual host with"
+        " messages is always kept.",
     )
 
     rules: ClassVar = (
         Rule(
             "has(self.virtualHost) == has(oldSelf.virtualHost)"
             " && (!has(self.virtualHost) || self.virtualHost == oldSelf.virtualHost)",
-            "the virtual host cannot be changed: make another HealthIngest",
+            "the virtual host cannot be changed: create another HealthIngest",
         ),
     )
 
 
 class DatabaseSpec(ApiModel):
-    """The PostgreSQL database of accounts, uploads and the outbox."""
+    """The PostgreSQL database for accounts, uploads and the outbox."""
 
     secret_ref: SecretRef = Field(
-        description="Secret with `url` (a database that exists), or `adminUrl` (the operator makes"
-        " role and database)."
+        description="Secret with `url` of an existing database, or with `adminUrl` of a server, on"
+        " which the operator creates role and database."
     )
 
 
 class CacheSpec(ApiModel):
-    """The Redis server that counts requests; without it each pod counts for itself."""
+    """The Redis server for rate limits; without it each pod counts requests separately."""
 
-    secret_ref: SecretRef = Field(description="Secret with `url`.")
+    secret_ref: SecretRef = Field(description="Secret with `url` of the Redis server.")
 
 
 class AccountsSpec(ApiModel):
-    """Who may have an account."""
+    """How accounts are created."""
 
     registration: Literal["Closed", "Open", "VerifiedOnly"] = Field(
-        default="Closed", description="Whether clients may register themselves."
+        default="Closed",
+        description="Whether clients may register accounts themselves; VerifiedOnly: an account"
+        " cannot log in until it is verified.",
     )
 
 
 class DocumentationSpec(ApiModel):
-    """What the API shows of itself to anybody."""
+    """Which documentation the API serves without authentication."""
 
     openapi: bool = Field(default=False, description="Whether /openapi.json is served.")
     page: bool = Field(
@@ -382,24 +394,28 @@ class DocumentationSpec(ApiModel):
 
     @property
     def serves_openapi(self) -> bool:
-        """Whether `/openapi.json` is served: the page needs it."""
+        """Whether `/openapi.json` is served, because it is wanted or because the page needs it."""
         return self.openapi or self.page
 
 
 class LimitsSpec(ApiModel):
-    """What one client may send."""
+    """Limits for each client."""
 
     max_file_size: Annotated[
         str,
         matching(r"^[1-9][0-9]*(Ki|Mi|Gi|k|M|G)?$", "a number of bytes such as 50Mi"),
         Rule(
             "quantity(self).compareTo(quantity('5Gi')) <= 0",
-            "maxFileSize must not exceed 5Gi, the most that S3 takes in one request",
+            "maxFileSize must not exceed 5Gi, the S3 limit for a single request",
             lambda size: bytes_in(size) <= S3_LARGEST_PUT_BYTES,
         ),
-    ] = Field(default="50Mi", max_length=16, description="Largest file, in bytes, e.g. 50Mi.")
-    uploads: Rate = Field(default="10/minute", description="Uploads per principal.")
-    requests: Rate = Field(default="100/hour", description="Other requests per principal.")
+    ] = Field(default="50Mi", max_length=16, description="Maximum file size in bytes, e.g. 50Mi.")
+    uploads: Rate = Field(
+        default="10/minute", description="Maximum rate of uploads of one principal."
+    )
+    requests: Rate = Field(
+        default="100/hour", description="Maximum rate of other requests of one principal."
+    )
 
     @property
     def max_file_size_bytes(self) -> int:
@@ -408,19 +424,19 @@ class LimitsSpec(ApiModel):
 
 
 class SchemasSpec(ApiModel):
-    """Avro schemas that are accepted."""
+    """Avro schemas that uploads may have."""
 
     mode: Literal["Allowed", "Any"] = Field(
-        default="Any", description="Allowed: those of the ConfigMap; Any: all."
+        default="Any", description="Allowed: only schemas of the ConfigMap; Any: every schema."
     )
     config_map_ref: ConfigMapRef | None = Field(
-        default=None, description="ConfigMap whose keys are files with Avro schemas (.avsc)."
+        default=None, description="ConfigMap with Avro schemas; each key is a file name (.avsc)."
     )
 
     rules: ClassVar = (
         Rule(
             "self.mode != 'Allowed' || has(self.configMapRef)",
-            "mode Allowed needs configMapRef",
+            "mode Allowed requires configMapRef",
             lambda self: self.mode != "Allowed" or self.config_map_ref is not None,
         ),
     )
@@ -430,7 +446,7 @@ class IngressSpec(ApiModel):
     """An Ingress for the API."""
 
     class_name: ObjectName | None = Field(
-        default=None, description="Ingress class; without it the cluster's default."
+        default=None, description="Ingress class; default: the default class of the cluster."
     )
     host: Annotated[
         str,
@@ -438,33 +454,33 @@ class IngressSpec(ApiModel):
             rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*$",
             "a lower-case host name such as ingest.example",
         ),
-    ] = Field(min_length=1, max_length=253, description="Host name.")
+    ] = Field(min_length=1, max_length=253, description="Host name of the Ingress rule.")
     tls_secret_name: ObjectName | None = Field(
-        default=None, description="Secret with the certificate; without it plain HTTP."
+        default=None, description="Secret with the TLS certificate; without it HTTP is used."
     )
     annotations: StringMap = Field(default={}, description="Annotations of the Ingress.")
 
 
 class HealthIngestSpec(ApiModel):
-    """What is wanted."""
+    """The desired state of a HealthIngest."""
 
     image: str | None = Field(
         default=None,
         min_length=1,
         max_length=512,
-        description="Image of the service; without it the one of the operator's own release.",
+        description="Container image of the service; default: the image of the operator's release.",
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
-        default="IfNotPresent", description="As in a pod."
+        default="IfNotPresent", description="Pull policy, as in a pod."
     )
     image_pull_secrets: tuple[ImagePullSecret, ...] = Field(
-        default=(), max_length=16, description="Secrets to pull the image with."
+        default=(), max_length=16, description="Registry Secrets for pulling the image."
     )
     replicas: int = Field(
         default=2,
         ge=0,
         le=1000,
-        description="API pods; neither used nor written while `autoscaling` is set.",
+        description="Number of API pods; ignored while `autoscaling` is set.",
     )
     autoscaling: AutoscalingSpec | None = None
     object_store: ObjectStoreSpec
@@ -477,8 +493,8 @@ class HealthIngestSpec(ApiModel):
     schemas: SchemasSpec = SchemasSpec()
     settings: ServiceSettings = Field(
         default={},
-        description="Further settings of the service by their variables, such as"
-        " `HEALTHINGEST_LIMITS__LOGINS`; docs/reference/settings.md says which.",
+        description="Further settings of the service by variable name, such as"
+        " `HEALTHINGEST_LIMITS__LOGINS`; docs/reference/settings.md lists them.",
     )
     ingress: IngressSpec | None = None
     trusted_proxies: tuple[
@@ -491,12 +507,14 @@ class HealthIngestSpec(ApiModel):
     ] = Field(
         default=PRIVATE_NETWORKS,
         max_length=64,
-        description="Networks (CIDR) whose X-Forwarded-For is believed.",
+        description="Networks (CIDR) of proxies whose X-Forwarded-For header is trusted.",
     )
     resources: Annotated[PodPart, PodField(RESOURCES)] = Field(default={})
-    node_selector: StringMap = Field(default={}, description="Node labels that pods need.")
+    node_selector: StringMap = Field(
+        default={}, description="Labels that a node must have to run the pods."
+    )
     tolerations: tuple[Annotated[PodPart, PodField(TOLERATION)], ...] = Field(
-        default=(), max_length=64, description="Taints that pods stand."
+        default=(), max_length=64, description="Tolerations of the pods."
     )
     affinity: Annotated[PodPart, PodField(AFFINITY)] = Field(default={})
     topology_spread_constraints: tuple[
@@ -504,77 +522,87 @@ class HealthIngestSpec(ApiModel):
     ] = Field(
         default=(),
         max_length=16,
-        description="How API pods spread, as in a pod; default: over nodes, where possible.",
+        description="Topology spread constraints of the API pods, as in a pod; default: spread over"
+        " nodes where possible.",
     )
     pod_annotations: StringMap = Field(default={}, description="Annotations of the pods.")
     paused: bool = Field(
         default=False,
-        description="The operator changes nothing while true; deletion is carried out all the"
-        " same.",
+        description="While true, the operator changes nothing; a deletion is still carried out.",
     )
 
 
 class Condition(ApiModel):
-    """One condition."""
+    """A condition, as in the Kubernetes API conventions."""
 
-    type: str = Field(max_length=316, description="Its type.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Its status.")
-    reason: str = Field(max_length=1024, description="Why; see docs/reference/runbook.md.")
-    message: str = Field(max_length=32768, description="For people.")
+    type: str = Field(max_length=316, description="Type of the condition.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Status of the condition.")
+    reason: str = Field(
+        max_length=1024, description="Reason for the status; see docs/reference/runbook.md."
+    )
+    message: str = Field(max_length=32768, description="Details, for people.")
     observed_generation: Int64 | None = Field(
-        default=None, ge=0, description="Generation it was found for."
+        default=None, ge=0, description="Generation for which the condition was observed."
     )
     last_transition_time: str = Field(
-        description="When its status changed.", json_schema_extra={"format": "date-time"}
+        description="Time of the last change of the status.",
+        json_schema_extra={"format": "date-time"},
     )
 
 
 class SecretsStatus(ApiModel):
-    """Secrets made by the operator."""
+    """Secrets that the operator creates."""
 
-    service: str | None = Field(default=None, description="For the service alone.")
-    consumer: str | None = Field(default=None, description="For consumers of the queues.")
+    service: str | None = Field(
+        default=None, description="Name of the Secret for the service's pods."
+    )
+    consumer: str | None = Field(
+        default=None, description="Name of the Secret for consumers of the queues."
+    )
 
 
 class ObjectStoreStatus(ApiModel):
-    """What the probe of the object store found."""
+    """The object store in use, and the result of its probe."""
 
     probed: str | None = Field(
-        default=None, description="Fingerprint of the settings that were probed."
+        default=None, description="Fingerprint of the settings for which the store was probed."
     )
     place: str | None = Field(
         default=None,
-        description="Host and bucket that are used; another place must be confirmed.",
+        description="Host and bucket in use; a change must be confirmed.",
     )
     installation: str | None = Field(
-        default=None, description="The mark that the bucket bears as a tag."
+        default=None, description="Identity of the bucket, which is stored in one of its tags."
     )
     missing_capabilities: Annotated[tuple[str, ...], Distinct()] = Field(
-        default=(), max_length=32, description="What the store cannot do."
+        default=(), max_length=32, description="Features that the object store lacks."
     )
 
 
 class DatabaseStatus(ApiModel):
-    """The database that is used."""
+    """The database in use."""
 
     installation: str | None = Field(
         default=None,
-        description="The mark that the database bears; one with another mark must be confirmed.",
+        description="Identity of the database, which is stored in it; another identity must be"
+        " confirmed.",
     )
 
 
 class HealthIngestStatus(ApiModel):
-    """What holds. Written by the operator."""
+    """The observed state, written by the operator."""
 
     observed_generation: Int64 | None = Field(
-        default=None, ge=-1, description="Generation that was looked at; -1 before the first look."
+        default=None,
+        ge=-1,
+        description="Generation that was last reconciled; -1 before the first reconciliation.",
     )
     conditions: Annotated[tuple[Condition, ...], Distinct("type")] = Field(
-        default=(), max_length=32, description="What holds and what does not."
+        default=(), max_length=32, description="Conditions of the HealthIngest and of its parts."
     )
-    url: str | None = Field(default=None, description="Where clients send uploads.")
-    replicas: Int32 | None = Field(default=None, description="API pods there are.")
-    selector: str | None = Field(default=None, description="Label selector of the API's pods.")
+    url: str | None = Field(default=None, description="URL to which clients send uploads.")
+    replicas: Int32 | None = Field(default=None, description="Current number of API pods.")
+    selector: str | None = Field(default=None, description="Label selector of the API pods.")
     workload: str | None = Field(
         default=None, description="Fingerprint of the workload that was last rolled out."
     )
@@ -584,10 +612,14 @@ class HealthIngestStatus(ApiModel):
     left_behind: tuple[str, ...] = Field(
         default=(),
         max_length=32,
-        description="What is on the broker though the spec does not name it, because it has"
+        description="Queues that the spec no longer names, kept on the broker because they have"
         " messages.",
     )
 
 
 STATUS_BEFORE_FIRST_RECONCILE: Final = HealthIngestStatus(observed_generation=-1)
-"""The API server's default: without a status `helm --wait` and Flux take a resource for ready."""
+"""
+The API server's default for the status.
+
+Without a status `helm --wait` and Flux would consider the resource ready.
+"""

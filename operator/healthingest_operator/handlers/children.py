@@ -1,15 +1,16 @@
-"""Changes of children: each enqueues the HealthIngest that owns the child."""
+"""Watch events of children: each enqueues the HealthIngest that owns the child."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from healthingest_contract.conditions import KIND
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 DEBOUNCE_SECONDS: Final = 0.5
-"""A rollout causes many events at once."""
+"""Delay before a reconciliation, because a rollout causes many events at once."""
 
 WATCHED: Final = (
     ("", "v1", "configmaps"),
@@ -26,9 +27,9 @@ WATCHED: Final = (
 SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 
-def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
+def owners(namespace: str | None, metadata: ManifestView) -> set[Key]:
     """
-    Return the HealthIngests of an object, by its label and its owner references.
+    Return the keys of the HealthIngests that own an object, by its label and owner references.
 
     Both are read, because a user may have changed one of them.
     """
@@ -40,7 +41,7 @@ def owners(namespace: str | None, metadata: Mapping[str, Any]) -> set[Key]:
 
 
 def paths(namespaces: Sequence[str]) -> list[str]:
-    """API paths of the children to watch; no *namespaces*: all of them."""
+    """Return the API paths of the children to watch; no *namespaces*: all namespaces."""
     places = [f"namespaces/{namespace}/" for namespace in namespaces] or [""]
     roots = [
         (f"/apis/{group}/{version}" if group else f"/api/{version}", plural)
@@ -49,9 +50,7 @@ def paths(namespaces: Sequence[str]) -> list[str]:
     return [f"{root}/{place}{plural}" for root, plural in roots for place in places]
 
 
-def enqueue_owners(
-    queue: KeyedQueue[Key], namespace: str | None, metadata: Mapping[str, Any]
-) -> None:
-    """Enqueue the HealthIngests of a changed child."""
+def enqueue_owners(queue: KeyedQueue[Key], namespace: str | None, metadata: ManifestView) -> None:
+    """Enqueue the HealthIngests that own a changed child."""
     for key in owners(namespace, metadata):
         queue.enqueue(key, Lane.CHILD, DEBOUNCE_SECONDS)

@@ -1,8 +1,7 @@
 """
 The core: when to reconcile, what to do, and in which order.
 
-One sequence for every HealthIngest: observe → plan → act → status.
-
-Talks to the world through `ports.py` alone and decides with the pure functions of `resources` and
+Every HealthIngest goes through the same sequence: observe → plan → act → status. The core accesses
+external systems only through `ports.py`, and decides with the pure functions of `resources` and
 `status`.
 """

@@ -2,20 +2,20 @@
 Change detection: compare a fingerprint of the external state with the recorded one.
 
 A full reconciliation that ends in Ready records a fingerprint of Secrets, bucket, broker and
-database. Children are not part of it, because a watch reports their changes. The same fingerprint
-means that nothing has to be done. A different one, or an unreadable state, leads to a full
-reconciliation.
+database. Children are not part of it, because a watch reports their changes. If the fingerprint is
+the same, there is nothing to do. If it differs, or if part of the state is unreadable, a full
+reconciliation follows.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from typing_extensions import override
 
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest, Key
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
@@ -56,7 +56,7 @@ class ChangeDetector:
         known = self.fingerprints.recorded(key)
         return known is not None and await self._fingerprint(known[0]) == known[1]
 
-    async def fingerprint(self, owner: HealthIngest, status: Mapping[str, Any]) -> str | None:
+    async def fingerprint(self, owner: HealthIngest, status: ManifestView) -> str | None:
         """
         Return the fingerprint of the external state of *owner*.
 
@@ -83,7 +83,7 @@ class ChangeDetector:
 
     async def _outside(self, owner: HealthIngest, found: Credentials) -> list[str]:
         """
-        Return the state outside the cluster, as fingerprints.
+        Return fingerprints of the state outside the cluster.
 
         Raises:
             DependencyError: part of it is unreadable.
@@ -98,13 +98,13 @@ class ChangeDetector:
         users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
         parts.append(await self.broker.fingerprint(broker, host, users))
         database = _known(found.database)
-        # A full reconciliation checks the login that the operator made; a pod with a refused login
-        # is not ready.
+        # A full reconciliation checks the login that the operator created. A pod whose login is
+        # refused is not ready.
         await self.database.check(database.url or database.admin_url or "")
         return [*parts, await self._cache(found)]
 
     async def _cache(self, found: Credentials) -> str:
-        """Return the error of the cache, or an empty text; Ready does not depend on it."""
+        """Return the error of the cache, or an empty string; Ready does not depend on it."""
         if not isinstance(found.cache_url, str):
             return ""
         try:
@@ -116,17 +116,15 @@ class ChangeDetector:
 
 @dataclass(frozen=True, slots=True)
 class _Secrets(Reader):
-    """Reads a Secret that many HealthIngests of a namespace name once for all of them."""
+    """Reads Secrets, each once for all HealthIngests of a namespace that name it."""
 
     detector: ChangeDetector
 
     @override
-    async def read(
-        self, api_version: str, kind: str, namespace: str, name: str
-    ) -> dict[str, Any] | None:
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         cluster = self.detector.cluster
 
-        async def ask() -> dict[str, Any] | None:
+        async def ask() -> Manifest | None:
             found = await cluster.read(api_version, kind, namespace, name)
             return None if found is None else {"data": found.get("data")}
 
@@ -135,8 +133,8 @@ class _Secrets(Reader):
         )
 
 
-def _is_settled(owner: HealthIngest, status: Mapping[str, Any]) -> bool:
-    """Whether it was Ready in this generation, without drift and without leftovers."""
+def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
+    """Whether it was Ready in this generation, without drift and left-behind resources."""
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
@@ -150,5 +148,5 @@ def _known(part: _Part | DependencyError) -> _Part:
     return part
 
 
-def _digest(value: tuple[Any, ...]) -> str:
+def _digest(value: tuple[object, ...]) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()

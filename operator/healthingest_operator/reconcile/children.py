@@ -1,14 +1,15 @@
-"""Children in the cluster: listed, compared, applied where they differ, and pruned."""
+"""Children in the cluster: list them, compare them, apply those that differ, and prune."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import POD_READINESS_GATE, ConditionType, Reason
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Cluster, Manifest
+from healthingest_operator.reconcile.ports import Cluster
 from healthingest_operator.resources import comparison, names
 from healthingest_operator.resources.children import KINDS
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
@@ -18,23 +19,23 @@ from healthingest_operator.status.pod_failures import Failure, of_pods, of_refus
 FIELD_MANAGER: Final = "healthingest-operator"
 
 _RUNNING: Final = frozenset({"Deployment", "Job", "HorizontalPodAutoscaler"})
-"""Kinds that are not pruned while the workload may not be rolled out."""
+"""Kinds that are kept while the workload may not be rolled out."""
 
 
 @dataclass(slots=True)
 class Children:
-    """The children of a HealthIngest, as observed and changed in this reconciliation."""
+    """The live children of a HealthIngest, and the changes of this reconciliation."""
 
     cluster: Cluster
     owner: HealthIngest
     expected: bool
-    """Whether a missing child existed before, so that its absence is drift."""
-    live: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """Whether a missing child existed before; its absence is then drift."""
+    live: dict[tuple[str, str], Manifest] = field(default_factory=dict)
     healed: list[str] = field(default_factory=list)
     wanted: set[tuple[str, str]] = field(default_factory=set)
 
     async def observe(self) -> None:
-        """List all kinds at once; children of a deleted namesake are left out."""
+        """List all kinds concurrently, without children of a deleted HealthIngest of this name."""
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.cluster.children(version, kind, self.owner.key))
@@ -45,15 +46,15 @@ class Children:
                 if kind == "Pod" or owned(child, self.owner) or orphaned(child, self.owner):
                     self.live[kind, child["metadata"]["name"]] = child
 
-    def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return a live child."""
+    def get(self, kind: str, name: str) -> Manifest | None:
+        """Return a live child; None: it does not exist."""
         return self.live.get((kind, name))
 
-    def all(self, kind: str) -> list[dict[str, Any]]:
+    def all(self, kind: str) -> list[Manifest]:
         """Return the live children of a kind."""
         return [child for (found, _), child in self.live.items() if found == kind]
 
-    async def ensure(self, desired: Iterable[Manifest]) -> None:
+    async def ensure(self, desired: Iterable[ManifestView]) -> None:
         """Apply the objects that differ, and record drift in `healed`."""
         for child in desired:
             kind = child["kind"]
@@ -93,12 +94,12 @@ class Children:
             if is_api and not pod["metadata"].get("deletionTimestamp") and not _gate_is_open(pod):
                 await self.cluster.open_gate(pod)
 
-    async def _correct_list_keys(self, child: Manifest, live: Manifest) -> None:
+    async def _correct_list_keys(self, child: ManifestView, live: ManifestView) -> None:
         keys = comparison.rekeyed(child.get("spec"), live.get("spec"), "/spec")
         if keys:
             await self.cluster.set_fields(live, keys)
 
-    async def _check_free(self, child: Manifest) -> None:
+    async def _check_free(self, child: ManifestView) -> None:
         """Refuse to apply over an object of the same name with another owner."""
         metadata = child["metadata"]
         other = await self.cluster.read(
@@ -107,8 +108,8 @@ class Children:
         if other is not None:
             refuse_foreign(other, self.owner)
 
-    async def _first_replicas(self, child: Manifest, applied: Manifest) -> None:
-        """Start with the minimum of replicas, because an autoscaler takes a while to act."""
+    async def _first_replicas(self, child: ManifestView, applied: ManifestView) -> None:
+        """Start with the autoscaler's minimum of replicas, because an autoscaler reacts late."""
         scaling = self.owner.spec.autoscaling
         if (
             scaling is not None
@@ -117,11 +118,12 @@ class Children:
         ):
             await self.cluster.hand_over_replicas(applied, scaling.min_replicas)
 
-    async def _hand_over_replicas(self, child: Manifest, live: Manifest) -> None:
+    async def _hand_over_replicas(self, child: ManifestView, live: ManifestView) -> None:
         """
-        Keep the replicas when the operator stops setting them.
+        Keep the number of replicas when the operator stops setting them.
 
-        Server-side apply resets a field that its only owner no longer sends: one pod would remain.
+        Server-side apply removes a field that its only manager no longer sends: one replica would
+        remain.
         """
         if (
             child["kind"] == "Deployment"
@@ -131,17 +133,17 @@ class Children:
             await self.cluster.hand_over_replicas(live, live["spec"].get("replicas", 1))
 
 
-def owned(child: Manifest, owner: HealthIngest) -> bool:
+def owned(child: ManifestView, owner: HealthIngest) -> bool:
     """Whether this HealthIngest, by its uid, is an owner of *child*."""
-    references: Sequence[Mapping[str, Any]] = child["metadata"].get("ownerReferences") or ()
+    references: Sequence[ManifestView] = child["metadata"].get("ownerReferences") or ()
     return any(reference.get("uid") == owner.uid for reference in references)
 
 
-def orphaned(child: Manifest, owner: HealthIngest) -> bool:
+def orphaned(child: ManifestView, owner: HealthIngest) -> bool:
     """
-    Whether *child* was made for this name and has lost its owner references.
+    Whether *child* was created for a HealthIngest of this name and has no owner reference.
 
-    Nothing else would ever delete it.
+    The garbage collector would never delete such an object.
     """
     metadata = child["metadata"]
     labels = metadata.get("labels") or {}
@@ -153,12 +155,12 @@ def orphaned(child: Manifest, owner: HealthIngest) -> bool:
     return ours and names.DESIRED_ANNOTATION in annotations and not metadata.get("ownerReferences")
 
 
-def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
+def refuse_foreign(other: ManifestView, owner: HealthIngest) -> None:
     """
-    Return if *other* belongs to *owner*.
+    Check that *other* belongs to *owner*.
 
     Raises:
-        DependencyError: it has another owner, or belongs to a deleted namesake.
+        DependencyError: it has another owner, or belongs to a deleted HealthIngest of this name.
     """
     if owned(other, owner) or orphaned(other, owner):
         return
@@ -170,20 +172,23 @@ def refuse_foreign(other: Manifest, owner: HealthIngest) -> None:
         and labels.get(names.INSTANCE_LABEL) == owner.key.name
     ):
         raise DependencyError(
-            Reason.PROGRESSING, f"waits until {what} of a deleted namesake is gone"
+            Reason.PROGRESSING,
+            f"waits until {what} of a deleted HealthIngest of this name is removed",
         )
     message = (
-        f"{what} exists and was not made by this operator: remove it, or give the"
+        f"{what} exists and was not created by this operator: remove it, or give the"
         " HealthIngest another name"
     )
     raise DependencyError(Reason.RESOURCE_CONFLICT, message)
 
 
-def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ()) -> ConditionUpdate:
+def availability(
+    deployments: Sequence[ManifestView], pods: Sequence[ManifestView] = ()
+) -> ConditionUpdate:
     """
-    Return `WorkloadAvailable`: True if all Deployments have all their newest pods and no others.
+    Return `WorkloadAvailable`: True if all Deployments are available and up to date.
 
-    Otherwise it explains why, from their *pods*.
+    Otherwise it explains the cause, from their *pods*.
     """
     kind = ConditionType.WORKLOAD_AVAILABLE
     for deployment in deployments:
@@ -195,7 +200,7 @@ def availability(deployments: Sequence[Manifest], pods: Sequence[Manifest] = ())
     return condition_true(kind, "all pods are available", Reason.AVAILABLE)
 
 
-def _is_complete(deployment: Manifest) -> bool:
+def _is_complete(deployment: ManifestView) -> bool:
     """Whether all replicas are available and up to date, and no older pod remains."""
     status = deployment.get("status") or {}
     wanted = deployment["spec"].get("replicas", 1)
@@ -208,7 +213,7 @@ def _is_complete(deployment: Manifest) -> bool:
     )
 
 
-def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> ConditionUpdate:
+def _incomplete(deployment: ManifestView, pods: Sequence[ManifestView]) -> ConditionUpdate:
     kind = ConditionType.WORKLOAD_AVAILABLE
     name = deployment["metadata"]["name"]
     failure = _why(deployment, pods)
@@ -225,7 +230,7 @@ def _incomplete(deployment: Manifest, pods: Sequence[Manifest]) -> ConditionUpda
     return condition_false(kind, Reason.ROLLOUT_PROGRESSING, message)
 
 
-def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
+def _why(deployment: ManifestView, pods: Sequence[ManifestView]) -> Failure | None:
     """Return why pods are missing: from the Deployment's conditions, then from its pods."""
     refused = _condition(deployment, "ReplicaFailure", "True")
     if refused:
@@ -238,18 +243,18 @@ def _why(deployment: Manifest, pods: Sequence[Manifest]) -> Failure | None:
     return of_pods(own) or (of_silent_relay(own) if relay else None)
 
 
-def _condition(found: Manifest, kind: str, status: str) -> Mapping[str, Any]:
+def _condition(found: ManifestView, kind: str, status: str) -> ManifestView:
     conditions = (found.get("status") or {}).get("conditions") or []
     return next(
         (entry for entry in conditions if (entry["type"], entry["status"]) == (kind, status)), {}
     )
 
 
-def _gate_is_open(pod: Manifest) -> bool:
+def _gate_is_open(pod: ManifestView) -> bool:
     return bool(_condition(pod, POD_READINESS_GATE, "True"))
 
 
-def _manages_replicas(live: Manifest) -> bool:
+def _manages_replicas(live: ManifestView) -> bool:
     entries = live["metadata"].get("managedFields") or []
     return any(
         entry.get("manager") == FIELD_MANAGER

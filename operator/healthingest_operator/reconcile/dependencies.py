@@ -1,14 +1,15 @@
 """Bucket, broker, database and cache: each is observed, completed, and reported."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
@@ -28,23 +29,24 @@ from healthingest_operator.reconcile.ports import (
 )
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_id, relay_users
-from healthingest_operator.resources.pruning import superfluous
+from healthingest_operator.resources.pruning import Superfluous, superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 _PROVISIONING_HELPS: Final = frozenset(
     {Reason.AUTHENTICATION_FAILED, Reason.REQUEST_REFUSED, Reason.PERMISSION_DENIED}
 )
-"""No role yet, no database yet, or lost rights: creating them helps."""
+"""Reasons for a failed login that creating role and database, or granting rights, can resolve."""
 _LOGIN_KINDS: Final = frozenset({topology.Kind.USER, topology.Kind.PERMISSIONS})
 
 
 @dataclass(frozen=True, slots=True)
 class BucketResult:
     """
-    The condition, missing capabilities, a fingerprint of what was probed, and the place.
+    The condition `BucketReady` and the properties of the bucket; None: unknown now.
 
-    None: unknown now. `changed` names what was created or changed.
+    `probed` is a fingerprint of the settings that were probed, `place` is host and bucket, and
+    `changed` names what was created or changed.
     """
 
     update: ConditionUpdate
@@ -66,9 +68,10 @@ class DatabaseResult:
 @dataclass(frozen=True, slots=True)
 class BrokerResult:
     """
-    Findings about broker and topology, changes made, and unwanted things that stay.
+    The conditions of broker and topology, and the changes on the broker.
 
-    `unused_users`: of the operator's own users those that no Secret names any more.
+    `left_behind` names unwanted queues that hold messages. `unused_users` are broker users of the
+    operator that no Secret names.
     """
 
     updates: tuple[ConditionUpdate, ...]
@@ -78,21 +81,21 @@ class BrokerResult:
 
 
 Outranks = Callable[[str], Awaitable[bool]]
-"""Whether the HealthIngest of this id (`namespace/name`) must give way."""
+"""Whether the HealthIngest with this id (`namespace/name`) must give up its ownership."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketContext:
-    """Values of the service's Secret, the previous status, and the rule of ownership."""
+    """The values of the service's Secret, the previous status, and the rule of ownership."""
 
     values: Mapping[str, str]
-    status: Mapping[str, Any]
+    status: ManifestView
     outranks: Outranks
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerContext:
-    """Wanted logins (passwords by user), and the rule of ownership."""
+    """The wanted logins (passwords by user), and the rule of ownership."""
 
     relays: Mapping[str, str]
     consumers: Mapping[str, str]
@@ -102,7 +105,7 @@ class BrokerContext:
 async def reconcile_bucket(
     store: ObjectStore, owner: HealthIngest, found: Credentials, context: BucketContext
 ) -> BucketResult:
-    """Create the bucket and its properties; probe it when anything about it is new."""
+    """Create and configure the bucket; probe the store if its settings or credentials are new."""
     try:
         if isinstance(found.store, DependencyError):
             raise found.store
@@ -117,7 +120,7 @@ async def reconcile_bucket(
         )
         missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
-            if found.store != admin:  # else they have just been used
+            if found.store != admin:  # otherwise they were used just now
                 await store.check(found.store)
             lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
@@ -155,32 +158,22 @@ async def _complete_bucket(
     context: BucketContext,
 ) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
     """
-    Return the missing capabilities, what was changed, and the installation.
+    Configure the bucket; return missing capabilities, changes and the installation.
 
-    A capability that is *known* to be missing is not tried again.
+    A capability that is *known* to be missing is not requested again.
     """
-    changed = []
     observed = await store.observe(admin)
     installation = await installation_of_bucket(
         store, owner, admin, observed, context.status.get("objectStore") or {}
     )
+    changed = []
     if observed is None:
-        await store.create(admin)
+        observed = await _create_bucket(store, admin)
         changed.append(f"bucket {admin.bucket}")
-        observed = await store.observe(admin)
-    if observed is None:
-        message = f"bucket {admin.bucket} was made but is not there yet"
-        raise DependencyError(Reason.UNREACHABLE, message)
     name = owner_id(owner.key)
-    if observed.owner not in {None, name} and not await context.outranks(str(observed.owner)):
-        message = (
-            f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
-        )
-        raise DependencyError(Reason.RESOURCE_CONFLICT, message)
-    missing = {
-        *observed.missing,
-        *(lack for lack in bucket.Capability if lack in known and lack != "checksums"),
-    }
+    await _check_bucket_owner(observed, name, admin, context.outranks)
+    known_missing = set(known) - {bucket.Capability.CHECKSUMS}
+    missing = {*observed.missing, *(lack for lack in bucket.Capability if lack in known_missing)}
     seen = replace(observed, missing=frozenset(missing))
     for step in bucket.plan(owner.spec.object_store, name, seen, installation):
         if await store.carry_out(admin, step):
@@ -190,13 +183,43 @@ async def _complete_bucket(
     return missing, tuple(changed), installation
 
 
+async def _create_bucket(store: ObjectStore, admin: StoreAccess) -> bucket.Observed:
+    """
+    Create the bucket and return its properties.
+
+    Raises:
+        DependencyError: the store does not report the bucket yet.
+    """
+    await store.create(admin)
+    observed = await store.observe(admin)
+    if observed is None:
+        message = f"bucket {admin.bucket} was created but the object store does not report it yet"
+        raise DependencyError(Reason.UNREACHABLE, message)
+    return observed
+
+
+async def _check_bucket_owner(
+    observed: bucket.Observed, name: str, admin: StoreAccess, outranks: Outranks
+) -> None:
+    """
+    Check that *name* owns the bucket, or may take it over.
+
+    Raises:
+        DependencyError: the bucket belongs to another HealthIngest.
+    """
+    if observed.owner in {None, name} or await outranks(str(observed.owner)):
+        return
+    message = f"bucket {admin.bucket} belongs to HealthIngest {observed.owner}: use another bucket"
+    raise DependencyError(Reason.RESOURCE_CONFLICT, message)
+
+
 async def reconcile_broker(
     broker: Broker, owner: HealthIngest, found: Credentials, context: BrokerContext
 ) -> BrokerResult:
     """
-    Create the virtual host and its content, then log in as the relay.
+    Create the virtual host with its content, then log in as the relay.
 
-    Passwords are those of the operator's own Secrets.
+    The passwords are those in the operator's own Secrets.
     """
     access = found.broker
     try:
@@ -229,9 +252,8 @@ async def reconcile_broker(
     )
     try:
         for login in wanted.logins:
-            if (
-                login.name in context.relays
-            ):  # rights do not show that a login works: limits may refuse it
+            # Limits may refuse a user with the right permissions, so the login is tried.
+            if login.name in context.relays:
                 await broker.log_in(access, wanted.virtual_host, login)
     except DependencyError as error:
         ready = condition_false(ConditionType.BROKER_READY, error.reason, error.message)
@@ -239,49 +261,90 @@ async def reconcile_broker(
 
 
 def logins(*addresses: str | None) -> dict[str, str]:
-    """Return passwords by user, from addresses of the broker."""
+    """Return the passwords by user name, from broker URLs."""
     return {user_of(url) or "": password_of(url) or "" for url in addresses if user_of(url)}
 
 
 async def _complete_topology(
     broker: Broker, access: BrokerAccess, wanted: topology.Topology, outranks: Outranks
 ) -> BrokerResult:
-    """Return what was changed, the unwanted queues that hold messages, and the unused users."""
-    ours = [*relay_users(wanted.virtual_host), *consumer_users(wanted.virtual_host)]
-    users = [login.name for login in wanted.logins]
-    observed = await broker.observe(access, wanted.virtual_host, [*ours, access.username])
-    host = wanted.virtual_host
+    """Complete the virtual host; return changes, unwanted queues with messages, unused users."""
+    host = _VirtualHost(broker, access, wanted.virtual_host)
+    own_users = [*relay_users(host.name), *consumer_users(host.name)]
+    observed = await broker.observe(access, host.name, [*own_users, access.username])
     missing = await _missing(wanted, observed, outranks)
     unwanted = superfluous(wanted, observed)
-    changed = []
-    for resource in missing:
-        await broker.ensure(access, host, resource)
-        changed.append(resource.title)
-    for binding in unwanted.bindings:
-        await broker.remove_binding(access, host, binding)
-        changed.append(binding.title)
-    for queue in unwanted.policies:
-        await broker.remove_policy(access, host, queue)
-        changed.append(f"policy of queue {queue}")
+    changed = await host.ensure(missing)
+    changed += await host.remove_bindings_and_policies(unwanted)
     if any(resource.kind in _LOGIN_KINDS for resource in missing):
-        again = await broker.observe(access, wanted.virtual_host, users)
-        if unknown := topology.missing_logins(wanted, again):
+        await host.check_logins(wanted)
+    removed, full = await host.remove_empty_queues(unwanted)
+    wanted_users = {login.name for login in wanted.logins}
+    return BrokerResult(
+        updates=(),
+        changed=(*changed, *removed),
+        left_behind=tuple(
+            sorted(
+                f"queue {name} of virtual host {host.name} is not in the spec but has messages"
+                for name in full
+            )
+        ),
+        unused_users=tuple(
+            user for user in own_users if user in observed.users and user not in wanted_users
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _VirtualHost:
+    """Changes the content of a virtual host; each method returns titles of its changes."""
+
+    broker: Broker
+    access: BrokerAccess
+    name: str
+
+    async def ensure(self, resources: Iterable[topology.Resource]) -> list[str]:
+        changed = []
+        for resource in resources:
+            await self.broker.ensure(self.access, self.name, resource)
+            changed.append(resource.title)
+        return changed
+
+    async def remove_bindings_and_policies(self, unwanted: Superfluous) -> list[str]:
+        changed = []
+        for binding in unwanted.bindings:
+            await self.broker.remove_binding(self.access, self.name, binding)
+            changed.append(binding.title)
+        for queue in unwanted.policies:
+            await self.broker.remove_policy(self.access, self.name, queue)
+            changed.append(f"policy of queue {queue}")
+        return changed
+
+    async def check_logins(self, wanted: topology.Topology) -> None:
+        """
+        Check that the broker reports the wanted users and permissions.
+
+        Raises:
+            DependencyError: it does not report one of them yet.
+        """
+        users = [login.name for login in wanted.logins]
+        observed = await self.broker.observe(self.access, self.name, users)
+        if unknown := topology.missing_logins(wanted, observed):
             raise DependencyError(
                 Reason.UNREACHABLE,
                 f"the broker has accepted the change and does not report it yet: {unknown[0]}",
             )
-    full = list(unwanted.full)
-    for queue in unwanted.queues:
-        if await broker.remove_queue_if_empty(access, host, queue):
-            changed.append(f"queue {queue}")
-        else:
-            full.append(queue)
-    left = (
-        f"queue {name} of virtual host {wanted.virtual_host} is not in the spec but has messages"
-        for name in full
-    )
-    idle = tuple(user for user in ours if user in observed.users and user not in users)
-    return BrokerResult((), tuple(changed), tuple(sorted(left)), idle)
+
+    async def remove_empty_queues(self, unwanted: Superfluous) -> tuple[list[str], list[str]]:
+        """Return the titles of the removed queues, and the names of those with messages."""
+        removed = []
+        full = list(unwanted.full)
+        for queue in unwanted.queues:
+            if await self.broker.remove_queue_if_empty(self.access, self.name, queue):
+                removed.append(f"queue {queue}")
+            else:
+                full.append(queue)
+        return removed, full
 
 
 async def _missing(
@@ -296,8 +359,8 @@ async def _missing(
     plan = topology.plan(wanted, observed)
     if plan.conflicts:
         message = (
-            f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty it,"
-            " remove it, wait"
+            f"virtual host {wanted.virtual_host}: {'; '.join(plan.conflicts)}; empty"
+            " and delete it, and the operator creates it again"
         )
         raise DependencyError(Reason.TOPOLOGY_CONFLICT, message)
     return plan.resources
@@ -307,7 +370,7 @@ async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | Non
     """
     Return `CacheReady`; None: the spec names no cache.
 
-    Uploads work without the cache, so nothing waits for it.
+    Uploads work without the cache, so `Ready` does not depend on it.
     """
     if found.cache_url is None:
         return None
@@ -326,7 +389,7 @@ async def reconcile_database(
     database: Database, owner: HealthIngest, found: Credentials, url: str, known: str | None
 ) -> DatabaseResult:
     """
-    Create role and database if the Secret allows it, and log in with *url* as the service does.
+    Create role and database if the Secret permits it, and log in with *url* as the service does.
 
     *known* is the installation that the database had before.
     """
@@ -348,7 +411,7 @@ async def reconcile_database(
     more = (
         ""
         if written
-        else "; it cannot be told from another one, because its user may not create a table"
+        else "; its identity cannot be stored, because its user may not create a table"
     )
     update = condition_true(ConditionType.DATABASE_READY, message + more)
     return DatabaseResult(update, installation if written else None)
@@ -358,9 +421,9 @@ async def _provision(
     database: Database, access: DatabaseAccess, url: str, owner: HealthIngest, known: str | None
 ) -> str | None:
     """
-    Return the installation that the database names.
+    Log in, create the database if necessary, and return the installation that it names.
 
-    The administrator's rights are used only when the login fails.
+    The administrator's rights are used only if the login fails.
     """
     name = owner_id(owner.key)
     try:
@@ -374,7 +437,7 @@ async def _provision(
         return await database.check(url, name)
 
 
-def _held(status: Mapping[str, Any], kind: ConditionType) -> bool:
+def _held(status: ManifestView, kind: ConditionType) -> bool:
     return any(
         entry["type"] == kind and entry["status"] == "True"
         for entry in status.get("conditions") or []

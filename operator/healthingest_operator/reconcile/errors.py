@@ -1,4 +1,4 @@
-"""Errors of the core; their messages are for people and contain no secrets."""
+"""Errors of the core; their messages are meant for users and contain no secrets."""
 
 from typing import Self
 
@@ -7,11 +7,11 @@ from healthingest_operator.status.causes import Cause
 
 
 class ReconcileError(Exception):
-    """Root of this package's errors."""
+    """Base of this package's errors."""
 
 
 class DependencyError(ReconcileError):
-    """An outside system does not do what is wanted; `reason` and the text go into a condition."""
+    """An external system refuses or fails; `reason` and `message` go into a condition."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -20,15 +20,16 @@ class DependencyError(ReconcileError):
 
     @classmethod
     def of(cls, cause: Cause, **values: object) -> Self:
-        """As the table of causes has it."""
+        """Return the error for a row of the table of causes."""
         return cls(cause.reason, cause.text(**values))
 
 
 class ClusterError(ReconcileError):
     """
-    The Kubernetes API refused, or could not be reached; the whole reconciliation is repeated.
+    The Kubernetes API refused a request or could not be reached; the reconciliation is retried.
 
-    `status` 0: no answer. `causes` are the server's machine-readable ones.
+    `status` is the HTTP status; 0: no response. `causes` are the machine-readable causes of the
+    server.
     """
 
     def __init__(self, status: int, message: str, causes: frozenset[str] = frozenset()) -> None:

@@ -1,19 +1,19 @@
 """
-Why a Job or Deployment has no running pod.
+The failure that explains why a Job or Deployment has no running pod.
 
-Read from its pods, and where there are none from the events about it.
+It is read from the pods or, if there are none, from events about the Job or Deployment.
 """
 
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import Children
-from healthingest_operator.reconcile.ports import Manifest
 from healthingest_operator.status.pod_failures import Failure, of_events, of_pods
 
 
-async def why_no_pod(children: Children, controller: Manifest) -> Failure | None:
+async def why_no_pod(children: Children, controller: ManifestView) -> Failure | None:
     """
-    What keeps the pods of *controller* (a Job) from running; None: nothing is known.
+    Return the failure that keeps the pods of *controller* from running; None: none is known.
 
-    Events are asked for only while there is no pod: it is one request to the API server.
+    Events cost a request to the API server, so they are read only if there is no pod.
     """
     uid = controller["metadata"].get("uid")
     pods = [pod for pod in children.all("Pod") if uid in _owners(pod)]
@@ -23,5 +23,5 @@ async def why_no_pod(children: Children, controller: Manifest) -> Failure | None
     return of_events(await children.cluster.events_about(controller), where)
 
 
-def _owners(pod: Manifest) -> set[str]:
+def _owners(pod: ManifestView) -> set[str]:
     return {reference["uid"] for reference in pod["metadata"].get("ownerReferences") or ()}

@@ -1,22 +1,23 @@
 """
-Deletion of a HealthIngest; it always comes to an end.
+Deletion of the external resources of a HealthIngest, which ends within a deadline.
 
-Data stays unless its deletion policy says otherwise, and even then while it is not empty. What
-cannot be reached is tried again until a deadline; then it is left behind, and an event names it. A
-missing Secret in a namespace that is being deleted will not come back, so nothing waits for it.
-Children are deleted through their owner references. If the operator's Role went with the namespace,
-Secrets cannot be read: the deadline holds for that, too.
+Data is kept unless its deletion policy is `Delete` and it is empty. If a system cannot be reached,
+the deletion is retried until the deadline. After that its resources are left behind, and an event
+names them. If the Secrets were deleted with the namespace, the deletion does not wait for them. If
+the operator's Role was deleted with the namespace, the Secrets are unreadable, and the deadline
+also applies. Children are deleted by the garbage collector, through their owner references.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, parse
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.api.v1alpha1 import DeletionPolicy
 from healthingest_operator.reconcile.credentials.user_secrets import (
     Credentials,
@@ -35,7 +36,7 @@ _FORBIDDEN: Final = 403
 
 @dataclass(slots=True)
 class _Leftovers:
-    """What could not be removed (`unreachable`: try again) and what is kept on purpose."""
+    """Resources that are not removed: `unreachable` ones are retried, `kept` ones are not."""
 
     unreachable: list[tuple[Reason, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -43,15 +44,15 @@ class _Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class FinalizeResult:
-    """Whether the finalizer may be removed now, and what is left behind then."""
+    """Whether the finalizer may be removed now, and which resources are then left behind."""
 
     may_remove_finalizer: bool
     left_behind: tuple[str, ...] = ()
 
 
-async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -> FinalizeResult:
+async def finalize(ports: Ports, body: ManifestView, deadline: timedelta) -> FinalizeResult:
     """
-    Remove what lies outside the cluster.
+    Remove the resources outside the cluster.
 
     It may be called again at any time, also after it has succeeded.
 
@@ -61,7 +62,7 @@ async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -
     try:
         owner = parse(body)
     except InvalidSpecError:
-        message = "the spec is invalid: nothing was taken away"
+        message = "the spec is invalid: nothing outside the cluster was removed"
         await ports.cluster.emit_event(body, "Warning", Reason.LEFT_BEHIND, message)
         return FinalizeResult(may_remove_finalizer=True, left_behind=(message,))
     leftovers = _Leftovers()
@@ -69,7 +70,7 @@ async def finalize(ports: Ports, body: Mapping[str, Any], deadline: timedelta) -
     since = datetime.fromisoformat(body["metadata"]["deletionTimestamp"])
     unreachable = [message for _, message in leftovers.unreachable]
     if ports.clock.now() - since < deadline and await _may_succeed_later(ports, owner, leftovers):
-        waiting = f"tried again until {since + deadline:%H:%M:%S} UTC: {'; '.join(unreachable)}"
+        waiting = f"retried until {since + deadline:%H:%M:%S} UTC: {'; '.join(unreachable)}"
         await _report_waiting(ports, body, waiting)
         return FinalizeResult(may_remove_finalizer=False)
     left_behind = (*unreachable, *leftovers.kept)
@@ -88,9 +89,8 @@ async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftov
             raise
         message = (
             f"the operator may not read the Secrets of namespace {owner.key.namespace}: its"
-            " Role there is gone; so "
-            f"bucket {owner.spec.object_store.bucket} and virtual host"
-            f" {owner.spec.broker.virtual_host} are as before"
+            f" Role there does not exist; bucket {owner.spec.object_store.bucket} and virtual host"
+            f" {owner.spec.broker.virtual_host} are unchanged"
         )
         leftovers.unreachable.append((Reason.PERMISSION_DENIED, message))
         return
@@ -103,8 +103,8 @@ async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftov
     _name_database(owner, found, leftovers)
 
 
-async def _report_waiting(ports: Ports, body: Mapping[str, Any], waiting: str) -> None:
-    """Write the status; without the right to do so the deletion goes on."""
+async def _report_waiting(ports: Ports, body: ManifestView, waiting: str) -> None:
+    """Write the status; if the right to do so is missing, the deletion continues."""
     try:
         await StatusReport(ports.cluster, ports.clock).write(
             body, [condition_false(ConditionType.READY, Reason.DELETING, waiting)], StatusFields()
@@ -115,7 +115,7 @@ async def _report_waiting(ports: Ports, body: Mapping[str, Any], waiting: str) -
 
 
 async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> bool:
-    """Whether to try again; not for Secrets that went with their namespace."""
+    """Whether a retry can succeed; not if the Secrets were deleted with their namespace."""
     reasons = {reason for reason, _ in leftovers.unreachable}
     if reasons == {Reason.SECRET_NOT_FOUND}:
         try:
@@ -127,7 +127,7 @@ async def _may_succeed_later(ports: Ports, owner: HealthIngest, leftovers: _Left
 
 
 def _name_database(owner: HealthIngest, found: Credentials, leftovers: _Leftovers) -> None:
-    """Accounts and outbox stay: name their database for whoever cleans up."""
+    """Report the database, which is kept, so that a person can remove it."""
     access = found.database
     if isinstance(access, DatabaseAccess) and access.admin_url is not None:
         name = names.database(owner.key)
@@ -146,7 +146,7 @@ async def _attempt(leftovers: _Leftovers, what: str, work: Callable[[], Awaitabl
 async def _remove_broker_resources(
     ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
 ) -> None:
-    """Remove users; keep messages, and a virtual host of another owner."""
+    """Remove the users, and the virtual host if its deletion policy and its content permit it."""
     if isinstance(found.broker, DependencyError):
         raise found.broker
     access = found.broker
@@ -171,7 +171,7 @@ async def _remove_broker_resources(
 
 
 def _holds_messages(owner: HealthIngest, observed: topology.Observed) -> bool:
-    """Whether queues hold messages, or belong to others; an unknown count is not zero."""
+    """Whether queues hold messages or belong to others; an unknown count is not zero."""
     queues = owner.spec.broker.queues
     ours = {name for queue in queues for name in (queue.name, dead_letter_queue(queue.name))}
     return any(

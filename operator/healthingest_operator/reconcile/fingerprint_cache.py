@@ -8,7 +8,7 @@ class FingerprintCache:
     """
     Fingerprints of Ready HealthIngests, and a short-lived cache of the user's Secrets.
 
-    It saves work and decides nothing: an empty cache leads to a full reconciliation.
+    The cache only saves work: an empty cache leads to a full reconciliation.
     """
 
     def __init__(self) -> None:

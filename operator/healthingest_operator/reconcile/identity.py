@@ -1,12 +1,11 @@
 """Identity of database and bucket: a replaced one must be confirmed before the operator uses it."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import ObjectStore, StoreAccess
 from healthingest_operator.resources import bucket
@@ -16,13 +15,13 @@ from healthingest_operator.status import identity_causes as causes
 
 
 def database_place(url: str) -> str:
-    """`host:port/name`, for people and for the annotation that confirms it."""
+    """Return `host:port/name`, for messages and for the annotation that confirms the database."""
     parts = urlsplit(url)
     return f"{parts.netloc.rpartition('@')[2]}/{unquote(parts.path.lstrip('/'))}"
 
 
 def bucket_place(access: StoreAccess) -> str:
-    """`host:port/bucket`; for AWS `aws:region/bucket`."""
+    """Return `host:port/bucket`; for AWS `aws:region/bucket`."""
     host = (
         access.endpoint.partition("://")[2].rstrip("/")
         if access.endpoint
@@ -37,12 +36,13 @@ def installation_of_database(
     """
     Return the installation that the database at *place* must name for this HealthIngest.
 
-    It is the one *found*, or a new one to write. *known* is the installation in the status. It is
-    None at the first installation, after an upgrade from a version without installations, and for a
-    HealthIngest that was created again. Then a database that names none is accepted.
+    It is the one that was *found*, or a new one to write. *known* is the installation in the
+    status. It is None before the first reconciliation, after an upgrade from a version without
+    installations, and for a HealthIngest that was created again. In these cases a database that
+    names no installation is accepted.
 
     Raises:
-        DependencyError: it is another database than before, and it is not confirmed.
+        DependencyError: it is not the previous database, and it is not confirmed.
     """
     confirmed = owner.confirmed_database == place
     if found is None and (known is None or confirmed):
@@ -50,31 +50,29 @@ def installation_of_database(
     if found is not None and (known in {None, found} or confirmed):
         return found
     why = (
-        "it has no mark of it, so it is new, empty or another one"
+        "it has no identity, so it is new, was emptied, or is another one"
         if found is None
-        else "it has another one's mark"
+        else "it has the identity of another installation"
     )
     raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found=why)
 
 
 def refuse_new_database(owner: HealthIngest, place: str) -> None:
     """
-    Return if a new database at *place* is confirmed; the HealthIngest had another one before.
+    Check that a new database at *place* is confirmed, because the HealthIngest had another one.
 
     Raises:
-        DependencyError: this place is not confirmed.
+        DependencyError: it is not confirmed.
     """
     if owner.confirmed_database != place:
-        raise DependencyError.of(
-            causes.DATABASE_REPLACED, place=place, found="there is no such database"
-        )
+        raise DependencyError.of(causes.DATABASE_REPLACED, place=place, found="it does not exist")
 
 
 def _installation(owner: HealthIngest, known: str | None, place: str) -> str:
     """
-    Return a new installation: the uid at first.
+    Return a new installation; the first one is the uid.
 
-    A later one differs from it, so that the way back must be confirmed, too.
+    A later one differs from it, so that a return to the previous place must be confirmed, too.
     """
     return (
         owner.uid
@@ -88,7 +86,7 @@ async def installation_of_bucket(
     owner: HealthIngest,
     access: StoreAccess,
     observed: bucket.Observed | None,
-    before: Mapping[str, Any],
+    before: ManifestView,
 ) -> str:
     """
     Return the installation that the bucket must have as a tag.
@@ -96,8 +94,8 @@ async def installation_of_bucket(
     *before* is `status.objectStore`; *observed* None: the bucket does not exist.
 
     Raises:
-        DependencyError: it is on another store than before, or has objects of others, and it is not
-            confirmed.
+        DependencyError: the bucket is on another store than before, or has objects of others, and
+            it is not confirmed.
     """
     place = bucket_place(access)
     known = before.get("installation")
@@ -112,17 +110,17 @@ async def installation_of_bucket(
 
 
 def _refuse_another_store(
-    observed: bucket.Observed | None, before: Mapping[str, Any], place: str
+    observed: bucket.Observed | None, before: ManifestView, place: str
 ) -> None:
-    """A bucket at another place is known only by the installation that the status remembers."""
+    """Refuse a bucket at another place, unless it has the installation in the status."""
     known = before.get("installation")
     is_known = known is not None and observed is not None and observed.installation == known
     if before.get("place") not in {None, place} and not is_known:
         raise DependencyError.of(causes.STORE_REPLACED, place=place, before=before["place"])
 
 
-def _is_first_use(before: Mapping[str, Any]) -> bool:
-    """`probed` stands in the status of a version that did not remember the place."""
+def _is_first_use(before: ManifestView) -> bool:
+    """Whether the HealthIngest has used no bucket; versions without `place` wrote `probed`."""
     return before.get("place") is None and before.get("probed") is None
 
 
@@ -138,6 +136,6 @@ async def _refuse_content(store: ObjectStore, access: StoreAccess, place: str) -
     except DependencyError as error:
         if error.reason is not Reason.PERMISSION_DENIED:
             raise
-        empty = False  # unknown, so a person must confirm it
+        empty = False  # it is unknown, so a person must confirm the bucket
     if not empty:
         raise DependencyError.of(causes.BUCKET_FOREIGN, place=place)

@@ -1,9 +1,9 @@
 """
 Leader election: only the operator that holds the Lease works.
 
-The rules are those of client-go's leader election, which every operator of the field follows: a
-candidate takes over only what it has itself seen unchanged for a whole term, so that clocks need
-not agree; the leader gives up well before that, when it could not renew.
+The rules are those of client-go's leader election. A candidate takes over a Lease only after it has
+itself seen the Lease unchanged for a whole lease duration, so clocks need not agree. A leader that
+cannot renew the Lease gives up well before that.
 """
 
 import asyncio
@@ -15,26 +15,25 @@ from healthingest_operator.reconcile.errors import ClusterError, ReconcileError
 
 _LEAST_RATIO: Final = 1.2
 """
-Renew deadline to retry period.
+Minimum ratio of renew deadline and retry period.
 
-Client-go refuses less, because a retry is jittered by so much there.
+client-go requires the same ratio, because it adds that much jitter to retries.
 """
 
 
 class LeadershipLostError(ReconcileError):
-    """Another operator may be the leader from now on: this one must not write any more."""
+    """Another operator may be the leader from now on, so this one must not write any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ElectionTimes:
     """
-    The periods of an election, in seconds.
+    The periods of an election, in seconds; the defaults are those of controller-runtime.
 
-    The defaults are those of controller-runtime and kube-controller-manager.
-
-    A leader that cannot renew for `renew_deadline` steps down; another one takes over when it has
-    seen no renewal for `lease_duration`. The difference is what a request that was sent just before
-    may still take. The longest time without a leader is `lease_duration` and one `retry_period`.
+    A leader that cannot renew for `renew_deadline` steps down. Another candidate takes over when it
+    has seen no renewal for `lease_duration`. The difference is the time that a request sent just
+    before may still take. The longest time without a leader is `lease_duration` plus one
+    `retry_period`.
 
     Raises:
         ValueError: `lease_duration` > `renew_deadline` > 1.2 * `retry_period` > 0 does not hold.
@@ -45,7 +44,7 @@ class ElectionTimes:
     retry_period: float = 2.0
 
     def __post_init__(self) -> None:
-        """See the class."""
+        """Check the order of the periods."""
         if not self.lease_duration > self.renew_deadline > _LEAST_RATIO * self.retry_period > 0:
             message = (
                 "the lease duration must be longer than the renew deadline, and that longer"
@@ -58,7 +57,7 @@ class ElectionTimes:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Holder ("": none) and version of the Lease; every renewal creates a new version."""
+    """Holder and version of the Lease; every renewal creates a new version; "" is no holder."""
 
     holder: str
     version: str
@@ -70,11 +69,11 @@ class Leases(Protocol):
     """The one Lease of this installation."""
 
     async def read(self) -> Lease | None:
-        """As it is; None: there is none. Raises `ClusterError`."""
+        """Return the Lease; None: it does not exist. Raises `ClusterError`."""
 
     async def take(self, before: Lease | None, holder: str) -> Lease | None:
         """
-        Make *holder* its holder, if it still is as *before*; None: it has changed.
+        Write *holder* if the Lease is unchanged since *before*; None: it has changed.
 
         Raises `ClusterError`.
         """
@@ -85,9 +84,9 @@ DEFAULT_TIMES: Final = ElectionTimes()
 
 class Election:
     """
-    One candidate. *clock* gives monotonic seconds.
+    A candidate of the election; *clock* gives monotonic seconds.
 
-    It may stand again after it has lost: `acquire` follows `hold` as often as needed.
+    `acquire` and `hold` may be repeated after leadership was lost.
     """
 
     def __init__(
@@ -112,7 +111,8 @@ class Election:
         """Wait until this candidate is the leader."""
         while not await self._attempt():
             left = self._seen_at + self._times.lease_duration - self._clock()
-            # Not later than the term ends; but a server that refuses is not asked without pause.
+            # Sleep at most until the lease expires; if the server refuses, sleep for the retry
+            # period.
             await self._sleep(
                 min(self._times.retry_period, left) if left > 0 else self._times.retry_period
             )
@@ -121,21 +121,21 @@ class Election:
         """
         Whether this candidate is the leader: its last renewal has not expired.
 
-        A process that was stopped for long is not the leader any more.
+        A process that was suspended for long is not the leader any more.
         """
         return self._holder() == self._identity and not self._is_late()
 
     async def hold(self) -> None:
         """
-        Renew until cancelled.
+        Renew the Lease until cancelled.
 
         Raises:
-            LeadershipLostError: another one leads, or may soon.
+            LeadershipLostError: another candidate leads or may lead soon.
         """
         while True:
             await self._sleep(self._times.retry_period)
-            # A process that was stopped meanwhile must not ask first: others would go on writing
-            # until the answer.
+            # After a suspension of the process the clock is checked before the request: otherwise
+            # other tasks would write until the response.
             if self._is_late():
                 message = "the Lease was not renewed in time"
                 raise LeadershipLostError(message)
@@ -154,10 +154,10 @@ class Election:
                 await self._leases.take(self._seen, "")
 
     async def _attempt(self) -> bool:
-        """Take or renew the Lease; False also if the API server does not answer."""
+        """Take or renew the Lease; return False also if the API server does not respond."""
         began = self._clock()
         try:
-            # A renewal counts from its beginning; one that answers later is too late.
+            # A renewal is valid from the start of its request.
             async with asyncio.timeout(self._times.renew_deadline / 2):
                 self._see(await self._leases.read())
                 if not self._is_free():

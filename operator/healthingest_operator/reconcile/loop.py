@@ -14,37 +14,39 @@ FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 PROGRESS_SECONDS: Final = (3.0, 6.0)
 """
-Watches report the progress of a rollout. They do not report a pod that the API server refuses, only
-an event of its Job does, which is not watched. A condition must report it within ten seconds.
+Seconds until the next reconciliation during a rollout.
+
+Watches report the progress of a rollout, but not a pod that the API server refuses: only an event
+reports it, and events are not watched. A condition must report the refusal within ten seconds.
 """
 
 
 class ReconcileObserver(Protocol):
-    """Receives the end of every reconciliation: logs and metrics."""
+    """Receives the end of every reconciliation, for logs and metrics."""
 
     def completed(self, key: Key, outcome: str, seconds: float) -> None:
-        """A reconciliation ended with *outcome*."""
+        """Report a reconciliation that ended with *outcome*."""
 
     def failed(self, key: Key, error: Exception, seconds: float) -> None:
         """
-        A reconciliation raised *error*.
+        Report a reconciliation that raised *error*.
 
-        The text of *error* may hold secrets: only its type may be logged.
+        The text of *error* may contain secrets: only its type may be logged.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class RequeuePolicy:
-    """When to reconcile again; `random` gives 0 to 1 and spreads many HealthIngests over time."""
+    """When to reconcile again; `random` returns 0 to 1 and spreads many HealthIngests over time."""
 
     resync_seconds: float
-    """Between full reconciliations."""
+    """Seconds between full reconciliations."""
     external_check_seconds: float = 45.0
-    """Longest time between checks of the external systems, which no watch reports."""
+    """Maximum seconds between external checks; no watch reports external changes."""
     random: Callable[[], float] = random.random
 
     def after(self, outcome: Outcome, failures: int) -> float | None:
-        """Seconds until the next reconciliation; None: never."""
+        """Return the seconds until the next reconciliation; None: never."""
         if outcome is Outcome.GONE:
             return None
         if outcome is Outcome.FAILING:
@@ -57,11 +59,15 @@ class RequeuePolicy:
         return self.resync()
 
     def resync(self) -> float:
-        """Seconds until the next full reconciliation."""
+        """Return the seconds until the next full reconciliation."""
         return self.resync_seconds * (0.8 + 0.4 * self.random())
 
     def backoff(self, failures: int) -> float:
-        """Seconds: doubles from 1 to 30, and the last half of it is random."""
+        """
+        Return the seconds until a retry.
+
+        They double from 1 to 30, and the second half of them is random.
+        """
         longest: float = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 10))
         return longest * (0.5 + 0.5 * self.random())
 
@@ -84,7 +90,7 @@ class Loop:
         self._full_until: dict[Key, float] = {}
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Reconcile keys until cancelled."""
         while True:
             await self.step()
 
@@ -117,7 +123,7 @@ class Loop:
             self._queue.enqueue(key, Lane.RESYNC, delay)
 
     def _remember(self, key: Key, mode: ReconcileMode, outcome: Outcome) -> None:
-        """External checks are enough for a while after a full reconciliation ended Ready."""
+        """Permit external checks for a while, after a full reconciliation that ended in Ready."""
         if outcome not in {Outcome.READY, Outcome.UNCHANGED}:
             self._full_until.pop(key, None)
         elif mode is ReconcileMode.FULL:

@@ -1,10 +1,10 @@
-"""How a reconciliation begins and ends."""
+"""The mode and the outcome of a reconciliation."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a reconciliation ended; a label of the metrics."""
+    """The outcome of a reconciliation, also a label of the metrics."""
 
     GONE = "gone"
     READY = "ready"
@@ -20,4 +20,4 @@ class ReconcileMode(StrEnum):
 
     FULL = "full"
     EXTERNAL_CHECK = "external_check"
-    """Only what lies outside the cluster: watches report changes of children."""
+    """Only external systems and Secrets, because watches report changes of children."""

@@ -1,4 +1,4 @@
-"""Ownership of a bucket or virtual host that two HealthIngests name: the oldest one owns it."""
+"""Ownership of a bucket or virtual host that two HealthIngests name: the older one owns it."""
 
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
 from healthingest_operator.reconcile.errors import ClusterError
@@ -9,13 +9,14 @@ _REFUSED = frozenset({401, 403, 404})
 
 async def outranked(cluster: Cluster, owner: HealthIngest, owner_id: str) -> bool:
     """
-    Whether *owner* may take over a resource of *owner_id*, the `namespace/name` of another one.
+    Whether *owner* may take over a resource of *owner_id*, the `namespace/name` of its owner.
 
-    It may take over only from a younger HealthIngest that exists here. A missing one may live in
-    another cluster that shares broker or store, and a deleted one releases the resource itself.
+    It may take over only from a younger HealthIngest in this cluster. A missing owner may exist in
+    another cluster that shares the broker or store, and a deleted one releases its resources
+    itself.
 
     Raises:
-        ClusterError: the Kubernetes API could not be used.
+        ClusterError: the Kubernetes API failed.
     """
     namespace, _, name = owner_id.partition("/")
     try:

@@ -1,28 +1,27 @@
 """
 The ports of the core: Kubernetes and the external systems.
 
-Every method has a timeout. On timeout or without an answer it raises `DependencyError` with reason
-`Unreachable` (the cluster: `ClusterError`). Every method may be called again with the same
+Every method has a timeout. Without a response in time it raises `DependencyError` with reason
+`Unreachable`; the cluster raises `ClusterError`. Every method may be called again with the same
 arguments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.secrets import Generators
 
-Manifest = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class StoreAccess:
-    """How to reach a bucket. `endpoint` None is AWS."""
+    """Address and credentials of a bucket; `endpoint` None: AWS."""
 
     endpoint: str | None
     region: str
@@ -33,7 +32,7 @@ class StoreAccess:
 
 @dataclass(frozen=True, slots=True)
 class BrokerAccess:
-    """How to reach the broker as its administrator; `amqp_url` has scheme, host and port alone."""
+    """Addresses and administrator's login of a broker; `amqp_url` is only scheme, host and port."""
 
     management_url: str
     amqp_url: str
@@ -44,16 +43,14 @@ class BrokerAccess:
 class Reader(Protocol):
     """Reads single objects."""
 
-    async def read(
-        self, api_version: str, kind: str, namespace: str, name: str
-    ) -> dict[str, Any] | None:
+    async def read(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return one object; None: it does not exist."""
 
 
 class Cluster(Reader, Protocol):
     """The Kubernetes API."""
 
-    async def health_ingest(self, key: Key) -> dict[str, Any] | None:
+    async def health_ingest(self, key: Key) -> Manifest | None:
         """Return the live HealthIngest; None: it does not exist."""
 
     async def version(self, api_version: str, kind: str, namespace: str, name: str) -> str | None:
@@ -63,39 +60,41 @@ class Cluster(Reader, Protocol):
         None: it does not exist.
         """
 
-    async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
+    async def children(self, api_version: str, kind: str, key: Key) -> list[Manifest]:
         """Return all objects of a kind with the labels of this HealthIngest."""
 
-    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+    async def events_about(self, about: ManifestView) -> list[Manifest]:
         """Return the newest events about an object: a few dozen at most, unordered."""
 
-    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+    async def apply(self, manifest: ManifestView) -> Manifest:
         """
-        Server-side apply of the complete owned set, with force.
+        Apply the complete set of owned fields by server-side apply, with force.
 
-        Returns the object as it is now.
+        Returns the live object.
         """
 
-    async def delete(self, manifest: Manifest) -> None:
+    async def delete(self, manifest: ManifestView) -> None:
         """Delete an object and its dependents in the background, if it exists."""
 
-    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
-        """Let a Deployment keep its replicas when this operator stops setting them."""
+    async def hand_over_replicas(self, manifest: ManifestView, replicas: int) -> None:
+        """Move `replicas` to another field manager, so that the Deployment keeps its replicas."""
 
-    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+    async def set_fields(
+        self, manifest: ManifestView, values: Sequence[tuple[str, object]]
+    ) -> None:
         """Set existing fields of an object, each named by a JSON pointer (RFC 6901)."""
 
-    async def open_gate(self, pod: Manifest) -> None:
+    async def open_gate(self, pod: ManifestView) -> None:
         """Set the pod's readiness gate to True."""
 
-    async def write_status(self, key: Key, status: Mapping[str, Any]) -> None:
+    async def write_status(self, key: Key, status: ManifestView) -> None:
         """Replace the status."""
 
     async def is_terminating(self, namespace: str) -> bool:
         """Whether this namespace is being deleted, so that nothing can be created in it."""
 
-    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
-        """Record an event, *kind* Normal or Warning; an error is ignored."""
+    async def emit_event(self, about: ManifestView, kind: str, reason: str, message: str) -> None:
+        """Create an event, *kind* Normal or Warning; an error is ignored."""
 
 
 class ObjectStore(Protocol):
@@ -105,7 +104,7 @@ class ObjectStore(Protocol):
         """Return the properties of the bucket; None: it does not exist."""
 
     async def fingerprint(self, access: StoreAccess) -> str:
-        """Return a fingerprint of what `observe` returns; it is cheap."""
+        """Return a fingerprint of the result of `observe`, at low cost."""
 
     async def create(self, access: StoreAccess) -> None:
         """Create the bucket, unless this account has it already."""
@@ -121,13 +120,17 @@ class ObjectStore(Protocol):
         """
 
     async def check(self, access: StoreAccess) -> None:
-        """Return if these credentials may use the bucket; writes nothing."""
+        """Check that these credentials may use the bucket; writes nothing."""
 
     async def is_empty(self, access: StoreAccess) -> bool:
         """Whether the bucket has no object, except that of `probe`."""
 
     async def remove(self, access: StoreAccess) -> bool:
-        """Delete the bucket; False: it holds objects and stays. A missing one counts as deleted."""
+        """
+        Delete the bucket; False: it holds objects and is kept.
+
+        A missing bucket counts as deleted.
+        """
 
 
 class Broker(Protocol):
@@ -135,7 +138,7 @@ class Broker(Protocol):
 
     async def check(self, access: BrokerAccess) -> None:
         """
-        Return if the user is an administrator, AMQP answers, and no alarm blocks publishing.
+        Check that the user is an administrator, AMQP responds, and no alarm blocks publishing.
 
         All HealthIngests on a broker share the result for some seconds.
         """
@@ -157,7 +160,7 @@ class Broker(Protocol):
         self, access: BrokerAccess, virtual_host: str, users: Sequence[str]
     ) -> str:
         """
-        Return a fingerprint of what `check` and `observe` return; it is cheap.
+        Return a fingerprint of the results of `check` and `observe`, at low cost.
 
         It may be some seconds old, because all virtual hosts of a broker are read together.
         """
@@ -184,14 +187,14 @@ class Broker(Protocol):
     async def remove_queue_if_empty(
         self, access: BrokerAccess, virtual_host: str, queue: str
     ) -> bool:
-        """Remove *queue*; False: it holds messages and stays. A missing queue counts as removed."""
+        """Remove *queue*; False: it holds messages and is kept. A missing one counts as removed."""
 
 
 class Cache(Protocol):
     """A Redis server."""
 
     async def check(self, url: str) -> None:
-        """Return if this login gets an answer to PING."""
+        """Check that the server responds to PING with this login."""
 
 
 class Database(Protocol):
@@ -226,25 +229,25 @@ class Database(Protocol):
 
     async def revoke(self, admin_url: str, role: str) -> None:
         """
-        Forbid *role* to log in, and end its sessions; what it owns stays.
+        Forbid *role* to log in, and end its sessions; its objects are kept.
 
         A missing role counts as revoked.
         """
 
 
 class Clock(Protocol):
-    """The time of day, for conditions and deadlines of deletions."""
+    """The current time, for conditions and deadlines of deletions."""
 
     def now(self) -> datetime:
-        """Now, aware, in UTC."""
+        """Return the current time in UTC, with time zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """
-    The ports, and the settings of the operator that a reconciliation needs.
+    The ports, and the operator's settings that a reconciliation needs.
 
-    `service_image` is the image of the operator's own release.
+    `service_image` is the image of the operator's release.
     """
 
     cluster: Cluster

@@ -2,9 +2,9 @@
 The work queue: keys of HealthIngests, in lanes by priority.
 
 A key is in the queue at most once, and one worker at a time has it. A key that is enqueued while a
-worker has it is due again afterwards. Changes of a spec go before changes of children, and those
-before resyncs. A deletion does not wait in the queue: it takes its key as soon as no worker has it,
-so that no reconciliation creates again what the deletion has removed.
+worker has it becomes due again afterwards. Changes of a spec precede changes of children, and those
+precede resyncs. A deletion does not wait in the queue: it takes its key as soon as no worker has
+it. No reconciliation can then create again what the deletion has removed.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Lane(IntEnum):
 
 
 RESYNCS_DURING_A_CHANGE: Final = 1
-"""Resyncs that run beside a change, however long it takes."""
+"""Maximum number of resyncs that run beside a change, however long it takes."""
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class KeyedQueue(Generic[KeyType]):
 
     async def take(self) -> tuple[KeyType, Lane]:
         """Wait for the next due key and take it; the caller has it until `done`."""
-        # One worker waits for all; otherwise every worker wakes for every key.
+        # Only one worker waits for the due time; otherwise each key would wake every worker.
         async with self._turn:
             while True:
                 found = self._next()
@@ -113,11 +113,7 @@ class KeyedQueue(Generic[KeyType]):
 
     @asynccontextmanager
     async def alone(self, key: KeyType) -> AsyncIterator[None]:
-        """
-        Take *key* as soon as no worker has it.
-
-        Its due time waits until the end of the context.
-        """
+        """Take *key* as soon as no worker has it, and keep its due time meanwhile."""
         while key in self._working:
             self._freed.clear()
             await self._freed.wait()
@@ -163,7 +159,7 @@ class KeyedQueue(Generic[KeyType]):
         """
         Whether resyncs wait for a change.
 
-        Workers share one processor: a change would be slow if all other workers did resyncs.
+        Workers share one CPU. A change would be slow if all other workers did resyncs.
         """
         lanes = list(self._working.values())
         return Lane.CHANGE in lanes and lanes.count(Lane.RESYNC) >= RESYNCS_DURING_A_CHANGE

@@ -1,7 +1,7 @@
 """
 One reconciliation of one HealthIngest: observe → plan → act → status.
 
-It may be repeated, and cancelled at any point.
+It can be repeated, and it can be cancelled at any point.
 """
 
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, Key, parse
@@ -29,22 +29,13 @@ async def reconcile(ports: Ports, key: Key, mode: ReconcileMode = ReconcileMode.
     Raises:
         ClusterError: the Kubernetes API failed; the reconciliation stopped at an unknown step.
     """
-    detector = ChangeDetector(
-        ports.cluster,
-        ports.store,
-        ports.broker,
-        ports.database,
-        ports.cache,
-        ports.clock,
-        ports.fingerprints,
-    )
-    if mode is ReconcileMode.EXTERNAL_CHECK and await detector.is_unchanged(key):
+    if mode is ReconcileMode.EXTERNAL_CHECK and await _detector(ports).is_unchanged(key):
         return Outcome.UNCHANGED
     ports.fingerprints.discard(key)
-    report = StatusReport(ports.cluster, ports.clock)
     body = await ports.cluster.health_ingest(key)
     if body is None or body["metadata"].get("deletionTimestamp"):
         return Outcome.GONE
+    report = StatusReport(ports.cluster, ports.clock)
     try:
         owner = parse(body)
     except InvalidSpecError as error:
@@ -54,13 +45,27 @@ async def reconcile(ports: Ports, key: Key, mode: ReconcileMode = ReconcileMode.
         await report.paused(body)
         return Outcome.PAUSED
     previous = PreviousStatus(body.get("status") or {}, owner.generation)
-    fingerprint = await detector.fingerprint(owner, previous.status)
+    fingerprint = await _detector(ports).fingerprint(owner, previous.status)
     result = await _run_steps(ports, owner, previous, mode)
-    if result is not None:
-        await report.write(body, result.updates, result.fields)
-    if result is None or result.is_settled:
+    if result is None:
         ports.fingerprints.record(owner, fingerprint)
-    return Outcome.READY if result is None else result.outcome
+        return Outcome.READY
+    await report.write(body, result.updates, result.fields)
+    if result.is_settled:
+        ports.fingerprints.record(owner, fingerprint)
+    return result.outcome
+
+
+def _detector(ports: Ports) -> ChangeDetector:
+    return ChangeDetector(
+        ports.cluster,
+        ports.store,
+        ports.broker,
+        ports.database,
+        ports.cache,
+        ports.clock,
+        ports.fingerprints,
+    )
 
 
 async def _run_steps(

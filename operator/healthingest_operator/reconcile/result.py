@@ -31,7 +31,7 @@ class ReconcileResult:
     fields: StatusFields
     outcome: Outcome
     is_settled: bool = False
-    """Ready, nothing was changed, and nothing is pending."""
+    """Whether it is Ready, nothing was changed, and nothing is pending."""
 
 
 def without_own_secrets(error: DependencyError) -> ReconcileResult:
@@ -54,7 +54,7 @@ def build_result(state: ReconcileState) -> ReconcileResult:
     left_behind = state.dependencies.broker.left_behind
     is_settled = is_ready and not (state.has_pending_changes or healed or left_behind)
     if is_ready and state.phase_changed:
-        # A rotation has entered its next phase: the next reconciliation continues it soon.
+        # A rotation has entered its next phase, and the next reconciliation continues it soon.
         outcome = Outcome.PROGRESSING
     return ReconcileResult(updates, _fields(state), outcome, is_settled)
 
@@ -72,7 +72,7 @@ def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:
 
 
 def _healed(state: ReconcileState) -> list[str]:
-    """Return what others had removed or changed; a change of the spec is not drift."""
+    """Return the objects that others had removed or changed; a change of the spec is not drift."""
     healed = [*state.own.healed, *state.children.healed]
     for kind, changed in (
         (ConditionType.TOPOLOGY_READY, state.dependencies.broker.changed),

@@ -24,7 +24,7 @@ from healthingest_operator.status.conditions import condition_false
 
 _REASONS: Final = {403: Reason.PERMISSION_DENIED, 409: Reason.FIELD_CONFLICT}
 _REQUEST_ERRORS: Final = frozenset({400, 403, 404, 409, 413, 422})
-"""Statuses that concern the request: a repetition would not help."""
+"""HTTP statuses that reject the request itself, so that a retry would not help."""
 
 
 async def roll_out_children(state: ReconcileState) -> WorkloadResult:

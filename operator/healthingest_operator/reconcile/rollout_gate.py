@@ -1,9 +1,9 @@
 """
-The rollout gate: whether the workload may be rolled out and its pods may serve.
+The rollout gate: whether the workload may be rolled out.
 
 The first rollout waits until every dependency is ready. A later outage changes conditions and stops
-nothing: an upload's promise holds without broker and cache, and running pods must be able to move
-to another node.
+nothing: uploads do not need broker and cache, and running pods must be able to move to another
+node.
 """
 
 from collections.abc import Iterable

@@ -1,11 +1,10 @@
 """The state of one reconciliation: each step adds its part."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials.own_secrets import Confirmed, OwnSecrets
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
@@ -19,7 +18,7 @@ from healthingest_operator.status.conditions import Condition, ConditionUpdate
 class PreviousStatus:
     """The status before this reconciliation, of a HealthIngest that now has *generation*."""
 
-    status: Mapping[str, Any]
+    status: ManifestView
     generation: int
 
     def condition(self, kind: ConditionType) -> Condition | None:
@@ -39,7 +38,7 @@ class PreviousStatus:
 
     @property
     def left_behind(self) -> tuple[str, ...]:
-        """What an earlier reconciliation could not remove."""
+        """The resources that an earlier reconciliation could not remove."""
         return tuple(self.status.get("leftBehind") or ())
 
     @property
@@ -59,13 +58,13 @@ class Dependencies:
 
     @property
     def updates(self) -> tuple[ConditionUpdate, ...]:
-        """Their conditions."""
+        """The conditions of all dependencies."""
         cache = () if self.cache is None else (self.cache,)
         return (self.bucket.update, *self.broker.updates, self.database.update, *cache)
 
     @property
     def confirmed(self) -> Confirmed:
-        """Which of them accept the next values of the Secrets."""
+        """The external systems that accept the next values of the Secrets."""
         return Confirmed(
             self.bucket.update.is_true,
             all(update.is_true for update in self.broker.updates),
@@ -76,9 +75,9 @@ class Dependencies:
 @dataclass(slots=True)
 class ReconcileState:
     """
-    What one reconciliation has observed and done.
+    The observations and changes of one reconciliation.
 
-    A field without a default is set by the step that its comment names.
+    The comment of a field without a default names the step that sets it.
     """
 
     ports: Ports

@@ -1,11 +1,10 @@
 """Writes the status of a HealthIngest when it changed, and an event for each transition."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.ports import Clock, Cluster
 from healthingest_operator.status.conditions import (
     POLARITY,
@@ -26,7 +25,7 @@ class StatusReport:
     clock: Clock
 
     async def write(
-        self, body: Mapping[str, Any], updates: list[ConditionUpdate], fields: StatusFields
+        self, body: ManifestView, updates: list[ConditionUpdate], fields: StatusFields
     ) -> None:
         """Write the status if it changed, and an event for each transition."""
         metadata = body["metadata"]
@@ -44,7 +43,7 @@ class StatusReport:
                 body, "Normal" if is_normal else "Warning", condition["reason"], text
             )
 
-    async def invalid(self, body: Mapping[str, Any], problems: str) -> None:
+    async def invalid(self, body: ManifestView, problems: str) -> None:
         """Report an invalid spec."""
         updates = [
             condition_false(ConditionType.READY, Reason.INVALID_SPEC, problems),
@@ -52,7 +51,7 @@ class StatusReport:
         ]
         await self.write(body, updates, StatusFields())
 
-    async def paused(self, body: Mapping[str, Any]) -> None:
+    async def paused(self, body: ManifestView) -> None:
         """Report `Paused`; the other conditions stay as they are."""
         found = remembered((body.get("status") or {}).get("conditions") or [])
         if not any(update.type is ConditionType.READY for update in found):

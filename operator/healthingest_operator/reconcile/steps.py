@@ -36,7 +36,7 @@ async def read_user_secrets(state: ReconcileState) -> None:
 
 async def prepare_own_secrets(state: ReconcileState) -> None:
     """
-    Complete the operator's own Secrets, and begin a rotation that is due.
+    Complete the operator's own Secrets, and begin a rotation if one is due.
 
     Raises:
         DependencyError: a Secret of this name belongs to another owner.
@@ -53,7 +53,7 @@ async def prepare_own_secrets(state: ReconcileState) -> None:
 
 
 async def reconcile_dependencies(state: ReconcileState) -> None:
-    """Complete bucket, broker and database, and check the cache; all at once."""
+    """Complete bucket, broker and database, and check the cache, all concurrently."""
     ports = state.ports
     owner = state.owner
     own = state.own
@@ -93,7 +93,7 @@ async def promote_credentials(state: ReconcileState) -> None:
 
 
 def children_are_unaffected(state: ReconcileState) -> bool:
-    """Whether nothing outside the cluster has changed, so that the children are still right."""
+    """Whether the children are up to date, because nothing outside the cluster has changed."""
     previous = state.previous
     cache = state.dependencies.cache
     return (

@@ -29,7 +29,7 @@ class TtlCache:
         digest = hashlib.sha256(repr(key).encode()).digest()
         entry = self._entries.get(digest)
         if entry is not None and _is_fresh(entry[0], now):
-            cached: _Value = entry[1]  # type: ignore[assignment] # the key decides the type
+            cached: _Value = entry[1]  # type: ignore[assignment] # a key has one type of value
             return cached
         value = await fetch()
         self._entries[digest] = (now, value)
@@ -40,7 +40,7 @@ class TtlCache:
         self._entries.clear()
 
     def _remove_expired(self, now: float) -> None:
-        """Remove expired entries now and then, because some of them hold Secrets."""
+        """Remove expired entries from time to time, because some of them contain Secrets."""
         if not 0 <= now - self._cleaned_at < TTL_SECONDS / 4:
             self._cleaned_at = now
             self._entries = {

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.children import Children, availability
 from healthingest_operator.reconcile.failures import why_no_pod
 from healthingest_operator.reconcile.rollout_gate import may_roll_out
@@ -18,16 +19,16 @@ from healthingest_operator.status.conditions import ConditionUpdate, condition_f
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
 _MIGRATION: Final = "migration of the database: "
-"""Beginning of a message about a failed migration; the message stays until more is known."""
+"""Prefix of a message about a failed migration, which is kept until more is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadResult:
     """
-    Findings that replace those of the same type, and the fingerprint of what passed the gate.
+    Conditions that replace those of the same type, and the fingerprint that passed the gate.
 
-    `known`: what should run was worked out and applied, so that everything else that runs is
-    superfluous.
+    `known`: the desired workload was computed and applied, so all other workload objects can be
+    pruned.
     """
 
     updates: tuple[ConditionUpdate, ...]
@@ -58,11 +59,11 @@ class MigrationContext:
     """
 
     now: datetime
-    before: Mapping[str, Any] | None = None
+    before: ManifestView | None = None
 
 
 def build(inputs: Inputs) -> Build:
-    """Return the image and a digest of what each pod reads."""
+    """Return the image and a digest of the settings and Secrets of each pod."""
     relay = env.RELAY_SECRETS | env.JANITOR_SECRETS
     return Build(
         inputs.image,
@@ -73,7 +74,7 @@ def build(inputs: Inputs) -> Build:
 
 
 def complete(secrets: Mapping[str, str]) -> bool:
-    """Whether *secrets* has every file that pods need to start."""
+    """Whether *secrets* has every file that the pods need to start."""
     return set(secrets) >= set(env.SECRET_NAMES - {env.CACHE_URL})
 
 
@@ -110,7 +111,7 @@ async def roll_out(
 
 def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResult:
     running = children.get("Deployment", f"{children.owner.key.name}-api") is not None
-    message = f"the running version stays; its change {why}" if running else why
+    message = f"the current version keeps running; the change {why}" if running else why
     update = condition_false(
         ConditionType.WORKLOAD_AVAILABLE, Reason.WAITING_FOR_DEPENDENCIES, message
     )
@@ -118,12 +119,13 @@ def _held(children: Children, why: str, rolled_out: str | None) -> WorkloadResul
 
 
 async def _migrate(
-    children: Children, job: Mapping[str, Any], migration_context: MigrationContext
+    children: Children, job: ManifestView, migration_context: MigrationContext
 ) -> ConditionUpdate | None:
     """
-    Run the migration Job; returns None once a Job has succeeded.
+    Run the migration Job; return None once a Job has succeeded.
 
-    After a failure a new Job gets another name: the failed Job stays, with its pods and logs.
+    After a failure a new Job gets another name, because the failed Job is kept with its pods and
+    logs.
     """
     attempts = migration.attempts(children.all("Job"), job["metadata"]["name"])
     for superfluous in attempts.superfluous:
@@ -150,12 +152,12 @@ async def _migrate(
 
 
 def _without_evidence(
-    job: Mapping[str, Any], migration_context: MigrationContext, *, failed: bool
+    job: ManifestView, migration_context: MigrationContext, *, failed: bool
 ) -> ConditionUpdate:
     """
-    Return the condition while neither pods nor events explain the state of the Job.
+    Return the condition if neither pods nor events explain the state of the Job.
 
-    After a failure the previous message stays.
+    After a failure the previous message is kept.
     """
     name = job["metadata"]["name"]
     before = migration_context.before or {}
@@ -165,8 +167,7 @@ def _without_evidence(
         )
     if failed:
         message = (
-            f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it"
-            " is run again"
+            f"{_MIGRATION}Job {name} failed: see its events and the logs of its pods; it is retried"
         )
         return condition_false(ConditionType.DATABASE_READY, Reason.MIGRATION_FAILED, message)
     return condition_false(
@@ -174,8 +175,8 @@ def _without_evidence(
     )
 
 
-def _fingerprint(wanted: list[dict[str, Any]]) -> str:
-    """Fingerprint of the pod templates: a change of replicas needs no open gate."""
+def _fingerprint(wanted: list[Manifest]) -> str:
+    """Return a fingerprint of the pod templates; replicas may change without the rollout gate."""
     return comparison.fingerprint(
         [item["spec"]["template"] for item in wanted if item["kind"] == "Deployment"]
     )

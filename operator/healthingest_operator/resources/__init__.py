@@ -1,7 +1,7 @@
 """
-Spec to desired objects: pure functions, one module per kind. No I/O, no clock, no randomness.
+Pure functions from the spec to desired objects, one module for each kind.
 
-An object is a plain dictionary as the Kubernetes API takes it: equal inputs give equal
-dictionaries. `children.py` puts them together; `comparison.py` says whether a live object has what
-is desired.
+There is no I/O, no clock and no randomness. An object is a dictionary as the Kubernetes API takes
+it: equal inputs give equal dictionaries. `children.py` collects the objects; `comparison.py`
+compares them with live ones.
 """

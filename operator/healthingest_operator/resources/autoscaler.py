@@ -1,14 +1,13 @@
 """The API's HorizontalPodAutoscaler."""
 
-from typing import Any
-
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import AutoscalingSpec
 from healthingest_operator.resources.names import API, metadata
 
 
-def api_autoscaler(owner: HealthIngest, wanted: AutoscalingSpec) -> dict[str, Any]:
-    """Scales by the use of the requested CPU."""
+def api_autoscaler(owner: HealthIngest, wanted: AutoscalingSpec) -> Manifest:
+    """Return the HorizontalPodAutoscaler, which scales by CPU utilization."""
     target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization_percentage}
     return {
         "apiVersion": "autoscaling/v2",

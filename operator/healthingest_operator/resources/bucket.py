@@ -1,22 +1,22 @@
 """
-What is wanted of the bucket, and the steps that are missing for it.
+The desired properties of the bucket, and the steps that are missing.
 
-Rules and tags of others are kept: S3 replaces such lists as a whole, so a step carries the merged
+Rules and tags of others are kept: S3 replaces such lists as a whole, so a step contains the merged
 list.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, Requirement
 
 OWNER_TAG: Final = "healthingest.dev/owner"
 FORMER_TAG: Final = "healthingest.dev/former-owner"
-"""The former owner: a HealthIngest that is created again with this name gets its bucket back."""
+"""Tag of the former owner, by which a HealthIngest of the same name gets its bucket back."""
 INSTALLATION_TAG: Final = "healthingest.dev/installation"
-"""Distinguishes a bucket from one with the same name and owner on another store."""
+"""Tag that distinguishes the bucket from one with the same name and owner on another store."""
 LIFECYCLE_RULE: Final = "healthingest-abort-incomplete-uploads"
 PUBLIC_ACCESS_BLOCK: Final = {
     "BlockPublicAcls": True,
@@ -24,6 +24,9 @@ PUBLIC_ACCESS_BLOCK: Final = {
     "BlockPublicPolicy": True,
     "RestrictPublicBuckets": True,
 }
+
+Configuration: TypeAlias = Mapping[str, Any]
+"""A rule or a setting of a bucket, with the field names of the S3 API."""
 
 
 class Capability(StrEnum):
@@ -40,32 +43,32 @@ class Capability(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Observed:
     """
-    What a bucket has.
+    The properties of a bucket.
 
-    Values are those of the S3 API, None where it has none or `missing` names it.
+    Values are those of the S3 API; None: the bucket has no value, or `missing` names the feature.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
     versioning: str | None = None
-    encryption: Mapping[str, Any] | None = None
-    lifecycle: tuple[Mapping[str, Any], ...] = ()
-    public_access_block: Mapping[str, Any] | None = None
+    encryption: Configuration | None = None
+    lifecycle: tuple[Configuration, ...] = ()
+    public_access_block: Configuration | None = None
     missing: frozenset[Capability] = frozenset()
 
     @property
     def owner(self) -> str | None:
-        """Namespace and name of the HealthIngest that owns it."""
+        """The HealthIngest that owns the bucket, as `namespace/name`."""
         return self.tags.get(OWNER_TAG)
 
     @property
     def installation(self) -> str | None:
-        """The installation that the operator has set as a tag."""
+        """The installation that the operator has set as a tag; None: there is none."""
         return self.tags.get(INSTALLATION_TAG)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Set one property to a value, as the S3 API takes it."""
+    """A change of one property; `value` has the form that the S3 API takes."""
 
     capability: Capability
     value: Any
@@ -86,7 +89,7 @@ def plan(
 
 
 def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
-    """Return the required capabilities; the integrity of uploads depends on checksums."""
+    """Return the required capabilities; checksums always are, because they protect uploads."""
     requirements = {
         Capability.CHECKSUMS: Requirement.REQUIRED,
         Capability.VERSIONING: wanted.versioning,
@@ -103,7 +106,7 @@ def required(wanted: ObjectStoreSpec) -> frozenset[Capability]:
 
 
 def released(tags: Mapping[str, str], owner: str) -> dict[str, str]:
-    """Return the *tags* of a bucket whose owner is deleted."""
+    """Return the *tags* of a bucket without those of its deleted owner."""
     return {name: value for name, value in tags.items() if name != OWNER_TAG} | {FORMER_TAG: owner}
 
 

@@ -1,8 +1,9 @@
 """The children of a HealthIngest, in the order in which they are created."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.autoscaler import api_autoscaler
 from healthingest_operator.resources.comparison import stamped
 from healthingest_operator.resources.configuration import config_map_object
@@ -26,11 +27,11 @@ KINDS: Final = (
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     ("networking.k8s.io/v1", "Ingress"),
 )
-"""Kinds that are listed and pruned, without Secrets: the operator may not list those."""
+"""Kinds that are listed and pruned; not Secrets, which the operator may not list."""
 
 
-def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> list[dict[str, Any]]:
-    """Return the children that run nothing, so that they need no ready dependency."""
+def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> list[Manifest]:
+    """Return the children without pods, which need no ready dependency."""
     objects = [
         config_map_object(owner, config),
         service_account(owner),
@@ -43,8 +44,8 @@ def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> li
     return [stamped(child) for child in objects]
 
 
-def workload(owner: HealthIngest, build: Build) -> list[dict[str, Any]]:
-    """Return the children that run."""
+def workload(owner: HealthIngest, build: Build) -> list[Manifest]:
+    """Return the children that run pods or scale them."""
     objects = [api_deployment(owner, build), relay_deployment(owner, build)]
     if owner.spec.autoscaling is not None:
         objects.append(api_autoscaler(owner, owner.spec.autoscaling))

@@ -1,15 +1,16 @@
 """
-Compare a live object with the desired one; fields that others added are ignored.
+Comparison of a live object with the desired one; fields that others added are ignored.
 
 The server adds defaults and normalises quantities, so the objects are never equal. They match if
-every desired field is present with its value.
+the live object has every desired field with its value.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.names import DESIRED_ANNOTATION
 from healthingest_operator.resources.quantities import same_quantity
 
@@ -17,21 +18,21 @@ _LIST_KEYS: Final = ("name", "uid", "containerPort", "topologyKey", "key")
 """
 Keys of list elements, as in the Kubernetes API's list maps.
 
-Without a key, elements are compared by position and the list is atomic: an added element is drift.
-For example, an added rule of a NetworkPolicy would admit unwanted clients.
+Elements without a key are compared by position, and their list is atomic: an added element is
+drift. For example, an added rule of a NetworkPolicy would admit unwanted clients.
 """
 _NUMBERS: Final = ("containerPort", "port")
 
 
 def fingerprint(value: object) -> str:
-    """A short digest of a plain value; equal values give equal digests."""
+    """Return a short digest of a JSON value; equal values give equal digests."""
     return hashlib.sha256(
         json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()[:16]
 
 
-def stamped(desired: Mapping[str, Any]) -> dict[str, Any]:
-    """*desired* with its own fingerprint in an annotation."""
+def stamped(desired: ManifestView) -> Manifest:
+    """Return *desired* with its own fingerprint in an annotation."""
     metadata = dict(desired["metadata"])
     metadata["annotations"] = {
         **metadata.get("annotations", {}),
@@ -40,12 +41,8 @@ def stamped(desired: Mapping[str, Any]) -> dict[str, Any]:
     return {**desired, "metadata": metadata}
 
 
-def has_same_desired_state(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    """
-    Whether *live* was last applied with the same desired state.
-
-    Then a difference is drift.
-    """
+def has_same_desired_state(desired: ManifestView, live: ManifestView) -> bool:
+    """Whether *live* was last applied with the same desired state; a difference is then drift."""
     wished = desired["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION)
     return bool(wished == live["metadata"].get("annotations", {}).get(DESIRED_ANNOTATION))
 
@@ -65,7 +62,7 @@ def difference(desired: object, live: object, path: str = "") -> str | None:
     return path
 
 
-def _in_mapping(desired: Mapping[str, Any], live: object, path: str) -> str | None:
+def _in_mapping(desired: ManifestView, live: object, path: str) -> str | None:
     if not isinstance(live, Mapping):
         return None if not desired and live is None else path
     for name, value in desired.items():
@@ -75,55 +72,77 @@ def _in_mapping(desired: Mapping[str, Any], live: object, path: str) -> str | No
     return None
 
 
-def _in_list(desired: Sequence[Any], live: object, path: str) -> str | None:
+def _in_list(desired: Sequence[object], live: object, path: str) -> str | None:
     if not isinstance(live, list):
         return None if not desired and live is None else path
     for position, value in enumerate(desired):
-        name = next(
-            (name for name in _LIST_KEYS if isinstance(value, Mapping) and name in value), None
-        )
-        if name is None:
-            other = live[position] if position < len(live) else None
-        else:
-            other = next(
-                (one for one in live if isinstance(one, Mapping) and one.get(name) == value[name]),
-                None,
-            )
-        found = difference(value, other, f"{path}[{value[name] if name else position}]")
+        label, counterpart = _counterpart(value, position, live)
+        found = difference(value, counterpart, f"{path}[{label}]")
         if found:
             return found
-    return (
-        None if len(live) <= len(desired) or not _is_atomic(desired) else f"{path}[{len(desired)}]"
-    )
+    if _is_atomic(desired) and len(live) > len(desired):
+        return f"{path}[{len(desired)}]"
+    return None
 
 
-def _is_atomic(desired: Sequence[Any]) -> bool:
-    """An empty list has no elements to compare, so it counts as equal."""
-    return bool(desired) and not any(
-        isinstance(value, Mapping) and set(_LIST_KEYS) & set(value) for value in desired
+def _counterpart(value: object, position: int, live: Sequence[object]) -> tuple[object, object]:
+    """Return the key or position of a desired element, and the live element that has it."""
+    field = _key_field(value)
+    if field is None or not isinstance(value, Mapping):
+        return position, live[position] if position < len(live) else None
+    key = value[field]
+    with_same_key = (
+        element for element in live if isinstance(element, Mapping) and element.get(field) == key
     )
+    return key, next(with_same_key, None)
+
+
+def _key_field(value: object) -> str | None:
+    """Return the field by which an element is found in a list; None: it has no such field."""
+    if not isinstance(value, Mapping):
+        return None
+    return next((name for name in _LIST_KEYS if name in value), None)
+
+
+def _is_atomic(desired: Sequence[object]) -> bool:
+    """Whether no element has a key; an empty list permits elements of others."""
+    return bool(desired) and not any(_key_field(value) for value in desired)
 
 
 def rekeyed(desired: object, live: object, path: str = "") -> list[tuple[str, object]]:
     """
-    Elements of the same name under another key, as pairs of JSON pointer and wanted key.
+    Return the ports that have the same name but another number, as (JSON pointer, wanted number).
 
-    The key of a port is its number, so an apply would add a second one of the same name, which the
-    server refuses.
+    The number is the port's key in its list. An apply would therefore add a second port of the same
+    name, which the server refuses.
     """
-    found: list[tuple[str, object]] = []
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
-        for name, value in desired.items():
-            found += rekeyed(value, live.get(name), f"{path}/{name}")
-    elif isinstance(desired, list) and isinstance(live, list):
-        for value in (value for value in desired if isinstance(value, Mapping) and "name" in value):
-            for position, other in enumerate(live):
-                if isinstance(other, Mapping) and other.get("name") == value["name"]:
-                    here = f"{path}/{position}"
-                    keys = [
-                        key for key in _NUMBERS if key in value and value[key] != other.get(key)
-                    ]
-                    found += [(f"{here}/{key}", value[key]) for key in keys] or rekeyed(
-                        value, other, here
-                    )
-    return found
+        return [
+            change
+            for name, value in desired.items()
+            for change in rekeyed(value, live.get(name), f"{path}/{name}")
+        ]
+    if isinstance(desired, list) and isinstance(live, list):
+        return _rekeyed_in_list(desired, live, path)
+    return []
+
+
+def _rekeyed_in_list(
+    desired: Sequence[object], live: Sequence[object], path: str
+) -> list[tuple[str, object]]:
+    return [
+        change
+        for value in desired
+        for position, element in enumerate(live)
+        if isinstance(value, Mapping) and isinstance(element, Mapping)
+        if "name" in value and element.get("name") == value["name"]
+        for change in _rekeyed_element(value, element, f"{path}/{position}")
+    ]
+
+
+def _rekeyed_element(
+    desired: ManifestView, live: ManifestView, path: str
+) -> list[tuple[str, object]]:
+    """Return the changed port numbers of an element; if there are none, those of parts of it."""
+    changed = [key for key in _NUMBERS if key in desired and desired[key] != live.get(key)]
+    return [(f"{path}/{key}", desired[key]) for key in changed] or rekeyed(desired, live, path)

@@ -1,10 +1,11 @@
-"""The ConfigMap with the settings of the service that are not secret."""
+"""The ConfigMap with the service's settings, apart from secrets."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources.names import config_map, metadata
 
@@ -18,7 +19,7 @@ SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Values for the settings that are not in the spec; `broker_endpoint` is host:port."""
+    """Values of settings that do not come from the spec; `broker_endpoint` is host:port."""
 
     broker_endpoint: str
     url: str
@@ -27,9 +28,9 @@ class Surroundings:
 
 def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str]:
     """
-    Return `spec.settings` and every variable that the operator writes.
+    Return `spec.settings` and every variable that the operator sets.
 
-    A variable has an empty text where the spec says nothing.
+    A variable is empty if the spec has no value for it.
     """
     store = spec.object_store
     encryption = store.encryption.mode if around.encryption_supported else "None"
@@ -58,8 +59,8 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
     }
 
 
-def config_map_object(owner: HealthIngest, values: dict[str, str]) -> dict[str, Any]:
-    """The ConfigMap of *values*."""
+def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:
+    """Return the ConfigMap with *values*."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -1,10 +1,11 @@
 """The API's Deployment."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import POD_READINESS_GATE
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import PodPart
 from healthingest_operator.resources.configuration import (
     API_PORT,
@@ -24,31 +25,30 @@ from healthingest_operator.resources.pods import (
 
 PRE_STOP_SECONDS: Final = 10
 """
-For proxies to forget the pod; on a busy node five were too few.
+Seconds that a stopping pod still serves, until proxies no longer send requests to it.
 
-The rest of the grace is for requests under way.
+On a busy node 5 seconds were too few. The rest of the grace period is for requests in progress.
 """
 GRACE_SECONDS: Final = 60
 _SPOOL_FILES: Final = 16
-"""Largest files that fit into a pod's spool at once."""
+"""Number of files of the maximum size that fit into the spool of a pod at once."""
 _SPOOL_LEAST_BYTES: Final = 512 * 2**20
 _RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
-    "limits": {
-        "memory": "768Mi"
-    },  # the server, and two hostile files that each take all that their reader may have
+    # Memory for the server, and for the validation of two hostile files that need the maximum.
+    "limits": {"memory": "768Mi"},
 }
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
 def spool_bytes(owner: HealthIngest) -> int:
-    """Room for files on their way to the store."""
+    """Return the size of the volume for files that are being uploaded."""
     return max(_SPOOL_LEAST_BYTES, _SPOOL_FILES * owner.spec.limits.max_file_size_bytes)
 
 
-def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
-    """The Deployment; without `replicas` while an autoscaler has them."""
-    spec: dict[str, Any] = {
+def api_deployment(owner: HealthIngest, build: Build) -> Manifest:
+    """Return the Deployment, without `replicas` if an autoscaler sets them."""
+    spec: Manifest = {
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 300,
         "strategy": STRATEGY,
@@ -72,7 +72,7 @@ def api_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 
 def _container(owner: HealthIngest) -> Container:
-    mounts: list[dict[str, Any]] = [{"name": "spool", "mountPath": SPOOL_FOLDER}]
+    mounts: list[Manifest] = [{"name": "spool", "mountPath": SPOOL_FOLDER}]
     if owner.spec.schemas.config_map_ref:
         mounts.append({"name": "schemas", "mountPath": SCHEMAS_FOLDER, "readOnly": True})
     extra = {
@@ -89,11 +89,11 @@ def _container(owner: HealthIngest) -> Container:
     return Container(API, env.API_SECRETS, extra, tuple(mounts))
 
 
-def _resources(wanted: PodPart) -> dict[str, Any]:
+def _resources(wanted: PodPart) -> Manifest:
     """
-    Defaults for what *wanted* names nowhere.
+    Return *wanted* with defaults for resources that it does not name.
 
-    A limit of ours must not contradict a request of the user's.
+    A default limit must not contradict a request of the user.
     """
     named = {name for part in wanted.values() for name in part}
     return {
@@ -103,8 +103,8 @@ def _resources(wanted: PodPart) -> dict[str, Any]:
     }
 
 
-def _pod(owner: HealthIngest) -> dict[str, Any]:
-    volumes: list[dict[str, Any]] = [
+def _pod(owner: HealthIngest) -> Manifest:
+    volumes: list[Manifest] = [
         {"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}
     ]
     schemas = owner.spec.schemas.config_map_ref
@@ -117,7 +117,7 @@ def _pod(owner: HealthIngest) -> dict[str, Any]:
         "labelSelector": {"matchLabels": selector(owner.key, API)},
     }
     wanted = owner.spec
-    found: dict[str, Any] = {
+    found: Manifest = {
         "readinessGates": [{"conditionType": POD_READINESS_GATE}],
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "topologySpreadConstraints": [

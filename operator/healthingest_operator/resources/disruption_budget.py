@@ -1,13 +1,12 @@
-"""How many API pods a drain may take at once."""
-
-from typing import Any
+"""The PodDisruptionBudget of the API."""
 
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.names import API, metadata, selector
 
 
-def api_disruption_budget(owner: HealthIngest) -> dict[str, Any]:
-    """One at a time; pods that are not ready do not hold up a drain."""
+def api_disruption_budget(owner: HealthIngest) -> Manifest:
+    """Return the PodDisruptionBudget: one pod at a time; unready pods do not block a drain."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -1,18 +1,19 @@
-"""The way in from outside the cluster."""
+"""The Ingress of the API."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import IngressSpec
 from healthingest_operator.resources.names import API, metadata
 from healthingest_operator.resources.service import SERVICE_PORT
 
 _ENVELOPE_BYTES: Final = 2**20
-"""What multipart/form-data adds around a file, generously."""
+"""Upper bound of the bytes that multipart/form-data adds to a file."""
 
 
-def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> dict[str, Any]:
-    """The Ingress; its annotations let the largest file through ingress-nginx, and stream it."""
+def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> Manifest:
+    """Return the Ingress; annotations let ingress-nginx stream files of the maximum size."""
     backend = {"service": {"name": owner.key.name, "port": {"number": SERVICE_PORT}}}
     rule = {
         "host": wanted.host,
@@ -26,7 +27,7 @@ def api_ingress(owner: HealthIngest, wanted: IngressSpec) -> dict[str, Any]:
         "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
         **wanted.annotations,
     }
-    spec: dict[str, Any] = {"rules": [rule]}
+    spec: Manifest = {"rules": [rule]}
     if wanted.class_name:
         spec["ingressClassName"] = wanted.class_name
     if wanted.tls_secret_name:

@@ -1,19 +1,17 @@
-"""The object store that pods use until a newly wanted one has worked."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The object store that pods use until a newly configured store is ready."""
 
 from healthingest_contract import environment as env
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.resources.network_policy import AWS, Ports, ports_in
 
 
 def keep_store(
-    live: Mapping[str, Any] | None, wanted: dict[str, str], ports: Ports
+    live: ManifestView | None, wanted: dict[str, str], ports: Ports
 ) -> tuple[dict[str, str], Ports]:
     """
-    The *wanted* settings and *ports* with the store of the *live* ConfigMap.
+    Return *wanted* and *ports* with the object store of *live*; without *live*, unchanged.
 
-    Without one as they are.
+    *live* is the ConfigMap of the running pods.
     """
     known = (live or {}).get("data") or {}
     kept = {name: known[name] for name in (env.STORE_ENDPOINT, env.STORE_REGION) if name in known}

@@ -1,11 +1,12 @@
-"""The Job that brings the database to the service's version, before its pods are rolled out."""
+"""The Job that migrates the database to the service's version before the rollout of its pods."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.comparison import fingerprint
 from healthingest_operator.resources.names import MIGRATE, labels, metadata
 from healthingest_operator.resources.pods import Build, Container, pod_spec
@@ -13,11 +14,15 @@ from healthingest_operator.resources.pods import Build, Container, pod_spec
 _RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 _DEADLINE_SECONDS: Final = 600
 KEPT_FAILURES: Final = 3
-"""Failed Jobs that stay until one succeeds, with their pods and logs; older ones go."""
+"""Number of failed Jobs that are kept with pods and logs until one succeeds."""
 
 
-def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
-    """A Job is immutable: another image, database or pod gives another name."""
+def migration_job(owner: HealthIngest, build: Build) -> Manifest:
+    """
+    Return the Job.
+
+    Jobs are immutable, so another image, database or pod gives another name.
+    """
     container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": _RESOURCES})
     pod = pod_spec(
         owner,
@@ -40,32 +45,28 @@ def migration_job(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """
-    The Jobs of a HealthIngest that migrate or migrated.
+    """The migration Jobs of a HealthIngest: those for the wanted version, and others."""
 
-    Those for the wanted version, and others.
-    """
-
-    current: tuple[Mapping[str, Any], ...]
-    """In the order of their numbers."""
-    others: tuple[Mapping[str, Any], ...]
+    current: tuple[ManifestView, ...]
+    """The Jobs for the wanted version, in the order of their numbers."""
+    others: tuple[ManifestView, ...]
 
     @property
-    def success(self) -> Mapping[str, Any] | None:
-        """One that has done its work."""
+    def success(self) -> ManifestView | None:
+        """A Job that has succeeded; None: there is none."""
         return next((job for job in self.current if succeeded(job)), None)
 
     @property
-    def superfluous(self) -> tuple[Mapping[str, Any], ...]:
-        """Jobs for other versions that still run, and failed ones beyond those that are kept."""
+    def superfluous(self) -> tuple[ManifestView, ...]:
+        """Running Jobs for other versions, and failed Jobs beyond the number that is kept."""
         failed = [job for job in (*self.others, *self.current) if failed_since(job)]
         failed.sort(key=lambda job: failed_since(job) or "")
         running = [job for job in self.others if not failed_since(job) and not succeeded(job)]
         return (*running, *failed[: -KEPT_FAILURES or None])
 
 
-def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
-    """Current migration Jobs among *jobs*: named *name*, or *name* with a number."""
+def attempts(jobs: Iterable[ManifestView], name: str) -> Attempts:
+    """Return the migration Jobs among *jobs*; current ones are named *name* or *name*-NUMBER."""
     numbered = [(_number(job["metadata"]["name"], name), job) for job in jobs if _migrates(job)]
     numbered.sort(key=lambda entry: entry[0])
     return Attempts(
@@ -74,37 +75,37 @@ def attempts(jobs: Iterable[Mapping[str, Any]], name: str) -> Attempts:
     )
 
 
-def next_attempt(job: Mapping[str, Any], before: Attempts) -> dict[str, Any]:
-    """*job* under the next free name."""
+def next_attempt(job: ManifestView, before: Attempts) -> Manifest:
+    """Return *job* with the next free name."""
     name = job["metadata"]["name"]
     last = max((_number(found["metadata"]["name"], name) for found in before.current), default=0)
     return {**job, "metadata": {**job["metadata"], "name": f"{name}-{last + 1}" if last else name}}
 
 
-def _migrates(job: Mapping[str, Any]) -> bool:
+def _migrates(job: ManifestView) -> bool:
     return f"-{MIGRATE}-" in str(job["metadata"]["name"])
 
 
 def _number(found: str, name: str) -> int:
-    """Which attempt of *name* this is, from one; 0: none."""
+    """Return the number of the attempt in a Job's name, from 1; 0: another name."""
     if found == name:
         return 1
     number = found.removeprefix(f"{name}-")
     return int(number) if number != found and number.isdecimal() else 0
 
 
-def succeeded(job: Mapping[str, Any] | None) -> bool:
-    """Whether the Job has done its work."""
+def succeeded(job: ManifestView | None) -> bool:
+    """Whether the Job has succeeded."""
     return _condition(job, "Complete") is not None
 
 
-def failed_since(job: Mapping[str, Any] | None) -> str | None:
-    """When the Job gave up, RFC 3339; None while it may still succeed."""
+def failed_since(job: ManifestView | None) -> str | None:
+    """Return the time when the Job failed, RFC 3339; None: it has not failed."""
     condition = _condition(job, "Failed")
     return None if condition is None else str(condition.get("lastTransitionTime", ""))
 
 
-def _condition(job: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any] | None:
+def _condition(job: ManifestView | None, kind: str) -> ManifestView | None:
     conditions = ((job or {}).get("status") or {}).get("conditions") or []
     return next(
         (entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"), None

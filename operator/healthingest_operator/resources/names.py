@@ -1,17 +1,18 @@
 """Names and labels of the children and external resources of a HealthIngest."""
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND
 from healthingest_operator.api.healthingest import HealthIngest, Key
+from healthingest_operator.api.manifest import Manifest
 
 MANAGED_BY: Final = "healthingest-operator"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 DESIRED_ANNOTATION: Final = f"{API_GROUP}/desired"
-"""Fingerprint of the whole desired object: it differs when a field is no longer wanted."""
+"""Annotation with the fingerprint of the desired object, which shows that a field was removed."""
 
 API: Final = "api"
 RELAY: Final = "relay"
@@ -33,7 +34,11 @@ def labels(key: Key, component: str | None = None) -> dict[str, str]:
 
 
 def selector(key: Key, component: str) -> dict[str, str]:
-    """Labels that select a component's pods; immutable in a Deployment, so never add to them."""
+    """
+    Return the labels that select the pods of a component.
+
+    They are immutable in a Deployment, so never add any.
+    """
     return {
         "app.kubernetes.io/name": "healthingest",
         INSTANCE_LABEL: key.name,
@@ -41,7 +46,7 @@ def selector(key: Key, component: str) -> dict[str, str]:
     }
 
 
-def metadata(owner: HealthIngest, name: str, component: str | None = None) -> dict[str, Any]:
+def metadata(owner: HealthIngest, name: str, component: str | None = None) -> Manifest:
     """Return the metadata of a child: its labels, and its owner reference."""
     reference = {
         "apiVersion": f"{API_GROUP}/{API_VERSION}",
@@ -60,23 +65,23 @@ def metadata(owner: HealthIngest, name: str, component: str | None = None) -> di
 
 
 def service_secret(key: Key) -> str:
-    """The Secret that only the service's pods read."""
+    """Return the name of the Secret that only the service's pods read."""
     return f"{key.name}-service"
 
 
 def consumer_secret(key: Key) -> str:
-    """Name of the consumers' Secret."""
+    """Return the name of the consumers' Secret."""
     return f"{key.name}-consumer"
 
 
 def config_map(key: Key) -> str:
-    """The ConfigMap with the service's settings."""
+    """Return the name of the ConfigMap with the service's settings."""
     return f"{key.name}-config"
 
 
 def relay_users(virtual_host: str) -> tuple[str, str]:
     """
-    The broker user that announces, by the two names that it has in turn.
+    Return the two alternating names of the relay's broker user.
 
     Users are global in a broker, so the virtual host is part of the name.
     """
@@ -84,12 +89,12 @@ def relay_users(virtual_host: str) -> tuple[str, str]:
 
 
 def consumer_users(virtual_host: str) -> tuple[str, str]:
-    """The broker user that reads the queues, by both names."""
+    """Return the two alternating names of the consumers' broker user."""
     return f"{virtual_host}.consumer", f"{virtual_host}.consumer-b"
 
 
 def database(key: Key) -> str:
-    """Name of the database, and of its owner role, on a server known by its `adminUrl`."""
+    """Return the name of the database and of its owner role, on a server given by `adminUrl`."""
     digest = hashlib.sha256(str(key).encode()).hexdigest()[:10]
     readable = "".join(
         letter if letter.isalnum() else "_" for letter in f"healthingest_{key.namespace}_{key.name}"
@@ -99,9 +104,9 @@ def database(key: Key) -> str:
 
 def database_users(key: Key) -> tuple[str, str]:
     """
-    The service's login, by the two names that it has in turn.
+    Return the two alternating names of the service's database role.
 
-    The owner of everything, and one who acts as it.
+    The first one owns all objects; the second is a member of it.
     """
     owner = database(key)
     readable, _, digest = owner.rpartition("_")
@@ -109,5 +114,5 @@ def database_users(key: Key) -> tuple[str, str]:
 
 
 def owner_id(key: Key) -> str:
-    """Return the id of the owner, `namespace/name`, as tags of bucket and virtual host hold it."""
+    """Return the id of the owner, `namespace/name`, as in the tags of bucket and virtual host."""
     return str(key)

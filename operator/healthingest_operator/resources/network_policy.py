@@ -1,18 +1,19 @@
 """
-NetworkPolicies: each component denies connections that its policy does not name.
+NetworkPolicies: each component may use only the connections that its policy names.
 
-A policy sees the pod behind a Service, not the Service: its port may differ from the one in an
-address. So traffic inside the cluster is bounded by the namespaces of the cluster alone, and
-traffic that leaves it by port.
+A policy is applied to the pod behind a Service, whose port may differ from that in an address.
+Inside the cluster, egress is therefore limited to the namespaces of the cluster, and outside it is
+limited by port.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_contract.database_address import DatabaseAddressError, read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import (
     API_PORT,
     JANITOR_METRICS_PORT,
@@ -20,9 +21,9 @@ from healthingest_operator.resources.configuration import (
 )
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
 
-_CLUSTER: Final[dict[str, Any]] = {"namespaceSelector": {}}
+_CLUSTER: Final[Manifest] = {"namespaceSelector": {}}
 _OUTSIDE: Final = [
-    # Every cloud's metadata service, which hands out the node's credentials, answers there.
+    # The metadata service of clouds, which hands out the node's credentials, has this address.
     {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}},
     {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::254/128"]}},
 ]
@@ -39,11 +40,11 @@ AWS: Final = "https://s3.amazonaws.com"
 
 
 Ports = Mapping[str, tuple[int, ...]]
-"""Of `store`, `broker`, `database` and `cache`: those of its address, none for no address."""
+"""Ports of `store`, `broker`, `database` and `cache`, from their addresses."""
 
 
 def port_of(address: str | None) -> int | None:
-    """The port in an address, or its scheme's usual one; None for no address."""
+    """Return the port in an address, or the default port of its scheme; None: no address."""
     if not address:
         return None
     parts = urlsplit(address)
@@ -52,9 +53,9 @@ def port_of(address: str | None) -> int | None:
 
 def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> Ports:
     """
-    From the service's Secret.
+    Return the ports from the service's Secret.
 
-    It stays while a user's one is gone, and policies must not change for that.
+    It is kept if a user's Secret is missing, and policies must not change then.
     """
     return {
         "store": ports_in(owner.spec.object_store.endpoint or AWS),
@@ -65,7 +66,7 @@ def ports_of(owner: HealthIngest, service: Mapping[str, str]) -> Ports:
 
 
 def ports_in(address: str | None) -> tuple[int, ...]:
-    """The port of an address, none for no address."""
+    """Return the port of an address as a list; empty without an address."""
     port = port_of(address)
     return () if port is None else (port,)
 
@@ -73,20 +74,20 @@ def ports_in(address: str | None) -> tuple[int, ...]:
 def _database_ports(address: str | None) -> tuple[int, ...]:
     try:
         return read_database_address(address).ports if address else ()
-    except DatabaseAddressError:  # stored by an operator that took more; its condition says so
+    except DatabaseAddressError:  # an older operator accepted it; a condition reports it
         return ()
 
 
 def endpoint_of(address: str | None) -> str:
-    """`host:port` of an address; empty for no address."""
+    """Return `host:port` of an address; empty without an address."""
     host = urlsplit(address or "").hostname
     if host is None:
         return ""
     return f"[{host}]:{port_of(address)}" if ":" in host else f"{host}:{port_of(address)}"
 
 
-def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any], ...]:
-    """Policies of API, relay and migration."""
+def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
+    """Return the policies of API, relay and migration."""
     api_out = [*ports["store"], *ports["database"], *ports["cache"]]
     return (
         _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out),
@@ -103,11 +104,11 @@ def network_policies(owner: HealthIngest, ports: Ports) -> tuple[dict[str, Any],
 def _policy(
     owner: HealthIngest,
     component: str,
-    inward: list[tuple[int, dict[str, Any] | None]],
+    inward: list[tuple[int, Manifest | None]],
     outward: list[int],
-) -> dict[str, Any]:
+) -> Manifest:
     outside = [{"protocol": "TCP", "port": port} for port in sorted(set(outward))]
-    egress: list[dict[str, Any]] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
+    egress: list[Manifest] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
     if outside:
         egress.append({"to": _OUTSIDE, "ports": outside})
     ingress = [
@@ -123,7 +124,7 @@ def _policy(
             "podSelector": {"matchLabels": selector(owner.key, component)},
             "policyTypes": ["Ingress", "Egress"],
             "egress": egress,
-            # An empty list would be dropped by the server and written again by every apply.
+            # The server would drop an empty list, and every apply would write it again.
             **({"ingress": ingress} if ingress else {}),
         },
     }

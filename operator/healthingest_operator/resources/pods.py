@@ -1,31 +1,28 @@
 """
-What all pods of a HealthIngest have in common.
+The common part of all pods of a HealthIngest.
 
-PodSecurity `restricted`, a read-only root, mounts of their own.
+Pods satisfy PodSecurity level `restricted` and have a read-only root file system.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.names import config_map, service_secret
 
 USER_ID: Final = 10001
 TEMPORARY_BYTES: Final = "64Mi"
 DIGEST_ANNOTATION: Final = "healthingest.dev/settings"
-"""Digest of a pod's settings and secrets; a change of it rolls the pods."""
+"""Annotation with the digest of a pod's settings and secrets; a change of it replaces the pods."""
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """
-    What pods are made of, beside the spec.
-
-    Digests are of the settings and secrets that each pod reads.
-    """
+    """The image of the pods, and the digests of the settings and secrets that each pod reads."""
 
     image: str
     api_digest: str
@@ -36,22 +33,22 @@ class Build:
 @dataclass(frozen=True, slots=True)
 class Container:
     """
-    One process of the service.
+    A container of a pod.
 
-    `secrets` is what it may read, `extra` further fields of the container.
+    `secrets` names the values that it may read; `extra` has further fields of the container.
     """
 
     command: str
     secrets: frozenset[str]
-    extra: dict[str, Any]
-    mounts: tuple[dict[str, Any], ...] = ()
+    extra: Manifest
+    mounts: tuple[Manifest, ...] = ()
     environment: tuple[dict[str, str], ...] = ()
 
 
 def pod_spec(
-    owner: HealthIngest, image: str, containers: Iterable[Container], more: dict[str, Any]
-) -> dict[str, Any]:
-    """Return a pod of these containers; *more* are further fields and volumes."""
+    owner: HealthIngest, image: str, containers: Iterable[Container], more: Manifest
+) -> Manifest:
+    """Return the spec of a pod with these containers; *more* has further fields and volumes."""
     chosen = list(containers)
     wanted = owner.spec
     volumes = [
@@ -59,7 +56,7 @@ def pod_spec(
         *(_secret_volume(owner, container) for container in chosen),
         *more.get("volumes", ()),
     ]
-    spec: dict[str, Any] = {
+    spec: Manifest = {
         "serviceAccountName": owner.key.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -83,14 +80,14 @@ def pod_spec(
     return spec | {name: value for name, value in placement.items() if value}
 
 
-def _container(owner: HealthIngest, image: str, container: Container) -> dict[str, Any]:
+def _container(owner: HealthIngest, image: str, container: Container) -> Manifest:
     return {
         "name": container.command,
         "image": image,
         "imagePullPolicy": owner.spec.image_pull_policy,
         "args": [container.command],
-        # The status of a pod that ended badly then has the end of its log: the operator names its
-        # last event.
+        # The status of a failed container then has the end of its log, in which the operator finds
+        # the last event.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
         "env": list(container.environment),
@@ -108,8 +105,8 @@ def _container(owner: HealthIngest, image: str, container: Container) -> dict[st
     }
 
 
-def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
-    """Mount only the container's own files; the cache and its file are optional."""
+def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
+    """Return the volume with the container's own values; that of the cache is optional."""
     names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
     items = [{"key": name, "path": name} for name in sorted(names)]
     source = {"secretName": service_secret(owner.key), "defaultMode": 0o440, "items": items}
@@ -118,14 +115,14 @@ def _secret_volume(owner: HealthIngest, container: Container) -> dict[str, Any]:
 
 STARTUP_FAILURES: Final = 300
 """
-At one a second.
+Number of failed probes, one a second, before a container is restarted.
 
-A container may take five minutes to start on a node without a free processor.
+A container may take five minutes to start on a node without a free CPU.
 """
 
 
-def probe(path: str, port: str, period_seconds: int, failures: int) -> dict[str, Any]:
-    """An HTTP probe."""
+def probe(path: str, port: str, period_seconds: int, failures: int) -> Manifest:
+    """Return an HTTP probe."""
     return {
         "httpGet": {"path": path, "port": port},
         "periodSeconds": period_seconds,

@@ -1,9 +1,9 @@
 """
-Resources on the broker that the operator made and the spec no longer names.
+Broker resources that the operator created and the spec no longer names.
 
-The operator made a queue if one of its policies applies to it. Between its exchanges and queues
-every binding that is not in the spec is removed. A queue is removed in two reconciliations, so that
-no message is lost in between: first its bindings, then, if it is empty, the queue itself. Its
+The operator created a queue if one of its policies applies to it. Every binding between its
+exchanges and queues that is not in the spec is removed. A queue is removed in two reconciliations,
+so that no message is lost: first its bindings, then, if it is empty, the queue itself. Its
 dead-letter queue follows when the queue no longer exists.
 """
 
@@ -22,10 +22,10 @@ from healthingest_operator.resources.topology import (
 @dataclass(frozen=True, slots=True)
 class Superfluous:
     """
-    What to remove.
+    The resources to remove.
 
-    `policies` names the queues of the policies. `queues` are to be removed if they are empty;
-    `full` stay, because they hold messages.
+    `policies` names the queues of the policies. `queues` are removed if they are empty; `full` are
+    kept, because they hold messages.
     """
 
     bindings: tuple[BindingKey, ...] = ()
@@ -36,27 +36,37 @@ class Superfluous:
 
 def superfluous(wanted: Topology, observed: Observed) -> Superfluous:
     """Return everything that is not wanted and may be removed now."""
+    wanted_queues = _wanted_queues(wanted)
+    unwanted = _unwanted_queues(wanted_queues, observed)
+    live = [name for name in unwanted if name in observed.queues]
+    return Superfluous(
+        bindings=tuple(_bindings(wanted, observed, {*wanted_queues, *live})),
+        policies=tuple(name for name in unwanted if name not in observed.queues),
+        queues=tuple(name for name in live if _is_unused(name, observed)),
+        full=tuple(name for name in live if observed.queues[name].get("messages", 0) > 0),
+    )
+
+
+def _wanted_queues(wanted: Topology) -> set[str]:
+    """Return the queues of the spec and their dead-letter queues."""
     names = {queue.name for queue in wanted.broker.queues}
-    names |= {dead_letter_queue(name) for name in names}
-    marked = {
+    return names | {dead_letter_queue(name) for name in names}
+
+
+def _unwanted_queues(wanted_queues: set[str], observed: Observed) -> list[str]:
+    """Return the queues that have a policy of the operator and that the spec does not name."""
+    own = {
         name.removeprefix(POLICY_PREFIX)
         for name in observed.policies
         if name.startswith(POLICY_PREFIX)
     }
-    unwanted = sorted(name for name in marked - names if not _waits_for_its_queue(name, observed))
-    live = [name for name in unwanted if name in observed.queues]
-    bound = {queue for _, queue, _ in observed.bindings}
-    full = tuple(name for name in live if observed.queues[name].get("messages", 0) > 0)
-    # An unknown count does not count as zero.
-    empty = [
-        name for name in live if observed.queues[name].get("messages") == 0 and name not in bound
-    ]
-    return Superfluous(
-        bindings=tuple(_bindings(wanted, observed, {*names, *live})),
-        policies=tuple(name for name in unwanted if name not in observed.queues),
-        queues=tuple(empty),
-        full=full,
-    )
+    return sorted(name for name in own - wanted_queues if not _waits_for_its_queue(name, observed))
+
+
+def _is_unused(name: str, observed: Observed) -> bool:
+    """Whether a queue is empty and has no binding; an unknown count is not zero."""
+    is_bound = any(queue == name for _, queue, _ in observed.bindings)
+    return observed.queues[name].get("messages") == 0 and not is_bound
 
 
 def _waits_for_its_queue(name: str, observed: Observed) -> bool:

@@ -39,4 +39,4 @@ def _read(text: str) -> Decimal | None:
             _SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}")
         )
     except ArithmeticError:
-        return None  # a digest in hexadecimal may look like a number with a huge exponent
+        return None  # a hexadecimal digest may look like a number with a huge exponent

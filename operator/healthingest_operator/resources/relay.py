@@ -1,9 +1,10 @@
-"""The relay's Deployment: the process that announces, and the janitor beside it."""
+"""The relay's Deployment: a pod with relay and janitor."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import JANITOR_METRICS_PORT, METRICS_PORT
 from healthingest_operator.resources.deployment import STRATEGY
 from healthingest_operator.resources.names import RELAY, labels, metadata, selector
@@ -19,16 +20,18 @@ from healthingest_operator.resources.pods import (
 _RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 _READINESS: Final = probe("/health/ready", f"metrics-{RELAY}", 5, 2)
 """
-Whether messages are announced. Ready from its start until that fails for a while, so that no
-rollout waits for the broker: a new relay takes over even if the broker takes one connection only.
+Readiness of the relay: whether messages are announced.
+
+It is ready from the start until announcing fails for a while, so that no rollout waits for the
+broker. A new relay can thus take over even if the broker accepts only one connection.
 """
 
 
-def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
+def relay_deployment(owner: HealthIngest, build: Build) -> Manifest:
     """
-    One pod.
+    Return the Deployment of one pod.
 
-    Rows of the outbox are claimed under a lock, so that two during a rollout do no harm.
+    Two pods during a rollout are harmless, because rows of the outbox are claimed under a lock.
     """
     containers = [
         _container(RELAY, env.RELAY_SECRETS, METRICS_PORT, {"readinessProbe": _READINESS}),
@@ -57,7 +60,7 @@ def relay_deployment(owner: HealthIngest, build: Build) -> dict[str, Any]:
 
 
 def _container(
-    command: str, secrets: frozenset[str], metrics_port: int, more: dict[str, Any]
+    command: str, secrets: frozenset[str], metrics_port: int, more: Manifest
 ) -> Container:
     port = f"metrics-{command}"
     extra = {

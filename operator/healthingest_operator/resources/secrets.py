@@ -11,11 +11,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.names import (
     consumer_users,
     database,
@@ -31,24 +32,24 @@ _PASSWORD: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
 
 FINGERPRINT_KEY: Final = "fingerprintKey"
 """
-For `digest`; no pod mounts it.
+Key of the value that keys `digest`; no pod mounts it.
 
-The signing keys will not do: they change in steps of their own.
+The signing keys do not serve for that, because they change at other times.
 """
 
 NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
 NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
 NEXT_CONSUMER_PASSWORD: Final = "nextConsumerPassword"  # noqa: S105 - a key's name
 STAGED: Final = (NEXT_BROKER_PASSWORD, NEXT_DATABASE_PASSWORD, NEXT_CONSUMER_PASSWORD)
-"""Passwords of logins that are not in use yet; no pod mounts them."""
+"""Keys of the passwords for logins that are not in use yet; no pod mounts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generators:
     """
-    Where new secrets come from.
+    Generators of new secrets.
 
-    `password` gives at least 32 of A-Z a-z 0-9 _ -, `signing_key` PKCS#8 in PEM.
+    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM.
     """
 
     password: Callable[[], str]
@@ -58,7 +59,7 @@ class Generators:
 @dataclass(frozen=True, slots=True)
 class UserSecrets:
     """
-    Values of the user's Secrets; None: not readable now.
+    Values of the user's Secrets; None: unreadable now.
 
     `broker_endpoint` has no credentials.
     """
@@ -71,8 +72,8 @@ class UserSecrets:
     cache_url: str | None = None
 
 
-def decode(secret: Mapping[str, Any] | None) -> dict[str, str]:
-    """Values of a Secret as the cluster returns it; what is not UTF-8 is left out."""
+def decode(secret: ManifestView | None) -> dict[str, str]:
+    """Return the decoded values of a Secret; values that are not UTF-8 are left out."""
     found = {}
     for name, value in ((secret or {}).get("data") or {}).items():
         try:
@@ -84,8 +85,8 @@ def decode(secret: Mapping[str, Any] | None) -> dict[str, str]:
 
 def secret_object(
     owner: HealthIngest, name: str, values: Values, annotations: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """A Secret of *values*; `data` rather than `stringData`, which the server never shows again."""
+) -> Manifest:
+    """Return a Secret with *values* in `data`, because the server never returns `stringData`."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
     described = metadata(owner, name) | {"annotations": dict(annotations or {})}
     return {
@@ -113,32 +114,50 @@ def service_values(
     """
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
-    keys = existing.get(env.IDENTITY_SIGNING_KEYS, "")
-    keys = keys if keys_of(keys) else make.signing_key()
-    values[env.IDENTITY_SIGNING_KEYS] = with_second_key(keys, make.signing_key) if staged else keys
+    values[env.IDENTITY_SIGNING_KEYS] = _signing_keys(existing, staged, make)
     if given.store_access_key_id is not None and given.store_secret_access_key is not None:
         values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
         values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
     if given.broker_endpoint is not None:
-        host = owner.spec.broker.virtual_host
-        old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
-        user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
-        values[env.BROKER_URL] = _with_login(given.broker_endpoint, user, password, host)
+        values[env.BROKER_URL] = _broker_url(owner, given.broker_endpoint, existing, staged, make)
     if given.database_url is not None:
         values[env.DATABASE_URL] = given.database_url
     elif given.database_admin_url is not None:
-        old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
-        user, password = _login(
-            database_users(owner.key), old, staged.get(NEXT_DATABASE_PASSWORD), make
-        )
-        values[env.DATABASE_URL] = _with_login(
-            given.database_admin_url, user, password, database(owner.key)
+        values[env.DATABASE_URL] = _database_url(
+            owner, given.database_admin_url, existing, staged, make
         )
     if owner.spec.cache is None:
         values.pop(env.CACHE_URL, None)
     elif given.cache_url is not None:
         values[env.CACHE_URL] = given.cache_url
     return values
+
+
+def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:
+    """Return the existing keys, else a new one; with *staged* passwords also a second key."""
+    keys = existing.get(env.IDENTITY_SIGNING_KEYS, "")
+    usable = keys if keys_of(keys) else make.signing_key()
+    return with_second_key(usable, make.signing_key) if staged else usable
+
+
+def _broker_url(
+    owner: HealthIngest, endpoint: str, existing: Values, staged: Values, make: Generators
+) -> str:
+    """Return *endpoint* with the login of the relay."""
+    host = owner.spec.broker.virtual_host
+    old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
+    user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
+    return _with_login(endpoint, user, password, host)
+
+
+def _database_url(
+    owner: HealthIngest, admin_url: str, existing: Values, staged: Values, make: Generators
+) -> str:
+    """Return *admin_url* with the database and the login of the service."""
+    old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
+    users = database_users(owner.key)
+    user, password = _login(users, old, staged.get(NEXT_DATABASE_PASSWORD), make)
+    return _with_login(admin_url, user, password, database(owner.key))
 
 
 def consumer_values(
@@ -168,9 +187,9 @@ def consumer_values(
 
 def confirmed_values(existing: Values, wanted: Values) -> dict[str, str]:
     """
-    Return the values that pods may have before the external systems have confirmed *wanted*.
+    Return the values that pods may have before the external systems have accepted *wanted*.
 
-    These are the *existing* ones as far as they are usable. The address of the cache needs no
+    These are the *existing* ones if they are usable. The address of the cache needs no
     confirmation, because the service works without its cache.
     """
     usable = {
@@ -183,7 +202,7 @@ def confirmed_values(existing: Values, wanted: Values) -> dict[str, str]:
 
 
 def user_of(url: str | None) -> str | None:
-    """The user in an address, unquoted."""
+    """Return the user name in an address, unquoted."""
     try:
         found = urlsplit(url).username if url else None
     except ValueError:
@@ -192,7 +211,7 @@ def user_of(url: str | None) -> str | None:
 
 
 def password_of(url: str | None) -> str | None:
-    """The password in an address, unquoted."""
+    """Return the password in an address, unquoted."""
     try:
         found = urlsplit(url).password if url else None
     except ValueError:
@@ -202,9 +221,9 @@ def password_of(url: str | None) -> str | None:
 
 def digest(values: Values, names: Iterable[str], *beside: object) -> str:
     """
-    A fingerprint that changes when one of the values does.
+    Return a fingerprint that changes with each of the values.
 
-    Keyed with a secret: who reads a pod's annotations cannot try passwords against it.
+    It is keyed with a secret, so that a reader of pod annotations cannot test passwords against it.
     """
     chosen = {name: values[name] for name in sorted(names) if name in values}
     text = json.dumps([chosen, *beside], sort_keys=True)
@@ -221,9 +240,9 @@ def _login(
     users: tuple[str, str], old: tuple[str | None, str | None], staged: str | None, make: Generators
 ) -> tuple[str, str]:
     """
-    User and password.
+    Return the current user and password.
 
-    Those of now, or with a *staged* password the other user, unless that is the one of now.
+    With a *staged* password, return the other user, unless it is the current one already.
     """
     user = old[0] if old[0] in users else users[0]
     if staged is None:
@@ -232,11 +251,7 @@ def _login(
 
 
 def _with_login(address: str, user: str, password: str, path: str) -> str:
-    """
-    *address* with this login and path instead of its own.
-
-    Its query stays (TLS settings stand there).
-    """
+    """Return *address* with this login and path; its query is kept, because it has TLS settings."""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     query = f"?{parts.query}" if parts.query else ""

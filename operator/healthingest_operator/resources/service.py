@@ -1,15 +1,16 @@
-"""The Service in front of the API."""
+"""The Service of the API."""
 
-from typing import Any, Final
+from typing import Final
 
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.names import API, metadata, selector
 
 SERVICE_PORT: Final = 80
 
 
-def api_service(owner: HealthIngest) -> dict[str, Any]:
-    """The Service; its name is the HealthIngest's own."""
+def api_service(owner: HealthIngest) -> Manifest:
+    """Return the Service; it has the name of the HealthIngest."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -1,13 +1,12 @@
-"""The pods' ServiceAccount: a name without rights."""
-
-from typing import Any
+"""The pods' ServiceAccount, which has no rights."""
 
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.names import metadata
 
 
-def service_account(owner: HealthIngest) -> dict[str, Any]:
-    """The ServiceAccount; no token is mounted."""
+def service_account(owner: HealthIngest) -> Manifest:
+    """Return the ServiceAccount; its token is not mounted."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -1,8 +1,8 @@
 """
 The signing keys of access tokens, as one PEM text: the first key signs, every key verifies.
 
-A new key verifies in all pods before it signs in one of them, and the old key verifies until the
-last token that it signed has expired.
+A new key first verifies in all pods, and only then signs in any of them. The old key verifies until
+the last token that it signed has expired.
 """
 
 import re

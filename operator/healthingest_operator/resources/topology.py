@@ -1,8 +1,8 @@
 """
-The wanted topology of the broker, and the resources that are missing for it.
+The desired topology of the broker, and the resources that are missing.
 
-A queue is never declared again: a queue that differs is a conflict that a person resolves, because
-it may hold messages. `pruning` finds what is no longer wanted.
+A queue that differs is not declared again, because it may hold messages: it is a conflict that a
+person resolves. `pruning` finds unwanted resources.
 """
 
 import base64
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from healthingest_contract.topology import dead_letter_exchange, dead_letter_queue
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec
@@ -20,18 +20,21 @@ OWNER_TAG: Final = "healthingest-owner:"
 """Tag of a virtual host, followed by namespace/name of the HealthIngest that owns it."""
 
 POLICY_PREFIX: Final = "healthingest-"
-"""Prefix of the policy of each queue; the policy shows that the operator made the queue."""
+"""Prefix of the name of each queue's policy, which shows that the operator created the queue."""
 
 _UNLIMITED_DELIVERIES: Final = 2**31 - 1
-"""Practically no limit: -1 is unknown before RabbitMQ 4.0, whose default is 20."""
+"""Practically no limit: RabbitMQ before 4.0 does not know -1, and the default of 4.0 is 20."""
 _PRIORITY: Final = 100
 _SALT_BYTES: Final = 4
 _DEFAULT_ALGORITHM: Final = "rabbit_password_hashing_sha256"
 _DIGESTS: Final = {
     _DEFAULT_ALGORITHM: hashlib.sha256,
     "rabbit_password_hashing_sha512": hashlib.sha512,
-    "rabbit_password_hashing_md5": hashlib.md5,  # of a broker that was upgraded from before 3.6
+    "rabbit_password_hashing_md5": hashlib.md5,  # stored by a RabbitMQ before 3.6
 }
+
+Attributes: TypeAlias = Mapping[str, Any]
+"""Attributes of a resource, as RabbitMQ's management API names them."""
 
 Binding = tuple[str, str, str]
 """Exchange, queue and routing key."""
@@ -39,7 +42,7 @@ Binding = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user of the broker and what it may do, as regular expressions over names."""
+    """A broker user and its permissions, as regular expressions over names."""
 
     name: str
     password: str = field(repr=False)
@@ -67,22 +70,22 @@ class Observed:
     `virtual_host` None: it does not exist.
     """
 
-    virtual_host: Mapping[str, Any] | None = None
-    exchanges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    virtual_host: Attributes | None = None
+    exchanges: Mapping[str, Attributes] = field(default_factory=dict)
+    queues: Mapping[str, Attributes] = field(default_factory=dict)
     bindings: Mapping[Binding, tuple[str, ...]] = field(default_factory=dict)
     """
-    The keys of each binding, by which it can be removed.
+    The properties keys of each binding, by which it can be removed.
 
-    A binding has several keys when it was made several times with different arguments.
+    A binding that was declared several times with different arguments has several keys.
     """
-    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    users: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    permissions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    policies: Mapping[str, Attributes] = field(default_factory=dict)
+    users: Mapping[str, Attributes] = field(default_factory=dict)
+    permissions: Mapping[str, Attributes] = field(default_factory=dict)
 
     @property
     def owner(self) -> str | None:
-        """Return the owner that the tags of the virtual host name; None: they name none."""
+        """The owner in the tags of the virtual host; None: they name none."""
         tags = (self.virtual_host or {}).get("tags") or []
         found = [str(tag) for tag in tags if str(tag).startswith(OWNER_TAG)]
         return found[0].removeprefix(OWNER_TAG) if found else None
@@ -113,7 +116,7 @@ class Resource:
     kind: Kind
     name: str
     title: str
-    values: Mapping[str, Any] = field(repr=False)
+    values: Attributes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ class BindingKey:
 
     @property
     def title(self) -> str:
-        """Name the binding for people."""
+        """Name of the binding, for messages."""
         return f"binding of queue {self.queue}"
 
 
@@ -185,14 +188,14 @@ def missing_logins(wanted: Topology, observed: Observed) -> list[str]:
     return [resource.title for resource in _logins(wanted, observed)]
 
 
-def is_password(user: Mapping[str, Any], password: str) -> bool:
+def is_password(user: Attributes, password: str) -> bool:
     """
-    Whether the broker knows this password.
+    Whether the broker has this password.
 
-    Salt (4 bytes) and digest of salt and password, in Base64, by the broker's
-    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". With an
-    unknown module, e.g. a custom one, it cannot be computed: then a stored hash counts as right,
-    and the login as the relay shows whether it is.
+    `password_hash` is salt (4 bytes) and digest of salt and password, in Base64, by the broker's
+    `password_hashing_module`; source: RabbitMQ docs, "Credentials and Passwords". With an unknown
+    module it cannot be computed. Then a stored hash counts as correct, and the login as the relay
+    shows whether it is.
     """
     made = _DIGESTS.get(user.get("hashing_algorithm", _DEFAULT_ALGORITHM))
     if made is None:
@@ -221,8 +224,12 @@ def _conflicts(wanted: Topology, observed: Observed) -> list[str]:
     return found
 
 
-def _differs(queue: Mapping[str, Any]) -> bool:
-    """No arguments: those given at declaration override policies and cannot be changed."""
+def _differs(queue: Attributes) -> bool:
+    """
+    Whether a queue has other properties than a plain durable quorum queue.
+
+    Arguments count, because they override policies and cannot be changed.
+    """
     arguments = dict(queue.get("arguments") or {})
     kind = arguments.pop("x-queue-type", queue.get("type"))
     return bool(kind != "quorum" or not queue.get("durable") or arguments)
@@ -234,7 +241,7 @@ def _virtual_host(wanted: Topology, observed: Observed) -> list[Resource]:
     owner_tag = f"{OWNER_TAG}{wanted.owner}"
     live = observed.virtual_host
     if live is None:
-        body: dict[str, Any] = {
+        body: Attributes = {
             "description": "HealthIngest",
             "tags": owner_tag,
             "default_queue_type": "quorum",
@@ -250,11 +257,11 @@ def _virtual_host(wanted: Topology, observed: Observed) -> list[Resource]:
 
 
 def without_owner(observed: Observed, name: str) -> Resource:
-    """Return virtual host *name* without the tag of its owner, so that another one may adopt it."""
+    """Return virtual host *name* without its owner tag, so that another owner may adopt it."""
     return _tagged(name, observed.virtual_host or {})
 
 
-def _tagged(name: str, live: Mapping[str, Any], *owner_tag: str) -> Resource:
+def _tagged(name: str, live: Attributes, *owner_tag: str) -> Resource:
     others = [str(tag) for tag in live.get("tags") or [] if not str(tag).startswith(OWNER_TAG)]
     body = {"description": live.get("description", ""), "tags": ",".join([*others, *owner_tag])}
     return Resource(Kind.VIRTUAL_HOST, name, f"virtual host {name} (tag of its owner)", body)
@@ -302,8 +309,12 @@ def _policies(wanted: Topology, observed: Observed) -> list[Resource]:
     return missing
 
 
-def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
-    """At-least-once dead-lettering needs reject-publish; RabbitMQ docs, "Quorum Queues"."""
+def _definition(broker: BrokerSpec, queue: QueueSpec) -> Attributes:
+    """
+    Return the policy definition of a queue; at-least-once dead-lettering needs reject-publish.
+
+    Source: RabbitMQ docs, "Quorum Queues".
+    """
     return {
         "dead-letter-exchange": dead_letter_exchange(broker.exchange),
         "dead-letter-routing-key": queue.name,
@@ -314,8 +325,8 @@ def _definition(broker: BrokerSpec, queue: QueueSpec) -> dict[str, Any]:
     }
 
 
-def _dead_definition(queue: QueueSpec) -> dict[str, Any]:
-    """A dead letter must not be dropped, however often a person reads it."""
+def _dead_definition(queue: QueueSpec) -> Attributes:
+    """Return the policy definition of a dead-letter queue: it never drops messages."""
     return {
         "overflow": "reject-publish",
         "delivery-limit": _UNLIMITED_DELIVERIES,
@@ -359,5 +370,5 @@ def _bindings(wanted: Topology, observed: Observed) -> list[Resource]:
     ]
 
 
-def _has(live: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+def _has(live: Attributes | None, wanted: Attributes) -> bool:
     return live is not None and all(live.get(name) == value for name, value in wanted.items())

@@ -1,1 +1,1 @@
-"""The process around the handlers: leader election, watches, HTTP endpoints, kopf's settings."""
+"""The process around the handlers: leader election, watches, HTTP endpoints, settings of kopf."""

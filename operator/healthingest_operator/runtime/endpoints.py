@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 @dataclass(frozen=True, slots=True)
 class ListenPorts:
-    """TCP ports of the endpoints; 0 chooses a free one."""
+    """TCP ports of the endpoints; 0: any free port."""
 
     health: int
     metrics: int
@@ -24,7 +24,7 @@ async def endpoints(
     is_alive: Callable[[], bool],
 ) -> AsyncIterator[None]:
     """
-    Serve both ports.
+    Serve both ports within the context.
 
     *refresh* updates the gauges before each scrape; *is_alive* decides the status of /healthz.
     """
@@ -54,7 +54,7 @@ async def endpoints(
 
 async def _serve(port: int, path: str, handler: Callable[[web.Request], object]) -> web.AppRunner:
     application = web.Application()
-    application.router.add_get(path, handler)  # type: ignore[arg-type] # a coroutine function is one
+    application.router.add_get(path, handler)  # type: ignore[arg-type] # aiohttp accepts coroutine functions
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

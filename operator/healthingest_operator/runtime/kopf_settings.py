@@ -1,4 +1,4 @@
-"""kopf's own settings."""
+"""Settings of kopf."""
 
 import asyncio
 import itertools
@@ -30,11 +30,11 @@ class NothingRemembered(kopf.DiffBaseStorage):
 
 class Backoffs:
     """
-    Pauses in seconds between the attempts of one request, without end.
+    An endless sequence of pauses, in seconds, between the attempts of one request.
 
-    After a last attempt kopf would stop the operator, also when only one namespace is forbidden.
-    Each watch tries again until its namespace exists and is allowed, which takes at most
-    `LONGEST_PAUSE_SECONDS` to notice.
+    After a last attempt kopf would stop the operator, even if only one namespace is forbidden. Each
+    watch retries until its namespace exists and is allowed, which it notices within
+    `LONGEST_PAUSE_SECONDS`.
     """
 
     def __iter__(self) -> Iterator[float]:
@@ -50,7 +50,7 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NothingRemembered()
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    # kopf would kill the process ten minutes after it has stopped; here the process continues and
+    # kopf would kill the process ten minutes after it has stopped. Here the process continues and
     # may become the leader again.
     settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = request_timeout_seconds
@@ -68,19 +68,19 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
 
 def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) -> None:
     """
-    Log in as the `kubernetes` package does: the pod's service account, or KUBECONFIG.
+    Register a login handler that uses the pod's service account or KUBECONFIG.
 
-    *check* precedes writes.
+    *check* is called before every write.
     """
 
     @kopf.on.login(registry=registry)
-    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes what it likes
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes further arguments
         found = await asyncio.to_thread(kopf.login_via_client, **kwargs)
         return None if found is None else _session(found, watches, check)
 
 
 def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf.AiohttpSession:
-    """Return a session as kopf makes it, but traced; kopf closes it."""
+    """Return a session like kopf's own, with request tracing; kopf closes it."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
         headers=found.as_http_headers(),
@@ -98,7 +98,7 @@ def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf
 
 
 def _fencing(check: Fence) -> aiohttp.TraceConfig:
-    """Return a trace configuration that fences kopf's own writes: the finalizers."""
+    """Return a trace configuration that calls *check* before kopf's own writes of finalizers."""
     trace = aiohttp.TraceConfig()
 
     async def starts(

@@ -1,11 +1,9 @@
 """
 Leadership of this process.
 
-It serves while it is the leader, steps down when it cannot renew the Lease, and then is a candidate
-again.
-
-A process that was frozen would write before it checks the Lease. So every call to an external
-system first compares the clock with the last renewal (`Term.check`).
+The process serves while it is the leader, steps down when it cannot renew the Lease, and is then a
+candidate again. After a suspension it could write before it checks the Lease. Therefore every call
+to an external system first compares the clock with the last renewal (`Term.check`).
 """
 
 import asyncio
@@ -23,10 +21,10 @@ from healthingest_operator.telemetry.metrics import LEADING, LOST, WAITING, Tele
 
 Port = TypeVar("Port")
 Fence = Callable[[], None]
-"""Returns if this process is the leader; otherwise raises `TermOverError`."""
+"""Checks that this process is the leader; otherwise raises `TermOverError`."""
 
 STEP_DOWN_SECONDS: Final = 60.0
-"""Longest time to stop serving after leadership was lost; then the process exits."""
+"""Maximum time to stop serving after leadership was lost; then the process exits."""
 
 
 class TermOverError(asyncio.CancelledError):
@@ -38,20 +36,20 @@ class TermOverError(asyncio.CancelledError):
 
 
 class Term:
-    """One term of leadership; *leads* tells whether the last renewal is still valid."""
+    """One term of leadership; *leads* returns whether the last renewal is still valid."""
 
     def __init__(self, leads: Callable[[], bool]) -> None:
         self._leads = leads
         self.lost = False
         self.over: Final = asyncio.Event()
-        """Set when leadership is lost or the process stops; serving must end then."""
+        """Event that is set when leadership is lost or the process stops; serving must end then."""
 
     def check(self) -> None:
         """
-        Fence every call to an external system.
+        Check that the term is not over, before a call to an external system.
 
         Raises:
-            TermOverError: leadership was lost, now or before; this term does not begin again.
+            TermOverError: leadership was lost; this term does not begin again.
         """
         if self.lost or not self._leads():
             self.lose()
@@ -64,19 +62,19 @@ class Term:
 
 
 Serve = Callable[[Term], Awaitable[None]]
-"""Serves until the term is over; returns earlier when the process is to end."""
+"""A coroutine function that serves until the term is over, or until the process is to end."""
 
 
 async def lead(
     election: Election | None, telemetry: Telemetry, serve: Serve, stop: asyncio.Event
 ) -> None:
     """
-    Serve in terms until *stop* is set; hand the Lease over at the end.
+    Serve in each term of leadership until *stop* is set; release the Lease at the end.
 
-    No *election*: there is but one operator.
+    No *election*: this is the only operator.
 
     Raises:
-        Exception: whatever *serve* raises.
+        Exception: any error of *serve*.
     """
     if election is None:
         telemetry.leadership(LEADING)
@@ -99,7 +97,7 @@ async def lead(
 
 
 async def _serve_one(term: Term, telemetry: Telemetry, serve: Serve, stop: asyncio.Event) -> None:
-    """Serve one term; returns when everything that served has ended."""
+    """Serve one term; return when all tasks that served have ended."""
     serving = asyncio.ensure_future(serve(term))
     stopping = asyncio.create_task(_pass_on(stop, term), name="stopping")
     over = asyncio.create_task(term.over.wait(), name="term")
@@ -112,7 +110,7 @@ async def _serve_one(term: Term, telemetry: Telemetry, serve: Serve, stop: async
                 logging.shutdown()
                 os._exit(1)
             if not serving.cancelled() and (error := serving.exception()):
-                # An error after leadership was lost says nothing about the next term.
+                # An error after the loss of leadership does not concern the next term.
                 telemetry.stepped_down(error)
             return
         await serving
@@ -129,7 +127,7 @@ async def _pass_on(stop: asyncio.Event, term: Term) -> None:
 
 @asynccontextmanager
 async def _renewing(election: Election, term: Term) -> AsyncIterator[None]:
-    """Renew the Lease meanwhile; the term is lost when that fails."""
+    """Renew the Lease within the context; if that fails, the term is over."""
 
     async def hold() -> None:
         try:
@@ -168,10 +166,10 @@ async def _before(stop: asyncio.Event, work: Awaitable[None]) -> bool:
 
 def fenced(port: Port, check: Fence) -> Port:
     """
-    Return *port* with *check* before each call.
+    Return *port* with a call of *check* before each of its methods.
 
     Every method of *port* must be a coroutine function. The proxy forwards by name, so that it
-    works for every port; callers see the type of *port*, which mypy checks.
+    works for every port. Its static type is that of *port*.
     """
     return cast("Port", _Fenced(port, check))
 
@@ -195,7 +193,7 @@ class _Fenced:
 
 class Signals:
     """
-    SIGTERM and SIGINT set `stop`.
+    Sets `stop` on SIGTERM and SIGINT.
 
     The first process of a container ignores signals that have no handler.
     """
@@ -204,7 +202,7 @@ class Signals:
         self.stop: Final = asyncio.Event()
 
     def handle(self) -> None:
-        """Become the handler; again after a library has replaced it."""
+        """Install the handlers; again after a library has replaced them."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
@@ -212,7 +210,7 @@ class Signals:
 
 @contextmanager
 def signals() -> Iterator[Signals]:
-    """Handle signals within."""
+    """Handle the signals within the context."""
     found = Signals()
     found.handle()
     try:

@@ -1,11 +1,10 @@
 """
-Liveness of the watches: a watch that was not opened for long does not report changes any more.
+Liveness of the watches: a watch that was not reopened for long reports no changes any more.
 
-The API server is asked to end every watch after `WATCH_SECONDS`, and kopf opens it again at once,
-from the same version. So every watch has a successful opening within that time.
-
-A refused watch of one namespace does not count: the namespace is deleted, or the operator has no
-rights in it. A restart would not help, and would interrupt the service of all other namespaces.
+The API server is asked to end every watch after `WATCH_SECONDS`, and kopf reopens it at once, from
+the same version. So every watch is opened successfully within that time. A refused watch of a
+single namespace does not count: the namespace is deleted, or the operator has no rights in it. A
+restart would not help, and would interrupt the work for all other namespaces.
 """
 
 import re
@@ -19,7 +18,7 @@ WATCH_SECONDS: Final = 50
 SILENCE_SECONDS: Final = 150
 """Three missed openings; kopf itself closes a silent connection after 70 seconds."""
 REFUSALS: Final = frozenset({403, 404})
-"""Statuses for a namespace that does not exist or is forbidden."""
+"""HTTP statuses for a namespace that does not exist or is forbidden."""
 
 _NAMESPACE: Final = re.compile("/namespaces/([^/]+)/")
 
@@ -36,7 +35,11 @@ class NamespaceChanged(Protocol):
 
 
 class Watches:
-    """When each watch was last opened, and which are refused; *clock* gives monotonic seconds."""
+    """
+    The time when each watch was last opened, and the refused ones.
+
+    *clock* gives monotonic seconds.
+    """
 
     def __init__(self, clock: Callable[[], float], changed: NamespaceChanged = _ignored) -> None:
         self._clock = clock
@@ -45,7 +48,7 @@ class Watches:
         self._refused: dict[str, set[str]] = {}
 
     def opened(self, path: str) -> None:
-        """The server has answered a watch of *path*."""
+        """Record that the server has accepted a watch of *path*."""
         self._opened[path] = self._clock()
         namespace = _namespace(path)
         paths = self._refused.get(namespace, set())
@@ -55,9 +58,9 @@ class Watches:
 
     def refused(self, path: str) -> None:
         """
-        The server has refused a list or watch of *path* (`REFUSALS`).
+        Record that the server has refused a list or watch of *path* with one of `REFUSALS`.
 
-        Without a namespace that is a failure.
+        A refused path of the whole cluster counts as a failure.
         """
         namespace = _namespace(path)
         if not namespace:
@@ -68,11 +71,11 @@ class Watches:
         self._refused.setdefault(namespace, set()).add(path)
 
     def refused_namespaces(self) -> int:
-        """Number of namespaces that are not served, because a watch in them is refused."""
+        """Return the number of namespaces that are not served, because a watch is refused."""
         return len(self._refused)
 
     def age_seconds(self) -> float:
-        """Seconds since the least recently opened watch was opened; 0 without watches."""
+        """Return the seconds since the oldest opening of a watch; 0 without watches."""
         return max((self._clock() - opened for opened in self._opened.values()), default=0.0)
 
     def are_alive(self) -> bool:
@@ -100,6 +103,6 @@ class Watches:
 
 
 def _namespace(path: str) -> str:
-    """The namespace of a path of the Kubernetes API; empty for all of them."""
+    """Return the namespace in a path of the Kubernetes API; empty: the whole cluster."""
     found = _NAMESPACE.search(path)
     return found[1] if found else ""

@@ -1,11 +1,9 @@
 """
-What can be wrong outside the operator, in one table.
+The type of a cause: a known failure outside the operator, with its condition, message and remedy.
 
-Where it shows, how it is said, and the remedy.
-
-A message is made of the template here and of names that the manifest or the cluster already shows
-(addresses without a login, names of objects): never of text that another program wrote.
-`docs/reference/runbook.md` has the table, a test compares.
+A message consists of the template and of values that the manifest or the cluster already shows,
+such as names of objects and addresses without a login. It never has text of another program.
+`docs/reference/runbook.md` has the table of all causes, and a test compares it with the code.
 """
 
 import re
@@ -22,11 +20,11 @@ _VALUE_CHARACTERS: Final = 200
 @dataclass(frozen=True, slots=True)
 class Cause:
     """
-    One kind of fault.
+    A known failure.
 
-    `code` is stable. `broken` says what is broken. `message` and `remedy`, which says what to do,
-    are templates of `str.format` with named values; the condition's message is both. `conditions`
-    are those in which it can stand.
+    `code` is stable. `broken` names the failure in the runbook. `message` and `remedy` are
+    templates of `str.format` with named values; together they are the condition's message.
+    `conditions` are the types of the conditions that can report it.
     """
 
     code: str
@@ -37,7 +35,7 @@ class Cause:
     remedy: str
 
     def text(self, **values: object) -> str:
-        """The condition's message; what could break a line or a table is taken out of *values*."""
+        """Return the condition's message; *values* lose characters that could break a table."""
         return f"{self.message}: {self.remedy}".format(
             **{name: _plain(value) for name, value in values.items()}
         )
@@ -48,7 +46,7 @@ def _plain(value: object) -> str:
 
 
 def as_table(causes: Iterable[Cause]) -> str:
-    """The table of the runbook, in Markdown."""
+    """Return the table for the runbook, in Markdown."""
     lines = [
         "| broken | condition | reason | message | remedy |",
         "| --- | --- | --- | --- | --- |",

@@ -1,17 +1,18 @@
 """
-`status.conditions`, built from updates; a transition time changes only with the status.
+Builds `status.conditions` from updates; a transition time changes only with the status.
 
-`Ready`, `Reconciling` and `Stalled` are read by kstatus (sigs.k8s.io/cli-utils, "kstatus"): the
-latter two are present only while they are true.
+kstatus (sigs.k8s.io/cli-utils, "kstatus") reads `Ready`, `Reconciling` and `Stalled`. The latter
+two are present only while they are True.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.manifest import Manifest, ManifestView
 
-Condition = Mapping[str, Any]
+Condition: TypeAlias = ManifestView
 
 DEPENDENCIES: Final = (
     ConditionType.SECRETS_READY,
@@ -25,10 +26,10 @@ DEPENDENCIES: Final = (
 @dataclass(frozen=True, slots=True)
 class Polarity:
     """
-    How to read the status of a condition.
+    How to interpret the status of a condition.
 
-    `normal` is the status in regular operation; the other one is worth a warning event.
-    `required_for_ready`: `Ready` is False unless this condition has its normal status.
+    `normal` is the status in regular operation; a change to the other status causes a warning
+    event. `required_for_ready`: `Ready` is False unless this condition has its normal status.
     """
 
     normal: bool = True
@@ -80,9 +81,9 @@ NEEDS_PEOPLE: Final = frozenset(
     }
 )
 """
-Reasons that need a person.
+Reasons that need a person; with them a HealthIngest is `Stalled`.
 
-`SecretNotFound` is not in the set: the Secret may come with the next apply.
+`SecretNotFound` is not in the set, because the Secret may be created a moment later.
 """
 
 
@@ -135,31 +136,28 @@ def summary(updates: Iterable[ConditionUpdate]) -> list[ConditionUpdate]:
     failing = [
         update for update in found if update.type in REQUIRED_FOR_READY and not update.is_true
     ]
-    if not failing:
-        everything = {update.type for update in found} >= set(REQUIRED_FOR_READY)
-        if everything:
-            return [
-                condition_true(
-                    ConditionType.READY, "uploads are accepted and announced", Reason.AVAILABLE
-                ),
-                *found,
-            ]
-        return [
-            condition_false(
-                ConditionType.READY, Reason.PROGRESSING, "not everything was looked at yet"
-            ),
-            *found,
-        ]
-    # A condition that waits for others explains nothing: report the first cause.
+    if failing:
+        return [*_not_ready(failing), *found]
+    if {update.type for update in found} >= set(REQUIRED_FOR_READY):
+        message = "uploads are accepted and announced"
+        return [condition_true(ConditionType.READY, message, Reason.AVAILABLE), *found]
+    message = "not every part has been checked yet"
+    return [condition_false(ConditionType.READY, Reason.PROGRESSING, message), *found]
+
+
+def _not_ready(failing: Sequence[ConditionUpdate]) -> list[ConditionUpdate]:
+    """Return `Ready` with the first cause of *failing*, and `Stalled` or `Reconciling`."""
+    # A condition that waits for another one does not explain the failure.
     causes = [
         update for update in failing if update.reason is not Reason.WAITING_FOR_DEPENDENCIES
     ] or failing
     first = min(causes, key=lambda update: update.reason not in NEEDS_PEOPLE)
-    top = [condition_false(ConditionType.READY, first.reason, first.message)]
-    stuck = [update for update in failing if update.reason in NEEDS_PEOPLE]
-    if stuck:
-        return [*top, condition_true(ConditionType.STALLED, first.message, first.reason), *found]
-    return [*top, condition_true(ConditionType.RECONCILING, first.message, first.reason), *found]
+    is_stalled = any(update.reason in NEEDS_PEOPLE for update in failing)
+    progress = ConditionType.STALLED if is_stalled else ConditionType.RECONCILING
+    return [
+        condition_false(ConditionType.READY, first.reason, first.message),
+        condition_true(progress, first.message, first.reason),
+    ]
 
 
 def remembered(previous: Sequence[Condition]) -> list[ConditionUpdate]:
@@ -184,7 +182,7 @@ def remembered(previous: Sequence[Condition]) -> list[ConditionUpdate]:
 
 def conditions(
     updates: Iterable[ConditionUpdate], previous: Sequence[Condition], generation: int, now: str
-) -> list[dict[str, Any]]:
+) -> list[Manifest]:
     """
     Return the list for the status; *now* is RFC 3339.
 

@@ -1,4 +1,4 @@
-"""Causes that every system outside has in common: how a connection to it can fail."""
+"""Causes that all external systems share: the ways in which a connection can fail."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from healthingest_operator.status.causes import Cause
 
 
 class ConnectionFailure(StrEnum):
-    """How a connection failed."""
+    """The way in which a connection failed."""
 
     UNKNOWN_NAME = "name-not-found"
     REFUSED = "refused"
@@ -27,8 +27,8 @@ _ROWS: Final = (
         "a host name that DNS does not know",
         "the host name of {where} is not known to DNS",
         (
-            "correct the host, or create the Service of this name; the operator asks from its own"
-            " namespace"
+            "correct the host, or create the Service of this name; the operator resolves it in its"
+            " own namespace"
         ),
     ),
     (
@@ -36,23 +36,23 @@ _ROWS: Final = (
         Reason.UNREACHABLE,
         "a port on which nothing listens",
         "{where} cannot be reached: the connection is refused",
-        "start it or correct the port; a NetworkPolicy or firewall can refuse, too",
+        "start it or correct the port; a NetworkPolicy or firewall can also refuse connections",
     ),
     (
         ConnectionFailure.SILENT,
         Reason.UNREACHABLE,
         "no answer in time",
         "{where} does not answer in time",
-        "see whether it works, and whether a NetworkPolicy or firewall drops packets",
+        "check that it works, and that no NetworkPolicy or firewall drops packets",
     ),
     (
         ConnectionFailure.CLOSED,
         Reason.UNREACHABLE,
-        "a port that hangs up",
+        "a port that closes the connection",
         "{where} closes the connection without an answer",
         (
-            "it is starting, or another protocol, or TLS, is spoken on this port: then correct"
-            " scheme or port"
+            "wait if it is starting; otherwise correct scheme or port: the port expects TLS or"
+            " another protocol"
         ),
     ),
     (
@@ -60,21 +60,21 @@ _ROWS: Final = (
         Reason.TLS_FAILED,
         "a certificate that is not trusted",
         "the certificate of {where} is not trusted, has expired or is for another name",
-        "use the name in the certificate, and an authority that the operator trusts",
+        "use the name in the certificate, and a certificate authority that the operator trusts",
     ),
     (
         ConnectionFailure.NOT_TLS,
         Reason.TLS_FAILED,
         "TLS to a port without TLS",
-        "{where} does not speak TLS, which the address asks for",
-        "use the port for TLS, or an address without it",
+        "{where} does not speak TLS, which the address requires",
+        "use the TLS port, or an address without TLS",
     ),
     (
         ConnectionFailure.WANTS_TLS,
         Reason.TLS_FAILED,
-        "a port for TLS, addressed without it",
-        "{where} speaks TLS, for which the address does not ask",
-        "use scheme https, amqps or rediss, for PostgreSQL sslmode=require",
+        "a TLS port with an address without TLS",
+        "{where} speaks TLS, and the address does not use it",
+        "use scheme https, amqps or rediss; for PostgreSQL add sslmode=require",
     ),
 )
 
@@ -90,7 +90,7 @@ class Connections:
 
 
 def connections(code: str, system: str, condition: ConditionType) -> Connections:
-    """Rows of *system*, whose codes begin with *code*."""
+    """Return the causes for *system*; their codes begin with *code*."""
     return Connections(
         {
             failure: Cause(

@@ -1,4 +1,4 @@
-"""Causes in broker, database, object store and cache."""
+"""Causes of failures in broker, database, object store and cache, and the table of all."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ NOT_S3: Final = Cause(
     "store-not-s3",
     _BUCKET,
     Reason.WRONG_PROTOCOL,
-    "an endpoint that is no S3",
+    "an endpoint that is not S3",
     "{where} answers, but not as an S3 object store",
     "correct spec.objectStore.endpoint",
 )
@@ -37,31 +37,31 @@ STORE_LOGIN: Final = Cause(
     Reason.AUTHENTICATION_FAILED,
     "a wrong access key",
     "{where} refuses the access key",
-    "correct keys accessKeyId and secretAccessKey",
+    "correct the keys accessKeyId and secretAccessKey",
 )
 STORE_FORBIDS: Final = Cause(
     "store-forbids",
     _BUCKET,
     Reason.PERMISSION_DENIED,
     "an access key without rights on the bucket",
-    "{where} forbids these credentials what is needed on bucket {bucket}",
-    "grant it, or name other credentials in spec.objectStore.adminSecretRef",
+    "{where} denies these credentials rights that are needed on bucket {bucket}",
+    "grant these rights, or name other credentials in spec.objectStore.adminSecretRef",
 )
 BUCKET_TAKEN: Final = Cause(
     "bucket-taken",
     _BUCKET,
     Reason.BUCKET_TAKEN,
     "a bucket of another account",
-    "{where} has bucket {bucket} of another account",
-    "use another name",
+    "{where} has a bucket {bucket}, which belongs to another account",
+    "use another bucket name",
 )
 NOT_MANAGEMENT: Final = Cause(
     "management-not-rabbitmq",
     _BROKER,
     Reason.WRONG_PROTOCOL,
-    "managementUrl leads to something else",
+    "managementUrl of another service",
     "{where} answers, but not as RabbitMQ's management API",
-    "correct key managementUrl",
+    "correct the key managementUrl",
 )
 MANAGEMENT_LOGIN: Final = Cause(
     "management-login",
@@ -69,47 +69,47 @@ MANAGEMENT_LOGIN: Final = Cause(
     Reason.AUTHENTICATION_FAILED,
     "a wrong login of the broker's administrator",
     "{where} refuses user {user}",
-    "correct keys username and password",
+    "correct the keys username and password",
 )
 NO_ADMINISTRATOR: Final = Cause(
     "management-no-administrator",
     _BROKER,
     Reason.PERMISSION_DENIED,
     "a broker user without the tag administrator",
-    "user {user} of the broker is no administrator",
-    "give it the tag administrator",
+    "user {user} of the broker is not an administrator",
+    "give the user the tag administrator",
 )
 NOT_AMQP: Final = Cause(
     "amqp-not-rabbitmq",
     _BROKER,
     Reason.WRONG_PROTOCOL,
-    "amqpUrl leads to something else",
+    "amqpUrl of another service",
     "{where} answers, but does not speak AMQP 0-9-1",
-    "correct key amqpUrl",
+    "correct the key amqpUrl",
 )
 BROKER_ALARM: Final = Cause(
     "broker-alarm",
     _BROKER,
     Reason.BROKER_BLOCKED,
     "an alarm of the broker (memory, disk)",
-    "{where} has an alarm ({alarms}) and takes no message; uploads are stored and wait to be"
+    "{where} has an alarm ({alarms}) and accepts no messages; uploads are stored and wait to be"
     " announced",
-    "give the broker memory or disk; the alarm then ends by itself",
+    "give the broker more memory or disk space; the alarm then ends",
 )
 RELAY_LOGIN: Final = Cause(
     "relay-login",
     _BROKER,
     Reason.AUTHENTICATION_FAILED,
     "the broker refuses the relay's own user",
-    "{where} refuses user {user} on its AMQP port though it was made there",
-    "see the broker's auth_backends and auth_mechanisms",
+    "{where} refuses user {user} on its AMQP port although the user exists",
+    "check auth_backends and auth_mechanisms of the broker",
 )
 CONNECTION_LIMIT: Final = Cause(
     "broker-connection-limit",
     _BROKER,
     Reason.LIMIT_REACHED,
     "max-connections of a virtual host or user",
-    "{where} takes no connection of user {user} to virtual host {host}: a connection limit is"
+    "{where} accepts no connection of user {user} to virtual host {host}: a connection limit is"
     " reached ({limit})",
     "raise max-connections of the virtual host or user, or close other connections",
 )
@@ -117,25 +117,25 @@ VIRTUAL_HOST_REFUSED: Final = Cause(
     "virtual-host-refused",
     _BROKER,
     Reason.REQUEST_REFUSED,
-    "a virtual host that is down or takes no connections",
-    "{where} takes no connection of user {user} to virtual host {host}",
-    "see the broker's log about this virtual host",
+    "a virtual host that is down or accepts no connections",
+    "{where} accepts no connection of user {user} to virtual host {host}",
+    "read the broker's log about this virtual host",
 )
 BROKER_LIMIT: Final = Cause(
     "broker-limit",
     _TOPOLOGY,
     Reason.LIMIT_REACHED,
     "max-queues of a virtual host",
-    "{where} cannot make {what}: {limit}",
-    "raise that limit of the virtual host",
+    "{where} cannot create {what}: {limit}",
+    "raise this limit of the virtual host",
 )
 DATABASE_LOGIN: Final = Cause(
     "database-login",
     _DATABASE,
     Reason.AUTHENTICATION_FAILED,
     "a wrong login, or a role that has expired",
-    "{where} refuses user {user}: wrong password, no such role, or one whose VALID UNTIL has"
-    " passed",
+    "{where} refuses user {user}: the password is wrong, the role does not exist, or its VALID"
+    " UNTIL has passed",
     "check user and password in the Secret, and the role (ALTER ROLE ... VALID UNTIL 'infinity')",
 )
 DATABASE_ROLE_LOCKED: Final = Cause(
@@ -143,7 +143,7 @@ DATABASE_ROLE_LOCKED: Final = Cause(
     _DATABASE,
     Reason.AUTHENTICATION_FAILED,
     "a role with NOLOGIN, or no rule in pg_hba.conf",
-    "{where} does not let user {user} in: it has NOLOGIN, or pg_hba.conf has no rule for it,"
+    "{where} does not admit user {user}: the role has NOLOGIN, or pg_hba.conf has no rule for it,"
     " with or without TLS",
     "ALTER ROLE ... LOGIN, or add a rule to pg_hba.conf",
 )
@@ -153,16 +153,16 @@ DATABASE_MISSING: Final = Cause(
     Reason.REQUEST_REFUSED,
     "a database that does not exist",
     "{where} has no database {database}",
-    "create it, or give key adminUrl instead of url",
+    "create the database, or set the key adminUrl instead of url",
 )
 DATABASE_ADMIN_RIGHTS: Final = Cause(
     "database-admin-rights",
     _DATABASE,
     Reason.PERMISSION_DENIED,
     "a user without rights in the database",
-    "{where}: user {user} may not do what is needed (CONNECT; with adminUrl also CREATEROLE"
+    "{where}: user {user} lacks a right that is needed (CONNECT; with adminUrl also CREATEROLE"
     " and CREATEDB)",
-    "grant it",
+    "grant the right",
 )
 DATABASE_NO_CREATE: Final = Cause(
     "database-no-create",
@@ -177,17 +177,17 @@ DATABASE_LIMIT: Final = Cause(
     _DATABASE,
     Reason.LIMIT_REACHED,
     "too many connections to the database",
-    "{where} takes no more connections: max_connections, or CONNECTION LIMIT of role or"
+    "{where} accepts no more connections: max_connections, or CONNECTION LIMIT of role or"
     " database, is reached",
-    "raise the limit, or end other connections; it passes by itself when they end",
+    "raise the limit, or end other connections",
 )
 DATABASE_STARTING: Final = Cause(
     "database-starting",
     _DATABASE,
     Reason.UNREACHABLE,
-    "a database that starts or stops",
-    "{where} starts, stops or recovers, and takes no connection",
-    "wait; see its log if it stays so",
+    "a database that is starting or stopping",
+    "{where} is starting, stopping or recovering, and accepts no connections",
+    "wait; if it does not end, read the log of the database server",
 )
 DATABASE_READ_ONLY: Final = Cause(
     "database-read-only",
@@ -195,13 +195,13 @@ DATABASE_READ_ONLY: Final = Cause(
     Reason.DATABASE_READ_ONLY,
     "a database that is read-only",
     "{where} is read-only ({why}): no upload can be stored",
-    "use the address of the primary, or end default_transaction_read_only",
+    "use the address of the primary, or turn default_transaction_read_only off",
 )
 NOT_POSTGRESQL: Final = Cause(
     "database-not-postgresql",
     _DATABASE,
     Reason.WRONG_PROTOCOL,
-    "a port of another service",
+    "a database port of another service",
     "{where} answers, but does not speak PostgreSQL",
     "correct host and port in the Secret",
 )
@@ -210,33 +210,33 @@ SCHEMA_UNKNOWN: Final = Cause(
     _DATABASE,
     Reason.SCHEMA_UNKNOWN,
     "tables of a later version, or of another program",
-    "{where}: the schema's revision (table alembic_version) is none that this version of the"
-    " service knows",
-    "use another database, or the version of the service that made it",
+    "{where}: this version of the service does not know the schema's revision (table"
+    " alembic_version)",
+    "use another database, or the version of the service that created this one",
 )
 DATABASE_FULL: Final = Cause(
     "database-full",
     _DATABASE,
     Reason.LIMIT_REACHED,
-    "a database without room on its disk",
-    "{where} has no room left",
-    "give it a larger disk",
+    "a database whose disk is full",
+    "{where} has no disk space left",
+    "enlarge its disk",
 )
 DATABASE_LOCKED: Final = Cause(
     "database-locked",
     _DATABASE,
     Reason.MIGRATION_FAILED,
     "a lock that another session holds",
-    "{where}: another session holds a lock for too long, or the migration ran out of its time",
-    "end that session (pg_stat_activity); the migration is tried again",
+    "{where}: another session held a lock for too long, or the migration exceeded its time limit",
+    "end that session (see pg_stat_activity); the migration is retried",
 )
 SCHEMA_DIFFERS: Final = Cause(
     "database-schema-differs",
     _DATABASE,
     Reason.MIGRATION_FAILED,
     "tables that were changed by hand",
-    "{where} has other tables than its revision says",
-    "restore them, or use another database",
+    "{where}: the tables differ from those of the schema's revision",
+    "restore the tables, or use another database",
 )
 CACHE_LOGIN: Final = Cause(
     "cache-login",
@@ -244,23 +244,24 @@ CACHE_LOGIN: Final = Cause(
     Reason.AUTHENTICATION_FAILED,
     "a wrong password of the cache",
     "{where} refuses the login",
-    "correct user and password in key url",
+    "correct user and password in the key url",
 )
 NOT_REDIS: Final = Cause(
     "cache-not-redis",
     _CACHE,
     Reason.WRONG_PROTOCOL,
-    "a port that is no Redis",
+    "a cache port of another service",
     "{where} answers, but not as Redis",
-    "correct key url",
+    "correct the key url",
 )
 CACHE_REFUSES: Final = Cause(
     "cache-refuses",
     _CACHE,
     Reason.REQUEST_REFUSED,
-    "a cache that cannot work",
-    "{where} refuses PING: it loads, is full, has no such database, or the user lacks the right",
-    "see its log",
+    "a cache that refuses requests",
+    "{where} refuses PING: it is loading data, is full, lacks the database, or the user lacks the"
+    " right",
+    "read its log",
 )
 
 OF_STOPS: Final = {
@@ -276,7 +277,7 @@ OF_STOPS: Final = {
     StopCause.SCHEMA_DIFFERS: SCHEMA_DIFFERS,
     StopCause.SETTINGS_REFUSED: SETTINGS_REFUSED,
 }
-"""What a process of the service leaves when it ends."""
+"""The cause for each stop code that a process of the service writes when it ends."""
 
 _ALL: Final = tuple(
     cause
@@ -289,4 +290,4 @@ CAUSES: Final = (
     *IDENTITY_CAUSES,
     *POD_CAUSES,
 )
-"""The whole table."""
+"""All causes, in the order of the runbook's table."""

@@ -1,4 +1,4 @@
-"""Causes why a pod does not start or does not stay."""
+"""Causes for a pod that does not start or does not keep running."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.status.causes import Cause
 
 _PODS: Final = (ConditionType.WORKLOAD_AVAILABLE, ConditionType.DATABASE_READY)
-"""The latter for the pods of the migration."""
+"""`DatabaseReady` reports the pods of the migration."""
 
 IMAGE_PULL: Final = Cause(
     "image-pull",
@@ -23,22 +23,22 @@ QUOTA_EXCEEDED: Final = Cause(
     Reason.QUOTA_EXCEEDED,
     "a ResourceQuota that is used up",
     "{where} gets no pod: ResourceQuota {quota} is exceeded{figures}",
-    "raise the quota, or lower what the namespace uses",
+    "raise the quota, or reduce the use of resources in the namespace",
 )
 QUOTA_NEEDS_VALUES: Final = Cause(
     "quota-needs-values",
     _PODS,
     Reason.QUOTA_EXCEEDED,
-    "a ResourceQuota that demands requests or limits",
-    "{where} gets no pod: ResourceQuota {quota} demands {figures}",
+    "a ResourceQuota that requires requests or limits",
+    "{where} gets no pod: ResourceQuota {quota} requires {figures}",
     "set them in spec.resources, or give the namespace a LimitRange with defaults",
 )
 LIMIT_RANGE: Final = Cause(
     "limit-range",
     _PODS,
     Reason.QUOTA_EXCEEDED,
-    "a LimitRange that the pod does not keep",
-    "{where} gets no pod: a LimitRange of the namespace says {figures}",
+    "a LimitRange that the pod violates",
+    "{where} gets no pod: it violates a LimitRange of the namespace: {figures}",
     "change the LimitRange, or spec.resources",
 )
 POD_SECURITY: Final = Cause(
@@ -47,8 +47,8 @@ POD_SECURITY: Final = Cause(
     Reason.ADMISSION_REFUSED,
     "PodSecurity admission",
     "{where} gets no pod: it violates PodSecurity {policy}",
-    "the operator's pods keep level restricted: look for what changes them, and at the events"
-    " of that object",
+    "pods of a HealthIngest satisfy level restricted: find what changes them, and read the"
+    " events of that object",
 )
 ADMISSION_POLICY: Final = Cause(
     "admission-policy",
@@ -56,7 +56,7 @@ ADMISSION_POLICY: Final = Cause(
     Reason.ADMISSION_REFUSED,
     "a ValidatingAdmissionPolicy",
     "{where} gets no pod: ValidatingAdmissionPolicy {policy} refuses it",
-    "its own words are in the events of that object; change the policy or what it objects to",
+    "its message is in the events of that object; change the policy or what it objects to",
 )
 ADMISSION_WEBHOOK: Final = Cause(
     "admission-webhook",
@@ -64,7 +64,7 @@ ADMISSION_WEBHOOK: Final = Cause(
     Reason.ADMISSION_REFUSED,
     "an admission webhook that refuses",
     "{where} gets no pod: admission webhook {policy} refuses it",
-    "its own words are in the events of that object; change the policy or what it objects to",
+    "its message is in the events of that object; change the policy or what it objects to",
 )
 WEBHOOK_FAILS: Final = Cause(
     "webhook-fails",
@@ -78,15 +78,16 @@ SECURITY_CONSTRAINT: Final = Cause(
     "security-context-constraint",
     _PODS,
     Reason.ADMISSION_REFUSED,
-    "no SecurityContextConstraint of OpenShift fits",
+    "no matching SecurityContextConstraint (OpenShift)",
     "{where} gets no pod: no SecurityContextConstraint allows it",
-    "let the ServiceAccount of the HealthIngest use one that fits",
+    "let the ServiceAccount of the HealthIngest use a SecurityContextConstraint that permits the"
+    " pod",
 )
 OBJECT_MISSING: Final = Cause(
     "pod-object-missing",
     _PODS,
     Reason.ADMISSION_REFUSED,
-    "a ServiceAccount or PriorityClass that is gone",
+    "a ServiceAccount or PriorityClass that does not exist",
     "{where} gets no pod: {what} does not exist",
     "create it",
 )
@@ -102,9 +103,9 @@ UNSCHEDULABLE: Final = Cause(
     "unschedulable",
     _PODS,
     Reason.POD_UNSCHEDULABLE,
-    "no node has room, or none fits",
+    "no node with enough resources or with the required properties",
     "{where} fits on no node ({why})",
-    "add nodes or room, or change spec.resources, nodeSelector, tolerations or affinity",
+    "add nodes, or change spec.resources, nodeSelector, tolerations or affinity",
 )
 START_FAILED: Final = Cause(
     "start-failed",
@@ -118,7 +119,7 @@ CRASHED: Final = Cause(
     "crashed",
     _PODS,
     Reason.CRASH_LOOPING,
-    "a container that ends again and again",
+    "a container that ends repeatedly",
     "{where}: container {container} ended with exit code {code}{why}",
     "read its log (kubectl logs --previous)",
 )
@@ -126,7 +127,7 @@ OUT_OF_MEMORY: Final = Cause(
     "out-of-memory",
     _PODS,
     Reason.CRASH_LOOPING,
-    "a container that was killed for want of memory",
+    "a container that exceeded its memory limit",
     "{where}: container {container} was killed at its memory limit",
     "raise limits.memory in spec.resources",
 )
@@ -136,15 +137,15 @@ SETTINGS_REFUSED: Final = Cause(
     Reason.CRASH_LOOPING,
     "a setting that the service refuses",
     "{where}: container {container} refuses its settings",
-    "its log names the setting (kubectl logs --previous): correct it in spec.settings",
+    "its log names the setting (kubectl logs --previous); correct it in spec.settings",
 )
 ANNOUNCEMENTS_STALLED: Final = Cause(
     "announcements-stalled",
     (ConditionType.WORKLOAD_AVAILABLE,),
     Reason.ANNOUNCEMENTS_STALLED,
     "a relay that announces nothing",
-    "{where}: the broker has confirmed no message for a while though some wait, or cannot be"
-    " reached from there",
+    "{where}: the broker has confirmed no message for a while although messages wait, or it cannot"
+    " be reached from there",
     "see BrokerReady, the relay's log (broker_lost, messages_put_off) and healthingest-admin"
     " backlog",
 )
@@ -153,7 +154,7 @@ SCALED_TO_ZERO: Final = Cause(
     (ConditionType.WORKLOAD_AVAILABLE,),
     Reason.SCALED_TO_ZERO,
     "spec.replicas is 0",
-    "{where} has 0 replicas: no upload is accepted; what was stored is announced",
+    "{where} has 0 replicas: no upload is accepted; stored uploads are announced",
     "set spec.replicas to 1 or more",
 )
 

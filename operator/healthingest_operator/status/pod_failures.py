@@ -1,27 +1,25 @@
 """
-Why a pod is not there or does not stay.
+Causes for a pod that does not exist or does not run.
 
-Read from its status, or from what a controller says about a pod refused.
-
-Words of the kubelet, of the scheduler and of the API server are only searched for known patterns;
-names and amounts of quotas and limits are taken over, nothing else is. Sources: Kubernetes
-reference, "Pod Lifecycle", "Resource Quotas", "Limit Ranges", "Validating Admission Policy";
-Kubernetes source, `pkg/kubelet/images/types.go`.
+They are read from the pod's status, or from a controller's message about a refused pod. Messages of
+kubelet, scheduler and API server are only searched for known patterns. Only names and amounts of
+quotas and limits are taken from them. Sources: Kubernetes reference, "Pod Lifecycle", "Resource
+Quotas", "Limit Ranges", "Validating Admission Policy"; Kubernetes source,
+`pkg/kubelet/images/types.go`.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import Reason
 from healthingest_contract.stop_causes import StopCause, stop_cause
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.status import pod_causes as causes
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.outside_causes import OF_STOPS
-
-Manifest = Mapping[str, Any]
 
 _IMAGE: Final = frozenset(
     {
@@ -108,9 +106,9 @@ class Failure:
     message: str
 
 
-def of_pods(pods: Iterable[Manifest]) -> Failure | None:
+def of_pods(pods: Iterable[ManifestView]) -> Failure | None:
     """
-    What keeps the newest pod from running that something keeps.
+    Return the failure of the newest pod that has one; None: no pod has one.
 
     Terminating pods are ignored.
     """
@@ -121,8 +119,8 @@ def of_pods(pods: Iterable[Manifest]) -> Failure | None:
     return next((failure for failure in found if failure is not None), None)
 
 
-def of_pod(pod: Manifest) -> Failure | None:
-    """Return what keeps this pod from running; None: its status names nothing."""
+def of_pod(pod: ManifestView) -> Failure | None:
+    """Return the failure of this pod; None: its status shows none."""
     status = pod.get("status") or {}
     where = f"pod {pod['metadata']['name']}"
     return (
@@ -130,7 +128,7 @@ def of_pod(pod: Manifest) -> Failure | None:
     )
 
 
-def _of_containers(status: Manifest, where: str) -> Failure | None:
+def _of_containers(status: ManifestView, where: str) -> Failure | None:
     containers = (
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
@@ -139,7 +137,7 @@ def _of_containers(status: Manifest, where: str) -> Failure | None:
     return next((failure for failure in found if failure is not None), None)
 
 
-def _of_scheduling(status: Manifest, where: str) -> Failure | None:
+def _of_scheduling(status: ManifestView, where: str) -> Failure | None:
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             found = dict.fromkeys(_NODES.findall(str(condition.get("message", ""))))
@@ -149,8 +147,8 @@ def _of_scheduling(status: Manifest, where: str) -> Failure | None:
     return None
 
 
-def _of_phase(status: Manifest, where: str) -> Failure | None:
-    """Of a pod that a node refused or evicted before any container was made."""
+def _of_phase(status: ManifestView, where: str) -> Failure | None:
+    """Return the failure of a pod that a node refused or evicted before it started a container."""
     if status.get("phase") != "Failed" or status.get("containerStatuses"):
         return None
     why = str(status.get("reason", ""))
@@ -162,11 +160,11 @@ def _of_phase(status: Manifest, where: str) -> Failure | None:
     )
 
 
-def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
+def of_silent_relay(pods: Iterable[ManifestView]) -> Failure | None:
     """
-    A relay that runs and is not ready has announced nothing for a while.
+    Return the failure of a relay that runs and is not ready.
 
-    That is what its readiness says.
+    Its readiness shows that it has announced nothing for a while.
     """
     for pod in (pod for pod in pods if not pod["metadata"].get("deletionTimestamp")):
         if any(
@@ -177,13 +175,13 @@ def of_silent_relay(pods: Iterable[Manifest]) -> Failure | None:
     return None
 
 
-def _is_silent_relay(container: Manifest) -> bool:
+def _is_silent_relay(container: ManifestView) -> bool:
     runs = "running" in (container.get("state") or {}) and container.get("started", False)
     return container.get("name") == _RELAY and runs and not container.get("ready", True)
 
 
 def of_refusal(words: str, where: str) -> Failure:
-    """Why the API server made no pod for *where*, by its controller's recorded message."""
+    """Return the failure to create a pod of *where*, from the controller's recorded message."""
     found = _of_limits(words, where)
     if found is not None:
         return found
@@ -211,21 +209,21 @@ def _of_limits(words: str, where: str) -> Failure | None:
     return None
 
 
-def of_events(events: Iterable[Manifest], where: str) -> Failure | None:
-    """Why a controller could not make a pod, from the events about it; None: none says so."""
+def of_events(events: Iterable[ManifestView], where: str) -> Failure | None:
+    """Return the failure to create a pod, from the events about its controller; None: no event."""
     refused = [event for event in events if event.get("reason") == "FailedCreate"]
     refused.sort(key=_time)
     return of_refusal(str(refused[-1].get("message", "")), where) if refused else None
 
 
-def _time(event: Manifest) -> str:
+def _time(event: ManifestView) -> str:
     series = event.get("series") or {}
     return str(
         series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
     )
 
 
-def _of_container(container: Manifest, where: str) -> Failure | None:
+def _of_container(container: ManifestView, where: str) -> Failure | None:
     name = container.get("name", "")
     waiting = (container.get("state") or {}).get("waiting") or {}
     why = str(waiting.get("reason", ""))
@@ -245,15 +243,15 @@ def _of_container(container: Manifest, where: str) -> Failure | None:
     return None if ended is None else _of_end(ended, name, where)
 
 
-def _end_of(container: Manifest, waits_for: str) -> Manifest | None:
-    """How the container ended, or ended before it was restarted; None: it has not."""
-    ended: Manifest | None = (container.get("state") or {}).get("terminated")
+def _end_of(container: ManifestView, waits_for: str) -> ManifestView | None:
+    """Return how the container ended, also before its restart; None: it has not ended."""
+    ended: ManifestView | None = (container.get("state") or {}).get("terminated")
     if ended is None and waits_for == "CrashLoopBackOff":
         return (container.get("lastState") or {}).get("terminated") or {}
     return ended
 
 
-def _of_end(ended: Manifest, container: str, where: str) -> Failure | None:
+def _of_end(ended: ManifestView, container: str, where: str) -> Failure | None:
     code = ended.get("exitCode", "unknown")
     if code == 0:
         return None
@@ -267,7 +265,7 @@ def _of_end(ended: Manifest, container: str, where: str) -> Failure | None:
 
 
 def _of_stop(left: StopCause, container: str, where: str) -> Failure:
-    """The service has said why: as the operator would say it of what it found itself."""
+    """Return the failure for the stop code that the service has written."""
     cause = OF_STOPS[left]
     if cause is causes.SETTINGS_REFUSED:
         return _failure(cause, where=where, container=container)
@@ -283,9 +281,9 @@ def _of_stop(left: StopCause, container: str, where: str) -> Failure:
 
 def _last_event(log: str) -> str:
     """
-    The constant of the last line of the service's own log that has one, and the type of its error.
+    Return the event and error type of the last line of the service's log that has an event.
 
-    Never a text.
+    It never returns another text.
     """
     for line in reversed(log.splitlines()):
         try:

@@ -1,9 +1,9 @@
-"""The whole `status` of a HealthIngest."""
+"""The complete `status` of a HealthIngest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.status.conditions import ConditionUpdate, conditions, summary
 
 
@@ -34,13 +34,13 @@ class Observation:
 
 
 def status(
-    previous: Mapping[str, Any],
+    previous: ManifestView,
     updates: Sequence[ConditionUpdate],
     fields: StatusFields,
     seen: Observation,
-) -> dict[str, Any]:
+) -> Manifest:
     """Return the status to write; it equals *previous* when nothing changed."""
-    found: dict[str, Any] = {
+    reported: Manifest = {
         "selector": fields.selector,
         "secrets": None if fields.secrets is None else dict(fields.secrets),
         "replicas": fields.replicas,
@@ -48,10 +48,10 @@ def status(
         "workload": fields.workload,
         "database": None if fields.database is None else {"installation": fields.database},
     }
-    written: dict[str, Any] = {
+    written: Manifest = {
         "replicas": 0,
-        **{name: previous[name] for name in found if previous.get(name) is not None},
-        **{name: value for name, value in found.items() if value is not None},
+        **_without_none({name: previous.get(name) for name in reported}),
+        **_without_none(reported),
         "observedGeneration": seen.generation,
         "conditions": conditions(
             summary(updates), previous.get("conditions") or [], seen.generation, seen.now
@@ -59,17 +59,19 @@ def status(
         "objectStore": _store(previous, fields) or None,
         "leftBehind": list(fields.left_behind) or None,
     }
-    return {name: value for name, value in written.items() if value is not None}
+    return _without_none(written)
 
 
-def _store(previous: Mapping[str, Any], fields: StatusFields) -> dict[str, Any]:
-    """Return `objectStore`; a value that is None now stays as it was."""
+def _store(previous: ManifestView, fields: StatusFields) -> Manifest:
+    """Return `objectStore`: the new values, and the previous ones of fields that are None."""
     capabilities = fields.missing_capabilities
-    found = {
+    reported = {
         "missingCapabilities": None if capabilities is None else sorted(capabilities),
         "probed": fields.probed,
         **(fields.store or {}),
     }
-    return dict(previous.get("objectStore") or {}) | {
-        k: value for k, value in found.items() if value is not None
-    }
+    return {**(previous.get("objectStore") or {}), **_without_none(reported)}
+
+
+def _without_none(values: ManifestView) -> Manifest:
+    return {name: value for name, value in values.items() if value is not None}

@@ -70,7 +70,7 @@ class Telemetry:
         """Count and log the end of a reconciliation."""
         self._reconciles.labels(outcome).inc()
         self._seconds.observe(seconds)
-        # A thousand unchanged HealthIngests would log 25 lines a second.
+        # A thousand unchanged HealthIngests would cause 25 lines a second.
         level = logging.DEBUG if outcome == Outcome.UNCHANGED else logging.INFO
         if not self._logger.isEnabledFor(level):
             return
@@ -85,9 +85,9 @@ class Telemetry:
 
     def left_behind(self, key: Key, left_behind: Iterable[str]) -> None:
         """
-        Log what a deletion left outside the cluster.
+        Log the resources outside the cluster that a deletion left behind.
 
-        An event reports it, too, unless the namespace accepts none any more.
+        An event also reports them, unless the namespace no longer accepts events.
         """
         self._logger.warning(
             LEFT_BEHIND, namespace=key.namespace, name=key.name, left_behind=sorted(left_behind)
@@ -106,37 +106,17 @@ class Telemetry:
         self._logger.info(event)
 
     def stepped_down(self, error: BaseException) -> None:
-        """Log an error that was raised after leadership was lost: its types and places."""
-        self._logger.warning(STEPPED_DOWN, error=_types(error), raised_at=_places(error))
+        """Log an error after the loss of leadership: its types and source locations."""
+        self._logger.warning(STEPPED_DOWN, exc_info=error)
 
     def failed(self, key: Key, error: Exception, seconds: float) -> None:
-        """Count and log an error: its types and where it was raised, never its text."""
+        """Count and log an error: its types and source locations, never its text."""
         self._reconciles.labels(_BROKEN).inc()
         self._seconds.observe(seconds)
         self._logger.error(
             RECONCILE_FAILED,
             namespace=key.namespace,
             name=key.name,
-            error=_types(error),
-            raised_at=_places(error),
+            exc_info=error,
             duration_seconds=round(seconds, 3),
         )
-
-
-def _types(error: BaseException) -> list[str]:
-    if isinstance(error, BaseExceptionGroup):
-        return [name for inner in error.exceptions for name in _types(inner)]
-    return [type(error).__name__]
-
-
-def _places(error: BaseException) -> list[str]:
-    if isinstance(error, BaseExceptionGroup):
-        return [place for inner in error.exceptions for place in _places(inner)]
-    found = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if "healthingest_operator" in code.co_filename:
-            found.append(f"{code.co_qualname}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return found[-3:]

@@ -130,7 +130,7 @@ def test_the_page_brings_its_document(given: dict[str, bool], served: tuple[bool
         (
             "objectStore.bucket",
             "a..b",
-            "spec.objectStore.bucket: a bucket name has no two adjacent dots",
+            "spec.objectStore.bucket: a bucket name must not have two adjacent dots",
         ),
         ("database.secretRef", {}, "spec.database.secretRef.name: is required: Name of the Secret"),
         ("paused", "hush", "spec.paused: must be true or false"),

@@ -16,7 +16,7 @@ async def test_a_child_without_an_owner_is_taken_back() -> None:
     assert "ConfigMap clinic-config: metadata.ownerReferences" in fakes.conditions()["Drifted"][2]
     child["metadata"]["ownerReferences"][0]["uid"] = "uid-0"
     await fakes.reconcile()
-    assert "deleted namesake" in fakes.conditions()["WorkloadAvailable"][2]
+    assert "deleted HealthIngest of this name" in fakes.conditions()["WorkloadAvailable"][2]
     assert [owner["uid"] for owner in child["metadata"]["ownerReferences"]] == ["uid-0"]
 
 

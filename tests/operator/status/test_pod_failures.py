@@ -49,7 +49,7 @@ REFUSALS = [
             " migrate"
         ),
         Reason.QUOTA_EXCEEDED,
-        "ResourceQuota compute demands limits.cpu for: migrate, requests.cpu for: migrate",
+        "ResourceQuota compute requires limits.cpu for: migrate, requests.cpu for: migrate",
     ),
     (
         f"{POD}exceeded quota: only-name {SECRET}",
@@ -60,8 +60,8 @@ REFUSALS = [
         f"{POD}maximum memory usage per Container is 400Mi, but limit is 512Mi",
         Reason.QUOTA_EXCEEDED,
         (
-            "a LimitRange of the namespace says maximum memory usage per Container is 400Mi, but"
-            " limit is 512Mi"
+            "it violates a LimitRange of the namespace: maximum memory usage per Container is"
+            " 400Mi, but limit is 512Mi"
         ),
     ),
     (

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import structlog
 
-from healthingest_service.telemetry.logs import REDACTED, configure_logging
+from healthingest_contract.log_rule import REDACTED
+from healthingest_service.telemetry.logs import configure_logging
 
 CANARY = "canary-1d9e"
 

@@ -1,1 +1,1 @@
-"""The Kubernetes API."""
+"""Adapters for the Kubernetes API: objects, watches of children, and the Lease."""

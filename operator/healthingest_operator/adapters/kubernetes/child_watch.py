@@ -1,8 +1,8 @@
 """
-Watches of children: only metadata is requested, and no object is kept.
+Watches of children, which request only metadata and keep no object.
 
 kopf would keep a state and, for some seconds, a task for each watched object. With fourteen
-children for each HealthIngest that would be most of the operator's memory. Source: Kubernetes docs,
+children of each HealthIngest that would be most of the operator's memory. Source: Kubernetes docs,
 "Kubernetes API Concepts" (watches, bookmarks, metadata-only requests).
 """
 
@@ -79,11 +79,11 @@ class ChildWatch:
                 version = None if error.status == _GONE else version
                 if error.status in _REFUSED:
                     self.callbacks.refused(path)
-                await asyncio.sleep(pause * (0.5 + 0.5 * random.random()))  # noqa: S311 - spreads, hides nothing
+                await asyncio.sleep(pause * (0.5 + 0.5 * random.random()))  # noqa: S311 - jitter, not a secret
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _now(self, path: str) -> str:
-        """Return the current version of the collection, from a list with one element."""
+        """Return the collection's current resource version, from a list request for one object."""
         query = [("labelSelector", self.selector), ("limit", "1")]
         found = await self.cluster.call("GET", path, query=query, accept=METADATA_LIST)
         return str((found or {})["metadata"]["resourceVersion"])
@@ -111,7 +111,7 @@ class ChildWatch:
                 continue
             about = event["object"]
             if event["type"] == "ERROR":
-                # A new list is correct after every kind of error.
+                # A list request gives a valid version after every kind of error.
                 raise ClusterError(_GONE, f"the watch of {path} ends: {about.get('reason')}")
             version = about["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":

@@ -1,7 +1,7 @@
 """
 The Kubernetes API through `kubernetes.aio`.
 
-Plain dictionaries and server-side apply, no models, no discovery.
+Objects are dictionaries, written by server-side apply; there are no models and no discovery.
 """
 
 import json
@@ -24,9 +24,10 @@ from healthingest_contract.conditions import (
 )
 from healthingest_operator.adapters.kubernetes.connection import JSON, Connection, connection
 from healthingest_operator.api.healthingest import Key
+from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import FIELD_MANAGER
 from healthingest_operator.reconcile.errors import ClusterError
-from healthingest_operator.reconcile.ports import Cluster, Manifest
+from healthingest_operator.reconcile.ports import Cluster
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 STATUS_MANAGER: Final = f"{FIELD_MANAGER}-status"
@@ -57,12 +58,12 @@ _MESSAGE_CHARACTERS: Final = 400
 _MOST_EVENTS: Final = 50
 _EVENT_CHARACTERS: Final = 1024  # Kubernetes API reference, "Event"
 _SILENCE_SECONDS: Final = 20.0
-"""How much later than it was asked to the server may end a watch."""
+"""Seconds that a watch may last beyond the timeout that the server was asked for."""
 
 
 @asynccontextmanager
 async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["KubernetesCluster"]:
-    """A connection as the pod's service account, or by KUBECONFIG outside a cluster."""
+    """Open a connection with the pod's service account, or by KUBECONFIG outside a cluster."""
     configuration = client.Configuration()
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
@@ -73,7 +74,7 @@ async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["Kubernete
 
 
 class KubernetesCluster(Cluster):
-    """The port `Cluster`."""
+    """Implements the port `Cluster`."""
 
     def __init__(self, opened: Connection, timeout_seconds: float) -> None:
         self._connection = opened
@@ -105,14 +106,14 @@ class KubernetesCluster(Cluster):
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
         found = await self.call("GET", _path(api_version, kind, key.namespace), query=query)
-        # Elements of a list come without these two.
+        # The server omits these two fields in elements of a list.
         return [
             {"apiVersion": api_version, "kind": kind, **item}
             for item in (found or {}).get("items", [])
         ]
 
     @override
-    async def events_about(self, about: Manifest) -> list[dict[str, Any]]:
+    async def events_about(self, about: ManifestView) -> list[dict[str, Any]]:
         metadata = about["metadata"]
         query = [
             ("fieldSelector", f"involvedObject.uid={metadata['uid']}"),
@@ -124,11 +125,11 @@ class KubernetesCluster(Cluster):
         return list((found or {}).get("items", []))
 
     @override
-    async def apply(self, manifest: Manifest) -> dict[str, Any]:
+    async def apply(self, manifest: ManifestView) -> dict[str, Any]:
         return await self._apply(manifest, FIELD_MANAGER) or {}
 
     @override
-    async def delete(self, manifest: Manifest) -> None:
+    async def delete(self, manifest: ManifestView) -> None:
         metadata = manifest["metadata"]
         options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
         path = _path(
@@ -137,7 +138,7 @@ class KubernetesCluster(Cluster):
         await self.call("DELETE", path, body=options, missing_is_none=True)
 
     @override
-    async def hand_over_replicas(self, manifest: Manifest, replicas: int) -> None:
+    async def hand_over_replicas(self, manifest: ManifestView, replicas: int) -> None:
         metadata = manifest["metadata"]
         held = {
             "apiVersion": manifest["apiVersion"],
@@ -148,7 +149,9 @@ class KubernetesCluster(Cluster):
         await self._apply(held, REPLICAS_MANAGER)
 
     @override
-    async def set_fields(self, manifest: Manifest, values: Sequence[tuple[str, object]]) -> None:
+    async def set_fields(
+        self, manifest: ManifestView, values: Sequence[tuple[str, object]]
+    ) -> None:
         metadata = manifest["metadata"]
         path = _path(
             manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]
@@ -165,7 +168,7 @@ class KubernetesCluster(Cluster):
         )
 
     @override
-    async def open_gate(self, pod: Manifest) -> None:
+    async def open_gate(self, pod: ManifestView) -> None:
         metadata = pod["metadata"]
         path = _path("v1", "Pod", metadata["namespace"], metadata["name"])
         condition = {"type": POD_READINESS_GATE, "status": "True", "reason": "DependenciesReady"}
@@ -186,8 +189,7 @@ class KubernetesCluster(Cluster):
 
     @override
     async def is_terminating(self, namespace: str) -> bool:
-        # A rehearsed event instead of a look at the namespace: it needs no right to read
-        # namespaces.
+        # A dry-run creation of an event needs no right to read namespaces.
         event = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -210,7 +212,7 @@ class KubernetesCluster(Cluster):
         return False
 
     @override
-    async def emit_event(self, about: Manifest, kind: str, reason: str, message: str) -> None:
+    async def emit_event(self, about: ManifestView, kind: str, reason: str, message: str) -> None:
         metadata = about["metadata"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {
@@ -235,15 +237,15 @@ class KubernetesCluster(Cluster):
             "count": 1,
             "source": {"component": FIELD_MANAGER},
         }
-        # An event is a courtesy: a namespace that is going away refuses it, and the work must not
-        # fail for that.
+        # Events are optional: a namespace that is being deleted refuses them, and the
+        # reconciliation must not fail because of that.
         with suppress(ClusterError):
             await self.call(
                 "POST", f"/api/v1/namespaces/{metadata['namespace']}/events", body=event
             )
 
     async def _apply(
-        self, manifest: Manifest, manager: str, below: str = ""
+        self, manifest: ManifestView, manager: str, below: str = ""
     ) -> dict[str, Any] | None:
         metadata = manifest["metadata"]
         path = _path(
@@ -254,7 +256,7 @@ class KubernetesCluster(Cluster):
             "PATCH", f"{path}{below}", query=query, body=dict(manifest), content=_APPLY
         )
 
-    async def call(  # noqa: PLR0913 - one request has as many parts
+    async def call(  # noqa: PLR0913 - the parts of an HTTP request
         self,
         method: str,
         path: str,
@@ -265,7 +267,11 @@ class KubernetesCluster(Cluster):
         accept: str = JSON,
         missing_is_none: bool = False,
     ) -> dict[str, Any] | None:
-        """One request; None for what is not there, if that is no error. Raises `ClusterError`."""
+        """
+        Return the response of one request.
+
+        None: the object does not exist, with *missing_is_none*. Raises `ClusterError`.
+        """
         patience = aiohttp.ClientTimeout(total=self._timeout_seconds)
         try:
             async with self._connection.request(
@@ -293,13 +299,13 @@ class KubernetesCluster(Cluster):
         self, path: str, *, query: list[tuple[str, str]], accept: str, seconds: float
     ) -> AsyncIterator[dict[str, Any] | None]:
         """
-        The events of a watch that ends after about so many seconds.
+        Yield the events of a watch that ends after about this number of seconds.
 
-        The first is None: the server has answered.
+        The first one is None: the server has responded.
 
         Raises:
-            ClusterError: the server refused, could not be reached, or broke off; its `status` is
-                that of the answer.
+            ClusterError: the server refused, could not be reached, or interrupted the watch;
+                `status` is that of the response.
         """
         patience = aiohttp.ClientTimeout(
             total=seconds + _SILENCE_SECONDS, sock_connect=self._timeout_seconds
@@ -317,7 +323,7 @@ class KubernetesCluster(Cluster):
                     yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ClusterError(
-                0, f"the watch of {path} broke off: {type(error).__name__}"
+                0, f"the watch of {path} was interrupted: {type(error).__name__}"
             ) from error
 
 
@@ -328,7 +334,7 @@ def _path(api_version: str, kind: str, namespace: str, name: str | None = None) 
 
 
 def _causes(text: bytes) -> frozenset[str]:
-    """Machine-readable reasons of a refusal; Kubernetes API reference, "Status"."""
+    """Return the machine-readable causes of a refusal; Kubernetes API reference, "Status"."""
     try:
         causes = (json.loads(text).get("details") or {}).get("causes") or []
         return frozenset(str(cause.get("reason")) for cause in causes)
@@ -337,7 +343,7 @@ def _causes(text: bytes) -> frozenset[str]:
 
 
 def _refusal(method: str, path: str, status: int, text: bytes) -> str:
-    """The server's own words, but for Secrets: there they may quote a value."""
+    """Return a message with the server's text; for Secrets without it, as it may quote a value."""
     said = ""
     if "/secrets" not in path:
         try:

@@ -1,9 +1,8 @@
 """
-Requests to the Kubernetes API, as the `kubernetes` package is configured.
+HTTP requests to the Kubernetes API, by aiohttp.
 
-Its configuration, tokens that are renewed and certificates are the package's; a request itself is
-one of aiohttp. The generated client takes as much of the processor again for parameters and models
-that dictionaries have no use for.
+Configuration, token renewal and certificates are those of the `kubernetes` package. Its generated
+client is not used: its parameters and models double the CPU time of a request.
 """
 
 import json
@@ -19,11 +18,15 @@ from healthingest_operator.adapters.proxies import proxy_of
 
 JSON: Final = "application/json"
 _LINE_BYTES: Final = 2**21
-"""Longest event of a watch; objects are 1.5 MiB at most (etcd documentation, "System limits")."""
+"""
+Maximum length of a watch event; an object has at most 1.5 MiB.
+
+Source: etcd documentation, "System limits".
+"""
 
 
 class Connection:
-    """One session; `headers` are sent with every request."""
+    """An HTTP session; `headers` are sent with every request."""
 
     def __init__(self, configuration: client.Configuration, session: aiohttp.ClientSession) -> None:
         self._configuration = configuration
@@ -32,18 +35,22 @@ class Connection:
         self.headers: dict[str, str] = {}
 
     @asynccontextmanager
-    async def request(  # noqa: PLR0913 - one request has as many parts
+    async def request(  # noqa: PLR0913 - the parts of an HTTP request
         self,
         method: str,
         path: str,
         *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp keeps it
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp applies it
         query: Sequence[tuple[str, str]] | None = None,
         body: object = None,
         content: str = JSON,
         accept: str = JSON,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send; the answer is to be read within. Raises what aiohttp raises."""
+        """
+        Send a request; the response must be read within the context.
+
+        Errors of aiohttp are raised unchanged.
+        """
         headers = {"Accept": accept, "Content-Type": content, **self.headers}
         token = await self._configuration.get_api_key_with_prefix(
             "BearerToken", alias="authorization"
@@ -72,10 +79,10 @@ class Connection:
 
 def _reset_unless_read(answer: aiohttp.ClientResponse) -> None:
     """
-    End the connection of a watch that is left while it is open.
+    Abort the connection of a watch that is left before its end.
 
-    aiohttp would begin a TLS shutdown and wait for nobody: the socket would stay open until the
-    server answers, beyond the end of the session.
+    aiohttp would start a TLS shutdown without waiting for it. The socket would stay open until the
+    server responds, even after the session is closed.
     """
     if answer.connection is not None and answer.connection.transport is not None:
         answer.connection.transport.abort()

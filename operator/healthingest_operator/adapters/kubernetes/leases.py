@@ -18,7 +18,7 @@ _CONFLICT: Final = 409
 
 
 class KubernetesLeases(Leases):
-    """The port `Leases`."""
+    """Implements the port `Leases`."""
 
     def __init__(
         self,
@@ -60,7 +60,8 @@ class KubernetesLeases(Leases):
             if before is None:
                 made = await self._cluster.call("POST", self._folder, body=body)
             else:
-                # With the version the server refuses the write after a write by another client.
+                # With this resourceVersion the server refuses the write if another client wrote
+                # meanwhile.
                 metadata["resourceVersion"] = before.version
                 made = await self._cluster.call("PUT", f"{self._folder}/{self._name}", body=body)
         except ClusterError as error:

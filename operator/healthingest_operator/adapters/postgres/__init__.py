@@ -1,1 +1,1 @@
-"""PostgreSQL."""
+"""The adapter for PostgreSQL."""

@@ -1,7 +1,7 @@
 """
-What asyncpg's errors mean.
+Conversion of asyncpg's errors into causes; their texts are not repeated.
 
-Source: PostgreSQL documentation, "PostgreSQL Error Codes"; their texts are kept back.
+Source: PostgreSQL documentation, "PostgreSQL Error Codes".
 """
 
 import re
@@ -41,18 +41,18 @@ _SECURE: Final = frozenset({"require", "verify-ca", "verify-full"})
 
 
 def place(url: str) -> str:
-    """The server, for people."""
+    """Return the address of the server, for messages."""
     return f"PostgreSQL at {read_database_address(url).place}"
 
 
 def named(url: str) -> dict[str, str]:
-    """What messages name of an address."""
+    """Return the values of an address that messages contain."""
     address = read_database_address(url)
     return {"where": place(url), "user": address.user, "database": address.database}
 
 
 async def connection_error(error: BaseException, url: str) -> DependencyError:
-    """*error*, met with the database of *url*, in our words."""
+    """Return *error*, raised by a request to the database of *url*, as a `DependencyError`."""
     state = getattr(error, "sqlstate", None)
     if state == _READ_ONLY:
         return DependencyError.of(
@@ -71,10 +71,12 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
     """
     Return the error for a failed connection.
 
-    asyncpg does not tell other servers from PostgreSQL, so a second connection sends the first
-    message of the protocol and checks the answer.
+    asyncpg does not distinguish other servers from PostgreSQL. A second connection therefore sends
+    the first message of the protocol and checks the response.
     """
-    hung_up = type(error) is ConnectionError  # what asyncpg makes of it, and of a refusal of TLS
+    hung_up = (
+        type(error) is ConnectionError
+    )  # asyncpg raises it for a closed connection and for refused TLS
     failure = ConnectionFailure.CLOSED if hung_up else failure_of(error)
     if failure in {ConnectionFailure.UNKNOWN_NAME, ConnectionFailure.UNTRUSTED} or isinstance(
         error, ConnectionRefusedError
@@ -92,9 +94,9 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
 
 async def _is_another_protocol(address: str, answer: bytes) -> bool:
     """
-    *answer* is to PostgreSQL's request for TLS.
+    Whether *answer*, the response to PostgreSQL's request for TLS, is not PostgreSQL's.
 
-    Who says nothing to it may answer a line of HTTP.
+    A server that sends no response may respond to a line of HTTP.
     """
     if answer:
         return answer not in _POSTGRESQL

@@ -19,24 +19,24 @@ from healthingest_operator.status import outside_causes as causes
 _CLOSE_SECONDS: Final = 2.0
 MARK_TABLE: Final = "healthingest_operator_mark"
 """
-One row for a HealthIngest.
+The table of installations: one row for each HealthIngest.
 
-No migration of the service knows it, and a dump of the database carries it.
+The service's migrations do not manage it. A dump of the database contains it.
 """
 _MAKE_TABLE: Final = (
     f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
 )
-_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a name of ours
+_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a constant name
 _WRITE_MARK: Final = f"""
 INSERT INTO {MARK_TABLE} (owner, installation) VALUES ($1, $2)
 ON CONFLICT (owner) DO UPDATE SET installation = excluded.installation
-"""  # noqa: S608 - a name of ours
+"""  # noqa: S608 - a constant name
 _STRANGE: Final = (asyncpg.InternalClientError, asyncpg.UnsupportedClientFeatureError)
-"""How asyncpg meets a server that speaks otherwise."""
+"""Errors that asyncpg raises if the server speaks another protocol."""
 
 
 class PostgresDatabase(Database):
-    """The port `Database`."""
+    """Implements the port `Database`."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
@@ -94,8 +94,8 @@ class PostgresDatabase(Database):
                 await _let_act_as(connection, role, name)
             if await _has_database(connection, name):
                 return True
-            # From PostgreSQL 16 on, who creates a role may act as it only after granting it to
-            # himself.
+            # Since PostgreSQL 16 the creator of a role must grant the role to itself before it can
+            # act as this role.
             await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", name)
             await _execute(
                 connection, "'CREATE DATABASE %I OWNER %I', $1::text, $2::text", name, name
@@ -110,7 +110,7 @@ class PostgresDatabase(Database):
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
                 return
             await _execute(connection, "'ALTER ROLE %I WITH NOLOGIN PASSWORD NULL', $1::text", role)
-            # To end its sessions one must be a member: see `provision`.
+            # Only a member of the role may end its sessions: see `provision`.
             await _execute(connection, "'GRANT %I TO CURRENT_USER', $1::text", role)
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND"
@@ -152,12 +152,12 @@ async def _has_database(connection: asyncpg.Connection, name: str) -> bool:
 
 
 async def _execute(connection: asyncpg.Connection, words: str, *names: str) -> None:
-    """Utility statements take no parameters: the server itself quotes."""
+    """Execute a utility statement; it takes no parameters, so the server quotes the values."""
     await connection.execute(await connection.fetchval(f"SELECT format({words})", *names))
 
 
 async def _let_act_as(connection: asyncpg.Connection, role: str, owner: str) -> None:
-    """What *role* makes belongs to *owner*, so that it may come and go."""
+    """Make *role* act as *owner*, so that its objects belong to *owner* and outlive *role*."""
     if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", owner):
         await _execute(connection, "'CREATE ROLE %I NOLOGIN', $1::text", owner)
     await _execute(connection, "'GRANT %I TO %I', $1::text, $2::text", owner, role)

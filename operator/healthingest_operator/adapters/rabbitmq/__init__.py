@@ -1,1 +1,1 @@
-"""RabbitMQ: its management API and its AMQP port."""
+"""The adapter for RabbitMQ: its management API and its AMQP port."""

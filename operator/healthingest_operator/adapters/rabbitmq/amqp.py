@@ -1,7 +1,7 @@
 """
-RabbitMQ's AMQP port: does it speak AMQP, and may a user of a virtual host open a channel there?
+A check of RabbitMQ's AMQP port, and a login as a user of a virtual host.
 
-pamqp, the codec of the frames, is imported only for a login.
+pamqp, which encodes the frames, is imported only for a login.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ _ACCESS_REFUSED: Final = 403
 _GOOD_BYE: Final = 200
 _LINES: Final = b"GET / HTTP/1.0\r\n\r\n"
 _LINE: Final = re.compile(rb"^(HTTP/|[+-])")
-"""How HTTP and Redis begin an answer."""
+"""The beginning of a response of HTTP and Redis."""
 _HEAD_BYTES: Final = 7  # section 4.2.3: type, channel, size
 _LARGEST_FRAME: Final = 2**20
 
 
 async def speak_amqp(amqp_url: str, timeout_seconds: float) -> None:
     """
-    Pass a port that speaks AMQP 0-9-1.
+    Return if the port speaks AMQP 0-9-1.
 
     Raises:
-        DependencyError: it cannot be reached, or speaks something else.
+        DependencyError: it cannot be reached, or speaks another protocol.
     """
     where = place(amqp_url)
     try:
@@ -53,9 +53,10 @@ async def speak_amqp(amqp_url: str, timeout_seconds: float) -> None:
 
 async def _no_answer(amqp_url: str, error: BaseException) -> DependencyError:
     """
-    Who speaks in lines (HTTP, Redis) waits for the end of one, and hangs up in the end.
+    Return the error for a port that sent no AMQP response.
 
-    Then it is asked so.
+    A server of a line protocol (HTTP, Redis) waits for the end of a line, and closes the connection
+    after a while. A second connection therefore sends lines.
     """
     found = failure_of(error)
     where = place(amqp_url)
@@ -76,8 +77,8 @@ async def log_in(amqp_url: str, virtual_host: str, login: Login, timeout_seconds
     Open a connection and a channel as *login*, as the service does, and close them again.
 
     Raises:
-        DependencyError: the broker lets it do neither; the broker's own words are searched for a
-            limit, and kept back.
+        DependencyError: the broker refuses one of them. Its message is only searched for a limit,
+            and not repeated.
     """
     where = place(amqp_url)
     named = {"where": where, "user": login.name, "host": virtual_host}
@@ -102,14 +103,14 @@ def _refused(code: int, words: str, named: dict[str, str]) -> DependencyError:
 
 
 class _NoAmqpError(Exception):
-    """What came is no frame."""
+    """The server sent bytes that are not an AMQP frame."""
 
 
 class _Conversation:
     """
-    The first frames of a connection.
+    The first frames of a connection, encoded by pamqp.
 
-    Pamqp is their codec. aiormq would drop the reason of a refused `open`.
+    aiormq would drop the reason of a refused `open`.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,13 +118,17 @@ class _Conversation:
         self._writer = writer
 
     async def first_byte(self) -> bytes:
-        """Of the answer to a client's greeting; empty: the server hung up."""
+        """
+        Return the first byte of the response to the protocol header.
+
+        Empty: the server closed the connection.
+        """
         self._writer.write(_PROTOCOL_HEADER)
         return await self._reader.read(1)
 
     async def log_in(self, virtual_host: str, login: Login) -> tuple[int, str] | None:
-        """Code and text of the broker's refusal; None: it let the user in."""
-        from pamqp import commands  # noqa: PLC0415 - as above
+        """Return code and text of the broker's refusal; None: the login succeeded."""
+        from pamqp import commands  # noqa: PLC0415 - see the module's docstring
 
         self._writer.write(_PROTOCOL_HEADER)
         await self._read()  # connection.start
@@ -145,17 +150,17 @@ class _Conversation:
         await self._ask(0, commands.Connection.Close(_GOOD_BYE, "", 0, 0))
         return None
 
-    async def _ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any command
+    async def _ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any AMQP command
         self._send(channel, frame)
         return await self._read()
 
-    def _send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any command
-        from pamqp import frame as frames  # noqa: PLC0415 - as above
+    def _send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any AMQP command
+        from pamqp import frame as frames  # noqa: PLC0415 - see the module's docstring
 
         self._writer.write(frames.marshal(frame, channel))
 
     async def _read(self) -> object:
-        from pamqp import exceptions, frame  # noqa: PLC0415 - as above
+        from pamqp import exceptions, frame  # noqa: PLC0415 - see the module's docstring
 
         head = await self._reader.readexactly(_HEAD_BYTES)
         size = int.from_bytes(head[3:], "big")
@@ -184,5 +189,5 @@ async def _conversation(amqp_url: str) -> AsyncIterator[_Conversation]:
 
 
 def place(amqp_url: str) -> str:
-    """The port, for people."""
+    """Return the address of the AMQP port, for messages."""
     return f"RabbitMQ at {urlsplit(amqp_url).netloc.rpartition('@')[2]} (AMQP)"

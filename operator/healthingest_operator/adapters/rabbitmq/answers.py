@@ -1,7 +1,7 @@
 """
-What answers of RabbitMQ's management API mean.
+Conversion of responses of RabbitMQ's management API into causes.
 
-Its words are searched for known patterns, and kept back.
+Their texts are only searched for known patterns, and not repeated.
 """
 
 import json
@@ -19,23 +19,19 @@ _FORBIDDEN: Final = 403
 _FIRST_SERVER_ERROR: Final = 500
 _LIMIT: Final = re.compile(r"((?:queue|vhost|exchange|cluster)\w* (?:\w+ )*limit)\b[^(]*(\(\d+\))")
 _TOKEN: Final = re.compile(r"[a-z_]{1,60}")
-"""
-A reason of one word, such as `vhost_or_user_not_found`.
-
-A name of RabbitMQ's own, which quotes nothing.
-"""
+"""A reason of one word, such as `vhost_or_user_not_found`, which quotes no value."""
 _ALARM: Final = re.compile(r"^[a-z_]{1,40}$")
 
 
 def place(access: BrokerAccess) -> str:
-    """The management API, for people."""
+    """Return the address of the management API, for messages."""
     return (
         f"RabbitMQ at {urlsplit(access.management_url).netloc.rpartition('@')[2]} (management API)"
     )
 
 
 def refusal(access: BrokerAccess, status: int, what: str, text: bytes) -> DependencyError:
-    """What a status of 400 and more means; *text* is the body."""
+    """Return the error for a status of 400 or more; *text* is the response body."""
     where = place(access)
     if status >= _FIRST_SERVER_ERROR:
         return DependencyError(Reason.UNREACHABLE, f"{where} answers {status}: {what}")
@@ -46,7 +42,7 @@ def refusal(access: BrokerAccess, status: int, what: str, text: bytes) -> Depend
         return DependencyError.of(causes.MANAGEMENT_LOGIN, where=where, user=access.username)
     if status == _FORBIDDEN:
         return DependencyError(
-            Reason.PERMISSION_DENIED, f"{where} forbids user {access.username}: {what}"
+            Reason.PERMISSION_DENIED, f"{where} denies user {access.username}: {what}"
         )
     limit = _LIMIT.search(said)
     if limit:
@@ -58,15 +54,15 @@ def refusal(access: BrokerAccess, status: int, what: str, text: bytes) -> Depend
 
 
 def is_rabbitmq(text: bytes) -> bool:
-    """Whether an error's body is one of the management API."""
+    """Whether the body of an error response comes from the management API."""
     return _said(text) is not None
 
 
 def alarms(text: bytes) -> str:
     """
-    The kinds of alarms in an answer of `health/checks/alarms`, e.g.
+    Return the kinds of alarms in a response of `health/checks/alarms`, e.g. `memory`.
 
-    `memory`; source: HTTP API Reference.
+    Source: RabbitMQ docs, "HTTP API Reference".
     """
     try:
         found = json.loads(text).get("alarms") or []
@@ -77,7 +73,7 @@ def alarms(text: bytes) -> str:
 
 
 def _said(text: bytes) -> str | None:
-    """Return the reason of an error of the management API; None: *text* is something else."""
+    """Return the reason in an error response of the management API; None: it has none."""
     try:
         found: Any = json.loads(text)
     except ValueError:

@@ -34,14 +34,14 @@ _ALARMS: Final = "health/checks/alarms"
 
 @asynccontextmanager
 async def rabbitmq_broker(timeout_seconds: float) -> AsyncIterator["RabbitMQBroker"]:
-    """One HTTP session for all brokers; *timeout_seconds* is for each request."""
+    """Open one HTTP session for all brokers; *timeout_seconds* applies to each request."""
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         yield RabbitMQBroker(session, timeout_seconds)
 
 
 class RabbitMQBroker(Broker):
-    """The port `Broker`."""
+    """Implements the port `Broker`."""
 
     def __init__(self, session: aiohttp.ClientSession, timeout_seconds: float) -> None:
         self._session = session
@@ -67,7 +67,7 @@ class RabbitMQBroker(Broker):
         if me is None or "tags" not in me:
             raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access))
         tags = me["tags"] or []
-        # A list since 3.9, a comma-separated text before.
+        # A list since RabbitMQ 3.9, a comma-separated string before.
         if "administrator" not in (tags.split(",") if isinstance(tags, str) else tags):
             raise DependencyError.of(causes.NO_ADMINISTRATOR, user=access.username)
         await speak_amqp(access.amqp_url, self._timeout_seconds)
@@ -130,8 +130,8 @@ class RabbitMQBroker(Broker):
     async def remove_queue_if_empty(
         self, access: BrokerAccess, virtual_host: str, queue: str
     ) -> bool:
-        # The API's message counts are seconds old, and quorum queues refuse `if-empty`: getting one
-        # message and putting it back is exact.
+        # The API's message counts are some seconds old, and quorum queues refuse `if-empty`.
+        # Getting one message and requeueing it gives the exact answer.
         peek = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "base64", "truncate": 1}
         path = ("queues", virtual_host, queue, "get")
         if await self._request(access, "POST", path, peek, f"messages of queue {queue}"):
@@ -153,7 +153,7 @@ class RabbitMQBroker(Broker):
         return found if isinstance(found, list) else []
 
     async def _fetch(self, access: BrokerAccess, kind: str, query: str) -> bytes:
-        """A list over all virtual hosts; the first one also checks login and AMQP port."""
+        """Return a list over all virtual hosts; the first one also checks login and AMQP port."""
         if kind == "vhosts":
             await self.check(access)
         return await self._send(access, "GET", f"{kind}?{query}", None, kind) or b"[]"
@@ -166,7 +166,7 @@ class RabbitMQBroker(Broker):
         body: Mapping[str, Any] | None,
         what: str,
     ) -> object:
-        """Send; None for what is not there."""
+        """Return the JSON of the response; None: the resource does not exist."""
         text = await self._send(
             access, method, "/".join(quote(part, safe="") for part in path), body, what
         )
@@ -183,7 +183,11 @@ class RabbitMQBroker(Broker):
         body: Mapping[str, Any] | None,
         what: str,
     ) -> bytes | None:
-        """The answer's text, which is not repeated in an error: it may quote what was sent."""
+        """
+        Return the response body; None: the resource does not exist.
+
+        An error does not repeat the body, which may quote the request.
+        """
         status, text = await self._answer(access, method, path, body)
         if status == _NOT_FOUND and method != "PUT" and is_rabbitmq(text):
             return None
@@ -202,7 +206,7 @@ class RabbitMQBroker(Broker):
                 method, URL(address, encoded=True), json=body, headers=headers
             ) as answer:
                 return answer.status, await answer.read()
-        except aiohttp.ClientResponseError as error:  # what came is no HTTP
+        except aiohttp.ClientResponseError as error:  # the response is not HTTP
             raise DependencyError.of(causes.NOT_MANAGEMENT, where=place(access)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise await connection_error(

@@ -1,8 +1,4 @@
-"""
-Fingerprints of all virtual hosts and users of a broker at once.
-
-Nine lists, however many there are.
-"""
+"""Fingerprints of all virtual hosts and users of a broker, from nine list requests."""
 
 import asyncio
 import hashlib
@@ -33,22 +29,22 @@ _LISTS: Final = {
     "user-limits": ("user", ""),
 }
 """
-By which value the elements of a list belong together, and how to ask for it without counts.
+For each list: the field that groups its elements, and the query that leaves out counts.
 
-They always change.
+Counts always change.
 """
 _OF_USERS: Final = ("users", "user-limits")
 
 Fetch = Callable[[BrokerAccess, str, str], Awaitable[bytes]]
-"""The text of a list by its name and query. Raises `DependencyError`."""
+"""Return the body of a list by its name and query; raises `DependencyError`."""
 
 
 @dataclass(slots=True)
 class _Seen:
     """
-    One broker, when it was looked at, and what was found or why not.
+    The digests of one broker's lists and the time of reading them, or the error.
 
-    `texts`: digests of the lists as they came.
+    `texts` are digests of the lists as the broker sent them.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -59,11 +55,7 @@ class _Seen:
 
 
 class Fingerprints:
-    """
-    What several HealthIngests want to know of one broker, asked once for all.
-
-    *clock* gives monotonic seconds.
-    """
+    """Reads a broker's lists once for all HealthIngests; *clock* gives monotonic seconds."""
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
         self._fetch = fetch
@@ -72,10 +64,12 @@ class Fingerprints:
 
     async def of(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
         """
-        Of a virtual host with all that is in it, and of these users; at most `FRESH_SECONDS` old.
+        Return the fingerprint of a virtual host with its content, and of these users.
+
+        It is at most `FRESH_SECONDS` old.
 
         Raises:
-            DependencyError: the broker could not be asked; nor is it again before that time is
+            DependencyError: the broker could not be read. It is not read again before that time is
                 over.
         """
         seen = await self._look(access)
@@ -95,7 +89,7 @@ class Fingerprints:
         }
         seen = self._brokers.setdefault(access, _Seen(at=now - FRESH_SECONDS))
         if now - seen.at < FRESH_SECONDS and len(seen.texts) == len(_LISTS):
-            # Another task may be reading the broker, which may take seconds: do not wait for it.
+            # Another task may be reading the broker, which can take seconds: do not wait for it.
             return seen
         async with seen.lock:
             if self._clock() - seen.at >= FRESH_SECONDS:
@@ -123,7 +117,7 @@ class Fingerprints:
 
 
 def _digests(elements: list[dict[str, Any]], by: str) -> dict[str, bytes]:
-    """In whatever order they come."""
+    """Return a digest for each group of elements, independent of their order."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for element in elements:
         groups[element[by]].append(json.dumps(element, sort_keys=True))

@@ -1,1 +1,1 @@
-"""The S3 API of the object store."""
+"""The adapter for the S3 API of object stores."""

@@ -1,4 +1,8 @@
-"""What an object store's error codes mean. Source: Amazon S3 API reference, "Error responses"."""
+"""
+Conversion of an object store's error codes into causes.
+
+Source: Amazon S3 API reference, "Error responses".
+"""
 
 import re
 from typing import Final
@@ -40,11 +44,11 @@ BAD_LOGIN: Final = frozenset(
 )
 FORBIDDEN: Final = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
 _CODE: Final = re.compile(r"^[A-Za-z][A-Za-z0-9]{2,60}$")
-"""An error code of S3: what botocore finds no code in, it names by the status."""
+"""An error code of S3; botocore gives the HTTP status as the code if the body has none."""
 
 
 def refusal(access: StoreAccess, code: str) -> DependencyError:
-    """What an error code means for a HealthIngest."""
+    """Return the error for an error code of the store."""
     where = place(access)
     if code in BAD_LOGIN:
         return DependencyError.of(causes.STORE_LOGIN, where=where)
@@ -62,7 +66,7 @@ def refusal(access: StoreAccess, code: str) -> DependencyError:
 
 
 def place(access: StoreAccess) -> str:
-    """The store, for people."""
+    """Return the address of the store, for messages."""
     return (
         "the object store at"
         f" {access.endpoint.partition('://')[2] if access.endpoint else f'AWS {access.region}'}"

@@ -1,4 +1,4 @@
-"""S3 clients, one for each login: making one costs more than a dozen of its requests."""
+"""S3 clients, one for each login: creating one costs more than a dozen of its requests."""
 
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from aiobotocore.session import AioSession
 from healthingest_operator.reconcile.ports import StoreAccess
 
 MOST_CLIENTS: Final = 16
-"""Each has a few hundred kilobytes, and its own connections."""
+"""Maximum number of open clients; each has some hundred kilobytes and its own connections."""
 
 _Login = tuple[str | None, str, str, str]
 
@@ -26,11 +26,7 @@ class _Client:
 
 
 class Clients:
-    """
-    Clients that stay open between requests.
-
-    Those that were not used for the longest time are closed.
-    """
+    """Clients that stay open between requests; the least recently used ones are closed."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._session = AioSession()
@@ -38,7 +34,8 @@ class Clients:
             connect_timeout=timeout_seconds,
             read_timeout=timeout_seconds,
             retries={"total_max_attempts": 1},
-            # Checksums are sent where we say so: many stores refuse botocore's own trailer.
+            # The adapter sends checksums itself, because many stores refuse botocore's trailing
+            # checksum.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -46,13 +43,13 @@ class Clients:
 
     @asynccontextmanager
     async def of(self, access: StoreAccess) -> AsyncIterator[Any]:
-        """A client with this login."""
+        """Return a client with this login."""
         login = (access.endpoint, access.region, access.access_key_id, access.secret_access_key)
         entry = self._clients.get(login)
         if entry is None:
             stack = AsyncExitStack()
             entry = _Client(await stack.enter_async_context(self._made(access)), stack)
-            if login in self._clients:  # another task was quicker
+            if login in self._clients:  # another task created it meanwhile
                 await stack.aclose()
                 entry = self._clients[login]
             self._clients[login] = entry
@@ -75,7 +72,7 @@ class Clients:
         for stack in [self._clients.pop(login).stack for login in surplus]:
             await stack.aclose()
 
-    def _made(self, access: StoreAccess) -> Any:  # noqa: ANN401 - made at run time
+    def _made(self, access: StoreAccess) -> Any:  # noqa: ANN401 - botocore creates the class
         return self._session.create_client(
             "s3",
             endpoint_url=access.endpoint,

@@ -1,10 +1,10 @@
 """
-Fingerprints of buckets, by requests that are signed and nothing more.
+Fingerprints of buckets, by HTTP requests of our own that botocore only signs.
 
-A thousand buckets are looked at every half minute. A client's call costs several times what the
-request does, for parameters, endpoints, retries and models that a fixed GET has no use for; only
-its signer is used here. Source: Amazon S3 API reference; what is asked for is what
-`S3ObjectStore.observe` asks for.
+A thousand buckets are read every half minute. A call of a botocore client costs several times as
+much CPU time as the request, for parameters, endpoints, retries and models that a fixed GET does
+not need. Source: Amazon S3 API reference. The properties are those that `S3ObjectStore.observe`
+reads.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ from healthingest_operator.status import outside_causes as causes
 
 _QUESTIONS: Final = ("tagging", "versioning", "encryption", "lifecycle", "publicAccessBlock")
 _LACKING_SECONDS: Final = 600.0
-"""For how long a store is not asked again for what it does not know."""
+"""Seconds for which a store is not asked again for a property that it does not support."""
 _LACKING: Final = "lacking"
 _FIRST_ERROR: Final = 300
 
 
 class Fingerprints:
-    """Asks for the properties of buckets. *clock* gives monotonic seconds."""
+    """Reads the properties of buckets; *clock* gives monotonic seconds."""
 
     def __init__(
         self, session: aiohttp.ClientSession, clients: Clients, clock: Callable[[], float]
@@ -46,10 +46,10 @@ class Fingerprints:
 
     async def of(self, access: StoreAccess) -> str:
         """
-        Of everything that a bucket is looked at for.
+        Return the fingerprint of all properties of a bucket.
 
         Raises:
-            DependencyError: there is no bucket, the store refuses or cannot be reached.
+            DependencyError: the bucket does not exist, or the store refuses or cannot be reached.
         """
         endpoint = access.endpoint or await self._endpoint(access)
         digest = hashlib.sha256(access.bucket.encode())
@@ -60,7 +60,7 @@ class Fingerprints:
         return digest.hexdigest()
 
     async def _endpoint(self, access: StoreAccess) -> str:
-        """AWS has one for each region, which the client knows."""
+        """Return the endpoint of the region at AWS, which botocore knows."""
         async with self._clients.of(access) as client:
             return str(client.meta.endpoint_url)
 
@@ -87,7 +87,7 @@ class Fingerprints:
                 causes.STORE, place(access), error, access.endpoint or ""
             ) from error
         try:
-            found = ET.fromstring(text)  # noqa: S314 - botocore parses the store's answers in the same way
+            found = ET.fromstring(text)  # noqa: S314 - botocore parses responses in the same way
         except ET.ParseError as error:
             raise refusal(access, str(status)) from error
         if status < _FIRST_ERROR:
@@ -101,11 +101,11 @@ class Fingerprints:
         return code
 
 
-def _canonical(element: ET.Element) -> Any:  # noqa: ANN401 - as deep as it is
+def _canonical(element: ET.Element) -> Any:  # noqa: ANN401 - nested to any depth
     """
-    Names, texts and parts in an order of their own.
+    Return name, text and sorted children of an element.
 
-    Some stores answer in another one each time.
+    Some stores return elements in another order each time.
     """
     return (
         _name(element),

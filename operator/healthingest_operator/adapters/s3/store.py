@@ -35,14 +35,18 @@ PROBE_KEY: Final = ".healthingest/probe"
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
 _NO_BUCKET: Final = "NoSuchBucket"
-"""What a GET says of it in its body; a status alone comes from something that is no S3."""
+"""
+Error code in the body of a GET response for a missing bucket.
+
+A response with only a status comes from a server that is not S3.
+"""
 _LACKING_SECONDS: Final = 600.0
 _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as a location
 
 
 @asynccontextmanager
 async def s3_object_store(timeout_seconds: float) -> AsyncIterator["S3ObjectStore"]:
-    """Clients for all stores; *timeout_seconds* is for each request."""
+    """Open clients for all stores; *timeout_seconds* applies to each request."""
     clients = Clients(timeout_seconds)
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
     try:
@@ -53,7 +57,7 @@ async def s3_object_store(timeout_seconds: float) -> AsyncIterator["S3ObjectStor
 
 
 class S3ObjectStore(ObjectStore):
-    """The port `ObjectStore`."""
+    """Implements the port `ObjectStore`."""
 
     def __init__(self, clients: Clients, fingerprints: Fingerprints) -> None:
         self._clients = clients
@@ -175,7 +179,7 @@ class S3ObjectStore(ObjectStore):
 
 
 async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
-    """Return the error to raise where botocore got no answer, or an unreadable one."""
+    """Return the error for a request to which botocore got no response, or an unreadable one."""
     if isinstance(error, ResponseParserError) or speaks_otherwise(error):
         return DependencyError.of(causes.NOT_S3, where=place(access))
     if isinstance(error, BotoConnectionError | HTTPClientError | OSError):
@@ -186,14 +190,14 @@ async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
 
 
 class _Question:
-    """Reads properties of a bucket; for a while it does not ask again for unsupported ones."""
+    """Reads properties of a bucket; unsupported ones are not requested again for a while."""
 
-    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - made at run time
+    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - botocore creates the class
         self._client = client
         self._bucket = bucket
         self._lacking = lacking
 
-    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - as S3 answers
+    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - a response of botocore
         if capability in self._lacking:
             return None
         ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
@@ -207,7 +211,7 @@ class _Question:
             return None
 
 
-async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at run time
+async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - botocore creates the class
     try:
         await client.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -215,7 +219,8 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
             raise
     else:
         return True
-    # A HEAD has no body to say why it was refused; the same question as a GET has.
+    # A response to HEAD has no body with the reason of a refusal; a GET with the same meaning has
+    # one.
     try:
         await client.get_bucket_location(Bucket=bucket)
     except ClientError as error:
@@ -225,7 +230,7 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - made at r
     return True
 
 
-async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401 - made at run time
+async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401 - botocore creates the class
     value = step.value
     match step.capability:
         case Capability.TAGGING if not value:
@@ -256,11 +261,11 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             pass
 
 
-async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - made at run time
+async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - botocore creates the class
     """
-    Remove the probe.
+    Remove the object of the probe.
 
-    Credentials that may not delete leave one small object, which the next probe overwrites.
+    Credentials without the right to delete leave one small object, which the next probe overwrites.
     """
     try:
         await client.delete_object(**place, **({"VersionId": version} if version else {}))

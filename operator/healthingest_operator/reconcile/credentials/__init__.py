@@ -1,1 +1,1 @@
-"""Secrets: the user's, the operator's own, and the rotation of the credentials in them."""
+"""The Secrets of the user and of the operator, and the rotation of credentials."""

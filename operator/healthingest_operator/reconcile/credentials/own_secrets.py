@@ -1,18 +1,18 @@
 """
-The operator's own two Secrets: read, completed, and written before an external system gets a value.
+The operator's own two Secrets: read, completed, and written before they are used.
 
-Pods get a new value only after the external system has confirmed it, so an invalid credential never
-reaches them.
+Pods get a new value only after the external system has accepted it, so they never have an invalid
+credential.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.children import owned, refuse_foreign
 from healthingest_operator.reconcile.credentials import rotation
 from healthingest_operator.reconcile.credentials.rotation import (
@@ -55,12 +55,12 @@ class RotationClock:
     was_ready: bool
     """Only a Ready HealthIngest begins a rotation, and only its missing Secret counts as drift."""
     had_pods: bool
-    """A missing Secret may have had logins that are still valid and must be revoked."""
+    """A missing Secret may have contained logins that are still valid and must be revoked."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnSecrets:
-    """Values of both Secrets now, and after the external systems have confirmed them."""
+    """Values of both Secrets: now, and after all external systems have accepted them."""
 
     service: Mapping[str, str]
     consumer: Mapping[str, str]
@@ -80,7 +80,7 @@ class OwnSecrets:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Which external systems accept the next values."""
+    """The external systems that accept the next values."""
 
     store: bool
     broker: bool
@@ -95,7 +95,7 @@ async def write_own_secrets(
     clock: RotationClock,
 ) -> OwnSecrets:
     """
-    Complete and write both Secrets, and begin a rotation that is due.
+    Complete and write both Secrets, and begin a rotation if one is due.
 
     Raises:
         DependencyError: a Secret of this name belongs to another owner.
@@ -129,7 +129,7 @@ async def write_own_secrets(
 
 
 def _state(
-    live: Mapping[str, Any] | None, old: Values, owner: HealthIngest, clock: RotationClock
+    live: ManifestView | None, old: Values, owner: HealthIngest, clock: RotationClock
 ) -> RotationState:
     if live is None:
         return rotation.initial_state(owner.rotate, clock.now, replaces=clock.had_pods)
@@ -146,9 +146,9 @@ async def promote(
     cluster: Cluster, owner: HealthIngest, own: OwnSecrets, confirmed: Confirmed, now: datetime
 ) -> OwnSecrets:
     """
-    Give the confirmed values to the pods.
+    Write the confirmed values into the Secret that pods mount.
 
-    The logins of a rotation are promoted together, so that pods roll once.
+    All logins of a rotation are promoted together, so that pods are replaced once.
     """
     broker = confirmed.broker
     database = confirmed.database
@@ -184,7 +184,7 @@ async def promote(
 async def enter_phase(
     cluster: Cluster, owner: HealthIngest, own: OwnSecrets, state: RotationState, action: Action
 ) -> OwnSecrets:
-    """Write *state*, and the signing keys as *action* leaves them."""
+    """Write *state* and the signing keys that *action* gives."""
     keys = own.service[env.IDENTITY_SIGNING_KEYS]
     if action is Action.SIGN_WITH_NEW_KEY:
         keys = with_second_key_first(keys)
@@ -196,7 +196,7 @@ async def enter_phase(
     )
 
 
-async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, dict[str, Any] | None]:
+async def _live(cluster: Cluster, owner: HealthIngest) -> dict[str, Manifest | None]:
     both = (names.service_secret(owner.key), names.consumer_secret(owner.key))
     return {name: await cluster.read("v1", "Secret", owner.key.namespace, name) for name in both}
 
@@ -205,14 +205,14 @@ async def _write(
     cluster: Cluster,
     owner: HealthIngest,
     own: OwnSecrets,
-    live: Mapping[str, Mapping[str, Any] | None],
+    live: Mapping[str, ManifestView | None],
     *,
     expected: bool = False,
 ) -> OwnSecrets:
     """
-    Write the Secrets that differ; with *expected*, a missing one counts as drift.
+    Write the Secrets that differ; with *expected*, a missing Secret counts as drift.
 
-    The consumers' Secret is written first: after a crash the service's Secret still has the staged
+    The consumers' Secret is written first. After a crash the service's Secret still has the staged
     passwords, so the step is repeated.
     """
     healed = list(own.healed)
@@ -258,6 +258,6 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
         return condition_true(kind, message, Reason.CREDENTIALS_ROTATING)
     if state.phase is Phase.SETTLED and state.since > state.made:
         return condition_true(
-            kind, "all Secrets are there; credentials were rotated", Reason.CREDENTIALS_ROTATED
+            kind, "all Secrets exist; credentials were rotated", Reason.CREDENTIALS_ROTATED
         )
-    return condition_true(kind, "all Secrets are there")
+    return condition_true(kind, "all Secrets exist")

@@ -1,4 +1,4 @@
-"""The end of a rotation: unused logins are revoked, and the next phase begins."""
+"""The end of a rotation: revoke unused logins and begin the next phase."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,9 +29,9 @@ class RotationContext:
     """
     The credentials of one reconciliation.
 
-    `found` are the user's, `own` the operator's. `unused_users` are the users of the broker that no
-    Secret names. `is_complete`: broker and database were reachable; otherwise the unused users are
-    unknown and cannot be revoked.
+    `found` are those of the user, `own` those of the operator. `unused_users` are broker users of
+    the operator that no Secret names. `is_complete`: broker and database were reachable; otherwise
+    the unused users are unknown and cannot be revoked.
     """
 
     found: Credentials
@@ -72,8 +72,8 @@ class Rotation:
             if own.state.phase is Phase.PROMOTED:
                 await self._revoke_database(children.owner, found, own)
         except DependencyError as error:
-            # Uploads go on, so Ready stays True.
-            message = f"old credentials are valid yet: {error.message}"
+            # Uploads continue, so Ready stays True.
+            message = f"old credentials are still valid: {error.message}"
             return own, condition_true(
                 ConditionType.SECRETS_READY, message, Reason.CREDENTIALS_ROTATING
             )
@@ -92,9 +92,9 @@ class Rotation:
         self, owner: HealthIngest, context: RotationContext, now: datetime
     ) -> bool:
         """
-        Remove the relay's old user at once, and the consumers' old user after its grace.
+        Remove the relay's old user at once, and the consumers' old user after the grace period.
 
-        Returns whether no unused user is left.
+        Returns whether no unused user remains.
         """
         access = context.found.broker
         waiting = False

@@ -1,23 +1,22 @@
 """
-The states of a rotation of credentials and the one table of its transitions: pure.
+The states of a credential rotation, and the table of their transitions: pure functions.
 
-The state is kept in annotations of the service's Secret and nowhere else.
-
-Each login alternates between two user names. The next passwords are in the Secret under keys that
-no pod mounts, until broker and database have confirmed them. `resources/signing_keys.py` explains
-how signing keys overlap.
+The state is stored only in annotations of the service's Secret. Each login alternates between two
+user names. The next passwords are in the Secret under keys that no pod mounts, until broker and
+database have accepted them. `resources/signing_keys.py` explains how signing keys overlap.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from healthingest_contract.conditions import API_GROUP
+from healthingest_operator.api.manifest import ManifestView
 
 TOKEN_OVERLAP: Final = timedelta(seconds=3600 + 60)
-"""Longest permitted life of an access token, plus its leeway and clock differences."""
+"""Maximum lifetime of an access token, with leeway and clock differences."""
 
 _PHASE: Final = f"{API_GROUP}/rotation"
 _SINCE: Final = f"{API_GROUP}/rotation-since"
@@ -26,21 +25,21 @@ _MADE: Final = f"{API_GROUP}/made-at"
 
 
 class Phase(StrEnum):
-    """The phase of a rotation; every phase but the first ends when all pods have its values."""
+    """The phase of a rotation; a phase ends when all pods have its values."""
 
     SETTLED = "Settled"
     INTRODUCED = "Introduced"
-    """New passwords are staged and the new key verifies; broker and database get the passwords."""
+    """New passwords are staged, and the new key verifies; broker and database get the passwords."""
     PROMOTED = "Promoted"
-    """Pods get the new logins; the old ones stay valid until no pod has them."""
+    """Pods get the new logins; the old ones stay valid until no pod uses them."""
     SIGNING = "Signing"
-    """The old logins are revoked; the new key signs, in one pod after the other."""
+    """The old logins are revoked; pods are replaced one by one and then sign with the new key."""
     OVERLAPPING = "Overlapping"
-    """The old key signs nowhere and still verifies; the consumers' old user has its grace."""
+    """The old key only verifies; the consumers' old user is valid until its grace period ends."""
 
 
 class Action(StrEnum):
-    """What happens to the Secret with a transition."""
+    """The change of the Secret that belongs to a transition."""
 
     NONE = "none"
     STAGE_CREDENTIALS = "stage new passwords and add a second signing key"
@@ -54,8 +53,8 @@ class Policy:
     """
     When credentials are rotated.
 
-    `after` is their maximum age; None: only on request. `consumer_grace` is how long the old user
-    of the consumers stays valid.
+    `after` is their maximum age; None: only on request. `consumer_grace` is the time for which the
+    old user of the consumers stays valid.
     """
 
     after: timedelta | None = None
@@ -89,18 +88,18 @@ class RotationState:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the guards depend on; a value that is unknown is False or 0."""
+    """The facts that guards check; a fact that is unknown is False or 0."""
 
     now: datetime
     request: str = ""
-    """The present value of the rotate annotation."""
+    """The current value of the rotate annotation."""
     is_due: bool = False
     logins_confirmed: bool = False
     """Broker and database accept the staged passwords."""
     pods_are_current: bool = False
-    """Every pod has the values of the Secret, and the old logins of its phase are revoked."""
+    """Every pod has the values of the Secret, and the old logins of the phase are revoked."""
     consumers_revoked: bool = False
-    """The grace of the consumers' old user is over, and the user is removed."""
+    """The grace period of the consumers' old user is over, and the user is removed."""
     signing_keys: int = 0
 
 
@@ -130,7 +129,7 @@ def _overlap_is_over(state: RotationState, progress: Progress) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From `phase` to `next_phase` as soon as `guard` holds."""
+    """The transition from `phase` to `next_phase` as soon as `guard` is True."""
 
     phase: Phase
     guard: Guard
@@ -148,7 +147,7 @@ TRANSITIONS: Final = (
     Transition(Phase.SIGNING, _pods_are_current, Action.NONE, Phase.OVERLAPPING),
     Transition(Phase.OVERLAPPING, _overlap_is_over, Action.REMOVE_OLD_KEY, Phase.SETTLED),
 )
-"""The first row whose phase and guard hold is taken; at most one transition at a time."""
+"""The transitions; the first row whose phase and guard match is taken, at most one at a time."""
 
 
 def next_state(state: RotationState, progress: Progress) -> tuple[RotationState, Action]:
@@ -164,19 +163,19 @@ def next_state(state: RotationState, progress: Progress) -> tuple[RotationState,
 
 def initial_state(request: str, now: datetime, *, replaces: bool) -> RotationState:
     """
-    Return the state of a Secret that is made now.
+    Return the state of a Secret that is created now.
 
     *replaces*: it replaces a lost Secret, whose logins may still be valid and must be revoked.
     """
     return RotationState(Phase.PROMOTED if replaces else Phase.SETTLED, now, request, now)
 
 
-def state_of(secret: Mapping[str, Any], now: datetime, *, staged: bool, keys: int) -> RotationState:
+def state_of(secret: ManifestView, now: datetime, *, staged: bool, keys: int) -> RotationState:
     """
-    Return the state that the annotations of a live Secret hold.
+    Return the state from the annotations of a live Secret.
 
-    A phase that is missing or unknown is derived from the values: whether passwords are *staged*,
-    and the number of signing *keys*.
+    If the phase is missing or unknown, it is derived from the values: whether passwords are
+    *staged*, and the number of signing *keys*.
     """
     found = secret["metadata"].get("annotations") or {}
     derived = Phase.INTRODUCED if staged else Phase.PROMOTED if keys > 1 else Phase.SETTLED
@@ -190,15 +189,15 @@ def state_of(secret: Mapping[str, Any], now: datetime, *, staged: bool, keys: in
 
 
 def is_due(state: RotationState, request: str, policy: Policy, now: datetime) -> bool:
-    """Whether a rotation begins now: none is under way, and it is requested or due by age."""
+    """Whether a rotation begins now: none is in progress, and one is requested or due by age."""
     if state.phase is not Phase.SETTLED:
         return False
     is_old = policy.after is not None and now - state.made >= policy.after
     return is_old or (bool(request) and request != state.request)
 
 
-def made_at(secret: Mapping[str, Any] | None, now: datetime) -> datetime:
-    """Return when the login in the consumers' *secret* was made; *now* if it is unknown."""
+def made_at(secret: ManifestView | None, now: datetime) -> datetime:
+    """Return the creation time of the login in the consumers' *secret*; *now* if it is unknown."""
     metadata = (secret or {}).get("metadata") or {}
     return _time((metadata.get("annotations") or {}).get(_MADE)) or now
 

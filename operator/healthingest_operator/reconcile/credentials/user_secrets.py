@@ -42,7 +42,7 @@ class Credentials:
 
     @property
     def user_secrets(self) -> UserSecrets:
-        """The values that become part of the service's own Secret."""
+        """The values that are copied into the operator's own Secret for the service."""
         store = self.store if isinstance(self.store, StoreAccess) else None
         database = self.database if isinstance(self.database, DatabaseAccess) else DatabaseAccess()
         return UserSecrets(
