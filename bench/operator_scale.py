@@ -127,8 +127,8 @@ async def until(process: Operator, names: set[str], times: int = 1) -> float:
 
 def say(what: str, value: str, *, aim: str = "", holds: bool = True) -> None:
     """One line of the result."""
-    verdict = f"  aim {aim}: {'holds' if holds else 'MISSED'}" if aim else ""
-    print(f"{what:<58} {value:>14}{verdict}", flush=True)
+    result = f"  aim {aim}: {'holds' if holds else 'MISSED'}" if aim else ""
+    print(f"{what:<58} {value:>14}{result}", flush=True)
 
 
 async def first_seen(

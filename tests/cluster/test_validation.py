@@ -1,4 +1,4 @@
-"""The schema and its rules on a real apiserver, and the same verdict from Python."""
+"""The schema and its rules on a real apiserver, and the same result from Python."""
 
 import copy
 import os
@@ -50,9 +50,9 @@ async def test_each_field_takes_what_it_should(cluster: KubernetesCluster, path:
         for value in values:
             body = manifest()
             with_field(body["spec"], path, value)
-            verdicts = (await stored(cluster, body) is not None, accepted(body))
-            if verdicts != (expected, expected):
-                wrong.append((value, expected, verdicts))
+            results = (await stored(cluster, body) is not None, accepted(body))
+            if results != (expected, expected):
+                wrong.append((value, expected, results))
     assert wrong == [], "(value, expected, (server, Python))"
 
 
@@ -60,11 +60,11 @@ async def test_python_agrees_on_random_specs(cluster: KubernetesCluster) -> None
     """
     Several fields at once, good and bad.
 
-    The same verdict, and what the server completes reads the same.
+    Server and Python accept the same ones, and defaults of the server are read the same.
     """
     seed = int(os.environ.get("HEALTHINGEST_RANDOM_SEED", uuid4().int % 10**6))
     chance = random.Random(seed)  # noqa: S311 - one seed, one list of specs
-    verdicts = set()
+    results = set()
     for number in range(RANDOM_SPECS):
         body = manifest()
         for path in sorted(chance.sample(sorted(CASES), chance.randint(1, 6))):
@@ -78,7 +78,7 @@ async def test_python_agrees_on_random_specs(cluster: KubernetesCluster) -> None
         assert accepted(body) == (found is not None), (
             f"HEALTHINGEST_RANDOM_SEED={seed}, number {number}: {body['spec']}"
         )
-        verdicts.add(found is not None)
+        results.add(found is not None)
         if found is not None:
             assert parse({**found, "spec": body["spec"]}) == parse(found)
-    assert verdicts == {True, False}
+    assert results == {True, False}

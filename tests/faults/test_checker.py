@@ -120,8 +120,8 @@ def test_each_invariant_sees_its_breach(names: set[str], evidence: Evidence) -> 
     assert found <= names | {"I2"}
 
 
-def test_a_verdict_says_all_that_was_wrong() -> None:
-    """A line for each; none where nothing was."""
+def test_the_result_has_all_faults() -> None:
+    """There is a line for each fault, and no line for a correct history."""
     assert check_history(GOOD).faults() == []
     faults = check_history(replace(GOOD, heard=(Heard("u2", "bob", "h3", "k2"),))).faults()
     assert {"lost h1", "unexpected h3"} <= set(faults)

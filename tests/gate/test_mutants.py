@@ -65,7 +65,7 @@ def test_every_step_is_paid_for_by_bytes(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_both_forms_judge_mutants_alike(count: int) -> None:
+def test_both_forms_validate_mutants_alike(count: int) -> None:
     """Chunks of any size give the same result or findings, for the same work."""
     other = pure()
     differing = []
@@ -80,11 +80,11 @@ def test_both_forms_judge_mutants_alike(count: int) -> None:
 
 
 def _answer(gate: Any, chunks: list[bytes]) -> str:  # noqa: ANN401 - a module
-    judge_ = gate.Gate(gate.Policy())
+    validator = gate.Gate(gate.Policy())
     try:
         for chunk in chunks:
-            judge_.feed(chunk)
-        answer = str(judge_.finish())
+            validator.feed(chunk)
+        answer = str(validator.finish())
     except gate.RefusedError as refused:
         answer = str(refused.findings)
-    return f"{answer} {judge_.work()}"
+    return f"{answer} {validator.work()}"

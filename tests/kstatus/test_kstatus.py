@@ -27,7 +27,7 @@ STEPS = 12
 
 @pytest.fixture(name="kstatus")
 def _kstatus() -> Path:
-    """The library's own verdict, as a program."""
+    """The program that prints the status which the library computes."""
     try:
         return Path(KSTATUS.find())
     except ServerUnavailableError as error:
@@ -72,8 +72,8 @@ def step(chance: random.Random, before: dict[str, Any], generation: int) -> dict
     )
 
 
-def verdict(body: dict[str, Any]) -> str:
-    """What we mean, in kstatus' words."""
+def expected_status(body: dict[str, Any]) -> str:
+    """The status that kstatus should compute."""
     if "deletionTimestamp" in body["metadata"]:
         return "Terminating"
     held = {entry["type"] for entry in body["status"]["conditions"] if entry["status"] == "True"}
@@ -107,14 +107,14 @@ def history(seed: int) -> list[dict[str, Any]]:
 
 
 def test_kstatus_says_what_we_mean(kstatus: Path) -> None:
-    """On random histories, each verdict is the same, and every kind of verdict occurs."""
+    """On random histories, each status is the same, and every status occurs."""
     shown = [body for seed in range(HISTORIES) for body in history(seed)]
     lines = "".join(f"{json.dumps(body)}\n" for body in shown)
     done = subprocess.run(
         [str(kstatus)], input=lines, capture_output=True, text=True, timeout=300, check=True
     )
     said = done.stdout.splitlines()
-    ours = [verdict(body) for body in shown]
+    ours = [expected_status(body) for body in shown]
     assert set(ours) == {"Current", "Failed", "InProgress", "Terminating"}
     wrong = [
         (body, theirs)

@@ -45,7 +45,7 @@ def _validate_written(gate: ModuleType, file: bytes, **policy: int) -> None:
 
 
 def main() -> None:
-    """Judge, and print."""
+    """Validate the hostile files, and print the coverage."""
     hostile = [hostile.file for hostile in hostile_files() if not hostile.name.startswith(_SLOW)]
     measured = coverage.Coverage(branch=True, include=["*/gate/avrogate/*"], data_file=None)
     measured.start()

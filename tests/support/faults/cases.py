@@ -1,4 +1,8 @@
-"""All faults of a run, in their order; the run heals, drains and judges after each."""
+"""
+All faults of a run, in their order.
+
+After each fault the run restores the system, drains the outbox and checks the history.
+"""
 
 import asyncio
 from functools import partial

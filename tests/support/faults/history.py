@@ -1,5 +1,5 @@
 """
-What was asked, answered, heard and found: the evidence that a checker judges.
+Requests, responses, received messages and found objects: the history that a checker verifies.
 
 Plain values, no I/O.
 """
