@@ -1,19 +1,19 @@
 """
-One JSON line per event, our own and the libraries'; pretty on a terminal.
+Logging: one JSON line per event of the service and its libraries; coloured text on a terminal.
 
-A library's exception text may quote what it read (a row, an address with a password), so an error
-is logged as its type and the places it passed, never as its text.
+The message of a foreign exception may quote data (a row, an address with a password). So an error
+is logged with its type and stack frames, never with its message.
 """
 
 import logging
 import logging.config
 import sys
 import traceback
-from collections.abc import MutableMapping
 from types import TracebackType
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 REDACTED: Final = "[redacted]"
 SECRET_FIELDS: Final = frozenset(
@@ -42,10 +42,8 @@ _QUIET_LIBRARIES: Final = (
 )
 
 
-def _drop_secrets(
-    _logger: object, _name: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Fields whose name says that they are secret or personal lose their value."""
+def _drop_secrets(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Redact the values of fields with secret or personal data."""
     for name in event:
         if name.lower() in SECRET_FIELDS:
             event[name] = REDACTED
@@ -59,10 +57,8 @@ def _frames(trace: TracebackType | None) -> list[str]:
     ]
 
 
-def _error_without_text(
-    _logger: object, _name: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Turn `exc_info` into the types along the chain of causes and the places of the last one."""
+def _error_without_text(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Replace `exc_info` by the types of the cause chain and the stack frames of the error."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info
     if error is True:
@@ -80,11 +76,11 @@ def _error_without_text(
 
 def configure_logging(stream: TextIO, *, level: str) -> None:
     """
-    Send every log line of this process to *stream*.
+    Write every log line of this process to *stream*.
 
-    Calling again replaces what was set before.
+    A second call replaces the configuration of the first.
     """
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -92,7 +88,7 @@ def configure_logging(stream: TextIO, *, level: str) -> None:
         _error_without_text,
         _drop_secrets,
     ]
-    renderer: Any = (
+    renderer: Processor = (
         structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
     )
     formatter = structlog.stdlib.ProcessorFormatter(

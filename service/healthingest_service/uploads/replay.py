@@ -1,8 +1,4 @@
-"""
-The use case.
-
-Announce uploads once more, for those who have lost their messages or need old ones.
-"""
+"""The use case that announces uploads again, for consumers that need old messages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +16,9 @@ _BATCH: Final = 200
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """
-    How many uploads were chosen, and how many messages were put.
+    The number of selected uploads, and of messages put into the outbox.
 
-    Of the others one was waiting already.
+    For the difference, a message was in the outbox already.
     """
 
     selected: int = 0
@@ -31,10 +27,10 @@ class Replayed:
 
 class Replay:
     """
-    Puts messages into the outbox, from where the relay announces them.
+    Puts messages about earlier uploads into the outbox, from where the relay announces them.
 
-    A message says what the first one said, with the same `idempotency_key`: a consumer that has
-    seen it drops it. Its own id is new: it is another message.
+    A message has the content and the `idempotency_key` of the first one, so consumers recognise a
+    repetition. Its message id is new.
     """
 
     def __init__(
@@ -59,15 +55,13 @@ class Replay:
         progress: Callable[[Replayed], None] = lambda _: None,
     ) -> Replayed:
         """
-        Put a message about each upload of *selection*, in batches, not faster than *per_second*.
+        Put a message about each upload of *selection*, in batches, at most *per_second*.
 
-        *dry*: only count.
-
-        *progress* is called after each batch with all that was done: on an error it tells how far
-        it came.
+        If *dry* is true, uploads are only counted. *progress* gets the total counts after each
+        batch, so that they are known after an error.
 
         Raises:
-            LedgerUnavailableError: it ended early; what was put stays.
+            LedgerUnavailableError: the replay ended early; messages put before stay.
         """
         done = Replayed()
         after = None

@@ -1,4 +1,4 @@
-"""The port `KeptUploads` on the database."""
+"""The port `KeptUploads` with the database."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from healthingest_service.uploads.upkeep_ports import KeptUpload, KeptUploads
 
 
 class DatabaseKeptUploads(KeptUploads):
-    """Rows of `upload` by their object keys, which the database orders by bytes."""
+    """Rows of `upload` by object key, which the database sorts by bytes."""
 
     def __init__(
         self,
