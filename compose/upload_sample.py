@@ -58,7 +58,7 @@ def _upload(server: str, deadline: float) -> int:
         client.login(email, password)
         receipt = client.upload(SAMPLE)
         sys.stdout.write(f"receipt {json.dumps(receipt, indent=2)}\n")
-        while client.one(receipt["upload_id"])["state"] != "announced":
+        while client.get_upload(receipt["upload_id"])["state"] != "announced":
             if time.monotonic() > deadline:
                 sys.stderr.write("the upload was not announced; see the logs of `relay`\n")
                 return 1

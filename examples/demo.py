@@ -85,7 +85,7 @@ def _journey(server: str) -> None:
             json.dumps(_until(lambda: _message(receipt), "the message did not come"), indent=2),
         )
         announced = "the upload was not announced"
-        _until(lambda: client.one(receipt["upload_id"])["state"] == "announced", announced)
+        _until(lambda: client.get_upload(receipt["upload_id"])["state"] == "announced", announced)
         _say("history", "\n".join(f"{one['upload_id']} {one['state']}" for one in client.uploads()))
 
 

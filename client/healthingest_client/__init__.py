@@ -1,5 +1,5 @@
 """
-The `healthingest` command and the Python client.
+The command `healthingest` and the Python client of the upload API.
 
-It knows the contract and the gate, neither half.
+The package imports contract and gate, but neither service nor operator.
 """

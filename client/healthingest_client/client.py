@@ -1,4 +1,4 @@
-"""The upload API from Python, one call a route."""
+"""The Python client of the upload API, with one method for each route."""
 
 import base64
 import hashlib
@@ -16,17 +16,19 @@ AVRO: Final = "application/avro"
 _CHUNK_BYTES: Final = 256 * 1024
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 120.0
-"""The server checks and stores the whole file before it answers."""
+"""Read timeout; the server validates and stores the whole file before it answers."""
 
 Json = dict[str, Any]
 
 
 class Client:
     """
-    One server, one account. Use it as a context manager.
+    A client of one account at one server. Use it as a context manager.
 
-    Tokens are kept in *tokens* and renewed when they have run out. Nothing is retried: uploading
-    again is safe, and whether to do so is the caller's decision.
+    Tokens are stored in *tokens*, and refreshed when they have expired. The client retries nothing
+    else; it is safe for the caller to upload a file again.
+
+    Every method raises `NotLoggedInError`, `UnreachableError` or `ProblemError`.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Client:
     def register(
         self, email: str, password: str, first_name: str | None = None, last_name: str | None = None
     ) -> Json:
-        """Make an account; the account as the server describes it."""
+        """Create an account, and return it as the server describes it."""
         account = {
             "email": email,
             "password": password,
@@ -61,22 +63,22 @@ class Client:
         return self._send("POST", "/auth/register", json=account)
 
     def login(self, email: str, password: str) -> None:
-        """Log in, and keep the tokens."""
+        """Log in, and store the tokens."""
         self._keep(
             self._send("POST", "/auth/jwt/login", data={"username": email, "password": password})
         )
 
     def logout(self) -> None:
-        """End the session here and on the server."""
+        """End the session on the server, and remove its tokens."""
         self._authorized("POST", "/auth/jwt/logout")
         self._tokens.put(self._server, None)
 
     def upload(self, path: Path, *, idempotency_key: str | None = None) -> Json:
         """
-        Send a file; its receipt. The file is streamed, never held in memory.
+        Upload a file, and return its receipt. The file is streamed, never held in memory.
 
-        It is read once before, for its digest: bytes that change on the way, or on the disk
-        meanwhile, are refused.
+        The file is read once before, for its digest. If its bytes change in transit, or on the disk
+        meanwhile, the server refuses them.
         """
         headers = {
             "Content-Type": AVRO,
@@ -89,9 +91,9 @@ class Client:
 
     def uploads(self, **filters: str | int) -> Iterator[Json]:
         """
-        Your uploads, newest first, as many as there are.
+        Yield all uploads of the account, newest first, page by page.
 
-        *filters* are the route's query parameters.
+        *filters* are query parameters of the route, for example `record_type` or `state`.
         """
         cursor: str | None = None
         while True:
@@ -102,8 +104,8 @@ class Client:
             if cursor is None:
                 return
 
-    def one(self, upload_id: str) -> Json:
-        """One upload and how far it has come."""
+    def get_upload(self, upload_id: str) -> Json:
+        """Return one upload with its state."""
         return self._authorized("GET", f"/v1/uploads/{upload_id}")
 
     def _authorized(self, method: str, path: str, **more: Any) -> Json:  # noqa: ANN401 - httpx's own arguments
@@ -136,7 +138,7 @@ class Client:
                 method, path, headers={**(headers or {}), **bearer}, content=content, **more
             )
         except httpx.TransportError as error:
-            message = f"{self._server} gave no answer ({type(error).__name__})"
+            message = f"{self._server} does not answer ({type(error).__name__})"
             raise UnreachableError(message) from error
         body = _json(answer)
         if not answer.is_success:
@@ -146,7 +148,7 @@ class Client:
     def _kept(self) -> Tokens:
         tokens = self._tokens.get(self._server)
         if tokens is None:
-            message = f"not logged in at {self._server}"
+            message = f"not logged in at {self._server}: run `healthingest login`"
             raise NotLoggedInError(message)
         return tokens
 
@@ -155,7 +157,7 @@ class Client:
 
 
 def _digest(path: Path) -> str:
-    """As RFC 9530 writes it."""
+    """Return the value of `Content-Digest` (RFC 9530)."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
     return f"sha-256=:{base64.b64encode(digest).decode()}:"
@@ -170,6 +172,6 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _json(answer: httpx.Response) -> Json:
     try:
         body = answer.json() if answer.content else {}
-    except ValueError:  # a proxy's page, not our server's answer
+    except ValueError:  # the page of a proxy, not a response of the service
         body = {}
     return body if isinstance(body, dict) else {}

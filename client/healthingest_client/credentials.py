@@ -1,4 +1,4 @@
-"""Tokens on this machine: one file, readable by its owner alone."""
+"""Stores tokens in a file that only its owner can read."""
 
 import json
 import os
@@ -9,31 +9,31 @@ from uuid import uuid4
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a login gives; both are secrets."""
+    """The tokens of a login; both are secrets."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
 
 
 def default_path() -> Path:
-    """By the XDG Base Directory Specification."""
+    """Return the path of the token file, by the XDG Base Directory Specification."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "healthingest" / "tokens.json"
 
 
 class TokenFile:
-    """Tokens by the server's address."""
+    """The tokens for each server, by its address."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def get(self, server: str) -> Tokens | None:
-        """The tokens for *server*, or None."""
+        """Return the tokens for *server*, or None."""
         kept = self._read().get(server)
         return None if kept is None else Tokens(**kept)
 
     def put(self, server: str, tokens: Tokens | None) -> None:
-        """Keep *tokens*; None forgets what there is."""
+        """Store the tokens for *server*; None removes them."""
         kept = self._read()
         kept.pop(server, None)
         if tokens is not None:

@@ -1,24 +1,24 @@
-"""What the client raises."""
+"""The errors of the client."""
 
-from typing import Any
+from collections.abc import Mapping
 
 
 class ClientError(Exception):
-    """Root of the tree."""
+    """The base class of all errors of the client."""
 
 
 class NotLoggedInError(ClientError):
-    """There is no token for this server."""
+    """There is no token for the server: log in first."""
 
 
 class UnreachableError(ClientError):
-    """The server gave no answer; for an upload, sending it again is safe."""
+    """The server did not answer; repeating an upload is safe."""
 
 
 class ProblemError(ClientError):
-    """The server said no, as RFC 9457 lets it: `code` is the end of the problem's type."""
+    """The server answered with a problem (RFC 9457); `code` is the last part of its type."""
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+    def __init__(self, status: int, problem: Mapping[str, object]) -> None:
         self.status = status
         self.code = str(problem.get("type", "about:blank")).rpartition("/")[2]
         self.problem = problem

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from healthingest_client.client import Client
+from healthingest_client.client import Client, Json
 from healthingest_client.credentials import TokenFile, default_path
 from healthingest_client.errors import ClientError
 from healthingest_client.validation import UNREADABLE, policy_of, validate
@@ -21,9 +21,9 @@ _DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Run one command; returns the exit code: 0 done, 1 refused or not reached.
+    Run one command; returns the exit code: 0 success, 1 refused or unreachable.
 
-    Of `validate` see there.
+    `validate` has its own exit codes, see `healthingest_client.validation`.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -48,39 +48,40 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--server",
         default=server,
-        help=f"address of the service (${SERVER_VARIABLE}); now %(default)s",
+        help=f"address of the service (default: ${SERVER_VARIABLE}, here %(default)s)",
     )
     parser.add_argument(
         "--token-file",
         type=Path,
         default=default_path(),
-        help="where tokens are kept; now %(default)s",
+        help="file of the tokens (default: %(default)s)",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    register = commands.add_parser("register", help="make an account")
+    register = commands.add_parser("register", help="create an account")
     login = commands.add_parser(
-        "login", help="log in; tokens are kept in a file that only you can read"
+        "login", help="log in, and store the tokens in a file that only you can read"
     )
     for command in (register, login):
         command.add_argument(
-            "email", help=f"the password comes from ${PASSWORD_VARIABLE} or is asked for"
+            "email",
+            help=f"e-mail address; the password is read from ${PASSWORD_VARIABLE} or prompted",
         )
     register.add_argument("--first-name")
     register.add_argument("--last-name")
     commands.add_parser("logout", help="end the session")
-    upload = commands.add_parser("upload", help="send files, print a receipt a line")
+    upload = commands.add_parser("upload", help="upload files, and print one receipt per line")
     upload.add_argument("files", nargs="+", type=Path)
-    uploads = commands.add_parser("uploads", help="list your uploads, newest first, one a line")
+    uploads = commands.add_parser("uploads", help="list your uploads, newest first, one per line")
     uploads.add_argument("--record-type")
     uploads.add_argument("--state", choices=("storing", "stored", "announced"))
     check = commands.add_parser(
         "validate", help="validate files offline, as the service would; exit status 0, 1 or 2"
     )
-    check.add_argument("--json", action="store_true", help="one JSON object a line")
+    check.add_argument("--json", action="store_true", help="print one JSON object per line")
     check.add_argument(
         "--schemas",
         type=Path,
-        help="folder of *.avsc that are allowed, in any order; without it any schema is",
+        help="folder of the allowed schemas (*.avsc); by default any schema is allowed",
     )
     check.add_argument("files", nargs="+", help="- reads standard input")
     return parser
@@ -105,11 +106,11 @@ def _run(client: Client, options: argparse.Namespace) -> None:
 
 
 def _password() -> str:
-    # Never an argument: every user of the machine can read those.
+    # Not an argument, because every user of the machine can read arguments of processes.
     return os.environ.get(PASSWORD_VARIABLE) or getpass.getpass()
 
 
-def _print(value: dict[str, Any]) -> None:
+def _print(value: Json) -> None:
     sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
 
 

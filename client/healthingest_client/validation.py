@@ -1,7 +1,7 @@
 """
-`healthingest validate`: the server's own gate, offline.
+The command `healthingest validate`: validates files offline, as the service does.
 
-Exit status: 0 every file is valid, 1 some are refused, 2 something could not be read.
+Exit status: 0 all files are valid, 1 a file is refused, 2 a file or folder cannot be read.
 """
 
 import contextlib
@@ -34,19 +34,19 @@ UNREADABLE = 2
 STANDARD_INPUT: Final = "-"
 RECORD_TYPE_INVALID: Final = "record_type_invalid"
 """
-The server's code for a record name that cannot stand in keys.
+The service's code for a record name that is not valid in object keys.
 
-The gate itself has no opinion on it.
+The Avro gate has no such rule.
 """
 _PLACES: Final = ("block", "record", "offset", "path", "pointer", "nearest_name", "cause", "limit")
 _CHUNK_BYTES: Final = 1 << 18
 _BAR_FROM_BYTES: Final = 64 << 20
-"""Smaller files are validated before a bar could be read."""
+"""A progress bar is shown for files of at least this size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is told of one file; of a refused one, as much as was known when it was refused."""
+    """The result for one file. If it is refused, the counts end at the error."""
 
     file: str
     valid: bool
@@ -59,7 +59,7 @@ class Report:
 
 
 def validate_file(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
-    """The report on a file that comes in *chunks*."""
+    """Validate a file that is read in *chunks*, and return the result."""
     gate = Gate(policy)
     findings: tuple[dict[str, str | int | None], ...] = ()
     try:
@@ -90,20 +90,19 @@ def validate_file(name: str, chunks: Iterator[bytes], policy: Policy) -> Report:
 
 def policy_of(folder: Path | None) -> Policy:
     """
-    The server's policy.
+    Return the policy of a service that allows the schemas in *folder*, or any schema if it is None.
 
-    Any schema, or those that the `*.avsc` of *folder* and its subfolders list or can read.
-
-    The schemas may refer to each other, in any order.
+    Allowed are the schemas of `*.avsc` in *folder* and its subfolders, and schemas that they can
+    read. The files may refer to each other.
 
     Raises:
-        ClientError: the folder is missing, a file in it is no Avro schema, or a type is missing; it
-            names both.
+        ClientError: the folder is missing, a file is no Avro schema, or a type is missing; the
+            message names file and type.
     """
     if folder is None:
         return Policy()
     if not folder.is_dir():
-        message = f"{folder}: no such folder"
+        message = f"{folder}: the folder does not exist"
         raise ClientError(message)
     try:
         schemas = tuple(parse_schema_set(schema_files(folder), Policy()).values())
@@ -119,7 +118,7 @@ def validate(
     names: Sequence[str], policy: Policy, *, as_json: bool, out: TextIO, errors: TextIO
 ) -> int:
     """
-    Validate each of *names* (`-` is standard input), and print a report for each.
+    Validate the files *names* (`-` is standard input), and print a report for each.
 
     Returns the exit status.
     """

@@ -1,6 +1,6 @@
 """
-What both halves must agree on: names, keys, one message and the rule for log lines.
+The contract between service and operator: names, keys, the message about an upload, and log lines.
 
-Only values that, if changed, break the service *and* the operator live here. Standard library only,
-no I/O, no settings, no clients. A change here is a change of interface and is reviewed as one.
+A change here affects both halves, and is reviewed as a change of interface. The package uses only
+the standard library, and has no I/O, settings or clients.
 """

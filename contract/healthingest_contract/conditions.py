@@ -1,7 +1,7 @@
 """
-The closed list of condition types and reasons of a `HealthIngest`'s status.
+All condition types and reasons in the status of a `HealthIngest`.
 
-Each reason has a section of its own in docs/reference/runbook.md; a test fails when one lacks it.
+A test checks that each reason has a section in docs/reference/runbook.md.
 """
 
 from enum import StrEnum
@@ -13,24 +13,20 @@ KIND: Final = "HealthIngest"
 PLURAL: Final = "healthingests"
 POD_READINESS_GATE: Final = "healthingest.dev/dependencies-ready"
 ROTATE_ANNOTATION: Final = "healthingest.dev/rotate"
-"""
-Of a HealthIngest: any text.
-
-Another one than last time asks for a rotation of its credentials.
-"""
+"""Annotation of a HealthIngest: any text; a changed text requests a rotation of credentials."""
 
 CONFIRM_DATABASE_ANNOTATION: Final = "healthingest.dev/confirm-database"
-"""Of a HealthIngest: `host:port/name` of another database that it is to use from now on."""
+"""Annotation of a HealthIngest: `host:port/name` of another database that it may use."""
 CONFIRM_BUCKET_ANNOTATION: Final = "healthingest.dev/confirm-bucket"
 """
-Of a HealthIngest.
+Annotation of a HealthIngest: `host:port/bucket` of a bucket that it may use.
 
-`host:port/bucket` of a bucket on another store, or with objects of others, that it may use.
+It is required for a bucket in another store, and for one with objects of other applications.
 """
 
 
 class ConditionType(StrEnum):
-    """Types in `status.conditions`; the first three as kstatus reads them."""
+    """Types in `status.conditions`; kstatus interprets the first three."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -47,13 +43,13 @@ class ConditionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition has its status."""
+    """Reasons of conditions."""
 
-    # things are as they should be
+    # success
     AVAILABLE = "Available"
     PROVISIONED = "Provisioned"
     CREDENTIALS_ROTATED = "CredentialsRotated"
-    # under way
+    # in progress
     PROGRESSING = "Progressing"
     WAITING_FOR_DEPENDENCIES = "WaitingForDependencies"
     MIGRATION_RUNNING = "MigrationRunning"
@@ -66,7 +62,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason
     SECRET_VALUE_INVALID = "SecretValueInvalid"  # noqa: S105 - a reason
-    # what every outside system can do
+    # any external system
     UNREACHABLE = "Unreachable"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     PERMISSION_DENIED = "PermissionDenied"
@@ -92,7 +88,7 @@ class Reason(StrEnum):
     ROLLOUT_FAILED = "RolloutFailed"
     SCALED_TO_ZERO = "ScaledToZero"
     ANNOUNCEMENTS_STALLED = "AnnouncementsStalled"
-    # pods that cannot start, of the workload or of the migration
+    # pods of the workload or of the migration that cannot start
     IMAGE_PULL_FAILED = "ImagePullFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
     ADMISSION_REFUSED = "AdmissionRefused"

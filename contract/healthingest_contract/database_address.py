@@ -1,12 +1,10 @@
 """
-The address of a PostgreSQL database.
+Parses and checks the address of a PostgreSQL database.
 
-What both halves accept, so that what the operator calls ready the service opens.
-
-Both give the same text to asyncpg, which reads it as libpq does
-(https://www.postgresql.org/docs/17/libpq-connect.html, 32.1.1.2). What asyncpg would pass on to the
-server as a setting without knowing it, or would take from a file that no pod has, is refused here
-by name.
+Operator and service use the same rules, so the service can open every database that the operator
+reports as ready. Both pass the address to asyncpg, which parses it like libpq
+(https://www.postgresql.org/docs/17/libpq-connect.html, 32.1.1.2). Parameters that asyncpg does not
+know, or reads from files that a pod does not have, are refused by name.
 """
 
 import re
@@ -32,7 +30,7 @@ PARAMETERS: Final = frozenset(
         "target_session_attrs",
     }
 )
-"""What may stand behind the `?`."""
+"""The supported parameters, after the `?`."""
 _REMEDIES: Final = {
     "channel_binding": "remove it: the driver does not support channel binding",
     "connect_timeout": "remove it: HEALTHINGEST_DATABASE__TIMEOUT_SECONDS bounds connecting",
@@ -48,22 +46,22 @@ _MAX_PORT: Final = 65535
 
 
 class DatabaseAddressError(ValueError):
-    """The address cannot be used. The text names the part and the remedy, and repeats no value."""
+    """The address is invalid. The message names the part and the remedy, but no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
     """
-    An address that was read.
+    A parsed address.
 
-    `hosts` has at least one entry; an IPv6 address stands there without brackets.
+    `hosts` has at least one pair of host and port; an IPv6 address has no brackets.
     """
 
     hosts: tuple[tuple[str, int], ...]
     user: str = field(repr=False)
     database: str
     parameters: frozenset[str]
-    """The names of its parameters."""
+    """The names of the parameters."""
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -80,10 +78,10 @@ class DatabaseAddress:
 
 def read_database_address(url: str) -> DatabaseAddress:
     """
-    Read `postgresql://user:password@host:port[,host:port…]/database?parameter=value`.
+    Parse `postgresql://user:password@host:port[,host:port…]/database?parameter=value`.
 
     Raises:
-        DatabaseAddressError: it is no database address, or has an unsupported parameter.
+        DatabaseAddressError: *url* is no database address, or has an unsupported parameter.
     """
     try:
         parts = urlsplit(url)

@@ -1,10 +1,9 @@
 """
-Names of the variables that the operator writes and the service reads.
+The names of the environment variables that the operator writes and the service reads.
 
 The service derives the same names from its settings (prefix `HEALTHINGEST_`, `__` between group and
-field); `tests/seams/` holds the two against each other. A secret is never an environment variable
-of a pod: it is a file in the folder that `SECRETS_DIR` names, and the file is called as the
-variable it stands for.
+field); `tests/seams/` compares both. A secret is never an environment variable of a pod: it is a
+file with the name of the variable, in the folder `SECRETS_DIR`.
 """
 
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 PREFIX: Final = "HEALTHINGEST_"
 SECRETS_DIR: Final = "HEALTHINGEST_SECRETS_DIR"
 
-# Values that may be read by anybody: the ConfigMap.
+# Public values, in the ConfigMap.
 SERVER_PORT: Final = "HEALTHINGEST_SERVER__PORT"
 SERVER_METRICS_PORT: Final = "HEALTHINGEST_SERVER__METRICS_PORT"
 SERVER_TRUSTED_PROXIES: Final = "HEALTHINGEST_SERVER__TRUSTED_PROXIES"
@@ -34,7 +33,7 @@ LIMITS_REQUESTS: Final = "HEALTHINGEST_LIMITS__REQUESTS"
 SCHEMAS_MODE: Final = "HEALTHINGEST_SCHEMAS__MODE"
 SCHEMAS_FOLDER: Final = "HEALTHINGEST_SCHEMAS__FOLDER"
 
-# Values that nobody else may read: files of a Secret.
+# Secret values, files of a Secret.
 DATABASE_URL: Final = "HEALTHINGEST_DATABASE__URL"
 STORE_ACCESS_KEY_ID: Final = "HEALTHINGEST_STORE__ACCESS_KEY_ID"
 STORE_SECRET_ACCESS_KEY: Final = "HEALTHINGEST_STORE__SECRET_ACCESS_KEY"  # noqa: S105 - a variable's name
@@ -53,7 +52,7 @@ SECRET_NAMES: Final = frozenset(
     }
 )
 
-# What each process may read of them, and no more.
+# The secrets that each process can read.
 API_SECRETS: Final = frozenset(
     {DATABASE_URL, STORE_ACCESS_KEY_ID, STORE_SECRET_ACCESS_KEY, CACHE_URL, IDENTITY_SIGNING_KEYS}
 )

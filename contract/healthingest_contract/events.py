@@ -1,9 +1,8 @@
 """
-The message that announces a stored upload: frozen value to bytes, and back.
+The message that announces a stored upload, and its conversion to and from bytes.
 
-The body is JSON, its fields a contract with every consumer; CloudEvents attributes travel in the
-headers, by the binding for AMQP (names prefixed `cloudEvents:`). Source: docs/reference/api.md,
-"The message".
+The body is JSON, and its fields are a contract with consumers. The headers have the CloudEvents
+attributes, by the AMQP binding (prefix `cloudEvents:`). See docs/reference/api.md, "The message".
 """
 
 import json
@@ -17,17 +16,17 @@ EVENT_SOURCE: Final = "/healthingest/uploads"
 CONTENT_TYPE: Final = "application/json"
 
 
-def rfc3339(moment: datetime) -> str:
-    """An aware time as RFC 3339 in UTC with microseconds, e.g. `2026-11-24T20:15:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def rfc3339(time: datetime) -> str:
+    """Format a timezone-aware time in UTC with microseconds: `2026-11-24T20:15:00.000000Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(frozen=True, slots=True)
 class UploadStored:
     """
-    One upload is stored and may be processed.
+    An upload is stored and may be processed.
 
-    `idempotency_key` is the same for every delivery about one upload: consumers drop repeats by it.
+    `idempotency_key` is the same in every message about an upload; consumers drop repeats by it.
     `file_hash` is the SHA-256 of the object in lower-case hexadecimal, `schema_fingerprint` the
     SHA-256 of the writer schema's parsing canonical form.
     """
@@ -46,7 +45,7 @@ class UploadStored:
     schema_fingerprint: str
 
     def to_bytes(self) -> bytes:
-        """The message's body, UTF-8 JSON with sorted keys: equal values give equal bytes."""
+        """Return the body, UTF-8 JSON with sorted keys; equal values give equal bytes."""
         body = asdict(self)
         body["user_id"] = str(self.user_id)
         body["upload_timestamp_utc"] = rfc3339(self.upload_timestamp_utc)
@@ -55,10 +54,10 @@ class UploadStored:
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
         """
-        Read a body; fields that a later version adds are ignored.
+        Parse a body; unknown fields, of later versions, are ignored.
 
         Raises:
-            ValueError: not such a message; nothing of the body is repeated.
+            ValueError: *body* is not such a message; the error contains nothing of it.
         """
         try:
             read: dict[str, Any] = json.loads(body)
@@ -72,9 +71,9 @@ class UploadStored:
 
     def cloud_event_headers(self, message_id: str) -> dict[str, str]:
         """
-        Headers by the CloudEvents binding for AMQP, version 1.0.2.
+        Return the headers of the CloudEvents AMQP binding, version 1.0.2.
 
-        *message_id* is the outbox row's id.
+        *message_id* is the id of the row in the outbox.
         """
         return {
             "cloudEvents:specversion": "1.0",

@@ -1,9 +1,9 @@
 """
-Upload to object key, and back: the only place that formats or reads one.
+Formats and parses object keys; no other module does.
 
-`raw/{record_type}/{YYYY}/{MM}/{DD}/{user_id}_{YYYYMMDD}_{HHMMSS}_{sha256}.avro`, in UTC. Downstream
-lists by type and date; the whole SHA-256 keeps two files of one second apart. Source:
-docs/decisions/0004-object-keys.md
+`raw/{record_type}/{YYYY}/{MM}/{DD}/{user_id}_{YYYYMMDD}_{HHMMSS}_{sha256}.avro`, in UTC. Consumers
+can list objects by type and date. The SHA-256 distinguishes two files of the same second. See
+docs/decisions/0004-object-keys.md.
 """
 
 import re
@@ -16,7 +16,7 @@ from healthingest_contract.topology import RECORD_TYPE_PATTERN, is_record_type
 
 PREFIX: Final = "raw/"
 AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
-"""Comes after every key, in the order of bytes."""
+"""A text that is greater than every key, in byte order."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
@@ -28,7 +28,7 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ObjectKey:
-    """What a key says. `uploaded_at` is aware; only whole seconds survive in the key."""
+    """The parts of a key. `uploaded_at` is timezone-aware; the key has whole seconds only."""
 
     record_type: str
     user_id: UUID
@@ -43,7 +43,7 @@ class ObjectKey:
             message = "not a SHA-256 in lower-case hexadecimal"
             raise ValueError(message)
         if self.uploaded_at.tzinfo is None:
-            message = "a time without a zone"
+            message = "uploaded_at has no time zone"
             raise ValueError(message)
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class ObjectKey:
 
 
 def is_object_key(key: str) -> bool:
-    """Whether `parse` can read *key*."""
+    """Return whether *key* is a valid object key."""
     try:
         parse(key)
     except ValueError:
@@ -63,10 +63,10 @@ def is_object_key(key: str) -> bool:
 
 def parse(key: str) -> ObjectKey:
     """
-    Read a key back.
+    Parse a key.
 
     Raises:
-        ValueError: *key* is not one that `ObjectKey` writes, character by character.
+        ValueError: *key* differs from every text that `str(ObjectKey(…))` returns.
     """
     match = _KEY.fullmatch(key)
     if match is None:
@@ -78,7 +78,7 @@ def parse(key: str) -> ObjectKey:
         uploaded_at=datetime.strptime(match["time"], "%Y%m%d_%H%M%S").replace(tzinfo=UTC),
         sha256=match["sha256"],
     )
-    if str(read) != key:  # the folder tells another day than the name
+    if str(read) != key:  # the folder and the name have different dates
         message = "not an object key of an upload"
         raise ValueError(message)
     return read

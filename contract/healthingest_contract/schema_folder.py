@@ -1,11 +1,11 @@
-"""The schemas that an installation lists: `*.avsc` in a folder and its subfolders."""
+"""Reads the files of allowed schemas: `*.avsc` in a folder and its subfolders."""
 
 from pathlib import Path
 
 
 def schema_files(folder: Path) -> dict[str, bytes]:
     """
-    Their contents by path within *folder*, sorted. Hidden folders are left out.
+    Return the contents by path in *folder*, sorted. Hidden folders are skipped.
 
     A mounted ConfigMap has each file twice, once in a hidden folder (`..data`).
 

@@ -1,9 +1,8 @@
 """
-Why a process of the service ended, as it leaves it for the operator.
+Codes for the reason why a process of the service ended.
 
-The process writes one line to the file that Kubernetes shows as the container's termination message
-(`terminationMessagePath`); the operator finds a condition's reason and message by the code in it.
-Codes, never texts.
+The process writes one line with the code to the termination message of its container
+(`terminationMessagePath`). The operator maps the code to reason and message of a condition.
 """
 
 import re
@@ -11,12 +10,12 @@ from enum import StrEnum
 from typing import Final
 
 TERMINATION_LOG: Final = "/dev/termination-log"
-"""Kubernetes' default path; it is writable also where the root is read-only."""
+"""The default path of Kubernetes, writable also with a read-only root file system."""
 _LINE: Final = re.compile(r"^healthingest-cause: ([a-z-]{1,40})$", re.MULTILINE)
 
 
 class StopCause(StrEnum):
-    """What can be told of an end."""
+    """The causes that the operator can report."""
 
     SETTINGS_REFUSED = "settings-refused"
     DATABASE_UNREACHABLE = "database-unreachable"
@@ -32,11 +31,11 @@ class StopCause(StrEnum):
 
 
 def stop_line(cause: StopCause) -> str:
-    """The line for a cause."""
+    """Return the line of a termination message for *cause*."""
     return f"healthingest-cause: {cause.value}\n"
 
 
 def stop_cause(text: str) -> StopCause | None:
-    """The last cause in a termination message; None: there is none that this version knows."""
+    """Return the last cause in a termination message; None if there is no known cause."""
     codes = _LINE.findall(text)
     return StopCause(codes[-1]) if codes and codes[-1] in set(StopCause) else None

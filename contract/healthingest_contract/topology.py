@@ -1,7 +1,7 @@
 """
 Names in the broker: exchange, routing keys, dead letters.
 
-The operator declares them, the relay publishes to them, consumers bind to them.
+The operator declares exchange and queues, the relay publishes, and consumers bind to them.
 """
 
 import re
@@ -15,11 +15,11 @@ RECORD_TYPE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 """
 An Avro name (Avro specification 1.12, "Names") of at most 64 characters.
 
-It becomes part of keys and paths.
+It is part of object keys and routing keys.
 """
 
 RECORD_TYPE_MESSAGE: Final = (
-    "The record's name cannot be part of object keys: it has more than 64 characters."
+    "The name of the record is not valid in object keys: it has more than 64 characters."
 )
 RECORD_TYPE_REMEDY: Final = (
     "Shorten the name of the outermost record; its namespace does not count."
@@ -29,16 +29,17 @@ _RECORD_TYPE = re.compile(RECORD_TYPE_PATTERN)
 
 
 def is_record_type(text: str) -> bool:
-    """Whether *text* may stand in object keys and routing keys."""
+    """Return whether *text* is valid as a record type in object keys and routing keys."""
     return _RECORD_TYPE.fullmatch(text) is not None
 
 
 def routing_key(record_type: str) -> str:
     """
-    The routing key of an upload of this type, e.g. `health.processing.bloodglucoserecord`.
+    Return the routing key of a record type, such as `health.processing.bloodglucoserecord`.
 
     Raises:
-        ValueError: *record_type* does not match `RECORD_TYPE_PATTERN`; the text is not repeated.
+        ValueError: *record_type* does not match `RECORD_TYPE_PATTERN`; the message does not contain
+            it.
     """
     if not is_record_type(record_type):
         message = "not a record type"
@@ -47,10 +48,10 @@ def routing_key(record_type: str) -> str:
 
 
 def dead_letter_exchange(exchange: str) -> str:
-    """Where messages go that no consumer could process."""
+    """Return the name of the dead letter exchange of *exchange*."""
     return f"{exchange}.dead"
 
 
 def dead_letter_queue(queue: str) -> str:
-    """Where the dead letters of *queue* are kept until somebody looks at them."""
+    """Return the name of the queue that keeps the dead letters of *queue*."""
     return f"{queue}.dead"

@@ -1,6 +1,6 @@
 """
 The upload API, the relay and the janitor: one image, several commands.
 
-Floors, top to bottom: `main` → `api | adapters | settings` → `uploads` → `identity` → `telemetry`.
-A floor imports only what lies below it; `|` means unaware of each other.
+Layers, top to bottom: `main` → `api | adapters | settings` → `uploads` → `identity` → `telemetry`.
+A layer imports only the layers below it; `|` separates siblings that do not import each other.
 """

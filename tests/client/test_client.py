@@ -50,7 +50,7 @@ def test_uploads_a_file(client: Client, sample: Path) -> None:
     """The receipt comes back, and the upload is in the history."""
     receipt = client.upload(sample, idempotency_key="reading-1")
     assert receipt["file_size_bytes"] == sample.stat().st_size
-    assert client.one(receipt["upload_id"])["object_key"] == receipt["object_key"]
+    assert client.get_upload(receipt["upload_id"])["object_key"] == receipt["object_key"]
     assert receipt["upload_id"] in [one["upload_id"] for one in client.uploads(limit=1)]
 
 

@@ -252,7 +252,7 @@ class TestGate:
 
 class TestFilesOnDisk:
     @pytest.mark.parametrize("codec", ["null", "deflate"])
-    async def test_are_judged_where_they_lie(
+    async def test_are_validated_where_they_are(
         self, gate: GatePool, tmp_path: Path, codec: str
     ) -> None:
         """Handed over, then read by the validator in pieces of any size: the same result."""
@@ -290,7 +290,7 @@ class TestFilesOnDisk:
                 await one.finish()
         assert (await check(gate, good_file(7))).record_count == 7
 
-    async def test_wait_for_a_judge_that_is_behind(self, tmp_path: Path) -> None:
+    async def test_wait_for_a_worker_that_is_busy(self, tmp_path: Path) -> None:
         """A few pieces go ahead, no more: others would wait for all of them."""
         path = tmp_path / "body"
         path.write_bytes(good_file(1))

@@ -10,7 +10,7 @@ from healthingest_contract.events import UploadStored
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.identity.model import AccountId
-from healthingest_service.uploads.model import Backlog, OutgoingMessage, PutOffReason, UploadState
+from healthingest_service.uploads.model import Backlog, DeferralReason, OutgoingMessage, UploadState
 from support.uploads import NOON, Clock, message, upload
 
 CLAIM_SECONDS = 60.0
@@ -85,7 +85,7 @@ class TestOutbox:
         sent = await waiting(ledger)
         async with outbox.claim(limit=10) as batch:
             await batch.failed(
-                sent.id, retry_at=NOON + timedelta(seconds=30), reason=PutOffReason.REFUSED
+                sent.id, retry_at=NOON + timedelta(seconds=30), reason=DeferralReason.REFUSED
             )
         assert await due(outbox) == []
         clock.move(30)
@@ -155,12 +155,12 @@ class TestOutbox:
     async def test_tells_the_backlog(
         self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
     ) -> None:
-        """How many wait and how long the oldest does, put off or not."""
+        """How many wait and how long the oldest does, deferred or not."""
         sent = await waiting(ledger)
         await waiting(ledger, 1)
         async with outbox.claim(limit=1) as batch:
             await batch.failed(
-                sent.id, retry_at=NOON + timedelta(hours=1), reason=PutOffReason.UNROUTABLE
+                sent.id, retry_at=NOON + timedelta(hours=1), reason=DeferralReason.UNROUTABLE
             )
         clock.move(90)
         assert await outbox.backlog() == Backlog(2, 90.0)

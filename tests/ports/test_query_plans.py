@@ -34,7 +34,7 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
-from healthingest_service.uploads.model import IdempotencyKey, PutOffReason, UploadId, UploadState
+from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from support.uploads import NOON, message, upload
 
@@ -92,14 +92,14 @@ class Calls:
         await ledger.check()
 
     async def outbox(self) -> None:
-        """Messages, announced and put off."""
+        """Messages, announced and deferred."""
         outbox = DatabaseOutbox(self.engine, timeout_seconds=60)
         async with outbox.claim(limit=3) as batch:
             await batch.announced(batch.messages[0].id, at=NOON)
-            await batch.failed(batch.messages[1].id, retry_at=LATER, reason=PutOffReason.REFUSED)
+            await batch.failed(batch.messages[1].id, retry_at=LATER, reason=DeferralReason.REFUSED)
         await outbox.backlog()
-        await outbox.put_off_counts()
-        await outbox.put_off(limit=20)
+        await outbox.deferred_counts()
+        await outbox.deferred(limit=20)
 
     async def replays(self) -> None:
         """By id, by time and by type."""
@@ -116,7 +116,7 @@ class Calls:
         """By object key and by id."""
         kept = DatabaseKeptUploads(self.engine, timeout_seconds=60)
         (first, *_) = await kept.between("raw/", "raw0", limit=5)
-        await kept.known({first.key})
+        await kept.with_rows({first.key})
         await kept.being_stored({first.key})
         await kept.named([first.upload_id])
         await kept.mark_lost(first.upload_id, at=NOON)

@@ -240,6 +240,6 @@ def test_an_address_that_is_none_is_not_repeated() -> None:
         async with open_redis("http://user:hunter2@redis", LOGIN_RULES, timeout_seconds=0.1):
             pass
 
-    with pytest.raises(ValueError, match="not an address of Redis") as refused:
+    with pytest.raises(ValueError, match="must be an address such as rediss:") as refused:
         asyncio.run(opened())
     assert "hunter2" not in str(refused.value)

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
-from healthingest_service.uploads.model import PutOffReason, Upload, UploadId
-from healthingest_service.uploads.relay_ports import PutOffMessage, ReplaySelection
+from healthingest_service.uploads.model import DeferralReason, Upload, UploadId
+from healthingest_service.uploads.relay_ports import DeferredMessage, ReplaySelection
 from support.uploads import NOON, Clock, message, upload
 
 SECOND = timedelta(seconds=1)
@@ -121,15 +121,15 @@ class TestOutboxReports:
     ) -> None:
         """By reason, and the oldest one by one; those that were never tried are no part of it."""
         made = [await stored(ledger, second) for second in range(3)]
-        assert (await outbox.put_off_counts(), await outbox.put_off(limit=5)) == ({}, [])
+        assert (await outbox.deferred_counts(), await outbox.deferred(limit=5)) == ({}, [])
         due_at = NOON + timedelta(hours=2)
         async with outbox.claim(limit=2) as batch:
-            for one, reason in zip(batch.messages, PutOffReason, strict=False):
+            for one, reason in zip(batch.messages, DeferralReason, strict=False):
                 await batch.failed(one.id, retry_at=due_at, reason=reason)
-        assert await outbox.put_off_counts() == {
-            PutOffReason.UNROUTABLE: 1,
-            PutOffReason.REFUSED: 1,
+        assert await outbox.deferred_counts() == {
+            DeferralReason.UNROUTABLE: 1,
+            DeferralReason.REFUSED: 1,
         }
         key = message(made[0]).routing_key
-        oldest = PutOffMessage(made[0].id, key, PutOffReason.UNROUTABLE, 1, NOON, due_at)
-        assert await outbox.put_off(limit=1) == [oldest]
+        oldest = DeferredMessage(made[0].id, key, DeferralReason.UNROUTABLE, 1, NOON, due_at)
+        assert await outbox.deferred(limit=1) == [oldest]

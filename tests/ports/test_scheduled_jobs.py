@@ -125,8 +125,8 @@ class TestKeptUploads:
         await ledger.begin(new, idempotency_key=None, lease_seconds=LEASE_SECONDS)
         key = new.receipt.object_key
         assert await kept.between("", "raw0", limit=10) == []
-        assert await kept.known({key, "raw/other"}) == {key}
+        assert await kept.with_rows({key, "raw/other"}) == {key}
         assert await kept.being_stored({key, "raw/other"}) == {key}
         clock.move(LEASE_SECONDS + 1)
         assert await kept.being_stored({key, "raw/other"}) == frozenset()
-        assert await kept.known(set()) == frozenset()
+        assert await kept.with_rows(set()) == frozenset()

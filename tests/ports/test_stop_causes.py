@@ -128,7 +128,7 @@ def test_the_command_ends_with_one_line_for_people(
         )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "healthingest-service: the database user lacks a right: let it create tables in its schema"
+        "healthingest-service: the database user lacks a permission: grant CREATE on its schema"
     )
     assert "Traceback" not in done.stderr
     assert "permission denied" not in done.stderr

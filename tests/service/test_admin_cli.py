@@ -99,7 +99,7 @@ def test_accounts_where_nobody_can_register(running: ServiceProcess, tmp_path: P
     [
         (EMAIL, "hunter2", "shorter"),
         (EMAIL, EMAIL, "the e-mail address"),
-        ("hunter2", PASSWORD, "no e-mail address"),
+        ("hunter2", PASSWORD, "must be an e-mail address"),
     ],
 )
 def test_the_rules_hold_for_administrators(

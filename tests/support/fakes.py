@@ -104,8 +104,8 @@ class MemoryStore(ObjectStore):
 
 
 @dataclass
-class ReadyVerdict(FileValidation, Gate):
-    """A gate that does not look; what a real one finds is the business of its own tests."""
+class ReadyResult(FileValidation, Gate):
+    """A gate that returns *result*, or raises *error*, for every file."""
 
     result: ValidationResult = field(
         default_factory=lambda: ValidationResult(
@@ -116,7 +116,7 @@ class ReadyVerdict(FileValidation, Gate):
 
     @override
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["ReadyVerdict"]:
+    async def open(self) -> AsyncIterator["ReadyResult"]:
         yield self
 
     @override

@@ -16,7 +16,7 @@ FROM generate_series(1, 100000) n;
 INSERT INTO idempotency_key (owner_id, key, upload_id, created_at)
 SELECT md5('a' || n % 1000)::uuid, 'k' || n, md5('u' || n)::uuid, now()
 FROM generate_series(1, 100000) n;
-INSERT INTO outbox (id, upload_id, routing_key, body, headers, created_at, attempts, due_at, put_off_reason)
+INSERT INTO outbox (id, upload_id, routing_key, body, headers, created_at, attempts, due_at, deferral_reason)
 SELECT md5('o' || n)::uuid, md5('u' || n)::uuid, 'r', 'x', '{}', '2026-03-01 12:00+00'::timestamptz + n * interval '1 second', 0,
   '2026-03-01 12:00+00'::timestamptz + n * interval '1 second',
   CASE WHEN n % 1000 = 0 THEN 'refused' END

@@ -115,14 +115,14 @@ ServiceSettings = Annotated[
         "has a name that spec.settings may not have:"
         f" {service_settings.REFERENCE} says how each setting is set",
         lambda settings: all(name in service_settings.SETTABLE for name in settings),
-        lambda settings: "; ".join(_refusals(settings)),
+        lambda settings: "; ".join(_refused(settings)),
     ),
 ]
 PodPart: TypeAlias = Manifest
 """A part of a pod template, which the operator copies unchanged."""
 
 
-def _refusals(settings: Iterable[str]) -> list[str]:
+def _refused(settings: Iterable[str]) -> list[str]:
     """Return the reasons for which names of *settings* are refused, each reason once."""
     reasons = (service_settings.refusal(name) for name in sorted(settings))
     return list(dict.fromkeys(reason for reason in reasons if reason is not None))

@@ -88,16 +88,16 @@ class ChangeDetector:
         Raises:
             DependencyError: part of it is unreadable.
         """
-        store = _known(found.store)
-        admin: StoreAccess = _known(found.store_admin)
+        store = _value_of(found.store)
+        admin: StoreAccess = _value_of(found.store_admin)
         parts = [await self.store.fingerprint(admin)]
         if store != admin:
             await self.store.check(store)
-        broker: BrokerAccess = _known(found.broker)
+        broker: BrokerAccess = _value_of(found.broker)
         host = owner.spec.broker.virtual_host
         users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
         parts.append(await self.broker.fingerprint(broker, host, users))
-        database = _known(found.database)
+        database = _value_of(found.database)
         # A full reconciliation checks the login that the operator created. A pod whose login is
         # refused is not ready.
         await self.database.check(database.url or database.admin_url or "")
@@ -142,7 +142,7 @@ def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
     return ready and current and owner.spec.schemas.config_map_ref is None
 
 
-def _known(part: _Part | DependencyError) -> _Part:
+def _value_of(part: _Part | DependencyError) -> _Part:
     if isinstance(part, DependencyError):
         raise part
     return part

@@ -146,7 +146,7 @@ ANNOUNCEMENTS_STALLED: Final = Cause(
     "a relay that announces nothing",
     "{where}: the broker has confirmed no message for a while although messages wait, or it cannot"
     " be reached from there",
-    "see BrokerReady, the relay's log (broker_lost, messages_put_off) and healthingest-admin"
+    "see BrokerReady, the relay's log (broker_lost, messages_deferred) and healthingest-admin"
     " backlog",
 )
 SCALED_TO_ZERO: Final = Cause(

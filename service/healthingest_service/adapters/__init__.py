@@ -1,7 +1,7 @@
 """
-The edge out: one module per outside system, named after it.
+The adapters: one module or package for each external system, named after it.
 
-An adapter takes plain keyword values, opens in `async with`, gives each call a deadline, and turns
-its library's errors into ours (`from`); unknown ones rise. It reads no settings and knows no other
-adapter.
+An adapter takes plain keyword arguments, and is opened with `async with`. It gives each call a
+deadline, and translates the errors of its library into those of the core (`raise … from`). Unknown
+errors propagate. It reads no settings and imports no adapter of another system.
 """

@@ -1,4 +1,4 @@
-"""The port `ObjectStore` on a folder: the embedded default."""
+"""The port `ObjectStore` with a folder, the embedded default."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _PIECE_BYTES: Final = 64 * _CHUNK_BYTES
-"""Read, copied and synced in one go, within one deadline."""
+"""Bytes that are read, copied and synced within one deadline."""
 UNFINISHED: Final = ".unfinished"
 
 
@@ -29,11 +29,10 @@ class FolderStore(ObjectStore):
     """
     Objects as files below *root*, their keys as paths.
 
-    `put` links (or copies) beside the final place, syncs, renames, and syncs the folders: after a
-    power cut the object is there whole or not at all. A copy is verified; a linked file is the body
-    itself, hashed as it was written, and to hash it again would find what the kernel keeps in
-    memory, not what the disk has. `head` reads the bytes and hashes them: slower than to trust a
-    note, and true.
+    `put` hard-links or copies the file to a temporary name, syncs it, renames it, and syncs the
+    folders. So after a power failure an object is either complete or absent. A copy is verified by
+    its hash. A linked file is the spool file itself, which was hashed when it was written. `head`
+    hashes the bytes of the file, since it has no stored checksum.
     """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:
@@ -54,25 +53,25 @@ class FolderStore(ObjectStore):
         unfinished = self._root / UNFINISHED / uuid4().hex
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
-            # One system call; in a thread, a cancelled one would leave its file to nobody.
+            # Not in a thread: if that were cancelled, the new file would not be removed.
             if _is_linked(path, unfinished):
                 await heartbeat()
                 if await self._in_thread(_sync_file, unfinished) != size_bytes:
                     raise StoreRefusedError
             else:
-                await self._copy(path, unfinished, _Wanted(size_bytes, sha256), heartbeat)
+                await self._copy(path, unfinished, _Expected(size_bytes, sha256), heartbeat)
             await self._in_thread(_give_name, self._root, unfinished, place)
         finally:
             unfinished.unlink(missing_ok=True)
 
     async def _copy(
-        self, source: Path, target: Path, wanted: "_Wanted", heartbeat: Heartbeat
+        self, source: Path, target: Path, expected: "_Expected", heartbeat: Heartbeat
     ) -> None:
-        seen = _Seen()
+        copied = _Copied()
         await heartbeat()
-        while await self._in_thread(_copy_piece, source, target, seen) == _PIECE_BYTES:
+        while await self._in_thread(_copy_piece, source, target, copied) == _PIECE_BYTES:
             await heartbeat()
-        if (seen.size_bytes, seen.digest.hexdigest()) != (wanted.size_bytes, wanted.sha256):
+        if (copied.size_bytes, copied.digest.hexdigest()) != (expected.size_bytes, expected.sha256):
             raise StoreRefusedError
 
     @override
@@ -81,7 +80,7 @@ class FolderStore(ObjectStore):
 
     @override
     async def read(self, key: str) -> AsyncIterator[bytes]:
-        try:  # one system call; in a thread, a cancelled open would leave the file to nobody
+        try:  # not in a thread: if that were cancelled, the file would stay open
             file = _place(self._root, key).open("rb")
         except OSError as error:
             raise StoreRefusedError from error
@@ -107,9 +106,10 @@ class FolderStore(ObjectStore):
 
 def _place(root: Path, key: str) -> Path:
     """
-    Where *key* lies.
+    Return the path of the object *key*.
 
-    Keys come from `ObjectKey` and are harmless; another one must not lead out of the folder.
+    Raises:
+        StoreRefusedError: the path would lie outside the folder of objects.
     """
     parts = key.split("/")
     if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == UNFINISHED:
@@ -118,56 +118,52 @@ def _place(root: Path, key: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the bytes must be."""
+class _Expected:
+    """The expected size and hash of a copy."""
 
     size_bytes: int
     sha256: str
 
 
 @dataclass(slots=True)
-class _Seen:
-    """The bytes that were read so far."""
+class _Copied:
+    """Size and hash of the bytes that were copied so far."""
 
     size_bytes: int = 0
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
 
 def _is_linked(source: Path, target: Path) -> bool:
-    """
-    A second name for the file where that can be had: nobody writes to it any more.
-
-    Else an empty file.
-    """
+    """Hard-link *source* to *target*; if that fails, create an empty *target* and return False."""
     try:
         os.link(source, target)
-    except OSError:  # another file system, or one without links
+    except OSError:  # another file system, or no support for hard links
         target.open("xb").close()
         return False
     return True
 
 
 def _sync_file(path: Path) -> int:
-    """Wait until the file's bytes, and its length, are on the disk; how many they are."""
+    """Sync a file to the disk; returns its size in bytes."""
     with path.open("rb") as file:
         os.fdatasync(file.fileno())
         return os.fstat(file.fileno()).st_size
 
 
-def _copy_piece(source: Path, target: Path, seen: _Seen) -> int:
-    """Copy and sync the next piece."""
+def _copy_piece(source: Path, target: Path, copied: _Copied) -> int:
+    """Copy and sync the next piece; returns its size in bytes."""
     with source.open("rb") as reader, target.open("ab") as writer:
-        taken_bytes = sum(map(writer.write, _piece(reader, seen)))
+        piece_bytes = sum(map(writer.write, _piece(reader, copied)))
         writer.flush()
         os.fdatasync(writer.fileno())
-    return taken_bytes
+    return piece_bytes
 
 
-def _piece(reader: io.BufferedReader, seen: _Seen) -> Iterator[bytes]:
-    end = reader.seek(seen.size_bytes) + _PIECE_BYTES
-    while seen.size_bytes < end and (chunk := reader.read(_CHUNK_BYTES)):
-        seen.size_bytes += len(chunk)
-        seen.digest.update(chunk)
+def _piece(reader: io.BufferedReader, copied: _Copied) -> Iterator[bytes]:
+    end = reader.seek(copied.size_bytes) + _PIECE_BYTES
+    while copied.size_bytes < end and (chunk := reader.read(_CHUNK_BYTES)):
+        copied.size_bytes += len(chunk)
+        copied.digest.update(chunk)
         yield chunk
 
 
@@ -176,16 +172,12 @@ def _give_name(root: Path, unfinished: Path, place: Path) -> None:
     unfinished.replace(place)
     try:
         _sync_folder(place.parent)
-    except OSError as error:  # renamed, but perhaps not for good
+    except OSError as error:  # renamed, but the new name may be lost in a power failure
         raise StoreUnavailableError from error
 
 
 def _make_folder(folder: Path, root: Path) -> None:
-    """
-    Make *folder* below *root*, and sync the parent of every folder made.
-
-    Else its entry may be lost.
-    """
+    """Create *folder* below *root*, and sync the parent of each created folder."""
     if folder.is_dir():
         return
     if folder != root:

@@ -1,4 +1,4 @@
-"""The port `StoreInventory` on a folder."""
+"""The port `StoreInventory` with a folder."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,14 +21,14 @@ from healthingest_service.uploads.upkeep_ports import (
 
 Answer = TypeVar("Answer")
 
-_UNFINISHED: Final = ".unfinished"  # as `FolderStore` has it
+_UNFINISHED: Final = ".unfinished"  # the same name as in `FolderStore`
 
 
 class FolderInventory(StoreInventory):
     """
-    What lies in the folder of a `FolderStore`.
+    Lists the objects of a `FolderStore`.
 
-    A PUT that died has left a file beside, which knows no key.
+    An unfinished PUT is a temporary file, whose object key is unknown.
     """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:
@@ -64,9 +64,9 @@ class FolderInventory(StoreInventory):
 
 def _objects(folder: Path, prefix: str, after: str) -> Iterator[ListedObject]:
     """
-    Files below *folder* whose keys come after *after*, in the order of bytes.
+    Yield the files below *folder* with keys greater than *after*, in byte order of their keys.
 
-    A folder sorts with its slash.
+    The name of a folder is compared with its slash, as it is part of the key.
     """
     entries = sorted(
         (f"{entry.name}/" if entry.is_dir() else entry.name, entry) for entry in _entries(folder)
@@ -83,7 +83,7 @@ def _objects(folder: Path, prefix: str, after: str) -> Iterator[ListedObject]:
 
 def _unfinished(folder: Path) -> Iterator[UnfinishedPut]:
     for entry in _entries(folder):
-        with suppress(FileNotFoundError):  # a living one ends meanwhile
+        with suppress(FileNotFoundError):  # a PUT in progress may end meanwhile
             yield UnfinishedPut("", entry.name, datetime.fromtimestamp(entry.stat().st_mtime, UTC))
 
 

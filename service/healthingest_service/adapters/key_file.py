@@ -1,8 +1,4 @@
-"""
-A secret that is made on this machine and stays there.
-
-For the embedded default, never for an installation.
-"""
+"""A secret that is generated on first use and kept in a file, for the embedded default only."""
 
 import os
 from collections.abc import Callable
@@ -13,9 +9,10 @@ from uuid import uuid4
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
     """
-    The text in *path*; the first call writes it, readable by the owner alone.
+    Return the text in *path*; the first call creates the file with the text of *make*.
 
-    Two processes that begin at one moment read the same text: a link appears whole or not at all.
+    Only the owner can read the file. Concurrent first calls of two processes return the same text,
+    since a hard link to the complete file is created atomically.
     """
     try:
         return path.read_text(encoding="utf-8")

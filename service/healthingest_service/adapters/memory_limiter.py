@@ -1,8 +1,4 @@
-"""
-Counts in this process.
-
-For one process alone, and for each while the shared counters are gone.
-"""
+"""Rate limits that are counted in this process, without or as a fallback for Redis."""
 
 import time
 from collections import OrderedDict, deque
@@ -14,17 +10,17 @@ from healthingest_service.identity.throttling import Decision, LoginAttempt, Log
 
 _MAX_KEYS: Final = 20_000
 """
-Of each kind, about 1 KiB each with few hits.
+Maximum number of keys of each kind; a key with few hits needs about 1 KiB.
 
-The key that was used longest ago is forgotten first.
+Above it, the least recently used key is removed.
 """
 
 
 class MemoryLimiter:
     """
-    A moving window for each key; needs no closing, is gone with the process.
+    A rate limiter with a sliding window for each key, in memory.
 
-    *clock* gives seconds and never goes back: the wall clock may be put back by hours.
+    *clock* returns seconds and must be monotonic.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +28,7 @@ class MemoryLimiter:
         self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     async def hit(self, rule: Rule, key: str) -> Decision:
-        """As the port says."""
+        """See `RateLimiter.hit`."""
         now = self._clock()
         window_seconds = rule.rate.window_seconds
         hits = self._hits.setdefault((rule.name, key), deque())
@@ -55,7 +51,7 @@ class _Failures:
 
 
 class MemoryLoginThrottle:
-    """Failed logins and known devices in memory. *clock* as for `MemoryLimiter`."""
+    """Failed logins and known devices in memory. *clock* is monotonic, as in `MemoryLimiter`."""
 
     def __init__(self, rules: LoginRules, clock: Callable[[], float] = time.monotonic) -> None:
         self._rules = rules
@@ -64,7 +60,7 @@ class MemoryLoginThrottle:
         self._known_until: OrderedDict[str, float] = OrderedDict()
 
     async def admit(self, attempt: LoginAttempt) -> float:
-        """As the port says."""
+        """See `LoginThrottle.admit`."""
         now = self._clock()
         is_known = self._known_until.get(attempt.device_key, now) > now
         guards = [
@@ -79,7 +75,7 @@ class MemoryLoginThrottle:
         return 0.0
 
     async def failed(self, attempt: LoginAttempt) -> None:
-        """As the port says."""
+        """See `LoginThrottle.failed`."""
         now = self._clock()
         for key in (attempt.device_key, attempt.account_key, attempt.address_key):
             failures = self._of(key, now)
@@ -91,7 +87,7 @@ class MemoryLoginThrottle:
                 self._failures.popitem(last=False)
 
     async def succeeded(self, attempt: LoginAttempt) -> None:
-        """As the port says."""
+        """See `LoginThrottle.succeeded`."""
         key = attempt.device_key
         self._failures.pop(key, None)
         self._known_until[key] = self._clock() + self._rules.known_device_seconds

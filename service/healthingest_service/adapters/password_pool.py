@@ -1,8 +1,8 @@
 """
-Argon2id in a few threads of low priority.
+Password hashing with Argon2id, in a few threads of low priority and with a bounded queue.
 
-Hashing costs memory and a processor: it must neither block the loop, nor pile up, nor slow down
-uploads.
+Hashing needs memory and processor time. Threads keep the event loop free, the bound limits the
+memory, and the low priority keeps uploads fast.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ MEMORY_KIB: Final = 19_456
 TIME_COST: Final = 2
 """Argon2id with 19 MiB, 2 passes, 1 lane: the minimum of OWASP's Password Storage Cheat Sheet."""
 _NICENESS: Final = 15
-"""A twentieth of a normal thread's share of a busy processor, and all of an idle one (sched(7))."""
+"""On a busy processor, about 1/20 of the share of a normal thread (sched(7))."""
 
 Answer = TypeVar("Answer")
 
 
 class PasswordHasher:
-    """Hashes and verifies in the pool's threads, for the holder of one slot."""
+    """Hashes and verifies passwords in a thread of the pool, for the holder of one slot."""
 
     def __init__(self, executor: ThreadPoolExecutor, helper: PasswordHelper) -> None:
         self._executor = executor
@@ -39,11 +39,11 @@ class PasswordHasher:
         self.running: Future[Any] | None = None
 
     async def hash(self, password: str) -> str:
-        """Return the text to store."""
+        """Return the password hash to store."""
         return await self._in_thread(lambda: self._helper.hash(normal_password(password)))
 
     async def verify(self, password: str, stored: str) -> tuple[bool, str | None]:
-        """Return whether *password* matches, and a new hash when the parameters have changed."""
+        """Return whether *password* matches, and a new hash if its parameters are outdated."""
         return await self._in_thread(lambda: self._verify(normal_password(password), stored))
 
     def _verify(self, password: str, stored: str) -> tuple[bool, str | None]:
@@ -58,7 +58,7 @@ class PasswordHasher:
 
 
 class PasswordPool:
-    """At most `queue_limit` slots; the holder of one may hash or verify."""
+    """A pool with *queue_limit* slots; the holder of a slot may hash or verify a password."""
 
     def __init__(self, executor: ThreadPoolExecutor, *, queue_limit: int) -> None:
         self._executor = executor
@@ -75,9 +75,9 @@ class PasswordPool:
     @contextmanager
     def slot(self) -> Iterator[PasswordHasher]:
         """
-        Hold a slot.
+        Hold a slot while the context is open.
 
-        Take it before anything else is done for a login, so that a flood costs no more than this.
+        Take the slot before any other work for a login, so that a flood of logins is cheap.
 
         Raises:
             PasswordQueueFullError: all slots are taken.
@@ -91,8 +91,7 @@ class PasswordPool:
         finally:
             if hasher.running is None or hasher.running.done():
                 self._taken -= 1
-            # a caller that leaves frees no thread: its slot is taken until the thread is done
-            else:
+            else:  # the caller was cancelled: free the slot when the thread has finished
                 loop = asyncio.get_running_loop()
                 hasher.running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
 
@@ -101,18 +100,14 @@ class PasswordPool:
 
 
 def _lower_priority() -> None:
-    """
-    Make the calling thread nice.
-
-    On Linux each thread has a niceness of its own (setpriority(2)).
-    """
-    with suppress(OSError):  # the platform has no such thing: then hashing competes with uploads
+    """Lower the priority of the calling thread; on Linux it is per thread (setpriority(2))."""
+    with suppress(OSError):  # other platforms: hashing has the same priority as uploads
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 @asynccontextmanager
 async def open_password_pool(*, threads: int, queue_limit: int) -> AsyncIterator[PasswordPool]:
-    """A pool whose threads end with the context."""
+    """Open a pool; its threads end with the context."""
     executor = ThreadPoolExecutor(
         threads, thread_name_prefix="password", initializer=_lower_priority
     )

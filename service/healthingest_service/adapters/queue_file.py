@@ -1,4 +1,4 @@
-"""The port `EventPublisher` on a file of JSON lines: the embedded default, where no broker runs."""
+"""The port `EventPublisher` with a file of JSON lines, the embedded default without a broker."""
 
 import asyncio
 import fcntl
@@ -21,10 +21,10 @@ _TAIL_BYTES: Final = 4096
 
 class QueueFile(EventPublisher):
     """
-    Appends one line a message: `id`, `routing_key`, `headers`, `body`.
+    Appends one line for each message: `id`, `routing_key`, `headers`, `body`.
 
-    A line is complete when its newline is there. What a dying process left of one was confirmed to
-    nobody and is cut off before the next message is written. Several processes may append.
+    A line ends with a newline. A partial line of a crashed process was never confirmed, and is cut
+    off before the next message is written. Several processes may append.
     """
 
     def __init__(self, path: Path, *, timeout_seconds: float = 10.0) -> None:
@@ -43,10 +43,10 @@ class QueueFile(EventPublisher):
 
     async def check(self) -> None:
         """
-        Whether a message could be appended now.
+        Check that a message could be appended now.
 
         Raises:
-            BrokerUnreachableError: it could not.
+            BrokerUnreachableError: no message could be appended.
         """
         await self._append(b"")
 
@@ -60,9 +60,9 @@ class QueueFile(EventPublisher):
 
 async def follow(path: Path, *, from_start: bool) -> AsyncIterator[dict[str, Any]]:
     """
-    The messages in the file at *path*, and then each new one as it comes.
+    Yield each new message of the file at *path*, without end.
 
-    Never ends by itself.
+    With *from_start*, the messages that are in the file already come first.
     """
     position = 0 if from_start else await asyncio.to_thread(_complete_bytes, path)
     while True:
@@ -96,7 +96,7 @@ def _append(path: Path, line: bytes) -> None:
 
 
 def _end_of_last_line(descriptor: int) -> int:
-    """Where the last complete line ends, looking backwards."""
+    """Return the offset after the last newline, searching backwards from the end."""
     end = os.fstat(descriptor).st_size
     while end:
         start = max(0, end - _TAIL_BYTES)
@@ -127,11 +127,7 @@ def _complete_bytes(path: Path) -> int:
 
 
 def _complete_lines(path: Path, position: int) -> list[bytes]:
-    """
-    The lines that are complete from *position* on.
-
-    At least one if there is one, else about a megabyte.
-    """
+    """Return complete lines from *position* on, about a megabyte; empty if there are none."""
     lines: list[bytes] = []
     try:
         with path.open("rb") as file:

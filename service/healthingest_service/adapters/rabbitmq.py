@@ -1,10 +1,10 @@
 """
-The port `EventPublisher` on RabbitMQ.
+The port `EventPublisher` with RabbitMQ.
 
-A plain connection, thrown away on any error and made anew at the next message: nothing of a broken
-one can be waited for. Nothing is declared: the operator owns the topology, and the relay needs no
-right to change it. Deadlines are our own: under a memory alarm the library's do not hold (measured
-with aio-pika 10.2: opening a channel hung past its own).
+After an error of the connection it is closed, and the next message opens a new one. The publisher
+declares nothing: the operator owns the topology, and the relay needs no permission to change it.
+The deadlines are `asyncio` timeouts, because those of the library do not hold under a memory alarm
+(measured with aio-pika 10.2: opening a channel hung longer than its timeout).
 """
 
 import asyncio
@@ -43,9 +43,9 @@ async def open_publisher(
     *, url: str, exchange: str, timeout_seconds: float
 ) -> AsyncIterator["RabbitMQPublisher"]:
     """
-    A publisher to *exchange*; it connects at the first message.
+    Open a publisher to *exchange*, which connects at the first message.
 
-    *timeout_seconds* bounds each call as a whole.
+    *timeout_seconds* is the deadline of each call, including connecting.
     """
     publisher = RabbitMQPublisher(url=url, exchange=exchange, timeout_seconds=timeout_seconds)
     try:
@@ -62,7 +62,7 @@ class _Link:
 
 
 class RabbitMQPublisher(EventPublisher):
-    """One connection, one channel with confirms; many messages may wait for theirs at once."""
+    """A publisher with one connection and one channel; messages wait for confirms concurrently."""
 
     def __init__(self, *, url: str, exchange: str, timeout_seconds: float) -> None:
         self._url = url
@@ -75,29 +75,27 @@ class RabbitMQPublisher(EventPublisher):
     async def publish(self, message: OutgoingMessage) -> None:
         async with self._conversation() as exchange:
             answer = await exchange.publish(_amqp(message), message.routing_key, mandatory=True)
-            if not isinstance(
-                answer, Basic.Ack
-            ):  # the library promises it; we promise it to others
+            if not isinstance(answer, Basic.Ack):  # the library should raise on anything else
                 raise MessageRefusedError
 
     async def check(self) -> None:
         """
-        Whether the broker talks to us; connects if need be.
+        Check that the broker accepts a connection; connects if there is none.
 
         Raises:
-            BrokerUnreachableError: it does not.
+            BrokerUnreachableError: the broker does not answer within the deadline.
         """
         async with self._conversation():
             pass
 
     async def disconnect(self) -> None:
-        """Close the connection, if there is one; takes a second at most."""
+        """Close the connection if it is open; takes at most a second."""
         if self._link is not None:
             await self._drop(self._link)
 
     @asynccontextmanager
     async def _conversation(self) -> AsyncIterator[AbstractExchange]:
-        """Within the deadline, failures in our words."""
+        """Yield the exchange, with a deadline and translated errors."""
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),
@@ -121,12 +119,12 @@ class RabbitMQPublisher(EventPublisher):
     @asynccontextmanager
     async def _in_use(self, link: _Link) -> AsyncIterator[AbstractExchange]:
         """
-        One conversation on *link*, of perhaps many.
+        Yield the exchange of *link*, and decide what an error means for the connection.
 
-        A message returned is an answer and leaves the connection alone. After a refusal it is not
-        used for new messages: a channel's memory of a full quorum queue can outlive the fullness
-        (RabbitMQ 3.10, met by `make faults`). Whatever else happens ends it, and with it the other
-        conversations on it.
+        After a returned message (`PublishError`) the connection stays in use. After a nack it is
+        not used for new messages, because a channel may refuse them even when the queue is no
+        longer full (RabbitMQ 3.10, found by `make faults`). Any other error closes the connection,
+        which ends all concurrent calls on it.
         """
         link.conversations += 1
         try:
@@ -165,9 +163,7 @@ class RabbitMQPublisher(EventPublisher):
             return self._link
 
     async def _drop(self, link: _Link) -> None:
-        if (
-            self._link is link
-        ):  # else another conversation has dropped it, and a new one may be in use
+        if self._link is link:  # else another call has dropped the link already
             self._link = None
             await _close(link.connection)
 
@@ -177,7 +173,7 @@ async def _close(connection: AbstractConnection) -> None:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await connection.close()
     except (TimeoutError, AMQPError, OSError, ChannelInvalidStateError):
-        return  # it was given up already
+        return  # the connection is not used any more
 
 
 def _is_being_cancelled() -> bool:

@@ -1,9 +1,8 @@
 """
-Counts in Redis, shared by all processes.
+Rate limits that are counted in Redis, shared by all processes.
 
-Each question is one script, so one round trip, and takes the time from Redis: the clocks of the
-processes may differ or be put back. Keys are hashed: no e-mail address or client address is stored
-there.
+Each decision is one script, so one round trip. Scripts use the clock of Redis, since the clocks of
+processes may differ or be set back. Keys are hashed: Redis stores no e-mail or client address.
 """
 
 import asyncio
@@ -43,9 +42,9 @@ local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 return {allowed and 1 or 0, limit - count, math.floor(oldest[2] + window - now)}
 """
 """
-A moving window: microseconds of each hit.
+`RateLimiter.hit`: a sorted set with the time of each hit in microseconds.
 
-Hits of the future, after Redis' own clock was put back, do not count.
+Hits in the future are removed; they occur after the clock of Redis was set back.
 """
 
 _ADMIT: Final = """
@@ -68,20 +67,21 @@ end
 return 0
 """
 """
-`LoginThrottle.admit`.
+`LoginThrottle.admit`: returns the milliseconds to wait.
 
-KEYS are a count of failures and a closed door for each guard, the device's first.
+KEYS has two keys for each of device, account and address: the count of failures, and a key that
+blocks attempts until it expires.
 """
 
 
 class RedisLimiter:
-    """A moving window kept by a script in Redis."""
+    """A rate limiter with a sliding window in Redis."""
 
     def __init__(self, counters: "_Counters") -> None:
         self._counters = counters
 
     async def hit(self, rule: Rule, key: str) -> Decision:
-        """As the port says."""
+        """See `RateLimiter.hit`."""
         window_seconds = rule.rate.window_seconds
         allowed, remaining, reset_microseconds = await self._counters.run(
             _HIT,
@@ -93,23 +93,23 @@ class RedisLimiter:
 
     async def check(self) -> None:
         """
-        Ask Redis for a sign of life.
+        Ping Redis.
 
         Raises:
-            LimiterUnavailableError: it gives none.
+            LimiterUnavailableError: Redis does not answer within the deadline.
         """
         await self._counters.ping()
 
 
 class RedisLoginThrottle:
-    """Failed logins and known devices in Redis; each key expires by itself."""
+    """Failed logins and known devices in Redis; each key expires."""
 
     def __init__(self, counters: "_Counters", rules: LoginRules) -> None:
         self._counters = counters
         self._rules = rules
 
     async def admit(self, attempt: LoginAttempt) -> float:
-        """As the port says."""
+        """See `LoginThrottle.admit`."""
         keys = list[str]()
         numbers = list[str | float]()
         for key, backoff in attempt.guards(self._rules, is_known=False):
@@ -119,7 +119,7 @@ class RedisLoginThrottle:
         return float(await self._counters.run(_ADMIT, keys, [known, *numbers])) / 1000
 
     async def failed(self, attempt: LoginAttempt) -> None:
-        """As the port says."""
+        """See `LoginThrottle.failed`."""
         async with self._counters.pipeline() as pipeline:
             for key in (attempt.device_key, attempt.account_key, attempt.address_key):
                 hashed = self._counters.key("failures", key)
@@ -127,7 +127,7 @@ class RedisLoginThrottle:
                 pipeline.expire(hashed, self._rules.memory_seconds)
 
     async def succeeded(self, attempt: LoginAttempt) -> None:
-        """As the port says."""
+        """See `LoginThrottle.succeeded`."""
         key = attempt.device_key
         async with self._counters.pipeline() as pipeline:
             pipeline.delete(self._counters.key("failures", key), self._counters.key("closed", key))
@@ -143,7 +143,7 @@ def _in_milliseconds(backoff: Backoff) -> list[str | float]:
 
 
 class _Counters:
-    """A client with a deadline, and our error for all of its."""
+    """A Redis client with a deadline; all its errors become `LimiterUnavailableError`."""
 
     def __init__(
         self, client: redis.asyncio.Redis, *, timeout_seconds: float, key_prefix: str
@@ -154,11 +154,11 @@ class _Counters:
         self._scripts: dict[str, Any] = {}
 
     def key(self, kind: str, key: str) -> str:
-        """The name under which *key* is stored."""
+        """Return the Redis key of *key*, which is hashed."""
         return f"{self._key_prefix}:{kind}:{hashlib.sha256(key.encode()).hexdigest()}"
 
     async def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - what Lua returns
-        """Run *script*; Redis keeps it under its hash."""
+        """Run *script* by its hash (EVALSHA), and return the result."""
         async with self._deadline():
             if script not in self._scripts:
                 self._scripts[script] = self._client.register_script(script)
@@ -166,13 +166,13 @@ class _Counters:
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[Any]:
-        """Commands that are sent together at the end of the context."""
+        """Yield a pipeline, whose commands are sent together at the end of the context."""
         async with self._deadline(), self._client.pipeline(transaction=True) as pipeline:
             yield pipeline
             await pipeline.execute()
 
     async def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Ping Redis."""
         async with self._deadline():
             await self._client.ping()
 
@@ -190,12 +190,12 @@ async def open_redis(
     url: str, rules: LoginRules, *, timeout_seconds: float, key_prefix: str = KEY_PREFIX
 ) -> AsyncIterator[tuple[RedisLimiter, RedisLoginThrottle]]:
     """
-    A limiter and a throttle over `redis://` or `rediss://`.
+    Open a rate limiter and a login throttle at a `redis://` or `rediss://` address.
 
-    Nothing is connected before the first question.
+    The first call connects.
 
     Raises:
-        ValueError: not such an address; it is not repeated.
+        ValueError: the address is invalid; the message does not contain it.
     """
     try:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
@@ -206,7 +206,7 @@ async def open_redis(
             socket_connect_timeout=timeout_seconds,
         )
     except ValueError:
-        message = "not an address of Redis"
+        message = "must be an address such as rediss://user:password@host:port/0"
         raise ValueError(message) from None
     client = redis.asyncio.Redis(connection_pool=pool)
     try:

@@ -1,4 +1,4 @@
-"""The schemas that an installation lists, as the gate's workers are given them."""
+"""Reads the allowed schemas of an installation, for the workers of the gate."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from healthingest_contract.schema_folder import schema_files
 
 def listed_schemas(folder: Path | None) -> dict[str, str]:
     """
-    Their texts by the file's path in *folder*. They may refer to each other, in any order.
+    Return the texts of the schemas by their paths in *folder*; they may refer to each other.
 
     Raises:
-        ValueError: the folder is missing, a file in it is no Avro schema, or a type is missing; the
-            message names both.
+        ValueError: the folder is missing, a file is no Avro schema, or a type is missing; the
+            message names file and type.
     """
     if folder is None or not folder.is_dir():
         message = "the folder of allowed schemas is missing"

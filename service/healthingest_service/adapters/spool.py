@@ -1,4 +1,4 @@
-"""The port `Spool` on local disk."""
+"""The port `Spool` with the local disk."""
 
 import asyncio
 import errno
@@ -21,11 +21,11 @@ from healthingest_service.uploads.ports import Spool, SpoolFile
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}) | _NO_DESCRIPTOR
 _BUFFER_BYTES: Final = 1024 * 1024
-"""Small chunks are gathered: each turn of a thread costs as much as to hash some of them."""
-_MOST_PIECES: Final = 512
-"""Of one `writev`; Linux takes twice as many."""
+"""Bytes that are gathered before a thread writes them, because each switch of threads costs."""
+_MAX_PIECES: Final = 512
+"""Maximum number of chunks in one `writev`; Linux allows 1024."""
 _SMALL_BYTES: Final = 64 * 1024
-"""So little is hashed and written sooner than a thread takes it over."""
+"""Up to this size, hashing and writing take less time than the switch to a thread."""
 _SUFFIX: Final = ".body"
 _NOT_LOCKED_YET: Final = ".new"
 _OLD_SECONDS: Final = 3600
@@ -33,10 +33,10 @@ _OLD_SECONDS: Final = 3600
 
 class DiskSpool(Spool):
     """
-    Room for bodies in *folder*, at most *max_bytes* over all that are open at once.
+    Temporary files in *folder*, with at most *max_bytes* in all open files together.
 
-    What a dead process left is removed by `prepare`, or when the first body comes; a living one's
-    files are told by their locks.
+    `prepare`, or opening the first file, removes files of ended processes. Files of running
+    processes are locked.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -49,7 +49,7 @@ class DiskSpool(Spool):
 
     @property
     def free_bytes(self) -> int:
-        """How much may still be written."""
+        """The number of bytes that may still be written."""
         return self._max_bytes - self._used_bytes
 
     @override
@@ -59,9 +59,7 @@ class DiskSpool(Spool):
             raise SpoolFullError
         await self.prepare()
         path = self._folder / f"{uuid4().hex}{_SUFFIX}"
-        descriptor = _create(
-            path
-        )  # a few system calls: not worth a thread, and nothing can be cancelled in between
+        descriptor = _create(path)  # not in a thread: if that were cancelled, the file would stay
         file = DiskSpoolFile(self, path, descriptor)
         try:
             yield file
@@ -70,10 +68,10 @@ class DiskSpool(Spool):
 
     async def prepare(self) -> None:
         """
-        Make the folder, and remove what dead processes left in it. Calling twice is safe.
+        Create the folder, and remove files of ended processes. Calling twice is safe.
 
         Raises:
-            SpoolFullError: no room even for that.
+            SpoolFullError: the disk is full.
             SpoolUnavailableError: the folder cannot be written.
         """
         async with self._preparing:
@@ -83,18 +81,17 @@ class DiskSpool(Spool):
 
     async def check(self) -> None:
         """
-        Do what a body needs: write, sync and remove a byte.
+        Check that a body could be written: write, sync and remove one byte.
 
-        That bodies under way have taken all room is no failure.
+        A disk that is full of bodies in progress is no failure.
 
         Raises:
-            SpoolFullError: the disk is full, and not of bodies.
+            SpoolFullError: the disk is full, but not of bodies.
             SpoolUnavailableError: the folder cannot be written, or the last check still waits for
                 the disk.
         """
-        if (
-            self._checking is not None and not self._checking.done()
-        ):  # a disk that hangs takes one thread, not all
+        # If the disk hangs, checks must not occupy more than one thread.
+        if self._checking is not None and not self._checking.done():
             raise SpoolUnavailableError
         await self.prepare()
         self._checking = asyncio.ensure_future(asyncio.to_thread(_write_a_byte, self._folder))
@@ -109,22 +106,22 @@ class DiskSpool(Spool):
 
     def take(self, size_bytes: int) -> None:
         """
-        Count bytes as used.
+        Reserve *size_bytes*.
 
         Raises:
-            SpoolFullError: that would be more than allowed; nothing is counted.
+            SpoolFullError: the limit would be exceeded; nothing is reserved.
         """
         if self._used_bytes + size_bytes > self._max_bytes:
             raise SpoolFullError
         self._used_bytes += size_bytes
 
     def give_back(self, size_bytes: int) -> None:
-        """The opposite of `take`."""
+        """Release *size_bytes* that were reserved with `take`."""
         self._used_bytes -= size_bytes
 
 
 class DiskSpoolFile(SpoolFile):
-    """One body. Not for two tasks at once."""
+    """The temporary file of one body. It must not be used by two tasks at once."""
 
     def __init__(self, spool: DiskSpool, path: Path, descriptor: int) -> None:
         self._path = path
@@ -153,7 +150,7 @@ class DiskSpoolFile(SpoolFile):
         self._taken_bytes += len(chunk)
         self._pending.append(chunk)
         self._pending_bytes += len(chunk)
-        if self._pending_bytes >= _BUFFER_BYTES or len(self._pending) >= _MOST_PIECES:
+        if self._pending_bytes >= _BUFFER_BYTES or len(self._pending) >= _MAX_PIECES:
             await self._written()
             self._write_pending()
 
@@ -168,7 +165,7 @@ class DiskSpoolFile(SpoolFile):
         return Sha256(self._digest.hexdigest())
 
     def _write_pending(self) -> None:
-        """Hash and write what was gathered, in a thread, while more of it comes."""
+        """Hash and write the gathered chunks in a thread, while further chunks arrive."""
         pieces = self._pending
         self._pending = []
         self._pending_bytes = 0
@@ -193,20 +190,16 @@ class DiskSpoolFile(SpoolFile):
             self._readable_bytes += await writing
 
     def remove(self) -> None:
-        """Unlink and close. A write still under way in its thread has a descriptor of its own."""
-        if self._writing is not None:
-            self._writing.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )  # nobody waits for it
+        """Remove and close the file. A write in progress has its own file descriptor."""
+        if self._writing is not None:  # retrieve its exception, since no task awaits it
+            self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             self._path.unlink(missing_ok=True)
-        except (
-            OSError
-        ):  # a failing disk keeps its name, not its bytes nor our count; the next start tries again
+        except OSError:  # the disk fails: free the space, and let the next start remove the name
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
         finally:
-            with suppress(OSError):  # the descriptor is gone all the same
+            with suppress(OSError):  # close(2) releases the descriptor also on an error
                 os.close(self._descriptor)
             self._spool.give_back(self._taken_bytes)
             self._taken_bytes = 0
@@ -214,7 +207,7 @@ class DiskSpoolFile(SpoolFile):
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """Tell a full disk from a broken one; neither is the request's fault."""
+    """Translate OSError: a full disk into `SpoolFullError`, others into `SpoolUnavailableError`."""
     try:
         yield
     except OSError as error:
@@ -254,9 +247,10 @@ def _remove_old(path: Path) -> None:
 
 def _create(path: Path) -> int:
     """
-    Create and lock a file.
+    Create and lock a file; returns its descriptor.
 
-    It gets its name when it is locked, else another process could take it for left over.
+    The file gets its final name after it is locked. Otherwise another process could remove it as a
+    file of an ended process.
     """
     unnamed = path.with_suffix(_NOT_LOCKED_YET)
     with _room():
@@ -271,7 +265,7 @@ def _create(path: Path) -> int:
 
 
 def _new_file(path: Path) -> int:
-    """Create and open a file; a folder that somebody removed is made again."""
+    """Create and open a file; the folder is created again if it is missing."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o600)
@@ -281,7 +275,7 @@ def _new_file(path: Path) -> int:
 
 
 def _write_a_byte(folder: Path) -> None:
-    """See `DiskSpool.check`."""
+    """Write, sync and remove one byte."""
     path = folder / f"{uuid4().hex}{_NOT_LOCKED_YET}"
     with _room():
         descriptor = _new_file(path)
@@ -294,13 +288,13 @@ def _write_a_byte(folder: Path) -> None:
 
 
 def _take(descriptor: int, pieces: list[bytes], digest: "hashlib._Hash") -> int:
-    """Hash the pieces, write them at the end, close *descriptor*; how many bytes they were."""
+    """Hash and append *pieces*, and close *descriptor*; returns the number of bytes."""
     size_bytes = sum(map(len, pieces))
     try:
         for piece in pieces:
             digest.update(piece)
         written = os.writev(descriptor, pieces)
-        if written < size_bytes:  # the disk is nearly full: the rest goes, or says so
+        if written < size_bytes:  # the disk is nearly full: write the rest, or raise ENOSPC
             rest = memoryview(b"".join(pieces))[written:]
             while rest:
                 rest = rest[os.write(descriptor, rest) :]

@@ -1,8 +1,4 @@
-"""
-Whether something listens.
-
-All that the API, which has no credential of the broker, can tell of it.
-"""
+"""A TCP probe of the broker for the API, which has no credential for it."""
 
 import asyncio
 from contextlib import suppress
@@ -10,10 +6,10 @@ from contextlib import suppress
 
 async def probe(host: str, port: int, *, timeout_seconds: float) -> None:
     """
-    Connect and close.
+    Connect to *host*:*port*, and close the connection.
 
     Raises:
-        OSError: nobody answers within the deadline.
+        OSError: no connection within the deadline.
     """
     async with asyncio.timeout(timeout_seconds):
         _, writer = await asyncio.open_connection(host, port)

@@ -1,6 +1,6 @@
 """
-The edge in: HTTP and nothing else.
+The HTTP edge.
 
-Parses a request, asks a use case, translates what comes back. Everything that may go wrong stands
-in `problems`.
+It parses a request, calls a use case, and turns the result into a response. `problems` maps every
+error to its response.
 """

@@ -1,7 +1,7 @@
-"""Routes of accounts: register, log in, refresh, log out."""
+"""The routes of accounts: register, log in, refresh tokens, log out."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -45,7 +45,7 @@ def _printable(name: str) -> str:
     if not is_printable(name):
         code = "unprintable_characters"
         raise PydanticCustomError(
-            code, "control characters and characters that change the direction of text"
+            code, "must not contain control characters or text direction characters"
         )
     return name
 
@@ -55,7 +55,7 @@ def _email(text: str) -> str:
         return normal_email(text)
     except InvalidEmailError:
         code = "invalid_email"
-        raise PydanticCustomError(code, "not an e-mail address") from None
+        raise PydanticCustomError(code, "must be an e-mail address") from None
 
 
 Email = Annotated[
@@ -72,7 +72,7 @@ class _Closed(BaseModel):
 
 
 class Registering(_Closed):
-    """What it takes to register."""
+    """The request to register an account."""
 
     email: Email
     password: str = Field(
@@ -87,7 +87,7 @@ class Registering(_Closed):
 
 
 class LoggingIn(BaseModel):
-    """OAuth 2.0's form of a password grant (RFC 6749, 4.3.2); `username` is the e-mail address."""
+    """The form of an OAuth 2.0 password grant (RFC 6749, 4.3.2); `username` is the e-mail."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -115,7 +115,11 @@ class AccountView(BaseModel):
 
 
 class TokensView(BaseModel):
-    """Tokens (RFC 6749, 5.1): the first opens the API, the second gets the next two, once."""
+    """
+    An access token and a refresh token (RFC 6749, 5.1).
+
+    A refresh token can be exchanged once, for a new pair.
+    """
 
     access_token: str
     refresh_token: str
@@ -123,7 +127,7 @@ class TokensView(BaseModel):
     expires_in: int
 
 
-def _takes(model: type[BaseModel], content_type: str) -> dict[str, Any]:
+def _request_body(model: type[BaseModel], content_type: str) -> dict[str, object]:
     return {
         "requestBody": {
             "required": True,
@@ -133,7 +137,7 @@ def _takes(model: type[BaseModel], content_type: str) -> dict[str, Any]:
 
 
 def routes() -> APIRouter:
-    """The table of routes."""
+    """Return the router of the account routes."""
     router = APIRouter(prefix="/auth", tags=["accounts"])
     router.add_api_route(
         "/register",
@@ -143,11 +147,11 @@ def routes() -> APIRouter:
         status_code=201,
         response_model=AccountView,
         responses=problem_answers(400, 403, 408, 409, 413, 415, 422, 429, 503),
-        openapi_extra=_takes(Registering, JSON_TYPE),
+        openapi_extra=_request_body(Registering, JSON_TYPE),
     )
-    for path, handler, operation_id, takes in (
-        ("/jwt/login", log_in, "logIn", _takes(LoggingIn, FORM_TYPE)),
-        ("/jwt/refresh", refresh_tokens, "refreshTokens", _takes(Refreshing, JSON_TYPE)),
+    for path, handler, operation_id, request_body in (
+        ("/jwt/login", log_in, "logIn", _request_body(LoggingIn, FORM_TYPE)),
+        ("/jwt/refresh", refresh_tokens, "refreshTokens", _request_body(Refreshing, JSON_TYPE)),
     ):
         router.add_api_route(
             path,
@@ -156,7 +160,7 @@ def routes() -> APIRouter:
             operation_id=operation_id,
             response_model=TokensView,
             responses=problem_answers(400, 401, 408, 413, 415, 422, 429, 503),
-            openapi_extra=takes,
+            openapi_extra=request_body,
         )
     router.add_api_route(
         "/jwt/logout",
@@ -192,7 +196,7 @@ async def log_in(request: Request, deps: ApiDeps) -> Response:
     try:
         email = normal_email(given.username)
     except InvalidEmailError:
-        email = None  # it is answered as an unknown account
+        email = None  # the same answer as for an unknown account
     await count(request, deps, deps.rules.logins, f"login:{email}|{address}")
     try:
         pair = await deps.auth.log_in(email, given.password, address=address)
@@ -260,7 +264,7 @@ def _parsed(model: type[Body], given: bytes | dict[str, str]) -> Body:
             else model.model_validate(given)
         )
     except ValidationError as error:
-        # Without input and context: both may repeat a password.
+        # Input and context are left out: both may contain the password.
         raise RequestValidationError(
             error.errors(include_input=False, include_context=False)
         ) from None

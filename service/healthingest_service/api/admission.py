@@ -1,4 +1,4 @@
-"""Refuses a login while all slots for hashing are taken, before its body is read."""
+"""Middleware that refuses logins while all slots for password hashing are taken."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,11 +14,10 @@ _RETRY_SECONDS: Final = "2"
 
 class PasswordAdmission:
     """
-    Refuses logins in a fraction of a millisecond.
+    Refuses logins and registrations before the body is read, while the hashing queue is full.
 
-    So a flood of logins does not slow down uploads on the same event loop.
-
-    No slot is taken: a client that then sends its body slowly must not hold one.
+    So a flood of logins does not slow down uploads on the same event loop. The middleware reserves
+    no slot, because a client that sends its body slowly must not hold one.
     """
 
     def __init__(self, app: ASGIApp, *, is_full: Callable[[], bool]) -> None:
@@ -26,7 +25,7 @@ class PasswordAdmission:
         self._is_full = is_full
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Answer 503 if the queue is full, else pass the request on."""
         if scope["type"] == "http" and scope["path"] in _HASHING_ROUTES and self._is_full():
             state = scope["state"]
             state["problem_key"] = _KEY

@@ -1,4 +1,4 @@
-"""What the edge is connected to; made by `main`, handed to `create_app`."""
+"""The dependencies of the API; `main` creates them and passes them to `create_app`."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from healthingest_service.uploads.ports import Ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The limits that are counted."""
+    """The rate limits of the API."""
 
     uploads: Rule
     requests: Rule
@@ -29,7 +29,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRules:
-    """What a body may be, and how slow."""
+    """Limits of a request body: size and transfer rate."""
 
     max_file_bytes: int
     stall_seconds: float
@@ -37,7 +37,7 @@ class BodyRules:
     deadline_seconds: float
 
     def pace(self) -> Pace:
-        """The pace of one body."""
+        """Return a new `Pace` for one body."""
         return Pace(
             window_seconds=self.stall_seconds,
             min_bytes_per_second=self.min_bytes_per_second,
@@ -47,11 +47,7 @@ class BodyRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documentation:
-    """
-    Whether the API describes itself to anybody.
-
-    To machines at `/openapi.json`, in a browser at `/docs`.
-    """
+    """Whether the API serves `/openapi.json` and the page `/docs`."""
 
     openapi: bool
     docs: bool
@@ -59,7 +55,7 @@ class Documentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
-    """Use cases, ports and rules."""
+    """The use cases, ports and limits that the routes use."""
 
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger

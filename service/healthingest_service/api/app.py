@@ -1,9 +1,9 @@
-"""The application of the public port."""
+"""The ASGI application of the public port."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,7 @@ from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
 from healthingest_service.api.middleware import Observer
-from healthingest_service.api.openapi import completed
+from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.identity.errors import IdentityError
 from healthingest_service.uploads.errors import UploadError
@@ -25,7 +25,7 @@ TITLE: Final = "HealthIngest upload API"
 
 
 def create_app(deps: ApiDependencies) -> FastAPI:
-    """An application on *deps*; while it lives, the readiness of its dependencies is watched."""
+    """Return the application; during its lifespan it runs the health checks of *deps*."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -41,8 +41,8 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         title=TITLE,
         version=deps.version,
         lifespan=lifespan,
-        openapi_url=None,  # and with it no page: both are ours
-        # a Location made of the client's Host would lead anywhere, and out of TLS
+        openapi_url=None,  # `documentation` serves the document and the page
+        # FastAPI would redirect to the client's `Host`, which may be any host, without TLS.
         redirect_slashes=False,
     )
     app.state.deps = deps
@@ -66,8 +66,8 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     return app
 
 
-def openapi_document(version: str) -> dict[str, Any]:
-    """The OpenAPI document of every route."""
+def openapi_document(version: str) -> JsonObject:
+    """Return the OpenAPI document of all routes."""
     described = FastAPI()
     for router in _routers():
         described.include_router(router)
@@ -79,7 +79,7 @@ def _routers() -> tuple[APIRouter, ...]:
 
 
 def _answer_head(router: APIRouter) -> None:
-    """`HEAD` wherever `GET` is (RFC 9110, 9.1); the server leaves the content out."""
+    """Add `HEAD` to each `GET` route (RFC 9110, 9.1); the server omits the content."""
     for route in router.routes:
         methods = route.methods if isinstance(route, APIRoute) else None
         if methods is not None and "GET" in methods:

@@ -1,4 +1,4 @@
-"""Bodies as they come: in chunks, with patience that ends."""
+"""Reading request bodies: streamed in chunks, with a minimum rate and a size limit."""
 
 import asyncio
 import time
@@ -12,29 +12,29 @@ from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.uploads.errors import BodyIncompleteError, BodyTooSlowError
 
 MAX_SMALL_BODY_BYTES: Final = 16 * 1024
-"""Of a form or a JSON document; the longest password in UTF-8, escaped, fits."""
+"""Limit of a form or a JSON document; the longest password fits, also when it is escaped."""
 
 
 def media_type(request: Request) -> str:
-    """The content type without parameters, in lower case."""
+    """Return the content type without parameters, in lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def declared_size(request: Request) -> int | None:
-    """`Content-Length`, or None when the client announced none."""
+    """Return `Content-Length`, or None if the header is missing or not a number."""
     text = request.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
     """
-    The body's chunks.
+    Yield the chunks of the body.
 
-    Only the time spent waiting for the client counts: that we are slow is not its fault.
+    Only the time spent waiting for the client counts, not the time that the service needs.
 
     Raises:
-        BodyTooSlowError: too little came in the last seconds, or the whole takes too long.
-        BodyIncompleteError: the client has gone.
+        BodyTooSlowError: the client is slower than the minimum rate, or exceeds the deadline.
+        BodyIncompleteError: the client disconnected.
     """
     stream = request.stream()
     pace = rules.pace()
@@ -49,18 +49,19 @@ async def paced(request: Request, rules: BodyRules) -> AsyncIterator[bytes]:
             raise BodyTooSlowError from None
         except ClientDisconnect:
             raise BodyIncompleteError from None
-        pace.came(len(chunk), waited_seconds=time.monotonic() - began)
+        pace.count(len(chunk), waited_seconds=time.monotonic() - began)
         if chunk:
             yield chunk
 
 
 def refuse_coding(request: Request) -> None:
     """
-    Let a body pass only as it is.
+    Refuse a body with a content coding such as gzip.
+
+    Its digest and its size would be those of the encoded bytes.
 
     Raises:
-        RequestRefusedError: it has a content coding, which its digest, its size and its limit would
-            not be of.
+        RequestRefusedError: the body has a content coding other than `identity`.
     """
     codings = ",".join(request.headers.getlist("content-encoding")).split(",")
     if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
@@ -70,11 +71,11 @@ def refuse_coding(request: Request) -> None:
 
 async def small_body(request: Request, rules: BodyRules) -> bytes:
     """
-    The whole body of a form or a JSON document.
+    Return the whole body of a form or a JSON document.
 
     Raises:
-        RequestRefusedError: it is too large, or coded.
-        BodyTooSlowError, BodyIncompleteError: it did not come.
+        RequestRefusedError: the body is too large, or has a content coding.
+        BodyTooSlowError, BodyIncompleteError: the body did not arrive completely, as in `paced`.
     """
     refuse_coding(request)
     size = declared_size(request)

@@ -1,7 +1,8 @@
 """
 One HTTP/1.1 connection.
 
-Uvicorn's, on the parser of this service, with deadlines and a place in the table.
+It extends uvicorn's connection with the request parser of this service, a deadline for the request
+head, and an entry in the connection table.
 """
 
 import asyncio
@@ -23,9 +24,9 @@ from healthingest_service.identity.client_address import Network, client_address
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRules:
     """
-    What a connection may take.
+    The limits of connections.
 
-    Connections of *trusted_proxies* are counted in total alone: many clients share them.
+    Connections of *trusted_proxies* count towards the total only, since many clients share them.
     """
 
     head: HeadLimits
@@ -39,10 +40,10 @@ class ConnectionRules:
 
 class Connection(H11Protocol):
     """
-    HTTP/1.1 from one client.
+    An HTTP/1.1 connection of one client.
 
-    A request that is refused before it can be routed gets its problem here. It takes no slot of
-    concurrency, and *on_refused* is called with the problem's code.
+    It answers a request that is refused before routing with its problem document. Such a request
+    takes no concurrency slot; *on_refused* is called with the problem code.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class Connection(H11Protocol):
         rules: ConnectionRules,
         table: ConnectionTable,
         on_refused: Callable[[str], None],
-        **uvicorns: Any,  # noqa: ANN401 - what uvicorn gives each of its protocols
+        **uvicorn_arguments: Any,  # noqa: ANN401 - uvicorn's arguments of a protocol
     ) -> None:
-        super().__init__(**uvicorns)
+        super().__init__(**uvicorn_arguments)
         self.conn: RequestParser = RequestParser(rules.head)
         self.address: str | None = None
         self._rules = rules
@@ -64,7 +65,7 @@ class Connection(H11Protocol):
         self._peer_has_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as upstream
-        """Take a place in the table; a first request is due."""
+        """Add the connection to the table, and start the deadline of the first request head."""
         self._ours = LingeringTransport(
             transport,
             may_be_sending=self._may_be_sending,
@@ -81,14 +82,14 @@ class Connection(H11Protocol):
             self._refuse("overloaded")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is due any more."""
+        """Remove the connection from the table, and stop its timers."""
         self._head_came()
         self._table.remove(self)
         self._ours.closed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Go on with the request; what comes after the last answer is thrown away."""
+        """Parse *data*; it is discarded once the last response has been written."""
         if self._ours.is_ending:
             return
         if self.conn.is_idle:
@@ -97,7 +98,7 @@ class Connection(H11Protocol):
         self._note_state()
 
     def eof_received(self) -> bool:  # type: ignore[override] # upstream never keeps it open
-        """Return whether an answer is due: a half-closed client still gets it."""
+        """Return whether a response is still due: a half-closed client still gets it."""
         self._peer_has_ended = True
         if self._ours.is_ending or self.cycle is None or self.cycle.response_complete:
             return False
@@ -106,26 +107,26 @@ class Connection(H11Protocol):
         return True
 
     def on_response_complete(self) -> None:
-        """After an answer the next request may begin, unless the client has ended."""
+        """Expect the next request, or close if the client has closed its side."""
         super().on_response_complete()
         if self._peer_has_ended and self.cycle.response_complete:
             self.transport.close()
         self._note_state()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser refused; *msg* is uvicorn's text and not repeated."""
+        """Answer a request that the parser refused; *msg*, the text of uvicorn, is not used."""
         del msg
         self._refuse(self.conn.refusal or BAD_REQUEST)
 
     def shutdown(self) -> None:
-        """End soon: at once if no request is under way."""
+        """Close at once if no request is in progress, else after its response."""
         if self._ours.is_ending:
             self._ours.abort()
         else:
             super().shutdown()
 
     def give_up(self) -> None:
-        """Make room for another connection."""
+        """Close this idle connection, to make room for another one."""
         self._on_refused("idle")
         self._ours.abort()
 
@@ -137,7 +138,7 @@ class Connection(H11Protocol):
         self._on_refused(code)
         self.conn.refusal = code
         if self.cycle is not None and not self.cycle.response_complete:
-            if self.cycle.response_started:  # two answers in one would be worse than none
+            if self.cycle.response_started:  # a second response would corrupt the first
                 self._ours.abort()
                 return
             self.cycle.disconnected = True
@@ -169,7 +170,7 @@ class Connection(H11Protocol):
 
 
 def _answer(code: str) -> bytes:
-    """A whole HTTP/1.1 answer with the problem *code*, the last one of its connection."""
+    """Return a complete HTTP/1.1 response with the problem *code* and `Connection: close`."""
     problem = PROBLEMS[code]
     response = problem_response(
         problem, correlation_id=uuid4().hex, headers=headers_of_status(problem)

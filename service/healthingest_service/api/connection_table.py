@@ -1,38 +1,33 @@
-"""How many connections may be open, in total and of one address. No I/O."""
+"""Limits the number of open connections, in total and per address. No I/O."""
 
 from typing import Protocol
 
 
 class Held(Protocol):
-    """
-    An open connection.
-
-    `address` is None for one that only the total counts: a trusted proxy's.
-    """
+    """An open connection, as the table sees it."""
 
     @property
     def address(self) -> str | None:
-        """Whom it is counted for."""
+        """The client address that it counts for; None for a trusted proxy: only the total."""
 
     def give_up(self) -> None:
-        """Close it at once; it is idle."""
+        """Close the connection at once; it is idle."""
 
 
 class ConnectionTable:
     """
-    The open connections, and which of them are idle.
+    The open connections, and which of them are idle: without a request in progress, or closing.
 
-    Without a request under way, or waiting to be closed.
-
-    A connection that is one too many takes the place of the one that has been idle for longest, of
-    its own address where that has its share already; without an idle one it is not admitted. At
-    most *limit* + 1 are open: one that was not admitted counts as idle while it is told so.
+    At the total limit, a new connection replaces the connection that has been idle longest. At the
+    limit of its address, it replaces the longest idle connection of that address. If none is idle,
+    the new connection is not admitted. It then counts as idle while it gets its refusal, so at most
+    *limit* + 1 connections are open.
     """
 
     def __init__(self, *, limit: int, limit_per_address: int) -> None:
         self._limit = limit
         self._limit_per_address = limit_per_address
-        self._idle: dict[Held, None] = {}  # oldest first, as are the next
+        self._idle: dict[Held, None] = {}  # this and the next two: oldest first
         self._all: dict[Held, None] = {}
         self._by_address: dict[str, dict[Held, None]] = {}
 
@@ -40,7 +35,7 @@ class ConnectionTable:
         return len(self._all)
 
     def add(self, connection: Held) -> bool:
-        """Count a new connection, which is idle; whether it may stay."""
+        """Add a new, idle connection; returns whether it is admitted."""
         of_address = (
             self._by_address.get(connection.address, {}) if connection.address is not None else {}
         )
@@ -56,7 +51,7 @@ class ConnectionTable:
         return is_admitted
 
     def remove(self, connection: Held) -> None:
-        """Count a connection no more. Calling twice is safe."""
+        """Remove a connection. Calling twice is safe."""
         self._all.pop(connection, None)
         self._idle.pop(connection, None)
         of_address = self._by_address.get(connection.address or "")
@@ -66,11 +61,7 @@ class ConnectionTable:
                 del self._by_address[connection.address or ""]
 
     def set_idle(self, connection: Held, *, is_idle: bool) -> None:
-        """
-        Note whether a counted connection has a request under way.
-
-        It keeps its place if that has not changed.
-        """
+        """Record whether a connection is idle; it keeps its position if nothing changed."""
         if connection not in self._all:
             return
         if not is_idle:

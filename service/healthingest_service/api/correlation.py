@@ -1,4 +1,4 @@
-"""The id by which one request is found in answers, logs and messages. Pure."""
+"""The correlation id, which identifies one request in responses, logs and messages. Pure."""
 
 import re
 from typing import Final
@@ -16,9 +16,8 @@ def correlation_id(given: str | None, traceparent: str | None) -> str:
     """
     Return the client's id if valid, else the trace id of `traceparent`, else a new id.
 
-    `traceparent` is a header of W3C Trace Context.
-
-    What does not match is not repeated: it will stand in headers and logs.
+    `traceparent` is a header of W3C Trace Context. The id appears in headers and logs, so an
+    invalid one is replaced, not repeated.
     """
     if given is not None and _GIVEN.fullmatch(given):
         return given

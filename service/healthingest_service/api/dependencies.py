@@ -1,4 +1,4 @@
-"""Who is asking, and may he: decided from the request's head, before a byte of the body is read."""
+"""Authentication, authorization and rate limits, applied before the body is read."""
 
 from typing import Annotated, Final
 
@@ -19,8 +19,8 @@ _SCHEME: Final = "bearer "
 
 async def api_dependencies(
     request: Request,
-) -> ApiDependencies:  # async, though it waits for nothing: else FastAPI gives it a thread
-    """What `create_app` was given."""
+) -> ApiDependencies:  # async without an await: FastAPI runs plain functions in a thread
+    """Return the dependencies of the application."""
     deps: ApiDependencies = request.app.state.deps
     return deps
 
@@ -30,10 +30,10 @@ ApiDeps = Annotated[ApiDependencies, Depends(api_dependencies)]
 
 def bearer_token(request: Request) -> str:
     """
-    The token of `Authorization: Bearer` (RFC 6750); query and form parameters are not looked at.
+    Return the token of `Authorization: Bearer` (RFC 6750); query and form are ignored.
 
     Raises:
-        UnauthenticatedError: there is none.
+        UnauthenticatedError: the header is missing, has another scheme, or has no token.
     """
     header = request.headers.get("authorization", "")
     if not header.lower().startswith(_SCHEME) or not header[len(_SCHEME) :].strip():
@@ -43,10 +43,10 @@ def bearer_token(request: Request) -> str:
 
 async def count(request: Request, deps: ApiDependencies, rule: Rule, key: str) -> None:
     """
-    Count one request; the answer's `RateLimit` headers will tell.
+    Count one request of *key* against *rule*; the response gets `RateLimit` headers.
 
     Raises:
-        RateLimitedError: it is one too many.
+        RateLimitedError: the limit is exceeded.
     """
     decision = await deps.limiter.hit(rule, key)
     request.state.rate_limits.append(decision)
@@ -57,16 +57,16 @@ async def count(request: Request, deps: ApiDependencies, rule: Rule, key: str) -
 
 async def count_address(request: Request, deps: ApiDependencies, rule: Rule) -> None:
     """
-    Count one request of the client's address.
+    Count one request of the client's address against *rule*.
 
     Raises:
-        RateLimitedError: it is one too many.
+        RateLimitedError: the limit is exceeded.
     """
     await count(request, deps, rule, f"address:{address_of(request, deps)}")
 
 
 def address_of(request: Request, deps: ApiDependencies) -> str:
-    """Return the client's address, behind trusted proxies, as it is counted."""
+    """Return the client's address as it is counted; trusted proxies are skipped."""
     peer = request.client.host if request.client else None
     return client_address(peer, request.headers.getlist("x-forwarded-for"), deps.trusted_proxies)
 
@@ -81,12 +81,12 @@ async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: R
 
 
 async def uploader(request: Request, deps: ApiDeps) -> Principal:
-    """A caller who may upload and has not done so too often."""
+    """Return the caller, with the scope to upload and within the upload limit."""
     return await _caller(request, deps, Scope.UPLOAD_WRITE, deps.rules.uploads)
 
 
 async def reader(request: Request, deps: ApiDeps) -> Principal:
-    """A caller who may read his uploads and has not asked too often."""
+    """Return the caller, with the scope to read uploads and within the request limit."""
     return await _caller(request, deps, Scope.UPLOAD_READ, deps.rules.requests)
 
 

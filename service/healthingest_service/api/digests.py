@@ -1,11 +1,8 @@
 """
-`Content-Digest` and `Repr-Digest` of a request (RFC 9530).
+Verification of `Content-Digest` and `Repr-Digest` of a request (RFC 9530).
 
-What arrived is what was sent, or it is refused.
-
-Both cover the request's content as it comes, a form with all of its parts: no content coding and no
-range is understood here that could tell the two apart. `sha-256` and `sha-512` are verified, other
-algorithms ignored.
+Both cover the request's content, for a form with all of its parts: without content coding and
+ranges, the two mean the same. `sha-256` and `sha-512` are verified, other algorithms ignored.
 """
 
 import binascii
@@ -30,16 +27,16 @@ _MEMBER: Final = re.compile(
     rf"(?:;[ ]*[a-z*][a-z0-9_.*-]*(?:={_BARE})?)*"
 )
 """
-A member of a dictionary whose value is a byte sequence.
+A member of a structured-field dictionary whose value is a byte sequence.
 
-Parameters mean nothing (RFC 9651, section 4.2).
+Its parameters are ignored (RFC 9651, section 4.2).
 """
 _COMMA: Final = re.compile(r"[ \t]*,[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What the client says of its content. `algorithm` is `sha-256` or `sha-512`."""
+    """A digest that the client declared. `algorithm` is `sha-256` or `sha-512`."""
 
     algorithm: str
     value: bytes
@@ -47,10 +44,10 @@ class Digest:
 
 def digests_of(request: Request) -> tuple[Digest, ...]:
     """
-    What the request says of its content, in so far as it can be verified here.
+    Return the digests that the client declared with a supported algorithm.
 
     Raises:
-        RequestRefusedError: a field is not what RFC 9530 wants it to be.
+        RequestRefusedError: a digest field is malformed (RFC 9530).
     """
     return tuple(
         digest for name in FIELDS for digest in _parse(", ".join(request.headers.getlist(name)))
@@ -61,11 +58,11 @@ async def verified(
     content: AsyncIterator[bytes], digests: Sequence[Digest]
 ) -> AsyncIterator[bytes]:
     """
-    The same bytes; after the last one it is known whether they are the ones that were meant.
+    Yield *content* unchanged, and verify its digests after the last byte.
 
     Raises:
-        RequestRefusedError: they are not. The reader has had them all, and must not have acted on
-            them yet.
+        RequestRefusedError: a digest does not match. All bytes have been yielded by then, so the
+            caller must not act on them before the end.
     """
     running = [(digest.value, _ALGORITHMS[digest.algorithm]()) for digest in digests]
     async for chunk in content:
@@ -79,10 +76,13 @@ async def verified(
 
 async def read_on(content: AsyncIterator[bytes], *, max_bytes: int) -> None:
     """
-    Read what is left of a body that was refused: damage on the way is no fault of the file.
+    Read the rest of a body whose file was refused, up to *max_bytes*.
+
+    If the bytes were damaged in transit, the response must be `digest-mismatch`, not a refusal of
+    the file.
 
     Raises:
-        RequestRefusedError: it was damaged, as `verified` finds.
+        RequestRefusedError: a digest does not match, as in `verified`.
     """
     left_bytes = max_bytes
     async for chunk in content:
@@ -92,7 +92,7 @@ async def read_on(content: AsyncIterator[bytes], *, max_bytes: int) -> None:
 
 
 def _parse(text: str) -> list[Digest]:
-    """A dictionary of byte sequences; of a key that comes twice the last one counts."""
+    """Parse a dictionary of byte sequences; the last of several equal keys wins."""
     found = {}
     at = 0
     text = text.strip(" \t,")

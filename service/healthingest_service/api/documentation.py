@@ -1,13 +1,13 @@
 """
-`/openapi.json`, and `/docs`.
+The routes `/openapi.json` and `/docs`.
 
-Swagger UI from our own files, which asks nothing of another host.
+`/docs` is Swagger UI, served from files of this package; it loads nothing from other hosts.
 """
 
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,7 +25,7 @@ _ASSETS: Final = {
     "NOTICE": "text/plain",
 }
 _HEADERS: Final = {
-    # Images: Swagger UI has icons as data.
+    # img-src: Swagger UI embeds its icons as `data:` URLs.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,18 +35,18 @@ _HEADERS: Final = {
 }
 
 
-def openapi_route(document: Callable[[], dict[str, Any]]) -> BaseRoute:
-    """The route of the OpenAPI document; it is made when it is first asked for."""
-    made = cache(document)
+def openapi_route(document: Callable[[], dict[str, object]]) -> BaseRoute:
+    """Return the route of the OpenAPI document, which is built at the first request."""
+    cached_document = cache(document)
 
     async def openapi(_request: Request) -> Response:
-        return JSONResponse(made())
+        return JSONResponse(cached_document())
 
     return Route(OPENAPI_PATH, openapi)
 
 
 def docs_routes() -> list[BaseRoute]:
-    """The page and its files."""
+    """Return the routes of the page `/docs` and of its files."""
     routes: list[BaseRoute] = [_file_route(DOCS_PATH, _PAGE, "text/html")]
     routes += [
         _file_route(f"{DOCS_PATH}/{name}", name, media_type) for name, media_type in _ASSETS.items()

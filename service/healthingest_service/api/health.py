@@ -1,7 +1,7 @@
 """
-Routes for the probes of platforms: liveness, startup, readiness.
+Routes for liveness, startup and readiness probes.
 
-They answer from memory and open no connection.
+They answer from memory; `health.board` runs the checks in the background.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ from healthingest_service.api.problems import RequestRefusedError
 
 
 class StatusView(BaseModel):
-    """The check has passed."""
+    """The answer of a successful probe."""
 
     status: Literal["ok"] = "ok"
 
@@ -29,7 +29,7 @@ class ServiceInfoView(BaseModel):
 
 
 def routes() -> APIRouter:
-    """The table of routes."""
+    """Return the router of the health routes."""
     router = APIRouter(tags=["health"])
     router.add_api_route(
         "/",

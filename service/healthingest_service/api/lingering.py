@@ -1,17 +1,17 @@
-"""A close after which the answer still arrives."""
+"""A lingering close: the connection closes without losing the response."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 
 class LingeringTransport:
     """
     A transport whose `close` waits for a peer that may still be sending.
 
-    A connection that is closed while its peer sends is reset, and the reset may overtake the
-    answer. So `close` ends only our side; the connection is closed when the peer has ended too, or
-    after *linger_seconds*. The protocol discards what arrives meanwhile.
+    If a socket is closed while its peer sends, TCP resets the connection, and the peer may never
+    read the response. So `close` ends only the server's side. The connection closes when the peer
+    has ended its side too, or after *linger_seconds*. The protocol discards bytes that arrive
+    meanwhile.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class LingeringTransport:
         self.is_ending = False
 
     def close(self) -> None:
-        """Write what is waiting, then close as above."""
+        """Flush the write buffer, then close as the class describes."""
         if self.is_closing():
             return
         self.is_ending = True
@@ -42,17 +42,17 @@ class LingeringTransport:
         )
 
     def abort(self) -> None:
-        """Close at once; what is waiting is lost."""
+        """Close at once; the write buffer is discarded."""
         self.is_ending = True
         self._transport.abort()
 
     def closed(self) -> None:
-        """Take note that the connection is gone."""
+        """Cancel the timer, after the connection has closed."""
         if self._timer is not None:
             self._timer.cancel()
 
     def is_closing(self) -> bool:
-        """Whether nothing may be written any more."""
+        """Return whether the transport is closing: nothing more may be written."""
         return self.is_ending or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
@@ -69,6 +69,6 @@ class LingeringTransport:
         if not self.is_ending:
             self._transport.resume_reading()
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as asyncio's
+    def get_extra_info(self, name: str, default: object = None) -> object:
         """See `asyncio.BaseTransport.get_extra_info`."""
         return self._transport.get_extra_info(name, default)

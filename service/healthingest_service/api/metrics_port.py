@@ -1,4 +1,4 @@
-"""The port that only the platform reaches: metrics, and what stands behind readiness."""
+"""The application of the metrics port: metrics, probes and the states of dependencies."""
 
 from dataclasses import asdict
 
@@ -13,9 +13,9 @@ from healthingest_service.telemetry.metrics import CONTENT_TYPE, Metrics
 
 def create_metrics_app(metrics: Metrics, health: HealthBoard, *, decisive: str) -> Starlette:
     """
-    The application of the metrics port; every process has one.
+    Return the application of the metrics port; every process has one.
 
-    Readiness here is the check named *decisive*.
+    Its readiness is the outcome of the check named *decisive*.
     """
 
     async def metrics_text(_request: Request) -> Response:
@@ -26,9 +26,7 @@ def create_metrics_app(metrics: Metrics, health: HealthBoard, *, decisive: str) 
 
     async def ready(_request: Request) -> Response:
         outcome = health.outcomes.get(decisive)
-        is_ready = (
-            outcome is None or outcome.up
-        )  # before the first round too: a relay need not be waited for
+        is_ready = outcome is None or outcome.up  # ready also before the first round of checks
         return JSONResponse(
             {"status": "ok" if is_ready else "stalled"}, status_code=200 if is_ready else 503
         )

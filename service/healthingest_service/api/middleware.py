@@ -1,8 +1,8 @@
-"""What surrounds every request: its id, its one log line, its metrics, and the last catch."""
+"""The outermost middleware: correlation id, log line, metrics, and the last exception handler."""
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from healthingest_service.api.correlation import HEADER, correlation_id
 from healthingest_service.api.problems import PROBLEMS, problem_response
+from healthingest_service.identity.model import Principal
+from healthingest_service.identity.throttling import Decision
 from healthingest_service.telemetry.metrics import Metrics
 
 REQUEST: Final = "http_request"
@@ -23,13 +25,29 @@ _QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/star
 _ENCODED_SLASH: Final = b"%2f"
 
 
+class _State(TypedDict, total=False):
+    """The state of a request (`request.state`), which routes and handlers fill in."""
+
+    correlation_id: str
+    rate_limits: list[Decision]
+    problem_key: str
+    principal: Principal
+
+
 @dataclass(slots=True)
 class _Answer:
+    """The response so far; `status` is None until its head is sent."""
+
     status: int | None = None
 
 
 class Observer:
-    """The outermost layer: nothing that a request does escapes it."""
+    """
+    Observes every request.
+
+    It sets the correlation id, writes one log line, counts, and answers unhandled exceptions with
+    500. More than *max_concurrency* requests at once are answered with 503.
+    """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, max_concurrency: int) -> None:
         self._app = app
@@ -39,12 +57,12 @@ class Observer:
         self._log = structlog.get_logger("healthingest.api")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request as the class describes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        state = scope.setdefault("state", {})
+        state: _State = scope.setdefault("state", {})
         state["correlation_id"] = correlation_id(headers.get(HEADER), headers.get("traceparent"))
         state["rate_limits"] = []
         seen = _Answer()
@@ -68,19 +86,18 @@ class Observer:
         if self._in_flight > self._max_concurrency and scope["path"] not in _QUIET_ROUTES:
             await _refuse(scope, receive, send, "overloaded", {"Retry-After": "1"})
             return
-        if (
-            _ENCODED_SLASH in scope.get("raw_path", b"").lower()
-        ):  # no slash, though routing would take it for one
+        # The router would treat an encoded slash as a path separator.
+        if _ENCODED_SLASH in scope.get("raw_path", b"").lower():
             await _refuse(scope, receive, send, "not-found", {})
             return
         try:
             await self._app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - the edge: logged here, answered here
+        except Exception as error:  # noqa: BLE001 - the outermost edge logs and answers
             self._log.error(FAILED, exc_info=error)
             if seen.status is None:
                 await _refuse(scope, receive, send, "internal-error", {})
 
-    def _record(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, state: _State, status: int, seconds: float) -> None:
         route = _route(scope)
         problem = state.get("problem_key")
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
@@ -89,7 +106,7 @@ class Observer:
             self._metrics.uploads.labels(
                 problem or _UPLOAD_OUTCOMES.get(status, "interrupted")
             ).inc()
-        if route in _QUIET_ROUTES and status < 500:  # noqa: PLR2004 - an answer as it should be
+        if route in _QUIET_ROUTES and status < 500:  # noqa: PLR2004 - not a server error
             return
         principal = state.get("principal")
         self._log.info(
@@ -109,14 +126,15 @@ def _route(scope: Scope) -> str:
     return route if isinstance(route, str) else UNMATCHED
 
 
-def _add_headers(message: Message, state: dict[str, Any]) -> None:
+def _add_headers(message: Message, state: _State) -> None:
     headers = MutableHeaders(scope=message)
     headers[HEADER] = state["correlation_id"]
     headers["X-Content-Type-Options"] = "nosniff"
     for decision in state["rate_limits"]:
         rule = decision.rule
         rate = decision.rule.rate
-        # draft-ietf-httpapi-ratelimit-headers-10: remaining and seconds; quota and window
+        # draft-ietf-httpapi-ratelimit-headers-10: r = remaining requests, t = seconds until reset,
+        # q = quota, w = window in seconds.
         headers.append(
             "RateLimit", f'"{rule.name}";r={decision.remaining};t={decision.retry_after_seconds}'
         )

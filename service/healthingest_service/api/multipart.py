@@ -1,9 +1,8 @@
 """
-The file out of a `multipart/form-data` body, while it streams (RFC 7578).
+Extracts the file from a streamed `multipart/form-data` body (RFC 7578).
 
-The framework's own parser would spool the whole body before anybody is asked; this one keeps
-nothing but the chunk under way. The field is called `file`; the client's file name is not even
-read.
+The parser of the framework would write the whole body to disk first; this one keeps only the
+current chunk. The form field is called `file`; the client's file name is ignored.
 """
 
 from collections.abc import AsyncIterator
@@ -16,16 +15,16 @@ from healthingest_service.api.problems import RequestRefusedError
 
 FIELD: Final = b"file"
 OVERHEAD_BYTES: Final = 64 * 1024
-"""What boundaries, part headers and other fields may take beside the file."""
+"""Limit of the bytes beside the file: boundaries, part headers and other fields."""
 _MALFORMED: Final = "malformed-multipart"
 
 
 def boundary_of(content_type: str) -> bytes:
     """
-    The boundary parameter.
+    Return the boundary parameter of the content type.
 
     Raises:
-        RequestRefusedError: there is none.
+        RequestRefusedError: the parameter is missing or empty.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
@@ -36,11 +35,11 @@ def boundary_of(content_type: str) -> bytes:
 
 async def file_of(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
     """
-    The bytes of the one part called `file`.
+    Yield the bytes of the part called `file`.
 
     Raises:
-        RequestRefusedError: no such part, two of them, too much beside it, or a body that is no
-            form.
+        RequestRefusedError: the body is no form, has no or several parts `file`, or more than
+            `OVERHEAD_BYTES` beside it.
     """
     form = _Form(boundary)
     async for chunk in body:
@@ -50,7 +49,7 @@ async def file_of(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[
 
 
 class _Form:
-    """Callbacks of the push parser, and what they found in the chunk under way."""
+    """The callbacks of the push parser, and the bytes of the file in the current chunk."""
 
     def __init__(self, boundary: bytes) -> None:
         self._pieces: list[bytes] = []
@@ -61,9 +60,8 @@ class _Form:
         self._overhead_bytes = 0
         self._ended = False
         self._delimiter = b"--" + boundary
-        self._preamble: bytes | None = (
-            b"\r\n"  # the first delimiter may stand at the very beginning
-        )
+        # Begins with a line break, because the first delimiter may be the first line of the body.
+        self._preamble: bytes | None = b"\r\n"
         callbacks = {
             "on_part_begin": self._part_begin,
             "on_header_begin": self._header_begin,
@@ -91,15 +89,11 @@ class _Form:
         return self._pieces
 
     def _after_preamble(self, chunk: bytes) -> bytes:
-        """
-        What comes from the first delimiter on.
-
-        Before it anything may stand, which is ignored (RFC 2046, 5.1.1).
-        """
+        """Return *chunk* from the first delimiter on; the text before is ignored (RFC 2046)."""
         seen = (self._preamble or b"") + chunk
         at = seen.find(b"\r\n" + self._delimiter)
         if at < 0:
-            self._preamble = seen[-len(self._delimiter) - 1 :]  # the delimiter may have begun
+            self._preamble = seen[-len(self._delimiter) - 1 :]  # may end with a part of a delimiter
             return b""
         self._preamble = None
         return seen[at + 2 :]

@@ -1,7 +1,7 @@
 """
 The OpenAPI document.
 
-Pieces that several routes share, and what the framework leaves out of it.
+Definitions that several routes share, and completion of the document that FastAPI generates.
 """
 
 from collections.abc import Iterator
@@ -12,23 +12,25 @@ from pydantic import BaseModel
 
 from healthingest_service.api.problems import MEDIA_TYPE
 
+JsonObject = dict[str, Any]
+"""A part of the OpenAPI document."""
 _TEXT: Final = {"type": "string"}
 _SECONDS: Final = {"type": "integer", "minimum": 0}
-_HEADERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "X-Correlation-ID": ("Finds the request in logs and messages.", _TEXT),
+_HEADERS: Final[dict[str, tuple[str, JsonObject]]] = {
+    "X-Correlation-ID": ("Identifies the request in logs and messages.", _TEXT),
     "Location": (
-        "The upload: `/v1/uploads/{upload_id}`.",
+        "Path of the upload: `/v1/uploads/{upload_id}`.",
         {"type": "string", "format": "uri-reference"},
     ),
-    "Retry-After": ("When to try again, in seconds.", _SECONDS),
+    "Retry-After": ("Seconds after which the request can be repeated.", _SECONDS),
     "RateLimit": (
-        "What remains, and for how many seconds; once for each rule that was counted.",
+        "Remaining requests, and seconds until the limit resets; one value for each limit.",
         _TEXT,
     ),
-    "RateLimit-Policy": ("The rule: how many in how many seconds.", _TEXT),
+    "RateLimit-Policy": ("The limit: requests, and the window in seconds.", _TEXT),
     "WWW-Authenticate": ("How to authenticate (RFC 6750).", _TEXT),
     "Accept-Encoding": (
-        "The content codings that a request may have; with `unsupported-content-coding`.",
+        "Accepted content codings of a request; sent with `unsupported-content-coding`.",
         _TEXT,
     ),
 }
@@ -44,15 +46,15 @@ _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
 
 Each path answers other methods with 405 (`method-not-allowed`) and `Allow`, and `HEAD` where it
-answers `GET`. A request that is malformed or too large is refused before any route with 400
-`bad-request`, 414 `url-too-long` or 431 `head-too-large`."""
+answers `GET`. A request that is malformed or has a too large head gets 400 `bad-request`, 414
+`url-too-long` or 431 `head-too-large` before routing."""
 
 
 class FindingView(BaseModel):
     """
-    One reason to refuse a file: a stable code, words for people, and where.
+    One reason why a file was refused: a stable code, a message, a remedy, and the place.
 
-    Never a value of the file.
+    It never contains a value of the file.
     """
 
     code: str
@@ -89,8 +91,8 @@ class ProblemView(BaseModel):
     limit_bytes: int | None = None
 
 
-def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer so."""
+def problem_answers(*statuses: int) -> dict[int | str, JsonObject]:
+    """Return the OpenAPI `responses` for problems with *statuses*, and 500."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -98,8 +100,8 @@ def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """*document* as the framework makes it, with what really comes: problems, headers, security."""
+def completed(document: JsonObject) -> JsonObject:
+    """Return FastAPI's *document*, completed with problems, headers and security."""
     document["info"]["description"] = _DESCRIPTION
     document["servers"] = [{"url": "/"}]
     components = document.setdefault("components", {})
@@ -123,9 +125,9 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _complete_answers(path: str, answers: dict[str, Any]) -> None:
+def _complete_answers(path: str, answers: JsonObject) -> None:
     if MEDIA_TYPE not in answers.get("422", {}).get("content", {MEDIA_TYPE: None}):
-        del answers["422"]  # the framework's own: parameters of this route are never refused by it
+        del answers["422"]  # FastAPI adds it to every route with parameters; here it cannot occur
     answers["default"] = problem_answers()[500] | {"description": "Any other problem"}
     is_counted = "429" in answers
     for status, answer in answers.items():

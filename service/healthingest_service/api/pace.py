@@ -1,4 +1,4 @@
-"""How slow a body may come. Pure: it is told the time that was spent waiting for the client."""
+"""The minimum rate and the deadline of a request body. Pure: the caller measures the time."""
 
 import math
 
@@ -7,11 +7,11 @@ from healthingest_service.uploads.errors import BodyTooSlowError
 
 class Pace:
     """
-    A client's credit of time, which waiting uses up and bytes earn.
+    A time credit for one client: waiting consumes it, and received bytes replenish it.
 
-    *min_bytes_per_second* (0: any rate) holds over every stretch of *window_seconds*: credit never
-    grows beyond the window, so bytes that came at once buy no more silence than that. The body as a
-    whole has *deadline_seconds*.
+    *min_bytes_per_second* (0: any rate) must hold in every period of *window_seconds*. The credit
+    never exceeds the window, so a burst allows no longer pause than the window. The whole body must
+    arrive within *deadline_seconds*.
     """
 
     def __init__(
@@ -24,15 +24,15 @@ class Pace:
 
     @property
     def patience_seconds(self) -> float:
-        """How long the next chunk may take."""
+        """The longest time that the next chunk may take."""
         return max(0.0, min(self._credit_seconds, self._left_seconds))
 
-    def came(self, size_bytes: int, *, waited_seconds: float) -> None:
+    def count(self, size_bytes: int, *, waited_seconds: float) -> None:
         """
-        Count a chunk and the time that it took.
+        Count a received chunk, and the time spent waiting for it.
 
         Raises:
-            BodyTooSlowError: it took too long.
+            BodyTooSlowError: the wait was longer than `patience_seconds`.
         """
         if waited_seconds > self.patience_seconds:
             raise BodyTooSlowError

@@ -1,14 +1,14 @@
 """
-The one table of problems: error to status, code, cause and text.
+The table of problems: maps each error to status, code, cause and text.
 
-Answers are RFC 9457 problems. Titles and details are ours and fixed: no value from a request, no
-library's text.
+Error responses are RFC 9457 problem documents. Titles and details are constants: they contain no
+value from a request and no text of a library.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,13 +21,13 @@ from healthingest_service.uploads import errors as uploads
 TYPE_PREFIX: Final = "https://healthingest.dev/problems/"
 MEDIA_TYPE: Final = "application/problem+json"
 UNAVAILABLE: Final = "service-unavailable"
-"""The one code for a missing dependency or resource; `cause` says which."""
+"""The code for any unavailable dependency or resource; the member `cause` names it."""
 _REALM: Final = 'Bearer realm="healthingest"'
 _UNAVAILABLE_RETRY_SECONDS: Final = 5
 
 
 class RequestRefusedError(Exception):
-    """The request itself is wrong; raised by this edge alone. `code` is one of the table."""
+    """The request is refused by the HTTP edge itself. `code` is a code of the table."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -36,7 +36,7 @@ class RequestRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row of the table."""
+    """One row of the table of problems."""
 
     status: int
     code: str
@@ -46,12 +46,12 @@ class Problem:
 
     @property
     def key(self) -> str:
-        """The code, with `/` and the cause where there is one: unique in the table."""
+        """The unique key of the row: the code, followed by `/` and the cause if there is one."""
         return self.code if self.cause is None else f"{self.code}/{self.cause}"
 
     @property
     def type(self) -> str:
-        """The stable identifier that clients act on."""
+        """The problem type, a stable URI that clients act on."""
         return TYPE_PREFIX + self.code
 
 
@@ -61,44 +61,40 @@ _ROWS: Final = (
         400,
         "body-incomplete",
         "Body incomplete",
-        "The body ended before the announced number of bytes.",
+        "The body ended before the declared number of bytes.",
     ),
     Problem(
         400,
         "digest-mismatch",
         "Digest mismatch",
-        "What arrived is not what was sent; send it again.",
+        "The body does not match its digest; send it again.",
     ),
-    Problem(
-        400, "invalid-cursor", "Invalid cursor", "The cursor is not one that this service gave."
-    ),
+    Problem(400, "invalid-cursor", "Invalid cursor", "Use `next_cursor` of a page, unchanged."),
     Problem(
         400,
         "invalid-digest",
         "Invalid digest",
-        "`Content-Digest` or `Repr-Digest` is not as RFC 9530 wants it.",
+        "`Content-Digest` or `Repr-Digest` is not well-formed (RFC 9530).",
     ),
     Problem(
         400,
         "invalid-idempotency-key",
         "Invalid idempotency key",
-        "The key has 1 to 255 visible ASCII characters.",
+        "`Idempotency-Key` must have 1 to 255 visible ASCII characters.",
     ),
     Problem(
         400,
         "malformed-multipart",
         "Malformed multipart body",
-        "The body is not a form with one field `file`.",
+        "The body must be a form with exactly one field `file`.",
     ),
     Problem(
         401,
         "invalid-credentials",
         "Invalid credentials",
-        "These credentials do not open an account.",
+        "The e-mail address or the password is wrong, or the account is not active.",
     ),
-    Problem(
-        401, "invalid-token", "Invalid token", "The token is unknown, has run out, or was revoked."
-    ),
+    Problem(401, "invalid-token", "Invalid token", "The token is unknown, expired or revoked."),
     Problem(
         401, "unauthenticated", "Not authenticated", "Send `Authorization: Bearer <access token>`."
     ),
@@ -107,26 +103,22 @@ _ROWS: Final = (
         403,
         "registration-closed",
         "Registration closed",
-        "Accounts are not made here by their owners.",
+        "Only an administrator can create accounts here.",
     ),
-    Problem(404, "not-found", "Not found", "There is nothing here."),
+    Problem(404, "not-found", "Not found", "The path does not exist."),
     Problem(404, "upload-not-found", "Upload not found", "You have no such upload."),
-    Problem(
-        405, "method-not-allowed", "Method not allowed", "The route does not know this method."
-    ),
-    Problem(408, "body-too-slow", "Body too slow", "The body stalled or came too slowly."),
+    Problem(405, "method-not-allowed", "Method not allowed", "Use one of the methods in `Allow`."),
+    Problem(408, "body-too-slow", "Body too slow", "The body arrived too slowly, or not at all."),
     Problem(409, "account-exists", "Account exists", "An account with this e-mail address exists."),
     Problem(
         409,
         "upload-in-flight",
         "Upload in flight",
-        "An equal upload is being stored at this moment.",
+        "An upload with the same bytes or the same key is in progress.",
     ),
-    Problem(413, "body-too-large", "Body too large", "The body is larger than this route takes."),
-    Problem(
-        413, "file-too-large", "File too large", "The file is larger than this installation takes."
-    ),
-    Problem(414, "url-too-long", "URL too long", "The URL is longer than this service takes."),
+    Problem(413, "body-too-large", "Body too large", "The body is larger than this route allows."),
+    Problem(413, "file-too-large", "File too large", "The file is larger than `limit_bytes`."),
+    Problem(414, "url-too-long", "URL too long", "The URL is longer than the service allows."),
     Problem(415, "not-avro", "Not Avro", "The file is not an Avro object container file."),
     Problem(
         415,
@@ -138,22 +130,22 @@ _ROWS: Final = (
         415,
         "unsupported-media-type",
         "Unsupported media type",
-        "The route does not take this content type.",
+        "The route does not accept this `Content-Type`.",
     ),
     Problem(
         422,
         "file-refused",
         "File refused",
-        "The file is not correct; `findings` says where and why.",
+        "The file is not valid; `findings` says where and why.",
     ),
     Problem(
-        422, "idempotency-key-reused", "Idempotency key reused", "The key was used for other bytes."
+        422, "idempotency-key-reused", "Idempotency key reused", "Use a new key for other bytes."
     ),
     Problem(
         422,
         "invalid-request",
         "Invalid request",
-        "Fields are missing or wrong; `errors` says which.",
+        "Fields are missing or invalid; `errors` names them.",
     ),
     Problem(
         422,
@@ -161,7 +153,7 @@ _ROWS: Final = (
         "Unacceptable password",
         "Use 8 to 1024 characters, not a common password, not your e-mail address.",
     ),
-    Problem(429, "rate-limited", "Too many requests", "Wait as long as `Retry-After` says."),
+    Problem(429, "rate-limited", "Too many requests", "Repeat the request after `Retry-After`."),
     Problem(
         431,
         "head-too-large",
@@ -172,31 +164,31 @@ _ROWS: Final = (
         429,
         "too-many-uploads",
         "Too many uploads at once",
-        "Wait until another upload of yours has ended.",
+        "Repeat the request when another of your uploads has ended.",
     ),
     Problem(
         500,
         "internal-error",
         "Internal error",
-        "Something broke here; the correlation id finds it in the log.",
+        "The service failed; its log has the cause under the correlation id.",
     ),
-    Problem(503, "not-ready", "Not ready", "This instance takes no work now."),
-    Problem(503, "overloaded", "Overloaded", "Too many requests at once; trying again is safe."),
+    Problem(503, "not-ready", "Not ready", "This instance accepts no requests now."),
+    Problem(503, "overloaded", "Overloaded", "Too many requests at once; repeating is safe."),
     *(
-        Problem(503, UNAVAILABLE, "Service unavailable", f"{detail}; trying again is safe.", cause)
+        Problem(503, UNAVAILABLE, "Service unavailable", f"{detail}; repeating is safe.", cause)
         for cause, detail in (
             ("accounts", "Accounts and tokens cannot be checked now"),
-            ("database", "The database gave no clear answer"),
-            ("dependency", "Something that the service needs is not available now"),
-            ("object-store", "The object store gave no clear answer"),
+            ("database", "The database is not available now"),
+            ("dependency", "A dependency of the service is not available now"),
+            ("object-store", "The object store is not available now"),
             ("temporary-storage", "The service cannot write the body to its disk now"),
-            ("temporary-storage-full", "The service has no room for another body now"),
-            ("validation", "Files cannot be checked now"),
+            ("temporary-storage-full", "The service has no disk space for another body now"),
+            ("validation", "Files cannot be validated now"),
         )
     ),
 )
 PROBLEMS: Final[Mapping[str, Problem]] = {problem.key: problem for problem in _ROWS}
-"""By `Problem.key`."""
+"""All problems by `Problem.key`."""
 
 PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.FileTooLargeError: "file-too-large",
@@ -230,7 +222,7 @@ _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too
 
 
 def problem_of(error: Exception) -> Problem:
-    """The row of *error*; of one that nobody foresaw, `internal-error`."""
+    """Return the problem of *error*; `internal-error` for an unknown one."""
     if isinstance(error, RequestRefusedError):
         return PROBLEMS[error.code]
     if isinstance(error, RequestValidationError):
@@ -246,31 +238,34 @@ def problem_of(error: Exception) -> Problem:
     return PROBLEMS[next(known, "internal-error")]
 
 
-def members_of(error: Exception) -> dict[str, Any]:
-    """What a problem says beyond its row: places and codes, never values."""
+def members_of(error: Exception) -> dict[str, object]:
+    """Return further members of the problem document: places and codes, never values."""
     if isinstance(error, uploads.FileRefusedError | uploads.NotAvroError):
         return {"findings": [asdict(finding) for finding in error.findings]}
     if isinstance(error, uploads.FileTooLargeError):
         return {"limit_bytes": error.limit_bytes}
     if isinstance(error, RequestValidationError):
         return {
-            "errors": [{"location": _place(item), "code": item["type"]} for item in error.errors()]
+            "errors": [
+                {"location": _location(item["loc"], item["type"]), "code": item["type"]}
+                for item in error.errors()
+            ]
         }
     return {}
 
 
-def _place(item: Mapping[str, Any]) -> list[str]:
+def _location(location: tuple[str | int, ...], code: str) -> list[str]:
     """
-    Where a field is.
+    Return the path of a field.
 
-    Of one that must not be there only its surroundings, for its name is the client's text.
+    For an unknown field it is the path of the parent, since the name is the client's text.
     """
-    place = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
-    return [str(part) for part in place]
+    shown = location[:-1] if code == "extra_forbidden" else location
+    return [str(part) for part in shown]
 
 
 def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
-    """Headers that the status calls for (RFC 9110, RFC 6750)."""
+    """Return the headers that status and error require (RFC 9110, RFC 6750)."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, identity.MissingScopeError):
         headers["WWW-Authenticate"] = f'{_REALM}, error="insufficient_scope", scope="{error.scope}"'
@@ -285,11 +280,11 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
 
 
 def headers_of_status(problem: Problem) -> dict[str, str]:
-    """Headers that every answer with this problem has."""
+    """Return the headers of every response with this problem."""
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code == "too-many-uploads":
         return {"Retry-After": str(_UNAVAILABLE_RETRY_SECONDS)}
     if problem.code == "unsupported-content-coding":
-        return {"Accept-Encoding": "identity"}  # RFC 9110, 12.5.3: what a request may have
+        return {"Accept-Encoding": "identity"}  # RFC 9110, 12.5.3: codings that are accepted
     return {}
 
 
@@ -297,10 +292,10 @@ def problem_response(
     problem: Problem,
     *,
     correlation_id: str,
-    members: Mapping[str, Any] | None = None,
+    members: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer of a row."""
+    """Return the response of *problem*, with further members and headers."""
     body = {
         "type": problem.type,
         "title": problem.title,
@@ -316,7 +311,7 @@ def problem_response(
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """The exception handler of all foreseen errors."""
+    """Handle all known errors: return the problem response of *error*."""
     problem = problem_of(error)
     request.state.problem_key = problem.key
     return problem_response(

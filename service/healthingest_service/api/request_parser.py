@@ -1,9 +1,9 @@
 """
-h11's parser of requests, with the limits and the strictness of this service.
+The HTTP request parser: h11, with limits and stricter rules.
 
-h11 checks framing, `Host` and the syntax of fields. What it lets pass and HTTP (RFC 9110, RFC 9112)
-leaves to the server is decided here, and in doubt refused: two parties that read one message
-differently are how requests are smuggled.
+h11 checks framing, `Host` and the syntax of fields. This module refuses messages that h11 accepts
+but that other servers may read differently (RFC 9110, RFC 9112). Such differences make request
+smuggling possible.
 """
 
 import re
@@ -17,7 +17,7 @@ HEAD_TOO_LARGE: Final = "head-too-large"
 URL_TOO_LONG: Final = "url-too-long"
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _NOT_A_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]")
-"""A bare LF or CR, or a folded line: legal to accept, and read differently by different servers."""
+"""A bare LF or CR, or a folded line: HTTP allows them, but servers read them differently."""
 _METHOD_AND_VERSION_BYTES: Final = 64
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _VERSIONS: Final = frozenset({b"1.0", b"1.1"})
@@ -36,9 +36,10 @@ class HeadLimits:
 
 def size_refusal(received: bytes, limits: HeadLimits) -> str | None:
     """
-    The code of the problem with the size of a head of which *received* has come, or None.
+    Return the problem code if the request head exceeds a limit, else None.
 
-    Decides before a line is parsed. *received* may be incomplete, and may hold more than the head.
+    Works on raw bytes, before a line is parsed. *received* may hold a part of the head, or more
+    than the head.
     """
     request_line = received[: limits.url_bytes + _METHOD_AND_VERSION_BYTES + 1].partition(b"\n")[0]
     if len(request_line) > limits.url_bytes + _METHOD_AND_VERSION_BYTES:
@@ -53,7 +54,7 @@ def size_refusal(received: bytes, limits: HeadLimits) -> str | None:
 
 
 def framing_refusal(request: h11.Request, head: bytes) -> str | None:
-    """The code of the problem with a parsed request whose head was received as *head*, or None."""
+    """Return the problem code if *head*, the raw bytes of *request*, is ambiguous, else None."""
     names = {name for name, _ in request.headers}
     has_coding = b"transfer-encoding" in names
     is_refused = (
@@ -66,10 +67,10 @@ def framing_refusal(request: h11.Request, head: bytes) -> str | None:
 
 class RequestParser(h11.Connection):
     """
-    The server's side of one connection.
+    The parser of one server connection.
 
-    A request that is refused raises `h11.RemoteProtocolError`, and `refusal` is the code of the
-    problem to answer with.
+    For a refused request it raises `h11.RemoteProtocolError`, and `refusal` is the problem code of
+    the response.
     """
 
     def __init__(self, limits: HeadLimits) -> None:
@@ -79,7 +80,7 @@ class RequestParser(h11.Connection):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way: none has come, or its head is incomplete."""
+        """Whether no request is in progress: none has arrived, or its head is incomplete."""
         return self.their_state is h11.IDLE
 
     @property
@@ -88,7 +89,7 @@ class RequestParser(h11.Connection):
         return self.their_state is h11.SEND_BODY
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As h11's, with the limits of this service."""
+        """Return the next event, as h11 does, within the limits of this service."""
         try:
             return self._next_head() if self.is_idle else self._next_of_body()
         except h11.RemoteProtocolError as error:
@@ -99,9 +100,9 @@ class RequestParser(h11.Connection):
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # its three overloads in one
         """
-        As h11's.
+        Return the bytes of *event*, as h11 does.
 
-        An answer that overtakes its request's body is the last one of the connection.
+        A response that begins before the request's body has arrived gets `Connection: close`.
         """
         if isinstance(event, h11.Response) and self.awaits_body:
             headers = [(name, value) for name, value in event.headers if name != b"connection"]
@@ -137,7 +138,7 @@ class RequestParser(h11.Connection):
 
 
 def _in_origin_form(request: h11.Request) -> h11.Request:
-    """The request as a client that knows of no proxy would send it (RFC 9112, 3.2.2)."""
+    """Return the request with its target in origin form: a path, no URL (RFC 9112, 3.2)."""
     absolute = _ABSOLUTE_FORM.match(request.target)
     if absolute is None:
         return request

@@ -1,8 +1,4 @@
-"""
-uvicorn, started from code.
-
-No signal handlers of its own, no access log, and our own kind of connection.
-"""
+"""Runs uvicorn without signal handlers and access log, with `Connection` as its protocol."""
 
 import asyncio
 import contextlib
@@ -14,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from healthingest_service.api.connection import Connection, ConnectionRules
 from healthingest_service.api.connection_table import ConnectionTable
@@ -24,15 +21,15 @@ if TYPE_CHECKING:
 _BACKLOG: Final = 2048
 _DESCRIPTORS_SHARE: Final = 2
 """
-Connections take at most one of so many descriptors.
+Connections use at most 1/2 of the file descriptors.
 
-Files, workers and other servers need theirs.
+The rest is for files, workers and other servers.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where, and how long to wait for requests under way at the end."""
+    """The address to listen on; requests in progress get *graceful_seconds* at shutdown."""
 
     host: str
     port: int
@@ -42,35 +39,31 @@ class Listen:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the composition root's: it has more to end than one server."""
+        """Install no signal handlers: `main` handles signals for all servers of the process."""
         yield
 
 
 def bind(listen: Listen) -> socket.socket:
     """
-    The listening socket.
+    Return a socket that listens on the address of *listen*.
 
     Raises:
-        OSError: the address is taken or not ours.
+        OSError: the address is in use, or not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     return socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
 
 
 def connection_limit(wanted: int) -> int:
-    """
-    So many connections may be open.
-
-    *wanted*, or what the process' limit of descriptors (`ulimit -n`) leaves.
-    """
+    """Return *wanted*, or half of the limit of file descriptors (`ulimit -n`) if that is less."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return wanted
     return max(1, min(wanted, descriptors // _DESCRIPTORS_SHARE))
 
 
-async def serve(  # noqa: PLR0913 - what a server is made of
-    app: Any,  # noqa: ANN401 - any ASGI application
+async def serve(  # noqa: PLR0913 - the parts of a server
+    app: ASGIApp,
     listening: socket.socket,
     listen: Listen,
     stop: asyncio.Event,
@@ -79,9 +72,9 @@ async def serve(  # noqa: PLR0913 - what a server is made of
     on_refused: Callable[[str], None] = lambda _: None,
 ) -> None:
     """
-    Serve until *stop* is set, then let requests under way end.
+    Serve *app* until *stop* is set, then wait for requests in progress.
 
-    *on_refused*: see `Connection`.
+    *on_refused* is called with the problem code of each request that is refused before routing.
     """
     limit = connection_limit(rules.max_connections)
     table = ConnectionTable(limit=limit, limit_per_address=rules.max_connections_per_address)
@@ -91,7 +84,7 @@ async def serve(  # noqa: PLR0913 - what a server is made of
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # a line for each malformed request would let clients fill the log
+        log_level="error",  # else clients could fill the log with malformed requests
         access_log=False,
         server_header=False,
         proxy_headers=False,

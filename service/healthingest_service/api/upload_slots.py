@@ -1,4 +1,4 @@
-"""How many uploads one account, and one address, may have under way in this process at once."""
+"""Limits how many uploads of an account, and of an address, run at once in this process."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from healthingest_service.identity.model import AccountId
 
 
 class UploadSlots:
-    """Counts uploads under way. Nothing is kept of accounts and addresses that have none."""
+    """Counts the running uploads of each account and each address."""
 
     def __init__(self, *, per_account: int, per_address: int) -> None:
         self._per_account = per_account
@@ -22,7 +22,7 @@ class UploadSlots:
         Count an upload while the context is open.
 
         Raises:
-            RequestRefusedError: the account or the address has as many as it may.
+            RequestRefusedError: the account or the address has reached its limit.
         """
         limits = {f"account:{account}": self._per_account, f"address:{address}": self._per_address}
         if any(self._taken[key] >= limit for key, limit in limits.items()):

@@ -1,9 +1,9 @@
-"""Routes of uploads: send one, and see what became of it."""
+"""The routes of uploads: send a file, list uploads, get one."""
 
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -45,9 +45,9 @@ _FORM: Final = {
     }
 }
 _DIGEST: Final = (
-    "Digest of the body (RFC 9530), which is verified: `sha-256=:` or `sha-512=:`, base64, `:`."
+    "Digest of the body (RFC 9530), which is verified: `sha-256=:BASE64:` or `sha-512=:BASE64:`."
 )
-_REQUEST: Final[dict[str, Any]] = {
+_REQUEST: Final[dict[str, object]] = {
     "parameters": [
         *(
             {
@@ -74,7 +74,7 @@ _REQUEST: Final[dict[str, Any]] = {
 
 
 class ReceiptView(BaseModel):
-    """The receipt of an upload: it is stored, and will be announced."""
+    """The receipt of an upload: the file is stored, and will be announced."""
 
     status: str = "accepted"
     upload_id: UUID
@@ -87,7 +87,7 @@ class ReceiptView(BaseModel):
 
 
 class UploadView(BaseModel):
-    """An upload and how far it has come."""
+    """An upload and its state."""
 
     upload_id: UUID
     state: UploadState
@@ -112,7 +112,7 @@ class HistoryView(BaseModel):
 
 
 class HistoryQuery(BaseModel):
-    """Which uploads, and how many at once."""
+    """Filters and paging of the list of uploads."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +123,7 @@ class HistoryQuery(BaseModel):
 
 
 def routes() -> APIRouter:
-    """The table of routes."""
+    """Return the router of the upload routes."""
     router = APIRouter(tags=["uploads"])
     router.add_api_route(
         UPLOAD_ROUTE,
@@ -133,7 +133,7 @@ def routes() -> APIRouter:
         status_code=201,
         response_model=ReceiptView,
         responses=problem_answers(400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
-        | {200: {"model": ReceiptView, "description": "The same bytes, or the same key, again"}},
+        | {200: {"model": ReceiptView, "description": "The receipt of an earlier, equal upload"}},
         openapi_extra=_REQUEST,
     )
     router.add_api_route(
@@ -167,12 +167,12 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
 
 async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
     content = body.paced(request, deps.body)
-    said = digests.digests_of(request)
+    declared = digests.digests_of(request)
     is_form = body.media_type(request) == FORM_TYPE
     size_bytes = body.declared_size(request)
-    if said:
-        content = digests.verified(content, said)
-    coming = UploadRequest(
+    if declared:
+        content = digests.verified(content, declared)
+    upload = UploadRequest(
         principal=principal,
         body=_file(request, content),
         correlation_id=request.state.correlation_id,
@@ -181,9 +181,9 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         min_size_bytes=(size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0,
     )
     try:
-        return await deps.accept(coming)
+        return await deps.accept(upload)
     except (NotAvroError, FileRefusedError):
-        if said:
+        if declared:
             await digests.read_on(content, max_bytes=deps.body.max_file_bytes)
         raise
 

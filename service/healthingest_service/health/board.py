@@ -1,4 +1,4 @@
-"""Can this instance take work? Checked in the background, answered from memory."""
+"""Health checks of dependencies, run in the background, with outcomes kept in memory."""
 
 import asyncio
 import errno
@@ -14,16 +14,16 @@ from healthingest_service.telemetry.metrics import Metrics
 
 CHANGED: Final = "dependency_changed"
 _STALE_ROUNDS: Final = 5
-"""Older than so many rounds, an answer means nothing: the loop that checks is stuck."""
+"""Rounds after which an outcome is stale: the loop of the checks is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    How one dependency is asked; raising anything means no.
+    The check of one dependency; it fails by raising any exception.
 
-    Without a `required` one no upload can be answered with success. The others are only shown: the
-    promise holds without them, and taking every instance out would break it.
+    If a `required` check fails, the instance is not ready, since no upload could succeed. The other
+    checks are only reported: uploads succeed without those dependencies.
     """
 
     name: str
@@ -36,7 +36,7 @@ class CheckOutcome:
     """
     The last outcome of a check.
 
-    `error` is a cause's code, or a type's name and the system's code; never a text.
+    `error` is the code of a known cause, else the exception type with its errno; never a message.
     """
 
     required: bool
@@ -82,7 +82,7 @@ class HealthBoard:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every required dependency was up in a recent round, and this process stays."""
+        """Whether all required checks passed in a recent round, and no shutdown has begun."""
         if self._is_leaving or not self._is_fresh():
             return False
         return all(outcome.up for outcome in self._outcomes.values() if outcome.required)
@@ -93,11 +93,11 @@ class HealthBoard:
         return self._has_been_ready
 
     def leave(self) -> None:
-        """From now on no more work is wanted here, whatever the dependencies say."""
+        """Make the instance permanently not ready, because its shutdown has begun."""
         self._is_leaving = True
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Check, wait, until *stop* is set."""
+        """Run a round of checks in each interval, until *stop* is set."""
         while not stop.is_set():
             await self.check_once()
             with suppress(TimeoutError):
@@ -105,7 +105,7 @@ class HealthBoard:
                     await stop.wait()
 
     async def check_once(self) -> None:
-        """One round, all checks at once."""
+        """Run all checks concurrently, and record their outcomes."""
         outcomes = await asyncio.gather(*(self._ask(check) for check in self._checks))
         for check, now in zip(self._checks, outcomes, strict=True):
             before = self._outcomes.get(check.name)
@@ -122,7 +122,7 @@ class HealthBoard:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await check.run()
-        except Exception as raised:  # noqa: BLE001 - whatever a check raises is its answer
+        except Exception as raised:  # noqa: BLE001 - a check fails by raising any exception
             error = self._cause_of(raised) or _kind(raised)
         return CheckOutcome(
             check.required, error is None, error, round(time.monotonic() - began, 4)

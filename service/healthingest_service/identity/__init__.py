@@ -1,5 +1,5 @@
 """
-Who is asking: principals, scopes, tokens, throttling rules, and the ports they need.
+Authentication and rate limits: principals, scopes, tokens, throttling rules, and their ports.
 
-Pure rules and ports. No HTTP framework, no database, no Redis.
+Pure rules and ports; no HTTP framework, no database, no Redis.
 """

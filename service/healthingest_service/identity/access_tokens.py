@@ -7,6 +7,7 @@ claim required.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
@@ -40,9 +41,9 @@ _PEM: Final = re.compile(r"-----BEGIN PRIVATE KEY-----.+?-----END PRIVATE KEY---
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
     """
-    The first key signs, all of them verify.
+    Keys of access tokens: the first key signs, all keys verify.
 
-    So keys are exchanged without ending anybody's login.
+    So a key can be rotated while tokens of the previous one stay valid.
     """
 
     signing: Ed25519PrivateKey = field(repr=False)
@@ -55,7 +56,7 @@ class SigningKeys:
         Read one or more concatenated PKCS #8 PEM keys.
 
         Raises:
-            ValueError: none, or one that is not an Ed25519 key; nothing of it is repeated.
+            ValueError: there is no key, or a key is not Ed25519; the message contains no key.
         """
         keys = [_private_key(block.encode()) for block in _PEM.findall(text)]
         if not keys:
@@ -80,19 +81,19 @@ def _private_key(pem: bytes) -> Ed25519PrivateKey:
 
 
 def new_key_pem() -> str:
-    """A fresh private key, as `SigningKeys.from_pem` reads it."""
+    """Return a new private key in PEM, for `SigningKeys.from_pem`."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """The first 128 bits of the public key's SHA-256: who holds the keys can tell the id."""
+    """Return the id of a key: the first 128 bits of its SHA-256, in hex."""
     return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a good token says. Whether its session still lives is for the caller to find out."""
+    """The content of a valid token. Its session may have been revoked; the caller checks that."""
 
     principal: Principal
     session_id: SessionId
@@ -101,7 +102,7 @@ class VerifiedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessTokens:
-    """Makes and reads access tokens."""
+    """Issues and verifies access tokens."""
 
     keys: SigningKeys
     issuer: str
@@ -111,8 +112,8 @@ class AccessTokens:
     def issue(
         self, account: AccountId, session: SessionId, scopes: frozenset[Scope], *, at: datetime
     ) -> str:
-        """A new token."""
-        claims: dict[str, Any] = {
+        """Return a new token, valid from *at* for the lifetime."""
+        claims: dict[str, object] = {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": str(account),
@@ -128,10 +129,10 @@ class AccessTokens:
 
     def verify(self, token: str) -> VerifiedToken:
         """
-        Read a token.
+        Verify a token and return its content.
 
         Raises:
-            InvalidTokenError: it is not ours, not an access token, or has run out.
+            InvalidTokenError: it was not issued by this service, is no access token, or expired.
         """
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise InvalidTokenError
@@ -149,10 +150,9 @@ class AccessTokens:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             raise InvalidTokenError from None
 
-    def _key_for(self, header: dict[str, Any]) -> Ed25519PublicKey:
-        known = (
-            self.keys.verifying.get(header["kid"]) if isinstance(header.get("kid"), str) else None
-        )
+    def _key_for(self, header: Mapping[str, object]) -> Ed25519PublicKey:
+        kid = header.get("kid")
+        known = self.keys.verifying.get(kid) if isinstance(kid, str) else None
         if (
             header.get("typ") != HEADER_TYPE
             or not _HEADER_MEMBERS.issuperset(header)

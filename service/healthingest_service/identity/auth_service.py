@@ -36,28 +36,32 @@ from healthingest_service.identity.registration import (
 from healthingest_service.identity.throttling import LOGINS, LoginAttempt
 
 ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
-"""What somebody who logged in with a password may do."""
+"""The scopes of a token that was issued for a password."""
 _MAX_CACHED_SESSIONS: Final = 10_000
-_MAX_KNOWN_TOKENS: Final = 1_000
-"""A megabyte of them."""
+_MAX_CACHED_TOKENS: Final = 1_000
+"""Maximum number of cached access tokens; they need about 1 MB."""
+
+
+_Lookup = tuple[SessionId, AccountId, int]
+"""Session, account, and the number of revocations before the lookup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How long things hold."""
+    """Lifetimes of refresh tokens and of the session cache."""
 
     refresh: timedelta = timedelta(days=30)
     refresh_grace: timedelta = timedelta(seconds=10)
-    """For a client that asks twice at one moment; see `refresh_tokens`."""
+    """Time in which a used refresh token returns the same child again; see `refresh_tokens`."""
     session_cache: timedelta = timedelta(seconds=5)
-    """At most so long does another process honour a token after the logout."""
+    """Longest time that another process accepts an access token after a logout."""
 
 
 class AuthService:
     """
     The use cases of identity.
 
-    One instance in each process. Its only state is a cache of tokens and sessions.
+    Each process has one instance. Its only state is a cache of tokens and sessions.
     """
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
@@ -78,18 +82,19 @@ class AuthService:
         self._registration = registration
         self._lifetimes = lifetimes
         self._clock = clock
-        self._known: dict[str, VerifiedToken] = {}
+        self._verified_tokens: dict[str, VerifiedToken] = {}
         self._live_until: dict[SessionId, tuple[AccountId, datetime]] = {}
-        self._asking: dict[tuple[SessionId, AccountId, int], asyncio.Future[bool]] = {}
+        self._running_lookups: dict[_Lookup, asyncio.Future[bool]] = {}
         self._revocations = 0
 
     async def register(self, new: NewAccount) -> Account:
         """
-        Make an account.
+        Create an account and return it.
 
         Raises:
-            RegistrationClosedError, UnacceptablePasswordError, AccountExistsError,
-                IdentityUnavailableError
+            RegistrationClosedError, UnacceptablePasswordError: the policy or a password rule
+                forbids it.
+            AccountExistsError, IdentityUnavailableError: as in `Accounts.add`.
         """
         admit_registration(new, self._registration)
         return await self._accounts.add(new)
@@ -98,13 +103,13 @@ class AuthService:
         """
         Exchange a password for tokens.
 
-        *email* is in its normal form, None for a text that is no address; *address* is the
-        client's.
+        *email* is in its normal form, or None if the text is no e-mail address. *address* is the
+        client's IP address.
 
         Raises:
-            InvalidCredentialsError: for whatever reason.
-            RateLimitedError: after failures; `retry_after_seconds` is some seconds at most.
-            IdentityUnavailableError: it cannot be told.
+            InvalidCredentialsError: e-mail or password is wrong, or the account may not log in.
+            RateLimitedError: too many failures; `retry_after_seconds` is a few seconds at most.
+            IdentityUnavailableError: the accounts cannot be read.
         """
         if len(password) > PASSWORD_MAX_CHARACTERS:
             raise InvalidCredentialsError
@@ -128,8 +133,8 @@ class AuthService:
         Return the session of a refresh token, so that its requests can be counted.
 
         Raises:
-            InvalidTokenError: unknown.
-            IdentityUnavailableError: it cannot be told.
+            InvalidTokenError: the token is unknown.
+            IdentityUnavailableError: the sessions cannot be read.
         """
         if len(token) > refresh_tokens.MAX_CHARACTERS:
             raise InvalidTokenError
@@ -142,14 +147,13 @@ class AuthService:
         """
         Exchange a refresh token for new tokens.
 
-        The same one again only within the grace, and then for the same.
-
-        The client's *address* is that of a known device from now on.
+        Within the grace period the same token can be exchanged again, for the same refresh token.
+        The client's *address* counts as a known device afterwards.
 
         Raises:
-            InvalidTokenError: unknown, used before (then the whole session ends), run out, or
-                revoked.
-            IdentityUnavailableError: it cannot be told; the token may be presented again.
+            InvalidTokenError: the token is unknown, expired, revoked, or was used before. In the
+                last case the whole session is revoked.
+            IdentityUnavailableError: no clear answer; the client may repeat the request.
         """
         if len(token) > refresh_tokens.MAX_CHARACTERS:
             raise InvalidTokenError
@@ -163,8 +167,7 @@ class AuthService:
             rotation.first_used_at is not None
             and now - rotation.first_used_at > self._lifetimes.refresh_grace
         ):
-            # Somebody has a token that was used up: a thief, or its owner after the thief. Neither
-            # keeps it.
+            # A used token was presented again: it may have been stolen, so the session ends.
             await self._revoke(rotation.session_id)
             raise InvalidTokenError
         await self._throttle.succeeded(LoginAttempt(rotation.email, address))
@@ -173,21 +176,21 @@ class AuthService:
 
     async def log_out(self, access_token: str) -> None:
         """
-        End the session that the token belongs to: its refresh tokens and all its access tokens.
+        End the session of the token: its refresh tokens and access tokens become invalid.
 
         Raises:
-            InvalidTokenError: the token is not good.
-            IdentityUnavailableError: not done; again is safe.
+            InvalidTokenError: the token is not valid.
+            IdentityUnavailableError: the session may still be valid; repeating is safe.
         """
         await self._revoke(self._access_tokens.verify(access_token).session_id)
 
     async def authenticate(self, access_token: str) -> Principal:
         """
-        Tell whose token this is.
+        Return the principal of an access token.
 
         Raises:
-            InvalidTokenError: it is not good, or its session has ended.
-            IdentityUnavailableError: it cannot be told.
+            InvalidTokenError: the token is not valid, or its session has ended.
+            IdentityUnavailableError: the sessions cannot be read.
         """
         now = self._clock()
         verified = self._verified(access_token, now)
@@ -198,54 +201,46 @@ class AuthService:
             revocations = self._revocations
             if not await self._is_live(session, account):
                 raise InvalidTokenError
-            if revocations == self._revocations:  # else it may have ended while we asked
+            if revocations == self._revocations:  # else the session may have ended meanwhile
                 self._remember(session, account, now)
         return verified.principal
 
     def _verified(self, access_token: str, now: datetime) -> VerifiedToken:
-        """
-        A signature is checked once.
-
-        What was good stays so until it runs out, keys being those of this process.
-        """
-        known = self._known.get(access_token)
-        if known is not None and now < known.expires_at:
-            return known
-        self._known.pop(access_token, None)
+        """Verify a token, or return it from the cache of valid tokens."""
+        cached = self._verified_tokens.get(access_token)
+        if cached is not None and now < cached.expires_at:
+            return cached
+        self._verified_tokens.pop(access_token, None)
         verified = self._access_tokens.verify(access_token)
-        if len(self._known) >= _MAX_KNOWN_TOKENS:
-            self._known.pop(next(iter(self._known)))
-        self._known[access_token] = verified
+        if len(self._verified_tokens) >= _MAX_CACHED_TOKENS:
+            self._verified_tokens.pop(next(iter(self._verified_tokens)))
+        self._verified_tokens[access_token] = verified
         return verified
 
     def _is_known_live(self, session: SessionId, account: AccountId, now: datetime) -> bool:
-        """Check the account too: a signature does not prove that the session is the subject's."""
+        """Return whether the cache has the session, with this account, as live."""
         known_account, until = self._live_until.get(session, (account, now))
         return known_account == account and until > now
 
     async def _is_live(self, session: SessionId, account: AccountId) -> bool:
         """
-        One question, however many requests of a session come at once.
+        Look the session up in the database.
 
-        After a revocation it is asked anew.
+        Concurrent requests of one session share one lookup; after a revocation a new one begins.
         """
-        question = session, account, self._revocations
-        asking = self._asking.get(question)
-        if asking is None:
-            asking = self._asking[question] = asyncio.ensure_future(
+        lookup = session, account, self._revocations
+        running = self._running_lookups.get(lookup)
+        if running is None:
+            running = self._running_lookups[lookup] = asyncio.ensure_future(
                 self._sessions.is_live(session, account)
             )
-            asking.add_done_callback(lambda done: self._answered(question, done))
-        return await asyncio.shield(
-            asking
-        )  # a client that leaves takes the answer away from nobody
+            running.add_done_callback(lambda done: self._finish_lookup(lookup, done))
+        return await asyncio.shield(running)  # a cancelled request must not cancel the others'
 
-    def _answered(
-        self, question: tuple[SessionId, AccountId, int], done: "asyncio.Future[bool]"
-    ) -> None:
-        del self._asking[question]
+    def _finish_lookup(self, lookup: _Lookup, done: "asyncio.Future[bool]") -> None:
+        del self._running_lookups[lookup]
         if not done.cancelled():
-            done.exception()  # seen, also when everybody has left
+            done.exception()  # retrieved, also if every request was cancelled
 
     def _remember(self, session: SessionId, account: AccountId, now: datetime) -> None:
         if len(self._live_until) >= _MAX_CACHED_SESSIONS:

@@ -1,4 +1,4 @@
-"""Where a request came from, behind proxies. Pure."""
+"""The client address of a request, also behind proxies. Pure."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -7,17 +7,17 @@ from typing import Final
 Network = IPv4Network | IPv6Network
 UNKNOWN: Final = "unknown"
 _IPV6_PREFIX: Final = 64
-"""One subscriber has at least so much of IPv6: he is counted as one."""
+"""Prefix length of an IPv6 subscriber network, which counts as one address."""
 
 
 def client_address(
     peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]
 ) -> str:
     """
-    The address to count: walk `X-Forwarded-For` from the right as long as trusted proxies speak.
+    Return the client address for rate limits.
 
-    *forwarded_for* are the header's values as they came. What an untrusted one claims is not
-    believed.
+    It is the rightmost address in `X-Forwarded-For` that is not a trusted proxy, or *peer* if that
+    is not trusted. *forwarded_for* has the values of the header in their order.
     """
     chain = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     current = peer
@@ -27,7 +27,7 @@ def client_address(
 
 
 def is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
-    """Whether *address* is one of a trusted proxy; None and what is no address are not."""
+    """Return whether *address* is in a trusted network; False for None and invalid texts."""
     try:
         parsed = ip_address(address or "")
     except ValueError:

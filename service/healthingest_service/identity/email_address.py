@@ -1,8 +1,4 @@
-"""
-The one normal form of an e-mail address, in which it is stored, compared, counted and looked up.
-
-Pure.
-"""
+"""The normal form of e-mail addresses, used to store, compare and count them. Pure."""
 
 import unicodedata
 from typing import Final
@@ -10,11 +6,11 @@ from typing import Final
 from email_validator import EmailNotValidError, validate_email
 
 EMAIL_MAX_CHARACTERS: Final = 320
-"""Longer texts are refused before they are read (RFC 3696, 3: 64 + 1 + 255)."""
+"""Longer texts are refused before parsing (RFC 3696, 3: 64 + 1 + 255)."""
 
 
 class InvalidEmailError(ValueError):
-    """Not an e-mail address. The text is not repeated."""
+    """The text is not an e-mail address. The message does not contain it."""
 
 
 def normal_email(text: str) -> str:
@@ -26,7 +22,7 @@ def normal_email(text: str) -> str:
     is refused.
 
     Raises:
-        InvalidEmailError: not an address.
+        InvalidEmailError: *text* is not an e-mail address.
     """
     if len(text) > EMAIL_MAX_CHARACTERS:
         message = "too long"

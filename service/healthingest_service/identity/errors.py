@@ -1,28 +1,29 @@
 """
-Why somebody is not let in. Free of HTTP: `api/problems.py` gives each one its status and code.
+The errors of authentication, registration and rate limits.
 
-No error carries a password, a token, an e-mail address, or a library's text.
+`api/problems.py` maps them to HTTP status and problem code. No error contains a password, a token,
+an e-mail address, or the message of a library.
 """
 
 
 class IdentityError(Exception):
-    """Root of the tree."""
+    """The base class of all errors of identity."""
 
 
 class UnauthenticatedError(IdentityError):
-    """No credential was presented."""
+    """The request has no credential."""
 
 
 class InvalidTokenError(IdentityError):
-    """The credential is not one of ours, or no longer good. Which of the two is not told."""
+    """The token is unknown, expired or revoked; the error does not say which."""
 
 
 class InvalidCredentialsError(IdentityError):
-    """Unknown account, wrong password, or an account that may not log in: the three look alike."""
+    """The account is unknown, the password wrong, or the account may not log in."""
 
 
 class MissingScopeError(IdentityError):
-    """The credential does not allow this."""
+    """The token does not have the required scope."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(scope)
@@ -30,7 +31,7 @@ class MissingScopeError(IdentityError):
 
 
 class RegistrationClosedError(IdentityError):
-    """Nobody can make an account here by himself."""
+    """Clients cannot register in this installation."""
 
 
 class AccountExistsError(IdentityError):
@@ -38,7 +39,7 @@ class AccountExistsError(IdentityError):
 
 
 class UnacceptablePasswordError(IdentityError):
-    """The password breaks a rule; `reason` says which one, in our words."""
+    """The password breaks a rule, which `reason` describes."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +47,7 @@ class UnacceptablePasswordError(IdentityError):
 
 
 class RateLimitedError(IdentityError):
-    """Too many requests."""
+    """A rate limit is exceeded."""
 
     def __init__(self, rule: str, retry_after_seconds: int) -> None:
         super().__init__(rule)
@@ -55,7 +56,7 @@ class RateLimitedError(IdentityError):
 
 
 class IdentityUnavailableError(IdentityError):
-    """Who is asking cannot be told now; trying again later is safe."""
+    """Accounts or sessions are not available now; repeating later is safe."""
 
 
 class PasswordQueueFullError(IdentityUnavailableError):
@@ -63,4 +64,4 @@ class PasswordQueueFullError(IdentityUnavailableError):
 
 
 class LimiterUnavailableError(IdentityError):
-    """The shared counters gave no answer within their deadline."""
+    """The shared counters did not answer within their deadline."""

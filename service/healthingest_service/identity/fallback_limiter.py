@@ -1,7 +1,7 @@
 """
-What holds while the shared counters are gone.
+Rate limits while the shared counters are unavailable.
 
-Each process counts for itself, never an error, never unlimited.
+Each process then counts alone: requests neither fail nor become unlimited.
 """
 
 import math
@@ -17,10 +17,10 @@ Answer = TypeVar("Answer")
 
 class SharedCounters:
     """
-    Whether the shared counters are asked.
+    Access to the shared counters.
 
-    After a failure they are left alone for `pause_seconds`, lest each request waits for its
-    deadline.
+    After a failure they are not used for *pause_seconds*, so that not every request waits for the
+    deadline. *on_degraded* is called with the name of the rule for each decision without them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SharedCounters:
         shared: Callable[[], Awaitable[Answer]],
         alone: Callable[[], Awaitable[Answer]],
     ) -> Answer:
-        """The answer of *shared*, or of *alone* while the shared counters are gone."""
+        """Return the result of *shared*, or of *alone* while the shared counters fail."""
         if self._clock() >= self._again_at:
             try:
                 return await shared()
@@ -52,7 +52,7 @@ class SharedCounters:
 
 
 class FallbackLimiter:
-    """A rate limiter that counts in this process while *shared* is gone."""
+    """A rate limiter that falls back to *alone*, in this process, while *shared* fails."""
 
     def __init__(self, counters: SharedCounters, shared: RateLimiter, alone: RateLimiter) -> None:
         self._counters = counters
@@ -60,7 +60,7 @@ class FallbackLimiter:
         self._alone = alone
 
     async def hit(self, rule: Rule, key: str) -> Decision:
-        """As the port says, but it does not raise."""
+        """Implement `RateLimiter.hit`; never raises."""
         return await self._counters.ask(
             rule.name,
             lambda: self._shared.hit(rule, key),
@@ -69,7 +69,7 @@ class FallbackLimiter:
 
 
 class FallbackThrottle:
-    """A throttle of logins that counts in this process while *shared* is gone."""
+    """A login throttle that falls back to *alone*, in this process, while *shared* fails."""
 
     def __init__(
         self, counters: SharedCounters, shared: LoginThrottle, alone: LoginThrottle
@@ -79,19 +79,19 @@ class FallbackThrottle:
         self._alone = alone
 
     async def admit(self, attempt: LoginAttempt) -> float:
-        """As the port says, but it does not raise."""
+        """Implement `LoginThrottle.admit`; never raises."""
         return await self._counters.ask(
             LOGINS, lambda: self._shared.admit(attempt), lambda: self._alone.admit(attempt)
         )
 
     async def failed(self, attempt: LoginAttempt) -> None:
-        """As the port says, but it does not raise."""
+        """Implement `LoginThrottle.failed`; never raises."""
         await self._counters.ask(
             LOGINS, lambda: self._shared.failed(attempt), lambda: self._alone.failed(attempt)
         )
 
     async def succeeded(self, attempt: LoginAttempt) -> None:
-        """As the port says, but it does not raise."""
+        """Implement `LoginThrottle.succeeded`; never raises."""
         await self._counters.ask(
             LOGINS, lambda: self._shared.succeeded(attempt), lambda: self._alone.succeeded(attempt)
         )

@@ -1,4 +1,4 @@
-"""What must be forgotten in time."""
+"""Periodic removal of expired sessions."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,9 +16,9 @@ async def forget_expired_sessions(
     interval_seconds: float,
     stop: asyncio.Event,
 ) -> None:
-    """Remove sessions that nobody can use any more, at every interval until *stop* is set."""
+    """Remove expired sessions in every interval, until *stop* is set."""
     while not stop.is_set():
-        with suppress(IdentityUnavailableError):  # the next round finds the same ones
+        with suppress(IdentityUnavailableError):  # the next round removes them
             await sessions.forget_expired(before=clock())
         with suppress(TimeoutError):
             async with asyncio.timeout(interval_seconds):

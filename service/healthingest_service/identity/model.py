@@ -1,4 +1,4 @@
-"""Who is asking, as values."""
+"""The values of identity: accounts, principals, sessions and tokens."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,14 +11,19 @@ SessionId = NewType("SessionId", UUID)
 
 
 class Scope(StrEnum):
-    """What a token may be used for."""
+    """The permissions of an access token."""
 
     UPLOAD_WRITE = "upload:write"
     UPLOAD_READ = "upload:read"
 
 
 class Registration(StrEnum):
-    """Who may make an account, and which accounts may log in."""
+    """
+    The registration policy: who may create accounts, and which accounts may log in.
+
+    `Open`: clients register themselves. `Closed`: only an administrator creates accounts.
+    `VerifiedOnly`: clients register, but only accounts with a verified address may log in.
+    """
 
     OPEN = "Open"
     CLOSED = "Closed"
@@ -34,18 +39,17 @@ class Principal:
     token_id: str
 
     def may(self, scope: Scope) -> bool:
-        """Whether *scope* was granted."""
+        """Return whether *scope* was granted."""
         return scope in self.scopes
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
     """
-    What somebody gives to register.
+    The data of a new account.
 
-    `email` is in its normal form, see `email_address.normal_email`.
-
-    `is_verified` is for those who make accounts for others, and vouch for the address.
+    `email` is in its normal form, see `email_address.normal_email`. `is_verified` is set for
+    accounts that an administrator creates.
     """
 
     email: str = field(repr=False)
@@ -57,7 +61,7 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who can log in. Times are aware and in UTC."""
+    """An account of a client. Times are timezone-aware and in UTC."""
 
     id: AccountId
     email: str = field(repr=False)
@@ -71,7 +75,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token as it is stored: its SHA-256, never the token."""
+    """A stored refresh token: its SHA-256 in hex, never the token itself."""
 
     token_hash: str
     expires_at: datetime
@@ -80,9 +84,9 @@ class RefreshToken:
 @dataclass(frozen=True, slots=True)
 class Session:
     """
-    One login and everything that came of it by refreshing (a "family" of tokens).
+    One login, with all tokens that were issued for it (a "token family").
 
-    Revoking it ends its refresh tokens and its access tokens.
+    Revoking the session makes its refresh tokens and access tokens invalid.
     """
 
     id: SessionId
@@ -93,10 +97,10 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """
-    What presenting a refresh token led to.
+    The result of using a refresh token.
 
-    `child_salt` makes the child from the parent; it is the first caller's, also for everybody who
-    comes second. `first_used_at` is None when this call was the first use.
+    `child_salt` derives the next token from the used one; it is the salt of the first use, also for
+    later uses. `first_used_at` is None if this is the first use.
     """
 
     session_id: SessionId
@@ -108,7 +112,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a login gives. Both are secrets."""
+    """The tokens of a login. Both are secrets."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""What identity needs from outside."""
+"""The ports of identity."""
 
 from datetime import datetime
 from typing import Protocol
@@ -16,131 +16,122 @@ from healthingest_service.identity.throttling import Decision, LoginAttempt, Rul
 
 
 class Accounts(Protocol):
-    """The directory of accounts; it alone sees passwords and their hashes."""
+    """The accounts; only their adapter sees passwords and password hashes."""
 
     async def add(self, new: NewAccount) -> Account:
         """
-        Make an account.
+        Create an account and return it.
 
-        Of two calls with one e-mail address in its normal form exactly one succeeds.
+        Of two concurrent calls with the same e-mail address exactly one succeeds.
 
         Raises:
-            AccountExistsError: the e-mail address is taken.
-            PasswordQueueFullError, IdentityUnavailableError: not now; nothing was made or the next
-                call says it exists.
+            AccountExistsError: an account with this e-mail address exists.
+            PasswordQueueFullError: no account was created.
+            IdentityUnavailableError: no clear answer; if the account was created, a second call
+                raises `AccountExistsError`.
         """
         ...
 
     async def authenticate(self, email: str | None, password: str) -> Account | None:
         """
-        The account that *email* and *password* belong to.
+        Return the account of *email* and *password*, or None if one of them is wrong.
 
-        None for an unknown one and for a wrong password.
-
-        *email* is in its normal form; None for a text that is no address.
-
-        Both take the time of one hash. Whether the account may log in is not checked here.
+        *email* is in its normal form, or None if the text is no e-mail address. An unknown account
+        takes as long as a wrong password: one hash. The caller checks whether the account may log
+        in.
 
         Raises:
-            PasswordQueueFullError, IdentityUnavailableError: it cannot be told.
+            PasswordQueueFullError, IdentityUnavailableError: the password cannot be checked now.
         """
         ...
 
     async def get(self, account_id: AccountId) -> Account | None:
         """
-        One account.
+        Return the account, or None if it does not exist.
 
         Raises:
-            IdentityUnavailableError: it cannot be told.
+            IdentityUnavailableError: the accounts cannot be read.
         """
         ...
 
 
 class Sessions(Protocol):
     """
-    The memory of logins.
+    The login sessions and their refresh tokens.
 
-    Every method is one transaction and raises `IdentityUnavailableError` when unclear.
+    Every method is one transaction. It raises `IdentityUnavailableError` if the database gives no
+    clear answer.
     """
 
     async def begin(self, session: Session, first: RefreshToken) -> None:
-        """Remember a login and its first refresh token."""
+        """Store a new session and its first refresh token."""
         ...
 
     async def rotate(
         self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
     ) -> Rotation:
         """
-        Use a refresh token.
+        Use a refresh token, and return the result.
 
-        The first use stores *child* and *child_salt*, later uses change nothing.
-
-        Of several calls at one moment exactly one is the first.
+        The first use stores *child* and *child_salt*; later uses change nothing. Of several
+        concurrent calls exactly one is the first use.
 
         Raises:
-            InvalidTokenError: unknown, expired at *at*, or of a revoked session or an inactive
-                account.
+            InvalidTokenError: the token is unknown or expired at *at*, its session is revoked, or
+                its account is inactive.
         """
         ...
 
     async def revoke(self, session_id: SessionId, *, at: datetime) -> None:
-        """End a session. Calling twice is safe, and so is a session that does not exist."""
+        """Revoke a session. It is no error if it is revoked already or does not exist."""
         ...
 
     async def find(self, token_hash: str) -> SessionId | None:
-        """
-        The session that a refresh token belongs to, in whatever state.
-
-        None for an unknown one.
-        """
+        """Return the session of a refresh token in any state, or None for an unknown token."""
         ...
 
     async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
-        """Whether the session belongs to the account, is not revoked, and the account is active."""
+        """Return whether the session is the account's and not revoked, and the account active."""
         ...
 
     async def forget_expired(self, *, before: datetime) -> int:
-        """
-        Remove sessions all of whose refresh tokens ran out before that time.
-
-        How many there were.
-        """
+        """Remove sessions whose tokens all expired before *before*; returns their number."""
         ...
 
 
 class RateLimiter(Protocol):
-    """Counts by a moving window."""
+    """A rate limiter with a sliding window."""
 
     async def hit(self, rule: Rule, key: str) -> Decision:
         """
-        Count one request of *key* against *rule*; a refused one is not counted.
+        Count one request of *key* against *rule*; a refused request is not counted.
 
         Raises:
-            LimiterUnavailableError: the counters are out of reach.
+            LimiterUnavailableError: the counters are not available.
         """
         ...
 
 
 class LoginThrottle(Protocol):
     """
-    Slows down the guessing of passwords; `throttling.LoginRules` says how.
+    Slows down the guessing of passwords, by the rules of `throttling.LoginRules`.
 
-    Every method raises `LimiterUnavailableError` when the counters are out of reach.
+    Every method raises `LimiterUnavailableError` if the counters are not available.
     """
 
     async def admit(self, attempt: LoginAttempt) -> float:
         """
-        Ask for one attempt: 0 when it may be made, else the seconds until the next one.
+        Return 0 if the login may be attempted now, else the seconds to wait.
 
-        After the free failures of a key, admitting one attempt closes the door to the next for the
-        delay: of several at one moment one is admitted.
+        After the free failures of a key, an admitted attempt blocks the next one for the delay. So
+        of several concurrent attempts one is admitted.
         """
         ...
 
     async def failed(self, attempt: LoginAttempt) -> None:
-        """Count a failure, for the device, the account and the address."""
+        """Count a failed login for the device, the account and the address."""
         ...
 
     async def succeeded(self, attempt: LoginAttempt) -> None:
-        """Forget the failures of the device, and know it from now on."""
+        """Clear the failures of the device, and record it as a known device."""
         ...

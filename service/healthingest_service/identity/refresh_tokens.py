@@ -1,9 +1,9 @@
 """
-Refresh tokens: 256 random bits, stored as their hash, each one exchanged once.
+Refresh tokens: 256 random bits, stored as a hash, and exchanged once for the next token.
 
-The child is derived from the parent's text and a random salt that is stored with the parent's hash.
-So two exchanges of one parent at one moment get the same child, and neither the database alone nor
-an old token alone gives it away.
+The next token (child) is derived from the used token (parent) and a random salt, which is stored
+with the hash of the parent. So two concurrent exchanges get the same child. To derive the child, an
+attacker would need both the database and the parent.
 """
 
 import hashlib
@@ -15,26 +15,26 @@ from typing import Final
 SALT_BYTES: Final = 32
 _TOKEN_BYTES: Final = 32
 MAX_CHARACTERS: Final = 64
-"""More than our tokens have (43); longer texts are not even hashed."""
+"""Tokens have 43 characters; longer texts are refused before hashing."""
 
 
 def new_token() -> str:
-    """A first token."""
+    """Return a new random token."""
     return _text(secrets.token_bytes(_TOKEN_BYTES))
 
 
 def new_salt() -> bytes:
-    """A salt for a child."""
+    """Return a new random salt for `child_of`."""
     return secrets.token_bytes(SALT_BYTES)
 
 
 def child_of(parent: str, salt: bytes) -> str:
-    """The token that follows *parent*; the same for the same salt."""
+    """Return the next token after *parent*; it depends only on *parent* and *salt*."""
     return _text(hmac.digest(parent.encode(), salt, "sha256"))
 
 
 def token_hash(token: str) -> str:
-    """What is stored: SHA-256 suffices for 256 random bits."""
+    """Return the hash to store, in hex; SHA-256 suffices for 256 random bits."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

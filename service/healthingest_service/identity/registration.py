@@ -1,4 +1,4 @@
-"""Rules of registration, of names and of passwords. Pure."""
+"""Rules for registration, names and passwords. Pure."""
 
 import unicodedata
 from functools import cache
@@ -10,30 +10,26 @@ from healthingest_service.identity.model import Account, NewAccount, Registratio
 
 PASSWORD_MIN_CHARACTERS: Final = 8
 PASSWORD_MAX_CHARACTERS: Final = 1024
-"""
-Longer ones are refused before any is hashed.
-
-Hashing must not become the attacker's tool (ASVS 5.0, 6.2).
-"""
+"""Longer passwords are refused before hashing, which costs time (ASVS 5.0, 6.2)."""
 _MIN_DIFFERENT_CHARACTERS: Final = 4
 _BIDIRECTIONAL: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-"""Unicode Standard Annex 9, 2: they change the order in which other text is shown."""
+"""Characters that change the display order of other text (Unicode Standard Annex 9, 2)."""
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def normal_password(password: str) -> str:
     """
-    Return *password* in NFC.
+    Return *password* in Unicode normal form C.
 
-    Keyboards send one letter in different ways (NIST SP 800-63B, 5.1.1.2).
+    Keyboards may encode one letter in different ways (NIST SP 800-63B, 5.1.1.2).
     """
     return unicodedata.normalize("NFC", password)
 
 
 def is_printable(name: str) -> bool:
-    """Whether *name* has no control characters and none that change the direction of text."""
+    """Return whether *name* has no control characters and no text direction characters."""
     return not any(
         character in _BIDIRECTIONAL or unicodedata.category(character) in _UNPRINTABLE
         for character in name
@@ -42,11 +38,11 @@ def is_printable(name: str) -> bool:
 
 def admit_registration(new: NewAccount, policy: Registration) -> None:
     """
-    Let a registration through.
+    Check a registration by a client.
 
     Raises:
-        RegistrationClosedError, UnacceptablePasswordError: it breaks the policy, or the rules for
-            passwords.
+        RegistrationClosedError: the policy does not allow registration.
+        UnacceptablePasswordError: the password breaks a rule.
     """
     if policy is Registration.CLOSED:
         raise RegistrationClosedError
@@ -55,10 +51,10 @@ def admit_registration(new: NewAccount, policy: Registration) -> None:
 
 def admit_password(new: NewAccount) -> None:
     """
-    Let a password through, whoever makes the account.
+    Check the password of a new account.
 
     Raises:
-        UnacceptablePasswordError: it breaks a rule.
+        UnacceptablePasswordError: the password breaks a rule.
     """
     reason = _objection(new)
     if reason is not None:
@@ -91,12 +87,12 @@ def _is_address(password: str, email: str) -> bool:
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Return the 30,000 most common passwords, in lower case, as the library zxcvbn has them."""
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - half a megabyte that only registration needs
+    """Return the 30,000 most common passwords in lower case, from the library zxcvbn."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - 0.5 MB, only for registration
 
     return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def may_log_in(account: Account, policy: Registration) -> bool:
-    """Whether this account may have tokens."""
+    """Return whether the account may log in under *policy*."""
     return account.is_active and (account.is_verified or policy is not Registration.VERIFIED_ONLY)

@@ -1,4 +1,4 @@
-"""Rules of rate limiting: what a limit says, and what a process that counts alone makes of it."""
+"""Rules of rate limits and login throttling, also for a process without shared counters."""
 
 import math
 import re
@@ -8,14 +8,18 @@ from typing import Final, Self
 _WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)")
 LOGINS: Final = "logins"
-"""The name of the rule of logins, in answers and metrics."""
+"""The name of the rule for logins, in responses and metrics."""
 GUESSING_DIVISOR: Final = 10
-"""A process that counts alone is one of several: together they must not allow more guesses."""
+"""
+Divides limits of password guesses while processes count alone.
+
+Several processes together must not allow more guesses than with shared counters.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in so long a window."""
+    """A number of requests in a time window."""
 
     amount: int
     window_seconds: int
@@ -23,14 +27,15 @@ class Rate:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Read e.g. `10/minute`.
+        Parse a text such as `10/minute`.
 
         Raises:
-            ValueError: not a number of 1 or more, a slash, and second, minute, hour or day.
+            ValueError: *text* is not a number of at least 1, a slash, and a unit: second, minute,
+                hour or day.
         """
         match = _RATE.fullmatch(text.strip())
         if match is None:
-            message = "a rate is written as 10/minute (second, minute, hour or day)"
+            message = "must be a rate such as 10/minute (second, minute, hour or day)"
             raise ValueError(message)
         return cls(int(match[1]), _WINDOWS[match[2]])
 
@@ -38,10 +43,10 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    A rate with the name that answers and metrics give it.
+    A rate limit with its name in responses and metrics.
 
-    `alone_divisor` divides the rate while each process counts alone: 1 where being available
-    matters more, 10 where somebody guesses passwords.
+    `alone_divisor` divides the rate while each process counts alone: 1 if availability matters
+    more, `GUESSING_DIVISOR` for limits of password guesses.
     """
 
     name: str
@@ -49,14 +54,18 @@ class Rule:
     alone_divisor: int = 1
 
     def alone(self) -> "Rule":
-        """The rule of a process that counts alone; never less than one request."""
+        """Return the rule for a process that counts alone; at least one request."""
         amount = max(1, self.rate.amount // self.alone_divisor)
         return replace(self, rate=replace(self.rate, amount=amount))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome of one hit. `reset_seconds` is when room appears again, at most the window."""
+    """
+    The result of counting one request.
+
+    `reset_seconds` is the time until the oldest counted request leaves the window.
+    """
 
     rule: Rule
     allowed: bool
@@ -65,18 +74,17 @@ class Decision:
 
     @property
     def retry_after_seconds(self) -> int:
-        """Whole seconds, at least one: for `Retry-After`."""
+        """The value of `Retry-After`: whole seconds, at least 1."""
         return max(1, math.ceil(self.reset_seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """
-    How failed logins slow down the next ones.
+    The delays between logins after failures.
 
-    The first `free_failures` cost nothing. After them one attempt is admitted at a time, and the
-    next one only after a delay that doubles with each failure, from `first_delay_seconds` to
-    `max_delay_seconds`.
+    The first `free_failures` cause no delay. After them, the next attempt is admitted only after a
+    delay, which doubles with each failure from `first_delay_seconds` to `max_delay_seconds`.
     """
 
     free_failures: int
@@ -84,36 +92,36 @@ class Backoff:
     max_delay_seconds: float
 
     def delay_seconds(self, failures: int) -> float:
-        """The pause after an attempt that had *failures* before it; 0 while they are free."""
+        """Return the delay after an attempt with *failures* before it."""
         if failures < self.free_failures:
             return 0.0
-        doublings = min(failures - self.free_failures, 32)  # more would only overflow
+        doublings = min(failures - self.free_failures, 32)  # avoids an overflow
         return min(self.first_delay_seconds * 2.0**doublings, self.max_delay_seconds)
 
     def alone(self) -> "Backoff":
-        """The backoff of a process that counts alone."""
+        """Return the backoff for a process that counts alone."""
         return replace(self, free_failures=max(1, self.free_failures // GUESSING_DIVISOR))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRules:
     """
-    What is counted when logins fail, and for how long.
+    The rules for failed logins.
 
-    A device is an account at an address. `account` and `address` do not apply to a known device,
-    one that has logged in or refreshed before: somebody else's wrong passwords must not keep the
-    owner out.
+    A device is an account with a client address. It is known after a login or refresh. `account`
+    and `address` do not apply to known devices, so wrong passwords of others cannot lock the owner
+    out.
     """
 
     device: Backoff
     account: Backoff
     address: Backoff
     memory_seconds: int
-    """A failure is forgotten when no other followed for so long."""
+    """Failures are forgotten after this time without another failure."""
     known_device_seconds: int
 
     def alone(self) -> "LoginRules":
-        """The rules of a process that counts alone."""
+        """Return the rules for a process that counts alone."""
         return replace(
             self,
             device=self.device.alone(),
@@ -125,9 +133,9 @@ class LoginRules:
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
     """
-    Who tries to log in, and from where.
+    A login attempt: e-mail address in its normal form, and client address.
 
-    The normal form of the e-mail address, and the client's address.
+    `email` is empty if the client sent no valid e-mail address.
     """
 
     email: str
@@ -135,21 +143,21 @@ class LoginAttempt:
 
     @property
     def device_key(self) -> str:
-        """The account at this address."""
+        """The key of the account at this client address."""
         return f"device:{self.email}|{self.address}"
 
     @property
     def account_key(self) -> str:
-        """The account, wherever it is tried from."""
+        """The key of the account at any client address."""
         return f"account:{self.email}"
 
     @property
     def address_key(self) -> str:
-        """The address, whichever account it tries."""
+        """The key of the client address with any account."""
         return f"address:{self.address}"
 
     def guards(self, rules: LoginRules, *, is_known: bool) -> tuple[tuple[str, Backoff], ...]:
-        """The keys that are counted for this attempt, each with its backoff."""
+        """Return the keys that limit this attempt, each with its backoff; the device is first."""
         device = (self.device_key, rules.device)
         if is_known:
             return (device,)

@@ -1,9 +1,9 @@
 """
 The composition root: the only place that reads settings and knows concrete classes.
 
-`cli` parses the command line and runs processes, `settings_checks` refuses settings that do not fit
-together, `runtime` opens what every process needs, `api`, `relay` and `janitor` compose their
-processes. `decorators` lets a test wrap ports. Nothing else may live here.
+`cli` parses the command line and runs a process. `settings_checks` refuses inconsistent settings.
+`runtime` opens the adapters that every process needs; `api`, `relay` and `janitor` add their own.
+`decorators` lets tests wrap ports.
 """
 
 from healthingest_service.main.cli import main

@@ -1,4 +1,4 @@
-"""`python -m healthingest_service.main`: how the image starts."""
+"""The entry point of the image: `python -m healthingest_service.main`."""
 
 import sys
 

@@ -1,11 +1,9 @@
 """
-The command `healthingest-admin`, for those who run the service.
+The command `healthingest-admin`, for administrators of the service.
 
-Accounts, the outbox, messages once more.
-
-Runs where the service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs of
-its settings the database alone. Prints JSON; a password is read from standard input, never from the
-command line.
+It manages accounts, lost uploads and the outbox. It runs where the service runs (`kubectl exec
+deploy/NAME-api -- healthingest-admin …`) and needs the settings of the database; `uploads repair`
+also those of the object store. It prints JSON, and reads passwords from standard input only.
 """
 
 import argparse
@@ -19,7 +17,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from healthingest_contract.topology import is_record_type
+from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY, is_record_type
 from healthingest_service.identity.errors import (
     AccountExistsError,
     IdentityUnavailableError,
@@ -40,13 +38,13 @@ from healthingest_service.uploads.relay_ports import ReplaySelection
 _REPLAYS_PER_SECOND: Final = 500.0
 _WRONG: Final = 2
 _NOT_DONE: Final = 1
-_NO_DATABASE: Final = "the database cannot be reached, or has not the shape that this version needs"
-_NO_STORE: Final = "the object store cannot be reached, or refuses"
-_COMPLAINTS: Final[dict[type[BaseException], tuple[str, int]]] = {
+_NO_DATABASE: Final = "the database cannot be reached, or its schema is not that of this version"
+_NO_STORE: Final = "the object store cannot be reached, or refuses the request"
+_MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     InvalidSettingsError: ("{}", _WRONG),
     UnacceptablePasswordError: ("the password is {}", _WRONG),
     ValidationError: (
-        "no e-mail address, or a name that is not printable or longer than 100 characters",
+        "--email must be an e-mail address, and a name at most 100 printable characters",
         _WRONG,
     ),
     AccountExistsError: ("an account with this e-mail address exists", _NOT_DONE),
@@ -56,27 +54,23 @@ _COMPLAINTS: Final[dict[type[BaseException], tuple[str, int]]] = {
     LedgerUnavailableError: (_NO_DATABASE, _NOT_DONE),
     IdentityUnavailableError: (_NO_DATABASE, _NOT_DONE),
 }
-"""What is said of each foreseen error, and the exit code."""
+"""Message and exit code for each known error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 not done, 2 asked wrongly."""
+    """Run one command; returns the exit code: 0 success, 1 failure, 2 invalid arguments."""
     options = _parser().parse_args(arguments)
     try:
         settings = load()
         settings_checks.check_required_secrets(settings, "admin")
         configure_logging(sys.stderr, level="WARNING")
         answer = asyncio.run(_command(options, settings))
-    except tuple(_COMPLAINTS) as error:
-        text, code = next(_COMPLAINTS[kind] for kind in type(error).__mro__ if kind in _COMPLAINTS)
-        return _say(text.format(error), code)
+    except tuple(_MESSAGES) as error:
+        text, code = next(_MESSAGES[kind] for kind in type(error).__mro__ if kind in _MESSAGES)
+        sys.stderr.write(f"healthingest-admin: {text.format(error)}\n")
+        return code
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     return 0
-
-
-def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"healthingest-admin: {text}\n")
-    return code
 
 
 async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
@@ -110,39 +104,37 @@ async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[s
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="healthingest-admin", description="For those who run the service."
+        prog="healthingest-admin", description="Administer the service."
     )
     commands = parser.add_subparsers(required=True)
-    accounts = commands.add_parser("account", help="make accounts, close accounts").add_subparsers(
-        required=True
-    )
+    accounts = commands.add_parser("account", help="manage accounts").add_subparsers(required=True)
     create = accounts.add_parser(
-        "create", help="make an account; the password is read from standard input"
+        "create", help="create an account; the password is read from standard input"
     )
     create.add_argument("--email", required=True)
     create.add_argument("--first-name")
     create.add_argument("--last-name")
     create.set_defaults(command="account create")
     deactivate = accounts.add_parser(
-        "deactivate", help="let an account in no more; what it uploaded stays"
+        "deactivate", help="deactivate an account; its uploads are kept"
     )
     deactivate.add_argument("--email", required=True)
     deactivate.set_defaults(command="account deactivate")
-    backlog = commands.add_parser("backlog", help="how many messages wait, since when, and why")
+    backlog = commands.add_parser("backlog", help="show number, age and state of waiting messages")
     backlog.set_defaults(command="backlog")
-    uploads = commands.add_parser("uploads", help="the ledger and the object store").add_subparsers(
+    uploads = commands.add_parser("uploads", help="manage lost uploads").add_subparsers(
         required=True
     )
     repair = uploads.add_parser(
-        "repair", help="look for the object of each upload, and mark the lost and the found"
+        "repair", help="check the object of each upload, and mark uploads as lost or found"
     )
-    repair.add_argument("--id", nargs="+", type=UUID, default=[], help="of these uploads only")
+    repair.add_argument("--id", nargs="+", type=UUID, default=[], help="check these uploads only")
     repair.set_defaults(command="uploads repair")
-    forget = uploads.add_parser("forget", help="remove lost uploads from the ledger")
+    forget = uploads.add_parser("forget", help="remove lost uploads from the database")
     forget.add_argument("--id", nargs="+", type=UUID, required=True, help="these uploads")
     forget.set_defaults(command="uploads forget")
     replay = commands.add_parser(
-        "replay", help="announce uploads once more; consumers know them by idempotency_key"
+        "replay", help="announce uploads again; consumers recognise them by idempotency_key"
     )
     _add_replay(replay)
     return parser
@@ -151,19 +143,19 @@ def _parser() -> argparse.ArgumentParser:
 def _add_replay(replay: argparse.ArgumentParser) -> None:
     replay.set_defaults(command="replay", fail=replay.error)
     replay.add_argument("--id", nargs="+", type=UUID, default=[], help="these uploads")
-    time = "RFC 3339, with a zone, e.g. 2026-03-01T12:00:00Z"
+    time = "RFC 3339 with time zone, such as 2026-03-01T12:00:00Z"
     replay.add_argument(
-        "--from", type=_moment, dest="received_from", help=f"received from then on; {time}"
+        "--from", type=_time, dest="received_from", help=f"received at this time or later; {time}"
     )
-    replay.add_argument("--to", type=_moment, dest="received_before", help="and before then")
-    replay.add_argument("--type", dest="record_type", help="of this record type only")
-    replay.add_argument("--dry-run", action="store_true", help="count and put nothing")
+    replay.add_argument("--to", type=_time, dest="received_before", help="received before this")
+    replay.add_argument("--type", dest="record_type", help="only uploads of this record type")
+    replay.add_argument("--dry-run", action="store_true", help="only count the uploads")
     replay.add_argument(
         "--rate", type=_rate, default=_REPLAYS_PER_SECOND, help="messages a second (%(default)g)"
     )
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     read = datetime.fromisoformat(text)
     if read.tzinfo is None:
         raise ValueError
@@ -182,7 +174,7 @@ def _selection(options: argparse.Namespace) -> ReplaySelection:
     if bool(options.id) == any(by_time) or any(by_time) != all(by_time):
         options.fail("give either --id, or both --from and --to")
     if options.record_type is not None and not is_record_type(options.record_type):
-        options.fail("--type: not a record type")
+        options.fail(f"--type: {RECORD_TYPE_MESSAGE} {RECORD_TYPE_REMEDY}")
     return ReplaySelection(
         ids=frozenset(UploadId(one) for one in options.id),
         received_from=options.received_from,

@@ -1,4 +1,4 @@
-"""What the words of `healthingest-admin` do, each on a database that is opened for it."""
+"""The commands of `healthingest-admin`; each opens the database, and closes it at its end."""
 
 import getpass
 import sys
@@ -35,15 +35,15 @@ from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.repair import RepairUploads
 from healthingest_service.uploads.replay import Replay, Replayed
 
-_FIRST_PUT_OFF: Final = 20
+_MAX_SHOWN: Final = 20
 
 
 class NothingFoundError(Exception):
-    """What was named does not exist; the text says what."""
+    """An account or upload does not exist; the message says which."""
 
 
 def read_password() -> str:
-    """A line of standard input; on a terminal it is asked for and not shown."""
+    """Read a password from standard input; on a terminal with a prompt and without echo."""
     if sys.stdin.isatty():
         return getpass.getpass()
     return sys.stdin.readline().rstrip("\r\n")
@@ -52,11 +52,7 @@ def read_password() -> str:
 async def create_account(
     settings: Settings, given: Mapping[str, str | None], password: str
 ) -> Mapping[str, object]:
-    """
-    Make an account, whatever the policy of registration.
-
-    Whoever may do this vouches for the address.
-    """
+    """Create a verified account under any registration policy, and return it."""
     read = Registering.model_validate({**given, "password": password})
     new = NewAccount(read.email, read.password, read.first_name, read.last_name, is_verified=True)
     admit_password(new)
@@ -76,10 +72,10 @@ async def create_account(
 
 async def deactivate_account(settings: Settings, email: str) -> Mapping[str, object]:
     """
-    Let an account in no more.
+    Deactivate an account, and return its id.
 
     Raises:
-        NothingFoundError: there is none.
+        NothingFoundError: no account has this e-mail address.
     """
     async with (
         _database(settings) as engine,
@@ -99,17 +95,17 @@ async def deactivate_account(settings: Settings, email: str) -> Mapping[str, obj
 
 
 async def backlog(settings: Settings) -> Mapping[str, object]:
-    """What waits to be announced."""
+    """Return counts of the waiting messages, and the oldest deferred ones."""
     async with _database(settings) as engine:
         outbox = DatabaseOutbox(engine, timeout_seconds=settings.database.timeout_seconds)
         waiting = await outbox.backlog()
-        counts = await outbox.put_off_counts()
-        first = await outbox.put_off(limit=_FIRST_PUT_OFF)
+        counts = await outbox.deferred_counts()
+        first = await outbox.deferred(limit=_MAX_SHOWN)
     return {
         "messages": waiting.count,
         "oldest_age_seconds": round(waiting.oldest_age_seconds, 3),
-        "put_off": {reason.value: count for reason, count in sorted(counts.items())},
-        "oldest_put_off": [
+        "deferred": {reason.value: count for reason, count in sorted(counts.items())},
+        "oldest_deferred": [
             {
                 "upload_id": str(one.upload_id),
                 "routing_key": one.routing_key,
@@ -177,17 +173,17 @@ async def repair_uploads(
     settings: Settings, upload_ids: Collection[UploadId]
 ) -> Mapping[str, object]:
     """
-    Ask the store for the object of each upload, or of these, and let the ledger say what it has.
+    Check the objects of *upload_ids*, or of all uploads if it is empty, and return the counts.
 
     Raises:
-        NothingFoundError: one of the ids is of no stored upload.
+        NothingFoundError: one of the ids is not that of a stored upload.
     """
     async with _database(settings) as engine, AsyncExitStack() as stack:
         store = await open_store(await open_runtime(settings, stack), stack)
         uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
         done = await RepairUploads(uploads, store.port, clock=utc_now)(upload_ids)
     if done.checked < len(upload_ids):
-        message = f"{len(upload_ids) - done.checked} of the uploads are not there"
+        message = f"{len(upload_ids) - done.checked} of the uploads do not exist"
         raise NothingFoundError(message)
     return asdict(done)
 
@@ -196,10 +192,10 @@ async def forget_uploads(
     settings: Settings, upload_ids: Collection[UploadId]
 ) -> Mapping[str, object]:
     """
-    Remove lost uploads from the ledger.
+    Remove lost uploads from the database, and return their number.
 
     Raises:
-        NothingFoundError: one of the ids is of no lost upload; the others are removed.
+        NothingFoundError: one of the ids is not that of a lost upload; the others are removed.
     """
     async with _database(settings) as engine:
         uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)

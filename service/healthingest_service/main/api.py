@@ -1,4 +1,4 @@
-"""Composes the upload API: its ports, health checks, rules and connections."""
+"""Composes the upload API: ports, health checks, rate limits and connection limits."""
 
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ async def open_api_ports(
     decorate: Decorators,
     checks_broker: bool,
 ) -> ApiPorts:
-    """Open the ports of the API. *checks_broker*: no relay in this process checks the broker."""
+    """Open the ports of the API; *checks_broker* adds a check of the broker's port."""
     accept, spool_check = await _open_accept(runtime, stack, store, decorate)
     counters = await _open_counters(runtime, stack)
     identity = runtime.settings.identity
@@ -97,7 +97,7 @@ async def open_api_ports(
 
 
 def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> ApiDependencies:
-    """Return what the routes of the API use."""
+    """Return the dependencies of the routes."""
     settings = runtime.settings
     limits = settings.limits
     return ApiDependencies(
@@ -134,10 +134,10 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
 
 def documentation(settings: Settings) -> Documentation:
     """
-    What the API shows of itself.
+    Return which of `/openapi.json` and `/docs` are served.
 
     Raises:
-        InvalidSettingsError: the page without what it shows.
+        InvalidSettingsError: `/docs` is enabled without `/openapi.json`.
     """
     http = settings.http
     is_installation = settings.secrets_dir is not None
@@ -152,7 +152,7 @@ def documentation(settings: Settings) -> Documentation:
 
 
 def connection_rules(settings: Settings) -> ConnectionRules:
-    """What connections of the public port may take."""
+    """Return the limits of connections to the public port."""
     http = settings.http
     return ConnectionRules(
         head=HeadLimits(
@@ -183,7 +183,7 @@ async def _open_accept(
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
     spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
 
-    with suppress(UnavailableError):  # then the first body tries again
+    with suppress(UnavailableError):  # the first body tries again
         await spool.prepare()
     opening = open_gate(
         workers=settings.gate.workers,

@@ -1,4 +1,4 @@
-"""The command `healthingest-service`: one process a command, all of them in one with `serve`."""
+"""The command `healthingest-service`, which runs one process; `serve` runs all in one."""
 
 import argparse
 import asyncio
@@ -65,9 +65,9 @@ def main(
     allow_short_leases: bool = False,
 ) -> int:
     """
-    Run one command. Returns the exit code: 0 success, 1 failure, 2 invalid settings.
+    Run one command; returns the exit code: 0 success, 1 failure, 2 invalid settings.
 
-    Fault tests wrap ports with *decorate* and use leases shorter than the work.
+    Fault tests wrap ports with *decorate*, and allow leases shorter than the longest call.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -85,7 +85,7 @@ def main(
         sys.stderr.write(f"healthingest-service: {error}\n")
         write_stop_cause(StopCause.SETTINGS_REFUSED)
         return 2
-    except Exception as error:  # noqa: BLE001 - the edge of the process: a traceback would print foreign texts
+    except Exception as error:  # noqa: BLE001 - a traceback would print foreign messages
         report_failure(error)
         return 1
     return 0
@@ -93,22 +93,20 @@ def main(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="healthingest-service", description="The upload API and its companions."
+        prog="healthingest-service", description="Run the upload API, the relay or the janitor."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
-        "serve", help="api, relay and janitor in one process; migrates the database first"
+        "serve", help="migrate the database, then run api, relay and janitor in one process"
     )
-    commands.add_parser("api", help="the upload API")
-    commands.add_parser("relay", help="from the outbox to the broker")
-    commands.add_parser("janitor", help="settle what dead processes left")
-    commands.add_parser("migrate", help="bring the database to the shape that this version needs")
-    events = commands.add_parser(
-        "events", help="print the messages of the embedded queue file as they come"
+    commands.add_parser("api", help="run the upload API")
+    commands.add_parser("relay", help="publish the messages of the outbox to the broker")
+    commands.add_parser(
+        "janitor", help="settle unfinished uploads, and check objects against the database"
     )
-    events.add_argument(
-        "--from-start", action="store_true", help="and those that are there already"
-    )
+    commands.add_parser("migrate", help="migrate the database to the schema of this version")
+    events = commands.add_parser("events", help="print new messages of the embedded queue file")
+    events.add_argument("--from-start", action="store_true", help="also print earlier messages")
     return parser
 
 
@@ -128,7 +126,7 @@ async def _command(options: argparse.Namespace, settings: Settings, decorate: De
 async def run(
     settings: Settings, process: frozenset[str], stop: asyncio.Event, decorate: Decorators
 ) -> None:
-    """Open what the process needs, work until *stop* is set, close it again."""
+    """Run the components of *process* until *stop* is set."""
     async with AsyncExitStack() as stack:
         runtime = await open_runtime(settings, stack)
         components = [await _open_announcing(runtime, stack, process, decorate)]

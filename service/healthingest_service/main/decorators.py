@@ -1,4 +1,4 @@
-"""The ports of each process by name, and functions that wrap them before they are used."""
+"""The ports of each process by name, and hooks that wrap them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ _YOUNG_SECONDS_MIN: Final = 3600.0
 async def open_janitor(
     runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
 ) -> Component:
-    """Open the work of the janitor: unfinished uploads, the consistency check, old sessions."""
+    """Open the janitor: unfinished uploads, the consistency check, expired sessions."""
     ports = decorate.janitor(JanitorPorts(ledger=runtime.ledger, store=store.port))
     janitor = Janitor(
         ledger=ports.ledger,
@@ -61,7 +61,7 @@ async def open_janitor(
 async def open_consistency_check(
     runtime: Runtime, stack: AsyncExitStack, store: Store
 ) -> ConsistencyCheck:
-    """Open the comparison of object store and database, with its metrics."""
+    """Open the consistency check of object store and database, with its metrics."""
     rules = runtime.settings.janitor
     limits = runtime.settings.limits
     timeout_seconds = runtime.settings.database.timeout_seconds

@@ -15,25 +15,27 @@ _MESSAGES: Final = {
     StopCause.SETTINGS_REFUSED: "a setting is refused",
     StopCause.DATABASE_UNREACHABLE: "the database cannot be reached",
     StopCause.DATABASE_LOGIN_REFUSED: "the database refuses the login: check user and password",
-    StopCause.DATABASE_MISSING: "there is no such database: create it",
+    StopCause.DATABASE_MISSING: "the database does not exist: create it",
     StopCause.DATABASE_PERMISSION_DENIED: (
-        "the database user lacks a right: let it create tables in its schema"
+        "the database user lacks a permission: grant CREATE on its schema"
     ),
-    StopCause.DATABASE_READ_ONLY: "the database is read-only: use the primary's address",
-    StopCause.DATABASE_CONNECTION_LIMIT: "the database takes no more connections: raise its limit",
-    StopCause.DATABASE_FULL: "the database has no room: give it some",
+    StopCause.DATABASE_READ_ONLY: "the database is read-only: use the address of the primary",
+    StopCause.DATABASE_CONNECTION_LIMIT: (
+        "the database accepts no more connections: raise max_connections"
+    ),
+    StopCause.DATABASE_FULL: "the disk of the database is full: enlarge it",
     StopCause.DATABASE_LOCKED: (
         "another session holds a lock for too long, or the deadline has passed"
     ),
     StopCause.SCHEMA_UNKNOWN: (
         "the database has a revision that this version does not know: use another database"
     ),
-    StopCause.SCHEMA_DIFFERS: "the database has other tables than its revision says",
+    StopCause.SCHEMA_DIFFERS: "the tables of the database do not match its revision",
 }
 
 
 def report_failure(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -> None:
-    """Say why *error* ends this process; types and places are logged, its text never."""
+    """Report why *error* ends this process; its types and stack are logged, not its message."""
     cause = database_cause(error)
     structlog.get_logger("healthingest.main").error(
         STOPPED, cause=cause and cause.value, exc_info=error
@@ -41,7 +43,7 @@ def report_failure(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -
     words = (
         _MESSAGES[cause]
         if cause
-        else "an error that was not foreseen; the log line has its type and place"
+        else "unexpected error; the log event `stopped` has its type and stack"
     )
     sys.stderr.write(f"healthingest-service: {words}\n")
     if cause is not None:
@@ -49,6 +51,6 @@ def report_failure(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -
 
 
 def write_stop_cause(cause: StopCause, *, log: Path = Path(TERMINATION_LOG)) -> None:
-    """Write the code where Kubernetes looks for it; elsewhere there is no such file."""
+    """Write the code to the termination message of the container; outside a pod do nothing."""
     if log.is_file() and os.access(log, os.W_OK):
         log.write_text(stop_line(cause), encoding="utf-8")

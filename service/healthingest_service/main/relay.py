@@ -1,4 +1,4 @@
-"""Composes the relay, and the notifications that wake it."""
+"""Composes the relay, and the notifications about new messages."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -23,7 +23,7 @@ from healthingest_service.uploads.relay import Relay
 
 
 async def open_relay(runtime: Runtime, stack: AsyncExitStack, decorate: Decorators) -> Component:
-    """Open the relay to RabbitMQ if a broker is set, else to the queue file."""
+    """Open the relay, with RabbitMQ if `broker.url` is set, else with the queue file."""
     broker = runtime.settings.broker
     rules = runtime.settings.relay
     publisher: QueueFile | RabbitMQPublisher
@@ -67,7 +67,7 @@ async def open_relay(runtime: Runtime, stack: AsyncExitStack, decorate: Decorato
 
 
 def open_notifier(runtime: Runtime) -> Component:
-    """Return the work that notifies relays of other processes; for a process without a relay."""
+    """Return the work of a process without a relay: notify the relays of other processes."""
     if not _has_notify(runtime):
         return Component(())
 

@@ -1,7 +1,7 @@
 """
 Opens what every process needs: database, metrics, object store, and their health checks.
 
-Where the settings name no external system, an embedded adapter takes its place.
+If the settings name no external system, an embedded adapter is used.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,23 +31,23 @@ from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.waiting import wait_for_any
 
-Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
-"""Runs until the event is set."""
+Work = Callable[[asyncio.Event], Coroutine[object, object, None]]
+"""A coroutine function that runs until its event is set."""
 _SCHEMA_POLL_SECONDS: Final = 1.0
 LOCAL_BUCKET: Final = "local"
-"""The bucket's name in messages while a folder is the object store."""
+"""The bucket name in messages if the object store is a folder."""
 
 
 class SchemaNotCurrentError(Exception):
-    """The database has not, or not yet, the shape that this version needs."""
+    """The schema of the database is not that of this version; migrate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """
-    What every process has.
+    The adapters that every process uses.
 
-    `written` is set when a message was written; `checks` are those of the database.
+    `written` is set when a message was put into the outbox; `checks` are those of the database.
     """
 
     settings: Settings
@@ -68,7 +68,7 @@ class Store:
 
     @property
     def check(self) -> Check:
-        """Whether the store can be used."""
+        """The health check of the object store."""
         return Check("store", self.port.check, required=True)
 
 
@@ -81,7 +81,7 @@ class Component:
 
 
 def utc_now() -> datetime:
-    """The clock of all use cases."""
+    """Return the current time, as the clock of all use cases."""
     return datetime.now(UTC)
 
 
@@ -96,7 +96,7 @@ def as_settings_error(variable: str) -> Iterator[None]:
 
 
 def database_url(settings: Settings) -> str:
-    """The database's address; SQLite in the data folder unless another is named."""
+    """Return the address of the database, by default of SQLite in the data folder."""
     if settings.database.url is not None:
         url = settings.database.url.get_secret_value()
         with as_settings_error(DATABASE_URL):
@@ -106,17 +106,17 @@ def database_url(settings: Settings) -> str:
 
 
 def queue_file(settings: Settings) -> Path:
-    """Where messages go while no broker is named."""
+    """Return the path of the queue file, which replaces the broker by default."""
     return data_folder(settings) / "queue.jsonl"
 
 
 def objects_folder(settings: Settings) -> Path:
-    """Where files are kept while no bucket is named."""
+    """Return the folder of objects, which replaces the bucket by default."""
     return data_folder(settings) / "objects"
 
 
 async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
-    """Database, metrics, and their checks."""
+    """Open the database, its checks and the metrics."""
     database = settings.database
     engine = await stack.enter_async_context(
         open_engine(
@@ -141,7 +141,7 @@ async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
 async def _open_database_checks(
     settings: Settings, metrics: Metrics, stack: AsyncExitStack
 ) -> tuple[Check, ...]:
-    """Return checks with their own connection: load on the others must not end readiness."""
+    """Return the database checks; their own connection keeps them independent of load."""
     database = settings.database
     engine = await stack.enter_async_context(
         open_engine(database_url(settings), pool_size=1, timeout_seconds=database.timeout_seconds)
@@ -155,9 +155,9 @@ async def _open_database_checks(
         waiting = await outbox.backlog()
         metrics.outbox_messages.set(waiting.count)
         metrics.outbox_oldest_seconds.set(waiting.oldest_age_seconds)
-        watch.look(waiting)
+        watch.check(waiting)
 
-    is_known = False  # a later version may move the database on while this one still serves
+    is_known = False  # a later version may migrate the database while this one still serves
 
     async def schema() -> None:
         nonlocal is_known
@@ -173,7 +173,7 @@ async def _open_database_checks(
 
 
 async def open_store(runtime: Runtime, stack: AsyncExitStack) -> Store:
-    """S3 if a bucket is named, else a folder."""
+    """Open the object store: S3 if `store.bucket` is set, else a folder."""
     wanted = runtime.settings.store
     store: Store
     if wanted.bucket is None:
@@ -193,7 +193,7 @@ async def open_store(runtime: Runtime, stack: AsyncExitStack) -> Store:
 
 
 def s3_access(settings: Settings, bucket: str) -> S3Access:
-    """The way to *bucket*."""
+    """Return address and credentials for *bucket*."""
     wanted = settings.store
     return S3Access(
         endpoint=wanted.endpoint,
@@ -206,19 +206,19 @@ def s3_access(settings: Settings, bucket: str) -> S3Access:
 
 
 def data_folder(settings: Settings) -> Path:
-    """The folder of the embedded parts; made when it is first needed."""
+    """Return the folder of the embedded adapters, and create it if it is missing."""
     folder = settings.data_folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def reveal(secret: SecretStr | None) -> str | None:
-    """A secret for the adapter that needs it."""
+    """Return the value of *secret*, or None."""
     return None if secret is None else secret.get_secret_value()
 
 
 def after_schema(runtime: Runtime, work: Work) -> Work:
-    """Return *work*, which begins when the database schema is current."""
+    """Return work that waits until the database schema is current, then runs *work*."""
     timeout_seconds = runtime.settings.database.timeout_seconds
 
     async def waiting(stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Serves ASGI applications as work of a process, and ends it in order."""
+"""Serves ASGI applications as work of a process, and shuts them down in order."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def serve_app(
     name: str, app: ASGIApp, listen: Listen, rules: ConnectionRules, metrics: Metrics
 ) -> Work:
     """Bind the port of *app* now, and return the work that serves it."""
-    # A port in use ends the process with its reason before any task begins.
+    # Bind before any task begins, so that a port in use ends the process with a clear message.
     listening = bind(listen)
 
     async def work(stop: asyncio.Event) -> None:
@@ -40,7 +40,7 @@ def serve_app(
 
 
 def with_shutdown_delay(serving: Work, health: HealthBoard, seconds: float) -> Work:
-    """Return *serving* that, when stopped, fails readiness and still serves for *seconds*."""
+    """Return work that, once stopped, is not ready but still serves for *seconds*."""
 
     async def work(stop: asyncio.Event) -> None:
         late = asyncio.Event()
@@ -60,7 +60,7 @@ def with_shutdown_delay(serving: Work, health: HealthBoard, seconds: float) -> W
 
 
 async def run_until(stop: asyncio.Event, work: Sequence[Work], metrics_server: Work) -> None:
-    """Run all of *work* until *stop*. The metrics port is served until all of it has ended."""
+    """Run *work* until *stop* is set; the metrics port is served until all work has ended."""
     metrics_stop = asyncio.Event()
     async with asyncio.TaskGroup() as outer:
         outer.create_task(metrics_server(metrics_stop))

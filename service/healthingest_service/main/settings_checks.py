@@ -1,4 +1,4 @@
-"""Checks of settings that are valid one by one and not together. A process then does not start."""
+"""Checks of settings against each other. If one fails, the process does not start."""
 
 import math
 
@@ -10,12 +10,12 @@ from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE
 
 def check_required_secrets(settings: Settings, command: str) -> None:
     """
-    Refuse an installation in which an embedded adapter would replace a missing secret.
+    Check that `secrets_dir`, if it is set, has every secret that *command* needs.
 
-    Its data would be lost with the pod.
+    Without a secret an embedded adapter would be used, whose data would be lost with the pod.
 
     Raises:
-        InvalidSettingsError: one is missing.
+        InvalidSettingsError: a secret is missing.
     """
     needed: dict[str, object] = {DATABASE_URL: settings.database.url}
     if command in {"api", "serve"}:
@@ -30,12 +30,15 @@ def check_required_secrets(settings: Settings, command: str) -> None:
 
 def check_lease_durations(settings: Settings) -> None:
     """
-    Refuse leases shorter than the longest work of their holder, which the janitor would disturb.
+    Check that leases and claims are longer than the longest work of their holder.
+
+    Otherwise another process could take over work in progress.
 
     Raises:
         InvalidSettingsError: a lease or a claim is too short.
     """
-    # A lease that may be a tenth used; PUT or completion, undoing, two HEADs, commit.
+    # One PUT or completion, two HEADs, the abort, and the commit must fit into the lease, of which
+    # RENEW_AFTER_SHARE may have passed.
     storing_seconds = (
         3 * settings.store.timeout_seconds + UNDO_SECONDS + settings.database.timeout_seconds
     )

@@ -1,9 +1,9 @@
 """
-Every setting, in one documented group per concern; read once, by `main`.
+All settings of the service, in one group per concern; only `main` reads them.
 
-`HEALTHINGEST_<GROUP>__<FIELD>` sets a field. A secret may instead be a file, called as its
-variable, in the folder that `HEALTHINGEST_SECRETS_DIR` names. Without any setting everything runs
-in one process and one data folder.
+The variable `HEALTHINGEST_<GROUP>__<FIELD>` sets a field. A secret can also be a file with the name
+of the variable, in the folder `HEALTHINGEST_SECRETS_DIR`. Without any setting the service runs in
+one process, with all data in one folder.
 """
 
 from healthingest_service.settings.reading import (

@@ -1,9 +1,9 @@
-"""Environment and secret files to `Settings`."""
+"""Reads `Settings` from environment variables and secret files."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
@@ -32,11 +32,11 @@ _MAX_SECRET_BYTES: Final = 64 * 1024
 
 
 class InvalidSettingsError(Exception):
-    """A setting is wrong; the text names variables and rules, never values."""
+    """A setting is invalid; the message names variables and rules, never values."""
 
 
 class SecretFilesSource(EnvSettingsSource):
-    """Secret files, named as their variables, in the folder of `HEALTHINGEST_SECRETS_DIR`."""
+    """Reads secret files, named like their variables, in the folder `HEALTHINGEST_SECRETS_DIR`."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         folder = os.environ.get(SECRETS_DIR)
@@ -56,7 +56,7 @@ class SecretFilesSource(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """All groups. A file in the secrets folder wins over a variable of the same name."""
+    """All settings. A file in the secrets folder overrides a variable of the same name."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -68,9 +68,12 @@ class Settings(BaseSettings):
     )
 
     data_folder: Path = Path(".healthingest")
-    """Where the embedded parts keep what they have."""
+    """Folder for the data of the embedded adapters."""
     secrets_dir: Path | None = None
-    """Set: this is an installation, and no embedded part may stand in for a missing secret."""
+    """
+    Folder of secret files. If it is set, a missing secret is an error: no embedded adapter
+    replaces the external system.
+    """
     server: ServerSettings = ServerSettings()
     http: HttpSettings = HttpSettings()
     spool: SpoolSettings = SpoolSettings()
@@ -94,15 +97,15 @@ class Settings(BaseSettings):
         dotenv_settings: Source,  # noqa: ARG003 - the base class calls by name
         file_secret_settings: Source,  # noqa: ARG003 - the same
     ) -> tuple[Source, ...]:
-        """Arguments, secret files, variables."""
+        """Return the sources by precedence: arguments, secret files, variables."""
         return init_settings, SecretFilesSource(settings_cls), env_settings
 
 
 def known_names() -> frozenset[str]:
-    """Every variable that means something."""
+    """Return the names of all variables that set a field."""
     names: set[str] = set()
     for name, field in Settings.model_fields.items():
-        group: Any = field.annotation
+        group: object = field.annotation
         if isinstance(group, type) and issubclass(group, Group):
             names.update(
                 f"{PREFIX}{name}{_DELIMITER}{inner}".upper() for inner in group.model_fields
@@ -113,7 +116,7 @@ def known_names() -> frozenset[str]:
 
 
 def unknown_names(present: Mapping[str, str]) -> tuple[str, ...]:
-    """Variables with our prefix that mean nothing: most likely misspelt."""
+    """Return the variables with the prefix `HEALTHINGEST_` that set no field, probably misspelt."""
     return tuple(
         sorted(
             name
@@ -125,10 +128,10 @@ def unknown_names(present: Mapping[str, str]) -> tuple[str, ...]:
 
 def load() -> Settings:
     """
-    Read the environment and the secrets folder.
+    Read all settings from the environment and the secrets folder.
 
     Raises:
-        InvalidSettingsError: a value breaks a rule, or the secrets folder cannot be read.
+        InvalidSettingsError: a value is invalid, or the secrets folder cannot be read.
     """
     try:
         return Settings()

@@ -1,6 +1,6 @@
 """
-What the service says about itself: logs, metrics.
+Logs and metrics of the service.
 
-Knows nobody above it. Nothing here ever holds a value from a file, a secret, or a library's message
-text.
+This package imports no other package of the service. Logs and metrics never contain values of
+uploaded files, secrets, or messages of foreign exceptions.
 """

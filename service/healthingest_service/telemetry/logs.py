@@ -8,6 +8,7 @@ import logging
 from typing import Final, TextIO
 
 import structlog
+from structlog.typing import Processor  # noqa: TC002 - read at run time
 
 from healthingest_contract.log_rule import log_event
 
@@ -26,12 +27,12 @@ _QUIET_LIBRARIES: Final = (
 
 def configure_logging(stream: TextIO, *, level: str) -> None:
     """
-    Send every log line of this process to *stream*.
+    Write every log line of this process to *stream*.
 
     A second call replaces the configuration of the first.
     """
-    fields: list[structlog.typing.Processor] = [structlog.contextvars.merge_contextvars, log_event]
-    renderer: structlog.typing.Processor = (
+    fields: list[Processor] = [structlog.contextvars.merge_contextvars, log_event]
+    renderer: Processor = (
         structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(stream)

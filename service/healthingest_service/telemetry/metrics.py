@@ -1,8 +1,8 @@
 """
-Every metric of the service, in one list.
+All metrics of the service.
 
-Names by the conventions of Prometheus and, where there is one, of OpenTelemetry. Labels are
-bounded: a route's template, an outcome's code, never an id, a path or a record type.
+Names follow Prometheus and the OpenTelemetry semantic conventions. Label values are bounded: route
+templates and outcome codes, never ids, paths or record types.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ class _CountsCollector(Collector):
 def _request_seconds(registry: CollectorRegistry) -> Histogram:
     return Histogram(
         "http_server_request_duration_seconds",
-        "Time from the request's head to the end of the answer",
+        "Time from the head of the request to the end of the response",
         ("http_request_method", "http_route", "http_response_status_code"),
         buckets=_SECONDS,
         registry=registry,
@@ -48,7 +48,7 @@ def _request_seconds(registry: CollectorRegistry) -> Histogram:
 def _connections_refused(registry: CollectorRegistry) -> Counter:
     return Counter(
         "healthingest_connections_refused",
-        "Connections ended before a request was routed, by problem code, idle or head-too-slow",
+        "Connections closed before a request was routed: a problem code, idle or head-too-slow",
         ("reason",),
         registry=registry,
     )
@@ -56,7 +56,7 @@ def _connections_refused(registry: CollectorRegistry) -> Counter:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The instruments, bound to one registry."""
+    """The metrics, bound to one registry."""
 
     registry: CollectorRegistry
     request_seconds: Histogram
@@ -72,14 +72,14 @@ class Metrics:
 
     @classmethod
     def create(cls, registry: CollectorRegistry | None = None) -> Self:
-        """All instruments, in *registry* or one of their own."""
+        """Create all metrics in *registry*, or in a new one."""
         to = CollectorRegistry() if registry is None else registry
         return cls(
             registry=to,
             request_seconds=_request_seconds(to),
             uploads=Counter(
                 "healthingest_uploads",
-                "Uploads by outcome: accepted, replayed, or a problem code, with / and the cause",
+                "Uploads by outcome: accepted, replayed, or the problem code (and /cause)",
                 ("outcome",),
                 registry=to,
             ),
@@ -98,14 +98,14 @@ class Metrics:
             ),
             limiter_degraded=Counter(
                 "healthingest_rate_limiter_degraded",
-                "Decisions made in this process, the shared counters being gone",
+                "Rate limit decisions of this process alone, while Redis is unavailable",
                 ("rule",),
                 registry=to,
             ),
             connections_refused=_connections_refused(to),
             dependency_up=Gauge(
                 "healthingest_dependency_up",
-                "1: the last check succeeded",
+                "1 if the last check of the dependency succeeded, else 0",
                 ("dependency",),
                 registry=to,
             ),
@@ -123,26 +123,28 @@ class Metrics:
         self, read: Callable[[], Mapping[str, float]], confirmed_at: Callable[[], datetime | None]
     ) -> None:
         """
-        Show a relay's own counts by outcome, and its last confirm.
+        Add the relay's counts by outcome, and the time of the last confirm of the broker.
 
-        Both are called at each scrape.
+        Both functions are called at each scrape.
         """
         name = "healthingest_relay_outcomes"
-        text = "What became of attempts to announce"
+        text = "Attempts to announce a message, by outcome"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
         name = "healthingest_relay_last_confirmed_timestamp_seconds"
-        text = "When the broker last confirmed a message"
+        text = "Time of the last confirm of the broker, or 0"
         self._watch_time(name, text, confirmed_at)
 
     def watch_janitor(
         self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]
     ) -> None:
-        """Show a janitor's own counts by outcome; both are called at each scrape."""
+        """Add the janitor's counts by outcome; both functions are called at each scrape."""
         name = "healthingest_janitor_outcomes"
-        text = "What became of uploads whose process died"
+        text = "Uploads of ended processes that the janitor settled, by outcome"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
         self._watch_time(
-            "healthingest_janitor_last_sweep_timestamp_seconds", "When a sweep last ended", swept_at
+            "healthingest_janitor_last_sweep_timestamp_seconds",
+            "Time when the last sweep ended, or 0",
+            swept_at,
         )
 
     def watch_consistency_check(
@@ -152,29 +154,27 @@ class Metrics:
         finished_at: Callable[[], datetime | None],
     ) -> None:
         """
-        Show what consistency checks found and did, and when one was last finished.
+        Add the counts of the consistency check, and the time when one last finished.
 
-        As above.
+        All functions are called at each scrape.
         """
-        text = "What is wrong between object store and ledger, as often as it was seen"
+        text = "Discrepancies between object store and database that were found"
         self.registry.register(
             _CountsCollector("healthingest_consistency_discrepancies", text, "kind", discrepancies)
         )
-        text = (
-            "Objects listed and verified, bytes read, unfinished PUTs aborted by consistency checks"
-        )
+        text = "Work of consistency checks: objects listed and verified, bytes read, PUTs aborted"
         self.registry.register(
             _CountsCollector("healthingest_consistency_work", text, "kind", work)
         )
         name = "healthingest_consistency_last_finished_timestamp_seconds"
-        text = "When a consistency check last ended, in any process"
+        text = "Time when a consistency check last finished, in any process, or 0"
         self._watch_time(name, text, finished_at)
 
     def _watch_time(self, name: str, text: str, read: Callable[[], datetime | None]) -> None:
-        """0 as long as there is none."""
+        """Add a gauge of a time; 0 while *read* returns None."""
         gauge = Gauge(name, text, registry=self.registry)
         gauge.set_function(lambda: 0.0 if (at := read()) is None else at.timestamp())
 
     def text(self) -> bytes:
-        """The exposition in Prometheus' text format 0.0.4."""
+        """Return all metrics in the Prometheus text format 0.0.4."""
         return generate_latest(self.registry)

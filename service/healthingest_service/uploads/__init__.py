@@ -1,6 +1,5 @@
 """
-The core: what happens to an upload, and in which order.
+The core: values, ports, errors and use cases of uploads.
 
-Here live the values, the ports, the errors and the use cases. No HTTP, no SQL, no S3, no AMQP, no
-settings: whoever needs one of them belongs into `api` or `adapters`.
+No HTTP, SQL, S3, AMQP or settings: code that needs one of them belongs in `api` or `adapters`.
 """

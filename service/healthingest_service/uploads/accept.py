@@ -1,4 +1,4 @@
-"""The use case: from a body to a receipt."""
+"""The use case that accepts an upload: from a request body to a receipt."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -39,16 +39,16 @@ from healthingest_service.uploads.ports import (
 from healthingest_service.uploads.upload_lease import UploadLease
 
 _INLINE_BYTES: Final = 64 * 1024
-"""The first bytes go to the validator over its socket; it reads the rest from the spool file."""
+"""The worker gets the first bytes over its socket, and reads the rest from the spool file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRequest:
     """
-    A body on its way in.
+    An upload to accept.
 
-    `declared_size_bytes` is the file's size, None if the client did not declare it.
-    `min_size_bytes` is a lower bound of it, from the size of a form around the file.
+    `declared_size_bytes` is the file size, None if the client did not declare it. `min_size_bytes`
+    is a lower bound of the file size, from the declared size of a form that contains the file.
     """
 
     principal: Principal
@@ -61,7 +61,7 @@ class UploadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What arrived."""
+    """Size and hash of the received file."""
 
     size_bytes: int
     sha256: Sha256
@@ -69,10 +69,10 @@ class Received:
 
 class AcceptUpload:
     """
-    Accept an upload, or refuse it and leave nothing.
+    Accepts an upload, or refuses it and leaves nothing behind.
 
-    Whatever ends a call early, cancellation included, leaves at most a row `storing`: the janitor
-    settles it.
+    A call that ends early, also by cancellation, leaves at most a row in state `storing`, which the
+    janitor settles.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -98,10 +98,12 @@ class AcceptUpload:
 
     async def __call__(self, request: UploadRequest) -> Accepted:
         """
-        Receive, check, store; the second commit is the point of success.
+        Receive, validate and store the file, and return its receipt.
+
+        The upload has succeeded when the second transaction (`Ledger.complete`) is committed.
 
         Raises:
-            UploadError: the one that says why not; on an `UnavailableError` repeating is safe.
+            UploadError: the upload was not accepted; after an `UnavailableError` repeating is safe.
         """
         self._check_size(max(request.declared_size_bytes or 0, request.min_size_bytes))
         async with self._spool.open() as file:
@@ -155,15 +157,15 @@ class AcceptUpload:
                 heartbeat=lease.keep,
             )
         except StoreRefusedError:
-            if is_ours:  # a row taken over may have its object already, from the process that died
+            if is_ours:  # the process that began a taken-over row may have stored its object
                 with suppress(LedgerUnavailableError):
                     await self._ledger.abandon(upload.id)
             raise
         except StoreUnavailableError:
-            if not await self._is_there(upload):
+            if not await self._is_stored(upload):
                 raise
 
-    async def _is_there(self, upload: Upload) -> bool:
+    async def _is_stored(self, upload: Upload) -> bool:
         try:
             found = await self._store.head(upload.receipt.object_key)
         except (StoreUnavailableError, StoreRefusedError):
@@ -178,14 +180,13 @@ class AcceptUpload:
                 announcement(upload, self._bucket, at=self._clock()),
                 stored_at=self._clock(),
             )
-        except (
-            UploadNotFoundError
-        ) as error:  # the lease ran out and somebody undid the row: nothing was promised
+        except UploadNotFoundError as error:
+            # The lease expired and the janitor removed the row; the client has no receipt yet.
             raise LedgerUnavailableError from error
 
 
 async def _validate_written(check: FileValidation, file: SpoolFile, validated_bytes: int) -> int:
-    """Have the gate read what is written and was not validated; how many bytes it has then."""
+    """Pass written bytes to the gate; returns how many bytes of the file it has now."""
     readable_bytes = file.readable_bytes
     if readable_bytes > validated_bytes:
         await check.feed_file(
@@ -197,7 +198,7 @@ async def _validate_written(check: FileValidation, file: SpoolFile, validated_by
 def describe(
     request: UploadRequest, received: Received, result: ValidationResult, *, at: datetime
 ) -> Upload:
-    """The upload as it will stand in the ledger; its object key is fixed from here on."""
+    """Return the new upload in state `storing`; its object key never changes."""
     upload_id = new_upload_id(at)
     owner = request.principal.account_id
     receipt = Receipt(

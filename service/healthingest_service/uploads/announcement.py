@@ -1,4 +1,4 @@
-"""From an upload to the message that announces it."""
+"""Builds the message that announces an upload."""
 
 from datetime import datetime
 
@@ -10,9 +10,9 @@ from healthingest_service.uploads.model import OutgoingMessage, Upload
 
 def announcement(upload: Upload, bucket: str, *, at: datetime) -> OutgoingMessage:
     """
-    The message for the outbox.
+    Return the message for the outbox.
 
-    Its idempotency key is the upload's id: every message about it says the same.
+    Its idempotency key is the upload's id, so consumers recognise repeated messages.
     """
     message_id = new_message_id()
     receipt = upload.receipt

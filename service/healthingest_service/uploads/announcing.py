@@ -1,4 +1,4 @@
-"""Does a relay announce? What its readiness says, and through it the platform."""
+"""The health checks of a relay: whether it announces messages."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -13,12 +13,10 @@ ANNOUNCEMENTS: Final = "announcements"
 
 class Announcements:
     """
-    Trouble counts when it has lasted for *stalled_seconds*.
+    Reports a relay as stalled if a failure has lasted for *stalled_seconds*.
 
-    A relay is in order from its start until then.
-
-    *stalled_since* is the relay's own view, *check_broker* asks the broker also while there is
-    nothing to announce, *backlog* says what waits.
+    *stalled_since* returns since when the relay has announced nothing. *check_broker* checks the
+    broker, also while no message waits. *backlog* returns the number of waiting messages.
     """
 
     def __init__(
@@ -39,7 +37,7 @@ class Announcements:
 
     async def broker(self) -> None:
         """
-        Ask the broker, and note since when it does not answer.
+        Check the broker, and record since when the check has failed.
 
         Raises what *check_broker* raises.
         """
@@ -53,18 +51,20 @@ class Announcements:
 
     async def check(self) -> None:
         """
-        Whether messages go out. The outbox is asked only when the relay has failed for too long.
+        Check whether the relay announces messages.
+
+        The outbox is read only if the relay has announced nothing for *stalled_seconds*.
 
         Raises:
-            UnavailableError: for too long none was confirmed though some wait, or the broker does
-                not answer.
-            LedgerUnavailableError: for too long none was confirmed, and nobody knows whether some
-                wait.
+            UnavailableError: for *stalled_seconds*, the broker has not answered, or has confirmed
+                no message although some wait.
+            LedgerUnavailableError: no message was confirmed for *stalled_seconds*, and the outbox
+                cannot be read.
         """
         if self._is_long_ago(self._broker_lost_since):
             raise UnavailableError
         if self._is_long_ago(self._stalled_since()) and (await self._backlog()).count:
-            raise UnavailableError  # else another relay has announced what this one could not
+            raise UnavailableError  # an empty outbox means that another relay has announced them
 
     def _is_long_ago(self, since: datetime | None) -> bool:
         return since is not None and self._clock() - since >= self._stalled

@@ -1,4 +1,4 @@
-"""How much may wait to be announced before no more is taken in."""
+"""Limits of the backlog of messages; above them, no upload is accepted."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,30 +14,30 @@ BACKLOG_WITHIN_LIMIT: Final = "backlog_within_limit"
 
 @dataclass(frozen=True, slots=True)
 class BacklogLimits:
-    """Whichever is passed first."""
+    """Limits of the number of waiting messages, and of the age of the oldest one."""
 
     messages: int
     age_seconds: float
 
     def allow(self, waiting: Backlog) -> bool:
-        """Whether more may be taken in."""
+        """Return whether the backlog is within both limits."""
         return waiting.count <= self.messages and waiting.oldest_age_seconds <= self.age_seconds
 
 
 class BacklogWatch:
-    """Holds a backlog against its limits, again and again, and tells when it passes them."""
+    """Compares the backlog with its limits, and logs when it exceeds them or returns below."""
 
     def __init__(self, limits: BacklogLimits) -> None:
         self._limits = limits
         self._is_over = False
         self._log = structlog.get_logger("healthingest.backlog")
 
-    def look(self, waiting: Backlog) -> None:
+    def check(self, waiting: Backlog) -> None:
         """
-        Look at the backlog of now.
+        Check the current backlog.
 
         Raises:
-            UnavailableError: it is over a limit.
+            UnavailableError: the backlog exceeds a limit.
         """
         is_over = not self._limits.allow(waiting)
         if is_over != self._is_over:

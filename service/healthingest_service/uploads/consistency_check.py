@@ -1,4 +1,4 @@
-"""Compares the object store with the database."""
+"""The consistency check: compares the object store with the database."""
 
 import asyncio
 import hashlib
@@ -29,38 +29,37 @@ from healthingest_service.uploads.waiting import wait_for_any
 
 JOB: Final = "consistency"
 _LEASE_SECONDS: Final = 3600.0
-"""Renewed with every page, and between reads; the longest read must fit into it."""
+"""The lease is renewed with every page and between reads; no read may take longer."""
 _NOTE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 900.0
-_LOOK_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 60.0
 _PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsistencyRules:
     """
-    How often, and how much of it.
+    Interval and read rate of the consistency check.
 
-    Younger things than `young_seconds` may still be under way and are let be.
+    Objects, rows and unfinished PUTs younger than `young_seconds` are ignored: their upload may
+    still be in progress.
     """
 
     interval_seconds: float
     verify_shares: int
-    """Each stored object is read once in so many intervals."""
+    """Number of intervals in which every stored object is read once."""
     verify_bytes_per_second: float
     young_seconds: float
 
 
 class ConsistencyCheck:
     """
-    Once in every interval, lists all objects and compares them with the ledger.
+    Lists all objects once in every interval, compares them with the database, and reads a share.
 
-    Reads a share of them.
-
-    It reports and never deletes an object; the one thing that it removes is what PUTs in parts have
-    left whose process died. Whatever looks wrong is asked about once more before it is reported:
-    the two lists are not of one moment. An upload whose object is gone or has other bytes becomes
-    `lost`, and what it was before when the object is back.
+    It reports discrepancies and never deletes an object; it only aborts unfinished multipart PUTs
+    of ended processes. The two lists are not read at the same time, so each discrepancy is checked
+    a second time before it is reported. An upload whose object is missing or has other bytes
+    becomes `lost`; when the object is found again, the upload returns to its previous state.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -79,42 +78,41 @@ class ConsistencyCheck:
         self._uploads = uploads
         self._jobs = jobs
         self._rules = rules
-        self._phase = (
-            crc32(bucket.encode()) % rules.interval_seconds
-        )  # else all installations begin at midnight
+        # An offset for each bucket, so that not all installations begin at midnight.
+        self._phase = crc32(bucket.encode()) % rules.interval_seconds
         self._clock = clock
         self._noted_at = 0.0
         self._discrepancies = Discrepancies(clock)
 
     @property
     def counts(self) -> ConsistencyCounts:
-        """What was seen so far."""
+        """The counts since the process started."""
         return self._discrepancies.counts
 
     @property
     def finished_at(self) -> datetime | None:
-        """When a check last finished in any process; None: never, or not asked yet."""
+        """When a check last finished in any process; None if never, or not read yet."""
         return self._discrepancies.finished_at
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look again and again whether a check is due, until *stop* is set."""
+        """Poll about once a minute whether a check is due, and run it, until *stop* is set."""
         while not stop.is_set():
-            await wait_for_any(stop, seconds=_LOOK_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            await wait_for_any(stop, seconds=_POLL_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             try:
                 await self.check_once(stop)
             except (LedgerUnavailableError, StoreUnavailableError, StoreRefusedError) as error:
-                self._discrepancies.broke_off(error, what="consistency")
+                self._discrepancies.failed(error, what="consistency")
                 await wait_for_any(stop, seconds=_RETRY_SECONDS)
 
     async def check_once(self, stop: asyncio.Event) -> bool:
         """
-        Run the check if it is due and not run elsewhere. Returns whether it finished.
+        Run the check if it is due and no other process runs it; returns whether it finished.
 
-        Ends early, to be gone on with, on *stop*.
+        When *stop* is set it ends early. The next call continues at the same position.
 
         Raises:
-            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; the
-                next goes on there.
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: the check ended early;
+                the next call continues there.
         """
         slot = int((self._clock().timestamp() + self._phase) // self._rules.interval_seconds)
         self._discrepancies.finished_at = await self._jobs.finished_at(JOB)
@@ -139,7 +137,7 @@ class ConsistencyCheck:
         return False
 
     async def _abort_stale_puts(self) -> None:
-        """The one removal; a store that cannot list them is told of and spared."""
+        """Abort unfinished PUTs of ended processes; log it if the store cannot list them."""
         oldest_alive = self._clock() - timedelta(seconds=self._rules.young_seconds)
         try:
             async for put in self._inventory.unfinished():
@@ -147,7 +145,7 @@ class ConsistencyCheck:
                     await self._inventory.abort(put)
                     self._discrepancies.aborted(put)
         except StoreRefusedError as error:
-            self._discrepancies.broke_off(error, what="unfinished puts")
+            self._discrepancies.failed(error, what="unfinished puts")
 
     async def _compare(
         self, page: ObjectPage, after: str, until: str, slot: int, stop: asyncio.Event
@@ -170,26 +168,22 @@ class ConsistencyCheck:
         await self._report_unknown({key for key, one in listed.items() if one.modified_at < young})
 
     def _is_due(self, upload: KeptUpload, slot: int) -> bool:
-        """
-        Whether its bytes are read in this check.
-
-        Its share is due, or it is lost and may be back.
-        """
+        """Return whether to read the object now: its share is due, or the upload is `lost`."""
         shares = self._rules.verify_shares
         return upload.is_lost or int(upload.sha256[:8], 16) % shares == slot % shares
 
     async def _report_unknown(self, keys: set[str]) -> None:
-        """Of *keys* that the ledger was not asked about, report those that it does not know."""
+        """Report those of *keys* that have no row in the database."""
         for key in sorted(
-            keys - await self._uploads.known({key for key in keys if is_object_key(key)})
+            keys - await self._uploads.with_rows({key for key in keys if is_object_key(key)})
         ):
             self._discrepancies.found(Discrepancy.OBJECT_WITHOUT_ROW, key, None)
 
     async def _keep_lease(self, slot: int, position: str) -> None:
         """
-        Before a read, which may take long.
+        Renew the lease before a read, which may take long.
 
-        Small objects follow each other too fast to write each time.
+        At most once in `_NOTE_SECONDS`: small objects are read faster than that.
         """
         if monotonic() - self._noted_at > _NOTE_SECONDS:
             self._noted_at = monotonic()
@@ -209,13 +203,13 @@ class ConsistencyCheck:
             await self._lost(upload, Discrepancy.ROW_WITHOUT_OBJECT)
 
     async def _lost(self, upload: KeptUpload, kind: Discrepancy) -> None:
-        """Report it once; from now on the ledger no longer answers for the store."""
+        """Report the discrepancy once, and mark the upload as `lost`."""
         if not upload.is_lost:
             self._discrepancies.found(kind, upload.key, upload.upload_id)
             await self._uploads.mark_lost(upload.upload_id, at=self._clock())
 
     async def _verify(self, upload: KeptUpload, stop: asyncio.Event) -> None:
-        """Read the object, not faster than the rules allow."""
+        """Read the object at the allowed rate, and compare its hash."""
         began = monotonic()
         read_bytes = 0
         digest = hashlib.sha256()

@@ -19,23 +19,23 @@ UNFINISHED_PUT_ABORTED: Final = "consistency_put_aborted"
 CHECK_FINISHED: Final = "consistency_check_finished"
 CHECK_FAILED: Final = "consistency_check_failed"
 _LINES_A_KIND: Final = 1000
-"""So many discrepancies of a kind are told one by one in each check; the others are counted."""
+"""Maximum number of logged discrepancies of a kind in one check; all of them are counted."""
 
 
 class Discrepancy(StrEnum):
-    """What can be wrong."""
+    """The kinds of discrepancies."""
 
     OBJECT_WITHOUT_ROW = "object_without_row"
     ROW_WITHOUT_OBJECT = "row_without_object"
     OTHER_BYTES = "other_bytes"
-    """Another size or hash than the ledger says."""
+    """The object has another size or hash than the database says."""
     UNREADABLE = "unreadable"
-    """The store lists it and does not give it."""
+    """The store lists the object, but refuses to return it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyCounts:
-    """Since the process began."""
+    """Counts since the process started."""
 
     discrepancies: Mapping[str, int] = field(
         default_factory=lambda: MappingProxyType(dict.fromkeys(Discrepancy, 0))
@@ -47,16 +47,16 @@ class ConsistencyCounts:
 
     @property
     def work(self) -> dict[str, int]:
-        """What was done, apart from discrepancies."""
+        """All counts except those of discrepancies, by name."""
         names = ("listed_objects", "verified_objects", "verified_bytes", "aborted_puts")
         return {name: getattr(self, name) for name in names}
 
 
 class Discrepancies:
     """
-    The counts of a process, and the lines about them.
+    Counts and logs the results of consistency checks in this process.
 
-    When a consistency check was last finished, here or elsewhere.
+    `finished_at` is when a check last finished in any process.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -68,15 +68,15 @@ class Discrepancies:
 
     @property
     def counts(self) -> ConsistencyCounts:
-        """So far."""
+        """The counts since the process started."""
         return self._counts
 
     def listed(self, objects: int) -> None:
-        """A page was compared."""
+        """Count *objects* of a compared page."""
         self._counts = replace(self._counts, listed_objects=self._counts.listed_objects + objects)
 
     def verified(self, size_bytes: int) -> None:
-        """An object was read to its end."""
+        """Count an object that was read completely."""
         self._counts = replace(
             self._counts,
             verified_objects=self._counts.verified_objects + 1,
@@ -84,7 +84,7 @@ class Discrepancies:
         )
 
     def found(self, kind: Discrepancy, key: str, upload_id: UploadId | None) -> None:
-        """Something is wrong."""
+        """Count and log a discrepancy; *upload_id* is None for an object without a row."""
         count = self._counts.discrepancies[kind] + 1
         self._counts = replace(
             self._counts,
@@ -95,18 +95,18 @@ class Discrepancies:
             self._log.warning(DISCREPANCY_FOUND, kind=kind.value, object_key=key, upload_id=about)
 
     def found_again(self, key: str, upload_id: UploadId) -> None:
-        """The object of a lost upload is back."""
+        """Log that the object of a lost upload was found again."""
         self._log.info(LOST_OBJECT_FOUND, object_key=key, upload_id=str(upload_id))
 
     def aborted(self, put: UnfinishedPut) -> None:
-        """What a dead process had left of a PUT was removed."""
+        """Count and log an aborted PUT of an ended process."""
         self._counts = replace(self._counts, aborted_puts=self._counts.aborted_puts + 1)
         self._log.info(
             UNFINISHED_PUT_ABORTED, object_key=put.key, begun_at=put.begun_at.isoformat()
         )
 
     def finished(self) -> None:
-        """A check came to its end."""
+        """Log the counts of the check that has finished."""
         now = self._counts
         before = self._before
         self._before = now
@@ -120,6 +120,6 @@ class Discrepancies:
             },
         )
 
-    def broke_off(self, error: UploadError, *, what: str) -> None:
-        """Store or ledger could not be asked; *what* of it ended early."""
+    def failed(self, error: UploadError, *, what: str) -> None:
+        """Log that *what*, a step of the check, ended early with *error*."""
         self._log.warning(CHECK_FAILED, what=what, error=type(error).__name__)

@@ -1,16 +1,15 @@
 """
-What can go wrong with an upload.
+The errors of uploads.
 
-Free of HTTP: `api/problems.py` gives each one its status and code.
-
-No error carries a value from the file, a secret, or a library's text.
+`api/problems.py` maps them to HTTP status and problem code. No error contains a value from the
+file, a secret, or the message of a library.
 """
 
 from healthingest_service.uploads.model import Finding
 
 
 class UploadError(Exception):
-    """Root of the tree."""
+    """The base class of all errors of uploads."""
 
 
 class FileTooLargeError(UploadError):
@@ -23,9 +22,9 @@ class FileTooLargeError(UploadError):
 
 class NotAvroError(UploadError):
     """
-    The body does not begin as an Avro object container file does.
+    The body does not begin like an Avro object container file.
 
-    The one of `findings` says what it looks like.
+    `findings` has at most one entry; it names the format that the file seems to have.
     """
 
     def __init__(self, findings: tuple[Finding, ...] = ()) -> None:
@@ -34,7 +33,7 @@ class NotAvroError(UploadError):
 
 
 class FileRefusedError(UploadError):
-    """The gate found the file to be wrong. `findings` has 1 to 100 entries."""
+    """The Avro gate refused the file. `findings` has 1 to 100 entries."""
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
         super().__init__(f"{len(findings)} findings")
@@ -42,7 +41,7 @@ class FileRefusedError(UploadError):
 
 
 class BodyIncompleteError(UploadError):
-    """The client went away, or sent fewer bytes than it had announced."""
+    """The client disconnected, or sent fewer bytes than it declared."""
 
 
 class BodyTooSlowError(UploadError):
@@ -50,7 +49,7 @@ class BodyTooSlowError(UploadError):
 
 
 class UploadInFlightError(UploadError):
-    """An equal upload, or one with the same idempotency key, is being stored at this moment."""
+    """An upload with the same bytes or the same idempotency key is in progress."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__("in flight")
@@ -62,15 +61,15 @@ class IdempotencyKeyReusedError(UploadError):
 
 
 class UploadNotFoundError(UploadError):
-    """There is no such upload of this owner."""
+    """The owner has no such upload."""
 
 
 class InvalidCursorError(UploadError):
-    """The page cursor is not one that we gave."""
+    """The page cursor was not issued by this service."""
 
 
 class UnavailableError(UploadError):
-    """Something that we need cannot be had now; trying again later is safe."""
+    """A dependency or resource is not available now; repeating later is safe."""
 
 
 class StoreUnavailableError(UnavailableError):
@@ -82,7 +81,7 @@ class StoreUnavailableError(UnavailableError):
 
 
 class StoreRefusedError(UnavailableError):
-    """The object store clearly said no (credentials, quota, checksum): the object is not there."""
+    """The object store refused (credentials, quota, checksum); the object is not stored."""
 
 
 class LedgerUnavailableError(UnavailableError):
@@ -90,15 +89,15 @@ class LedgerUnavailableError(UnavailableError):
 
 
 class SpoolFullError(UnavailableError):
-    """No room for another body."""
+    """The spool has no room for another body."""
 
 
 class SpoolUnavailableError(UnavailableError):
-    """The spool's folder cannot be written: it is gone, read-only, or its disk fails."""
+    """The folder of the spool cannot be written: it is missing, read-only, or the disk fails."""
 
 
 class GateUnavailableError(UnavailableError):
-    """The gate could not validate the file for a reason that is not the file's."""
+    """The Avro gate could not validate the file, for a reason that does not lie in the file."""
 
 
 class PublishError(UploadError):
@@ -110,12 +109,12 @@ class PublishError(UploadError):
 
 
 class BrokerUnreachableError(PublishError):
-    """No connection, or no confirm within the deadline."""
+    """The broker has no connection, or sent no confirm within the deadline."""
 
 
 class MessageUnroutableError(PublishError):
-    """The exchange is missing or no queue is bound for the routing key: the topology is broken."""
+    """The exchange is missing, or no queue is bound for the routing key."""
 
 
 class MessageRefusedError(PublishError):
-    """The broker answered with a nack, e.g. because a queue is full."""
+    """The broker answered with a nack, for example because a queue is full."""

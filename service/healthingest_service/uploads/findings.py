@@ -1,7 +1,7 @@
 """
-Reasons to refuse a file that the gate's engine does not know of; its own stand in `avrogate.Code`.
+Findings of the service itself; `avrogate.Code` has those of the Avro gate.
 
-Clients act on these codes: one is never renamed.
+Clients act on the codes, so a code is never renamed.
 """
 
 from collections.abc import Mapping
@@ -16,36 +16,36 @@ class FindingCode(StrEnum):
     """The `code` of a `Finding`."""
 
     RECORD_TYPE_INVALID = "record_type_invalid"
-    """Its name cannot stand in object keys and routing keys."""
+    """The name of the record type is not valid in object keys and routing keys."""
     SCHEMA_NOT_ALLOWED = "schema_not_allowed"
     TOO_MUCH_MEMORY = "too_much_memory"
     TOO_MUCH_TIME = "too_much_time"
     NOT_READABLE = "not_readable"
-    """The gate died of the file."""
+    """The worker that validated the file crashed."""
 
 
 _WORDS: Final[Mapping[FindingCode, tuple[str, str]]] = {
     FindingCode.RECORD_TYPE_INVALID: (RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY),
     FindingCode.SCHEMA_NOT_ALLOWED: (
-        "The schema is not allowed here.",
-        "Use a schema that is allowed here, or ask the operator of the service to allow this one.",
+        "The schema is not allowed in this installation.",
+        "Use an allowed schema, or ask the administrator of the service to allow this one.",
     ),
     FindingCode.TOO_MUCH_MEMORY: (
-        "Checking the file takes more memory than a worker has.",
+        "Validating the file needs more memory than a worker has.",
         "Split the data into several files, or use a codec with a smaller window.",
     ),
     FindingCode.TOO_MUCH_TIME: (
-        "Checking a piece of the file takes longer than a worker may need.",
+        "Validating a part of the file takes longer than a worker may need.",
         "Split the data into several files, or use a faster codec than bzip2 or xz.",
     ),
     FindingCode.NOT_READABLE: (
-        "The process that checked the file ended abnormally.",
-        "Check the file with `healthingest validate`, and report it to the service's operator.",
+        "The process that validated the file crashed.",
+        "Validate the file with `healthingest validate`, and report it to the administrator.",
     ),
 }
 
 
 def finding_of(code: FindingCode) -> Finding:
-    """The finding of *code*, with its message and remedy; these are about the whole file."""
+    """Return the finding of *code*, with message and remedy; it concerns the whole file."""
     message, remedy = _WORDS[code]
     return Finding(code, message, remedy)

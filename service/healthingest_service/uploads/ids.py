@@ -1,7 +1,7 @@
 """
-New ids.
+Generates ids of uploads and messages.
 
-An upload's is a UUID of version 7 (RFC 9562, 5.7): rows lie in the order in which they came.
+The id of an upload is a UUID of version 7 (RFC 9562, 5.7), so ids sort by time of receipt.
 """
 
 import secrets
@@ -12,7 +12,7 @@ from healthingest_service.uploads.model import MessageId, UploadId
 
 
 def new_upload_id(at: datetime) -> UploadId:
-    """48 bits of milliseconds, then version, 12 random bits, variant, 62 random bits."""
+    """Return a new UUIDv7: milliseconds (48 bits), version, 12 random, variant, 62 random bits."""
     milliseconds = int(at.timestamp() * 1000) & (1 << 48) - 1
     value = (
         milliseconds << 80
@@ -25,10 +25,10 @@ def new_upload_id(at: datetime) -> UploadId:
 
 
 def first_upload_id(at: datetime) -> UploadId:
-    """Not greater than any id of an upload that was received at *at* or later."""
+    """Return a lower bound of the ids of uploads received at *at* or later."""
     return UploadId(UUID(int=(int(at.timestamp() * 1000) & (1 << 48) - 1) << 80))
 
 
 def new_message_id() -> MessageId:
-    """Random: it names one row of the outbox and one message."""
+    """Return a new, random id for one row of the outbox and its message."""
     return MessageId(uuid4())

@@ -1,4 +1,4 @@
-"""The janitor: settles what a dead process left between its two commits."""
+"""The janitor: settles uploads whose process ended between the two transactions."""
 
 import asyncio
 import hashlib
@@ -29,9 +29,10 @@ _ROWS_A_SWEEP: Final = 1000
 @dataclass(frozen=True, slots=True)
 class Swept:
     """
-    What became of the rows.
+    Counts of settled rows, by outcome.
 
-    `mismatched` has an object of other bytes, `unclear` could not be told.
+    `mismatched`: the object has other bytes. `unclear`: object store or database gave no clear
+    answer, so the row was left as it is.
     """
 
     finished: int = 0
@@ -40,18 +41,17 @@ class Swept:
     unclear: int = 0
 
     def plus(self, other: "Swept") -> "Swept":
-        """The sum."""
+        """Return the sum of both."""
         return Swept(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 class Janitor:
     """
-    Finishes or undoes uploads whose process died. It never deletes an object.
+    Completes or removes unfinished uploads of ended processes. It never deletes an object.
 
-    A row whose object is there with the right bytes becomes `stored` and is announced, as its
-    client had asked; a row without an object vanishes, and so does its idempotency key.
-    *lease_seconds* is longer than the store's and the ledger's deadlines together: while it lasts,
-    the row is this janitor's alone.
+    A row whose object is stored with the right bytes becomes `stored` and is announced. A row
+    without an object is removed with its idempotency key. The janitor holds a lease on the row
+    meanwhile: *lease_seconds* must exceed the sum of the deadlines of object store and database.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -76,24 +76,26 @@ class Janitor:
 
     @property
     def counts(self) -> Swept:
-        """What was done so far."""
+        """The counts since the process started."""
         return self._counts
 
     @property
     def swept_at(self) -> datetime | None:
-        """When a sweep last came to its end; None: not yet."""
+        """When the last sweep ended; None before the first."""
         return self._swept_at
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep at every interval until *stop* is set; the row under way is settled first."""
+        """Sweep in every interval until *stop* is set; a sweep in progress ends first."""
         while not stop.is_set():
-            with suppress(LedgerUnavailableError):  # the next sweep finds the same rows
+            with suppress(LedgerUnavailableError):  # the next sweep retries
                 await self.sweep_once()
             await wait_for_any(stop, seconds=self._interval_seconds)
 
     async def sweep_once(self) -> Swept:
         """
-        Settle every row whose lease has run out, one at a time so that its lease is fresh.
+        Settle up to 1000 rows with an expired lease, and return the counts.
+
+        Rows are claimed one by one, so that each lease begins when the work on its row begins.
 
         Raises:
             LedgerUnavailableError: the sweep ended early; repeating is safe.

@@ -1,7 +1,7 @@
 """
-What an upload is, as frozen values.
+The values of the core: uploads, receipts, findings and messages.
 
-Times are aware and in UTC, sizes in bytes, hashes SHA-256 in lower-case hex.
+Times are timezone-aware and in UTC, sizes in bytes, hashes SHA-256 in lower-case hex.
 """
 
 from collections.abc import Mapping
@@ -21,29 +21,28 @@ Sha256 = NewType("Sha256", str)
 
 class UploadState(StrEnum):
     """
-    How far an upload has come.
+    The state of an upload: `storing`, then `stored`, then `announced`.
 
-    It moves forward, or vanishes while still `storing`. One that is `lost` is stored anew when its
-    owner sends the same bytes again, or found again.
+    A row in state `storing` may be removed. A `lost` upload is stored again when its owner sends
+    the same bytes, and returns to its previous state when its object is found again.
     """
 
     STORING = "storing"
     STORED = "stored"
     ANNOUNCED = "announced"
     LOST = "lost"
-    """It was stored, and its object is gone or has other bytes."""
+    """The upload was stored, but its object is missing or has other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One reason to refuse a file: a stable code, words for people, and where.
+    One reason why a file was refused: a stable code, a message, a remedy, and the place.
 
-    It never holds a value from the file.
-
-    `block` and `record` count from 0, `offset` is in bytes of the file, `path` names fields of the
-    schema. `pointer` is a JSON pointer into the schema, `nearest_name` the valid name nearest to
-    it. `cause` is a closer reason where one is recognised, `limit` the limit that was exceeded.
+    It never contains a value of the file. `block` and `record` count from 0, `offset` is in bytes
+    of the file, `path` names fields of the schema. `pointer` is a JSON pointer into the schema,
+    `nearest_name` the valid name nearest to it. `cause` is a more specific reason if known, `limit`
+    the exceeded limit.
     """
 
     code: str
@@ -62,9 +61,9 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
     """
-    What the gate found a correct file to be.
+    The Avro gate's description of a valid file.
 
-    `schema_name` is the full name, `record_type` the short one.
+    `schema_name` is the full name of the record schema, `record_type` the name without namespace.
     """
 
     record_type: str
@@ -77,7 +76,7 @@ class ValidationResult:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the client gets and may ask for again; the same for every repeat of one upload."""
+    """The receipt that the client gets; identical for every repetition of an upload."""
 
     upload_id: UploadId
     object_key: str
@@ -90,7 +89,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload as the ledger keeps it."""
+    """An upload as the database keeps it."""
 
     id: UploadId
     owner: AccountId
@@ -106,9 +105,9 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """
-    The outcome of accepting a body.
+    An accepted upload.
 
-    Its receipt, and whether it is that of an earlier, equal upload.
+    `replayed` means that the receipt is that of an earlier upload with the same bytes or key.
     """
 
     receipt: Receipt
@@ -117,7 +116,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the object store says about an object. `sha256` is None when the store kept none."""
+    """Size and hash of an object. `sha256` is None if the store has no hash of it."""
 
     size_bytes: int
     sha256: Sha256 | None
@@ -125,11 +124,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """
-    A row of the outbox.
-
-    A message that will be announced, again and again, until the broker has confirmed it.
-    """
+    """A message in the outbox, which the relay publishes until the broker has confirmed it."""
 
     id: MessageId
     upload_id: UploadId
@@ -140,24 +135,24 @@ class OutgoingMessage:
     attempts: int = 0
 
 
-class PutOffReason(StrEnum):
+class DeferralReason(StrEnum):
     """
-    Why a message was not announced at the last attempt.
+    Why the last attempt to announce a message failed.
 
-    Also the outcome that the relay counts.
+    Its values are also outcomes in the counts of the relay.
     """
 
     UNROUTABLE = "unroutable"
-    """No exchange, or no queue is bound."""
+    """The exchange is missing, or no queue is bound."""
     REFUSED = "refused"
-    """A queue is full, or the broker says no for another reason."""
+    """The broker answered with a nack, for example because a queue is full."""
     UNREACHABLE = "unreachable"
-    """No connection, or no confirm in time."""
+    """The broker has no connection, or sent no confirm within the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Messages not yet announced. `oldest_age_seconds` is 0 when there is none."""
+    """The messages not yet announced. `oldest_age_seconds` is 0 if `count` is 0."""
 
     count: int
     oldest_age_seconds: float

@@ -1,9 +1,8 @@
 """
-What the core needs from outside.
+The ports of the core.
 
-Each port has a fake-free pair of adapters: an embedded and a real one.
-
-`tests/ports/` runs one test class per port on both.
+Each port has two adapters: an embedded one, and one for an external system. `tests/ports/` runs the
+same tests on both.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,7 +25,7 @@ from healthingest_service.uploads.model import (
 )
 
 Heartbeat = Callable[[], Awaitable[None]]
-"""Called repeatedly by long work while it makes progress; an error from it ends the work."""
+"""A function that long work calls while it makes progress; if it raises, the work ends."""
 
 
 async def no_heartbeat() -> None:
@@ -34,16 +33,16 @@ async def no_heartbeat() -> None:
 
 
 class SpoolFile(Protocol):
-    """A body on its way: bytes of one request on local disk, gone when the context ends."""
+    """The body of one request on local disk, removed at the end of its context."""
 
     @property
     def path(self) -> Path:
-        """Where the bytes lie; complete after `finish`."""
+        """The path of the file; it has every byte after `finish`."""
         ...
 
     @property
     def readable_bytes(self) -> int:
-        """So many of the first bytes are at `path` already; all of them after `finish`."""
+        """The number of leading bytes that can be read at `path`; all of them after `finish`."""
         ...
 
     async def write(self, chunk: bytes) -> None:
@@ -51,52 +50,48 @@ class SpoolFile(Protocol):
         Append *chunk*.
 
         Raises:
-            SpoolFullError: the disk, or the spool's own limit, is full.
+            SpoolFullError: the disk is full, or the limit of the spool is reached.
             SpoolUnavailableError: the disk fails.
         """
         ...
 
     async def finish(self) -> Sha256:
-        """
-        Flush: after this, `path` has every byte; returns the hash of all of them.
-
-        Calling twice is safe.
-        """
+        """Flush the file, and return the hash of all bytes. Calling twice is safe."""
         ...
 
 
 class Spool(Protocol):
-    """Bounded room for bodies."""
+    """Temporary files for bodies, with a limit on their total size."""
 
     def open(self) -> AbstractAsyncContextManager[SpoolFile]:
         """
-        A new, empty file; removed at the end of the context, whatever happens.
+        Open a new, empty file, which is removed at the end of the context.
 
         Raises:
-            SpoolFullError: on entering, when there is no room for one more.
+            SpoolFullError: on entering, when the limit is reached or the disk is full.
             SpoolUnavailableError: on entering, when the folder cannot be written.
         """
         ...
 
 
 class FileValidation(Protocol):
-    """One file under validation, while it comes."""
+    """The validation of one file while it is received."""
 
     async def feed(self, chunk: bytes) -> None:
         """
-        Hand over the next bytes; waits while the validator is behind, not for its result.
+        Pass the next bytes to the worker; waits for room in its queue, not for the result.
 
         Raises:
-            NotAvroError, FileRefusedError, GateUnavailableError: known already from earlier bytes;
-                as in `finish`.
+            NotAvroError, FileRefusedError, GateUnavailableError: as in `finish`, if earlier bytes
+                have decided the result already.
         """
         ...
 
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
         """
-        The same, with the bytes at *path* from *offset* on: the validator reads them itself.
+        Let the worker read the next *size_bytes* of the file at *path*, from *offset* on.
 
-        Waits while the validator is far behind.
+        Waits for room in the worker's queue, as `feed` does.
 
         Raises:
             NotAvroError, FileRefusedError, GateUnavailableError: as in `feed`.
@@ -105,32 +100,33 @@ class FileValidation(Protocol):
 
     async def finish(self) -> ValidationResult:
         """
-        What the whole file is; every record of it was read, outside this process. Once.
+        Return the result for the whole file. A worker process has read every record. Call it once.
 
         Raises:
-            NotAvroError: it does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object
+            NotAvroError: the file does not begin with the magic bytes `Obj` 1 (Avro 1.12, "Object
                 Container Files").
-            FileRefusedError: it is wrong, too expensive, or of a schema that is not allowed.
-            GateUnavailableError: it could not be validated for a reason that is not the file's.
+            FileRefusedError: the file is invalid, too expensive to validate, or its schema is not
+                allowed.
+            GateUnavailableError: the file could not be validated, for a reason outside the file.
         """
         ...
 
 
 class Gate(Protocol):
-    """Is this Avro file what it says?"""
+    """The Avro gate: validates files in worker processes."""
 
     def open(self) -> AbstractAsyncContextManager[FileValidation]:
         """
-        Begin with a new file; at the end of the context it is forgotten, whatever happens.
+        Begin to validate a new file; a validation in progress is cancelled at the context's end.
 
         Raises:
-            GateUnavailableError: on entering, when nobody can validate it.
+            GateUnavailableError: on entering, when no worker is available.
         """
         ...
 
 
 class ObjectStore(Protocol):
-    """Where files are kept."""
+    """The store of the uploaded files."""
 
     async def put(
         self,
@@ -142,102 +138,91 @@ class ObjectStore(Protocol):
         heartbeat: Heartbeat = no_heartbeat,
     ) -> None:
         """
-        Store the file at *path* under *key*.
+        Store the file at *path* under *key*. On return the object is durable.
 
-        Durable when this returns, and verified against *sha256* if it was copied.
-
-        Calling it again with the same bytes changes nothing. The file is not written to afterwards:
-        the store may keep it by a name of its own, and then trusts the hash, not the length.
-        Between two calls of *heartbeat*, before the first and after the last, at most one deadline
-        of the store passes. Whatever ends it early, cancellation included, leaves no part of an
-        object.
+        A copy is verified against *sha256*. The store may also hard-link the file instead of
+        copying it, so the caller must not write to the file afterwards. Calling again with the same
+        bytes changes nothing. The store calls *heartbeat* at least once in each of its deadlines.
+        A call that ends early, also by cancellation, leaves no part of an object.
 
         Raises:
-            StoreUnavailableError: no clear answer; the object may be there.
-            StoreRefusedError: a clear no; the object is not there.
+            StoreUnavailableError: no clear answer; the object may be stored.
+            StoreRefusedError: the store refused; the object is not stored.
         """
         ...
 
     async def head(self, key: str) -> StoredObject | None:
         """
-        What is stored under *key*, or None.
+        Return size and hash of the object under *key*, or None if it does not exist.
 
         Raises:
-            StoreUnavailableError, StoreRefusedError: it cannot be told.
+            StoreUnavailableError, StoreRefusedError: the store cannot be read.
         """
         ...
 
     def read(self, key: str) -> AsyncIterator[bytes]:
         """
-        The object's bytes, in chunks.
+        Yield the bytes of the object in chunks.
 
         Raises:
-            StoreUnavailableError, StoreRefusedError: it cannot be read (a missing object is
-                refused).
+            StoreUnavailableError, StoreRefusedError: the object cannot be read; for a missing
+                object `StoreRefusedError`.
         """
         ...
 
     async def check(self) -> None:
         """
-        Whether an object could be stored now; cheap, for the readiness check.
+        Check that an object could be stored now; cheap, for the readiness check.
 
         Raises:
-            StoreUnavailableError, StoreRefusedError: it could not.
+            StoreUnavailableError, StoreRefusedError: no object could be stored.
         """
         ...
 
 
 class Begun(Protocol):
-    """The answer of `Ledger.begin`."""
+    """The result of `Ledger.begin`."""
 
     @property
     def upload(self) -> Upload:
-        """The row, new or old."""
+        """The new or existing upload."""
         ...
 
     @property
     def replayed(self) -> bool:
-        """
-        True.
-
-        An equal upload is stored already, nothing is left to do but to repeat its receipt.
-        """
+        """Whether an equal upload is stored already, so that only its receipt is repeated."""
         ...
 
 
 class Ledger(Protocol):
-    """The database's memory of uploads. Every method is one transaction."""
+    """The uploads in the database. Every method is one transaction."""
 
     async def begin(
         self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
     ) -> Begun:
         """
-        Transaction A.
+        Insert *upload* in state `storing`, or return the owner's row for the same bytes.
 
-        Write the row in state `storing`, or find the one that stands for the same bytes.
-
-        *upload* is in state `storing`. One owner has at most one row per hash. A row `storing`
-        whose lease has run out belongs to a process that died, and one that is `lost` has no
-        object: both are taken over, with their own id and object key, and a new lease. Two
-        processes that begin the same bytes at the same moment: exactly one succeeds, the other gets
-        `UploadInFlightError`.
+        This is the first of the two transactions of an upload. An owner has at most one row per
+        hash. A row is taken over if it is `storing` with an expired lease, or `lost`: it keeps its
+        id and object key, and gets a new lease. Of two processes that begin the same bytes at once,
+        one succeeds, and the other gets `UploadInFlightError`.
 
         Raises:
-            UploadInFlightError: the same bytes, or the same idempotency key, are being stored right
-                now.
-            IdempotencyKeyReusedError: the owner's key stands for other bytes.
+            UploadInFlightError: another process stores the same bytes or the same idempotency key.
+            IdempotencyKeyReusedError: the owner has used the key for other bytes.
             LedgerUnavailableError: unclear whether the row was written; repeating is safe.
         """
         ...
 
     async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
         """
-        Begin the lease of a row that is still `storing` anew.
+        Renew the lease of a row in state `storing`.
 
         Raises:
-            UploadNotFoundError: there is none: somebody has held its process for dead and settled
-                it.
-            LedgerUnavailableError: unclear whether it was renewed; repeating is safe.
+            UploadNotFoundError: the row is not `storing` any more: its lease had expired, and the
+                janitor has settled it.
+            LedgerUnavailableError: unclear whether the lease was renewed; repeating is safe.
         """
         ...
 
@@ -245,38 +230,36 @@ class Ledger(Protocol):
         self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
     ) -> None:
         """
-        Transaction B, the point of success.
+        Mark the upload as `stored` and put *message* into the outbox, in one commit.
 
-        The row becomes `stored` and *message* stands in the outbox, in one commit.
-
-        Calling twice is safe: the second time nothing changes.
+        This is the second transaction of an upload; its commit is the point of success. A second
+        call changes nothing.
 
         Raises:
-            UploadNotFoundError: there is no such row any more.
+            UploadNotFoundError: the row does not exist any more.
             LedgerUnavailableError: unclear whether it was committed; repeating is safe.
         """
         ...
 
     async def abandon(self, upload_id: UploadId) -> None:
         """
-        Remove a row that is still `storing`, with its idempotency key.
+        Remove a row in state `storing`, with its idempotency key.
 
-        Gone already is success; `stored` is left alone.
-
-        A row that was lost before becomes `lost` again: its upload was answered with success once.
+        A missing row and other states are left unchanged, without an error. A row that was `lost`
+        before becomes `lost` again, because its client has a receipt.
 
         Raises:
-            LedgerUnavailableError: unclear whether it was removed; repeating is safe.
+            LedgerUnavailableError: unclear whether the row was removed; repeating is safe.
         """
         ...
 
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
         """
-        One upload of *owner*.
+        Return an upload of *owner*.
 
         Raises:
-            UploadNotFoundError: there is none, or it is another owner's: the two look alike.
-            LedgerUnavailableError: it cannot be told.
+            UploadNotFoundError: the upload does not exist, or belongs to another owner.
+            LedgerUnavailableError: the database cannot be read.
         """
         ...
 
@@ -290,30 +273,32 @@ class Ledger(Protocol):
         state: UploadState | None = None,
     ) -> HistoryPage:
         """
-        Uploads of *owner*, newest first, at most *limit*.
+        Return a page of the uploads of *owner*, newest first, at most *limit*.
+
+        *cursor* is `next_cursor` of the previous page, None for the first page.
 
         Raises:
-            InvalidCursorError: *cursor* is not one of ours.
-            LedgerUnavailableError: it cannot be told.
+            InvalidCursorError: *cursor* was not issued by this service.
+            LedgerUnavailableError: the database cannot be read.
         """
         ...
 
     async def expired(self, *, limit: int, lease_seconds: float) -> Sequence[Upload]:
         """
-        Take over rows still `storing` whose lease has run out, oldest first: the janitor's work.
+        Take over up to *limit* rows `storing` with an expired lease, oldest first.
 
-        The caller holds a new lease on each, so that nobody else finishes or abandons it meanwhile.
+        The caller gets a new lease of *lease_seconds* on each, so no other process settles them.
 
         Raises:
-            LedgerUnavailableError: it cannot be told; rows may have got the new lease.
+            LedgerUnavailableError: no clear answer; rows may have the new lease.
         """
         ...
 
     async def check(self) -> None:
         """
-        Whether a row could be written now (a read-only server cannot); for the readiness check.
+        Check that a row could be written now, also that the server is not read-only.
 
         Raises:
-            LedgerUnavailableError: it could not.
+            LedgerUnavailableError: no row could be written.
         """
         ...

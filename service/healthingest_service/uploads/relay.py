@@ -1,4 +1,4 @@
-"""From the outbox to the broker, until the broker has confirmed."""
+"""The relay: publishes the messages of the outbox until the broker has confirmed them."""
 
 import asyncio
 import random
@@ -14,48 +14,40 @@ from healthingest_service.uploads.errors import (
     MessageUnroutableError,
     PublishError,
 )
-from healthingest_service.uploads.model import OutgoingMessage, PutOffReason
+from healthingest_service.uploads.model import DeferralReason, OutgoingMessage
 from healthingest_service.uploads.relay_alerts import RelayAlerts
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
 from healthingest_service.uploads.waiting import wait_for_any
 
 _GATHER_SECONDS: Final = 0.05
-"""
-Rounds that are not full begin at most so often.
-
-Under load one round takes what came meanwhile.
-"""
+"""Minimum time between batches that are not full, so that under load batches fill up."""
 _PROBE_SECONDS_MAX: Final = 5.0
-"""
-A broker or database that was gone is tried at least so often, with one message.
+"""Longest time between two attempts, with one message, while broker or database fail."""
 
-That costs little.
-"""
-
-_REASONS: Final[Mapping[type[PublishError], PutOffReason]] = {
-    MessageUnroutableError: PutOffReason.UNROUTABLE,
-    MessageRefusedError: PutOffReason.REFUSED,
-    PublishError: PutOffReason.UNREACHABLE,
+_REASONS: Final[Mapping[type[PublishError], DeferralReason]] = {
+    MessageUnroutableError: DeferralReason.UNROUTABLE,
+    MessageRefusedError: DeferralReason.REFUSED,
+    PublishError: DeferralReason.UNREACHABLE,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RelayCounts:
-    """What a relay has done since it began, by outcome."""
+    """Counts of attempts since the relay started, by outcome."""
 
     announced: int = 0
     unroutable: int = 0
     refused: int = 0
     unreachable: int = 0
-    ledger_unavailable: int = 0
+    database_unavailable: int = 0
 
 
 @dataclass(slots=True)
-class Round:
+class Batch:
     """
-    One claim on its way.
+    The result of one batch, in numbers of messages.
 
-    `broker_answers` is False when the round ended early because the broker did not.
+    `broker_answers` is False if the batch ended early because the broker did not answer.
     """
 
     claimed: int
@@ -65,13 +57,14 @@ class Round:
 
 class Relay:
     """
-    Publishes what is due. Several relays may run: the outbox gives each its own messages.
+    Publishes the due messages of the outbox. Several relays may run; a message is claimed by one.
 
-    A message that the broker does not take waits longer each time, and never holds up the others.
-    Up to *concurrency* wait for their confirms at once, begun oldest first.
+    A message that the broker does not confirm is deferred, longer after each attempt, and does not
+    delay the others. Messages are published oldest first; up to *concurrency* of them wait for
+    their confirm at once.
 
-    *written* is set by whoever knows that a message was written: then it is announced at once.
-    Without, it is found at the next look, *idle_seconds* later at worst.
+    The event *written* signals a new message, which is then announced at once. Without it, the
+    relay reads the outbox every *idle_seconds*.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -99,60 +92,45 @@ class Relay:
         self._counts = RelayCounts()
         self._confirmed_at: datetime | None = None
         self._failing_since: datetime | None = None
-        self._without_ledger_since: datetime | None = None
+        self._database_lost_since: datetime | None = None
         self._alerts = RelayAlerts()
 
     @property
     def counts(self) -> RelayCounts:
-        """What was done so far."""
+        """The counts since the relay started."""
         return self._counts
 
     @property
     def confirmed_at(self) -> datetime | None:
-        """When the broker last confirmed a message; None: it has not yet."""
+        """When the broker last confirmed a message; None before the first confirm."""
         return self._confirmed_at
 
     @property
     def stalled_since(self) -> datetime | None:
-        """
-        Since when messages wait of which none is confirmed, or cannot be read.
-
-        None: neither is so.
-        """
+        """Since when no message was confirmed, or the outbox could not be read; None if healthy."""
         known = [
-            since
-            for since in (self._failing_since, self._without_ledger_since)
-            if since is not None
+            since for since in (self._failing_since, self._database_lost_since) if since is not None
         ]
         return min(known, default=None)
 
-    async def drain_once(self) -> int:
-        """
-        Work on one batch; returns how many messages were confirmed.
-
-        Raises:
-            LedgerUnavailableError: what was confirmed may be announced again.
-        """
-        return (await self._drain(self._batch_size)).announced
-
     async def run(self, stop: asyncio.Event) -> None:
-        """Drain until *stop* is set; the batch under way is finished first."""
+        """Announce batches until *stop* is set; a batch in progress is finished first."""
         failures = 0
         while not stop.is_set():
             began = monotonic()
             limit = 1 if failures else self._batch_size
             self._written.clear()
             try:
-                drained = await self._drain(limit)
+                batch = await self.announce_batch(limit)
             except LedgerUnavailableError:
-                self._count("ledger_unavailable")
-                self._without_ledger_since = self._without_ledger_since or self._clock()
+                self._count("database_unavailable")
+                self._database_lost_since = self._database_lost_since or self._clock()
                 healthy = False
                 more = False
             else:
-                self._without_ledger_since = None
-                healthy = drained.broker_answers
-                more = drained.claimed == limit
+                self._database_lost_since = None
+                healthy = batch.broker_answers
+                more = batch.claimed == limit
             failures = 0 if healthy else failures + 1
             if failures:
                 await wait_for_any(
@@ -162,47 +140,51 @@ class Relay:
                 await wait_for_any(stop, seconds=began + _GATHER_SECONDS - monotonic())
                 await wait_for_any(stop, self._written, seconds=self._idle_seconds)
 
-    async def _drain(self, limit: int) -> Round:
-        async with self._outbox.claim(limit=limit) as batch:
-            current = Round(len(batch.messages))
-            waiting = iter(batch.messages)
+    async def announce_batch(self, limit: int) -> Batch:
+        """
+        Claim and publish up to *limit* due messages.
+
+        Raises:
+            LedgerUnavailableError: confirmed messages may be announced again.
+        """
+        async with self._outbox.claim(limit=limit) as claim:
+            batch = Batch(len(claim.messages))
+            waiting = iter(claim.messages)
             async with asyncio.TaskGroup() as lanes:
-                for _ in range(min(self._concurrency, current.claimed)):
-                    lanes.create_task(self._lane(waiting, batch, current))
-            return current
+                for _ in range(min(self._concurrency, batch.claimed)):
+                    lanes.create_task(self._lane(waiting, claim, batch))
+            return batch
 
     async def _lane(
-        self, waiting: Iterator[OutgoingMessage], batch: OutboxBatch, current: Round
+        self, waiting: Iterator[OutgoingMessage], claim: OutboxBatch, batch: Batch
     ) -> None:
-        """One message after the other; *waiting* is shared, so each goes to one lane."""
+        """Publish messages one after the other; all lanes share the iterator *waiting*."""
         for message in waiting:
             try:
-                confirmed = await self._publish(message, batch)
+                confirmed = await self._publish(message, claim)
             except PublishError:
-                current.broker_answers = False
+                batch.broker_answers = False
             else:
-                current.announced += (
-                    confirmed  # read after the wait: other lanes have counted meanwhile
-                )
-            if not current.broker_answers:
-                return  # the rest would wait for the same deadline
+                batch.announced += confirmed  # no await within: other lanes count here, too
+            if not batch.broker_answers:
+                return  # the other messages would wait for the same deadline
 
-    async def _publish(self, message: OutgoingMessage, batch: OutboxBatch) -> bool:
+    async def _publish(self, message: OutgoingMessage, claim: OutboxBatch) -> bool:
         try:
             await self._publisher.publish(message)
         except PublishError as error:
             reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             self._count(reason.value)
-            self._alerts.put_off(message, reason)
+            self._alerts.deferred(message, reason)
             self._failing_since = self._failing_since or self._clock()
             retry_at = self._clock() + timedelta(seconds=self._backoff_seconds(message.attempts))
-            await batch.failed(message.id, retry_at=retry_at, reason=reason)
-            if reason is PutOffReason.UNREACHABLE:
+            await claim.failed(message.id, retry_at=retry_at, reason=reason)
+            if reason is DeferralReason.UNREACHABLE:
                 raise
             return False
         self._confirmed_at = self._clock()
         self._failing_since = None
-        await batch.announced(message.id, at=self._confirmed_at)
+        await claim.announced(message.id, at=self._confirmed_at)
         self._count("announced")
         self._alerts.announced(message)
         return True
@@ -212,9 +194,9 @@ class Relay:
 
     def _backoff_seconds(self, attempts: int) -> float:
         """
-        Doubles with each attempt up to the maximum.
+        Return the delay after *attempts* failures; it doubles with each, up to the maximum.
 
-        Half of it is random: relays must not march in step.
+        Half of the delay is random, so that relays do not retry at the same time.
         """
         longest = min(
             self._backoff_seconds_max, self._backoff_seconds_min * 2.0 ** min(attempts, 32)

@@ -1,4 +1,4 @@
-"""What the relay, and those who look after its outbox, need from outside; as in `ports`."""
+"""The ports of the relay, of the backlog and of replays."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,68 +8,66 @@ from typing import Protocol
 
 from healthingest_service.uploads.model import (
     Backlog,
+    DeferralReason,
     MessageId,
     OutgoingMessage,
-    PutOffReason,
     Upload,
     UploadId,
 )
 
 
 class OutboxBatch(Protocol):
-    """Messages that nobody else works on while the context lasts."""
+    """Messages that are claimed by one relay until the context ends."""
 
     @property
     def messages(self) -> Sequence[OutgoingMessage]:
-        """Oldest first; empty when there is nothing to do."""
+        """The claimed messages, oldest first; may be empty."""
         ...
 
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
-        """The broker has confirmed it: its upload becomes `announced` when the context ends."""
+        """Report a confirmed message; its upload becomes `announced` when the context ends."""
         ...
 
     async def failed(
-        self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
+        self, message_id: MessageId, *, retry_at: datetime, reason: DeferralReason
     ) -> None:
-        """It was not confirmed: it stays, and is not claimed again before *retry_at*."""
+        """Report a failed attempt; the message cannot be claimed again before *retry_at*."""
         ...
 
 
 class Outbox(Protocol):
-    """Messages that must still be announced."""
+    """The messages that must still be announced."""
 
     def claim(self, *, limit: int) -> AbstractAsyncContextManager[OutboxBatch]:
         """
-        Take up to *limit* messages that are due.
+        Claim up to *limit* due messages, which no other relay gets (`FOR UPDATE SKIP LOCKED`).
 
-        Several relays never get the same one (`FOR UPDATE SKIP LOCKED`).
-
-        What was reported to the batch is committed when the context ends, whatever ended it; what
-        was not stays.
+        The reports to the batch are committed when the context ends, also after an error. Messages
+        without a report stay in the outbox.
 
         Raises:
             LedgerUnavailableError: on entering or leaving; messages may then be announced twice,
-                never lost.
+                but none is lost.
         """
         ...
 
     async def backlog(self) -> Backlog:
         """
-        How much is waiting.
+        Return number and age of the waiting messages.
 
         Raises:
-            LedgerUnavailableError: it cannot be told.
+            LedgerUnavailableError: the database cannot be read.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PutOffMessage:
-    """A message whose last attempt failed. `due_at` is when it is tried again."""
+class DeferredMessage:
+    """A message whose last attempt failed. The next attempt is at `due_at`."""
 
     upload_id: UploadId
     routing_key: str
-    reason: PutOffReason
+    reason: DeferralReason
     attempts: int
     created_at: datetime
     due_at: datetime
@@ -78,12 +76,10 @@ class PutOffMessage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySelection:
     """
-    Which uploads.
+    Selects uploads either by id, or by the time of receipt.
 
-    These ids, or those received from a time on and before another (both aware), perhaps of one
-    type.
-
-    Exactly one of the two is given.
+    The range is `received_from` <= time < `received_before`, both timezone-aware. `record_type`
+    limits either selection to one record type.
     """
 
     ids: frozenset[UploadId] = frozenset()
@@ -93,41 +89,43 @@ class ReplaySelection:
 
 
 class Replays(Protocol):
-    """Messages for those who need them again. Every method is one transaction."""
+    """Announcing uploads again. Every method is one transaction."""
 
     async def page(
         self, selection: ReplaySelection, *, after: UploadId | None, limit: int
     ) -> Sequence[Upload]:
         """
-        Uploads that are `stored` or `announced`, in the order of their ids, which is that of time.
+        Return selected uploads in state `stored` or `announced`, with ids greater than *after*.
+
+        They are in the order of their ids, which is that of time; at most *limit*.
 
         Raises:
-            LedgerUnavailableError: it cannot be told.
+            LedgerUnavailableError: the database cannot be read.
         """
         ...
 
     async def put(self, messages: Sequence[OutgoingMessage]) -> int:
         """
-        Put them into the outbox, but none about an upload of which one waits already.
+        Put messages into the outbox; returns how many were put.
 
-        How many were put.
+        A message is skipped if the outbox has a message about the same upload.
 
         Raises:
-            LedgerUnavailableError: unclear; repeating puts at most one more about each upload.
+            LedgerUnavailableError: unclear whether they were put; repeating adds at most one more
+                message for each upload.
         """
         ...
 
 
 class EventPublisher(Protocol):
-    """The way to the broker."""
+    """The publisher of messages to the broker."""
 
     async def publish(self, message: OutgoingMessage) -> None:
         """
-        Publish *message*.
+        Publish *message*; on return it is routed to a queue, persistent, and confirmed.
 
-        On return the broker answers for it: routed to at least one queue, persistent, confirmed.
-
-        Publishing twice delivers twice; consumers drop repeats by the idempotency key.
+        A message that is published twice is delivered twice; consumers drop repeats by the
+        idempotency key.
 
         Raises:
             BrokerUnreachableError, MessageUnroutableError, MessageRefusedError: not confirmed.

@@ -1,8 +1,4 @@
-"""
-The use case.
-
-Let the ledger say what the object store has, without waiting for the next consistency check.
-"""
+"""The use case that marks uploads as lost or found, without waiting for the consistency check."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -19,7 +15,7 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """How many uploads were looked at, how many became `lost`, and how many were found again."""
+    """The number of checked uploads, of those that became `lost`, and of those found again."""
 
     checked: int = 0
     lost: int = 0
@@ -28,11 +24,10 @@ class Repaired:
 
 class RepairUploads:
     """
-    Asks the store for the object of each upload.
+    Checks existence and size of the object of each upload.
 
-    A missing one, or one of another size, makes the upload `lost`.
-
-    Bytes are not read: the consistency check does that. Repeating is safe.
+    If the object is missing or has another size, the upload becomes `lost`. The bytes are not read:
+    the consistency check does that. Repeating is safe.
     """
 
     def __init__(
@@ -44,22 +39,22 @@ class RepairUploads:
 
     async def __call__(self, upload_ids: Collection[UploadId]) -> Repaired:
         """
-        Repair the uploads of *upload_ids*, or all when it is empty.
+        Check the uploads of *upload_ids*, or all uploads if it is empty.
 
         Raises:
-            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; what
-                was done stays.
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: the repair ended
+                early; earlier changes stay.
         """
         checked = lost = found_again = 0
         async for uploads in self._chosen(upload_ids):
             for upload in uploads:
                 found = await self._store.head(upload.key)
-                is_there = found is not None and found.size_bytes == upload.size_bytes
+                is_stored = found is not None and found.size_bytes == upload.size_bytes
                 checked += 1
-                if is_there and upload.is_lost:
+                if is_stored and upload.is_lost:
                     await self._uploads.mark_found(upload.upload_id)
                     found_again += 1
-                elif not is_there and not upload.is_lost:
+                elif not is_stored and not upload.is_lost:
                     await self._uploads.mark_lost(upload.upload_id, at=self._clock())
                     lost += 1
         return Repaired(checked, lost, found_again)

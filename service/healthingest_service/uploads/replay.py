@@ -37,10 +37,10 @@ class Replayed:
 
 class Replay:
     """
-    Puts messages into the outbox, from where the relay announces them.
+    Puts messages about earlier uploads into the outbox, from where the relay announces them.
 
-    A message says what the first one said, with the same `idempotency_key`: a consumer that has
-    seen it drops it. Its own id is new: it is another message.
+    A message has the content and the `idempotency_key` of the first one, so consumers recognise a
+    repetition. Its message id is new.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from healthingest_service.uploads.model import Sha256, UploadId
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as a list of the store has it. `modified_at` is the store's time, aware."""
+    """An object in a listing of the store. `modified_at` is timezone-aware."""
 
     key: str
     size_bytes: int
@@ -19,7 +19,7 @@ class ListedObject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
-    """Objects in the order of their keys' bytes; more follow unless it is the last page."""
+    """A page of objects, in byte order of their keys; more follow unless it is the last."""
 
     objects: Sequence[ListedObject]
     is_last: bool
@@ -28,9 +28,9 @@ class ObjectPage:
 @dataclass(frozen=True, slots=True)
 class UnfinishedPut:
     """
-    What a PUT in parts has left so far; `id` names it to the store.
+    A multipart PUT that was neither completed nor aborted.
 
-    `key` is empty where the store forgot it.
+    `id` identifies it in the store. `key` is empty if the store does not know the object key.
     """
 
     key: str
@@ -40,7 +40,7 @@ class UnfinishedPut:
 
 @dataclass(frozen=True, slots=True)
 class KeptUpload:
-    """An upload that is `stored`, `announced` or `lost`, in so far as its object is concerned."""
+    """The object of an upload in state `stored`, `announced` or `lost`, as the database has it."""
 
     upload_id: UploadId
     key: str
@@ -52,95 +52,92 @@ class KeptUpload:
 
 class StoreInventory(Protocol):
     """
-    What lies in the object store below the prefix of uploads.
+    Lists the objects and unfinished PUTs in the object store.
 
-    Every method raises as `ObjectStore.head` does.
+    Every method raises the errors of `ObjectStore.head`.
     """
 
     async def page(self, *, after: str, limit: int) -> ObjectPage:
         """
-        Up to *limit* objects whose keys come after that one; "" is the beginning.
+        Return up to *limit* objects with keys greater than *after*; "" is the beginning.
 
-        Only the last page is empty.
+        Only the last page may be empty.
         """
         ...
 
     def unfinished(self) -> AsyncIterator[UnfinishedPut]:
-        """PUTs that were begun and neither completed nor aborted."""
+        """Yield the PUTs that were neither completed nor aborted."""
         ...
 
     async def abort(self, put: UnfinishedPut) -> None:
-        """Remove what it has left. Gone already is success."""
+        """Remove the parts of *put*. It is no error if they do not exist any more."""
         ...
 
 
 class KeptUploads(Protocol):
     """
-    The ledger, by object key.
+    The uploads in the database, by object key.
 
-    Every method raises `LedgerUnavailableError` when the answer is unclear.
+    Every method raises `LedgerUnavailableError` if the database gives no clear answer.
     """
 
     async def between(self, after: str, until: str, *, limit: int) -> Sequence[KeptUpload]:
-        """Return kept uploads with *after* < key <= *until*, in the order of their keys' bytes."""
+        """Return uploads with *after* < key <= *until*, in byte order of their keys."""
         ...
 
-    async def known(self, keys: Collection[str]) -> frozenset[str]:
-        """Which of *keys* have a row, in whatever state."""
+    async def with_rows(self, keys: Collection[str]) -> frozenset[str]:
+        """Return those of *keys* that have a row in any state."""
         ...
 
     async def being_stored(self, keys: Collection[str]) -> frozenset[str]:
-        """Which of *keys* a living process is working on."""
+        """Return those of *keys* whose row is `storing` with a valid lease."""
         ...
 
     async def named(self, upload_ids: Collection[UploadId]) -> Sequence[KeptUpload]:
-        """Those of *upload_ids* that are kept."""
+        """Return those of *upload_ids* that are `stored`, `announced` or `lost`."""
         ...
 
     async def mark_lost(self, upload_id: UploadId, *, at: datetime) -> None:
         """
-        A stored upload becomes `lost`: the same bytes are stored anew when they are sent again.
+        Mark a stored upload as `lost`, so that the same bytes are stored when they are sent again.
 
-        Calling it twice, or for a row that is being stored, changes nothing.
+        A second call, or a call for a row in state `storing`, changes nothing.
         """
         ...
 
     async def mark_found(self, upload_id: UploadId) -> None:
-        """A lost upload becomes what it was before. Calling it for another one changes nothing."""
+        """Return a lost upload to its previous state; in other states nothing changes."""
         ...
 
     async def forget(self, upload_id: UploadId) -> bool:
-        """Remove a lost upload with its keys and messages; returns whether there was one."""
+        """Remove a lost upload, its idempotency keys and messages; returns whether it existed."""
         ...
 
 
 class ScheduledJobs(Protocol):
     """
-    Scheduled jobs: each interval runs once, in one process at a time, across restarts.
+    Scheduled jobs, which run once in each interval, in one process at a time, across restarts.
 
-    Every method is one transaction and raises `LedgerUnavailableError` when unclear.
+    Every method is one transaction. It raises `LedgerUnavailableError` if the database gives no
+    clear answer.
     """
 
     async def take(self, name: str, slot: int, *, lease_seconds: float) -> str | None:
         """
-        Take the job for the interval *slot*, and return where to continue ("" is the beginning).
+        Take the job for the interval *slot*; returns the position to continue at ("": beginning).
 
-        None: it is done for this interval, or another process holds the lease.
+        Returns None if the job is finished for this interval, or another process holds the lease.
         """
         ...
 
     async def note(self, name: str, slot: int, position: str, *, lease_seconds: float) -> None:
-        """
-        It has come to *position*.
-
-        From now on the lease lasts *lease_seconds* (0: anybody may go on at once).
-        """
+        """Record the position, and renew the lease for *lease_seconds* (0 releases the job)."""
         ...
 
     async def finish(self, name: str, slot: int) -> None:
-        """It is done for this interval. Calling twice is safe."""
+        """Record that the job is finished for this interval. Calling twice is safe."""
         ...
 
     async def finished_at(self, name: str) -> datetime | None:
-        """When it was last done, by whomever; None: never."""
+        """Return when the job last finished in any process; None if never."""
         ...

@@ -14,9 +14,9 @@ RENEW_AFTER_SHARE: Final = 0.1
 
 class UploadLease:
     """
-    Holds a row `storing` while its upload makes progress.
+    Holds the lease on a row in state `storing` while its upload makes progress.
 
-    After a process hangs or dies, the lease expires and the janitor settles the row.
+    If the process hangs or ends, the lease expires and the janitor settles the row.
     """
 
     def __init__(
@@ -30,10 +30,10 @@ class UploadLease:
 
     async def keep(self) -> None:
         """
-        Renew the lease, unless it has just been renewed.
+        Renew the lease, unless it was renewed recently.
 
         Raises:
-            LedgerUnavailableError: it may have been lost; nothing was promised.
+            LedgerUnavailableError: the lease may have expired; the upload must fail.
         """
         if (self._clock() - self._begun_at).total_seconds() <= self._seconds * RENEW_AFTER_SHARE:
             return

@@ -26,7 +26,7 @@ from healthingest_service.uploads.errors import (
 from healthingest_service.uploads.janitor import Janitor, Swept
 from healthingest_service.uploads.model import Finding, IdempotencyKey, Upload, UploadState
 from support.cancelling import is_cancelled_at
-from support.fakes import MemoryStore, ReadyVerdict
+from support.fakes import MemoryStore, ReadyResult
 from support.uploads import BUCKET, Clock, owner, principal, sha256
 
 MAX_FILE_BYTES, LEASE_SECONDS = 1000, 60.0
@@ -54,7 +54,7 @@ class World:
         folder: Path,
     ) -> None:
         self.ledger, self.outbox, self.store, self.clock = ledger, outbox, store, clock
-        self.gate = ReadyVerdict()
+        self.gate = ReadyResult()
         self.spool = DiskSpool(folder / "spool", max_bytes=MAX_FILE_BYTES * 2)
         self.account = owner()
         self.accept = AcceptUpload(

@@ -93,10 +93,10 @@ async def test_messages_that_nobody_confirms_count_after_a_while(
         stalled_seconds=STALLED,
     )
     assert relay.confirmed_at is None
-    await relay.drain_once()
+    await relay.announce_batch(1)
     await watch.check()
     clock.move(STALLED)
-    await relay.drain_once()
+    await relay.announce_batch(1)
     with pytest.raises(UnavailableError):
         await watch.check()
     other = Relay(
@@ -110,7 +110,7 @@ async def test_messages_that_nobody_confirms_count_after_a_while(
         backoff_seconds_max=5,
     )
     clock.move(10)
-    assert await other.drain_once() == 1
+    assert (await other.announce_batch(1)).announced == 1
     assert other.confirmed_at == clock()
     assert other.stalled_since is None
     await watch.check()  # somebody else has announced it: nothing waits

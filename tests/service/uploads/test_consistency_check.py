@@ -262,8 +262,8 @@ async def test_removes_what_dead_puts_have_left(room: Room, stop: asyncio.Event)
 async def test_a_running_one_outlives_a_lost_store(
     room: Room, stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says that it broke off, and ends when it is told."""
-    monkeypatch.setattr("healthingest_service.uploads.consistency_check._LOOK_SECONDS", 0.001)
+    """It logs that a check failed, retries, and ends when *stop* is set."""
+    monkeypatch.setattr("healthingest_service.uploads.consistency_check._POLL_SECONDS", 0.001)
     await room.keep(b"content")
     room.store.is_down = True
     with capture_logs() as lines:

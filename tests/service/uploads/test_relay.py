@@ -19,8 +19,8 @@ from healthingest_service.uploads.relay import Relay, RelayCounts
 from healthingest_service.uploads.relay_alerts import (
     BROKER_BACK,
     BROKER_LOST,
-    MESSAGES_PUT_OFF,
-    MESSAGES_TAKEN_AGAIN,
+    MESSAGES_ACCEPTED_AGAIN,
+    MESSAGES_DEFERRED,
 )
 from support.deadlines import HANG_SECONDS
 from support.fakes import Ear
@@ -78,8 +78,8 @@ async def test_announces_what_is_due(
     sent = await waiting(ledger, *["HeartRateRecord"] * 3)
     clock.move(1)
     relay = relay_of(outbox, ear, clock)
-    assert await relay.drain_once() == 3
-    assert await relay.drain_once() == 0
+    assert (await relay.announce_batch(10)).announced == 3
+    assert (await relay.announce_batch(10)).announced == 0
     assert ear.heard == sent
     assert relay.counts == RelayCounts(announced=3)
     assert (await outbox.backlog()).count == 0
@@ -105,7 +105,7 @@ async def test_goes_on_past_a_failing_message(
     clock.move(1)
     ear.errors = {GLUCOSE: error}
     relay = relay_of(outbox, ear, clock)
-    assert await relay.drain_once() == 1
+    assert (await relay.announce_batch(10)).announced == 1
     assert [heard.routing_key for heard in ear.heard] == [HEART]
     assert relay.counts == counts
     assert (await outbox.backlog()).count == 1
@@ -121,14 +121,14 @@ async def test_waits_longer_each_time(
     relay = relay_of(outbox, ear, clock)
     for longest in (1, 2, 4, 8, 16, 32, 60, 60):
         before = relay.counts.unroutable
-        await relay.drain_once()
+        await relay.announce_batch(10)
         assert relay.counts.unroutable == before + 1
         clock.move(longest / 2 - 0.001)
-        await relay.drain_once()
+        await relay.announce_batch(10)
         assert relay.counts.unroutable == before + 1
         clock.move(longest / 2 + 0.001)
     ear.errors = {}
-    assert await relay.drain_once() == 1
+    assert (await relay.announce_batch(10)).announced == 1
 
 
 async def test_stops_asking_a_dead_broker(
@@ -143,12 +143,12 @@ async def test_stops_asking_a_dead_broker(
     clock.move(1)
     ear.errors = {HEART: BrokerUnreachableError}
     relay = relay_of(outbox, ear, clock)
-    assert await relay.drain_once() == 0
+    assert (await relay.announce_batch(10)).announced == 0
     assert relay.counts.unreachable == 1
     ear.errors = {}
-    assert await relay.drain_once() == 4
+    assert (await relay.announce_batch(10)).announced == 4
     clock.move(60)
-    assert await relay.drain_once() == 1
+    assert (await relay.announce_batch(10)).announced == 1
 
 
 async def test_runs_until_told_to_stop(
@@ -200,7 +200,7 @@ async def test_outlives_a_lost_database(
         relay = relay_of(DatabaseOutbox(impatient, timeout_seconds=0.05, clock=clock), ear, clock)
         running = asyncio.ensure_future(relay.run(stop))
         async with asyncio.timeout(HANG_SECONDS):
-            while not relay.counts.ledger_unavailable:  # noqa: ASYNC110 - a counter tells nobody
+            while not relay.counts.database_unavailable:  # noqa: ASYNC110 - a counter tells nobody
                 await asyncio.sleep(0.005)
             stop.set()
             await running
@@ -215,7 +215,7 @@ async def test_marks_the_upload(
     await ledger.begin(new, idempotency_key=None, lease_seconds=60)
     await ledger.complete(new.id, message(new), stored_at=NOON)
     clock.move(5)
-    await relay_of(outbox, ear, clock).drain_once()
+    await relay_of(outbox, ear, clock).announce_batch(10)
     found = await ledger.get(new.owner, new.id)
     assert (found.state, found.announced_at) == (UploadState.ANNOUNCED, clock.now)
 
@@ -233,7 +233,8 @@ async def test_a_slow_confirm_does_not_hold_up_the_others(
             await together.wait()
             await super().publish(message)
 
-    assert await relay_of(outbox, ear := Patient(), clock, concurrency=7).drain_once() == 7
+    relay = relay_of(outbox, ear := Patient(), clock, concurrency=7)
+    assert (await relay.announce_batch(10)).announced == 7
     assert len(ear.heard) == 7
 
 
@@ -249,10 +250,10 @@ async def test_lanes_stop_when_the_broker_is_gone(
     clock.move(1)
     ear.errors[HEART] = BrokerUnreachableError
     relay = relay_of(outbox, ear, clock, concurrency=3)
-    assert await relay.drain_once() == 0
+    assert (await relay.announce_batch(10)).announced == 0
     assert relay.counts.unreachable == 3
     ear.errors.clear()
-    assert await relay.drain_once() == 6
+    assert (await relay.announce_batch(10)).announced == 6
 
 
 async def test_asks_a_dead_broker_with_one_message(
@@ -302,11 +303,11 @@ async def test_tells_of_a_trouble_once(
         ):
             clock.move(60)
             ear.errors = {} if error is None else {HEART: error}
-            await relay.drain_once()
+            await relay.announce_batch(10)
     assert [(line["event"], line.get("reason"), line.get("attempts")) for line in lines] == [
-        (MESSAGES_PUT_OFF, "unroutable", 1),
-        (MESSAGES_PUT_OFF, "refused", 3),
+        (MESSAGES_DEFERRED, "unroutable", 1),
+        (MESSAGES_DEFERRED, "refused", 3),
         (BROKER_LOST, None, 4),
         (BROKER_BACK, None, None),
-        (MESSAGES_TAKEN_AGAIN, None, None),
+        (MESSAGES_ACCEPTED_AGAIN, None, None),
     ]

@@ -9,7 +9,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from healthingest_service.uploads.model import Backlog, MessageId, OutgoingMessage, PutOffReason
+from healthingest_service.uploads.model import Backlog, DeferralReason, MessageId, OutgoingMessage
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox, OutboxBatch
 from support.faults.points import Faults, Point
 
@@ -39,7 +39,7 @@ class FaultyBatch(OutboxBatch):
 
     @override
     async def failed(
-        self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
+        self, message_id: MessageId, *, retry_at: datetime, reason: DeferralReason
     ) -> None:
         await self.inner.failed(message_id, retry_at=retry_at, reason=reason)
 

@@ -40,7 +40,7 @@ Fetch = Callable[[BrokerAccess, str, str], Awaitable[bytes]]
 
 
 @dataclass(slots=True)
-class _Seen:
+class _BrokerLists:
     """
     The digests of one broker's lists and the time of reading them, or the error.
 
@@ -60,7 +60,7 @@ class Fingerprints:
     def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._brokers: dict[BrokerAccess, _Seen] = {}
+        self._brokers: dict[BrokerAccess, _BrokerLists] = {}
 
     async def of(self, access: BrokerAccess, virtual_host: str, users: Sequence[str]) -> str:
         """
@@ -72,48 +72,48 @@ class Fingerprints:
             DependencyError: the broker could not be read. It is not read again before that time is
                 over.
         """
-        seen = await self._look(access)
-        if seen.error is not None:
-            raise seen.error
+        lists = await self._read(access)
+        if lists.error is not None:
+            raise lists.error
         names = [(kind, virtual_host) for kind in _LISTS if kind not in _OF_USERS]
         names += [(kind, user) for kind in _OF_USERS for user in users]
         digest = hashlib.sha256()
         for kind, name in names:
-            digest.update(seen.found[kind].get(name, b"-"))
+            digest.update(lists.found[kind].get(name, b"-"))
         return digest.hexdigest()
 
-    async def _look(self, access: BrokerAccess) -> _Seen:
+    async def _read(self, access: BrokerAccess) -> _BrokerLists:
         now = self._clock()
         self._brokers = {
-            known: seen for known, seen in self._brokers.items() if now - seen.at < _KEPT_SECONDS
+            known: lists for known, lists in self._brokers.items() if now - lists.at < _KEPT_SECONDS
         }
-        seen = self._brokers.setdefault(access, _Seen(at=now - FRESH_SECONDS))
-        if now - seen.at < FRESH_SECONDS and len(seen.texts) == len(_LISTS):
+        lists = self._brokers.setdefault(access, _BrokerLists(at=now - FRESH_SECONDS))
+        if now - lists.at < FRESH_SECONDS and len(lists.texts) == len(_LISTS):
             # Another task may be reading the broker, which can take seconds: do not wait for it.
-            return seen
-        async with seen.lock:
-            if self._clock() - seen.at >= FRESH_SECONDS:
-                seen.at = self._clock()
+            return lists
+        async with lists.lock:
+            if self._clock() - lists.at >= FRESH_SECONDS:
+                lists.at = self._clock()
                 try:
                     for kind in _LISTS:
-                        await self._list(access, kind, seen)
-                    seen.error = None
+                        await self._list(access, kind, lists)
+                    lists.error = None
                 except DependencyError as error:
-                    seen.error = error
-        return seen
+                    lists.error = error
+        return lists
 
-    async def _list(self, access: BrokerAccess, kind: str, seen: _Seen) -> None:
+    async def _list(self, access: BrokerAccess, kind: str, lists: _BrokerLists) -> None:
         by, query = _LISTS[kind]
         text = await self._fetch(access, kind, query)
         digest = hashlib.sha256(text).digest()
-        if seen.texts.get(kind) == digest:
+        if lists.texts.get(kind) == digest:
             return
         try:
-            seen.found[kind] = _digests(json.loads(text), by)
+            lists.found[kind] = _digests(json.loads(text), by)
         except (ValueError, KeyError, TypeError) as error:
             message = f"the broker answers, but not with a list of {kind}"
             raise DependencyError(Reason.REQUEST_REFUSED, message) from error
-        seen.texts[kind] = digest
+        lists.texts[kind] = digest
 
 
 def _digests(elements: list[dict[str, Any]], by: str) -> dict[str, bytes]:

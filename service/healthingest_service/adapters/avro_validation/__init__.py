@@ -1,6 +1,6 @@
 """
 The port `Gate`: validation of Avro files in worker processes.
 
-`pool` keeps the workers, `file_validation` is one file in the server, `frames` is the protocol
-between the two, and `worker` is the program of a worker.
+`pool` manages the worker processes, and `worker` is their program. `file_validation` is the side of
+the server for one file, and `frames` the protocol between server and worker.
 """

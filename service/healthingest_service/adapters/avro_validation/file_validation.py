@@ -1,11 +1,11 @@
-"""One file under validation, as the server sees it."""
+"""The server's side of the validation of one file."""
 
 import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from typing_extensions import override
 
@@ -23,22 +23,21 @@ from healthingest_service.uploads.findings import FindingCode, finding_of
 from healthingest_service.uploads.model import Finding, ValidationResult
 
 Send = Callable[[Kind, int, bytes], Awaitable[None]]
-"""Puts a frame on its way to the worker: its kind, the file's number, the payload."""
+"""Sends a frame to the worker: kind, number of the file, payload."""
 
-_MOST_AHEAD: Final = 4
-"""Pieces of one file that wait in a worker: other files wait for all of them."""
+_MAX_UNANSWERED: Final = 4
+"""Frames of one file that may wait in the worker, because other files wait for all of them."""
 
 
 class FileValidation(ports.FileValidation):
-    """One file under validation."""
+    """The validation of one file in a worker."""
 
     def __init__(self, send: Send, number: int) -> None:
         self._send = send
         self._number = number
         self._outcome: asyncio.Future[ValidationResult] = asyncio.get_running_loop().create_future()
-        self._outcome.add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )  # seen, though not awaited
+        # Retrieve the exception, because the outcome may never be awaited.
+        self._outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._unanswered = 0
         self._answered = asyncio.Event()
 
@@ -53,7 +52,7 @@ class FileValidation(ports.FileValidation):
     async def feed_file(self, path: Path, *, offset: int, size_bytes: int) -> None:
         end = offset + size_bytes
         for begin in range(offset, end, MAX_PAYLOAD_BYTES):
-            while self._unanswered >= _MOST_AHEAD and not self._outcome.done():
+            while self._unanswered >= _MAX_UNANSWERED and not self._outcome.done():
                 self._answered.clear()
                 await self._answered.wait()
             if self._outcome.done():
@@ -68,20 +67,20 @@ class FileValidation(ports.FileValidation):
 
     @property
     def is_settled(self) -> bool:
-        """The worker has validated the file and dropped it."""
+        """Whether the outcome is known, so that the worker has released the file."""
         return self._outcome.done()
 
-    def ask(self) -> None:
-        """One more frame is on its way."""
+    def count_sent(self) -> None:
+        """Count a frame that was sent to the worker."""
         self._unanswered += 1
 
-    def hear(self) -> None:
-        """The worker has answered one."""
+    def count_answered(self) -> None:
+        """Count a frame that the worker has answered."""
         self._unanswered -= 1
         self._answered.set()
 
     def settle(self, outcome: ValidationResult | UploadError) -> None:
-        """What the worker, or its end, says of the file; the first word counts."""
+        """Set the outcome; a second call changes nothing."""
         if self._outcome.done():
             return
         self._answered.set()
@@ -92,16 +91,16 @@ class FileValidation(ports.FileValidation):
 
 
 def outcome_of(kind: int, payload: bytes, *, alone: bool) -> ValidationResult | UploadError:
-    """What the worker's last answer about a file means; *alone*: it had no other at that time."""
+    """Return the outcome of a worker's last answer; *alone*: it validated no other file then."""
     if kind == Kind.ACCEPTED:
         result = ValidationResult(**json.loads(payload))
         if is_record_type(result.record_type):
             return result
         return FileRefusedError((finding_of(FindingCode.RECORD_TYPE_INVALID),))
     if kind == Kind.REFUSED:
-        told: list[dict[str, Any]] = json.loads(payload)
-        found = tuple(Finding(**finding) for finding in told)
-        return NotAvroError(found) if found[0].code == Code.MAGIC_WRONG else FileRefusedError(found)
-    if kind == Kind.FAILED and alone:  # out of memory: this file's fault only if there was no other
+        findings = tuple(Finding(**finding) for finding in json.loads(payload))
+        is_avro = findings[0].code != Code.MAGIC_WRONG
+        return FileRefusedError(findings) if is_avro else NotAvroError(findings)
+    if kind == Kind.FAILED and alone:  # with other files, any of them may have used the memory
         return FileRefusedError((finding_of(FindingCode.TOO_MUCH_MEMORY),))
     return GateUnavailableError()

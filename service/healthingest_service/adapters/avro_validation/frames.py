@@ -1,12 +1,10 @@
 """
-What the server and a gate worker say to each other over their socket.
+The protocol between the server and a worker of the gate.
 
-Frames with a head of 13 bytes.
-
-Kind, number of the file, length, payload; big-endian. The server sends OPEN, FEED, FEED_FILE and
-FINISH, the worker one DONE or a REFUSED, ACCEPTED, FAILED, UNREADABLE for each, in the same order:
-so the oldest unanswered frame is what it works on. POLICY and CLOSE, which cost nothing, are not
-answered: nobody waits for them, and no file is to blame for them.
+A frame has a head of 13 bytes (kind, number of the file, length of the payload; big-endian) and a
+payload. The worker answers each OPEN, FEED, FEED_FILE and FINISH in their order, with DONE,
+REFUSED, ACCEPTED, FAILED or UNREADABLE. If it stalls or crashes, the oldest unanswered frame is the
+cause. POLICY and CLOSE have no answer.
 """
 
 import struct
@@ -16,17 +14,17 @@ from typing import Final
 HEAD: Final = struct.Struct(">BQI")
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 PIECE: Final = struct.Struct(">QI")
-"""Of FEED_FILE: where in the file the next bytes begin, and how many they are; the path follows."""
+"""The payload of FEED_FILE: offset and number of the next bytes; the path follows."""
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """The kinds of frames."""
 
     POLICY = 0
     """
-    JSON: `schemas`, the listed ones by file name, or null for any, and `limits`.
+    The first frame of a connection: JSON with `schemas` and `limits`.
 
-    The first frame of a connection.
+    `schemas` has the allowed schemas by file name, or is null if any schema is allowed.
     """
     OPEN = 1
     FEED = 2
@@ -34,17 +32,17 @@ class Kind(IntEnum):
     CLOSE = 4
     DONE = 5
     REFUSED = 6
-    """JSON: the findings, each with its message and remedy."""
+    """JSON with the findings, each with message and remedy."""
     ACCEPTED = 7
-    """JSON: the result."""
+    """JSON with the validation result."""
     FAILED = 8
     """The worker ran out of memory."""
     FEED_FILE = 9
-    """The worker reads the next bytes itself: to copy them through the socket costs more."""
+    """The worker reads the next bytes from a file, which costs less than a copy on the socket."""
     UNREADABLE = 10
-    """It could not."""
+    """The worker could not read the file of FEED_FILE."""
 
 
 def head(kind: Kind, number: int, length: int) -> bytes:
-    """The head of a frame."""
+    """Return the head of a frame."""
     return HEAD.pack(kind, number, length)

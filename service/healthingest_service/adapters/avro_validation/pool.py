@@ -1,8 +1,9 @@
 """
-The port `Gate`: files are validated while they come, in a few warm processes that may die of them.
+The port `Gate` with worker processes, which validate files while they are received.
 
-A worker serves many uploads at once, so a slow client holds no place. What it does not answer in
-time, or dies of, costs the file at fault a refusal, and the others that it had a "try again".
+A worker validates many files at once, so a slow client does not occupy it. If a worker stalls or
+crashes, the file that it worked on is refused, and its other files fail with
+`GateUnavailableError`.
 """
 
 import asyncio
@@ -33,12 +34,12 @@ _WORKER: Final = "healthingest_service.adapters.avro_validation.worker"
 _SOCKET_BYTES: Final = 1 << 20
 _CLOSE_SECONDS: Final = 2.0
 _KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
-"""Ended by the kernel's want of memory, or by a person: a crash has other signals."""
+"""Exit codes of a worker that was killed from outside, for example by the kernel's OOM killer."""
 _GATHER_BYTES: Final = 64 * 1024
 
 
 @asynccontextmanager
-async def open_gate(  # noqa: PLR0913 - one for each setting
+async def open_gate(  # noqa: PLR0913 - one argument for each setting
     *,
     workers: int,
     memory_limit_bytes: int,
@@ -48,11 +49,11 @@ async def open_gate(  # noqa: PLR0913 - one for each setting
     limits: Mapping[str, int] | None = None,
 ) -> AsyncIterator["GatePool"]:
     """
-    A gate of *workers* processes; one that leaves a chunk unanswered for *stall_seconds* is ended.
+    Open a gate with *workers* processes; a worker that is silent for *stall_seconds* is killed.
 
-    In mode "Allowed" a file passes whose writer schema is one of `*.avsc` in *schemas_folder*, or
-    one that a listed schema can read (Avro 1.12, "Schema Resolution"); the folder is read once.
-    *limits* are those of `avrogate.Policy` that differ from its defaults, by its names.
+    In mode "Allowed", the writer schema of a file must be one of `*.avsc` in *schemas_folder*, or
+    readable with one of them (Avro 1.12, "Schema Resolution"). The folder is read once. *limits*
+    override the defaults of `avrogate.Policy`, by its names.
 
     Raises:
         ValueError: the folder is missing, or a file in it is no Avro schema.
@@ -74,7 +75,7 @@ async def open_gate(  # noqa: PLR0913 - one for each setting
 
 
 class GatePool(Gate):
-    """Gives each file to the worker that has the fewest."""
+    """Assigns each file to the worker with the fewest files."""
 
     def __init__(self, workers: Sequence["_WorkerProcess"]) -> None:
         self._workers = workers
@@ -94,7 +95,7 @@ class GatePool(Gate):
 
 
 class _WorkerProcess:
-    """One process; started when first needed, and again when it was lost."""
+    """A worker process; it is started for its first file, and again after it has ended."""
 
     def __init__(
         self, policy: Mapping[str, object], memory_limit_bytes: int, stall_seconds: float
@@ -115,27 +116,27 @@ class _WorkerProcess:
         self, kind: Kind, number: int, payload: bytes = b"", *, check: FileValidation | None = None
     ) -> None:
         """
-        Put a frame on its way; waits while the worker is behind.
+        Send a frame; waits while the send buffer is full. *check* is given for a new file.
 
         Raises:
-            GateUnavailableError: there is no worker to send it to.
+            GateUnavailableError: the worker cannot be started.
         """
         if check is not None:
             await self._start()
             self.files[number] = check
         writer = self._writer
         if writer is None or number not in self.files:
-            return  # the worker was lost, and the file's outcome says so
+            return  # the worker has ended, and the outcome of the file is set
         self._unanswered.append(number)
-        self.files[number].ask()
+        self.files[number].count_sent()
         self._gather(head(kind, number, len(payload)), payload)
         if self._gathered_bytes >= _GATHER_BYTES:
             self._flush()
-        with suppress(OSError):  # the listener tells the outcome
+        with suppress(OSError):  # `_listen` notices the end of the worker
             await writer.drain()
 
     def _gather(self, *pieces: bytes) -> None:
-        """Frames of one turn of the loop go together: a small file is one system call."""
+        """Collect the frames of one event loop iteration, to send them in one system call."""
         if not self._gathered:
             asyncio.get_running_loop().call_soon(self._flush)
         self._gathered += pieces
@@ -149,13 +150,13 @@ class _WorkerProcess:
             self._writer.writelines(gathered)
 
     def forget(self, number: int) -> None:
-        """The upload has ended, whatever its outcome; never waits."""
+        """Release a file; the worker drops it if its outcome is not known. Never waits."""
         check = self.files.pop(number, None)
         if check is not None and not check.is_settled and self._writer is not None:
             self._gather(head(Kind.CLOSE, number, 0))
 
     async def stop(self) -> None:
-        """Kill the process, and wait until it is gone."""
+        """Kill the process, and wait for its end."""
         if self._listening is not None:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
@@ -167,17 +168,17 @@ class _WorkerProcess:
             if self._writer is not None:
                 return
             if self._listening is not None:
-                await self._listening  # the last one's end
+                await self._listening  # the end of the previous process
             connection = await self._spawn()
             reader, self._writer = await asyncio.open_connection(sock=connection)
             self._writer.write(head(Kind.POLICY, 0, len(self._policy)) + self._policy)
             self._unanswered.clear()
-            self._gathered = []
-            self._gathered_bytes = 0  # meant for the last one
+            self._gathered = []  # frames for the previous process
+            self._gathered_bytes = 0
             self._listening = asyncio.create_task(self._listen(reader))
 
     async def _spawn(self) -> socket.socket:
-        """Start the process; returns our end of the socket between us."""
+        """Start the process; returns the server's end of the socket pair."""
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
@@ -196,7 +197,7 @@ class _WorkerProcess:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.DEVNULL,  # a traceback may hold values of a file
-                    env={"LC_ALL": "C.UTF-8"},  # our own holds secrets
+                    env={"LC_ALL": "C.UTF-8"},  # the server's environment may hold secrets
                     start_new_session=True,
                 )
             except OSError as error:
@@ -206,26 +207,24 @@ class _WorkerProcess:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         """
-        Take answers until the worker ends or stalls.
+        Process answers until the worker ends or stalls.
 
-        Then the file that it worked on is held for the reason.
-
-        Unless somebody killed it: a file cannot do that.
+        Then the file that it worked on is refused, unless the worker was killed from outside.
         """
         code: FindingCode | None = FindingCode.NOT_READABLE
         try:
             while True:
-                kind, number, payload = await self._answer(reader)
+                kind, number, payload = await self._read_answer(reader)
                 self._unanswered.popleft()
                 if (check := self.files.get(number)) is None:
                     continue
-                check.hear()
+                check.count_answered()
                 if kind != Kind.DONE:
                     check.settle(outcome_of(kind, payload, alone=len(self.files) == 1))
         except TimeoutError:
             code = FindingCode.TOO_MUCH_TIME
         except (asyncio.IncompleteReadError, OSError):
-            if await self._ended() in _KILLED:
+            if await self._exit_code() in _KILLED:
                 code = None
         if (
             code is not None
@@ -235,7 +234,7 @@ class _WorkerProcess:
             culprit.settle(FileRefusedError((finding_of(code),)))
         await self._end(GateUnavailableError())
 
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
+    async def _read_answer(self, reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
         while True:
             waiting_for = len(self._unanswered)
             try:
@@ -244,7 +243,7 @@ class _WorkerProcess:
             except TimeoutError:
                 if waiting_for:
                     raise
-                continue  # nothing was asked
+                continue  # no frame waits for an answer
             kind, number, length = HEAD.unpack(first)
             if not length:
                 return kind, number, b""
@@ -262,17 +261,11 @@ class _WorkerProcess:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, 9)
-            await self._ended()
-            self._process = (
-                None  # not sooner: who cancels the wait, as `stop` does, has to wait himself
-            )
+            await self._exit_code()
+            self._process = None  # only now: after a cancelled wait, `stop` must wait again
 
-    async def _ended(self) -> int | None:
-        """
-        What the process ended with, in the manner of `returncode`.
-
-        Waits for it, but not for ever.
-        """
+    async def _exit_code(self) -> int | None:
+        """Wait up to 2 s for the end of the process; returns its exit code, or None."""
         if self._process is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):

@@ -2,8 +2,8 @@
 A worker process of the Avro gate: validates the files of many uploads, chunk by chunk.
 
 `python -I -m healthingest_service.adapters.avro_validation.worker FD MEMORY_BYTES` serves the
-socket FD; see `frames`. The process has hard limits, no environment, and nothing of the server but
-that socket: a bug in the gate ends this process alone.
+socket FD; see `frames`. The process has hard resource limits, no environment variables, and only
+this socket of the server, so a bug in the gate affects this process only.
 """
 
 import ctypes
@@ -21,13 +21,13 @@ from healthingest_service.adapters.avro_validation.frames import HEAD, PIECE, Ki
 
 _MAX_OPEN_FILES: Final = 16
 _READ_BYTES: Final = 256 * 1024
-"""At once: so much stays in the processor's cache until it is validated."""
+"""Bytes read at once, few enough to stay in the processor's cache until they are validated."""
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS: Final = 38  # the same
 
 
 class _Worker:
-    """Answers frames until the socket ends."""
+    """Answers frames until the server closes the socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -48,7 +48,7 @@ class _Worker:
 
     def _answer(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
         try:
-            return self._validate_written(kind, number, payload)
+            return self._process(kind, number, payload)
         except RefusedError as refused:
             self._files.pop(number, None)
             findings = [finding_to_json(finding) for finding in refused.findings]
@@ -60,11 +60,11 @@ class _Worker:
             self._files.pop(number, None)
             return Kind.UNREADABLE, b""
 
-    def _validate_written(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
+    def _process(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
         if kind == Kind.OPEN:
             self._files[number] = Gate(self._policy)
         elif number not in self._files:
-            pass  # frames that were under way when its refusal was sent
+            pass  # the frame was sent before the server read the refusal
         elif kind == Kind.FEED:
             self._files[number].feed(payload)
         elif kind == Kind.FEED_FILE:
@@ -83,7 +83,7 @@ class _Worker:
 
     def _exactly(self, length: int) -> bytes | None:
         data = self._connection.recv(length, socket.MSG_WAITALL)
-        while len(data) < length:  # the end, or a signal
+        while len(data) < length:  # the socket was closed, or a signal interrupted the call
             more = self._connection.recv(length - len(data))
             if not more:
                 return None
@@ -92,14 +92,14 @@ class _Worker:
 
 
 def _feed_file(gate: Gate, payload: bytes) -> None:
-    """Opened for each piece: a worker has more files under validation than it may hold open."""
+    """Feed a part of a file; the file is opened each time, as many files are validated at once."""
     offset, left = PIECE.unpack_from(payload)
     descriptor = os.open(payload[PIECE.size :], os.O_RDONLY | os.O_CLOEXEC)
     try:
         while left:
             data = os.pread(descriptor, min(left, _READ_BYTES), offset)
             if not data:
-                raise EOFError  # the server said that they are there
+                raise EOFError  # the file is shorter than the server announced
             gate.feed(data)
             offset = offset + len(data)
             left = left - len(data)
@@ -107,11 +107,11 @@ def _feed_file(gate: Gate, payload: bytes) -> None:
         os.close(descriptor)
 
 
-def _policy(given: dict[str, Any]) -> Policy:
-    policy = Policy(**given["limits"])
-    if given["schemas"] is None:
+def _policy(message: dict[str, Any]) -> Policy:
+    policy = Policy(**message["limits"])
+    if message["schemas"] is None:
         return policy
-    files = {name: text.encode() for name, text in given["schemas"].items()}
+    files = {name: text.encode() for name, text in message["schemas"].items()}
     schemas = tuple(parse_schema_set(files, Policy()).values())
     return replace(
         policy, fingerprints=frozenset(fingerprint(schema) for schema in schemas), readers=schemas
@@ -119,11 +119,11 @@ def _policy(given: dict[str, Any]) -> Policy:
 
 
 def _limit(memory_bytes: int) -> None:
-    """Give up what the gate needs not; none of it can be taken back."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold health data
+    """Set hard resource limits, which the process cannot raise again."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain health data
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
-    if sys.platform == "linux":  # elsewhere not enforced, and setting it fails
+    if sys.platform == "linux":  # other platforms do not support it
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -131,7 +131,7 @@ def _limit(memory_bytes: int) -> None:
 
 
 def main() -> None:
-    """Serve the socket that the server left open for us."""
+    """Serve the socket whose file descriptor is the first argument."""
     descriptor = int(sys.argv[1])
     memory_bytes = int(sys.argv[2])
     _limit(memory_bytes)

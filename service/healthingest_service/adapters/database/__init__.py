@@ -1,7 +1,6 @@
 """
-The database: PostgreSQL, or SQLite for the embedded default.
+The database adapters: PostgreSQL, or SQLite as the embedded default.
 
-Here live the engine, the tables, the migrations and the adapters of the ports `Ledger` and
-`Outbox`. Statements, not sessions: every method is one transaction that can be read from top to
-bottom.
+This package has the engine, tables, migrations, and the adapters of all ports with a database.
+Every method is one transaction of explicit statements; ORM sessions are not used.
 """

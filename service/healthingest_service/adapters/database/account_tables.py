@@ -1,7 +1,7 @@
 """
-The tables of accounts and logins.
+The tables of accounts and login sessions.
 
-Migrations make them; a test holds the two against each other.
+Migrations create them; a test compares both.
 """
 
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ def _now() -> datetime:
 
 
 class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
-    """Somebody who can log in; the other columns are those of fastapi-users."""
+    """An account; the other columns are those of fastapi-users."""
 
     __tablename__ = "account"
 
@@ -31,7 +31,7 @@ class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
 
 
 class LoginSessionRow(Base):
-    """One login and all tokens that came of it."""
+    """A login session."""
 
     __tablename__ = "login_session"
 
@@ -45,9 +45,9 @@ class LoginSessionRow(Base):
 
 class RefreshTokenRow(Base):
     """
-    A refresh token by its SHA-256.
+    A refresh token, identified by its SHA-256.
 
-    `child_salt` makes its successor, for those who ask again at once.
+    `child_salt` derives the next token; it is stored for repeated exchanges within the grace time.
     """
 
     __tablename__ = "refresh_token"

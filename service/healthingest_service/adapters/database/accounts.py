@@ -1,4 +1,4 @@
-"""The directory of accounts: fastapi-users' table and queries, our deadlines and our errors."""
+"""The port `Accounts` with the database, with table and queries of fastapi-users."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ Users = SQLAlchemyUserDatabase[AccountRow, UUID]
 
 
 class DatabaseAccounts:
-    """Accounts in the service's own database. No password is hashed while a transaction is open."""
+    """Accounts in the database. No transaction is open while a password is hashed."""
 
     def __init__(
         self, engine: AsyncEngine, passwords: PasswordPool, *, timeout_seconds: float
@@ -30,7 +30,7 @@ class DatabaseAccounts:
         self._timeout_seconds = timeout_seconds
 
     async def add(self, new: NewAccount) -> Account:
-        """As the port says."""
+        """See `Accounts.add`."""
         with self._passwords.slot() as passwords:
             hashed = await passwords.hash(new.password)
         columns = {
@@ -49,17 +49,17 @@ class DatabaseAccounts:
             raise AccountExistsError from None
 
     async def authenticate(self, email: str | None, password: str) -> Account | None:
-        """As the port says."""
+        """See `Accounts.authenticate`."""
         with self._passwords.slot() as passwords:
             row = None
             if email is not None:
                 async with self._users(writes=False) as users:
                     row = await _by_email(users, email)
             if row is None:
-                await passwords.hash(password)  # takes as long as verifying: the time tells nothing
+                await passwords.hash(password)  # as long as `verify`, against timing attacks
                 return None
-            good, better_hash = await passwords.verify(password, row.hashed_password)
-        if not good:
+            matches, better_hash = await passwords.verify(password, row.hashed_password)
+        if not matches:
             return None
         if better_hash is not None:
             async with self._users() as users:
@@ -69,7 +69,7 @@ class DatabaseAccounts:
         return _account(row)
 
     async def deactivate(self, email: str) -> AccountId | None:
-        """As the port says."""
+        """Deactivate the account with *email*; returns its id, or None if it does not exist."""
         async with self._users() as users:
             row = await _by_email(users, email)
             if row is None:
@@ -78,7 +78,7 @@ class DatabaseAccounts:
             return AccountId(row.id)
 
     async def get(self, account_id: AccountId) -> Account | None:
-        """As the port says."""
+        """See `Accounts.get`."""
         async with self._users(writes=False) as users:
             row = await users.get(account_id)
         return None if row is None else _account(row)
@@ -90,8 +90,7 @@ class DatabaseAccounts:
                 transaction(
                     self._engine, timeout_seconds=self._timeout_seconds, writes=writes
                 ) as connection,
-                # What fastapi-users calls a commit ends the savepoint-less inner session; the
-                # transaction is ours.
+                # fastapi-users commits this session only; the outer transaction stays open.
                 AsyncSession(bind=connection, expire_on_commit=False) as session,
             ):
                 yield SQLAlchemyUserDatabase(session, AccountRow)
@@ -101,9 +100,9 @@ class DatabaseAccounts:
 
 async def _by_email(users: Users, email: str) -> AccountRow | None:
     """
-    The library's own look-up compares `lower(email)`, which no index serves.
+    Return the account with *email* in its normal form, or None.
 
-    Ours is in its normal form already.
+    The lookup of fastapi-users compares `lower(email)`, which cannot use the index.
     """
     found = await users.session.execute(
         select(AccountRow).where(AccountRow.__table__.c.email == email)

@@ -1,8 +1,7 @@
 """
-One engine for both databases, and the one way to open a transaction.
+The engine for both databases, and the function that opens a transaction.
 
-PostgreSQL by asyncpg, SQLite by aiosqlite. A plain `postgresql://` address, as platforms hand it
-out, is understood.
+PostgreSQL uses asyncpg, SQLite aiosqlite. `postgresql://` addresses need no driver name.
 """
 
 import asyncio
@@ -34,14 +33,14 @@ from healthingest_contract.database_address import read_database_address
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
-_OUR_FAULT: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-"""Errors that repeating cannot heal: they rise as they are."""
+_PERMANENT_ERRORS: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Errors that occur again when the transaction is repeated; they propagate unchanged."""
 _DATA_EXCEPTION: Final = "22"
-"""The class of SQLSTATE (PostgreSQL 17, appendix A): repeating cannot heal it."""
+"""SQLSTATE class of invalid values (PostgreSQL 17, appendix A), also a permanent error."""
 _LOCKED_PAUSE_SECONDS: Final = 0.02
-_COMMITTING: Final[WeakKeyDictionary[AsyncEngine, AsyncEngine]] = WeakKeyDictionary()
+_AUTOCOMMIT_ENGINES: Final[WeakKeyDictionary[AsyncEngine, AsyncEngine]] = WeakKeyDictionary()
 _FRESH_SECONDS: Final = 1.0
-"""A connection that answered so lately is not asked whether it still does."""
+"""A pooled connection that was used within this time is not pinged before its next use."""
 
 
 def check_url(url: str) -> None:
@@ -49,25 +48,26 @@ def check_url(url: str) -> None:
     Check that *url* is the address of a PostgreSQL or SQLite database.
 
     Raises:
-        ValueError: it is not; the address, which may hold a password, is not repeated.
+        ValueError: the address is invalid; the message does not contain it, since it may have a
+            password.
     """
     if not _sqlite_address(url):
         read_database_address(_for_asyncpg(url))
 
 
 def _sqlite_address(url: str) -> URL | None:
-    """SQLAlchemy's reading of an address of SQLite; None for another scheme."""
+    """Return the parsed address of a SQLite database; None for another scheme."""
     if not url.startswith(_SQLITE_SCHEMES):
         return None
     try:
         return make_url(url).set(drivername="sqlite+aiosqlite")
     except ArgumentError:
-        message = "not the address of a SQLite database: sqlite:////folder/file"
+        message = "must be an address such as sqlite:////folder/file"
         raise ValueError(message) from None
 
 
 def _for_asyncpg(url: str) -> str:
-    """SQLAlchemy's own spelling of the scheme is understood, too."""
+    """Return *url* without the driver name that SQLAlchemy allows in the scheme."""
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
@@ -76,9 +76,10 @@ async def open_engine(
     url: str, *, pool_size: int, timeout_seconds: float
 ) -> AsyncIterator[AsyncEngine]:
     """
-    An engine of at most *pool_size* connections; nothing is connected before the first transaction.
+    Open an engine with at most *pool_size* connections; the first transaction connects.
 
-    *timeout_seconds* bounds connecting, waiting for a connection, and every statement.
+    *timeout_seconds* is the deadline of connecting, of waiting for a connection, and of every
+    statement.
     """
     sqlite = _sqlite_address(url)
     if sqlite is not None:
@@ -96,25 +97,25 @@ async def transaction(
     engine: AsyncEngine, *, timeout_seconds: float, writes: bool = True, single: bool = False
 ) -> AsyncIterator[AsyncConnection]:
     """
-    One transaction with a deadline, committed at the end of the context.
+    Open a transaction with a deadline, which is committed at the end of the context.
 
-    *single*: it has one statement, which PostgreSQL commits by itself: one question to the server
+    *single* declares that it has one statement. PostgreSQL then uses autocommit: one round trip
     instead of three.
 
     Raises:
         LedgerUnavailableError: unclear whether it was committed.
     """
     if single and is_postgresql(engine):
-        engine = _committing_itself(engine)
+        engine = _autocommit(engine)
     if not writes:
         engine = engine.execution_options(reads_only=True)
     try:
         async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
             yield connection
-    except _OUR_FAULT:
+    except _PERMANENT_ERRORS:
         raise
     except DBAPIError as error:
-        if _is_of_data(error):
+        if _is_data_error(error):
             raise
         raise LedgerUnavailableError from error
     except (
@@ -127,33 +128,28 @@ async def transaction(
         raise LedgerUnavailableError from error
 
 
-def _is_of_data(error: DBAPIError) -> bool:
-    """
-    Whether PostgreSQL objects to a value.
-
-    SQLAlchemy has a class for a few of these errors only.
-    """
+def _is_data_error(error: DBAPIError) -> bool:
+    """Return whether a value was invalid; SQLAlchemy maps only some of these to `DataError`."""
     state = getattr(error.orig, "sqlstate", None)
     return isinstance(state, str) and state.startswith(_DATA_EXCEPTION)
 
 
-def _committing_itself(engine: AsyncEngine) -> AsyncEngine:
-    """The same pool; made once, since to make it costs as much as a statement."""
-    if engine not in _COMMITTING:
-        _COMMITTING[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return _COMMITTING[engine]
+def _autocommit(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine in autocommit mode, with the same pool; it is cached."""
+    if engine not in _AUTOCOMMIT_ENGINES:
+        _AUTOCOMMIT_ENGINES[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return _AUTOCOMMIT_ENGINES[engine]
 
 
 def is_postgresql(engine: AsyncEngine) -> bool:
-    """Whether it is PostgreSQL, and not SQLite."""
+    """Return whether the database is PostgreSQL, not SQLite."""
     return engine.dialect.name == "postgresql"
 
 
 def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine:
     address = read_database_address(url)
     settings = {
-        # What was answered with success must outlive the server: a role's or database's default
-        # cannot weaken it.
+        # Commits must be durable, also if the default of the role or database is weaker.
         "synchronous_commit": "on",
         "idle_in_transaction_session_timeout": str(int(timeout_seconds * 2000)),
     }
@@ -161,8 +157,7 @@ def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine
         settings["application_name"] = "healthingest"
 
     async def connect() -> asyncpg.Connection:
-        # The address goes to asyncpg as it is, as in the operator: SQLAlchemy's reading knows fewer
-        # parameters.
+        # asyncpg parses the address, as in the operator; SQLAlchemy supports fewer parameters.
         return await asyncpg.connect(
             url, timeout=timeout_seconds, command_timeout=timeout_seconds, server_settings=settings
         )
@@ -181,20 +176,20 @@ def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine
 
 
 class _Pooled(Protocol):
-    """SQLAlchemy's connection of asyncpg."""
+    """The pooled connection of SQLAlchemy with asyncpg."""
 
     driver_connection: asyncpg.Connection
 
     def ping(self) -> None:
-        """Ask the server."""
+        """Check with one round trip that the server answers."""
 
 
 def _check_idle(engine: AsyncEngine) -> None:
     """
-    Let the pool replace a connection that is gone, before anything is sent on it.
+    Let the pool replace broken connections before they are used.
 
-    SQLAlchemy's `pool_pre_ping` asks the server each time, which costs as much as a commit: here
-    only a connection is asked that lay idle. One that the server has closed knows it by itself.
+    Only connections that were idle are pinged. SQLAlchemy's `pool_pre_ping` would ping at each use,
+    which costs as much as a commit. A connection that the server has closed needs no ping.
     """
 
     @event.listens_for(engine.sync_engine, "checkin")
@@ -204,7 +199,7 @@ def _check_idle(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "checkout")
     def _check(connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
         used_at = record.info.get("used_at")
-        if used_at is None:  # new
+        if used_at is None:  # a new connection
             return
         pooled = cast("_Pooled", connection)
         try:
@@ -228,7 +223,7 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection has no type
-        connection.isolation_level = None  # the driver's own BEGIN comes too late; ours is below
+        connection.isolation_level = None  # `_begin` emits BEGIN, not the driver
         cursor = connection.cursor()
         _write_ahead(cursor, timeout_seconds)
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
@@ -237,7 +232,7 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A writer that begins deferred gets SQLITE_BUSY at its first write, without waiting.
+        # After a plain BEGIN, a write fails with SQLITE_BUSY at once instead of waiting.
         reads_only = connection.get_execution_options().get("reads_only", False)
         connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
@@ -246,9 +241,9 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
 
 def _write_ahead(cursor: Any, timeout_seconds: float) -> None:  # noqa: ANN401 - the driver's cursor has no type
     """
-    Turn on write-ahead logging.
+    Turn on write-ahead logging, and retry while another process does the same.
 
-    On a new file, SQLite does not wait for others that do the same at this moment.
+    On a new file SQLite fails at once instead of waiting for the lock.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:

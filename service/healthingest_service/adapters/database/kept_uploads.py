@@ -1,4 +1,4 @@
-"""The port `KeptUploads` on the database."""
+"""The port `KeptUploads` with the database."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from healthingest_service.uploads.upkeep_ports import KeptUpload, KeptUploads
 
 
 class DatabaseKeptUploads(KeptUploads):
-    """Rows of `upload` by their object keys, which the database orders by bytes."""
+    """Rows of `upload` by object key, which the database sorts by bytes."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class DatabaseKeptUploads(KeptUploads):
             return True
 
     @override
-    async def known(self, keys: Collection[str]) -> frozenset[str]:
+    async def with_rows(self, keys: Collection[str]) -> frozenset[str]:
         return await self._keys(select(UploadRow.object_key).where(UploadRow.object_key.in_(keys)))
 
     @override

@@ -1,4 +1,4 @@
-"""The port `Ledger` on the database: every method one transaction."""
+"""The port `Ledger` with the database; every method is one transaction."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ from healthingest_service.uploads.model import (
 )
 from healthingest_service.uploads.ports import Ledger
 
-_ASK_AGAIN_SECONDS: Final = 5
-"""A living upload is stored within seconds; only a dead one holds its lease to the end."""
+_RETRY_AFTER_SECONDS_MAX: Final = 5
+"""Maximum of `Retry-After`: most uploads are stored within seconds, long before the lease ends."""
 
 
 _STORED: Final = (
@@ -56,21 +56,21 @@ _STORED_AND_WAITING: Final = insert(OutboxRow).from_select(
     select(*_NEW_MESSAGE.values()).select_from(_STORED_ROW),
     include_defaults=False,
 )
-"""Both in one statement, as PostgreSQL can; one transaction either way."""
+"""The update and the insert in one statement, for PostgreSQL."""
 
 
 _UNSTORED: Final = frozenset({UploadState.STORING, UploadState.LOST})
-"""States of a row whose object is not there: the next upload of the same bytes stores it."""
+"""States of a row without an object; the next upload of the same bytes stores it."""
 
 
 def utc_now() -> datetime:
-    """The time of this machine; leases last minutes, clocks of a cluster differ by milliseconds."""
+    """Return the current time of this machine; clocks differ much less than a lease lasts."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class BegunUpload:
-    """The answer of `DatabaseLedger.begin`."""
+    """The result of `DatabaseLedger.begin`."""
 
     upload: Upload
     replayed: bool
@@ -78,9 +78,9 @@ class BegunUpload:
 
 class DatabaseLedger(Ledger):
     """
-    The database's memory of uploads.
+    The uploads in the database.
 
-    *on_message* is called when a message was committed to the outbox.
+    *on_message* is called after a message was committed to the outbox.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class DatabaseLedger(Ledger):
             return begun
 
     async def _is_new(self, upload: Upload, lease_seconds: float) -> bool:
-        """Most are: one statement, and done."""
+        """Try to insert the row with one statement, which suffices for most uploads."""
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, single=True
         ) as connection:
@@ -228,7 +228,7 @@ class DatabaseLedger(Ledger):
             return found
 
     async def check(self) -> None:
-        """See `Ledger.check`: a write that changes nothing fails where a write would."""
+        """See `Ledger.check`; an update of no row fails whenever a real one would."""
         try:
             async with transaction(
                 self._engine, timeout_seconds=self._timeout_seconds
@@ -236,7 +236,7 @@ class DatabaseLedger(Ledger):
                 await connection.execute(
                     update(UploadRow).where(false()).values(state=UploadRow.state)
                 )
-        except ProgrammingError as error:  # no such table, or no right to write
+        except ProgrammingError as error:  # the table or the permission is missing
             raise LedgerUnavailableError from error
 
 
@@ -262,11 +262,11 @@ async def _insert_or_find(
     same = select(UploadRow).where(
         UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash
     )
-    # Without a lock first: a thousand repeats of one upload would stand in line for it, each with a
-    # flush to disk.
-    row = await _nobodys(connection, same, now)
+    # Read without a lock first: otherwise repeats of one upload would wait for each other, each
+    # with a flush to disk.
+    row = await _unleased_row(connection, same, now)
     if row.state in _UNSTORED:
-        row = await _nobodys(connection, same.with_for_update(), now)
+        row = await _unleased_row(connection, same.with_for_update(), now)
     if row.state not in _UNSTORED:
         return BegunUpload(rows.upload(row), replayed=True)
     await connection.execute(
@@ -277,20 +277,21 @@ async def _insert_or_find(
     return BegunUpload(replace(rows.upload(row), state=UploadState.STORING), replayed=False)
 
 
-async def _nobodys(
+async def _unleased_row(
     connection: AsyncConnection, query: Select[tuple[UploadRow]], now: datetime
 ) -> Row[Any]:
     """
-    The row, if nobody is working on it.
+    Return the row, unless another process holds a lease on it.
 
-    Else, or if it was abandoned meanwhile, the upload is in flight.
+    Raises:
+        UploadInFlightError: the row has a valid lease, or was removed meanwhile.
     """
     row = (await connection.execute(query)).first()
     if row is None:
         raise UploadInFlightError(1)
     if row.state == UploadState.STORING and row.lease_until > now:
         left_seconds = math.ceil((row.lease_until - now).total_seconds())
-        raise UploadInFlightError(min(left_seconds, _ASK_AGAIN_SECONDS))
+        raise UploadInFlightError(min(left_seconds, _RETRY_AFTER_SECONDS_MAX))
     return row
 
 
@@ -300,10 +301,10 @@ async def _remember_key(
     values = {"owner_id": upload.owner, "key": key, "upload_id": upload.id, "created_at": now}
     if await rows.is_inserted(connection, IdempotencyKeyRow, values):
         return
-    standing_for = await connection.scalar(
+    upload_id = await connection.scalar(
         select(IdempotencyKeyRow.upload_id).where(
             IdempotencyKeyRow.owner_id == upload.owner, IdempotencyKeyRow.key == key
         )
     )
-    if standing_for != upload.id:
+    if upload_id != upload.id:
         raise IdempotencyKeyReusedError

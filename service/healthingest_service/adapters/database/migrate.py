@@ -1,4 +1,4 @@
-"""Bring a database to the shape that this version of the service needs."""
+"""Migrates a database to the schema of this version of the service."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.engine import open_engine, transaction
 
-_LOCK: Final = 0x6865616C7468  # "health": one number that every migrating process agrees on
+_LOCK: Final = 0x6865616C7468  # "health", the advisory lock of migrations
 _SHARES_OF_TIME: Final = {"lock_timeout": 0.8, "statement_timeout": 0.9}
 """Settings of PostgreSQL, as shares of the migration's deadline."""
 
@@ -29,12 +29,10 @@ def _config() -> Config:
 
 async def migrate(url: str, *, timeout_seconds: float) -> None:
     """
-    Upgrade to the newest revision, in one transaction.
-
-    Safe to run many times and at the same moment.
+    Upgrade to the newest revision, in one transaction. Concurrent and repeated calls are safe.
 
     Raises:
-        LedgerUnavailableError: the database could not be reached, or the deadline passed: nothing
+        LedgerUnavailableError: the database could not be reached, or the deadline passed; nothing
             has changed.
     """
     async with (
@@ -43,7 +41,7 @@ async def migrate(url: str, *, timeout_seconds: float) -> None:
     ):
         if connection.dialect.name == "postgresql":
             await _limit_waiting(connection, timeout_seconds)
-            # Ends with the transaction. SQLite's BEGIN IMMEDIATE is such a lock already.
+            # Held until the end of the transaction. On SQLite, BEGIN IMMEDIATE is such a lock.
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         await connection.run_sync(_upgrade)
 
@@ -64,10 +62,10 @@ async def _limit_waiting(connection: AsyncConnection, timeout_seconds: float) ->
 
 async def is_current(engine: AsyncEngine, *, timeout_seconds: float = 5.0) -> bool:
     """
-    Whether the database has exactly the newest revision.
+    Return whether the database has the newest revision of this version.
 
     Raises:
-        LedgerUnavailableError: it cannot be told.
+        LedgerUnavailableError: the database cannot be read.
     """
     heads = await asyncio.to_thread(lambda: set(ScriptDirectory.from_config(_config()).get_heads()))
     async with transaction(engine, timeout_seconds=timeout_seconds, writes=False) as connection:

@@ -1,4 +1,4 @@
-"""The port `Outbox` on the database."""
+"""The port `Outbox` with the database."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,22 +15,22 @@ from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.uploads.model import (
     Backlog,
+    DeferralReason,
     MessageId,
     OutgoingMessage,
-    PutOffReason,
     UploadId,
     UploadState,
 )
-from healthingest_service.uploads.relay_ports import Outbox, OutboxBatch, PutOffMessage
+from healthingest_service.uploads.relay_ports import DeferredMessage, Outbox, OutboxBatch
 
 
 class ClaimedMessages(OutboxBatch):
-    """Messages that belong to one relay while its claim lasts, and what became of each."""
+    """Claimed messages, and the reported result of each."""
 
     def __init__(self, messages: Sequence[OutgoingMessage]) -> None:
         self._messages = messages
         self.announced_at: dict[MessageId, datetime] = {}
-        self.put_off: dict[MessageId, tuple[datetime, PutOffReason]] = {}
+        self.deferred: dict[MessageId, tuple[datetime, DeferralReason]] = {}
 
     @property
     @override
@@ -43,22 +43,22 @@ class ClaimedMessages(OutboxBatch):
 
     @override
     async def failed(
-        self, message_id: MessageId, *, retry_at: datetime, reason: PutOffReason
+        self, message_id: MessageId, *, retry_at: datetime, reason: DeferralReason
     ) -> None:
-        self.put_off[message_id] = retry_at, reason
+        self.deferred[message_id] = retry_at, reason
 
 
 _MAX_COUNTED: Final = 1_000_000
-"""More messages than this are counted as so many."""
+"""`backlog` counts at most this many messages."""
 
 
 class DatabaseOutbox(Outbox):
     """
     Messages in the table `outbox`.
 
-    A claim is a time in the row, not an open transaction: a broker that answers slowly must not
-    hold a connection, nor, on SQLite, the only write lock. A relay that dies gives its messages
-    back when the claim has run out, at worst after *claim_seconds*.
+    A claim is a time in the row, not an open transaction. So a slow broker occupies no connection
+    and, on SQLite, not the only write lock. The claim of an ended relay expires after
+    *claim_seconds*.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class DatabaseOutbox(Outbox):
         batch = ClaimedMessages(await self._take(limit))
         try:
             yield batch
-        finally:  # a confirm is a fact whatever ended the work: recorded, it is not announced again
+        finally:  # also after an error, so that confirmed messages are not announced again
             if batch.messages:
                 await self._settle(batch)
 
@@ -89,8 +89,7 @@ class DatabaseOutbox(Outbox):
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
-            # From an index and in its order: every process asks every few seconds, and the table
-            # may be large.
+            # Reads an index in its order, because every process calls this every few seconds.
             ages = (
                 select(OutboxRow.created_at)
                 .order_by(OutboxRow.created_at)
@@ -104,30 +103,30 @@ class DatabaseOutbox(Outbox):
             return Backlog(0, 0.0)
         return Backlog(count, max(0.0, (self._clock() - oldest).total_seconds()))
 
-    async def put_off_counts(self) -> Mapping[PutOffReason, int]:
+    async def deferred_counts(self) -> Mapping[DeferralReason, int]:
         """Return the number of deferred messages, by the reason of their last attempt."""
-        reason = OutboxRow.put_off_reason
+        reason = OutboxRow.deferral_reason
         wanted = select(reason, func.count()).where(reason.is_not(None)).group_by(reason)
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
-            return {PutOffReason(name): count for name, count in await connection.execute(wanted)}
+            return {DeferralReason(name): count for name, count in await connection.execute(wanted)}
 
-    async def put_off(self, *, limit: int) -> Sequence[PutOffMessage]:
+    async def deferred(self, *, limit: int) -> Sequence[DeferredMessage]:
         """Return the oldest deferred messages."""
         wanted = (
             select(OutboxRow)
-            .where(OutboxRow.put_off_reason.is_not(None))
+            .where(OutboxRow.deferral_reason.is_not(None))
             .order_by(OutboxRow.created_at)
         )
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
             return [
-                PutOffMessage(
+                DeferredMessage(
                     UploadId(row.upload_id),
                     row.routing_key,
-                    PutOffReason(row.put_off_reason),
+                    DeferralReason(row.deferral_reason),
                     row.attempts,
                     row.created_at,
                     row.due_at,
@@ -144,9 +143,7 @@ class DatabaseOutbox(Outbox):
                     OutboxRow.due_at <= now,
                     or_(OutboxRow.claimed_until.is_(None), OutboxRow.claimed_until < now),
                 )
-                .order_by(
-                    OutboxRow.due_at, OutboxRow.created_at
-                )  # as the index has them: no sorting of all that is due
+                .order_by(OutboxRow.due_at, OutboxRow.created_at)  # the order of the index
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
@@ -163,14 +160,14 @@ class DatabaseOutbox(Outbox):
             announced = [message for message in batch.messages if message.id in batch.announced_at]
             if announced:
                 await _remove(connection, announced, batch.announced_at)
-            for message_id, (retry_at, reason) in batch.put_off.items():
+            for message_id, (retry_at, reason) in batch.deferred.items():
                 await connection.execute(
                     update(OutboxRow)
                     .where(OutboxRow.id == message_id)
                     .values(
                         due_at=retry_at,
                         attempts=OutboxRow.attempts + 1,
-                        put_off_reason=reason.value,
+                        deferral_reason=reason.value,
                     )
                 )
             await connection.execute(
@@ -185,7 +182,7 @@ async def _remove(
     messages: Sequence[OutgoingMessage],
     announced_at: Mapping[MessageId, datetime],
 ) -> None:
-    """Two statements however many messages: one at a time would be slower than the broker."""
+    """Remove announced messages and update their uploads, with two statements for all of them."""
     await connection.execute(
         delete(OutboxRow).where(OutboxRow.id.in_([message.id for message in messages]))
     )

@@ -1,9 +1,9 @@
 """
-PostgreSQL's NOTIFY and LISTEN tell the relay of other processes that a message was written.
+Notifies the relays of other processes about new messages, with NOTIFY and LISTEN of PostgreSQL.
 
-NOTIFY runs after the commit, in its own transaction: within the first one it would hold a lock of
-the whole server until the commit is on disk, so commits would queue up. A lost notification costs
-the relay's idle time and nothing else. SQLite has no NOTIFY: its relay polls.
+NOTIFY runs after the commit, in its own transaction. Within the transaction of the message it would
+hold a server-wide lock until the commit is on disk, and commits would wait for each other. After a
+lost notification the relay finds the message at its next poll. With SQLite the relay only polls.
 """
 
 import asyncio
@@ -22,21 +22,17 @@ from healthingest_service.uploads.waiting import wait_for_any
 
 CHANNEL: Final = "healthingest_outbox"
 _GATHER_SECONDS: Final = 0.05
-"""Pause between notifications of a process: one covers all messages before it."""
+"""Pause between two notifications of a process; one stands for all messages before it."""
 _UNTIL_STOP_SECONDS: Final = 3600.0
 _ALIVE_SECONDS: Final = 30.0
-"""Interval of the check that the connection is alive: a broken one is silent."""
-_AGAIN_SECONDS: Final = 1.0
+"""Interval of the check that the connection works, because a broken one gives no signal."""
+_RECONNECT_SECONDS: Final = 1.0
 
 
 async def notify(
     engine: AsyncEngine, written: asyncio.Event, stop: asyncio.Event, *, timeout_seconds: float
 ) -> None:
-    """
-    Each time *written* is set, notify the listeners of the same database.
-
-    Runs until *stop* is set.
-    """
+    """Notify the listeners of the database each time *written* is set, until *stop* is set."""
     while not stop.is_set():
         await wait_for_any(stop, written, seconds=_UNTIL_STOP_SECONDS)
         if not written.is_set():
@@ -55,11 +51,7 @@ async def notify(
 async def listen(
     url: str, written: asyncio.Event, stop: asyncio.Event, *, timeout_seconds: float
 ) -> None:
-    """
-    Set *written* whenever another process notifies, until *stop* is set.
-
-    It has its own connection.
-    """
+    """Set *written* at each notification of another process, until *stop* is set."""
     async with open_engine(url, pool_size=1, timeout_seconds=timeout_seconds) as engine:
         while not stop.is_set():
             with suppress(
@@ -71,7 +63,7 @@ async def listen(
                 asyncpg.InterfaceError,
             ):
                 await _listen(engine, written, stop, timeout_seconds)
-            await wait_for_any(stop, seconds=_AGAIN_SECONDS)
+            await wait_for_any(stop, seconds=_RECONNECT_SECONDS)
 
 
 async def _listen(
@@ -92,4 +84,4 @@ async def _listen(
                 async with asyncio.timeout(timeout_seconds):
                     await driver.execute("SELECT 1")
         finally:
-            await connection.invalidate()  # closed, not kept for others: it would go on listening
+            await connection.invalidate()  # a pooled connection would go on listening

@@ -1,4 +1,4 @@
-"""The port `Replays` on the database."""
+"""The port `Replays` with the database."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from healthingest_service.uploads.relay_ports import Replays, ReplaySelection
 
 
 class DatabaseReplays(Replays):
-    """Rows of `upload` back into `outbox`."""
+    """Selects rows of `upload`, and inserts messages about them into `outbox`."""
 
     def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
         self._engine = engine
@@ -27,7 +27,7 @@ class DatabaseReplays(Replays):
         """
         See `Replays.page`.
 
-        Ids tell the time, so a range of time is a range of the primary key.
+        Ids begin with the time of receipt, so a time range is a range of the primary key.
         """
         wanted = select(UploadRow).where(
             UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED))

@@ -1,4 +1,4 @@
-"""Rows to values of the core, and back."""
+"""Converts database rows to values of the core, and back."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ from healthingest_service.uploads.model import (
 async def is_inserted(
     connection: AsyncConnection, table: type[Base], values: Mapping[str, Any]
 ) -> bool:
-    """Insert a row, unless that would break a constraint of uniqueness; whether it was."""
+    """Insert a row, unless a unique constraint forbids it; returns whether it was inserted."""
     done = await connection.execute(_insert_or_nothing(table, tuple(values)), values)
     return done.rowcount == 1
 
@@ -36,10 +36,9 @@ async def is_inserted(
 @cache
 def _insert_or_nothing(table: type[Base], names: tuple[str, ...]) -> TextClause:
     """
-    As text.
+    Return a cached `INSERT … ON CONFLICT DO NOTHING`, as text.
 
-    What SQLAlchemy has for ON CONFLICT is compiled anew each time, which takes longer than to run
-    it.
+    SQLAlchemy would compile its own construct at each call, which takes longer than to execute it.
     """
     columns = [table.__table__.c[name] for name in names]
     values = ", ".join(f":{column.name}" for column in columns)
@@ -51,7 +50,7 @@ def _insert_or_nothing(table: type[Base], names: tuple[str, ...]) -> TextClause:
 
 
 def upload(row: Row[Any]) -> Upload:
-    """A whole row of `upload`, as the core knows it."""
+    """Convert a complete row of `upload`."""
     return Upload(
         id=UploadId(row.id),
         owner=AccountId(row.owner_id),
@@ -74,7 +73,7 @@ def upload(row: Row[Any]) -> Upload:
 
 
 def upload_values(new: Upload, lease_until: datetime) -> dict[str, Any]:
-    """The columns of an upload that is being stored."""
+    """Return the columns of an upload in state `storing`."""
     return {
         "id": new.id,
         "owner_id": new.owner,
@@ -102,11 +101,11 @@ OUTBOX: Final = (
     "attempts",
     "due_at",
 )
-"""The columns that `outbox_values` fills; the others are empty at first."""
+"""The columns of `outbox_values`; the other columns are NULL at first."""
 
 
 def outbox_values(message: OutgoingMessage) -> dict[str, Any]:
-    """The columns of a message that is due at once."""
+    """Return the columns of a message that is due at once."""
     return {
         "id": message.id,
         "upload_id": message.upload_id,
@@ -120,7 +119,7 @@ def outbox_values(message: OutgoingMessage) -> dict[str, Any]:
 
 
 def message(row: Row[Any]) -> OutgoingMessage:
-    """A whole row of `outbox`, as the core knows it."""
+    """Convert a complete row of `outbox`."""
     return OutgoingMessage(
         id=MessageId(row.id),
         upload_id=UploadId(row.upload_id),
@@ -133,16 +132,16 @@ def message(row: Row[Any]) -> OutgoingMessage:
 
 
 def cursor(last: Upload) -> str:
-    """Where a page ended: opaque to clients, stable while rows come and go."""
+    """Return the cursor after *last*; it stays valid if rows are added or removed."""
     return base64.urlsafe_b64encode(f"{last.received_at.isoformat()}|{last.id}".encode()).decode()
 
 
 def parse_cursor(text: str) -> tuple[datetime, UUID]:
     """
-    Read a cursor back.
+    Return time and id of a cursor.
 
     Raises:
-        InvalidCursorError: not one that `cursor` wrote.
+        InvalidCursorError: *text* was not returned by `cursor`.
     """
     try:
         at, _, identity = (
@@ -150,14 +149,10 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
             .decode("ascii")
             .partition("|")
         )
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
+        received_at = datetime.fromisoformat(at)
+        if received_at.tzinfo is None:
             raise InvalidCursorError
-        return moment.astimezone(UTC), UUID(identity)
-    except (
-        ValueError,
-        OverflowError,
-        binascii.Error,
-        UnicodeError,
-    ):  # OverflowError: in UTC it is of no year we have
+        return received_at.astimezone(UTC), UUID(identity)
+    except (ValueError, OverflowError, binascii.Error, UnicodeError):
+        # OverflowError: a year outside the range of datetime
         raise InvalidCursorError from None

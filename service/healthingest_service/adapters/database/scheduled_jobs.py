@@ -1,4 +1,4 @@
-"""The port `ScheduledJobs` on the database."""
+"""The port `ScheduledJobs` with the database."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,9 +16,9 @@ from healthingest_service.uploads.upkeep_ports import ScheduledJobs
 
 class DatabaseScheduledJobs(ScheduledJobs):
     """
-    One row for each job.
+    Scheduled jobs, with one row for each job.
 
-    The lease expires when its process dies. The position remains.
+    If the process of a job ends, its lease expires and the position stays.
     """
 
     def __init__(

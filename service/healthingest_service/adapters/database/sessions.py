@@ -1,4 +1,4 @@
-"""The memory of logins, in the service's own database."""
+"""The port `Sessions` with the database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,14 +33,14 @@ _LIVE_SESSIONS = (
 
 
 class DatabaseSessions:
-    """Sessions and refresh tokens; the rotation's winner is whoever updates the row first."""
+    """Sessions and refresh tokens. The first use of a token is the first update of its row."""
 
     def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
 
     async def begin(self, session: Session, first: RefreshToken) -> None:
-        """As the port says."""
+        """See `Sessions.begin`."""
         async with self._transaction() as connection:
             await connection.execute(
                 insert(LoginSessionRow).values(
@@ -52,7 +52,7 @@ class DatabaseSessions:
     async def rotate(
         self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
     ) -> Rotation:
-        """As the port says."""
+        """See `Sessions.rotate`."""
         use = (
             update(RefreshTokenRow)
             .where(
@@ -79,7 +79,7 @@ class DatabaseSessions:
         )
 
     async def revoke(self, session_id: SessionId, *, at: datetime) -> None:
-        """As the port says."""
+        """See `Sessions.revoke`."""
         revoke = (
             update(LoginSessionRow)
             .where(LoginSessionRow.id == session_id, LoginSessionRow.revoked_at.is_(None))
@@ -89,14 +89,14 @@ class DatabaseSessions:
             await connection.execute(revoke)
 
     async def find(self, token_hash: str) -> SessionId | None:
-        """As the port says."""
-        look = select(RefreshTokenRow.session_id).where(RefreshTokenRow.token_hash == token_hash)
+        """See `Sessions.find`."""
+        wanted = select(RefreshTokenRow.session_id).where(RefreshTokenRow.token_hash == token_hash)
         async with self._transaction(writes=False, single=True) as connection:
-            found = (await connection.execute(look)).scalar_one_or_none()
+            found = (await connection.execute(wanted)).scalar_one_or_none()
         return None if found is None else SessionId(found)
 
     async def is_live(self, session_id: SessionId, account_id: AccountId) -> bool:
-        """As the port says."""
+        """See `Sessions.is_live`."""
         live = _LIVE_SESSIONS.where(
             LoginSessionRow.id == session_id, LoginSessionRow.account_id == account_id
         )
@@ -105,11 +105,7 @@ class DatabaseSessions:
             return found.first() is not None
 
     async def forget_expired(self, *, before: datetime) -> int:
-        """
-        As the port says.
-
-        Expired tokens go first, then those of their sessions that have no other.
-        """
+        """See `Sessions.forget_expired`; deletes expired tokens, then sessions without a token."""
         expired = delete(RefreshTokenRow).where(RefreshTokenRow.expires_at < before)
         forgotten = 0
         async with self._transaction() as connection:
@@ -138,7 +134,7 @@ class DatabaseSessions:
 
 
 def _used(token_hash: str, at: datetime) -> Select[Any]:
-    """The session and account of a used refresh token that has not expired."""
+    """Select session and account of a used refresh token that has not expired."""
     return (
         select(
             RefreshTokenRow.session_id,

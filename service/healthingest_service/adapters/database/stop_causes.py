@@ -1,10 +1,6 @@
-"""
-Why the database ends a process.
+"""Finds the cause of a database error from SQLSTATE codes and exception types."""
 
-By PostgreSQL's error codes and types along the chain, never by a text.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from alembic.util import CommandError
@@ -24,36 +20,43 @@ _BY_STATE: Final = {
     "57014": StopCause.DATABASE_LOCKED,
 }
 """
-Source: PostgreSQL documentation, "PostgreSQL Error Codes".
+Causes by SQLSTATE (PostgreSQL documentation, "PostgreSQL Error Codes").
 
-57014 is a statement that ran out of its time.
+57014 is a cancelled statement, for example after its timeout.
 """
-_OF_OBJECTS: Final = "42"
-"""Class 42: a table or column that is there already, or is not there."""
-_LONGEST_CHAIN: Final = 20
+_OBJECT_ERRORS: Final = "42"
+"""SQLSTATE class of tables and columns that are missing or exist already."""
+_MAX_ERRORS: Final = 20
 
 
 def database_cause(error: BaseException) -> StopCause | None:
-    """The cause; None: it is none of the database's."""
-    chain = list(_chain(error))
-    states = [str(state) for one in chain if (state := getattr(one, "sqlstate", None))]
-    known = next((_BY_STATE[state] for state in states if state in _BY_STATE), None)
-    if known is not None:
-        return known
-    if any(isinstance(one, CommandError) for one in chain):
+    """Return the cause of a database error; None for other errors."""
+    errors = tuple(_related_errors(error))
+    states = tuple(str(state) for one in errors if (state := getattr(one, "sqlstate", None)))
+    if (cause := _cause_of_states(states)) is not None:
+        return cause
+    if _has_type(errors, CommandError):
         return StopCause.SCHEMA_UNKNOWN
-    if any(state.startswith(_OF_OBJECTS) for state in states):
+    if any(state.startswith(_OBJECT_ERRORS) for state in states):
         return StopCause.SCHEMA_DIFFERS
-    if any(isinstance(one, LedgerUnavailableError) for one in chain):
+    if _has_type(errors, LedgerUnavailableError):
         return StopCause.DATABASE_UNREACHABLE
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """With what it was raised from, what SQLAlchemy keeps inside, and every error of a group."""
+def _cause_of_states(states: Sequence[str]) -> StopCause | None:
+    return next((_BY_STATE[state] for state in states if state in _BY_STATE), None)
+
+
+def _has_type(errors: Sequence[BaseException], kind: type[BaseException]) -> bool:
+    return any(isinstance(error, kind) for error in errors)
+
+
+def _related_errors(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error*, its causes and contexts, SQLAlchemy's original error, and group members."""
     waiting = [error]
     count = 0
-    while waiting and count < _LONGEST_CHAIN:
+    while waiting and count < _MAX_ERRORS:
         one = waiting.pop(0)
         count += 1
         yield one

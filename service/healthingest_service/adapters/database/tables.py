@@ -1,7 +1,7 @@
 """
-The tables of an upload.
+The tables of uploads, messages and scheduled jobs.
 
-Migrations make them (`migrations/versions`); a test holds the two against each other.
+Migrations create them (`migrations/versions`); a test compares both.
 """
 
 from datetime import UTC, datetime
@@ -27,34 +27,30 @@ from sqlalchemy.types import JSON, TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, in UTC whatever the database: SQLite keeps no zone."""
+    """A timezone-aware time in UTC, also with SQLite, which stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database: UTC, without a zone where it keeps none."""
+        """Convert a value for the database: UTC, for SQLite without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
-            message = "a time without a zone"
+            message = "the time has no time zone"
             raise ValueError(message)
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """From the database: aware, in UTC."""
+        """Convert a value of the database: timezone-aware, in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """
-    All tables of the service.
-
-    Names of constraints are fixed, so that migrations can name them.
-    """
+    """The base of all tables; constraints get fixed names, which migrations refer to."""
 
     metadata = MetaData(
         naming_convention={
@@ -69,9 +65,9 @@ class Base(DeclarativeBase):
 
 class UploadRow(Base):
     """
-    One upload. `lease_until` is set while `storing`: until then a process works on it.
+    An upload. `lease_until` is set in state `storing`, and is the end of the lease.
 
-    One owner has one row per hash: equal bytes are one upload.
+    An owner has one row per hash: equal bytes are one upload.
     """
 
     __tablename__ = "upload"
@@ -89,7 +85,7 @@ class UploadRow(Base):
     object_key: Mapped[str] = mapped_column(
         String(512).with_variant(String(512, collation="C"), "postgresql"), unique=True
     )
-    """In the order of its bytes, as object stores list keys."""
+    """Sorted by bytes, as object stores list keys."""
     correlation_id: Mapped[str] = mapped_column(String(128))
     record_type: Mapped[str] = mapped_column(String(64))
     record_count: Mapped[int] = mapped_column(BigInteger)
@@ -102,11 +98,11 @@ class UploadRow(Base):
     announced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lost_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When its object was found missing; kept while the same bytes are being stored anew."""
+    """When the object was found missing; kept while the same bytes are stored again."""
 
 
 class IdempotencyKeyRow(Base):
-    """What an owner's `Idempotency-Key` stands for."""
+    """An `Idempotency-Key` of an owner, and the upload that it identifies."""
 
     __tablename__ = "idempotency_key"
 
@@ -120,9 +116,8 @@ class OutboxRow(Base):
     """
     A message that the broker has not confirmed yet.
 
-    `claimed_until` is set while a relay works on it.
-
-    `put_off_reason` says why the last attempt failed; empty before the first.
+    `claimed_until` is set while a relay has claimed it. `deferral_reason` is why the last attempt
+    failed, NULL before the first attempt.
     """
 
     __tablename__ = "outbox"
@@ -130,10 +125,10 @@ class OutboxRow(Base):
         Index("ix_outbox_due", "due_at", "created_at"),
         Index("ix_outbox_created_at", "created_at"),
         Index(
-            "ix_outbox_put_off",
-            "put_off_reason",
+            "ix_outbox_deferred",
+            "deferral_reason",
             "created_at",
-            postgresql_where=text("put_off_reason IS NOT NULL"),
+            postgresql_where=text("deferral_reason IS NOT NULL"),
         ),
     )
 
@@ -146,14 +141,14 @@ class OutboxRow(Base):
     attempts: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    put_off_reason: Mapped[str | None] = mapped_column(String(16))
+    deferral_reason: Mapped[str | None] = mapped_column(String(16))
 
 
 class ScheduledJobRow(Base):
     """
-    A job that one process at a time runs.
+    A scheduled job, which one process at a time runs.
 
-    `slot` counts its intervals, `position` says where to go on within one.
+    `slot` is the number of the interval, `position` where the job continues within it.
     """
 
     __tablename__ = "scheduled_job"

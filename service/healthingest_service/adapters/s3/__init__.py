@@ -1,1 +1,1 @@
-"""The object store on S3: one client with deadlines and retries, the store, and its inventory."""
+"""The adapters for S3: a client with deadlines and retries, the object store, the inventory."""

@@ -1,9 +1,8 @@
 """
-A piece of a file as the body of a request.
+A part of a file as a request body.
 
-aiohttp reads files 64 KiB at a time, each in a turn of a thread of its own, which costs more than
-to send them: here it is a megabyte a turn. What botocore wants of a body (`read`, `seek`, `tell`)
-is there, and used by it to send again.
+aiohttp reads files in chunks of 64 KiB, each in a thread, which costs more than sending them. This
+body reads 1 MiB at a time. botocore uses `read`, `seek` and `tell` to send a body again.
 """
 
 import asyncio
@@ -14,14 +13,14 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 _FIRST_BYTES: Final = 64 * 1024
-"""Soon there, so that the server can begin."""
+"""A small first chunk, so that the server can begin early."""
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
 class FileBody(Payload):
-    """*size_bytes* of *file* from *offset* on. The file stays its opener's."""
+    """*size_bytes* of *file* from *offset* on. The caller closes the file."""
 
-    _autoclose = True  # nothing is held here that must be closed
+    _autoclose = True  # this object has nothing to close
 
     def __init__(self, file: io.BufferedReader, offset: int, size_bytes: int) -> None:
         super().__init__(file)
@@ -49,7 +48,7 @@ class FileBody(Payload):
         return data
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """See `Payload.decode`: a body is never text here."""
+        """See `Payload.decode`; not supported, since the body is binary."""
         raise NotImplementedError
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -65,6 +64,6 @@ class FileBody(Payload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """See `Payload.write_with_length`: the length is ours."""
+        """See `Payload.write_with_length`; the length is always *size_bytes*."""
         del content_length
         await self.write(writer)

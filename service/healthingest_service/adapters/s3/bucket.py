@@ -1,4 +1,4 @@
-"""A bucket as the store's modules share it, and what a HEAD of an object in it tells."""
+"""The bucket of the object store, and HEAD requests for its objects."""
 
 import base64
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Encryption = Literal["None", "SSE-S3", "SSE-KMS"]
 
 ATTEMPTS: Final = 3
 PAUSE_SECONDS: Final = 0.2
-"""Before the second attempt; twice as long before each further one."""
+"""Pause before the second attempt; it doubles before each further one."""
 CONTENT_TYPE: Final = "application/avro"
 _HASH_ENTRY: Final = "sha256"  # sent as x-amz-meta-sha256
 _NOT_FOUND: Final = 404
@@ -22,7 +22,7 @@ _NOT_FOUND: Final = 404
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object that is to be stored: the file at `path`."""
+    """An object to store, from the file at `path`."""
 
     key: str
     path: Path
@@ -31,16 +31,16 @@ class Wanted:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the object shall say about itself where the server has no checksum of all of it."""
+        """The metadata of the object: its SHA-256, for servers without a checksum of the object."""
         return {_HASH_ENTRY: self.sha256}
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """
-    Where objects go.
+    A bucket and its client.
 
-    `creating` has the arguments of every call that makes one: how it is encrypted.
+    `creating` has the encryption arguments of every call that creates an object.
     """
 
     client: Any
@@ -50,10 +50,10 @@ class Bucket:
 
     async def head(self, key: str) -> dict[str, Any] | None:
         """
-        The server's answer about an object, its checksum included; None: there is none.
+        Return the response of a HEAD request with the checksum; None if the object does not exist.
 
         Raises:
-            StoreUnavailableError, StoreRefusedError: it cannot be told.
+            StoreUnavailableError, StoreRefusedError: the store gave no answer, or refused.
         """
         try:
             answer: dict[str, Any] = await call_idempotent(
@@ -69,22 +69,20 @@ class Bucket:
 
 def stored_object(answer: Mapping[str, Any]) -> StoredObject:
     """
-    What a HEAD says.
+    Return size and hash from the response of a HEAD request.
 
-    The hash is the server's own checksum where it has one of the whole object, else the metadata
-    that came with bytes that were verified.
+    The hash is the server's checksum of the whole object if it has one, else the metadata, which
+    was sent with verified bytes.
     """
     checksum = answer.get("ChecksumSHA256")
-    if (
-        checksum and "-" not in checksum
-    ):  # with a dash it is a checksum of checksums, of a multipart upload
+    if checksum and "-" not in checksum:  # a dash marks the composite checksum of multipart uploads
         return StoredObject(answer["ContentLength"], Sha256(base64.b64decode(checksum).hex()))
-    noted = answer.get("Metadata", {}).get(_HASH_ENTRY)
-    return StoredObject(answer["ContentLength"], None if noted is None else Sha256(noted))
+    sha256 = answer.get("Metadata", {}).get(_HASH_ENTRY)
+    return StoredObject(answer["ContentLength"], None if sha256 is None else Sha256(sha256))
 
 
 def encryption_arguments(encryption: Encryption, kms_key_id: str | None) -> dict[str, str]:
-    """The arguments of every call that makes an object."""
+    """Return the encryption arguments of calls that create an object."""
     match encryption:
         case "None":
             return {}

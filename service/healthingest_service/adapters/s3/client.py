@@ -1,9 +1,7 @@
 """
-The client of any S3, and its failures in our words.
+The S3 client, and the translation of its errors into those of the core.
 
-`store` and `inventory` use it.
-
-botocore's own retries are off: who calls knows what may be repeated, and when.
+The retries of botocore are off, because only the caller knows what may be repeated.
 """
 
 import asyncio
@@ -21,11 +19,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 
 _LONGEST_CALL_SECONDS: Final = 3600.0
-"""
-Every call has a deadline of its own around it: `call_with_deadline`.
-
-This one is the library's, and must not strike first.
-"""
+"""Read timeout of the library, longer than any deadline of `call_with_deadline`."""
 _SERVER_ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
@@ -38,9 +32,9 @@ _UNCLEAR_CODES: Final = frozenset(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Access:
     """
-    One bucket and how to come to it; each call has *timeout_seconds*.
+    Address, bucket and credentials of an object store; *timeout_seconds* is the deadline of a call.
 
-    Without *endpoint* it is AWS; without keys, the credentials of the machine or pod are used.
+    Without *endpoint* it is AWS. Without keys, the credentials of the machine or pod are used.
     """
 
     endpoint: str | None
@@ -53,10 +47,10 @@ class S3Access:
 
 class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
     """
-    aiohttp sends a PUT again by itself when the connection breaks, and tells nobody.
+    Turns off the retries of aiohttp after a broken connection.
 
-    A "no" to the second would be taken for a "no" to both. There is no public switch;
-    `tests/ports/` counts requests.
+    aiohttp would repeat a PUT silently. If the server then refused the second request, the first
+    would seem to be refused, too. aiohttp has no public switch; `tests/ports/` counts requests.
     """
 
     async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401 - aiobotocore has no types
@@ -69,20 +63,19 @@ class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no
 async def open_client(
     access: S3Access,
 ) -> AsyncIterator[Any]:
-    """The client of aiobotocore; nothing is sent before the first call."""
+    """Open a client of aiobotocore; the first call connects."""
     config = AioConfig(
         connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
-        # Both cost time in each call: what we say about ourselves, and whether our own arguments
-        # have the right types.
+        # The default user agent and the validation of arguments cost time in each call.
         user_agent="healthingest",
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         http_session_cls=_OneTrySession,
-        # The signed header x-amz-checksum-sha256 covers the body; hashing it once more would stall
-        # the loop.
+        # The signed header x-amz-checksum-sha256 covers the body; a second hash would block the
+        # event loop.
         s3={
             "addressing_style": "auto" if access.endpoint is None else "path",
             "payload_signing_enabled": False,
@@ -102,11 +95,11 @@ async def open_client(
 
 async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    Return the answer of one call; translate errors of botocore into ours.
+    Return the response of one call, with translated errors.
 
     Raises:
         StoreRefusedError: the store refused the call.
-        StoreUnavailableError: no answer, or one that asks to try later.
+        StoreUnavailableError: no response, or a temporary error.
     """
     try:
         return await call()
@@ -116,17 +109,17 @@ async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 
         raise StoreRefusedError from error
     except (BotoConnectionError, HTTPClientError, OSError) as error:
         raise StoreUnavailableError from error
-    except BotoCoreError as error:  # no credentials, an impossible parameter: nothing was sent
+    except BotoCoreError as error:  # missing credentials, invalid parameters: nothing was sent
         raise StoreRefusedError from error
 
 
 async def call_with_deadline(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    Return the answer of one call within *timeout_seconds*.
+    Return the response of one call within *timeout_seconds*.
 
     Raises:
         StoreRefusedError: the store refused the call.
-        StoreUnavailableError: no clear answer, or none in time.
+        StoreUnavailableError: no response within the deadline, or a temporary error.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -137,7 +130,7 @@ async def call_with_deadline(timeout_seconds: float, call: Callable[[], Awaitabl
 
 async def call_idempotent(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
     """
-    Return the answer of a call that changes nothing; it is retried once.
+    Return the response of an idempotent call, which is retried once.
 
     The server may have closed an idle connection. Each attempt has its own deadline.
 
@@ -150,7 +143,7 @@ async def call_idempotent(timeout_seconds: float, call: Callable[[], Awaitable[A
 
 
 def status_of(error: BaseException | None) -> int:
-    """The HTTP status of the answer that *error* stands for; 0 when there was none."""
+    """Return the HTTP status of an error response; 0 for other errors."""
     if not isinstance(error, ClientError):
         return 0
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

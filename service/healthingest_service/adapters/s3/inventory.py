@@ -1,11 +1,11 @@
 """
-The port `StoreInventory` on any S3.
+The port `StoreInventory` with S3.
 
-Needs the rights `s3:ListBucket`, `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`; it
-deletes no object.
+It needs the permissions `s3:ListBucket`, `s3:ListBucketMultipartUploads` and
+`s3:AbortMultipartUpload`. It deletes no object.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -31,13 +31,13 @@ _NOT_FOUND: Final = 404
 
 @asynccontextmanager
 async def open_s3_inventory(access: S3Access) -> AsyncIterator["S3Inventory"]:
-    """An inventory of the bucket; nothing is sent before the first call."""
+    """Open an inventory of the bucket; the first call connects."""
     async with open_client(access) as client:
         yield S3Inventory(client, access.bucket, access.timeout_seconds)
 
 
 class S3Inventory(StoreInventory):
-    """What lies in one bucket."""
+    """Lists the objects and multipart uploads of one bucket."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class S3Inventory(StoreInventory):
         """
         See `StoreInventory.page`.
 
-        Keys with a NUL, which no upload has and no database can hold, are left out.
+        Keys with a NUL are skipped: no upload has one, and PostgreSQL cannot store them.
         """
-        words: dict[str, Any] = {"Bucket": self._bucket, "Prefix": PREFIX, "MaxKeys": limit}
+        arguments: dict[str, object] = {"Bucket": self._bucket, "Prefix": PREFIX, "MaxKeys": limit}
         if after:
-            words["StartAfter"] = after
+            arguments["StartAfter"] = after
         while True:
-            answer = await self._ask(self._client.list_objects_v2, words)
+            answer = await self._call(self._client.list_objects_v2, arguments)
             found = [
                 ListedObject(one["Key"], one["Size"], one["LastModified"])
                 for one in answer.get("Contents", ())
@@ -68,31 +68,32 @@ class S3Inventory(StoreInventory):
             is_last = not answer.get("IsTruncated", False)
             if found or is_last:
                 return ObjectPage(sorted(found, key=lambda one: one.key.encode()), is_last)
-            words["ContinuationToken"] = answer["NextContinuationToken"]
+            arguments["ContinuationToken"] = answer["NextContinuationToken"]
 
     @override
     async def unfinished(self) -> AsyncIterator[UnfinishedPut]:
-        words: dict[str, Any] = {"Bucket": self._bucket, "Prefix": PREFIX}
+        arguments: dict[str, object] = {"Bucket": self._bucket, "Prefix": PREFIX}
         while True:
-            answer = await self._ask(self._client.list_multipart_uploads, words)
+            answer = await self._call(self._client.list_multipart_uploads, arguments)
             for one in answer.get("Uploads", ()):
                 yield UnfinishedPut(one["Key"], one["UploadId"], one["Initiated"])
             if not answer.get("IsTruncated", False):
                 return
-            words |= {
+            arguments |= {
                 "KeyMarker": answer["NextKeyMarker"],
                 "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
             }
 
     @override
     async def abort(self, put: UnfinishedPut) -> None:
-        words = {"Bucket": self._bucket, "Key": put.key, "UploadId": put.id}
+        arguments = {"Bucket": self._bucket, "Key": put.key, "UploadId": put.id}
         try:
-            await self._ask(self._client.abort_multipart_upload, words)
+            await self._call(self._client.abort_multipart_upload, arguments)
         except StoreRefusedError as error:
             if status_of(error.__cause__) != _NOT_FOUND:
                 raise
 
-    async def _ask(self, call: Callable[..., Awaitable[Any]], words: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's answers
-        """All of these calls may be repeated."""
-        return await call_idempotent(self._timeout_seconds, lambda: call(**words))
+    async def _call(
+        self, call: Callable[..., Awaitable[Any]], arguments: Mapping[str, object]
+    ) -> Any:  # noqa: ANN401 - responses of botocore have no types
+        return await call_idempotent(self._timeout_seconds, lambda: call(**arguments))

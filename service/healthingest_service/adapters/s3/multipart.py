@@ -1,12 +1,10 @@
 """
-An object in parts.
+Multipart uploads of S3: create, send the parts, complete, or abort.
 
-S3's CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
-
-Every part comes with its SHA-256, which the server verifies; the object's checksum is then that of
-the parts' (a "composite", written with a dash and their number), which is compared with our own. A
-part is sent from the file, never held in memory. What fails, or is cancelled, is aborted; what
-could not even be aborted the janitor finds.
+Each part is sent with its SHA-256, which the server verifies. The checksum of the object is then
+the hash of the hashes of its parts (the "composite" checksum, with a dash and the number of parts),
+which is compared, too. A part is streamed from the file, never held in memory. An upload that fails
+or is cancelled is aborted; if that fails, the janitor aborts it later.
 """
 
 import asyncio
@@ -33,17 +31,17 @@ from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavaila
 from healthingest_service.uploads.ports import Heartbeat
 
 MAX_PARTS: Final = 10_000
-"""Both: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+"""Limit of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 UNDO_SECONDS: Final = 5.0
-"""What is left of a failed or cancelled upload may take so long to be removed."""
+"""Deadline to abort a failed or cancelled upload."""
 ASSEMBLED_BYTES_PER_SECOND: Final = 16 * 1024 * 1024
-"""AWS says that completing may take minutes; versitygw copies the parts into one file."""
+"""Slowest expected rate of completing; AWS may take minutes, and versitygw copies the parts."""
 _READ_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of the file. `number` counts from 1."""
+    """A part of the file. `number` counts from 1."""
 
     number: int
     offset: int
@@ -60,12 +58,12 @@ class SentPart:
 
     @property
     def checksum(self) -> str:
-        """Its SHA-256 as S3 writes it."""
+        """The SHA-256 of the part in the format of S3: base64."""
         return base64.b64encode(self.digest).decode()
 
 
 def parts_of(size_bytes: int, part_bytes: int) -> list[Part]:
-    """The file cut into parts of *part_bytes*, or of more where they would be too many."""
+    """Split a file into parts of *part_bytes*, or larger ones if there were over `MAX_PARTS`."""
     length = max(part_bytes, -(-size_bytes // MAX_PARTS))
     offsets = range(0, size_bytes, length)
     return [
@@ -74,13 +72,13 @@ def parts_of(size_bytes: int, part_bytes: int) -> list[Part]:
 
 
 def composite(parts: Sequence[SentPart]) -> str:
-    """The checksum that S3 gives an object of these parts."""
+    """Return the composite checksum of an object with *parts*."""
     digest = hashlib.sha256(b"".join(part.digest for part in parts)).digest()
     return f"{base64.b64encode(digest).decode()}-{len(parts)}"
 
 
 class MultipartPut:
-    """One object on its way, once. An upload that is being undone stands in *undoing* meanwhile."""
+    """One multipart upload of an object. While it is aborted, its task is in the set *undoing*."""
 
     def __init__(
         self, bucket: Bucket, wanted: Wanted, part_bytes: int, undoing: set[asyncio.Task[None]]
@@ -94,9 +92,9 @@ class MultipartPut:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """
-        Send it; see `ObjectStore.put`.
+        Store the object; see `ObjectStore.put`.
 
-        *heartbeat* is called before each part and before the end.
+        *heartbeat* is called before each part and while the upload is completed.
         """
         beginning = asyncio.ensure_future(self._begin())
         try:
@@ -133,7 +131,7 @@ class MultipartPut:
             raise StoreRefusedError
 
     async def _send_part(self, upload_id: str, part: Part, digest: bytes) -> Any:  # noqa: ANN401 - botocore's answer
-        # One system call; in a thread, a cancelled open would leave the file to nobody.
+        # Not in a thread: if that were cancelled, the file would stay open.
         file = self._wanted.path.open("rb")
         try:
             return await self._bucket.client.upload_part(
@@ -149,11 +147,7 @@ class MultipartPut:
             file.close()
 
     async def _finish(self, upload_id: str, heartbeat: Heartbeat) -> None:
-        """
-        A server may copy all parts before it answers.
-
-        It gets time for that, and this calls *heartbeat* meanwhile.
-        """
+        """Complete the upload; the deadline allows the server to copy all parts."""
         seconds = (
             self._bucket.timeout_seconds + self._wanted.size_bytes / ASSEMBLED_BYTES_PER_SECOND
         )
@@ -174,7 +168,7 @@ class MultipartPut:
             try:
                 answer = await call_once(lambda: self._complete(upload_id))
             except StoreUnavailableError:
-                if await self._arrived():
+                if await self._is_stored():
                     return
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -182,9 +176,7 @@ class MultipartPut:
             except StoreRefusedError as error:
                 if attempt == 0:
                     raise
-                if (
-                    await self._arrived()
-                ):  # the first one did it, and now there is no such upload any more
+                if await self._is_stored():  # an earlier attempt has completed the upload
                     return
                 raise StoreUnavailableError from error
             else:
@@ -204,21 +196,21 @@ class MultipartPut:
             MultipartUpload={"Parts": parts},
         )
 
-    async def _arrived(self) -> bool:
+    async def _is_stored(self) -> bool:
         try:
-            return await self._is_there()
+            return await self._exists()
         except (StoreUnavailableError, StoreRefusedError):
             return False
 
-    async def _is_there(self) -> bool:
+    async def _exists(self) -> bool:
         answer = await self._bucket.head(self._wanted.key)
         return answer is not None and _is_wanted(answer, self._wanted, composite(self._sent))
 
     async def _undo(self, beginning: "asyncio.Future[str]") -> None:
         """
-        Abort, although this task may have been cancelled.
+        Abort the upload, also if this task is cancelled.
 
-        Cancelled once more, it is left to `S3Store.settle`.
+        If it is cancelled again, the abort continues, and `S3Store.settle` waits for it.
         """
         undoing = asyncio.ensure_future(self._abort(beginning))
         self._undoing.add(undoing)
@@ -226,11 +218,11 @@ class MultipartPut:
         await asyncio.shield(undoing)
 
     async def _abort(self, beginning: "asyncio.Future[str]") -> None:
-        """After an unclear completion, abort only when the object is known to be absent."""
+        """Abort the upload, unless the object is stored or may still be stored."""
         with suppress(StoreUnavailableError, StoreRefusedError, TimeoutError):
             async with asyncio.timeout(UNDO_SECONDS):
                 upload_id = await beginning
-                if self._is_completing and await self._is_there():
+                if self._is_completing and await self._exists():
                     return
                 await self._repeated(
                     lambda: self._bucket.client.abort_multipart_upload(
@@ -239,7 +231,7 @@ class MultipartPut:
                 )
 
     async def _repeated(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
-        """A call that may be made twice: up to three attempts within one deadline."""
+        """Return the response of an idempotent call: up to three attempts within one deadline."""
 
         async def attempts() -> Any:  # noqa: ANN401 - botocore's answers
             for attempt in range(ATTEMPTS - 1):
@@ -252,7 +244,7 @@ class MultipartPut:
 
 
 def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:
-    """The part's SHA-256; *whole* takes the part too."""
+    """Return the SHA-256 of the part, and update *whole* with its bytes."""
     digest = hashlib.sha256()
     left = part.size_bytes
     with path.open("rb") as file:
@@ -266,9 +258,9 @@ def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:
 
 def _is_wanted(answer: Mapping[str, Any], wanted: Wanted, expected: str) -> bool:
     """
-    Whether a HEAD speaks of the object.
+    Return whether the response of a HEAD request describes the object.
 
-    By its composite checksum where it has one of as many parts as ours.
+    It compares the composite checksum if the number of parts is the same, else the SHA-256.
     """
     checksum = answer.get("ChecksumSHA256") or ""
     if answer["ContentLength"] != wanted.size_bytes:

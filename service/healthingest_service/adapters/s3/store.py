@@ -1,9 +1,9 @@
 """
-The port `ObjectStore` on any S3.
+The port `ObjectStore` with S3.
 
-An object goes in one PUT of known length with an explicit SHA-256 that the server verifies: no
-trailers and no default CRC, which several servers do not understand. A larger one goes in parts,
-`multipart`, each of them so.
+An object is sent in one PUT with a known length and an explicit SHA-256, which the server verifies.
+Trailers and the default CRC are off, since several servers do not support them. Larger objects are
+sent in parts by `multipart`.
 """
 
 import asyncio
@@ -52,9 +52,9 @@ async def open_s3_store(
     part_bytes: int = DEFAULT_PART_BYTES,
 ) -> AsyncIterator["S3Store"]:
     """
-    A store there; nothing is sent before the first call.
+    Open an object store; the first call connects.
 
-    Objects of more than *part_bytes* go in parts.
+    Objects larger than *part_bytes* are sent in parts of that size.
     """
     async with open_client(access) as client:
         creating = encryption_arguments(encryption, kms_key_id)
@@ -66,7 +66,7 @@ async def open_s3_store(
 
 
 class S3Store(ObjectStore):
-    """Objects of one bucket."""
+    """Stores and reads objects of one bucket."""
 
     def __init__(self, bucket: Bucket, part_bytes: int) -> None:
         self.bucket: Final = bucket
@@ -85,8 +85,8 @@ class S3Store(ObjectStore):
         """
         See `ObjectStore.put`.
 
-        Up to three attempts within one deadline, for the object or for each part of it; after an
-        unclear answer about the object a HEAD tells whether another is needed.
+        Makes up to three attempts within one deadline, for the object or for each part of it. After
+        an unclear answer a HEAD request shows whether the object is stored.
         """
         wanted = Wanted(key, path, size_bytes, sha256)
         if size_bytes > self._part_bytes:
@@ -99,7 +99,7 @@ class S3Store(ObjectStore):
             raise StoreUnavailableError from error
 
     async def settle(self) -> None:
-        """Wait for what cancelled puts still have to undo; each has a deadline."""
+        """Wait until the uploads of cancelled calls are aborted; each abort has a deadline."""
         if self._undoing:
             await asyncio.wait(self._undoing)
 
@@ -108,25 +108,24 @@ class S3Store(ObjectStore):
             try:
                 await self._put_once(wanted)
             except StoreUnavailableError:
-                if await self._arrived(wanted):
+                if await self._is_stored(wanted):
                     return
                 if attempt == ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
             except StoreRefusedError as error:
-                if attempt > 0:  # this one is not there, but an earlier one may still arrive
+                if attempt > 0:  # an earlier attempt may still succeed
                     raise StoreUnavailableError from error
                 raise
             else:
                 return
 
     async def _put_once(self, wanted: Wanted) -> None:
-        # One system call; in a thread, a cancelled open would leave the file to nobody.
+        # Not in a thread: if that were cancelled, the file would stay open.
         file = wanted.path.open("rb")
         checksum = base64.b64encode(bytes.fromhex(wanted.sha256)).decode()
         try:
-            # botocore asks before it sends a file ("Expect: 100-continue"), which costs more than
-            # to send a small one.
+            # For a file, botocore sends "Expect: 100-continue", which costs more than a small body.
             is_small = wanted.size_bytes <= _SMALL_BYTES
             body = (
                 file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
@@ -145,13 +144,10 @@ class S3Store(ObjectStore):
             )
         finally:
             file.close()
-        if answer.get("ChecksumSHA256") not in {
-            None,
-            checksum,
-        }:  # a server that keeps other bytes, and knows it
+        if answer.get("ChecksumSHA256") not in {None, checksum}:  # the server stored other bytes
             raise StoreUnavailableError
 
-    async def _arrived(self, wanted: Wanted) -> bool:
+    async def _is_stored(self, wanted: Wanted) -> bool:
         try:
             found = await self.head(wanted.key)
         except (StoreUnavailableError, StoreRefusedError):

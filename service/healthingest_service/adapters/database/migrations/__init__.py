@@ -1,5 +1,5 @@
 """
-Alembic's folder.
+The Alembic migrations of the database.
 
-`env.py` runs what stands in `versions/`, one file per change of the tables, never edited later.
+`env.py` runs the files in `versions/`, one for each change of the tables. They are never edited.
 """

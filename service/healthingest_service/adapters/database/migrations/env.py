@@ -1,4 +1,4 @@
-"""Alembic's entry. `adapters/database/migrate.py` hands over the connection and its transaction."""
+"""The entry point of Alembic; `adapters/database/migrate.py` passes connection and transaction."""
 
 from alembic import context
 
