@@ -67,20 +67,6 @@ async def test_a_topology_is_made_once(broker: RabbitMQBroker, rabbitmq: RabbitM
         await broker.remove_user(access(rabbitmq), login.name)
 
 
-async def test_a_policy_has_the_priority_of_its_queue(
-    broker: RabbitMQBroker, rabbitmq: RabbitMQServer
-) -> None:
-    """RabbitMQ applies the policy with the highest priority to a queue."""
-    queue = QueueSpec.model_validate({"name": "urgent", "priority": 7})
-    spec = broker_spec(rabbitmq.virtual_host, queue)
-    goal = topology.topology(spec, "space/name", rabbitmq.username, {}, {})
-    observed = await broker.observe(access(rabbitmq), rabbitmq.virtual_host, [rabbitmq.username])
-    for resource in topology.plan(goal, observed).resources:
-        await broker.ensure(access(rabbitmq), rabbitmq.virtual_host, resource)
-    policy = rabbitmq.call("GET", f"/api/policies/{rabbitmq.virtual_host}/healthingest-urgent")
-    assert policy["priority"] == 7
-
-
 async def test_a_virtual_host_is_made_and_removed(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer
 ) -> None:

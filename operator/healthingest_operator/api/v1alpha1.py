@@ -302,13 +302,6 @@ class QueueSpec(ApiModel):
         description="Maximum bytes of messages in the queue; at the limit, new messages wait in the"
         " service's outbox.",
     )
-    priority: int = Field(
-        default=100,
-        ge=0,
-        le=2**31 - 1,
-        description="Priority of the queue's policy. Of the policies that match a queue, RabbitMQ"
-        " applies the one with the highest priority.",
-    )
 
 
 def _none_is_a_dead_letter_queue(queues: tuple[QueueSpec, ...]) -> bool:

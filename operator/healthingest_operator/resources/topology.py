@@ -24,6 +24,7 @@ POLICY_PREFIX: Final = "healthingest-"
 
 _UNLIMITED_DELIVERIES: Final = 2**31 - 1
 """Practically no limit: RabbitMQ before 4.0 does not know -1, and the default of 4.0 is 20."""
+_PRIORITY: Final = 100
 _SALT_BYTES: Final = 4
 _DEFAULT_ALGORITHM: Final = "rabbit_password_hashing_sha256"
 _DIGESTS: Final = {
@@ -299,7 +300,7 @@ def _policies(wanted: Topology, observed: Observed) -> list[Resource]:
             body = {
                 "pattern": f"^{re.escape(name)}$",
                 "apply-to": "queues",
-                "priority": queue.priority,
+                "priority": _PRIORITY,
                 "definition": definition,
             }
             if not _has(observed.policies.get(f"{POLICY_PREFIX}{name}"), body):
