@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from healthingest_contract import environment as env
+from healthingest_contract.settable_names import NAMES
 
 WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.SECRETS_DIR: "fixed by the operator",
@@ -55,87 +56,12 @@ LOCAL_ONLY: Final[Mapping[str, str]] = {
 }
 """Settings that cannot be set on a cluster, and the reason."""
 
-SETTABLE: Final = frozenset(
-    env.PREFIX + name
-    for name in (
-        "BROKER__TIMEOUT_SECONDS",
-        "CACHE__PAUSE_SECONDS",
-        "CACHE__TIMEOUT_SECONDS",
-        "DATABASE__MIGRATE_TIMEOUT_SECONDS",
-        "DATABASE__POOL_SIZE",
-        "DATABASE__TIMEOUT_SECONDS",
-        "GATE__MAX_BLOCKS",
-        "GATE__MAX_BLOCK_BYTES",
-        "GATE__MAX_DATUM_DEPTH",
-        "GATE__MAX_DECIMAL_PRECISION",
-        "GATE__MAX_EMPTY_RECORDS",
-        "GATE__MAX_EXPANSION",
-        "GATE__MAX_HEADER_BYTES",
-        "GATE__MAX_INFLATED_BLOCK_BYTES",
-        "GATE__MAX_INFLATED_BYTES",
-        "GATE__MAX_INFLATED_PER_BYTE",
-        "GATE__MAX_METADATA_ENTRIES",
-        "GATE__MAX_NAME_CHARACTERS",
-        "GATE__MAX_RECORDS",
-        "GATE__MAX_SCHEMA_BYTES",
-        "GATE__MAX_SCHEMA_DEPTH",
-        "GATE__MAX_SCHEMA_NODES",
-        "GATE__MAX_STEPS",
-        "GATE__MAX_STEPS_PER_BYTE",
-        "GATE__MAX_WINDOW_BYTES",
-        "GATE__MAX_XZ_MEMORY_BYTES",
-        "GATE__MEMORY_LIMIT_BYTES",
-        "GATE__STALL_SECONDS",
-        "GATE__WORKERS",
-        "HTTP__HEAD_SECONDS",
-        "HTTP__KEEP_ALIVE_SECONDS",
-        "HTTP__LINGER_SECONDS",
-        "HTTP__MAX_CONNECTIONS",
-        "HTTP__MAX_CONNECTIONS_PER_ADDRESS",
-        "HTTP__MAX_HEADER_FIELDS",
-        "HTTP__MAX_HEAD_BYTES",
-        "HTTP__MAX_TRAILER_BYTES",
-        "HTTP__MAX_URL_BYTES",
-        "IDENTITY__ACCESS_TOKEN_SECONDS",
-        "IDENTITY__AUDIENCE",
-        "IDENTITY__PASSWORD_QUEUE",
-        "IDENTITY__PASSWORD_THREADS",
-        "IDENTITY__REFRESH_TOKEN_DAYS",
-        "JANITOR__CONSISTENCY_INTERVAL_SECONDS",
-        "JANITOR__INTERVAL_SECONDS",
-        "JANITOR__VERIFY_BYTES_PER_SECOND",
-        "JANITOR__VERIFY_SHARES",
-        "LIMITS__LOGINS",
-        "LIMITS__LOGIN_DELAY_SECONDS_MAX",
-        "LIMITS__LOGIN_FAILURES_PER_ACCOUNT",
-        "LIMITS__LOGIN_FAILURES_PER_ADDRESS",
-        "LIMITS__LOGIN_FAILURES_PER_DEVICE",
-        "LIMITS__LOGIN_FAILURE_MEMORY_SECONDS",
-        "LIMITS__OUTBOX_AGE_SECONDS",
-        "LIMITS__OUTBOX_MESSAGES",
-        "LIMITS__REFRESHES",
-        "LIMITS__REGISTRATIONS",
-        "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT",
-        "LIMITS__UPLOADS_AT_ONCE_PER_ADDRESS",
-        "LIMITS__UPLOAD_LEASE_SECONDS",
-        "RELAY__BACKOFF_SECONDS_MAX",
-        "RELAY__BACKOFF_SECONDS_MIN",
-        "RELAY__BATCH_SIZE",
-        "RELAY__CLAIM_SECONDS",
-        "RELAY__CONCURRENCY",
-        "RELAY__IDLE_SECONDS",
-        "RELAY__STALLED_SECONDS",
-        "SERVER__BODY_DEADLINE_SECONDS",
-        "SERVER__BODY_MIN_BYTES_PER_SECOND",
-        "SERVER__BODY_STALL_SECONDS",
-        "SERVER__HEALTH_INTERVAL_SECONDS",
-        "SERVER__LOG_LEVEL",
-        "SERVER__MAX_CONCURRENCY",
-        "STORE__PART_BYTES",
-        "STORE__TIMEOUT_SECONDS",
-    )
-)
-"""The names that `spec.settings` allows."""
+SETTABLE: Final = frozenset(env.PREFIX + name for name in NAMES)
+"""
+The names that `spec.settings` allows: every other setting of the service, except secret texts.
+
+`make settings` writes them, because neither the contract nor the operator can import the service.
+"""
 
 REFERENCE: Final = "docs/reference/settings.md"
 

@@ -1,5 +1,7 @@
 """
-Writes the reference of all settings and the chart's values of the operator: `make settings`.
+Writes what follows from the settings of both halves: `make settings`.
+
+That is the reference page, the names that `spec.settings` allows and the operator's chart values.
 
 Run from the repository's root. With `--check` it writes nothing and ends with 1 when a file
 differs from its source.
@@ -24,6 +26,7 @@ from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import Group
 
 REFERENCE: Final = Path(service_settings.REFERENCE)
+SETTABLE_NAMES: Final = Path("contract/healthingest_contract/settable_names.py")
 VALUES: Final = Path("charts/healthingest-operator/values.yaml")
 VALUES_SCHEMA: Final = Path("charts/healthingest-operator/values.schema.json")
 OPERATOR_PREFIX: Final = f"{PREFIX}OPERATOR_"
@@ -54,6 +57,17 @@ the chart.
 
 The column "on a cluster" says how each setting is set there, or why it cannot be set.
 """
+_NAMES_MODULE: Final = '''\
+"""Names that `spec.settings` allows, without their prefix. `make settings` writes this file."""
+
+from typing import Final
+
+NAMES: Final = frozenset(
+    {{
+{names}
+    }}
+)
+'''
 _HEAD: Final = (
     "| variable | type | default | on a cluster | meaning |",
     "| --- | --- | --- | --- | --- |",
@@ -75,6 +89,7 @@ def generated_files(root: Path) -> Mapping[Path, str]:
     schema = (root / VALUES_SCHEMA).read_text(encoding="utf-8")
     return {
         root / REFERENCE: reference(),
+        root / SETTABLE_NAMES: settable_names_module(),
         root / VALUES: _between(
             values,
             "# begin of `operator`: `make settings` writes these values\n",
@@ -94,23 +109,59 @@ def reference() -> str:
     return "\n".join((_INTRODUCTION, "## The service\n", *groups, "## The operator\n", operators))
 
 
-def _service_tables() -> Iterator[tuple[str, list[str]]]:
-    """Yield the name of each group with the rows of its settings."""
-    general = []
-    for name, field in Settings.model_fields.items():
-        group: Any = field.annotation
-        if isinstance(group, type) and issubclass(group, Group):
-            continue
-        general.append(_service_row(Settings, name, f"{PREFIX}{name}".upper()))
-    yield "General", general
+def settable_names_module() -> str:
+    """Return the module with the names that `spec.settings` allows, without their prefix."""
+    lines = [f'        "{name.removeprefix(PREFIX)}",' for name in sorted(settable())]
+    return _NAMES_MODULE.format(names="\n".join(lines))
+
+
+def settable() -> set[str]:
+    """
+    Return the variables that `spec.settings` may set: those that no table names.
+
+    Raises:
+        ValueError: one of them is a secret text.
+    """
+    variables = {
+        variable: _schema(model, name)
+        for _, settings in service_groups()
+        for model, name, variable in settings
+    }
+    tables = (
+        service_settings.WRITTEN_BY_OPERATOR,
+        service_settings.SECRETS,
+        service_settings.LOCAL_ONLY,
+    )
+    names = {name for name in variables if not any(name in table for table in tables)}
+    secret = sorted(name for name in names if variables[name].get("format") == "password")
+    if secret:
+        message = f"{secret[0]} is a secret: add it to SECRETS in {service_settings.__name__}"
+        raise ValueError(message)
+    return names
+
+
+def service_groups() -> Iterator[tuple[str, list[tuple[type[BaseModel], str, str]]]]:
+    """Yield the name of each group with model, field and variable of its settings."""
+    general: list[tuple[type[BaseModel], str, str]] = []
+    groups: list[tuple[str, type[Group]]] = []
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if isinstance(group, type) and issubclass(group, Group):
-            rows = [
-                _service_row(group, inner, f"{PREFIX}{name}__{inner}".upper())
-                for inner in group.model_fields
-            ]
-            yield name.capitalize(), rows
+            groups.append((name, group))
+        else:
+            general.append((Settings, name, f"{PREFIX}{name}".upper()))
+    yield "General", general
+    for name, group in groups:
+        yield (
+            name.capitalize(),
+            [(group, inner, f"{PREFIX}{name}__{inner}".upper()) for inner in group.model_fields],
+        )
+
+
+def _service_tables() -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each group with the rows of its settings."""
+    for name, settings in service_groups():
+        yield name, [_service_row(*setting) for setting in settings]
 
 
 def _service_row(model: type[BaseModel], name: str, variable: str) -> str:
@@ -118,21 +169,11 @@ def _service_row(model: type[BaseModel], name: str, variable: str) -> str:
 
 
 def service_way(variable: str) -> str:
-    """
-    Return how *variable* of the service is set on a cluster.
-
-    Raises:
-        ValueError: it has no class.
-    """
-    if variable in service_settings.SETTABLE:
-        return "`spec.settings`"
+    """Return how *variable* of the service is set on a cluster."""
     if variable in service_settings.LOCAL_ONLY:
         return f"local only: {service_settings.LOCAL_ONLY[variable]}"
     tables = {**service_settings.WRITTEN_BY_OPERATOR, **service_settings.SECRETS}
-    way = tables.get(variable)
-    if way is None:
-        message = f"{variable} has no class in {service_settings.__name__}: add it there"
-        raise ValueError(message)
+    way = tables.get(variable, "spec.settings")
     return f"`{way}`" if way.startswith("spec.") else way
 
 

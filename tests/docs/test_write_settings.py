@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from healthingest_contract import service_settings
 from healthingest_operator.settings import CHART_VALUES, WRITTEN_BY_CHART
 from healthingest_operator.settings import Settings as OperatorSettings
 from healthingest_service.settings import known_names
@@ -73,6 +74,17 @@ def test_a_setting_without_a_docstring_is_refused(
     group = importlib.import_module("bare_settings").Group
     with pytest.raises(ValueError, match=r"Group\.bare has no docstring"):
         writer._meaning(group, "bare")
+
+
+def test_a_secret_never_becomes_settable(
+    writer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret text that no table names stops the writer, which names the table to use."""
+    known = dict(service_settings.SECRETS)
+    secret = known.popitem()[0]
+    monkeypatch.setattr(service_settings, "SECRETS", known)
+    with pytest.raises(ValueError, match=rf"{secret} is a secret: add it to SECRETS"):
+        writer.settable()
 
 
 @pytest.mark.parametrize(
