@@ -77,7 +77,6 @@ NAMES: Final = frozenset(
         "SERVER__HEALTH_INTERVAL_SECONDS",
         "SERVER__LOG_LEVEL",
         "SERVER__MAX_CONCURRENCY",
-        "SERVER__METRICS_GRACEFUL_SECONDS",
         "STORE__PART_BYTES",
         "STORE__TIMEOUT_SECONDS",
     }

@@ -48,6 +48,7 @@ from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS
 
 UNKNOWN_SETTINGS: Final = "unknown_settings"
+_METRICS_GRACEFUL_SECONDS: Final = 1
 _CHECK_SECONDS: Final = 2.0
 _PROCESSES: Final = {
     "serve": frozenset({"api", "relay", "janitor"}),
@@ -180,10 +181,8 @@ def _serve_api(
 
 def _serve_metrics(runtime: Runtime, health: HealthBoard, process: frozenset[str]) -> Work:
     app = create_metrics_app(runtime.metrics, health, decisive=ANNOUNCEMENTS)
-    server = runtime.settings.server
-    listen = _listen(
-        runtime.settings, process, server.metrics_port, server.metrics_graceful_seconds
-    )
+    port = runtime.settings.server.metrics_port
+    listen = _listen(runtime.settings, process, port, _METRICS_GRACEFUL_SECONDS)
     rules = metrics_connection_rules(runtime.settings)
     return serve_app("metrics", app, listen, rules, runtime.metrics)
 

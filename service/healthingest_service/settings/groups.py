@@ -67,8 +67,6 @@ class ServerSettings(Group):
     """Time after SIGTERM in which the process is not ready but still serves requests."""
     graceful_shutdown_seconds: PositiveInt = 40
     """Longest time that the process waits for running requests at shutdown."""
-    metrics_graceful_seconds: PositiveInt = 1
-    """Longest time that the metrics port waits for running requests at shutdown."""
     max_concurrency: PositiveInt = 500
     """Requests that one process serves at once; further requests get `overloaded`."""
     body_stall_seconds: PositiveFloat = 30.0
