@@ -117,6 +117,7 @@ class _Operator:
                     work,
                     RequeuePolicy(settings.resync_seconds, settings.external_check_seconds),
                     telemetry,
+                    ports.records,
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
@@ -176,7 +177,7 @@ def _finalize(
     async def run(key: Key, body: ManifestView) -> bool:
         async with queue.alone(key), workers:
             finalized = await finalize(ports, body, deadline)
-        ports.fingerprints.discard(key)
+        ports.records.forget(key)
         if finalized.left_behind:
             telemetry.left_behind(key, finalized.left_behind)
         return finalized.may_remove_finalizer

@@ -11,8 +11,8 @@ from typing import Final
 from healthingest_contract.conditions import Reason
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.finalize import FinalizeResult, finalize
-from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.reconcile import reconcile
+from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
 from simulation.history import DEADLINE, RESOURCE, History, insist
@@ -126,7 +126,7 @@ class Disappearing(History):
     def _lose_operator(self) -> None:
         """In the middle of something or not; what it knew is lost."""
         self._works = False
-        self.fakes.fingerprints = FingerprintCache()
+        self.fakes.records = Records()
         self.fakes.clock.advance(self.chance.choice([1, _ABSENCE_SECONDS]))
 
     def _come_back(self) -> None:

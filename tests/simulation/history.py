@@ -19,10 +19,10 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ROTATE_ANNOTATION, Reason
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.finalize import finalize
-from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.reconcile import reconcile
+from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources.bucket import OWNER_TAG
 from healthingest_operator.resources.secrets import decode, password_of, user_of
 from healthingest_operator.resources.topology import OWNER_TAG as HOST_TAG
@@ -166,7 +166,7 @@ class History:
             real.generators,
             real.service_image,
             real.rotation,
-            real.fingerprints,
+            real.records,
             cache=real.cache,
         )
 
@@ -199,7 +199,7 @@ class History:
             return await asyncio.ensure_future(work)
         except asyncio.CancelledError:
             self.kills += 1
-            self.fakes.fingerprints = FingerprintCache()  # the next process knows nothing
+            self.fakes.records = Records()  # the next process knows nothing
             self.note("killed")
         except (ClusterError, DependencyError):
             self.note("ended by an error")

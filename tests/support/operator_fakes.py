@@ -25,7 +25,6 @@ from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import (
@@ -39,6 +38,7 @@ from healthingest_operator.reconcile.ports import (
     StoreAccess,
 )
 from healthingest_operator.reconcile.reconcile import reconcile
+from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
 from healthingest_operator.resources.secrets import Generators
@@ -604,7 +604,7 @@ class OperatorFakes:
         self.cache = FakeCache()
         self.clock = FakeClock()
         self.policy = Policy()
-        self.fingerprints = FingerprintCache()
+        self.records = Records()
         self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
         self._keys = iter(_signing_key(number) for number in range(1000))
         for name, values in USER_SECRETS.items():
@@ -624,7 +624,7 @@ class OperatorFakes:
             make,
             "service:1",
             self.policy,
-            self.fingerprints,
+            self.records,
             cache=self.cache,
         )
 

@@ -18,7 +18,6 @@ from healthingest_operator.api.healthingest import HealthIngest, Key
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
@@ -30,6 +29,7 @@ from healthingest_operator.reconcile.ports import (
     Reader,
     StoreAccess,
 )
+from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources import names
 
 _Part = TypeVar("_Part")
@@ -45,7 +45,7 @@ class ChangeDetector:
     database: Database
     cache: Cache
     clock: Clock
-    fingerprints: FingerprintCache
+    records: Records
 
     async def is_unchanged(self, key: Key) -> bool:
         """
@@ -53,8 +53,10 @@ class ChangeDetector:
 
         Changes of the HealthIngest itself are reported by the watch.
         """
-        known = self.fingerprints.recorded(key)
-        return known is not None and await self._fingerprint(known[0]) == known[1]
+        record = self.records.of(key)
+        if record.reconciled is None or record.fingerprint is None:
+            return False
+        return await self._fingerprint(record.reconciled) == record.fingerprint
 
     async def fingerprint(self, owner: HealthIngest, status: ManifestView) -> str | None:
         """
@@ -128,7 +130,7 @@ class _Secrets(Reader):
             found = await cluster.read(api_version, kind, namespace, name)
             return None if found is None else {"data": found.get("data")}
 
-        return await self.detector.fingerprints.secrets.get(
+        return await self.detector.records.secrets.get(
             (kind, namespace, name), self.detector.clock.now().timestamp(), ask
         )
 

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+from healthingest_operator.reconcile.records import Record, Records
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
@@ -46,7 +47,11 @@ class RequeuePolicy:
     random: Callable[[], float] = random.random
 
     def after(self, outcome: Outcome, failures: int) -> float | None:
-        """Return the seconds until the next reconciliation; None: never."""
+        """
+        Return the seconds until the next reconciliation; None: never.
+
+        *failures* is the number of failures in a row before this outcome.
+        """
         if outcome is Outcome.GONE:
             return None
         if outcome is Outcome.FAILING:
@@ -73,7 +78,7 @@ class RequeuePolicy:
 
 
 class Loop:
-    """Reconciles the keys of one queue; `run` is one worker. Counts the failures of each key."""
+    """Reconciles the keys of one queue; `run` is one worker."""
 
     def __init__(
         self,
@@ -81,13 +86,13 @@ class Loop:
         work: Callable[[Key, ReconcileMode], Awaitable[Outcome]],
         requeue_policy: RequeuePolicy,
         observer: ReconcileObserver,
+        records: Records,
     ) -> None:
         self._queue = queue
         self._work = work
         self._requeue_policy = requeue_policy
         self._observer = observer
-        self._failures: dict[Key, int] = {}
-        self._full_until: dict[Key, float] = {}
+        self._records = records
 
     async def run(self) -> None:
         """Reconcile keys until cancelled."""
@@ -97,42 +102,34 @@ class Loop:
     async def step(self) -> None:
         """Take one key, reconcile it, and enqueue it again."""
         key, lane = await self._queue.take()
+        record = self._records.of(key)
         if lane is Lane.CHANGE:
-            self._failures.pop(key, None)
+            record.failures = 0
         began = time.monotonic()
-        mode = (
-            ReconcileMode.EXTERNAL_CHECK
-            if lane is Lane.RESYNC and began < self._full_until.get(key, began)
-            else ReconcileMode.FULL
-        )
+        may_check = lane is Lane.RESYNC and began < record.full_until
+        mode = ReconcileMode.EXTERNAL_CHECK if may_check else ReconcileMode.FULL
+        delay: float | None
         try:
             outcome = await self._work(key, mode)
         except Exception as error:  # noqa: BLE001 - an error in one HealthIngest must not stop the others
             self._observer.failed(key, error, time.monotonic() - began)
-            self._full_until.pop(key, None)
-            delay: float | None = self._requeue_policy.backoff(self._count(key))
+            self._update(record, mode, Outcome.FAILING)
+            delay = self._requeue_policy.backoff(record.failures - 1)
         else:
             self._observer.completed(key, outcome.value, time.monotonic() - began)
-            self._remember(key, mode, outcome)
-            delay = self._requeue_policy.after(
-                outcome, self._count(key) if outcome is Outcome.FAILING else self._reset(key)
-            )
+            self._update(record, mode, outcome)
+            delay = self._requeue_policy.after(outcome, record.failures - 1)
+            if outcome is Outcome.GONE:
+                self._records.forget(key)
         finally:
             self._queue.done(key)
         if delay is not None:
             self._queue.enqueue(key, Lane.RESYNC, delay)
 
-    def _remember(self, key: Key, mode: ReconcileMode, outcome: Outcome) -> None:
-        """Permit external checks for a while, after a full reconciliation that ended in Ready."""
+    def _update(self, record: Record, mode: ReconcileMode, outcome: Outcome) -> None:
+        """Count failures; permit external checks for a while after a full one that was Ready."""
+        record.failures = record.failures + 1 if outcome is Outcome.FAILING else 0
         if outcome not in {Outcome.READY, Outcome.UNCHANGED}:
-            self._full_until.pop(key, None)
+            record.full_until = float("-inf")
         elif mode is ReconcileMode.FULL:
-            self._full_until[key] = time.monotonic() + self._requeue_policy.resync()
-
-    def _count(self, key: Key) -> int:
-        self._failures[key] = self._failures.get(key, -1) + 1
-        return self._failures[key]
-
-    def _reset(self, key: Key) -> int:
-        self._failures.pop(key, None)
-        return 0
+            record.full_until = time.monotonic() + self._requeue_policy.resync()

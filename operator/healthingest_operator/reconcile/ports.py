@@ -14,7 +14,7 @@ from typing import Protocol
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.rotation import Policy
-from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
+from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.secrets import Generators
 
@@ -259,4 +259,4 @@ class Ports:
     service_image: str
     rotation: Policy = field(default_factory=Policy)
     cache: Cache = field(kw_only=True)
-    fingerprints: FingerprintCache = field(default_factory=FingerprintCache)
+    records: Records = field(default_factory=Records)

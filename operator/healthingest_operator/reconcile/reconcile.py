@@ -31,7 +31,8 @@ async def reconcile(ports: Ports, key: Key, mode: ReconcileMode = ReconcileMode.
     """
     if mode is ReconcileMode.EXTERNAL_CHECK and await _detector(ports).is_unchanged(key):
         return Outcome.UNCHANGED
-    ports.fingerprints.discard(key)
+    record = ports.records.of(key)
+    record.discard_fingerprint()
     body = await ports.cluster.health_ingest(key)
     if body is None or body["metadata"].get("deletionTimestamp"):
         return Outcome.GONE
@@ -48,11 +49,11 @@ async def reconcile(ports: Ports, key: Key, mode: ReconcileMode = ReconcileMode.
     fingerprint = await _detector(ports).fingerprint(owner, previous.status)
     result = await _run_steps(ports, owner, previous, mode)
     if result is None:
-        ports.fingerprints.record(owner, fingerprint)
+        record.set_fingerprint(owner, fingerprint)
         return Outcome.READY
     await report.write(body, result.updates, result.fields)
     if result.is_settled:
-        ports.fingerprints.record(owner, fingerprint)
+        record.set_fingerprint(owner, fingerprint)
     return result.outcome
 
 
@@ -64,7 +65,7 @@ def _detector(ports: Ports) -> ChangeDetector:
         ports.database,
         ports.cache,
         ports.clock,
-        ports.fingerprints,
+        ports.records,
     )
 
 

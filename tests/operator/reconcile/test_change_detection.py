@@ -7,9 +7,9 @@ import pytest
 from healthingest_contract.conditions import Reason
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.fingerprint_cache import FingerprintCache
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.reconcile import reconcile
+from healthingest_operator.reconcile.records import Records
 from healthingest_operator.reconcile.ttl_cache import TTL_SECONDS
 from healthingest_operator.resources import bucket
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes, manifest
@@ -40,7 +40,7 @@ async def test_what_is_as_it_was_is_not_looked_at_in_full(fakes: OperatorFakes) 
 
 async def test_a_new_process_looks_in_full(fakes: OperatorFakes) -> None:
     """Nothing is remembered elsewhere."""
-    fakes.fingerprints = FingerprintCache()
+    fakes.records = Records()
     assert await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK) is Outcome.READY
     assert await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK) is Outcome.UNCHANGED
 
@@ -190,9 +190,9 @@ async def test_nothing_is_as_it_was_that_was_not_seen() -> None:
     """
     fakes = OperatorFakes()
     await fakes.reconcile()
-    assert fakes.fingerprints.recorded(KEY) is None
+    assert fakes.records.of(KEY).fingerprint is None
     await fakes.until_ready()
     await fakes.reconcile()
-    assert fakes.fingerprints.recorded(KEY) is not None
-    fakes.fingerprints.discard(KEY)
+    assert fakes.records.of(KEY).fingerprint is not None
+    fakes.records.of(KEY).discard_fingerprint()
     assert await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK) is Outcome.READY

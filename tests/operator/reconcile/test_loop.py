@@ -16,6 +16,7 @@ from healthingest_operator.reconcile.loop import (
 )
 from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.queue import KeyedQueue, Lane
+from healthingest_operator.reconcile.records import Records
 
 KEY = Key("a", "b")
 SOONEST, LATEST = RequeuePolicy(300, 45, lambda: 0.0), RequeuePolicy(300, 45, lambda: 1.0)
@@ -80,7 +81,7 @@ async def test_external_checks_follow_a_full_reconciliation() -> None:
         modes.append(mode)
         return outcomes[len(modes) - 1]
 
-    loop = Loop(queue, work, SOONEST, Notes())
+    loop = Loop(queue, work, SOONEST, Notes(), Records())
     queue.enqueue(KEY, Lane.CHANGE)
     for _ in range(5):
         await loop.step()
@@ -90,14 +91,24 @@ async def test_external_checks_follow_a_full_reconciliation() -> None:
     assert modes == [full, check, check, full, check, full]
 
 
-def test_a_gone_one_does_not_come() -> None:
-    """Nothing is left to look at."""
+async def test_a_deleted_healthingest_is_forgotten() -> None:
+    """It is not enqueued again, and no record of it stays."""
+    queue: KeyedQueue[Key] = KeyedQueue(time.monotonic)
+    records = Records()
+
+    async def work(_: Key, __: ReconcileMode) -> Outcome:
+        return Outcome.GONE
+
+    queue.enqueue(KEY, Lane.CHANGE)
+    await Loop(queue, work, SOONEST, Notes(), records).step()
+    assert len(records) == 0
     assert RequeuePolicy(300).after(Outcome.GONE, 0) is None
 
 
 async def test_a_broken_pass_stops_nobody() -> None:
-    """An unforeseen error is told, the key comes again, the worker goes on."""
+    """An unforeseen error is reported, the key is enqueued again, and the worker continues."""
     notes = Notes()
+    records = Records()
     queue: KeyedQueue[Key] = KeyedQueue(lambda: time.monotonic() * 100)
     outcomes: list[Exception | Outcome] = [ZeroDivisionError(), Outcome.READY]
 
@@ -107,9 +118,11 @@ async def test_a_broken_pass_stops_nobody() -> None:
             raise outcome
         return outcome
 
-    loop = Loop(queue, work, RequeuePolicy(300, 45, lambda: 0.0), notes)
+    loop = Loop(queue, work, RequeuePolicy(300, 45, lambda: 0.0), notes, records)
     queue.enqueue(KEY, Lane.CHANGE)
     await loop.step()
+    assert records.of(KEY).failures == 1
     await loop.step()
+    assert records.of(KEY).failures == 0
     assert notes.errors == ["ZeroDivisionError"]
     assert notes.outcomes == ["ready"]
