@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from healthingest_service.uploads.model import NewObject
 from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 from support.fakes import MemoryStore
 from support.faults.points import (
@@ -74,29 +75,21 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
     """The path handed on reads as the file does, and passes the point while it is read."""
 
     class Reader(MemoryStore):
-        async def put(
-            self,
-            key: str,
-            path: Path,
-            *,
-            size_bytes: int,
-            sha256: str,
-            heartbeat: Heartbeat = no_heartbeat,
-        ) -> None:
+        async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
             await heartbeat()
-            with path.open("rb") as file:
-                self.objects[key] = file.read(4)
-                self.objects[key] += file.read()
-            assert len(self.objects[key]) == size_bytes > len(sha256) - 64
+            with new.path.open("rb") as file:
+                self.objects[new.key] = file.read(4)
+                self.objects[new.key] += file.read()
+            assert len(self.objects[new.key]) == new.size_bytes > len(new.sha256) - 64
 
     content, inner = b"0123456789", Reader()
     (tmp_path / "body").write_bytes(content)
     store = FaultyStore(inner, Faults(tmp_path), ACCEPTING_STORE)
-    await store.put("key", tmp_path / "body", size_bytes=10, sha256=sha256(content))
+    await store.put(NewObject("key", tmp_path / "body", 10, sha256(content)))
     assert inner.objects == {"key": content}
     arm(tmp_path, Fault(Point.MID_PUT, Mode.RAISE, 0.0))
     with pytest.raises(FaultInjectedError):
-        await store.put("key", tmp_path / "body", size_bytes=10, sha256=sha256(content))
+        await store.put(NewObject("key", tmp_path / "body", 10, sha256(content)))
     assert inner.objects == {"key": b"0123"}
 
 
@@ -104,19 +97,11 @@ async def test_a_store_is_met_between_parts(tmp_path: Path) -> None:
     """Each time but the first that it asks whether the upload still lives."""
 
     class InParts(MemoryStore):
-        async def put(
-            self,
-            key: str,
-            path: Path,
-            *,
-            size_bytes: int,
-            sha256: str,
-            heartbeat: Heartbeat = no_heartbeat,
-        ) -> None:
+        async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
             for _ in range(3):
                 await heartbeat()
-                self.objects[key] = self.objects.get(key, b"") + b"."
-            assert (path.name, size_bytes, len(sha256)) == ("body", 10, 64)
+                self.objects[new.key] = self.objects.get(new.key, b"") + b"."
+            assert (new.path.name, new.size_bytes, len(new.sha256)) == ("body", 10, 64)
 
     (tmp_path / "body").write_bytes(b"0123456789")
     for point, done in ((Point.BETWEEN_PARTS, b"."), (Point.AFTER_PARTS, b"..")):
@@ -124,5 +109,5 @@ async def test_a_store_is_met_between_parts(tmp_path: Path) -> None:
         store = FaultyStore(inner, Faults(tmp_path), ACCEPTING_STORE)
         arm(tmp_path, Fault(point, Mode.RAISE, 0.0))
         with pytest.raises(FaultInjectedError):
-            await store.put("key", tmp_path / "body", size_bytes=10, sha256=sha256(b"0123456789"))
+            await store.put(NewObject("key", tmp_path / "body", 10, sha256(b"0123456789")))
         assert inner.objects == {"key": done}

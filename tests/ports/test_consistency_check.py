@@ -18,7 +18,7 @@ from healthingest_service.main.janitor import open_consistency_check
 from healthingest_service.main.runtime import Runtime, Store, database_url, open_runtime, open_store
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import DatabaseSettings, JanitorSettings, StoreSettings
-from healthingest_service.uploads.model import Upload
+from healthingest_service.uploads.model import NewObject, Upload
 from support.uploads import message, upload
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def keep(
         source = folder / f"{new.id}.body"
         await asyncio.to_thread(source.write_bytes, stored)
         sha256 = other.receipt.file_hash
-        await store.port.put(new.receipt.object_key, source, size_bytes=len(stored), sha256=sha256)
+        await store.port.put(NewObject(new.receipt.object_key, source, len(stored), sha256))
     await runtime.ledger.complete(new.id, message(new), stored_at=LONG_AGO)
     return new
 

@@ -14,7 +14,7 @@ import pytest
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import ObjectStore
 from support.cancelling import is_cancelled_at
 from support.deadlines import HANG_SECONDS
@@ -75,7 +75,7 @@ def file(folder: Path, content: bytes) -> Path:
 
 async def put(store: ObjectStore, key: str, folder: Path, content: bytes) -> None:
     """Put these bytes."""
-    await store.put(key, file(folder, content), size_bytes=len(content), sha256=sha256(content))
+    await store.put(NewObject(key, file(folder, content), len(content), sha256(content)))
 
 
 class TestObjectStore:
@@ -90,6 +90,16 @@ class TestObjectStore:
         await put(store, key, tmp_path, content)
         assert b"".join([chunk async for chunk in store.read(key)]) == content
         assert await store.head(key) == StoredObject(size_bytes, sha256(content))
+
+    async def test_keeps_metadata(
+        self, store: ObjectStore, key: str, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
+        """A `head` returns it as it was sent; a folder keeps none."""
+        metadata = {"upload-id": "1", "schema-name": "a" * 1024, "received-at": "2026-03-01T12:00"}
+        new = NewObject(key, file(tmp_path, b"content"), 7, sha256(b"content"), metadata)
+        await store.put(new)
+        kept = {} if "folder" in request.node.callspec.params["store"] else metadata
+        assert await store.head(key) == StoredObject(7, sha256(b"content"), kept)
 
     async def test_puts_twice(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
         """The same bytes again change nothing."""
@@ -116,7 +126,7 @@ class TestObjectStore:
         """
         changed = b"changed it" if request.node.callspec.params["store"] == "folder" else b"changed"
         with pytest.raises(StoreRefusedError):
-            await store.put(key, file(tmp_path, changed), size_bytes=7, sha256=sha256(b"content"))
+            await store.put(NewObject(key, file(tmp_path, changed), 7, sha256(b"content")))
         assert await store.head(key) is None
 
     async def test_knows_no_missing_object(self, store: ObjectStore, key: str) -> None:
@@ -164,7 +174,7 @@ class TestFolder:
         store = FolderStore(tmp_path / "objects")
         await put(store, key, tmp_path, b"content")
         with pytest.raises(StoreRefusedError):
-            await store.put(key, file(tmp_path, b"x"), size_bytes=2, sha256=sha256(b"xy"))
+            await store.put(NewObject(key, file(tmp_path, b"x"), 2, sha256(b"xy")))
         assert list((tmp_path / "objects" / ".unfinished").iterdir()) == []
 
     async def test_says_when_the_folder_cannot_be_had(self, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ On PostgreSQL with 100,000 rows a table, no plan reads a whole one.
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,8 @@ class Calls:
         await kept.with_rows({first.key})
         await kept.being_stored({first.key})
         await kept.named([first.upload_id])
+        new = replace(upload(b"rebuilt"), state=UploadState.STORED, stored_at=NOON)
+        await kept.add([(new, message(new))])
         await kept.mark_lost(first.upload_id, at=NOON)
         await kept.mark_found(first.upload_id)
         await kept.mark_lost(first.upload_id, at=NOON)

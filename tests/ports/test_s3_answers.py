@@ -8,6 +8,7 @@ import pytest
 
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import NewObject
 from support.s3 import access_to
 from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server
 from support.servers.versitygw import S3Server
@@ -36,7 +37,7 @@ async def put(server: ScriptedServer, folder: Path) -> None:
     path = folder / "file.body"
     path.write_bytes(CONTENT)
     async with store_at(server) as store:
-        await store.put("raw/key", path, size_bytes=len(CONTENT), sha256=sha256(CONTENT))
+        await store.put(NewObject("raw/key", path, len(CONTENT), sha256(CONTENT)))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from healthingest_service.uploads.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import Heartbeat, no_heartbeat
 from support.cancelling import is_cancelled_at
 from support.faults.proxy import Harm, Trouble, proxy
@@ -49,7 +49,7 @@ async def put(
     """Put the content."""
     path = folder / "file.body"
     path.write_bytes(content)
-    await store.put(KEY, path, size_bytes=len(content), sha256=sha256(content), heartbeat=heartbeat)
+    await store.put(NewObject(KEY, path, len(content), sha256(content)), heartbeat=heartbeat)
 
 
 def test_parts_cover_the_file() -> None:
@@ -94,7 +94,7 @@ class TestRealServer:
         path.write_bytes(CONTENT)
         async with store_at(s3_server.port, s3_server) as store:
             with pytest.raises(StoreRefusedError):
-                await store.put(KEY, path, size_bytes=len(CONTENT), sha256=sha256(b"other"))
+                await store.put(NewObject(KEY, path, len(CONTENT), sha256(b"other")))
             assert await store.head(KEY) is None
         assert await unfinished_puts(s3_server) == []
 

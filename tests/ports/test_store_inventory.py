@@ -1,7 +1,6 @@
 """The port `StoreInventory`, on a folder and on a real S3 server."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,9 +15,11 @@ from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.adapters.s3.client import open_client
 from healthingest_service.adapters.s3.inventory import S3Inventory
 from healthingest_service.uploads.errors import StoreUnavailableError
+from healthingest_service.uploads.model import NewObject
 from healthingest_service.uploads.upkeep_ports import StoreInventory, UnfinishedPut
 from support.s3 import access_to
 from support.servers.versitygw import S3Server
+from support.uploads import sha256
 
 KEYS = (
     "raw/A/2026/01/31/x.avro",
@@ -66,9 +67,7 @@ async def _folder(folder: Path) -> Place:
     async def put(key: str, content: bytes) -> None:
         source = folder / uuid4().hex
         await asyncio.to_thread(source.write_bytes, content)
-        await store.put(
-            key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        await store.put(NewObject(key, source, len(content), sha256(content)))
 
     async def leave(_key: str) -> None:
         (beside,) = [

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -149,10 +150,25 @@ def test_a_lost_file_is_settled(running: ServiceProcess, tmp_path: Path) -> None
     assert (again.status_code, again.json()["upload_id"] == upload_id) == (201, False)
 
 
+def test_a_folder_cannot_rebuild_the_database(running: ServiceProcess, tmp_path: Path) -> None:
+    """It keeps no metadata: the command counts what it finds, adds nothing, and says why."""
+    answer(tmp_path, "account", "create", "--email", EMAIL, given=PASSWORD)
+    upload(running.address())
+    counted = answer(tmp_path, "ledger", "rebuild", "--from-bucket")
+    assert counted == {"listed": 1, "known": 1, "rebuilt": 0, "unreadable": 0, "foreign": 0}
+    (stored,) = (tmp_path / "objects").rglob("*.avro")
+    owner = stored.name.partition("_")[0]
+    stored.rename(stored.with_name(stored.name.replace(owner, str(uuid4()))))
+    refused = admin(tmp_path, "ledger", "rebuild", "--from-bucket")
+    assert refused.returncode == 1
+    assert "0 uploads were added; 1 objects have the key of an upload" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
         (),
+        ("ledger", "rebuild"),
         ("replay",),
         ("replay", "--from", "2020-01-01T00:00:00Z"),
         ("replay", "--from", "2020-01-01T00:00:00", "--to", "2021-01-01T00:00:00"),

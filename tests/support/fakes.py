@@ -19,6 +19,7 @@ from healthingest_service.uploads.errors import (
     StoreUnavailableError,
 )
 from healthingest_service.uploads.model import (
+    NewObject,
     OutgoingMessage,
     Sha256,
     StoredObject,
@@ -45,36 +46,30 @@ class MemoryStore(ObjectStore):
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     meanwhile: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     is_down: bool = False
 
-    async def put(
-        self,
-        key: str,
-        path: Path,
-        *,
-        size_bytes: int,
-        sha256: str,
-        heartbeat: Heartbeat = no_heartbeat,
-    ) -> None:
+    async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
         """
         See `ObjectStore.put`.
 
         Faults: `refused`, `lost` (unclear, and it did not arrive), `arrived` (unclear, and it did).
         """
         fault = self.faults.pop(0) if self.faults else "none"
-        content = await asyncio.to_thread(path.read_bytes)
+        content = await asyncio.to_thread(new.path.read_bytes)
         for step in self.meanwhile:
             await step()
             await heartbeat()
         if fault == "refused" or (len(content), hashlib.sha256(content).hexdigest()) != (
-            size_bytes,
-            sha256,
+            new.size_bytes,
+            new.sha256,
         ):
             raise StoreRefusedError
         if fault != "lost":
-            self.objects[key] = content
+            self.objects[new.key] = content
+            self.metadata[new.key] = dict(new.metadata)
         await asyncio.sleep(0)
         if fault != "none":
             raise StoreUnavailableError
@@ -85,7 +80,8 @@ class MemoryStore(ObjectStore):
         if key not in self.objects:
             return None
         content = self.objects[key]
-        return StoredObject(len(content), Sha256(hashlib.sha256(content).hexdigest()))
+        sha256 = Sha256(hashlib.sha256(content).hexdigest())
+        return StoredObject(len(content), sha256, self.metadata.get(key, {}))
 
     @override
     async def read(self, key: str) -> AsyncIterator[bytes]:

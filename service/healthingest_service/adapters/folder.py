@@ -14,7 +14,7 @@ from uuid import uuid4
 from typing_extensions import override
 
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.model import Sha256, StoredObject
+from healthingest_service.uploads.model import NewObject, Sha256, StoredObject
 from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
 
 Answer = TypeVar("Answer")
@@ -32,7 +32,7 @@ class FolderStore(ObjectStore):
     `put` hard-links or copies the file to a temporary name, syncs it, renames it, and syncs the
     folders. So after a power failure an object is either complete or absent. A copy is verified by
     its hash. A linked file is the spool file itself, which was hashed when it was written. `head`
-    hashes the bytes of the file, since it has no stored checksum.
+    hashes the bytes of the file, since it has no stored checksum. Metadata is not kept.
     """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:
@@ -40,38 +40,28 @@ class FolderStore(ObjectStore):
         self._timeout_seconds = timeout_seconds
 
     @override
-    async def put(
-        self,
-        key: str,
-        path: Path,
-        *,
-        size_bytes: int,
-        sha256: str,
-        heartbeat: Heartbeat = no_heartbeat,
-    ) -> None:
-        place = _place(self._root, key)
+    async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
+        place = _place(self._root, new.key)
         unfinished = self._root / UNFINISHED / uuid4().hex
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
             # Not in a thread: if that were cancelled, the new file would not be removed.
-            if _is_linked(path, unfinished):
+            if _is_linked(new.path, unfinished):
                 await heartbeat()
-                if await self._in_thread(_sync_file, unfinished) != size_bytes:
+                if await self._in_thread(_sync_file, unfinished) != new.size_bytes:
                     raise StoreRefusedError
             else:
-                await self._copy(path, unfinished, _Expected(size_bytes, sha256), heartbeat)
+                await self._copy(new, unfinished, heartbeat)
             await self._in_thread(_give_name, self._root, unfinished, place)
         finally:
             unfinished.unlink(missing_ok=True)
 
-    async def _copy(
-        self, source: Path, target: Path, expected: "_Expected", heartbeat: Heartbeat
-    ) -> None:
+    async def _copy(self, new: NewObject, target: Path, heartbeat: Heartbeat) -> None:
         copied = _Copied()
         await heartbeat()
-        while await self._in_thread(_copy_piece, source, target, copied) == _PIECE_BYTES:
+        while await self._in_thread(_copy_piece, new.path, target, copied) == _PIECE_BYTES:
             await heartbeat()
-        if (copied.size_bytes, copied.digest.hexdigest()) != (expected.size_bytes, expected.sha256):
+        if (copied.size_bytes, copied.digest.hexdigest()) != (new.size_bytes, new.sha256):
             raise StoreRefusedError
 
     @override
@@ -115,14 +105,6 @@ def _place(root: Path, key: str) -> Path:
     if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == UNFINISHED:
         raise StoreRefusedError
     return root.joinpath(*parts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """The expected size and hash of a copy."""
-
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(slots=True)

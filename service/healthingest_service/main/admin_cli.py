@@ -74,18 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    if options.command.startswith("account "):
+        return await _account(options, settings)
     match options.command:
-        case "account create":
-            given = {
-                "email": options.email,
-                "first_name": options.first_name,
-                "last_name": options.last_name,
-            }
-            return await admin_commands.create_account(
-                settings, given, admin_commands.read_password()
-            )
-        case "account deactivate":
-            return await admin_commands.deactivate_account(settings, options.email)
         case "uploads repair":
             return await admin_commands.repair_uploads(
                 settings, frozenset(map(UploadId, options.id))
@@ -94,12 +85,25 @@ async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[s
             return await admin_commands.forget_uploads(
                 settings, frozenset(map(UploadId, options.id))
             )
+        case "ledger rebuild":
+            return await admin_commands.rebuild_ledger(settings, dry=options.dry_run)
         case "backlog":
             return await admin_commands.backlog(settings)
         case _:
             return await admin_commands.replay(
                 settings, _selection(options), options.rate, dry=options.dry_run
             )
+
+
+async def _account(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    if options.command == "account deactivate":
+        return await admin_commands.deactivate_account(settings, options.email)
+    given = {
+        "email": options.email,
+        "first_name": options.first_name,
+        "last_name": options.last_name,
+    }
+    return await admin_commands.create_account(settings, given, admin_commands.read_password())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,6 +137,15 @@ def _parser() -> argparse.ArgumentParser:
     forget = uploads.add_parser("forget", help="remove lost uploads from the database")
     forget.add_argument("--id", nargs="+", type=UUID, required=True, help="these uploads")
     forget.set_defaults(command="uploads forget")
+    ledger = commands.add_parser("ledger", help="manage the database").add_subparsers(required=True)
+    rebuild = ledger.add_parser(
+        "rebuild", help="add the uploads that the database lacks, and announce them again"
+    )
+    rebuild.add_argument(
+        "--from-bucket", action="store_true", required=True, help="from the objects in the bucket"
+    )
+    rebuild.add_argument("--dry-run", action="store_true", help="only count the uploads")
+    rebuild.set_defaults(command="ledger rebuild")
     replay = commands.add_parser(
         "replay", help="announce uploads again; consumers recognise them by idempotency_key"
     )

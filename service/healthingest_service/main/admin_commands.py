@@ -21,6 +21,7 @@ from healthingest_service.api.accounts import Registering
 from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import NewAccount
 from healthingest_service.identity.registration import admit_password
+from healthingest_service.main.janitor import open_inventory
 from healthingest_service.main.runtime import (
     LOCAL_BUCKET,
     database_url,
@@ -31,6 +32,7 @@ from healthingest_service.main.runtime import (
 from healthingest_service.settings import Settings
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.model import UploadId
+from healthingest_service.uploads.rebuild import RebuildUploads, Rebuilt
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.repair import RepairUploads
 from healthingest_service.uploads.replay import Replay, Replayed
@@ -205,6 +207,46 @@ async def forget_uploads(
         message = f"{missing}; {sum(forgotten)} were removed"
         raise NothingFoundError(message)
     return {"forgotten": len(forgotten)}
+
+
+async def rebuild_ledger(settings: Settings, *, dry: bool) -> Mapping[str, object]:
+    """
+    Add the uploads of the bucket that the database lacks, and return the counts.
+
+    Raises:
+        NothingFoundError: some objects of uploads do not describe them. The others were added.
+    """
+    done = Rebuilt()
+
+    def note(so_far: Rebuilt) -> None:
+        nonlocal done
+        done = so_far
+
+    try:
+        async with _database(settings) as engine, AsyncExitStack() as stack:
+            runtime = await open_runtime(settings, stack)
+            store = await open_store(runtime, stack)
+            uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
+            rebuild = RebuildUploads(
+                await open_inventory(runtime, stack),
+                store.port,
+                uploads,
+                bucket=store.bucket,
+                clock=utc_now,
+            )
+            await rebuild(dry=dry, progress=note)
+    finally:
+        if sys.exception() is not None and done.rebuilt and not dry:
+            sys.stderr.write(
+                f"healthingest-admin: ended early: {done.rebuilt} uploads were added\n"
+            )
+    if done.unreadable:
+        message = (
+            f"{done.rebuilt} uploads were added; {done.unreadable} objects have the key of an"
+            " upload, but not its metadata: a folder keeps none, and copies can lack it"
+        )
+        raise NothingFoundError(message)
+    return asdict(done)
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ async def open_consistency_check(
     limits = runtime.settings.limits
     timeout_seconds = runtime.settings.database.timeout_seconds
     check = ConsistencyCheck(
-        inventory=await _open_inventory(runtime, stack),
+        inventory=await open_inventory(runtime, stack),
         store=store.port,
         uploads=DatabaseKeptUploads(runtime.engine, timeout_seconds=timeout_seconds),
         jobs=DatabaseScheduledJobs(runtime.engine, timeout_seconds=timeout_seconds),
@@ -85,7 +85,8 @@ async def open_consistency_check(
     return check
 
 
-async def _open_inventory(runtime: Runtime, stack: AsyncExitStack) -> StoreInventory:
+async def open_inventory(runtime: Runtime, stack: AsyncExitStack) -> StoreInventory:
+    """Open the listing of the object store."""
     wanted = runtime.settings.store
     if wanted.bucket is None:
         return FolderInventory(

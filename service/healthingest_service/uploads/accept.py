@@ -22,12 +22,14 @@ from healthingest_service.uploads.ids import new_upload_id
 from healthingest_service.uploads.model import (
     Accepted,
     IdempotencyKey,
+    NewObject,
     Receipt,
     Sha256,
     Upload,
     UploadState,
     ValidationResult,
 )
+from healthingest_service.uploads.object_metadata import object_metadata
 from healthingest_service.uploads.ports import (
     FileValidation,
     Gate,
@@ -149,13 +151,14 @@ class AcceptUpload:
     async def _put(self, upload: Upload, path: Path, lease: UploadLease, *, is_ours: bool) -> None:
         receipt = upload.receipt
         try:
-            await self._store.put(
+            new = NewObject(
                 receipt.object_key,
                 path,
-                size_bytes=receipt.file_size_bytes,
-                sha256=receipt.file_hash,
-                heartbeat=lease.keep,
+                receipt.file_size_bytes,
+                receipt.file_hash,
+                object_metadata(upload),
             )
+            await self._store.put(new, heartbeat=lease.keep)
         except StoreRefusedError:
             if is_ours:  # the process that began a taken-over row may have stored its object
                 with suppress(LedgerUnavailableError):

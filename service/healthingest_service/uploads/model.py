@@ -5,9 +5,10 @@ Times are timezone-aware and in UTC, sizes in bytes, hashes SHA-256 in lower-cas
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import NewType
 from uuid import UUID
 
@@ -116,10 +117,31 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """Size and hash of an object. `sha256` is None if the store has no hash of it."""
+    """
+    Size, hash and metadata of an object.
+
+    `sha256` is None if the store has no hash of it. `metadata` is empty if the store keeps none.
+    """
 
     size_bytes: int
     sha256: Sha256 | None
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """
+    An object to store, from the file at `path`.
+
+    `metadata` has names in lower case with hyphens, and printable ASCII values; at most 1,500 bytes
+    together, because S3 limits them to 2 KB.
+    """
+
+    key: str
+    path: Path
+    size_bytes: int
+    sha256: Sha256
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import (
     HistoryPage,
     IdempotencyKey,
+    NewObject,
     OutgoingMessage,
     Sha256,
     StoredObject,
@@ -128,19 +129,11 @@ class Gate(Protocol):
 class ObjectStore(Protocol):
     """The store of the uploaded files."""
 
-    async def put(
-        self,
-        key: str,
-        path: Path,
-        *,
-        size_bytes: int,
-        sha256: str,
-        heartbeat: Heartbeat = no_heartbeat,
-    ) -> None:
+    async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
         """
-        Store the file at *path* under *key*. On return the object is durable.
+        Store *new*. On return the object is durable.
 
-        A copy is verified against *sha256*. The store may also hard-link the file instead of
+        A copy is verified against the hash. The store may also hard-link the file instead of
         copying it, so the caller must not write to the file afterwards. Calling again with the same
         bytes changes nothing. The store calls *heartbeat* at least once in each of its deadlines.
         A call that ends early, also by cancellation, leaves no part of an object.
@@ -153,7 +146,7 @@ class ObjectStore(Protocol):
 
     async def head(self, key: str) -> StoredObject | None:
         """
-        Return size and hash of the object under *key*, or None if it does not exist.
+        Return what the store knows of the object under *key*; None if it does not exist.
 
         Raises:
             StoreUnavailableError, StoreRefusedError: the store cannot be read.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from healthingest_service.uploads.model import Sha256, UploadId
+from healthingest_service.uploads.model import OutgoingMessage, Sha256, Upload, UploadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,15 @@ class KeptUploads(Protocol):
 
     async def mark_found(self, upload_id: UploadId) -> None:
         """Return a lost upload to its previous state; in other states nothing changes."""
+        ...
+
+    async def add(self, uploads: Sequence[tuple[Upload, OutgoingMessage]]) -> int:
+        """
+        Add uploads in state `stored` with their messages, in one transaction.
+
+        An upload whose id, key or owner and hash exist already is left out. Returns the number of
+        added uploads.
+        """
         ...
 
     async def forget(self, upload_id: UploadId) -> bool:

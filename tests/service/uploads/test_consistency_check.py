@@ -23,11 +23,11 @@ from healthingest_service.uploads.discrepancies import (
     DISCREPANCY_FOUND,
 )
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.model import Upload, UploadState
+from healthingest_service.uploads.model import NewObject, Upload, UploadState
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.repair import Repaired, RepairUploads
 from support.deadlines import HANG_SECONDS
-from support.uploads import BUCKET, Clock, message, upload
+from support.uploads import BUCKET, Clock, message, sha256, upload
 
 DAY_SECONDS, YOUNG_SECONDS = 86_400.0, 3600.0
 
@@ -94,9 +94,7 @@ class Room:
         """An object alone."""
         source = self.folder / hashlib.sha256(key.encode()).hexdigest()
         source.write_bytes(content)
-        await self.store.put(
-            key, source, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        await self.store.put(NewObject(key, source, len(content), sha256(content)))
 
     def path(self, of: Upload) -> Path:
         """Where its object lies."""

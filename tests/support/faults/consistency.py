@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import hashlib
 import time
 from contextlib import AsyncExitStack
 
@@ -13,8 +12,10 @@ from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
 from healthingest_service.uploads.discrepancies import ConsistencyCounts
+from healthingest_service.uploads.model import NewObject
 from support.faults.world import World
 from support.s3 import access_to
+from support.uploads import sha256
 
 TIMEOUT_SECONDS = 10.0
 CHECK_SECONDS = 60.0
@@ -59,6 +60,4 @@ async def put_object(world: World, key: str, content: bytes) -> None:
     async with open_s3_store(
         access_to(world.servers.store, timeout_seconds=TIMEOUT_SECONDS)
     ) as store:
-        await store.put(
-            key, path, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        await store.put(NewObject(key, path, len(content), sha256(content)))

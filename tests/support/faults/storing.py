@@ -3,7 +3,7 @@
 import io
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import (
     HistoryPage,
     IdempotencyKey,
+    NewObject,
     OutgoingMessage,
     Sha256,
     StoredObject,
@@ -145,20 +146,12 @@ class FaultyStore(ObjectStore):
     points: StorePoints
 
     @override
-    async def put(
-        self,
-        key: str,
-        path: Path,
-        *,
-        size_bytes: int,
-        sha256: str,
-        heartbeat: Heartbeat = no_heartbeat,
-    ) -> None:
+    async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
         await _at(self.faults, self.points.before_put)
         if self.points.mid_put is not None:
-            path = _tripping(path, self.faults, self.points.mid_put)
+            new = replace(new, path=_tripping(new.path, self.faults, self.points.mid_put))
         heartbeat = _met_again(heartbeat, self.faults, self.points.between_parts)
-        await self.inner.put(key, path, size_bytes=size_bytes, sha256=sha256, heartbeat=heartbeat)
+        await self.inner.put(new, heartbeat=heartbeat)
         await _at(self.faults, self.points.after_put)
 
     @override

@@ -3,14 +3,21 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, case, delete, select, update
+from sqlalchemy import Select, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import override
 
+from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
-from healthingest_service.uploads.model import Sha256, UploadId, UploadState
+from healthingest_service.uploads.model import (
+    OutgoingMessage,
+    Sha256,
+    Upload,
+    UploadId,
+    UploadState,
+)
 from healthingest_service.uploads.upkeep_ports import KeptUpload, KeptUploads
 
 
@@ -64,6 +71,18 @@ class DatabaseKeptUploads(KeptUploads):
         )
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(lost.values(state=before, lost_at=None))
+
+    @override
+    async def add(self, uploads: Sequence[tuple[Upload, OutgoingMessage]]) -> int:
+        added = 0
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            for upload, message in uploads:
+                values = rows.upload_values(upload, lease_until=None)
+                values["stored_at"] = upload.stored_at
+                if await rows.is_inserted(connection, UploadRow, values):
+                    await connection.execute(insert(OutboxRow), rows.outbox_values(message))
+                    added += 1
+        return added
 
     @override
     async def forget(self, upload_id: UploadId) -> bool:

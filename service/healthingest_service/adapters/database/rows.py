@@ -72,8 +72,8 @@ def upload(row: Row[Any]) -> Upload:
     )
 
 
-def upload_values(new: Upload, lease_until: datetime) -> dict[str, Any]:
-    """Return the columns of an upload in state `storing`."""
+def upload_values(new: Upload, lease_until: datetime | None) -> dict[str, Any]:
+    """Return the columns of a new upload; only one in state `storing` has *lease_until*."""
     return {
         "id": new.id,
         "owner_id": new.owner,

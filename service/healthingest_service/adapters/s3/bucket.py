@@ -3,12 +3,11 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from healthingest_service.adapters.s3.client import call_idempotent, status_of
 from healthingest_service.uploads.errors import StoreRefusedError
-from healthingest_service.uploads.model import Sha256, StoredObject
+from healthingest_service.uploads.model import NewObject, Sha256, StoredObject
 
 Encryption = Literal["None", "SSE-S3", "SSE-KMS"]
 
@@ -20,19 +19,9 @@ _HASH_ENTRY: Final = "sha256"  # sent as x-amz-meta-sha256
 _NOT_FOUND: Final = 404
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An object to store, from the file at `path`."""
-
-    key: str
-    path: Path
-    size_bytes: int
-    sha256: str
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """The metadata of the object: its SHA-256, for servers without a checksum of the object."""
-        return {_HASH_ENTRY: self.sha256}
+def metadata_of(new: NewObject) -> dict[str, str]:
+    """Return the metadata to send: the SHA-256, too, for servers without a checksum of objects."""
+    return {**new.metadata, _HASH_ENTRY: new.sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +58,18 @@ class Bucket:
 
 def stored_object(answer: Mapping[str, Any]) -> StoredObject:
     """
-    Return size and hash from the response of a HEAD request.
+    Return size, hash and metadata from the response of a HEAD request.
 
     The hash is the server's checksum of the whole object if it has one, else the metadata, which
     was sent with verified bytes.
     """
+    metadata = dict(answer.get("Metadata", {}))
+    sha256 = metadata.pop(_HASH_ENTRY, None)
     checksum = answer.get("ChecksumSHA256")
     if checksum and "-" not in checksum:  # a dash marks the composite checksum of multipart uploads
-        return StoredObject(answer["ContentLength"], Sha256(base64.b64decode(checksum).hex()))
-    sha256 = answer.get("Metadata", {}).get(_HASH_ENTRY)
-    return StoredObject(answer["ContentLength"], None if sha256 is None else Sha256(sha256))
+        sha256 = base64.b64decode(checksum).hex()
+    known = None if sha256 is None else Sha256(sha256)
+    return StoredObject(answer["ContentLength"], known, metadata)
 
 
 def encryption_arguments(encryption: Encryption, kms_key_id: str | None) -> dict[str, str]:

@@ -23,11 +23,12 @@ from healthingest_service.adapters.s3.bucket import (
     CONTENT_TYPE,
     PAUSE_SECONDS,
     Bucket,
-    Wanted,
+    metadata_of,
     stored_object,
 )
 from healthingest_service.adapters.s3.client import call_once, call_with_deadline
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.model import NewObject
 from healthingest_service.uploads.ports import Heartbeat
 
 MAX_PARTS: Final = 10_000
@@ -81,7 +82,7 @@ class MultipartPut:
     """One multipart upload of an object. While it is aborted, its task is in the set *undoing*."""
 
     def __init__(
-        self, bucket: Bucket, wanted: Wanted, part_bytes: int, undoing: set[asyncio.Task[None]]
+        self, bucket: Bucket, wanted: NewObject, part_bytes: int, undoing: set[asyncio.Task[None]]
     ) -> None:
         self._bucket = bucket
         self._wanted = wanted
@@ -114,7 +115,7 @@ class MultipartPut:
                 Key=wanted.key,
                 ContentType=CONTENT_TYPE,
                 ChecksumAlgorithm="SHA256",
-                Metadata=wanted.metadata,
+                Metadata=metadata_of(wanted),
                 **self._bucket.creating,
             )
         )
@@ -256,7 +257,7 @@ def _digest(path: Path, part: Part, whole: "hashlib._Hash") -> bytes:
     return digest.digest()
 
 
-def _is_wanted(answer: Mapping[str, Any], wanted: Wanted, expected: str) -> bool:
+def _is_wanted(answer: Mapping[str, Any], wanted: NewObject, expected: str) -> bool:
     """
     Return whether the response of a HEAD request describes the object.
 

@@ -10,7 +10,6 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from typing_extensions import override
@@ -22,8 +21,8 @@ from healthingest_service.adapters.s3.bucket import (
     PAUSE_SECONDS,
     Bucket,
     Encryption,
-    Wanted,
     encryption_arguments,
+    metadata_of,
     stored_object,
 )
 from healthingest_service.adapters.s3.client import (
@@ -35,7 +34,7 @@ from healthingest_service.adapters.s3.client import (
 )
 from healthingest_service.adapters.s3.multipart import MultipartPut
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
-from healthingest_service.uploads.model import StoredObject
+from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -73,28 +72,19 @@ class S3Store(ObjectStore):
         self._part_bytes = part_bytes
         self._undoing: set[asyncio.Task[None]] = set()
 
-    async def put(
-        self,
-        key: str,
-        path: Path,
-        *,
-        size_bytes: int,
-        sha256: str,
-        heartbeat: Heartbeat = no_heartbeat,
-    ) -> None:
+    async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
         """
         See `ObjectStore.put`.
 
         Makes up to three attempts within one deadline, for the object or for each part of it. After
         an unclear answer a HEAD request shows whether the object is stored.
         """
-        wanted = Wanted(key, path, size_bytes, sha256)
-        if size_bytes > self._part_bytes:
-            await MultipartPut(self.bucket, wanted, self._part_bytes, self._undoing).run(heartbeat)
+        if new.size_bytes > self._part_bytes:
+            await MultipartPut(self.bucket, new, self._part_bytes, self._undoing).run(heartbeat)
             return
         try:
             async with asyncio.timeout(self.bucket.timeout_seconds):
-                await self._put_until_clear(wanted)
+                await self._put_until_clear(new)
         except TimeoutError as error:
             raise StoreUnavailableError from error
 
@@ -103,12 +93,12 @@ class S3Store(ObjectStore):
         if self._undoing:
             await asyncio.wait(self._undoing)
 
-    async def _put_until_clear(self, wanted: Wanted) -> None:
+    async def _put_until_clear(self, new: NewObject) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                await self._put_once(wanted)
+                await self._put_once(new)
             except StoreUnavailableError:
-                if await self._is_stored(wanted):
+                if await self._is_stored(new):
                     return
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -120,25 +110,23 @@ class S3Store(ObjectStore):
             else:
                 return
 
-    async def _put_once(self, wanted: Wanted) -> None:
+    async def _put_once(self, new: NewObject) -> None:
         # Not in a thread: if that were cancelled, the file would stay open.
-        file = wanted.path.open("rb")
-        checksum = base64.b64encode(bytes.fromhex(wanted.sha256)).decode()
+        file = new.path.open("rb")
+        checksum = base64.b64encode(bytes.fromhex(new.sha256)).decode()
         try:
             # For a file, botocore sends "Expect: 100-continue", which costs more than a small body.
-            is_small = wanted.size_bytes <= _SMALL_BYTES
-            body = (
-                file.read(wanted.size_bytes) if is_small else FileBody(file, 0, wanted.size_bytes)
-            )
+            is_small = new.size_bytes <= _SMALL_BYTES
+            body = file.read(new.size_bytes) if is_small else FileBody(file, 0, new.size_bytes)
             answer = await call_once(
                 lambda: self.bucket.client.put_object(
                     Bucket=self.bucket.name,
-                    Key=wanted.key,
+                    Key=new.key,
                     Body=body,
-                    ContentLength=wanted.size_bytes,
+                    ContentLength=new.size_bytes,
                     ContentType=CONTENT_TYPE,
                     ChecksumSHA256=checksum,
-                    Metadata=wanted.metadata,
+                    Metadata=metadata_of(new),
                     **self.bucket.creating,
                 )
             )
@@ -147,14 +135,14 @@ class S3Store(ObjectStore):
         if answer.get("ChecksumSHA256") not in {None, checksum}:  # the server stored other bytes
             raise StoreUnavailableError
 
-    async def _is_stored(self, wanted: Wanted) -> bool:
+    async def _is_stored(self, new: NewObject) -> bool:
         try:
-            found = await self.head(wanted.key)
+            found = await self.head(new.key)
         except (StoreUnavailableError, StoreRefusedError):
             return False
         return found is not None and (found.size_bytes, found.sha256) == (
-            wanted.size_bytes,
-            wanted.sha256,
+            new.size_bytes,
+            new.sha256,
         )
 
     @override
