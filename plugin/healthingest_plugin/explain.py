@@ -63,7 +63,7 @@ class Finding:
     One thing that is wrong.
 
     `condition` is empty for what no condition reports. `where` is the object to look at, `command`
-    shows it. `code` is that of the operator's table of causes, if it has a row.
+    shows it. `code` is that of the operator's table of causes, if exactly one row fits.
     """
 
     reason: str

@@ -25,6 +25,7 @@ STOP_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.01
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _WORDS: Final = 300
+_LATE: Final = f"kubectl does not start within {START_SECONDS:.0f} s: try kubectl version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,103 +59,131 @@ class Proxy:
     namespace: str
 
 
+class StartingProxy:
+    """A `kubectl proxy` that starts, and beside it the question for the context."""
+
+    def __init__(self, folder: Path, program: str, options: KubectlOptions) -> None:
+        self._options = options
+        self._socket = folder / "api"
+        self._errors = folder / "errors"
+        served = [f"--unix-socket={self._socket}", "--append-server-path=true"]
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(  # noqa: S603 - kubectl itself
+                [program, *options.words, "proxy", *served],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        self._context = subprocess.Popen(  # noqa: S603 - the same
+            [program, *options.words, "config", "view", "--minify", "--output=json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self) -> Proxy:
+        """
+        Return the proxy when it accepts connections.
+
+        Raises:
+            KubectlError: the kubeconfig names no cluster, or kubectl does not start in time.
+        """
+        try:
+            text, errors = self._context.communicate(timeout=START_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise KubectlError(_LATE) from error
+        if self._context.returncode:
+            namespace = _without_context(self._options, errors)
+        else:
+            namespace = _namespace(text)
+        self._wait()
+        return Proxy(self._socket, namespace)
+
+    def stop(self) -> None:
+        """End both processes."""
+        for process in (self._context, self._process):
+            process.terminate()
+            try:
+                process.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for stream in (self._context.stdout, self._context.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                text = self._errors.read_text(encoding="utf-8", errors="replace")
+                message = (
+                    f"kubectl proxy: {_last_line(text)}: check the kubeconfig with kubectl version"
+                )
+                raise KubectlError(message)
+            with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+                client.settimeout(1.0)
+                client.connect(str(self._socket))
+                return
+            time.sleep(_POLL_SECONDS)
+        raise KubectlError(_LATE)
+
+
 @contextmanager
-def proxy(options: KubectlOptions) -> Iterator[Proxy]:
+def proxy(options: KubectlOptions) -> Iterator[StartingProxy]:
     """
     Run `kubectl proxy` within.
 
     Raises:
-        KubectlError: kubectl is not on PATH, or its kubeconfig names no cluster.
+        KubectlError: kubectl is not on PATH.
     """
     program = shutil.which("kubectl")
     if program is None:
         message = "kubectl is not on PATH: install it, or add its folder to PATH"
         raise KubectlError(message)
     # Only this user may enter the folder, so only this user can use the socket.
-    with (
-        tempfile.TemporaryDirectory(prefix="healthingest-") as folder,
-        Path(folder, "errors").open("w+b") as errors,
-    ):
-        path = Path(folder, "api")
-        served = [f"--unix-socket={path}", "--append-server-path=true"]
-        command = [program, *options.words, "proxy", *served]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603 - kubectl itself
+    with tempfile.TemporaryDirectory(prefix="healthingest-") as folder:
+        starting = StartingProxy(Path(folder), program, options)
         try:
-            namespace = _namespace(program, options)
-            _wait(process, path, Path(folder, "errors"))
-            yield Proxy(path, namespace)
+            yield starting
         finally:
-            _stop(process)
+            starting.stop()
 
 
 def versions(options: KubectlOptions) -> str:
     """Return the version of kubectl."""
     program = shutil.which("kubectl") or "kubectl"
-    done = _run([program, *options.words, "version", "--client", "--output=json"])
-    with suppress(ValueError, KeyError):
+    command = [program, *options.words, "version", "--client", "--output=json"]
+    with suppress(OSError, subprocess.TimeoutExpired, ValueError, KeyError):
+        done = subprocess.run(  # noqa: S603 - kubectl itself
+            command, capture_output=True, text=True, timeout=START_SECONDS, check=False
+        )
         return str(json.loads(done.stdout)["clientVersion"]["gitVersion"])
     return "unknown"
 
 
-def _namespace(program: str, options: KubectlOptions) -> str:
+def _without_context(options: KubectlOptions, errors: str) -> str:
     """
-    Return the namespace of the context.
+    Return the namespace of the pod that the plugin runs in.
 
     Raises:
-        KubectlError: no context is selected.
+        KubectlError: it runs in no pod, so a context is missing.
     """
-    done = _run([program, *options.words, "config", "view", "--minify", "--output=json"])
-    if done.returncode:
-        if "KUBERNETES_SERVICE_HOST" in os.environ and _SERVICE_ACCOUNT.exists():
-            return _SERVICE_ACCOUNT.read_text(encoding="utf-8").strip()
-        place = options.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        message = (
-            f"kubeconfig {place}: {_last_line(done.stderr)}: name a file with --kubeconfig or"
-            " $KUBECONFIG, and a context of it with --context"
-        )
-        raise KubectlError(message)
-    with suppress(ValueError, KeyError, IndexError, TypeError):
-        context = json.loads(done.stdout)["contexts"][0]["context"]
-        return context.get("namespace") or "default"
-    return "default"
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(  # noqa: S603 - kubectl itself
-            command, capture_output=True, text=True, timeout=START_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        message = f"kubectl does not answer within {START_SECONDS:.0f} s: try kubectl version"
-        raise KubectlError(message) from error
-
-
-def _wait(process: subprocess.Popen[bytes], path: Path, errors: Path) -> None:
-    """Return when the proxy accepts connections."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            text = errors.read_text(encoding="utf-8", errors="replace")
-            message = (
-                f"kubectl proxy: {_last_line(text)}: check the kubeconfig with kubectl version"
-            )
-            raise KubectlError(message)
-        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
-            client.settimeout(1.0)
-            client.connect(str(path))
-            return
-        time.sleep(_POLL_SECONDS)
-    message = f"kubectl proxy did not start within {START_SECONDS:.0f} s: try kubectl version"
+    if "KUBERNETES_SERVICE_HOST" in os.environ and _SERVICE_ACCOUNT.exists():
+        return _SERVICE_ACCOUNT.read_text(encoding="utf-8").strip()
+    place = options.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    message = (
+        f"kubeconfig {place}: {_last_line(errors)}: name a file with --kubeconfig or $KUBECONFIG,"
+        " and a context of it with --context"
+    )
     raise KubectlError(message)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _namespace(config: str) -> str:
+    with suppress(ValueError, KeyError, IndexError, TypeError):
+        context = json.loads(config)["contexts"][0]["context"]
+        return context.get("namespace") or "default"
+    return "default"
 
 
 def _last_line(text: str) -> str:

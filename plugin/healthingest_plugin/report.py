@@ -73,6 +73,8 @@ def collect(api: KubernetesApi, snapshot: Snapshot, kubectl: str, log_lines: int
     events = _events(api, snapshot, bundle)
     bundle.files["events.yaml"] = _yaml([redactor.manifest(event) for event in events])
     for folder, pods in (("logs", snapshot.pods), ("operator/logs", operators.pods)):
+        if len(pods) > MOST_PODS:
+            bundle.gaps.append(f"{folder}: {MOST_PODS} of {len(pods)} pods")
         for path, text in _logs(api, pods[:MOST_PODS], log_lines, bundle):
             bundle.files[f"{folder}/{path}"] = redactor.text(text)
     bundle.files["README.txt"] = _readme(snapshot, bundle)

@@ -170,6 +170,11 @@ async def _invalid(fakes: OperatorFakes) -> None:
     await fakes.reconcile()
 
 
+async def _migration_runs(fakes: OperatorFakes) -> None:
+    fakes.cluster.jobs_end = False
+    await fakes.reconcile()
+
+
 async def _lacks_encryption(fakes: OperatorFakes) -> None:
     fakes.store.unsupported = frozenset({Capability.ENCRYPTION})
     await fakes.reconcile()
@@ -336,6 +341,10 @@ FAULTS: Final = (
     SeededFault(
         "a migration that fails", migration(crashed(1)), "MigrationFailed", "exit code 1",
         "Pod {space}/", _WORKLOAD,
+    ),
+    SeededFault(
+        "a migration that runs", _migration_runs, "MigrationRunning", "migrates the database",
+        "Job {space}/clinic-migrate-", _WORKLOAD,
     ),
     SeededFault(
         "a schema of a later version",
