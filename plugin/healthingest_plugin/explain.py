@@ -213,14 +213,9 @@ def _of_conditions(snapshot: Snapshot) -> list[Finding]:
         failing = [ready]
     found = [_of_condition(snapshot, entry) for entry in failing]
     shared = _shared_fault(snapshot, found)
-    found.sort(key=lambda finding: _rank(finding, found))
+    # Dependencies stand before the workload already; what is in progress explains no fault.
+    found.sort(key=lambda finding: finding.reason in _IN_PROGRESS)
     return [*shared, *found]
-
-
-def _rank(finding: Finding, found: Sequence[Finding]) -> tuple[bool, bool]:
-    """Sort causes before consequences, and faults before what is in progress."""
-    follows = any(_follows(finding, other) for other in found if other is not finding)
-    return follows, finding.reason in _IN_PROGRESS
 
 
 def _of_condition(snapshot: Snapshot, entry: KubernetesObject) -> Finding:

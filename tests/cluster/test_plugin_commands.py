@@ -158,6 +158,18 @@ async def test_pause_and_resume_wait_for_the_operator(
     assert body["spec"]["paused"] is False
 
 
+async def test_a_pause_without_an_operator_is_not_reported_as_done(
+    cluster: KubernetesCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The spec is changed, and the wait ends at its deadline."""
+    made = await create(cluster)
+    assert await run(*made.words("pause", "--wait", "--timeout", "1s")) == 2
+    shown = capsys.readouterr()
+    assert "is paused" in shown.out
+    assert "Done" not in shown.out
+    assert "not within 1 s: condition Paused is True" in shown.err
+
+
 async def test_rotate_requests_a_rotation(
     cluster: KubernetesCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,10 +237,10 @@ async def test_a_missing_right_is_named(
 
 
 async def test_a_cluster_without_the_definition_is_recognised(
-    apiserver: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    with_crd: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The path of an address is used, and below this one the server has no kinds."""
-    config = yaml.safe_load(apiserver.kubeconfig.read_text())
+    config = yaml.safe_load(with_crd.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] += "/apis/apps"
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(config))
