@@ -10,7 +10,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["support.instances", "support.control_plane", "support.parallel"]
+pytest_plugins = [
+    "support.instances",
+    "support.control_plane",
+    "support.faulty_cluster",
+    "support.parallel",
+]
 
 # A busy machine is slow, which is no property of the code; the seed of a failure is printed by the
 # plugin.

@@ -43,6 +43,7 @@ from healthingest_operator.resources.signing_keys import (
     with_first_key_only,
     with_second_key_first,
 )
+from healthingest_operator.status import rotation_progress
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 
@@ -250,10 +251,10 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
         return condition_false(kind, reasons[0], "; ".join(error.message for error in errors))
     if own.rotating:
         message = {
-            Phase.INTRODUCED: "broker and database get new credentials; the pods use the old ones",
-            Phase.PROMOTED: "pods get new credentials; old ones are valid until all pods have them",
-            Phase.SIGNING: "the old logins are refused; the pods begin to sign with the new key",
-            Phase.OVERLAPPING: "the new key signs; old tokens and the old consumer are still valid",
+            Phase.INTRODUCED: rotation_progress.INTRODUCED,
+            Phase.PROMOTED: rotation_progress.PROMOTED,
+            Phase.SIGNING: rotation_progress.SIGNING,
+            Phase.OVERLAPPING: rotation_progress.OVERLAPPING,
         }[state.phase]
         return condition_true(kind, message, Reason.CREDENTIALS_ROTATING)
     if state.phase is Phase.SETTLED and state.since > state.made:
