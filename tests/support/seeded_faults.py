@@ -270,7 +270,7 @@ FAULTS: Final = (
     SeededFault(
         "a bucket of another account",
         failing_from_the_start("store", outside_causes.BUCKET_TAKEN, where="s3:7070", bucket="b"),
-        "BucketTaken", "bucket b of another account", "", _WORKLOAD,
+        "BucketTaken", "belongs to another account", "", _WORKLOAD,
     ),
     SeededFault(
         "a store without encryption", _lacks_encryption, "CapabilityMissing", "lacks encryption",
@@ -282,7 +282,7 @@ FAULTS: Final = (
     SeededFault(
         "a bucket with objects of others",
         failing_from_the_start("store", identity_causes.BUCKET_FOREIGN, place="s3:7070/data"),
-        "ResourceConflict", "bears no tag of this HealthIngest",
+        "ResourceConflict", "has no tag of this HealthIngest",
     ),
     SeededFault(
         "a wrong login of the broker's administrator",
@@ -331,7 +331,7 @@ FAULTS: Final = (
     SeededFault(
         "a database that starts",
         failing("database", outside_causes.DATABASE_STARTING, where="db.example.com:5432"),
-        "Unreachable", "starts, stops or recovers",
+        "Unreachable", "is starting, stopping or recovering",
     ),
     SeededFault(
         "another database than before",
@@ -349,7 +349,7 @@ FAULTS: Final = (
     SeededFault(
         "a schema of a later version",
         migration(crashed(1, stop_line(StopCause.SCHEMA_UNKNOWN))), "SchemaUnknown",
-        "is none that this version of the service knows", "Pod {space}/", _WORKLOAD,
+        "does not know the schema's revision", "Pod {space}/", _WORKLOAD,
     ),
     SeededFault(
         "an image that does not exist",
@@ -415,12 +415,12 @@ FAULTS: Final = (
     SeededFault(
         "a ConfigMap of schemas that does not exist", failing_from_the_start(
             "database", outside_causes.DATABASE_STARTING, where="db.example.com:5432"),
-        "Unreachable", "starts, stops or recovers", others=_WORKLOAD,
+        "Unreachable", "is starting, stopping or recovering", others=_WORKLOAD,
         spec={"schemas": {"mode": "Allowed", "configMapRef": {"name": "schemas"}}},
     ),
     SeededFault(
         "an object of the same name", _foreign_service, "ResourceConflict",
-        "was not made by this operator",
+        "was not created by this operator",
     ),
     SeededFault(
         "no host name resolves", _no_names, "NameResolutionFailed", "resolves no host name",
