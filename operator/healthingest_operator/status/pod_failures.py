@@ -269,7 +269,7 @@ def _of_stop(left: StopCause, container: str, where: str) -> Failure:
     cause = OF_STOPS[left]
     if cause is causes.SETTINGS_REFUSED:
         return _failure(cause, where=where, container=container)
-    seen = f"the database, as {where} found it,"
+    seen = f"the database (seen by {where})"
     return _failure(
         cause,
         where=seen,
