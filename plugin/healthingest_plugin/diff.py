@@ -95,12 +95,16 @@ def _of_object(
     text = _unified(live, after)
     if not text and not notes:
         return None
+    return ObjectDiff(ref, text, (*notes, *_reason(built, live, text)))
+
+
+def _reason(built: KubernetesObject, live: KubernetesObject, text: str) -> Iterator[str]:
+    """Yield why the object differs."""
     if has_same_desired_state(built, live):
         managers = ", ".join(_other_managers(live))
-        notes.append(f"drift: others{f' ({managers})' if managers else ''} have changed it")
+        yield f"drift: others{f' ({managers})' if managers else ''} have changed it"
     elif text:
-        notes.append("the spec, the operator's version or a value from a Secret has changed")
-    return ObjectDiff(ref, text, tuple(notes))
+        yield "the spec, the operator's version or a value from a Secret has changed"
 
 
 def _unified(before: KubernetesObject | None, after: KubernetesObject | None) -> str:

@@ -219,7 +219,8 @@ def _of_conditions(snapshot: Snapshot) -> list[Finding]:
 
 
 def _of_condition(snapshot: Snapshot, entry: KubernetesObject) -> Finding:
-    condition, reason = str(entry["type"]), str(entry["reason"])
+    condition = str(entry["type"])
+    reason = str(entry["reason"])
     known = known_cause(condition, reason, str(entry.get("message", "")))
     where = _where(snapshot, known)
     finding = Finding(
@@ -329,16 +330,17 @@ def _follows(finding: Finding, other: Finding) -> bool:
         return finding.condition in _EXTERNAL or finding.reason in _SYMPTOMS_OF_DEPENDENCIES
     if finding.condition == other.condition or not other.condition:
         return False
-    if other.condition == ConditionType.SECRETS_READY.value and finding.condition in {
-        *_EXTERNAL,
-        ConditionType.TOPOLOGY_READY.value,
-    }:
-        return finding.reason == other.reason or finding.reason in _IN_PROGRESS
-    if finding.condition == ConditionType.TOPOLOGY_READY.value:
-        return other.condition == ConditionType.BROKER_READY.value
     if finding.condition == ConditionType.WORKLOAD_AVAILABLE.value:
         return _workload_follows(finding, other)
-    return False
+    return _dependency_follows(finding, other)
+
+
+def _dependency_follows(finding: Finding, other: Finding) -> bool:
+    is_topology = finding.condition == ConditionType.TOPOLOGY_READY.value
+    is_dependency = is_topology or finding.condition in _EXTERNAL
+    if other.condition == ConditionType.SECRETS_READY.value and is_dependency:
+        return finding.reason == other.reason or finding.reason in _IN_PROGRESS
+    return is_topology and other.condition == ConditionType.BROKER_READY.value
 
 
 def _workload_follows(finding: Finding, other: Finding) -> bool:

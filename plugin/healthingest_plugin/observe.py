@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -131,7 +131,8 @@ def snapshot(
         operators = pool.submit(_operators, api, operator_namespace)
         lists = reads.all(
             {
-                f"{kind}s": lambda version=version, kind=kind: api.items(  # type: ignore[misc] # mypy cannot type a default of a lambda
+                # mypy: mypy cannot type a default of a lambda
+                f"{kind}s": lambda version=version, kind=kind: api.items(  # type: ignore[misc]
                     version, kind, namespace, mine
                 )
                 for version, kind in CHILD_KINDS
@@ -186,20 +187,23 @@ def _with_leases(
     keys = {lease_key(found) for found in serving}
     leases = reads.all(
         {
-            f"Lease {space}/{name}": lambda space=space, name=name: api.get(  # type: ignore[misc] # as above
+            f"Lease {space}/{name}": lambda space=space, name=name: api.get(  # type: ignore[misc]
                 object_path("coordination.k8s.io/v1", "Lease", space, name)
             )
             for space, name in keys
         }
     )
-    accounts = {service_account(found) for found in serving}
-    rights = {
-        account: allowed
-        for account in accounts
-        if (allowed := _may_watch(api, account, namespace)) is not None
-    }
     by_key = {key: found for key in keys if (found := leases[f"Lease {key[0]}/{key[1]}"])}
-    return OperatorView(view.deployments, view.pods, by_key, rights)
+    return OperatorView(view.deployments, view.pods, by_key, _rights(api, serving, namespace))
+
+
+def _rights(
+    api: KubernetesApi, serving: Iterable[KubernetesObject], namespace: str
+) -> dict[str, bool]:
+    """Return by service account whether it may watch HealthIngests; unknown ones are left out."""
+    accounts = {service_account(found) for found in serving}
+    answers = {account: _may_watch(api, account, namespace) for account in accounts}
+    return {account: allowed for account, allowed in answers.items() if allowed is not None}
 
 
 def _may_watch(api: KubernetesApi, account: str, namespace: str) -> bool | None:
@@ -238,15 +242,23 @@ def _services(
 ) -> dict[str, ServiceView]:
     """Return the Services that addresses of unreachable dependencies name."""
     own = view.deployments[0]["metadata"]["namespace"] if view.deployments else None
+    conditions = (body.get("status") or {}).get("conditions") or ()
     pending = {
         entry["type"]: pool.submit(_service, api, str(entry.get("message", "")), own)
-        for entry in (body.get("status") or {}).get("conditions") or ()
-        if entry["type"] in _DEPENDENCIES
-        and entry["status"] == "False"
-        and entry["reason"] in _UNREACHED
+        for entry in conditions
+        if _is_unreached(entry)
     }
     found = {kind: future.result() for kind, future in pending.items()}
     return {kind: service for kind, service in found.items() if service is not None}
+
+
+def _is_unreached(condition: KubernetesObject) -> bool:
+    """Whether a condition says that a dependency cannot be reached."""
+    return (
+        condition["type"] in _DEPENDENCIES
+        and condition["status"] == "False"
+        and condition["reason"] in _UNREACHED
+    )
 
 
 def _service(api: KubernetesApi, message: str, own_namespace: str | None) -> ServiceView | None:
@@ -257,15 +269,17 @@ def _service(api: KubernetesApi, message: str, own_namespace: str | None) -> Ser
     """
     address = _ADDRESS.search(message)
     parts = _IN_CLUSTER.match(address[1]) if address else None
-    namespace = (parts["namespace"] or own_namespace) if parts else None
-    if parts is None or namespace is None:
+    if parts is None:
         return None
-    ref = ObjectRef("Service", parts["name"], namespace)
+    namespace = parts["namespace"] or own_namespace
+    if namespace is None:
+        return None
+    # `name.namespace` may as well be a host outside the cluster.
+    is_certain = bool(parts["svc"]) or not parts["namespace"]
     try:
-        if parts["namespace"] and not parts["svc"]:
-            # `name.namespace` may as well be a host outside the cluster.
+        if not is_certain:
             api.get(object_path("v1", "Namespace", None, namespace))
-        return _endpoints(api, ref)
+        return _endpoints(api, ObjectRef("Service", parts["name"], namespace))
     except ApiError as error:
         if error.status == _FORBIDDEN or is_missing(error):
             return None

@@ -68,17 +68,28 @@ class Redactor:
         }
 
     def _field(self, name: str, value: object) -> object:
-        if name in _MAPS and isinstance(value, Mapping):
-            return {
-                key: inner if key in _KEPT_ANNOTATIONS else REDACTED for key, inner in value.items()
-            }
-        if name == "env" and isinstance(value, list):
-            return [self._variable(entry) for entry in value]
-        if name in _COMMANDS and isinstance(value, list):
-            return [word if _WORD.match(str(word)) else REDACTED for word in value]
-        if name == "terminated" and isinstance(value, Mapping) and value.get("message"):
-            return self._fields({**value, "message": _stop(str(value["message"]))})
+        """Return a field by the rule of its name, else by its type."""
+        if isinstance(value, Mapping):
+            return self._mapping(name, value)
+        if isinstance(value, list):
+            return self._list(name, value)
         return self._any(value)
+
+    def _mapping(self, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+        if name in _MAPS:
+            return {
+                key: inner if key in _KEPT_ANNOTATIONS else REDACTED for key, inner in found.items()
+            }
+        if name == "terminated" and found.get("message"):
+            return self._fields({**found, "message": _stop(str(found["message"]))})
+        return self._fields(found)
+
+    def _list(self, name: str, found: list[Any]) -> list[object]:
+        if name == "env":
+            return [self._variable(entry) for entry in found]
+        if name in _COMMANDS:
+            return [word if _WORD.match(str(word)) else REDACTED for word in found]
+        return [self._any(entry) for entry in found]
 
     def _variable(self, entry: object) -> object:
         if not isinstance(entry, Mapping):

@@ -174,28 +174,32 @@ def _concerns(event: KubernetesObject, snapshot: Snapshot) -> bool:
 def _logs(
     api: KubernetesApi, pods: Iterable[KubernetesObject], lines: int, bundle: Bundle
 ) -> Iterator[tuple[str, str]]:
+    """Yield the file name and the text of each log; what cannot be read becomes a gap."""
     for pod in pods:
         metadata = pod["metadata"]
         path = f"{object_path('v1', 'Pod', metadata['namespace'], metadata['name'])}/log"
-        statuses = {
-            status["name"]: status
-            for status in (pod.get("status") or {}).get("containerStatuses") or ()
-        }
-        for container in pod["spec"]["containers"]:
-            name = container["name"]
-            restarted = bool((statuses.get(name) or {}).get("restartCount"))
-            for previous in (False, True) if restarted else (False,):
-                query = {
-                    "container": name,
-                    "tailLines": str(lines),
-                    "limitBytes": str(LOG_BYTES),
-                    "previous": str(previous).lower(),
-                }
-                file = f"{metadata['name']}/{name}{'-previous' if previous else ''}.log"
-                try:
-                    yield file, api.text(path, query)
-                except ApiError as error:
-                    bundle.gaps.append(f"log {file} could not be read ({error.status})")
+        for container, previous in _instances(pod):
+            query = {
+                "container": container,
+                "tailLines": str(lines),
+                "limitBytes": str(LOG_BYTES),
+                "previous": str(previous).lower(),
+            }
+            file = f"{metadata['name']}/{container}{'-previous' if previous else ''}.log"
+            try:
+                yield file, api.text(path, query)
+            except ApiError as error:
+                bundle.gaps.append(f"log {file} could not be read ({error.status})")
+
+
+def _instances(pod: KubernetesObject) -> Iterator[tuple[str, bool]]:
+    """Yield each container of a pod, and again with True if an earlier instance has a log."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    restarted = {status["name"] for status in statuses if status.get("restartCount")}
+    for container in pod["spec"]["containers"]:
+        yield container["name"], False
+        if container["name"] in restarted:
+            yield container["name"], True
 
 
 def _versions(api: KubernetesApi, snapshot: Snapshot, kubectl: str) -> dict[str, Any]:

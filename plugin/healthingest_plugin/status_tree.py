@@ -145,12 +145,15 @@ def _secrets(snapshot: Snapshot, kind: ConditionType) -> list[Node]:
         made = snapshot.status.get("secrets") or {}
         return [Node(f"Secret {name}", "made by the operator") for name in made.values()]
     spec = snapshot.body.get("spec") or {}
-    found = [
-        ((spec.get(section) or {}).get(key) or {}).get("name")
-        for other, (section, key) in _SECRETS
-        if other is kind
-    ]
+    found = [_name_at(spec, place) for other, place in _SECRETS if other is kind]
     return [Node(f"Secret {name}", "named by the spec") for name in found if name]
+
+
+def _name_at(spec: KubernetesObject, place: tuple[str, str]) -> str | None:
+    """Return the name of the Secret that a section of the spec names under a key."""
+    section, key = place
+    name: str | None = ((spec.get(section) or {}).get(key) or {}).get("name")
+    return name
 
 
 def _of_condition(
@@ -201,18 +204,17 @@ def _jobs(snapshot: Snapshot) -> list[Node]:
 
 
 def _job(snapshot: Snapshot, job: KubernetesObject) -> Node:
-    ended = [
-        entry["type"]
-        for entry in (job.get("status") or {}).get("conditions") or ()
-        if entry["type"] in {"Complete", "Failed"} and entry["status"] == "True"
-    ]
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    true = [entry["type"] for entry in conditions if entry["status"] == "True"]
+    ended = [kind for kind in true if kind in {"Complete", "Failed"}]
     uid = job["metadata"].get("uid")
-    pods = [
-        _pod(snapshot, pod)
-        for pod in snapshot.pods
-        if uid in {owner.get("uid") for owner in pod["metadata"].get("ownerReferences") or ()}
-    ]
+    pods = [_pod(snapshot, pod) for pod in snapshot.pods if uid in _owner_ids(pod)]
     return _node(snapshot, job, ended[0] if ended else "running", pods)
+
+
+def _owner_ids(pod: KubernetesObject) -> set[object]:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return {owner.get("uid") for owner in owners}
 
 
 def _pod(snapshot: Snapshot, pod: KubernetesObject) -> Node:
