@@ -45,7 +45,8 @@ class CompileHook(BuildHookInterface[Any]):
             return
         try:
             compile_gate(Path(self.root))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - no Cython, compiler or header: many types, one answer
+        # BLE001: no Cython, compiler or header: many types, one answer
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             self.app.display_warning(
                 f"The Avro gate is not compiled, it will be slow: {type(error).__name__}: {error}"
             )

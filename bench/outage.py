@@ -174,7 +174,8 @@ async def outage(on: Stage, minutes: float, rate: float) -> bool:
             await asyncio.get_running_loop().run_in_executor(on.starter, on.broker.process.start)
             drain = await drained(database, time.monotonic())
             stop.set()
-    while await database.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110 - a table tells nobody
+    # ASYNC110: a table tells nobody
+    while await database.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110
         await asyncio.sleep(_COUNT_SECONDS)
     await database.close()
     return _report(seen, drain, await heard(on.broker, seen.ids))

@@ -57,7 +57,8 @@ def used(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
         resource = "/".join(
             part for part in (reference["resource"], reference.get("subresource")) if part
         )
-        group, verb = reference.get("apiGroup", ""), entry["verb"]
+        group = reference.get("apiGroup", "")
+        verb = entry["verb"]
         found.add((group, resource, verb))
         # applying an object that does not exist needs the right to create it
         if verb == "patch" and entry.get("responseStatus", {}).get("code") == _CREATED:

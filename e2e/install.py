@@ -99,7 +99,8 @@ def chart(
 
 def user_secrets(namespace: str) -> None:
     """Create the Secrets that the manifests of `examples/` name."""
-    words, host = passwords(), f"{DEPENDENCIES}.svc"
+    words = passwords()
+    host = f"{DEPENDENCIES}.svc"
     k8s.namespace(namespace)
     k8s.secret("s3", namespace, {"accessKeyId": "admin", "secretAccessKey": words["s3"]})
     broker = {

@@ -45,7 +45,8 @@ def _remove(path: str) -> list[dict[str, Any]]:
     return [{"op": "remove", "path": path}]
 
 
-_API, _RELAY = f"{NAME}-api", f"{NAME}-relay"
+_API = f"{NAME}-api"
+_RELAY = f"{NAME}-relay"
 _POD = "/spec/template/spec"
 _FIRST = f"{_POD}/containers/0"
 _LABELS = "/metadata/labels/app.kubernetes.io~1"

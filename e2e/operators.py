@@ -200,7 +200,8 @@ class Journal:
         """Follow each new container once."""
         for pod in k8s.items("pods", install.OPERATOR, SELECTOR):
             for status in (pod.get("status") or {}).get("containerStatuses") or []:
-                name, number = pod["metadata"]["name"], status["restartCount"]
+                name = pod["metadata"]["name"]
+                number = status["restartCount"]
                 path = self._folder / f"{name}.{number}"
                 if path not in self._followed and "running" in status["state"]:
                     words = [

@@ -30,7 +30,8 @@ class Api:
     host: str
     headers: dict[str, str] = field(default_factory=dict)
 
-    def request(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own arguments
+    # ANN401: httpx's own arguments
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401
         """Send one request, without redirects and retries."""
         headers = {"Host": self.host} | self.headers | more.pop("headers", {})
         return httpx.request(method, INGRESS + path, headers=headers, timeout=SECONDS, **more)
@@ -106,7 +107,8 @@ def remove_bucket(bucket: str) -> None:
         _s3(port).delete_bucket(Bucket=bucket)
 
 
-def broker(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+# ANN401: a JSON value
+def broker(path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
     """
     Send a request to the management API as its administrator; return None for an empty answer.
 

@@ -106,7 +106,8 @@ def test_01_applied_it_becomes_ready(chapter: Chapter, stopwatch: Stopwatch) -> 
 def test_02_the_status_says_what_holds(chapter: Chapter) -> None:
     """Every condition is True at this generation, except those that report a problem."""
     live = chapter.live()
-    status, generation = live["status"], live["metadata"]["generation"]
+    status = live["status"]
+    generation = live["metadata"]["generation"]
     assert status["observedGeneration"] == generation
     states = {entry["type"]: entry["status"] for entry in status["conditions"]}
     for kind in TRUE_WHEN_READY:
@@ -182,7 +183,8 @@ def test_07_the_message_reaches_a_queue(chapter: Chapter) -> None:
     """A consumer gets one persistent message with every field of the contract."""
     queue = chapter.spec["broker"].get("queues", [{"name": "processing"}])[0]["name"]
     (message,) = outside.consume(chapter.name, chapter.namespace, queue, 1)
-    event, receipt = UploadStored.from_bytes(message.body), chapter.receipt
+    event = UploadStored.from_bytes(message.body)
+    receipt = chapter.receipt
     key = object_keys.parse(event.key)
     assert message.routing_key == topology.routing_key("BloodGlucoseRecord")
     assert message.delivery_mode == 2
@@ -205,7 +207,8 @@ def test_07_the_message_reaches_a_queue(chapter: Chapter) -> None:
 def test_08_the_history_says_announced(chapter: Chapter) -> None:
     """The owner sees the upload reach its last state. Another account does not see it at all."""
     path = f"/v1/uploads/{chapter.receipt['upload_id']}"
-    user, stranger = chapter.user, chapter.api.signed_in()
+    user = chapter.user
+    stranger = chapter.api.signed_in()
     assert user is not None
     k8s.eventually(
         "announced",

@@ -12,7 +12,8 @@ import install
 import kubectl as k8s
 from stopwatch import Stopwatch
 
-NAMESPACE, NAME = "e2e-broken", "broken"
+NAMESPACE = "e2e-broken"
+NAME = "broken"
 REACTION_SECONDS = 60.0
 HEAL_SECONDS = 90.0
 pytestmark = pytest.mark.story
@@ -57,7 +58,8 @@ def _mended(stopwatch: Stopwatch, what: str) -> None:
 
 
 def _postgres() -> Mapping[str, str]:
-    host, password = f"postgres.{install.DEPENDENCIES}.svc:5432", install.passwords()["postgres"]
+    host = f"postgres.{install.DEPENDENCIES}.svc:5432"
+    password = install.passwords()["postgres"]
     return {"adminUrl": f"postgresql://admin:{password}@{host}/admin"}
 
 
@@ -88,7 +90,8 @@ def test_2_a_wrong_password_is_named(stopwatch: Stopwatch) -> None:
 
     The pods are kept meanwhile.
     """
-    k8s.secret("rabbitmq", NAMESPACE, _broker(password="wrong-password"))  # noqa: S106 - wrong on purpose
+    # S106: wrong on purpose
+    k8s.secret("rabbitmq", NAMESPACE, _broker(password="wrong-password"))  # noqa: S106
     _poke("wrong")
     found = k8s.eventually(
         "AuthenticationFailed",

@@ -11,7 +11,8 @@ import install
 import kubectl as k8s
 from stopwatch import Stopwatch
 
-NAMESPACE, NAME = "e2e-pods", "pods"
+NAMESPACE = "e2e-pods"
+NAME = "pods"
 REACTION_SECONDS = 30.0
 """Ten seconds after the cluster knows. Registry, scheduler and quota controller need more time."""
 HEAL_SECONDS = 240.0

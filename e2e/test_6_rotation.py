@@ -28,7 +28,9 @@ from healthingest_contract.events import UploadStored
 from steady import NO_LIMITS, SteadyUploads
 from stopwatch import NOTES, Stopwatch
 
-KIND, NAMESPACE, NAME = "healthingest", "e2e-rotation", "rotated"
+KIND = "healthingest"
+NAMESPACE = "e2e-rotation"
+NAME = "rotated"
 READY_SECONDS = 90.0
 REFUSED_SECONDS = 120.0
 ROLLED_SECONDS = 120.0
@@ -145,11 +147,9 @@ def _logins() -> dict[str, str]:
 def _is_refused(what: str, url: str) -> bool:
     """Whether the server itself refuses the login; an unreachable server does not count."""
     parts = urlsplit(url)
-    user, password, path = (
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-        unquote(parts.path.lstrip("/")),
-    )
+    user = unquote(parts.username or "")
+    password = unquote(parts.password or "")
+    path = unquote(parts.path.lstrip("/"))
 
     async def database(port: int) -> bool:
         try:

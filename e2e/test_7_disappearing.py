@@ -106,7 +106,8 @@ def _manifest(case: Case) -> dict[str, Any]:
     manifest = install.minimal(NAME)
     spec = manifest["spec"]
     spec["replicas"] = 1
-    spec["objectStore"]["bucket"], spec["broker"]["virtualHost"] = case.bucket, case.virtual_host
+    spec["objectStore"]["bucket"] = case.bucket
+    spec["broker"]["virtualHost"] = case.virtual_host
     spec["ingress"]["host"] = f"{case.namespace}.example"
     return manifest
 

@@ -60,7 +60,8 @@ def _taken_over(
 
     The time is when the signal had arrived: until then the old leader works rightly.
     """
-    before, began = _transitions(), time.monotonic()
+    before = _transitions()
+    began = time.monotonic()
     strike()
     struck_at = time.time()
     for name in NAMES:

@@ -21,7 +21,9 @@ from steady import NO_LIMITS, SteadyUploads
 from stopwatch import Stopwatch
 from support.superfluous import superfluous_children
 
-KIND, NAMESPACE, NAME = "healthingest", "e2e-upgrade", "upgraded"
+KIND = "healthingest"
+NAMESPACE = "e2e-upgrade"
+NAME = "upgraded"
 READY_SECONDS = 90.0
 PASS_SECONDS = 60.0
 CHART_IN_TREE = install.CHART.relative_to(install.ROOT)

@@ -12,7 +12,8 @@ import kubectl as k8s
 from stopwatch import NOTES
 from witness import Witness
 
-NAMESPACE, NAME = "e2e-secrets", "planted"
+NAMESPACE = "e2e-secrets"
+NAME = "planted"
 SECONDS = 60.0
 
 

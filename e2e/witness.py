@@ -21,7 +21,8 @@ import confidential
 import kubectl as k8s
 
 SPACES: Final = re.compile(r"(e2e|healthingest)-.*")
-CORE, API = "/api/v1", "/apis/healthingest.dev/v1alpha1"
+CORE = "/api/v1"
+API = "/apis/healthingest.dev/v1alpha1"
 WATCHED: Final = {
     "secrets": f"{CORE}/secrets",
     "configmaps": f"{CORE}/configmaps",
@@ -188,9 +189,11 @@ def witness(folder: Path) -> Iterator[Witness]:
     """Record while the context is open."""
     heard = folder / "heard"
     heard.mkdir(mode=0o700)
-    listener, socket = Witness(heard), folder / "kubectl"
+    listener = Witness(heard)
+    socket = folder / "kubectl"
     with _proxy(socket):
-        loop, over = asyncio.new_event_loop(), asyncio.Event()
+        loop = asyncio.new_event_loop()
+        over = asyncio.Event()
         thread = threading.Thread(
             target=loop.run_until_complete, args=(listener.listen(socket, over),)
         )

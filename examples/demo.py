@@ -63,7 +63,8 @@ def main() -> int:
 
 
 def _journey(server: str) -> None:
-    email, password = f"demo-{secrets.token_hex(4)}@clinic.example", secrets.token_urlsafe(16)
+    email = f"demo-{secrets.token_hex(4)}@clinic.example"
+    password = secrets.token_urlsafe(16)
     sample = min(SAMPLES.glob("*.avro"))
     with Client(server, TokenFile(FOLDER / "tokens.json")) as client:
         _say("account", client.register(email, password, "Ada", "Example")["email"])

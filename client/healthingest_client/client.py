@@ -108,7 +108,8 @@ class Client:
         """Return one upload with its state."""
         return self._authorized("GET", f"/v1/uploads/{upload_id}")
 
-    def _authorized(self, method: str, path: str, **more: Any) -> Json:  # noqa: ANN401 - httpx's own arguments
+    # ANN401: httpx's own arguments
+    def _authorized(self, method: str, path: str, **more: Any) -> Json:  # noqa: ANN401
         try:
             return self._send(method, path, tokens=self._kept(), **more)
         except ProblemError as error:

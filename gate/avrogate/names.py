@@ -125,7 +125,8 @@ def _namespace(attributes: dict[str, Any], enclosing: str, policy: Policy) -> st
     return _checked(value, _FULL_NAME, policy, "namespace")
 
 
-def _checked(value: Any, pattern: re.Pattern[str], policy: Policy, *steps: Step) -> str:  # noqa: ANN401 - from JSON
+# ANN401: from JSON
+def _checked(value: Any, pattern: re.Pattern[str], policy: Policy, *steps: Step) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise NameRefusedError(Code.SCHEMA_ATTRIBUTE_INVALID, *steps)
     if len(value) > policy.max_name_characters:

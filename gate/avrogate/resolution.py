@@ -88,7 +88,8 @@ class _Comparison:
             self._failed[key] = found
         return found
 
-    def _compare(self, writer: Type, reader: Type, path: Path) -> Finding | None:  # noqa: PLR0911 - one for each kind of type
+    # PLR0911: one for each kind of type
+    def _compare(self, writer: Type, reader: Type, path: Path) -> Finding | None:  # noqa: PLR0911
         match writer, reader:
             case Union(branches), _:
                 return _first(self.types(branch, reader, path) for branch in branches)

@@ -110,7 +110,8 @@ def parse_text(text: bytes, policy: Policy) -> Any:  # noqa: ANN401 - JSON can b
         raise _duplicate_key(error, policy) from None
 
 
-def build_schema(value: Any, policy: Policy, definitions: Definitions | None = None) -> Schema:  # noqa: ANN401 - from JSON
+# ANN401: from JSON
+def build_schema(value: Any, policy: Policy, definitions: Definitions | None = None) -> Schema:  # noqa: ANN401
     """
     The schema that the JSON *value* declares, with types of *definitions* written out.
 
@@ -165,7 +166,8 @@ class _Parser:
         """Return all named types, after their definitions have been read."""
         return {name: type_ for name, type_ in self._names.items() if type_ is not None}
 
-    def type(self, value: Any, namespace: str, place: Place, depth: int) -> Type:  # noqa: ANN401 - from JSON
+    # ANN401: from JSON
+    def type(self, value: Any, namespace: str, place: Place, depth: int) -> Type:  # noqa: ANN401
         """Return the type that *value* declares in *namespace*."""
         self._count_node(place, depth)
         match value:
@@ -299,7 +301,8 @@ class _Parser:
         self._names[name] = record
         return record
 
-    def _field(self, value: Any, namespace: str, place: Place, depth: int) -> Field:  # noqa: ANN401 - from JSON
+    # ANN401: from JSON
+    def _field(self, value: Any, namespace: str, place: Place, depth: int) -> Field:  # noqa: ANN401
         if not isinstance(value, dict):
             raise place.refusal(Code.SCHEMA_ATTRIBUTE_INVALID)
         try:

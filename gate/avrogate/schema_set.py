@@ -112,7 +112,8 @@ class _View:
         return any(definition.value == value for definition in self._index.get(name, []))
 
 
-def _definitions(file: str, value: Any, policy: Policy) -> Iterator[tuple[str, _Definition]]:  # noqa: ANN401 - from JSON
+# ANN401: from JSON
+def _definitions(file: str, value: Any, policy: Policy) -> Iterator[tuple[str, _Definition]]:  # noqa: ANN401
     """Yield the named types of a file. Errors in it are ignored here and found by the parser."""
     waiting: list[tuple[Any, str, Place]] = [(value, "", Place(file=f"{file}#"))]
     while waiting:

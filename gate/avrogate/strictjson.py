@@ -25,7 +25,8 @@ class DuplicateKeyError(Exception):
     `value` is all of the JSON, `steps` lead to the object, `key` is the key.
     """
 
-    def __init__(self, value: Any, steps: Steps, key: str) -> None:  # noqa: ANN401 - JSON can be anything
+    # ANN401: JSON can be anything
+    def __init__(self, value: Any, steps: Steps, key: str) -> None:  # noqa: ANN401
         super().__init__(Code.SCHEMA_DUPLICATE_KEY)
         self.value = value
         self.steps = steps
@@ -88,7 +89,8 @@ def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
     return next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
 
 
-def _repeated_in(value: Any) -> Iterator[tuple[Steps, _Repeated]]:  # noqa: ANN401 - JSON can be anything
+# ANN401: JSON can be anything
+def _repeated_in(value: Any) -> Iterator[tuple[Steps, _Repeated]]:  # noqa: ANN401
     """Yield the objects with repeated keys in the order of the text; the depth is limited."""
     waiting: list[tuple[Steps, Any]] = [((), value)]
     while waiting:

@@ -12,7 +12,8 @@ from healthingest_client.main import main
 from support.samples import good_file
 from support.service_process import service
 
-EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+EMAIL = "ada@clinic.example"
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module", name="server")

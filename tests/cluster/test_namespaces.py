@@ -39,7 +39,8 @@ class Installation:
         self.server = server
         self._folder = folder
         self.home = f"home-{uuid4().hex[:8]}"
-        self._health, self._metrics = free_port(), free_port()
+        self._health = free_port()
+        self._metrics = free_port()
         self.running: subprocess.Popen[bytes] | None = None
         kubectl(server, "create", "namespace", self.home)
 

@@ -85,7 +85,8 @@ class Recording(KubernetesCluster):
         super().__init__(inner._connection, inner._timeout_seconds)
         self.used: set[Grant] = set()
 
-    async def call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:  # noqa: ANN401 - as it is
+    # ANN401: as it is
+    async def call(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:  # noqa: ANN401
         """See `KubernetesCluster.call`."""
         parts = path.removeprefix("/apis/").removeprefix("/api/v1/").split("/")
         group = "" if path.startswith("/api/v1/") else parts[0]

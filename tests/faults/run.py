@@ -60,7 +60,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     if not options.own_mounts and may_mount():
-        os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv, "--own-mounts"])  # noqa: S606 - ourselves
+        # S606: it starts this program again
+        os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv, "--own-mounts"])  # noqa: S606
     logging.disable()  # the consumer's and the proxies' libraries tell of every fault
     structlog.configure(
         logger_factory=structlog.ReturnLoggerFactory()
@@ -91,7 +92,9 @@ def say(text: str) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     """All cases in one world."""
-    began, faults, skipped = time.monotonic(), list[str](), list[str]()
+    began = time.monotonic()
+    faults = list[str]()
+    skipped = list[str]()
     async with world(options.seed, disks=options.own_mounts) as made:
         say(_line(*COLUMNS))
         todo = [case for case in cases(made, short=options.short) if options.only in case.name]
@@ -124,7 +127,9 @@ def _sum_up(made: World, count: int, skipped: list[str]) -> None:
 
 async def one(made: World, case: Case) -> list[str]:
     """One case: fault, heal, drain, check_history. Returns what was wrong."""
-    began, attempts, duplicates = time.monotonic(), len(made.clients.attempts), _duplicates(made)
+    began = time.monotonic()
+    attempts = len(made.clients.attempts)
+    duplicates = _duplicates(made)
     struck = await case.act(made)
     drained, result = await made.settle()
     new = made.clients.attempts[attempts:]

@@ -29,7 +29,8 @@ async def test_a_point_without_a_fault_is_passed(tmp_path: Path) -> None:
 
 async def test_a_fault_strikes_at_its_point_alone_and_once(tmp_path: Path) -> None:
     """Other points are passed; the second time its own is passed, too."""
-    faults, fault = Faults(tmp_path), Fault(Point.AFTER_PUT, Mode.RAISE, 0.0)
+    faults = Faults(tmp_path)
+    fault = Fault(Point.AFTER_PUT, Mode.RAISE, 0.0)
     arm(tmp_path, fault)
     await faults.at(Point.BEFORE_PUT)
     with pytest.raises(FaultInjectedError):
@@ -82,7 +83,8 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
                 self.objects[new.key] += file.read()
             assert len(self.objects[new.key]) == new.size_bytes > len(new.sha256) - 64
 
-    content, inner = b"0123456789", Reader()
+    content = b"0123456789"
+    inner = Reader()
     (tmp_path / "body").write_bytes(content)
     store = FaultyStore(inner, Faults(tmp_path), ACCEPTING_STORE)
     await store.put(NewObject("key", tmp_path / "body", 10, sha256(content)))

@@ -154,7 +154,8 @@ def test_every_truncation_is_refused(codec: str) -> None:
 def test_wrong_values_are_gathered_over_blocks() -> None:
     """Validation continues, so every invalid value has a finding with its place."""
     schema = record("boolean", "string")
-    good, wrong = b"\x01" + text("a"), b"\x07" + text(b"\xff")
+    good = b"\x01" + text("a")
+    wrong = b"\x07" + text(b"\xff")
     file = file_of(schema, [(3, good + wrong + good), (1, wrong)])
     start = file.index(SYNC) + len(SYNC) + 2
     second = start + len(good * 2 + wrong) + len(SYNC) + 2
@@ -192,7 +193,8 @@ def test_deflate_may_leave_the_checksum_that_its_writers_leave() -> None:
     Any other remainder is refused.
     """
     data = long(5)
-    packed, checksum = compress("deflate", data), zlib.adler32(data).to_bytes(4, "big")
+    packed = compress("deflate", data)
+    checksum = zlib.adler32(data).to_bytes(4, "big")
     refused = [
         extra
         for extra in (b"", checksum[:3], checksum, b"\x00", checksum[1:], checksum + b"\x00")

@@ -41,9 +41,11 @@ def test_none_costs_more_work_than_a_file_may() -> None:
 
     No file exceeds the budget for its size.
     """
-    policy, costly = Policy(), []
+    policy = Policy()
+    costly = []
     for hostile in hostile_files():
-        cost, size = calls_of(hostile.file), len(hostile.file)
+        cost = calls_of(hostile.file)
+        size = len(hostile.file)
         most_steps = policy.max_steps + size * policy.max_steps_per_byte + 4 * PIECE_BYTES
         most_bytes = policy.max_inflated_bytes + size * policy.max_inflated_per_byte + PIECE_BYTES
         if (

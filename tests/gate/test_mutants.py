@@ -32,7 +32,8 @@ def test_the_seeds_are_correct() -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_no_mutant_is_wrongly_accepted(count: int) -> None:
     """An independent reader reads each accepted mutant, and writes the same bytes again."""
-    accepted, wrong = 0, []
+    accepted = 0
+    wrong = []
     for number, mutant in enumerate(mutants(SEED, count)):
         try:
             result = validate(mutant)

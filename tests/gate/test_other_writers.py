@@ -123,7 +123,8 @@ def test_legitimate_recursion_passes(depth: int) -> None:
         chain = {"value": 1, "next": chain}
     for _ in range(depth - 1):
         branch = {"children": [branch, {"children": []}]}
-    out, grown = io.BytesIO(), io.BytesIO()
+    out = io.BytesIO()
+    grown = io.BytesIO()
     fastavro.writer(out, linked, [chain])
     fastavro.writer(grown, tree, [branch])
     assert validate(out.getvalue()).record_count == validate(grown.getvalue()).record_count == 1

@@ -68,7 +68,8 @@ def test_files_refer_to_each_other_in_any_order() -> None:
 
 def test_files_may_refer_to_each_other_in_a_circle() -> None:
     """Through a union; each schema contains the definitions of both."""
-    one, other = record(["null", "B"], name="A"), record(["null", "A"], name="B")
+    one = record(["null", "B"], name="A")
+    other = record(["null", "A"], name="B")
     schemas = parse_schema_set(_files(a=one, b=other), Policy())
     alone = record(["null", other], name="A"), record(["null", one], name="B")
     expected = [parse_schema(json.dumps(schema).encode(), Policy()) for schema in alone]

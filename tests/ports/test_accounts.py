@@ -23,7 +23,8 @@ from healthingest_service.identity.errors import (
 from healthingest_service.identity.model import AccountId, NewAccount
 from support.deadlines import HANG_SECONDS
 
-EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+EMAIL = "ada@clinic.example"
+PASSWORD = "correct horse battery"
 NEW = NewAccount(EMAIL, PASSWORD, "Ada", "Example")
 
 

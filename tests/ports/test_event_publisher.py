@@ -27,7 +27,8 @@ from support.servers.rabbitmq import RabbitMQServer
 from support.servers.silent import silent_server
 from support.uploads import message, upload
 
-EXCHANGE, QUEUE = "health_data_exchange", "processing"
+EXCHANGE = "health_data_exchange"
+QUEUE = "processing"
 
 
 class Ears(Protocol):

@@ -256,7 +256,8 @@ class TestFilesOnDisk:
         self, gate: GatePool, tmp_path: Path, codec: str
     ) -> None:
         """Handed over, then read by the validator in pieces of any size: the same result."""
-        content, path = good_file(300_000, codec=codec), tmp_path / "body"
+        content = good_file(300_000, codec=codec)
+        path = tmp_path / "body"
         path.write_bytes(content)
         async with gate.open() as one:
             await one.feed(content[:1000])

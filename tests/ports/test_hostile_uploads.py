@@ -26,7 +26,8 @@ def _running(tmp_path: Path) -> Iterator[ServiceProcess]:
 
 def _client(running: ServiceProcess, name: str) -> httpx.Client:
     client = httpx.Client(base_url=running.address(), timeout=30)
-    email, password = f"{name}@clinic.example", "correct horse battery"
+    email = f"{name}@clinic.example"
+    password = "correct horse battery"
     client.post("/auth/register", json={"email": email, "password": password}).raise_for_status()
     login = client.post("/auth/jwt/login", data={"username": email, "password": password})
     client.headers["Content-Type"] = "application/avro"
@@ -36,7 +37,8 @@ def _client(running: ServiceProcess, name: str) -> httpx.Client:
 
 def _resident_bytes(running: ServiceProcess) -> int:
     """Return the memory of the server and its children."""
-    pids, total = [running.process.pid], 0
+    pids = [running.process.pid]
+    total = 0
     while pids:
         pid = pids.pop()
         status = dict(

@@ -138,7 +138,8 @@ def test_a_full_spool_is_told_to_each_request(tmp_path: Path) -> None:
     """While one body takes all the room, others get 503, and the process stays ready."""
     settings = HEALTH | {"SPOOL__MAX_BYTES": str(1 << 20), "LIMITS__UPLOADS": "1000/minute"}
     with _serving(tmp_path, **settings) as running, ExitStack() as stack:
-        ada, hogs = _token(running, "ada"), list[Talk]()
+        ada = _token(running, "ada")
+        hogs = list[Talk]()
 
         def is_full() -> bool:
             if not hogs or hogs[-1].has_something(

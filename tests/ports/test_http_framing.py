@@ -272,7 +272,8 @@ def test_a_head_has_no_body(running: ServiceProcess) -> None:
     """It has the length of `GET`, and the next answer follows directly."""
     with talk(running.address()) as connection:
         connection.say(request("HEAD", "/"), request("GET", "/"))
-        head, got = connection.answer("HEAD"), connection.answer()
+        head = connection.answer("HEAD")
+        got = connection.answer()
     assert (head.status, got.status) == (200, 200)
     assert head.headers["content-length"] == str(len(got.body))
 

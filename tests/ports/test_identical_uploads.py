@@ -22,7 +22,8 @@ from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
 from support.service_process import COMMAND, SECONDS, ServiceProcess, environment, service
 
-CLIENTS, PROCESSES = 1000, 3
+CLIENTS = 1000
+PROCESSES = 3
 CONNECTIONS = 20
 """The limit of one object of httpx, which searches all its connections for each request."""
 
@@ -73,7 +74,8 @@ async def send_all(servers: list[str], token: str, content: bytes) -> Answers:
 
     A client repeats after the time of the answer, or when there was no answer.
     """
-    answers, start = Answers(), asyncio.Event()
+    answers = Answers()
+    start = asyncio.Event()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
 
     async def one(client: httpx.AsyncClient, server: str) -> None:
@@ -122,7 +124,8 @@ async def heard(consumer: Consumer, database: asyncpg.Connection) -> int:
     hearing = asyncio.create_task(consumer.run())
     try:
         async with asyncio.timeout(SECONDS):
-            while not consumer.heard or await database.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110 - a table tells nobody
+            # ASYNC110: a table tells nobody
+            while not consumer.heard or await database.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     finally:
         hearing.cancel()

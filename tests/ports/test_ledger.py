@@ -73,7 +73,8 @@ class TestLedger:
 
     async def test_tells_that_equal_bytes_are_in_flight(self, ledger: DatabaseLedger) -> None:
         """While the lease lasts, the owner's same bytes are refused with a time to retry."""
-        first, second = upload(of=(account := owner())), upload(of=account)
+        first = upload(of=(account := owner()))
+        second = upload(of=account)
         await begin(ledger, first)
         with pytest.raises(UploadInFlightError) as refused:
             await begin(ledger, second)
@@ -111,7 +112,8 @@ class TestLedger:
 
         Its holder learns of it, and a stored row gets no lease back.
         """
-        gone, stored = upload(b"one"), await store(ledger, upload(b"two"))
+        gone = upload(b"one")
+        stored = await store(ledger, upload(b"two"))
         await begin(ledger, gone)
         await ledger.abandon(gone.id)
         for settled in (gone, stored):
@@ -291,7 +293,8 @@ class TestLedger:
 
     async def test_hides_what_others_own(self, ledger: DatabaseLedger) -> None:
         """Another owner's upload looks like a missing one, here and in the history."""
-        new, stranger = await store(ledger, upload()), owner()
+        new = await store(ledger, upload())
+        stranger = owner()
         with pytest.raises(UploadNotFoundError):
             await ledger.get(stranger, new.id)
         assert (await ledger.history(stranger, limit=10)).uploads == ()
@@ -331,7 +334,8 @@ class TestLedger:
 
     async def test_hands_out_expired_rows_once(self, ledger: DatabaseLedger, clock: Clock) -> None:
         """Only rows whose lease is over, oldest first; taken, they have a new lease."""
-        first, stored = upload(b"1"), upload(b"2")
+        first = upload(b"1")
+        stored = upload(b"2")
         await begin(ledger, first)
         await store(ledger, stored)
         clock.move(1)
@@ -420,7 +424,8 @@ async def test_a_kept_connection_that_is_gone_costs_nobody_an_upload(
         open_engine(postgres_url, pool_size=1, timeout_seconds=5) as engine,
         open_engine(postgres_url, pool_size=1, timeout_seconds=5) as other,
     ):
-        ledger, hung_up = DatabaseLedger(engine, timeout_seconds=5), asyncio.Event()
+        ledger = DatabaseLedger(engine, timeout_seconds=5)
+        hung_up = asyncio.Event()
         async with engine.connect() as connection:
             pid = await connection.scalar(text("SELECT pg_backend_pid()"))
             driver = (await connection.get_raw_connection()).driver_connection

@@ -12,7 +12,8 @@ from support.samples import READING, block, raw_file
 from support.service_process import service
 
 MIB = 1024 * 1024
-FILE_BYTES, GROWTH_BYTES = 96 * MIB, 24 * MIB
+FILE_BYTES = 96 * MIB
+GROWTH_BYTES = 24 * MIB
 ACCOUNT = {"email": "ada@clinic.example", "password": "correct horse battery"}
 
 

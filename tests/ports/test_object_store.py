@@ -24,7 +24,8 @@ from support.servers.silent import silent_server
 from support.servers.versitygw import S3Server
 from support.uploads import sha256, upload
 
-PART_BYTES, WHOLE_BYTES = 5 * 1024 * 1024, 1024 * 1024 * 1024
+PART_BYTES = 5 * 1024 * 1024
+WHOLE_BYTES = 1024 * 1024 * 1024
 """The least that a real server accepts, and more than any content here."""
 
 
@@ -33,7 +34,8 @@ def _no_link(*_arguments: object, **_keywords: object) -> None:
     raise OSError(errno.EXDEV, "not this file system")
 
 
-def s3(server: S3Server, **changed: Any) -> AbstractAsyncContextManager[S3Store]:  # noqa: ANN401 - the fields' types
+# ANN401: the fields' types
+def s3(server: S3Server, **changed: Any) -> AbstractAsyncContextManager[S3Store]:  # noqa: ANN401
     """Return a store on that server, with other settings."""
     return open_s3_store(replace(access_to(server), **changed))
 

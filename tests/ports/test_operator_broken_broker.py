@@ -131,7 +131,9 @@ async def test_a_limit_that_stops_the_relay_is_named(
 
     The broker's fingerprint changes, so external checks find it.
     """
-    login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
+    login = add_relay(rabbitmq)
+    how = access(rabbitmq)
+    host = rabbitmq.virtual_host
     before = await broker.fingerprint(how, host, [login.name])
     await broker.log_in(how, host, login)
     rabbitmq.call("PUT", f"/api/{limit.format(host=host, user=login.name)}", {"value": 0})
@@ -150,7 +152,9 @@ async def test_a_relay_that_is_refused_is_named(
     broker: RabbitMQBroker, rabbitmq: RabbitMQServer
 ) -> None:
     """A wrong password, no rights in the virtual host, and no answer."""
-    login, how, host = add_relay(rabbitmq), access(rabbitmq), rabbitmq.virtual_host
+    login = add_relay(rabbitmq)
+    how = access(rabbitmq)
+    host = rabbitmq.virtual_host
     where = f"RabbitMQ at 127.0.0.1:{rabbitmq.amqp_port} (AMQP)"
     with pytest.raises(DependencyError) as raised:
         await broker.log_in(how, host, Login(login.name, f"{SECRET}-other", "", "", ""))
@@ -174,7 +178,9 @@ async def test_a_virtual_host_that_is_down_is_named(
     broker: RabbitMQBroker, own_rabbitmq: RabbitMQServer
 ) -> None:
     """As after a fault in its message store; its login and rights are there."""
-    login, how, host = add_relay(own_rabbitmq), access(own_rabbitmq), own_rabbitmq.virtual_host
+    login = add_relay(own_rabbitmq)
+    how = access(own_rabbitmq)
+    host = own_rabbitmq.virtual_host
     await broker.log_in(how, host, login)
     own_rabbitmq.control("eval", f'rabbit_vhost_sup_sup:delete_on_all_nodes(<<"{host}">>).')
     async with rabbitmq_broker(SECONDS) as unknowing:

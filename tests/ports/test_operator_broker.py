@@ -92,7 +92,8 @@ async def test_what_somebody_changed_is_seen(
 ) -> None:
     """A removed binding, a changed policy and a changed password are found, and nothing else."""
     await complete(broker, rabbitmq)
-    host, goal = rabbitmq.virtual_host, wanted(rabbitmq)
+    host = rabbitmq.virtual_host
+    goal = wanted(rabbitmq)
     rabbitmq.call("DELETE", f"/api/bindings/{host}/e/exchange/q/other.queue/b")
     rabbitmq.call("DELETE", f"/api/policies/{host}/healthingest-processing")
     rabbitmq.call("PUT", f"/api/users/{goal.logins[0].name}", {"password": "other", "tags": ""})
@@ -114,7 +115,8 @@ async def test_what_is_no_longer_wanted_goes(
     A queue with a message is kept.
     """
     await complete(broker, rabbitmq)
-    host, how = rabbitmq.virtual_host, access(rabbitmq)
+    host = rabbitmq.virtual_host
+    how = access(rabbitmq)
     rabbitmq.call(
         "POST", f"/api/bindings/{host}/e/exchange/q/processing", {"routing_key": "odd_%/#.*"}
     )
@@ -243,7 +245,8 @@ async def test_a_removed_user_is_refused_and_cut_off(
 
     The broker itself closes a connection of the old user.
     """
-    host, how = rabbitmq.virtual_host, access(rabbitmq)
+    host = rabbitmq.virtual_host
+    how = access(rabbitmq)
     spec = broker_spec(host, QueueSpec(name="processing"))
     both = {f"{host}.relay": "old-password", f"{host}.relay-b": "new-password"}
     goal = topology.topology(spec, "space/name", rabbitmq.username, both, {})

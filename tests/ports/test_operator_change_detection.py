@@ -29,7 +29,8 @@ class Writes(RabbitMQBroker):
         super().__init__(inner._session, inner._timeout_seconds)
         self.count = 0
 
-    async def _request(self, access: Any, method: str, *more: Any) -> object:  # noqa: ANN401 - as it is
+    # ANN401: as it is
+    async def _request(self, access: Any, method: str, *more: Any) -> object:  # noqa: ANN401
         self.count += method != "GET"
         return await super()._request(access, method, *more)
 

@@ -108,7 +108,8 @@ async def test_a_broker_that_refuses_has_no_fingerprint(
 async def test_a_broker_is_asked_once_for_all(rabbitmq: RabbitMQServer) -> None:
     """Within some seconds the answer is cached; so is an error."""
     async with rabbitmq_broker(10) as broker:
-        how, users = broker_access(rabbitmq), [rabbitmq.username]
+        how = broker_access(rabbitmq)
+        users = [rabbitmq.username]
         before = await broker.fingerprint(how, rabbitmq.virtual_host, users)
         rabbitmq.call(
             "PUT",

@@ -103,7 +103,8 @@ class TestOutbox:
         self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
     ) -> None:
         """What the broker confirmed before the error is not announced again; the rest is."""
-        first, second = await waiting(ledger, 0), await waiting(ledger, 1)
+        first = await waiting(ledger, 0)
+        second = await waiting(ledger, 1)
         clock.move(1)
         with pytest.raises(RuntimeError):
             await confirm_and_die(outbox, first)

@@ -59,7 +59,8 @@ async def test_tls_in_front_of_a_server_leaves_no_connection_to_it(tmp_path: Pat
         await asyncio.Event().wait()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     async with tcp_server(serve) as inner:
         async with untrusted_tls(inner, tmp_path) as outer:
             _, client = await asyncio.open_connection("127.0.0.1", outer, ssl=context)

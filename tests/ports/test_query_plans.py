@@ -74,7 +74,8 @@ class Calls:
     async def ledger(self) -> None:
         """Uploads, from their beginning to their end."""
         ledger = DatabaseLedger(self.engine, timeout_seconds=60)
-        new, other = upload(of=AccountId(OWNER)), upload(b"other", of=AccountId(OWNER))
+        new = upload(of=AccountId(OWNER))
+        other = upload(b"other", of=AccountId(OWNER))
         for key in (None, "k"):
             for one in (new, other):
                 named = IdempotencyKey(f"{key}-{one.id}") if key else None

@@ -58,7 +58,8 @@ class TestRateLimiter:
 
     async def test_keeps_keys_and_rules_apart(self, limiter: RateLimiter) -> None:
         """Another key, and the same key under another rule, has its own count."""
-        one, other = Rule("uploads", Rate(1, 60)), Rule("requests", Rate(1, 60))
+        one = Rule("uploads", Rate(1, 60))
+        other = Rule("requests", Rate(1, 60))
         assert (await limiter.hit(one, "a")).allowed
         assert not (await limiter.hit(one, "a")).allowed
         assert (await limiter.hit(one, "b")).allowed
@@ -179,7 +180,8 @@ async def test_failures_are_forgotten() -> None:
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many keys a client invents, their number is limited."""
     monkeypatch.setattr("healthingest_service.adapters.memory_limiter._MAX_KEYS", 30)
-    limiter, throttle = MemoryLimiter(), MemoryLoginThrottle(LOGIN_RULES)
+    limiter = MemoryLimiter()
+    throttle = MemoryLoginThrottle(LOGIN_RULES)
     for number in range(100):
         await limiter.hit(Rule("logins", Rate(1, 60)), str(number))
         await fail(throttle, by(str(number)))
@@ -208,7 +210,8 @@ async def test_nobody_there_means_counting_alone() -> None:
             clock=time.monotonic, pause_seconds=60, on_degraded=lambda _: None
         )
         limiter = FallbackLimiter(counters, shared, MemoryLimiter())
-        logins, uploads = Rule("logins", Rate(20, 60), 10), Rule("uploads", Rate(3, 60))
+        logins = Rule("logins", Rate(20, 60), 10)
+        uploads = Rule("uploads", Rate(3, 60))
         assert [(await limiter.hit(logins, "a")).allowed for _ in range(3)] == [True, True, False]
         assert [(await limiter.hit(uploads, "a")).allowed for _ in range(4)] == [
             True,

@@ -18,12 +18,10 @@ CONTENT = b"content"
 OTHER = answer(
     200, headers=[f"x-amz-checksum-sha256: {b64encode(bytes.fromhex(sha256(b'other'))).decode()}"]
 )
-OK, MISSING, OVERLOADED, FORBIDDEN = (
-    answer(200),
-    answer(404),
-    answer(503, "SlowDown"),
-    answer(403, "AccessDenied"),
-)
+OK = answer(200)
+MISSING = answer(404)
+OVERLOADED = answer(503, "SlowDown")
+FORBIDDEN = answer(403, "AccessDenied")
 THERE = head_answer(len(CONTENT), sha256(CONTENT))
 
 

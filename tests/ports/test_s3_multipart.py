@@ -28,8 +28,11 @@ from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answe
 from support.servers.versitygw import S3Server
 from support.uploads import sha256
 
-KEY, PART_BYTES, TIMEOUT_SECONDS = "raw/key", 5 * 1024 * 1024, 5.0
-CONTENT, SHORT = b"7" * (PART_BYTES + 1), b"content"
+KEY = "raw/key"
+PART_BYTES = 5 * 1024 * 1024
+TIMEOUT_SECONDS = 5.0
+CONTENT = b"7" * (PART_BYTES + 1)
+SHORT = b"content"
 SHORT_PART_BYTES = 3  # a scripted server minds no minimum: three parts
 
 
@@ -161,15 +164,16 @@ def xml(name: str, content: str = "") -> bytes:
 
 
 BEGUN = xml("InitiateMultipartUploadResult", "<UploadId>u</UploadId>")
-SENT, GONE, MISSING = answer(200, headers=['ETag: "e"']), answer(204), answer(404)
-DONE, FAILED_LATE = xml("CompleteMultipartUploadResult"), xml("Error", "<Code>InternalError</Code>")
+SENT = answer(200, headers=['ETag: "e"'])
+GONE = answer(204)
+MISSING = answer(404)
+DONE = xml("CompleteMultipartUploadResult")
+FAILED_LATE = xml("Error", "<Code>InternalError</Code>")
 WRONG = xml("CompleteMultipartUploadResult", "<ChecksumSHA256>AAAA-3</ChecksumSHA256>")
 THERE = head_answer(len(SHORT), sha256(SHORT))
-NO_UPLOAD, OVERLOADED, FORBIDDEN = (
-    answer(404, "NoSuchUpload"),
-    answer(503, "SlowDown"),
-    answer(403, "AccessDenied"),
-)
+NO_UPLOAD = answer(404, "NoSuchUpload")
+OVERLOADED = answer(503, "SlowDown")
+FORBIDDEN = answer(403, "AccessDenied")
 PARTS = ["begin", "part", "part", "part"]
 VERBS = {"POST ?uploads": "begin", "PUT": "part", "POST": "end", "HEAD": "head", "DELETE": "abort"}
 

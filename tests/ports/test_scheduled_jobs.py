@@ -112,7 +112,8 @@ class TestKeptUploads:
         ]
         assert [one.key for one in await kept.between("", "raw0", limit=1)] == [keys["A"]]
         first = made["A"].receipt
-        size_bytes, sha256 = first.file_size_bytes, first.file_hash
+        size_bytes = first.file_size_bytes
+        sha256 = first.file_hash
         assert everything[0] == KeptUpload(
             first.upload_id, first.object_key, size_bytes, sha256, NOON
         )

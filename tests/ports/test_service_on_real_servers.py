@@ -111,7 +111,8 @@ async def test_an_upload_goes_the_whole_way(
             answer = await http.post("/v1/upload", content=good_file(5), headers=headers)
             await _until_all_are_up(http, f"{api.address('metrics')}/health/dependencies")
         assert answer.status_code == 201, answer.text
-        event, receipt = await _message(rabbitmq), answer.json()
+        event = await _message(rabbitmq)
+        receipt = answer.json()
         assert (event.bucket, event.key) == (s3_server.bucket, receipt["object_key"])
         assert (event.idempotency_key, event.record_count) == (receipt["upload_id"], 5)
         assert [one.end() for one in (api, relay, janitor)] == [0, 0, 0]

@@ -64,10 +64,8 @@ class TestSpool:
 
     async def test_keeps_large_bodies(self, tmp_path: Path) -> None:
         """Bodies beyond the buffer are whole."""
-        spool, chunks = (
-            DiskSpool(tmp_path / "spool", max_bytes=1 << 22),
-            [bytes([n]) * 65536 for n in range(40)],
-        )
+        spool = DiskSpool(tmp_path / "spool", max_bytes=1 << 22)
+        chunks = [bytes([n]) * 65536 for n in range(40)]
         async with spool.open() as file:
             for chunk in chunks:
                 await file.write(chunk)
@@ -76,11 +74,10 @@ class TestSpool:
 
     async def test_tells_what_can_be_read(self, tmp_path: Path) -> None:
         """While a body is received, its first bytes are readable; at the end all are."""
-        spool, chunks = (
-            DiskSpool(tmp_path / "spool", max_bytes=1 << 23),
-            [bytes([n]) * 65536 for n in range(80)],
-        )
-        content, seen = b"".join(chunks), []
+        spool = DiskSpool(tmp_path / "spool", max_bytes=1 << 23)
+        chunks = [bytes([n]) * 65536 for n in range(80)]
+        content = b"".join(chunks)
+        seen = []
         async with spool.open() as file:
             for chunk in chunks:
                 await file.write(chunk)
@@ -92,10 +89,8 @@ class TestSpool:
 
     async def test_keeps_many_small_chunks(self, tmp_path: Path) -> None:
         """A body of single bytes is complete, and hashed correctly."""
-        spool, content = (
-            DiskSpool(tmp_path / "spool", max_bytes=1 << 22),
-            bytes(n % 251 for n in range(3000)),
-        )
+        spool = DiskSpool(tmp_path / "spool", max_bytes=1 << 22)
+        content = bytes(n % 251 for n in range(3000))
         async with spool.open() as file:
             for byte in content:
                 await file.write(bytes([byte]))

@@ -25,7 +25,8 @@ async def left(url: str, folder: Path, *, seconds: float = 20) -> StopCause | No
     """Return what a failed migration writes to the file for the operator."""
     log = folder / "termination-log"
     log.write_text("")
-    with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever it is, it is what a process would end with
+    # PT011: whatever it is, it is what a process would end with
+    with pytest.raises(Exception) as raised:  # noqa: PT011
         await migrate(url, timeout_seconds=seconds)
     report_failure(raised.value, log=log)
     return stop_cause(log.read_text())

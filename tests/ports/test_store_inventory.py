@@ -97,7 +97,9 @@ class TestStoreInventory:
             await place.put(key, key.encode())
         await place.put("other/stray", b"not under the prefix")
         for limit in (1, 2, 4, 10):
-            keys, after, is_last = [], "", False
+            keys = []
+            after = ""
+            is_last = False
             while not is_last:
                 page = await place.inventory.page(after=after, limit=limit)
                 is_last = page.is_last

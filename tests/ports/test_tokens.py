@@ -131,7 +131,8 @@ class TestSessions:
     ) -> None:
         """A deactivated account is refused at once."""
         async with engine.begin() as connection:
-            await connection.execute(AccountRow.__table__.update().values(is_active=False))  # type: ignore[attr-defined] # a Table
+            # mypy: a Table
+            await connection.execute(AccountRow.__table__.update().values(is_active=False))  # type: ignore[attr-defined]
         assert not await sessions.is_live(session.id, session.account_id)
         with pytest.raises(InvalidTokenError):
             await rotate(sessions, "first", "child")

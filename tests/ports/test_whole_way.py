@@ -43,7 +43,8 @@ async def goes_the_whole_way(  # the parts are what differs
     database_url: str, store: ObjectStore, publisher: EventPublisher, folder: Path
 ) -> tuple[bytes, UploadStored]:
     """Upload a sample, relay it, and return the object's bytes and the message."""
-    content, account = await asyncio.to_thread(SAMPLE.read_bytes), owner()
+    content = await asyncio.to_thread(SAMPLE.read_bytes)
+    account = owner()
     await migrate(database_url, timeout_seconds=20)
     async with (
         open_engine(database_url, pool_size=3, timeout_seconds=5) as engine,
@@ -55,10 +56,8 @@ async def goes_the_whole_way(  # the parts are what differs
             schemas_folder=None,
         ) as gate,
     ):
-        ledger, outbox = (
-            DatabaseLedger(engine, timeout_seconds=5),
-            DatabaseOutbox(engine, timeout_seconds=5),
-        )
+        ledger = DatabaseLedger(engine, timeout_seconds=5)
+        outbox = DatabaseOutbox(engine, timeout_seconds=5)
         accept = AcceptUpload(
             ledger=ledger,
             store=store,

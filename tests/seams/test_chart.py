@@ -151,10 +151,8 @@ def test_the_operators_variables_are_its_settings() -> None:
         for name, field in Settings.model_fields.items()
     }
     assert set(told()) - set(known) == set()
-    after, grace = (
-        "HEALTHINGEST_OPERATOR_ROTATE_AFTER_DAYS",
-        "HEALTHINGEST_OPERATOR_CONSUMER_GRACE_SECONDS",
-    )
+    after = "HEALTHINGEST_OPERATOR_ROTATE_AFTER_DAYS"
+    grace = "HEALTHINGEST_OPERATOR_CONSUMER_GRACE_SECONDS"
     assert {name: float(told()[name]) for name in (after, grace)} == {
         name: known[name].default for name in (after, grace)
     }
@@ -287,7 +285,8 @@ def test_every_kubernetes_knows_the_chart(version: str) -> None:
             kubernetes_validate.validate(document, version, strict=True)
 
 
-def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> list[dict[str, Any]]:  # noqa: ANN401 - YAML
+# ANN401: a YAML value
+def _typos(schema: dict[str, Any], values: Any, path: tuple[str, ...] = ()) -> list[dict[str, Any]]:  # noqa: ANN401
     """Yield the default values with one misspelt name, at each depth that the schema closes."""
     found = []
     if schema.get("additionalProperties") is not False:

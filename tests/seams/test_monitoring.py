@@ -80,7 +80,8 @@ def test_every_port_with_metrics_is_scraped() -> None:
     """The PodMonitor selects the pods that the operator creates, and names each metrics port."""
     body = manifest()
     body["metadata"] |= {"uid": "uid-1", "generation": 1}
-    owner, build = parse(body), Build("service:1", "a", "b", "c")
+    owner = parse(body)
+    build = Build("service:1", "a", "b", "c")
     (monitor,) = _of("PodMonitor", _rendered("--set", "monitoring.podMonitor.enabled=true"))
     (expression,) = monitor["spec"]["selector"]["matchExpressions"]
     ports = set()
@@ -157,9 +158,12 @@ def test_each_alert_has_its_section() -> None:
     assert sections == set(_rules())
 
 
-ZEROS, ONES, LATE = "0x30", "1x30", "0+30x30"
+ZEROS = "0x30"
+ONES = "1x30"
+LATE = "0+30x30"
 OF = 'namespace="a", healthingest="clinic"'
-LEADER, AGE = "healthingest_operator_leader", "healthingest_operator_watch_age_seconds"
+LEADER = "healthingest_operator_leader"
+AGE = "healthingest_operator_watch_age_seconds"
 ERRORS = 'healthingest_operator_reconciles_total{outcome="error"}'
 WAITING = 'healthingest_operator_queue_depth{lane="change"}'
 REFUSED = "healthingest_operator_refused_namespaces"

@@ -31,7 +31,8 @@ class Recorder:
     def stub(self, name: str) -> Any:  # noqa: ANN401 - as Tilt's own built-ins
         """Return a built-in; `helm` returns a text that differs from a path."""
 
-        def record(*arguments: Any, **named: Any) -> str | None:  # noqa: ANN401 - as Tilt's own built-ins
+        # ANN401: as Tilt's own built-ins
+        def record(*arguments: Any, **named: Any) -> str | None:  # noqa: ANN401
             self.calls[name].append((arguments, named))
             return f"rendered {arguments[0]}" if name == "helm" else None
 

@@ -17,9 +17,12 @@ def test_no_token_may_live_longer_than_its_key() -> None:
 
 def test_the_service_reads_the_keys_of_every_phase() -> None:
     """In one text of several keys the first signs, and all verify."""
-    old, new = new_key_pem(), new_key_pem()
-    alone, after = SigningKeys.from_pem(old), SigningKeys.from_pem(new)
-    both, turned = SigningKeys.from_pem(old + new), SigningKeys.from_pem(new + old)
+    old = new_key_pem()
+    new = new_key_pem()
+    alone = SigningKeys.from_pem(old)
+    after = SigningKeys.from_pem(new)
+    both = SigningKeys.from_pem(old + new)
+    turned = SigningKeys.from_pem(new + old)
     assert both.signing_id == alone.signing_id
     assert turned.signing_id == after.signing_id
     assert set(both.verifying) == set(turned.verifying) == {alone.signing_id, after.signing_id}

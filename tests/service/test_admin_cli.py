@@ -15,7 +15,8 @@ import pytest
 from support.samples import good_file
 from support.service_process import SECONDS, ServiceProcess, environment, service
 
-EMAIL, PASSWORD = "ada@clinic.example", "correct horse battery"
+EMAIL = "ada@clinic.example"
+PASSWORD = "correct horse battery"
 ADMIN = (sys.executable, "-m", "healthingest_service.main.admin_cli")
 
 
@@ -66,7 +67,8 @@ def upload(server: str) -> httpx.Response:
 
 def messages(folder: Path, count: int) -> list[dict[str, Any]]:
     """The messages in the queue file, once there are so many."""
-    queue, deadline = folder / "queue.jsonl", time.monotonic() + SECONDS
+    queue = folder / "queue.jsonl"
+    deadline = time.monotonic() + SECONDS
     while (
         len(lines := queue.read_text(encoding="utf-8").splitlines() if queue.exists() else [])
         < count

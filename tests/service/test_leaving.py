@@ -15,7 +15,8 @@ def test_who_is_asked_to_leave_says_so_first(tmp_path: Path) -> None:
     """
     with service(tmp_path, SERVER__SHUTDOWN_DELAY_SECONDS="3") as running:
         running.wait_until_ready()
-        server, deadline = running.address(), time.monotonic() + SECONDS
+        server = running.address()
+        deadline = time.monotonic() + SECONDS
         running.process.send_signal(signal.SIGTERM)
         while httpx.get(f"{server}/health/ready").status_code != httpx.codes.SERVICE_UNAVAILABLE:
             assert time.monotonic() < deadline

@@ -179,9 +179,11 @@ def test_a_request_under_way_may_end(running: ServiceProcess) -> None:
 
     New connections are not taken.
     """
-    server, content = running.address(), good_file(2)
+    server = running.address()
+    content = good_file(2)
     user = AVRO | signed_in(server) | {"Content-Length": str(len(content))}
-    begun, go_on = threading.Event(), threading.Event()
+    begun = threading.Event()
+    go_on = threading.Event()
 
     def slowly() -> Iterator[bytes]:
         yield content[:30]

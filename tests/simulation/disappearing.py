@@ -80,7 +80,8 @@ class Disappearing(History):
     def _insist_gone_or_named(self) -> None:
         """What the operator made outside is taken away, or the user is told of it."""
         left = self._finalized.left_behind if self._finalized else ()
-        broker, store = self.fakes.broker, self.fakes.store
+        broker = self.fakes.broker
+        store = self.fakes.store
         tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
         marked = [tag for tag in tags if tag.startswith(HOST_TAG)]
         users = [path for path in broker.things if path[0] == "users"]

@@ -139,7 +139,8 @@ class History:
 
     def _insist_applied(self, generation: int) -> None:
         spec = self.specs[generation]
-        cluster, broker = self.fakes.cluster, self.fakes.broker
+        cluster = self.fakes.cluster
+        broker = self.fakes.broker
         if cluster.get("HealthIngest", KEY.name)["spec"].get("paused"):
             return  # what was found before; people may have changed it since
         pod = cluster.get("Deployment", "clinic-api")["spec"]["template"]["spec"]
@@ -158,7 +159,8 @@ class History:
         """The ports, with faults."""
         real = self.fakes.ports
         return Ports(
-            Unsteady("cluster", real.cluster, self),  # type: ignore[arg-type] # it stands for any port
+            # mypy: it stands for any port
+            Unsteady("cluster", real.cluster, self),  # type: ignore[arg-type]
             Unsteady("store", real.store, self),  # type: ignore[arg-type] # the same
             Unsteady("broker", real.broker, self),  # type: ignore[arg-type] # the same
             Unsteady("database", real.database, self),  # type: ignore[arg-type] # the same
@@ -180,7 +182,8 @@ class History:
             and self.chance.random() < _SILENT
         ):
             return ReconcileMode.EXTERNAL_CHECK  # the watch is silent: it tells later
-        changed, self._looked_at = mark != self._looked_at, mark
+        changed = mark != self._looked_at
+        self._looked_at = mark
         return (
             ReconcileMode.FULL
             if changed
@@ -189,7 +192,8 @@ class History:
             )
         )
 
-    async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401 - what *work* returns
+    # ANN401: the type is that of *work*
+    async def attempt(self, work: Awaitable[Any], kill: int | None) -> Any:  # noqa: ANN401
         """Do it, with the operator dying at the *kill*-th wait; None when it died or broke off."""
         for (kind, _, name), found in self.fakes.cluster.objects.items():
             if (kind, name) == RESOURCE:
@@ -336,11 +340,13 @@ class History:
         body["metadata"]["deletionTimestamp"] = self.fakes.clock.now().strftime(
             "%Y-%m-%dT%H:%M:%SZ"
         )
-        began, left = self.fakes.clock.now(), None
+        began = self.fakes.clock.now()
+        left = None
         while left is None:
             kill = self.chance.randint(1, 25) if self.chance.random() < 0.5 else None
             if self.fakes.clock.now() - began > DEADLINE:
-                kill, self.faults = None, 0.0  # who is killed for ever cannot end anything
+                kill = None
+                self.faults = 0.0  # who is killed for ever cannot end anything
             finalized = await self.attempt(finalize(self.ports, body, DEADLINE), kill)
             if finalized is not None and finalized.may_remove_finalizer:
                 left = finalized.left_behind
@@ -352,7 +358,8 @@ class History:
 
     def insist_nothing_leaked(self) -> None:
         """Users are gone, and the marks of the owner."""
-        broker, store = self.fakes.broker, self.fakes.store
+        broker = self.fakes.broker
+        store = self.fakes.store
         insist(not [path for path in broker.things if path[0] == "users"], "no user is left")
         tags = broker.things.get(("vhosts", "clinic"), {}).get("tags", ())
         insist(

@@ -21,7 +21,8 @@ from simulation.history import DEADLINE, PASSES, PATIENCE, History, insist
 from support.operator_fakes import KEY, manifest
 
 RIVAL: Final = Key(KEY.namespace, "rival")
-_EARLY, _LATE = "2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z"
+_EARLY = "2025-01-01T00:00:00Z"
+_LATE = "2025-06-01T00:00:00Z"
 _SHARES: Final = (("bucket",), ("host",), ("bucket", "host"))
 
 
@@ -118,7 +119,8 @@ class Rivals(History):
         return self.fakes.cluster.objects.get(("HealthIngest", key.namespace, key.name))
 
     def _take_marks_off(self) -> None:
-        store, host = self.fakes.store, self.fakes.broker.things.get(("vhosts", "clinic"))
+        store = self.fakes.store
+        host = self.fakes.broker.things.get(("vhosts", "clinic"))
         if host is not None:
             host["tags"] = []
         for name, found in list(store.buckets.items()):

@@ -22,7 +22,8 @@ def main() -> int:
     if chosen.seeds == 1:
         sys.stdout.write(f"seed {chosen.start}: {replay(chosen.start)}\n")
         return 0
-    began, failed = time.monotonic(), 0
+    began = time.monotonic()
+    failed = 0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         seeds = range(chosen.start, chosen.start + chosen.seeds)
         for done, trouble in enumerate(pool.map(_trouble, seeds, chunksize=10), start=1):
@@ -43,7 +44,8 @@ def _trouble(seed: int) -> str | None:
     """What broke in the history of *seed*; None: nothing."""
     try:
         replay(seed)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the seed is told and the others go on
+    # BLE001: whatever it is, the seed is told and the others go on
+    except Exception as error:  # noqa: BLE001
         return f"seed {seed} failed ({error}); alone: make simulate SEEDS=1 FROM={seed}"
     return None
 

@@ -135,7 +135,8 @@ async def test_it_may_die_at_every_wait_of_a_rotation() -> None:
             await history.attempt(reconcile(history.ports, KEY), kill)
             values = decode(history.fakes.cluster.get("Secret", "clinic-service"))
             assert values[env.DATABASE_URL] in history.fakes.database.logins
-            user, password = user_of(values[env.BROKER_URL]), password_of(values[env.BROKER_URL])
+            user = user_of(values[env.BROKER_URL])
+            password = password_of(values[env.BROKER_URL])
             assert is_password(history.fakes.broker.things["users", user or ""], password or "")
             history.fakes.cluster.settle()
         await history.rest()

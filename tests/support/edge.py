@@ -51,7 +51,8 @@ class Edge:
         tokens = (await self.login(await self.registered())).json()
         return {"Authorization": f"Bearer {tokens['access_token']}"}
 
-    async def upload(self, content: Any, headers: dict[str, str]) -> httpx.Response:  # noqa: ANN401 - as httpx takes it
+    # ANN401: as httpx takes it
+    async def upload(self, content: Any, headers: dict[str, str]) -> httpx.Response:  # noqa: ANN401
         """Return the answer to an upload."""
         return await self.http.post("/v1/upload", content=content, headers=AVRO | headers)
 
@@ -61,7 +62,8 @@ class Edge:
 
 
 @asynccontextmanager
-async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa: ANN401 - groups of settings
+# ANN401: groups of settings
+async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa: ANN401
     """Open an API with new embedded adapters in *folder*; *groups* are those of `Settings`."""
     settings = Settings(data_folder=folder, **groups)
     await migrate(database_url(settings), timeout_seconds=10)

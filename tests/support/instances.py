@@ -18,7 +18,8 @@ from support.servers.redis import RedisServer
 from support.servers.versitygw import S3Server
 
 _POOL = pytest.StashKey[ServerPool | RemotePool]()
-_ADDRESS, _KEY = "healthingest_pool_address", "healthingest_pool_key"
+_ADDRESS = "healthingest_pool_address"
+_KEY = "healthingest_pool_key"
 
 
 class _Nodes:
@@ -52,7 +53,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         pool.close()
 
 
-def _server(request: pytest.FixtureRequest, kind: str) -> Any:  # noqa: ANN401 - each fixture names its class
+# ANN401: each fixture names its class
+def _server(request: pytest.FixtureRequest, kind: str) -> Any:  # noqa: ANN401
     """Return the server of the run, or skip the test with the reason."""
     try:
         return request.config.stash[_POOL].get(kind)

@@ -36,6 +36,7 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships 
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:  # noqa: ANN401 - as xdist calls it
+# ANN401: as xdist calls it
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:  # noqa: ANN401
     """Return the scheduler of this run."""
     return GroupScheduling(config, log)

@@ -74,7 +74,8 @@ class Talk:
         size_bytes = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         while len(self._received) < size_bytes:
             self._receive()
-        body, self._received = self._received[:size_bytes], self._received[size_bytes:]
+        body = self._received[:size_bytes]
+        self._received = self._received[size_bytes:]
         return Answer(status, headers, body)
 
     def rest(self) -> bytes:

@@ -65,7 +65,8 @@ class ServiceProcess:
 
     def wait_until_ready(self) -> None:
         """Return when an upload would be accepted."""
-        url, deadline = f"{self.address()}/health/ready", time.monotonic() + SECONDS
+        url = f"{self.address()}/health/ready"
+        deadline = time.monotonic() + SECONDS
         while httpx.get(url, timeout=SECONDS).status_code != httpx.codes.OK:
             assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")
             time.sleep(0.02)

@@ -52,7 +52,8 @@ def upload(
     record_type: str = "HeartRateRecord",
 ) -> Upload:
     """Return a new upload of these bytes, in state `storing`."""
-    account, upload_id = of or owner(), new_upload_id(at)
+    account = of or owner()
+    upload_id = new_upload_id(at)
     return Upload(
         id=upload_id,
         owner=account,

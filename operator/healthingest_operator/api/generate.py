@@ -33,7 +33,8 @@ _TABLES: Final[Mapping[str, type[ApiModel]]] = {
 class _Dumper(yaml.SafeDumper):
     """Indents lists, and repeats equal parts instead of referring to the first."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's signature
+    # FBT001: PyYAML's signature
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002
         del indentless
         super().increase_indent(flow, indentless=False)
 

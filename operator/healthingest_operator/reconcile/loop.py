@@ -111,7 +111,8 @@ class Loop:
         delay: float | None
         try:
             outcome = await self._work(key, mode)
-        except Exception as error:  # noqa: BLE001 - an error in one HealthIngest must not stop the others
+        # BLE001: an error in one HealthIngest must not stop the others
+        except Exception as error:  # noqa: BLE001
             self._observer.failed(key, error, time.monotonic() - began)
             self._update(record, mode, Outcome.FAILING)
             delay = self._requeue_policy.backoff(record.failures - 1)

@@ -82,7 +82,8 @@ class KeyedQueue(Generic[KeyType]):
         if entry is not None:
             if entry.due <= due and entry.lane <= lane:
                 return
-            due, lane = min(due, entry.due), min(lane, entry.lane)
+            due = min(due, entry.due)
+            lane = min(lane, entry.lane)
         ticket = next(self._tickets)
         self._waiting[key] = _Entry(due, lane, ticket)
         sooner = not self._later or due < self._later[0][0]

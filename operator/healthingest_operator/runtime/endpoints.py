@@ -54,7 +54,8 @@ async def endpoints(
 
 async def _serve(port: int, path: str, handler: Callable[[web.Request], object]) -> web.AppRunner:
     application = web.Application()
-    application.router.add_get(path, handler)  # type: ignore[arg-type] # aiohttp accepts coroutine functions
+    # mypy: aiohttp accepts coroutine functions
+    application.router.add_get(path, handler)  # type: ignore[arg-type]
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

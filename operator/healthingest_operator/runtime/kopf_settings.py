@@ -23,7 +23,8 @@ class NothingRemembered(kopf.DiffBaseStorage):
         """Return nothing: no earlier manifest is stored."""
         del body
 
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: Any) -> None:  # noqa: ANN401 - kopf's own type
+    # ANN401: kopf's own type
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: Any) -> None:  # noqa: ANN401
         """Store nothing."""
         del body, patch, essence
 
@@ -74,7 +75,8 @@ def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) ->
     """
 
     @kopf.on.login(registry=registry)
-    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf passes further arguments
+    # ANN401: kopf passes further arguments
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401
         found = await asyncio.to_thread(kopf.login_via_client, **kwargs)
         return None if found is None else _session(found, watches, check)
 

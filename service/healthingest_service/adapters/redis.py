@@ -157,7 +157,8 @@ class _Counters:
         """Return the Redis key of *key*, which is hashed."""
         return f"{self._key_prefix}:{kind}:{hashlib.sha256(key.encode()).hexdigest()}"
 
-    async def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401 - what Lua returns
+    # ANN401: what Lua returns
+    async def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401
         """Run *script* by its hash (EVALSHA), and return the result."""
         async with self._deadline():
             if script not in self._scripts:

@@ -64,7 +64,8 @@ class Connection(H11Protocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._peer_has_ended = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as upstream
+    # mypy: as upstream
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Add the connection to the table, and start the deadline of the first request head."""
         self._ours = LingeringTransport(
             transport,

@@ -73,7 +73,8 @@ class _Form:
             "on_end": self._end,
         }
         try:
-            self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type] # a TypedDict upstream
+            # mypy: a TypedDict upstream
+            self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
         except FormParserError:
             raise RequestRefusedError(_MALFORMED) from None
 

@@ -98,7 +98,8 @@ class RequestParser(h11.Connection):
                 self.refusal = HEAD_TOO_LARGE if is_size else BAD_REQUEST
             raise
 
-    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # its three overloads in one
+    # mypy: its three overloads in one
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]
         """
         Return the bytes of *event*, as h11 does.
 

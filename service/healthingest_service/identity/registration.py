@@ -88,7 +88,8 @@ def _is_address(password: str, email: str) -> bool:
 @cache
 def common_passwords() -> frozenset[str]:
     """Return the 30,000 most common passwords in lower case, from the library zxcvbn."""
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - 0.5 MB, only for registration
+    # PLC0415: 0.5 MB, only for registration
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
 
     return frozenset(FREQUENCY_LISTS["passwords"])
 

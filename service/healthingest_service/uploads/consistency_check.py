@@ -97,7 +97,8 @@ class ConsistencyCheck:
     async def run(self, stop: asyncio.Event) -> None:
         """Poll about once a minute whether a check is due, and run it, until *stop* is set."""
         while not stop.is_set():
-            await wait_for_any(stop, seconds=_POLL_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            # S311: spreads load
+            await wait_for_any(stop, seconds=_POLL_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311
             try:
                 await self.check_once(stop)
             except (LedgerUnavailableError, StoreUnavailableError, StoreRefusedError) as error:

@@ -8,7 +8,8 @@ from healthingest_operator.reconcile.outcome import ReconcileMode
 from healthingest_operator.resources import bucket
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes
 
-FORMER, OTHER = "postgres:5432/clinic", "other:5432/clinic"
+FORMER = "postgres:5432/clinic"
+OTHER = "other:5432/clinic"
 
 
 def address(place: str) -> str:

@@ -84,8 +84,10 @@ def candidate(shared: OneLease, who: str, time: Time) -> Election:
 
 async def test_the_first_leads_and_the_second_waits() -> None:
     """As long as the first renews."""
-    shared, time = OneLease(), Time()
-    first, second = candidate(shared, "a", time), candidate(shared, "b", time)
+    shared = OneLease()
+    time = Time()
+    first = candidate(shared, "a", time)
+    second = candidate(shared, "b", time)
     await first.acquire()
     for _ in range(20):
         assert not await second._attempt()
@@ -102,8 +104,10 @@ async def test_a_dead_leader_is_followed_within_seventeen_seconds(phase: float) 
 
     And not before a whole term without a renewal.
     """
-    shared, time = OneLease(), Time(seconds=1000, limit=2000)
-    leader, follower = candidate(shared, "a", time), candidate(shared, "b", time)
+    shared = OneLease()
+    time = Time(seconds=1000, limit=2000)
+    leader = candidate(shared, "a", time)
+    follower = candidate(shared, "b", time)
     await leader.acquire()
     assert not await follower._attempt()
     await time.sleep(phase * RETRY_SECONDS)
@@ -116,7 +120,8 @@ async def test_a_dead_leader_is_followed_within_seventeen_seconds(phase: float) 
 
 async def test_a_lease_of_unknown_age_is_respected_for_a_term() -> None:
     """However old it is: clocks need not agree."""
-    shared, time = OneLease(Lease("dead", "7")), Time(seconds=1000, limit=2000)
+    shared = OneLease(Lease("dead", "7"))
+    time = Time(seconds=1000, limit=2000)
     await candidate(shared, "b", time).acquire()
     assert LEASE_SECONDS <= time.seconds - 1000 <= LEASE_SECONDS + 0.001
 
@@ -127,8 +132,10 @@ async def test_a_lease_that_somebody_removed_is_made_again_by_its_leader() -> No
 
     He waits as for one that is not renewed.
     """
-    shared, time = OneLease(), Time(seconds=1000, limit=2000)
-    leader, follower = candidate(shared, "a", time), candidate(shared, "b", time)
+    shared = OneLease()
+    time = Time(seconds=1000, limit=2000)
+    leader = candidate(shared, "a", time)
+    follower = candidate(shared, "b", time)
     await leader.acquire()
     assert not await follower._attempt()
     shared.lease = None
@@ -142,7 +149,8 @@ async def test_a_lease_that_somebody_removed_is_made_again_by_its_leader() -> No
 
 async def test_who_was_stopped_for_long_leads_no_more_and_asks_nobody() -> None:
     """A process that was frozen wakes as the leader that it was: it must know by its own clock."""
-    shared, time = OneLease(), Time()
+    shared = OneLease()
+    time = Time()
     leader = candidate(shared, "a", time)
     assert not leader.leads()
     await leader.acquire()
@@ -157,7 +165,8 @@ async def test_who_was_stopped_for_long_leads_no_more_and_asks_nobody() -> None:
 
 async def test_who_cannot_renew_stops_before_another_may_start() -> None:
     """The leader gives up in time, even if the answers just do not come."""
-    shared, time = OneLease(), Time()
+    shared = OneLease()
+    time = Time()
     leader = candidate(shared, "a", time)
     await leader.acquire()
     shared.away.add("a")
@@ -168,7 +177,8 @@ async def test_who_cannot_renew_stops_before_another_may_start() -> None:
 
 async def test_who_was_overtaken_stops_at_once() -> None:
     """A Lease of another name is the end."""
-    shared, time = OneLease(), Time()
+    shared = OneLease()
+    time = Time()
     leader = candidate(shared, "a", time)
     await leader.acquire()
     shared.lease = Lease("b", "99")
@@ -183,7 +193,8 @@ async def test_who_lost_stands_again_and_leads_when_nobody_else_does() -> None:
 
     It need not wait for the end of its own Lease.
     """
-    shared, time = OneLease(), Time()
+    shared = OneLease()
+    time = Time()
     leader = candidate(shared, "a", time)
     await leader.acquire()
     time.seconds += LEASE_SECONDS
@@ -197,7 +208,8 @@ async def test_who_lost_stands_again_and_leads_when_nobody_else_does() -> None:
 
 async def test_who_lost_to_another_waits_for_the_end_of_its_lease() -> None:
     """A loser is a candidate as any other."""
-    shared, time = OneLease(), Time(seconds=1000, limit=2000)
+    shared = OneLease()
+    time = Time(seconds=1000, limit=2000)
     leader = candidate(shared, "a", time)
     await leader.acquire()
     shared.lease = Lease("b", "99")
@@ -217,8 +229,10 @@ def test_times_out_of_order_are_refused(wrong: tuple[float, float, float]) -> No
 
 async def test_who_ends_lets_the_next_one_lead_at_once() -> None:
     """An upgrade has no gap."""
-    shared, time = OneLease(), Time()
-    first, second = candidate(shared, "a", time), candidate(shared, "b", time)
+    shared = OneLease()
+    time = Time()
+    first = candidate(shared, "a", time)
+    second = candidate(shared, "b", time)
     await first.acquire()
     assert not await second._attempt()
     await first.release()
@@ -230,7 +244,8 @@ async def test_who_ends_lets_the_next_one_lead_at_once() -> None:
 
 async def test_of_two_at_once_one_wins() -> None:
     """The one whose write the server took first."""
-    shared, time = OneLease(), Time()
+    shared = OneLease()
+    time = Time()
     assert await shared.seen_by("a").take(None, "a") is not None
     assert await shared.seen_by("b").take(None, "b") is None
     assert not await candidate(shared, "b", time)._attempt()

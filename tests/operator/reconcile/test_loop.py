@@ -19,7 +19,8 @@ from healthingest_operator.reconcile.queue import KeyedQueue, Lane
 from healthingest_operator.reconcile.records import Records
 
 KEY = Key("a", "b")
-SOONEST, LATEST = RequeuePolicy(300, 45, lambda: 0.0), RequeuePolicy(300, 45, lambda: 1.0)
+SOONEST = RequeuePolicy(300, 45, lambda: 0.0)
+LATEST = RequeuePolicy(300, 45, lambda: 1.0)
 
 
 @dataclass
@@ -87,7 +88,8 @@ async def test_external_checks_follow_a_full_reconciliation() -> None:
         await loop.step()
     queue.enqueue(KEY, Lane.CHILD)
     await loop.step()
-    full, check = ReconcileMode.FULL, ReconcileMode.EXTERNAL_CHECK
+    full = ReconcileMode.FULL
+    check = ReconcileMode.EXTERNAL_CHECK
     assert modes == [full, check, check, full, check, full]
 
 

@@ -283,7 +283,8 @@ async def test_a_bucket_of_another_owner_is_not_touched() -> None:
 @pytest.mark.parametrize(
     ("created", "wins"), [("2025-01-01T00:00:00Z", False), ("2027-01-01T00:00:00Z", True)]
 )
-async def test_the_oldest_owns_what_two_name(created: str, wins: bool) -> None:  # noqa: FBT001 - a case of the table
+# FBT001: a case of the table
+async def test_the_oldest_owns_what_two_name(created: str, wins: bool) -> None:  # noqa: FBT001
     """Whoever came first to mark it; an owner that cannot be seen keeps it."""
     fakes = OperatorFakes()
     fakes.cluster.get("HealthIngest", KEY.name)["metadata"]["creationTimestamp"] = (

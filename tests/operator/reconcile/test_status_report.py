@@ -19,7 +19,8 @@ async def test_a_transition_away_from_the_normal_status_is_a_warning(kind: Condi
     for is_true in (True, False):
         fakes.cluster.warnings.clear()
         body = fakes.cluster.get("HealthIngest", KEY.name)
-        ready = ConditionUpdate(ConditionType.READY, True, Reason.AVAILABLE, "fine")  # noqa: FBT003 - a row
+        # FBT003: a row
+        ready = ConditionUpdate(ConditionType.READY, True, Reason.AVAILABLE, "fine")  # noqa: FBT003
         update = ConditionUpdate(kind, is_true, Reason.PROGRESSING, "changed")
         rows = [update] if kind is ConditionType.READY else [ready, update]
         await report.write(body, rows, StatusFields())

@@ -21,7 +21,8 @@ class Questions:
 
 async def test_an_answer_is_shared_for_a_while() -> None:
     """One who asks the same soon gets it; later it is asked anew, and an old one is not kept."""
-    cache, ask = TtlCache(), Questions()
+    cache = TtlCache()
+    ask = Questions()
     assert [
         await cache.get(("a", "b"), 0.0, ask),
         await cache.get(("a", "b"), TTL_SECONDS - 1, ask),
@@ -46,7 +47,8 @@ async def test_an_error_is_not_shared() -> None:
 
 async def test_what_was_changed_is_asked_anew() -> None:
     """`forget` drops every answer."""
-    cache, ask = TtlCache(), Questions()
+    cache = TtlCache()
+    ask = Questions()
     await cache.get(("a",), 0.0, ask)
     cache.clear()
     assert await cache.get(("a",), 0.0, ask) == 2
@@ -58,7 +60,8 @@ async def test_a_clock_that_is_put_back_shares_nothing() -> None:
 
     Else it would be good for as long as the clock was put back.
     """
-    cache, ask = TtlCache(), Questions()
+    cache = TtlCache()
+    ask = Questions()
     await cache.get(("a",), 3600.0, ask)
     assert await cache.get(("a",), 0.0, ask) == 2
     assert await cache.get(("a",), TTL_SECONDS, ask) == 3

@@ -25,7 +25,8 @@ def test_objects_are_as_they_were(name: str) -> None:
 
     It may restart the pods of every user.
     """
-    path, text = GOLDEN / f"{name}.yaml", yaml.safe_dump_all(objects(OWNERS[name]), sort_keys=True)
+    path = GOLDEN / f"{name}.yaml"
+    text = yaml.safe_dump_all(objects(OWNERS[name]), sort_keys=True)
     if os.environ.get("UPDATE_GOLDENS"):
         path.write_text(text, encoding="utf-8")
     assert list(yaml.safe_load_all(path.read_text(encoding="utf-8"))) == list(

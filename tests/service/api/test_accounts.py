@@ -95,7 +95,8 @@ async def test_refuses_what_is_no_registration(
 
 async def test_answers_every_failed_login_alike(edge: Edge) -> None:
     """Unknown, wrong password, inactive: one status, one body, one set of headers."""
-    known, inactive = await edge.registered(), await edge.registered()
+    known = await edge.registered()
+    inactive = await edge.registered()
     async with edge.runtime.engine.begin() as connection:
         await connection.execute(
             ACCOUNTS.update().where(ACCOUNTS.c.email == inactive).values(is_active=False)
@@ -349,7 +350,8 @@ async def test_a_full_queue_of_hashes_is_told_at_the_door(edge: Edge) -> None:
 
     Uploads go on.
     """
-    user, email = await edge.signed_in(), await edge.registered()
+    user = await edge.signed_in()
+    email = await edge.registered()
     full = create_app(replace(edge.deps, is_password_queue_full=lambda: True))
     asked = list[str]()
     event.listen(

@@ -51,7 +51,10 @@ def test_staying_idle_is_nothing_new(table: ConnectionTable) -> None:
 
 def test_an_address_makes_room_among_its_own(table: ConnectionTable) -> None:
     """Somebody else's connection is not closed for it."""
-    other, first, second, third = Open("b"), Open("a"), Open("a"), Open("a")
+    other = Open("b")
+    first = Open("a")
+    second = Open("a")
+    third = Open("a")
     for one in (other, first, second, third):
         assert table.add(one)
     assert ended(other, first, second, third) == [False, True, False, False]
@@ -67,7 +70,8 @@ def test_requests_under_way_are_left_alone(table: ConnectionTable) -> None:
     for one in busy:
         table.add(one)
         table.set_idle(one, is_idle=False)
-    refused, next_one = Open(), Open()
+    refused = Open()
+    next_one = Open()
     assert not table.add(refused)
     assert table.add(next_one) or ended(refused) == [True]
     assert ended(*busy) == [False] * 4

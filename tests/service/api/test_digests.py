@@ -74,7 +74,8 @@ async def test_other_bytes_are_refused(edge: Edge, field: str, algorithm: str, s
 
 async def test_one_of_two_is_enough_to_refuse(edge: Edge) -> None:
     """Every digest must be right."""
-    content, user = good_file(3), await edge.signed_in()
+    content = good_file(3)
+    user = await edge.signed_in()
     wrong = {"Content-Digest": digest(content), "Repr-Digest": digest(OTHER, "sha-512")}
     assert (await edge.upload(content, user | wrong)).json()["type"].endswith("/digest-mismatch")
     assert await has_nothing(edge, user)
@@ -112,7 +113,8 @@ async def test_what_is_no_digest_is_refused(edge: Edge, text: str) -> None:
 
 async def test_a_wrong_file_of_the_right_bytes_is_wrong(edge: Edge) -> None:
     """With a right digest the result about the file stands."""
-    content, user = good_file(2)[:-7], await edge.signed_in()
+    content = good_file(2)[:-7]
+    user = await edge.signed_in()
     answer = await edge.upload(content, user | {"Content-Digest": digest(content)})
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "file-refused")
 

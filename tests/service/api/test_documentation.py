@@ -92,7 +92,8 @@ async def test_a_head_and_its_get_agree(edge: Edge) -> None:
         "/openapi.json",
         "/x",
     ):
-        got, head = await edge.http.get(path), await edge.http.head(path)
+        got = await edge.http.get(path)
+        head = await edge.http.head(path)
         assert head.status_code == got.status_code, path
     refused = [await edge.http.head("/v1/upload"), await edge.http.delete("/v1/uploads")]
     assert [answer.status_code for answer in refused] == [405, 405]

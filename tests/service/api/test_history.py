@@ -38,7 +38,8 @@ async def test_filters(edge: Edge) -> None:
 
 async def test_hides_what_is_anothers(edge: Edge) -> None:
     """Another owner's upload, a missing one and a malformed id get the same answer."""
-    owner, stranger = await edge.signed_in(), await edge.signed_in()
+    owner = await edge.signed_in()
+    stranger = await edge.signed_in()
     upload_id = (await edge.upload(good_file(1), owner)).json()["upload_id"]
     answers = [
         await edge.http.get(

@@ -18,14 +18,17 @@ CANARY = "canary-7c1f"
 
 @pytest.fixture(name="log")
 def _log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    stream, root = io.StringIO(), logging.getLogger()
+    stream = io.StringIO()
+    root = logging.getLogger()
     monkeypatch.setattr(
         logging.getLogger("httpx"), "disabled", True
     )  # it runs in the server's process here alone
-    before, level = list(root.handlers), root.level
+    before = list(root.handlers)
+    level = root.level
     configure_logging(stream, level="INFO")
     yield stream
-    root.handlers, root.level = before, level
+    root.handlers = before
+    root.level = level
     structlog.reset_defaults()
 
 
@@ -87,7 +90,8 @@ async def test_too_much_at_once_is_refused(tmp_path: Path) -> None:
     """
     async with open_edge(tmp_path, server={"max_concurrency": 1}) as edge:
         user = await edge.signed_in()
-        begun, release = asyncio.Event(), asyncio.Event()
+        begun = asyncio.Event()
+        release = asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
             begun.set()

@@ -38,7 +38,9 @@ BAD = {
 
 def read(said: bytes, cuts: set[int]) -> tuple[bytes, bytes, str | None]:
     """The target, the body, and the code of the refusal of *said*, which comes in pieces."""
-    parser, target, body = RequestParser(LIMITS), b"", bytearray()
+    parser = RequestParser(LIMITS)
+    target = b""
+    body = bytearray()
     at = [0, *sorted(cut for cut in cuts if cut < len(said)), len(said)]
     try:
         for start, end in pairwise(at):

@@ -23,7 +23,8 @@ async def _hello(_request: Request) -> Response:
 async def _port() -> AsyncIterator[int]:
     """A server whose patience with heads is a tenth of a second."""
     rules = connection_rules(Settings(http=HttpSettings(head_seconds=0.1)))
-    listen, stop = Listen("127.0.0.1", 0, 1), asyncio.Event()
+    listen = Listen("127.0.0.1", 0, 1)
+    stop = asyncio.Event()
     listening = bind(listen)
     app = Starlette(routes=[Route("/", _hello)])
     async with asyncio.TaskGroup() as tasks:

@@ -26,7 +26,8 @@ async def test_answers_with_a_receipt_of_what_was_sent(edge: Edge) -> None:
 
     The object is those bytes.
     """
-    content, user = good_file(3), await edge.signed_in()
+    content = good_file(3)
+    user = await edge.signed_in()
     answer = await edge.upload(content, user | {"X-Correlation-ID": "clinic-0001"})
     receipt = answer.json()
     assert answer.status_code == 201
@@ -41,7 +42,8 @@ async def test_answers_with_a_receipt_of_what_was_sent(edge: Edge) -> None:
 
 async def test_repeats_the_first_receipt(edge: Edge) -> None:
     """The same bytes again, raw or as a form: 200 with the first receipt, and one object."""
-    content, user = good_file(3), await edge.signed_in()
+    content = good_file(3)
+    user = await edge.signed_in()
     first = await edge.upload(content, user)
     raw = await edge.upload(content, user)
     form = await edge.http.post("/v1/upload", files={"file": ("name.avro", content)}, headers=user)
@@ -52,7 +54,8 @@ async def test_repeats_the_first_receipt(edge: Edge) -> None:
 
 async def test_takes_a_form(edge: Edge) -> None:
     """The field `file` of a form is the file, whatever stands beside it."""
-    content, user = good_file(3), await edge.signed_in()
+    content = good_file(3)
+    user = await edge.signed_in()
     answer = await edge.http.post(
         "/v1/upload",
         data={"note": "x"},
@@ -169,7 +172,8 @@ async def test_counts_what_no_length_announced(edge: Edge) -> None:
 
 async def _first_answer(edge: Edge, headers: dict[str, str]) -> tuple[Message, int]:
     """Return the head of the answer to a waiting client, and how much of the body was asked for."""
-    asked, sent = 0, list[Message]()
+    asked = 0
+    sent = list[Message]()
 
     async def receive() -> Message:
         nonlocal asked
@@ -222,7 +226,8 @@ async def test_limits_the_rate_before_it_reads(tmp_path: Path) -> None:
     Another account is not concerned.
     """
     async with open_edge(tmp_path, limits={"uploads": "2/minute"}) as edge:
-        user, other = await edge.signed_in(), await edge.signed_in()
+        user = await edge.signed_in()
+        other = await edge.signed_in()
         first = await edge.upload(good_file(1), user)
         await edge.upload(good_file(1), user)
         answer, asked = await _first_answer(edge, user)

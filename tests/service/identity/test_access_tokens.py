@@ -11,7 +11,8 @@ from healthingest_service.identity.access_tokens import AccessTokens, SigningKey
 from healthingest_service.identity.errors import InvalidTokenError
 from healthingest_service.identity.model import AccountId, Scope, SessionId
 
-ACCOUNT, SESSION = AccountId(UUID(int=1)), SessionId(UUID(int=2))
+ACCOUNT = AccountId(UUID(int=1))
+SESSION = SessionId(UUID(int=2))
 SCOPES = frozenset({Scope.UPLOAD_READ})
 PEM = new_key_pem()
 
@@ -39,7 +40,8 @@ def forged(claims: dict[str, Any], header: dict[str, Any] | None = None) -> str:
 def test_reads_what_it_made() -> None:
     """Account, session and scopes come back; each token has an id of its own."""
     ours = tokens()
-    first, second = ours.verify(issued(ours)), ours.verify(issued(ours))
+    first = ours.verify(issued(ours))
+    second = ours.verify(issued(ours))
     assert (first.principal.account_id, first.session_id, first.principal.scopes) == (
         ACCOUNT,
         SESSION,

@@ -27,7 +27,9 @@ from healthingest_service.identity.model import (
 from healthingest_service.identity.ports import Sessions
 from support.login_rules import LOGIN_RULES
 
-EMAIL, PASSWORD, ADDRESS = "ada@clinic.example", "correct horse battery", "192.0.2.1"
+EMAIL = "ada@clinic.example"
+PASSWORD = "correct horse battery"
+ADDRESS = "192.0.2.1"
 
 
 class CountedSessions(DatabaseSessions, Sessions):
@@ -46,7 +48,8 @@ class CountedSessions(DatabaseSessions, Sessions):
         self.asked += 1
         if self.is_down:
             raise IdentityUnavailableError
-        answer, slow = await super().is_live(session_id, account_id), self.answered
+        answer = await super().is_live(session_id, account_id)
+        slow = self.answered
         if slow is not None:
             self.answered = None
             await slow.wait()
@@ -191,7 +194,8 @@ async def test_a_question_asked_before_a_logout_is_no_answer_after_it(house: Hou
     tokens = await house.logged_in()
     house.sessions.answered = answered = asyncio.Event()
     early = asyncio.ensure_future(house.auth.authenticate(tokens.access_token))
-    while house.sessions.answered is not None:  # noqa: ASYNC110 - it has been read, and is on its way
+    # ASYNC110: it has been read, and is on its way
+    while house.sessions.answered is not None:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     await house.auth.log_out(tokens.access_token)
     late = asyncio.ensure_future(house.auth.authenticate(tokens.access_token))

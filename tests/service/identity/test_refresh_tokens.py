@@ -7,7 +7,8 @@ def test_a_child_follows_from_parent_and_salt() -> None:
 
     Neither shows in the stored hash.
     """
-    parent, salt = refresh_tokens.new_token(), refresh_tokens.new_salt()
+    parent = refresh_tokens.new_token()
+    salt = refresh_tokens.new_salt()
     child = refresh_tokens.child_of(parent, salt)
     assert child == refresh_tokens.child_of(parent, salt)
     assert len({child, parent, refresh_tokens.child_of(parent, refresh_tokens.new_salt())}) == 3

@@ -54,8 +54,10 @@ async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
 
     Each is told.
     """
-    now, degraded = 0.0, list[str]()
-    shared, alone = Shared(gone=True), Shared()
+    now = 0.0
+    degraded = list[str]()
+    shared = Shared(gone=True)
+    alone = Shared()
     counters = SharedCounters(clock=lambda: now, pause_seconds=5, on_degraded=degraded.append)
     limiter = FallbackLimiter(counters, shared, alone)
     rule = Rule("logins", Rate(50, 60), 10)
@@ -63,7 +65,8 @@ async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
         await limiter.hit(rule, "key")
     assert (len(shared.asked), [one.rate.amount for one in alone.asked]) == (1, [5, 5, 5])
     assert degraded == ["logins"] * 3
-    now, shared.gone = 5.0, False
+    now = 5.0
+    shared.gone = False
     assert (await limiter.hit(rule, "key")).rule == rule
     assert len(alone.asked) == 3
 

@@ -15,11 +15,14 @@ CANARY = "canary-1d9e"
 
 @pytest.fixture(name="stream")
 def _stream() -> Iterator[io.StringIO]:
-    stream, root = io.StringIO(), logging.getLogger()
-    before, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = list(root.handlers)
+    level = root.level
     configure_logging(stream, level="INFO")
     yield stream
-    root.handlers, root.level = before, level
+    root.handlers = before
+    root.level = level
     structlog.reset_defaults()
 
 

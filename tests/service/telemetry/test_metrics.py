@@ -31,7 +31,8 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
 
 def test_two_processes_in_one_do_not_meet() -> None:
     """Each set of metrics has a registry of its own."""
-    one, other = Metrics.create(), Metrics.create()
+    one = Metrics.create()
+    other = Metrics.create()
     one.logins.labels("accepted").inc()
     assert 'healthingest_logins_total{outcome="accepted"} 1.0' in one.text().decode()
     assert 'outcome="accepted"' not in other.text().decode()

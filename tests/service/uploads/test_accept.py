@@ -29,7 +29,8 @@ from support.cancelling import is_cancelled_at
 from support.fakes import MemoryStore, ReadyResult
 from support.uploads import BUCKET, Clock, owner, principal, sha256
 
-MAX_FILE_BYTES, LEASE_SECONDS = 1000, 60.0
+MAX_FILE_BYTES = 1000
+LEASE_SECONDS = 60.0
 CONTENT = b"what a phone sends"
 SHARES = 8
 """The waits of one upload are shared out, each test within a unit test's time."""
@@ -53,7 +54,10 @@ class World:
         clock: Clock,
         folder: Path,
     ) -> None:
-        self.ledger, self.outbox, self.store, self.clock = ledger, outbox, store, clock
+        self.ledger = ledger
+        self.outbox = outbox
+        self.store = store
+        self.clock = clock
         self.gate = ReadyResult()
         self.spool = DiskSpool(folder / "spool", max_bytes=MAX_FILE_BYTES * 2)
         self.account = owner()
@@ -262,7 +266,8 @@ class TestUnclear:
 
     async def test_is_not_undone_when_the_store_is_down(self, world: World) -> None:
         """The object may be there although nobody can tell: the row must not vanish."""
-        world.store.faults, world.store.is_down = ["arrived"], True
+        world.store.faults = ["arrived"]
+        world.store.is_down = True
         with pytest.raises(StoreUnavailableError):
             await world.accept(world.request())
         world.store.is_down = False
@@ -272,7 +277,8 @@ class TestUnclear:
 
     async def test_keeps_a_row_that_was_taken_over(self, world: World) -> None:
         """A refusal says nothing about what the dead process had stored: its row is not removed."""
-        world.store.faults, world.store.is_down = ["arrived", "refused"], True
+        world.store.faults = ["arrived", "refused"]
+        world.store.is_down = True
         with pytest.raises(StoreUnavailableError):
             await world.accept(world.request())
         world.clock.move(LEASE_SECONDS + 1)

@@ -29,7 +29,8 @@ from healthingest_service.uploads.repair import Repaired, RepairUploads
 from support.deadlines import HANG_SECONDS
 from support.uploads import BUCKET, Clock, message, sha256, upload
 
-DAY_SECONDS, YOUNG_SECONDS = 86_400.0, 3600.0
+DAY_SECONDS = 86_400.0
+YOUNG_SECONDS = 3600.0
 
 
 @dataclass
@@ -221,7 +222,8 @@ async def test_is_done_once_a_day_by_one_process(room: Room, stop: asyncio.Event
 async def test_goes_on_after_the_store_was_away(room: Room, stop: asyncio.Event) -> None:
     """What broke off is taken up again within the same day."""
     await room.keep(b"content")
-    check, room.store.is_down = room.check(), True
+    check = room.check()
+    room.store.is_down = True
     with pytest.raises(StoreUnavailableError):
         await check.check_once(stop)
     room.store.is_down = False

@@ -14,7 +14,8 @@ from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryStore
 from support.uploads import BUCKET, Clock, upload
 
-LEASE_SECONDS, CONTENT = 60.0, b"content"
+LEASE_SECONDS = 60.0
+CONTENT = b"content"
 
 
 class ForgetfulStore(MemoryStore, ObjectStore):
@@ -95,7 +96,8 @@ async def test_waits_for_the_store(
     """While the store cannot be asked the row stays; a later sweep settles it."""
     store.is_down = True
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(unclear=1)
-    store.is_down, store.objects = False, {dead.receipt.object_key: CONTENT}
+    store.is_down = False
+    store.objects = {dead.receipt.object_key: CONTENT}
     clock.move(3600)
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(finished=1)
 
@@ -112,7 +114,8 @@ async def test_runs_until_told_to_stop(
     ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock, dead: Upload
 ) -> None:
     """A running janitor settles what dies, and ends when it is told."""
-    stop, store = asyncio.Event(), MemoryStore({dead.receipt.object_key: CONTENT})
+    stop = asyncio.Event()
+    store = MemoryStore({dead.receipt.object_key: CONTENT})
     running = asyncio.ensure_future(janitor_of(ledger, store, clock).run(stop))
     async with asyncio.timeout(HANG_SECONDS):
         while not (await outbox.backlog()).count:  # noqa: ASYNC110 - a table tells nobody

@@ -26,7 +26,8 @@ from support.deadlines import HANG_SECONDS
 from support.fakes import Ear
 from support.uploads import NOON, Clock, message, upload
 
-GLUCOSE, HEART = "health.processing.bloodglucoserecord", "health.processing.heartraterecord"
+GLUCOSE = "health.processing.bloodglucoserecord"
+HEART = "health.processing.heartraterecord"
 
 
 @pytest.fixture
@@ -171,7 +172,8 @@ async def test_announces_at_once_what_it_is_told_of(
     engine: AsyncEngine, clock: Clock, ear: Ear
 ) -> None:
     """The commit of a message in the same process wakes a relay that would wait for an hour."""
-    stop, written = asyncio.Event(), asyncio.Event()
+    stop = asyncio.Event()
+    written = asyncio.Event()
     ledger = DatabaseLedger(engine, timeout_seconds=5, clock=clock, on_message=written.set)
     outbox = DatabaseOutbox(engine, timeout_seconds=5, clock=clock)
     relay = relay_of(outbox, ear, clock, idle_seconds=3600, written=written)
@@ -267,10 +269,8 @@ async def test_asks_a_dead_broker_with_one_message(
     await waiting(ledger, *["HeartRateRecord"] * 9)
     clock.move(1)
     ear.errors[HEART] = BrokerUnreachableError
-    relay, stop = (
-        relay_of(outbox, ear, clock, concurrency=3, backoff_seconds_min=0.01),
-        asyncio.Event(),
-    )
+    relay = relay_of(outbox, ear, clock, concurrency=3, backoff_seconds_min=0.01)
+    stop = asyncio.Event()
     running = asyncio.ensure_future(relay.run(stop))
     async with asyncio.timeout(HANG_SECONDS):
         for expected in (3, 4, 5):

@@ -76,7 +76,8 @@ async def test_keeps_to_its_rate_and_tells_how_far_it_is(
     monkeypatch.setattr("healthingest_service.uploads.replay._BATCH", 4)
     for number in range(6):
         await announced(ledger, store, outbox, bytes([number]))
-    steps, pauses = list[Replayed](), list[float]()
+    steps = list[Replayed]()
+    pauses = list[float]()
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)

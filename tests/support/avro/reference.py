@@ -73,7 +73,9 @@ class _Bytes:
         return self.data[self.pos - length : self.pos]
 
     def long(self) -> int:
-        start, value, shift = self.pos, 0, 0
+        start = self.pos
+        value = 0
+        shift = 0
         while (byte := self.take(1)[0]) > 0x7F:
             value |= (byte & 0x7F) << shift
             shift += 7
@@ -122,7 +124,8 @@ class _Types:
     def _full(name: str, space: str) -> str:
         return name if "." in name or not space else f"{space}.{name}"
 
-    def again(self, type_: Any, space: str, data: _Bytes, depth: int) -> bytes:  # noqa: ANN401, PLR0911 - JSON; one for each kind
+    # ANN401: JSON; one for each kind
+    def again(self, type_: Any, space: str, data: _Bytes, depth: int) -> bytes:  # noqa: ANN401, PLR0911
         """Read one value and write it again."""
         if isinstance(type_, list):
             index = data.long()
@@ -156,7 +159,8 @@ class _Types:
                 return self.again(kind, space, data, depth)
         return _primitive(attributes, data)
 
-    def _record(self, attributes: Any, space: str, data: _Bytes, depth: int) -> bytes:  # noqa: ANN401 - JSON
+    # ANN401: a JSON value
+    def _record(self, attributes: Any, space: str, data: _Bytes, depth: int) -> bytes:  # noqa: ANN401
         _require(depth <= _MAX_DEPTH)
         full = self._full(attributes["name"], attributes.get("namespace", space) or "")
         inside = full.rpartition(".")[0]
@@ -177,7 +181,8 @@ class _Types:
 
 
 def _primitive(attributes: dict[str, Any], data: _Bytes) -> bytes:
-    kind, logical = attributes["type"], attributes.get("logicalType")
+    kind = attributes["type"]
+    logical = attributes.get("logicalType")
     match kind:
         case "boolean":
             byte = data.take(1)
@@ -208,7 +213,8 @@ def _string(attributes: dict[str, Any], data: _Bytes) -> bytes:
 
 
 def _decimal(attributes: dict[str, Any], value: bytes) -> bytes:
-    precision, scale = attributes.get("precision"), attributes.get("scale", 0)
+    precision = attributes.get("precision")
+    scale = attributes.get("scale", 0)
     if (
         attributes.get("logicalType") != "decimal"
         or type(precision) is not int

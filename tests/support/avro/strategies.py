@@ -46,7 +46,8 @@ def files(draw: Draw, *, logical: bool) -> tuple[dict[str, Any], list[Any]]:
     return schema, draw(st.lists(data, min_size=0, max_size=8))
 
 
-def _type(draw: Draw, names: Any, depth: int, logical: bool) -> Pair:  # noqa: ANN401, FBT001, PLR0911 - of many kinds
+# ANN401: of many kinds
+def _type(draw: Draw, names: Any, depth: int, logical: bool) -> Pair:  # noqa: ANN401, FBT001, PLR0911
     kinds = [*_PRIMITIVES, "enum", "fixed"] + ["logical"] * 2 * logical
     if depth:
         kinds += ["record", "array", "map", "union", "union"]
@@ -62,7 +63,8 @@ def _type(draw: Draw, names: Any, depth: int, logical: bool) -> Pair:  # noqa: A
         case "union":
             other, data = _type(draw, names, 0, logical)
             if other == "null":
-                other, data = "string", _TEXT
+                other = "string"
+                data = _TEXT
             branches = ["null", other] if draw(st.booleans()) else [other, "null"]
             return branches, st.none() | data
         case "enum":
@@ -86,7 +88,8 @@ def _type(draw: Draw, names: Any, depth: int, logical: bool) -> Pair:  # noqa: A
             return kind, _PRIMITIVES[kind]
 
 
-def _record(draw: Draw, names: Any, depth: int, logical: bool, least: int = 0) -> Pair:  # noqa: ANN401, FBT001 - as above
+# ANN401: as above
+def _record(draw: Draw, names: Any, depth: int, logical: bool, least: int = 0) -> Pair:  # noqa: ANN401, FBT001
     schema: dict[str, Any] = {"type": "record", "name": next(names), "fields": []}
     if draw(st.booleans()):
         schema["namespace"] = draw(st.sampled_from(["a", "a.b", "clinic.records"]))

@@ -45,7 +45,8 @@ def memory_of(file: bytes) -> Cost:
 
 def work_of(file: bytes, policy: Policy | None = None) -> tuple[Code | None, Work]:
     """Return the last finding's code, or None for a valid file, and the gate's own count."""
-    gate, code = Gate(policy or Policy()), None
+    gate = Gate(policy or Policy())
+    code = None
     try:
         for start in range(0, len(file), CHUNK_BYTES):
             gate.feed(file[start : start + CHUNK_BYTES])
@@ -66,7 +67,8 @@ class _Counter:
 
 @contextmanager
 def _counted() -> Iterator[_Counter]:
-    before, counter = sys.getprofile(), _Counter()
+    before = sys.getprofile()
+    counter = _Counter()
     sys.setprofile(counter)
     try:
         yield counter

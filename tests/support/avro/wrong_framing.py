@@ -120,7 +120,8 @@ def headers() -> Iterator[Entry]:
 
 def blocks() -> Iterator[Entry]:
     """Yield wrong counts, sizes and markers."""
-    head, schema = header(record("int")), record("int")
+    head = header(record("int"))
+    schema = record("int")
     good = block(2, long(1) + long(2))
     yield "count 0", head + block(0, long(1) * 2), Code.DATA_LEFT_OVER
     for count in (-1, -2, -(2**63)):
@@ -186,7 +187,8 @@ def blocks() -> Iterator[Entry]:
 
 def codecs() -> Iterator[Entry]:
     """Yield wrong input for the libraries of the codecs."""
-    good, schema = long(1), record("int")
+    good = long(1)
+    schema = record("int")
     for codec in CODECS[1:]:
         packed = compress(codec, good)
         yield f"{codec}: nothing", header(schema, codec) + block(1, b""), Code.COMPRESSED_CUT_OFF
@@ -295,7 +297,8 @@ def codecs() -> Iterator[Entry]:
 
 def _costly() -> Iterator[Entry]:
     """Yield valid files with too much data for their size."""
-    tree, count = record({"type": "array", "items": "R"}), 1 << 20
+    tree = record({"type": "array", "items": "R"})
+    count = 1 << 20
     branches = block(count, compress("zstandard", (long(3) + long(0) * 4) * count))
     yield (
         "costly: a forest in 70 kB",

@@ -206,7 +206,8 @@ def structures() -> Iterator[Entry]:
     for number in range(15):
         nested = record(nested, name=f"N{number}")
     yield "a circle of 17", header(record(nested)), Code.SCHEMA_ENDLESS
-    empty, nulls = {"type": "record", "name": "E", "fields": []}, record("null", "null", name="N")
+    empty = {"type": "record", "name": "E", "fields": []}
+    nulls = record("null", "null", name="N")
     zero = {"type": "fixed", "name": "Z", "size": 0}
     for name, item in {
         "null": "null",

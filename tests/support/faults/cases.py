@@ -46,7 +46,8 @@ async def calm(world: World) -> bool:
 
 async def storm(world: World, uploads: int, kills: int) -> bool:
     """Eight clients send continuously, while processes and servers die at random."""
-    left, doomed = uploads, 0
+    left = uploads
+    doomed = 0
     servers = (
         world.servers.broker.process,
         world.servers.database.process,

@@ -41,10 +41,8 @@ class CheckResult:
 def check_history(evidence: Evidence) -> CheckResult:
     """Sort the files into classes and check every invariant."""
     attempted = frozenset(_file(attempt) for attempt in evidence.attempts)
-    acknowledged, unknown = (
-        _files(evidence, Outcome.ACKNOWLEDGED),
-        _files(evidence, Outcome.UNKNOWN),
-    )
+    acknowledged = _files(evidence, Outcome.ACKNOWLEDGED)
+    unknown = _files(evidence, Outcome.UNKNOWN)
     heard = Counter((one.owner, one.sha256) for one in evidence.heard)
     return CheckResult(
         attempted=attempted,
@@ -65,7 +63,8 @@ def acknowledged_is_stored(evidence: Evidence) -> list[str]:
 
     The row has the state `stored` or later.
     """
-    rows, faults = {row.upload_id: row for row in evidence.rows}, []
+    rows = {row.upload_id: row for row in evidence.rows}
+    faults = []
     for attempt in evidence.attempts:
         for answer in attempt.answers:
             if answer.status not in {200, 201}:
@@ -135,7 +134,8 @@ def refused_leaves_nothing(evidence: Evidence) -> list[str]:
 
 def repeats_are_one(evidence: Evidence) -> list[str]:
     """I5: a file that is sent repeatedly has one id, one row and one settled state."""
-    faults, ids = [], dict[File, set[str]]()
+    faults = []
+    ids = dict[File, set[str]]()
     for attempt in evidence.attempts:
         ids.setdefault(_file(attempt), set()).update(
             a.upload_id for a in attempt.answers if a.status in {200, 201}

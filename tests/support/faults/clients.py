@@ -70,8 +70,10 @@ class Clients:
 
         The first request goes to the process *first*, if it is given.
         """
-        body, by = content or self.new_file(), owner or self.random.choice(self.owners)
-        sha256, deadline = hashlib.sha256(body).hexdigest(), time.monotonic() + PATIENCE_SECONDS
+        body = content or self.new_file()
+        by = owner or self.random.choice(self.owners)
+        sha256 = hashlib.sha256(body).hexdigest()
+        deadline = time.monotonic() + PATIENCE_SECONDS
         answers = [await self._send(body, by.token, sha256, first)]
         while patient and _is_unclear(answers[-1]) and time.monotonic() < deadline:
             await asyncio.sleep(PAUSE_SECONDS)

@@ -9,7 +9,8 @@ from support.servers.process import ServerProcess
 
 MOST_UPLOADS = 400
 MOST_SEGMENTS = 40
-NO_SPACE, PANIC = b"No space left on device", b"PANIC"
+NO_SPACE = b"No space left on device"
+PANIC = b"PANIC"
 
 
 def disk_cases() -> list[Case]:
@@ -60,7 +61,8 @@ async def log_full(world: World) -> bool:
 
 
 def _database(world: World) -> tuple[Disk, ServerProcess]:
-    disk, server = world.servers.database.disk, world.servers.database.process
+    disk = world.servers.database.disk
+    server = world.servers.database.process
     if disk is None or server is None:
         message = "no leave to mount a small disk"
         raise CannotError(message)

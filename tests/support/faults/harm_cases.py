@@ -70,7 +70,8 @@ def harm_cases(world: World) -> list[Case]:
 
 def _lies(world: World) -> list[Case]:
     """Return the wrong answers of a store."""
-    bucket, way = world.servers.store.bucket, world.proxies.store
+    bucket = world.servers.store.bucket
+    way = world.proxies.store
     put, head = (f"PUT /{bucket}/raw/".encode(),), (f"HEAD /{bucket}/raw/".encode(),)
     other = base64.b64encode(hashlib.sha256(b"other bytes").digest()).decode()
     kept_other = answer(200, headers=[f"x-amz-checksum-sha256: {other}"])
@@ -111,7 +112,8 @@ async def kept_nothing(world: World, put: tuple[bytes, ...]) -> bool:
 
     The checker and the consistency check find it. Then the object is restored.
     """
-    way, content = world.proxies.store, world.clients.new_file()
+    way = world.proxies.store
+    content = world.clients.new_file()
     before = way.hits
     way.trouble = Trouble(put, Harm.ANSWER, answer=answer(200))
     attempt = await world.clients.upload(content)
@@ -132,7 +134,8 @@ async def harmed(
     world: World, way: Proxy, trouble: Callable[[], Trouble], strikes: int = 1
 ) -> bool:
     """A connection is broken or paused at a certain moment."""
-    before, way.trouble = way.hits, trouble()
+    before = way.hits
+    way.trouble = trouble()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(4):
             tasks.create_task(world.clients.upload())

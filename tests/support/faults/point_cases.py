@@ -55,7 +55,8 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
         for _ in faults:
             await leave_unsettled(world, vanish=faults[0].point in UNDOING)
         before = len(hits(world.faults))
-    starts, points = world.fleet.starts, {one.point for one in faults}
+    starts = world.fleet.starts
+    points = {one.point for one in faults}
     for fault in faults:
         arm(world.faults, fault)
     async with asyncio.TaskGroup() as tasks:

@@ -9,7 +9,8 @@ from enum import StrEnum
 from support.servers.loopback import reset, tcp_server
 
 READ_BYTES = 65536
-CONTINUE, END = b"HTTP/1.1 100", b"\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100"
+END = b"\r\n\r\n"
 TRUNCATED_BYTES = 12
 
 
@@ -131,7 +132,8 @@ class Proxy:
     def _struck_by(self, data: bytes, connection: Connection) -> Trouble | None:
         trouble = self.trouble
         if trouble is None:
-            connection.step, connection.tail = 0, b""
+            connection.step = 0
+            connection.tail = b""
             return None
         seen = connection.tail + data
         while connection.step < len(trouble.bytes_seen):
@@ -141,7 +143,8 @@ class Proxy:
                 return None
             seen = seen[at + 1 :]
             connection.step += 1
-        connection.step, connection.tail = 0, b""
+        connection.step = 0
+        connection.tail = b""
         trouble.times -= 1
         if trouble.times <= 0:
             self.trouble = trouble.then

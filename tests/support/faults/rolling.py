@@ -75,7 +75,9 @@ async def rolling_restart(world: World) -> bool:
 
 
 async def _roll(world: World, balancer: Balancer) -> bool:
-    statuses, done, owners = list[int](), asyncio.Event(), world.clients.owners
+    statuses = list[int]()
+    done = asyncio.Event()
+    owners = world.clients.owners
 
     async def send() -> None:
         while not done.is_set():
@@ -137,14 +139,13 @@ async def too_slow(world: World) -> bool:
     )
     fleet = Fleet(world.folder / "too-slow", {ROLES[0]: settings}, ROLES[:1])
     (world.folder / "too-slow").mkdir()
-    content, owner, slowly = (
-        world.clients.new_file(),
-        world.clients.owners[0],
-        Slowly(TOO_SLOW_SECONDS),
-    )
+    content = world.clients.new_file()
+    owner = world.clients.owners[0]
+    slowly = Slowly(TOO_SLOW_SECONDS)
     try:
         await fleet.start()
-        running, base = fleet.running[ROLES[0]], fleet.address(ROLES[0])
+        running = fleet.running[ROLES[0]]
+        base = fleet.address(ROLES[0])
         async with asyncio.TaskGroup() as tasks:
             cut = tasks.create_task(world.clients.send_to(base, owner, content, slowly))
             await slowly.begun.wait()

@@ -14,7 +14,8 @@ PAUSED_SECONDS = 3.0
 
 def server_cases(world: World) -> list[Case]:
     """All of them."""
-    servers, consumer = world.servers, world.consumer
+    servers = world.servers
+    consumer = world.consumer
     return [
         Case("broker killed", partial(killed, server=servers.broker.process)),
         Case("broker paused", partial(paused, server=servers.broker.process)),
@@ -71,10 +72,8 @@ async def without_topology(world: World, break_it: Callable[[], None]) -> bool:
 
 async def refusing(world: World) -> bool:
     """The queue is full and refuses messages."""
-    host, policy = (
-        world.servers.broker.virtual_host,
-        {"max-length": 1, "overflow": "reject-publish"},
-    )
+    host = world.servers.broker.virtual_host
+    policy = {"max-length": 1, "overflow": "reject-publish"}
     await world.deafen()
     body = {"pattern": ".*", "definition": policy, "apply-to": "queues"}
     await asyncio.to_thread(world.servers.broker.call, "PUT", f"/api/policies/{host}/full", body)
@@ -115,7 +114,8 @@ async def _watermark(world: World, fraction: str) -> None:
 async def read_only(world: World) -> bool:
     """The database refuses writes, as after a failover to a replica."""
     name = world.database_url.rpartition("/")[2]
-    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - ours
+    # S608: the name is our own
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608
     server = world.servers.database
     await asyncio.to_thread(
         server.execute, f"ALTER DATABASE {name} SET default_transaction_read_only = on"

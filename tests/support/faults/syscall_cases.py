@@ -19,8 +19,10 @@ def syscall_cases(*, short: bool) -> list[Case]:
 
     The long form has each call of a way.
     """
-    small, large = Way("api-1", "api-1", _small), Way("api-1, large body", "api-1", _large)
-    relay, janitor = Way("relay", "relay", _small), Way("janitor", "janitor", _settling)
+    small = Way("api-1", "api-1", _small)
+    large = Way("api-1, large body", "api-1", _large)
+    relay = Way("relay", "relay", _small)
+    janitor = Way("janitor", "janitor", _settling)
     if short:
         counts = ((small, SAMPLE // 4), (large, SAMPLE // 4), (relay, SAMPLE // 2))
         return [_sampled(way, count) for way, count in counts]
@@ -62,7 +64,8 @@ async def sweep(world: World, way: Way, *, kills: bool) -> bool:
 
     Returns whether most kinds of calls were interrupted.
     """
-    counts, met = await _plan(world, way), 0
+    counts = await _plan(world, way)
+    met = 0
     for name, count in sorted(counts.items()):
         if not kills and len(effects(name)) == 1:
             continue
@@ -132,7 +135,8 @@ async def _upload(world: World, role: str, content: bytes | None) -> None:
 
 async def _settling(world: World, role: str) -> None:
     """Leave an unsettled row, and wait for its message, unless *role* dies."""
-    process, heard = world.fleet.running[role].process, len(world.consumer.heard)
+    process = world.fleet.running[role].process
+    heard = len(world.consumer.heard)
     await leave_unsettled(world, vanish=False)
     await world.until(
         lambda: process.poll() is not None or len(world.consumer.heard) > heard,

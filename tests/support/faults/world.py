@@ -46,7 +46,8 @@ LIMITS = {
     "messages that wait": 20_000.0,
 }
 DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
-DATABASE_MIB, SPOOL_MIB = 768, 96
+DATABASE_MIB = 768
+SPOOL_MIB = 96
 SETTINGS = {
     "DATABASE__TIMEOUT_SECONDS": "1.5",
     "STORE__TIMEOUT_SECONDS": "1.0",
@@ -256,7 +257,8 @@ async def world(seed: int, *, disks: bool) -> AsyncIterator[World]:
             httpx.AsyncClient(timeout=15, limits=httpx.Limits(max_connections=100))
         )
         chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
-        clients, consumer = Clients(fleet, chance, http), Consumer(broker)
+        clients = Clients(fleet, chance, http)
+        consumer = Consumer(broker)
         made = World(
             servers=servers,
             proxies=Proxies(*ways),

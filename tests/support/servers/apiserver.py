@@ -70,7 +70,8 @@ def apiserver() -> Iterator[ApiServer]:
 @contextmanager
 def _etcd(binary: str, folder: Path) -> Iterator[str]:
     folder.mkdir()
-    client, peer = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    client = f"http://127.0.0.1:{free_port()}"
+    peer = f"http://127.0.0.1:{free_port()}"
     options = {
         "--data-dir": str(folder / "data"),
         "--listen-client-urls": client,
@@ -136,8 +137,10 @@ def _healthy(url: str, folder: Path) -> bool:
 def _ok(url: str, authority: Path | None) -> bool:
     try:
         context = ssl.create_default_context(cafile=str(authority)) if authority else None
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310 - our own server
-        with urllib.request.urlopen(request, timeout=READY_SECONDS, context=context) as answer:  # noqa: S310 - the same
+        # S310: our own server
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310
+        # S310: the same
+        with urllib.request.urlopen(request, timeout=READY_SECONDS, context=context) as answer:  # noqa: S310
             return int(answer.status) == 200
     except (OSError, urllib.error.URLError, ssl.SSLError):
         return False

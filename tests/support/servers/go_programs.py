@@ -63,10 +63,12 @@ class GoProgram:
         folder.mkdir()
         environment = os.environ | {"CGO_ENABLED": "0", "GOBIN": str(folder)}
         if self.source is None:
-            command, where = [go, "install", self.module], None
+            command = [go, "install", self.module]
+            where = None
         else:
             words = ["-buildvcs=false", "-mod=readonly", "-o", str(folder / self.name), "."]
-            command, where = [go, "build", *words], self.source
+            command = [go, "build", *words]
+            where = self.source
         try:
             done = subprocess.run(
                 command,

@@ -109,7 +109,8 @@ class RemotePool:
 
     def get(self, kind: str) -> Any:  # noqa: ANN401 - the server's own class
         """As `ServerPool.get`."""
-        server, unavailable = self._manager.get_pool().get(kind)  # type: ignore[attr-defined] # registered above
+        # mypy: registered above
+        server, unavailable = self._manager.get_pool().get(kind)  # type: ignore[attr-defined]
         if unavailable is not None:
             raise ServerUnavailableError(unavailable)
         return server

@@ -24,7 +24,8 @@ from support.servers.process import (
     work_folder,
 )
 
-USER, PASSWORD = "healthingest", "postgres-test-password"
+USER = "healthingest"
+PASSWORD = "postgres-test-password"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def postgres_server(*, disk_mib: int | None = None) -> Iterator[PostgresServer]:
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     folders = tuple(str(version) for version in versions)
     try:
-        initdb, postgres = program("initdb", folders=folders), program("postgres", folders=folders)
+        initdb = program("initdb", folders=folders)
+        postgres = program("postgres", folders=folders)
     except ServerUnavailableError:
         environment = {"POSTGRES_USER": USER, "POSTGRES_PASSWORD": PASSWORD}
         with container(
@@ -124,7 +126,8 @@ def postgres_server(*, disk_mib: int | None = None) -> Iterator[PostgresServer]:
     owner = "nobody"  # the server refuses to run as root
     with work_folder(owner) as folder, ExitStack() as stack:
         (folder / "password").write_text(PASSWORD)
-        data, port = folder / "data", free_port()
+        data = folder / "data"
+        port = free_port()
         disk = None
         if disk_mib is not None:
             data.mkdir()

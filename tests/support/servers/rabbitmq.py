@@ -26,7 +26,8 @@ from support.servers.process import (
     work_folder,
 )
 
-USER, PASSWORD = "healthingest", "rabbitmq-test-password"
+USER = "healthingest"
+PASSWORD = "rabbitmq-test-password"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class RabbitMQServer:
         """The management API, without credentials."""
         return f"http://127.0.0.1:{self.management_port}"
 
-    def call(self, method: str, path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
+    # ANN401: a JSON value
+    def call(self, method: str, path: str, body: object | None = None) -> Any:  # noqa: ANN401
         """
         One call of the management API; *path* begins with `/api/`.
 

@@ -27,7 +27,9 @@ from support.servers.process import (
     work_folder,
 )
 
-ACCESS_KEY, SECRET_KEY, REGION = "healthingest-test", "versitygw-test-secret", "us-east-1"
+ACCESS_KEY = "healthingest-test"
+SECRET_KEY = "versitygw-test-secret"
+REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class S3Server:
     def _create(self, bucket: str) -> None:
         """PUT Bucket, signed by hand (AWS Signature Version 4), not by a client under test."""
         now = dt.datetime.now(dt.UTC)
-        stamp, day = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}"
+        stamp = f"{now:%Y%m%dT%H%M%SZ}"
+        day = f"{now:%Y%m%d}"
         payload = hashlib.sha256(b"").hexdigest()
         signed = "host;x-amz-content-sha256;x-amz-date"
         headers = (

@@ -79,7 +79,8 @@ class ChildWatch:
                 version = None if error.status == _GONE else version
                 if error.status in _REFUSED:
                     self.callbacks.refused(path)
-                await asyncio.sleep(pause * (0.5 + 0.5 * random.random()))  # noqa: S311 - jitter, not a secret
+                # S311: jitter, not a secret
+                await asyncio.sleep(pause * (0.5 + 0.5 * random.random()))  # noqa: S311
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _now(self, path: str) -> str:

@@ -66,9 +66,11 @@ async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["Kubernete
     """Open a connection with the pod's service account, or by KUBECONFIG outside a cluster."""
     configuration = client.Configuration()
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
+        # mypy: the library is untyped
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the library is untyped
+        # mypy: the library is untyped
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     async with connection(configuration) as opened:
         yield KubernetesCluster(opened, timeout_seconds)
 
@@ -283,7 +285,8 @@ class KubernetesCluster(Cluster):
                 content=content,
                 accept=accept,
             ) as answer:
-                status, text = answer.status, await answer.read()
+                status = answer.status
+                text = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterError(
                 0, f"no answer from the Kubernetes API: {type(error).__name__}"

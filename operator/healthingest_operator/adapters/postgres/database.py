@@ -26,7 +26,8 @@ The service's migrations do not manage it. A dump of the database contains it.
 _MAKE_TABLE: Final = (
     f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
 )
-_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608 - a constant name
+# S608: a constant name
+_READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608
 _WRITE_MARK: Final = f"""
 INSERT INTO {MARK_TABLE} (owner, installation) VALUES ($1, $2)
 ON CONFLICT (owner) DO UPDATE SET installation = excluded.installation
@@ -80,7 +81,8 @@ class PostgresDatabase(Database):
     async def provision(self, admin_url: str, url: str) -> bool:
         self._checked.clear()
         wanted = urlsplit(url)
-        role, password = unquote(wanted.username or ""), unquote(wanted.password or "")
+        role = unquote(wanted.username or "")
+        password = unquote(wanted.password or "")
         name = unquote(wanted.path.lstrip("/"))
         async with self._connection(admin_url) as connection:
             exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)

@@ -81,7 +81,8 @@ class Fingerprints:
             async with self._session.get(
                 where, headers=headers, proxy=self._proxy_of(endpoint)
             ) as answer:
-                status, text = answer.status, await answer.read()
+                status = answer.status
+                text = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise await connection_error(
                 causes.STORE, place(access), error, access.endpoint or ""

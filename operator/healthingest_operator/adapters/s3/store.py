@@ -192,12 +192,14 @@ async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
 class _Question:
     """Reads properties of a bucket; unsupported ones are not requested again for a while."""
 
-    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401 - botocore creates the class
+    # ANN401: botocore creates the class
+    def __init__(self, client: Any, bucket: str, lacking: dict[Capability, float]) -> None:  # noqa: ANN401
         self._client = client
         self._bucket = bucket
         self._lacking = lacking
 
-    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401 - a response of botocore
+    # ANN401: a response of botocore
+    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401
         if capability in self._lacking:
             return None
         ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
@@ -230,7 +232,8 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - botocore 
     return True
 
 
-async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401 - botocore creates the class
+# ANN401: botocore creates the class
+async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
     value = step.value
     match step.capability:
         case Capability.TAGGING if not value:
@@ -261,7 +264,8 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             pass
 
 
-async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401 - botocore creates the class
+# ANN401: botocore creates the class
+async def _forget(client: Any, place: dict[str, str], version: str | None) -> None:  # noqa: ANN401
     """
     Remove the object of the probe.
 

@@ -222,7 +222,8 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection has no type
+    # ANN401: the driver's connection has no type
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
         connection.isolation_level = None  # `_begin` emits BEGIN, not the driver
         cursor = connection.cursor()
         _write_ahead(cursor, timeout_seconds)
@@ -239,7 +240,8 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
     return engine
 
 
-def _write_ahead(cursor: Any, timeout_seconds: float) -> None:  # noqa: ANN401 - the driver's cursor has no type
+# ANN401: the driver's cursor has no type
+def _write_ahead(cursor: Any, timeout_seconds: float) -> None:  # noqa: ANN401
     """
     Turn on write-ahead logging, and retry while another process does the same.
 

@@ -43,7 +43,8 @@ def _insert_or_nothing(table: type[Base], names: tuple[str, ...]) -> TextClause:
     columns = [table.__table__.c[name] for name in names]
     values = ", ".join(f":{column.name}" for column in columns)
     into = f"{table.__tablename__} ({', '.join(names)})"
-    statement = f"INSERT INTO {into} VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608 - names are the table's own
+    # S608: names are the table's own
+    statement = f"INSERT INTO {into} VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608
     return text(statement).bindparams(
         *(bindparam(column.name, type_=column.type) for column in columns)
     )

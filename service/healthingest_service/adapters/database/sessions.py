@@ -27,7 +27,8 @@ from healthingest_service.uploads.errors import LedgerUnavailableError
 _SESSIONS_A_STATEMENT: Final = 1000
 _LIVE_SESSIONS = (
     select(LoginSessionRow.id)
-    .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type] # typed as bool upstream
+    # mypy: typed as bool upstream
+    .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type]
     .where(LoginSessionRow.revoked_at.is_(None), AccountRow.__table__.c.is_active)
 )
 
@@ -144,7 +145,7 @@ def _used(token_hash: str, at: datetime) -> Select[Any]:
             RefreshTokenRow.used_at,
         )
         .join(LoginSessionRow, LoginSessionRow.id == RefreshTokenRow.session_id)
-        .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type] # as above
+        .join(AccountRow, AccountRow.id == LoginSessionRow.account_id)  # type: ignore[arg-type]
         .where(
             RefreshTokenRow.token_hash == token_hash,
             RefreshTokenRow.used_at.is_not(None),

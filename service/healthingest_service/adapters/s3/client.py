@@ -53,7 +53,8 @@ class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no
     would seem to be refused, too. aiohttp has no public switch; `tests/ports/` counts requests.
     """
 
-    async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401 - aiobotocore has no types
+    # ANN401: aiobotocore has no types
+    async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401
         session = await super()._get_session(proxy_url)
         session._retry_connection = False  # noqa: SLF001 - see above
         return session
@@ -113,7 +114,8 @@ async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 
         raise StoreRefusedError from error
 
 
-async def call_with_deadline(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+# ANN401: botocore's answers
+async def call_with_deadline(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
     """
     Return the response of one call within *timeout_seconds*.
 
@@ -128,7 +130,8 @@ async def call_with_deadline(timeout_seconds: float, call: Callable[[], Awaitabl
         raise StoreUnavailableError from error
 
 
-async def call_idempotent(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+# ANN401: botocore's answers
+async def call_idempotent(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
     """
     Return the response of an idempotent call, which is retried once.
 

@@ -131,7 +131,8 @@ class MultipartPut:
         if whole.hexdigest() != self._wanted.sha256:
             raise StoreRefusedError
 
-    async def _send_part(self, upload_id: str, part: Part, digest: bytes) -> Any:  # noqa: ANN401 - botocore's answer
+    # ANN401: botocore's answer
+    async def _send_part(self, upload_id: str, part: Part, digest: bytes) -> Any:  # noqa: ANN401
         # Not in a thread: if that were cancelled, the file would stay open.
         file = self._wanted.path.open("rb")
         try:
@@ -231,7 +232,8 @@ class MultipartPut:
                     )
                 )
 
-    async def _repeated(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
+    # ANN401: botocore's answers
+    async def _repeated(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         """Return the response of an idempotent call: up to three attempts within one deadline."""
 
         async def attempts() -> Any:  # noqa: ANN401 - botocore's answers

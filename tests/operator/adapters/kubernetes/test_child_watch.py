@@ -71,9 +71,11 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
     monkeypatch.setattr(child_watch, "_FIRST_PAUSE_SECONDS", 0.01)
 
     async def run(server: Server) -> list[str]:
-        application, told = web.Application(), list[str]()
+        application = web.Application()
+        told = list[str]()
         application.router.add_get(PATH, server.answer)
-        runner, port = web.AppRunner(application, shutdown_timeout=0.0), free_port()
+        runner = web.AppRunner(application, shutdown_timeout=0.0)
+        port = free_port()
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()

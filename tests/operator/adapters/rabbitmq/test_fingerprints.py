@@ -57,7 +57,8 @@ async def test_all_share_one_answer(broker: Broker, fingerprints: Fingerprints) 
     broker.open.set()
     first = set(await asyncio.gather(*asking))
     assert (len(first), broker.asked) == (1, LISTS)
-    broker.number, broker.seconds = 1, FRESH_SECONDS
+    broker.number = 1
+    broker.seconds = FRESH_SECONDS
     assert await fingerprints.of(ACCESS, "a", []) not in first
     assert broker.asked == 2 * LISTS
 
@@ -68,7 +69,8 @@ async def test_nobody_waits_while_another_asks_anew(
     """The answer of before is good meanwhile: a busy broker takes seconds for its lists."""
     before = await fingerprints.of(ACCESS, "a", [])
     broker.open.clear()
-    broker.number, broker.seconds = 1, FRESH_SECONDS
+    broker.number = 1
+    broker.seconds = FRESH_SECONDS
     asking = asyncio.create_task(fingerprints.of(ACCESS, "a", []))
     await asyncio.sleep(0)
     assert await fingerprints.of(ACCESS, "a", []) == before
@@ -83,5 +85,6 @@ async def test_an_error_is_shared_for_a_while(broker: Broker, fingerprints: Fing
         with pytest.raises(DependencyError):
             await fingerprints.of(ACCESS, "a", [])
     assert broker.asked == 1
-    broker.fault, broker.seconds = None, FRESH_SECONDS
+    broker.fault = None
+    broker.seconds = FRESH_SECONDS
     assert await fingerprints.of(ACCESS, "a", [])

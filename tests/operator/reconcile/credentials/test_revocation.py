@@ -77,7 +77,8 @@ async def test_first_the_new_then_the_pods_then_the_old() -> None:
     The keys overlap for as long as a token lives.
     """
     fakes = await ready_fakes()
-    old, old_keys = values(fakes), keys(fakes)
+    old = values(fakes)
+    old_keys = keys(fakes)
     ask(fakes)
     await fakes.reconcile()
     owner, other = database_users(KEY)
@@ -174,7 +175,8 @@ async def test_in_an_outage_the_pods_keep_what_works(part: str) -> None:
     The rotation goes on by itself.
     """
     fakes = await ready_fakes()
-    old, digests = values(fakes), digest(fakes, "clinic-relay")
+    old = values(fakes)
+    digests = digest(fakes, "clinic-relay")
     ask(fakes)
     getattr(fakes, part).fault = UNREACHABLE
     await fakes.reconcile()
@@ -211,11 +213,9 @@ async def test_the_relay_is_not_rolled_for_a_key_it_does_not_read() -> None:
     fakes = await ready_fakes()
     ask(fakes)
     await fakes.until_ready()
-    relay, api, jobs = (
-        digest(fakes, "clinic-relay"),
-        digest(fakes, "clinic-api"),
-        fakes.cluster.names("Job"),
-    )
+    relay = digest(fakes, "clinic-relay")
+    api = digest(fakes, "clinic-api")
+    jobs = fakes.cluster.names("Job")
     assert len(keys(fakes)) == 2
     for _ in range(3):
         await fakes.until_ready()

@@ -50,7 +50,8 @@ KNOWN = UserSecrets(
     "id", "secret", "amqp://broker:5672", None, "postgresql://admin:word@db:5432/postgres"
 )
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-A, B = MAKE.signing_key(), MAKE.signing_key()
+A = MAKE.signing_key()
+B = MAKE.signing_key()
 STATES = {
     Phase.SETTLED: [A],
     Phase.INTRODUCED: [A, B],
@@ -186,7 +187,8 @@ def test_a_state_is_read_as_written(phase: Phase, time: datetime, request: str) 
     ("staged", "keys", "phase"),
     [(True, 2, Phase.INTRODUCED), (False, 2, Phase.PROMOTED), (False, 1, Phase.SETTLED)],
 )
-def test_a_lost_state_is_derived(staged: bool, keys: int, phase: Phase) -> None:  # noqa: FBT001 - a table
+# FBT001: a table
+def test_a_lost_state_is_derived(staged: bool, keys: int, phase: Phase) -> None:  # noqa: FBT001
     """From the values: a second key is never dropped at once."""
     assert state_of({"metadata": {}}, NOW, staged=staged, keys=keys).phase is phase
 
