@@ -1,6 +1,5 @@
 """compose.yaml holds to the same rules as the pods that the operator makes."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ import yaml
 
 from healthingest_contract import environment as env
 from healthingest_contract.service_settings import WRITTEN_BY_OPERATOR
+from support.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = {
@@ -32,12 +32,7 @@ def composition() -> dict[str, Any]:
 def script() -> ModuleType:
     """Load the script that writes the secrets."""
     path = ROOT / "compose" / "write_secrets.py"
-    specification = importlib.util.spec_from_file_location("write_secrets", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(path)
 
 
 def test_each_process_gets_its_secrets_and_no_other(composition: dict[str, Any]) -> None:

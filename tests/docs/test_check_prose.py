@@ -1,6 +1,5 @@
 """The checker of prose finds what its rules name, and nothing in code."""
 
-import importlib.util
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -8,18 +7,15 @@ from typing import Any
 
 import pytest
 
+from support.scripts import load_script
+
 SCRIPT = Path(__file__).parents[2] / "docs" / "prose" / "check_prose.py"
 
 
 @pytest.fixture
 def checker() -> ModuleType:
     """Load the script as a module."""
-    specification = importlib.util.spec_from_file_location("check_prose", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The reference of the settings and the chart's values follow from the settings of both halves."""
 
-import importlib.util
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ from healthingest_contract import service_settings
 from healthingest_operator.settings import CHART_VALUES, WRITTEN_BY_CHART
 from healthingest_operator.settings import Settings as OperatorSettings
 from healthingest_service.settings import known_names
+from support.scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "docs" / "settings" / "write_settings.py"
@@ -22,12 +23,7 @@ SCRIPT = ROOT / "docs" / "settings" / "write_settings.py"
 @pytest.fixture(scope="module")
 def writer() -> ModuleType:
     """Load the script as a module."""
-    specification = importlib.util.spec_from_file_location("write_settings", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 def test_generated_files_are_those_of_the_settings(writer: ModuleType) -> None:

@@ -1,11 +1,11 @@
 """How `make setup` and `make servers` install things."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from support.scripts import load_script
 from support.servers import go_programs, packages
 
 SCRIPT = Path(__file__).parents[2] / "requirements" / "install.py"
@@ -14,12 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "requirements" / "install.py"
 @pytest.fixture
 def install() -> ModuleType:
     """Load the script as a module."""
-    specification = importlib.util.spec_from_file_location("install", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 def test_the_configuration_of_pip_is_handed_to_uv(install: ModuleType) -> None:

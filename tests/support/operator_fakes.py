@@ -642,6 +642,14 @@ class OperatorFakes:
         message = f"not ready: {self.conditions()}"
         raise AssertionError(message)
 
+    def settings_digests(self) -> list[str]:
+        """Return the digest of the settings in the pod templates of API and relay."""
+        found = (self.cluster.get("Deployment", name) for name in ("clinic-api", "clinic-relay"))
+        return [
+            item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"]
+            for item in found
+        ]
+
     def conditions(self) -> dict[str, tuple[str, str, str]]:
         """Status, reason and message of each condition."""
         status = self.cluster.get("HealthIngest", KEY.name).get("status", {})

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from healthingest_contract.related_errors import related_errors
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.status.connection_causes import ConnectionFailure, Connections
 
@@ -34,7 +34,8 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], ConnectionFailure], .
     ),
     ((OSError,), ConnectionFailure.REFUSED),
 )
-_LONGEST_CHAIN: Final = 12
+_ORIGINALS: Final = ("os_error", "certificate_error")
+"""Attributes in which aiohttp keeps the original error."""
 _SECURE: Final = frozenset({"https", "amqps", "rediss"})
 _PORTS: Final = {"http": 80, "amqp": 5672, "redis": 6379}
 _PROBE_SECONDS: Final = 2.0
@@ -98,7 +99,7 @@ async def _speaks_tls(address: str) -> bool:
 
 def failure_of(error: BaseException) -> ConnectionFailure:
     """Return the kind of failure; an unknown error counts as a server that does not respond."""
-    chain = list(_chain(error))
+    chain = list(related_errors(error, *_ORIGINALS))
     for kinds, failure in _KINDS:
         if any(isinstance(one, kinds) for one in chain):
             return failure
@@ -107,23 +108,5 @@ def failure_of(error: BaseException) -> ConnectionFailure:
 
 def speaks_otherwise(error: BaseException) -> bool:
     """Whether the server answered an HTTP request with another protocol."""
-    return any(isinstance(one, aiohttp.ClientResponseError) for one in _chain(error))
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error*, its causes, and the errors that aiohttp and botocore store in attributes."""
-    waiting = [error]
-    seen = 0
-    while waiting and seen < _LONGEST_CHAIN:
-        one = waiting.pop(0)
-        seen += 1
-        yield one
-        inner = (
-            one.__cause__,
-            one.__context__,
-            getattr(one, "os_error", None),
-            getattr(one, "certificate_error", None),
-        )
-        waiting += [other for other in inner if isinstance(other, BaseException)]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+    errors = related_errors(error, *_ORIGINALS)
+    return any(isinstance(one, aiohttp.ClientResponseError) for one in errors)

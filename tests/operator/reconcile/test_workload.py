@@ -10,13 +10,6 @@ async def test_a_changed_setting_rolls_api_and_relay() -> None:
     fakes = OperatorFakes()
     await fakes.until_ready()
 
-    def digests() -> list[str]:
-        found = (fakes.cluster.get("Deployment", name) for name in ("clinic-api", "clinic-relay"))
-        return [
-            item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"]
-            for item in found
-        ]
-
     def write(settings: dict[str, str]) -> None:
         live = fakes.cluster.get("HealthIngest", KEY.name)
         live["spec"]["settings"] = settings
@@ -25,15 +18,15 @@ async def test_a_changed_setting_rolls_api_and_relay() -> None:
     def jobs() -> list[str]:
         return sorted(name for kind, _, name in fakes.cluster.objects if kind == "Job")
 
-    before = digests()
+    before = fakes.settings_digests()
     migrations = jobs()
     write(SETTINGS)
     await fakes.until_ready()
     config = fakes.cluster.get("ConfigMap", "clinic-config")["data"]
     assert {name: config[name] for name in SETTINGS} == SETTINGS
-    assert not set(before) & set(digests())
+    assert not set(before) & set(fakes.settings_digests())
     assert jobs() == migrations
     write({})
     await fakes.until_ready()
-    assert digests() == before
+    assert fakes.settings_digests() == before
     assert not set(SETTINGS) & set(fakes.cluster.get("ConfigMap", "clinic-config")["data"])

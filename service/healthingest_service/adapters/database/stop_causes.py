@@ -1,10 +1,11 @@
 """Finds the cause of a database error from SQLSTATE codes and exception types."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from alembic.util import CommandError
 
+from healthingest_contract.related_errors import related_errors
 from healthingest_contract.stop_causes import StopCause
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
@@ -26,12 +27,11 @@ Causes by SQLSTATE (PostgreSQL documentation, "PostgreSQL Error Codes").
 """
 _OBJECT_ERRORS: Final = "42"
 """SQLSTATE class of tables and columns that are missing or exist already."""
-_MAX_ERRORS: Final = 20
 
 
 def database_cause(error: BaseException) -> StopCause | None:
     """Return the cause of a database error; None for other errors."""
-    errors = tuple(_related_errors(error))
+    errors = tuple(related_errors(error, "orig"))
     states = tuple(str(state) for one in errors if (state := getattr(one, "sqlstate", None)))
     if (cause := _cause_of_states(states)) is not None:
         return cause
@@ -50,17 +50,3 @@ def _cause_of_states(states: Sequence[str]) -> StopCause | None:
 
 def _has_type(errors: Sequence[BaseException], kind: type[BaseException]) -> bool:
     return any(isinstance(error, kind) for error in errors)
-
-
-def _related_errors(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error*, its causes and contexts, SQLAlchemy's original error, and group members."""
-    waiting = [error]
-    count = 0
-    while waiting and count < _MAX_ERRORS:
-        one = waiting.pop(0)
-        count += 1
-        yield one
-        inner = (one.__cause__, one.__context__, getattr(one, "orig", None))
-        waiting += [other for other in inner if isinstance(other, BaseException)]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions

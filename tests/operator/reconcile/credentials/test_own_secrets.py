@@ -114,17 +114,10 @@ async def test_a_rotated_secret_rolls_the_pods() -> None:
     fakes = OperatorFakes()
     await fakes.until_ready()
 
-    def digests() -> list[str]:
-        found = (fakes.cluster.get("Deployment", name) for name in ("clinic-api", "clinic-relay"))
-        return [
-            item["spec"]["template"]["metadata"]["annotations"]["healthingest.dev/settings"]
-            for item in found
-        ]
-
-    before = digests()
+    before = fakes.settings_digests()
     fakes.cluster.secret("rabbitmq", USER_SECRETS["rabbitmq"] | {"amqpUrl": "amqp://other:5672"})
     await fakes.until_ready()
-    assert before[1] != digests()[1]
+    assert before[1] != fakes.settings_digests()[1]
 
 
 async def test_no_secret_reaches_status_or_events() -> None:
