@@ -85,7 +85,8 @@ DELETION_BLOCKED: Final = Fault(
 DELETING: Final = Fault(
     "Deleting",
     "it is being deleted; the operator removes what lies outside the cluster",
-    "wait; after 40 seconds the operator leaves behind what it cannot reach",
+    "wait; after the chart's operator.deletionDeadlineSeconds the operator leaves behind what it"
+    " cannot reach",
 )
 SERVICE_MISSING: Final = Fault(
     "ServiceMissing",
