@@ -1,6 +1,9 @@
 """The operator's adapters behind TLS with a private certificate authority."""
 
+import asyncio
+import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -205,6 +208,62 @@ async def test_a_database_without_tls_is_refused_where_a_bundle_applies(
         where=f"PostgreSQL at 127.0.0.1:{postgres.port}",
     )
     await PostgresDatabase(SECONDS).check(f"{postgres.url}?sslmode=disable", tls=tls)
+
+
+_CHECK = """
+import asyncio, sys
+from healthingest_operator.adapters.rabbitmq.broker import rabbitmq_broker
+from healthingest_operator.adapters.s3.store import s3_object_store
+from healthingest_operator.reconcile.ports import BrokerAccess, StoreAccess
+
+async def main():
+    endpoint, region, bucket, key_id, secret, management, amqp, user, password = sys.argv[1:]
+    access = StoreAccess(endpoint, region, bucket, key_id, secret)
+    async with s3_object_store(5) as store, rabbitmq_broker(5) as broker:
+        await store.check(access)
+        await store.fingerprint(access)
+        await broker.check(BrokerAccess(management, amqp, user, password))
+
+asyncio.run(main())
+"""
+
+
+async def test_the_variables_of_the_chart_make_an_authority_trusted(
+    s3_server: S3Server, rabbitmq_server: RabbitMQServer, authority: Authority, tmp_path: Path
+) -> None:
+    """`SSL_CERT_FILE` and `AWS_CA_BUNDLE` serve HealthIngests without a bundle; each is needed."""
+    bundle = tmp_path / "ca.crt"
+    bundle.write_bytes(authority.bundle)
+    context = authority.issue().server_context(tmp_path)
+    names = ("SSL_CERT_FILE", "AWS_CA_BUNDLE")
+    async with (
+        tls_front(urlsplit(s3_server.endpoint).port or 0, context) as s3,
+        tls_front(rabbitmq_server.management_port, context) as management,
+        tls_front(rabbitmq_server.amqp_port, context) as amqp,
+    ):
+        words = (
+            f"https://127.0.0.1:{s3}",
+            s3_server.region,
+            s3_server.bucket,
+            s3_server.access_key_id,
+            s3_server.secret_access_key,
+            f"https://127.0.0.1:{management}",
+            f"amqps://127.0.0.1:{amqp}",
+            rabbitmq_server.username,
+            rabbitmq_server.password,
+        )
+        for chosen in (names, names[:1], names[1:]):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                _CHECK,
+                *words,
+                env={**os.environ, **dict.fromkeys(chosen, str(bundle))},
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            async with asyncio.timeout(60):
+                status = await process.wait()
+            assert (status == 0) is (chosen == names), chosen
 
 
 async def test_another_bundle_is_used_at_once_by_open_adapters(
