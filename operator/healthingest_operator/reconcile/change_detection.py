@@ -110,7 +110,7 @@ class ChangeDetector:
         if not isinstance(found.cache_url, str):
             return ""
         try:
-            await self.cache.check(found.cache_url, found.cache_tls)
+            await self.cache.check(found.cache_url, _value_of(found.cache_tls))
         except DependencyError as error:
             return error.message
         return ""

@@ -377,6 +377,8 @@ async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | Non
     try:
         if isinstance(found.cache_url, DependencyError):
             raise found.cache_url
+        if isinstance(found.cache_tls, DependencyError):
+            raise found.cache_tls
         await cache.check(found.cache_url, found.cache_tls)
     except DependencyError as error:
         return condition_false(ConditionType.CACHE_READY, error.reason, error.message)

@@ -111,6 +111,25 @@ async def test_an_unusable_bundle_is_named(
         assert conditions[kind] == ("False", reason, message.format(ns=KEY.namespace))
 
 
+async def test_a_missing_bundle_of_the_cache_replaces_no_pod(fakes: OperatorFakes) -> None:
+    """New pods could not start; the condition of the cache and of the workload name it."""
+    fakes.cluster.secret("redis", {"url": "rediss://redis:6379"})
+    with_spec(fakes, cache={"secretRef": {"name": "redis"}, "tls": TLS})
+    bundle(fakes, Authority())
+    await fakes.until_ready()
+    assert fakes.conditions()["CacheReady"][0] == "True"
+    before = digests(fakes)
+    del fakes.cluster.objects["ConfigMap", KEY.namespace, "ca"]
+    fakes.clock.advance(60)
+    await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK)
+    assert digests(fakes) == before
+    for kind in ("CacheReady", "WorkloadAvailable"):
+        status, reason, message = fakes.conditions()[kind]
+        assert (status, reason) == ("False", "CaBundleNotFound")
+        assert f"ConfigMap {KEY.namespace}/ca" in message
+    assert fakes.conditions()["DatabaseReady"][0] == "True"
+
+
 async def test_a_client_certificate_without_key_is_named(fakes: OperatorFakes) -> None:
     """Only the broker's condition is false."""
     issued = Authority().issue()

@@ -36,18 +36,33 @@ class Credentials:
     broker: BrokerAccess | DependencyError
     database: DatabaseAccess | DependencyError
     cache_url: str | DependencyError | None
-    cache_tls: TlsMaterial = NO_TLS_MATERIAL
+    cache_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
 
     @property
     def errors(self) -> list[DependencyError]:
         """The errors of the Secrets, each once."""
-        parts = (self.store, self.store_admin, self.broker, self.database, self.cache_url)
+        parts = (
+            self.store,
+            self.store_admin,
+            self.broker,
+            self.database,
+            self.cache_url,
+            self.cache_tls,
+        )
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
         return list(found.values())
 
     @property
     def tls(self) -> dict[str, str]:
-        """A fingerprint of the certificates of each dependency; empty: they are unknown."""
+        """
+        A fingerprint of the certificates of each dependency; empty: they are unknown.
+
+        Raises:
+            DependencyError: those of the cache are unknown. Unlike those of other dependencies,
+                they do not hold back a rollout, whose pods could not start.
+        """
+        if isinstance(self.cache_tls, DependencyError):
+            raise self.cache_tls
         store = self.store.tls.fingerprint if isinstance(self.store, StoreAccess) else ""
         broker = self.broker.tls.fingerprint if isinstance(self.broker, BrokerAccess) else ""
         access = self.database
@@ -89,10 +104,8 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
         store_admin=admin,
         broker=await _or_error(lambda: reader.broker(owner, spec.broker.admin_secret_ref.name)),
         database=await _or_error(lambda: reader.database(owner, spec.database.secret_ref.name)),
-        cache_url=await _or_error(lambda: reader.cache(owner, cache.secret_ref.name))
-        if cache
-        else None,
-        cache_tls=cache_tls if isinstance(cache_tls, TlsMaterial) else NO_TLS_MATERIAL,
+        cache_url=await _or_error(lambda: reader.cache(cache.secret_ref.name)) if cache else None,
+        cache_tls=cache_tls,
     )
 
 
@@ -153,8 +166,7 @@ class _Reader:
         sources = tls_sources(owner.spec, dependency)
         return await tls_material(self._cluster, self._namespace, sources)
 
-    async def cache(self, owner: HealthIngest, name: str) -> str:
-        await self.tls(owner, Dependency.CACHE)
+    async def cache(self, name: str) -> str:
         return self._address(await self._values(name), name, "url", {"redis", "rediss"})
 
     async def _values(self, name: str) -> dict[str, str]:
