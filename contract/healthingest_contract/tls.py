@@ -12,9 +12,11 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+_MOST_CONTEXTS: Final = 64
 _CERTIFICATE: Final = re.compile(
     r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL
 )
@@ -112,21 +114,34 @@ def database_tls(url: str, material: TlsMaterial) -> ssl.SSLContext | None:
     verifies = mode in _VERIFIED and (material.ca_bundle is not None or mode != "require")
     if has_own_files or not (verifies or (has_material and mode == "require")):
         return None
+    versions = (
+        parameters.get("ssl_min_protocol_version", ""),
+        parameters.get("ssl_max_protocol_version", ""),
+    )
+    return _database_context(material, mode if verifies else "", versions)
+
+
+@lru_cache(maxsize=_MOST_CONTEXTS)
+def _database_context(
+    material: TlsMaterial, verified_mode: str, versions: tuple[str, str]
+) -> ssl.SSLContext:
+    """Return the context for a mode that verifies; empty: nothing is verified."""
     context = tls_context(material)
-    context.check_hostname = mode == "verify-full"
-    if not verifies:
+    context.check_hostname = verified_mode == "verify-full"
+    if not verified_mode:
         context.verify_mode = ssl.CERT_NONE
-    for name, attribute in (("min", "minimum_version"), ("max", "maximum_version")):
-        version = parameters.get(f"ssl_{name}_protocol_version", "").replace(".", "_")
-        if version in ssl.TLSVersion.__members__:
-            setattr(context, attribute, ssl.TLSVersion[version])
+    for attribute, version in zip(("minimum_version", "maximum_version"), versions, strict=True):
+        name = version.replace(".", "_")
+        if name in ssl.TLSVersion.__members__:
+            setattr(context, attribute, ssl.TLSVersion[name])
     context.set_alpn_protocols(["postgresql"])  # required by `sslnegotiation=direct`
     return context
 
 
+@lru_cache(maxsize=_MOST_CONTEXTS)
 def check_material(material: TlsMaterial) -> None:
     """
-    Check certificates and key.
+    Check certificates and key; a result is cached, because an operator checks often.
 
     Raises:
         TlsMaterialError: a certificate or the key is unusable.
@@ -140,13 +155,21 @@ def _bundle(text: bytes) -> str:
     if not certificates:
         message = "has no certificate in PEM format"
         raise TlsMaterialError(message)
-    for number, certificate in enumerate(certificates, start=1):
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
-        except (ssl.SSLError, ValueError):
-            message = f"has an invalid certificate, number {number}"
-            raise TlsMaterialError(message) from None
-    return "\n".join(certificates)
+    text_of_all = "\n".join(certificates)
+    if not _can_load(text_of_all):
+        numbers = (n for n, one in enumerate(certificates, start=1) if not _can_load(one))
+        number = next(numbers, 1)
+        message = f"has an invalid certificate, number {number}"
+        raise TlsMaterialError(message)
+    return text_of_all
+
+
+def _can_load(certificates: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def _present(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:

@@ -84,6 +84,15 @@ def _verified(context: ssl.SSLContext | None) -> str | None:
     return "full" if context.check_hostname else "ca"
 
 
+def test_a_context_is_made_once_for_equal_certificates() -> None:
+    """An operator reads the same bundle again and again; a large one takes long to parse."""
+    bundle = Authority().bundle
+    first = database_tls(URL, TlsMaterial(bundle))
+    again = database_tls(f"{URL}?sslmode=verify-full", TlsMaterial(bytes(bytearray(bundle))))
+    assert again is first
+    assert database_tls(f"{URL}?sslmode=verify-ca", TlsMaterial(bundle)) is not first
+
+
 def test_a_client_certificate_without_bundle_is_presented_with_require() -> None:
     """`require` verifies nothing without a bundle, as in libpq."""
     issued = Authority().issue()
