@@ -69,6 +69,11 @@ class Reason(StrEnum):
     REQUEST_REFUSED = "RequestRefused"
     NAME_NOT_FOUND = "NameNotFound"
     TLS_FAILED = "TlsFailed"
+    CERTIFICATE_UNTRUSTED = "CertificateUntrusted"
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    CERTIFICATE_NAME_MISMATCH = "CertificateNameMismatch"
+    CA_BUNDLE_NOT_FOUND = "CaBundleNotFound"
+    CA_BUNDLE_INVALID = "CaBundleInvalid"
     WRONG_PROTOCOL = "WrongProtocol"
     LIMIT_REACHED = "LimitReached"
     # object store

@@ -19,6 +19,9 @@ class StopCause(StrEnum):
 
     SETTINGS_REFUSED = "settings-refused"
     DATABASE_UNREACHABLE = "database-unreachable"
+    DATABASE_CERTIFICATE_UNTRUSTED = "database-certificate-untrusted"
+    DATABASE_CERTIFICATE_EXPIRED = "database-certificate-expired"
+    DATABASE_CERTIFICATE_NAME_MISMATCH = "database-certificate-name-mismatch"
     DATABASE_LOGIN_REFUSED = "database-login-refused"
     DATABASE_MISSING = "database-missing"
     DATABASE_PERMISSION_DENIED = "database-permission-denied"

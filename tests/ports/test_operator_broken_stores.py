@@ -6,7 +6,6 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -216,16 +215,17 @@ async def _store() -> AsyncIterator[S3ObjectStore]:
         yield found
 
 
-def access(server: S3Server, **other: str) -> StoreAccess:
+def access(
+    server: S3Server, *, endpoint: str | None = None, secret_access_key: str | None = None
+) -> StoreAccess:
     """The server's own credentials."""
-    known = StoreAccess(
-        server.endpoint,
+    return StoreAccess(
+        endpoint or server.endpoint,
         server.region,
         server.bucket,
         server.access_key_id,
-        server.secret_access_key,
+        secret_access_key or server.secret_access_key,
     )
-    return replace(known, **other)
 
 
 STORE = [

@@ -94,7 +94,11 @@ async def test_a_look_heals_and_is_silent(
         if healed:
             rabbitmq.call("DELETE", f"/api/queues/{host}/processing")
             access = StoreAccess(
-                s3_server.endpoint, s3_server.region, s3_server.bucket, *login.values()
+                s3_server.endpoint,
+                s3_server.region,
+                s3_server.bucket,
+                login["accessKeyId"],
+                login["secretAccessKey"],
             )
             await store.carry_out(access, bucket.Step(bucket.Capability.TAGGING, {}))
             assert await reconcile(ports, KEY, ReconcileMode.EXTERNAL_CHECK) is Outcome.READY

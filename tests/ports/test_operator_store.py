@@ -95,18 +95,28 @@ async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) ->
 
 
 @pytest.mark.parametrize(
-    ("other", "reason"),
+    ("key_id", "secret", "reason"),
     [
-        ({"secret_access_key": "hush-hush"}, Reason.AUTHENTICATION_FAILED),
-        ({"access_key_id": "nobody"}, Reason.AUTHENTICATION_FAILED),
+        (None, "hush-hush", Reason.AUTHENTICATION_FAILED),
+        ("nobody", None, Reason.AUTHENTICATION_FAILED),
     ],
 )
 async def test_wrong_credentials_have_a_name(
-    store: S3ObjectStore, s3_server: S3Server, other: dict[str, str], reason: Reason
+    store: S3ObjectStore,
+    s3_server: S3Server,
+    key_id: str | None,
+    secret: str | None,
+    reason: Reason,
 ) -> None:
     """Also for the first request, whose refusal has no body; no message contains the secret."""
+    known = access(s3_server)
+    wrong = replace(
+        known,
+        access_key_id=key_id or known.access_key_id,
+        secret_access_key=secret or known.secret_access_key,
+    )
     with pytest.raises(DependencyError) as raised:
-        await store.observe(replace(access(s3_server), **other))
+        await store.observe(wrong)
     assert raised.value.reason is reason
     assert "hush" not in raised.value.message
 

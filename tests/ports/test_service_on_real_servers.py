@@ -7,6 +7,7 @@ PostgreSQL, S3, RabbitMQ, Redis, secrets in files.
 import asyncio
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aio_pika
 import httpx
@@ -17,6 +18,7 @@ from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.samples import good_file
 from support.servers.rabbitmq import RabbitMQServer
+from support.servers.tls import Authority, postgres_tls_front, tls_front
 from support.servers.versitygw import S3Server
 from support.service_process import SECONDS, service
 
@@ -93,15 +95,68 @@ async def test_an_upload_goes_the_whole_way(
     folder = tmp_path / "secrets"
     folder.mkdir()
     settings, secrets = _installation(folder, postgres_url, redis_url, rabbitmq, s3_server)
-    await _bound_queue(rabbitmq)
-    with service(tmp_path / "migrate", "migrate", **settings) as migration:
-        assert migration.process.wait(SECONDS) == 0
-    with (
-        service(tmp_path / "api", "api", **settings) as api,
-        service(tmp_path / "relay", "relay", **settings) as relay,
-        service(tmp_path / "janitor", "janitor", **settings) as janitor,
+    await _goes_the_whole_way(tmp_path, settings, secrets, rabbitmq)
+
+
+async def test_an_upload_goes_the_whole_way_through_tls(
+    tmp_path: Path, postgres_url: str, redis_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server
+) -> None:
+    """Every dependency has a certificate of a private authority; two require one of the client."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    settings, secrets = _installation(folder, postgres_url, redis_url, rabbitmq, s3_server)
+    authority = Authority()
+    issued = authority.issue()
+    plain = issued.server_context(tmp_path)
+    mutual = issued.server_context(tmp_path, clients=authority)
+    client = authority.issue("service")
+    async with (
+        postgres_tls_front(urlsplit(postgres_url).port or 0, mutual) as database,
+        tls_front(rabbitmq.amqp_port, mutual) as broker,
+        tls_front(urlsplit(s3_server.endpoint).port or 0, plain) as store,
+        tls_front(urlsplit(redis_url).port or 0, plain) as cache,
     ):
-        api.wait_until_ready()
+        for name, scheme, port in (
+            (env.DATABASE_URL, "", database),
+            (env.BROKER_URL, "amqps", broker),
+            (env.CACHE_URL, "rediss", cache),
+        ):
+            moved = _moved(secrets[name], scheme, port)
+            (folder / name).write_text(moved, encoding="utf-8")
+        files = {"ca.crt": authority.bundle, "tls.crt": client.certificate, "tls.key": client.key}
+        for name, text in files.items():
+            (tmp_path / name).write_bytes(text)
+        settings["STORE__ENDPOINT"] = f"https://127.0.0.1:{store}"
+        for group in ("STORE", "BROKER", "DATABASE", "CACHE"):
+            settings[f"{group}__CA_FILE"] = str(tmp_path / "ca.crt")
+        for group in ("BROKER", "DATABASE"):
+            settings[f"{group}__CLIENT_CERTIFICATE_FILE"] = str(tmp_path / "tls.crt")
+            settings[f"{group}__CLIENT_KEY_FILE"] = str(tmp_path / "tls.key")
+        await _goes_the_whole_way(tmp_path, settings, secrets, rabbitmq)
+
+
+def _moved(url: str, scheme: str, port: int) -> str:
+    """Return *url* at another port, with another scheme unless that is empty."""
+    parts = urlsplit(url)
+    login, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(
+        scheme=scheme or parts.scheme, netloc=f"{login}{at}127.0.0.1:{port}"
+    ).geturl()
+
+
+async def _goes_the_whole_way(
+    folder: Path, settings: dict[str, str], secrets: dict[str, str], rabbitmq: RabbitMQServer
+) -> None:
+    """Upload a file; what blocks runs in a thread, because this loop may serve TLS."""
+    await _bound_queue(rabbitmq)
+    with service(folder / "migrate", "migrate", **settings) as migration:
+        assert await asyncio.to_thread(migration.process.wait, SECONDS) == 0
+    with (
+        service(folder / "api", "api", **settings) as api,
+        service(folder / "relay", "relay", **settings) as relay,
+        service(folder / "janitor", "janitor", **settings) as janitor,
+    ):
+        await asyncio.to_thread(api.wait_until_ready)
         account = {"email": "ada@clinic.example", "password": "correct horse battery"}
         async with httpx.AsyncClient(base_url=api.address(), timeout=SECONDS) as http:
             assert (await http.post("/auth/register", json=account)).status_code == 201
@@ -113,9 +168,11 @@ async def test_an_upload_goes_the_whole_way(
         assert answer.status_code == 201, answer.text
         event = await _message(rabbitmq)
         receipt = answer.json()
-        assert (event.bucket, event.key) == (s3_server.bucket, receipt["object_key"])
+        bucket = settings["STORE__BUCKET"]
+        assert (event.bucket, event.key) == (bucket, receipt["object_key"])
         assert (event.idempotency_key, event.record_count) == (receipt["upload_id"], 5)
-        assert [one.end() for one in (api, relay, janitor)] == [0, 0, 0]
+        ended = [await asyncio.to_thread(one.end) for one in (api, relay, janitor)]
+        assert ended == [0, 0, 0]
         logs = "".join(one.log.read_text(encoding="utf-8") for one in (api, relay, janitor))
     assert not [name for name, value in secrets.items() if value in logs]
     assert token not in logs

@@ -212,6 +212,21 @@ def test_further_variables_reach_the_operator() -> None:
     assert "extraEnv" in refused.stderr
 
 
+def test_the_operators_bundle_is_mounted_where_its_libraries_look() -> None:
+    """OpenSSL and botocore have a variable each; without a bundle there is neither."""
+    (deployment,) = _of("Deployment", _rendered("--set", "caBundle.configMap=private-ca"))
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    values = {entry["name"]: entry.get("value") for entry in container["env"]}
+    folders = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    source = {"name": "private-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    assert volumes["ca"]["configMap"] == source
+    assert values["SSL_CERT_FILE"] == values["AWS_CA_BUNDLE"] == f"{folders['ca']}/ca.crt"
+    (plain,) = _of("Deployment", _rendered())
+    assert "SSL_CERT_FILE" not in str(plain)
+
+
 def test_lease_times_out_of_order_are_refused() -> None:
     """The chart refuses them before an operator is installed that would refuse them."""
     done = _template("--set", "leaderElection.renewDeadlineSeconds=15")

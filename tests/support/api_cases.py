@@ -74,7 +74,19 @@ PATTERNS: dict[str, Cases] = {
     ),
     "trustedProxies[]": (["10.0.0.0/8", "::/0", "fd00::/8"], ["10.0.0.0", "a.example/8", "1/"]),
 }
+_BUNDLE = {"configMapKeyRef": {"name": "ca"}}
+_BUNDLE_CASES: Cases = (
+    [_BUNDLE, {"secretKeyRef": {"name": "ca", "key": "a"}}],
+    [{}, {**_BUNDLE, "secretKeyRef": {"name": "ca"}}, {"configMapKeyRef": {}}],
+)
+_CLIENT = {"clientCertificateSecretRef": {"name": "client"}}
+_CLIENT_CASES: Cases = ([{"caBundle": _BUNDLE}, _CLIENT, {"caBundle": _BUNDLE, **_CLIENT}], [{}])
 RULES: dict[str, Cases] = {
+    "tls": ([{"caBundle": _BUNDLE}], [{}]),
+    "tls.caBundle": _BUNDLE_CASES,
+    "broker.tls": _CLIENT_CASES,
+    "broker.tls.caBundle": _BUNDLE_CASES,
+    "database.tls": _CLIENT_CASES,
     "autoscaling": ([{"minReplicas": 3, "maxReplicas": 3}], [{"minReplicas": 3, "maxReplicas": 2}]),
     "objectStore.bucket": ([], ["a..b", "10.0.0.1"]),
     "objectStore.encryption": (
@@ -108,6 +120,9 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 1000},
     "ingress": {"host": "a.example"},
     "queues": {"name": "processing"},
+    "cache": {"secretRef": {"name": "redis"}},
+    "configMapKeyRef": {"name": "ca"},
+    "secretKeyRef": {"name": "ca"},
 }
 
 

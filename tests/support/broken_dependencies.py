@@ -78,7 +78,10 @@ def access_to_broker(server: RabbitMQServer, **other: str) -> BrokerAccess:
         "username": server.username,
         "password": server.password,
     }
-    return BrokerAccess(**words | other)
+    words |= other
+    return BrokerAccess(
+        words["management_url"], words["amqp_url"], words["username"], words["password"]
+    )
 
 
 def assert_said(error: DependencyError, cause: Cause, **values: object) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.manifest import ManifestView
@@ -317,6 +318,8 @@ class FakeStore(_Faulty, ObjectStore):
     writes: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     """Secret access keys that are worth nothing."""
+    tls: list[TlsMaterial] = field(default_factory=list)
+    """The certificates of each observation."""
 
     def _may_refuse(self, access: StoreAccess) -> None:
         if access.secret_access_key in self.refused:
@@ -324,6 +327,7 @@ class FakeStore(_Faulty, ObjectStore):
 
     @override
     async def observe(self, access: StoreAccess) -> bucket.Observed | None:
+        self.tls.append(access.tls)
         self._may_fail()
         self._may_refuse(access)
         return self.buckets.get(access.bucket)
@@ -387,11 +391,13 @@ class FakeBroker(_Faulty, Broker):
     full: set[str] = field(default_factory=set)
     """Virtual hosts that take no connection."""
     log_ins: list[str] = field(default_factory=list)
+    tls: list[TlsMaterial] = field(default_factory=list)
+    """The certificates of each check."""
     writes: list[str] = field(default_factory=list)
 
     @override
     async def check(self, access: BrokerAccess) -> None:
-        del access
+        self.tls.append(access.tls)
         self._may_fail()
 
     @override
@@ -532,30 +538,42 @@ class FakeDatabase(_Faulty, Database):
     """The databases that there are, by host, port and name."""
     locked: bool = False
     """No table can be made; the service has its own already."""
+    tls: list[TlsMaterial] = field(default_factory=list)
+    """The certificates of each call."""
 
     @override
-    async def write_installation(self, url: str, owner: str, installation: str) -> bool:
+    async def write_installation(
+        self, url: str, owner: str, installation: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> bool:
+        self.tls.append(tls)
         self._may_fail()
         if not self.locked:
             self.installations.setdefault(database_place(url), {})[owner] = installation
         return not self.locked
 
     @override
-    async def check(self, url: str, owner: str | None = None) -> str | None:
+    async def check(
+        self, url: str, owner: str | None = None, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> str | None:
+        self.tls.append(tls)
         self._may_fail()
         if url not in self.logins and url != USER_SECRETS["postgres"]["adminUrl"]:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
         return self.installations.get(database_place(url), {}).get(owner or "")
 
     @override
-    async def exists(self, admin_url: str, url: str) -> bool:
+    async def exists(self, admin_url: str, url: str, *, tls: TlsMaterial = NO_TLS_MATERIAL) -> bool:
         del admin_url
+        self.tls.append(tls)
         self._may_fail()
         return database_place(url) in self.places
 
     @override
-    async def provision(self, admin_url: str, url: str) -> bool:
+    async def provision(
+        self, admin_url: str, url: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> bool:
         del admin_url
+        self.tls.append(tls)
         self._may_fail()
         self.places.add(database_place(url))
         user = urlsplit(url).username
@@ -563,18 +581,24 @@ class FakeDatabase(_Faulty, Database):
         return True
 
     @override
-    async def revoke(self, admin_url: str, role: str) -> None:
+    async def revoke(
+        self, admin_url: str, role: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> None:
         del admin_url
+        self.tls.append(tls)
         self._may_fail()
         self.logins = {url for url in self.logins if urlsplit(url).username != role}
 
 
 class FakeCache(_Faulty, Cache):
-    """Answers."""
+    """Answers; `tls` are the certificates of the last call."""
+
+    tls: TlsMaterial | None = None
 
     @override
-    async def check(self, url: str) -> None:
+    async def check(self, url: str, tls: TlsMaterial = NO_TLS_MATERIAL) -> None:
         del url
+        self.tls = tls
         self._may_fail()
 
 

@@ -18,6 +18,16 @@ OWNERS = {
         manifest(
             autoscaling={"maxReplicas": 4},
             cache={"secretRef": {"name": "redis"}},
+            tls={"caBundle": {"configMapKeyRef": {"name": "private-ca"}}},
+            broker={
+                "adminSecretRef": {"name": "rabbitmq"},
+                "virtualHost": "clinic",
+                "tls": {"clientCertificateSecretRef": {"name": "relay-client"}},
+            },
+            database={
+                "secretRef": {"name": "postgres"},
+                "tls": {"caBundle": {"secretKeyRef": {"name": "database-ca", "key": "root.pem"}}},
+            },
             ingress={
                 "host": "a.example",
                 "className": "nginx",

@@ -10,15 +10,12 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from healthingest_contract.related_errors import related_errors
+from healthingest_contract.tls import CertificateProblem, certificate_problem
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.status.connection_causes import ConnectionFailure, Connections
 
 _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], ConnectionFailure], ...]] = (
     ((socket.gaierror, aiohttp.ClientConnectorDNSError), ConnectionFailure.UNKNOWN_NAME),
-    (
-        (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError),
-        ConnectionFailure.UNTRUSTED,
-    ),
     ((ssl.SSLError, aiohttp.ClientConnectorSSLError), ConnectionFailure.NOT_TLS),
     ((ConnectionRefusedError,), ConnectionFailure.REFUSED),
     ((TimeoutError,), ConnectionFailure.SILENT),
@@ -36,6 +33,13 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], ConnectionFailure], .
 )
 _ORIGINALS: Final = ("os_error", "certificate_error")
 """Attributes in which aiohttp keeps the original error."""
+_OF_CERTIFICATES: Final = {
+    CertificateProblem.UNTRUSTED: ConnectionFailure.UNTRUSTED,
+    CertificateProblem.EXPIRED: ConnectionFailure.EXPIRED,
+    CertificateProblem.NAME_MISMATCH: ConnectionFailure.NAME_MISMATCH,
+}
+OF_CERTIFICATES: Final = frozenset(_OF_CERTIFICATES.values())
+"""The failures of a server's certificate."""
 _SECURE: Final = frozenset({"https", "amqps", "rediss"})
 _PORTS: Final = {"http": 80, "amqp": 5672, "redis": 6379}
 _PROBE_SECONDS: Final = 2.0
@@ -100,6 +104,10 @@ async def _speaks_tls(address: str) -> bool:
 def failure_of(error: BaseException) -> ConnectionFailure:
     """Return the kind of failure; an unknown error counts as a server that does not respond."""
     chain = list(related_errors(error, *_ORIGINALS))
+    for one in chain:
+        # The subclass of aiohttp has no code; the original error follows in the chain.
+        if isinstance(one, ssl.SSLCertVerificationError) and hasattr(one, "verify_code"):
+            return _OF_CERTIFICATES[certificate_problem(one)]
     for kinds, failure in _KINDS:
         if any(isinstance(one, kinds) for one in chain):
             return failure

@@ -104,6 +104,11 @@ _RATE: Final = matching(
 _HOST_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+DataKey = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    matching(r"^[-._a-zA-Z0-9]+$", "letters, digits, dots, hyphens and underscores"),
+]
 Rate = Annotated[str, Field(max_length=32), _RATE]
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 _SETTABLE: Final = ",\n".join(f"  '{name}'" for name in sorted(service_settings.SETTABLE))
@@ -144,6 +149,61 @@ class ConfigMapRef(ApiModel):
     """A reference to a ConfigMap in the same namespace."""
 
     name: ObjectName = Field(description="Name of the object.")
+
+
+class ConfigMapKeyRef(ApiModel):
+    """A key of a ConfigMap in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: DataKey = Field(default="ca.crt", description="Key in the ConfigMap.")
+
+
+class SecretKeyRef(ApiModel):
+    """A key of a Secret in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: DataKey = Field(default="ca.crt", description="Key in the Secret.")
+
+
+class CaBundleSource(ApiModel):
+    """Certificate authorities in PEM, which replace the public ones."""
+
+    config_map_key_ref: ConfigMapKeyRef | None = None
+    secret_key_ref: SecretKeyRef | None = None
+
+    rules: ClassVar = (
+        Rule(
+            "has(self.configMapKeyRef) != has(self.secretKeyRef)",
+            "caBundle needs either configMapKeyRef or secretKeyRef",
+            lambda self: (self.config_map_key_ref is None) != (self.secret_key_ref is None),
+        ),
+    )
+
+
+class TlsSpec(ApiModel):
+    """TLS of the connections to dependencies."""
+
+    ca_bundle: CaBundleSource
+
+
+class ClientTlsSpec(ApiModel):
+    """TLS of the connections to one dependency, which can require a client certificate."""
+
+    ca_bundle: CaBundleSource | None = None
+    client_certificate_secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Secret of type kubernetes.io/tls with certificate and key of the client.",
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "has(self.caBundle) || has(self.clientCertificateSecretRef)",
+            "tls needs caBundle, clientCertificateSecretRef or both",
+            lambda self: (
+                self.ca_bundle is not None or self.client_certificate_secret_ref is not None
+            ),
+        ),
+    )
 
 
 class AutoscalingSpec(ApiModel):
@@ -251,6 +311,7 @@ class ObjectStoreSpec(ApiModel):
         description="Secret with the same keys for the operator, which creates and configures the"
         " bucket; default: `credentialsSecretRef`.",
     )
+    tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
     versioning: Requirement = Field(
         default=Requirement.IF_SUPPORTED,
         description="Whether the bucket must have object versioning.",
@@ -316,6 +377,9 @@ class BrokerSpec(ApiModel):
         description="Secret with `managementUrl`, `amqpUrl` (scheme, host and port), `username` and"
         " `password` of an administrator."
     )
+    tls: ClientTlsSpec | None = Field(
+        default=None, description="Overrides `spec.tls`, for AMQP and the management API."
+    )
     virtual_host: Annotated[str, _BROKER_NAME] = Field(
         min_length=1,
         max_length=110,
@@ -366,12 +430,14 @@ class DatabaseSpec(ApiModel):
         description="Secret with `url` of an existing database, or with `adminUrl` of a server, on"
         " which the operator creates role and database."
     )
+    tls: ClientTlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
 
 
 class CacheSpec(ApiModel):
     """The Redis server for rate limits; without it each pod counts requests separately."""
 
     secret_ref: SecretRef = Field(description="Secret with `url` of the Redis server.")
+    tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
 
 
 class AccountsSpec(ApiModel):
@@ -487,6 +553,9 @@ class HealthIngestSpec(ApiModel):
     broker: BrokerSpec
     database: DatabaseSpec
     cache: CacheSpec | None = None
+    tls: TlsSpec | None = Field(
+        default=None, description="TLS of the connections to all dependencies."
+    )
     accounts: AccountsSpec = AccountsSpec()
     documentation: DocumentationSpec = DocumentationSpec()
     limits: LimitsSpec = LimitsSpec()

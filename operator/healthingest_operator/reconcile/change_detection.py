@@ -102,7 +102,7 @@ class ChangeDetector:
         database = _value_of(found.database)
         # A full reconciliation checks the login that the operator created. A pod whose login is
         # refused is not ready.
-        await self.database.check(database.url or database.admin_url or "")
+        await self.database.check(database.url or database.admin_url or "", tls=database.tls)
         return [*parts, await self._cache(found)]
 
     async def _cache(self, found: Credentials) -> str:
@@ -110,7 +110,7 @@ class ChangeDetector:
         if not isinstance(found.cache_url, str):
             return ""
         try:
-            await self.cache.check(found.cache_url)
+            await self.cache.check(found.cache_url, _value_of(found.cache_tls))
         except DependencyError as error:
             return error.message
         return ""

@@ -377,7 +377,9 @@ async def check_cache(cache: Cache, found: Credentials) -> ConditionUpdate | Non
     try:
         if isinstance(found.cache_url, DependencyError):
             raise found.cache_url
-        await cache.check(found.cache_url)
+        if isinstance(found.cache_tls, DependencyError):
+            raise found.cache_tls
+        await cache.check(found.cache_url, found.cache_tls)
     except DependencyError as error:
         return condition_false(ConditionType.CACHE_READY, error.reason, error.message)
     return condition_true(
@@ -400,7 +402,7 @@ async def reconcile_database(
         named = await _provision(database, access, url, owner, known)
         installation = installation_of_database(owner, database_place(url), named, known)
         written = installation == named or await database.write_installation(
-            url, owner_id(owner.key), installation
+            url, owner_id(owner.key), installation, tls=access.tls
         )
     except DependencyError as error:
         return DatabaseResult(
@@ -427,14 +429,14 @@ async def _provision(
     """
     name = owner_id(owner.key)
     try:
-        return await database.check(url, name)
+        return await database.check(url, name, tls=access.tls)
     except DependencyError as error:
         if access.admin_url is None or error.reason not in _PROVISIONING_HELPS:
             raise
-        if known is not None and not await database.exists(access.admin_url, url):
+        if known is not None and not await database.exists(access.admin_url, url, tls=access.tls):
             refuse_new_database(owner, database_place(url))
-        await database.provision(access.admin_url, url)
-        return await database.check(url, name)
+        await database.provision(access.admin_url, url, tls=access.tls)
+        return await database.check(url, name, tls=access.tls)
 
 
 def _held(status: ManifestView, kind: ConditionType) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.rotation import Policy
@@ -28,6 +29,7 @@ class StoreAccess:
     bucket: str
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
+    tls: TlsMaterial = NO_TLS_MATERIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class BrokerAccess:
     amqp_url: str
     username: str
     password: str = field(repr=False)
+    tls: TlsMaterial = NO_TLS_MATERIAL
 
 
 class Reader(Protocol):
@@ -193,14 +196,16 @@ class Broker(Protocol):
 class Cache(Protocol):
     """A Redis server."""
 
-    async def check(self, url: str) -> None:
+    async def check(self, url: str, tls: TlsMaterial = NO_TLS_MATERIAL) -> None:
         """Check that the server responds to PING with this login."""
 
 
 class Database(Protocol):
-    """A PostgreSQL server."""
+    """A PostgreSQL server; *tls* are the certificates of the connection."""
 
-    async def check(self, url: str, owner: str | None = None) -> str | None:
+    async def check(
+        self, url: str, owner: str | None = None, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> str | None:
         """
         Return the installation that the database names for *owner*; None: it names none.
 
@@ -208,7 +213,9 @@ class Database(Protocol):
         HealthIngests with this address share the result for some seconds.
         """
 
-    async def write_installation(self, url: str, owner: str, installation: str) -> bool:
+    async def write_installation(
+        self, url: str, owner: str, installation: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> bool:
         """
         Store the installation of *owner* in the database; a backup contains it.
 
@@ -216,10 +223,12 @@ class Database(Protocol):
         Raises `DependencyError` if it may not create tables and the service's do not exist yet.
         """
 
-    async def exists(self, admin_url: str, url: str) -> bool:
+    async def exists(self, admin_url: str, url: str, *, tls: TlsMaterial = NO_TLS_MATERIAL) -> bool:
         """Whether the server of *admin_url* has the database of *url*."""
 
-    async def provision(self, admin_url: str, url: str) -> bool:
+    async def provision(
+        self, admin_url: str, url: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> bool:
         """
         Create the role (with this password) and the database of *url*.
 
@@ -227,7 +236,9 @@ class Database(Protocol):
         another role becomes a member of that role.
         """
 
-    async def revoke(self, admin_url: str, role: str) -> None:
+    async def revoke(
+        self, admin_url: str, role: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> None:
         """
         Forbid *role* to log in, and end its sessions; its objects are kept.
 

@@ -57,7 +57,13 @@ async def _roll_out(state: ReconcileState) -> WorkloadResult:
             children.get("ConfigMap", names.config_map(owner.key)), config, ports
         )
     await children.ensure(foundations(owner, config, ports))
-    inputs = Inputs(owner.spec.image or state.ports.service_image, config, secrets, schemas)
+    inputs = Inputs(
+        owner.spec.image or state.ports.service_image,
+        config,
+        secrets,
+        schemas,
+        state.user_secrets.tls,
+    )
     migration = MigrationContext(
         state.ports.clock.now(), state.previous.condition(ConditionType.DATABASE_READY)
     )

@@ -27,6 +27,7 @@ from healthingest_operator.reconcile.dependencies import (
 from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.rollout_gate import dependencies_hold
 from healthingest_operator.reconcile.state import Dependencies, ReconcileState
+from healthingest_operator.resources.tls import has_tls_sources
 
 
 async def read_user_secrets(state: ReconcileState) -> None:
@@ -103,6 +104,7 @@ def children_are_unaffected(state: ReconcileState) -> bool:
         and previous.left_behind == state.dependencies.broker.left_behind
         # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
         and state.owner.spec.schemas.config_map_ref is None
+        and not has_tls_sources(state.owner.spec)  # the same for bundles
         and not state.has_pending_changes
         and dependencies_hold(state.updates)
         and (cache is None or previous.is_true(cache.type) == cache.is_true)

@@ -15,6 +15,7 @@ from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
 from healthingest_operator.resources.pods import Build
 from healthingest_operator.resources.secrets import digest
+from healthingest_operator.resources.tls import dependencies_of
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false
 
 RETRY_MIGRATION_AFTER: Final = timedelta(seconds=60)
@@ -41,13 +42,15 @@ class Inputs:
     """
     The inputs of the pods.
 
-    `schemas` is the content of the allowed schemas; a change of it rolls the pods, too.
+    `schemas` is the content of the allowed schemas, and `tls` has a fingerprint of the certificates
+    of each dependency; a change of them rolls the pods, too.
     """
 
     image: str
     config: Mapping[str, str]
     secrets: Mapping[str, str]
     schemas: Mapping[str, str] | None
+    tls: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,20 @@ def build(inputs: Inputs) -> Build:
     relay = env.RELAY_SECRETS | env.JANITOR_SECRETS
     return Build(
         inputs.image,
-        digest(inputs.secrets, env.API_SECRETS, inputs.config, inputs.schemas),
-        digest(inputs.secrets, relay, inputs.config),
+        digest(
+            inputs.secrets,
+            env.API_SECRETS,
+            inputs.config,
+            inputs.schemas,
+            _tls(inputs, env.API_SECRETS),
+        ),
+        digest(inputs.secrets, relay, inputs.config, _tls(inputs, relay)),
         digest(inputs.secrets, env.MIGRATE_SECRETS),
     )
+
+
+def _tls(inputs: Inputs, secrets: frozenset[str]) -> list[str]:
+    return [inputs.tls[dependency] for dependency in dependencies_of(secrets)]
 
 
 def complete(secrets: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
+from healthingest_operator.resources import tls
 from healthingest_operator.resources.names import config_map, metadata
 
 API_PORT: Final = 8000
@@ -47,6 +48,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.STORE_BUCKET: store.bucket,
         env.STORE_ENCRYPTION: encryption,
         env.STORE_KMS_KEY_ID: store.encryption.key_id or "",
+        **dict.fromkeys(tls.VARIABLES, ""),  # a pod that mounts the files sets them itself
         env.BROKER_EXCHANGE: spec.broker.exchange,
         env.BROKER_ENDPOINT: around.broker_endpoint,
         env.IDENTITY_REGISTRATION: spec.accounts.registration,

@@ -13,6 +13,12 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.names import config_map, service_secret
+from healthingest_operator.resources.tls import (
+    TLS_FOLDER,
+    dependencies_of,
+    tls_files,
+    tls_volume,
+)
 
 USER_ID: Final = 10001
 TEMPORARY_BYTES: Final = "64Mi"
@@ -54,6 +60,7 @@ def pod_spec(
     volumes = [
         {"name": "tmp", "emptyDir": {"sizeLimit": TEMPORARY_BYTES}},
         *(_secret_volume(owner, container) for container in chosen),
+        *(volume for container in chosen if (volume := _tls_volume(owner, container))),
         *more.get("volumes", ()),
     ]
     spec: Manifest = {
@@ -90,7 +97,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         # the last event.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
-        "env": list(container.environment),
+        "env": [*container.environment, *_tls_environment(owner, container)],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -99,6 +106,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
             {"name": f"secrets-{container.command}", "mountPath": SECRETS_FOLDER, "readOnly": True},
+            *_tls_mounts(owner, container),
             *container.mounts,
         ],
         **container.extra,
@@ -111,6 +119,30 @@ def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
     items = [{"key": name, "path": name} for name in sorted(names)]
     source = {"secretName": service_secret(owner.key), "defaultMode": 0o440, "items": items}
     return {"name": f"secrets-{container.command}", "secret": source}
+
+
+def _tls_volume(owner: HealthIngest, container: Container) -> Manifest | None:
+    """Return the volume with the certificates for the container's dependencies, if any."""
+    name = f"tls-{container.command}"
+    return tls_volume(owner.spec, name, dependencies_of(container.secrets))
+
+
+def _tls_environment(owner: HealthIngest, container: Container) -> list[dict[str, str]]:
+    """
+    Return the variables with the paths of the mounted files.
+
+    They are not in the ConfigMap, which changes before the pods do: a pod that restarts meanwhile
+    would look for files that it has not mounted.
+    """
+    files = tls_files(owner.spec, dependencies_of(container.secrets))
+    return [{"name": name, "value": path} for name, path in files.items()]
+
+
+def _tls_mounts(owner: HealthIngest, container: Container) -> list[Manifest]:
+    volume = _tls_volume(owner, container)
+    if volume is None:
+        return []
+    return [{"name": volume["name"], "mountPath": TLS_FOLDER, "readOnly": True}]
 
 
 STARTUP_FAILURES: Final = 300

@@ -73,6 +73,10 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.CRASH_LOOPING,
         Reason.WRONG_PROTOCOL,
         Reason.TLS_FAILED,
+        Reason.CERTIFICATE_UNTRUSTED,
+        Reason.CERTIFICATE_EXPIRED,
+        Reason.CERTIFICATE_NAME_MISMATCH,
+        Reason.CA_BUNDLE_INVALID,
         Reason.DATABASE_READ_ONLY,
         Reason.DATABASE_REPLACED,
         Reason.OBJECT_STORE_REPLACED,
@@ -83,7 +87,8 @@ NEEDS_PEOPLE: Final = frozenset(
 """
 Reasons that need a person; with them a HealthIngest is `Stalled`.
 
-`SecretNotFound` is not in the set, because the Secret may be created a moment later.
+`SecretNotFound` and `CaBundleNotFound` are not in the set, because the object may be created a
+moment later.
 """
 
 

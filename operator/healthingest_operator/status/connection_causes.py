@@ -16,6 +16,8 @@ class ConnectionFailure(StrEnum):
     SILENT = "silent"
     CLOSED = "closed"
     UNTRUSTED = "untrusted"
+    EXPIRED = "expired"
+    NAME_MISMATCH = "name-mismatch"
     NOT_TLS = "not-tls"
     WANTS_TLS = "wants-tls"
 
@@ -57,17 +59,34 @@ _ROWS: Final = (
     ),
     (
         ConnectionFailure.UNTRUSTED,
-        Reason.TLS_FAILED,
+        Reason.CERTIFICATE_UNTRUSTED,
         "a certificate that is not trusted",
-        "the certificate of {where} is not trusted, has expired or is for another name",
-        "use the name in the certificate, and a certificate authority that the operator trusts",
+        "the certificate of {where} is not signed by a trusted certificate authority",
+        "set spec.FIELD.tls.caBundle or spec.tls.caBundle to its certificate authority",
+    ),
+    (
+        ConnectionFailure.EXPIRED,
+        Reason.CERTIFICATE_EXPIRED,
+        "an expired certificate",
+        "the certificate of {where} or its certificate authority has expired or is not valid yet",
+        "renew it; if it is new, correct the clocks",
+    ),
+    (
+        ConnectionFailure.NAME_MISMATCH,
+        Reason.CERTIFICATE_NAME_MISMATCH,
+        "a certificate for another host name",
+        "the certificate of {where} is for another host name",
+        "use a host name of the certificate in the address, or issue one for this host name",
     ),
     (
         ConnectionFailure.NOT_TLS,
         Reason.TLS_FAILED,
         "TLS to a port without TLS",
         "{where} does not speak TLS, which the address requires",
-        "use the TLS port, or an address without TLS",
+        (
+            "use the TLS port, or an address without TLS; for PostgreSQL, where a caBundle applies,"
+            " that is sslmode=disable"
+        ),
     ),
     (
         ConnectionFailure.WANTS_TLS,
@@ -89,7 +108,7 @@ class Connections:
         return self.rows[failure]
 
 
-def connections(code: str, system: str, condition: ConditionType) -> Connections:
+def connections(code: str, system: str, condition: ConditionType, part_of_spec: str) -> Connections:
     """Return the causes for *system*; their codes begin with *code*."""
     return Connections(
         {
@@ -99,7 +118,7 @@ def connections(code: str, system: str, condition: ConditionType) -> Connections
                 reason,
                 f"{system}: {broken}",
                 message,
-                remedy,
+                remedy.replace("FIELD", part_of_spec),
             )
             for failure, reason, broken, message, remedy in _ROWS
         }

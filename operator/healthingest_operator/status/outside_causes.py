@@ -15,13 +15,13 @@ _TOPOLOGY: Final = (ConditionType.TOPOLOGY_READY,)
 _DATABASE: Final = (ConditionType.DATABASE_READY,)
 _CACHE: Final = (ConditionType.CACHE_READY,)
 
-STORE: Final = connections("store", "object store", ConditionType.BUCKET_READY)
+STORE: Final = connections("store", "object store", ConditionType.BUCKET_READY, "objectStore")
 MANAGEMENT: Final = connections(
-    "management", "RabbitMQ's management API", ConditionType.BROKER_READY
+    "management", "RabbitMQ's management API", ConditionType.BROKER_READY, "broker"
 )
-AMQP: Final = connections("amqp", "RabbitMQ's AMQP port", ConditionType.BROKER_READY)
-DATABASE: Final = connections("database", "database", ConditionType.DATABASE_READY)
-CACHE: Final = connections("cache", "cache", ConditionType.CACHE_READY)
+AMQP: Final = connections("amqp", "RabbitMQ's AMQP port", ConditionType.BROKER_READY, "broker")
+DATABASE: Final = connections("database", "database", ConditionType.DATABASE_READY, "database")
+CACHE: Final = connections("cache", "cache", ConditionType.CACHE_READY, "cache")
 
 NOT_S3: Final = Cause(
     "store-not-s3",
@@ -266,6 +266,9 @@ CACHE_REFUSES: Final = Cause(
 
 OF_STOPS: Final = {
     StopCause.DATABASE_UNREACHABLE: DATABASE[ConnectionFailure.SILENT],
+    StopCause.DATABASE_CERTIFICATE_UNTRUSTED: DATABASE[ConnectionFailure.UNTRUSTED],
+    StopCause.DATABASE_CERTIFICATE_EXPIRED: DATABASE[ConnectionFailure.EXPIRED],
+    StopCause.DATABASE_CERTIFICATE_NAME_MISMATCH: DATABASE[ConnectionFailure.NAME_MISMATCH],
     StopCause.DATABASE_LOGIN_REFUSED: DATABASE_LOGIN,
     StopCause.DATABASE_MISSING: DATABASE_MISSING,
     StopCause.DATABASE_PERMISSION_DENIED: DATABASE_NO_CREATE,

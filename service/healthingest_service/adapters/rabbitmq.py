@@ -26,6 +26,7 @@ from pamqp.commands import Basic
 from typing_extensions import override
 
 from healthingest_contract.events import CONTENT_TYPE, EVENT_TYPE
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
 from healthingest_service.uploads.errors import (
     BrokerUnreachableError,
     MessageRefusedError,
@@ -40,14 +41,19 @@ _HEARTBEAT_SECONDS: Final = 10
 
 @asynccontextmanager
 async def open_publisher(
-    *, url: str, exchange: str, timeout_seconds: float
+    *, url: str, exchange: str, timeout_seconds: float, tls: TlsMaterial = NO_TLS_MATERIAL
 ) -> AsyncIterator["RabbitMQPublisher"]:
     """
     Open a publisher to *exchange*, which connects at the first message.
 
     *timeout_seconds* is the deadline of each call, including connecting.
+
+    Raises:
+        ValueError: *tls* is unusable.
     """
-    publisher = RabbitMQPublisher(url=url, exchange=exchange, timeout_seconds=timeout_seconds)
+    publisher = RabbitMQPublisher(
+        url=url, exchange=exchange, timeout_seconds=timeout_seconds, tls=tls
+    )
     try:
         yield publisher
     finally:
@@ -64,8 +70,16 @@ class _Link:
 class RabbitMQPublisher(EventPublisher):
     """A publisher with one connection and one channel; messages wait for confirms concurrently."""
 
-    def __init__(self, *, url: str, exchange: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        exchange: str,
+        timeout_seconds: float,
+        tls: TlsMaterial = NO_TLS_MATERIAL,
+    ) -> None:
         self._url = url
+        self._context = tls_context(tls) if url.startswith("amqps:") else None
         self._exchange_name = exchange
         self._timeout_seconds = timeout_seconds
         self._connecting = asyncio.Lock()
@@ -148,6 +162,7 @@ class RabbitMQPublisher(EventPublisher):
                 return self._link
             connection = await aio_pika.connect(
                 self._url,
+                ssl_context=self._context,
                 timeout=self._timeout_seconds,
                 heartbeat=_HEARTBEAT_SECONDS,
                 client_properties={"connection_name": "healthingest-relay"},

@@ -8,12 +8,14 @@ processes may differ or be set back. Keys are hashed: Redis stores no e-mail or 
 import asyncio
 import hashlib
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import redis.asyncio
 
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.throttling import (
     Backoff,
@@ -186,9 +188,22 @@ class _Counters:
             raise LimiterUnavailableError from error
 
 
+class _TrustingConnection(redis.asyncio.SSLConnection):
+    """A connection with a given context; the library's own one trusts the public roots, too."""
+
+    def __init__(self, *, tls_context: ssl.SSLContext, **options: Any) -> None:  # noqa: ANN401 - the library's options
+        super().__init__(**options)
+        self.ssl_context.context = tls_context
+
+
 @asynccontextmanager
 async def open_redis(
-    url: str, rules: LoginRules, *, timeout_seconds: float, key_prefix: str = KEY_PREFIX
+    url: str,
+    rules: LoginRules,
+    *,
+    timeout_seconds: float,
+    key_prefix: str = KEY_PREFIX,
+    tls: TlsMaterial = NO_TLS_MATERIAL,
 ) -> AsyncIterator[tuple[RedisLimiter, RedisLoginThrottle]]:
     """
     Open a rate limiter and a login throttle at a `redis://` or `rediss://` address.
@@ -196,7 +211,7 @@ async def open_redis(
     The first call connects.
 
     Raises:
-        ValueError: the address is invalid; the message does not contain it.
+        ValueError: the address is invalid, or *tls* is unusable; the message contains neither.
     """
     try:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
@@ -209,6 +224,9 @@ async def open_redis(
     except ValueError:
         message = "must be an address such as rediss://user:password@host:port/0"
         raise ValueError(message) from None
+    if tls.ca_bundle is not None and pool.connection_class is redis.asyncio.SSLConnection:
+        pool.connection_class = _TrustingConnection
+        pool.connection_kwargs["tls_context"] = tls_context(tls)
     client = redis.asyncio.Redis(connection_pool=pool)
     try:
         counters = _Counters(client, timeout_seconds=timeout_seconds, key_prefix=key_prefix)

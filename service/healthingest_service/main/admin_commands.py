@@ -29,6 +29,7 @@ from healthingest_service.main.runtime import (
     open_store,
     utc_now,
 )
+from healthingest_service.main.tls_files import database_tls_material
 from healthingest_service.settings import Settings
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.model import UploadId
@@ -253,7 +254,10 @@ async def rebuild_ledger(settings: Settings, *, dry: bool) -> Mapping[str, objec
 async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
     timeout_seconds = settings.database.timeout_seconds
     async with open_engine(
-        database_url(settings), pool_size=1, timeout_seconds=timeout_seconds
+        database_url(settings),
+        pool_size=1,
+        timeout_seconds=timeout_seconds,
+        tls=database_tls_material(settings),
     ) as engine:
         if not await is_current(engine, timeout_seconds=timeout_seconds):
             raise LedgerUnavailableError

@@ -46,11 +46,11 @@ from healthingest_service.main.decorators import Decorators, UploadPorts
 from healthingest_service.main.runtime import (
     Runtime,
     Store,
-    as_settings_error,
     data_folder,
     reveal,
     utc_now,
 )
+from healthingest_service.main.tls_files import as_settings_error, cache_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import UnavailableError
@@ -249,7 +249,12 @@ async def _open_counters(runtime: Runtime, stack: AsyncExitStack) -> _Counters:
     rules = _login_rules(runtime.settings)
     if cache.url is None:
         return _Counters(MemoryLimiter(), MemoryLoginThrottle(rules))
-    opening = open_redis(cache.url.get_secret_value(), rules, timeout_seconds=cache.timeout_seconds)
+    opening = open_redis(
+        cache.url.get_secret_value(),
+        rules,
+        timeout_seconds=cache.timeout_seconds,
+        tls=cache_tls_material(runtime.settings),
+    )
     with as_settings_error(CACHE_URL):
         limiter, throttle = await stack.enter_async_context(opening)
     shared = SharedCounters(

@@ -43,6 +43,7 @@ from healthingest_service.main.runtime import (
     queue_file,
 )
 from healthingest_service.main.serving import run_until, serve_app, with_shutdown_delay
+from healthingest_service.main.tls_files import database_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS
@@ -116,7 +117,11 @@ async def _command(options: argparse.Namespace, settings: Settings, decorate: De
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if options.command in {"migrate", "serve"}:
         url = database_url(settings)
-        await migrate(url, timeout_seconds=settings.database.migrate_timeout_seconds)
+        await migrate(
+            url,
+            timeout_seconds=settings.database.migrate_timeout_seconds,
+            tls=database_tls_material(settings),
+        )
     if options.command == "events":
         await _print_events(settings, stop, from_start=options.from_start)
     elif options.command in _PROCESSES:

@@ -14,6 +14,16 @@ STOPPED: Final = "stopped"
 _MESSAGES: Final = {
     StopCause.SETTINGS_REFUSED: "a setting is refused",
     StopCause.DATABASE_UNREACHABLE: "the database cannot be reached",
+    StopCause.DATABASE_CERTIFICATE_UNTRUSTED: (
+        "the certificate of the database is not signed by a trusted certificate authority: set"
+        " HEALTHINGEST_DATABASE__CA_FILE"
+    ),
+    StopCause.DATABASE_CERTIFICATE_EXPIRED: (
+        "the certificate of the database has expired or is not valid yet: renew it"
+    ),
+    StopCause.DATABASE_CERTIFICATE_NAME_MISMATCH: (
+        "the certificate of the database is for another host: use a host name in the certificate"
+    ),
     StopCause.DATABASE_LOGIN_REFUSED: "the database refuses the login: check user and password",
     StopCause.DATABASE_MISSING: "the database does not exist: create it",
     StopCause.DATABASE_PERMISSION_DENIED: (

@@ -18,6 +18,7 @@ from healthingest_service.main.runtime import (
     queue_file,
     utc_now,
 )
+from healthingest_service.main.tls_files import broker_tls_material, database_tls_material
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS, Announcements
 from healthingest_service.uploads.relay import Relay
 
@@ -35,6 +36,7 @@ async def open_relay(runtime: Runtime, stack: AsyncExitStack, decorate: Decorato
                 url=broker.url.get_secret_value(),
                 exchange=broker.exchange,
                 timeout_seconds=broker.timeout_seconds,
+                tls=broker_tls_material(runtime.settings),
             )
         )
     ports = decorate.relay(RelayPorts(outbox=runtime.outbox, publisher=publisher))
@@ -89,7 +91,11 @@ def _listeners(runtime: Runtime) -> tuple[Work, ...]:
     async def listen(stop: asyncio.Event) -> None:
         url = database_url(runtime.settings)
         await outbox_notify.listen(
-            url, runtime.written, stop, timeout_seconds=runtime.settings.database.timeout_seconds
+            url,
+            runtime.written,
+            stop,
+            timeout_seconds=runtime.settings.database.timeout_seconds,
+            tls=database_tls_material(runtime.settings),
         )
 
     return (listen,)

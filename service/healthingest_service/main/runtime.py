@@ -5,8 +5,8 @@ If the settings name no external system, an embedded adapter is used.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,12 @@ from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.client import S3Access
 from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.health.board import Check
-from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.main.tls_files import (
+    as_settings_error,
+    database_tls_material,
+    store_tls_material,
+)
+from healthingest_service.settings import Settings
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.uploads.backlog import BacklogLimits, BacklogWatch
 from healthingest_service.uploads.errors import LedgerUnavailableError
@@ -85,16 +90,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@contextmanager
-def as_settings_error(variable: str) -> Iterator[None]:
-    """Re-raise an adapter's ValueError as a settings error that names the variable only."""
-    try:
-        yield
-    except ValueError as error:
-        message = f"{variable}: {error}"
-        raise InvalidSettingsError(message) from None
-
-
 def database_url(settings: Settings) -> str:
     """Return the address of the database, by default of SQLite in the data folder."""
     if settings.database.url is not None:
@@ -123,6 +118,7 @@ async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
             database_url(settings),
             pool_size=database.pool_size,
             timeout_seconds=database.timeout_seconds,
+            tls=database_tls_material(settings),
         )
     )
     written = asyncio.Event()
@@ -144,7 +140,12 @@ async def _open_database_checks(
     """Return the database checks; their own connection keeps them independent of load."""
     database = settings.database
     engine = await stack.enter_async_context(
-        open_engine(database_url(settings), pool_size=1, timeout_seconds=database.timeout_seconds)
+        open_engine(
+            database_url(settings),
+            pool_size=1,
+            timeout_seconds=database.timeout_seconds,
+            tls=database_tls_material(settings),
+        )
     )
     ledger = DatabaseLedger(engine, timeout_seconds=database.timeout_seconds)
     outbox = DatabaseOutbox(engine, timeout_seconds=database.timeout_seconds)
@@ -202,6 +203,7 @@ def s3_access(settings: Settings, bucket: str) -> S3Access:
         access_key_id=reveal(wanted.access_key_id),
         secret_access_key=reveal(wanted.secret_access_key),
         timeout_seconds=wanted.timeout_seconds,
+        tls=store_tls_material(settings),
     )
 
 

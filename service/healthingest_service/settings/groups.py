@@ -148,6 +148,15 @@ class DatabaseSettings(Group):
 
     url: SecretStr | None = None
     """Address of the database, `postgresql://…`. Unset: SQLite in the data folder."""
+    ca_file: Path | None = None
+    """
+    PEM file with the certificate authorities of the database. Unset: the public ones. If it is set,
+    an address without `sslmode` means `verify-full`.
+    """
+    client_certificate_file: Path | None = None
+    """PEM file with the client's certificate, and with `client_key_file`, for mutual TLS."""
+    client_key_file: Path | None = None
+    """PEM file with the unencrypted key of `client_certificate_file`."""
     pool_size: PositiveInt = 10
     """Maximum number of connections of one process."""
     timeout_seconds: PositiveFloat = 5.0
@@ -163,6 +172,8 @@ class StoreSettings(Group):
     """Bucket of the files. Unset: a folder in the data folder."""
     endpoint: str | None = None
     """Address of the S3 server. Unset: AWS."""
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities of the S3 server. Unset: the public ones."""
     region: str = "us-east-1"
     """Region in the signature of requests."""
     access_key_id: SecretStr | None = None
@@ -190,6 +201,12 @@ class BrokerSettings(Group):
     """Address of the broker, `amqp://…` or `amqps://…`. Unset: a queue file in the data folder."""
     endpoint: str | None = None
     """`host:port` of the broker for the health check of the API, which has no credential for it."""
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities of the broker. Unset: the public ones."""
+    client_certificate_file: Path | None = None
+    """PEM file with the client's certificate, and with `client_key_file`, for mutual TLS."""
+    client_key_file: Path | None = None
+    """PEM file with the unencrypted key of `client_certificate_file`."""
     exchange: str = DEFAULT_EXCHANGE
     """Topic exchange of the messages."""
     timeout_seconds: PositiveFloat = 10.0
@@ -201,6 +218,8 @@ class CacheSettings(Group):
 
     url: SecretStr | None = None
     """Address of Redis, `redis://…` or `rediss://…`. Unset: each process counts alone."""
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities of Redis. Unset: the public ones."""
     timeout_seconds: Annotated[float, Field(gt=0, le=0.1)] = 0.1
     """Longest time that a request waits for Redis."""
     pause_seconds: PositiveFloat = 5.0

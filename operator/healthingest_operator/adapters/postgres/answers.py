@@ -13,7 +13,7 @@ import asyncpg
 
 from healthingest_contract.conditions import Reason
 from healthingest_contract.database_address import read_database_address
-from healthingest_operator.adapters.connection_errors import answer_to, failure_of
+from healthingest_operator.adapters.connection_errors import OF_CERTIFICATES, answer_to, failure_of
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.causes import Cause
@@ -60,8 +60,6 @@ async def connection_error(error: BaseException, url: str) -> DependencyError:
         )
     if state in _BY_STATE:
         return DependencyError.of(_BY_STATE[state], **named(url))
-    if isinstance(error, asyncpg.ClientConfigurationError) and _mode(url).startswith("verify"):
-        return DependencyError.of(causes.DATABASE[ConnectionFailure.UNTRUSTED], where=place(url))
     if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InternalClientError | OSError):
         return await _of_connection(error, url)
     return DependencyError(Reason.REQUEST_REFUSED, f"{place(url)} refuses: {type(error).__name__}")
@@ -78,14 +76,14 @@ async def _of_connection(error: BaseException, url: str) -> DependencyError:
         type(error) is ConnectionError
     )  # asyncpg raises it for a closed connection and for refused TLS
     failure = ConnectionFailure.CLOSED if hung_up else failure_of(error)
-    if failure in {ConnectionFailure.UNKNOWN_NAME, ConnectionFailure.UNTRUSTED} or isinstance(
+    if failure in {ConnectionFailure.UNKNOWN_NAME, *OF_CERTIFICATES} or isinstance(
         error, ConnectionRefusedError
     ):
         return DependencyError.of(causes.DATABASE[failure], where=place(url))
     host, port = read_database_address(url).hosts[0]
     address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
     answer = await answer_to(address, _SSL_REQUEST)
-    if answer == _NO_TLS and _mode(url) in _SECURE:
+    if answer == _NO_TLS and (_mode(url) in _SECURE or not _mode(url)):
         return DependencyError.of(causes.DATABASE[ConnectionFailure.NOT_TLS], where=place(url))
     if await _is_another_protocol(address, answer):
         return DependencyError.of(causes.NOT_POSTGRESQL, where=place(url))

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 from typing_extensions import override
 
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, database_tls
 from healthingest_operator.adapters.postgres.answers import connection_error, named, place
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Database
@@ -44,10 +45,12 @@ class PostgresDatabase(Database):
         self._checked = TtlCache()
 
     @override
-    async def check(self, url: str, owner: str | None = None) -> str | None:
+    async def check(
+        self, url: str, owner: str | None = None, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> str | None:
 
         async def check() -> str | None:
-            async with self._connection(url) as connection:
+            async with self._connection(url, tls) as connection:
                 await _refuse_read_only(connection, url)
                 if (
                     owner is None
@@ -57,12 +60,14 @@ class PostgresDatabase(Database):
                 found: str | None = await connection.fetchval(_READ_MARK, owner)
                 return found
 
-        return await self._checked.get((url, owner or ""), time.monotonic(), check)
+        return await self._checked.get((url, owner or "", tls.fingerprint), time.monotonic(), check)
 
     @override
-    async def write_installation(self, url: str, owner: str, installation: str) -> bool:
+    async def write_installation(
+        self, url: str, owner: str, installation: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> bool:
         self._checked.clear()
-        async with self._connection(url) as connection:
+        async with self._connection(url, tls) as connection:
             try:
                 await connection.execute(_MAKE_TABLE)
                 await connection.execute(_WRITE_MARK, owner, installation)
@@ -73,18 +78,20 @@ class PostgresDatabase(Database):
         return True
 
     @override
-    async def exists(self, admin_url: str, url: str) -> bool:
-        async with self._connection(admin_url) as connection:
+    async def exists(self, admin_url: str, url: str, *, tls: TlsMaterial = NO_TLS_MATERIAL) -> bool:
+        async with self._connection(admin_url, tls) as connection:
             return await _has_database(connection, unquote(urlsplit(url).path.lstrip("/")))
 
     @override
-    async def provision(self, admin_url: str, url: str) -> bool:
+    async def provision(
+        self, admin_url: str, url: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> bool:
         self._checked.clear()
         wanted = urlsplit(url)
         role = unquote(wanted.username or "")
         password = unquote(wanted.password or "")
         name = unquote(wanted.path.lstrip("/"))
-        async with self._connection(admin_url) as connection:
+        async with self._connection(admin_url, tls) as connection:
             exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
             words = (
@@ -106,9 +113,11 @@ class PostgresDatabase(Database):
         return True
 
     @override
-    async def revoke(self, admin_url: str, role: str) -> None:
+    async def revoke(
+        self, admin_url: str, role: str, *, tls: TlsMaterial = NO_TLS_MATERIAL
+    ) -> None:
         self._checked.clear()
-        async with self._connection(admin_url) as connection:
+        async with self._connection(admin_url, tls) as connection:
             if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
                 return
             await _execute(connection, "'ALTER ROLE %I WITH NOLOGIN PASSWORD NULL', $1::text", role)
@@ -121,11 +130,14 @@ class PostgresDatabase(Database):
             )
 
     @asynccontextmanager
-    async def _connection(self, url: str) -> AsyncIterator[asyncpg.Connection]:
+    async def _connection(self, url: str, tls: TlsMaterial) -> AsyncIterator[asyncpg.Connection]:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 connection = await asyncpg.connect(
-                    url, timeout=self._timeout_seconds, command_timeout=self._timeout_seconds
+                    url,
+                    timeout=self._timeout_seconds,
+                    command_timeout=self._timeout_seconds,
+                    ssl=database_tls(url, tls),
                 )
                 try:
                     yield connection

@@ -7,14 +7,15 @@ pamqp, which encodes the frames, is imported only for a login.
 import asyncio
 import contextlib
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from healthingest_operator.adapters.connection_errors import answer_to, connection_error, failure_of
+from healthingest_operator.adapters.tls import context_of
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
 from healthingest_operator.resources.topology import Login
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.connection_causes import ConnectionFailure
@@ -32,17 +33,18 @@ _HEAD_BYTES: Final = 7  # section 4.2.3: type, channel, size
 _LARGEST_FRAME: Final = 2**20
 
 
-async def speak_amqp(amqp_url: str, timeout_seconds: float) -> None:
+async def speak_amqp(access: BrokerAccess, timeout_seconds: float) -> None:
     """
     Return if the port speaks AMQP 0-9-1.
 
     Raises:
         DependencyError: it cannot be reached, or speaks another protocol.
     """
+    amqp_url = access.amqp_url
     where = place(amqp_url)
     try:
         async with asyncio.timeout(timeout_seconds):
-            first = await _first_byte(amqp_url)
+            first = await _first_byte(access)
     except (TimeoutError, OSError) as error:
         raise await _no_answer(amqp_url, error) from error
     if first in {b"", _TLS_ALERT}:
@@ -67,12 +69,14 @@ async def _no_answer(amqp_url: str, error: BaseException) -> DependencyError:
     return await connection_error(causes.AMQP, where, error, amqp_url)
 
 
-async def _first_byte(amqp_url: str) -> bytes:
-    async with _conversation(amqp_url) as talk:
+async def _first_byte(access: BrokerAccess) -> bytes:
+    async with _conversation(access) as talk:
         return await talk.first_byte()
 
 
-async def log_in(amqp_url: str, virtual_host: str, login: Login, timeout_seconds: float) -> None:
+async def log_in(
+    access: BrokerAccess, virtual_host: str, login: Login, timeout_seconds: float
+) -> None:
     """
     Open a connection and a channel as *login*, as the service does, and close them again.
 
@@ -80,10 +84,11 @@ async def log_in(amqp_url: str, virtual_host: str, login: Login, timeout_seconds
         DependencyError: the broker refuses one of them. Its message is only searched for a limit,
             and not repeated.
     """
+    amqp_url = access.amqp_url
     where = place(amqp_url)
     named = {"where": where, "user": login.name, "host": virtual_host}
     try:
-        async with asyncio.timeout(timeout_seconds), _conversation(amqp_url) as talk:
+        async with asyncio.timeout(timeout_seconds), _conversation(access) as talk:
             closed = await talk.log_in(virtual_host, login)
     except (TimeoutError, OSError, EOFError) as error:
         raise await connection_error(causes.AMQP, where, error, amqp_url) from error
@@ -174,10 +179,10 @@ class _Conversation:
 
 
 @asynccontextmanager
-async def _conversation(amqp_url: str) -> AsyncIterator[_Conversation]:
-    parts = urlsplit(amqp_url)
+async def _conversation(access: BrokerAccess) -> AsyncIterator[_Conversation]:
+    parts = urlsplit(access.amqp_url)
     secure = parts.scheme == "amqps"
-    context = ssl.create_default_context() if secure else None
+    context = context_of(access.tls) if secure else None
     port = parts.port or (5671 if secure else 5672)
     reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
     try:

@@ -20,6 +20,7 @@ from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.adapters.rabbitmq.amqp import log_in, speak_amqp
 from healthingest_operator.adapters.rabbitmq.answers import alarms, is_rabbitmq, place, refusal
 from healthingest_operator.adapters.rabbitmq.fingerprints import Fingerprints
+from healthingest_operator.adapters.tls import aiohttp_tls
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Broker, BrokerAccess
 from healthingest_operator.reconcile.ttl_cache import TtlCache
@@ -51,15 +52,27 @@ class RabbitMQBroker(Broker):
 
     @override
     async def check(self, access: BrokerAccess) -> None:
-        asked = (access.management_url, access.amqp_url, access.username, access.password)
+        asked = (
+            access.management_url,
+            access.amqp_url,
+            access.username,
+            access.password,
+            access.tls.fingerprint,
+        )
         await self._checked.get(asked, time.monotonic(), lambda: self._check(access))
 
     @override
     async def log_in(self, access: BrokerAccess, virtual_host: str, login: Login) -> None:
-        asked = (access.amqp_url, virtual_host, login.name, login.password)
+        asked = (
+            access.amqp_url,
+            virtual_host,
+            login.name,
+            login.password,
+            access.tls.fingerprint,
+        )
         timeout = self._timeout_seconds
         await self._checked.get(
-            asked, time.monotonic(), lambda: log_in(access.amqp_url, virtual_host, login, timeout)
+            asked, time.monotonic(), lambda: log_in(access, virtual_host, login, timeout)
         )
 
     async def _check(self, access: BrokerAccess) -> None:
@@ -70,7 +83,7 @@ class RabbitMQBroker(Broker):
         # A list since RabbitMQ 3.9, a comma-separated string before.
         if "administrator" not in (tags.split(",") if isinstance(tags, str) else tags):
             raise DependencyError.of(causes.NO_ADMINISTRATOR, user=access.username)
-        await speak_amqp(access.amqp_url, self._timeout_seconds)
+        await speak_amqp(access, self._timeout_seconds)
         status, text = await self._answer(access, "GET", _ALARMS, None)
         if status == _ALARMED:
             raise DependencyError.of(causes.BROKER_ALARM, where=place(access), alarms=alarms(text))
@@ -203,7 +216,11 @@ class RabbitMQBroker(Broker):
         headers = {"Authorization": login}
         try:
             async with self._session.request(
-                method, URL(address, encoded=True), json=body, headers=headers
+                method,
+                URL(address, encoded=True),
+                json=body,
+                headers=headers,
+                ssl=aiohttp_tls(access.tls),
             ) as answer:
                 return answer.status, await answer.read()
         except aiohttp.ClientResponseError as error:  # the response is not HTTP

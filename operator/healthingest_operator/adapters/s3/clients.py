@@ -1,5 +1,6 @@
 """S3 clients, one for each login: creating one costs more than a dozen of its requests."""
 
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,14 +8,30 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
+from healthingest_contract.tls import TlsMaterial
+from healthingest_operator.adapters.tls import context_of
 from healthingest_operator.reconcile.ports import StoreAccess
 
 MOST_CLIENTS: Final = 16
 """Maximum number of open clients; each has some hundred kilobytes and its own connections."""
 
-_Login = tuple[str | None, str, str, str]
+_Login = tuple[str | None, str, str, str, TlsMaterial]
+
+
+def _session_class(tls: TlsMaterial) -> type[AIOHTTPSession]:
+    """Return the class of the HTTP session; with a bundle, only its authorities are trusted."""
+    if tls.ca_bundle is None:
+        return AIOHTTPSession  # type: ignore[no-any-return] # aiobotocore has no types
+    context = context_of(tls)
+
+    class _TrustingSession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
+        def _build_verify_context(self) -> ssl.SSLContext:
+            return context
+
+    return _TrustingSession
 
 
 @dataclass(slots=True)
@@ -44,7 +61,13 @@ class Clients:
     @asynccontextmanager
     async def of(self, access: StoreAccess) -> AsyncIterator[Any]:
         """Return a client with this login."""
-        login = (access.endpoint, access.region, access.access_key_id, access.secret_access_key)
+        login = (
+            access.endpoint,
+            access.region,
+            access.access_key_id,
+            access.secret_access_key,
+            access.tls,
+        )
         entry = self._clients.get(login)
         if entry is None:
             stack = AsyncExitStack()
@@ -80,6 +103,9 @@ class Clients:
             aws_access_key_id=access.access_key_id,
             aws_secret_access_key=access.secret_access_key,
             config=self._config.merge(
-                AioConfig(s3={"addressing_style": "path" if access.endpoint else "auto"})
+                AioConfig(
+                    s3={"addressing_style": "path" if access.endpoint else "auto"},
+                    http_session_cls=_session_class(access.tls),
+                )
             ),
         )

@@ -22,6 +22,7 @@ from healthingest_operator.adapters.connection_errors import connection_error
 from healthingest_operator.adapters.proxies import proxy_of
 from healthingest_operator.adapters.s3.answers import UNSET, UNSUPPORTED, place, refusal
 from healthingest_operator.adapters.s3.clients import Clients
+from healthingest_operator.adapters.tls import aiohttp_tls
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.status import outside_causes as causes
 
@@ -79,7 +80,10 @@ class Fingerprints:
             where = URL(address, encoded=True)
             headers = dict(request.headers.items())
             async with self._session.get(
-                where, headers=headers, proxy=self._proxy_of(endpoint)
+                where,
+                headers=headers,
+                proxy=self._proxy_of(endpoint),
+                ssl=aiohttp_tls(access.tls),
             ) as answer:
                 status = answer.status
                 text = await answer.read()

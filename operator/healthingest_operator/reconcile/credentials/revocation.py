@@ -113,7 +113,8 @@ class Rotation:
         users = names.database_users(owner.key)
         current = user_of(own.service.get(env.DATABASE_URL))
         if isinstance(access, DatabaseAccess) and access.admin_url is not None and current in users:
-            await self._database.revoke(access.admin_url, users[1 - users.index(current)])
+            other = users[1 - users.index(current)]
+            await self._database.revoke(access.admin_url, other, tls=access.tls)
 
 
 def pods_are_current(children: Children, result: WorkloadResult) -> bool:

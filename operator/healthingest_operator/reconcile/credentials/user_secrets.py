@@ -7,10 +7,13 @@ from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
 from healthingest_contract.database_address import DatabaseAddressError, read_database_address
+from healthingest_contract.tls import FILE_PARAMETERS, NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.reconcile.credentials.tls_sources import tls_material
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
 from healthingest_operator.resources.secrets import UserSecrets, decode
+from healthingest_operator.resources.tls import Dependency, tls_sources
 
 _Found = TypeVar("_Found")
 
@@ -21,6 +24,7 @@ class DatabaseAccess:
 
     url: str | None = None
     admin_url: str | None = None
+    tls: TlsMaterial = NO_TLS_MATERIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,43 @@ class Credentials:
     broker: BrokerAccess | DependencyError
     database: DatabaseAccess | DependencyError
     cache_url: str | DependencyError | None
+    cache_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
 
     @property
     def errors(self) -> list[DependencyError]:
         """The errors of the Secrets, each once."""
-        parts = (self.store, self.store_admin, self.broker, self.database, self.cache_url)
+        parts = (
+            self.store,
+            self.store_admin,
+            self.broker,
+            self.database,
+            self.cache_url,
+            self.cache_tls,
+        )
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
         return list(found.values())
+
+    @property
+    def tls(self) -> dict[str, str]:
+        """
+        A fingerprint of the certificates of each dependency; empty: they are unknown.
+
+        Raises:
+            DependencyError: those of the cache are unknown. Unlike those of other dependencies,
+                they do not hold back a rollout, whose pods could not start.
+        """
+        if isinstance(self.cache_tls, DependencyError):
+            raise self.cache_tls
+        store = self.store.tls.fingerprint if isinstance(self.store, StoreAccess) else ""
+        broker = self.broker.tls.fingerprint if isinstance(self.broker, BrokerAccess) else ""
+        access = self.database
+        database = access.tls.fingerprint if isinstance(access, DatabaseAccess) else ""
+        return {
+            Dependency.STORE: store,
+            Dependency.BROKER: broker,
+            Dependency.DATABASE: database,
+            Dependency.CACHE: self.cache_tls.fingerprint,
+        }
 
     @property
     def user_secrets(self) -> UserSecrets:
@@ -64,12 +98,14 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
     admin_ref = spec.object_store.admin_secret_ref
     admin = await _or_error(lambda: reader.store(owner, admin_ref.name)) if admin_ref else store
     cache = spec.cache
+    cache_tls = await _or_error(lambda: reader.tls(owner, Dependency.CACHE))
     return Credentials(
         store=store,
         store_admin=admin,
-        broker=await _or_error(lambda: reader.broker(spec.broker.admin_secret_ref.name)),
-        database=await _or_error(lambda: reader.database(spec.database.secret_ref.name)),
+        broker=await _or_error(lambda: reader.broker(owner, spec.broker.admin_secret_ref.name)),
+        database=await _or_error(lambda: reader.database(owner, spec.database.secret_ref.name)),
         cache_url=await _or_error(lambda: reader.cache(cache.secret_ref.name)) if cache else None,
+        cache_tls=cache_tls,
     )
 
 
@@ -94,9 +130,10 @@ class _Reader:
             wanted.bucket,
             self._value(values, name, "accessKeyId"),
             self._value(values, name, "secretAccessKey"),
+            await self.tls(owner, Dependency.STORE),
         )
 
-    async def broker(self, name: str) -> BrokerAccess:
+    async def broker(self, owner: HealthIngest, name: str) -> BrokerAccess:
         values = await self._values(name)
         management = self._address(values, name, "managementUrl", {"http", "https"}).rstrip("/")
         amqp = self._address(values, name, "amqpUrl", {"amqp", "amqps"})
@@ -110,16 +147,24 @@ class _Reader:
             f"{parts.scheme}://{parts.netloc}",
             self._value(values, name, "username"),
             self._value(values, name, "password"),
+            await self.tls(owner, Dependency.BROKER),
         )
 
-    async def database(self, name: str) -> DatabaseAccess:
+    async def database(self, owner: HealthIngest, name: str) -> DatabaseAccess:
         values = await self._values(name)
+        tls = await self.tls(owner, Dependency.DATABASE)
         if "url" in values:
-            return DatabaseAccess(url=self._database_address(values, name, "url"))
+            return DatabaseAccess(url=self._database_address(values, name, "url"), tls=tls)
         if "adminUrl" in values:
-            return DatabaseAccess(admin_url=self._database_address(values, name, "adminUrl"))
+            return DatabaseAccess(
+                admin_url=self._database_address(values, name, "adminUrl"), tls=tls
+            )
         message = f"Secret {self._namespace}/{name} has neither key url nor key adminUrl: add one"
         raise DependencyError(Reason.SECRET_KEY_MISSING, message)
+
+    async def tls(self, owner: HealthIngest, dependency: Dependency) -> TlsMaterial:
+        sources = tls_sources(owner.spec, dependency)
+        return await tls_material(self._cluster, self._namespace, sources)
 
     async def cache(self, name: str) -> str:
         return self._address(await self._values(name), name, "url", {"redis", "rediss"})
@@ -155,9 +200,12 @@ class _Reader:
     def _database_address(self, values: dict[str, str], name: str, key: str) -> str:
         value = self._value(values, name, key)
         try:
-            read_database_address(value)
+            parameters = read_database_address(value).parameters
         except DatabaseAddressError as error:
             raise self._invalid(name, key, f": {error}") from None
+        if files := sorted(parameters & FILE_PARAMETERS):
+            rule = f"names a file with {files[0]}: remove it and set spec.database.tls"
+            raise self._invalid(name, key, rule)
         return value
 
     def _invalid(self, name: str, key: str, rule: str) -> DependencyError:

@@ -30,6 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from healthingest_contract.database_address import read_database_address
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, database_tls
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
@@ -73,19 +74,22 @@ def _for_asyncpg(url: str) -> str:
 
 @asynccontextmanager
 async def open_engine(
-    url: str, *, pool_size: int, timeout_seconds: float
+    url: str, *, pool_size: int, timeout_seconds: float, tls: TlsMaterial = NO_TLS_MATERIAL
 ) -> AsyncIterator[AsyncEngine]:
     """
     Open an engine with at most *pool_size* connections; the first transaction connects.
 
     *timeout_seconds* is the deadline of connecting, of waiting for a connection, and of every
-    statement.
+    statement. SQLite ignores *tls*.
+
+    Raises:
+        ValueError: *tls* is unusable.
     """
     sqlite = _sqlite_address(url)
     if sqlite is not None:
         engine = _sqlite(sqlite, pool_size, timeout_seconds)
     else:
-        engine = _postgresql(_for_asyncpg(url), pool_size, timeout_seconds)
+        engine = _postgresql(_for_asyncpg(url), pool_size, timeout_seconds, tls)
     try:
         yield engine
     finally:
@@ -146,8 +150,9 @@ def is_postgresql(engine: AsyncEngine) -> bool:
     return engine.dialect.name == "postgresql"
 
 
-def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine:
+def _postgresql(url: str, pool_size: int, timeout_seconds: float, tls: TlsMaterial) -> AsyncEngine:
     address = read_database_address(url)
+    context = database_tls(url, tls)
     settings = {
         # Commits must be durable, also if the default of the role or database is weaker.
         "synchronous_commit": "on",
@@ -159,7 +164,11 @@ def _postgresql(url: str, pool_size: int, timeout_seconds: float) -> AsyncEngine
     async def connect() -> asyncpg.Connection:
         # asyncpg parses the address, as in the operator; SQLAlchemy supports fewer parameters.
         return await asyncpg.connect(
-            url, timeout=timeout_seconds, command_timeout=timeout_seconds, server_settings=settings
+            url,
+            timeout=timeout_seconds,
+            command_timeout=timeout_seconds,
+            server_settings=settings,
+            ssl=context,
         )
 
     engine = create_async_engine(

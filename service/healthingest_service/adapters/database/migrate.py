@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_service.adapters.database.engine import open_engine, transaction
 
 _LOCK: Final = 0x6865616C7468  # "health", the advisory lock of migrations
@@ -27,7 +28,7 @@ def _config() -> Config:
     return config
 
 
-async def migrate(url: str, *, timeout_seconds: float) -> None:
+async def migrate(url: str, *, timeout_seconds: float, tls: TlsMaterial = NO_TLS_MATERIAL) -> None:
     """
     Upgrade to the newest revision, in one transaction. Concurrent and repeated calls are safe.
 
@@ -36,7 +37,7 @@ async def migrate(url: str, *, timeout_seconds: float) -> None:
             has changed.
     """
     async with (
-        open_engine(url, pool_size=1, timeout_seconds=timeout_seconds) as engine,
+        open_engine(url, pool_size=1, timeout_seconds=timeout_seconds, tls=tls) as engine,
         transaction(engine, timeout_seconds=timeout_seconds) as connection,
     ):
         if connection.dialect.name == "postgresql":

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_service.adapters.database.engine import open_engine, transaction
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.waiting import wait_for_any
@@ -49,10 +50,15 @@ async def notify(
 
 
 async def listen(
-    url: str, written: asyncio.Event, stop: asyncio.Event, *, timeout_seconds: float
+    url: str,
+    written: asyncio.Event,
+    stop: asyncio.Event,
+    *,
+    timeout_seconds: float,
+    tls: TlsMaterial = NO_TLS_MATERIAL,
 ) -> None:
     """Set *written* at each notification of another process, until *stop* is set."""
-    async with open_engine(url, pool_size=1, timeout_seconds=timeout_seconds) as engine:
+    async with open_engine(url, pool_size=1, timeout_seconds=timeout_seconds, tls=tls) as engine:
         while not stop.is_set():
             with suppress(
                 TimeoutError,

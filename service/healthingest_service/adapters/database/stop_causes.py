@@ -1,5 +1,6 @@
 """Finds the cause of a database error from SQLSTATE codes and exception types."""
 
+import ssl
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,6 +8,7 @@ from alembic.util import CommandError
 
 from healthingest_contract.related_errors import related_errors
 from healthingest_contract.stop_causes import StopCause
+from healthingest_contract.tls import CertificateProblem, certificate_problem
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _BY_STATE: Final = {
@@ -25,6 +27,11 @@ Causes by SQLSTATE (PostgreSQL documentation, "PostgreSQL Error Codes").
 
 57014 is a cancelled statement, for example after its timeout.
 """
+_BY_PROBLEM: Final = {
+    CertificateProblem.UNTRUSTED: StopCause.DATABASE_CERTIFICATE_UNTRUSTED,
+    CertificateProblem.EXPIRED: StopCause.DATABASE_CERTIFICATE_EXPIRED,
+    CertificateProblem.NAME_MISMATCH: StopCause.DATABASE_CERTIFICATE_NAME_MISMATCH,
+}
 _OBJECT_ERRORS: Final = "42"
 """SQLSTATE class of tables and columns that are missing or exist already."""
 
@@ -39,6 +46,9 @@ def database_cause(error: BaseException) -> StopCause | None:
         return StopCause.SCHEMA_UNKNOWN
     if any(state.startswith(_OBJECT_ERRORS) for state in states):
         return StopCause.SCHEMA_DIFFERS
+    for one in errors:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return _BY_PROBLEM[certificate_problem(one)]
     if _has_type(errors, LedgerUnavailableError):
         return StopCause.DATABASE_UNREACHABLE
     return None

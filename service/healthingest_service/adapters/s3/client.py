@@ -5,6 +5,7 @@ The retries of botocore are off, because only the caller knows what may be repea
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 
 _LONGEST_CALL_SECONDS: Final = 3600.0
@@ -43,6 +45,7 @@ class S3Access:
     access_key_id: str | None = field(repr=False)
     secret_access_key: str | None = field(repr=False)
     timeout_seconds: float
+    tls: TlsMaterial = NO_TLS_MATERIAL
 
 
 class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
@@ -60,11 +63,29 @@ class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no
         return session
 
 
+def _session_class(tls: TlsMaterial) -> type[_OneTrySession]:
+    """Return the class of the HTTP session; with a bundle, only its authorities are trusted."""
+    if tls.ca_bundle is None:
+        return _OneTrySession
+    context = tls_context(tls)
+
+    class _TrustingSession(_OneTrySession):
+        def _build_verify_context(self) -> ssl.SSLContext:
+            return context
+
+    return _TrustingSession
+
+
 @asynccontextmanager
 async def open_client(
     access: S3Access,
 ) -> AsyncIterator[Any]:
-    """Open a client of aiobotocore; the first call connects."""
+    """
+    Open a client of aiobotocore; the first call connects.
+
+    Raises:
+        ValueError: the bundle is unusable.
+    """
     config = AioConfig(
         connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
@@ -74,7 +95,7 @@ async def open_client(
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        http_session_cls=_OneTrySession,
+        http_session_cls=_session_class(access.tls),
         # The signed header x-amz-checksum-sha256 covers the body; a second hash would block the
         # event loop.
         s3={

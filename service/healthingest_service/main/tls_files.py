@@ -1,0 +1,85 @@
+"""Reads the files of certificates that the settings name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from healthingest_contract import environment as env
+from healthingest_contract.tls import TlsMaterial, check_material
+from healthingest_service.settings import InvalidSettingsError, Settings
+
+
+@contextmanager
+def as_settings_error(variable: str) -> Iterator[None]:
+    """Re-raise an adapter's ValueError as a settings error that names the variable only."""
+    try:
+        yield
+    except ValueError as error:
+        message = f"{variable}: {error}"
+        raise InvalidSettingsError(message) from None
+
+
+def database_tls_material(settings: Settings) -> TlsMaterial:
+    """Return the certificates of the connections to the database."""
+    database = settings.database
+    return _material(
+        (env.DATABASE_CA_FILE, database.ca_file),
+        (env.DATABASE_CLIENT_CERTIFICATE_FILE, database.client_certificate_file),
+        (env.DATABASE_CLIENT_KEY_FILE, database.client_key_file),
+    )
+
+
+def store_tls_material(settings: Settings) -> TlsMaterial:
+    """Return the certificates of the connections to the object store."""
+    return _material((env.STORE_CA_FILE, settings.store.ca_file))
+
+
+def broker_tls_material(settings: Settings) -> TlsMaterial:
+    """Return the certificates of the connection to the broker."""
+    broker = settings.broker
+    return _material(
+        (env.BROKER_CA_FILE, broker.ca_file),
+        (env.BROKER_CLIENT_CERTIFICATE_FILE, broker.client_certificate_file),
+        (env.BROKER_CLIENT_KEY_FILE, broker.client_key_file),
+    )
+
+
+def cache_tls_material(settings: Settings) -> TlsMaterial:
+    """Return the certificates of the connections to Redis."""
+    return _material((env.CACHE_CA_FILE, settings.cache.ca_file))
+
+
+def _material(
+    ca_file: tuple[str, Path | None],
+    certificate_file: tuple[str, Path | None] = ("", None),
+    key_file: tuple[str, Path | None] = ("", None),
+) -> TlsMaterial:
+    """
+    Return the contents of the files, each given by variable and path.
+
+    Raises:
+        InvalidSettingsError: a file cannot be read or is unusable, or the certificate or its key is
+            missing; the message names the variable.
+    """
+    ca_bundle = _contents(ca_file)
+    with as_settings_error(ca_file[0]):
+        check_material(TlsMaterial(ca_bundle))
+    certificate = _contents(certificate_file)
+    key = _contents(key_file)
+    if (certificate is None) != (key is None):
+        message = f"{certificate_file[0]} and {key_file[0]} go together: set both or none"
+        raise InvalidSettingsError(message)
+    with as_settings_error(certificate_file[0]):
+        check_material(TlsMaterial(None, certificate, key))
+    return TlsMaterial(ca_bundle, certificate, key)
+
+
+def _contents(file: tuple[str, Path | None]) -> bytes | None:
+    variable, path = file
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{variable}: the file cannot be read ({type(error).__name__})"
+        raise InvalidSettingsError(message) from None

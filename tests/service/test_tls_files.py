@@ -1,0 +1,64 @@
+"""Files of certificates that settings name."""
+
+from pathlib import Path
+
+import pytest
+
+from healthingest_service.main.tls_files import broker_tls_material, store_tls_material
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.settings.groups import BrokerSettings, StoreSettings
+from support.servers.tls import Authority
+
+
+def test_the_files_are_read(tmp_path: Path) -> None:
+    """Bundle, certificate and key of the broker."""
+    authority = Authority()
+    issued = authority.issue()
+    names = ("ca.crt", "tls.crt", "tls.key")
+    contents = (authority.bundle, issued.certificate, issued.key)
+    for name, text in zip(names, contents, strict=True):
+        (tmp_path / name).write_bytes(text)
+    broker = BrokerSettings(
+        ca_file=tmp_path / "ca.crt",
+        client_certificate_file=tmp_path / "tls.crt",
+        client_key_file=tmp_path / "tls.key",
+    )
+    found = broker_tls_material(Settings(broker=broker))
+    assert (found.ca_bundle, found.certificate, found.key) == contents
+
+
+def test_a_missing_file_is_named_by_its_variable(tmp_path: Path) -> None:
+    """The path may be secret, the variable is not."""
+    settings = Settings(store=StoreSettings(ca_file=tmp_path / "missing"))
+    with pytest.raises(
+        InvalidSettingsError,
+        match=r"^HEALTHINGEST_STORE__CA_FILE: the file cannot be read \(FileNotFoundError\)$",
+    ):
+        store_tls_material(settings)
+
+
+def test_a_file_without_a_certificate_is_named(tmp_path: Path) -> None:
+    """Its contents are not repeated."""
+    path = tmp_path / "ca.crt"
+    path.write_text("hunter2", encoding="utf-8")
+    with pytest.raises(
+        InvalidSettingsError,
+        match=r"^HEALTHINGEST_STORE__CA_FILE: has no certificate in PEM format$",
+    ):
+        store_tls_material(Settings(store=StoreSettings(ca_file=path)))
+
+
+def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
+    """Both variables are named; so is that of a certificate with another key."""
+    certificate = tmp_path / "tls.crt"
+    certificate.write_bytes(Authority().issue().certificate)
+    alone = BrokerSettings(client_certificate_file=certificate)
+    with pytest.raises(InvalidSettingsError, match=r"go together: set both or none$"):
+        broker_tls_material(Settings(broker=alone))
+    key = tmp_path / "tls.key"
+    key.write_bytes(Authority().issue().key)
+    other = BrokerSettings(client_certificate_file=certificate, client_key_file=key)
+    with pytest.raises(
+        InvalidSettingsError, match=r"^HEALTHINGEST_BROKER__CLIENT_CERTIFICATE_FILE: has no cert"
+    ):
+        broker_tls_material(Settings(broker=other))
