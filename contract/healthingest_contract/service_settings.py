@@ -19,6 +19,7 @@ WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.HTTP_OPENAPI: "spec.documentation.openapi",
     env.HTTP_DOCS: "spec.documentation.page",
     env.SPOOL_FOLDER: "fixed by the operator",
+    env.SPOOL_MAX_BYTES: "spec.spool.size",
     env.STORE_ENDPOINT: "spec.objectStore.endpoint",
     env.STORE_REGION: "spec.objectStore.region",
     env.STORE_BUCKET: "spec.objectStore.bucket",
@@ -51,8 +52,7 @@ LOCAL_ONLY: Final[Mapping[str, str]] = {
     f"{env.PREFIX}SERVER__HOST": "a pod listens on every address",
     f"{env.PREFIX}SERVER__SHUTDOWN_DELAY_SECONDS": "the preStop hook of the pod waits instead",
     f"{env.PREFIX}SERVER__GRACEFUL_SHUTDOWN_SECONDS": "it must fit into the pod's grace period",
-    f"{env.PREFIX}SPOOL__MAX_BYTES": "the operator sizes the pod's volume for the default",
-    f"{env.PREFIX}SPOOL__FILES": "the operator sizes the pod's volume for the default",
+    f"{env.PREFIX}SPOOL__FILES": "spec.spool.size sets the size of the spool",
 }
 """Settings that cannot be set on a cluster, and the reason."""
 

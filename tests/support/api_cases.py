@@ -49,6 +49,7 @@ PATTERNS: dict[str, Cases] = {
         ["1", "50Mi", "5Gi", "5G"],
         ["0", "05", "1.5Gi", "1Ti", "-1", "", 50],
     ),
+    "spool.size": (["100Mi", "1G", "104857600"], ["99Mi", "0", "1.5Gi", "1Ti", "-1", 1024]),
     "limits.uploads": _RATE,
     "limits.requests": _RATE,
     "ingress.host": (
@@ -87,6 +88,10 @@ RULES: dict[str, Cases] = {
     ),
     "broker.queues[].bindings": ([["a.#"], ["a", "b"]], [["a", "a"]]),
     "limits.maxFileSize": (["5368709120"], ["5368709121", "6Gi"]),
+    "spool": (
+        [{"medium": "Memory"}, {"medium": "Disk", "storageClassName": "fast"}],
+        [{"medium": "Memory", "storageClassName": "fast"}],
+    ),
     "schemas": (
         [{"mode": "Allowed", "configMapRef": {"name": "a"}}, {}],
         [{"mode": "Allowed"}, {"configMapRef": {}}],

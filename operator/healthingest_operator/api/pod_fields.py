@@ -144,13 +144,16 @@ def _quantities(description: str) -> Schema:
     }
 
 
-RESOURCES: Final = _object(
-    "Resource requests and limits of the API's container.",
-    {
-        "requests": _quantities("Requested resources."),
-        "limits": _quantities("Resource limits."),
-    },
-)
+def resources_of(container: str, defaults: str) -> Schema:
+    """Return the schema of the resources of *container*; *defaults* describes the default."""
+    return _object(
+        f"Resources of the {container} container. Default of each one not named: {defaults}.",
+        {
+            "requests": _quantities("Requested resources."),
+            "limits": _quantities("Resource limits."),
+        },
+    )
+
 
 TOLERATION: Final = _object(
     "A toleration, as in a pod.",

@@ -28,9 +28,9 @@ from healthingest_operator.api.declaring import (
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.pod_fields import (
     AFFINITY,
-    RESOURCES,
     TOLERATION,
     TOPOLOGY_SPREAD_CONSTRAINT,
+    resources_of,
 )
 
 GROUP: Final = "healthingest.dev"
@@ -461,6 +461,65 @@ class IngressSpec(ApiModel):
     annotations: StringMap = Field(default={}, description="Annotations of the Ingress.")
 
 
+class SpoolSpec(ApiModel):
+    """The volume of an API pod for files that are being received."""
+
+    size: (
+        Annotated[str, matching(r"^[1-9][0-9]*(Ki|Mi|Gi|k|M|G)?$", "a number of bytes such as 1Gi")]
+        | None
+    ) = Field(
+        default=None,
+        max_length=16,
+        description="Size of the volume in bytes, e.g. 1Gi; uploads use three quarters of it."
+        " Default: 16 files of the maximum size, at least 512Mi.",
+    )
+    medium: Literal["Disk", "Memory"] = Field(
+        default="Disk",
+        description="Medium of the volume. Memory counts towards the memory limit of the API's"
+        " container.",
+    )
+    storage_class_name: ObjectName | None = Field(
+        default=None,
+        description="Storage class of an ephemeral PersistentVolumeClaim for each pod; default: an"
+        " emptyDir on the node.",
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "self.medium != 'Memory' || !has(self.storageClassName)",
+            "storageClassName is not permitted with medium Memory",
+            lambda self: self.medium != "Memory" or self.storage_class_name is None,
+        ),
+    )
+
+
+class RelaySpec(ApiModel):
+    """The relay, which announces uploads on the broker."""
+
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("relay's", "requests 25m CPU, 128Mi; limits 1 CPU, 256Mi")),
+    ] = Field(default={})
+
+
+class JanitorSpec(ApiModel):
+    """The janitor, which removes what is no longer needed and checks the consistency."""
+
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("janitor's", "requests 25m CPU, 128Mi; limits 1 CPU, 256Mi")),
+    ] = Field(default={})
+
+
+class MigrationSpec(ApiModel):
+    """The Job that migrates the database."""
+
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("migration's", "requests 50m CPU, 128Mi; limits 1 CPU, 256Mi")),
+    ] = Field(default={})
+
+
 class HealthIngestSpec(ApiModel):
     """The desired state of a HealthIngest."""
 
@@ -509,7 +568,14 @@ class HealthIngestSpec(ApiModel):
         max_length=64,
         description="Networks (CIDR) of proxies whose X-Forwarded-For header is trusted.",
     )
-    resources: Annotated[PodPart, PodField(RESOURCES)] = Field(default={})
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("API's", "requests 100m CPU, 256Mi; limits 2 CPUs, 768Mi")),
+    ] = Field(default={})
+    relay: RelaySpec = RelaySpec()
+    janitor: JanitorSpec = JanitorSpec()
+    migration: MigrationSpec = MigrationSpec()
+    spool: SpoolSpec = SpoolSpec()
     node_selector: StringMap = Field(
         default={}, description="Labels that a node must have to run the pods."
     )
@@ -529,6 +595,19 @@ class HealthIngestSpec(ApiModel):
     paused: bool = Field(
         default=False,
         description="While true, the operator changes nothing; a deletion is still carried out.",
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.spool) || !has(self.spool.size)\n"
+            "|| quantity(self.spool.size).compareTo(quantity(self.limits.maxFileSize)"
+            ".add(quantity(self.limits.maxFileSize))) >= 0",
+            "spool.size must be at least twice limits.maxFileSize",
+            lambda self: (
+                self.spool.size is None
+                or bytes_in(self.spool.size) >= 2 * self.limits.max_file_size_bytes
+            ),
+        ),
     )
 
 

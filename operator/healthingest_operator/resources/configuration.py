@@ -8,6 +8,7 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources.names import config_map, metadata
+from healthingest_operator.resources.spool import upload_bytes
 
 API_PORT: Final = 8000
 METRICS_PORT: Final = 9000
@@ -40,6 +41,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.SERVER_METRICS_PORT: str(METRICS_PORT),
         env.SERVER_TRUSTED_PROXIES: ",".join(spec.trusted_proxies),
         env.SPOOL_FOLDER: SPOOL_FOLDER,
+        env.SPOOL_MAX_BYTES: str(upload_bytes(spec)),
         env.HTTP_OPENAPI: str(spec.documentation.serves_openapi).lower(),
         env.HTTP_DOCS: str(spec.documentation.page).lower(),
         env.STORE_ENDPOINT: store.endpoint or "",

@@ -8,10 +8,13 @@ from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.comparison import fingerprint
+from healthingest_operator.resources.container_resources import (
+    OF_MIGRATION,
+    container_resources,
+)
 from healthingest_operator.resources.names import MIGRATE, labels, metadata
 from healthingest_operator.resources.pods import Build, Container, pod_spec
 
-_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 _DEADLINE_SECONDS: Final = 600
 KEPT_FAILURES: Final = 3
 """Number of failed Jobs that are kept with pods and logs until one succeeds."""
@@ -23,7 +26,8 @@ def migration_job(owner: HealthIngest, build: Build) -> Manifest:
 
     Jobs are immutable, so another image, database or pod gives another name.
     """
-    container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": _RESOURCES})
+    resources = container_resources(owner.spec.migration.resources, OF_MIGRATION)
+    container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": resources})
     pod = pod_spec(
         owner,
         build.image,

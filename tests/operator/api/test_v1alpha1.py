@@ -63,7 +63,7 @@ def test_each_field_accepts_its_range_and_nothing_beyond(path: str) -> None:
     for value in bad:
         body = manifest()
         with_field(body["spec"], path, value)
-        with pytest.raises(InvalidSpecError, match=r"^spec\."):
+        with pytest.raises(InvalidSpecError, match=r"^spec[.:]"):
             parse(body)
 
 

@@ -7,14 +7,13 @@ import pytest
 
 from healthingest_contract import environment as env
 from healthingest_contract.service_settings import WRITTEN_BY_OPERATOR
-from healthingest_operator.api.healthingest import HealthIngest, parse
+from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.resources.children import KINDS, workload
 from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.names import database
 from healthingest_operator.resources.network_policy import endpoint_of
-from support.operator_fakes import manifest
 from support.rendered import BUILD, OWNERS, objects, settings
 
 ALLOWED_VOLUMES = {
@@ -25,6 +24,7 @@ ALLOWED_VOLUMES = {
     "secret",
     "csi",
     "persistentVolumeClaim",
+    "ephemeral",
 }
 
 
@@ -68,12 +68,12 @@ def test_pods_have_no_token_and_bounded_room(owner: HealthIngest) -> None:
         )
 
 
-def test_containers_say_what_they_need_and_how_they_are(owner: HealthIngest) -> None:
-    """CPU and memory are requested and memory is limited; what serves has probes."""
-    for pod in pods(owner):
+def test_every_container_has_requests_and_limits_and_each_server_has_probes() -> None:
+    """CPU and memory are requested and limited, so that a quota on any of them lets pods start."""
+    for pod in pods(OWNERS["smallest"]):
         for container in pod["spec"]["containers"]:
-            assert container["resources"]["limits"]["memory"]
-            assert "requests" in container["resources"]
+            assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
             if container["name"] != "migrate":
                 assert {"startupProbe", "livenessProbe"} <= set(container)
 
@@ -151,20 +151,6 @@ def test_a_rollout_takes_no_pod_early() -> None:
     assert pod["terminationGracePeriodSeconds"] == 60
     assert pod["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": 10}}
     assert pod["readinessGates"] == [{"conditionType": "healthingest.dev/dependencies-ready"}]
-
-
-def test_default_resources_give_way() -> None:
-    """
-    Who names memory anywhere gets no default of ours for it.
-
-    CPU, which the autoscaler counts by, stays.
-    """
-    owner = parse(manifest(resources={"requests": {"memory": "2Gi"}}))
-    api = next(
-        found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api"
-    )
-    resources = api["spec"]["template"]["spec"]["containers"][0]["resources"]
-    assert resources == {"requests": {"cpu": "100m", "memory": "2Gi"}, "limits": {}}
 
 
 def test_the_autoscaler_has_the_replicas() -> None:
