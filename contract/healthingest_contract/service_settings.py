@@ -15,6 +15,7 @@ WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.SECRETS_DIR: "fixed by the operator",
     env.SERVER_PORT: "fixed by the operator",
     env.SERVER_METRICS_PORT: "fixed by the operator",
+    env.SERVER_GRACEFUL_SHUTDOWN_SECONDS: "spec.terminationGracePeriodSeconds",
     env.SERVER_TRUSTED_PROXIES: "spec.trustedProxies",
     env.HTTP_OPENAPI: "spec.documentation.openapi",
     env.HTTP_DOCS: "spec.documentation.page",
@@ -51,7 +52,6 @@ LOCAL_ONLY: Final[Mapping[str, str]] = {
     f"{env.PREFIX}DATA_FOLDER": "only embedded adapters use it, and a pod has none",
     f"{env.PREFIX}SERVER__HOST": "a pod listens on every address",
     f"{env.PREFIX}SERVER__SHUTDOWN_DELAY_SECONDS": "the preStop hook of the pod waits instead",
-    f"{env.PREFIX}SERVER__GRACEFUL_SHUTDOWN_SECONDS": "it must fit into the pod's grace period",
     f"{env.PREFIX}SPOOL__FILES": "spec.spool.size sets the size of the spool",
 }
 """Settings that cannot be set on a cluster, and the reason."""

@@ -15,6 +15,35 @@ from support.rendered import objects
 from support.servers.apiserver import ApiServer
 
 Run = Callable[..., str]
+ID_RANGE = "[1000650000, 1000659999]"
+"""As OpenShift assigns it to a namespace: first and last id."""
+_OUTSIDE = "!has(object.spec.securityContext.{0}) || (object.spec.securityContext.{0} >= 1000650000"
+RESTRICTED_V2 = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicy",
+    "metadata": {"name": "like-restricted-v2"},
+    "spec": {
+        "matchConstraints": {
+            "resourceRules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["pods"],
+                }
+            ]
+        },
+        "validations": [
+            {
+                "expression": f"{_OUTSIDE.format(name)} && object.spec.securityContext.{name}"
+                " <= 1000659999)",
+                "message": f"{name} must be in the ranges: {ID_RANGE}",
+            }
+            for name in ("runAsUser", "fsGroup")
+        ],
+    },
+}
+"""MustRunAsRange for user and group of volumes, as in the constraint restricted-v2."""
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 
 
@@ -110,3 +139,42 @@ def test_a_limit_range_of_256_mib_lets_small_containers_run(
     assert "maximum memory usage per Container is 256Mi" in refusal
     (api, *_) = pods(space, resources=SMALL)
     assert refusals(with_crd, [api]) == []
+
+
+def test_a_policy_like_restricted_v2_accepts_pods_without_ids(
+    run: Run, with_crd: ApiServer, space: str
+) -> None:
+    """Fixed ids are refused; none, or ids of the namespace's range, are accepted."""
+    name = f"like-restricted-v2-{space}"
+    run("create", "-f", "-", given={**RESTRICTED_V2, "metadata": {"name": name}})
+    labels = {"kubernetes.io/metadata.name": space}
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": labels}},
+        },
+    }
+    run("create", "-f", "-", given=binding)
+    assert len(until_refused(with_crd, pods(space))) == 3
+    assert refusals(with_crd, pods(space, podSecurityContext={})) == []
+    own = {"runAsUser": 1000650007, "fsGroup": 1000650007}
+    api, *_ = pods(space, podSecurityContext=own)
+    api["metadata"]["name"] = "in-the-range"
+    assert refusals(with_crd, [api]) == []
+
+
+def until_refused(server: ApiServer, created: list[dict[str, Any]]) -> list[str]:
+    """Return the refusals of *created*; a new policy takes a moment to be in effect."""
+    for _ in range(100):
+        found = refusals(server, created)
+        if len(found) == len(created) and all("must be in the ranges" in one for one in found):
+            break
+        for pod in created:
+            metadata = pod["metadata"]
+            place = ["-n", metadata["namespace"], "--now", "--ignore-not-found"]
+            attempt(server, "delete", "pod", metadata["name"], *place)
+    return found

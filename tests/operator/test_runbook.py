@@ -14,7 +14,7 @@ from healthingest_operator.status.outside_causes import CAUSES
 
 DOCS = Path(__file__).parents[2] / "docs"
 CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
-HANDED_ON = ("affinity.", "resources.")
+HANDED_ON = ("affinity.", "resources.", "extraEnv.", "hostAliases.")
 
 
 def test_each_reason_has_its_section() -> None:

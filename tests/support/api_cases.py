@@ -22,7 +22,14 @@ from healthingest_contract.service_settings import (
 )
 
 CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
-POD_FIELDS = ("affinity", "resources", "tolerations", "topologySpreadConstraints")
+POD_FIELDS = (
+    "affinity",
+    "extraEnv",
+    "hostAliases",
+    "resources",
+    "tolerations",
+    "topologySpreadConstraints",
+)
 """Fields that are passed on to pods; only the API server checks them."""
 
 Cases = tuple[list[Any], list[Any]]
@@ -31,6 +38,10 @@ Cases = tuple[list[Any], list[Any]]
 _RATE = (
     ["1/second", "999999999/day", "10/minute", "5/hour"],
     ["0/hour", "1/week", "1 /hour", "1000000000/day", "10", 10],
+)
+_PROXY = (
+    ["http://proxy.example:3128", "https://10.0.0.1/"],
+    ["proxy.example:3128", "ftp://a", "http://user:word@a", "http://a/b"],
 )
 _BROKER_NAME = (["a", "A.b_c-9"], [".a", "a b", "ä", "a/b", "a\n"])
 
@@ -50,6 +61,8 @@ PATTERNS: dict[str, Cases] = {
         ["0", "05", "1.5Gi", "1Ti", "-1", "", 50],
     ),
     "spool.size": (["100Mi", "1G", "104857600"], ["99Mi", "0", "1.5Gi", "1Ti", "-1", 1024]),
+    "proxy.httpProxy": _PROXY,
+    "proxy.httpsProxy": _PROXY,
     "limits.uploads": _RATE,
     "limits.requests": _RATE,
     "ingress.host": (
@@ -91,6 +104,10 @@ RULES: dict[str, Cases] = {
     "spool": (
         [{"medium": "Memory"}, {"medium": "Disk", "storageClassName": "fast"}],
         [{"medium": "Memory", "storageClassName": "fast"}],
+    ),
+    "serviceAccount": (
+        [{"name": "a"}, {"annotations": {"a": "b"}}, {"name": "a", "annotations": {}}],
+        [{"name": "a", "annotations": {"a": "b"}}],
     ),
     "schemas": (
         [{"mode": "Allowed", "configMapRef": {"name": "a"}}, {}],

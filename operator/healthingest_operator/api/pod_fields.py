@@ -168,6 +168,50 @@ TOLERATION: Final = _object(
     },
 )
 
+HOST_ALIAS: Final = _object(
+    "An entry of /etc/hosts, as in a pod.",
+    {
+        "ip": _text("IP address."),
+        "hostnames": _texts("Host names of the address.", 16),
+    },
+    "ip",
+)
+
+
+def _key_of(kind: str) -> Schema:
+    return _object(
+        f"A key of a {kind} in the same namespace.",
+        {
+            "name": _text(f"Name of the {kind}."),
+            "key": _text("Key."),
+            "optional": {"type": "boolean", "description": "Whether it may be missing."},
+        },
+        "name",
+        "key",
+    )
+
+
+ENV_VAR: Final = _object(
+    "An environment variable, as in a pod.",
+    {
+        "name": _text("Name of the variable.") | {"minLength": 1, "maxLength": 253},
+        "value": _text("Value.") | {"maxLength": 4096},
+        "valueFrom": _object(
+            "Source of the value.",
+            {
+                "secretKeyRef": _key_of("Secret"),
+                "configMapKeyRef": _key_of("ConfigMap"),
+                "fieldRef": _object(
+                    "A field of the pod.",
+                    {"apiVersion": _text("Version of the API."), "fieldPath": _text("Path.")},
+                    "fieldPath",
+                ),
+            },
+        ),
+    },
+    "name",
+)
+
 AFFINITY: Final = _object(
     "Affinity of the API pods, as in a pod.",
     {

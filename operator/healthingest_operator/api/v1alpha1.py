@@ -28,6 +28,8 @@ from healthingest_operator.api.declaring import (
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.pod_fields import (
     AFFINITY,
+    ENV_VAR,
+    HOST_ALIAS,
     TOLERATION,
     TOPOLOGY_SPREAD_CONSTRAINT,
     resources_of,
@@ -106,6 +108,7 @@ _HOST_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 Rate = Annotated[str, Field(max_length=32), _RATE]
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+LabelMap = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
 _SETTABLE: Final = ",\n".join(f"  '{name}'" for name in sorted(service_settings.SETTABLE))
 ServiceSettings = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
@@ -118,6 +121,10 @@ ServiceSettings = Annotated[
         lambda settings: "; ".join(_refused(settings)),
     ),
 ]
+_UID_MAX: Final = 2**31 - 1
+_PROXY: Final = matching(
+    r"^https?://[^/@\t\n\f\r ?#]+/?$", "an address such as http://proxy.example:3128, without login"
+)
 PodPart: TypeAlias = Manifest
 """A part of a pod template, which the operator copies unchanged."""
 
@@ -461,6 +468,85 @@ class IngressSpec(ApiModel):
     annotations: StringMap = Field(default={}, description="Annotations of the Ingress.")
 
 
+class SeLinuxSpec(ApiModel):
+    """SELinux options, as in a pod."""
+
+    level: str = Field(min_length=1, max_length=253, description="SELinux level.")
+
+
+class SecurityContextSpec(ApiModel):
+    """Ids of the processes in all containers; they take precedence over `podSecurityContext`."""
+
+    run_as_user: Int64 | None = Field(
+        default=None, ge=1, le=_UID_MAX, description="User id of the processes; not 0."
+    )
+    run_as_group: Int64 | None = Field(
+        default=None, ge=0, le=_UID_MAX, description="Group id of the processes."
+    )
+    se_linux_options: SeLinuxSpec | None = None
+
+
+class PodSecurityContextSpec(SecurityContextSpec):
+    """Ids of the pods, default 10001; if this is set, an id without value is the platform's."""
+
+    fs_group: Int64 | None = Field(
+        default=None, ge=0, le=_UID_MAX, description="Group id of the volumes."
+    )
+    fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = Field(
+        default=None, description="When the group of a volume is changed."
+    )
+
+
+class ServiceAccountSpec(ApiModel):
+    """The ServiceAccount of the pods, which has no rights in the cluster."""
+
+    name: ObjectName | None = Field(
+        default=None,
+        description="Name of an existing ServiceAccount; default: the operator creates one with the"
+        " name of the HealthIngest.",
+    )
+    annotations: StringMap = Field(
+        default={}, description="Annotations of the ServiceAccount that the operator creates."
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.name) || !has(self.annotations) || size(self.annotations) == 0",
+            "annotations are not permitted with the name of an existing ServiceAccount",
+            lambda self: self.name is None or not self.annotations,
+        ),
+    )
+
+
+class ServiceSpec(ApiModel):
+    """The Service of the API."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        default="ClusterIP", description="Type of the Service."
+    )
+    annotations: StringMap = Field(default={}, description="Annotations of the Service.")
+    labels: LabelMap = Field(default={}, description="Further labels of the Service.")
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = Field(
+        default=None, description="IP families; default: the first family of the cluster."
+    )
+
+
+class ProxySpec(ApiModel):
+    """A forward proxy for connections to the object store, as variables of the pods."""
+
+    http_proxy: Annotated[str, Field(max_length=2048), _PROXY] | None = Field(
+        default=None, description="Proxy for http addresses, variable HTTP_PROXY."
+    )
+    https_proxy: Annotated[str, Field(max_length=2048), _PROXY] | None = Field(
+        default=None, description="Proxy for https addresses, variable HTTPS_PROXY."
+    )
+    no_proxy: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
+        default=("localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"),
+        max_length=64,
+        description="Hosts and domains that are reached without proxy, variable NO_PROXY.",
+    )
+
+
 class SpoolSpec(ApiModel):
     """The volume of an API pod for files that are being received."""
 
@@ -591,7 +677,48 @@ class HealthIngestSpec(ApiModel):
         description="Topology spread constraints of the API pods, as in a pod; default: spread over"
         " nodes where possible.",
     )
-    pod_annotations: StringMap = Field(default={}, description="Annotations of the pods.")
+    pod_annotations: StringMap = Field(
+        default={}, description="Annotations of all pods, that of the migration Job included."
+    )
+    pod_labels: LabelMap = Field(
+        default={},
+        description="Further labels of all pods, that of the migration Job included; labels of the"
+        " operator take precedence.",
+    )
+    priority_class_name: ObjectName | None = Field(
+        default=None, description="Priority class of the pods."
+    )
+    runtime_class_name: ObjectName | None = Field(
+        default=None, description="Runtime class of the pods."
+    )
+    pod_security_context: PodSecurityContextSpec | None = None
+    security_context: SecurityContextSpec | None = None
+    service_account: ServiceAccountSpec = ServiceAccountSpec()
+    service: ServiceSpec = ServiceSpec()
+    proxy: ProxySpec | None = None
+    extra_env: Annotated[
+        tuple[Annotated[PodPart, PodField(ENV_VAR)], ...],
+        Rule(
+            "self.all(e, !e.name.startsWith('HEALTHINGEST_'))",
+            "a setting of the service belongs into spec.settings, not into extraEnv",
+            lambda entries: (
+                not any(str(entry.get("name", "")).startswith("HEALTHINGEST_") for entry in entries)
+            ),
+        ),
+    ] = Field(
+        default=(),
+        max_length=64,
+        description="Further environment variables of all containers, as in a pod.",
+    )
+    host_aliases: tuple[Annotated[PodPart, PodField(HOST_ALIAS)], ...] = Field(
+        default=(), max_length=64, description="Entries of /etc/hosts of the pods, as in a pod."
+    )
+    termination_grace_period_seconds: int = Field(
+        default=60,
+        ge=30,
+        le=3600,
+        description="Grace period of the API pods. Requests in progress have 20 seconds less.",
+    )
     paused: bool = Field(
         default=False,
         description="While true, the operator changes nothing; a deletion is still carried out.",

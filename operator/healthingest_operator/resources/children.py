@@ -34,11 +34,12 @@ def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> li
     """Return the children without pods, which need no ready dependency."""
     objects = [
         config_map_object(owner, config),
-        service_account(owner),
         api_service(owner),
         api_disruption_budget(owner),
         *network_policies(owner, ports),
     ]
+    if owner.spec.service_account.name is None:
+        objects.append(service_account(owner))
     if owner.spec.ingress is not None:
         objects.append(api_ingress(owner, owner.spec.ingress))
     return [stamped(child) for child in objects]

@@ -9,28 +9,23 @@ from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import (
     API_PORT,
     METRICS_PORT,
+    PRE_STOP_SECONDS,
     SCHEMAS_FOLDER,
     SPOOL_FOLDER,
 )
 from healthingest_operator.resources.container_resources import OF_API, container_resources
-from healthingest_operator.resources.names import API, labels, metadata, selector
+from healthingest_operator.resources.names import API, metadata, selector
 from healthingest_operator.resources.pods import (
     DIGEST_ANNOTATION,
     STARTUP_FAILURES,
     Build,
     Container,
+    pod_metadata,
     pod_spec,
     probe,
 )
 from healthingest_operator.resources.spool import spool_volume
 
-PRE_STOP_SECONDS: Final = 10
-"""
-Seconds that a stopping pod still serves, until proxies no longer send requests to it.
-
-On a busy node 5 seconds were too few. The rest of the grace period is for requests in progress.
-"""
-GRACE_SECONDS: Final = 60
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
@@ -42,10 +37,7 @@ def api_deployment(owner: HealthIngest, build: Build) -> Manifest:
         "strategy": STRATEGY,
         "selector": {"matchLabels": selector(owner.key, API)},
         "template": {
-            "metadata": {
-                "labels": labels(owner.key, API),
-                "annotations": {**owner.spec.pod_annotations, DIGEST_ANNOTATION: build.api_digest},
-            },
+            "metadata": pod_metadata(owner, API, {DIGEST_ANNOTATION: build.api_digest}),
             "spec": pod_spec(owner, build.image, [_container(owner)], _pod(owner)),
         },
     }
@@ -91,7 +83,7 @@ def _pod(owner: HealthIngest) -> Manifest:
     wanted = owner.spec
     found: Manifest = {
         "readinessGates": [{"conditionType": POD_READINESS_GATE}],
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
         "topologySpreadConstraints": [
             dict(constraint) for constraint in wanted.topology_spread_constraints
         ]

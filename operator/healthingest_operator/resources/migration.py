@@ -12,8 +12,8 @@ from healthingest_operator.resources.container_resources import (
     OF_MIGRATION,
     container_resources,
 )
-from healthingest_operator.resources.names import MIGRATE, labels, metadata
-from healthingest_operator.resources.pods import Build, Container, pod_spec
+from healthingest_operator.resources.names import MIGRATE, metadata
+from healthingest_operator.resources.pods import Build, Container, pod_metadata, pod_spec
 
 _DEADLINE_SECONDS: Final = 600
 KEPT_FAILURES: Final = 3
@@ -34,7 +34,8 @@ def migration_job(owner: HealthIngest, build: Build) -> Manifest:
         [container],
         {"restartPolicy": "Never", "terminationGracePeriodSeconds": 30},
     )
-    name = f"{owner.key.name}-migrate-{fingerprint([pod, build.migrate_digest])[:10]}"
+    template = {"metadata": pod_metadata(owner, MIGRATE, {}), "spec": pod}
+    name = f"{owner.key.name}-migrate-{fingerprint([template, build.migrate_digest])[:10]}"
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -42,7 +43,7 @@ def migration_job(owner: HealthIngest, build: Build) -> Manifest:
         "spec": {
             "backoffLimit": 3,
             "activeDeadlineSeconds": _DEADLINE_SECONDS,
-            "template": {"metadata": {"labels": labels(owner.key, MIGRATE)}, "spec": pod},
+            "template": template,
         },
     }
 

@@ -11,12 +11,13 @@ from healthingest_operator.resources.container_resources import (
     container_resources,
 )
 from healthingest_operator.resources.deployment import STRATEGY
-from healthingest_operator.resources.names import RELAY, labels, metadata, selector
+from healthingest_operator.resources.names import RELAY, metadata, selector
 from healthingest_operator.resources.pods import (
     DIGEST_ANNOTATION,
     STARTUP_FAILURES,
     Build,
     Container,
+    pod_metadata,
     pod_spec,
     probe,
 )
@@ -54,10 +55,7 @@ def relay_deployment(owner: HealthIngest, build: Build) -> Manifest:
         ),
     ]
     template = {
-        "metadata": {
-            "labels": labels(owner.key, RELAY),
-            "annotations": {**owner.spec.pod_annotations, DIGEST_ANNOTATION: build.relay_digest},
-        },
+        "metadata": pod_metadata(owner, RELAY, {DIGEST_ANNOTATION: build.relay_digest}),
         "spec": pod_spec(owner, build.image, containers, {"terminationGracePeriodSeconds": 30}),
     }
     return {

