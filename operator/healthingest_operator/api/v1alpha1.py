@@ -66,8 +66,8 @@ NAME_RULE: Final = Rule(
 )
 """The name is limited because names of children and of database roles contain it."""
 
-PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-"""Private networks (RFC 1918), in which an ingress controller usually runs."""
+PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+"""Private networks (RFC 1918 and RFC 4193), in which an ingress controller usually runs."""
 S3_LARGEST_PUT_BYTES: Final = 5 * 2**30
 """The size limit of a single PUT; Amazon S3 user guide, "Multipart upload limits"."""
 

@@ -7,13 +7,14 @@ import pytest
 
 from healthingest_contract import environment as env
 from healthingest_contract.service_settings import WRITTEN_BY_OPERATOR
-from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.healthingest import HealthIngest, parse
 from healthingest_operator.resources.children import KINDS, workload
 from healthingest_operator.resources.comparison import difference
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.names import database
 from healthingest_operator.resources.network_policy import endpoint_of
+from support.operator_fakes import manifest
 from support.rendered import BUILD, OWNERS, objects, settings
 
 ALLOWED_VOLUMES = {
@@ -243,3 +244,15 @@ def test_database_names_fit_and_differ() -> None:
     ]
     assert len({database(key) for key in keys}) == 4
     assert all(len(database(key)) <= 63 for key in keys)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_a_node_drains_with_any_number_of_replicas(replicas: int) -> None:
+    """One pod may be unavailable, so an eviction is allowed even if there is one pod only."""
+    (budget,) = [
+        found
+        for found in objects(parse(manifest(replicas=replicas)))
+        if found["kind"] == "PodDisruptionBudget"
+    ]
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert "minAvailable" not in budget["spec"]
