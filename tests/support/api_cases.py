@@ -39,6 +39,11 @@ _RATE = (
     ["1/second", "999999999/day", "10/minute", "5/hour"],
     ["0/hour", "1/week", "1 /hour", "1000000000/day", "10", 10],
 )
+_HOST = (
+    ["a.example", "*.a.example", "1.example"],
+    ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
+)
+_DURATION = (["0s", "20m", "1h30m", "99999ms"], ["", "20", "1.5s", "100000s", "20 m", "-1s"])
 _PROXY = (
     ["http://proxy.example:3128", "https://10.0.0.1/"],
     ["proxy.example:3128", "ftp://a", "http://user:word@a", "http://a/b"],
@@ -65,10 +70,11 @@ PATTERNS: dict[str, Cases] = {
     "proxy.httpsProxy": _PROXY,
     "limits.uploads": _RATE,
     "limits.requests": _RATE,
-    "ingress.host": (
-        ["a.example", "*.a.example", "1.example"],
-        ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
-    ),
+    "ingress.host": _HOST,
+    "ingress.additionalHosts[].host": _HOST,
+    "httpRoute.hostnames[]": _HOST,
+    "httpRoute.timeouts.request": _DURATION,
+    "httpRoute.timeouts.backendRequest": _DURATION,
     "settings": (
         [
             {"HEALTHINGEST_LIMITS__LOGINS": "1/second"},
@@ -129,6 +135,9 @@ FIXED_KEYS = ("settings",)
 COMPLETE: dict[str, dict[str, Any]] = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 1000},
     "ingress": {"host": "a.example"},
+    "additionalHosts": {"host": "b.example"},
+    "httpRoute": {"parentRefs": [{"name": "a"}]},
+    "parentRefs": {"name": "a"},
     "queues": {"name": "processing"},
 }
 

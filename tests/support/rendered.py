@@ -22,6 +22,7 @@ OWNERS = {
                 "host": "a.example",
                 "className": "nginx",
                 "tlsSecretName": "tls",
+                "additionalHosts": [{"host": "b.example", "tlsSecretName": "tls-b"}],
                 "annotations": {"a": "b"},
             },
             schemas={"mode": "Allowed", "configMapRef": {"name": "schemas"}},

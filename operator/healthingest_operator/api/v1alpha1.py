@@ -449,23 +449,87 @@ class SchemasSpec(ApiModel):
     )
 
 
+_HOST: Final = matching(
+    rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*$", "a lower-case host name such as ingest.example"
+)
+_DURATION: Final = matching(
+    r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", "a duration of the Gateway API such as 20m or 90s"
+)
+
+
+class IngressHostSpec(ApiModel):
+    """A further host of the Ingress."""
+
+    host: Annotated[str, _HOST] = Field(
+        min_length=1, max_length=253, description="Host name of the Ingress rule."
+    )
+    tls_secret_name: ObjectName | None = Field(
+        default=None, description="Secret with the TLS certificate of this host."
+    )
+
+
+class ParentRefSpec(ApiModel):
+    """A reference to a Gateway."""
+
+    name: ObjectName = Field(description="Name of the Gateway.")
+    namespace: ObjectName | None = Field(
+        default=None, description="Namespace of the Gateway; default: that of the HealthIngest."
+    )
+    section_name: ObjectName | None = Field(
+        default=None, description="Name of a listener; default: all listeners."
+    )
+    port: Int32 | None = Field(
+        default=None, ge=1, le=65535, description="Port of a listener; default: all ports."
+    )
+
+
+class HttpRouteTimeoutsSpec(ApiModel):
+    """Timeouts of requests through the Gateway."""
+
+    request: Annotated[str, Field(max_length=24), _DURATION] = Field(
+        default="20m", description="Longest time of a request; 0s: no limit."
+    )
+    backend_request: Annotated[str, Field(max_length=24), _DURATION] | None = Field(
+        default=None, description="Longest time of a request to a pod; at most `request`."
+    )
+
+
+class HttpRouteSpec(ApiModel):
+    """An HTTPRoute of the Gateway API for the API."""
+
+    parent_refs: tuple[ParentRefSpec, ...] = Field(
+        min_length=1, max_length=16, description="Gateways that the route attaches to."
+    )
+    hostnames: tuple[Annotated[str, Field(min_length=1, max_length=253), _HOST], ...] = Field(
+        default=(),
+        max_length=16,
+        description="Host names of the route; the first one is in `status.url`.",
+    )
+    scheme: Literal["http", "https"] = Field(
+        default="https", description="Scheme that clients use, for `status.url`."
+    )
+    timeouts: HttpRouteTimeoutsSpec = HttpRouteTimeoutsSpec()
+    annotations: StringMap = Field(default={}, description="Annotations of the HTTPRoute.")
+
+
 class IngressSpec(ApiModel):
     """An Ingress for the API."""
 
     class_name: ObjectName | None = Field(
         default=None, description="Ingress class; default: the default class of the cluster."
     )
-    host: Annotated[
-        str,
-        matching(
-            rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*$",
-            "a lower-case host name such as ingest.example",
-        ),
-    ] = Field(min_length=1, max_length=253, description="Host name of the Ingress rule.")
+    host: Annotated[str, _HOST] = Field(
+        min_length=1, max_length=253, description="Host name of the Ingress rule."
+    )
     tls_secret_name: ObjectName | None = Field(
         default=None, description="Secret with the TLS certificate; without it HTTP is used."
     )
-    annotations: StringMap = Field(default={}, description="Annotations of the Ingress.")
+    additional_hosts: Annotated[tuple[IngressHostSpec, ...], Distinct("host")] = Field(
+        default=(), max_length=32, description="Further hosts, each with its own certificate."
+    )
+    annotations: StringMap = Field(
+        default={}, description="Annotations of the Ingress, e.g. `cert-manager.io/cluster-issuer`."
+    )
 
 
 class SeLinuxSpec(ApiModel):
@@ -642,6 +706,7 @@ class HealthIngestSpec(ApiModel):
         " `HEALTHINGEST_LIMITS__LOGINS`; docs/reference/settings.md lists them.",
     )
     ingress: IngressSpec | None = None
+    http_route: HttpRouteSpec | None = None
     trusted_proxies: tuple[
         Annotated[
             str,

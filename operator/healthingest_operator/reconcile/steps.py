@@ -103,6 +103,8 @@ def children_are_unaffected(state: ReconcileState) -> bool:
         and previous.left_behind == state.dependencies.broker.left_behind
         # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
         and state.owner.spec.schemas.config_map_ref is None
+        # No watch reports that the Gateway API is installed.
+        and (state.owner.spec.http_route is None or previous.is_true(ConditionType.ROUTE_READY))
         and not state.has_pending_changes
         and dependencies_hold(state.updates)
         and (cache is None or previous.is_true(cache.type) == cache.is_true)

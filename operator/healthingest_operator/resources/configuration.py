@@ -86,6 +86,9 @@ def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:
 def service_url(owner: HealthIngest) -> str:
     """Return the URL to which clients send uploads."""
     ingress = owner.spec.ingress
-    if ingress is None:
-        return f"http://{owner.key.name}.{owner.key.namespace}.svc"
-    return f"{'https' if ingress.tls_secret_name else 'http'}://{ingress.host}"
+    if ingress is not None:
+        return f"{'https' if ingress.tls_secret_name else 'http'}://{ingress.host}"
+    route = owner.spec.http_route
+    if route is not None and route.hostnames:
+        return f"{route.scheme}://{route.hostnames[0]}"
+    return f"http://{owner.key.name}.{owner.key.namespace}.svc"

@@ -42,7 +42,11 @@ def read(body: dict[str, Any]) -> HealthIngestSpec:
 @pytest.mark.parametrize("path", sorted(DEFAULTS))
 def test_each_default_is_that_of_the_schema(path: str) -> None:
     """A manifest that no API server has completed reads with the same values."""
-    spec: dict[str, Any] = {"autoscaling": {"maxReplicas": 5}, "proxy": {}}
+    spec: dict[str, Any] = {
+        "autoscaling": {"maxReplicas": 5},
+        "proxy": {},
+        "httpRoute": {"parentRefs": [{"name": "a"}]},
+    }
     found = read(manifest(**spec)).model_dump(mode="json", by_alias=True, exclude_defaults=False)
     expected = DEFAULTS[path]
     actual = value_at(found, path)
