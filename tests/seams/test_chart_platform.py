@@ -118,3 +118,22 @@ def test_an_existing_service_account_gets_the_rights(tmp_path: Path) -> None:
     annotated = {"serviceAccount": {"annotations": {"a": "b"}}}
     (account,) = [one for one in rendered(tmp_path, annotated) if one["kind"] == "ServiceAccount"]
     assert account["metadata"]["annotations"] == {"a": "b"}
+
+
+def test_every_pod_of_the_chart_has_a_policy_in_both_directions(tmp_path: Path) -> None:
+    """In a namespace that denies by default, the operator works and `helm test` reaches it."""
+    found = rendered(tmp_path, {})
+    selectors = [
+        one["spec"]["podSelector"]["matchLabels"].items()
+        for one in found
+        if one["kind"] == "NetworkPolicy"
+        and one["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        and one["spec"]["egress"]
+    ]
+    pods = [
+        one["spec"].get("template", one)["metadata"]["labels"].items()
+        for one in found
+        if one["kind"] in {"Deployment", "Pod"}
+    ]
+    assert len(pods) == 2
+    assert all(any(selector <= labels for selector in selectors) for labels in pods)
