@@ -153,7 +153,9 @@ def test_1_a_refused_pod_is_explained(
     mend = break_it()
     try:
         k8s.eventually("pods are refused", _pods_are_refused, seconds=REACTION_SECONDS)
-        k8s.apply(_manifest(), namespace=NAMESPACE)
+        # A request without a limit, which a quota on limits refuses.
+        without_limit = {"resources": {"requests": {"cpu": "50m"}}}
+        k8s.apply(_manifest(migration=without_limit), namespace=NAMESPACE)
         began = time.monotonic()
         found = k8s.eventually(
             reason, lambda: _says("DatabaseReady", reason, words), seconds=REACTION_SECONDS

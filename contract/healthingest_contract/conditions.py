@@ -37,6 +37,7 @@ class ConditionType(StrEnum):
     DATABASE_READY = "DatabaseReady"
     SECRETS_READY = "SecretsReady"
     CACHE_READY = "CacheReady"
+    ROUTE_READY = "RouteReady"
     WORKLOAD_AVAILABLE = "WorkloadAvailable"
     DRIFTED = "Drifted"
     PAUSED = "Paused"
@@ -100,6 +101,9 @@ class Reason(StrEnum):
     POD_UNSCHEDULABLE = "PodUnschedulable"
     POD_START_FAILED = "PodStartFailed"
     CRASH_LOOPING = "CrashLooping"
+    # traffic
+    GATEWAY_API_MISSING = "GatewayApiMissing"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     # drift and pause
     DRIFT_HEALED = "DriftHealed"
     PAUSED_BY_SPEC = "PausedBySpec"

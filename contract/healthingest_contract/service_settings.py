@@ -15,10 +15,12 @@ WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.SECRETS_DIR: "fixed by the operator",
     env.SERVER_PORT: "fixed by the operator",
     env.SERVER_METRICS_PORT: "fixed by the operator",
+    env.SERVER_GRACEFUL_SHUTDOWN_SECONDS: "spec.terminationGracePeriodSeconds",
     env.SERVER_TRUSTED_PROXIES: "spec.trustedProxies",
     env.HTTP_OPENAPI: "spec.documentation.openapi",
     env.HTTP_DOCS: "spec.documentation.page",
     env.SPOOL_FOLDER: "fixed by the operator",
+    env.SPOOL_MAX_BYTES: "spec.spool.size",
     env.STORE_ENDPOINT: "spec.objectStore.endpoint",
     env.STORE_CA_FILE: "spec.objectStore.tls",
     env.STORE_REGION: "spec.objectStore.region",
@@ -58,9 +60,7 @@ LOCAL_ONLY: Final[Mapping[str, str]] = {
     f"{env.PREFIX}DATA_FOLDER": "only embedded adapters use it, and a pod has none",
     f"{env.PREFIX}SERVER__HOST": "a pod listens on every address",
     f"{env.PREFIX}SERVER__SHUTDOWN_DELAY_SECONDS": "the preStop hook of the pod waits instead",
-    f"{env.PREFIX}SERVER__GRACEFUL_SHUTDOWN_SECONDS": "it must fit into the pod's grace period",
-    f"{env.PREFIX}SPOOL__MAX_BYTES": "the operator sizes the pod's volume for the default",
-    f"{env.PREFIX}SPOOL__FILES": "the operator sizes the pod's volume for the default",
+    f"{env.PREFIX}SPOOL__FILES": "spec.spool.size sets the size of the spool",
 }
 """Settings that cannot be set on a cluster, and the reason."""
 

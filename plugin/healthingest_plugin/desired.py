@@ -13,7 +13,7 @@ from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest, InvalidSpecError, parse
 from healthingest_operator.resources import names
 from healthingest_operator.resources.bucket import Capability
-from healthingest_operator.resources.children import foundations, workload
+from healthingest_operator.resources.children import foundations, route, workload
 from healthingest_operator.resources.configuration import Surroundings, configuration, service_url
 from healthingest_operator.resources.kept_store import keep_store
 from healthingest_operator.resources.network_policy import AWS, Ports, ports_in
@@ -72,7 +72,12 @@ def desired(snapshot: Snapshot) -> Desired:
     for component in (names.API, names.RELAY, names.MIGRATE):
         taken["NetworkPolicy", f"{owner.key.name}-{component}"] = ("spec", "egress")
         taken["Deployment", f"{owner.key.name}-{component}"] = template
-    objects = (*foundations(owner, config, ports), *workload(owner, build))
+    way_in = route(owner)
+    objects = (
+        *foundations(owner, config, ports),
+        *((way_in,) if way_in else ()),
+        *workload(owner, build),
+    )
     return Desired(owner, objects, taken)
 
 

@@ -363,12 +363,13 @@ def _notes(snapshot: Snapshot) -> Iterable[str]:
         yield "whether an operator works is unknown: you may not read its Deployment"
     if snapshot.namespace_terminates:
         yield f"namespace {snapshot.namespace} is being deleted"
-    cache = snapshot.conditions.get(ConditionType.CACHE_READY.value) or {}
-    if cache.get("status") == "False":
-        yield (
-            f"CacheReady is False ({cache['reason']}): {cache['message']}."
-            " Ready does not depend on it"
-        )
+    for kind in (ConditionType.CACHE_READY.value, ConditionType.ROUTE_READY.value):
+        entry = snapshot.conditions.get(kind) or {}
+        if entry.get("status") == "False":
+            yield (
+                f"{kind} is False ({entry['reason']}): {entry['message']}."
+                " Ready does not depend on it"
+            )
     drifted = snapshot.conditions.get(ConditionType.DRIFTED.value) or {}
     if drifted.get("status") == "True":
         yield f"Drifted is True: {drifted['message']}"

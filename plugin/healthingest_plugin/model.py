@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from healthingest_contract.conditions import API_GROUP, API_VERSION, KIND, PLURAL
-from healthingest_operator.resources.children import KINDS
+from healthingest_operator.resources.children import KINDS, OPTIONAL_KINDS
 
 KubernetesObject = Mapping[str, Any]
 """An object as the API server returns it."""
@@ -14,7 +14,7 @@ KubernetesObject = Mapping[str, Any]
 OPERATOR_LABEL: Final = "app.kubernetes.io/name=healthingest-operator"
 """The chart writes it on every object of a release."""
 
-CHILD_KINDS: Final = (*KINDS, ("v1", "Pod"))
+CHILD_KINDS: Final = (*KINDS, *OPTIONAL_KINDS, ("v1", "Pod"))
 
 PLURALS: Final[Mapping[str, str]] = {
     "ConfigMap": "configmaps",
@@ -28,6 +28,7 @@ PLURALS: Final[Mapping[str, str]] = {
     "ReplicaSet": "replicasets",
     "Job": "jobs",
     "Ingress": "ingresses",
+    "HTTPRoute": "httproutes",
     "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",

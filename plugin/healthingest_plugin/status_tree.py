@@ -55,6 +55,9 @@ def tree(snapshot: Snapshot) -> Node:
     below += _dependency(snapshot, ConditionType.DATABASE_READY, _jobs(snapshot))
     below += _dependency(snapshot, ConditionType.CACHE_READY)
     below.append(_workload(snapshot))
+    if ConditionType.ROUTE_READY.value in conditions:
+        routes = [_plain(snapshot, child) for child in snapshot.children if child["kind"] == "HTTPRoute"]
+        below.append(_of_condition(snapshot, conditions[ConditionType.ROUTE_READY.value], routes))
     below += [
         _of_condition(snapshot, conditions[kind.value])
         for kind in (ConditionType.PAUSED, ConditionType.DRIFTED)
@@ -236,6 +239,8 @@ def _plain(snapshot: Snapshot, found: KubernetesObject, children: Sequence[Node]
 def _state_of(found: KubernetesObject) -> str:
     spec = found.get("spec") or {}
     status = found.get("status") or {}
+    if found["kind"] == "HTTPRoute":
+        return ", ".join(spec.get("hostnames") or ["*"])
     if found["kind"] == "Ingress":
         return ", ".join(str(rule.get("host", "*")) for rule in spec.get("rules") or ())
     if found["kind"] == "HorizontalPodAutoscaler":

@@ -119,11 +119,15 @@ BROKEN = [
         "QuotaExceeded",
         "ResourceQuota small is exceeded (requested pods=1, used pods=0, limited pods=0)",
     ),
-    (demand_limits, "QuotaExceeded", "ResourceQuota small requires limits.cpu for: migrate"),
+    (
+        demand_limits,
+        "QuotaExceeded",
+        "ResourceQuota small requires limits.cpu for: migrate",
+    ),
     (
         limit_memory,
         "QuotaExceeded",
-        "maximum memory usage per Container is 100Mi, but limit is 512Mi",
+        "maximum memory usage per Container is 100Mi, but limit is 256Mi",
     ),
     (refuse_by_policy, "AdmissionRefused", "ValidatingAdmissionPolicy no-user-ids refuses it"),
     (restrict_harder, "AdmissionRefused", "it violates PodSecurity restricted:latest"),
@@ -189,7 +193,8 @@ async def begin(run: Run, cluster: KubernetesCluster, key: Key) -> Ports:
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]
         run("create", "secret", "generic", name, "-n", key.namespace, *pairs)
-    body = manifest()
+    # A request without a limit, which a quota on limits refuses.
+    body = manifest(migration={"resources": {"requests": {"cpu": "50m"}}})
     body["metadata"] = {"name": key.name, "namespace": key.namespace}
     run("apply", "-f", "-", given=body)
     await reconcile(ports, key)

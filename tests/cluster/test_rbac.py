@@ -20,6 +20,7 @@ from healthingest_operator.handlers.children import WATCHED
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.reconcile.finalize import finalize
 from healthingest_operator.reconcile.reconcile import reconcile
+from support import gateway_api
 from support.control_plane import kubectl
 from support.operator_fakes import USER_SECRETS, OperatorFakes, manifest
 from support.servers.apiserver import ApiServer
@@ -123,7 +124,12 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
     for name, values in USER_SECRETS.items():
         pairs = [f"--from-literal={word}={value}" for word, value in values.items()]
         run("create", "secret", "generic", name, *space, *pairs)
-    body = manifest(ingress={"host": "a.example"}, autoscaling={"maxReplicas": 3}, replicas=2)
+    body = manifest(
+        ingress={"host": "a.example"},
+        httpRoute={"parentRefs": [{"name": "public"}]},
+        autoscaling={"maxReplicas": 3},
+        replicas=2,
+    )
     body["metadata"] = {"name": key.name, "namespace": key.namespace}
     run("apply", "-f", "-", given=body)
     await reconcile(ports, key)
@@ -165,7 +171,7 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
         *space,
         "--type=json",
         "-p",
-        '[{"op": "remove", "path": "/spec/ingress"}]',
+        '[{"op": "remove", "path": "/spec/ingress"}, {"op": "remove", "path": "/spec/httpRoute"}]',
     )
     await reconcile(ports, key)
     run("delete", job, *space)
@@ -181,12 +187,13 @@ async def whole_life(run: Run, cluster: Recording, key: Key) -> None:
 
 
 async def test_the_role_is_enough_and_no_more(
-    run: Run, granted: set[Grant], restricted: Recording
+    run: Run, granted: set[Grant], restricted: Recording, with_crd: ApiServer
 ) -> None:
     """Every request of a whole life is allowed; every right is used, by a request or by a watch."""
     key = Key(f"rbac-{uuid4().hex[:8]}", "clinic")
     run("create", "namespace", key.namespace)
-    await whole_life(run, restricted, key)
+    with gateway_api.installed(with_crd, gateway_api.SMALL):
+        await whole_life(run, restricted, key)
     with pytest.raises(ClusterError) as refused:
         await restricted.children("v1", "Secret", key)
     assert refused.value.status == 403

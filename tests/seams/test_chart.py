@@ -17,7 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from healthingest_operator.resources.children import KINDS
+from healthingest_operator.resources.children import KINDS, OPTIONAL_KINDS
 from healthingest_operator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +32,7 @@ PLURALS = {
     "Deployment": "deployments",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "Ingress": "ingresses",
+    "HTTPRoute": "httproutes",
 }
 
 
@@ -77,7 +78,7 @@ def test_the_role_allows_every_kind_that_is_made() -> None:
     """Each kind of `resources/` can be listed, watched, applied and deleted."""
     role = next(r for r in _of("ClusterRole", _rendered()) if "edit" not in r["metadata"]["name"])
     grants = _grants(role)
-    for version, kind in KINDS:
+    for version, kind in (*KINDS, *OPTIONAL_KINDS):
         group = version.rpartition("/")[0]
         for verb in ("list", "watch", "create", "patch", "delete"):
             assert (group, PLURALS[kind], verb) in grants, (kind, verb)

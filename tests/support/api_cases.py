@@ -22,7 +22,14 @@ from healthingest_contract.service_settings import (
 )
 
 CRD = Path(__file__).parents[2] / "crds" / "healthingests.healthingest.dev.yaml"
-POD_FIELDS = ("affinity", "resources", "tolerations", "topologySpreadConstraints")
+POD_FIELDS = (
+    "affinity",
+    "extraEnv",
+    "hostAliases",
+    "resources",
+    "tolerations",
+    "topologySpreadConstraints",
+)
 """Fields that are passed on to pods; only the API server checks them."""
 
 Cases = tuple[list[Any], list[Any]]
@@ -31,6 +38,15 @@ Cases = tuple[list[Any], list[Any]]
 _RATE = (
     ["1/second", "999999999/day", "10/minute", "5/hour"],
     ["0/hour", "1/week", "1 /hour", "1000000000/day", "10", 10],
+)
+_HOST = (
+    ["a.example", "*.a.example", "1.example"],
+    ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
+)
+_DURATION = (["0s", "20m", "1h30m", "99999ms"], ["", "20", "1.5s", "100000s", "20 m", "-1s"])
+_PROXY = (
+    ["http://proxy.example:3128", "https://10.0.0.1/"],
+    ["proxy.example:3128", "ftp://a", "http://user:word@a", "http://a/b"],
 )
 _BROKER_NAME = (["a", "A.b_c-9"], [".a", "a b", "ä", "a/b", "a\n"])
 
@@ -49,12 +65,16 @@ PATTERNS: dict[str, Cases] = {
         ["1", "50Mi", "5Gi", "5G"],
         ["0", "05", "1.5Gi", "1Ti", "-1", "", 50],
     ),
+    "spool.size": (["100Mi", "1G", "104857600"], ["99Mi", "0", "1.5Gi", "1Ti", "-1", 1024]),
+    "proxy.httpProxy": _PROXY,
+    "proxy.httpsProxy": _PROXY,
     "limits.uploads": _RATE,
     "limits.requests": _RATE,
-    "ingress.host": (
-        ["a.example", "*.a.example", "1.example"],
-        ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
-    ),
+    "ingress.host": _HOST,
+    "ingress.additionalHosts[].host": _HOST,
+    "httpRoute.hostnames[]": _HOST,
+    "httpRoute.timeouts.request": _DURATION,
+    "httpRoute.timeouts.backendRequest": _DURATION,
     "settings": (
         [
             {"HEALTHINGEST_LIMITS__LOGINS": "1/second"},
@@ -99,6 +119,14 @@ RULES: dict[str, Cases] = {
     ),
     "broker.queues[].bindings": ([["a.#"], ["a", "b"]], [["a", "a"]]),
     "limits.maxFileSize": (["5368709120"], ["5368709121", "6Gi"]),
+    "spool": (
+        [{"medium": "Memory"}, {"medium": "Disk", "storageClassName": "fast"}],
+        [{"medium": "Memory", "storageClassName": "fast"}],
+    ),
+    "serviceAccount": (
+        [{"name": "a"}, {"annotations": {"a": "b"}}, {"name": "a", "annotations": {}}],
+        [{"name": "a", "annotations": {"a": "b"}}],
+    ),
     "schemas": (
         [{"mode": "Allowed", "configMapRef": {"name": "a"}}, {}],
         [{"mode": "Allowed"}, {"configMapRef": {}}],
@@ -119,6 +147,9 @@ FIXED_KEYS = ("settings",)
 COMPLETE: dict[str, dict[str, Any]] = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 1000},
     "ingress": {"host": "a.example"},
+    "additionalHosts": {"host": "b.example"},
+    "httpRoute": {"parentRefs": [{"name": "a"}]},
+    "parentRefs": {"name": "a"},
     "queues": {"name": "processing"},
     "cache": {"secretRef": {"name": "redis"}},
     "configMapKeyRef": {"name": "ca"},

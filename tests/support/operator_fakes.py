@@ -132,6 +132,8 @@ class FakeCluster(Cluster):
     """Events of Kubernetes' own controllers, by the uid of what they are about."""
     forbidden: bool = False
     """The operator's Role in the namespace is gone."""
+    unserved: set[str] = field(default_factory=set)
+    """Kinds that the API server does not have."""
     asks_forbidden: bool = False
     """It goes while the operator asks whether the namespace goes."""
 
@@ -195,6 +197,8 @@ class FakeCluster(Cluster):
     @override
     async def apply(self, manifest: ManifestView) -> dict[str, Any]:
         metadata = manifest["metadata"]
+        if manifest["kind"] in self.unserved:
+            raise ClusterError(404, "the server could not find the requested resource")
         if (
             metadata["namespace"] in self.going
             and (

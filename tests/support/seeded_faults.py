@@ -265,7 +265,18 @@ FAULTS: Final = (
     SeededFault(
         "an untrusted certificate of the object store",
         failing("store", outside_causes.STORE[ConnectionFailure.UNTRUSTED], where="s3:443"),
-        "TlsFailed", "certificate of s3:443 is not trusted",
+        "CertificateUntrusted", "certificate of s3:443 is not signed by a trusted",
+    ),
+    SeededFault(
+        "an expired certificate of the broker",
+        failing("broker", outside_causes.MANAGEMENT[ConnectionFailure.EXPIRED], where="mq:15671"),
+        "CertificateExpired", "certificate of mq:15671", "", _TOPOLOGY,
+    ),
+    SeededFault(
+        "a certificate of the database for another host",
+        failing("database", outside_causes.DATABASE[ConnectionFailure.NAME_MISMATCH],
+                where="db:5432"),
+        "CertificateNameMismatch", "certificate of db:5432 is for another host name",
     ),
     SeededFault(
         "a bucket of another account",

@@ -144,13 +144,16 @@ def _quantities(description: str) -> Schema:
     }
 
 
-RESOURCES: Final = _object(
-    "Resource requests and limits of the API's container.",
-    {
-        "requests": _quantities("Requested resources."),
-        "limits": _quantities("Resource limits."),
-    },
-)
+def resources_of(container: str, defaults: str) -> Schema:
+    """Return the schema of the resources of *container*; *defaults* describes the default."""
+    return _object(
+        f"Resources of the {container} container. Default of each one not named: {defaults}.",
+        {
+            "requests": _quantities("Requested resources."),
+            "limits": _quantities("Resource limits."),
+        },
+    )
+
 
 TOLERATION: Final = _object(
     "A toleration, as in a pod.",
@@ -163,6 +166,50 @@ TOLERATION: Final = _object(
             "Seconds for which a NoExecute taint is tolerated.", format="int64"
         ),
     },
+)
+
+HOST_ALIAS: Final = _object(
+    "An entry of /etc/hosts, as in a pod.",
+    {
+        "ip": _text("IP address."),
+        "hostnames": _texts("Host names of the address.", 16),
+    },
+    "ip",
+)
+
+
+def _key_of(kind: str) -> Schema:
+    return _object(
+        f"A key of a {kind} in the same namespace.",
+        {
+            "name": _text(f"Name of the {kind}."),
+            "key": _text("Key."),
+            "optional": {"type": "boolean", "description": "Whether it may be missing."},
+        },
+        "name",
+        "key",
+    )
+
+
+ENV_VAR: Final = _object(
+    "An environment variable, as in a pod.",
+    {
+        "name": _text("Name of the variable.") | {"minLength": 1, "maxLength": 253},
+        "value": _text("Value.") | {"maxLength": 4096},
+        "valueFrom": _object(
+            "Source of the value.",
+            {
+                "secretKeyRef": _key_of("Secret"),
+                "configMapKeyRef": _key_of("ConfigMap"),
+                "fieldRef": _object(
+                    "A field of the pod.",
+                    {"apiVersion": _text("Version of the API."), "fieldPath": _text("Path.")},
+                    "fieldPath",
+                ),
+            },
+        ),
+    },
+    "name",
 )
 
 AFFINITY: Final = _object(

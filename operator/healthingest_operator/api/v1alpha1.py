@@ -28,9 +28,11 @@ from healthingest_operator.api.declaring import (
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.pod_fields import (
     AFFINITY,
-    RESOURCES,
+    ENV_VAR,
+    HOST_ALIAS,
     TOLERATION,
     TOPOLOGY_SPREAD_CONSTRAINT,
+    resources_of,
 )
 
 GROUP: Final = "healthingest.dev"
@@ -64,8 +66,8 @@ NAME_RULE: Final = Rule(
 )
 """The name is limited because names of children and of database roles contain it."""
 
-PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-"""Private networks (RFC 1918), in which an ingress controller usually runs."""
+PRIVATE_NETWORKS: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+"""Private networks (RFC 1918 and RFC 4193), in which an ingress controller usually runs."""
 S3_LARGEST_PUT_BYTES: Final = 5 * 2**30
 """The size limit of a single PUT; Amazon S3 user guide, "Multipart upload limits"."""
 
@@ -111,6 +113,7 @@ DataKey = Annotated[
 ]
 Rate = Annotated[str, Field(max_length=32), _RATE]
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+LabelMap = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
 _SETTABLE: Final = ",\n".join(f"  '{name}'" for name in sorted(service_settings.SETTABLE))
 ServiceSettings = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
@@ -123,6 +126,10 @@ ServiceSettings = Annotated[
         lambda settings: "; ".join(_refused(settings)),
     ),
 ]
+_UID_MAX: Final = 2**31 - 1
+_PROXY: Final = matching(
+    r"^https?://[^/@\t\n\f\r ?#]+/?$", "an address such as http://proxy.example:3128, without login"
+)
 PodPart: TypeAlias = Manifest
 """A part of a pod template, which the operator copies unchanged."""
 
@@ -508,23 +515,225 @@ class SchemasSpec(ApiModel):
     )
 
 
+_HOST: Final = matching(
+    rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*$", "a lower-case host name such as ingest.example"
+)
+_DURATION: Final = matching(
+    r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", "a duration of the Gateway API such as 20m or 90s"
+)
+
+
+class IngressHostSpec(ApiModel):
+    """A further host of the Ingress."""
+
+    host: Annotated[str, _HOST] = Field(
+        min_length=1, max_length=253, description="Host name of the Ingress rule."
+    )
+    tls_secret_name: ObjectName | None = Field(
+        default=None, description="Secret with the TLS certificate of this host."
+    )
+
+
+class ParentRefSpec(ApiModel):
+    """A reference to a Gateway."""
+
+    name: ObjectName = Field(description="Name of the Gateway.")
+    namespace: ObjectName | None = Field(
+        default=None, description="Namespace of the Gateway; default: that of the HealthIngest."
+    )
+    section_name: ObjectName | None = Field(
+        default=None, description="Name of a listener; default: all listeners."
+    )
+    port: Int32 | None = Field(
+        default=None, ge=1, le=65535, description="Port of a listener; default: all ports."
+    )
+
+
+class HttpRouteTimeoutsSpec(ApiModel):
+    """Timeouts of requests through the Gateway."""
+
+    request: Annotated[str, Field(max_length=24), _DURATION] = Field(
+        default="20m", description="Longest time of a request; 0s: no limit."
+    )
+    backend_request: Annotated[str, Field(max_length=24), _DURATION] | None = Field(
+        default=None, description="Longest time of a request to a pod; at most `request`."
+    )
+
+
+class HttpRouteSpec(ApiModel):
+    """An HTTPRoute of the Gateway API for the API."""
+
+    parent_refs: tuple[ParentRefSpec, ...] = Field(
+        min_length=1, max_length=16, description="Gateways that the route attaches to."
+    )
+    hostnames: tuple[Annotated[str, Field(min_length=1, max_length=253), _HOST], ...] = Field(
+        default=(),
+        max_length=16,
+        description="Host names of the route; the first one is in `status.url`.",
+    )
+    scheme: Literal["http", "https"] = Field(
+        default="https", description="Scheme that clients use, for `status.url`."
+    )
+    timeouts: HttpRouteTimeoutsSpec = HttpRouteTimeoutsSpec()
+    annotations: StringMap = Field(default={}, description="Annotations of the HTTPRoute.")
+
+
 class IngressSpec(ApiModel):
     """An Ingress for the API."""
 
     class_name: ObjectName | None = Field(
         default=None, description="Ingress class; default: the default class of the cluster."
     )
-    host: Annotated[
-        str,
-        matching(
-            rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*$",
-            "a lower-case host name such as ingest.example",
-        ),
-    ] = Field(min_length=1, max_length=253, description="Host name of the Ingress rule.")
+    host: Annotated[str, _HOST] = Field(
+        min_length=1, max_length=253, description="Host name of the Ingress rule."
+    )
     tls_secret_name: ObjectName | None = Field(
         default=None, description="Secret with the TLS certificate; without it HTTP is used."
     )
-    annotations: StringMap = Field(default={}, description="Annotations of the Ingress.")
+    additional_hosts: Annotated[tuple[IngressHostSpec, ...], Distinct("host")] = Field(
+        default=(), max_length=32, description="Further hosts, each with its own certificate."
+    )
+    annotations: StringMap = Field(
+        default={}, description="Annotations of the Ingress, e.g. `cert-manager.io/cluster-issuer`."
+    )
+
+
+class SeLinuxSpec(ApiModel):
+    """SELinux options, as in a pod."""
+
+    level: str = Field(min_length=1, max_length=253, description="SELinux level.")
+
+
+class SecurityContextSpec(ApiModel):
+    """Ids of the processes in all containers; they take precedence over `podSecurityContext`."""
+
+    run_as_user: Int64 | None = Field(
+        default=None, ge=1, le=_UID_MAX, description="User id of the processes; not 0."
+    )
+    run_as_group: Int64 | None = Field(
+        default=None, ge=0, le=_UID_MAX, description="Group id of the processes."
+    )
+    se_linux_options: SeLinuxSpec | None = None
+
+
+class PodSecurityContextSpec(SecurityContextSpec):
+    """Ids of the pods, default 10001; if this is set, an id without value is the platform's."""
+
+    fs_group: Int64 | None = Field(
+        default=None, ge=0, le=_UID_MAX, description="Group id of the volumes."
+    )
+    fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = Field(
+        default=None, description="When the group of a volume is changed."
+    )
+
+
+class ServiceAccountSpec(ApiModel):
+    """The ServiceAccount of the pods, which has no rights in the cluster."""
+
+    name: ObjectName | None = Field(
+        default=None,
+        description="Name of an existing ServiceAccount; default: the operator creates one with the"
+        " name of the HealthIngest.",
+    )
+    annotations: StringMap = Field(
+        default={}, description="Annotations of the ServiceAccount that the operator creates."
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.name) || !has(self.annotations) || size(self.annotations) == 0",
+            "annotations are not permitted with the name of an existing ServiceAccount",
+            lambda self: self.name is None or not self.annotations,
+        ),
+    )
+
+
+class ServiceSpec(ApiModel):
+    """The Service of the API."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        default="ClusterIP", description="Type of the Service."
+    )
+    annotations: StringMap = Field(default={}, description="Annotations of the Service.")
+    labels: LabelMap = Field(default={}, description="Further labels of the Service.")
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = Field(
+        default=None, description="IP families; default: the first family of the cluster."
+    )
+
+
+class ProxySpec(ApiModel):
+    """A forward proxy for connections to the object store, as variables of the pods."""
+
+    http_proxy: Annotated[str, Field(max_length=2048), _PROXY] | None = Field(
+        default=None, description="Proxy for http addresses, variable HTTP_PROXY."
+    )
+    https_proxy: Annotated[str, Field(max_length=2048), _PROXY] | None = Field(
+        default=None, description="Proxy for https addresses, variable HTTPS_PROXY."
+    )
+    no_proxy: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
+        default=("localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"),
+        max_length=64,
+        description="Hosts and domains that are reached without proxy, variable NO_PROXY.",
+    )
+
+
+class SpoolSpec(ApiModel):
+    """The volume of an API pod for files that are being received."""
+
+    size: (
+        Annotated[str, matching(r"^[1-9][0-9]*(Ki|Mi|Gi|k|M|G)?$", "a number of bytes such as 1Gi")]
+        | None
+    ) = Field(
+        default=None,
+        max_length=16,
+        description="Size of the volume in bytes, e.g. 1Gi; uploads use three quarters of it."
+        " Default: 16 files of the maximum size, at least 512Mi.",
+    )
+    medium: Literal["Disk", "Memory"] = Field(
+        default="Disk",
+        description="Medium of the volume. Memory counts towards the memory limit of the API's"
+        " container.",
+    )
+    storage_class_name: ObjectName | None = Field(
+        default=None,
+        description="Storage class of an ephemeral PersistentVolumeClaim for each pod; default: an"
+        " emptyDir on the node.",
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "self.medium != 'Memory' || !has(self.storageClassName)",
+            "storageClassName is not permitted with medium Memory",
+            lambda self: self.medium != "Memory" or self.storage_class_name is None,
+        ),
+    )
+
+
+class RelaySpec(ApiModel):
+    """The relay, which announces uploads on the broker."""
+
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("relay's", "requests 25m CPU, 128Mi; limits 1 CPU, 256Mi")),
+    ] = Field(default={})
+
+
+class JanitorSpec(ApiModel):
+    """The janitor, which removes what is no longer needed and checks the consistency."""
+
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("janitor's", "requests 25m CPU, 128Mi; limits 1 CPU, 256Mi")),
+    ] = Field(default={})
+
+
+class MigrationSpec(ApiModel):
+    """The Job that migrates the database."""
+
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("migration's", "requests 50m CPU, 128Mi; limits 1 CPU, 256Mi")),
+    ] = Field(default={})
 
 
 class HealthIngestSpec(ApiModel):
@@ -566,6 +775,7 @@ class HealthIngestSpec(ApiModel):
         " `HEALTHINGEST_LIMITS__LOGINS`; docs/reference/settings.md lists them.",
     )
     ingress: IngressSpec | None = None
+    http_route: HttpRouteSpec | None = None
     trusted_proxies: tuple[
         Annotated[
             str,
@@ -578,7 +788,14 @@ class HealthIngestSpec(ApiModel):
         max_length=64,
         description="Networks (CIDR) of proxies whose X-Forwarded-For header is trusted.",
     )
-    resources: Annotated[PodPart, PodField(RESOURCES)] = Field(default={})
+    resources: Annotated[
+        PodPart,
+        PodField(resources_of("API's", "requests 100m CPU, 256Mi; limits 2 CPUs, 768Mi")),
+    ] = Field(default={})
+    relay: RelaySpec = RelaySpec()
+    janitor: JanitorSpec = JanitorSpec()
+    migration: MigrationSpec = MigrationSpec()
+    spool: SpoolSpec = SpoolSpec()
     node_selector: StringMap = Field(
         default={}, description="Labels that a node must have to run the pods."
     )
@@ -594,10 +811,64 @@ class HealthIngestSpec(ApiModel):
         description="Topology spread constraints of the API pods, as in a pod; default: spread over"
         " nodes where possible.",
     )
-    pod_annotations: StringMap = Field(default={}, description="Annotations of the pods.")
+    pod_annotations: StringMap = Field(
+        default={}, description="Annotations of all pods, that of the migration Job included."
+    )
+    pod_labels: LabelMap = Field(
+        default={},
+        description="Further labels of all pods, that of the migration Job included; labels of the"
+        " operator take precedence.",
+    )
+    priority_class_name: ObjectName | None = Field(
+        default=None, description="Priority class of the pods."
+    )
+    runtime_class_name: ObjectName | None = Field(
+        default=None, description="Runtime class of the pods."
+    )
+    pod_security_context: PodSecurityContextSpec | None = None
+    security_context: SecurityContextSpec | None = None
+    service_account: ServiceAccountSpec = ServiceAccountSpec()
+    service: ServiceSpec = ServiceSpec()
+    proxy: ProxySpec | None = None
+    extra_env: Annotated[
+        tuple[Annotated[PodPart, PodField(ENV_VAR)], ...],
+        Rule(
+            "self.all(e, !e.name.startsWith('HEALTHINGEST_'))",
+            "a setting of the service belongs into spec.settings, not into extraEnv",
+            lambda entries: (
+                not any(str(entry.get("name", "")).startswith("HEALTHINGEST_") for entry in entries)
+            ),
+        ),
+    ] = Field(
+        default=(),
+        max_length=64,
+        description="Further environment variables of all containers, as in a pod.",
+    )
+    host_aliases: tuple[Annotated[PodPart, PodField(HOST_ALIAS)], ...] = Field(
+        default=(), max_length=64, description="Entries of /etc/hosts of the pods, as in a pod."
+    )
+    termination_grace_period_seconds: int = Field(
+        default=60,
+        ge=30,
+        le=3600,
+        description="Grace period of the API pods. Requests in progress have 20 seconds less.",
+    )
     paused: bool = Field(
         default=False,
         description="While true, the operator changes nothing; a deletion is still carried out.",
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.spool) || !has(self.spool.size)\n"
+            "|| quantity(self.spool.size).compareTo(quantity(self.limits.maxFileSize)"
+            ".add(quantity(self.limits.maxFileSize))) >= 0",
+            "spool.size must be at least twice limits.maxFileSize",
+            lambda self: (
+                self.spool.size is None
+                or bytes_in(self.spool.size) >= 2 * self.limits.max_file_size_bytes
+            ),
+        ),
     )
 
 

@@ -23,6 +23,7 @@ WATCHED: Final = (
     ("networking.k8s.io", "v1", "ingresses"),
     ("networking.k8s.io", "v1", "networkpolicies"),
     ("policy", "v1", "poddisruptionbudgets"),
+    ("gateway.networking.k8s.io", "v1", "httproutes"),
 )
 SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 

@@ -140,8 +140,10 @@ def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
+    # No watch reports that the Gateway API is installed.
+    routed = owner.spec.http_route is None or ConditionType.ROUTE_READY in held
     # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
-    return ready and current and owner.spec.schemas.config_map_ref is None
+    return ready and current and routed and owner.spec.schemas.config_map_ref is None
 
 
 def _value_of(part: _Part | DependencyError) -> _Part:

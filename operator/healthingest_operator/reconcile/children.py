@@ -11,13 +11,14 @@ from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Cluster
 from healthingest_operator.resources import comparison, names
-from healthingest_operator.resources.children import KINDS
+from healthingest_operator.resources.children import KINDS, OPTIONAL_KINDS
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 from healthingest_operator.status.pod_causes import SCALED_TO_ZERO
 from healthingest_operator.status.pod_failures import Failure, of_pods, of_refusal, of_silent_relay
 
 FIELD_MANAGER: Final = "healthingest-operator"
 
+_LISTED: Final = (*KINDS, *OPTIONAL_KINDS, ("v1", "Pod"))
 _RUNNING: Final = frozenset({"Deployment", "Job", "HorizontalPodAutoscaler"})
 """Kinds that are kept while the workload may not be rolled out."""
 
@@ -39,9 +40,9 @@ class Children:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.cluster.children(version, kind, self.owner.key))
-                for version, kind in (*KINDS, ("v1", "Pod"))
+                for version, kind in _LISTED
             ]
-        for (_, kind), task in zip((*KINDS, ("v1", "Pod")), tasks, strict=True):
+        for (_, kind), task in zip(_LISTED, tasks, strict=True):
             for child in task.result():
                 if kind == "Pod" or owned(child, self.owner) or orphaned(child, self.owner):
                     self.live[kind, child["metadata"]["name"]] = child

@@ -52,7 +52,10 @@ def build_result(state: ReconcileState) -> ReconcileResult:
     outcome = _outcome(updates)
     is_ready = outcome is Outcome.READY
     left_behind = state.dependencies.broker.left_behind
-    is_settled = is_ready and not (state.has_pending_changes or healed or left_behind)
+    has_route = all(
+        update.is_true for update in updates if update.type is ConditionType.ROUTE_READY
+    )
+    is_settled = is_ready and has_route and not (state.has_pending_changes or healed or left_behind)
     if is_ready and state.phase_changed:
         # A rotation has entered its next phase, and the next reconciliation continues it soon.
         outcome = Outcome.PROGRESSING

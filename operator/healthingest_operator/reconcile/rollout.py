@@ -1,12 +1,14 @@
 """The step that creates and updates the children."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.rollout_gate import dependencies_hold
+from healthingest_operator.reconcile.route import ensure_route
 from healthingest_operator.reconcile.state import ReconcileState
 from healthingest_operator.reconcile.workload import (
     Inputs,
@@ -57,6 +59,7 @@ async def _roll_out(state: ReconcileState) -> WorkloadResult:
             children.get("ConfigMap", names.config_map(owner.key)), config, ports
         )
     await children.ensure(foundations(owner, config, ports))
+    route = await ensure_route(children)
     inputs = Inputs(
         owner.spec.image or state.ports.service_image,
         config,
@@ -71,7 +74,7 @@ async def _roll_out(state: ReconcileState) -> WorkloadResult:
     await children.prune(workload_known=result.known)
     if dependencies_hold(state.updates) or rolled_out is not None:
         await children.open_gates()
-    return result
+    return replace(result, updates=(*result.updates, *route))
 
 
 def _failed(state: ReconcileState, reason: Reason, message: str) -> WorkloadResult:

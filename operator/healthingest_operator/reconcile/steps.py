@@ -105,6 +105,8 @@ def children_are_unaffected(state: ReconcileState) -> bool:
         # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
         and state.owner.spec.schemas.config_map_ref is None
         and not has_tls_sources(state.owner.spec)  # the same for bundles
+        # No watch reports that the Gateway API is installed.
+        and (state.owner.spec.http_route is None or previous.is_true(ConditionType.ROUTE_READY))
         and not state.has_pending_changes
         and dependencies_hold(state.updates)
         and (cache is None or previous.is_true(cache.type) == cache.is_true)

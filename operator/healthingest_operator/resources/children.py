@@ -4,6 +4,7 @@ from typing import Final
 
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
+from healthingest_operator.resources import http_route
 from healthingest_operator.resources.autoscaler import api_autoscaler
 from healthingest_operator.resources.comparison import stamped
 from healthingest_operator.resources.configuration import config_map_object
@@ -29,19 +30,29 @@ KINDS: Final = (
 )
 """Kinds that are listed and pruned; not Secrets, which the operator may not list."""
 
+OPTIONAL_KINDS: Final = ((http_route.API_VERSION, http_route.KIND),)
+"""Kinds that a cluster may not have; they are listed and pruned where it has them."""
+
 
 def foundations(owner: HealthIngest, config: dict[str, str], ports: Ports) -> list[Manifest]:
     """Return the children without pods, which need no ready dependency."""
     objects = [
         config_map_object(owner, config),
-        service_account(owner),
         api_service(owner),
         api_disruption_budget(owner),
         *network_policies(owner, ports),
     ]
+    if owner.spec.service_account.name is None:
+        objects.append(service_account(owner))
     if owner.spec.ingress is not None:
         objects.append(api_ingress(owner, owner.spec.ingress))
     return [stamped(child) for child in objects]
+
+
+def route(owner: HealthIngest) -> Manifest | None:
+    """Return the HTTPRoute; None: the spec has none."""
+    wanted = owner.spec.http_route
+    return None if wanted is None else stamped(http_route.api_http_route(owner, wanted))
 
 
 def workload(owner: HealthIngest, build: Build) -> list[Manifest]:

@@ -9,6 +9,7 @@ from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources import tls
 from healthingest_operator.resources.names import config_map, metadata
+from healthingest_operator.resources.spool import upload_bytes
 
 API_PORT: Final = 8000
 METRICS_PORT: Final = 9000
@@ -16,6 +17,15 @@ JANITOR_METRICS_PORT: Final = 9001
 SECRETS_FOLDER: Final = "/var/run/secrets/healthingest.dev"
 SPOOL_FOLDER: Final = "/var/spool/healthingest"
 SCHEMAS_FOLDER: Final = "/etc/healthingest/schemas"
+
+PRE_STOP_SECONDS: Final = 10
+"""
+Seconds that a stopping pod still serves, until proxies no longer send requests to it.
+
+On a busy node 5 seconds were too few. The rest of the grace period is for requests in progress.
+"""
+_CLOSING_SECONDS: Final = 10
+"""Seconds at the end of the grace period to close connections to database and object store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,11 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.SERVER_PORT: str(API_PORT),
         env.SERVER_METRICS_PORT: str(METRICS_PORT),
         env.SERVER_TRUSTED_PROXIES: ",".join(spec.trusted_proxies),
+        env.SERVER_GRACEFUL_SHUTDOWN_SECONDS: str(
+            spec.termination_grace_period_seconds - PRE_STOP_SECONDS - _CLOSING_SECONDS
+        ),
         env.SPOOL_FOLDER: SPOOL_FOLDER,
+        env.SPOOL_MAX_BYTES: str(upload_bytes(spec)),
         env.HTTP_OPENAPI: str(spec.documentation.serves_openapi).lower(),
         env.HTTP_DOCS: str(spec.documentation.page).lower(),
         env.STORE_ENDPOINT: store.endpoint or "",
@@ -74,6 +88,9 @@ def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:
 def service_url(owner: HealthIngest) -> str:
     """Return the URL to which clients send uploads."""
     ingress = owner.spec.ingress
-    if ingress is None:
-        return f"http://{owner.key.name}.{owner.key.namespace}.svc"
-    return f"{'https' if ingress.tls_secret_name else 'http'}://{ingress.host}"
+    if ingress is not None:
+        return f"{'https' if ingress.tls_secret_name else 'http'}://{ingress.host}"
+    route = owner.spec.http_route
+    if route is not None and route.hostnames:
+        return f"{route.scheme}://{route.hostnames[0]}"
+    return f"http://{owner.key.name}.{owner.key.namespace}.svc"

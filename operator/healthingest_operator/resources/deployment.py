@@ -6,44 +6,27 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import POD_READINESS_GATE
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
-from healthingest_operator.api.v1alpha1 import PodPart
 from healthingest_operator.resources.configuration import (
     API_PORT,
     METRICS_PORT,
+    PRE_STOP_SECONDS,
     SCHEMAS_FOLDER,
     SPOOL_FOLDER,
 )
-from healthingest_operator.resources.names import API, labels, metadata, selector
+from healthingest_operator.resources.container_resources import OF_API, container_resources
+from healthingest_operator.resources.names import API, metadata, selector
 from healthingest_operator.resources.pods import (
     DIGEST_ANNOTATION,
     STARTUP_FAILURES,
     Build,
     Container,
+    pod_metadata,
     pod_spec,
     probe,
 )
+from healthingest_operator.resources.spool import spool_volume
 
-PRE_STOP_SECONDS: Final = 10
-"""
-Seconds that a stopping pod still serves, until proxies no longer send requests to it.
-
-On a busy node 5 seconds were too few. The rest of the grace period is for requests in progress.
-"""
-GRACE_SECONDS: Final = 60
-_SPOOL_FILES: Final = 16
-"""Number of files of the maximum size that fit into the spool of a pod at once."""
-_SPOOL_LEAST_BYTES: Final = 512 * 2**20
-_RESOURCES: Final[dict[str, dict[str, str]]] = {
-    "requests": {"cpu": "100m", "memory": "256Mi"},
-    # Memory for the server, and for the validation of two hostile files that need the maximum.
-    "limits": {"memory": "768Mi"},
-}
 STRATEGY: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-
-
-def spool_bytes(owner: HealthIngest) -> int:
-    """Return the size of the volume for files that are being uploaded."""
-    return max(_SPOOL_LEAST_BYTES, _SPOOL_FILES * owner.spec.limits.max_file_size_bytes)
 
 
 def api_deployment(owner: HealthIngest, build: Build) -> Manifest:
@@ -54,10 +37,7 @@ def api_deployment(owner: HealthIngest, build: Build) -> Manifest:
         "strategy": STRATEGY,
         "selector": {"matchLabels": selector(owner.key, API)},
         "template": {
-            "metadata": {
-                "labels": labels(owner.key, API),
-                "annotations": {**owner.spec.pod_annotations, DIGEST_ANNOTATION: build.api_digest},
-            },
+            "metadata": pod_metadata(owner, API, {DIGEST_ANNOTATION: build.api_digest}),
             "spec": pod_spec(owner, build.image, [_container(owner)], _pod(owner)),
         },
     }
@@ -84,29 +64,13 @@ def _container(owner: HealthIngest) -> Container:
         "livenessProbe": probe("/health/live", "http", 10, 3),
         "readinessProbe": probe("/health/ready", "http", 2, 2),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        "resources": _resources(owner.spec.resources),
+        "resources": container_resources(owner.spec.resources, OF_API),
     }
     return Container(API, env.API_SECRETS, extra, tuple(mounts))
 
 
-def _resources(wanted: PodPart) -> Manifest:
-    """
-    Return *wanted* with defaults for resources that it does not name.
-
-    A default limit must not contradict a request of the user.
-    """
-    named = {name for part in wanted.values() for name in part}
-    return {
-        part: {name: value for name, value in _RESOURCES.get(part, {}).items() if name not in named}
-        | dict(wanted.get(part, {}))
-        for part in {**_RESOURCES, **wanted}
-    }
-
-
 def _pod(owner: HealthIngest) -> Manifest:
-    volumes: list[Manifest] = [
-        {"name": "spool", "emptyDir": {"sizeLimit": str(spool_bytes(owner))}}
-    ]
+    volumes: list[Manifest] = [spool_volume(owner.spec)]
     schemas = owner.spec.schemas.config_map_ref
     if schemas:
         volumes.append({"name": "schemas", "configMap": {"name": schemas.name}})
@@ -119,7 +83,7 @@ def _pod(owner: HealthIngest) -> Manifest:
     wanted = owner.spec
     found: Manifest = {
         "readinessGates": [{"conditionType": POD_READINESS_GATE}],
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
         "topologySpreadConstraints": [
             dict(constraint) for constraint in wanted.topology_spread_constraints
         ]

@@ -8,10 +8,13 @@ from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.resources.comparison import fingerprint
-from healthingest_operator.resources.names import MIGRATE, labels, metadata
-from healthingest_operator.resources.pods import Build, Container, pod_spec
+from healthingest_operator.resources.container_resources import (
+    OF_MIGRATION,
+    container_resources,
+)
+from healthingest_operator.resources.names import MIGRATE, metadata
+from healthingest_operator.resources.pods import Build, Container, pod_metadata, pod_spec
 
-_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 _DEADLINE_SECONDS: Final = 600
 KEPT_FAILURES: Final = 3
 """Number of failed Jobs that are kept with pods and logs until one succeeds."""
@@ -23,14 +26,16 @@ def migration_job(owner: HealthIngest, build: Build) -> Manifest:
 
     Jobs are immutable, so another image, database or pod gives another name.
     """
-    container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": _RESOURCES})
+    resources = container_resources(owner.spec.migration.resources, OF_MIGRATION)
+    container = Container(MIGRATE, env.MIGRATE_SECRETS, {"resources": resources})
     pod = pod_spec(
         owner,
         build.image,
         [container],
         {"restartPolicy": "Never", "terminationGracePeriodSeconds": 30},
     )
-    name = f"{owner.key.name}-migrate-{fingerprint([pod, build.migrate_digest])[:10]}"
+    template = {"metadata": pod_metadata(owner, MIGRATE, {}), "spec": pod}
+    name = f"{owner.key.name}-migrate-{fingerprint([template, build.migrate_digest])[:10]}"
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -38,7 +43,7 @@ def migration_job(owner: HealthIngest, build: Build) -> Manifest:
         "spec": {
             "backoffLimit": 3,
             "activeDeadlineSeconds": _DEADLINE_SECONDS,
-            "template": {"metadata": {"labels": labels(owner.key, MIGRATE)}, "spec": pod},
+            "template": template,
         },
     }
 

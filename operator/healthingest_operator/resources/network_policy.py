@@ -78,6 +78,12 @@ def _database_ports(address: str | None) -> tuple[int, ...]:
         return ()
 
 
+def _proxy_ports(owner: HealthIngest) -> tuple[int, ...]:
+    """Return the ports of the forward proxy, which the object store may be behind."""
+    proxy = owner.spec.proxy
+    return () if proxy is None else (*ports_in(proxy.http_proxy), *ports_in(proxy.https_proxy))
+
+
 def endpoint_of(address: str | None) -> str:
     """Return `host:port` of an address; empty without an address."""
     host = urlsplit(address or "").hostname
@@ -88,14 +94,15 @@ def endpoint_of(address: str | None) -> str:
 
 def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
     """Return the policies of API, relay and migration."""
-    api_out = [*ports["store"], *ports["database"], *ports["cache"]]
+    store = [*ports["store"], *_proxy_ports(owner)]
+    api_out = [*store, *ports["database"], *ports["cache"]]
     return (
         _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out),
         _policy(
             owner,
             RELAY,
             [(METRICS_PORT, _CLUSTER), (JANITOR_METRICS_PORT, _CLUSTER)],
-            [*ports["store"], *ports["database"], *ports["broker"]],
+            [*store, *ports["database"], *ports["broker"]],
         ),
         _policy(owner, MIGRATE, [], [*ports["database"]]),
     )

@@ -4,15 +4,22 @@ The common part of all pods of a HealthIngest.
 Pods satisfy PodSecurity level `restricted` and have a read-only root file system.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
+from healthingest_operator.api.v1alpha1 import ProxySpec
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
-from healthingest_operator.resources.names import config_map, service_secret
+from healthingest_operator.resources.names import config_map, labels, service_secret
+from healthingest_operator.resources.security import (
+    container_security_context,
+    pod_security_context,
+    secret_mode,
+)
+from healthingest_operator.resources.service_account import account_name
 from healthingest_operator.resources.tls import (
     TLS_FOLDER,
     dependencies_of,
@@ -20,7 +27,6 @@ from healthingest_operator.resources.tls import (
     tls_volume,
 )
 
-USER_ID: Final = 10001
 TEMPORARY_BYTES: Final = "64Mi"
 DIGEST_ANNOTATION: Final = "healthingest.dev/settings"
 """Annotation with the digest of a pod's settings and secrets; a change of it replaces the pods."""
@@ -64,17 +70,10 @@ def pod_spec(
         *more.get("volumes", ()),
     ]
     spec: Manifest = {
-        "serviceAccountName": owner.key.name,
+        "serviceAccountName": account_name(owner),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security_context(wanted),
         "containers": [_container(owner, image, container) for container in chosen],
         **more,
         "volumes": volumes,
@@ -83,11 +82,22 @@ def pod_spec(
         "nodeSelector": dict(wanted.node_selector),
         "tolerations": [dict(toleration) for toleration in wanted.tolerations],
         "imagePullSecrets": [{"name": secret.name} for secret in wanted.image_pull_secrets],
+        "priorityClassName": wanted.priority_class_name,
+        "runtimeClassName": wanted.runtime_class_name,
+        "hostAliases": [dict(alias) for alias in wanted.host_aliases],
     }
     return spec | {name: value for name, value in placement.items() if value}
 
 
+def pod_metadata(owner: HealthIngest, component: str, own: Mapping[str, str]) -> Manifest:
+    """Return the metadata of a pod template; *own* has the operator's annotations."""
+    found: Manifest = {"labels": {**owner.spec.pod_labels, **labels(owner.key, component)}}
+    annotations = {**owner.spec.pod_annotations, **own}
+    return found | {"annotations": annotations} if annotations else found
+
+
 def _container(owner: HealthIngest, image: str, container: Container) -> Manifest:
+    extra = [dict(entry) for entry in owner.spec.extra_env]
     return {
         "name": container.command,
         "image": image,
@@ -97,12 +107,13 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         # the last event.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
-        "env": [*container.environment, *_tls_environment(owner, container)],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "env": [
+            *container.environment,
+            *_tls_environment(owner, container),
+            *_proxy(owner.spec.proxy),
+            *extra,
+        ],
+        "securityContext": container_security_context(owner.spec),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
             {"name": f"secrets-{container.command}", "mountPath": SECRETS_FOLDER, "readOnly": True},
@@ -113,11 +124,27 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
     }
 
 
+def _proxy(wanted: ProxySpec | None) -> list[Manifest]:
+    """Return the variables of a forward proxy, which HTTP clients read by convention."""
+    if wanted is None:
+        return []
+    values = {
+        "HTTP_PROXY": wanted.http_proxy,
+        "HTTPS_PROXY": wanted.https_proxy,
+        "NO_PROXY": ",".join(wanted.no_proxy),
+    }
+    return [{"name": name, "value": value} for name, value in values.items() if value]
+
+
 def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
     """Return the volume with the container's own values; that of the cache is optional."""
     names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
     items = [{"key": name, "path": name} for name in sorted(names)]
-    source = {"secretName": service_secret(owner.key), "defaultMode": 0o440, "items": items}
+    source = {
+        "secretName": service_secret(owner.key),
+        "defaultMode": secret_mode(owner.spec),
+        "items": items,
+    }
     return {"name": f"secrets-{container.command}", "secret": source}
 
 

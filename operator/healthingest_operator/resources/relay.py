@@ -6,18 +6,22 @@ from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.resources.configuration import JANITOR_METRICS_PORT, METRICS_PORT
+from healthingest_operator.resources.container_resources import (
+    OF_BACKGROUND,
+    container_resources,
+)
 from healthingest_operator.resources.deployment import STRATEGY
-from healthingest_operator.resources.names import RELAY, labels, metadata, selector
+from healthingest_operator.resources.names import RELAY, metadata, selector
 from healthingest_operator.resources.pods import (
     DIGEST_ANNOTATION,
     STARTUP_FAILURES,
     Build,
     Container,
+    pod_metadata,
     pod_spec,
     probe,
 )
 
-_RESOURCES: Final = {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 _READINESS: Final = probe("/health/ready", f"metrics-{RELAY}", 5, 2)
 """
 Readiness of the relay: whether messages are announced.
@@ -34,14 +38,24 @@ def relay_deployment(owner: HealthIngest, build: Build) -> Manifest:
     Two pods during a rollout are harmless, because rows of the outbox are claimed under a lock.
     """
     containers = [
-        _container(RELAY, env.RELAY_SECRETS, METRICS_PORT, {"readinessProbe": _READINESS}),
-        _container("janitor", env.JANITOR_SECRETS, JANITOR_METRICS_PORT, {}),
+        _container(
+            RELAY,
+            env.RELAY_SECRETS,
+            METRICS_PORT,
+            {
+                "readinessProbe": _READINESS,
+                "resources": container_resources(owner.spec.relay.resources, OF_BACKGROUND),
+            },
+        ),
+        _container(
+            "janitor",
+            env.JANITOR_SECRETS,
+            JANITOR_METRICS_PORT,
+            {"resources": container_resources(owner.spec.janitor.resources, OF_BACKGROUND)},
+        ),
     ]
     template = {
-        "metadata": {
-            "labels": labels(owner.key, RELAY),
-            "annotations": {**owner.spec.pod_annotations, DIGEST_ANNOTATION: build.relay_digest},
-        },
+        "metadata": pod_metadata(owner, RELAY, {DIGEST_ANNOTATION: build.relay_digest}),
         "spec": pod_spec(owner, build.image, containers, {"terminationGracePeriodSeconds": 30}),
     }
     return {
@@ -67,7 +81,6 @@ def _container(
         "ports": [{"name": port, "containerPort": metrics_port, "protocol": "TCP"}],
         "startupProbe": probe("/health/live", port, 1, STARTUP_FAILURES),
         "livenessProbe": probe("/health/live", port, 10, 3),
-        "resources": _RESOURCES,
         **more,
     }
     return Container(

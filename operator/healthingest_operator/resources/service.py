@@ -11,15 +11,24 @@ SERVICE_PORT: Final = 80
 
 def api_service(owner: HealthIngest) -> Manifest:
     """Return the Service; it has the name of the HealthIngest."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(owner, owner.key.name, API),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": selector(owner.key, API),
-            "ports": [
-                {"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}
-            ],
-        },
+    wanted = owner.spec.service
+    described = metadata(owner, owner.key.name, API)
+    described["labels"] = {**wanted.labels, **described["labels"]}
+    if wanted.annotations:
+        described["annotations"] = dict(wanted.annotations)
+    port = {
+        "name": "http",
+        "port": SERVICE_PORT,
+        "targetPort": "http",
+        "protocol": "TCP",
+        # Service meshes and gateways read it; Kubernetes docs, "Service", "Application protocol".
+        "appProtocol": "http",
     }
+    spec: Manifest = {
+        "type": wanted.type,
+        "selector": selector(owner.key, API),
+        "ports": [port],
+    }
+    if wanted.ip_family_policy:
+        spec["ipFamilyPolicy"] = wanted.ip_family_policy
+    return {"apiVersion": "v1", "kind": "Service", "metadata": described, "spec": spec}

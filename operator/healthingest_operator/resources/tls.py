@@ -13,6 +13,7 @@ from healthingest_operator.api.v1alpha1 import (
     HealthIngestSpec,
     TlsSpec,
 )
+from healthingest_operator.resources.security import secret_mode
 
 TLS_FOLDER: Final = "/etc/healthingest/tls"
 _CA_FILE: Final = "ca.crt"
@@ -117,7 +118,7 @@ def tls_volume(
     ]
     if not projected:
         return None
-    return {"name": name, "projected": {"defaultMode": 0o440, "sources": projected}}
+    return {"name": name, "projected": {"defaultMode": secret_mode(spec), "sources": projected}}
 
 
 def _projections(sources: TlsSources, folder: str) -> list[Manifest]:

@@ -22,6 +22,9 @@ REFUSALS: Final = frozenset({403, 404})
 
 _NAMESPACE: Final = re.compile("/namespaces/([^/]+)/")
 
+_OPTIONAL: Final = "/apis/gateway.networking.k8s.io/"
+"""Root of the paths that a cluster may not have; a refusal then says nothing about the watches."""
+
 
 def _ignored(_: str, *, served: bool) -> None:
     del served
@@ -62,6 +65,9 @@ class Watches:
 
         A refused path of the whole cluster counts as a failure.
         """
+        if path.startswith(_OPTIONAL):
+            self._opened.pop(path, None)
+            return
         namespace = _namespace(path)
         if not namespace:
             return

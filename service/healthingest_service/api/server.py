@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
 
 _BACKLOG: Final = 2048
+_NO_IPV6: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _DESCRIPTORS_SHARE: Final = 2
 """
 Connections use at most 1/2 of the file descriptors.
@@ -32,6 +34,7 @@ class Listen:
     """The address to listen on; requests in progress get *graceful_seconds* at shutdown."""
 
     host: str
+    """Empty: every address of this machine, of IPv6 and of IPv4."""
     port: int
     graceful_seconds: int
 
@@ -50,8 +53,23 @@ def bind(listen: Listen) -> socket.socket:
     Raises:
         OSError: the address is in use, or not an address of this machine.
     """
+    if not listen.host:
+        return _bind_everywhere(listen.port)
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     return socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
+
+
+def _bind_everywhere(port: int) -> socket.socket:
+    """Return a socket for both IP families, or for IPv4 if the machine has no IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+            )
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+    return socket.create_server(("0.0.0.0", port), backlog=_BACKLOG)  # noqa: S104 - as wanted
 
 
 def connection_limit(wanted: int) -> int:

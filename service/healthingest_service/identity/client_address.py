@@ -1,7 +1,14 @@
 """The client address of a request, also behind proxies. Pure."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -28,21 +35,27 @@ def client_address(
 
 def is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
     """Return whether *address* is in a trusted network; False for None and invalid texts."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return False
-    return any(parsed in network for network in trusted)
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in trusted)
 
 
 def _countable(address: str | None) -> str:
-    if address is None:
+    parsed = _parsed(address)
+    if parsed is None:
         return UNKNOWN
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return UNKNOWN
-    if parsed.version == 4:  # noqa: PLR2004 - the version's name
+    if isinstance(parsed, IPv4Address):
         return str(parsed)
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped else str(ip_network((parsed, _IPV6_PREFIX), strict=False))
+    return str(ip_network((parsed, _IPV6_PREFIX), strict=False))
+
+
+def _parsed(address: str | None) -> IPv4Address | IPv6Address | None:
+    """
+    Return the address, or None for None and invalid texts.
+
+    A socket for both IP families shows IPv4 addresses as IPv6 (RFC 4291, section 2.5.5.2).
+    """
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed

@@ -196,7 +196,7 @@ def _listen(
     settings: Settings, process: frozenset[str], port: int, graceful_seconds: int
 ) -> Listen:
     all_in_one = process == _PROCESSES["serve"]
-    everywhere = "0.0.0.0"  # noqa: S104 - a pod listens on the address that it is given
+    everywhere = ""  # a pod has addresses of IPv4, of IPv6, or of both
     host = settings.server.host or ("127.0.0.1" if all_in_one else everywhere)
     return Listen(host, port, graceful_seconds)
 

@@ -25,6 +25,7 @@ ALLOWED_VOLUMES = {
     "secret",
     "csi",
     "persistentVolumeClaim",
+    "ephemeral",
 }
 
 
@@ -46,7 +47,7 @@ def test_pods_are_restricted(owner: HealthIngest) -> None:
     """PodSecurity `restricted`, check by check, and a read-only root beyond it."""
     for pod in (template["spec"] for template in pods(owner)):
         assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] >= 10000
+        assert pod["securityContext"].get("runAsUser", 10000) >= 10000
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         assert all(set(volume) - {"name"} <= ALLOWED_VOLUMES for volume in pod["volumes"])
@@ -68,12 +69,12 @@ def test_pods_have_no_token_and_bounded_room(owner: HealthIngest) -> None:
         )
 
 
-def test_containers_say_what_they_need_and_how_they_are(owner: HealthIngest) -> None:
-    """CPU and memory are requested and memory is limited; what serves has probes."""
-    for pod in pods(owner):
+def test_every_container_has_requests_and_limits_and_each_server_has_probes() -> None:
+    """CPU and memory are requested and limited, so that a quota on any of them lets pods start."""
+    for pod in pods(OWNERS["smallest"]):
         for container in pod["spec"]["containers"]:
-            assert container["resources"]["limits"]["memory"]
-            assert "requests" in container["resources"]
+            assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
             if container["name"] != "migrate":
                 assert {"startupProbe", "livenessProbe"} <= set(container)
 
@@ -151,20 +152,6 @@ def test_a_rollout_takes_no_pod_early() -> None:
     assert pod["terminationGracePeriodSeconds"] == 60
     assert pod["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": 10}}
     assert pod["readinessGates"] == [{"conditionType": "healthingest.dev/dependencies-ready"}]
-
-
-def test_default_resources_give_way() -> None:
-    """
-    Who names memory anywhere gets no default of ours for it.
-
-    CPU, which the autoscaler counts by, stays.
-    """
-    owner = parse(manifest(resources={"requests": {"memory": "2Gi"}}))
-    api = next(
-        found for found in workload(owner, BUILD) if found["metadata"]["name"] == "clinic-api"
-    )
-    resources = api["spec"]["template"]["spec"]["containers"][0]["resources"]
-    assert resources == {"requests": {"cpu": "100m", "memory": "2Gi"}, "limits": {}}
 
 
 def test_the_autoscaler_has_the_replicas() -> None:
@@ -257,3 +244,15 @@ def test_database_names_fit_and_differ() -> None:
     ]
     assert len({database(key) for key in keys}) == 4
     assert all(len(database(key)) <= 63 for key in keys)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_a_node_drains_with_any_number_of_replicas(replicas: int) -> None:
+    """One pod may be unavailable, so an eviction is allowed even if there is one pod only."""
+    (budget,) = [
+        found
+        for found in objects(parse(manifest(replicas=replicas)))
+        if found["kind"] == "PodDisruptionBudget"
+    ]
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert "minAvailable" not in budget["spec"]

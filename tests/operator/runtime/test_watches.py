@@ -121,3 +121,19 @@ async def test_the_kubelet_is_told(watches: Watches, ticks: Ticks) -> None:
             async with session.get(f"http://127.0.0.1:{ports.health}/healthz") as answered:
                 statuses.append(answered.status)
     assert statuses == [200, 503]
+
+
+@pytest.mark.parametrize("place", ["", "namespaces/a/"])
+def test_a_kind_that_the_cluster_lacks_is_no_silence(
+    watches: Watches, ticks: Ticks, place: str
+) -> None:
+    """Its watch is refused until somebody installs it; then it counts like every other one."""
+    path = f"/apis/gateway.networking.k8s.io/v1/{place}httproutes"
+    watches.opened(path)
+    watches.refused(path)
+    ticks.seconds = 2 * SILENCE_SECONDS
+    assert watches.are_alive()
+    assert watches.refused_namespaces() == 0
+    watches.opened(path)
+    ticks.seconds += SILENCE_SECONDS
+    assert not watches.are_alive()

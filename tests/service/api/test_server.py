@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -33,9 +34,9 @@ async def _port() -> AsyncIterator[int]:
         stop.set()
 
 
-async def _talk(port: int, said: bytes) -> bytes:
+async def _talk(port: int, said: bytes, host: str = "127.0.0.1") -> bytes:
     """All that comes back until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     writer.write(said)
     async with asyncio.timeout(HANG_SECONDS):
         answer = await reader.read()
@@ -70,3 +71,41 @@ async def test_says_nothing_about_its_make(port: int) -> None:
     """No `Server` header."""
     answer = await _talk(port, b"GET / HTTP/1.0\r\n\r\n")
     assert b"server:" not in answer.lower()
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_without_a_host_both_ip_families_are_served(host: str) -> None:
+    """Clients of IPv4 and of IPv6; a cluster may have one family or both."""
+    if ":" in host and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    rules = connection_rules(Settings(http=HttpSettings(head_seconds=0.1)))
+    listen, stop = Listen("", 0, 1), asyncio.Event()
+    listening = bind(listen)
+    app = Starlette(routes=[Route("/", _hello)])
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serve(app, listening, listen, stop, rules=rules))
+        port = listening.getsockname()[1]
+        answer = await _talk(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", host)
+        stop.set()
+    assert answer.endswith(b"hello")
+
+
+async def test_a_machine_without_ipv6_is_served_by_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may have no IPv6 at all."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with bind(Listen("", 0, 1)) as listening:
+        assert listening.family == socket.AF_INET
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    """It is not taken for a missing family."""
+    with bind(Listen("", 0, 1)) as taken, pytest.raises(OSError, match="in use"):
+        bind(Listen("", taken.getsockname()[1], 1))

@@ -96,6 +96,40 @@ KSTATUS: Final = GoProgram("healthingest-kstatus", source=_KSTATUS_SOURCE)
 PROGRAMS: Final = (VERSITYGW, KSTATUS)
 
 
+@dataclass(frozen=True)
+class GoModule:
+    """A Go module at a version, of which tests read files; Go keeps it in its own cache."""
+
+    name: str
+    version: str
+
+    def find(self) -> Path | None:
+        """Return its folder; None: there is no Go, or it is not downloaded."""
+        go = shutil.which("go")
+        if go is None:
+            return None
+        command = [go, "env", "GOMODCACHE"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        folder = Path(done.stdout.strip()) / f"{self.name}@{self.version}"
+        return folder if folder.is_dir() else None
+
+    def download(self, go: str) -> str | None:
+        """Download it; returns None, or the last line of what Go said."""
+        command = [go, "mod", "download", f"{self.name}@{self.version}"]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"not downloaded within {BUILD_SECONDS} s"
+        if done.returncode != 0:
+            return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        return None
+
+
+GATEWAY_API: Final = GoModule("sigs.k8s.io/gateway-api", "v1.4.0")
+
+
 def missing() -> list[GoProgram]:
     """Programs that are neither built nor on PATH."""
 

@@ -28,6 +28,7 @@ from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.children import FIELD_MANAGER
 from healthingest_operator.reconcile.errors import ClusterError
 from healthingest_operator.reconcile.ports import Cluster
+from healthingest_operator.resources.children import OPTIONAL_KINDS
 from healthingest_operator.resources.names import INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 
 STATUS_MANAGER: Final = f"{FIELD_MANAGER}-status"
@@ -41,6 +42,7 @@ _PLURALS: Final = {
     "Deployment": "deployments",
     "Job": "jobs",
     "Ingress": "ingresses",
+    "HTTPRoute": "httproutes",
     "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
@@ -107,7 +109,12 @@ class KubernetesCluster(Cluster):
     @override
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         query = [("labelSelector", f"{MANAGED_BY_LABEL}={MANAGED_BY},{INSTANCE_LABEL}={key.name}")]
-        found = await self.call("GET", _path(api_version, kind, key.namespace), query=query)
+        found = await self.call(
+            "GET",
+            _path(api_version, kind, key.namespace),
+            query=query,
+            missing_is_none=(api_version, kind) in OPTIONAL_KINDS,
+        )
         # The server omits these two fields in elements of a list.
         return [
             {"apiVersion": api_version, "kind": kind, **item}

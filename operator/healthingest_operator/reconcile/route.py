@@ -1,0 +1,62 @@
+"""The HTTPRoute of the API, and its condition: it never keeps the workload from its rollout."""
+
+from typing import Final
+
+from healthingest_contract.conditions import ConditionType, Reason
+from healthingest_operator.api.manifest import ManifestView
+from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.errors import ClusterError
+from healthingest_operator.resources.children import route
+from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
+
+_NOT_FOUND: Final = 404
+_REFUSALS: Final = frozenset({400, 403, 422})
+
+
+async def ensure_route(children: Children) -> tuple[ConditionUpdate, ...]:
+    """
+    Apply the HTTPRoute of the spec, and return its condition; empty without one in the spec.
+
+    Raises:
+        ClusterError: the Kubernetes API is not available.
+        DependencyError: an HTTPRoute of this name belongs to another owner.
+    """
+    wanted = route(children.owner)
+    if wanted is None:
+        return ()
+    try:
+        await children.ensure([wanted])
+    except ClusterError as error:
+        return (_refused(error),)
+    live = children.get("HTTPRoute", wanted["metadata"]["name"]) or {}
+    return (_accepted(live),)
+
+
+def _refused(error: ClusterError) -> ConditionUpdate:
+    if error.status == _NOT_FOUND:
+        message = (
+            "the cluster has no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API,"
+            " or remove spec.httpRoute"
+        )
+        return condition_false(ConditionType.ROUTE_READY, Reason.GATEWAY_API_MISSING, message)
+    if error.status in _REFUSALS:
+        return condition_false(ConditionType.ROUTE_READY, Reason.REQUEST_REFUSED, str(error))
+    raise error
+
+
+def _accepted(live: ManifestView) -> ConditionUpdate:
+    """Return whether every Gateway that has answered accepts the route."""
+    parents = (live.get("status") or {}).get("parents") or []
+    refusing = [
+        str((parent.get("parentRef") or {}).get("name"))
+        for parent in parents
+        for condition in parent.get("conditions") or []
+        if condition.get("type") == "Accepted" and condition.get("status") == "False"
+    ]
+    if refusing:
+        message = (
+            f"not accepted by Gateway {', '.join(refusing)}: see its listeners and their"
+            " allowedRoutes, and spec.httpRoute"
+        )
+        return condition_false(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_ACCEPTED, message)
+    return condition_true(ConditionType.ROUTE_READY, "the HTTPRoute exists")
