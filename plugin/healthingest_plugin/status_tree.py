@@ -55,9 +55,7 @@ def tree(snapshot: Snapshot) -> Node:
     below += _dependency(snapshot, ConditionType.DATABASE_READY, _jobs(snapshot))
     below += _dependency(snapshot, ConditionType.CACHE_READY)
     below.append(_workload(snapshot))
-    if ConditionType.ROUTE_READY.value in conditions:
-        routes = [_plain(snapshot, child) for child in snapshot.children if child["kind"] == "HTTPRoute"]
-        below.append(_of_condition(snapshot, conditions[ConditionType.ROUTE_READY.value], routes))
+    below += _dependency(snapshot, ConditionType.ROUTE_READY, _routes(snapshot))
     below += [
         _of_condition(snapshot, conditions[kind.value])
         for kind in (ConditionType.PAUSED, ConditionType.DRIFTED)
@@ -199,6 +197,11 @@ def _deployment(snapshot: Snapshot, found: KubernetesObject) -> Node:
     state = f"{status.get('availableReplicas', 0)} of {wanted} pods available"
     pods = [_pod(snapshot, pod) for pod in pods_of(found, snapshot.pods)]
     return _node(snapshot, found, state, pods)
+
+
+def _routes(snapshot: Snapshot) -> list[Node]:
+    found = [child for child in snapshot.children if child["kind"] == "HTTPRoute"]
+    return [_plain(snapshot, route) for route in found]
 
 
 def _jobs(snapshot: Snapshot) -> list[Node]:

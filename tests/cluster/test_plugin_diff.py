@@ -11,9 +11,11 @@ from healthingest_operator.reconcile.outcome import Outcome
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_plugin.main import main
+from support import gateway_api
 from support.faulty_cluster import FaultyCluster
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes
 from support.seeded_faults import SeededFault, never
+from support.servers.apiserver import ApiServer
 
 pytestmark = pytest.mark.usefixtures("plugin_path")
 SECRETS = [
@@ -128,6 +130,25 @@ async def test_a_changed_spec_is_shown_while_it_is_paused(
     await rolled.made.patch(rolled.made.path, {"spec": {"paused": False}})
     await rolled.reconcile()
     assert await run(rolled) == 0
+
+
+async def test_an_http_route_is_shown(
+    rolled: Rolled, with_crd: ApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the operator creates it; a cluster without the Gateway API explains itself."""
+    await rolled.made.patch(
+        rolled.made.path, {"spec": {"httpRoute": {"parentRefs": [{"name": "a"}]}}}
+    )
+    await rolled.reconcile()
+    await asyncio.to_thread(main, rolled.made.words("explain"))
+    assert "RouteReady is False (GatewayApiMissing)" in capsys.readouterr().out
+    with gateway_api.installed(with_crd, gateway_api.SMALL):
+        assert await run(rolled) == 1
+        assert "+++ operator/HTTPRoute/clinic" in capsys.readouterr().out
+        await rolled.reconcile()
+        assert await run(rolled) == 0
+        await asyncio.to_thread(main, rolled.made.words("status"))
+        assert "RouteReady: True" in capsys.readouterr().out
 
 
 async def test_a_child_that_is_no_longer_wanted_is_shown(
