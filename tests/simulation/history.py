@@ -74,9 +74,10 @@ class Unsteady:
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         work = getattr(self._inner, method)
 
-        async def call(*given: object) -> Any:  # noqa: ANN401 - as the port answers
+        # ANN401: as the port answers
+        async def call(*given: object, **named: object) -> Any:  # noqa: ANN401
             await self._history.wait(f"{self._name}.{method}", self._name)
-            answer = await work(*given)
+            answer = await work(*given, **named)
             if method == "write_status":
                 self._history.told(given[1])  # type: ignore[arg-type] # the port's second argument
             await self._history.wait(f"{self._name}.{method} answered", self._name)
