@@ -14,6 +14,8 @@ from uuid import UUID
 EVENT_TYPE: Final = "dev.healthingest.upload.stored.v1"
 EVENT_SOURCE: Final = "/healthingest/uploads"
 CONTENT_TYPE: Final = "application/json"
+TRACEPARENT: Final = "traceparent"
+"""Header of a message with the trace that it belongs to (W3C Trace Context)."""
 
 
 def rfc3339(time: datetime) -> str:

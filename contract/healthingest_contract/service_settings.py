@@ -41,6 +41,8 @@ WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.LIMITS_MAX_FILE_SIZE_BYTES: "spec.limits.maxFileSize",
     env.LIMITS_UPLOADS: "spec.limits.uploads",
     env.LIMITS_REQUESTS: "spec.limits.requests",
+    env.TRACING_ENDPOINT: "spec.tracing.endpoint",
+    env.TRACING_SAMPLE_RATIO: "spec.tracing.samplePercent",
     env.SCHEMAS_MODE: "spec.schemas.mode",
     env.SCHEMAS_FOLDER: "spec.schemas.configMapRef",
 }

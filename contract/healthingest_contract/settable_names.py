@@ -79,5 +79,6 @@ NAMES: Final = frozenset(
         "SERVER__MAX_CONCURRENCY",
         "STORE__PART_BYTES",
         "STORE__TIMEOUT_SECONDS",
+        "TRACING__TIMEOUT_SECONDS",
     }
 )

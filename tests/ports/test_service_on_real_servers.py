@@ -21,6 +21,10 @@ from support.servers.rabbitmq import RabbitMQServer
 from support.servers.tls import Authority, postgres_tls_front, tls_front
 from support.servers.versitygw import S3Server
 from support.service_process import SECONDS, service
+from support.trace_collector import trace_collector
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+CLIENT_SPAN = "00f067aa0ba902b7"
 
 
 async def _bound_queue(broker: RabbitMQServer) -> None:
@@ -32,13 +36,14 @@ async def _bound_queue(broker: RabbitMQServer) -> None:
         )
 
 
-async def _message(broker: RabbitMQServer) -> UploadStored:
+async def _message(broker: RabbitMQServer) -> tuple[UploadStored, dict[str, str]]:
     async with await aio_pika.connect(broker.amqp_url, timeout=SECONDS) as connection:
         queue = await (await connection.channel()).get_queue("processing")
         async with queue.iterator(timeout=SECONDS) as messages:
             async for message in messages:
                 await message.ack()
-                return UploadStored.from_bytes(message.body)
+                headers = {name: str(value) for name, value in message.headers.items()}
+                return UploadStored.from_bytes(message.body), headers
     raise AssertionError
 
 
@@ -90,12 +95,31 @@ async def test_an_upload_goes_the_whole_way(
     """
     Answered with 201, and announced with the receipt's figures; all dependencies are up.
 
-    No log contains a secret.
+    The message passes on the client's trace. No log contains a secret.
     """
     folder = tmp_path / "secrets"
     folder.mkdir()
     settings, secrets = _installation(folder, postgres_url, redis_url, rabbitmq, s3_server)
-    await _goes_the_whole_way(tmp_path, settings, secrets, rabbitmq)
+    headers = await _goes_the_whole_way(tmp_path, settings, secrets, rabbitmq)
+    assert headers["traceparent"] == f"00-{TRACE}-{CLIENT_SPAN}-00"
+
+
+async def test_an_upload_is_one_trace_up_to_the_message(
+    tmp_path: Path, postgres_url: str, redis_url: str, rabbitmq: RabbitMQServer, s3_server: S3Server
+) -> None:
+    """From the client's span over the API and the relay to the header of the message."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    settings, secrets = _installation(folder, postgres_url, redis_url, rabbitmq, s3_server)
+    with trace_collector() as collector:
+        settings["TRACING__ENDPOINT"] = collector.endpoint
+        given = f"00-{TRACE}-{CLIENT_SPAN}-01"
+        headers = await _goes_the_whole_way(tmp_path, settings, secrets, rabbitmq, given)
+        spans = {span.name: span for span in collector.spans() if span.trace_id == TRACE}
+    request, publish = spans["POST /v1/upload"], spans[f"publish {DEFAULT_EXCHANGE}"]
+    assert (request.service, request.parent_id) == ("healthingest-api", CLIENT_SPAN)
+    assert (publish.service, publish.parent_id) == ("healthingest-relay", request.span_id)
+    assert headers["traceparent"] == f"00-{TRACE}-{publish.span_id}-01"
 
 
 async def test_an_upload_goes_the_whole_way_through_tls(
@@ -145,9 +169,17 @@ def _moved(url: str, scheme: str, port: int) -> str:
 
 
 async def _goes_the_whole_way(
-    folder: Path, settings: dict[str, str], secrets: dict[str, str], rabbitmq: RabbitMQServer
-) -> None:
-    """Upload a file; what blocks runs in a thread, because this loop may serve TLS."""
+    folder: Path,
+    settings: dict[str, str],
+    secrets: dict[str, str],
+    rabbitmq: RabbitMQServer,
+    traceparent: str = f"00-{TRACE}-{CLIENT_SPAN}-00",
+) -> dict[str, str]:
+    """
+    Upload a file, and return the headers of its message.
+
+    What blocks runs in a thread, because this loop may serve TLS.
+    """
     await _bound_queue(rabbitmq)
     with service(folder / "migrate", "migrate", **settings) as migration:
         assert await asyncio.to_thread(migration.process.wait, SECONDS) == 0
@@ -163,10 +195,11 @@ async def _goes_the_whole_way(
             login = {"username": account["email"], "password": account["password"]}
             token = (await http.post("/auth/jwt/login", data=login)).json()["access_token"]
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/avro"}
+            headers["traceparent"] = traceparent
             answer = await http.post("/v1/upload", content=good_file(5), headers=headers)
             await _until_all_are_up(http, f"{api.address('metrics')}/health/dependencies")
         assert answer.status_code == 201, answer.text
-        event = await _message(rabbitmq)
+        event, sent_headers = await _message(rabbitmq)
         receipt = answer.json()
         bucket = settings["STORE__BUCKET"]
         assert (event.bucket, event.key) == (bucket, receipt["object_key"])
@@ -176,3 +209,4 @@ async def _goes_the_whole_way(
         logs = "".join(one.log.read_text(encoding="utf-8") for one in (api, relay, janitor))
     assert not [name for name, value in secrets.items() if value in logs]
     assert token not in logs
+    return sent_headers

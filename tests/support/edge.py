@@ -17,6 +17,7 @@ from healthingest_service.health.board import HealthBoard
 from healthingest_service.main.api import api_dependencies, open_api_ports
 from healthingest_service.main.decorators import Decorators
 from healthingest_service.main.runtime import Runtime, database_url, open_runtime, open_store
+from healthingest_service.main.tracing import open_tracing
 from healthingest_service.settings import Settings
 
 PASSWORD: Final = "correct horse battery"
@@ -68,7 +69,10 @@ async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa
     settings = Settings(data_folder=folder, **groups)
     await migrate(database_url(settings), timeout_seconds=10)
     async with AsyncExitStack() as stack:
-        runtime = await open_runtime(settings, stack)
+        tracing = open_tracing(settings, service="healthingest-api", version="1")
+        runtime = await open_runtime(
+            settings, stack, tracing=await stack.enter_async_context(tracing)
+        )
         store = await open_store(runtime, stack)
         ports = await open_api_ports(
             runtime, stack, store, decorate=Decorators(), checks_broker=True

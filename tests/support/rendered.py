@@ -61,6 +61,7 @@ OWNERS = {
                 "ipFamilyPolicy": "PreferDualStack",
             },
             proxy={"httpsProxy": "http://proxy.example:3128"},
+            tracing={"endpoint": "http://collector.example:4318", "samplePercent": 10},
             extraEnv=[{"name": "TZ", "value": "UTC"}],
             hostAliases=[{"ip": "10.0.0.1", "hostnames": ["s3.example"]}],
             terminationGracePeriodSeconds=120,

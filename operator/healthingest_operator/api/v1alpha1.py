@@ -127,8 +127,8 @@ ServiceSettings = Annotated[
     ),
 ]
 _UID_MAX: Final = 2**31 - 1
-_PROXY: Final = matching(
-    r"^https?://[^/@\t\n\f\r ?#]+/?$", "an address such as http://proxy.example:3128, without login"
+_ADDRESS: Final = matching(
+    r"^https?://[^/@\t\n\f\r ?#]+/?$", "an address such as http://host.example:3128, without login"
 )
 PodPart: TypeAlias = Manifest
 """A part of a pod template, which the operator copies unchanged."""
@@ -664,16 +664,28 @@ class ServiceSpec(ApiModel):
 class ProxySpec(ApiModel):
     """A forward proxy for connections to the object store, as variables of the pods."""
 
-    http_proxy: Annotated[str, Field(max_length=2048), _PROXY] | None = Field(
+    http_proxy: Annotated[str, Field(max_length=2048), _ADDRESS] | None = Field(
         default=None, description="Proxy for http addresses, variable HTTP_PROXY."
     )
-    https_proxy: Annotated[str, Field(max_length=2048), _PROXY] | None = Field(
+    https_proxy: Annotated[str, Field(max_length=2048), _ADDRESS] | None = Field(
         default=None, description="Proxy for https addresses, variable HTTPS_PROXY."
     )
     no_proxy: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
         default=("localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"),
         max_length=64,
         description="Hosts and domains that are reached without proxy, variable NO_PROXY.",
+    )
+
+
+class TracingSpec(ApiModel):
+    """Traces by OpenTelemetry, from the request to the message."""
+
+    endpoint: Annotated[str, Field(max_length=2048), _ADDRESS] = Field(
+        description="Base URL of a collector that accepts OTLP over HTTP, such as"
+        " http://collector.observability.svc:4318."
+    )
+    sample_percent: int = Field(
+        default=100, ge=0, le=100, description="Share of the traces that are recorded."
     )
 
 
@@ -830,6 +842,7 @@ class HealthIngestSpec(ApiModel):
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     service: ServiceSpec = ServiceSpec()
     proxy: ProxySpec | None = None
+    tracing: TracingSpec | None = None
     extra_env: Annotated[
         tuple[Annotated[PodPart, PodField(ENV_VAR)], ...],
         Rule(

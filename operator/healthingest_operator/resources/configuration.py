@@ -70,6 +70,8 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.LIMITS_MAX_FILE_SIZE_BYTES: str(spec.limits.max_file_size_bytes),
         env.LIMITS_UPLOADS: spec.limits.uploads,
         env.LIMITS_REQUESTS: spec.limits.requests,
+        env.TRACING_ENDPOINT: spec.tracing.endpoint if spec.tracing else "",
+        env.TRACING_SAMPLE_RATIO: str(spec.tracing.sample_percent / 100) if spec.tracing else "",
         env.SCHEMAS_MODE: spec.schemas.mode,
         env.SCHEMAS_FOLDER: SCHEMAS_FOLDER if spec.schemas.config_map_ref else "",
     }

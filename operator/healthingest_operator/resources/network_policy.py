@@ -95,14 +95,15 @@ def endpoint_of(address: str | None) -> str:
 def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
     """Return the policies of API, relay and migration."""
     store = [*ports["store"], *_proxy_ports(owner)]
-    api_out = [*store, *ports["database"], *ports["cache"]]
+    traces = ports_in(owner.spec.tracing.endpoint) if owner.spec.tracing else ()
+    api_out = [*store, *ports["database"], *ports["cache"], *traces]
     return (
         _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out),
         _policy(
             owner,
             RELAY,
             [(METRICS_PORT, _CLUSTER), (JANITOR_METRICS_PORT, _CLUSTER)],
-            [*store, *ports["database"], *ports["broker"]],
+            [*store, *ports["database"], *ports["broker"], *traces],
         ),
         _policy(owner, MIGRATE, [], [*ports["database"]]),
     )

@@ -11,6 +11,7 @@ from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rule
 from healthingest_service.telemetry.metrics import Metrics
+from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
@@ -64,6 +65,7 @@ class ApiDependencies:
     is_password_queue_full: Callable[[], bool]
     health: HealthBoard
     metrics: Metrics
+    tracing: Tracing
     rules: Rules
     body: BodyRules
     upload_slots: UploadSlots

@@ -9,13 +9,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from healthingest_service.api import accounts, health, uploads
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
-from healthingest_service.api.middleware import Observer
+from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.identity.errors import IdentityError
@@ -44,6 +45,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         openapi_url=None,  # `documentation` serves the document and the page
         # FastAPI would redirect to the client's `Host`, which may be any host, without TLS.
         redirect_slashes=False,
+        telemetry=_telemetry(deps),
     )
     app.state.deps = deps
     for error in (
@@ -64,6 +66,19 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     app.add_middleware(PasswordAdmission, is_full=deps.is_password_queue_full)
     app.add_middleware(Observer, metrics=deps.metrics, max_concurrency=deps.max_concurrency)
     return app
+
+
+def _telemetry(deps: ApiDependencies) -> TelemetryConfig:
+    """Return FastAPI's spans of requests: to our provider only, and none for probes."""
+    return {
+        "tracer_provider": deps.tracing.provider,
+        "tracing": deps.tracing.provider is not None,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in QUIET_ROUTES,
+    }
 
 
 def openapi_document(version: str) -> JsonObject:

@@ -1,4 +1,4 @@
-"""The correlation id, which identifies one request in responses, logs and messages. Pure."""
+"""The correlation id of a request in responses, logs and messages, and the trace of a client."""
 
 import re
 from typing import Final
@@ -7,9 +7,10 @@ from uuid import uuid4
 HEADER: Final = "X-Correlation-ID"
 _GIVEN: Final = re.compile(r"[A-Za-z0-9._\-]{8,64}")
 _TRACEPARENT: Final = re.compile(
-    r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+    r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?:-.*)?"
 )
 _NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
 
 
 def correlation_id(given: str | None, traceparent: str | None) -> str:
@@ -25,3 +26,11 @@ def correlation_id(given: str | None, traceparent: str | None) -> str:
     if match is not None and match["trace"] != _NO_TRACE:
         return match["trace"]
     return uuid4().hex
+
+
+def valid_traceparent(given: str | None) -> str | None:
+    """Return a client's `traceparent` in version 00 of W3C Trace Context; None: it is invalid."""
+    match = _TRACEPARENT.fullmatch(given) if given is not None else None
+    if match is None or match["trace"] == _NO_TRACE or match["span"] == _NO_SPAN:
+        return None
+    return f"00-{match['trace']}-{match['span']}-{match['flags']}"

@@ -21,7 +21,7 @@ UNMATCHED: Final = "unmatched"
 DISCONNECTED: Final = 499
 _UPLOAD_OUTCOMES: Final = {200: "replayed", 201: "accepted"}
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/startup"})
+QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/startup"})
 _ENCODED_SLASH: Final = b"%2f"
 
 
@@ -83,7 +83,7 @@ class Observer:
             self._record(scope, state, seen.status or DISCONNECTED, time.monotonic() - began)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send, seen: _Answer) -> None:
-        if self._in_flight > self._max_concurrency and scope["path"] not in _QUIET_ROUTES:
+        if self._in_flight > self._max_concurrency and scope["path"] not in QUIET_ROUTES:
             await _refuse(scope, receive, send, "overloaded", {"Retry-After": "1"})
             return
         # The router would treat an encoded slash as a path separator.
@@ -106,7 +106,7 @@ class Observer:
             self._metrics.uploads.labels(
                 problem or _UPLOAD_OUTCOMES.get(status, "interrupted")
             ).inc()
-        if route in _QUIET_ROUTES and status < 500:  # noqa: PLR2004 - not a server error
+        if route in QUIET_ROUTES and status < 500:  # noqa: PLR2004 - not a server error
             return
         principal = state.get("principal")
         self._log.info(

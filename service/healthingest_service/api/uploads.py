@@ -10,9 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
+from healthingest_contract.events import TRACEPARENT
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api import body, digests, multipart
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.correlation import valid_traceparent
 from healthingest_service.api.dependencies import ApiDeps, Reader, Uploader, address_of
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
@@ -179,6 +181,8 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         idempotency_key=_idempotency_key(request),
         declared_size_bytes=None if is_form else size_bytes,
         min_size_bytes=(size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0,
+        traceparent=deps.tracing.traceparent()
+        or valid_traceparent(request.headers.get(TRACEPARENT)),
     )
     try:
         return await deps.accept(upload)

@@ -108,6 +108,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,
         metrics=runtime.metrics,
+        tracing=runtime.tracing,
         rules=Rules(
             uploads=Rule("uploads", Rate.parse(limits.uploads)),
             requests=Rule("requests", Rate.parse(limits.requests)),
@@ -207,6 +208,7 @@ async def _open_accept(
         max_file_bytes=limits.max_file_size_bytes,
         lease_seconds=limits.upload_lease_seconds,
         clock=utc_now,
+        span=runtime.tracing.span,
     )
     return accept, Check("spool", spool.check, required=True)
 

@@ -24,6 +24,7 @@ from healthingest_service.api.server import Listen
 from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.main import settings_checks
 from healthingest_service.main.api import (
+    VERSION,
     api_dependencies,
     connection_rules,
     metrics_connection_rules,
@@ -44,6 +45,7 @@ from healthingest_service.main.runtime import (
 )
 from healthingest_service.main.serving import run_until, serve_app, with_shutdown_delay
 from healthingest_service.main.tls_files import database_tls_material
+from healthingest_service.main.tracing import open_tracing
 from healthingest_service.settings import InvalidSettingsError, Settings, load, unknown_names
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.announcing import ANNOUNCEMENTS
@@ -133,7 +135,10 @@ async def run(
 ) -> None:
     """Run the components of *process* until *stop* is set."""
     async with AsyncExitStack() as stack:
-        runtime = await open_runtime(settings, stack)
+        tracing = await stack.enter_async_context(
+            open_tracing(settings, service=_service_name(process), version=VERSION)
+        )
+        runtime = await open_runtime(settings, stack, tracing=tracing)
         components = [await _open_announcing(runtime, stack, process, decorate)]
         checks = list(runtime.checks)
         if process & {"api", "janitor"}:
@@ -154,6 +159,11 @@ async def run(
             health = _health(runtime, checks)
             work.append(health.run)
         await run_until(stop, work, _serve_metrics(runtime, health, process))
+
+
+def _service_name(process: frozenset[str]) -> str:
+    """Return the name of the process in traces."""
+    return f"healthingest-{next(iter(process))}" if len(process) == 1 else "healthingest"
 
 
 async def _open_announcing(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from healthingest_service.adapters.database import outbox_notify
 from healthingest_service.adapters.queue_file import QueueFile
 from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publisher
+from healthingest_service.adapters.traced_publisher import TracedPublisher
 from healthingest_service.health.board import Check
 from healthingest_service.main.decorators import Decorators, RelayPorts
 from healthingest_service.main.runtime import (
@@ -39,7 +40,8 @@ async def open_relay(runtime: Runtime, stack: AsyncExitStack, decorate: Decorato
                 tls=broker_tls_material(runtime.settings),
             )
         )
-    ports = decorate.relay(RelayPorts(outbox=runtime.outbox, publisher=publisher))
+    traced = TracedPublisher(publisher, runtime.tracing, exchange=broker.exchange)
+    ports = decorate.relay(RelayPorts(outbox=runtime.outbox, publisher=traced))
     relay = Relay(
         outbox=ports.outbox,
         publisher=ports.publisher,

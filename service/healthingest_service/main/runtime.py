@@ -31,6 +31,7 @@ from healthingest_service.main.tls_files import (
 )
 from healthingest_service.settings import Settings
 from healthingest_service.telemetry.metrics import Metrics
+from healthingest_service.telemetry.tracing import NO_TRACING, Tracing
 from healthingest_service.uploads.backlog import BacklogLimits, BacklogWatch
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.ports import ObjectStore
@@ -62,6 +63,7 @@ class Runtime:
     metrics: Metrics
     written: asyncio.Event
     checks: tuple[Check, ...]
+    tracing: Tracing = NO_TRACING
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ def objects_folder(settings: Settings) -> Path:
     return data_folder(settings) / "objects"
 
 
-async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
+async def open_runtime(
+    settings: Settings, stack: AsyncExitStack, *, tracing: Tracing = NO_TRACING
+) -> Runtime:
     """Open the database, its checks and the metrics."""
     database = settings.database
     engine = await stack.enter_async_context(
@@ -131,7 +135,7 @@ async def open_runtime(settings: Settings, stack: AsyncExitStack) -> Runtime:
     )
     metrics = Metrics.create()
     checks = await _open_database_checks(settings, metrics, stack)
-    return Runtime(settings, engine, ledger, outbox, metrics, written, checks)
+    return Runtime(settings, engine, ledger, outbox, metrics, written, checks, tracing)
 
 
 async def _open_database_checks(

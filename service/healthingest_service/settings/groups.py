@@ -8,6 +8,7 @@ The docstring of a field says what it means, also when it is unset; its name end
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +40,17 @@ def _is_rate(text: str) -> str:
     Rate.parse(text)
     return text
 
+
+def _is_http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        message = "must be a URL with http or https, a host, and no user"
+        raise ValueError(message)
+    return text
+
+
+HttpUrlText = Annotated[str, AfterValidator(_is_http_url)]
+"""A URL such as http://host:4318."""
 
 RateText = Annotated[str, AfterValidator(_is_rate), Field(json_schema_extra={"format": "rate"})]
 """A number per second, minute, hour or day, such as 10/minute."""
@@ -378,6 +390,21 @@ class GateSettings(Group):
         return {
             name: getattr(self, name) for name in type(self).model_fields if name.startswith("max_")
         }
+
+
+class TracingSettings(Group):
+    """Traces by OpenTelemetry, from the request to the message."""
+
+    endpoint: HttpUrlText | None = None
+    """
+    Base URL of a collector that accepts OTLP over HTTP, such as `http://collector:4318`; spans go
+    to `/v1/traces` below it. Unset: no spans. The service then passes on the `traceparent` of a
+    client.
+    """
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the traces that are recorded, from 0 to 1, decided by the id of the trace."""
+    timeout_seconds: PositiveFloat = 5.0
+    """Deadline of one request to the collector."""
 
 
 class RelaySettings(Group):

@@ -25,6 +25,7 @@ from healthingest_service.settings.groups import (
     ServerSettings,
     SpoolSettings,
     StoreSettings,
+    TracingSettings,
 )
 
 _DELIMITER: Final = "__"
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     relay: RelaySettings = RelaySettings()
     janitor: JanitorSettings = JanitorSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -31,6 +31,7 @@ from healthingest_service.uploads.model import (
 )
 from healthingest_service.uploads.object_metadata import object_metadata
 from healthingest_service.uploads.ports import (
+    Begun,
     FileValidation,
     Gate,
     Ledger,
@@ -38,6 +39,7 @@ from healthingest_service.uploads.ports import (
     Spool,
     SpoolFile,
 )
+from healthingest_service.uploads.spans import Spans, no_spans
 from healthingest_service.uploads.upload_lease import UploadLease
 
 _INLINE_BYTES: Final = 64 * 1024
@@ -51,6 +53,7 @@ class UploadRequest:
 
     `declared_size_bytes` is the file size, None if the client did not declare it. `min_size_bytes`
     is a lower bound of the file size, from the declared size of a form that contains the file.
+    `traceparent` is the trace of the request (W3C Trace Context), which the message continues.
     """
 
     principal: Principal
@@ -59,6 +62,7 @@ class UploadRequest:
     idempotency_key: IdempotencyKey | None
     declared_size_bytes: int | None
     min_size_bytes: int = 0
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class AcceptUpload:
         max_file_bytes: int,
         lease_seconds: float,
         clock: Callable[[], datetime],
+        span: Spans = no_spans,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -97,6 +102,7 @@ class AcceptUpload:
         self._max_file_bytes = max_file_bytes
         self._lease_seconds = lease_seconds
         self._clock = clock
+        self._span = span
 
     async def __call__(self, request: UploadRequest) -> Accepted:
         """
@@ -109,21 +115,34 @@ class AcceptUpload:
         """
         self._check_size(max(request.declared_size_bytes or 0, request.min_size_bytes))
         async with self._spool.open() as file:
-            async with self._gate.open() as check:
-                received = await self._receive(request, file, check)
-                result = await check.finish()
+            received, result = await self._validated(request, file)
             upload = describe(request, received, result, at=self._clock())
-            begun = await self._ledger.begin(
-                upload, idempotency_key=request.idempotency_key, lease_seconds=self._lease_seconds
-            )
+            begun = await self._begin(upload, request.idempotency_key)
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
             lease = UploadLease(
                 self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock
             )
-            await self._put(begun.upload, file.path, lease, is_ours=begun.upload.id == upload.id)
-            await self._complete(begun.upload)
+            with self._span("store the object"):
+                is_ours = begun.upload.id == upload.id
+                await self._put(begun.upload, file.path, lease, is_ours=is_ours)
+            with self._span("commit upload and message"):
+                await self._complete(begun.upload, request.traceparent)
             return Accepted(begun.upload.receipt, replayed=False)
+
+    async def _validated(
+        self, request: UploadRequest, file: SpoolFile
+    ) -> tuple[Received, ValidationResult]:
+        with self._span("receive and validate"):
+            async with self._gate.open() as check:
+                received = await self._receive(request, file, check)
+                return received, await check.finish()
+
+    async def _begin(self, upload: Upload, key: IdempotencyKey | None) -> Begun:
+        with self._span("begin the upload"):
+            return await self._ledger.begin(
+                upload, idempotency_key=key, lease_seconds=self._lease_seconds
+            )
 
     async def _receive(
         self, request: UploadRequest, file: SpoolFile, check: FileValidation
@@ -176,11 +195,11 @@ class AcceptUpload:
         expected = (upload.receipt.file_size_bytes, upload.receipt.file_hash)
         return found is not None and (found.size_bytes, found.sha256) == expected
 
-    async def _complete(self, upload: Upload) -> None:
+    async def _complete(self, upload: Upload, traceparent: str | None) -> None:
         try:
             await self._ledger.complete(
                 upload.id,
-                announcement(upload, self._bucket, at=self._clock()),
+                announcement(upload, self._bucket, at=self._clock(), traceparent=traceparent),
                 stored_at=self._clock(),
             )
         except UploadNotFoundError as error:

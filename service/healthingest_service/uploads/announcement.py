@@ -2,17 +2,20 @@
 
 from datetime import datetime
 
-from healthingest_contract.events import UploadStored
+from healthingest_contract.events import TRACEPARENT, UploadStored
 from healthingest_contract.topology import routing_key
 from healthingest_service.uploads.ids import new_message_id
 from healthingest_service.uploads.model import OutgoingMessage, Upload
 
 
-def announcement(upload: Upload, bucket: str, *, at: datetime) -> OutgoingMessage:
+def announcement(
+    upload: Upload, bucket: str, *, at: datetime, traceparent: str | None = None
+) -> OutgoingMessage:
     """
     Return the message for the outbox.
 
-    Its idempotency key is the upload's id, so consumers recognise repeated messages.
+    Its idempotency key is the upload's id, so consumers recognise repeated messages. *traceparent*
+    is the trace of the request, and becomes a header.
     """
     message_id = new_message_id()
     receipt = upload.receipt
@@ -35,6 +38,7 @@ def announcement(upload: Upload, bucket: str, *, at: datetime) -> OutgoingMessag
         upload_id=upload.id,
         routing_key=routing_key(receipt.record_type),
         body=event.to_bytes(),
-        headers=event.cloud_event_headers(str(message_id)),
+        headers=event.cloud_event_headers(str(message_id))
+        | ({TRACEPARENT: traceparent} if traceparent else {}),
         created_at=at,
     )

@@ -45,6 +45,7 @@ def test_each_default_is_that_of_the_schema(path: str) -> None:
     spec: dict[str, Any] = {
         "autoscaling": {"maxReplicas": 5},
         "proxy": {},
+        "tracing": {"endpoint": "http://collector:4318"},
         "httpRoute": {"parentRefs": [{"name": "a"}]},
     }
     body = manifest(**spec)

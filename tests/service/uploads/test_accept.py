@@ -115,7 +115,18 @@ def world(
     return World(ledger, outbox, store, clock, tmp_path)
 
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
 class TestAccepted:
+    async def test_the_message_continues_the_trace(self, world: World) -> None:
+        """By the header of W3C Trace Context; without a trace there is none."""
+        await world.accept(replace(world.request(), traceparent=TRACEPARENT))
+        await world.accept(world.request(b"another file"))
+        async with world.outbox.claim(limit=100) as batch:
+            headers = [message.headers.get("traceparent") for message in batch.messages]
+        assert sorted(headers, key=str) == [TRACEPARENT, None]
+
     async def test_is_stored_and_will_be_announced(self, world: World) -> None:
         """The receipt, the row, the object and the message tell the same."""
         accepted = await world.accept(world.request())

@@ -1,0 +1,40 @@
+"""Opens the traces of a process, if the settings name a collector."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+
+from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.telemetry.tracing import NO_TRACING, Tracing, TracingRules
+
+
+@asynccontextmanager
+async def open_tracing(settings: Settings, *, service: str, version: str) -> AsyncIterator[Tracing]:
+    """
+    Yield the traces of the process *service*; waiting spans are sent at the end.
+
+    Raises:
+        InvalidSettingsError: the extra `tracing` is not installed.
+    """
+    wanted = settings.tracing
+    if wanted.endpoint is None:
+        yield NO_TRACING
+        return
+    rules = TracingRules(
+        wanted.endpoint, wanted.sample_ratio, wanted.timeout_seconds, service, version
+    )
+    try:
+        # Without a collector nobody needs the packages, or the time to import them.
+        found = import_module("healthingest_service.telemetry.open_telemetry")
+    except ImportError as error:
+        message = (
+            "HEALTHINGEST_TRACING__ENDPOINT: needs OpenTelemetry: install healthingest[tracing],"
+            " or remove the setting"
+        )
+        raise InvalidSettingsError(message) from error
+    tracing = found.OpenTelemetry(rules)
+    try:
+        yield tracing
+    finally:
+        await asyncio.to_thread(tracing.close)
