@@ -32,7 +32,7 @@ PROCESSES ?= auto
 PARALLEL := --numprocesses $(PROCESSES) --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images up down locks changelog clean \
+.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images images-live up down locks changelog clean \
   compose-secrets compose-up compose-demo compose-down release-check release-images release-chart release-artifacts
 
 help: ## print this list
@@ -47,7 +47,7 @@ test: setup servers check unit ## all checks and all tests that need no cluster,
 faults: setup servers ## test the promise of an upload with faults of all processes and servers (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
-e2e: setup images ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
+e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
@@ -78,6 +78,11 @@ up: setup ## create a kind cluster with dependencies and operator, and leave it 
 	kind get clusters | grep -qx $(KIND_CLUSTER) || kind create cluster --name $(KIND_CLUSTER) --config e2e/kind/cluster.yaml
 	$(MAKE) images
 	$(BIN)/python e2e/install.py --service-image $(SERVICE_IMAGE) --operator-image $(OPERATOR_IMAGE)
+	@echo 'Next:'
+	@echo '  $(BIN)/kubectl-healthingest status clinic --namespace healthingest-demo'
+	@echo '  $(BIN)/python e2e/kind/upload_sample.py --namespace healthingest-demo   # receipt and message of a sample'
+	@echo '  kubectl port-forward --namespace healthingest-demo service/clinic 8000:80   # then open http://127.0.0.1:8000/health/ready'
+	@echo '  tilt up   # live update of both images; make down deletes the cluster'
 
 down: ## delete the cluster of `make up`
 	kind delete cluster --name $(KIND_CLUSTER)
@@ -169,6 +174,13 @@ images: ## build both images and load them into the cluster
 	$(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $(OPERATOR_IMAGE) . $(IMAGE_FILE_FLAG) operator/Dockerfile
 	$(IMAGE_LOAD) $(SERVICE_IMAGE)
 	$(IMAGE_LOAD) $(OPERATOR_IMAGE)
+
+images-live: ## build the images of `tilt up` as NAME:live, and load them into the cluster
+	@mkdir -p .cache
+	for part in service operator; do \
+	  cat $$part/Dockerfile e2e/kind/live.dockerfile > .cache/$$part.live.dockerfile; \
+	  $(IMAGE_BUILD) --build-arg MODULE=healthingest_$$part.main $(IMAGE_TAG_FLAG) healthingest-$$part:live . $(IMAGE_FILE_FLAG) .cache/$$part.live.dockerfile \
+	    && $(IMAGE_LOAD) healthingest-$$part:live || exit 1; done
 
 locks: setup ## compile requirements/*.txt from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra tracing --extra operator --extra client --extra plugin --group dev -o requirements/dev.txt pyproject.toml
