@@ -5,11 +5,13 @@ Only images of `tilt up` have it. The root file system of a pod is read-only, so
 `/tmp`, into which Tilt copies a changed file.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +23,13 @@ STOP_SECONDS = 10.0
 
 
 def copy_packages(packages: list[Path], live: Path) -> None:
-    """Copy the packages, unless a container before this one has done so in this pod."""
+    """Copy the packages, unless another container of this pod has done so, or does so now."""
     for package in packages:
-        if not (live / package.name).exists():
-            unfinished = live / f".{package.name}"
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=live.parent) as folder:
+            unfinished = Path(folder) / package.name
             shutil.copytree(package, unfinished, ignore=shutil.ignore_patterns("__pycache__"))
-            unfinished.rename(live / package.name)
+            with contextlib.suppress(OSError):  # a folder that is not empty is not replaced
+                unfinished.rename(live / package.name)
 
 
 def seen(live: Path) -> Mapping[Path, float]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from support.deadlines import HANG_SECONDS
+from support.scripts import load_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "e2e" / "kind" / "run_live.py"
 WAITS = """
@@ -78,6 +79,20 @@ def test_a_signal_ends_the_process(tmp_path: Path) -> None:
         lines(process, "one api")
         process.send_signal(signal.SIGTERM)
         assert process.wait(HANG_SECONDS) == 7
+
+
+def test_containers_of_a_pod_share_one_copy(tmp_path: Path) -> None:
+    """Relay and janitor start together, and neither replaces what is there."""
+    copy = load_script(SCRIPT).copy_packages
+    package, live = tmp_path / "installed" / "healthingest_thing", tmp_path / "live"
+    package.mkdir(parents=True)
+    live.mkdir()
+    (package / "value.py").write_text("VALUE = 'one'")
+    copy([package], live)
+    (live / package.name / "value.py").write_text("VALUE = 'changed'")
+    copy([package], live)
+    assert (live / package.name / "value.py").read_text() == "VALUE = 'changed'"
+    assert list(tmp_path.rglob("tmp*")) == []
 
 
 def test_a_command_that_ends_is_not_started_again(tmp_path: Path) -> None:
