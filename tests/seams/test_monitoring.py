@@ -27,6 +27,7 @@ from support.operator_fakes import manifest
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "healthingest-operator"
 ALERTS = CHART / "files" / "alerts.yaml"
+DASHBOARDS = sorted((CHART / "files").glob("*-dashboard.json"))
 PARTS = ("serviceMonitor", "podMonitor", "alerts", "dashboard")
 MINUTES = 30
 DAY = 1440
@@ -72,7 +73,8 @@ def test_monitoring_is_there_when_asked_for() -> None:
     assert rules["spec"] == yaml.safe_load(ALERTS.read_text())
     assert rules["metadata"]["labels"]["release"] == "prometheus"
     (dashboard,) = _of("ConfigMap", documents)
-    assert json.loads(dashboard["data"]["healthingest-operator.json"])["panels"]
+    assert len(DASHBOARDS) == len(dashboard["data"]) == 2
+    assert all(json.loads(text)["panels"] for text in dashboard["data"].values())
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
@@ -118,6 +120,8 @@ def _names(registry: CollectorRegistry) -> set[str]:
 def _service_metrics() -> CollectorRegistry:
     """Return the metrics that API, relay and janitor expose together."""
     metrics = Metrics.create()
+    metrics.watch_spool(lambda: 0.0, 1.0)
+    metrics.report_certificates({})
     metrics.watch_relay(lambda: _zeros(RelayCounts()), lambda: None)
     metrics.watch_janitor(lambda: _zeros(Swept()), lambda: None)
     metrics.watch_consistency_check(
@@ -127,6 +131,8 @@ def _service_metrics() -> CollectorRegistry:
     metrics.limiter_degraded.labels("a")
     metrics.dependency_up.labels("a")
     metrics.uploads.labels("a")
+    metrics.logins.labels("a")
+    metrics.connections_refused.labels("a")
     return metrics.registry
 
 
@@ -139,7 +145,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist() -> None:
     registry = CollectorRegistry()
     Telemetry(registry, structlog.stdlib.get_logger())
     known = _names(registry) | _names(_service_metrics())
-    text = ALERTS.read_text() + (CHART / "files" / "dashboard.json").read_text()
+    text = "".join(path.read_text() for path in (ALERTS, *DASHBOARDS))
     asked = set(re.findall(r"(?:healthingest|http_server)_\w+", text))
     assert len(asked) >= 12
     assert asked - known == set()
@@ -179,6 +185,10 @@ SWEPT = f"healthingest_janitor_last_sweep_timestamp_seconds{{{OF}}}"
 MISMATCHED = f'healthingest_janitor_outcomes_total{{{OF}, outcome="mismatched"}}'
 FOUND = f'healthingest_consistency_discrepancies_total{{{OF}, kind="row_without_object"}}'
 FINISHED = f"healthingest_consistency_last_finished_timestamp_seconds{{{OF}}}"
+READY = f"healthingest_operator_ready{{{OF}}}"
+USED = f'healthingest_spool_used_bytes{{{OF}, pod="p"}}'
+LIMIT = f'healthingest_spool_limit_bytes{{{OF}, pod="p"}}'
+ENDS = f'healthingest_certificate_expiry_timestamp_seconds{{{OF}, dependency="broker"}}'
 LABELS = {"namespace": "a", "healthingest": "clinic"}
 Firing = tuple[str, dict[str, str], int, dict[str, str] | None]
 CASES: tuple[Firing, ...] = (
@@ -192,6 +202,17 @@ CASES: tuple[Firing, ...] = (
     ("HealthIngestOperatorReconcileErrors", {ERRORS: ZEROS}, 25, None),
     ("HealthIngestOperatorQueueBacklog", {WAITING: ONES}, 5, {}),
     ("HealthIngestOperatorQueueBacklog", {WAITING: ZEROS}, 5, None),
+    ("HealthIngestNotReady", {READY: ZEROS}, 20, LABELS),
+    ("HealthIngestNotReady", {READY: ONES}, 20, None),
+    ("HealthIngestSpoolFull", {USED: "95x30", LIMIT: "100x30"}, 10, LABELS),
+    ("HealthIngestSpoolFull", {USED: "50x30", LIMIT: "100x30"}, 10, None),
+    (
+        "HealthIngestCertificateExpires",
+        {ENDS: f"{13 * DAY * 60}x90"},
+        80,
+        LABELS | {"dependency": "broker"},
+    ),
+    ("HealthIngestCertificateExpires", {ENDS: f"{15 * DAY * 60}x90"}, 80, None),
     ("HealthIngestOperatorNamespaceRefused", {REFUSED: ONES}, 20, {}),
     ("HealthIngestOperatorNamespaceRefused", {REFUSED: ZEROS}, 20, None),
     ("HealthIngestApiDown", {f'up{{{OF}, container="api"}}': ZEROS}, 10, LABELS),
@@ -230,36 +251,66 @@ CASES: tuple[Firing, ...] = (
 )
 
 
-def _case(
-    alert: str, series: dict[str, str], minutes: int, labels: dict[str, str] | None
-) -> dict[str, Any]:
-    rule = _rules()[alert]
-    expected = {
-        "exp_labels": rule["labels"] | (labels or {}),
-        "exp_annotations": rule["annotations"],
-    }
-    return {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "alert_rule_test": [
-            {
-                "eval_time": f"{minutes}m",
-                "alertname": alert,
-                "exp_alerts": [] if labels is None else [expected],
-            }
-        ],
-    }
+RECOVERED: dict[str, str] = {
+    LEADER: "1x60",
+    f'{LEADER}{{pod="a"}}': "0x60",
+    AGE: "5x60",
+    ERRORS: "900+0x60",
+    WAITING: "0x60",
+    READY: "1x60",
+    REFUSED: "0x60",
+    USED: "10x60",
+    ENDS: f"{90 * DAY * 60}x60",
+    f'up{{{OF}, container="api"}}': "1x60",
+    f'up{{{OF}, container="relay"}}': "1x60",
+    FAILED: "180+0x60",
+    SERVED: "1800+60x60",
+    f'{UP}{{{OF}, dependency="store"}}': "1x60",
+    OLDEST: "0x60",
+    UNROUTABLE: "900+0x60",
+    DEGRADED: "900+0x60",
+    SWEPT: "3600+60x60",
+    MISMATCHED: "0x60",
+    FOUND: "0x60",
+    FINISHED: f"{4 * DAY * 60}x60",
+}
+"""How each series goes on after the fault of its case; others keep their last value."""
+QUIET: dict[str, str] = {
+    f'{LEADER}{{pod="a"}}': "1x20 0x40",
+    f'{LEADER}{{pod="b"}}': "0x20 1x40",
+    AGE: "0+30x1 0+30x1 20x60",
+    ERRORS: "0x30 1x30",
+    WAITING: "0x20 1x1 0x40",
+    READY: "1x25 0x5 1x40",
+    REFUSED: "0x60",
+    USED: "10x10 60x10 5x40",
+    LIMIT: "100x60",
+    ENDS: f"{60 * DAY * 60}x60",
+    f'up{{{OF}, container="api", pod="a"}}': "1x20 0x2 1x40",
+    f'up{{{OF}, container="api", pod="b"}}': "1x60",
+    f'up{{{OF}, container="relay"}}': "1x20 0x2 1x40",
+    FAILED: "0x30 3x30",
+    SERVED: "0+600x60",
+    f'{UP}{{{OF}, dependency="store"}}': "1x20 0x1 1x40",
+    f'{UP}{{{OF}, dependency="cache"}}': "1x60",
+    OLDEST: "0x20 40x2 1x40",
+    UNROUTABLE: "0x60",
+    UNREACHABLE: "0x30 4x30",
+    DEGRADED: "0x60",
+    SWEPT: "0+60x60",
+    MISMATCHED: "0x60",
+    FOUND: "0x60",
+    FINISHED: "0x60",
+}
+"""An hour with a rolling update, a change of the leader, and a short loss of the store."""
 
 
-def test_prometheus_understands_the_alerts(tmp_path: Path) -> None:
-    """The rules pass promtool; each alert fires when it should, and not otherwise."""
+def _promtool(folder: Path, tests: list[dict[str, Any]]) -> None:
+    """Run tests of the rules."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no `promtool` on PATH")
-    fires = {alert for alert, _, _, labels in CASES if labels is not None}
-    assert fires == {alert for alert, _, _, labels in CASES if labels is None} == set(_rules())
-    tests = [_case(*case) for case in CASES]
-    path = tmp_path / "tests.yaml"
+    path = folder / "tests.yaml"
     path.write_text(
         yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests})
     )
@@ -271,3 +322,63 @@ def test_prometheus_understands_the_alerts(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _case(
+    series: Mapping[str, str], expected: Mapping[tuple[int, str], Mapping[str, str] | None]
+) -> dict[str, Any]:
+    """Return a test: by minute and alert, the labels of the alert that fires; None: it does not."""
+    tests = []
+    for (minute, alert), labels in expected.items():
+        rule = _rules()[alert]
+        firing = {
+            "exp_labels": rule["labels"] | (labels or {}),
+            "exp_annotations": rule["annotations"],
+        }
+        tests.append(
+            {
+                "eval_time": f"{minute}m",
+                "alertname": alert,
+                "exp_alerts": [] if labels is None else [firing],
+            }
+        )
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": tests,
+    }
+
+
+def test_each_alert_fires_when_it_should_and_not_otherwise(tmp_path: Path) -> None:
+    """The rules pass promtool, and each has a case that fires and one that does not."""
+    fires = {alert for alert, _, _, labels in CASES if labels is not None}
+    assert fires == {alert for alert, _, _, labels in CASES if labels is None} == set(_rules())
+    _promtool(
+        tmp_path,
+        [_case(series, {(minute, alert): labels}) for alert, series, minute, labels in CASES],
+    )
+
+
+def test_each_alert_clears(tmp_path: Path) -> None:
+    """Within an hour after the end of its fault."""
+    firing = [case for case in CASES if case[3] is not None]
+    recovering = []
+    for alert, series, minute, labels in firing:
+        assert set(series) & set(RECOVERED), alert
+        longer = {
+            name: f"{values} {RECOVERED.get(name, '_x60')}" for name, values in series.items()
+        }
+        end = max(int(re.split(r"x", values)[-1]) for values in series.values()) + 60
+        recovering.append(_case(longer, {(minute, alert): labels, (end, alert): None}))
+    _promtool(tmp_path, recovering)
+
+
+def test_a_quiet_hour_raises_no_alert(tmp_path: Path) -> None:
+    """Each series of the alerts is there, so that none is quiet for want of data."""
+    for alert, rule in _rules().items():
+        names = set(re.findall(r"(?:healthingest|http_server)_\w+|\bup\b", rule["expr"]))
+        assert {name for name in names if not any(name in series for series in QUIET)} == set(), (
+            alert
+        )
+    never = {(minute, alert): None for alert in _rules() for minute in range(1, 60, 3)}
+    _promtool(tmp_path, [_case(QUIET, never)])

@@ -1,10 +1,15 @@
 """Files of certificates that settings name."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from healthingest_service.main.tls_files import broker_tls_material, store_tls_material
+from healthingest_service.main.tls_files import (
+    broker_tls_material,
+    certificate_ends,
+    store_tls_material,
+)
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.settings.groups import BrokerSettings, StoreSettings
 from support.servers.tls import Authority
@@ -62,3 +67,23 @@ def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
         InvalidSettingsError, match=r"^HEALTHINGEST_BROKER__CLIENT_CERTIFICATE_FILE: has no cert"
     ):
         broker_tls_material(Settings(broker=other))
+
+
+def test_the_earlier_of_client_and_last_authority_is_the_end(tmp_path: Path) -> None:
+    """An authority of a bundle that ended is no fault while another goes on (nine days here)."""
+    authority = Authority()
+    issued = authority.issue(days=3)
+    bundle = authority.bundle + authority.issue(days=-1).certificate
+    files = {"ca.crt": bundle, "tls.crt": issued.certificate, "tls.key": issued.key}
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text)
+    broker = BrokerSettings(
+        ca_file=tmp_path / "ca.crt",
+        client_certificate_file=tmp_path / "tls.crt",
+        client_key_file=tmp_path / "tls.key",
+    )
+    store = StoreSettings(ca_file=tmp_path / "ca.crt")
+    ends = certificate_ends(Settings(broker=broker, store=store))
+    now = datetime.now(UTC)
+    days = {name: round((end - now) / timedelta(days=1)) for name, end in ends.items()}
+    assert days == {"broker": 3, "store": 9}

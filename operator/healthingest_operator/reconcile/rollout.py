@@ -66,6 +66,7 @@ async def _roll_out(state: ReconcileState) -> WorkloadResult:
         secrets,
         schemas,
         state.user_secrets.tls,
+        _replaced_database(state),
     )
     migration = MigrationContext(
         state.ports.clock.now(), state.previous.condition(ConditionType.DATABASE_READY)
@@ -94,6 +95,13 @@ async def _schemas(state: ReconcileState) -> Mapping[str, str] | None:
         )
         raise DependencyError(Reason.WAITING_FOR_DEPENDENCIES, message)
     return dict(found.get("data") or {})
+
+
+def _replaced_database(state: ReconcileState) -> str | None:
+    """Return the installation of the database, unless it is the first one of this HealthIngest."""
+    before = (state.previous.status.get("database") or {}).get("installation")
+    installation: str | None = state.dependencies.database.installation or before
+    return None if installation == state.owner.uid else installation
 
 
 def _config(state: ReconcileState) -> dict[str, str]:

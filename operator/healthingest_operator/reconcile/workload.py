@@ -42,8 +42,9 @@ class Inputs:
     """
     The inputs of the pods.
 
-    `schemas` is the content of the allowed schemas, and `tls` has a fingerprint of the certificates
-    of each dependency; a change of them rolls the pods, too.
+    `schemas` is the content of the allowed schemas, `tls` has a fingerprint of the certificates of
+    each dependency, and `replaced_database` names the installation of a database that replaced the
+    first one. A change of them rolls the pods, too, and another database is migrated.
     """
 
     image: str
@@ -51,6 +52,7 @@ class Inputs:
     secrets: Mapping[str, str]
     schemas: Mapping[str, str] | None
     tls: Mapping[str, str]
+    replaced_database: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class MigrationContext:
 def build(inputs: Inputs) -> Build:
     """Return the image and a digest of the settings and Secrets of each pod."""
     relay = env.RELAY_SECRETS | env.JANITOR_SECRETS
+    # A database may be replaced under the same address and login.
+    replaced = [inputs.replaced_database] if inputs.replaced_database else []
     return Build(
         inputs.image,
         digest(
@@ -76,9 +80,10 @@ def build(inputs: Inputs) -> Build:
             inputs.config,
             inputs.schemas,
             _tls(inputs, env.API_SECRETS),
+            *replaced,
         ),
-        digest(inputs.secrets, relay, inputs.config, _tls(inputs, relay)),
-        digest(inputs.secrets, env.MIGRATE_SECRETS),
+        digest(inputs.secrets, relay, inputs.config, _tls(inputs, relay), *replaced),
+        digest(inputs.secrets, env.MIGRATE_SECRETS, *replaced),
     )
 
 

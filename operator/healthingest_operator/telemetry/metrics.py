@@ -1,5 +1,6 @@
 """Log events and metrics of reconciliations, deletions and leadership."""
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final
@@ -21,6 +22,8 @@ NAMESPACE_SERVED: Final = "namespace_served"
 STEPPED_DOWN: Final = "stepped_down_with_error"
 
 _BROKEN: Final = "error"
+_READY: Final = frozenset({Outcome.READY, Outcome.UNCHANGED})
+_WITHOUT_STATE: Final = frozenset({Outcome.GONE, Outcome.PAUSED})
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -58,6 +61,13 @@ class Telemetry:
             " operator has no rights there.",
             registry=registry,
         )
+        self._ready = Gauge(
+            "healthingest_operator_ready",
+            "1 if the HealthIngest was Ready at its last reconciliation, else 0; absent while it is"
+            " paused.",
+            ["namespace", "healthingest"],
+            registry=registry,
+        )
         self.leads = Gauge(
             "healthingest_operator_leader",
             "Whether this operator is the leader.",
@@ -70,6 +80,7 @@ class Telemetry:
         """Count and log the end of a reconciliation."""
         self._reconciles.labels(outcome).inc()
         self._seconds.observe(seconds)
+        self._report_ready(key, outcome)
         # A thousand unchanged HealthIngests would cause 25 lines a second.
         level = logging.DEBUG if outcome == Outcome.UNCHANGED else logging.INFO
         if not self._logger.isEnabledFor(level):
@@ -103,6 +114,8 @@ class Telemetry:
     def leadership(self, event: str) -> None:
         """Log a change of leadership: waiting, leading, or lost."""
         self.leads.set(event == LEADING)
+        if event != LEADING:
+            self._ready.clear()  # the leader reports them
         self._logger.info(event)
 
     def stepped_down(self, error: BaseException) -> None:
@@ -112,6 +125,7 @@ class Telemetry:
     def failed(self, key: Key, error: Exception, seconds: float) -> None:
         """Count and log an error: its types and source locations, never its text."""
         self._reconciles.labels(_BROKEN).inc()
+        self._ready.labels(key.namespace, key.name).set(0)
         self._seconds.observe(seconds)
         self._logger.error(
             RECONCILE_FAILED,
@@ -120,3 +134,10 @@ class Telemetry:
             exc_info=error,
             duration_seconds=round(seconds, 3),
         )
+
+    def _report_ready(self, key: Key, outcome: str) -> None:
+        if outcome in _WITHOUT_STATE:
+            with contextlib.suppress(KeyError):
+                self._ready.remove(key.namespace, key.name)
+        else:
+            self._ready.labels(key.namespace, key.name).set(outcome in _READY)

@@ -183,6 +183,7 @@ async def _open_accept(
     limits = settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
     spool = DiskSpool(settings.spool.folder or data_folder(settings) / "spool", max_bytes=max_bytes)
+    runtime.metrics.watch_spool(lambda: max_bytes - spool.free_bytes, max_bytes)
 
     with suppress(UnavailableError):  # the first body tries again
         await spool.prepare()

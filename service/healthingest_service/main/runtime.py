@@ -26,6 +26,7 @@ from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.health.board import Check
 from healthingest_service.main.tls_files import (
     as_settings_error,
+    certificate_ends,
     database_tls_material,
     store_tls_material,
 )
@@ -134,6 +135,7 @@ async def open_runtime(
         engine, timeout_seconds=database.timeout_seconds, claim_seconds=claim_seconds
     )
     metrics = Metrics.create()
+    metrics.report_certificates(certificate_ends(settings))
     checks = await _open_database_checks(settings, metrics, stack)
     return Runtime(settings, engine, ledger, outbox, metrics, written, checks, tracing)
 

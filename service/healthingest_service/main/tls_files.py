@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+
+from cryptography.x509 import load_pem_x509_certificates
 
 from healthingest_contract import environment as env
 from healthingest_contract.tls import TlsMaterial, check_material
@@ -47,6 +50,33 @@ def broker_tls_material(settings: Settings) -> TlsMaterial:
 def cache_tls_material(settings: Settings) -> TlsMaterial:
     """Return the certificates of the connections to Redis."""
     return _material((env.CACHE_CA_FILE, settings.cache.ca_file))
+
+
+def certificate_ends(settings: Settings) -> dict[str, datetime]:
+    """
+    Return when the certificates for each dependency end, for those that have any.
+
+    It is the end of the client's certificate, or of the last authority of the bundle if that is
+    earlier: a bundle may keep authorities that ended.
+    """
+    materials = {
+        "store": store_tls_material(settings),
+        "broker": broker_tls_material(settings),
+        "database": database_tls_material(settings),
+        "cache": cache_tls_material(settings),
+    }
+    ends = {name: _ends(material) for name, material in materials.items()}
+    return {name: min(found) for name, found in ends.items() if found}
+
+
+def _ends(material: TlsMaterial) -> list[datetime]:
+    found = []
+    if material.ca_bundle is not None:
+        authorities = load_pem_x509_certificates(material.ca_bundle)
+        found.append(max(authority.not_valid_after_utc for authority in authorities))
+    if material.certificate is not None:
+        found.append(load_pem_x509_certificates(material.certificate)[0].not_valid_after_utc)
+    return found
 
 
 def _material(

@@ -134,6 +134,30 @@ class Metrics:
         text = "Time of the last confirm of the broker, or 0"
         self._watch_time(name, text, confirmed_at)
 
+    def watch_spool(self, used: Callable[[], float], limit_bytes: float) -> None:
+        """Add the bytes of the spool that are used, and their limit; read at each scrape."""
+        name = "healthingest_spool_used_bytes"
+        gauge = Gauge(name, "Bytes of the spool that uploads use", registry=self.registry)
+        gauge.set_function(used)
+        name = "healthingest_spool_limit_bytes"
+        limit = Gauge(name, "Bytes of the spool that uploads may use", registry=self.registry)
+        limit.set(limit_bytes)
+
+    def report_certificates(self, ends: Mapping[str, datetime]) -> None:
+        """
+        Add when the certificates for each dependency end, the earliest of each.
+
+        They are those of the bundle and of the client. Pods with other certificates are new pods.
+        """
+        gauge = Gauge(
+            "healthingest_certificate_expiry_timestamp_seconds",
+            "Time when a certificate for a dependency ends: of its bundle, or of the client",
+            ("dependency",),
+            registry=self.registry,
+        )
+        for dependency, end in ends.items():
+            gauge.labels(dependency).set(end.timestamp())
+
     def watch_janitor(
         self, read: Callable[[], Mapping[str, float]], swept_at: Callable[[], datetime | None]
     ) -> None:

@@ -6,6 +6,7 @@ from healthingest_contract import environment as env
 from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.reconcile.outcome import ReconcileMode
 from healthingest_operator.resources import bucket
+from healthingest_operator.resources.pods import DIGEST_ANNOTATION
 from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes
 
 FORMER = "postgres:5432/clinic"
@@ -36,6 +37,12 @@ def pods_use(fakes: OperatorFakes) -> str:
     return base64.b64decode(
         fakes.cluster.get("Secret", "clinic-service")["data"][env.DATABASE_URL]
     ).decode()
+
+
+def digest_of(fakes: OperatorFakes) -> str:
+    """The digest of what the API's pods read."""
+    template = fakes.cluster.get("Deployment", "clinic-api")["spec"]["template"]
+    return str(template["metadata"]["annotations"][DIGEST_ANNOTATION])
 
 
 @pytest.fixture(name="fakes")
@@ -115,6 +122,26 @@ async def test_another_database_waits_until_it_is_confirmed(
     assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced", (
         "the way back is another change"
     )
+
+
+async def test_a_new_database_is_migrated() -> None:
+    """Under the address and login of the lost one; the pods start again with it."""
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    before = fakes.cluster.names("Job"), digest_of(fakes)
+    (place,) = fakes.database.places
+    fakes.database.places.clear()
+    fakes.database.installations.clear()
+    fakes.database.logins.clear()
+    await fakes.reconcile(ReconcileMode.FULL)
+    assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
+    confirm(fakes, "database", place)
+    await fakes.until_ready()
+    after = fakes.cluster.names("Job"), digest_of(fakes)
+    assert len(set(after[0]) - set(before[0])) == 1
+    assert after[1] != before[1]
+    await fakes.reconcile()
+    assert (fakes.cluster.names("Job"), digest_of(fakes)) == after
 
 
 async def test_nothing_is_made_on_another_server_until_it_is_confirmed() -> None:

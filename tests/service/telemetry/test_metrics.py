@@ -29,6 +29,21 @@ def test_shows_the_counts_of_relay_and_janitor_as_they_are_at_the_scrape() -> No
     assert "healthingest_consistency_last_finished_timestamp_seconds 0.0" in text
 
 
+def test_shows_spool_and_certificates() -> None:
+    """The use of the spool is read when asked; an end is a time."""
+    metrics = Metrics.create()
+    used = [0.0]
+    metrics.watch_spool(lambda: used[0], 100.0)
+    metrics.report_certificates({"broker": NOON})
+    used[0] = 7.0
+    lines = metrics.text().decode().splitlines()
+    assert "healthingest_spool_used_bytes 7.0" in lines
+    assert "healthingest_spool_limit_bytes 100.0" in lines
+    name = 'healthingest_certificate_expiry_timestamp_seconds{dependency="broker"} '
+    (end,) = (line.removeprefix(name) for line in lines if line.startswith(name))
+    assert float(end) == NOON.timestamp()
+
+
 def test_two_processes_in_one_do_not_meet() -> None:
     """Each set of metrics has a registry of its own."""
     one = Metrics.create()

@@ -26,6 +26,7 @@ WANTED: dict[str, Callable[[], bool]] = {
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "rabbitmq-server": lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
     "redis-server": lambda: shutil.which("redis-server") is not None,
+    "prometheus": lambda: shutil.which("prometheus") is not None,  # and promtool
     "strace": lambda: shutil.which("strace") is not None,
 }
 INSTALL_SECONDS = 900
