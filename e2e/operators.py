@@ -28,7 +28,7 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
     try:
         words = (folder / "environ").read_bytes().split(b"\\0")
         command = (folder / "cmdline").read_bytes()
-        if b"HOSTNAME=" + pod.encode() in words and b"healthingest_operator" in command:
+        if b"HOSTNAME=" + pod.encode() in words and b"healthingest_" in command:
             found.append(int(folder.name))
     except OSError:
         pass
@@ -81,7 +81,7 @@ def remove(pod: str) -> None:
 
 class Signals:
     """
-    Sends signals to the operator's process from outside its container, where none can be ignored.
+    Sends signals to our processes in a pod from outside the container, where none can be ignored.
 
     The kernel ignores SIGKILL and SIGSTOP that a container sends to its own first process. Deleting
     the pod would send SIGTERM first, and the leader would release its Lease.
@@ -122,7 +122,7 @@ class Signals:
         k8s.kubectl(*words, seconds=70)
 
     def send(self, pod: str, number: signal.Signals) -> None:
-        """Send a signal to the operator's process in this pod."""
+        """Send a signal to the processes of operator or service in this pod."""
         words = [
             "exec",
             NODE_POD,

@@ -4,7 +4,6 @@ The drill of docs/how-to/back-up-and-restore.md: the database is dropped under u
 It is rebuilt from the bucket: no acknowledged upload is lost, and each is announced.
 """
 
-import json
 import re
 import time
 from collections import Counter
@@ -26,6 +25,8 @@ CLIENTS: Final = 6
 READY_SECONDS = 120.0
 UPLOADED_SECONDS = 240.0
 REBUILT_SECONDS = 120.0
+AT_ONCE: Final = 100
+"""Messages that are consumed within one deadline."""
 COLUMNS: Final = (
     "id, owner_id, object_key, correlation_id, record_type, record_count, file_size_bytes,"
     " file_hash, schema_name, schema_fingerprint, received_at"
@@ -134,9 +135,11 @@ def _messages(wanted: set[str]) -> Counter[str]:
     """Return how often each upload was announced, once every wanted one was."""
     heard: Counter[str] = Counter()
     while missing := wanted - set(heard):
-        for message in outside.consume(NAME, NAMESPACE, "processing", len(missing)):
+        count = min(len(missing), AT_ONCE)
+        for message in outside.consume(NAME, NAMESPACE, "processing", count):
             heard[UploadStored.from_bytes(message.body).idempotency_key] += 1
-    left = outside.broker(f"/api/queues/{NAME}/processing")["messages"]
-    for message in outside.consume(NAME, NAMESPACE, "processing", left) if left else ():
-        heard[json.loads(message.body)["idempotency_key"]] += 1
+    queue = f"/api/queues/{NAME}/processing"
+    while left := outside.broker(queue)["messages"]:
+        for message in outside.consume(NAME, NAMESPACE, "processing", min(left, AT_ONCE)):
+            heard[UploadStored.from_bytes(message.body).idempotency_key] += 1
     return heard

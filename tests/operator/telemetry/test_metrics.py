@@ -1,10 +1,13 @@
 """Metrics of the operator about HealthIngests."""
 
+import sys
+
 import structlog
 from prometheus_client import CollectorRegistry
 
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.outcome import Outcome
+from healthingest_operator.telemetry.logs import configure_logging
 from healthingest_operator.telemetry.metrics import LEADING, LOST, Telemetry
 
 KEY = Key("space", "clinic")
@@ -17,6 +20,7 @@ def _ready(registry: CollectorRegistry) -> float | None:
 
 def test_readiness_is_that_of_the_last_reconciliation() -> None:
     """Nothing is reported of one that is paused or gone, or by an operator that does not lead."""
+    configure_logging(sys.stdout, level="ERROR")
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, structlog.stdlib.get_logger("test"))
     telemetry.leadership(LEADING)
