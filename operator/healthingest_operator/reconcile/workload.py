@@ -42,8 +42,8 @@ class Inputs:
     """
     The inputs of the pods.
 
-    `schemas` is the content of the allowed schemas, `tls` has a fingerprint of the certificates of
-    each dependency, and `replaced_database` names the installation of a database that replaced the
+    `schemas` is the content of the allowed schemas. `tls` has a fingerprint of the certificates of
+    each dependency. `replaced_database` names the installation of a database that replaced the
     first one. A change of them rolls the pods, too, and another database is migrated.
     """
 
