@@ -33,7 +33,7 @@ PARALLEL := --numprocesses $(PROCESSES) --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images images-live up down locks changelog clean \
-  compose-secrets compose-up compose-demo compose-down release-check release-images release-chart release-artifacts
+  compose-secrets compose-up compose-demo compose-down release-check release-images chart release-chart release-artifacts
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -204,8 +204,10 @@ release-images: ## build both images as $REGISTRY/NAME:VERSION; PUSH=1 pushes th
 	  $(IMAGE_BUILD) $(IMAGE_TAG_FLAG) $$image . $(IMAGE_FILE_FLAG) $$name/Dockerfile || exit 1; \
 	  test -z '$(PUSH)' || { $(DOCKER) push $$image && $(DOCKER) inspect --format '{{index .RepoDigests 0}}' $$image >> dist/images.txt; } || exit 1; done
 
-release-chart: ## package the chart into dist/; PUSH=1 pushes it to oci://$REGISTRY/charts
-	helm package charts/healthingest-operator --destination dist --version $(VERSION) --app-version $(VERSION)
+chart: setup ## pack the chart into dist/, the same bytes for the same files, without Helm or a registry
+	@$(BIN)/python charts/package_chart.py --destination dist
+
+release-chart: chart ## pack the chart into dist/; PUSH=1 pushes it to oci://$REGISTRY/charts
 	test -z '$(PUSH)' || helm push dist/healthingest-operator-$(VERSION).tgz oci://$(REGISTRY)/charts
 
 release-artifacts: setup release-chart ## build wheel, chart, bill of materials and checksums into dist/, without a registry

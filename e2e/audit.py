@@ -76,7 +76,7 @@ def forbidden(entries: Iterable[Mapping[str, Any]]) -> set[Right]:
 def granted() -> set[Right]:
     """Return the rights that the chart has granted in this cluster, including named Leases."""
     roles = [
-        k8s.get("clusterrole", install.RELEASE, install.OPERATOR),
+        k8s.get("clusterrole", f"{install.OPERATOR}:{install.RELEASE}", install.OPERATOR),
         k8s.get("role", f"{install.RELEASE}-lease", install.OPERATOR),
     ]
     return {

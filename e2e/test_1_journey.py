@@ -20,7 +20,7 @@ from healthingest_contract.events import EVENT_TYPE, UploadStored
 from stopwatch import Stopwatch
 from support import samples
 
-EXAMPLES = sorted((install.ROOT / "examples").glob("[0-9]*.yaml"))
+EXAMPLES = sorted((install.ROOT / "examples").glob("0[1-9]-*.yaml"))
 SAMPLE = (install.ROOT / "examples" / "samples" / "BloodGlucoseRecord.avro").read_bytes()
 READY_SECONDS = 90.0
 KIND = "healthingest"

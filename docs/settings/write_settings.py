@@ -87,16 +87,13 @@ def generated_files(root: Path) -> Mapping[Path, str]:
     """Return the text of each generated file of the repository at *root*."""
     values = (root / VALUES).read_text(encoding="utf-8")
     schema = (root / VALUES_SCHEMA).read_text(encoding="utf-8")
+    start = "# begin of `operator`: `make settings` writes these values\n"
+    written = _between(values, start, "# end of `operator`\n", chart_values())
     return {
         root / REFERENCE: reference(),
         root / SETTABLE_NAMES: settable_names_module(),
-        root / VALUES: _between(
-            values,
-            "# begin of `operator`: `make settings` writes these values\n",
-            "# end of `operator`\n",
-            chart_values(),
-        ),
-        root / VALUES_SCHEMA: _between(schema, '    "operator": {\n', "    },\n", chart_schema()),
+        root / VALUES: written,
+        root / VALUES_SCHEMA: chart_schema(json.loads(schema), written),
     }
 
 
@@ -204,7 +201,7 @@ def _generated_values() -> Iterator[str]:
 
 def chart_values() -> str:
     """Return the block `operator` of values.yaml."""
-    lines = ["operator:"]
+    lines = ["", "# Settings of the operator.", "operator:"]
     for name in _generated_values():
         field = operator.Settings.model_fields[name]
         comment = textwrap.wrap(str(field.description), 116)
@@ -213,19 +210,47 @@ def chart_values() -> str:
     return "\n".join(lines) + "\n"
 
 
-def chart_schema() -> str:
-    """Return the members of the block `operator` of values.schema.json."""
+def chart_schema(schema: dict[str, Any], values: str) -> str:
+    """
+    Return values.schema.json: *schema* with what follows from the settings and from *values*.
+
+    The settings give the types and bounds of the block `operator`. The comment above each value of
+    the text *values* becomes its description. All else is written by hand in the schema.
+    """
     kept = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-    members = []
+    operators = schema["properties"]["operator"]["properties"] = {}
     for name in _generated_values():
-        schema = _schema(operator.Settings, name)
-        bounds = {key: _number(schema[key]) for key in kept if key in schema}
-        members.append(f'        "{to_camel(name)}": {json.dumps(bounds)}')
-    return (
-        '      "type": "object",\n      "additionalProperties": false,\n      "properties": {\n'
-        + ",\n".join(members)
-        + "\n      }\n"
-    )
+        found = _schema(operator.Settings, name)
+        operators[to_camel(name)] = {key: _number(found[key]) for key in kept if key in found}
+    for path, comment in value_comments(values).items():
+        place: dict[str, Any] | None = schema
+        for step in path:
+            place = (place or {}).get("properties", {}).get(step)
+        if place is not None:
+            rest = {key: value for key, value in place.items() if key != "description"}
+            place.clear()
+            place.update({"description": comment, **rest})
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def value_comments(values: str) -> Mapping[tuple[str, ...], str]:
+    """Return the comment above each key of a YAML text that has one, by the key's path."""
+    found: dict[tuple[str, ...], str] = {}
+    outer: list[tuple[int, str]] = []
+    comment: list[str] = []
+    for line in values.splitlines():
+        text = line.strip()
+        if text.startswith("#"):
+            comment.append(text.removeprefix("#").strip())
+            continue
+        key = re.match(r"( *)([A-Za-z]\w*):", line)
+        if key is not None:
+            outer = [(indent, name) for indent, name in outer if indent < len(key[1])]
+            outer.append((len(key[1]), key[2]))
+            if comment:
+                found[tuple(name for _, name in outer)] = " ".join(comment)
+        comment = []
+    return found
 
 
 def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:

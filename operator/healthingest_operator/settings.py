@@ -63,51 +63,64 @@ class Settings(BaseSettings):
     lease_duration_seconds: float = Field(
         default=15.0,
         gt=0,
+        le=3600,
         description="Seconds without a renewal after which another operator takes the Lease.",
     )
     lease_renew_deadline_seconds: float = Field(
         default=10.0,
         gt=0,
+        le=3600,
         description="Seconds without a renewal after which the operator that leads steps down.",
     )
     lease_retry_period_seconds: float = Field(
         default=2.0,
         gt=0,
+        le=3600,
         description="Seconds between two renewals, or two attempts to take the Lease.",
     )
-    workers: int = Field(default=8, ge=1, description="HealthIngests worked on at once.")
+    workers: int = Field(default=8, ge=1, le=10_000, description="HealthIngests worked on at once.")
     resync_seconds: float = Field(
         default=3600.0,
         gt=0,
+        le=2_592_000,
         description="Seconds between full reconciliations of a Ready HealthIngest.",
     )
     external_check_seconds: float = Field(
         default=45.0,
         gt=0,
+        le=86_400,
         description="Longest time in seconds between two checks of broker, bucket and Secrets of a"
         " Ready HealthIngest.",
     )
     rotate_after_days: float = Field(
         default=0.0,
         ge=0,
+        le=36_500,
         description="Age in days at which a HealthIngest's own credentials are rotated; 0: never.",
     )
     consumer_grace_seconds: float = Field(
         default=3600.0,
         ge=0,
+        le=31_536_000,
         description="Seconds that the consumers' old user stays valid after a rotation.",
     )
-    deletions: int = Field(default=8, ge=1, description="HealthIngests taken down at once.")
+    deletions: int = Field(
+        default=8, ge=1, le=10_000, description="HealthIngests taken down at once."
+    )
     deletion_deadline_seconds: float = Field(
         default=40.0,
         ge=0,
+        le=86_400,
         description="Seconds after which a deletion leaves unreachable things behind.",
     )
     kubernetes_timeout_seconds: float = Field(
-        default=15.0, gt=0, description="Deadline of a Kubernetes request."
+        default=15.0, gt=0, le=3600, description="Deadline of a Kubernetes request."
     )
     dependency_timeout_seconds: float = Field(
-        default=10.0, gt=0, description="Deadline of a request to broker, object store or database."
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="Deadline of a request to broker, object store or database.",
     )
 
     @model_validator(mode="after")

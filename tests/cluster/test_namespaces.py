@@ -22,7 +22,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from support.control_plane import attempt, kubectl
+from support.control_plane import attempt, kubectl, remove_namespace
 from support.deadlines import HANG_SECONDS
 from support.operator_fakes import manifest
 from support.servers.apiserver import ApiServer
@@ -79,6 +79,11 @@ class Installation:
     def revoke(self, namespace: str) -> None:
         """What the namespace controller does first."""
         kubectl(self.server, "delete", "rolebindings,roles", "--all", "--namespace", namespace)
+
+    def remove(self, namespace: str) -> None:
+        """Delete a namespace with all that the tests make in it."""
+        attempt(self.server, "delete", "healthingests", "--all", "--namespace", namespace)
+        remove_namespace(self.server, namespace)
 
     def start(self, *namespaces: str) -> None:
         """The operator for these namespaces."""
@@ -183,9 +188,9 @@ def _space(with_crd: ApiServer) -> str:
     return name
 
 
-@pytest.mark.parametrize("releases", ["true", "false"])
+@pytest.mark.parametrize("cluster_roles", ["true", "false"])
 def test_a_namespace_that_is_not_there_stops_no_other(
-    installation: Installation, space: str, releases: str
+    installation: Installation, space: str, cluster_roles: str
 ) -> None:
     """
     It is named before it exists.
@@ -197,7 +202,7 @@ def test_a_namespace_that_is_not_there_stops_no_other(
         "--set",
         f"watchNamespaces={{{later},{space}}}",
         "--set",
-        f"releaseFinalizers={releases}",
+        f"clusterRoles={cluster_roles}",
     )
     granted = installation.grant(*words)
     roles = {one["metadata"]["namespace"] for one in granted if one["kind"] == "Role"}
@@ -212,6 +217,39 @@ def test_a_namespace_that_is_not_there_stops_no_other(
     installation.grant(*words)
     wait_until(partial(installation.has_looked, later))
     wait_until(lambda: installation.refused() == 0)
+
+
+@pytest.mark.parametrize("cluster_roles", ["true", "false"])
+def test_a_namespace_that_comes_back_is_served_again(
+    installation: Installation, space: str, cluster_roles: str
+) -> None:
+    """
+    It is deleted with its HealthIngests and its Role, and created again.
+
+    A HealthIngest with the name of a deleted one is reconciled like a new one.
+    """
+    stays = f"stays-{uuid4().hex[:8]}"
+    kubectl(installation.server, "create", "namespace", stays)
+    words = (
+        "--set",
+        f"watchNamespaces={{{space},{stays}}}",
+        "--set",
+        f"clusterRoles={cluster_roles}",
+    )
+    installation.grant(*words)
+    installation.start(space, stays)
+    installation.make(space)
+    wait_until(partial(installation.has_looked, space))
+    installation.remove(space)
+    wait_until(lambda: installation.refused() == 1)
+    installation.make(stays)
+    wait_until(partial(installation.has_looked, stays))
+    kubectl(installation.server, "create", "namespace", space)
+    installation.make(space)
+    installation.grant(*words)
+    wait_until(partial(installation.has_looked, space))
+    wait_until(lambda: installation.refused() == 0)
+    assert installation.is_alive()
 
 
 @pytest.mark.parametrize("dies", ["nothing", "operator"])

@@ -1,6 +1,7 @@
 """The reference of the settings and the chart's values follow from the settings of both halves."""
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -103,3 +104,24 @@ def test_a_type_is_told_with_range_and_unit(
 ) -> None:
     """The unit comes from the end of the name."""
     assert writer._type(schema, name) == text
+
+
+def test_a_comment_describes_the_value_below_it(writer: ModuleType) -> None:
+    """At every depth; a blank line separates a comment from the value."""
+    text = "# Outer.\na:\n  # In\n  # two lines.\n  b: 1\n  c: 2\n# No value's.\n\nd: 3\n"
+    found = writer.value_comments(text)
+    assert found == {("a",): "Outer.", ("a", "b"): "In two lines."}
+
+
+def test_the_schema_takes_descriptions_from_comments_and_bounds_from_settings(
+    writer: ModuleType,
+) -> None:
+    """What is written by hand stays, and an old setting goes."""
+    settings = {"properties": {"gone": {"type": "string"}}}
+    schema = {"properties": {"operator": settings, "a": {"type": "integer", "description": "Old"}}}
+    text = writer.chart_schema(schema, "# New.\na: 1\noperator:\n  # Count.\n  workers: 8\n")
+    found = json.loads(text)["properties"]
+    assert found["a"] == {"type": "integer", "description": "New."}
+    assert "gone" not in found["operator"]["properties"]
+    workers = found["operator"]["properties"]["workers"]
+    assert workers == {"description": "Count.", "type": "integer", "minimum": 1, "maximum": 10000}

@@ -22,6 +22,7 @@ from healthingest_operator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "healthingest-operator"
+CRD_KIND = "CustomResourceDefinition"
 PLURALS = {
     "ConfigMap": "configmaps",
     "ServiceAccount": "serviceaccounts",
@@ -100,7 +101,7 @@ def test_with_namespaces_hardly_anything_is_granted_cluster_wide() -> None:
     """
     There is a Role in each namespace.
 
-    Cluster-wide is only the right to release HealthIngests, and a value removes it.
+    Cluster-wide is only the right to release HealthIngests.
     """
     documents = _rendered("--set", "watchNamespaces={one,two}")
     bound = {binding["roleRef"]["name"] for binding in _of("ClusterRoleBinding", documents)}
@@ -108,12 +109,45 @@ def test_with_namespaces_hardly_anything_is_granted_cluster_wide() -> None:
     assert _grants(role) == {
         ("healthingest.dev", "healthingests", verb) for verb in ("list", "watch", "patch")
     }
-    documents = _rendered("--set", "watchNamespaces={one,two}", "--set", "releaseFinalizers=false")
-    roles = [
-        role for role in _of("Role", documents) if not role["metadata"]["name"].endswith("-lease")
+
+
+def test_without_cluster_roles_there_are_roles_only() -> None:
+    """Only a Role and its binding in each watched namespace are outside that of the release."""
+    only = ("--set", "clusterRoles=false", "--set", "crds.enabled=false")
+    documents = _rendered("--set", "watchNamespaces={one,two}", *only)
+    outside = {
+        (document["kind"], document["metadata"]["namespace"])
+        for document in documents
+        if document["metadata"]["namespace"] != "system"
+    }
+    kinds = ("Role", "RoleBinding")
+    assert outside == {(kind, namespace) for kind in kinds for namespace in ("one", "two")}
+    refused = _template(*only)
+    assert "clusterRoles: false needs watchNamespaces" in refused.stderr
+
+
+def test_objects_of_the_cluster_are_named_by_namespace_and_release() -> None:
+    """So two releases collide in no name, even with the same name in two namespaces."""
+    documents = _rendered("--set", "namespaceAdminsMayInstall=true")
+    names = [
+        document["metadata"]["name"]
+        for document in documents
+        if "namespace" not in document["metadata"] and document["kind"] != CRD_KIND
     ]
-    assert {role["metadata"]["namespace"] for role in roles} == {"one", "two"}
-    assert _of("ClusterRoleBinding", documents) == []
+    assert len(names) == 5
+    assert {name.partition(":")[0] for name in names} == {"system"}
+
+
+def test_admins_of_a_namespace_get_the_rights_of_the_operator() -> None:
+    """With `namespaceAdminsMayInstall`, because nobody can grant rights that he does not have."""
+    roles = {
+        role["metadata"]["name"]: role
+        for role in _of("ClusterRole", _rendered("--set", "namespaceAdminsMayInstall=true"))
+    }
+    role = roles["system:release-healthingest-operator-install"]
+    assert role["rules"] == roles["system:release-healthingest-operator"]["rules"]
+    assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
+    assert "system:release-healthingest-operator-install" not in str(_rendered())
 
 
 def test_several_operators_share_one_lease() -> None:

@@ -17,7 +17,7 @@ from support.api_cases import spec_schema
 from support.operator_fakes import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.yaml"))
+EXAMPLES = sorted((ROOT / "examples").glob("0[1-9]-*.yaml"))
 
 
 def _resource(path: Path) -> dict[str, Any]:

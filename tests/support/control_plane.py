@@ -36,6 +36,16 @@ def kubectl(server: ApiServer, *words: str, given: object = None) -> str:
     return done.stdout
 
 
+def remove_namespace(server: ApiServer, name: str) -> None:
+    """Delete a namespace as the namespace controller does, which this server does not have."""
+    kubectl(server, "delete", "rolebindings,roles,secrets", "--all", "--namespace", name)
+    kubectl(server, "delete", "namespace", name, "--wait=false")
+    found = json.loads(kubectl(server, "get", "namespace", name, "--output", "json"))
+    found["spec"]["finalizers"] = []
+    path = f"/api/v1/namespaces/{name}/finalize"
+    kubectl(server, "replace", "--raw", path, "-f", "-", given=found)
+
+
 @pytest.fixture(scope="session", name="with_crd")
 def _with_crd(apiserver: ApiServer) -> ApiServer:
     """The API server that knows HealthIngests."""

@@ -30,13 +30,52 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/*
-"true" for a namespace in which nothing can be made now: there is none, or it is being deleted. Without a cluster
-(`helm template`) nothing is known, and every namespace counts as present; kube-system is in every cluster.
+The name of a cluster-scoped object of this release. Two releases may have the same name in two namespaces; a namespace
+has no colon in its name, so NAMESPACE:NAME is unique.
+*/}}
+{{- define "operator.clusterName" -}}
+{{ .Release.Namespace }}:{{ include "operator.name" . }}
+{{- end }}
+
+{{/*
+"true" if the chart is rendered with a cluster at hand. `helm template` has none. With clusterRoles=false the definition is
+there before, and its user may not read kube-system, so this namespace is only asked for otherwise.
+*/}}
+{{- define "operator.hasCluster" -}}
+{{- if .Capabilities.APIVersions.Has "healthingest.dev/v1alpha1" }}true
+{{- else if .Values.clusterRoles }}{{ if lookup "v1" "Namespace" "" "kube-system" }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/*
+"true" for a namespace in which nothing can be made now: (list ROOT NAMESPACE). It does not exist, or it is being deleted.
+Without a cluster every namespace counts as present.
 */}}
 {{- define "operator.isAbsent" -}}
-{{- if lookup "v1" "Namespace" "" "kube-system" }}
-{{- $found := lookup "v1" "Namespace" "" . }}
+{{- $root := index . 0 }}{{ $namespace := index . 1 }}
+{{- if include "operator.hasCluster" $root }}
+{{- $found := lookup "v1" "Namespace" "" $namespace }}
 {{- if or (not $found) (eq "Terminating" (dig "status" "phase" "" $found)) }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Labels of a binding by which an operator serves one namespace ("one") or all ("all"); `operator.onlyRelease` finds others by them.
+*/}}
+{{- define "operator.serves" -}}
+healthingest.dev/serves: {{ . }}
+{{- end }}
+
+{{/* Fail if one of these bindings is of another release: (list ROOT BINDINGS WHERE). */}}
+{{- define "operator.onlyRelease" -}}
+{{- $root := index . 0 }}{{ $where := index . 2 }}
+{{- range (index . 1).items }}
+{{- $instance := dig "labels" "app.kubernetes.io/instance" "" .metadata }}
+{{- $serves := dig "labels" "healthingest.dev/serves" "" .metadata }}
+{{- $home := (first (.subjects | default (list dict))).namespace }}
+{{- if and $serves (or (ne $instance $root.Release.Name) (ne $home $root.Release.Namespace)) }}
+{{- fail (printf "watchNamespaces: release %s in namespace %s already serves %s; give each release its own namespaces" $instance $home (eq $serves "all" | ternary "all namespaces" $where)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
