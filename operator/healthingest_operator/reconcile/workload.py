@@ -111,11 +111,13 @@ async def roll_out(
     wanted = workload(owner, made)
     fingerprint = _fingerprint(wanted)
     job = comparison.stamped(migration.migration_job(owner, made))
-    success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success or job
-    children.wanted.add(("Job", success["metadata"]["name"]))
+    success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success
+    children.wanted.add(("Job", (success or job)["metadata"]["name"]))
     if not may_roll_out(updates, fingerprint, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
-    if fingerprint != rolled_out:
+    # Without its Job it runs again: after a restored backup of an earlier version, a person deletes
+    # the Job.
+    if fingerprint != rolled_out or success is None:
         update = await _migrate(children, job, migration_context)
         if update is not None:
             return WorkloadResult(

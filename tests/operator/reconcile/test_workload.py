@@ -30,3 +30,16 @@ async def test_a_changed_setting_rolls_api_and_relay() -> None:
     await fakes.until_ready()
     assert fakes.settings_digests() == before
     assert not set(SETTINGS) & set(fakes.cluster.get("ConfigMap", "clinic-config")["data"])
+
+
+async def test_a_deleted_migration_runs_again() -> None:
+    """After a restored backup a person deletes the Job, so that an earlier schema is migrated."""
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    (name,) = fakes.cluster.names("Job")
+    before = fakes.settings_digests()
+    del fakes.cluster.objects["Job", KEY.namespace, name]
+    await fakes.reconcile()
+    assert fakes.cluster.names("Job") == [name]
+    await fakes.until_ready()
+    assert fakes.settings_digests() == before
