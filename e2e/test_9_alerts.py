@@ -65,9 +65,18 @@ def _front() -> None:
         "imagePullPolicy": "IfNotPresent",
         "args": ["-host=0.0.0.0"],
         "readinessProbe": {"tcpSocket": {"port": CONTROL}, "periodSeconds": 2},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
     }
-    pod = {"containers": [container], "automountServiceAccountToken": False}
+    pod = {
+        "containers": [container],
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
     spec = {
         "replicas": 1,
         "selector": {"matchLabels": labels},
