@@ -154,6 +154,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "parentRefs": {"name": "a"},
     "queues": {"name": "processing"},
     "cache": {"secretRef": {"name": "redis"}},
+    "adminSecretRef": {"name": "admin"},
     "configMapKeyRef": {"name": "ca"},
     "secretKeyRef": {"name": "ca"},
 }

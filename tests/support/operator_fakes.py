@@ -23,7 +23,7 @@ from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.manifest import ManifestView
-from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
+from healthingest_operator.api.v1alpha1 import BrokerSecretRef, BrokerSpec, QueueSpec
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.identity import database_place
@@ -57,7 +57,7 @@ def _signing_key(number: int) -> str:
 def broker_spec(virtual_host: str, *queues: QueueSpec) -> BrokerSpec:
     """Return a broker with these queues."""
     return BrokerSpec(
-        admin_secret_ref=SecretRef(name="secret"),
+        admin_secret_ref=BrokerSecretRef(name="secret"),
         virtual_host=virtual_host,
         exchange="exchange",
         queues=queues,

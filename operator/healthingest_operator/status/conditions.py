@@ -93,6 +93,10 @@ moment later.
 """
 
 
+WARNINGS: Final = frozenset({Reason.SECRET_VALUE_TRIMMED})
+"""Reasons whose transition causes a warning event although the condition has its normal status."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
     """
