@@ -84,6 +84,7 @@ class Reason(StrEnum):
     OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
+    TOPOLOGY_INCOMPLETE = "TopologyIncomplete"
     BROKER_BLOCKED = "BrokerBlocked"
     # database
     DATABASE_REPLACED = "DatabaseReplaced"

@@ -170,6 +170,16 @@ class BrokerKeys(ApiModel):
     password: DataKey = Field(default="password", description="Key with the password.")
 
 
+class BrokerUserKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    amqp_url: DataKey = Field(
+        default="amqpUrl", description="Key with scheme, host and port of the AMQP port."
+    )
+    username: DataKey = Field(default="username", description="Key with the user name.")
+    password: DataKey = Field(default="password", description="Key with the password.")
+
+
 class DatabaseKeys(ApiModel):
     """Names of the keys, if they differ; the Secret is then read by these names only."""
 
@@ -196,6 +206,12 @@ class BrokerSecretRef(SecretRef):
     """A reference to a Secret with the administrator of a broker, in the same namespace."""
 
     keys: BrokerKeys | None = None
+
+
+class BrokerUserSecretRef(SecretRef):
+    """A reference to a Secret with an ordinary user of a broker, in the same namespace."""
+
+    keys: BrokerUserKeys | None = None
 
 
 class DatabaseSecretRef(SecretRef):
@@ -444,9 +460,15 @@ def _none_is_a_dead_letter_queue(queues: tuple[QueueSpec, ...]) -> bool:
 class BrokerSpec(ApiModel):
     """The RabbitMQ broker to which uploads are announced."""
 
-    admin_secret_ref: BrokerSecretRef = Field(
+    admin_secret_ref: BrokerSecretRef | None = Field(
+        default=None,
         description="Secret with `managementUrl`, `amqpUrl` (scheme, host and port), `username` and"
-        " `password` of an administrator."
+        " `password` of an administrator.",
+    )
+    user_secret_ref: BrokerUserSecretRef | None = Field(
+        default=None,
+        description="Instead of it: Secret with `amqpUrl`, `username` and `password` of the user"
+        " that publishes. The virtual host must exist.",
     )
     management_port: Int32 | None = Field(
         default=None,
@@ -497,6 +519,18 @@ class BrokerSpec(ApiModel):
             "has(self.virtualHost) == has(oldSelf.virtualHost)"
             " && (!has(self.virtualHost) || self.virtualHost == oldSelf.virtualHost)",
             "the virtual host cannot be changed: create another HealthIngest",
+        ),
+        Rule(
+            "has(self.adminSecretRef) != has(self.userSecretRef)",
+            "broker needs either adminSecretRef or userSecretRef",
+            lambda self: (self.admin_secret_ref is None) != (self.user_secret_ref is None),
+        ),
+        Rule(
+            "!has(self.userSecretRef) || self.deletionPolicy != 'Delete'",
+            "deletionPolicy Delete needs adminSecretRef",
+            lambda self: (
+                self.user_secret_ref is None or self.deletion_policy is not DeletionPolicy.DELETE
+            ),
         ),
     )
 

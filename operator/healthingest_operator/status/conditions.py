@@ -64,6 +64,7 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.BUCKET_TAKEN,
         Reason.CAPABILITY_MISSING,
         Reason.TOPOLOGY_CONFLICT,
+        Reason.TOPOLOGY_INCOMPLETE,
         Reason.MIGRATION_FAILED,
         Reason.FIELD_CONFLICT,
         Reason.ROLLOUT_FAILED,

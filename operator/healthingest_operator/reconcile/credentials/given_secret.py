@@ -10,6 +10,7 @@ from healthingest_contract.database_address import DatabaseAddressError, read_da
 from healthingest_contract.tls import FILE_PARAMETERS
 from healthingest_operator.api.v1alpha1 import (
     BrokerSecretRef,
+    BrokerUserSecretRef,
     CacheSecretRef,
     DatabaseSecretRef,
     StoreSecretRef,
@@ -22,7 +23,9 @@ from healthingest_operator.resources.connection_secrets import (
     recognise,
 )
 
-KeyedRef: TypeAlias = StoreSecretRef | BrokerSecretRef | DatabaseSecretRef | CacheSecretRef
+KeyedRef: TypeAlias = (
+    StoreSecretRef | BrokerSecretRef | BrokerUserSecretRef | DatabaseSecretRef | CacheSecretRef
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +146,8 @@ class GivenSecret:
         for name in names:
             found = [key for key in OTHER_NAMES.get(name, ()) if key in self.key_names]
             if found and found[0] != self._key(name):
-                return (
-                    f"it has a key {found[0]}: if that is the value, set"
-                    f" {self.reading.path}.keys.{name} to it"
-                )
+                path = f"{self.reading.path}.keys.{name}"
+                return f"if its key {found[0]} has that value, set {path} to {found[0]}"
         count = len(self.key_names)
         return f"it has {count} {'key' if count == 1 else 'keys'} in all"
 
@@ -191,6 +192,7 @@ def _key_names(reference: KeyedRef) -> dict[str, str]:
 _NAMES = {
     StoreSecretRef: ("accessKeyId", "secretAccessKey"),
     BrokerSecretRef: ("managementUrl", "amqpUrl", "username", "password"),
+    BrokerUserSecretRef: ("amqpUrl", "username", "password"),
     DatabaseSecretRef: ("url", "adminUrl"),
     CacheSecretRef: ("url",),
 }

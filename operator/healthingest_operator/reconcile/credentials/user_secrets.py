@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from healthingest_contract.conditions import Reason
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.api.healthingest import HealthIngest
-from healthingest_operator.api.v1alpha1 import StoreSecretRef
+from healthingest_operator.api.v1alpha1 import BrokerUserSecretRef, StoreSecretRef
 from healthingest_operator.reconcile.credentials.given_secret import (
     GivenSecret,
     Reading,
@@ -16,7 +16,7 @@ from healthingest_operator.reconcile.credentials.given_secret import (
 )
 from healthingest_operator.reconcile.credentials.tls_sources import tls_material
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
+from healthingest_operator.reconcile.ports import BrokerAccess, BrokerUser, Reader, StoreAccess
 from healthingest_operator.resources.connection_secrets import (
     BROKER_FORMS,
     CACHE_FORMS,
@@ -45,7 +45,7 @@ class Credentials:
 
     store: StoreAccess | DependencyError
     store_admin: StoreAccess | DependencyError
-    broker: BrokerAccess | DependencyError
+    broker: BrokerAccess | BrokerUser | DependencyError
     database: DatabaseAccess | DependencyError
     cache_url: str | DependencyError | None
     cache_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
@@ -78,7 +78,7 @@ class Credentials:
         if isinstance(self.cache_tls, DependencyError):
             raise self.cache_tls
         store = self.store.tls.fingerprint if isinstance(self.store, StoreAccess) else ""
-        broker = self.broker.tls.fingerprint if isinstance(self.broker, BrokerAccess) else ""
+        broker = "" if isinstance(self.broker, DependencyError) else self.broker.tls.fingerprint
         access = self.database
         database = access.tls.fingerprint if isinstance(access, DatabaseAccess) else ""
         return {
@@ -91,12 +91,16 @@ class Credentials:
     @property
     def user_secrets(self) -> UserSecrets:
         """The values that are copied into the operator's own Secret for the service."""
+        broker = self.broker
         store = self.store if isinstance(self.store, StoreAccess) else None
         database = self.database if isinstance(self.database, DatabaseAccess) else DatabaseAccess()
         return UserSecrets(
             store_access_key_id=store.access_key_id if store else None,
             store_secret_access_key=store.secret_access_key if store else None,
-            broker_endpoint=self.broker.amqp_url if isinstance(self.broker, BrokerAccess) else None,
+            broker_endpoint=None if isinstance(broker, DependencyError) else broker.amqp_url,
+            broker_login=(broker.username, broker.password)
+            if isinstance(broker, BrokerUser)
+            else None,
             database_url=database.url,
             database_admin_url=database.admin_url,
             cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
@@ -155,16 +159,32 @@ class _Reader:
             await self.tls(Dependency.STORE),
         )
 
-    async def broker(self) -> BrokerAccess:
+    async def broker(self) -> BrokerAccess | BrokerUser:
         wanted = self._owner.spec.broker
         around = Surroundings(self._namespace, wanted.management_port)
+        if wanted.user_secret_ref is not None:
+            return await self._broker_user(wanted.user_secret_ref, around)
         reference = wanted.admin_secret_ref
+        assert reference is not None  # noqa: S101 - a rule of the API type
         found = await self._given(
             Reading("spec.broker.adminSecretRef", reference, ("amqpUrl",), BROKER_FORMS, around)
         )
         management = found.address("managementUrl", {"http", "https"}).rstrip("/")
         return BrokerAccess(
             management,
+            _amqp_endpoint(found),
+            found.value("username"),
+            found.value("password"),
+            await self.tls(Dependency.BROKER),
+        )
+
+    async def _broker_user(
+        self, reference: BrokerUserSecretRef, around: Surroundings
+    ) -> BrokerUser:
+        found = await self._given(
+            Reading("spec.broker.userSecretRef", reference, ("amqpUrl",), BROKER_FORMS, around)
+        )
+        return BrokerUser(
             _amqp_endpoint(found),
             found.value("username"),
             found.value("password"),

@@ -95,8 +95,8 @@ async def test_with_keys_no_other_form_is_read() -> None:
         (
             {"DATABASE_URL": "hush-hush", "b": "c"},
             (
-                "it has a key DATABASE_URL: if that is the value, set"
-                " spec.database.secretRef.keys.url to it"
+                "if its key DATABASE_URL has that value, set"
+                " spec.database.secretRef.keys.url to DATABASE_URL"
             ),
         ),
     ],
