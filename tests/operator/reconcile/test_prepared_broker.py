@@ -212,11 +212,12 @@ async def test_a_rotation_leaves_the_user_of_others_alone() -> None:
 
 
 async def test_a_deletion_leaves_the_broker_alone() -> None:
-    """Nothing of it is removed, and the deletion does not need the broker."""
+    """Nothing of it is removed, and the deletion needs neither the broker nor its Secret."""
     fakes = prepared(ALL)
     await fakes.until_ready()
     things = dict(fakes.broker.things)
     fakes.broker.fault = DependencyError(Reason.UNREACHABLE, "no answer")
+    fakes.cluster.objects.pop(("Secret", KEY.namespace, "relay"))
     body = fakes.cluster.get("HealthIngest", KEY.name)
     body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     result = await finalize(fakes.ports, body, timedelta(minutes=1))

@@ -6,7 +6,11 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
-from healthingest_contract.database_address import DatabaseAddressError, read_database_address
+from healthingest_contract.database_address import (
+    DatabaseAddressError,
+    read_database_address,
+    with_hosts_first,
+)
 from healthingest_contract.tls import FILE_PARAMETERS
 from healthingest_operator.api.v1alpha1 import (
     BrokerSecretRef,
@@ -108,7 +112,7 @@ class GivenSecret:
         Raises:
             DependencyError: it is missing, or no such address.
         """
-        value = self.value(name).strip()
+        value = with_hosts_first(self.value(name).strip())
         try:
             parameters = read_database_address(value).parameters
         except DatabaseAddressError as error:

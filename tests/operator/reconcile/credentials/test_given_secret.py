@@ -225,3 +225,27 @@ async def test_a_refreshed_secret_reaches_the_pods() -> None:
     await fakes.until_ready()
     assert service(fakes)[env.DATABASE_URL] == new["uri"]
     assert fakes.settings_digests() != before
+
+
+async def test_pods_may_reach_every_host_of_the_database() -> None:
+    """The NetworkPolicies of API, relay and migration have the ports of all hosts."""
+    url = "postgresql://app:word@a.x:5432,b.x:6432/app?target_session_attrs=read-write"
+    fakes = OperatorFakes()
+    fakes.cluster.secret("postgres", {"url": url})
+    fakes.database.logins.add(url)
+    await fakes.until_ready()
+    for name in ("clinic-api", "clinic-relay", "clinic-migrate"):
+        egress = fakes.cluster.get("NetworkPolicy", name)["spec"]["egress"]
+        ports = {port["port"] for rule in egress for port in rule.get("ports", ())}
+        assert {5432, 6432} <= ports
+    assert fakes.conditions()["DatabaseReady"][2].startswith("database app on a.x:5432,b.x:6432")
+
+
+async def test_hosts_may_be_parameters_of_the_address() -> None:
+    """The service gets them before the path, where every part of it reads them."""
+    wanted = "postgresql://app:word@a.x:5432,b.x:5432/app"
+    fakes = OperatorFakes()
+    fakes.cluster.secret("postgres", {"url": "postgresql://app:word@/app?host=a.x,b.x"})
+    fakes.database.logins.add(wanted)
+    await fakes.until_ready()
+    assert service(fakes)[env.DATABASE_URL] == wanted
