@@ -11,6 +11,7 @@ from healthingest_contract import environment as env
 PUBLIC_KEYS: Final = {
     *("username", "virtualHost", "queues", "amqpUrl", "managementUrl"),
     *("accessKeyId", env.STORE_ACCESS_KEY_ID),
+    *("host", "port", "dbname", "user"),
     *("ca.crt", "tls.crt", "namespace"),
 }
 """Keys of Secrets whose values are names and addresses, and not confidential."""

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason
     SECRET_VALUE_INVALID = "SecretValueInvalid"  # noqa: S105 - a reason
+    SECRET_VALUE_TRIMMED = "SecretValueTrimmed"  # noqa: S105 - a reason
     # any external system
     UNREACHABLE = "Unreachable"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
@@ -83,6 +84,7 @@ class Reason(StrEnum):
     OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
+    TOPOLOGY_INCOMPLETE = "TopologyIncomplete"
     BROKER_BLOCKED = "BrokerBlocked"
     # database
     DATABASE_REPLACED = "DatabaseReplaced"

@@ -10,7 +10,7 @@ know, or reads from files that a pod does not have, are refused by name.
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 DEFAULT_PORT: Final = 5432
 SCHEMES: Final = frozenset({"postgresql", "postgres"})
@@ -35,9 +35,9 @@ _REMEDIES: Final = {
     "channel_binding": "remove it: the driver does not support channel binding",
     "connect_timeout": "remove it: HEALTHINGEST_DATABASE__TIMEOUT_SECONDS bounds connecting",
     "dbname": "name the database as the address's path",
-    "host": "name the hosts before the path, separated by commas",
+    "host": "name the hosts either before the path or with this parameter",
     "password": "write the password before the @",
-    "port": "write the port after each host",
+    "port": "write the port after each host, or name the hosts with parameter host",
     "user": "write the user before the @",
 }
 _NAME: Final = re.compile(r"[a-z_]{1,40}")
@@ -101,6 +101,37 @@ def read_database_address(url: str) -> DatabaseAddress:
         database,
         _parameters(parts.query),
     )
+
+
+def with_hosts_first(url: str) -> str:
+    """
+    Return *url* with the hosts of the parameters `host` and `port` before the path.
+
+    libpq allows both places: `postgresql://user:password@/database?host=a,b&port=5432`. An address
+    with hosts in neither or both places, or one that cannot be parsed, is returned unchanged;
+    `read_database_address` refuses it.
+    """
+    try:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+    except ValueError:
+        return url
+    login, at, hosts = parts.netloc.rpartition("@")
+    if hosts or not query.get("host"):
+        return url
+    names = query.pop("host").split(",")
+    ports = query.pop("port", str(DEFAULT_PORT)).split(",")
+    if len(ports) == 1:
+        ports *= len(names)
+    if len(ports) != len(names):
+        return url
+    places = ",".join(f"{_bracketed(name)}:{port}" for name, port in zip(names, ports, strict=True))
+    rest = urlencode(query, quote_via=quote)
+    return parts._replace(netloc=f"{login}{at}{places}", query=rest).geturl()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _host(text: str) -> tuple[str, int]:

@@ -279,8 +279,12 @@ def _is_faulty(service: ServiceView) -> bool:
 def _holder(snapshot: Snapshot, condition: str) -> str:
     """Return where the address of a dependency is written."""
     spec = snapshot.body.get("spec") or {}
+    has_user = "userSecretRef" in (spec.get("broker") or {})
     secrets = {
-        ConditionType.BROKER_READY.value: ("broker", "adminSecretRef"),
+        ConditionType.BROKER_READY.value: (
+            "broker",
+            "userSecretRef" if has_user else "adminSecretRef",
+        ),
         ConditionType.DATABASE_READY.value: ("database", "secretRef"),
         ConditionType.CACHE_READY.value: ("cache", "secretRef"),
     }

@@ -20,6 +20,7 @@ _SECRETS: Final = (
     (ConditionType.BUCKET_READY, ("objectStore", "credentialsSecretRef")),
     (ConditionType.BUCKET_READY, ("objectStore", "adminSecretRef")),
     (ConditionType.BROKER_READY, ("broker", "adminSecretRef")),
+    (ConditionType.BROKER_READY, ("broker", "userSecretRef")),
     (ConditionType.DATABASE_READY, ("database", "secretRef")),
     (ConditionType.CACHE_READY, ("cache", "secretRef")),
 )

@@ -8,6 +8,7 @@ from healthingest_contract.database_address import (
     DatabaseAddress,
     DatabaseAddressError,
     read_database_address,
+    with_hosts_first,
 )
 
 
@@ -39,6 +40,46 @@ def test_shows_the_place_without_a_login() -> None:
     assert "hunter2" not in repr(address)
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("postgresql://u:p@/d?host=a,b", "postgresql://u:p@a:5432,b:5432/d"),
+        ("postgresql:///d?host=a,b&port=1,2", "postgresql://a:1,b:2/d"),
+        (
+            "postgresql://u@/d?target_session_attrs=read-write&host=a,fd00::1&port=7",
+            "postgresql://u@a:7,[fd00::1]:7/d?target_session_attrs=read-write",
+        ),
+        (
+            "postgresql://u@/d?options=-c%20a%3D1&host=a",
+            "postgresql://u@a:5432/d?options=-c%20a%3D1",
+        ),
+        ("postgresql://u:p@a/d?sslmode=require", "postgresql://u:p@a/d?sslmode=require"),
+    ],
+)
+def test_hosts_can_be_parameters(given: str, wanted: str) -> None:
+    """As libpq reads them: one port for all hosts, or one for each."""
+    assert with_hosts_first(given) == wanted
+    read_database_address(wanted)
+
+
+@pytest.mark.parametrize(
+    ("url", "parameter"),
+    [
+        ("postgresql://u@c/d?host=a,b", "host"),
+        ("postgresql://u@/d?host=a,b&port=1,2,3", ""),
+        ("postgresql://u@c/d?port=1", "port"),
+        ("postgresql://u@/d?host=", ""),
+        ("postgresql://[/d?host=a", ""),
+    ],
+)
+def test_hosts_in_both_places_are_refused(url: str, parameter: str) -> None:
+    """And so is another number of ports than of hosts; the address stays as it is."""
+    assert with_hosts_first(url) == url
+    words = f"parameter {parameter} is not supported" if parameter else "must be an address"
+    with pytest.raises(DatabaseAddressError, match=words):
+        read_database_address(url)
+
+
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_takes_what_the_driver_knows(name: str) -> None:
     """Each supported parameter."""
@@ -50,9 +91,7 @@ def test_the_document_names_each_parameter() -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference" / "custom-resource.md").read_text(
         encoding="utf-8"
     )
-    paragraph = text.partition("A database URL may name several hosts")[2].partition(
-        "With any other parameter"
-    )[0]
+    paragraph = text.partition("It may have these")[2].partition("With any other parameter")[0]
     assert set(re.findall(r"`([a-z_]+)`", paragraph)) == PARAMETERS
 
 

@@ -124,6 +124,41 @@ async def test_two_logins_take_turns(
     await new.close(timeout=2)
 
 
+async def test_a_server_of_several_hosts_gets_role_and_database(
+    database: PostgresDatabase, postgres: PostgresServer, login: Login
+) -> None:
+    """The first host is dead, in the administrator's address and in that of the service."""
+    place = f"127.0.0.1:{postgres.port}"
+    hosts = f"127.0.0.1:{free_port()},{place}"
+    query = "?target_session_attrs=read-write"
+    admin = postgres.url.replace(place, hosts) + query
+    url = login.url.replace(place, hosts) + query
+    await database.provision(admin, url)
+    assert await database.exists(admin, url)
+    assert await database.write_installation(url, "a/b", "uid-1")
+    assert await database.check(url, "a/b") == "uid-1"
+    await database.revoke(admin, login.name)
+    with pytest.raises(DependencyError) as raised:
+        await database.check(url)
+    assert raised.value.reason is Reason.AUTHENTICATION_FAILED
+
+
+async def test_the_owner_of_a_database_needs_no_other_right(
+    database: PostgresDatabase, postgres: PostgresServer
+) -> None:
+    """As CloudNativePG's `<cluster>-app`: an ordinary login can be used, and creates no role."""
+    with postgres.role("word", "LOGIN NOCREATEROLE NOCREATEDB") as (name, url):
+        await run(postgres.url, f"ALTER DATABASE {name} OWNER TO {name}")
+        assert await database.check(url, "a/b") is None
+        assert await database.write_installation(url, "a/b", "uid-1")
+        await run(url, "CREATE TABLE t (a int)")
+        assert await database.check(url, "a/b") == "uid-1"
+        with pytest.raises(DependencyError) as raised:
+            await database.provision(url, postgres.database_url(f"{name}_other"))
+    assert raised.value.reason is Reason.PERMISSION_DENIED
+    assert "use the key url with a user that owns an existing database" in raised.value.message
+
+
 async def test_a_mark_is_kept_in_the_database(
     database: PostgresDatabase, postgres: PostgresServer, login: Login
 ) -> None:

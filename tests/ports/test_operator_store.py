@@ -7,14 +7,14 @@ import pytest
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.s3.store import PROBE_KEY, S3ObjectStore, s3_object_store
-from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, SecretRef
+from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, StoreSecretRef
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.resources import bucket
 from support.servers.process import free_port
 from support.servers.versitygw import S3Server
 
-SPEC = ObjectStoreSpec(bucket="bucket", credentials_secret_ref=SecretRef(name="secret"))
+SPEC = ObjectStoreSpec(bucket="bucket", credentials_secret_ref=StoreSecretRef(name="secret"))
 
 
 @pytest.fixture(name="store")

@@ -102,9 +102,22 @@ _BUNDLE_CASES: Cases = (
 )
 _CLIENT = {"clientCertificateSecretRef": {"name": "client"}}
 _CLIENT_CASES: Cases = ([{"caBundle": _BUNDLE}, _CLIENT, {"caBundle": _BUNDLE, **_CLIENT}], [{}])
+_ADMIN = {"adminSecretRef": {"name": "rabbitmq"}}
+_USER = {"userSecretRef": {"name": "relay"}}
 RULES: dict[str, Cases] = {
     "tls": ([{"caBundle": _BUNDLE}], [{}]),
     "tls.caBundle": _BUNDLE_CASES,
+    "broker": (
+        [
+            {"virtualHost": "clinic", **_ADMIN, "deletionPolicy": "Delete"},
+            {"virtualHost": "clinic", **_USER},
+        ],
+        [
+            {"virtualHost": "clinic"},
+            {"virtualHost": "clinic", **_ADMIN, **_USER},
+            {"virtualHost": "clinic", **_USER, "deletionPolicy": "Delete"},
+        ],
+    ),
     "broker.tls": _CLIENT_CASES,
     "broker.tls.caBundle": _BUNDLE_CASES,
     "database.tls": _CLIENT_CASES,
@@ -154,6 +167,8 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "parentRefs": {"name": "a"},
     "queues": {"name": "processing"},
     "cache": {"secretRef": {"name": "redis"}},
+    "adminSecretRef": {"name": "admin"},
+    "userSecretRef": {"name": "relay"},
     "configMapKeyRef": {"name": "ca"},
     "secretKeyRef": {"name": "ca"},
 }
@@ -180,8 +195,10 @@ def all_cases() -> dict[str, Cases]:
 
 
 def with_field(spec: dict[str, Any], path: str, value: object) -> None:
-    """Set a field, and create the objects on its path."""
+    """Set a field, create the objects on its path, and remove the alternative to it."""
     value = copy.deepcopy(value)
+    if path.startswith("broker.userSecretRef") and isinstance(spec.get("broker"), dict):
+        spec["broker"].pop("adminSecretRef", None)
     *parents, last = path.replace("[]", ".[]").split(".")
     place: Any = spec
     for number, name in enumerate(parents):

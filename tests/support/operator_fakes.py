@@ -10,6 +10,7 @@ import base64
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,9 +22,10 @@ from typing_extensions import override
 from healthingest_contract.conditions import Reason
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.adapters.rabbitmq import requests
+from healthingest_operator.adapters.rabbitmq.amqp import place
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.api.manifest import ManifestView
-from healthingest_operator.api.v1alpha1 import BrokerSpec, QueueSpec, SecretRef
+from healthingest_operator.api.v1alpha1 import BrokerSecretRef, BrokerSpec, QueueSpec
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.identity import database_place
@@ -31,6 +33,7 @@ from healthingest_operator.reconcile.outcome import Outcome, ReconcileMode
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
+    BrokerUser,
     Cache,
     Cluster,
     Database,
@@ -42,7 +45,9 @@ from healthingest_operator.reconcile.reconcile import reconcile
 from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import INSTANCE_LABEL
+from healthingest_operator.resources.prepared_topology import PreparedHost
 from healthingest_operator.resources.secrets import Generators
+from healthingest_operator.status import outside_causes as causes
 
 KEY = Key("clinic-a", "clinic")
 SIGNING_KEY = "-----BEGIN PRIVATE KEY-----\nQUJD\n-----END PRIVATE KEY-----\n"
@@ -57,7 +62,7 @@ def _signing_key(number: int) -> str:
 def broker_spec(virtual_host: str, *queues: QueueSpec) -> BrokerSpec:
     """Return a broker with these queues."""
     return BrokerSpec(
-        admin_secret_ref=SecretRef(name="secret"),
+        admin_secret_ref=BrokerSecretRef(name="secret"),
         virtual_host=virtual_host,
         exchange="exchange",
         queues=queues,
@@ -517,6 +522,74 @@ class FakeBroker(_Faulty, Broker):
         self.writes.append(f"remove queue {queue}")
         self.things.pop(("queues", virtual_host, queue), None)
         return True
+
+    @override
+    async def check_user(self, user: BrokerUser) -> None:
+        self._may_fail()
+        live = self.things.get(("users", user.username))
+        if live is None or not topology.is_password(live, user.password):
+            raise DependencyError.of(
+                causes.USER_LOGIN, where=place(user.amqp_url), user=user.username
+            )
+
+    @override
+    async def declare(
+        self,
+        user: BrokerUser,
+        virtual_host: str,
+        resources: Sequence[topology.Resource],
+        *,
+        create: bool,
+    ) -> PreparedHost:
+        await self.check_user(user)
+        where = {"where": place(user.amqp_url), "user": user.username, "host": virtual_host}
+        if ("vhosts", virtual_host) not in self.things:
+            raise DependencyError.of(causes.PREPARED_HOST_MISSING, **where)
+        rights = self.things.get(("permissions", virtual_host, user.username))
+        if rights is None:
+            raise DependencyError.of(causes.PREPARED_HOST_DENIED, **where)
+        found: dict[str, list[str]] = {"created": [], "absent": [], "unchecked": []}
+        for resource in resources:
+            outcome = self._declare(virtual_host, resource, rights, create=create)
+            if outcome:
+                found[outcome].append(resource.title)
+                self.writes += [resource.title] if outcome == "created" else []
+        exchange = resources[0].name
+        return PreparedHost(
+            **{name: tuple(titles) for name, titles in found.items()},
+            may_publish=not create or bool(re.search(rights["write"], exchange)),
+        )
+
+    def _declare(
+        self,
+        virtual_host: str,
+        resource: topology.Resource,
+        rights: Mapping[str, str],
+        *,
+        create: bool,
+    ) -> str:
+        """Return what became of a resource; empty: it exists."""
+        values = resource.values
+        name = resource.name
+        if resource.kind is topology.Kind.BINDING:
+            ends = ("queues", virtual_host, name), ("exchanges", virtual_host, values["source"])
+            if not create or any(end not in self.things for end in ends):
+                return ""
+            may = re.search(rights["write"], name) and re.search(rights["read"], values["source"])
+            if may:
+                self._bound(virtual_host).add((values["source"], name, values["routing_key"]))
+            return "" if may else "unchecked"
+        path = (f"{resource.kind}s", virtual_host, name)
+        if path in self.things:
+            return ""
+        letters = str((values.get("arguments") or {}).get("x-dead-letter-exchange", ""))
+        may_all = re.search(rights["configure"], name) and (
+            not letters or (re.search(rights["read"], name) and re.search(rights["write"], letters))
+        )
+        if not (create and may_all):
+            return "absent"
+        self.things[path] = {"type": "quorum", "messages": 0, **values}
+        return "created"
 
     def _bound(self, virtual_host: str) -> set[tuple[str, str, str]]:
         return (

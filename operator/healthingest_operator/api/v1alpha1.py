@@ -146,6 +146,86 @@ class SecretRef(ApiModel):
     name: ObjectName = Field(description="Name of the Secret.")
 
 
+class StoreKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    access_key_id: DataKey = Field(
+        default="accessKeyId", description="Key with the ID of the access key."
+    )
+    secret_access_key: DataKey = Field(
+        default="secretAccessKey", description="Key with the secret access key."
+    )
+
+
+class BrokerKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    management_url: DataKey = Field(
+        default="managementUrl", description="Key with the URL of the management API."
+    )
+    amqp_url: DataKey = Field(
+        default="amqpUrl", description="Key with scheme, host and port of the AMQP port."
+    )
+    username: DataKey = Field(default="username", description="Key with the user name.")
+    password: DataKey = Field(default="password", description="Key with the password.")
+
+
+class BrokerUserKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    amqp_url: DataKey = Field(
+        default="amqpUrl", description="Key with scheme, host and port of the AMQP port."
+    )
+    username: DataKey = Field(default="username", description="Key with the user name.")
+    password: DataKey = Field(default="password", description="Key with the password.")
+
+
+class DatabaseKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    url: DataKey = Field(default="url", description="Key with the URL of an existing database.")
+    admin_url: DataKey = Field(
+        default="adminUrl",
+        description="Key with the URL of a server on which the operator creates the database.",
+    )
+
+
+class CacheKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    url: DataKey = Field(default="url", description="Key with the URL of the Redis server.")
+
+
+class StoreSecretRef(SecretRef):
+    """A reference to a Secret with an access key, in the same namespace."""
+
+    keys: StoreKeys | None = None
+
+
+class BrokerSecretRef(SecretRef):
+    """A reference to a Secret with the administrator of a broker, in the same namespace."""
+
+    keys: BrokerKeys | None = None
+
+
+class BrokerUserSecretRef(SecretRef):
+    """A reference to a Secret with an ordinary user of a broker, in the same namespace."""
+
+    keys: BrokerUserKeys | None = None
+
+
+class DatabaseSecretRef(SecretRef):
+    """A reference to a Secret with the URL of a database, in the same namespace."""
+
+    keys: DatabaseKeys | None = None
+
+
+class CacheSecretRef(SecretRef):
+    """A reference to a Secret with the URL of a cache, in the same namespace."""
+
+    keys: CacheKeys | None = None
+
+
 class ImagePullSecret(ApiModel):
     """A reference to a registry Secret in the same namespace."""
 
@@ -310,10 +390,10 @@ class ObjectStoreSpec(ApiModel):
         max_length=63,
         description="Name of the bucket, which is created if it does not exist. Immutable.",
     )
-    credentials_secret_ref: SecretRef = Field(
+    credentials_secret_ref: StoreSecretRef = Field(
         description="Secret with `accessKeyId` and `secretAccessKey` for the service."
     )
-    admin_secret_ref: SecretRef | None = Field(
+    admin_secret_ref: StoreSecretRef | None = Field(
         default=None,
         description="Secret with the same keys for the operator, which creates and configures the"
         " bucket; default: `credentialsSecretRef`.",
@@ -380,9 +460,22 @@ def _none_is_a_dead_letter_queue(queues: tuple[QueueSpec, ...]) -> bool:
 class BrokerSpec(ApiModel):
     """The RabbitMQ broker to which uploads are announced."""
 
-    admin_secret_ref: SecretRef = Field(
+    admin_secret_ref: BrokerSecretRef | None = Field(
+        default=None,
         description="Secret with `managementUrl`, `amqpUrl` (scheme, host and port), `username` and"
-        " `password` of an administrator."
+        " `password` of an administrator.",
+    )
+    user_secret_ref: BrokerUserSecretRef | None = Field(
+        default=None,
+        description="Instead of it: Secret with `amqpUrl`, `username` and `password` of the user"
+        " that publishes. The virtual host must exist.",
+    )
+    management_port: Int32 | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of the management API, if the Secret names host and port of AMQP but no"
+        " `managementUrl`; default: 15672, with TLS 15671.",
     )
     tls: ClientTlsSpec | None = Field(
         default=None, description="Overrides `spec.tls`, for AMQP and the management API."
@@ -427,13 +520,25 @@ class BrokerSpec(ApiModel):
             " && (!has(self.virtualHost) || self.virtualHost == oldSelf.virtualHost)",
             "the virtual host cannot be changed: create another HealthIngest",
         ),
+        Rule(
+            "has(self.adminSecretRef) != has(self.userSecretRef)",
+            "broker needs either adminSecretRef or userSecretRef",
+            lambda self: (self.admin_secret_ref is None) != (self.user_secret_ref is None),
+        ),
+        Rule(
+            "!has(self.userSecretRef) || self.deletionPolicy != 'Delete'",
+            "deletionPolicy Delete needs adminSecretRef",
+            lambda self: (
+                self.user_secret_ref is None or self.deletion_policy is not DeletionPolicy.DELETE
+            ),
+        ),
     )
 
 
 class DatabaseSpec(ApiModel):
     """The PostgreSQL database for accounts, uploads and the outbox."""
 
-    secret_ref: SecretRef = Field(
+    secret_ref: DatabaseSecretRef = Field(
         description="Secret with `url` of an existing database, or with `adminUrl` of a server, on"
         " which the operator creates role and database."
     )
@@ -443,7 +548,7 @@ class DatabaseSpec(ApiModel):
 class CacheSpec(ApiModel):
     """The Redis server for rate limits; without it each pod counts requests separately."""
 
-    secret_ref: SecretRef = Field(description="Secret with `url` of the Redis server.")
+    secret_ref: CacheSecretRef = Field(description="Secret with `url` of the Redis server.")
     tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
 
 

@@ -21,6 +21,7 @@ from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
+    BrokerUser,
     Cache,
     Clock,
     Cluster,
@@ -30,7 +31,7 @@ from healthingest_operator.reconcile.ports import (
     StoreAccess,
 )
 from healthingest_operator.reconcile.records import Records
-from healthingest_operator.resources import names
+from healthingest_operator.resources import names, prepared_topology
 
 _Part = TypeVar("_Part")
 
@@ -95,15 +96,25 @@ class ChangeDetector:
         parts = [await self.store.fingerprint(admin)]
         if store != admin:
             await self.store.check(store)
-        broker: BrokerAccess = _value_of(found.broker)
-        host = owner.spec.broker.virtual_host
-        users = [*names.relay_users(host), *names.consumer_users(host), broker.username]
-        parts.append(await self.broker.fingerprint(broker, host, users))
+        parts.append(await self._broker(owner, found.broker))
         database = _value_of(found.database)
         # A full reconciliation checks the login that the operator created. A pod whose login is
         # refused is not ready.
         await self.database.check(database.url or database.admin_url or "", tls=database.tls)
         return [*parts, await self._cache(found)]
+
+    async def _broker(
+        self, owner: HealthIngest, access: BrokerAccess | BrokerUser | DependencyError
+    ) -> str:
+        if isinstance(access, DependencyError):
+            raise access
+        host = owner.spec.broker.virtual_host
+        if isinstance(access, BrokerUser):
+            await self.broker.check_user(access)
+            wanted = prepared_topology.declarations(owner.spec.broker)
+            return repr(await self.broker.declare(access, host, wanted, create=False))
+        users = [*names.relay_users(host), *names.consumer_users(host), access.username]
+        return await self.broker.fingerprint(access, host, users)
 
     async def _cache(self, found: Credentials) -> str:
         """Return the error of the cache, or an empty string; Ready does not depend on it."""

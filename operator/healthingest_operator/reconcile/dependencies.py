@@ -10,6 +10,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.database_address import read_database_address
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import ManifestView
+from healthingest_operator.reconcile.broker_result import BrokerResult, broker_not_ready
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, DatabaseAccess
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.identity import (
@@ -22,11 +23,13 @@ from healthingest_operator.reconcile.identity import (
 from healthingest_operator.reconcile.ports import (
     Broker,
     BrokerAccess,
+    BrokerUser,
     Cache,
     Database,
     ObjectStore,
     StoreAccess,
 )
+from healthingest_operator.reconcile.prepared_broker import reconcile_prepared_broker
 from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_id, relay_users
 from healthingest_operator.resources.pruning import Superfluous, superfluous
@@ -63,21 +66,6 @@ class DatabaseResult:
 
     update: ConditionUpdate
     installation: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerResult:
-    """
-    The conditions of broker and topology, and the changes on the broker.
-
-    `left_behind` names unwanted queues that hold messages. `unused_users` are broker users of the
-    operator that no Secret names.
-    """
-
-    updates: tuple[ConditionUpdate, ...]
-    changed: tuple[str, ...] = ()
-    left_behind: tuple[str, ...] = ()
-    unused_users: tuple[str, ...] = ()
 
 
 Outranks = Callable[[str], Awaitable[bool]]
@@ -222,17 +210,14 @@ async def reconcile_broker(
     The passwords are those in the operator's own Secrets.
     """
     access = found.broker
+    if isinstance(access, BrokerUser):
+        return await reconcile_prepared_broker(broker, owner, access)
     try:
         if isinstance(access, DependencyError):
             raise access
         await broker.check(access)
     except DependencyError as error:
-        waiting = condition_false(
-            ConditionType.TOPOLOGY_READY, Reason.WAITING_FOR_DEPENDENCIES, "waits for the broker"
-        )
-        return BrokerResult(
-            (condition_false(ConditionType.BROKER_READY, error.reason, error.message), waiting)
-        )
+        return broker_not_ready(error)
     ready = condition_true(ConditionType.BROKER_READY, f"broker {urlsplit(access.amqp_url).netloc}")
     wanted = topology.topology(
         owner.spec.broker,

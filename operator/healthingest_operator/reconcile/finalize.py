@@ -25,7 +25,7 @@ from healthingest_operator.reconcile.credentials.user_secrets import (
     credentials,
 )
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
-from healthingest_operator.reconcile.ports import Ports
+from healthingest_operator.reconcile.ports import BrokerAccess, Ports
 from healthingest_operator.reconcile.status_report import StatusReport
 from healthingest_operator.resources import bucket, names, topology
 from healthingest_operator.status.conditions import condition_false
@@ -146,10 +146,18 @@ async def _attempt(leftovers: _Leftovers, what: str, work: Callable[[], Awaitabl
 async def _remove_broker_resources(
     ports: Ports, owner: HealthIngest, found: Credentials, leftovers: _Leftovers
 ) -> None:
-    """Remove the users, and the virtual host if its deletion policy and its content permit it."""
-    if isinstance(found.broker, DependencyError):
-        raise found.broker
+    """
+    Remove the users, and the virtual host if its deletion policy and its content permit it.
+
+    A prepared virtual host belongs to others: nothing of it is removed.
+    """
+    if owner.spec.broker.user_secret_ref is not None:
+        return
     access = found.broker
+    if isinstance(access, DependencyError):
+        raise access
+    if not isinstance(access, BrokerAccess):
+        return
     wanted = owner.spec.broker
     users = [*names.relay_users(wanted.virtual_host), *names.consumer_users(wanted.virtual_host)]
     observed = await ports.broker.observe(access, wanted.virtual_host, users)

@@ -17,6 +17,7 @@ from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.credentials.rotation import Policy
 from healthingest_operator.reconcile.records import Records
 from healthingest_operator.resources import bucket, topology
+from healthingest_operator.resources.prepared_topology import PreparedHost
 from healthingest_operator.resources.secrets import Generators
 
 
@@ -37,6 +38,16 @@ class BrokerAccess:
     """Addresses and administrator's login of a broker; `amqp_url` is only scheme, host and port."""
 
     management_url: str
+    amqp_url: str
+    username: str
+    password: str = field(repr=False)
+    tls: TlsMaterial = NO_TLS_MATERIAL
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUser:
+    """Address and login of a user without administrator's rights; `amqp_url` has no login."""
+
     amqp_url: str
     username: str
     password: str = field(repr=False)
@@ -191,6 +202,29 @@ class Broker(Protocol):
         self, access: BrokerAccess, virtual_host: str, queue: str
     ) -> bool:
         """Remove *queue*; False: it holds messages and is kept. A missing one counts as removed."""
+
+    async def check_user(self, user: BrokerUser) -> None:
+        """
+        Check that AMQP responds and the broker accepts the login of *user*.
+
+        All HealthIngests with this login share the result for some seconds.
+        """
+
+    async def declare(
+        self,
+        user: BrokerUser,
+        virtual_host: str,
+        resources: Sequence[topology.Resource],
+        *,
+        create: bool,
+    ) -> PreparedHost:
+        """
+        Check the exchanges, queues and bindings of a virtual host over AMQP, as *user*.
+
+        With *create* those that are missing are declared, as far as *user* may, and permission to
+        publish is checked. The first of *resources* is the exchange to which the service publishes.
+        Raises `DependencyError` if *user* may not use the virtual host.
+        """
 
 
 class Cache(Protocol):

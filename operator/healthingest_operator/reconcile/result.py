@@ -86,6 +86,15 @@ def _healed(state: ReconcileState) -> list[str]:
     return healed
 
 
+def _secrets(state: ReconcileState) -> dict[str, str]:
+    """Return the names of the operator's Secrets; one for consumers needs an administrator."""
+    key = state.owner.key
+    secrets = {"service": names.service_secret(key)}
+    if state.owner.spec.broker.user_secret_ref is None:
+        secrets["consumer"] = names.consumer_secret(key)
+    return secrets
+
+
 def _fields(state: ReconcileState) -> StatusFields:
     key = state.owner.key
     bucket = state.dependencies.bucket
@@ -93,7 +102,7 @@ def _fields(state: ReconcileState) -> StatusFields:
     selector = names.selector(key, names.API)
     return StatusFields(
         selector=",".join(f"{name}={value}" for name, value in selector.items()),
-        secrets={"service": names.service_secret(key), "consumer": names.consumer_secret(key)},
+        secrets=_secrets(state),
         url=service_url(state.owner),
         replicas=(api.get("status") or {}).get("replicas", 0),
         workload=state.workload.rolled_out,

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import ManifestView
+from healthingest_operator.reconcile.broker_result import BrokerResult
 from healthingest_operator.reconcile.children import Children
 from healthingest_operator.reconcile.credentials.own_secrets import Confirmed, OwnSecrets
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
-from healthingest_operator.reconcile.dependencies import BrokerResult, BucketResult, DatabaseResult
+from healthingest_operator.reconcile.dependencies import BucketResult, DatabaseResult
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.workload import WorkloadResult
 from healthingest_operator.status.conditions import Condition, ConditionUpdate

@@ -8,6 +8,7 @@ from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.ports import Clock, Cluster
 from healthingest_operator.status.conditions import (
     POLARITY,
+    WARNINGS,
     ConditionUpdate,
     condition_false,
     condition_true,
@@ -37,7 +38,8 @@ class StatusReport:
         await self.cluster.write_status(Key(metadata["namespace"], metadata["name"]), current)
         for condition in transitions(previous.get("conditions") or [], current["conditions"]):
             kind = ConditionType(condition["type"])
-            is_normal = (condition["status"] == "True") == POLARITY[kind].normal
+            has_normal_status = (condition["status"] == "True") == POLARITY[kind].normal
+            is_normal = has_normal_status and condition["reason"] not in WARNINGS
             text = f"{condition['type']} is {condition['status']}: {condition['message']}"
             await self.cluster.emit_event(
                 body, "Normal" if is_normal else "Warning", condition["reason"], text

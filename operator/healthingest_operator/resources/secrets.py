@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -61,7 +61,8 @@ class UserSecrets:
     """
     Values of the user's Secrets; None: unreadable now.
 
-    `broker_endpoint` has no credentials.
+    `broker_endpoint` has no credentials. `broker_login` is a user and its password that the service
+    uses as they are; None: the operator creates a user.
     """
 
     store_access_key_id: str | None = None
@@ -70,6 +71,7 @@ class UserSecrets:
     database_url: str | None = None
     database_admin_url: str | None = None
     cache_url: str | None = None
+    broker_login: tuple[str, str] | None = field(default=None, repr=False)
 
 
 def decode(secret: ManifestView | None) -> dict[str, str]:
@@ -119,7 +121,7 @@ def service_values(
         values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
         values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
     if given.broker_endpoint is not None:
-        values[env.BROKER_URL] = _broker_url(owner, given.broker_endpoint, existing, staged, make)
+        values[env.BROKER_URL] = _broker_url(owner, given, existing, staged, make)
     if given.database_url is not None:
         values[env.DATABASE_URL] = given.database_url
     elif given.database_admin_url is not None:
@@ -141,10 +143,13 @@ def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:
 
 
 def _broker_url(
-    owner: HealthIngest, endpoint: str, existing: Values, staged: Values, make: Generators
+    owner: HealthIngest, given: UserSecrets, existing: Values, staged: Values, make: Generators
 ) -> str:
-    """Return *endpoint* with the login of the relay."""
+    """Return the broker's endpoint with the login of the relay."""
     host = owner.spec.broker.virtual_host
+    endpoint = given.broker_endpoint or ""
+    if given.broker_login is not None:
+        return _with_login(endpoint, *given.broker_login, host)
     old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
     user, password = _login(relay_users(host), old, staged.get(NEXT_BROKER_PASSWORD), make)
     return _with_login(endpoint, user, password, host)
@@ -166,9 +171,10 @@ def consumer_values(
     """
     Return the values of the consumers' Secret.
 
-    They stay as they are while the broker's Secret is not readable (*given*).
+    They stay as they are while the broker's Secret is not readable (*given*). With an ordinary
+    broker user there are none, because the operator cannot create a user for consumers.
     """
-    if given.broker_endpoint is None:
+    if given.broker_endpoint is None or given.broker_login is not None:
         return dict(existing)
     broker = owner.spec.broker
     old = existing.get("username"), existing.get("password")

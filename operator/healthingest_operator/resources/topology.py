@@ -294,8 +294,8 @@ def _policies(wanted: Topology, observed: Observed) -> list[Resource]:
     missing = []
     for queue in wanted.broker.queues:
         for name, definition in (
-            (dead_letter_queue(queue.name), _dead_definition(queue)),
-            (queue.name, _definition(wanted.broker, queue)),
+            (dead_letter_queue(queue.name), dead_queue_definition(queue)),
+            (queue.name, queue_definition(wanted.broker, queue)),
         ):
             body = {
                 "pattern": f"^{re.escape(name)}$",
@@ -309,7 +309,7 @@ def _policies(wanted: Topology, observed: Observed) -> list[Resource]:
     return missing
 
 
-def _definition(broker: BrokerSpec, queue: QueueSpec) -> Attributes:
+def queue_definition(broker: BrokerSpec, queue: QueueSpec) -> Attributes:
     """
     Return the policy definition of a queue; at-least-once dead-lettering needs reject-publish.
 
@@ -325,7 +325,7 @@ def _definition(broker: BrokerSpec, queue: QueueSpec) -> Attributes:
     }
 
 
-def _dead_definition(queue: QueueSpec) -> Attributes:
+def dead_queue_definition(queue: QueueSpec) -> Attributes:
     """Return the policy definition of a dead-letter queue: it never drops messages."""
     return {
         "overflow": "reject-publish",

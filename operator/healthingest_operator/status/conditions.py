@@ -64,6 +64,7 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.BUCKET_TAKEN,
         Reason.CAPABILITY_MISSING,
         Reason.TOPOLOGY_CONFLICT,
+        Reason.TOPOLOGY_INCOMPLETE,
         Reason.MIGRATION_FAILED,
         Reason.FIELD_CONFLICT,
         Reason.ROLLOUT_FAILED,
@@ -91,6 +92,10 @@ Reasons that need a person; with them a HealthIngest is `Stalled`.
 `SecretNotFound` and `CaBundleNotFound` are not in the set, because the object may be created a
 moment later.
 """
+
+
+WARNINGS: Final = frozenset({Reason.SECRET_VALUE_TRIMMED})
+"""Reasons whose transition causes a warning event although the condition has its normal status."""
 
 
 @dataclass(frozen=True, slots=True)

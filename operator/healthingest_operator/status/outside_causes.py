@@ -129,6 +129,54 @@ BROKER_LIMIT: Final = Cause(
     "{where} cannot create {what}: {limit}",
     "raise this limit of the virtual host",
 )
+USER_LOGIN: Final = Cause(
+    "broker-user-login",
+    _BROKER,
+    Reason.AUTHENTICATION_FAILED,
+    "a wrong login in the Secret of spec.broker.userSecretRef",
+    "{where} refuses user {user} of spec.broker.userSecretRef",
+    "correct user and password in the Secret",
+)
+PREPARED_HOST_MISSING: Final = Cause(
+    "prepared-virtual-host-missing",
+    _TOPOLOGY,
+    Reason.TOPOLOGY_INCOMPLETE,
+    "a virtual host that does not exist, with userSecretRef",
+    "{where} has no virtual host {host}, and user {user} cannot create it",
+    "let the broker's owner create it (rabbitmqctl add_vhost)",
+)
+PREPARED_HOST_DENIED: Final = Cause(
+    "prepared-virtual-host-denied",
+    _TOPOLOGY,
+    Reason.PERMISSION_DENIED,
+    "a user without permissions in the virtual host, with userSecretRef",
+    "{where} denies user {user} access to virtual host {host}",
+    "let the broker's owner grant permissions there (rabbitmqctl set_permissions)",
+)
+PREPARED_TOPOLOGY_INCOMPLETE: Final = Cause(
+    "prepared-topology-incomplete",
+    _TOPOLOGY,
+    Reason.TOPOLOGY_INCOMPLETE,
+    "exchange or queues that do not exist, with userSecretRef",
+    "virtual host {host} lacks {missing}, which user {user} may not create",
+    "let the broker's owner create them, or grant the user permission to configure them",
+)
+PREPARED_PUBLISH_DENIED: Final = Cause(
+    "prepared-publish-denied",
+    _TOPOLOGY,
+    Reason.PERMISSION_DENIED,
+    "a user that may not publish, with userSecretRef",
+    "user {user} may not publish to exchange {exchange} of virtual host {host}",
+    "let the broker's owner grant it permission to write to this exchange",
+)
+PREPARED_CONFLICT: Final = Cause(
+    "prepared-topology-conflict",
+    _TOPOLOGY,
+    Reason.TOPOLOGY_CONFLICT,
+    "an exchange or queue that was created otherwise meanwhile, with userSecretRef",
+    "virtual host {host} has another {what} than the one to create",
+    "wait for the next reconciliation, or delete it",
+)
 DATABASE_LOGIN: Final = Cause(
     "database-login",
     _DATABASE,
@@ -162,7 +210,7 @@ DATABASE_ADMIN_RIGHTS: Final = Cause(
     "a user without rights in the database",
     "{where}: user {user} lacks a right that is needed (CONNECT; with adminUrl also CREATEROLE"
     " and CREATEDB)",
-    "grant the right",
+    "grant the right, or use the key url with a user that owns an existing database",
 )
 DATABASE_NO_CREATE: Final = Cause(
     "database-no-create",

@@ -58,6 +58,9 @@ async def connection_error(error: BaseException, url: str) -> DependencyError:
         return DependencyError.of(
             causes.DATABASE_READ_ONLY, where=place(url), why="it refused a write"
         )
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        why = "no host has the state that target_session_attrs names"
+        return DependencyError.of(causes.DATABASE_READ_ONLY, where=place(url), why=why)
     if state in _BY_STATE:
         return DependencyError.of(_BY_STATE[state], **named(url))
     if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InternalClientError | OSError):

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, database_tls
 from healthingest_operator.adapters.postgres.answers import connection_error, named, place
+from healthingest_operator.adapters.postgres.hosts import connect
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import Database
 from healthingest_operator.reconcile.ttl_cache import TtlCache
@@ -133,11 +134,8 @@ class PostgresDatabase(Database):
     async def _connection(self, url: str, tls: TlsMaterial) -> AsyncIterator[asyncpg.Connection]:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                connection = await asyncpg.connect(
-                    url,
-                    timeout=self._timeout_seconds,
-                    command_timeout=self._timeout_seconds,
-                    ssl=database_tls(url, tls),
+                connection = await connect(
+                    url, timeout_seconds=self._timeout_seconds, ssl=database_tls(url, tls)
                 )
                 try:
                     yield connection

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from healthingest_operator.adapters.connection_errors import answer_to, connection_error, failure_of
 from healthingest_operator.adapters.tls import context_of
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.reconcile.ports import BrokerAccess, BrokerUser
 from healthingest_operator.resources.topology import Login
 from healthingest_operator.status import outside_causes as causes
 from healthingest_operator.status.connection_causes import ConnectionFailure
@@ -24,7 +24,7 @@ _PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, section 4.2.2
 _METHOD_FRAME: Final = b"\x01"  # section 4.2.3: the server's first answer is connection.start
 _TLS_ALERT: Final = b"\x15"  # RFC 8446, section 5.1
 _LIMIT: Final = re.compile(r"((?:connection limit|maximum allowed (?:user )?limit of) \(\d+\))")
-_ACCESS_REFUSED: Final = 403
+ACCESS_REFUSED: Final = 403
 _GOOD_BYE: Final = 200
 _LINES: Final = b"GET / HTTP/1.0\r\n\r\n"
 _LINE: Final = re.compile(rb"^(HTTP/|[+-])")
@@ -33,7 +33,7 @@ _HEAD_BYTES: Final = 7  # section 4.2.3: type, channel, size
 _LARGEST_FRAME: Final = 2**20
 
 
-async def speak_amqp(access: BrokerAccess, timeout_seconds: float) -> None:
+async def speak_amqp(access: BrokerAccess | BrokerUser, timeout_seconds: float) -> None:
     """
     Return if the port speaks AMQP 0-9-1.
 
@@ -69,8 +69,8 @@ async def _no_answer(amqp_url: str, error: BaseException) -> DependencyError:
     return await connection_error(causes.AMQP, where, error, amqp_url)
 
 
-async def _first_byte(access: BrokerAccess) -> bytes:
-    async with _conversation(access) as talk:
+async def _first_byte(access: BrokerAccess | BrokerUser) -> bytes:
+    async with conversation(access) as talk:
         return await talk.first_byte()
 
 
@@ -88,30 +88,41 @@ async def log_in(
     where = place(amqp_url)
     named = {"where": where, "user": login.name, "host": virtual_host}
     try:
-        async with asyncio.timeout(timeout_seconds), _conversation(access) as talk:
+        async with asyncio.timeout(timeout_seconds), conversation(access) as talk:
             closed = await talk.log_in(virtual_host, login)
     except (TimeoutError, OSError, EOFError) as error:
         raise await connection_error(causes.AMQP, where, error, amqp_url) from error
-    except _NoAmqpError as error:
+    except NoAmqpError as error:
         raise DependencyError.of(causes.NOT_AMQP, where=where) from error
     if closed is not None:
         raise _refused(*closed, named)
 
 
 def _refused(code: int, words: str, named: dict[str, str]) -> DependencyError:
-    limit = _LIMIT.search(words)
+    limit = limit_in(words)
     if limit:
-        return DependencyError.of(causes.CONNECTION_LIMIT, **named, limit=limit[1])
-    if code == _ACCESS_REFUSED and "Login was refused" in words:
+        return DependencyError.of(causes.CONNECTION_LIMIT, **named, limit=limit)
+    if is_login_refused(code, words):
         return DependencyError.of(causes.RELAY_LOGIN, where=named["where"], user=named["user"])
     return DependencyError.of(causes.VIRTUAL_HOST_REFUSED, **named)
 
 
-class _NoAmqpError(Exception):
+def is_login_refused(code: int, words: str) -> bool:
+    """Whether the broker refuses user or password."""
+    return code == ACCESS_REFUSED and "Login was refused" in words
+
+
+def limit_in(words: str) -> str | None:
+    """Return the connection limit that the broker names; None: it names none."""
+    found = _LIMIT.search(words)
+    return found[1] if found else None
+
+
+class NoAmqpError(Exception):
     """The server sent bytes that are not an AMQP frame."""
 
 
-class _Conversation:
+class Conversation:
     """
     The first frames of a connection, encoded by pamqp.
 
@@ -131,35 +142,52 @@ class _Conversation:
         self._writer.write(_PROTOCOL_HEADER)
         return await self._reader.read(1)
 
-    async def log_in(self, virtual_host: str, login: Login) -> tuple[int, str] | None:
-        """Return code and text of the broker's refusal; None: the login succeeded."""
+    async def authenticate(self, user: str, password: str) -> tuple[int, str] | None:
+        """Return code and text of the broker's refusal; None: it accepts the login."""
         from pamqp import commands  # noqa: PLC0415 - see the module's docstring
 
         self._writer.write(_PROTOCOL_HEADER)
         await self._read()  # connection.start
         able: Any = {"capabilities": {"authentication_failure_close": True}}
-        secret = f"\0{login.name}\0{login.password}"
-        tune = await self._ask(0, commands.Connection.StartOk(able, "PLAIN", secret, "en_US"))
+        secret = f"\0{user}\0{password}"
+        tune = await self.ask(0, commands.Connection.StartOk(able, "PLAIN", secret, "en_US"))
         if isinstance(tune, commands.Connection.Close):
             return tune.reply_code or 0, tune.reply_text
         if not isinstance(tune, commands.Connection.Tune):
-            raise _NoAmqpError
-        self._send(0, commands.Connection.TuneOk(tune.channel_max, tune.frame_max, 0))
+            raise NoAmqpError
+        self.send(0, commands.Connection.TuneOk(tune.channel_max, tune.frame_max, 0))
+        return None
+
+    async def log_in(self, virtual_host: str, login: Login) -> tuple[int, str] | None:
+        """Return code and text of the broker's refusal; None: the login succeeded."""
+        from pamqp import commands  # noqa: PLC0415 - see the module's docstring
+
+        refused = await self.authenticate(login.name, login.password)
+        if refused is not None:
+            return refused
         for channel, frame in (
             (0, commands.Connection.Open(virtual_host)),
             (1, commands.Channel.Open()),
         ):
-            answer = await self._ask(channel, frame)
+            answer = await self.ask(channel, frame)
             if isinstance(answer, commands.Connection.Close | commands.Channel.Close):
                 return answer.reply_code or 0, answer.reply_text
-        await self._ask(0, commands.Connection.Close(_GOOD_BYE, "", 0, 0))
+        await self.close()
         return None
 
-    async def _ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any AMQP command
-        self._send(channel, frame)
+    async def close(self) -> None:
+        """Close the connection as the protocol requires."""
+        from pamqp import commands  # noqa: PLC0415 - see the module's docstring
+
+        await self.ask(0, commands.Connection.Close(_GOOD_BYE, "", 0, 0))
+
+    async def ask(self, channel: int, frame: Any) -> object:  # noqa: ANN401 - any AMQP command
+        """Send *frame*, and return the next frame of the broker."""
+        self.send(channel, frame)
         return await self._read()
 
-    def _send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any AMQP command
+    def send(self, channel: int, frame: Any) -> None:  # noqa: ANN401 - any AMQP command
+        """Send *frame*."""
         from pamqp import frame as frames  # noqa: PLC0415 - see the module's docstring
 
         self._writer.write(frames.marshal(frame, channel))
@@ -170,23 +198,24 @@ class _Conversation:
         head = await self._reader.readexactly(_HEAD_BYTES)
         size = int.from_bytes(head[3:], "big")
         if head[:1] != _METHOD_FRAME or size > _LARGEST_FRAME:
-            raise _NoAmqpError
+            raise NoAmqpError
         rest = await self._reader.readexactly(size + 1)
         try:
             return frame.unmarshal(head + rest)[2]
         except exceptions.PAMQPException as error:
-            raise _NoAmqpError from error
+            raise NoAmqpError from error
 
 
 @asynccontextmanager
-async def _conversation(access: BrokerAccess) -> AsyncIterator[_Conversation]:
+async def conversation(access: BrokerAccess | BrokerUser) -> AsyncIterator[Conversation]:
+    """Open a connection to the AMQP port, and close it at the end of the context."""
     parts = urlsplit(access.amqp_url)
     secure = parts.scheme == "amqps"
     context = context_of(access.tls) if secure else None
     port = parts.port or (5671 if secure else 5672)
     reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
     try:
-        yield _Conversation(reader, writer)
+        yield Conversation(reader, writer)
     finally:
         writer.close()
         with contextlib.suppress(OSError):

@@ -20,10 +20,12 @@ from healthingest_operator.adapters.rabbitmq import requests
 from healthingest_operator.adapters.rabbitmq.amqp import log_in, speak_amqp
 from healthingest_operator.adapters.rabbitmq.answers import alarms, is_rabbitmq, place, refusal
 from healthingest_operator.adapters.rabbitmq.fingerprints import Fingerprints
+from healthingest_operator.adapters.rabbitmq.prepared import check_login, declare
 from healthingest_operator.adapters.tls import aiohttp_tls
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import Broker, BrokerAccess
+from healthingest_operator.reconcile.ports import Broker, BrokerAccess, BrokerUser
 from healthingest_operator.reconcile.ttl_cache import TtlCache
+from healthingest_operator.resources.prepared_topology import PreparedHost
 from healthingest_operator.resources.topology import Binding, BindingKey, Login, Observed, Resource
 from healthingest_operator.status import outside_causes as causes
 
@@ -151,6 +153,20 @@ class RabbitMQBroker(Broker):
             return False
         await self._perform(access, requests.remove_queue(virtual_host, queue))
         return True
+
+    @override
+    async def check_user(self, user: BrokerUser) -> None:
+        asked = (user.amqp_url, user.username, user.password, user.tls.fingerprint)
+        timeout = self._timeout_seconds
+        await self._checked.get(asked, time.monotonic(), lambda: check_login(user, timeout))
+
+    @override
+    async def declare(
+        self, user: BrokerUser, virtual_host: str, resources: Sequence[Resource], *, create: bool
+    ) -> PreparedHost:
+        return await declare(
+            user, virtual_host, resources, create=create, timeout_seconds=self._timeout_seconds
+        )
 
     async def _perform(self, access: BrokerAccess, request: requests.Request) -> None:
         await self._request(

@@ -240,7 +240,11 @@ async def _write(
 
 
 def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
-    """Return `SecretsReady`: False with the reason of the first error and all messages."""
+    """
+    Return `SecretsReady`: False with the reason of the first error and all messages.
+
+    A trimmed value is a warning: the condition is True, and its message names the key.
+    """
     kind = ConditionType.SECRETS_READY
     state = own.state
     errors = found.errors
@@ -249,6 +253,7 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
             error.reason for error in errors if isinstance(error, DependencyError)
         ]
         return condition_false(kind, reasons[0], "; ".join(error.message for error in errors))
+    trimmed = "".join(f"; {warning}" for warning in found.warnings)
     if own.rotating:
         message = {
             Phase.INTRODUCED: rotation_progress.INTRODUCED,
@@ -256,7 +261,9 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
             Phase.SIGNING: rotation_progress.SIGNING,
             Phase.OVERLAPPING: rotation_progress.OVERLAPPING,
         }[state.phase]
-        return condition_true(kind, message, Reason.CREDENTIALS_ROTATING)
+        return condition_true(kind, message + trimmed, Reason.CREDENTIALS_ROTATING)
+    if trimmed:
+        return condition_true(kind, f"all Secrets exist{trimmed}", Reason.SECRET_VALUE_TRIMMED)
     if state.phase is Phase.SETTLED and state.since > state.made:
         return condition_true(
             kind, "all Secrets exist; credentials were rotated", Reason.CREDENTIALS_ROTATED

@@ -6,12 +6,24 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from healthingest_contract.conditions import Reason
-from healthingest_contract.database_address import DatabaseAddressError, read_database_address
-from healthingest_contract.tls import FILE_PARAMETERS, NO_TLS_MATERIAL, TlsMaterial
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_operator.api.healthingest import HealthIngest
+from healthingest_operator.api.v1alpha1 import BrokerUserSecretRef, StoreSecretRef
+from healthingest_operator.reconcile.credentials.given_secret import (
+    GivenSecret,
+    Reading,
+    given_secret,
+)
 from healthingest_operator.reconcile.credentials.tls_sources import tls_material
 from healthingest_operator.reconcile.errors import DependencyError
-from healthingest_operator.reconcile.ports import BrokerAccess, Reader, StoreAccess
+from healthingest_operator.reconcile.ports import BrokerAccess, BrokerUser, Reader, StoreAccess
+from healthingest_operator.resources.connection_secrets import (
+    BROKER_FORMS,
+    CACHE_FORMS,
+    DATABASE_FORMS,
+    STORE_FORMS,
+    Surroundings,
+)
 from healthingest_operator.resources.secrets import UserSecrets, decode
 from healthingest_operator.resources.tls import Dependency, tls_sources
 
@@ -33,10 +45,12 @@ class Credentials:
 
     store: StoreAccess | DependencyError
     store_admin: StoreAccess | DependencyError
-    broker: BrokerAccess | DependencyError
+    broker: BrokerAccess | BrokerUser | DependencyError
     database: DatabaseAccess | DependencyError
     cache_url: str | DependencyError | None
     cache_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
+    warnings: tuple[str, ...] = ()
+    """Sentences about values that were trimmed."""
 
     @property
     def errors(self) -> list[DependencyError]:
@@ -64,7 +78,7 @@ class Credentials:
         if isinstance(self.cache_tls, DependencyError):
             raise self.cache_tls
         store = self.store.tls.fingerprint if isinstance(self.store, StoreAccess) else ""
-        broker = self.broker.tls.fingerprint if isinstance(self.broker, BrokerAccess) else ""
+        broker = "" if isinstance(self.broker, DependencyError) else self.broker.tls.fingerprint
         access = self.database
         database = access.tls.fingerprint if isinstance(access, DatabaseAccess) else ""
         return {
@@ -77,12 +91,16 @@ class Credentials:
     @property
     def user_secrets(self) -> UserSecrets:
         """The values that are copied into the operator's own Secret for the service."""
+        broker = self.broker
         store = self.store if isinstance(self.store, StoreAccess) else None
         database = self.database if isinstance(self.database, DatabaseAccess) else DatabaseAccess()
         return UserSecrets(
             store_access_key_id=store.access_key_id if store else None,
             store_secret_access_key=store.secret_access_key if store else None,
-            broker_endpoint=self.broker.amqp_url if isinstance(self.broker, BrokerAccess) else None,
+            broker_endpoint=None if isinstance(broker, DependencyError) else broker.amqp_url,
+            broker_login=(broker.username, broker.password)
+            if isinstance(broker, BrokerUser)
+            else None,
             database_url=database.url,
             database_admin_url=database.admin_url,
             cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
@@ -91,21 +109,23 @@ class Credentials:
 
 async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
     """Read all Secrets that the spec names."""
-    reader = _Reader(cluster, owner.key.namespace)
+    reader = _Reader(cluster, owner)
     spec = owner.spec
     store_ref = spec.object_store.credentials_secret_ref
-    store = await _or_error(lambda: reader.store(owner, store_ref.name))
+    store = await _or_error(lambda: reader.store("credentialsSecretRef", store_ref))
     admin_ref = spec.object_store.admin_secret_ref
-    admin = await _or_error(lambda: reader.store(owner, admin_ref.name)) if admin_ref else store
-    cache = spec.cache
-    cache_tls = await _or_error(lambda: reader.tls(owner, Dependency.CACHE))
+    admin = (
+        await _or_error(lambda: reader.store("adminSecretRef", admin_ref)) if admin_ref else store
+    )
+    cache_tls = await _or_error(lambda: reader.tls(Dependency.CACHE))
     return Credentials(
         store=store,
         store_admin=admin,
-        broker=await _or_error(lambda: reader.broker(owner, spec.broker.admin_secret_ref.name)),
-        database=await _or_error(lambda: reader.database(owner, spec.database.secret_ref.name)),
-        cache_url=await _or_error(lambda: reader.cache(cache.secret_ref.name)) if cache else None,
+        broker=await _or_error(reader.broker),
+        database=await _or_error(reader.database),
+        cache_url=await _or_error(reader.cache),
         cache_tls=cache_tls,
+        warnings=tuple(dict.fromkeys(reader.warnings)),
     )
 
 
@@ -117,98 +137,108 @@ async def _or_error(read: Callable[[], Awaitable[_Found]]) -> _Found | Dependenc
 
 
 class _Reader:
-    def __init__(self, cluster: Reader, namespace: str) -> None:
+    def __init__(self, cluster: Reader, owner: HealthIngest) -> None:
         self._cluster = cluster
-        self._namespace = namespace
+        self._owner = owner
+        self._namespace = owner.key.namespace
+        self.warnings: list[str] = []
 
-    async def store(self, owner: HealthIngest, name: str) -> StoreAccess:
-        values = await self._values(name)
-        wanted = owner.spec.object_store
+    async def store(self, name: str, reference: StoreSecretRef) -> StoreAccess:
+        own_names = ("accessKeyId", "secretAccessKey")
+        path = f"spec.objectStore.{name}"
+        found = await self._given(
+            Reading(path, reference, own_names, STORE_FORMS, Surroundings(self._namespace))
+        )
+        wanted = self._owner.spec.object_store
         return StoreAccess(
             wanted.endpoint,
             wanted.region,
             wanted.bucket,
-            self._value(values, name, "accessKeyId"),
-            self._value(values, name, "secretAccessKey"),
-            await self.tls(owner, Dependency.STORE),
+            found.value("accessKeyId"),
+            found.value("secretAccessKey"),
+            await self.tls(Dependency.STORE),
         )
 
-    async def broker(self, owner: HealthIngest, name: str) -> BrokerAccess:
-        values = await self._values(name)
-        management = self._address(values, name, "managementUrl", {"http", "https"}).rstrip("/")
-        amqp = self._address(values, name, "amqpUrl", {"amqp", "amqps"})
-        parts = urlsplit(amqp)
-        if parts.username or parts.password or parts.path.strip("/"):
-            raise self._invalid(
-                name, "amqpUrl", "must have scheme, host and port alone, without login and path"
-            )
+    async def broker(self) -> BrokerAccess | BrokerUser:
+        wanted = self._owner.spec.broker
+        around = Surroundings(self._namespace, wanted.management_port)
+        if wanted.user_secret_ref is not None:
+            return await self._broker_user(wanted.user_secret_ref, around)
+        reference = wanted.admin_secret_ref
+        assert reference is not None  # noqa: S101 - a rule of the API type
+        found = await self._given(
+            Reading("spec.broker.adminSecretRef", reference, ("amqpUrl",), BROKER_FORMS, around)
+        )
+        management = found.address("managementUrl", {"http", "https"}).rstrip("/")
         return BrokerAccess(
             management,
-            f"{parts.scheme}://{parts.netloc}",
-            self._value(values, name, "username"),
-            self._value(values, name, "password"),
-            await self.tls(owner, Dependency.BROKER),
+            _amqp_endpoint(found),
+            found.value("username"),
+            found.value("password"),
+            await self.tls(Dependency.BROKER),
         )
 
-    async def database(self, owner: HealthIngest, name: str) -> DatabaseAccess:
-        values = await self._values(name)
-        tls = await self.tls(owner, Dependency.DATABASE)
-        if "url" in values:
-            return DatabaseAccess(url=self._database_address(values, name, "url"), tls=tls)
-        if "adminUrl" in values:
-            return DatabaseAccess(
-                admin_url=self._database_address(values, name, "adminUrl"), tls=tls
-            )
-        message = f"Secret {self._namespace}/{name} has neither key url nor key adminUrl: add one"
-        raise DependencyError(Reason.SECRET_KEY_MISSING, message)
+    async def _broker_user(
+        self, reference: BrokerUserSecretRef, around: Surroundings
+    ) -> BrokerUser:
+        found = await self._given(
+            Reading("spec.broker.userSecretRef", reference, ("amqpUrl",), BROKER_FORMS, around)
+        )
+        return BrokerUser(
+            _amqp_endpoint(found),
+            found.value("username"),
+            found.value("password"),
+            await self.tls(Dependency.BROKER),
+        )
 
-    async def tls(self, owner: HealthIngest, dependency: Dependency) -> TlsMaterial:
-        sources = tls_sources(owner.spec, dependency)
+    async def database(self) -> DatabaseAccess:
+        reference = self._owner.spec.database.secret_ref
+        own_names = ("url", "adminUrl")
+        around = Surroundings(self._namespace)
+        found = await self._given(
+            Reading("spec.database.secretRef", reference, own_names, DATABASE_FORMS, around)
+        )
+        tls = await self.tls(Dependency.DATABASE)
+        if found.has("url"):
+            return DatabaseAccess(url=found.database_address("url"), tls=tls)
+        if found.has("adminUrl"):
+            return DatabaseAccess(admin_url=found.database_address("adminUrl"), tls=tls)
+        raise found.missing(*own_names)
+
+    async def tls(self, dependency: Dependency) -> TlsMaterial:
+        sources = tls_sources(self._owner.spec, dependency)
         return await tls_material(self._cluster, self._namespace, sources)
 
-    async def cache(self, name: str) -> str:
-        return self._address(await self._values(name), name, "url", {"redis", "rediss"})
-
-    async def _values(self, name: str) -> dict[str, str]:
-        secret = await self._cluster.read("v1", "Secret", self._namespace, name)
-        if secret is None:
-            message = f"Secret {self._namespace}/{name} does not exist: create it"
-            raise DependencyError(Reason.SECRET_NOT_FOUND, message)
-        return {key: value.strip() for key, value in decode(secret).items()}
-
-    def _value(self, values: dict[str, str], name: str, key: str) -> str:
-        if not values.get(key):
-            message = f"Secret {self._namespace}/{name} has no key {key}, or an empty one: add it"
-            raise DependencyError(Reason.SECRET_KEY_MISSING, message)
-        return values[key]
-
-    def _address(self, values: dict[str, str], name: str, key: str, schemes: set[str]) -> str:
-        value = self._value(values, name, key)
-        try:
-            parts = urlsplit(value)
-            sound = (
-                parts.scheme in schemes
-                and bool(parts.hostname)
-                and (parts.port is None or parts.port > 0)
-            )
-        except ValueError:
-            sound = False
-        if not sound:
-            raise self._invalid(name, key, f"must be an address such as {min(schemes)}://host:port")
-        return value
-
-    def _database_address(self, values: dict[str, str], name: str, key: str) -> str:
-        value = self._value(values, name, key)
-        try:
-            parameters = read_database_address(value).parameters
-        except DatabaseAddressError as error:
-            raise self._invalid(name, key, f": {error}") from None
-        if files := sorted(parameters & FILE_PARAMETERS):
-            rule = f"names a file with {files[0]}: remove it and set spec.database.tls"
-            raise self._invalid(name, key, rule)
-        return value
-
-    def _invalid(self, name: str, key: str, rule: str) -> DependencyError:
-        return DependencyError(
-            Reason.SECRET_VALUE_INVALID, f"key {key} of Secret {self._namespace}/{name} {rule}"
+    async def cache(self) -> str | None:
+        cache = self._owner.spec.cache
+        if cache is None:
+            return None
+        around = Surroundings(self._namespace)
+        found = await self._given(
+            Reading("spec.cache.secretRef", cache.secret_ref, ("url",), CACHE_FORMS, around)
         )
+        return found.address("url", {"redis", "rediss"})
+
+    async def _given(self, reading: Reading) -> GivenSecret:
+        secret = await self._cluster.read("v1", "Secret", self._namespace, reading.reference.name)
+        if secret is None:
+            message = f"{reading.title} does not exist: create it"
+            raise DependencyError(Reason.SECRET_NOT_FOUND, message)
+        found = given_secret(reading, decode(secret))
+        self.warnings += found.warnings
+        return found
+
+
+def _amqp_endpoint(found: GivenSecret) -> str:
+    """
+    Return scheme, host and port of AMQP.
+
+    Raises:
+        DependencyError: the address is missing, or has a login or path.
+    """
+    name = "amqpUrl"
+    parts = urlsplit(found.address(name, {"amqp", "amqps"}))
+    if parts.username or parts.password or parts.path.strip("/"):
+        rule = "must have scheme, host and port alone, without login and path"
+        raise found.invalid(name, rule)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -29,8 +29,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
-from healthingest_contract.database_address import read_database_address
+from healthingest_contract.database_address import read_database_address, with_hosts_first
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, database_tls
+from healthingest_service.adapters.database.hosts import connect_to_a_host
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
@@ -68,8 +69,8 @@ def _sqlite_address(url: str) -> URL | None:
 
 
 def _for_asyncpg(url: str) -> str:
-    """Return *url* without the driver name that SQLAlchemy allows in the scheme."""
-    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    """Return *url* without the driver name that SQLAlchemy allows, and with the hosts first."""
+    return with_hosts_first(url.replace("postgresql+asyncpg://", "postgresql://", 1))
 
 
 @asynccontextmanager
@@ -163,12 +164,8 @@ def _postgresql(url: str, pool_size: int, timeout_seconds: float, tls: TlsMateri
 
     async def connect() -> asyncpg.Connection:
         # asyncpg parses the address, as in the operator; SQLAlchemy supports fewer parameters.
-        return await asyncpg.connect(
-            url,
-            timeout=timeout_seconds,
-            command_timeout=timeout_seconds,
-            server_settings=settings,
-            ssl=context,
+        return await connect_to_a_host(
+            url, timeout_seconds=timeout_seconds, settings=settings, ssl=context
         )
 
     engine = create_async_engine(

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
+import asyncpg
 from alembic.util import CommandError
 
 from healthingest_contract.related_errors import related_errors
@@ -32,6 +33,10 @@ _BY_PROBLEM: Final = {
     CertificateProblem.EXPIRED: StopCause.DATABASE_CERTIFICATE_EXPIRED,
     CertificateProblem.NAME_MISMATCH: StopCause.DATABASE_CERTIFICATE_NAME_MISMATCH,
 }
+_BY_TYPE: Final[tuple[tuple[type[BaseException], StopCause], ...]] = (
+    (asyncpg.TargetServerAttributeNotMatched, StopCause.DATABASE_READ_ONLY),
+    (LedgerUnavailableError, StopCause.DATABASE_UNREACHABLE),
+)
 _OBJECT_ERRORS: Final = "42"
 """SQLSTATE class of tables and columns that are missing or exist already."""
 
@@ -49,9 +54,7 @@ def database_cause(error: BaseException) -> StopCause | None:
     for one in errors:
         if isinstance(one, ssl.SSLCertVerificationError):
             return _BY_PROBLEM[certificate_problem(one)]
-    if _has_type(errors, LedgerUnavailableError):
-        return StopCause.DATABASE_UNREACHABLE
-    return None
+    return next((cause for kind, cause in _BY_TYPE if _has_type(errors, kind)), None)
 
 
 def _cause_of_states(states: Sequence[str]) -> StopCause | None:
