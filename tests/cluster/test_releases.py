@@ -90,6 +90,7 @@ def test_a_namespace_that_another_release_serves_is_refused(
     assert f"release {name} in namespace {first} already serves namespace {shared}" in (
         refused.stderr
     )
+    assert f"delete RoleBinding {name}-healthingest-operator if that" in refused.stderr
     assert _left(with_crd, other) == ""
     everywhere = install(other, second, "")
     assert everywhere.returncode != 0
