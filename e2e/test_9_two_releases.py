@@ -50,11 +50,10 @@ def _install(which: str, *namespaces: str) -> None:
         "crds.enabled": "false",
         "replicas": "1",
     }
+    settings = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     for key, name in (("image", "operator"), ("serviceImage", "service")):
         repository, _, tag = install.images()[name].rpartition(":")
-        values |= {f"{key}.repository": repository}
-        values |= {f"{key}.tag": tag}
-    settings = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+        settings += ["--set-string", f"{key}.repository={repository},{key}.tag={tag}"]
     words = ("helm", "upgrade", "--install", RELEASE, str(install.CHART), "--wait")
     home = ("--namespace", HOMES[which])
     k8s.run(*words, *home, "--timeout=120s", *settings, seconds=150)

@@ -2,6 +2,7 @@
 Writes what follows from the settings of both halves: `make settings`.
 
 That is the reference page, the names that `spec.settings` allows and the operator's chart values.
+The page of all chart values follows from their comments and their schema.
 
 Run from the repository's root. With `--check` it writes nothing and ends with 1 when a file
 differs from its source.
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from sphinx.pycode import ModuleAnalyzer
@@ -29,6 +31,7 @@ REFERENCE: Final = Path(service_settings.REFERENCE)
 SETTABLE_NAMES: Final = Path("contract/healthingest_contract/settable_names.py")
 VALUES: Final = Path("charts/healthingest-operator/values.yaml")
 VALUES_SCHEMA: Final = Path("charts/healthingest-operator/values.schema.json")
+CHART_REFERENCE: Final = Path("docs/reference/chart-values.md")
 OPERATOR_PREFIX: Final = f"{PREFIX}OPERATOR_"
 
 _INTRODUCTION: Final = """\
@@ -56,6 +59,18 @@ cause `settings-refused`, see [the runbook](runbook.md). A setting of the operat
 the chart.
 
 The column "on a cluster" says how each setting is set there, or why it cannot be set.
+"""
+_CHART_INTRODUCTION: Final = """\
+<!-- `make settings` writes this page from charts/healthingest-operator/values.yaml and
+values.schema.json: edit those. -->
+
+# Values of the chart
+
+Helm refuses a value with a wrong type, a value out of its range, and a name that is not listed
+here. `as in a pod` means that the chart copies the value, and the API server checks it.
+
+| value | type | default | meaning |
+| --- | --- | --- | --- |
 """
 _NAMES_MODULE: Final = '''\
 """Names that `spec.settings` allows, without their prefix. `make settings` writes this file."""
@@ -89,11 +104,15 @@ def generated_files(root: Path) -> Mapping[Path, str]:
     schema = (root / VALUES_SCHEMA).read_text(encoding="utf-8")
     start = "# begin of `operator`: `make settings` writes these values\n"
     written = _between(values, start, "# end of `operator`\n", chart_values())
+    written_schema = chart_schema(json.loads(schema), written)
     return {
         root / REFERENCE: reference(),
         root / SETTABLE_NAMES: settable_names_module(),
         root / VALUES: written,
-        root / VALUES_SCHEMA: chart_schema(json.loads(schema), written),
+        root / VALUES_SCHEMA: written_schema,
+        root / CHART_REFERENCE: chart_reference(
+            json.loads(written_schema), yaml.safe_load(written)
+        ),
     }
 
 
@@ -231,6 +250,39 @@ def chart_schema(schema: dict[str, Any], values: str) -> str:
             place.clear()
             place.update({"description": comment, **rest})
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def chart_reference(schema: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Return the page of all chart values, in the order of values.yaml."""
+    return _CHART_INTRODUCTION + "".join(_chart_rows(schema, values, ""))
+
+
+def _chart_rows(schema: Mapping[str, Any], values: Mapping[str, Any], outer: str) -> Iterator[str]:
+    for name, value in values.items():
+        place = schema["properties"][name]
+        path = f"{outer}{name}"
+        inner = isinstance(value, dict) and "properties" in place
+        default = "" if inner else f"`{json.dumps(value, ensure_ascii=False)}`"
+        cells = (f"`{path}`", _value_type(place), default, place["description"])
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+        if inner:
+            yield from _chart_rows(place, value, f"{path}.")
+
+
+def _value_type(place: Mapping[str, Any]) -> str:
+    """Return type and range of a chart value."""
+    if "enum" in place:
+        return ", ".join(f"`{choice}`" for choice in place["enum"])
+    types = place["type"] if isinstance(place["type"], list) else [place["type"]]
+    if types[0] in {"integer", "number"}:
+        return f"{' or '.join(types)}, {_range({**place, 'type': types[0]})}"
+    if types[0] == "array":
+        items = place["items"]
+        kind = "texts" if items["type"] == "string" else "objects, as in a pod"
+        return f"list of {kind}, at most {place['maxItems']}"
+    if types[0] == "object" and "properties" not in place:
+        return "map" if "additionalProperties" in place else "object, as in a pod"
+    return " or ".join(_TYPES.get(str(kind), str(kind)) for kind in types)
 
 
 def value_comments(values: str) -> Mapping[tuple[str, ...], str]:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from support import helm
-from support.control_plane import attempt, kubectl
+from support.control_plane import attempt, kubectl, remove_namespace
 from support.servers.apiserver import ApiServer
 
 Install = Callable[..., CompletedProcess[str]]
@@ -90,10 +90,36 @@ def test_a_namespace_that_another_release_serves_is_refused(
     assert f"release {name} in namespace {first} already serves namespace {shared}" in (
         refused.stderr
     )
+    assert f"delete RoleBinding {name}-healthingest-operator if that" in refused.stderr
     assert _left(with_crd, other) == ""
     everywhere = install(other, second, "")
     assert everywhere.returncode != 0
     assert "already serves some of them" in everywhere.stderr
+
+
+def test_an_upgrade_restores_the_role_in_a_namespace_that_came_back(
+    with_crd: ApiServer, space: Callable[[], str], install: Install, tmp_path: Path
+) -> None:
+    """While it does not exist, the same upgrade succeeds and serves the others."""
+    release = f"back-{uuid4().hex[:8]}"
+    home, watched = (space(), space())
+    assert (
+        install(release, home, f"{home},{watched}", "--set", "clusterRoles=false").returncode == 0
+    )
+    chart = (release, str(helm.CHART), "--namespace", home, "--reset-then-reuse-values")
+
+    def upgraded() -> list[str]:
+        done = helm.attempt(with_crd, tmp_path, "upgrade", *chart)
+        assert done.returncode == 0, done.stderr
+        bindings = _left(with_crd, release).splitlines()
+        return [name for name in bindings if name.startswith("rolebinding.")]
+
+    before = upgraded()
+    assert len(before) == 3
+    remove_namespace(with_crd, watched)
+    assert len(upgraded()) == 2
+    kubectl(with_crd, "create", "namespace", watched)
+    assert upgraded() == before
 
 
 def test_an_admin_of_a_namespace_installs_without_cluster_roles(

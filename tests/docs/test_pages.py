@@ -89,6 +89,13 @@ def test_each_command_of_the_pages_is_run_or_has_a_reason() -> None:
     assert stories == run
 
 
+def test_the_readme_installs_as_the_page_does() -> None:
+    """Its commands are the first of the story, which tests run."""
+    first = pages.blocks(pages.ROOT / "README.md")[0]
+    assert len(first.commands) == 3
+    assert list(first.commands) == pages.story("install")[:3]
+
+
 def test_no_command_hides_in_the_text() -> None:
     """A command with arguments in a sentence would not be run."""
     allowed = re.compile(

@@ -125,3 +125,30 @@ def test_the_schema_takes_descriptions_from_comments_and_bounds_from_settings(
     assert "gone" not in found["operator"]["properties"]
     workers = found["operator"]["properties"]["workers"]
     assert workers == {"description": "Count.", "type": "integer", "minimum": 1, "maximum": 10000}
+
+
+def test_the_page_of_chart_values_has_a_row_for_each(writer: ModuleType) -> None:
+    """With type, default and meaning; a group has no default of its own."""
+    schema = {
+        "properties": {
+            "a": {"type": "integer", "minimum": 1, "maximum": 9, "description": "A | b."},
+            "group": {
+                "type": "object",
+                "description": "G.",
+                "properties": {
+                    "b": {
+                        "type": "array",
+                        "maxItems": 3,
+                        "items": {"type": "string"},
+                        "description": "B.",
+                    }
+                },
+            },
+        }
+    }
+    page = writer.chart_reference(schema, {"a": 2, "group": {"b": []}})
+    assert page.splitlines()[-3:] == [
+        "| `a` | integer, at least 1, at most 9 | `2` | A \\| b. |",
+        "| `group` | object |  | G. |",
+        "| `group.b` | list of texts, at most 3 | `[]` | B. |",
+    ]

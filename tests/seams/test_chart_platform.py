@@ -50,6 +50,20 @@ def test_a_mirror_and_digests_name_both_images(tmp_path: Path) -> None:
     assert template(tmp_path, {"image": {"digest": "sha256:short"}}).returncode != 0
 
 
+def test_every_image_comes_from_the_mirror(tmp_path: Path) -> None:
+    """Of all pods of the chart, also that of `helm test`, and with the Secret of the registry."""
+    values = {"imageRegistry": "mirror.example", "imagePullSecrets": [{"name": "registry"}]}
+    pods = [
+        one["spec"].get("template", one)["spec"]
+        for one in rendered(tmp_path, values)
+        if one["kind"] in {"Deployment", "Pod"}
+    ]
+    images = [container["image"] for pod in pods for container in pod["containers"]]
+    assert len(images) == 2
+    assert all(image.startswith("mirror.example/") for image in images)
+    assert all(pod["imagePullSecrets"] == [{"name": "registry"}] for pod in pods)
+
+
 def test_ids_are_left_to_the_platform_on_request(tmp_path: Path) -> None:
     """`restricted` holds with and without ids."""
     always = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

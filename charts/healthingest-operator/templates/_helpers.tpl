@@ -74,7 +74,8 @@ healthingest.dev/serves: {{ . }}
 {{- $serves := dig "labels" "healthingest.dev/serves" "" .metadata }}
 {{- $home := (first (.subjects | default (list dict))).namespace }}
 {{- if and $serves (or (ne $instance $root.Release.Name) (ne $home $root.Release.Namespace)) }}
-{{- fail (printf "watchNamespaces: release %s in namespace %s already serves %s; give each release its own namespaces" $instance $home (eq $serves "all" | ternary "all namespaces" $where)) }}
+{{- $served := eq $serves "all" | ternary "all namespaces" $where }}
+{{- fail (printf "watchNamespaces: release %s in namespace %s already serves %s; give each release its own namespaces, or delete %s %s if that release is gone" $instance $home $served .kind .metadata.name) }}
 {{- end }}
 {{- end }}
 {{- end }}
