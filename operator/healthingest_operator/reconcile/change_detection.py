@@ -93,7 +93,7 @@ class ChangeDetector:
         store = _value_of(found.store)
         admin: StoreAccess = _value_of(found.store_admin)
         parts = [await self.store.fingerprint(admin)]
-        if store != admin:
+        if store != admin and store.has_keys:
             await self.store.check(store)
         broker: BrokerAccess = _value_of(found.broker)
         host = owner.spec.broker.virtual_host

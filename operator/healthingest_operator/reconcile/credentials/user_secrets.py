@@ -94,7 +94,7 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
     reader = _Reader(cluster, owner.key.namespace)
     spec = owner.spec
     store_ref = spec.object_store.credentials_secret_ref
-    store = await _or_error(lambda: reader.store(owner, store_ref.name))
+    store = await _or_error(lambda: reader.store(owner, store_ref.name if store_ref else None))
     admin_ref = spec.object_store.admin_secret_ref
     admin = await _or_error(lambda: reader.store(owner, admin_ref.name)) if admin_ref else store
     cache = spec.cache
@@ -121,15 +121,16 @@ class _Reader:
         self._cluster = cluster
         self._namespace = namespace
 
-    async def store(self, owner: HealthIngest, name: str) -> StoreAccess:
-        values = await self._values(name)
+    async def store(self, owner: HealthIngest, name: str | None) -> StoreAccess:
+        """Return the access with the keys of this Secret, or without keys if *name* is None."""
+        values = {} if name is None else await self._values(name)
         wanted = owner.spec.object_store
         return StoreAccess(
             wanted.endpoint,
             wanted.region,
             wanted.bucket,
-            self._value(values, name, "accessKeyId"),
-            self._value(values, name, "secretAccessKey"),
+            None if name is None else self._value(values, name, "accessKeyId"),
+            None if name is None else self._value(values, name, "secretAccessKey"),
             await self.tls(owner, Dependency.STORE),
         )
 
