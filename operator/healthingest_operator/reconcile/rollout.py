@@ -66,6 +66,7 @@ async def _roll_out(state: ReconcileState) -> WorkloadResult:
         secrets,
         schemas,
         state.user_secrets.tls,
+        _database_installation(state),
     )
     migration = MigrationContext(
         state.ports.clock.now(), state.previous.condition(ConditionType.DATABASE_READY)
@@ -94,6 +95,12 @@ async def _schemas(state: ReconcileState) -> Mapping[str, str] | None:
         )
         raise DependencyError(Reason.WAITING_FOR_DEPENDENCIES, message)
     return dict(found.get("data") or {})
+
+
+def _database_installation(state: ReconcileState) -> str | None:
+    """Return the installation of the database now, or the last known one."""
+    before = (state.previous.status.get("database") or {}).get("installation")
+    return state.dependencies.database.installation or before
 
 
 def _config(state: ReconcileState) -> dict[str, str]:

@@ -44,7 +44,8 @@ class Inputs:
     The inputs of the pods.
 
     `schemas` is the content of the allowed schemas, and `tls` has a fingerprint of the certificates
-    of each dependency; a change of them rolls the pods, too.
+    of each dependency; a change of them rolls the pods, too. `installation` is that of the
+    database; a change of it repeats the migration.
     """
 
     image: str
@@ -52,6 +53,7 @@ class Inputs:
     secrets: Mapping[str, str]
     schemas: Mapping[str, str] | None
     tls: Mapping[str, str]
+    installation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def build(inputs: Inputs) -> Build:
             _tls(inputs, env.API_SECRETS),
         ),
         digest(inputs.secrets, relay, inputs.config, _tls(inputs, relay)),
-        digest(inputs.secrets, env.MIGRATE_SECRETS),
+        digest(inputs.secrets, env.MIGRATE_SECRETS, inputs.installation),
     )
 
 
@@ -107,11 +109,12 @@ async def roll_out(
     wanted = workload(owner, made)
     fingerprint = _fingerprint(wanted)
     job = comparison.stamped(migration.migration_job(owner, made))
-    success = migration.attempts(children.all("Job"), job["metadata"]["name"]).success or job
-    children.wanted.add(("Job", success["metadata"]["name"]))
+    attempts = migration.attempts(children.all("Job"), job["metadata"]["name"])
+    children.wanted.add(("Job", (attempts.success or job)["metadata"]["name"]))
     if not may_roll_out(updates, fingerprint, rolled_out):
         return _held(children, "waits for the dependencies", rolled_out)
-    if fingerprint != rolled_out:
+    is_new_database = inputs.installation is not None and attempts.is_of_another_database
+    if fingerprint != rolled_out or is_new_database:
         update = await _migrate(children, job, migration_context)
         if update is not None:
             return WorkloadResult(

@@ -62,6 +62,11 @@ class Attempts:
         return next((job for job in self.current if succeeded(job)), None)
 
     @property
+    def is_of_another_database(self) -> bool:
+        """Whether only Jobs for other versions or databases have succeeded."""
+        return self.success is None and any(succeeded(job) for job in self.others)
+
+    @property
     def superfluous(self) -> tuple[ManifestView, ...]:
         """Running Jobs for other versions, and failed Jobs beyond the number that is kept."""
         failed = [job for job in (*self.others, *self.current) if failed_since(job)]

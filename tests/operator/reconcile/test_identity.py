@@ -142,6 +142,28 @@ async def test_an_emptied_database_waits(fakes: OperatorFakes) -> None:
     await fakes.until_ready()
 
 
+async def test_a_lost_database_is_migrated_again_once_it_is_confirmed() -> None:
+    """Address and login are those of before, so no other change would repeat the migration."""
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    (place,) = fakes.database.places
+    before = fakes.cluster.names("Job")
+    fakes.database.places.clear()
+    fakes.database.logins.clear()
+    fakes.database.installations.clear()
+    await fakes.reconcile()
+    assert fakes.conditions()["DatabaseReady"][1] == "DatabaseReplaced"
+    assert fakes.cluster.names("Job") == before
+    confirm(fakes, "database", place)
+    await fakes.until_ready()
+    after = fakes.cluster.names("Job")
+    assert len(after) == 1
+    assert after != before
+    fakes.forget_writes()
+    await fakes.reconcile()
+    assert fakes.all_writes() == []
+
+
 async def test_the_same_database_under_another_address_is_known(fakes: OperatorFakes) -> None:
     """A restored backup, a promoted standby, another name of the host."""
     fakes.database.installations[OTHER] = fakes.database.installations[FORMER]
