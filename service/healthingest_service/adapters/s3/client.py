@@ -28,6 +28,12 @@ from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavaila
 
 _LONGEST_CALL_SECONDS: Final = 3600.0
 """Read timeout of the library, longer than any deadline of `call_with_deadline`."""
+_MOST_CONNECTIONS: Final = 128
+"""
+Connections of a client, more than concurrent requests; botocore's default is 10.
+
+A request that waits for a connection is overtaken by later ones, until its deadline is over.
+"""
 _SERVER_ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
@@ -100,6 +106,7 @@ async def open_client(
         connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
+        max_pool_connections=_MOST_CONNECTIONS,
         # The default user agent and the validation of arguments cost time in each call.
         user_agent="healthingest",
         parameter_validation=False,
