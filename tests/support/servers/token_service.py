@@ -1,7 +1,9 @@
 """
 A token service (STS) and the node's endpoint for keys, and an S3 server that checks their sessions.
 
-STS verifies signature, audience and expiry of a token, as an OpenID provider signs them. versitygw
+STS verifies signature, audience and expiry of a token, as an OpenID provider signs them; the e2e
+lets the cluster verify its own tokens. The module imports no other one of the tests, because the
+e2e runs it in a pod. versitygw
 refuses session tokens, so a proxy in front of it knows the temporary keys: it verifies the
 signature of a request and the expiry of its session, and signs it again with the server's keys.
 """
@@ -11,11 +13,12 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import parse_qs
 
 import aiohttp
@@ -24,8 +27,6 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
-
-from support.servers.versitygw import S3Server
 
 ROLE_ARN = "arn:aws:iam::111122223333:role/clinic"
 AUDIENCE = "sts.amazonaws.com"
@@ -55,6 +56,30 @@ def token(*, audience: str = AUDIENCE, seconds: float = 3600) -> str:
     return f"{text}.{_signature(text)}"
 
 
+class Gateway(Protocol):
+    """The real S3 server, and its keys."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+
+    @property
+    def region(self) -> str:
+        """Its region."""
+
+    @property
+    def bucket(self) -> str:
+        """Its bucket."""
+
+    @property
+    def access_key_id(self) -> str:
+        """Its access key."""
+
+    @property
+    def secret_access_key(self) -> str:
+        """Its secret key."""
+
+
 @dataclass
 class Session:
     """Temporary keys, and when they expire, in seconds since the epoch."""
@@ -70,14 +95,16 @@ class TokenService:
     """
     The state of the three servers.
 
-    `refusal` makes STS refuse every token with this code. `accepted` has the tokens that were
-    exchanged, `refused` counts refused exchanges, `expired` counts S3 requests with an expired
+    `verify` returns the code with which a token is refused; by default the tests' own tokens are
+    verified. `refusal` makes STS refuse every token with this code. `accepted` has the tokens that
+    were exchanged, `refused` counts refused exchanges, `expired` counts S3 requests with an expired
     session.
     """
 
     folder: Path
-    gateway: S3Server
+    gateway: Gateway
     port: int = 0
+    verify: Callable[[str], Awaitable[str]] | None = None
     lifetime_seconds: float = 3600
     refusal: str = ""
     agent_token: str = "the agent's token"
@@ -127,11 +154,13 @@ class TokenService:
         for session in self.sessions.values():
             session.expires_at = 0.0
 
-    def problem_of(self, text: str, role: str) -> str:
+    async def problem_of(self, text: str, role: str) -> str:
         """Return the code with which STS refuses a token; empty: it is accepted."""
-        signed, _, signature = text.rpartition(".")
         if self.refusal or role != ROLE_ARN:
             return self.refusal or "AccessDenied"
+        if self.verify is not None:
+            return await self.verify(text)
+        signed, _, signature = text.rpartition(".")
         if not signed or not hmac.compare_digest(signature, _signature(signed)):
             return "InvalidIdentityToken"
         body = signed.partition(".")[2]
@@ -164,7 +193,7 @@ async def _sts(service: TokenService, request: web.Request) -> web.Response:
     if form.get("Action") != "AssumeRoleWithWebIdentity" or "Authorization" in request.headers:
         return _error(400, "InvalidAction")
     text = form.get("WebIdentityToken", "")
-    code = service.problem_of(text, form.get("RoleArn", ""))
+    code = await service.problem_of(text, form.get("RoleArn", ""))
     if code:
         service.refused += 1
         return _error(503 if code == "ServiceUnavailable" else 400, code)
@@ -215,7 +244,7 @@ def _is_signed_by(session: Session, region: str, request: web.Request) -> bool:
     return is_his and hmac.compare_digest(auth.signature(text, signed), fields["Signature"])
 
 
-def _signed_again(gateway: S3Server, request: web.Request, body: bytes) -> AWSRequest:
+def _signed_again(gateway: Gateway, request: web.Request, body: bytes) -> AWSRequest:
     own = {
         "authorization",
         "content-length",
@@ -270,10 +299,17 @@ def _s3_error(status: int, code: str) -> web.Response:
 
 
 @asynccontextmanager
-async def token_service(gateway: S3Server, folder: Path) -> AsyncIterator[TokenService]:
+async def token_service(gateway: Gateway, folder: Path) -> AsyncIterator[TokenService]:
     """Serve STS, the endpoint of a node, and the S3 server *gateway* at one address."""
     service = TokenService(folder, gateway)
     service.project()
+    async with serving(service, "127.0.0.1", 0):
+        yield service
+
+
+@asynccontextmanager
+async def serving(service: TokenService, host: str, port: int) -> AsyncIterator[None]:
+    """Serve *service* on a port; 0: a free one."""
     async with aiohttp.ClientSession() as client:
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -287,10 +323,10 @@ async def token_service(gateway: S3Server, folder: Path) -> AsyncIterator[TokenS
         application.router.add_route("*", "/{path:.*}", handle)
         runner = web.AppRunner(application, shutdown_timeout=1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, host, port)
         await site.start()
         service.port = runner.addresses[0][1]
         try:
-            yield service
+            yield
         finally:
             await runner.cleanup()
