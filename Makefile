@@ -68,6 +68,9 @@ bench-logins: setup ## measure small uploads with and without a flood of logins 
 bench-operator: setup servers ## measure one operator with many HealthIngests: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
 
+bench-rebuild: setup servers ## measure the rebuild of the database from the bucket (ROWS=100000)
+	PYTHONPATH=tests $(BIN)/python bench/rebuild.py --rows $(or $(ROWS),100000)
+
 bench-starved: setup ## measure leader election with very little processor time (SHARE=0.05 SECONDS=120)
 	PYTHONPATH=tests $(BIN)/python bench/starved_operator.py --share $(or $(SHARE),0.05) --seconds $(or $(SECONDS),120)
 

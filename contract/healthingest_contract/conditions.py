@@ -66,6 +66,7 @@ class Reason(StrEnum):
     SECRET_VALUE_TRIMMED = "SecretValueTrimmed"  # noqa: S105 - a reason
     # any external system
     UNREACHABLE = "Unreachable"
+    CREDENTIALS_MISSING = "CredentialsMissing"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     PERMISSION_DENIED = "PermissionDenied"
     REQUEST_REFUSED = "RequestRefused"

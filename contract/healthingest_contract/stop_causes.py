@@ -18,6 +18,10 @@ class StopCause(StrEnum):
     """The causes that the operator can report."""
 
     SETTINGS_REFUSED = "settings-refused"
+    STORE_KEYS_MISSING = "store-keys-missing"
+    STORE_TOKEN_REFUSED = "store-token-refused"  # noqa: S105 - not a secret
+    STORE_TOKEN_MISSING = "store-token-missing"  # noqa: S105 - the same
+    STORE_TOKEN_SERVICE_UNREACHABLE = "store-token-service-unreachable"  # noqa: S105 - the same
     DATABASE_UNREACHABLE = "database-unreachable"
     DATABASE_CERTIFICATE_UNTRUSTED = "database-certificate-untrusted"
     DATABASE_CERTIFICATE_EXPIRED = "database-certificate-expired"

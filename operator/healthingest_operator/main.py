@@ -20,6 +20,7 @@ import kopf
 import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from healthingest_contract.pod_identity import pod_identity
 from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
 from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
@@ -226,7 +227,7 @@ async def _ports(settings: Settings, cluster: KubernetesCluster, stack: AsyncExi
     patience = settings.dependency_timeout_seconds
     return Ports(
         cluster=cluster,
-        store=await stack.enter_async_context(s3_object_store(patience)),
+        store=await stack.enter_async_context(s3_object_store(patience, pod_identity(os.environ))),
         broker=await stack.enter_async_context(rabbitmq_broker(patience)),
         database=PostgresDatabase(patience),
         cache=RedisCache(patience),

@@ -108,7 +108,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         },
         "SSE-KMS",
     ),
-    ("no credentials", {"objectStore": {"bucket": "abc"}}, "credentialsSecretRef"),
+    (
+        "keys and a role",
+        {
+            "objectStore": {
+                "bucket": "abc",
+                "credentialsSecretRef": {"name": "s3"},
+                "webIdentity": {"roleArn": "arn:aws:iam::1:role/a"},
+            }
+        },
+        "not permitted with credentialsSecretRef",
+    ),
     (
         "a queue like a dead-letter queue",
         {

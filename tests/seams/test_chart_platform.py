@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from healthingest_contract.pod_identity import TOKEN_SECONDS, WebIdentity, pod_identity
+
 CHART = Path(__file__).resolve().parents[2] / "charts" / "healthingest-operator"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -151,3 +153,30 @@ def test_every_pod_of_the_chart_has_a_policy_in_both_directions(tmp_path: Path) 
     ]
     assert len(pods) == 2
     assert all(any(selector <= labels for selector in selectors) for labels in pods)
+
+
+def test_the_operator_assumes_a_role(tmp_path: Path) -> None:
+    """The variables are those that it reads, and the token has the audience of the role."""
+    role = {"roleArn": "arn:aws:iam::1:role/operator", "stsEndpoint": "https://sts.example:9000"}
+    spec = pod(tmp_path, {"webIdentity": {**role, "audience": "minio", "region": "eu-west-1"}})[
+        "spec"
+    ]
+    (container,) = spec["containers"]
+    found = pod_identity({one["name"]: one.get("value", "") for one in container["env"]})
+    assert isinstance(found, WebIdentity)
+    assert (found.role_arn, found.endpoint, found.region) == (*role.values(), "eu-west-1")
+    assert str(found.token_file.parent) in {one["mountPath"] for one in container["volumeMounts"]}
+    (volume,) = [one for one in spec["volumes"] if one["name"] == "web-identity"]
+    (source,) = volume["projected"]["sources"]
+    token = {"audience": "minio", "expirationSeconds": TOKEN_SECONDS, "path": found.token_file.name}
+    assert source == {"serviceAccountToken": token}
+    assert template(tmp_path, {"webIdentity": {"stsEndpoint": "sts"}}).returncode != 0
+
+
+def test_an_admission_webhook_can_set_the_operators_identity(tmp_path: Path) -> None:
+    """The ServiceAccount has the annotations, and the chart sets no identity of its own."""
+    annotations = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/operator"}
+    values = {"serviceAccount": {"annotations": annotations}}
+    (account,) = [one for one in rendered(tmp_path, values) if one["kind"] == "ServiceAccount"]
+    assert account["metadata"]["annotations"] == annotations
+    assert "AWS_" not in json.dumps(pod(tmp_path, values))

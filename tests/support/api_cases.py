@@ -56,6 +56,12 @@ PATTERNS: dict[str, Cases] = {
         ["http://a", "https://a.example:9000/", "http://[::1]:1", "http://a\u2003b"],
         ["", "a", "ftp://a", "http://u:p@a", "http://a/b", "http://a?b", "http://a b", "HTTP://a"],
     ),
+    "objectStore.webIdentity.roleArn": (["arn:aws:iam::1:role/a", "role"], ["", "a b", "ä"]),
+    "objectStore.webIdentity.audience": (["sts.amazonaws.com", "https://a.example"], ["a b"]),
+    "objectStore.webIdentity.stsEndpoint": (
+        ["http://a", "https://sts.example:9000/"],
+        ["", "a", "ftp://a", "http://u:p@a", "http://a/b"],
+    ),
     "objectStore.region": (["eu-central-1"], ["EU", "a_b"]),
     "objectStore.bucket": (["a.b-c", "1.2.3"], ["Abc", "-abc", "abc-", "a_b", ".abc"]),
     "broker.virtualHost": _BROKER_NAME,
@@ -169,9 +175,14 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "cache": {"secretRef": {"name": "redis"}},
     "adminSecretRef": {"name": "admin"},
     "userSecretRef": {"name": "relay"},
+    "webIdentity": {"roleArn": "arn:aws:iam::111122223333:role/uploads"},
     "configMapKeyRef": {"name": "ca"},
     "secretKeyRef": {"name": "ca"},
 }
+
+
+EXCLUDES: dict[str, str] = {"webIdentity": "credentialsSecretRef"}
+"""Fields that a rule does not permit beside another one."""
 
 
 def spec_schema() -> dict[str, Any]:
@@ -202,6 +213,8 @@ def with_field(spec: dict[str, Any], path: str, value: object) -> None:
     *parents, last = path.replace("[]", ".[]").split(".")
     place: Any = spec
     for number, name in enumerate(parents):
+        if isinstance(place, dict):
+            place.pop(EXCLUDES.get(name, ""), None)
         following = [*parents, last][number + 1]
         if name == "[]":
             place = place[0]
@@ -213,6 +226,8 @@ def with_field(spec: dict[str, Any], path: str, value: object) -> None:
             if not isinstance(place.get(name), dict):
                 place[name] = copy.deepcopy(COMPLETE.get(name, {}))
             place = place[name]
+    if isinstance(place, dict):
+        place.pop(EXCLUDES.get(last, ""), None)
     if last == "[]":
         place[0] = value
     else:

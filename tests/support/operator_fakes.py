@@ -329,8 +329,11 @@ class FakeStore(_Faulty, ObjectStore):
     """Secret access keys that are worth nothing."""
     tls: list[TlsMaterial] = field(default_factory=list)
     """The certificates of each observation."""
+    seen: list[StoreAccess] = field(default_factory=list)
+    """The access of each request."""
 
     def _may_refuse(self, access: StoreAccess) -> None:
+        self.seen.append(access)
         if access.secret_access_key in self.refused:
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
@@ -368,6 +371,7 @@ class FakeStore(_Faulty, ObjectStore):
     @override
     async def probe(self, access: StoreAccess) -> frozenset[bucket.Capability]:
         self._may_fail()
+        self.seen.append(access)
         self.writes.append(f"probe {access.bucket}")
         return self.unsupported & {bucket.Capability.CHECKSUMS}
 

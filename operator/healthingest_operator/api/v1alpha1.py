@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from healthingest_contract import service_settings
+from healthingest_contract.pod_identity import AWS_AUDIENCE
 from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
 from healthingest_operator.api.declaring import (
     OPTIONAL,
@@ -341,6 +342,42 @@ class EncryptionSpec(ApiModel):
     )
 
 
+_ENDPOINT: Final = matching(
+    r"^https?://[^/@\t\n\f\r ?#]+/?$",
+    "an address such as https://s3.example:9000, without login and path",
+)
+
+
+class WebIdentitySpec(ApiModel):
+    """A role that the pods assume with a projected token of their ServiceAccount."""
+
+    role_arn: Annotated[
+        str,
+        matching(
+            r"^[!-~]+$", "an ARN such as arn:aws:iam::111122223333:role/uploads, without spaces"
+        ),
+    ] = Field(min_length=1, max_length=2048, description="ARN of the role.")
+    audience: Annotated[str, matching(r"^[!-~]+$", "a text without spaces")] = Field(
+        default=AWS_AUDIENCE,
+        min_length=1,
+        max_length=255,
+        description="Audience of the token, which the token service expects.",
+    )
+    sts_endpoint: (
+        Annotated[
+            str,
+            Field(max_length=2048),
+            _ENDPOINT,
+            AfterValidator(lambda address: address.rstrip("/")),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="URL of the token service (STS); default: `endpoint`, as in MinIO and Ceph, and"
+        " without it AWS STS of the region.",
+    )
+
+
 class ObjectStoreSpec(ApiModel):
     """The S3 bucket that stores the uploads."""
 
@@ -348,10 +385,7 @@ class ObjectStoreSpec(ApiModel):
         Annotated[
             str,
             Field(max_length=2048),
-            matching(
-                r"^https?://[^/@\t\n\f\r ?#]+/?$",
-                "an address such as https://s3.example:9000, without login and path",
-            ),
+            _ENDPOINT,
             AfterValidator(lambda address: address.rstrip("/")),
         ]
         | None
@@ -390,13 +424,16 @@ class ObjectStoreSpec(ApiModel):
         max_length=63,
         description="Name of the bucket, which is created if it does not exist. Immutable.",
     )
-    credentials_secret_ref: StoreSecretRef = Field(
-        description="Secret with `accessKeyId` and `secretAccessKey` for the service."
+    credentials_secret_ref: StoreSecretRef | None = Field(
+        default=None,
+        description="Secret with `accessKeyId` and `secretAccessKey` for the service; without it,"
+        " the pods use the identity of their ServiceAccount.",
     )
+    web_identity: WebIdentitySpec | None = None
     admin_secret_ref: StoreSecretRef | None = Field(
         default=None,
-        description="Secret with the same keys for the operator, which creates and configures the"
-        " bucket; default: `credentialsSecretRef`.",
+        description="Secret with the same keys for the operator, which configures the bucket;"
+        " default: `credentialsSecretRef`, without it the identity of its pod.",
     )
     tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
     versioning: Requirement = Field(
@@ -418,6 +455,14 @@ class ObjectStoreSpec(ApiModel):
         default=DeletionPolicy.RETAIN,
         description="Whether the bucket is deleted with the HealthIngest. A bucket with objects is"
         " always kept.",
+    )
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.webIdentity) || !has(self.credentialsSecretRef)",
+            "webIdentity is not permitted with credentialsSecretRef",
+            lambda self: self.web_identity is None or self.credentials_secret_ref is None,
+        ),
     )
 
 

@@ -94,7 +94,7 @@ class ChangeDetector:
         store = _value_of(found.store)
         admin: StoreAccess = _value_of(found.store_admin)
         parts = [await self.store.fingerprint(admin)]
-        if store != admin:
+        if store != admin and store.has_keys:
             await self.store.check(store)
         parts.append(await self._broker(owner, found.broker))
         database = _value_of(found.database)

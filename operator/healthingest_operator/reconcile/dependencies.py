@@ -108,11 +108,13 @@ async def reconcile_bucket(
         )
         missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
-            if found.store != admin:  # otherwise they were used just now
+            if found.store != admin and found.store.has_keys:  # others were used just now
                 await store.check(found.store)
             lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
-            lacking = {*missing, *await store.probe(found.store)}
+            # The operator cannot act with the identity of the pods.
+            probing = found.store if found.store.has_keys else admin
+            lacking = {*missing, *await store.probe(probing)}
     except DependencyError as error:
         return BucketResult(
             condition_false(ConditionType.BUCKET_READY, error.reason, error.message)

@@ -23,14 +23,23 @@ from healthingest_operator.resources.secrets import Generators
 
 @dataclass(frozen=True, slots=True)
 class StoreAccess:
-    """Address and credentials of a bucket; `endpoint` None: AWS."""
+    """
+    Address and credentials of a bucket; `endpoint` None: AWS.
+
+    Without keys the operator uses the identity of its own pod.
+    """
 
     endpoint: str | None
     region: str
     bucket: str
-    access_key_id: str = field(repr=False)
-    secret_access_key: str = field(repr=False)
+    access_key_id: str | None = field(repr=False)
+    secret_access_key: str | None = field(repr=False)
     tls: TlsMaterial = NO_TLS_MATERIAL
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether it has keys of a Secret."""
+        return self.access_key_id is not None
 
 
 @dataclass(frozen=True, slots=True)

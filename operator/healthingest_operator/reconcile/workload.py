@@ -8,12 +8,13 @@ from typing import Final
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_operator.api.manifest import Manifest, ManifestView
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.reconcile.children import Children, availability
 from healthingest_operator.reconcile.failures import why_no_pod
 from healthingest_operator.reconcile.rollout_gate import may_roll_out
 from healthingest_operator.resources import comparison, migration
 from healthingest_operator.resources.children import workload
-from healthingest_operator.resources.pods import Build
+from healthingest_operator.resources.pods import Build, mounted_secrets
 from healthingest_operator.resources.secrets import digest
 from healthingest_operator.resources.tls import dependencies_of
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false
@@ -91,9 +92,9 @@ def _tls(inputs: Inputs, secrets: frozenset[str]) -> list[str]:
     return [inputs.tls[dependency] for dependency in dependencies_of(secrets)]
 
 
-def complete(secrets: Mapping[str, str]) -> bool:
+def complete(spec: HealthIngestSpec, secrets: Mapping[str, str]) -> bool:
     """Whether *secrets* has every file that the pods need to start."""
-    return set(secrets) >= set(env.SECRET_NAMES - {env.CACHE_URL})
+    return set(secrets) >= set(mounted_secrets(spec, env.SECRET_NAMES) - {env.CACHE_URL})
 
 
 async def roll_out(
@@ -105,7 +106,7 @@ async def roll_out(
 ) -> WorkloadResult:
     """Roll out the workload, as far as rollout gate and migration allow."""
     owner = children.owner
-    if not complete(inputs.secrets):
+    if not complete(owner.spec, inputs.secrets):
         return _held(children, "waits for the dependencies", rolled_out)
     made = build(inputs)
     wanted = workload(owner, made)

@@ -20,6 +20,7 @@ from healthingest_operator.resources.configuration import (
     METRICS_PORT,
 )
 from healthingest_operator.resources.names import API, MIGRATE, RELAY, metadata, selector
+from healthingest_operator.resources.web_identity import agent_egress, token_service_ports
 
 _CLUSTER: Final[Manifest] = {"namespaceSelector": {}}
 _OUTSIDE: Final = [
@@ -94,18 +95,20 @@ def endpoint_of(address: str | None) -> str:
 
 def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
     """Return the policies of API, relay and migration."""
-    store = [*ports["store"], *_proxy_ports(owner)]
+    store = [*ports["store"], *_proxy_ports(owner), *token_service_ports(owner.spec)]
+    agent = agent_egress(owner.spec)
     traces = ports_in(owner.spec.tracing.endpoint) if owner.spec.tracing else ()
     api_out = [*store, *ports["database"], *ports["cache"], *traces]
     return (
-        _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out),
+        _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out, agent),
         _policy(
             owner,
             RELAY,
             [(METRICS_PORT, _CLUSTER), (JANITOR_METRICS_PORT, _CLUSTER)],
             [*store, *ports["database"], *ports["broker"], *traces],
+            agent,
         ),
-        _policy(owner, MIGRATE, [], [*ports["database"]]),
+        _policy(owner, MIGRATE, [], [*ports["database"]], []),
     )
 
 
@@ -114,11 +117,13 @@ def _policy(
     component: str,
     inward: list[tuple[int, Manifest | None]],
     outward: list[int],
+    more: list[Manifest],
 ) -> Manifest:
     outside = [{"protocol": "TCP", "port": port} for port in sorted(set(outward))]
     egress: list[Manifest] = [{"ports": _NAMES}, {"to": [_CLUSTER]}]
     if outside:
         egress.append({"to": _OUTSIDE, "ports": outside})
+    egress += more
     ingress = [
         {"ports": [{"protocol": "TCP", "port": port}]}
         | ({"from": [source]} if source is not None else {})

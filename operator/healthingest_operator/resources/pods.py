@@ -11,9 +11,10 @@ from typing import Final
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
-from healthingest_operator.api.v1alpha1 import ProxySpec
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec, ProxySpec
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.names import config_map, labels, service_secret
+from healthingest_operator.resources.secrets import STORE_KEYS
 from healthingest_operator.resources.security import (
     container_security_context,
     pod_security_context,
@@ -25,6 +26,11 @@ from healthingest_operator.resources.tls import (
     dependencies_of,
     tls_files,
     tls_volume,
+)
+from healthingest_operator.resources.web_identity import (
+    web_identity_environment,
+    web_identity_mounts,
+    web_identity_volumes,
 )
 
 TEMPORARY_BYTES: Final = "64Mi"
@@ -67,6 +73,7 @@ def pod_spec(
         {"name": "tmp", "emptyDir": {"sizeLimit": TEMPORARY_BYTES}},
         *(_secret_volume(owner, container) for container in chosen),
         *(volume for container in chosen if (volume := _tls_volume(owner, container))),
+        *web_identity_volumes(wanted, needs_store=any(map(_needs_store, chosen))),
         *more.get("volumes", ()),
     ]
     spec: Manifest = {
@@ -110,6 +117,7 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         "env": [
             *container.environment,
             *_tls_environment(owner, container),
+            *(web_identity_environment(owner) if _needs_store(container) else ()),
             *_proxy(owner.spec.proxy),
             *extra,
         ],
@@ -118,10 +126,15 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
             {"name": f"secrets-{container.command}", "mountPath": SECRETS_FOLDER, "readOnly": True},
             *_tls_mounts(owner, container),
+            *(web_identity_mounts(owner.spec) if _needs_store(container) else ()),
             *container.mounts,
         ],
         **container.extra,
     }
+
+
+def _needs_store(container: Container) -> bool:
+    return env.STORE_ACCESS_KEY_ID in container.secrets
 
 
 def _proxy(wanted: ProxySpec | None) -> list[Manifest]:
@@ -137,8 +150,8 @@ def _proxy(wanted: ProxySpec | None) -> list[Manifest]:
 
 
 def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
-    """Return the volume with the container's own values; that of the cache is optional."""
-    names = container.secrets if owner.spec.cache else container.secrets - {env.CACHE_URL}
+    """Return the volume with the container's own values."""
+    names = mounted_secrets(owner.spec, container.secrets)
     items = [{"key": name, "path": name} for name in sorted(names)]
     source = {
         "secretName": service_secret(owner.key),
@@ -146,6 +159,14 @@ def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
         "items": items,
     }
     return {"name": f"secrets-{container.command}", "secret": source}
+
+
+def mounted_secrets(spec: HealthIngestSpec, names: frozenset[str]) -> frozenset[str]:
+    """Return *names* without those of a cache or of keys that the spec does not have."""
+    absent = set() if spec.cache else {env.CACHE_URL}
+    if spec.object_store.credentials_secret_ref is None:
+        absent |= {*STORE_KEYS}
+    return names - absent
 
 
 def _tls_volume(owner: HealthIngest, container: Container) -> Manifest | None:

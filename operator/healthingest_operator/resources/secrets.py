@@ -37,6 +37,8 @@ Key of the value that keys `digest`; no pod mounts it.
 The signing keys do not serve for that, because they change at other times.
 """
 
+STORE_KEYS: Final = (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY)
+"""Keys of the object store's static credentials, which pods with an identity lack."""
 NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
 NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
 NEXT_CONSUMER_PASSWORD: Final = "nextConsumerPassword"  # noqa: S105 - a key's name
@@ -117,7 +119,10 @@ def service_values(
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
     values[env.IDENTITY_SIGNING_KEYS] = _signing_keys(existing, staged, make)
-    if given.store_access_key_id is not None and given.store_secret_access_key is not None:
+    if owner.spec.object_store.credentials_secret_ref is None:
+        for name in STORE_KEYS:
+            values.pop(name, None)
+    elif given.store_access_key_id is not None and given.store_secret_access_key is not None:
         values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
         values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
     if given.broker_endpoint is not None:
@@ -195,8 +200,8 @@ def confirmed_values(existing: Values, wanted: Values) -> dict[str, str]:
     """
     Return the values that pods may have before the external systems have accepted *wanted*.
 
-    These are the *existing* ones if they are usable. The address of the cache needs no
-    confirmation, because the service works without its cache.
+    These are the *existing* ones if they are usable, also keys that are no longer wanted. The
+    address of the cache needs no confirmation, because the service works without its cache.
     """
     usable = {
         env.DATABASE_URL: password_of(existing.get(env.DATABASE_URL)) is not None,
@@ -204,7 +209,10 @@ def confirmed_values(existing: Values, wanted: Values) -> dict[str, str]:
         env.STORE_ACCESS_KEY_ID: bool(existing.get(env.STORE_ACCESS_KEY_ID)),
         env.STORE_SECRET_ACCESS_KEY: bool(existing.get(env.STORE_SECRET_ACCESS_KEY)),
     }
-    return {name: existing[name] if usable.get(name) else value for name, value in wanted.items()}
+    kept = {name: existing[name] for name in STORE_KEYS if usable[name]}
+    return kept | {
+        name: existing[name] if usable.get(name) else value for name, value in wanted.items()
+    }
 
 
 def user_of(url: str | None) -> str | None:

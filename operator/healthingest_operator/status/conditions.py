@@ -58,6 +58,7 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.RESOURCE_CONFLICT,
         Reason.SECRET_KEY_MISSING,
         Reason.SECRET_VALUE_INVALID,
+        Reason.CREDENTIALS_MISSING,
         Reason.AUTHENTICATION_FAILED,
         Reason.PERMISSION_DENIED,
         Reason.REQUEST_REFUSED,

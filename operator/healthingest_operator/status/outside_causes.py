@@ -6,7 +6,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.stop_causes import StopCause
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import ConnectionFailure, connections
-from healthingest_operator.status.identity_causes import IDENTITY_CAUSES
+from healthingest_operator.status.identity_causes import IDENTITY_CAUSES, OF_IDENTITY_STOPS
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
 
 _BUCKET: Final = (ConditionType.BUCKET_READY,)
@@ -313,6 +313,7 @@ CACHE_REFUSES: Final = Cause(
 )
 
 OF_STOPS: Final = {
+    **OF_IDENTITY_STOPS,
     StopCause.DATABASE_UNREACHABLE: DATABASE[ConnectionFailure.SILENT],
     StopCause.DATABASE_CERTIFICATE_UNTRUSTED: DATABASE[ConnectionFailure.UNTRUSTED],
     StopCause.DATABASE_CERTIFICATE_EXPIRED: DATABASE[ConnectionFailure.EXPIRED],

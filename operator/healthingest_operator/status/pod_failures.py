@@ -19,6 +19,7 @@ from healthingest_contract.stop_causes import StopCause, stop_cause
 from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.status import pod_causes as causes
 from healthingest_operator.status.causes import Cause
+from healthingest_operator.status.identity_causes import IDENTITY_CAUSES
 from healthingest_operator.status.outside_causes import OF_STOPS
 
 _IMAGE: Final = frozenset(
@@ -267,7 +268,7 @@ def _of_end(ended: ManifestView, container: str, where: str) -> Failure | None:
 def _of_stop(left: StopCause, container: str, where: str) -> Failure:
     """Return the failure for the stop code that the service has written."""
     cause = OF_STOPS[left]
-    if cause is causes.SETTINGS_REFUSED:
+    if cause is causes.SETTINGS_REFUSED or cause in IDENTITY_CAUSES:
         return _failure(cause, where=where, container=container)
     seen = f"the database (seen by {where})"
     return _failure(

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from healthingest_contract.pod_identity import PodIdentityError
 from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY, is_record_type
 from healthingest_service.identity.errors import (
     AccountExistsError,
@@ -40,6 +41,7 @@ _WRONG: Final = 2
 _NOT_DONE: Final = 1
 _NO_DATABASE: Final = "the database cannot be reached, or its schema is not that of this version"
 _NO_STORE: Final = "the object store cannot be reached, or refuses the request"
+_NO_KEYS: Final = "the token service gives no keys for the object store: {}"
 _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     InvalidSettingsError: ("{}", _WRONG),
     UnacceptablePasswordError: ("the password is {}", _WRONG),
@@ -51,6 +53,7 @@ _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     NothingFoundError: ("{}", _NOT_DONE),
     StoreUnavailableError: (_NO_STORE, _NOT_DONE),
     StoreRefusedError: (_NO_STORE, _NOT_DONE),
+    PodIdentityError: (_NO_KEYS, _NOT_DONE),
     LedgerUnavailableError: (_NO_DATABASE, _NOT_DONE),
     IdentityUnavailableError: (_NO_DATABASE, _NOT_DONE),
 }

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 
 from healthingest_contract.stop_causes import StopCause
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.adapters.database.stop_causes import database_cause
 from healthingest_service.adapters.queue_file import follow
 from healthingest_service.api.app import create_app
 from healthingest_service.api.metrics_port import create_metrics_app
@@ -32,7 +31,7 @@ from healthingest_service.main.api import (
 )
 from healthingest_service.main.decorators import Decorators
 from healthingest_service.main.janitor import open_janitor
-from healthingest_service.main.process_exit import report_failure, write_stop_cause
+from healthingest_service.main.process_exit import cause_of, report_failure, write_stop_cause
 from healthingest_service.main.relay import open_notifier, open_relay
 from healthingest_service.main.runtime import (
     Component,
@@ -76,6 +75,7 @@ def main(
     try:
         settings = load()
         settings_checks.check_required_secrets(settings, options.command)
+        settings_checks.check_store_keys(settings, options.command, os.environ)
         if not allow_short_leases:
             settings_checks.check_lease_durations(settings)
         configure_logging(sys.stderr, level=settings.server.log_level)
@@ -86,7 +86,10 @@ def main(
             runner.run(_command(options, settings, decorate))
     except (InvalidSettingsError, OSError) as error:
         sys.stderr.write(f"healthingest-service: {error}\n")
-        write_stop_cause(StopCause.SETTINGS_REFUSED)
+        has_no_keys = isinstance(error, settings_checks.StoreKeysMissingError)
+        write_stop_cause(
+            StopCause.STORE_KEYS_MISSING if has_no_keys else StopCause.SETTINGS_REFUSED
+        )
         return 2
     except Exception as error:  # noqa: BLE001 - a traceback would print foreign messages
         report_failure(error)
@@ -180,7 +183,7 @@ def _health(runtime: Runtime, checks: Sequence[Check]) -> HealthBoard:
         metrics=runtime.metrics,
         interval_seconds=runtime.settings.server.health_interval_seconds,
         timeout_seconds=_CHECK_SECONDS,
-        cause_of=database_cause,
+        cause_of=cause_of,
     )
 
 

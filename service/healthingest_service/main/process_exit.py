@@ -7,12 +7,24 @@ from typing import Final
 
 import structlog
 
+from healthingest_contract.pod_identity import IdentityFailure, PodIdentityError
+from healthingest_contract.related_errors import related_errors
 from healthingest_contract.stop_causes import TERMINATION_LOG, StopCause, stop_line
 from healthingest_service.adapters.database.stop_causes import database_cause
 
 STOPPED: Final = "stopped"
 _MESSAGES: Final = {
     StopCause.SETTINGS_REFUSED: "a setting is refused",
+    StopCause.STORE_KEYS_MISSING: "there are no keys for the object store",
+    StopCause.STORE_TOKEN_REFUSED: (
+        "the token service refuses the token of this pod: check role, audience, and whom the role"
+        " trusts"
+    ),
+    StopCause.STORE_TOKEN_MISSING: (
+        "the file of AWS_WEB_IDENTITY_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE cannot"
+        " be read or is empty"
+    ),
+    StopCause.STORE_TOKEN_SERVICE_UNREACHABLE: "the token service cannot be reached",
     StopCause.DATABASE_UNREACHABLE: "the database cannot be reached",
     StopCause.DATABASE_CERTIFICATE_UNTRUSTED: (
         "the certificate of the database is not signed by a trusted certificate authority: set"
@@ -44,9 +56,24 @@ _MESSAGES: Final = {
 }
 
 
+_OF_IDENTITY: Final = {
+    IdentityFailure.NO_TOKEN: StopCause.STORE_TOKEN_MISSING,
+    IdentityFailure.REFUSED: StopCause.STORE_TOKEN_REFUSED,
+    IdentityFailure.UNREACHABLE: StopCause.STORE_TOKEN_SERVICE_UNREACHABLE,
+}
+
+
+def cause_of(error: BaseException) -> StopCause | None:
+    """Return the known cause of *error*; None for other errors."""
+    for one in related_errors(error):
+        if isinstance(one, PodIdentityError):
+            return _OF_IDENTITY[one.failure]
+    return database_cause(error)
+
+
 def report_failure(error: BaseException, *, log: Path = Path(TERMINATION_LOG)) -> None:
     """Report why *error* ends this process; its types and stack are logged, not its message."""
-    cause = database_cause(error)
+    cause = cause_of(error)
     structlog.get_logger("healthingest.main").error(
         STOPPED, cause=cause and cause.value, exc_info=error
     )

@@ -5,6 +5,7 @@ If the settings name no external system, an embedded adapter is used.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.environment import DATABASE_URL
+from healthingest_contract.pod_identity import pod_identity
 from healthingest_service.adapters.database.engine import check_url, open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
@@ -210,6 +212,7 @@ def s3_access(settings: Settings, bucket: str) -> S3Access:
         secret_access_key=reveal(wanted.secret_access_key),
         timeout_seconds=wanted.timeout_seconds,
         tls=store_tls_material(settings),
+        identity=pod_identity(os.environ),
     )
 
 

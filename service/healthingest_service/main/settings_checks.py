@@ -1,11 +1,20 @@
 """Checks of settings against each other. If one fails, the process does not start."""
 
 import math
+from collections.abc import Mapping
+from typing import Final
 
 from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
+from healthingest_contract.pod_identity import ACCESS_KEY_ID, pod_identity
 from healthingest_service.adapters.s3.multipart import UNDO_SECONDS
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.upload_lease import RENEW_AFTER_SHARE
+
+_USE_STORE: Final = frozenset({"api", "janitor", "serve"})
+
+
+class StoreKeysMissingError(InvalidSettingsError):
+    """A pod has neither keys for the object store nor an identity of its own."""
 
 
 def check_required_secrets(settings: Settings, command: str) -> None:
@@ -26,6 +35,28 @@ def check_required_secrets(settings: Settings, command: str) -> None:
     if settings.secrets_dir is not None and command != "events" and missing:
         message = f"missing: {', '.join(missing)}"
         raise InvalidSettingsError(message)
+
+
+def check_store_keys(settings: Settings, command: str, environment: Mapping[str, str]) -> None:
+    """
+    Check that *command* can get keys for the bucket if it runs in a pod (`secrets_dir` is set).
+
+    Outside a pod botocore looks for further sources, such as files of the user.
+
+    Raises:
+        StoreKeysMissingError: there is no source of keys.
+    """
+    store = settings.store
+    is_needed = settings.secrets_dir is not None and command in _USE_STORE
+    has_keys = store.access_key_id is not None or environment.get(ACCESS_KEY_ID)
+    if not is_needed or store.bucket is None or has_keys or pod_identity(environment) is not None:
+        return
+    message = (
+        "no keys for the object store: set the access key, or give the ServiceAccount of the pod"
+        " a role (variables AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, or"
+        " AWS_CONTAINER_CREDENTIALS_FULL_URI)"
+    )
+    raise StoreKeysMissingError(message)
 
 
 def check_lease_durations(settings: Settings) -> None:

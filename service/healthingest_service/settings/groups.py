@@ -189,7 +189,11 @@ class StoreSettings(Group):
     region: str = "us-east-1"
     """Region in the signature of requests."""
     access_key_id: SecretStr | None = None
-    """Access key id. Unset together with the secret key: the credentials of machine or pod."""
+    """
+    Access key id. Unset together with the secret key: temporary keys of the pod's identity
+    (`AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE`, or `AWS_CONTAINER_CREDENTIALS_FULL_URI`),
+    outside a pod also the other sources of botocore.
+    """
     secret_access_key: SecretStr | None = None
     """Secret key of `access_key_id`."""
     encryption: Literal["None", "SSE-S3", "SSE-KMS"] = "None"

@@ -1,10 +1,10 @@
 """The use case that rebuilds the uploads in the database from the objects in the bucket."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from healthingest_contract.object_keys import is_object_key
 from healthingest_service.uploads.announcement import announcement
@@ -13,9 +13,21 @@ from healthingest_service.uploads.object_metadata import upload_of
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.upkeep_ports import KeptUploads, ListedObject, StoreInventory
 
-_PAGE: Final = 200
-_STORE_REQUESTS: Final = 16
+_Result = TypeVar("_Result")
+_PAGE: Final = 1000
+"""Objects that are listed at once, the maximum of S3 (API reference, "ListObjectsV2")."""
+_STORE_REQUESTS: Final = 32
 """Maximum number of concurrent HEAD requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Objects of a page: the uploads without a row, and the counts of the others."""
+
+    uploads: Sequence[Upload]
+    others: "Rebuilt"
+    next_after: str | None
+    """The last key; None: there are no further pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +92,40 @@ class RebuildUploads:
                 that were added stay.
         """
         done = Rebuilt()
-        after = ""
-        while True:
-            page = await self._inventory.page(after=after, limit=_PAGE)
-            done += await self._rebuild(page.objects, dry=dry)
-            progress(done)
-            if page.is_last:
-                return done
-            after = page.objects[-1].key
+        page = await self._read_page("")
+        while page.next_after is not None:
+            following = asyncio.create_task(self._read_page(page.next_after))
+            try:
+                done += await self._rebuild(page, dry=dry)
+                progress(done)
+                page = await following
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+        done += await self._rebuild(page, dry=dry)
+        progress(done)
+        return done
 
-    async def _rebuild(self, objects: Sequence[ListedObject], *, dry: bool) -> Rebuilt:
-        ours = [one for one in objects if is_object_key(one.key)]
+    async def _read_page(self, after: str) -> _Page:
+        """Return the next page of objects, with the metadata of those without a row."""
+        page = await self._inventory.page(after=after, limit=_PAGE)
+        ours = [one for one in page.objects if is_object_key(one.key)]
         known = await self._uploads.with_rows({one.key for one in ours})
         missing = [one for one in ours if one.key not in known]
         slots = asyncio.Semaphore(_STORE_REQUESTS)
-        read = await asyncio.gather(*(self._read(one, slots) for one in missing))
+        read = await _all([self._read(one, slots) for one in missing])
         uploads = [upload for upload in read if upload is not None]
-        added = len(uploads) if dry else await self._add(uploads)
-        return Rebuilt(
-            listed=len(objects),
-            known=len(known) + len(uploads) - added,
-            rebuilt=added,
+        others = Rebuilt(
+            listed=len(page.objects),
+            known=len(known),
             unreadable=len(missing) - len(uploads),
-            foreign=len(objects) - len(ours),
+            foreign=len(page.objects) - len(ours),
         )
+        return _Page(uploads, others, None if page.is_last else page.objects[-1].key)
+
+    async def _rebuild(self, page: _Page, *, dry: bool) -> Rebuilt:
+        added = len(page.uploads) if dry else await self._add(page.uploads)
+        return page.others + Rebuilt(known=len(page.uploads) - added, rebuilt=added)
 
     async def _read(self, listed: ListedObject, slots: asyncio.Semaphore) -> Upload | None:
         """Return the upload of an object; None: the object does not describe one."""
@@ -123,3 +145,14 @@ class RebuildUploads:
         return await self._uploads.add(
             [(upload, announcement(upload, self._bucket, at=now)) for upload in uploads]
         )
+
+
+async def _all(work: Iterable[Coroutine[object, object, _Result]]) -> list[_Result]:
+    """Return all results; after the first error the other work is cancelled."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,7 +7,7 @@ import pytest
 
 from healthingest_operator.api.healthingest import InvalidSpecError, parse
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec
-from support.api_cases import POD_FIELDS, all_cases, spec_schema, with_field
+from support.api_cases import COMPLETE, POD_FIELDS, all_cases, spec_schema, with_field
 from support.operator_fakes import manifest
 
 CASES = all_cases()
@@ -50,8 +50,8 @@ def test_each_default_is_that_of_the_schema(path: str) -> None:
     }
     body = manifest(**spec)
     parent = path.rpartition(".")[0]
-    if parent.endswith("KeyRef"):
-        with_field(body["spec"], parent, {"name": "ca"})
+    if parent.endswith(("KeyRef", "webIdentity")):
+        with_field(body["spec"], parent, COMPLETE[parent.rpartition(".")[2]])
     if parent.endswith(".keys"):
         with_field(body["spec"], parent, {})
     found = read(body).model_dump(mode="json", by_alias=True, exclude_defaults=False)

@@ -9,7 +9,11 @@ from avrogate import Policy
 from healthingest_contract import environment
 from healthingest_service import settings
 from healthingest_service.main.runtime import database_url
-from healthingest_service.main.settings_checks import check_required_secrets
+from healthingest_service.main.settings_checks import (
+    StoreKeysMissingError,
+    check_required_secrets,
+    check_store_keys,
+)
 
 SECRET = "s3cret-c0de"
 
@@ -135,6 +139,24 @@ def test_no_embedded_part_stands_in_for_a_secret(
     for name in environment.SECRET_NAMES:
         (folder / name).write_text(SECRET, encoding="utf-8")
     check_required_secrets(settings.load(), command)
+
+
+@pytest.mark.parametrize("command", ["api", "janitor", "serve"])
+def test_a_pod_needs_keys_for_its_bucket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """From a Secret or from an identity; without a bucket or outside a pod they are not needed."""
+    monkeypatch.setenv(environment.STORE_BUCKET, "uploads")
+    with pytest.raises(StoreKeysMissingError, match="AWS_ROLE_ARN"):
+        check_store_keys(settings.load(), command, {})
+    role = {"AWS_ROLE_ARN": "arn", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}
+    check_store_keys(settings.load(), command, role)
+    check_store_keys(settings.load(), command, {"AWS_ACCESS_KEY_ID": "key"})
+    check_store_keys(settings.load(), "relay", {})
+    (folder / environment.STORE_ACCESS_KEY_ID).write_text(SECRET, encoding="utf-8")
+    check_store_keys(settings.load(), command, {})
+    monkeypatch.delenv(environment.SECRETS_DIR)
+    check_store_keys(settings.load(), command, {})
 
 
 def test_the_gates_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ import re
 from typing import Final
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.pod_identity import EXPIRED, UNUSABLE, IdentityFailure, PodIdentityError
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.status import identity_causes
 from healthingest_operator.status import outside_causes as causes
 
 UNSUPPORTED: Final = frozenset(
@@ -37,7 +39,8 @@ BAD_LOGIN: Final = frozenset(
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
         "InvalidToken",
-        "ExpiredToken",
+        "InvalidTokenId",
+        *EXPIRED,
         "401",
         "XAdminUserNotFound",
     }
@@ -50,8 +53,9 @@ _CODE: Final = re.compile(r"^[A-Za-z][A-Za-z0-9]{2,60}$")
 def refusal(access: StoreAccess, code: str) -> DependencyError:
     """Return the error for an error code of the store."""
     where = place(access)
-    if code in BAD_LOGIN:
-        return DependencyError.of(causes.STORE_LOGIN, where=where)
+    if code in BAD_LOGIN or (code in UNUSABLE and not access.has_keys):
+        own = identity_causes.OPERATOR_KEYS_REFUSED
+        return DependencyError.of(causes.STORE_LOGIN if access.has_keys else own, where=where)
     if code in {"BucketAlreadyExists", "OperationAborted"}:
         return DependencyError.of(causes.BUCKET_TAKEN, where=where, bucket=access.bucket)
     if code in FORBIDDEN:
@@ -63,6 +67,19 @@ def refusal(access: StoreAccess, code: str) -> DependencyError:
     return DependencyError(
         Reason.REQUEST_REFUSED, f"{where} refuses: {code} (bucket {access.bucket})"
     )
+
+
+_OF_IDENTITY: Final = {
+    IdentityFailure.NO_TOKEN: identity_causes.OPERATOR_HAS_NO_TOKEN,
+    IdentityFailure.REFUSED: identity_causes.OPERATOR_TOKEN_REFUSED,
+    IdentityFailure.UNREACHABLE: identity_causes.OPERATOR_TOKEN_SERVICE,
+}
+
+
+def identity_refusal(error: PodIdentityError) -> DependencyError:
+    """Return the error for the operator's identity, which gives no keys."""
+    code = f" ({error.code})" if error.code else ""
+    return DependencyError.of(_OF_IDENTITY[error.failure], where=error.where, code=code)
 
 
 def place(access: StoreAccess) -> str:

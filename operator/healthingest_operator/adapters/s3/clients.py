@@ -10,15 +10,24 @@ from typing import Any, Final
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from botocore.credentials import Credentials
 
+from healthingest_contract.pod_identity import KeySource, PodIdentity
 from healthingest_contract.tls import TlsMaterial
+from healthingest_operator.adapters.s3.pod_identity import (
+    Exchange,
+    discard_expired,
+    identity_session,
+)
 from healthingest_operator.adapters.tls import context_of
+from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
+from healthingest_operator.status import identity_causes as causes
 
 MOST_CLIENTS: Final = 16
 """Maximum number of open clients; each has some hundred kilobytes and its own connections."""
 
-_Login = tuple[str | None, str, str, str, TlsMaterial]
+_Login = tuple[str | None, str, str | None, str | None, TlsMaterial]
 
 
 def _session_class(tls: TlsMaterial) -> type[AIOHTTPSession]:
@@ -43,10 +52,19 @@ class _Client:
 
 
 class Clients:
-    """Clients that stay open between requests; the least recently used ones are closed."""
+    """
+    Clients that stay open between requests; the least recently used ones are closed.
 
-    def __init__(self, timeout_seconds: float) -> None:
+    Those without keys share the temporary keys of *identity*, the operator's own.
+    """
+
+    def __init__(self, timeout_seconds: float, identity: PodIdentity | None = None) -> None:
         self._session = AioSession()
+        self._source: KeySource | None = None
+        if identity is not None:
+            exchange = Exchange(identity, timeout_seconds)
+            self._source = KeySource(exchange.keys, time.monotonic)
+            self._identity_session = identity_session(self._source)
         self._config = AioConfig(
             connect_timeout=timeout_seconds,
             read_timeout=timeout_seconds,
@@ -60,7 +78,12 @@ class Clients:
 
     @asynccontextmanager
     async def of(self, access: StoreAccess) -> AsyncIterator[Any]:
-        """Return a client with this login."""
+        """
+        Return a client with this login.
+
+        Raises:
+            DependencyError: it has no keys, and the operator has no identity.
+        """
         login = (
             access.endpoint,
             access.region,
@@ -71,7 +94,7 @@ class Clients:
         entry = self._clients.get(login)
         if entry is None:
             stack = AsyncExitStack()
-            entry = _Client(await stack.enter_async_context(self._made(access)), stack)
+            entry = _Client(await self._open(access, stack), stack)
             if login in self._clients:  # another task created it meanwhile
                 await stack.aclose()
                 entry = self._clients[login]
@@ -87,6 +110,30 @@ class Clients:
     async def close(self) -> None:
         """Close the clients that are not in use."""
         await self._close_down_to(0)
+        if self._source is not None:
+            await self._source.close()
+
+    async def credentials(self, access: StoreAccess) -> Credentials:
+        """
+        Return the keys that sign a request now.
+
+        Raises:
+            PodIdentityError: the operator's identity gives no keys.
+            DependencyError: there are no keys, and the operator has no identity.
+        """
+        if access.has_keys:
+            return Credentials(access.access_key_id, access.secret_access_key)
+        keys = await self._own_keys().keys()
+        return Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
+
+    def discard_own_keys(self) -> None:
+        """Get new keys of the operator's identity, because a store has refused the present ones."""
+        self._own_keys().discard()
+
+    def _own_keys(self) -> KeySource:
+        if self._source is None:
+            raise DependencyError.of(causes.OPERATOR_HAS_NO_KEYS)
+        return self._source
 
     async def _close_down_to(self, most: int) -> None:
         idle = [login for login, entry in self._clients.items() if not entry.users]
@@ -95,8 +142,11 @@ class Clients:
         for stack in [self._clients.pop(login).stack for login in surplus]:
             await stack.aclose()
 
-    def _made(self, access: StoreAccess) -> Any:  # noqa: ANN401 - botocore creates the class
-        return self._session.create_client(
+    # ANN401: botocore creates the class
+    async def _open(self, access: StoreAccess, stack: AsyncExitStack) -> Any:  # noqa: ANN401
+        source = None if access.has_keys else self._own_keys()
+        session = self._session if source is None else self._identity_session
+        making = session.create_client(
             "s3",
             endpoint_url=access.endpoint,
             region_name=access.region,
@@ -109,3 +159,7 @@ class Clients:
                 )
             ),
         )
+        client = await stack.enter_async_context(making)
+        if source is not None:
+            discard_expired(client, source)
+        return client

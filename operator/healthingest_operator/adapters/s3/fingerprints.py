@@ -15,12 +15,18 @@ from xml.etree import ElementTree as ET
 import aiohttp
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from yarl import URL
 
+from healthingest_contract.pod_identity import UNUSABLE, PodIdentityError
 from healthingest_operator.adapters.connection_errors import connection_error
 from healthingest_operator.adapters.proxies import proxy_of
-from healthingest_operator.adapters.s3.answers import UNSET, UNSUPPORTED, place, refusal
+from healthingest_operator.adapters.s3.answers import (
+    UNSET,
+    UNSUPPORTED,
+    identity_refusal,
+    place,
+    refusal,
+)
 from healthingest_operator.adapters.s3.clients import Clients
 from healthingest_operator.adapters.tls import aiohttp_tls
 from healthingest_operator.reconcile.ports import StoreAccess
@@ -73,9 +79,11 @@ class Fingerprints:
     async def _answer(self, access: StoreAccess, endpoint: str, question: str) -> str:
         address = f"{endpoint.rstrip('/')}/{access.bucket}?{question}"
         request = AWSRequest("GET", address)
-        S3SigV4Auth(
-            Credentials(access.access_key_id, access.secret_access_key), "s3", access.region
-        ).add_auth(request)
+        try:
+            credentials = await self._clients.credentials(access)
+        except PodIdentityError as error:
+            raise identity_refusal(error) from error
+        S3SigV4Auth(credentials, "s3", access.region).add_auth(request)
         try:
             where = URL(address, encoded=True)
             headers = dict(request.headers.items())
@@ -101,6 +109,8 @@ class Fingerprints:
         if code in UNSUPPORTED:
             self._lacking[endpoint, question] = self._clock() + _LACKING_SECONDS
             return _LACKING
+        if code in UNUSABLE and not access.has_keys:
+            self._clients.discard_own_keys()
         if code not in UNSET:
             raise refusal(access, code)
         return code

@@ -14,6 +14,7 @@ from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.pod_identity import PodIdentity, PodIdentityError
 from healthingest_operator.adapters.connection_errors import connection_error, speaks_otherwise
 from healthingest_operator.adapters.s3.answers import (
     BAD_LOGIN,
@@ -21,6 +22,7 @@ from healthingest_operator.adapters.s3.answers import (
     MISSING,
     UNSET,
     UNSUPPORTED,
+    identity_refusal,
     place,
     refusal,
 )
@@ -45,9 +47,15 @@ _DEFAULT_REGION: Final = "us-east-1"  # the one region that must not be named as
 
 
 @asynccontextmanager
-async def s3_object_store(timeout_seconds: float) -> AsyncIterator["S3ObjectStore"]:
-    """Open clients for all stores; *timeout_seconds* applies to each request."""
-    clients = Clients(timeout_seconds)
+async def s3_object_store(
+    timeout_seconds: float, identity: PodIdentity | None = None
+) -> AsyncIterator["S3ObjectStore"]:
+    """
+    Open clients for all stores; *timeout_seconds* applies to each request.
+
+    *identity* is the operator's own, for stores without keys.
+    """
+    clients = Clients(timeout_seconds, identity)
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
     try:
         yield S3ObjectStore(clients, Fingerprints(session, clients, time.monotonic))
@@ -172,6 +180,8 @@ class S3ObjectStore(ObjectStore):
         try:
             async with self._clients.of(access) as client:
                 yield client
+        except PodIdentityError as error:
+            raise identity_refusal(error) from error
         except ClientError as error:
             raise refusal(access, _code(error)) from error
         except (BotoCoreError, ResponseParserError, TimeoutError, OSError) as error:

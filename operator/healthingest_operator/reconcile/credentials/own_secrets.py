@@ -29,6 +29,7 @@ from healthingest_operator.resources import names
 from healthingest_operator.resources.comparison import difference, stamped
 from healthingest_operator.resources.secrets import (
     STAGED,
+    STORE_KEYS,
     Generators,
     Values,
     confirmed_values,
@@ -163,7 +164,12 @@ async def promote(
         env.BROKER_URL: broker,
         env.DATABASE_URL: database,
     }
-    service = {
+    unconfirmed = (
+        {}
+        if confirmed.store
+        else {name: own.service[name] for name in STORE_KEYS if name in own.service}
+    )
+    service = unconfirmed | {
         name: value if sound.get(name, True) else own.service[name]
         for name, value in own.next_service.items()
     }

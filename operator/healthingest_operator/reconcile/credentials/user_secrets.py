@@ -143,21 +143,28 @@ class _Reader:
         self._namespace = owner.key.namespace
         self.warnings: list[str] = []
 
-    async def store(self, name: str, reference: StoreSecretRef) -> StoreAccess:
-        own_names = ("accessKeyId", "secretAccessKey")
-        path = f"spec.objectStore.{name}"
-        found = await self._given(
-            Reading(path, reference, own_names, STORE_FORMS, Surroundings(self._namespace))
-        )
+    async def store(self, name: str, reference: StoreSecretRef | None) -> StoreAccess:
+        """Return the access with the keys of this Secret, or without keys if there is none."""
+        key_id, secret_key = await self._store_keys(f"spec.objectStore.{name}", reference)
         wanted = self._owner.spec.object_store
         return StoreAccess(
             wanted.endpoint,
             wanted.region,
             wanted.bucket,
-            found.value("accessKeyId"),
-            found.value("secretAccessKey"),
+            key_id,
+            secret_key,
             await self.tls(Dependency.STORE),
         )
+
+    async def _store_keys(
+        self, path: str, reference: StoreSecretRef | None
+    ) -> tuple[str | None, str | None]:
+        if reference is None:
+            return None, None
+        own_names = ("accessKeyId", "secretAccessKey")
+        around = Surroundings(self._namespace)
+        found = await self._given(Reading(path, reference, own_names, STORE_FORMS, around))
+        return found.value("accessKeyId"), found.value("secretAccessKey")
 
     async def broker(self) -> BrokerAccess | BrokerUser:
         wanted = self._owner.spec.broker

@@ -74,15 +74,18 @@ class DatabaseKeptUploads(KeptUploads):
 
     @override
     async def add(self, uploads: Sequence[tuple[Upload, OutgoingMessage]]) -> int:
-        added = 0
+        wanted = [
+            rows.upload_values(upload, lease_until=None) | {"stored_at": upload.stored_at}
+            for upload, _ in uploads
+        ]
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-            for upload, message in uploads:
-                values = rows.upload_values(upload, lease_until=None)
-                values["stored_at"] = upload.stored_at
-                if await rows.is_inserted(connection, UploadRow, values):
-                    await connection.execute(insert(OutboxRow), rows.outbox_values(message))
-                    added += 1
-        return added
+            added = await rows.inserted_ids(connection, UploadRow, wanted)
+            messages = [
+                rows.outbox_values(message) for upload, message in uploads if upload.id in added
+            ]
+            if messages:
+                await connection.execute(insert(OutboxRow), messages)
+        return len(added)
 
     @override
     async def forget(self, upload_id: UploadId) -> bool:

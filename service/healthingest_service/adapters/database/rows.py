@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, TextClause, bindparam, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthingest_service.adapters.database.tables import Base
@@ -31,6 +32,17 @@ async def is_inserted(
     """Insert a row, unless a unique constraint forbids it; returns whether it was inserted."""
     done = await connection.execute(_insert_or_nothing(table, tuple(values)), values)
     return done.rowcount == 1
+
+
+async def inserted_ids(
+    connection: AsyncConnection, table: type[Base], values: Sequence[Mapping[str, Any]]
+) -> frozenset[UUID]:
+    """Insert rows, except those that a unique constraint forbids; returns the inserted ids."""
+    if not values:
+        return frozenset()
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).on_conflict_do_nothing().returning(table.__table__.c.id)
+    return frozenset(await connection.scalars(statement, list(values)))
 
 
 @cache

@@ -7,7 +7,7 @@ The retries of botocore are off, because only the caller knows what may be repea
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,16 +17,28 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from healthingest_contract.pod_identity import EXPIRED, PodIdentity, PodIdentityError
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
+from healthingest_service.adapters.s3.pod_identity import (
+    TokenService,
+    discard_expired,
+    identity_session,
+)
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 
 _LONGEST_CALL_SECONDS: Final = 3600.0
 """Read timeout of the library, longer than any deadline of `call_with_deadline`."""
+_MOST_CONNECTIONS: Final = 128
+"""
+Connections of a client, more than concurrent requests; botocore's default is 10.
+
+A request that waits for a connection is overtaken by later ones, until its deadline is over.
+"""
 _SERVER_ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 _UNCLEAR_STATUS: Final = frozenset({408, 409, 425, 429})
 _UNCLEAR_CODES: Final = frozenset(
-    {"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"}
+    {"RequestTimeout", "SlowDown", "OperationAborted", "RequestTimeTooSkewed"} | EXPIRED
 )
 """Temporary in spite of a 4xx status (Amazon S3 API reference, "Error responses")."""
 
@@ -36,7 +48,8 @@ class S3Access:
     """
     Address, bucket and credentials of an object store; *timeout_seconds* is the deadline of a call.
 
-    Without *endpoint* it is AWS. Without keys, the credentials of the machine or pod are used.
+    Without *endpoint* it is AWS. Without keys, temporary ones of *identity* are used, or the chain
+    of botocore if there is none.
     """
 
     endpoint: str | None
@@ -46,6 +59,7 @@ class S3Access:
     secret_access_key: str | None = field(repr=False)
     timeout_seconds: float
     tls: TlsMaterial = NO_TLS_MATERIAL
+    identity: PodIdentity | None = None
 
 
 class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
@@ -85,17 +99,20 @@ async def open_client(
 
     Raises:
         ValueError: the bundle is unusable.
+        PodIdentityError: the token service refuses the identity, or there is no token.
     """
+    session_class = _session_class(access.tls)
     config = AioConfig(
         connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
+        max_pool_connections=_MOST_CONNECTIONS,
         # The default user agent and the validation of arguments cost time in each call.
         user_agent="healthingest",
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        http_session_cls=_session_class(access.tls),
+        http_session_cls=session_class,
         # The signed header x-amz-checksum-sha256 covers the body; a second hash would block the
         # event loop.
         s3={
@@ -103,15 +120,22 @@ async def open_client(
             "payload_signing_enabled": False,
         },
     )
-    making = get_session().create_client(
-        "s3",
-        region_name=access.region,
-        endpoint_url=access.endpoint,
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=access.secret_access_key,
-        config=config,
-    )
-    async with making as client:
+    address = {"region_name": access.region, "endpoint_url": access.endpoint, "config": config}
+    async with AsyncExitStack() as stack:
+        if access.access_key_id is None and access.identity is not None:
+            service = TokenService(access.region, session_class, access.timeout_seconds)
+            session, source = await stack.enter_async_context(
+                identity_session(access.identity, service)
+            )
+            client = await stack.enter_async_context(session.create_client("s3", **address))
+            discard_expired(client, source)
+        else:
+            keys = {
+                "aws_access_key_id": access.access_key_id,
+                "aws_secret_access_key": access.secret_access_key,
+            }
+            making = get_session().create_client("s3", **address, **keys)
+            client = await stack.enter_async_context(making)
         yield client
 
 
@@ -131,7 +155,8 @@ async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 
         raise StoreRefusedError from error
     except (BotoConnectionError, HTTPClientError, OSError) as error:
         raise StoreUnavailableError from error
-    except BotoCoreError as error:  # missing credentials, invalid parameters: nothing was sent
+    # missing credentials, invalid parameters: nothing was sent
+    except (BotoCoreError, PodIdentityError) as error:
         raise StoreRefusedError from error
 
 
