@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from healthingest_contract.stop_causes import StopCause, stop_line
 from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.ports import BrokerAccess
+from healthingest_operator.resources import topology
 from healthingest_operator.resources.bucket import Capability
 from healthingest_operator.status import identity_causes, outside_causes
 from healthingest_operator.status.causes import Cause
@@ -222,6 +224,21 @@ async def _foreign_service(fakes: OperatorFakes) -> None:
     await fakes.reconcile()
 
 
+async def _prepared_without_queue(fakes: OperatorFakes) -> None:
+    things = fakes.broker.things
+    resource = topology.Resource(topology.Kind.USER, "team", "user", {"password": "word"})
+    access = BrokerAccess("http://rabbitmq:15672", "amqp://rabbitmq:5672", "admin", "word")
+    await fakes.broker.ensure(access, "clinic", resource)
+    things["vhosts", "clinic"] = {"tags": []}
+    exchange = "health_data_exchange"
+    things["exchanges", "clinic", exchange] = {"type": "topic"}
+    rights = {"configure": "^$", "write": f"^{exchange}$", "read": "^$"}
+    things["permissions", "clinic", "team"] = rights
+    values = {"amqpUrl": "amqp://rabbitmq:5672", "username": "team", "password": "word"}
+    fakes.cluster.secret("relay", values)
+    await fakes.reconcile()
+
+
 async def _no_names(fakes: OperatorFakes) -> None:
     await fakes.until_ready()
     unknown = ConnectionFailure.UNKNOWN_NAME
@@ -294,6 +311,11 @@ FAULTS: Final = (
         "a bucket with objects of others",
         failing_from_the_start("store", identity_causes.BUCKET_FOREIGN, place="s3:7070/data"),
         "ResourceConflict", "has no tag of this HealthIngest",
+    ),
+    SeededFault(
+        "a prepared virtual host without its queue", _prepared_without_queue,
+        "TopologyIncomplete", "virtual host clinic lacks", "", _WORKLOAD,
+        spec={"broker": {"userSecretRef": {"name": "relay"}, "virtualHost": "clinic"}},
     ),
     SeededFault(
         "a wrong login of the broker's administrator",
