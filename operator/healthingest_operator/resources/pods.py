@@ -12,8 +12,9 @@ from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
 from healthingest_operator.api.v1alpha1 import HealthIngestSpec, ProxySpec
+from healthingest_operator.resources.comparison import fingerprint
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
-from healthingest_operator.resources.names import config_map, labels, service_secret
+from healthingest_operator.resources.names import MIGRATE, config_map, labels, service_secret
 from healthingest_operator.resources.secrets import STORE_KEYS
 from healthingest_operator.resources.security import (
     container_security_context,
@@ -36,6 +37,8 @@ from healthingest_operator.resources.web_identity import (
 TEMPORARY_BYTES: Final = "64Mi"
 DIGEST_ANNOTATION: Final = "healthingest.dev/settings"
 """Annotation with the digest of a pod's settings and secrets; a change of it replaces the pods."""
+ACCOUNT_ANNOTATION: Final = "healthingest.dev/service-account"
+"""Annotation with a fingerprint of the ServiceAccount's annotations, from which pods get keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,21 @@ def pod_spec(
 def pod_metadata(owner: HealthIngest, component: str, own: Mapping[str, str]) -> Manifest:
     """Return the metadata of a pod template; *own* has the operator's annotations."""
     found: Manifest = {"labels": {**owner.spec.pod_labels, **labels(owner.key, component)}}
-    annotations = {**owner.spec.pod_annotations, **own}
+    annotations = {**owner.spec.pod_annotations, **own, **_identity(owner, component)}
     return found | {"annotations": annotations} if annotations else found
+
+
+def _identity(owner: HealthIngest, component: str) -> dict[str, str]:
+    """
+    Return an annotation that changes with those of the ServiceAccount.
+
+    An admission webhook reads them only when a pod is created, so a change must replace the pods.
+    """
+    account = dict(owner.spec.service_account.annotations)
+    has_keys = owner.spec.object_store.credentials_secret_ref is not None
+    if has_keys or component == MIGRATE or not account:
+        return {}
+    return {ACCOUNT_ANNOTATION: fingerprint(account)}
 
 
 def _container(owner: HealthIngest, image: str, container: Container) -> Manifest:

@@ -93,8 +93,8 @@ PODS_HAVE_NO_KEYS: Final = Cause(
     Reason.CREDENTIALS_MISSING,
     "no keys for the pods: neither a Secret nor an identity",
     "{where}: container {container} has no keys for the object store",
-    "set spec.objectStore.webIdentity or credentialsSecretRef, or annotate the ServiceAccount for"
-    " an admission webhook and replace the pod",
+    "set spec.objectStore.webIdentity or credentialsSecretRef, or spec.serviceAccount.annotations"
+    " for an admission webhook; a pod gets its identity when it is created",
 )
 PODS_HAVE_NO_TOKEN: Final = Cause(
     "pods-have-no-token",

@@ -126,6 +126,23 @@ def test_without_a_role_both_kinds_of_admission_webhooks_work() -> None:
     assert len(egress(owner(), "migrate")) == 1
 
 
+def test_changed_annotations_of_the_account_replace_the_pods_that_get_keys_by_them() -> None:
+    """A webhook reads them when a pod is created; the migration needs no keys."""
+
+    def templates(role: str, **store: object) -> list[str]:
+        account = {"annotations": {"eks.amazonaws.com/role-arn": role}}
+        one = parse(manifest(objectStore={**STORE, **store}, serviceAccount=account))
+        items = [item for item in workload(one, BUILD) if item["kind"] == "Deployment"]
+        found = [*items, migration_job(one, BUILD)]
+        return [str(item["spec"]["template"]) for item in found]
+
+    first = templates("a")
+    second = templates("b")
+    assert [one == other for one, other in zip(first, second, strict=True)] == [False, False, True]
+    keys = {"credentialsSecretRef": {"name": "s3"}}
+    assert templates("a", **keys) == templates("b", **keys)
+
+
 def test_with_static_keys_nothing_is_opened() -> None:
     """The rules are those of the dependencies alone."""
     one = owner(credentialsSecretRef={"name": "s3"})
