@@ -13,7 +13,7 @@ from healthingest_operator.api.v1alpha1 import PodPart
 
 Resources = Mapping[str, Mapping[str, str]]
 
-# Memory for the server, and to validate two hostile files at once that need the maximum.
+# Memory for the server, and for validating two files at once that need the maximum.
 OF_API: Final[Resources] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "768Mi"},
