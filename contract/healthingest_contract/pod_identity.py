@@ -4,7 +4,7 @@ The identity of a pod: the variables that describe it, and the renewal of its te
 The variables are those of the AWS SDKs, which admission webhooks set: a role with a projected token
 of the ServiceAccount (IRSA, and any S3 server with AssumeRoleWithWebIdentity), or an endpoint in
 the node (EKS Pod Identity). Source: AWS SDKs and Tools reference guide, "Assume role credential
-provider" and "Container credential provider". Adapters send the requests; this module makes the decisions.
+provider" and "Container credential provider". This module does no I/O; adapters do.
 """
 
 import asyncio
