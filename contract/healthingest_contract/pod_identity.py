@@ -1,10 +1,10 @@
 """
-The identity of a pod: where it is described, and when its temporary keys are renewed.
+The identity of a pod: the variables that describe it, and the renewal of its temporary keys.
 
 The variables are those of the AWS SDKs, which admission webhooks set: a role with a projected token
 of the ServiceAccount (IRSA, and any S3 server with AssumeRoleWithWebIdentity), or an endpoint in
 the node (EKS Pod Identity). Source: AWS SDKs and Tools reference guide, "Assume role credential
-provider" and "Container credential provider". Adapters do the requests; this module decides.
+provider" and "Container credential provider". This module does no I/O; adapters do.
 """
 
 import asyncio
@@ -35,20 +35,20 @@ AGENT_ADDRESSES: Final = ("169.254.170.23/32", "fd00:ec2::23/128")
 """The EKS Pod Identity Agent (Amazon EKS user guide, "EKS Pod Identity Agent")."""
 AGENT_PORT: Final = 80
 _LINK_LOCAL: Final = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
-"""Hosts that the SDKs allow without TLS, beside those of loopback."""
+"""Hosts that the SDKs allow without TLS, besides loopback addresses."""
 _DEFAULT_SESSION: Final = "healthingest"
 
 _RENEWED_AFTER: Final = 0.75
 _EXPIRED_AFTER: Final = 0.95
-"""Shares of their lifetime after which keys are renewed, and after which they are not used."""
+"""Shares of the keys' lifetime: keys are renewed after the first, and not used after the second."""
 EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 """Codes of S3 for keys that have expired (Amazon S3 API reference, "Error responses")."""
 UNUSABLE: Final = EXPIRED | {"InvalidAccessKeyId", "InvalidToken", "InvalidTokenId", "400"}
-"""Codes after which new keys may help; the answer to HEAD has no code but the status."""
+"""Codes after which new keys may help; an answer to HEAD has only the status as its code."""
 EXCHANGE_SECONDS: Final = 10.0
 """Longest time of one request for keys."""
 _PASSING: Final = frozenset({"IDPCommunicationError", "SlowDown", "Throttling", "HTTP429"})
-"""Codes of failures that pass (AWS STS API reference, "AssumeRoleWithWebIdentity", Errors)."""
+"""Codes of temporary failures (AWS STS API reference, "AssumeRoleWithWebIdentity", Errors)."""
 _SERVER_ERROR: Final = 500
 RETRY_SECONDS: Final = 2.0
 """Seconds between two attempts to get keys after a failure."""
@@ -65,7 +65,7 @@ class IdentityFailure(StrEnum):
 
 class PodIdentityError(Exception):
     """
-    There are no temporary keys. `where` is host and port of the token service.
+    The pod has no temporary keys. `where` is host and port of the token service.
 
     `code` is the error code of a refusal (letters and digits), else empty.
     """
@@ -160,7 +160,9 @@ class TemporaryKeys:
 
 def keys_in(answer: Mapping[str, object], now: datetime) -> TemporaryKeys:
     """
-    Return the keys in an answer of STS or of an endpoint, which name the session token differently.
+    Return the keys in a response of STS or of an endpoint.
+
+    The two name the session token differently.
 
     Raises:
         ValueError: the answer lacks a part, or has no usable time.
@@ -211,7 +213,7 @@ class KeySource:
         Return valid keys.
 
         Raises:
-            PodIdentityError: there are none.
+            PodIdentityError: no keys could be obtained.
         """
         if self._age >= _RENEWED_AFTER:
             self._begin()
@@ -225,7 +227,7 @@ class KeySource:
         """
         Drop the keys, because a server has refused them as expired.
 
-        Keys of the last two seconds are kept: the refused request had earlier ones.
+        Keys that are younger than two seconds are kept: the refused request used earlier keys.
         """
         if self._clock() - self._obtained_at >= RETRY_SECONDS:
             self._keys = None
@@ -251,7 +253,7 @@ class KeySource:
         return (self._clock() - self._obtained_at) / self._keys.lifetime_seconds
 
     def _begin(self) -> None:
-        """Begin an exchange, unless one is in progress or one has failed a moment ago."""
+        """Begin an exchange, unless one is in progress or has just failed."""
         waits = self._failure is not None and self._clock() - self._failed_at < RETRY_SECONDS
         if waits or (self._renewing is not None and not self._renewing.done()):
             return

@@ -30,7 +30,7 @@ FILE_PARAMETERS: Final = frozenset({"sslcert", "sslcrl", "sslkey", "sslpassword"
 
 
 class TlsMaterialError(ValueError):
-    """Certificate or key is unusable. The message says which, and repeats no contents."""
+    """Certificate or key is unusable. The message names which, and contains nothing of it."""
 
 
 class CertificateProblem(StrEnum):
@@ -56,7 +56,7 @@ class TlsMaterial:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all parts, to notice a change."""
+        """A digest of all parts, to detect a change."""
         parts = (self.ca_bundle, self.certificate, self.key)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -86,7 +86,7 @@ def tls_context(material: TlsMaterial) -> ssl.SSLContext:
     else:
         context = ssl.create_default_context(cadata=_bundle(material.ca_bundle))
         # As in OpenSSL and Python before 3.13: private authorities often lack extensions that
-        # RFC 5280 requires, and a bundle may name an intermediate authority only.
+        # RFC 5280 requires, and a bundle may contain only an intermediate authority.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if material.certificate is not None:
@@ -173,7 +173,7 @@ def _can_load(certificates: str) -> bool:
 
 
 def _present(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Load the client's certificate; OpenSSL reads it from a file, which is in memory only."""
+    """Load the client's certificate through a file in memory, because `ssl` reads only files."""
     descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(descriptor), "wb") as file:

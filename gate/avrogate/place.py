@@ -13,10 +13,10 @@ Step = str | int
 
 class Place(NamedTuple):
     """
-    `path` has the names of fields; `steps` lead through the JSON of `file`.
+    A place: `path` has the names of fields; `steps` lead through the JSON of `file`.
 
-    `nearest_name` is the nearest valid name. It is a tuple, because several are made for each field
-    of each file; text is made only for a finding.
+    `nearest_name` is the nearest valid name. The class is a tuple, because the parser creates
+    several places for each field of each file; text is created only for a finding.
     """
 
     path: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ MIB = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    Limits and allowed schemas. Each limit has its own code.
+    Limits and allowed schemas. Most limits have their own code.
 
     `record_types` allows short or full names; `fingerprints` allows exact writer schemas; `readers`
     allows every writer schema that one of them can read. None and () allow everything.

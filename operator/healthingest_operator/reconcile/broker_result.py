@@ -12,8 +12,8 @@ class BrokerResult:
     """
     The conditions of broker and topology, and the changes on the broker.
 
-    `left_behind` names unwanted queues that hold messages. `unused_users` are broker users of the
-    operator that no Secret names.
+    `left_behind` names queues that the spec no longer has, but that hold messages. `unused_users`
+    are broker users of the operator that no Secret names.
     """
 
     updates: tuple[ConditionUpdate, ...]
@@ -23,7 +23,7 @@ class BrokerResult:
 
 
 def broker_not_ready(error: DependencyError) -> BrokerResult:
-    """Return the result if the broker cannot be used; the topology waits for it."""
+    """Return the result for a broker that cannot be used; the topology waits for the broker."""
     waiting = condition_false(
         ConditionType.TOPOLOGY_READY, Reason.WAITING_FOR_DEPENDENCIES, "waits for the broker"
     )

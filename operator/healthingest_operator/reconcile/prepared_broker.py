@@ -1,5 +1,5 @@
 """
-The broker with an ordinary user: virtual host and permissions are prepared by others.
+Reconciles a broker with an ordinary user; its owner prepares virtual host and permissions.
 
 The operator declares what the user may declare, and reports what is missing. It creates no user and
 no policy, and removes nothing.
@@ -21,7 +21,7 @@ from healthingest_operator.status.conditions import condition_false, condition_t
 async def reconcile_prepared_broker(
     broker: Broker, owner: HealthIngest, user: BrokerUser
 ) -> BrokerResult:
-    """Log in as *user*, and complete the virtual host as far as it may."""
+    """Log in as *user*, and create the missing objects that it may create."""
     wanted = owner.spec.broker
     try:
         await broker.check_user(user)

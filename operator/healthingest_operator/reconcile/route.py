@@ -1,4 +1,4 @@
-"""The HTTPRoute of the API, and its condition: it never keeps the workload from its rollout."""
+"""Applies the HTTPRoute of the API, and reports its condition, which never blocks the rollout."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ _REFUSALS: Final = frozenset({400, 403, 422})
 
 async def ensure_route(children: Children) -> tuple[ConditionUpdate, ...]:
     """
-    Apply the HTTPRoute of the spec, and return its condition; empty without one in the spec.
+    Apply the HTTPRoute of the spec and return its condition, or () if the spec has none.
 
     Raises:
         ClusterError: the Kubernetes API is not available.
@@ -45,7 +45,7 @@ def _refused(error: ClusterError) -> ConditionUpdate:
 
 
 def _accepted(live: ManifestView) -> ConditionUpdate:
-    """Return whether every Gateway that has answered accepts the route."""
+    """Return the condition: true unless a Gateway has refused the route."""
     parents = (live.get("status") or {}).get("parents") or []
     refusing = [
         str((parent.get("parentRef") or {}).get("name"))

@@ -10,8 +10,8 @@ The forms are those of these versions of the sources:
   `name.namespace.svc`, and `connection_string` has a password without percent-encoding. `port` is
   5671 if the cluster has TLS.
 
-A short host name is the name of a Service beside the Secret. The operator runs in another
-namespace, so the name gets the namespace.
+A short host name is the name of a Service in the namespace of the Secret. The operator runs in
+another namespace, so it adds the namespace to the name.
 """
 
 import ipaddress
@@ -53,8 +53,8 @@ class SecretForm:
     """
     A form of Secrets, recognised by its keys.
 
-    `keys` must exist and not be empty; of an entry `a|b` one is enough. `optional` keys are read if
-    they exist. `title` names the programs that write such Secrets.
+    `keys` must exist and not be empty; for an entry `a|b` one of the two is enough. `optional` keys
+    are read if they exist. `title` names the programs that write such Secrets.
     """
 
     title: str
@@ -99,12 +99,12 @@ def _place(host: str, port: str, namespace: str) -> str:
 
 
 def _places(hosts: str, ports: str, namespace: str) -> str:
-    """Return all places of libpq's lists; one port applies to all hosts."""
+    """Return the `host:port` pairs of libpq's lists; a single port applies to all hosts."""
     names = hosts.split(",")
     numbers = ports.split(",")
     numbers = numbers * len(names) if len(numbers) == 1 else numbers
     if len(numbers) != len(names):
-        return ""  # no address: the caller names the keys
+        return ""  # invalid: the caller's error names the keys
     return ",".join(
         _place(name, number.strip(), namespace) for name, number in zip(names, numbers, strict=True)
     )
@@ -129,7 +129,7 @@ def _qualified_place(place: str, namespace: str) -> str:
 
 
 def _login(user: str, password: str) -> str:
-    """Return `user:password@`, percent-encoded; empty without both."""
+    """Return `user:password@`, percent-encoded; empty if both are empty."""
     if not user and not password:
         return ""
     return f"{quote(user, safe='')}:{quote(password, safe='')}@"
@@ -166,7 +166,7 @@ def _database_parts(values: Values, around: Surroundings) -> Translation:
 
 
 def _database(address: str, origin: str, *, is_admin: bool) -> Translation:
-    """Return the address as `adminUrl` of a superuser, or as `url` of a database."""
+    """Return the address as `adminUrl` if it is a superuser's, else as `url`."""
     name = "adminUrl" if is_admin else "url"
     return Translation({name: address}, {name: origin})
 
@@ -293,7 +293,7 @@ OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 """
-Names that other programs give to a value.
+Names that other programs use for the keys of a value.
 
-A message may show them; it never shows another key of a Secret.
+A message may contain these names, but no other key of a Secret.
 """

@@ -1,8 +1,8 @@
 """
 Requests and limits of every container.
 
-Each container has a request and a limit of CPU and of memory, because a ResourceQuota on one of
-them refuses pods without it (Kubernetes docs, "Resource Quotas").
+Each container has a request and a limit of CPU and of memory. A ResourceQuota for one of them
+refuses pods that do not set it (Kubernetes docs, "Resource Quotas").
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from healthingest_operator.api.v1alpha1 import PodPart
 
 Resources = Mapping[str, Mapping[str, str]]
 
-# Memory for the server, and for the validation of two hostile files that need the maximum.
+# Memory for the server, and for validating two files at once that need the maximum.
 OF_API: Final[Resources] = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "768Mi"},
@@ -31,9 +31,9 @@ OF_MIGRATION: Final[Resources] = {
 
 def container_resources(wanted: PodPart, defaults: Resources) -> Manifest:
     """
-    Return *wanted* with *defaults* for resources that it does not name.
+    Return *wanted*, with *defaults* for the resources that it does not name.
 
-    A default limit must not contradict a request of the user.
+    A named resource gets no default, because a default limit could be below the user's request.
     """
     named = {name for part in wanted.values() for name in part}
     return {

@@ -13,7 +13,7 @@ KIND: Final = "HTTPRoute"
 
 
 def api_http_route(owner: HealthIngest, wanted: HttpRouteSpec) -> Manifest:
-    """Return the HTTPRoute; it sends every path to the Service."""
+    """Return the HTTPRoute, which routes every path to the Service."""
     described = metadata(owner, owner.key.name, API)
     if wanted.annotations:
         described["annotations"] = dict(wanted.annotations)

@@ -1,5 +1,5 @@
 """
-A virtual host that others have prepared: what it needs, and what it lacks.
+A virtual host that others have prepared: its required and its missing resources.
 
 An ordinary user cannot set policies. A queue that the operator creates over AMQP therefore has its
 limits as arguments, which are fixed from then on.
@@ -25,7 +25,7 @@ class PreparedHost:
     The content of a virtual host, as an ordinary user sees it; the values are titles.
 
     `absent` resources do not exist, and the user may not create them. `unchecked` bindings may
-    exist: AMQP can only create a binding, which the user may not.
+    exist: AMQP can create a binding but not query it, and the user may not create it.
     """
 
     created: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ def lacking(broker: BrokerSpec, host: PreparedHost) -> tuple[str, ...]:
     """
     Return the titles of absent resources that are necessary.
 
-    Dead letters of a queue that others have created are their concern.
+    Dead-letter resources of a queue that others have created are not necessary.
     """
     dead_exchange = _exchange_title(dead_letter_exchange(broker.exchange))
     optional = {dead_exchange}

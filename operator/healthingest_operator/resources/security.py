@@ -1,7 +1,7 @@
 """
 Security contexts of pods and containers, which satisfy PodSecurity level `restricted`.
 
-A platform such as OpenShift assigns the ids itself, and refuses pods that name others. Sources:
+A platform such as OpenShift assigns user ids and refuses pods that set other ids. Sources:
 Kubernetes docs, "Pod Security Standards"; OpenShift docs, "Managing security context constraints".
 """
 
@@ -22,7 +22,7 @@ _ALL_READ: Final = 0o444
 
 
 def pod_security_context(spec: HealthIngestSpec) -> Manifest:
-    """Return the context of a pod: ids of the spec, or the default ones."""
+    """Return the context of a pod, with the ids of the spec or else the default ids."""
     ids = _DEFAULT_IDS if spec.pod_security_context is None else _ids(spec.pod_security_context)
     return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **ids}
 
@@ -41,7 +41,7 @@ def secret_mode(spec: HealthIngestSpec) -> int:
     """
     Return the mode of secret files.
 
-    Without a group for volumes they belong to root, and only "others" may let a process read them.
+    Without a volume group the files belong to root, so the process can read them only as "others".
     They are mounted into one container only.
     """
     has_group = "fsGroup" in pod_security_context(spec)

@@ -23,7 +23,7 @@ PRIVATE_KEY: Final = "tls.key"
 
 
 class Dependency(StrEnum):
-    """A system outside that TLS can protect."""
+    """A dependency whose connections can use TLS."""
 
     STORE = "store"
     BROKER = "broker"
@@ -45,7 +45,7 @@ _VARIABLES: Final[Mapping[Dependency, tuple[str, ...]]] = {
     ),
     Dependency.CACHE: (env.CACHE_CA_FILE,),
 }
-"""The variables with the paths of bundle, client certificate and key."""
+"""The variables for the paths of bundle, client certificate and key, in this order."""
 VARIABLES: Final = tuple(name for names in _VARIABLES.values() for name in names)
 """All variables with paths of certificates."""
 _NEEDED_FOR: Final = {
@@ -58,19 +58,19 @@ _NEEDED_FOR: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TlsSources:
-    """The sources of a dependency's bundle and client certificate; None: it has none."""
+    """The sources of a dependency's bundle and client certificate; None: not in the spec."""
 
     ca_bundle: CaBundleSource | None
     client_secret: str | None = None
 
 
 def dependencies_of(secrets: frozenset[str]) -> tuple[Dependency, ...]:
-    """Return the dependencies of a container that reads these *secrets*."""
+    """Return the dependencies of a container that reads the variables *secrets*."""
     return tuple(part for name, part in _NEEDED_FOR.items() if name in secrets)
 
 
 def tls_sources(spec: HealthIngestSpec, dependency: Dependency) -> TlsSources:
-    """Return the sources for *dependency*: its own, else those of `spec.tls`."""
+    """Return the sources for *dependency*: its own, else the bundle of `spec.tls`."""
     if dependency is Dependency.CACHE and spec.cache is None:
         return TlsSources(None)
     own: TlsSpec | ClientTlsSpec | None = {

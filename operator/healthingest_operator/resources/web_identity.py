@@ -24,7 +24,7 @@ def web_identity_environment(owner: HealthIngest) -> list[dict[str, str]]:
     """
     Return the variables of a role with its token; empty: the spec names no role.
 
-    Without a role an admission webhook may set them, as that of EKS does.
+    Without a role, an admission webhook such as that of EKS may set the variables.
     """
     store = owner.spec.object_store
     role = store.web_identity

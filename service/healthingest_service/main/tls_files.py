@@ -54,10 +54,10 @@ def cache_tls_material(settings: Settings) -> TlsMaterial:
 
 def certificate_ends(settings: Settings) -> dict[str, datetime]:
     """
-    Return when the certificates for each dependency end, for those that have any.
+    Return when the certificates for each dependency expire; dependencies without any are omitted.
 
-    It is the end of the client's certificate, or of the last authority of the bundle if that is
-    earlier: a bundle may keep authorities that ended.
+    The time is that of the client certificate or of the authority that expires last, whichever is
+    earlier: a bundle may keep expired authorities.
     """
     materials = {
         "store": store_tls_material(settings),

@@ -1,4 +1,4 @@
-"""Opens the traces of a process, if the settings name a collector."""
+"""Opens the tracing of a process, if the settings name a collector."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from healthingest_service.telemetry.tracing import NO_TRACING, Tracing, TracingR
 @asynccontextmanager
 async def open_tracing(settings: Settings, *, service: str, version: str) -> AsyncIterator[Tracing]:
     """
-    Yield the traces of the process *service*; waiting spans are sent at the end.
+    Yield the tracing of the process *service*; waiting spans are sent at the end.
 
     Raises:
         InvalidSettingsError: the extra `tracing` is not installed.
@@ -25,7 +25,7 @@ async def open_tracing(settings: Settings, *, service: str, version: str) -> Asy
         wanted.endpoint, wanted.sample_ratio, wanted.timeout_seconds, service, version
     )
     try:
-        # Without a collector nobody needs the packages, or the time to import them.
+        # Imported only here: the packages are optional and slow to import.
         found = import_module("healthingest_service.telemetry.open_telemetry")
     except ImportError as error:
         message = (

@@ -1,7 +1,7 @@
 """
-Traces by OpenTelemetry, sent as OTLP over HTTP. It needs the extra `tracing`.
+Records traces with OpenTelemetry and sends them as OTLP over HTTP. Needs the extra `tracing`.
 
-Spans contain names, routes, outcomes and ids of our own. What a client writes as it likes (path,
+Spans contain names, routes, outcomes and the service's own ids. Text that a client chooses (path,
 query, host) is replaced, and messages of exceptions are not recorded.
 """
 
@@ -24,19 +24,19 @@ from typing_extensions import override
 from healthingest_service.telemetry.tracing import Destination, Tracing, TracingRules
 
 _MAX_WAITING_SPANS: Final = 2048
-"""Spans that wait for the collector; further ones are dropped."""
+"""Maximum number of spans that wait for the collector; further ones are dropped."""
 _BATCH_SPANS: Final = 512
 _FOREIGN: Final = ("url.path", "url.query", "server.address", "http.request.method_original")
-"""Attributes of FastAPI's spans whose text is the client's own."""
+"""Attributes of FastAPI's spans that contain text of the client."""
 _REPLACED: Final = "REDACTED"
 _CONTEXT: Final = TraceContextTextMapPropagator()
 
 
 class OpenTelemetry(Tracing):
-    """Spans that are sampled, queued, and sent by a thread."""
+    """Samples and queues spans; a thread sends them."""
 
     def __init__(self, rules: TracingRules) -> None:
-        # A client that marks all its traces as sampled gets no larger share.
+        # The ratio also applies to traces that a client has marked as sampled.
         by_ratio = TraceIdRatioBased(rules.sample_ratio)
         self._provider = TracerProvider(
             sampler=ParentBased(root=by_ratio, remote_parent_sampled=by_ratio),
@@ -61,7 +61,7 @@ class OpenTelemetry(Tracing):
             )
         )
         self._tracer = self._provider.get_tracer("healthingest", rules.version)
-        # Its messages repeat answers of the collector.
+        # The library's log messages contain responses of the collector.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
     @property
@@ -99,7 +99,7 @@ class OpenTelemetry(Tracing):
             yield carried
 
     def close(self) -> None:
-        """Send the waiting spans, and stop; takes at most two deadlines of an export."""
+        """Send the waiting spans, and stop, within at most two deadlines of an export."""
         self._provider.shutdown()
 
     @contextmanager

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class TracingRules:
     """
-    Where spans are sent, and how many.
+    The collector that gets the spans, and the share of traces that is recorded.
 
     `endpoint` is the base URL of a collector (OTLP over HTTP). `sample_ratio` is the share of
     traces, from 0 to 1, and `timeout_seconds` the deadline of one export.
@@ -27,7 +27,7 @@ class TracingRules:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a message is sent, and its id."""
+    """Exchange and routing key of a message, and its id."""
 
     exchange: str
     routing_key: str
@@ -35,34 +35,34 @@ class Destination:
 
 
 class Tracing(Protocol):
-    """The spans of one process."""
+    """Records the spans of one process."""
 
     @property
     def provider(self) -> "TracerProvider | None":
-        """The provider of spans for FastAPI; None: there are no spans."""
+        """The tracer provider for FastAPI; None: no spans are recorded."""
         ...
 
     def span(self, name: str, /) -> AbstractContextManager[None]:
-        """Return the context of a stage of the current request."""
+        """Return a context that records the stage *name* of the current request."""
         ...
 
     def traceparent(self) -> str | None:
-        """Return the header `traceparent` of the current span; None: there is none."""
+        """Return the header `traceparent` of the current span; None: there is no span."""
         ...
 
     def sending(
         self, headers: Mapping[str, str], to: Destination
     ) -> AbstractContextManager[Mapping[str, str]]:
         """
-        Return the context of a message with *headers* while it is sent.
+        Return a context that records the sending of a message with *headers*.
 
-        The span continues the trace in *headers*; the context yields *headers* with the span.
+        The span continues the trace in *headers*. The context yields *headers* with the new span.
         """
         ...
 
 
 class NoTracing(Tracing):
-    """No spans."""
+    """Records no spans."""
 
     provider = None
 

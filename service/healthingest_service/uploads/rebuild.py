@@ -15,14 +15,14 @@ from healthingest_service.uploads.upkeep_ports import KeptUploads, ListedObject,
 
 _Result = TypeVar("_Result")
 _PAGE: Final = 1000
-"""Objects that are listed at once, the maximum of S3 (API reference, "ListObjectsV2")."""
+"""Objects in one page of the listing: the maximum of S3 (API reference, "ListObjectsV2")."""
 _STORE_REQUESTS: Final = 32
 """Maximum number of concurrent HEAD requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Objects of a page: the uploads without a row, and the counts of the others."""
+    """The objects of one page: the uploads without a row, and the counts of the other objects."""
 
     uploads: Sequence[Upload]
     others: "Rebuilt"
@@ -33,10 +33,11 @@ class _Page:
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """
-    The number of listed objects: those with a row, those that got one, and the others.
+    The number of listed objects, by outcome.
 
-    `unreadable` objects have the key of an upload, and no metadata or other bytes. `foreign` ones
-    have another key.
+    `known` objects had a row, `rebuilt` objects got one. `unreadable` objects have the key of an
+    upload, but no metadata, or a time or hash that contradicts the key. `foreign` objects have
+    another key.
     """
 
     listed: int = 0
@@ -58,10 +59,10 @@ class Rebuilt:
 
 class RebuildUploads:
     """
-    Gives each object of an upload its row in the database, from key and metadata.
+    Adds the missing row in the database for each object of an upload, from its key and metadata.
 
-    Each rebuilt upload is announced again, since the outbox may have been lost, too; consumers
-    recognise it by its idempotency key. Repeating is safe, and needs little work.
+    Each rebuilt upload is announced again, because the outbox may have been lost, too; consumers
+    recognise it by its idempotency key. A second run is safe, and cheap.
     """
 
     def __init__(
@@ -83,13 +84,13 @@ class RebuildUploads:
         self, *, dry: bool, progress: Callable[[Rebuilt], None] = lambda _: None
     ) -> Rebuilt:
         """
-        Rebuild all uploads, and return the counts. If *dry* is true, rows are only counted.
+        Rebuild all uploads, and return the counts. If *dry* is true, only count them.
 
-        *progress* gets the total counts after each page, so that they are known after an error.
+        *progress* gets the total counts after each page, so the caller has them after an error.
 
         Raises:
-            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: it ended early; rows
-                that were added stay.
+            LedgerUnavailableError, StoreUnavailableError, StoreRefusedError: database or store
+                failed; rows that were added stay.
         """
         done = Rebuilt()
         page = await self._read_page("")
@@ -128,7 +129,7 @@ class RebuildUploads:
         return page.others + Rebuilt(known=len(page.uploads) - added, rebuilt=added)
 
     async def _read(self, listed: ListedObject, slots: asyncio.Semaphore) -> Upload | None:
-        """Return the upload of an object; None: the object does not describe one."""
+        """Return the upload of an object; None: the object is gone or does not describe one."""
         async with slots:
             stored = await self._store.head(listed.key)
         if stored is None:  # removed since it was listed

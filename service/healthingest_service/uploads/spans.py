@@ -1,4 +1,4 @@
-"""Spans of a trace: the stages of an upload, as far as the use case knows them."""
+"""The port for the spans of a trace: the use case names the stages of an upload."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +9,7 @@ class Spans(Protocol):
     """Records how long a stage takes, and the type of the error that ends it."""
 
     def __call__(self, name: str, /) -> AbstractContextManager[None]:
-        """Return the context of the stage *name*."""
+        """Return a context that records the stage *name*."""
         ...
 
 

@@ -1,8 +1,8 @@
 """
 Connections to an address with several hosts, of which some may be down or refuse writes.
 
-asyncpg tries the hosts in turn, but a host that drops packets uses up the deadline of all. Here
-each host has its share of it.
+asyncpg tries the hosts in turn, but a host that drops packets uses up the whole deadline. Here
+each host has a share of it.
 """
 
 import asyncio

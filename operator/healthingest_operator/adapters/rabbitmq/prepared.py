@@ -1,5 +1,5 @@
 """
-A prepared virtual host over AMQP: what exists is checked, and what may be created is declared.
+A prepared virtual host over AMQP: checks its objects, and declares those that the user may create.
 
 Source of methods and reply codes: AMQP 0-9-1, sections 1.7 and 1.8, and RabbitMQ docs, "Access
 Control": a passive declaration needs no permission. An unbinding that matches nothing has no effect
@@ -70,7 +70,7 @@ async def declare(
         declarer = _Declarer(session, virtual_host, create=create)
         for resource in resources:
             await declarer.declare(resource)
-        # The broker logs each refusal, so frequent checks leave out what is usually refused.
+        # The broker logs each refusal, so frequent checks omit requests that are usually refused.
         may_publish = not create or await declarer.may_publish(resources[0].name)
         await session.close()
     return PreparedHost(
@@ -122,7 +122,7 @@ class _Session:
 
     async def call(self, virtual_host: str, method: Any) -> tuple[int, str]:  # noqa: ANN401 - AMQP
         """
-        Return code and text of the broker's refusal; code 0: it did what was asked.
+        Return code and text of the broker's refusal; code 0: the request succeeded.
 
         Raises:
             DependencyError: the broker closes the connection.
@@ -168,7 +168,7 @@ class _Session:
 
 @dataclass(slots=True)
 class _Declarer:
-    """Declares resources of a virtual host, and records what became of each."""
+    """Declares resources of a virtual host, and records the outcome of each."""
 
     session: _Session
     virtual_host: str

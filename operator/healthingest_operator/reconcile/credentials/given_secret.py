@@ -35,7 +35,7 @@ KeyedRef: TypeAlias = (
 @dataclass(frozen=True, slots=True)
 class Reading:
     """
-    How a Secret is read.
+    The field that names a Secret, and the forms that the Secret may have.
 
     `path` is the field that names it. `own_names` are names of values, any of which shows that the
     Secret has this operator's form; otherwise one of `forms` may match.
@@ -58,7 +58,7 @@ class GivenSecret:
     """
     The values of a Secret by this operator's names.
 
-    `origins` names the keys of values, where they have another name. `warnings` has a sentence for
+    `origins` names the key of each value whose key has another name. `warnings` has a sentence for
     each value that was trimmed.
     """
 
@@ -77,7 +77,7 @@ class GivenSecret:
         Return a value.
 
         Raises:
-            DependencyError: it is missing or empty.
+            DependencyError: the value is missing or empty.
         """
         if not self.values.get(name):
             raise self.missing(name)
@@ -130,9 +130,9 @@ class GivenSecret:
 
     def missing(self, *names: str) -> DependencyError:
         """
-        Return the error for a missing value: any of *names* would do.
+        Return the error for a missing value; any one of *names* is enough.
 
-        The keys that the Secret has are only counted, except the well-known ones.
+        The message has the number of the Secret's keys, and names only well-known ones.
         """
         path = self.reading.path
         keys = [self._key(name) for name in names]

@@ -15,7 +15,7 @@ async def tls_material(cluster: Reader, namespace: str, sources: TlsSources) -> 
 
     Raises:
         DependencyError: an object or key is missing, or its value is unusable; the message names
-            object and key, and repeats no contents.
+            object and key, and contains no value.
     """
     bundle = None
     if sources.ca_bundle is not None:

@@ -68,7 +68,7 @@ async def identity_session(
     """
     Open a session that signs with temporary keys of *identity*, and get the first keys.
 
-    A failure other than a refusal is left to the first request, which tries again.
+    Failures other than a refusal are not raised: the first request tries again.
 
     Raises:
         PodIdentityError: the token service refuses the identity, or there is no token.
