@@ -70,7 +70,7 @@ _HEADER: Final[Mapping[Code, Explanation]] = {
         "max_header_bytes",
     ),
     Code.METADATA_INVALID: Explanation(
-        "The header's metadata is malformed: a negative length, a key that is no UTF-8,"
+        "The header's metadata is malformed: a negative length, a key that is not UTF-8,"
         " or a false size.",
         _DAMAGED,
     ),

@@ -196,6 +196,19 @@ CASES: tuple[Firing, ...] = (
     ("HealthIngestOperatorAbsent", {LEADER: ONES}, 5, None),
     ("HealthIngestOperatorSeveralLeaders", {f'{LEADER}{{pod="{n}"}}': ONES for n in "ab"}, 5, {}),
     ("HealthIngestOperatorSeveralLeaders", {LEADER: ONES}, 5, None),
+    # Two releases, each with its own leader, or one of them without.
+    (
+        "HealthIngestOperatorSeveralLeaders",
+        {f'{LEADER}{{namespace="{n}"}}': ONES for n in "ab"},
+        5,
+        None,
+    ),
+    (
+        "HealthIngestOperatorAbsent",
+        {f'{LEADER}{{namespace="{n}"}}': f"{v}x30" for n, v in (("a", 0), ("b", 1))},
+        5,
+        {"namespace": "a"},
+    ),
     ("HealthIngestOperatorWatchStale", {AGE: "140x30"}, 10, {}),
     ("HealthIngestOperatorWatchStale", {AGE: "40x30"}, 10, None),
     ("HealthIngestOperatorReconcileErrors", {ERRORS: LATE}, 25, {}),
@@ -253,6 +266,8 @@ CASES: tuple[Firing, ...] = (
 
 RECOVERED: dict[str, str] = {
     LEADER: "1x60",
+    f'{LEADER}{{namespace="a"}}': "1x60",
+    f'{LEADER}{{namespace="b"}}': "1x60",
     f'{LEADER}{{pod="a"}}': "0x60",
     AGE: "5x60",
     ERRORS: "900+0x60",
@@ -274,7 +289,7 @@ RECOVERED: dict[str, str] = {
     FOUND: "0x60",
     FINISHED: f"{4 * DAY * 60}x60",
 }
-"""How each series goes on after the fault of its case; others keep their last value."""
+"""How each series goes on after the fault of its case; others end."""
 QUIET: dict[str, str] = {
     f'{LEADER}{{pod="a"}}': "1x20 0x40",
     f'{LEADER}{{pod="b"}}': "0x20 1x40",
