@@ -158,15 +158,17 @@ class TemporaryKeys:
     lifetime_seconds: float
 
 
-def keys_in(answer: Mapping[str, object], now: datetime) -> TemporaryKeys:
+def keys_in(answer: object, now: datetime) -> TemporaryKeys:
     """
     Return the keys in a response of STS or of an endpoint.
 
     The two name the session token differently.
 
     Raises:
-        ValueError: the answer lacks a part, or has no usable time.
+        ValueError: the answer is no object, lacks a part, or has no usable time.
     """
+    if not isinstance(answer, Mapping):
+        raise ValueError  # noqa: TRY004 - as any other unusable answer
     session = answer.get("SessionToken") or answer.get("Token")
     expires_at = answer.get("Expiration")
     if isinstance(expires_at, str):

@@ -149,9 +149,14 @@ def check_material(material: TlsMaterial) -> None:
     tls_context(material)
 
 
+def certificates_in(text: bytes) -> list[str]:
+    """Return the certificates in *text*, each in PEM, without comments and other blocks."""
+    return _CERTIFICATE.findall(text.decode("ascii", errors="replace"))
+
+
 def _bundle(text: bytes) -> str:
     """Return the certificates in *text*, without comments; OpenSSL stops at a foreign block."""
-    certificates = _CERTIFICATE.findall(text.decode("ascii", errors="replace"))
+    certificates = certificates_in(text)
     if not certificates:
         message = "has no certificate in PEM format"
         raise TlsMaterialError(message)

@@ -79,6 +79,8 @@ def test_only_the_node_is_asked_without_tls(uri: str, is_allowed: bool) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
+        [],
+        None,
         {},
         {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c"},
         {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "soon"},
@@ -91,7 +93,7 @@ def test_only_the_node_is_asked_without_tls(uri: str, is_allowed: bool) -> None:
         },
     ],
 )
-def test_an_unusable_answer_is_an_error(answer: dict[str, object]) -> None:
+def test_an_unusable_answer_is_an_error(answer: object) -> None:
     """Keys without session or expiry are none."""
     with pytest.raises(ValueError, match=r"^$|Invalid"):
         keys_in(answer, NOW)

@@ -87,3 +87,17 @@ def test_the_earlier_of_client_and_last_authority_is_the_end(tmp_path: Path) -> 
     now = datetime.now(UTC)
     days = {name: round((end - now) / timedelta(days=1)) for name, end in ends.items()}
     assert days == {"broker": 3, "store": 9}
+
+
+def test_other_blocks_of_a_bundle_are_left_out(tmp_path: Path) -> None:
+    """TLS accepts the bundle, so a metric must not keep the process from its start."""
+    bundle = Authority().bundle
+    foreign = b"-----BEGIN TRUSTED CERTIFICATE-----\nno end\n"
+    (tmp_path / "ca.crt").write_bytes(foreign + bundle)
+    (tmp_path / "plain.crt").write_bytes(bundle)
+    ends = [
+        certificate_ends(Settings(store=StoreSettings(ca_file=tmp_path / name)))
+        for name in ("ca.crt", "plain.crt")
+    ]
+    assert ends[0] == ends[1]
+    assert ends[0].keys() == {"store"}

@@ -91,10 +91,14 @@ def _counterpart(value: object, position: int, live: Sequence[object]) -> tuple[
     if field is None or not isinstance(value, Mapping):
         return position, live[position] if position < len(live) else None
     key = value[field]
-    with_same_key = (
+    with_same_key = [
         element for element in live if isinstance(element, Mapping) and element.get(field) == key
-    )
-    return key, next(with_same_key, None)
+    ]
+    if len(with_same_key) > 1:
+        # The key is not unique in every list, e.g. of an HTTPRoute's references to a Gateway.
+        equal = (element for element in with_same_key if difference(value, element) is None)
+        return key, next(equal, with_same_key[0])
+    return key, with_same_key[0] if with_same_key else None
 
 
 def _key_field(value: object) -> str | None:
@@ -136,8 +140,14 @@ def _rekeyed_in_list(
         for position, element in enumerate(live)
         if isinstance(value, Mapping) and isinstance(element, Mapping)
         if "name" in value and element.get("name") == value["name"]
+        if _is_unique(value["name"], live)
         for change in _rekeyed_element(value, element, f"{path}/{position}")
     ]
+
+
+def _is_unique(name: object, elements: Sequence[object]) -> bool:
+    """Whether at most one element has *name*; otherwise the name is no key of the list."""
+    return sum(isinstance(one, Mapping) and one.get("name") == name for one in elements) <= 1
 
 
 def _rekeyed_element(

@@ -130,13 +130,15 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         # the last event.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [{"configMapRef": {"name": config_map(owner.key)}}],
-        "env": [
-            *container.environment,
-            *_tls_environment(owner, container),
-            *(web_identity_environment(owner) if _needs_store(container) else ()),
-            *_proxy(owner.spec.proxy),
-            *extra,
-        ],
+        "env": _last_of_each_name(
+            [
+                *container.environment,
+                *_tls_environment(owner, container),
+                *(web_identity_environment(owner) if _needs_store(container) else ()),
+                *_proxy(owner.spec.proxy),
+                *extra,
+            ]
+        ),
         "securityContext": container_security_context(owner.spec),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
@@ -147,6 +149,19 @@ def _container(owner: HealthIngest, image: str, container: Container) -> Manifes
         ],
         **container.extra,
     }
+
+
+def _last_of_each_name(entries: Iterable[Manifest]) -> list[Manifest]:
+    """
+    Return the entries that take effect: of one name the last one, as in a container.
+
+    The name is the key of the list, and server-side apply refuses a second entry of a name.
+    """
+    found: dict[str, Manifest] = {}
+    for entry in entries:
+        found.pop(entry["name"], None)
+        found[entry["name"]] = entry
+    return list(found.values())
 
 
 def _needs_store(container: Container) -> bool:

@@ -1,14 +1,14 @@
 """Reads the files of certificates that the settings name."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.x509 import load_pem_x509_certificates
+from cryptography.x509 import InvalidVersion, load_pem_x509_certificate
 
 from healthingest_contract import environment as env
-from healthingest_contract.tls import TlsMaterial, check_material
+from healthingest_contract.tls import TlsMaterial, certificates_in, check_material
 from healthingest_service.settings import InvalidSettingsError, Settings
 
 
@@ -71,11 +71,19 @@ def certificate_ends(settings: Settings) -> dict[str, datetime]:
 
 def _ends(material: TlsMaterial) -> list[datetime]:
     found = []
-    if material.ca_bundle is not None:
-        authorities = load_pem_x509_certificates(material.ca_bundle)
-        found.append(max(authority.not_valid_after_utc for authority in authorities))
-    if material.certificate is not None:
-        found.append(load_pem_x509_certificates(material.certificate)[0].not_valid_after_utc)
+    if authorities := _ends_in(material.ca_bundle):
+        found.append(max(authorities))
+    if own := _ends_in(material.certificate):
+        found.append(own[0])
+    return found
+
+
+def _ends_in(text: bytes | None) -> list[datetime]:
+    """Return the end of each certificate that can be parsed; TLS accepts further ones."""
+    found = []
+    for certificate in certificates_in(text or b""):
+        with suppress(ValueError, InvalidVersion):
+            found.append(load_pem_x509_certificate(certificate.encode()).not_valid_after_utc)
     return found
 
 

@@ -71,6 +71,25 @@ def test_one_more_element_of_an_atomic_list_counts() -> None:
     assert difference({"spread": spread}, {"spread": [*spread, {"topologyKey": "host"}]}) is None
 
 
+def test_elements_with_the_same_key_are_compared_with_their_equals() -> None:
+    """An HTTPRoute may name two listeners of a Gateway, and a pod tolerate two effects."""
+    wanted = {
+        "parentRefs": [
+            {"name": "public", "sectionName": "http", "port": 80},
+            {"name": "public", "sectionName": "https", "port": 443},
+        ],
+        "tolerations": [
+            {"key": "spot", "effect": "NoSchedule"},
+            {"key": "spot", "effect": "NoExecute"},
+        ],
+    }
+    live = copy.deepcopy(wanted)
+    assert difference(wanted, live) is None
+    assert rekeyed(wanted, live) == []
+    live["parentRefs"].pop()
+    assert difference(wanted, live) == "parentRefs[public].sectionName"
+
+
 def test_a_port_of_the_same_name_under_another_number_is_found() -> None:
     """
     Its pointer and the wanted number.

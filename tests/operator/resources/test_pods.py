@@ -131,6 +131,19 @@ def test_proxy_and_further_variables_reach_every_container() -> None:
             assert values["TZ"] == "UTC"
 
 
+def test_a_further_variable_replaces_one_of_the_same_name() -> None:
+    """The last one counts; the server refuses to apply two variables of one name."""
+    further = [
+        {"name": "NO_PROXY", "value": "first"},
+        {"name": "NO_PROXY", "value": "last"},
+    ]
+    proxy = {"httpsProxy": "http://proxy.example:3128"}
+    for pod in templates(proxy=proxy, extraEnv=further).values():
+        for container in pod["spec"]["containers"]:
+            found = [entry for entry in container["env"] if entry["name"] == "NO_PROXY"]
+            assert found == further[1:]
+
+
 def test_network_policies_let_the_proxy_through() -> None:
     """For the processes that talk to the object store."""
     open_to = {
