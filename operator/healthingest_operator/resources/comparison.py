@@ -147,7 +147,8 @@ def _rekeyed_in_list(
 
 def _is_unique(name: object, elements: Sequence[object]) -> bool:
     """Whether at most one element has *name*; otherwise the name is no key of the list."""
-    return sum(isinstance(one, Mapping) and one.get("name") == name for one in elements) <= 1
+    same = [one for one in elements if isinstance(one, Mapping) and one.get("name") == name]
+    return len(same) <= 1
 
 
 def _rekeyed_element(

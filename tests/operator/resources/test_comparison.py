@@ -73,7 +73,7 @@ def test_one_more_element_of_an_atomic_list_counts() -> None:
 
 def test_elements_with_the_same_key_are_compared_with_their_equals() -> None:
     """An HTTPRoute may name two listeners of a Gateway, and a pod tolerate two effects."""
-    wanted = {
+    wanted: dict[str, list[dict[str, object]]] = {
         "parentRefs": [
             {"name": "public", "sectionName": "http", "port": 80},
             {"name": "public", "sectionName": "https", "port": 443},
