@@ -156,6 +156,9 @@ def consume(
         taken: list[aio_pika.abc.AbstractIncomingMessage] = []
         async with asyncio.timeout(SECONDS), await aio_pika.connect(url, timeout=10) as connection:
             channel = await connection.channel()
+            # Messages that are prefetched and not taken count as redelivered, and a quorum queue
+            # gives up after some redeliveries.
+            await channel.set_qos(prefetch_count=min(count, 50))
             source = await channel.get_queue(queue, ensure=False)
             async with source.iterator() as messages:
                 async for message in messages:

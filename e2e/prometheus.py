@@ -80,6 +80,11 @@ class Prometheus:
             if alert["state"] == "firing"
         }
 
+    def knows(self, series: str) -> bool:
+        """Whether *series* has a value."""
+        answer = httpx.get(f"{self.address}/api/v1/query", params={"query": series}, timeout=10)
+        return bool(answer.raise_for_status().json()["data"]["result"])
+
     def _target(self, pod: Mapping[str, Any], port: int, labels: Mapping[str, str]) -> object:
         metadata = pod["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}:{port}"

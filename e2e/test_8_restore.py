@@ -53,7 +53,7 @@ def test_a_dropped_database_is_rebuilt_from_the_bucket(
     user: outside.Api, stopwatch: Stopwatch
 ) -> None:
     """All rows are as before the drop; every acknowledged upload has a message."""
-    with SteadyUploads(user, clients=CLIENTS, pause_seconds=0.0) as uploads:
+    with SteadyUploads(user, clients=CLIENTS, pause_seconds=0.1) as uploads:
         uploads.some_more(UPLOADS, seconds=UPLOADED_SECONDS)
         database = _database()
         rows = _rows_before_the_drop(database)

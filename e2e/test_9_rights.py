@@ -9,6 +9,8 @@ import install
 import kubectl as k8s
 
 SECONDS = 30.0
+ROUTES = "httproutes.gateway.networking.k8s.io"
+ROUTE_RIGHT = ("gateway.networking.k8s.io", "httproutes")
 CHAPTERS = {path.name for path in Path(__file__).parent.glob("test_*.py")}
 
 
@@ -38,8 +40,15 @@ def test_2_nothing_was_refused(log: audit.AuditLog) -> None:
 
 
 def test_3_no_right_is_left_over(log: audit.AuditLog, request: pytest.FixtureRequest) -> None:
-    """Each verb on each resource that the chart grants was used in this run."""
+    """
+    Each verb on each resource that the chart grants was used in this run.
+
+    Routes are left out on a cluster without the Gateway API.
+    """
     missing = CHAPTERS - {item.path.name for item in request.session.items}
     if missing:
         pytest.skip(f"not in this run: {', '.join(sorted(missing))}")
-    assert audit.granted() - audit.used(log.entries()) == set()
+    unused = audit.granted() - audit.used(log.entries())
+    if not k8s.kubectl("get", "crd", ROUTES, "--ignore-not-found").strip():
+        unused = {right for right in unused if right[:2] != ROUTE_RIGHT}
+    assert unused == set()

@@ -24,6 +24,7 @@ from support import pages
 SPACE: Final = "e2e-pages"
 TEAMS: Final = ("team-a", "team-b")
 NAME: Final = "clinic"
+EXAMPLE: Final = "examples/01-minimal.yaml"
 CRD: Final = "healthingests.healthingest.dev"
 READY_SECONDS: Final = 300.0
 OWNED: Final = (
@@ -56,11 +57,22 @@ class Reader:
         self._table = {
             "--set imageRegistry=$REGISTRY": _images(),
             pages.SECRETS: pages.filled_secrets(folder, _credentials()),
+            EXAMPLE: _example(folder),
         }
 
     def follow(self, commands: list[str]) -> list[pages.Result]:
         """Run the commands of a story; each must succeed."""
         return list(self._shell.run_all(commands, self._table))
+
+
+def _example(folder: Path) -> str:
+    """Return a copy of the example with a bucket and virtual host that other stories do not use."""
+    found = install.minimal(NAME)
+    found["spec"]["objectStore"]["bucket"] = f"{SPACE}-health-data"
+    found["spec"]["broker"]["virtualHost"] = SPACE
+    path = folder / "example.yaml"
+    path.write_text(yaml.safe_dump(found), encoding="utf-8")
+    return str(path)
 
 
 def _images() -> str:
