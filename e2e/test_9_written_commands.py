@@ -18,6 +18,7 @@ import install
 import kubectl as k8s
 import operators
 import outside
+from sampling import LONG
 from stopwatch import Stopwatch
 from support import pages
 
@@ -31,7 +32,11 @@ OWNED: Final = (
     "deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,"
     "networkpolicies,poddisruptionbudgets"
 )
-pytestmark = [pytest.mark.story, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.story,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not LONG, reason="it installs everything seven times: LONG=1"),
+]
 
 
 @pytest.fixture(scope="module", name="reader")
