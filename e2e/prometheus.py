@@ -70,14 +70,19 @@ class Prometheus:
         unfinished.write_text(json.dumps(found))
         unfinished.replace(self.targets)
 
-    def firing(self) -> dict[str, Mapping[str, str]]:
-        """Return the labels of firing alerts by name."""
+    def firing(self, namespace: str) -> dict[str, Mapping[str, str]]:
+        """
+        Return the labels of firing alerts by name.
+
+        Alerts about HealthIngests in another namespace than *namespace* are left out.
+        """
         answer = httpx.get(f"{self.address}/api/v1/alerts", timeout=10)
         found = answer.raise_for_status().json()["data"]["alerts"]
         return {
             alert["labels"]["alertname"]: alert["labels"]
             for alert in found
             if alert["state"] == "firing"
+            and ("healthingest" not in alert["labels"] or alert["labels"]["namespace"] == namespace)
         }
 
     def knows(self, series: str) -> bool:
@@ -153,7 +158,7 @@ def wait_for(found: Prometheus, place: tuple[str, str], wanted: set[str], second
         AssertionError: they do not within *seconds*.
     """
     deadline = time.monotonic() + seconds
-    while not wanted <= set(fired := found.firing()):
+    while not wanted <= set(fired := found.firing(place[0])):
         assert time.monotonic() < deadline, f"{wanted - set(fired)} did not fire"
         found.scrape(*place)
         time.sleep(1.0)  # the pause of a poll

@@ -238,12 +238,14 @@ def test_1_nothing_fires_at_rest(watching: prometheus.Prometheus) -> None:
     # Before the first scrapes no operator is known.
     k8s.eventually(
         "the first scrapes",
-        lambda: watching.knows("healthingest_operator_leader == 1") and not watching.firing(),
+        lambda: (
+            watching.knows("healthingest_operator_leader == 1") and not watching.firing(NAMESPACE)
+        ),
         seconds=ALERT_SECONDS,
     )
     until = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < until:
-        assert watching.firing() == {}
+        assert watching.firing(NAMESPACE) == {}
         time.sleep(1.0)  # the pause of a poll
 
 
@@ -258,7 +260,7 @@ def test_2_a_fault_raises_its_alerts(watching: prometheus.Prometheus, name: str)
 
     def cleared() -> bool:
         watching.scrape(*PLACE)
-        return not fault.alerts & set(watching.firing())
+        return not fault.alerts & set(watching.firing(NAMESPACE))
 
     k8s.eventually("the alerts clear", cleared, seconds=ALERT_SECONDS)
     k8s.eventually("Ready=True", _is_ready, seconds=READY_SECONDS)
