@@ -277,12 +277,15 @@ def _value_type(place: Mapping[str, Any]) -> str:
     if types[0] in {"integer", "number"}:
         return f"{' or '.join(types)}, {_range({**place, 'type': types[0]})}"
     if types[0] == "array":
-        items = place["items"]
-        kind = "texts" if items["type"] == "string" else "objects, as in a pod"
-        return f"list of {kind}, at most {place['maxItems']}"
+        return _list_type(place)
     if types[0] == "object" and "properties" not in place:
         return "map" if "additionalProperties" in place else "object, as in a pod"
     return " or ".join(_TYPES.get(str(kind), str(kind)) for kind in types)
+
+
+def _list_type(place: Mapping[str, Any]) -> str:
+    kind = "texts" if place["items"]["type"] == "string" else "objects, as in a pod"
+    return f"list of {kind}, at most {place['maxItems']}"
 
 
 def value_comments(values: str) -> Mapping[tuple[str, ...], str]:

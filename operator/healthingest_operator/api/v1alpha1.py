@@ -346,6 +346,10 @@ _ENDPOINT: Final = matching(
     r"^https?://[^/@\t\n\f\r ?#]+/?$",
     "an address such as https://s3.example:9000, without login and path",
 )
+Endpoint: TypeAlias = Annotated[
+    str, Field(max_length=2048), _ENDPOINT, AfterValidator(lambda address: address.rstrip("/"))
+]
+"""The URL of a server, without a slash at its end."""
 
 
 class WebIdentitySpec(ApiModel):
@@ -363,15 +367,7 @@ class WebIdentitySpec(ApiModel):
         max_length=255,
         description="Audience of the token, which the token service expects.",
     )
-    sts_endpoint: (
-        Annotated[
-            str,
-            Field(max_length=2048),
-            _ENDPOINT,
-            AfterValidator(lambda address: address.rstrip("/")),
-        ]
-        | None
-    ) = Field(
+    sts_endpoint: Endpoint | None = Field(
         default=None,
         description="URL of the token service (STS); default: `endpoint`, as in MinIO and Ceph, and"
         " without it AWS STS of the region.",
@@ -381,15 +377,7 @@ class WebIdentitySpec(ApiModel):
 class ObjectStoreSpec(ApiModel):
     """The S3 bucket that stores the uploads."""
 
-    endpoint: (
-        Annotated[
-            str,
-            Field(max_length=2048),
-            _ENDPOINT,
-            AfterValidator(lambda address: address.rstrip("/")),
-        ]
-        | None
-    ) = Field(
+    endpoint: Endpoint | None = Field(
         default=None,
         description="URL of the S3 server, e.g. https://s3.example; without it AWS S3 is used.",
     )

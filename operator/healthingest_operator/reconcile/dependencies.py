@@ -95,11 +95,7 @@ async def reconcile_bucket(
 ) -> BucketResult:
     """Create and configure the bucket; probe the store if its settings or credentials are new."""
     try:
-        if isinstance(found.store, DependencyError):
-            raise found.store
-        if isinstance(found.store_admin, DependencyError):
-            raise found.store_admin
-        admin: StoreAccess = found.store_admin
+        pods, admin = _store_accesses(found)
         before = context.status.get("objectStore") or {}
         names = (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY)
         probed = digest(context.values, names, repr(owner.spec.object_store))
@@ -108,13 +104,12 @@ async def reconcile_bucket(
         )
         missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
-            if found.store != admin and found.store.has_keys:  # others were used just now
-                await store.check(found.store)
+            if pods != admin and pods.has_keys:  # those of the operator were used just now
+                await store.check(pods)
             lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
             # The operator cannot act with the identity of the pods.
-            probing = found.store if found.store.has_keys else admin
-            lacking = {*missing, *await store.probe(probing)}
+            lacking = {*missing, *await store.probe(pods if pods.has_keys else admin)}
     except DependencyError as error:
         return BucketResult(
             condition_false(ConditionType.BUCKET_READY, error.reason, error.message)
@@ -127,6 +122,22 @@ async def reconcile_bucket(
         installation,
         bucket_place(admin),
     )
+
+
+def _store_accesses(found: Credentials) -> tuple[StoreAccess, StoreAccess]:
+    """
+    Return the access of the pods, and that of the operator.
+
+    Raises:
+        DependencyError: a Secret is missing or invalid.
+    """
+    pods = found.store
+    if isinstance(pods, DependencyError):
+        raise pods
+    admin = found.store_admin
+    if isinstance(admin, DependencyError):
+        raise admin
+    return pods, admin
 
 
 def _capabilities(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpdate:

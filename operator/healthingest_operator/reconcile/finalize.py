@@ -166,10 +166,22 @@ async def _remove_broker_resources(
     for user in users:
         if user in observed.users:
             await ports.broker.remove_user(access, user)
-    if wanted.deletion_policy is DeletionPolicy.DELETE and not _holds_messages(owner, observed):
-        await ports.broker.remove_virtual_host(access, wanted.virtual_host)
-        return
+    await _remove_virtual_host(ports, owner, access, observed, leftovers)
+
+
+async def _remove_virtual_host(
+    ports: Ports,
+    owner: HealthIngest,
+    access: BrokerAccess,
+    observed: topology.Observed,
+    leftovers: _Leftovers,
+) -> None:
+    """Remove the virtual host, or the mark of its owner if it is kept."""
+    wanted = owner.spec.broker
     if wanted.deletion_policy is DeletionPolicy.DELETE:
+        if not _holds_messages(owner, observed):
+            await ports.broker.remove_virtual_host(access, wanted.virtual_host)
+            return
         leftovers.kept.append(
             f"virtual host {wanted.virtual_host} has messages, or queues of others"
         )

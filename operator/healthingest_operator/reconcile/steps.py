@@ -102,14 +102,24 @@ def children_are_unaffected(state: ReconcileState) -> bool:
         and previous.is_current
         and not previous.is_true(ConditionType.DRIFTED)
         and previous.left_behind == state.dependencies.broker.left_behind
-        # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
-        and state.owner.spec.schemas.config_map_ref is None
-        and not has_tls_sources(state.owner.spec)  # the same for bundles
-        # No watch reports that the Gateway API is installed.
-        and (state.owner.spec.http_route is None or previous.is_true(ConditionType.ROUTE_READY))
+        and not _depends_on_unwatched_objects(state)
         and not state.has_pending_changes
         and dependencies_hold(state.updates)
         and (cache is None or previous.is_true(cache.type) == cache.is_true)
+    )
+
+
+def _depends_on_unwatched_objects(state: ReconcileState) -> bool:
+    """Whether objects that no watch reports may have changed what the children should be."""
+    spec = state.owner.spec
+    waits_for_route = spec.http_route is not None and not state.previous.is_true(
+        ConditionType.ROUTE_READY
+    )
+    return (
+        # ConfigMaps and Secrets with schemas, bundles and client certificates belong to the user.
+        spec.schemas.config_map_ref is not None
+        or has_tls_sources(spec)
+        or waits_for_route  # for the Gateway API to be installed
     )
 
 

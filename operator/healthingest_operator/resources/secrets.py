@@ -119,10 +119,7 @@ def service_values(
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
     values[env.IDENTITY_SIGNING_KEYS] = _signing_keys(existing, staged, make)
-    if owner.spec.object_store.credentials_secret_ref is None:
-        for name in STORE_KEYS:
-            values.pop(name, None)
-    elif given.store_access_key_id is not None and given.store_secret_access_key is not None:
+    if given.store_access_key_id is not None and given.store_secret_access_key is not None:
         values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
         values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
     if given.broker_endpoint is not None:
@@ -133,11 +130,17 @@ def service_values(
         values[env.DATABASE_URL] = _database_url(
             owner, given.database_admin_url, existing, staged, make
         )
-    if owner.spec.cache is None:
-        values.pop(env.CACHE_URL, None)
-    elif given.cache_url is not None:
+    if given.cache_url is not None:
         values[env.CACHE_URL] = given.cache_url
-    return values
+    unwanted = _unwanted_names(owner)
+    return {name: value for name, value in values.items() if name not in unwanted}
+
+
+def _unwanted_names(owner: HealthIngest) -> frozenset[str]:
+    """Return the values that the spec has given up."""
+    keys = STORE_KEYS if owner.spec.object_store.credentials_secret_ref is None else ()
+    cache = (env.CACHE_URL,) if owner.spec.cache is None else ()
+    return frozenset({*keys, *cache})
 
 
 def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:

@@ -1,17 +1,13 @@
-"""
-Connections to an address with several hosts, of which some may be down or refuse writes.
+"""Connections of the operator to an address with one or several hosts."""
 
-asyncpg tries the hosts in turn, but a host that drops packets uses up the whole deadline. Here
-each host has a share of it.
-"""
-
-import asyncio
 import ssl
+from functools import partial
 from typing import Final
 
 import asyncpg
 
 from healthingest_contract.database_address import read_database_address
+from healthingest_contract.first_host import first_host
 
 _NEXT_HOST: Final = (
     OSError,  # TimeoutError and errors of TLS, too
@@ -29,23 +25,17 @@ async def connect(
     With `target_session_attrs` in *url* the host must have this state. If no host does, that error
     is raised, otherwise the error of the last host.
     """
-    hosts = read_database_address(url).hosts
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
-    failed: list[BaseException] = []
-    for number, (host, port) in enumerate(hosts):
-        left = deadline - asyncio.get_running_loop().time()
-        try:
-            return await asyncpg.connect(
-                url,
-                host=host,
-                port=port,
-                timeout=max(left, 0) / (len(hosts) - number),
-                command_timeout=timeout_seconds,
-                ssl=ssl,
-            )
-        except _NEXT_HOST as error:
-            failed.append(error)
-    unsuitable = (
-        error for error in failed if isinstance(error, asyncpg.TargetServerAttributeNotMatched)
+    open_one = partial(_connect, url, command_timeout=timeout_seconds, ssl=ssl)
+    return await first_host(
+        read_database_address(url).hosts,
+        open_one,
+        timeout_seconds=timeout_seconds,
+        passing=_NEXT_HOST,
+        decisive=asyncpg.TargetServerAttributeNotMatched,
     )
-    raise next(unsuitable, failed[-1])
+
+
+async def _connect(
+    url: str, host: str, port: int, seconds: float, **options: object
+) -> asyncpg.Connection:
+    return await asyncpg.connect(url, host=host, port=port, timeout=seconds, **options)

@@ -77,6 +77,25 @@ class Fingerprints:
         return self._proxies[endpoint]
 
     async def _answer(self, access: StoreAccess, endpoint: str, question: str) -> str:
+        status, text = await self._ask(access, endpoint, question)
+        try:
+            found = ET.fromstring(text)  # noqa: S314 - botocore parses responses in the same way
+        except ET.ParseError as error:
+            raise refusal(access, str(status)) from error
+        if status < _FIRST_ERROR:
+            return repr(_canonical(found))
+        code = next((part.text or "" for part in found if _name(part) == "Code"), str(status))
+        if code in UNSUPPORTED:
+            self._lacking[endpoint, question] = self._clock() + _LACKING_SECONDS
+            return _LACKING
+        if code in UNUSABLE and not access.has_keys:
+            self._clients.discard_own_keys()
+        if code not in UNSET:
+            raise refusal(access, code)
+        return code
+
+    async def _ask(self, access: StoreAccess, endpoint: str, question: str) -> tuple[int, bytes]:
+        """Send a signed request; return status and body of the response."""
         address = f"{endpoint.rstrip('/')}/{access.bucket}?{question}"
         request = AWSRequest("GET", address)
         try:
@@ -93,27 +112,11 @@ class Fingerprints:
                 proxy=self._proxy_of(endpoint),
                 ssl=aiohttp_tls(access.tls),
             ) as answer:
-                status = answer.status
-                text = await answer.read()
+                return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise await connection_error(
                 causes.STORE, place(access), error, access.endpoint or ""
             ) from error
-        try:
-            found = ET.fromstring(text)  # noqa: S314 - botocore parses responses in the same way
-        except ET.ParseError as error:
-            raise refusal(access, str(status)) from error
-        if status < _FIRST_ERROR:
-            return repr(_canonical(found))
-        code = next((part.text or "" for part in found if _name(part) == "Code"), str(status))
-        if code in UNSUPPORTED:
-            self._lacking[endpoint, question] = self._clock() + _LACKING_SECONDS
-            return _LACKING
-        if code in UNUSABLE and not access.has_keys:
-            self._clients.discard_own_keys()
-        if code not in UNSET:
-            raise refusal(access, code)
-        return code
 
 
 def _canonical(element: ET.Element) -> Any:  # noqa: ANN401 - nested to any depth

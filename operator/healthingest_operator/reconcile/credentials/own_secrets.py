@@ -144,6 +144,22 @@ def _state(
     return begun
 
 
+def _confirmed_values(own: OwnSecrets, confirmed: Confirmed) -> dict[str, str]:
+    """Return the next values for what is *confirmed*, and the present ones for the rest."""
+    sound = {
+        **dict.fromkeys(STORE_KEYS, confirmed.store),
+        env.BROKER_URL: confirmed.broker,
+        env.DATABASE_URL: confirmed.database,
+    }
+    # Keys that are given up stay until the store was reached without them.
+    kept = () if confirmed.store else STORE_KEYS
+    unconfirmed = {name: own.service[name] for name in kept if name in own.service}
+    return unconfirmed | {
+        name: value if sound.get(name, True) else own.service[name]
+        for name, value in own.next_service.items()
+    }
+
+
 async def promote(
     cluster: Cluster, owner: HealthIngest, own: OwnSecrets, confirmed: Confirmed, now: datetime
 ) -> OwnSecrets:
@@ -158,21 +174,7 @@ async def promote(
     if own.staged:
         broker = database = broker and database
         state, _ = next_state(state, Progress(now, logins_confirmed=broker))
-    sound = {
-        env.STORE_ACCESS_KEY_ID: confirmed.store,
-        env.STORE_SECRET_ACCESS_KEY: confirmed.store,
-        env.BROKER_URL: broker,
-        env.DATABASE_URL: database,
-    }
-    unconfirmed = (
-        {}
-        if confirmed.store
-        else {name: own.service[name] for name in STORE_KEYS if name in own.service}
-    )
-    service = unconfirmed | {
-        name: value if sound.get(name, True) else own.service[name]
-        for name, value in own.next_service.items()
-    }
+    service = _confirmed_values(own, replace(confirmed, broker=broker, database=database))
     consumer = own.next_consumer if broker else own.consumer
     other_login = consumer.get("username") != own.consumer.get("username")
     after = replace(

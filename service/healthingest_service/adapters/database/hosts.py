@@ -1,18 +1,14 @@
-"""
-Connections to an address with several hosts, of which some may be down or refuse writes.
+"""Connections of the service to an address with one or several hosts."""
 
-asyncpg tries the hosts in turn, but a host that drops packets uses up the whole deadline. Here
-each host has a share of it.
-"""
-
-import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import asyncpg
 
 from healthingest_contract.database_address import read_database_address
+from healthingest_contract.first_host import first_host
 
 _NEXT_HOST: Final = (
     OSError,  # TimeoutError and errors of TLS, too
@@ -37,25 +33,23 @@ async def connect_to_a_host(
     Raises:
         ConnectionError: no host has this state.
     """
-    hosts = read_database_address(url).hosts
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
-    failed: list[BaseException] = []
-    for number, (host, port) in enumerate(hosts):
-        left = deadline - asyncio.get_running_loop().time()
-        try:
-            return await asyncpg.connect(
-                url,
-                host=host,
-                port=port,
-                timeout=max(left, 0) / (len(hosts) - number),
-                command_timeout=timeout_seconds,
-                server_settings=dict(settings),
-                ssl=ssl,
-            )
-        except _NEXT_HOST as error:
-            failed.append(error)
-    for failure in failed:
-        if isinstance(failure, asyncpg.TargetServerAttributeNotMatched):
-            message = "no host of the database has the state that target_session_attrs names"
-            raise ConnectionError(message) from failure
-    raise failed[-1]
+    open_one = partial(
+        _connect, url, command_timeout=timeout_seconds, server_settings=dict(settings), ssl=ssl
+    )
+    try:
+        return await first_host(
+            read_database_address(url).hosts,
+            open_one,
+            timeout_seconds=timeout_seconds,
+            passing=_NEXT_HOST,
+            decisive=asyncpg.TargetServerAttributeNotMatched,
+        )
+    except asyncpg.TargetServerAttributeNotMatched as failure:
+        message = "no host of the database has the state that target_session_attrs names"
+        raise ConnectionError(message) from failure
+
+
+async def _connect(
+    url: str, host: str, port: int, seconds: float, **options: object
+) -> asyncpg.Connection:
+    return await asyncpg.connect(url, host=host, port=port, timeout=seconds, **options)
