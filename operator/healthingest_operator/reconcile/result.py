@@ -51,15 +51,20 @@ def build_result(state: ReconcileState) -> ReconcileResult:
     ]
     outcome = _outcome(updates)
     is_ready = outcome is Outcome.READY
-    left_behind = state.dependencies.broker.left_behind
-    has_route = all(
-        update.is_true for update in updates if update.type is ConditionType.ROUTE_READY
-    )
-    is_settled = is_ready and has_route and not (state.has_pending_changes or healed or left_behind)
+    is_settled = is_ready and not healed and not _is_unfinished(state, updates)
     if is_ready and state.phase_changed:
         # A rotation has entered its next phase, and the next reconciliation continues it soon.
         outcome = Outcome.PROGRESSING
     return ReconcileResult(updates, _fields(state), outcome, is_settled)
+
+
+def _is_unfinished(state: ReconcileState, updates: Sequence[ConditionUpdate]) -> bool:
+    """Whether something remains to be done although the HealthIngest is ready."""
+    lacks_route = any(
+        update.type is ConditionType.ROUTE_READY and not update.is_true for update in updates
+    )
+    left_behind = state.dependencies.broker.left_behind
+    return lacks_route or state.has_pending_changes or bool(left_behind)
 
 
 def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:

@@ -90,15 +90,17 @@ def _counterpart(value: object, position: int, live: Sequence[object]) -> tuple[
     field = _key_field(value)
     if field is None or not isinstance(value, Mapping):
         return position, live[position] if position < len(live) else None
-    key = value[field]
-    with_same_key = [
-        element for element in live if isinstance(element, Mapping) and element.get(field) == key
-    ]
+    with_same_key = _with(field, value[field], live)
     if len(with_same_key) > 1:
         # The key is not unique in every list, e.g. of an HTTPRoute's references to a Gateway.
         equal = (element for element in with_same_key if difference(value, element) is None)
-        return key, next(equal, with_same_key[0])
-    return key, with_same_key[0] if with_same_key else None
+        return value[field], next(equal, with_same_key[0])
+    return value[field], with_same_key[0] if with_same_key else None
+
+
+def _with(field: str, key: object, elements: Sequence[object]) -> list[ManifestView]:
+    """Return the elements whose *field* is *key*."""
+    return [one for one in elements if isinstance(one, Mapping) and one.get(field) == key]
 
 
 def _key_field(value: object) -> str | None:
@@ -147,8 +149,7 @@ def _rekeyed_in_list(
 
 def _is_unique(name: object, elements: Sequence[object]) -> bool:
     """Whether at most one element has *name*; otherwise the name is no key of the list."""
-    same = [one for one in elements if isinstance(one, Mapping) and one.get("name") == name]
-    return len(same) <= 1
+    return len(_with("name", name, elements)) <= 1
 
 
 def _rekeyed_element(

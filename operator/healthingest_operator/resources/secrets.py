@@ -119,19 +119,14 @@ def service_values(
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
     values[env.IDENTITY_SIGNING_KEYS] = _signing_keys(existing, staged, make)
-    if given.store_access_key_id is not None and given.store_secret_access_key is not None:
-        values[env.STORE_ACCESS_KEY_ID] = given.store_access_key_id
-        values[env.STORE_SECRET_ACCESS_KEY] = given.store_secret_access_key
-    if given.broker_endpoint is not None:
-        values[env.BROKER_URL] = _broker_url(owner, given, existing, staged, make)
-    if given.database_url is not None:
-        values[env.DATABASE_URL] = given.database_url
-    elif given.database_admin_url is not None:
-        values[env.DATABASE_URL] = _database_url(
-            owner, given.database_admin_url, existing, staged, make
-        )
-    if given.cache_url is not None:
-        values[env.CACHE_URL] = given.cache_url
+    readable = {
+        env.STORE_ACCESS_KEY_ID: given.store_access_key_id,
+        env.STORE_SECRET_ACCESS_KEY: given.store_secret_access_key,
+        env.BROKER_URL: _broker_url(owner, given, existing, staged, make),
+        env.DATABASE_URL: _database_url(owner, given, existing, staged, make),
+        env.CACHE_URL: given.cache_url,
+    }
+    values |= {name: value for name, value in readable.items() if value is not None}
     unwanted = _unwanted_names(owner)
     return {name: value for name, value in values.items() if name not in unwanted}
 
@@ -152,10 +147,12 @@ def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:
 
 def _broker_url(
     owner: HealthIngest, given: UserSecrets, existing: Values, staged: Values, make: Generators
-) -> str:
-    """Return the broker's endpoint with the login of the relay."""
+) -> str | None:
+    """Return the broker's endpoint with the login of the relay; None: it is not readable."""
     host = owner.spec.broker.virtual_host
-    endpoint = given.broker_endpoint or ""
+    endpoint = given.broker_endpoint
+    if endpoint is None:
+        return None
     if given.broker_login is not None:
         return _with_login(endpoint, *given.broker_login, host)
     old = user_of(existing.get(env.BROKER_URL)), password_of(existing.get(env.BROKER_URL))
@@ -164,9 +161,16 @@ def _broker_url(
 
 
 def _database_url(
-    owner: HealthIngest, admin_url: str, existing: Values, staged: Values, make: Generators
-) -> str:
-    """Return *admin_url* with the database and the login of the service."""
+    owner: HealthIngest, given: UserSecrets, existing: Values, staged: Values, make: Generators
+) -> str | None:
+    """
+    Return the given address, else that of the administrator with the service's database and login.
+
+    None: neither is readable.
+    """
+    admin_url = given.database_admin_url
+    if given.database_url is not None or admin_url is None:
+        return given.database_url
     old = user_of(existing.get(env.DATABASE_URL)), password_of(existing.get(env.DATABASE_URL))
     users = database_users(owner.key)
     user, password = _login(users, old, staged.get(NEXT_DATABASE_PASSWORD), make)

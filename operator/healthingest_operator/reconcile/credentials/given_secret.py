@@ -171,19 +171,22 @@ def given_secret(reading: Reading, found: Mapping[str, str]) -> GivenSecret:
     values = {name: trimmed[key] for name, key in mapped.items() if key in trimmed}
     origins = {name: f"key {key}" for name, key in mapped.items()}
     used = list(mapped.values())
-    is_own = reading.reference.keys is not None or any(name in values for name in reading.own_names)
+    is_own = reading.reference.keys is not None or not values.keys().isdisjoint(reading.own_names)
     form = None if is_own else recognise(reading.forms, trimmed)
     if form is not None:
         translation = form.translate(trimmed, reading.around)
         values = {**translation.values, **values}
         origins = {**origins, **translation.origins}
         used += form.all_keys
-    warnings = [
+    changed = [key for key in dict.fromkeys(used) if found.get(key) != trimmed.get(key)]
+    return GivenSecret(reading, values, origins, tuple(sorted(found)), _warnings(reading, changed))
+
+
+def _warnings(reading: Reading, trimmed_keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
         f"key {key} of {reading.title} ends with a newline, which is ignored: remove it"
-        for key in dict.fromkeys(used)
-        if key in found and found[key] != trimmed[key]
-    ]
-    return GivenSecret(reading, values, origins, tuple(sorted(found)), tuple(warnings))
+        for key in trimmed_keys
+    )
 
 
 def _key_names(reference: KeyedRef) -> dict[str, str]:

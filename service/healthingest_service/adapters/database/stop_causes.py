@@ -51,14 +51,20 @@ def database_cause(error: BaseException) -> StopCause | None:
         return StopCause.SCHEMA_UNKNOWN
     if any(state.startswith(_OBJECT_ERRORS) for state in states):
         return StopCause.SCHEMA_DIFFERS
-    for one in errors:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return _BY_PROBLEM[certificate_problem(one)]
-    return next((cause for kind, cause in _BY_TYPE if _has_type(errors, kind)), None)
+    return _cause_of_certificates(errors) or _cause_of_types(errors)
 
 
 def _cause_of_states(states: Sequence[str]) -> StopCause | None:
     return next((_BY_STATE[state] for state in states if state in _BY_STATE), None)
+
+
+def _cause_of_certificates(errors: Sequence[BaseException]) -> StopCause | None:
+    refused = (one for one in errors if isinstance(one, ssl.SSLCertVerificationError))
+    return next((_BY_PROBLEM[certificate_problem(one)] for one in refused), None)
+
+
+def _cause_of_types(errors: Sequence[BaseException]) -> StopCause | None:
+    return next((cause for kind, cause in _BY_TYPE if _has_type(errors, kind)), None)
 
 
 def _has_type(errors: Sequence[BaseException], kind: type[BaseException]) -> bool:
