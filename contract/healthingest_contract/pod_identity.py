@@ -9,8 +9,9 @@ provider" and "Container credential provider". This module does no I/O; adapters
 
 import asyncio
 import ipaddress
+import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -52,6 +53,7 @@ _PASSING: Final = frozenset({"IDPCommunicationError", "SlowDown", "Throttling", 
 _SERVER_ERROR: Final = 500
 RETRY_SECONDS: Final = 2.0
 """Seconds between two attempts to get keys after a failure."""
+_MAX_BODY_BYTES: Final = 64 * 1024
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,60}")
 
 
@@ -181,6 +183,21 @@ def keys_in(answer: object, now: datetime) -> TemporaryKeys:
         raise ValueError
     seconds = (expires_at - now).total_seconds()
     return TemporaryKeys(str(key_id), str(secret), str(session), seconds)
+
+
+async def keys_in_body(chunks: AsyncIterable[bytes], now: datetime) -> TemporaryKeys:
+    """
+    Return the keys in the JSON body of an endpoint's response.
+
+    Raises:
+        ValueError: as `keys_in`, or the body is not JSON or has more than 64 KiB.
+    """
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise ValueError
+    return keys_in(json.loads(body), now)
 
 
 def refusal(where: str, status: int, code: str) -> PodIdentityError:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from healthingest_operator.api.healthingest import parse
-from support.control_plane import attempt, kubectl
+from support.control_plane import attempt, kubectl, pod_policy
 from support.operator_fakes import manifest
 from support.rendered import objects
 from support.servers.apiserver import ApiServer
@@ -18,31 +18,17 @@ Run = Callable[..., str]
 ID_RANGE = "[1000650000, 1000659999]"
 """As OpenShift assigns it to a namespace: first and last id."""
 _OUTSIDE = "!has(object.spec.securityContext.{0}) || (object.spec.securityContext.{0} >= 1000650000"
-RESTRICTED_V2 = {
-    "apiVersion": "admissionregistration.k8s.io/v1",
-    "kind": "ValidatingAdmissionPolicy",
-    "metadata": {"name": "like-restricted-v2"},
-    "spec": {
-        "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": [""],
-                    "apiVersions": ["v1"],
-                    "operations": ["CREATE"],
-                    "resources": ["pods"],
-                }
-            ]
-        },
-        "validations": [
-            {
-                "expression": f"{_OUTSIDE.format(name)} && object.spec.securityContext.{name}"
-                " <= 1000659999)",
-                "message": f"{name} must be in the ranges: {ID_RANGE}",
-            }
-            for name in ("runAsUser", "fsGroup")
-        ],
-    },
-}
+RESTRICTED_V2 = pod_policy(
+    "like-restricted-v2",
+    *(
+        {
+            "expression": f"{_OUTSIDE.format(name)} && object.spec.securityContext.{name}"
+            " <= 1000659999)",
+            "message": f"{name} must be in the ranges: {ID_RANGE}",
+        }
+        for name in ("runAsUser", "fsGroup")
+    ),
+)
 """MustRunAsRange for user and group of volumes, as in the constraint restricted-v2."""
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 

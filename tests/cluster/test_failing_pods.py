@@ -13,7 +13,7 @@ from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster
 from healthingest_operator.api.healthingest import Key
 from healthingest_operator.reconcile.ports import Ports
 from healthingest_operator.reconcile.reconcile import reconcile
-from support.control_plane import attempt, kubectl
+from support.control_plane import attempt, kubectl, pod_policy
 from support.operator_fakes import USER_SECRETS, OperatorFakes, manifest
 from support.servers.apiserver import ApiServer
 
@@ -33,24 +33,7 @@ def quota(hard: dict[str, str]) -> dict[str, Any]:
     return {**head, "spec": {"hard": hard}}
 
 
-POLICY = {
-    "apiVersion": "admissionregistration.k8s.io/v1",
-    "kind": "ValidatingAdmissionPolicy",
-    "metadata": {"name": "no-user-ids"},
-    "spec": {
-        "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": [""],
-                    "apiVersions": ["v1"],
-                    "operations": ["CREATE"],
-                    "resources": ["pods"],
-                }
-            ]
-        },
-        "validations": [{"expression": "false", "message": SECRET}],
-    },
-}
+POLICY = pod_policy("no-user-ids", {"expression": "false", "message": SECRET})
 LIMIT_RANGE = {
     "apiVersion": "v1",
     "kind": "LimitRange",

@@ -1,6 +1,8 @@
 """The identity of a pod, and the renewal of its temporary keys."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from healthingest_contract.pod_identity import (
     TemporaryKeys,
     WebIdentity,
     keys_in,
+    keys_in_body,
     pod_identity,
     refusal,
 )
@@ -28,6 +31,29 @@ AGENT = {
 }
 KEYS = TemporaryKeys("id", "secret", "session", 100.0)
 REFUSED = PodIdentityError(IdentityFailure.REFUSED, "sts", "AccessDenied")
+
+
+async def body_of(*chunks: bytes) -> AsyncIterator[bytes]:
+    """Yield the chunks of a body."""
+    for chunk in chunks:
+        yield chunk
+
+
+async def test_the_body_of_an_endpoint_is_read_up_to_a_limit() -> None:
+    """In whatever chunks it comes; one that is longer or not JSON is unusable."""
+    answer = {
+        "AccessKeyId": "id",
+        "SecretAccessKey": "secret",
+        "Token": "session",
+        "Expiration": "2026-01-01T00:01:40Z",
+    }
+    text = json.dumps(answer).encode()
+    assert await keys_in_body(body_of(text[:9], text[9:]), NOW) == KEYS
+    with pytest.raises(ValueError, match="Expecting value"):
+        await keys_in_body(body_of(b"keys"), NOW)
+    endless = [b" " * 1024] * 65
+    with pytest.raises(ValueError, match=r"^$"):
+        await keys_in_body(body_of(*endless, text), NOW)
 
 
 def test_the_variables_of_admission_webhooks_are_read() -> None:

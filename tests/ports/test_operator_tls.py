@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +25,7 @@ from support.broken_dependencies import SECONDS, access_to_broker, assert_said
 from support.servers.postgres import PostgresServer
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.redis import RedisServer
-from support.servers.tls import Authority, postgres_tls_front, tls_front
+from support.servers.tls import Authority, front_of, tls_front
 from support.servers.versitygw import S3Server
 
 Use = Callable[[int, TlsMaterial], Coroutine[object, object, None]]
@@ -117,21 +115,13 @@ def _cache(server: RedisServer) -> Use:
     return use
 
 
-@asynccontextmanager
-async def front(kind: str, port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """Yield the port of the dependency's TLS front."""
-    opening = (postgres_tls_front if kind == "database" else tls_front)(port, context)
-    async with opening as found:
-        yield found
-
-
 async def test_a_bundle_makes_a_private_authority_trusted(
     dependency: tuple[str, int, Use], authority: Authority, tmp_path: Path
 ) -> None:
     """The connection succeeds; the bundle may have other authorities, too."""
     kind, inner, use = dependency
     context = authority.issue().server_context(tmp_path)
-    async with front(kind, inner, context) as port:
+    async with front_of(kind, inner, context) as port:
         await use(port, TlsMaterial(Authority().bundle + authority.bundle))
 
 
@@ -158,7 +148,7 @@ async def test_a_refused_certificate_is_named_with_host_and_remedy(
     kind, inner, use = dependency
     signer = authority if own else Authority()
     context = signer.issue(host, days=days).server_context(tmp_path)
-    async with front(kind, inner, context) as port:
+    async with front_of(kind, inner, context) as port:
         with pytest.raises(DependencyError) as raised:
             await use(port, TlsMaterial(authority.bundle))
         rows, where = CAUSES[kind]
@@ -172,7 +162,7 @@ async def test_without_a_bundle_a_private_authority_is_not_trusted(
     """Except by PostgreSQL, whose address without `sslmode` verifies nothing."""
     kind, inner, use = dependency
     context = authority.issue().server_context(tmp_path)
-    async with front(kind, inner, context) as port:
+    async with front_of(kind, inner, context) as port:
         if kind == "database":
             await use(port, TlsMaterial())
             return
@@ -189,7 +179,7 @@ async def test_the_client_presents_its_certificate(
     kind, inner, use = dependency
     context = authority.issue().server_context(tmp_path, clients=authority)
     client = authority.issue("operator")
-    async with front(kind, inner, context) as port:
+    async with front_of(kind, inner, context) as port:
         await use(port, TlsMaterial(authority.bundle, client.certificate, client.key))
         with pytest.raises(DependencyError):
             await use(port, TlsMaterial(authority.bundle))

@@ -1,8 +1,8 @@
 """The service's adapters behind TLS with a private certificate authority."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ from support.s3 import access_to
 from support.servers.postgres import PostgresServer
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.redis import RedisServer
-from support.servers.tls import Authority, postgres_tls_front, tls_front
+from support.servers.tls import Authority, front_of
 from support.servers.versitygw import S3Server
 
 UNAVAILABLE = (
@@ -105,21 +105,13 @@ def _cache(server: RedisServer) -> Use:
     return use
 
 
-@asynccontextmanager
-async def front(kind: str, port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """Yield the port of the dependency's TLS front."""
-    opening = (postgres_tls_front if kind == "database" else tls_front)(port, context)
-    async with opening as found:
-        yield found
-
-
 async def test_a_bundle_makes_a_private_authority_trusted(
     dependency: tuple[str, int, Use], authority: Authority, tmp_path: Path
 ) -> None:
     """The connection succeeds; the bundle may have other authorities, too."""
     kind, inner, use = dependency
     context = authority.issue().server_context(tmp_path)
-    async with front(kind, inner, context) as port:
+    async with front_of(kind, inner, context) as port:
         await use(port, TlsMaterial(Authority().bundle + authority.bundle))
 
 
@@ -145,7 +137,7 @@ async def test_other_certificates_are_refused(
     kind, inner, use = dependency
     signer = authority if own else Authority()
     context = signer.issue(host, days=days).server_context(tmp_path)
-    async with front(kind, inner, context) as port:
+    async with front_of(kind, inner, context) as port:
         with pytest.raises(UNAVAILABLE) as raised:
             await use(port, TlsMaterial(authority.bundle))
     assert problem_of(raised.value) is problem
@@ -172,7 +164,7 @@ async def test_the_client_presents_its_certificate(
     context = authority.issue().server_context(tmp_path, clients=authority)
     client = authority.issue("relay")
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(front(kind, inner, context))
+        port = await stack.enter_async_context(front_of(kind, inner, context))
         await use(port, TlsMaterial(authority.bundle, client.certificate, client.key))
         with pytest.raises(UNAVAILABLE):
             await use(port, TlsMaterial(authority.bundle))

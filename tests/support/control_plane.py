@@ -5,7 +5,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -70,3 +70,22 @@ async def _cluster(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     async with kubernetes_cluster(10) as found:
         yield found
+
+
+def pod_policy(name: str, *validations: dict[str, str]) -> dict[str, Any]:
+    """Return a ValidatingAdmissionPolicy for new pods."""
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE"],
+        "resources": ["pods"],
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": list(validations),
+        },
+    }

@@ -1,27 +1,17 @@
 """The operator's endpoints on both IP families."""
 
-import socket
-
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
 from healthingest_operator.runtime.endpoints import ListenPorts, endpoints
-from support.servers.process import free_port
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
+from support.servers.process import free_port, has_ipv6
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 async def test_both_ip_families_are_served(host: str) -> None:
     """The kubelet and Prometheus use the family of the pod's address."""
-    if ":" in host and not _has_ipv6():
+    if ":" in host and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     ports = ListenPorts(free_port(), free_port())
     urls = [f"http://{host}:{ports.health}/healthz", f"http://{host}:{ports.metrics}/metrics"]

@@ -14,6 +14,7 @@ from healthingest_service.main.api import connection_rules
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import HttpSettings
 from support.deadlines import HANG_SECONDS
+from support.servers.process import has_ipv6
 
 
 async def _hello(_request: Request) -> Response:
@@ -73,18 +74,10 @@ async def test_says_nothing_about_its_make(port: int) -> None:
     assert b"server:" not in answer.lower()
 
 
-def _has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_without_a_host_both_ip_families_are_served(host: str) -> None:
     """Clients of IPv4 and of IPv6; a cluster may have one family or both."""
-    if ":" in host and not _has_ipv6():
+    if ":" in host and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     rules = connection_rules(Settings(http=HttpSettings(head_seconds=0.1)))
     listen, stop = Listen("", 0, 1), asyncio.Event()

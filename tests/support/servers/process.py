@@ -29,6 +29,15 @@ def free_port() -> int:
         return port
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has an IPv6 loopback address."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 def accepts_connections(port: int) -> bool:
     """Whether something listens there."""
     with socket.socket() as client:

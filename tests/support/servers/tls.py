@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,6 +138,11 @@ async def postgres_tls_front(port: int, context: ssl.SSLContext) -> AsyncIterato
 
     async with tcp_server(serve) as outer:
         yield outer
+
+
+def front_of(kind: str, port: int, context: ssl.SSLContext) -> AbstractAsyncContextManager[int]:
+    """Return the TLS front of a dependency; that of a `database` begins as PostgreSQL does."""
+    return (postgres_tls_front if kind == "database" else tls_front)(port, context)
 
 
 def _forward(port: int) -> Serve:

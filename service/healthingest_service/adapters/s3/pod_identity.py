@@ -29,10 +29,10 @@ from healthingest_contract.pod_identity import (
     TemporaryKeys,
     WebIdentity,
     keys_in,
+    keys_in_body,
     refusal,
 )
 
-_MAX_ANSWER_BYTES: Final = 64 * 1024
 _OK: Final = 200
 
 
@@ -168,10 +168,7 @@ async def _of_endpoint(identity: ContainerIdentity) -> TemporaryKeys:
     ):
         if answer.status != _OK:
             raise refusal(identity.where, answer.status, f"HTTP{answer.status}")
-        if (answer.content_length or 0) > _MAX_ANSWER_BYTES:
-            raise PodIdentityError(IdentityFailure.UNREACHABLE, identity.where)
-        found = await answer.json(content_type=None)
-    return keys_in(found, datetime.now(UTC))
+        return await keys_in_body(answer.content.iter_any(), datetime.now(UTC))
 
 
 async def _token(path: Path, where: str) -> str:
