@@ -69,7 +69,8 @@ async def refused_then_answered(
             try:
                 await ask(where)
             except DependencyError as error:
-                assert causes.OPERATOR_KEYS_REFUSED.remedy in error.message  # noqa: PT017 - each time
+                # PT017: of each attempt
+                assert causes.OPERATOR_KEYS_REFUSED.remedy in error.message  # noqa: PT017
             else:
                 return count
             await asyncio.sleep(RETRY_SECONDS / 20)

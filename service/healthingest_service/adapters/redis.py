@@ -191,7 +191,8 @@ class _Counters:
 class _TrustingConnection(redis.asyncio.SSLConnection):
     """A connection with a given context; the library's own one trusts the public roots, too."""
 
-    def __init__(self, *, tls_context: ssl.SSLContext, **options: Any) -> None:  # noqa: ANN401 - the library's options
+    # ANN401: the library's options
+    def __init__(self, *, tls_context: ssl.SSLContext, **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
         self.ssl_context.context = tls_context
 
