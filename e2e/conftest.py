@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import audit
+import diagnosis
 import install
 import kubectl as k8s
 from stopwatch import NOTES, TIMINGS, Stopwatch
@@ -33,7 +34,7 @@ def _audit_log() -> audit.AuditLog | None:
 @pytest.fixture(scope="session", autouse=True)
 def _installed(witness: Witness, audit_log: audit.AuditLog | None) -> None:
     """
-    Install dependencies and operator from this checkout.
+    Install dependencies and operator from this checkout, and remove what an earlier run has left.
 
     They are kept after the run, for a faster second run and for examination.
     """
@@ -41,7 +42,9 @@ def _installed(witness: Witness, audit_log: audit.AuditLog | None) -> None:
     install.dependencies()
     install.ingress_controller()
     images = install.images()
+    install.remove_other_releases()
     install.chart(images["service"], images["operator"], more=install.SHORT_WAITS)
+    install.remove_leftovers()
 
 
 _FAILED: set[str] = set()
@@ -54,9 +57,12 @@ def _story(item: pytest.Item) -> str:
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Remember that a test of a story failed."""
-    if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
-        _FAILED.add(_story(item))
+    """Remember that a test of a story failed, and add to its report what the cluster says."""
+    if call.excinfo is None or call.excinfo.errisinstance(pytest.skip.Exception):
+        return
+    if _story(item) not in _FAILED:
+        item.add_report_section(call.when, "cluster", diagnosis.report())
+    _FAILED.add(_story(item))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -7,6 +7,7 @@ for a cluster; the Secret `passwords` of the dependencies' namespace keeps them.
 
 import argparse
 import base64
+import json
 import os
 import secrets
 import sys
@@ -25,6 +26,8 @@ OPERATOR = "healthingest-system"
 RELEASE = "healthingest-operator"
 CHART = ROOT / "charts" / RELEASE
 MINIMAL = ROOT / "examples" / "01-minimal.yaml"
+PREFIX = "e2e-"
+"""With which the namespaces of the tests begin."""
 READY_SECONDS = 120
 SHORT_WAITS: Mapping[str, str] = {"rotation.consumerGraceSeconds": "20"}
 """Values of the chart that shorten waiting times."""
@@ -95,6 +98,27 @@ def chart(
         f"{READY_SECONDS}s",
         seconds=READY_SECONDS + 30,
     )
+
+
+def remove_other_releases() -> None:
+    """Uninstall the chart from all other namespaces, where an interrupted run has left it."""
+    found = json.loads(k8s.run("helm", "list", "--all-namespaces", "--all", "--output", "json"))
+    for release in found:
+        name, home = release["name"], release["namespace"]
+        if release["chart"].startswith(f"{RELEASE}-") and (name, home) != (RELEASE, OPERATOR):
+            k8s.run("helm", "uninstall", name, "--namespace", home, "--wait", seconds=130)
+
+
+def remove_leftovers() -> None:
+    """
+    Delete the namespaces of an interrupted run, with the operator that is installed.
+
+    A HealthIngest in one of them would own a bucket or a virtual host that a test needs.
+    """
+    for word in k8s.kubectl("get", "namespaces", "--output", "name").split():
+        name = word.removeprefix("namespace/")
+        if name.startswith(PREFIX):
+            k8s.remove_namespace(name)
 
 
 def user_secrets(namespace: str) -> None:

@@ -5,6 +5,7 @@ It is rebuilt from the bucket: no acknowledged upload is lost, and each is annou
 """
 
 import re
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,11 +17,14 @@ import install
 import kubectl as k8s
 import outside
 from healthingest_contract.events import UploadStored
+from sampling import LONG
 from steady import NO_LIMITS, SteadyUploads
 from stopwatch import NOTES, Stopwatch
 
-NAMESPACE, NAME = "e2e-restore", "restored"
-UPLOADS: Final = 1000
+NAMESPACE: Final = "e2e-restore"
+NAME: Final = f"restored-{secrets.token_hex(3)}"
+"""A bucket and a database of an earlier run would be rebuilt, too, which takes minutes."""
+UPLOADS: Final = 1000 if LONG else 300
 CLIENTS: Final = 4
 READY_SECONDS = 120.0
 UPLOADED_SECONDS = 240.0
