@@ -102,7 +102,7 @@ def chart(
 
 def remove_other_releases() -> None:
     """Uninstall the chart from all other namespaces, where an interrupted run has left it."""
-    found = json.loads(k8s.run("helm", "list", "--all-namespaces", "--all", "--output", "json"))
+    found = json.loads(k8s.run("helm", "list", "--all-namespaces", "--output", "json"))
     for release in found:
         name, home = release["name"], release["namespace"]
         if release["chart"].startswith(f"{RELEASE}-") and (name, home) != (RELEASE, OPERATOR):
