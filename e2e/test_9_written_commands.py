@@ -18,7 +18,6 @@ import install
 import kubectl as k8s
 import operators
 import outside
-from sampling import LONG
 from stopwatch import Stopwatch
 from support import pages
 
@@ -32,11 +31,7 @@ OWNED: Final = (
     "deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,"
     "networkpolicies,poddisruptionbudgets"
 )
-pytestmark = [
-    pytest.mark.story,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(not LONG, reason="it installs everything seven times: LONG=1"),
-]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module", name="reader")
