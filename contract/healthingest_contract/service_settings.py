@@ -38,6 +38,8 @@ WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.BROKER_ENDPOINT: "spec.broker.adminSecretRef",
     env.IDENTITY_REGISTRATION: "spec.accounts.registration",
     env.IDENTITY_ISSUER: "spec.ingress.host",
+    env.OIDC_ISSUERS: "spec.accounts.oidc.issuers",
+    env.OIDC_CA_FILE: "spec.accounts.oidc.tls",
     env.LIMITS_MAX_FILE_SIZE_BYTES: "spec.limits.maxFileSize",
     env.LIMITS_UPLOADS: "spec.limits.uploads",
     env.LIMITS_REQUESTS: "spec.limits.requests",

@@ -65,6 +65,17 @@ class TestAccounts:
         assert await accounts.authenticate(EMAIL, PASSWORD + "x") is None
         assert await accounts.authenticate("nobody@clinic.example", PASSWORD) is None
 
+    async def test_makes_an_account_for_a_providers_user(self, accounts: DatabaseAccounts) -> None:
+        """Of concurrent first requests one creates it; no password opens it."""
+        account_id = AccountId(uuid4())
+        found = await asyncio.gather(*(accounts.admit_external(account_id) for _ in range(4)))
+        assert found == [True] * 4
+        account = await accounts.get(account_id)
+        assert account is not None
+        assert (account.first_name, account.last_name) == (None, None)
+        await accounts.deactivate(account.email)
+        assert not await accounts.admit_external(account_id)
+
     async def test_closes_an_account(self, accounts: DatabaseAccounts) -> None:
         """
         It is kept with its password, but not active.

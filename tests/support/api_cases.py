@@ -75,6 +75,10 @@ PATTERNS: dict[str, Cases] = {
     "proxy.httpProxy": _PROXY,
     "proxy.httpsProxy": _PROXY,
     "tracing.endpoint": _PROXY,
+    "accounts.oidc.issuers[].url": (
+        ["https://login.example:8443/realms/a", "https://10.0.0.1/"],
+        ["http://login.example", "https://u:p@a", "https://a?b", "https://a/#b", "login.example"],
+    ),
     "limits.uploads": _RATE,
     "limits.requests": _RATE,
     "ingress.host": _HOST,
@@ -111,6 +115,12 @@ _CLIENT_CASES: Cases = ([{"caBundle": _BUNDLE}, _CLIENT, {"caBundle": _BUNDLE, *
 _ADMIN = {"adminSecretRef": {"name": "rabbitmq"}}
 _USER = {"userSecretRef": {"name": "relay"}}
 RULES: dict[str, Cases] = {
+    "accounts.oidc.issuers": (
+        [],
+        [[{"url": "https://a", "audience": "b"}, {"url": "https://a", "audience": "c"}]],
+    ),
+    "accounts.oidc.tls": ([{"caBundle": _BUNDLE}], [{}]),
+    "accounts.oidc.tls.caBundle": _BUNDLE_CASES,
     "tls": ([{"caBundle": _BUNDLE}], [{}]),
     "tls.caBundle": _BUNDLE_CASES,
     "broker": (
@@ -163,6 +173,7 @@ REFUSED_ALONE = (
 FIXED_KEYS = ("settings",)
 """Maps whose keys are names of a list: `PATTERNS` has all of their cases."""
 
+_ISSUER: dict[str, Any] = {"url": "https://login.example", "audience": "healthingest"}
 # Without these a part that is named alone would be incomplete.
 COMPLETE: dict[str, dict[str, Any]] = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 1000},
@@ -175,6 +186,8 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "cache": {"secretRef": {"name": "redis"}},
     "adminSecretRef": {"name": "admin"},
     "userSecretRef": {"name": "relay"},
+    "oidc": {"issuers": [_ISSUER]},
+    "issuers": _ISSUER,
     "webIdentity": {"roleArn": "arn:aws:iam::111122223333:role/uploads"},
     "configMapKeyRef": {"name": "ca"},
     "secretKeyRef": {"name": "ca"},
@@ -272,7 +285,12 @@ def _integers(schema: dict[str, Any]) -> Cases:
 
 def _text(schema: dict[str, Any], length: int) -> list[str]:
     """Return a text of *length* that matches the pattern, or None."""
-    texts = ("a" * length, "http://" + "a" * (length - 7), "1" * (length - 2) + "/1")
+    texts = (
+        "a" * length,
+        "http://" + "a" * (length - 7),
+        "https://" + "a" * (length - 8),
+        "1" * (length - 2) + "/1",
+    )
     pattern = schema.get("pattern", "")
     found = [text for text in texts if len(text) == length and re.search(pattern, text)]
     return found[:1]
@@ -297,9 +315,17 @@ def _lists(schema: dict[str, Any]) -> Cases:
 def _items(schema: dict[str, Any], count: int) -> list[Any]:
     """Return *count* different entries."""
     if "properties" in schema:
-        return [dict.fromkeys(schema["required"], f"a{n}") for n in range(count)]
+        return [
+            {name: _entry(schema["properties"][name], n) for name in schema["required"]}
+            for n in range(count)
+        ]
     network = "/" in schema.get("pattern", "")
     return [f"10.0.{n}.0/24" if network else f"a{n}" for n in range(count)]
+
+
+def _entry(schema: dict[str, Any], number: int) -> str:
+    is_address = schema.get("pattern", "").startswith("^https:")
+    return f"https://a{number}" if is_address else f"a{number}"
 
 
 def _maps(schema: dict[str, Any]) -> Cases:

@@ -62,6 +62,18 @@ OWNERS = {
             },
             proxy={"httpsProxy": "http://proxy.example:3128"},
             tracing={"endpoint": "http://collector.example:4318", "samplePercent": 10},
+            accounts={
+                "oidc": {
+                    "issuers": [
+                        {
+                            "url": "https://login.example:8443/realms/research",
+                            "audience": "healthingest",
+                            "requiredGroups": ["clinic"],
+                        }
+                    ],
+                    "tls": {"caBundle": {"configMapKeyRef": {"name": "login-ca"}}},
+                }
+            },
             extraEnv=[{"name": "TZ", "value": "UTC"}],
             hostAliases=[{"ip": "10.0.0.1", "hostnames": ["s3.example"]}],
             terminationGracePeriodSeconds=120,

@@ -585,14 +585,59 @@ class CacheSpec(ApiModel):
     tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
 
 
+class OidcIssuerSpec(ApiModel):
+    """An identity provider."""
+
+    url: Annotated[
+        str,
+        matching(
+            r"^https://[^/@\t\n\f\r ?#]+(/[^@\t\n\f\r ?#]*)?$",
+            "an address such as https://login.example/realms/research, without login and query",
+        ),
+    ] = Field(
+        max_length=2048,
+        description="URL of the provider, equal to the claim iss of its tokens. The discovery"
+        " document below it names the keys.",
+    )
+    audience: str = Field(
+        min_length=1,
+        max_length=255,
+        description="Text in the claim aud of the tokens that are meant for this API.",
+    )
+    groups_claim: str = Field(
+        default="groups",
+        min_length=1,
+        max_length=255,
+        description="Claim with the groups of the caller.",
+    )
+    required_groups: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Distinct()
+    ] = Field(
+        default=(),
+        max_length=100,
+        description="Groups of which a caller needs one; without any, every caller with a valid"
+        " token is admitted.",
+    )
+
+
+class OidcSpec(ApiModel):
+    """Identity providers (OpenID Connect) whose access tokens the API accepts."""
+
+    issuers: Annotated[tuple[OidcIssuerSpec, ...], Distinct("url")] = Field(
+        min_length=1, max_length=10, description="The identity providers."
+    )
+    tls: TlsSpec | None = None
+
+
 class AccountsSpec(ApiModel):
-    """How accounts are created."""
+    """How accounts are created, and whose tokens are accepted."""
 
     registration: Literal["Closed", "Open", "VerifiedOnly"] = Field(
         default="Closed",
         description="Whether clients may register accounts themselves; VerifiedOnly: an account"
         " cannot log in until it is verified.",
     )
+    oidc: OidcSpec | None = None
 
 
 class DocumentationSpec(ApiModel):

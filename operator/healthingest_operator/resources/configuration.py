@@ -1,5 +1,6 @@
 """The ConfigMap with the service's settings, apart from secrets."""
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,6 +68,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.BROKER_ENDPOINT: around.broker_endpoint,
         env.IDENTITY_REGISTRATION: spec.accounts.registration,
         env.IDENTITY_ISSUER: around.url,
+        env.OIDC_ISSUERS: _issuers(spec),
         env.LIMITS_MAX_FILE_SIZE_BYTES: str(spec.limits.max_file_size_bytes),
         env.LIMITS_UPLOADS: spec.limits.uploads,
         env.LIMITS_REQUESTS: spec.limits.requests,
@@ -75,6 +77,23 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.SCHEMAS_MODE: spec.schemas.mode,
         env.SCHEMAS_FOLDER: SCHEMAS_FOLDER if spec.schemas.config_map_ref else "",
     }
+
+
+def _issuers(spec: HealthIngestSpec) -> str:
+    """Return the identity providers in JSON; empty: there are none."""
+    oidc = spec.accounts.oidc
+    if oidc is None:
+        return ""
+    found = [
+        {
+            "url": issuer.url,
+            "audience": issuer.audience,
+            "groups_claim": issuer.groups_claim,
+            "required_groups": list(issuer.required_groups),
+        }
+        for issuer in oidc.issuers
+    ]
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:

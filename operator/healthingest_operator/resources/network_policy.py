@@ -98,7 +98,9 @@ def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
     store = [*ports["store"], *_proxy_ports(owner), *token_service_ports(owner.spec)]
     agent = agent_egress(owner.spec)
     traces = ports_in(owner.spec.tracing.endpoint) if owner.spec.tracing else ()
-    api_out = [*store, *ports["database"], *ports["cache"], *traces]
+    oidc = owner.spec.accounts.oidc
+    providers = [port for one in (oidc.issuers if oidc else ()) for port in ports_in(one.url)]
+    api_out = [*store, *ports["database"], *ports["cache"], *traces, *providers]
     return (
         _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out, agent),
         _policy(

@@ -29,6 +29,7 @@ class Dependency(StrEnum):
     BROKER = "broker"
     DATABASE = "database"
     CACHE = "cache"
+    OIDC = "oidc"
 
 
 _VARIABLES: Final[Mapping[Dependency, tuple[str, ...]]] = {
@@ -44,6 +45,7 @@ _VARIABLES: Final[Mapping[Dependency, tuple[str, ...]]] = {
         env.DATABASE_CLIENT_KEY_FILE,
     ),
     Dependency.CACHE: (env.CACHE_CA_FILE,),
+    Dependency.OIDC: (env.OIDC_CA_FILE,),
 }
 """The variables for the paths of bundle, client certificate and key, in this order."""
 VARIABLES: Final = tuple(name for names in _VARIABLES.values() for name in names)
@@ -53,6 +55,7 @@ _NEEDED_FOR: Final = {
     env.BROKER_URL: Dependency.BROKER,
     env.DATABASE_URL: Dependency.DATABASE,
     env.CACHE_URL: Dependency.CACHE,
+    env.IDENTITY_SIGNING_KEYS: Dependency.OIDC,  # only the API verifies tokens
 }
 
 
@@ -71,13 +74,17 @@ def dependencies_of(secrets: frozenset[str]) -> tuple[Dependency, ...]:
 
 def tls_sources(spec: HealthIngestSpec, dependency: Dependency) -> TlsSources:
     """Return the sources for *dependency*: its own, else the bundle of `spec.tls`."""
-    if dependency is Dependency.CACHE and spec.cache is None:
+    oidc = spec.accounts.oidc
+    if (dependency is Dependency.CACHE and spec.cache is None) or (
+        dependency is Dependency.OIDC and oidc is None
+    ):
         return TlsSources(None)
     own: TlsSpec | ClientTlsSpec | None = {
         Dependency.STORE: spec.object_store.tls,
         Dependency.BROKER: spec.broker.tls,
         Dependency.DATABASE: spec.database.tls,
         Dependency.CACHE: spec.cache.tls if spec.cache else None,
+        Dependency.OIDC: oidc.tls if oidc else None,
     }[dependency]
     bundle = own.ca_bundle if own is not None else None
     if bundle is None and spec.tls is not None:

@@ -7,6 +7,7 @@ from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import HealthBoard
 from healthingest_service.identity.auth_service import AuthService
+from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rule
@@ -61,6 +62,7 @@ class ApiDependencies:
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
     auth: AuthService
+    bearer: BearerTokens
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]
     health: HealthBoard

@@ -72,7 +72,7 @@ def address_of(request: Request, deps: ApiDependencies) -> str:
 
 
 async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: Rule) -> Principal:
-    principal = await deps.auth.authenticate(bearer_token(request))
+    principal = await deps.bearer.authenticate(bearer_token(request))
     request.state.principal = principal
     if not principal.may(scope):
         raise MissingScopeError(scope)

@@ -54,6 +54,17 @@ class Accounts(Protocol):
         """
         ...
 
+    async def admit_external(self, account_id: AccountId) -> bool:
+        """
+        Return whether the account of an identity provider's user is active.
+
+        The account is created at the first call, without a password and without personal data.
+
+        Raises:
+            IdentityUnavailableError: the accounts cannot be read or written.
+        """
+        ...
+
 
 class Sessions(Protocol):
     """

@@ -28,12 +28,13 @@ from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
+from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.fallback_limiter import (
     FallbackLimiter,
     FallbackThrottle,
     SharedCounters,
 )
-from healthingest_service.identity.ports import LoginThrottle, RateLimiter
+from healthingest_service.identity.ports import Accounts, LoginThrottle, RateLimiter
 from healthingest_service.identity.throttling import (
     GUESSING_DIVISOR,
     LOGINS,
@@ -43,6 +44,7 @@ from healthingest_service.identity.throttling import (
     Rule,
 )
 from healthingest_service.main.decorators import Decorators, UploadPorts
+from healthingest_service.main.providers import open_providers, provider_checks
 from healthingest_service.main.runtime import (
     Runtime,
     Store,
@@ -66,6 +68,7 @@ class ApiPorts:
 
     accept: AcceptUpload
     auth: AuthService
+    bearer: BearerTokens
     limiter: RateLimiter
     passwords: PasswordPool
     checks: tuple[Check, ...]
@@ -87,12 +90,24 @@ async def open_api_ports(
         open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
     )
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
+    accounts = DatabaseAccounts(
+        runtime.engine, passwords, timeout_seconds=runtime.settings.database.timeout_seconds
+    )
+    auth = _make_auth_service(runtime, accounts, counters.throttle)
+    providers = await open_providers(runtime.settings, stack)
     return ApiPorts(
         accept=accept,
-        auth=_make_auth_service(runtime, passwords, counters.throttle),
+        auth=auth,
+        bearer=BearerTokens(
+            auth,
+            providers=providers,
+            accounts=accounts,
+            account_cache=Lifetimes().session_cache,
+            clock=utc_now,
+        ),
         limiter=counters.limiter,
         passwords=passwords,
-        checks=(spool_check, *counters.checks, *broker_checks),
+        checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
     )
 
 
@@ -104,6 +119,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         accept=ports.accept,
         ledger=runtime.ledger,
         auth=ports.auth,
+        bearer=ports.bearer,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,
@@ -215,7 +231,7 @@ async def _open_accept(
 
 
 def _make_auth_service(
-    runtime: Runtime, passwords: PasswordPool, throttle: LoginThrottle
+    runtime: Runtime, accounts: Accounts, throttle: LoginThrottle
 ) -> AuthService:
     identity = runtime.settings.identity
     timeout_seconds = runtime.settings.database.timeout_seconds
@@ -225,7 +241,7 @@ def _make_auth_service(
     with as_settings_error(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
     return AuthService(
-        accounts=DatabaseAccounts(runtime.engine, passwords, timeout_seconds=timeout_seconds),
+        accounts=accounts,
         sessions=DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
         access_tokens=AccessTokens(
             keys=keys,

@@ -49,6 +49,7 @@ def _is_http_url(text: str) -> str:
     return text
 
 
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 HttpUrlText = Annotated[str, AfterValidator(_is_http_url)]
 """A URL such as http://host:4318."""
 
@@ -264,6 +265,49 @@ class IdentitySettings(Group):
     """Threads that hash passwords."""
     password_queue: PositiveInt = 16
     """Passwords that wait or are hashed at once; further logins get 503."""
+
+
+def _is_issuer(text: str) -> str:
+    parts = urlsplit(_is_http_url(text))
+    if parts.query or parts.fragment:
+        message = "must have no query and no fragment"
+        raise ValueError(message)
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        message = "must begin with https"
+        raise ValueError(message)
+    return text
+
+
+class OidcIssuerSettings(Group):
+    """An identity provider."""
+
+    url: Annotated[str, AfterValidator(_is_issuer), Field(max_length=2048)]
+    audience: Annotated[str, Field(min_length=1, max_length=255)]
+    groups_claim: Annotated[str, Field(min_length=1, max_length=255)] = "groups"
+    required_groups: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+
+
+class OidcSettings(Group):
+    """Identity providers (OpenID Connect) whose access tokens are accepted."""
+
+    issuers: Annotated[tuple[OidcIssuerSettings, ...], Field(max_length=10)] = ()
+    """
+    A list in JSON of objects with `url` (equal to the claim `iss`), `audience` (in the claim
+    `aud`), and optionally `groups_claim` (default `groups`) and `required_groups`: callers without
+    one of these groups may do nothing.
+    """
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities of the providers. Unset: the public ones."""
+    timeout_seconds: PositiveFloat = 5.0
+    """Deadline of a request for keys."""
+
+    @field_validator("issuers")
+    @classmethod
+    def _differ(cls, value: tuple[OidcIssuerSettings, ...]) -> tuple[OidcIssuerSettings, ...]:
+        if len({issuer.url for issuer in value}) < len(value):
+            message = "must not have an issuer twice"
+            raise ValueError(message)
+        return value
 
 
 class LimitsSettings(Group):

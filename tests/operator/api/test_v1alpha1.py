@@ -1,5 +1,6 @@
 """The model against the committed CustomResourceDefinition, without an API server."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,7 @@ def test_each_default_is_that_of_the_schema(path: str) -> None:
         "proxy": {},
         "tracing": {"endpoint": "http://collector:4318"},
         "httpRoute": {"parentRefs": [{"name": "a"}]},
+        "accounts": {"oidc": copy.deepcopy(COMPLETE["oidc"])},
     }
     body = manifest(**spec)
     parent = path.rpartition(".")[0]

@@ -49,6 +49,7 @@ class Credentials:
     database: DatabaseAccess | DependencyError
     cache_url: str | DependencyError | None
     cache_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
+    oidc_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
     warnings: tuple[str, ...] = ()
     """Sentences about values that were trimmed."""
 
@@ -62,6 +63,7 @@ class Credentials:
             self.database,
             self.cache_url,
             self.cache_tls,
+            self.oidc_tls,
         )
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
         return list(found.values())
@@ -72,11 +74,13 @@ class Credentials:
         A fingerprint of the certificates of each dependency; empty: they are unknown.
 
         Raises:
-            DependencyError: those of the cache are unknown. Unlike those of other dependencies,
-                they do not hold back a rollout, whose pods could not start.
+            DependencyError: those of the cache or of the identity providers are unknown. Unlike
+                other dependencies, these do not hold back a rollout, whose pods could not start.
         """
         if isinstance(self.cache_tls, DependencyError):
             raise self.cache_tls
+        if isinstance(self.oidc_tls, DependencyError):
+            raise self.oidc_tls
         store = self.store.tls.fingerprint if isinstance(self.store, StoreAccess) else ""
         broker = "" if isinstance(self.broker, DependencyError) else self.broker.tls.fingerprint
         access = self.database
@@ -86,6 +90,7 @@ class Credentials:
             Dependency.BROKER: broker,
             Dependency.DATABASE: database,
             Dependency.CACHE: self.cache_tls.fingerprint,
+            Dependency.OIDC: self.oidc_tls.fingerprint,
         }
 
     @property
@@ -125,6 +130,7 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
         database=await _or_error(reader.database),
         cache_url=await _or_error(reader.cache),
         cache_tls=cache_tls,
+        oidc_tls=await _or_error(lambda: reader.tls(Dependency.OIDC)),
         warnings=tuple(dict.fromkeys(reader.warnings)),
     )
 

@@ -1,7 +1,8 @@
 """The port `Accounts` with the database, with table and queries of fastapi-users."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 from uuid import UUID
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
@@ -16,6 +17,8 @@ from healthingest_service.identity.errors import AccountExistsError, IdentityUna
 from healthingest_service.identity.model import Account, AccountId, NewAccount
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
+EXTERNAL_DOMAIN: Final = "oidc.invalid"
+NO_PASSWORD: Final = "!"  # noqa: S105 - no hash, so that no password matches
 Users = SQLAlchemyUserDatabase[AccountRow, UUID]
 
 
@@ -83,6 +86,16 @@ class DatabaseAccounts:
             row = await users.get(account_id)
         return None if row is None else _account(row)
 
+    async def admit_external(self, account_id: AccountId) -> bool:
+        """See `Accounts.admit_external`."""
+        account = await self.get(account_id)
+        if account is None:
+            with suppress(IntegrityError):  # another process has just created it
+                async with self._users() as users:
+                    await users.create(external_account(account_id))
+            account = await self.get(account_id)
+        return account is not None and account.is_active
+
     @asynccontextmanager
     async def _users(self, *, writes: bool = True) -> AsyncIterator[Users]:
         try:
@@ -108,6 +121,19 @@ async def _by_email(users: Users, email: str) -> AccountRow | None:
         select(AccountRow).where(AccountRow.__table__.c.email == email)
     )
     return found.scalar_one_or_none()
+
+
+def external_account(account_id: AccountId) -> dict[str, object]:
+    """Return the columns of a new account of an identity provider's user."""
+    return {
+        "id": account_id,
+        # Unique, and no mailbox: the domain is reserved for that (RFC 2606, 2).
+        "email": f"{account_id}@{EXTERNAL_DOMAIN}",
+        "hashed_password": NO_PASSWORD,
+        "is_active": True,
+        "is_superuser": False,
+        "is_verified": False,
+    }
 
 
 def _account(row: AccountRow) -> Account:

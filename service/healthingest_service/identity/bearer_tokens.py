@@ -1,0 +1,117 @@
+"""Authenticates bearer tokens: those of this service, and those of identity providers."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from healthingest_service.identity.auth_service import ACCOUNT_SCOPES, AuthService
+from healthingest_service.identity.errors import InvalidTokenError
+from healthingest_service.identity.key_cache import KeyCache
+from healthingest_service.identity.model import AccountId, Principal
+from healthingest_service.identity.oidc import (
+    ExternalCaller,
+    Issuer,
+    issuer_in,
+    key_id_in,
+    verify,
+)
+from healthingest_service.identity.ports import Accounts
+
+_MAX_CACHED: Final = 1_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class BearerTokens:
+    """
+    The tokens that the API accepts.
+
+    Each process has one instance. Its only state is a cache of the providers' tokens and of the
+    state of their accounts.
+    """
+
+    def __init__(
+        self,
+        own: AuthService,
+        *,
+        providers: Mapping[str, tuple[Issuer, KeyCache]],
+        accounts: Accounts,
+        account_cache: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._own = own
+        self._providers = providers
+        self._accounts = accounts
+        self._account_cache = account_cache
+        self._clock = clock
+        self._verified: dict[str, tuple[Issuer, ExternalCaller]] = {}
+        self._active_until: dict[AccountId, datetime] = {}
+        self._running: dict[AccountId, asyncio.Future[bool]] = {}
+
+    async def authenticate(self, token: str) -> Principal:
+        """
+        Return the principal of a token. A provider's user gets an account at the first request.
+
+        A caller without a required group is authenticated, and has no scopes.
+
+        Raises:
+            InvalidTokenError: the token is not valid, or the account is not active.
+            IdentityUnavailableError: sessions, accounts or the provider's keys are unavailable.
+        """
+        if not self._providers:
+            return await self._own.authenticate(token)
+        provider = self._providers.get(issuer_in(token) or "")
+        if provider is None:
+            return await self._own.authenticate(token)
+        issuer, caller = await self._verify(token, *provider)
+        if not issuer.admits(caller.groups):
+            return Principal(caller.account_id, frozenset(), caller.token_id)
+        await self._check_account(caller.account_id)
+        return Principal(caller.account_id, ACCOUNT_SCOPES, caller.token_id)
+
+    async def _verify(
+        self, token: str, issuer: Issuer, keys: KeyCache
+    ) -> tuple[Issuer, ExternalCaller]:
+        known = self._verified.get(token)
+        if known is not None and self._clock() < known[1].expires_at:
+            return known
+        self._verified.pop(token, None)
+        found = await keys.find(key_id_in(token))
+        if found is None:
+            raise InvalidTokenError
+        verified = issuer, verify(token, issuer, *found)
+        _remember(self._verified, token, verified)
+        return verified
+
+    async def _check_account(self, account_id: AccountId) -> None:
+        now = self._clock()
+        if self._active_until.get(account_id, now) > now:
+            return
+        if not await self._is_active(account_id):
+            self._active_until.pop(account_id, None)
+            raise InvalidTokenError
+        _remember(self._active_until, account_id, now + self._account_cache)
+
+    async def _is_active(self, account_id: AccountId) -> bool:
+        """Ask the accounts; concurrent requests of one account share one question."""
+        running = self._running.get(account_id)
+        if running is None:
+            running = self._running[account_id] = asyncio.ensure_future(
+                self._accounts.admit_external(account_id)
+            )
+            running.add_done_callback(lambda done: self._finish(account_id, done))
+        return await asyncio.shield(running)  # a cancelled request must not cancel the others'
+
+    def _finish(self, account_id: AccountId, done: "asyncio.Future[bool]") -> None:
+        del self._running[account_id]
+        if not done.cancelled():
+            done.exception()  # retrieved, also if every request was cancelled
+
+
+def _remember(cache: dict[Key, Value], key: Key, value: Value) -> None:
+    cache.pop(key, None)
+    if len(cache) >= _MAX_CACHED:
+        cache.pop(next(iter(cache)))
+    cache[key] = value

@@ -1,0 +1,210 @@
+"""
+Access tokens of OpenID Connect providers, verified with the provider's public keys. Pure.
+
+The checks follow RFC 8725 (best practices for JSON Web Tokens) and RFC 9068 (access tokens).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from healthingest_service.identity.access_tokens import MAX_TOKEN_CHARACTERS
+from healthingest_service.identity.errors import InvalidTokenError
+from healthingest_service.identity.model import AccountId
+
+VerificationKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+RSA_BITS: Final = 2048
+"""Shorter keys are ignored (RFC 7518, 3.3)."""
+MAX_KEYS: Final = 100
+MAX_GROUPS: Final = 1000
+_RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+_REQUIRED: Final = ["iss", "aud", "exp", "iat", "sub"]
+_ID_TOKEN_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash"})
+_MAX_SUBJECT_CHARACTERS: Final = 255
+"""OpenID Connect Core 1.0, 2."""
+_LEEWAY_SECONDS: Final = 10
+_ACCOUNTS: Final = UUID("7d1c9c1e-3f5e-4b0e-9f55-0c2a6a1f8f64")
+"""The namespace of the accounts of identity providers (RFC 9562, 5.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """
+    An identity provider whose access tokens are accepted.
+
+    `url` equals the claim `iss`, `audience` is in `aud`. If `required_groups` is not empty, the
+    claim `groups_claim` must have one of them; other callers are authenticated, and may do nothing.
+    """
+
+    url: str
+    audience: str
+    groups_claim: str = "groups"
+    required_groups: frozenset[str] = frozenset()
+
+    def admits(self, groups: frozenset[str]) -> bool:
+        """Return whether a caller with *groups* may use the API."""
+        return not self.required_groups or not self.required_groups.isdisjoint(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKeys:
+    """The public keys of a provider, by key id, with the algorithms that each may verify."""
+
+    by_id: Mapping[str, tuple[VerificationKey, frozenset[str]]]
+
+    def find(self, key_id: str | None) -> tuple[VerificationKey, frozenset[str]] | None:
+        """Return the key; a token without a key id has that of a provider with one key."""
+        if key_id is not None:
+            return self.by_id.get(key_id)
+        return next(iter(self.by_id.values())) if len(self.by_id) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalCaller:
+    """
+    The caller of a valid token.
+
+    `token_id` is the claim `jti`, or a digest of the token. The provider's name of the caller is
+    not kept: `account_id` is derived from it.
+    """
+
+    account_id: AccountId
+    token_id: str
+    groups: frozenset[str] = field(repr=False)
+    expires_at: datetime
+
+
+def account_of(issuer: str, subject: str) -> AccountId:
+    """Return the account id of a provider's user: always the same one."""
+    return AccountId(uuid5(_ACCOUNTS, f"{issuer}\n{subject}"))
+
+
+def issuer_in(token: str) -> str | None:
+    """Return the issuer that a token claims, unverified; None if the text is not a token."""
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        return None
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        return None
+    found = claims.get("iss")
+    return found if isinstance(found, str) else None
+
+
+def key_id_in(token: str) -> str | None:
+    """
+    Return the key id in the header of a token, None if it has none.
+
+    Raises:
+        InvalidTokenError: the header is invalid, or that of another kind of token.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        raise InvalidTokenError from None
+    kind = header.get("typ", "")
+    key_id = header.get("kid")
+    if "crit" in header or not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise InvalidTokenError
+    if key_id is not None and not isinstance(key_id, str):
+        raise InvalidTokenError
+    return key_id
+
+
+def keys_in(document: object) -> ProviderKeys:
+    """
+    Return the keys of a JSON Web Key Set (RFC 7517).
+
+    Symmetric keys, keys for encryption, short keys, and keys of an unknown kind are left out.
+    """
+    listed = document.get("keys") if isinstance(document, dict) else None
+    found: dict[str, tuple[VerificationKey, frozenset[str]]] = {}
+    for entry in listed[:MAX_KEYS] if isinstance(listed, list) else ():
+        usable = _usable(entry) if isinstance(entry, dict) else None
+        if usable is not None:
+            found[str(entry.get("kid", ""))] = usable
+    return ProviderKeys(found)
+
+
+def _usable(entry: dict[str, Any]) -> tuple[VerificationKey, frozenset[str]] | None:
+    if entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
+        return None
+    try:
+        key = jwt.PyJWK(entry).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    algorithms = _algorithms(key)
+    named = entry.get("alg")
+    if named is not None:
+        algorithms &= {named}
+    return (key, algorithms) if algorithms else None
+
+
+def _algorithms(key: object) -> frozenset[str]:
+    if isinstance(key, RSAPublicKey):
+        return _RSA if key.key_size >= RSA_BITS else frozenset()
+    if isinstance(key, EllipticCurvePublicKey):
+        return frozenset({_CURVES[key.curve.name]} if key.curve.name in _CURVES else ())
+    return frozenset({"EdDSA"} if isinstance(key, Ed25519PublicKey) else ())
+
+
+def verify(
+    token: str, issuer: Issuer, key: VerificationKey, algorithms: frozenset[str]
+) -> ExternalCaller:
+    """
+    Verify an access token of *issuer* and return its caller.
+
+    Raises:
+        InvalidTokenError: the signature or a claim is wrong, it expired, or it is an ID token.
+    """
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=sorted(algorithms),
+            audience=issuer.audience,
+            issuer=issuer.url,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": _REQUIRED},
+        )
+        return _caller(token, claims, issuer)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+        raise InvalidTokenError from None
+
+
+def _caller(token: str, claims: dict[str, Any], issuer: Issuer) -> ExternalCaller:
+    subject = claims["sub"]
+    expires = claims["exp"]
+    if (
+        not _ID_TOKEN_CLAIMS.isdisjoint(claims)
+        or type(subject) is not str
+        or not 0 < len(subject) <= _MAX_SUBJECT_CHARACTERS
+        or type(expires) not in {int, float}
+    ):
+        raise InvalidTokenError
+    named = claims.get("jti")
+    digest = hashlib.sha256(token.encode()).hexdigest()[:32]
+    return ExternalCaller(
+        account_of(issuer.url, subject),
+        named if isinstance(named, str) and len(named) <= _MAX_SUBJECT_CHARACTERS else digest,
+        _groups(claims.get(issuer.groups_claim)),
+        datetime.fromtimestamp(expires, UTC),
+    )
+
+
+def _groups(claim: object) -> frozenset[str]:
+    listed = [claim] if isinstance(claim, str) else claim
+    if not isinstance(listed, list):
+        return frozenset()
+    return frozenset(name for name in listed[:MAX_GROUPS] if isinstance(name, str))
