@@ -27,6 +27,7 @@ from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.fallback_limiter import (
     FallbackLimiter,
@@ -66,6 +67,7 @@ class ApiPorts:
 
     accept: AcceptUpload
     auth: AuthService
+    account: AccountService
     limiter: RateLimiter
     passwords: PasswordPool
     checks: tuple[Check, ...]
@@ -86,10 +88,12 @@ async def open_api_ports(
     passwords = await stack.enter_async_context(
         open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
     )
+    services = _make_identity_services(runtime, passwords, counters.throttle)
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
     return ApiPorts(
         accept=accept,
-        auth=_make_auth_service(runtime, passwords, counters.throttle),
+        auth=services.auth,
+        account=services.account,
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks),
@@ -104,6 +108,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         accept=ports.accept,
         ledger=runtime.ledger,
         auth=ports.auth,
+        account=ports.account,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,
@@ -214,9 +219,15 @@ async def _open_accept(
     return accept, Check("spool", spool.check, required=True)
 
 
-def _make_auth_service(
+@dataclass(frozen=True, slots=True)
+class _IdentityServices:
+    auth: AuthService
+    account: AccountService
+
+
+def _make_identity_services(
     runtime: Runtime, passwords: PasswordPool, throttle: LoginThrottle
-) -> AuthService:
+) -> _IdentityServices:
     identity = runtime.settings.identity
     timeout_seconds = runtime.settings.database.timeout_seconds
     pem = reveal(identity.signing_keys) or read_or_make(
@@ -224,9 +235,11 @@ def _make_auth_service(
     )
     with as_settings_error(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
-    return AuthService(
-        accounts=DatabaseAccounts(runtime.engine, passwords, timeout_seconds=timeout_seconds),
-        sessions=DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
+    accounts = DatabaseAccounts(runtime.engine, passwords, timeout_seconds=timeout_seconds)
+    sessions = DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds)
+    auth = AuthService(
+        accounts=accounts,
+        sessions=sessions,
         access_tokens=AccessTokens(
             keys=keys,
             issuer=identity.issuer,
@@ -238,6 +251,10 @@ def _make_auth_service(
         lifetimes=Lifetimes(refresh=timedelta(days=identity.refresh_token_days)),
         clock=utc_now,
     )
+    account = AccountService(
+        accounts=accounts, sessions=sessions, auth=auth, throttle=throttle, clock=utc_now
+    )
+    return _IdentityServices(auth, account)
 
 
 @dataclass(frozen=True, slots=True)
