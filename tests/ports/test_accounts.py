@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,18 +15,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from healthingest_service.adapters.database.account_tables import AccountRow
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
 from healthingest_service.identity.errors import (
     AccountExistsError,
     IdentityUnavailableError,
     PasswordQueueFullError,
 )
-from healthingest_service.identity.model import AccountId, NewAccount
+from healthingest_service.identity.model import (
+    Account,
+    AccountId,
+    NewAccount,
+    NewPassword,
+    RefreshToken,
+    Session,
+    SessionId,
+)
 from support.deadlines import HANG_SECONDS
 
 EMAIL = "ada@clinic.example"
 PASSWORD = "correct horse battery"
 NEW = NewAccount(EMAIL, PASSWORD, "Ada", "Example")
+NEXT = "another horse battery"
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
 @pytest.fixture(name="passwords")
@@ -88,6 +100,61 @@ class TestAccounts:
         assert found is not None
         assert (found.id, found.is_active) == (added.id, False)
         assert await accounts.deactivate("nobody@clinic.example") is None
+
+    async def test_changes_names(self, accounts: DatabaseAccounts) -> None:
+        """A name that is given changes, None removes it, and a name that is left out stays."""
+        added = await accounts.add(NEW)
+        for names, expected in (
+            ({"first_name": "Eva"}, ("Eva", "Example")),
+            ({"last_name": None}, ("Eva", None)),
+            ({}, ("Eva", None)),
+        ):
+            renamed = await accounts.rename(added.id, names)
+            assert renamed is not None
+            assert (renamed.first_name, renamed.last_name) == expected
+            assert await accounts.get(added.id) == renamed
+        assert await accounts.rename(AccountId(uuid4()), {"first_name": "x"}) is None
+
+    async def test_changes_a_password(
+        self, accounts: DatabaseAccounts, engine: AsyncEngine
+    ) -> None:
+        """The new password opens, the old one does not; one session is kept, the other revoked."""
+        added = await accounts.add(NEW)
+        sessions = DatabaseSessions(engine, timeout_seconds=5)
+        kept, other = (Session(SessionId(uuid4()), added.id, NOW) for _ in range(2))
+        for one in (kept, other):
+            token = RefreshToken(str(one.id), NOW + timedelta(days=1))
+            await sessions.begin(one, token, password_version=added.password_version)
+        change = NewPassword(account_id=added.id, password=NEXT, password_version=0, keep=kept.id)
+        assert await accounts.set_password(change, at=NOW)
+        assert await accounts.authenticate(EMAIL, PASSWORD) is None
+        found = await accounts.authenticate(EMAIL, NEXT)
+        assert found is not None
+        assert (found.password_version, found.is_verified) == (1, False)
+        assert await sessions.is_live(kept.id, added.id)
+        assert not await sessions.is_live(other.id, added.id)
+
+    async def test_changes_the_password_that_was_checked(self, accounts: DatabaseAccounts) -> None:
+        """Of four concurrent changes one succeeds; an inactive account keeps its password."""
+        added = await accounts.add(NEW)
+
+        def change(account: Account, password: str) -> NewPassword:
+            return NewPassword(
+                account_id=account.id,
+                password=password,
+                password_version=account.password_version,
+                proves_email=True,
+            )
+
+        outcomes = await asyncio.gather(
+            *(accounts.set_password(change(added, f"{NEXT}{n}"), at=NOW) for n in range(4))
+        )
+        assert sorted(outcomes) == [False, False, False, True]
+        found = await accounts.get(added.id)
+        assert found is not None
+        assert found.is_verified
+        await accounts.deactivate(EMAIL)
+        assert not await accounts.set_password(change(found, PASSWORD), at=NOW)
 
     async def test_keeps_who_vouched(self, accounts: DatabaseAccounts) -> None:
         """An account that an administrator creates has a verified address."""

@@ -3,15 +3,20 @@
 import asyncio
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.engine import open_engine
-from healthingest_service.adapters.database.migrate import is_current, migrate
+from healthingest_service.adapters.database.migrate import _config, is_current, migrate
 from healthingest_service.adapters.database.tables import Base
 from healthingest_service.uploads.errors import LedgerUnavailableError
+
+OLD = "00000000-0000-0000-0000-000000000001"
+NEW = "00000000-0000-0000-0000-000000000002"
 
 
 async def test_make_the_tables_that_the_code_knows(engine: AsyncEngine) -> None:
@@ -50,3 +55,32 @@ async def test_cannot_reach_a_dead_server() -> None:
     """Nobody listens there: unavailable."""
     with pytest.raises(LedgerUnavailableError):
         await migrate("postgresql://u:p@127.0.0.1:9/none", timeout_seconds=2)
+
+
+async def test_keep_the_accounts_of_the_previous_version(database_url: str) -> None:
+    """A migrated account keeps its columns, and a pod of the previous version still adds one."""
+
+    def to_previous(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+
+    insert = text(
+        "INSERT INTO account (id, email, hashed_password, is_active, is_superuser, is_verified,"
+        " created_at, updated_at) VALUES (:id, :email, 'x', true, false, true,"
+        " CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+    )
+    async with open_engine(database_url, pool_size=1, timeout_seconds=20) as engine:
+        async with engine.begin() as connection:
+            await connection.run_sync(to_previous)
+            await connection.execute(insert, {"id": OLD, "email": "old@clinic.example"})
+        await migrate(database_url, timeout_seconds=20)
+        async with engine.begin() as connection:
+            await connection.execute(insert, {"id": NEW, "email": "new@clinic.example"})
+            rows = await connection.execute(
+                text("SELECT email, password_version, closed_at FROM account ORDER BY email")
+            )
+            assert [tuple(row) for row in rows] == [
+                ("new@clinic.example", 0, None),
+                ("old@clinic.example", 0, None),
+            ]

@@ -30,6 +30,7 @@ from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.model import (
     AccountId,
     NewAccount,
+    NewPassword,
     RefreshToken,
     Session,
     SessionId,
@@ -142,6 +143,10 @@ class Calls:
         added = await self.accounts.add(NewAccount("ada@clinic.example", "correct horse battery"))
         await self.accounts.authenticate("ada@clinic.example", "wrong horse battery")
         await self.accounts.get(added.id)
+        await self.accounts.rename(added.id, {"first_name": "Ada"})
+        new = NewPassword(account_id=added.id, password="another horse", password_version=0)
+        await self.accounts.set_password(new, at=NOON)
+        await self.accounts.admit_external(AccountId(UUID(int=11)))
         await self.accounts.deactivate("ada@clinic.example")
 
     async def sessions(self) -> None:
@@ -151,12 +156,15 @@ class Calls:
             NewAccount("grace@clinic.example", "correct horse battery")
         )
         session = Session(SessionId(UUID(int=3)), account.id, NOON)
-        await sessions.begin(session, RefreshToken("first", LATER))
+        await sessions.begin(session, RefreshToken("first", LATER), password_version=0)
         await sessions.find("first")
         await sessions.rotate(
             "first", child_salt=b"s", child=RefreshToken("second", LATER), at=NOON
         )
         await sessions.is_live(session.id, account.id)
+        await sessions.live_sessions(account.id, at=NOON, limit=100)
+        await sessions.revoke_others(account.id, keep=SessionId(UUID(int=4)), at=NOON)
+        await sessions.revoke_one(session.id, account.id, at=NOON)
         await sessions.revoke(session.id, at=NOON)
         await sessions.forget_expired(before=LATER + timedelta(seconds=10))
 

@@ -13,11 +13,13 @@ from healthingest_service.adapters.database.account_tables import AccountRow, Re
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.identity.errors import InvalidTokenError
+from healthingest_service.identity.errors import InvalidCredentialsError, InvalidTokenError
 from healthingest_service.identity.model import (
     Account,
     AccountId,
+    ListedSession,
     NewAccount,
+    NewPassword,
     RefreshToken,
     Rotation,
     Session,
@@ -28,12 +30,15 @@ NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
 
 
-@pytest.fixture(name="account")
-async def _account(engine: AsyncEngine) -> AsyncIterator[Account]:
+@pytest.fixture(name="accounts")
+async def _accounts(engine: AsyncEngine) -> AsyncIterator[DatabaseAccounts]:
     async with open_password_pool(threads=1, queue_limit=1) as passwords:
-        yield await DatabaseAccounts(engine, passwords, timeout_seconds=5).add(
-            NewAccount("ada@clinic.example", "x" * 8)
-        )
+        yield DatabaseAccounts(engine, passwords, timeout_seconds=5)
+
+
+@pytest.fixture(name="account")
+async def _account(accounts: DatabaseAccounts) -> Account:
+    return await accounts.add(NewAccount("ada@clinic.example", "x" * 8))
 
 
 @pytest.fixture(name="sessions")
@@ -45,7 +50,7 @@ def _sessions(engine: AsyncEngine) -> DatabaseSessions:
 async def _session(sessions: DatabaseSessions, account: Account) -> Session:
     """A login whose refresh token has the hash `first`."""
     session = Session(SessionId(uuid4()), account.id, NOW)
-    await sessions.begin(session, RefreshToken("first", LATER))
+    await sessions.begin(session, RefreshToken("first", LATER), password_version=0)
     return session
 
 
@@ -108,7 +113,7 @@ class TestSessions:
     ) -> None:
         """A repeat is safe; another session of the account is kept."""
         other = Session(SessionId(uuid4()), account.id, NOW)
-        await sessions.begin(other, RefreshToken("others", LATER))
+        await sessions.begin(other, RefreshToken("others", LATER), password_version=0)
         assert await sessions.is_live(session.id, session.account_id)
         await sessions.revoke(session.id, at=NOW)
         await sessions.revoke(session.id, at=NOW)
@@ -125,6 +130,77 @@ class TestSessions:
         assert not await sessions.is_live(session.id, AccountId(uuid4()))
         assert await sessions.find("first") == session.id
         assert await sessions.find("unknown") is None
+
+    async def test_revokes_one_session_of_its_owner(
+        self, sessions: DatabaseSessions, session: Session
+    ) -> None:
+        """It works once; for another account, and for an unknown session, nothing is revoked."""
+        for session_id, account_id in (
+            (session.id, AccountId(uuid4())),
+            (SessionId(uuid4()), session.account_id),
+        ):
+            assert not await sessions.revoke_one(session_id, account_id, at=NOW)
+        assert await sessions.is_live(session.id, session.account_id)
+        revoked = [
+            await sessions.revoke_one(session.id, session.account_id, at=NOW) for _ in range(2)
+        ]
+        assert revoked == [True, False]
+        assert not await sessions.is_live(session.id, session.account_id)
+
+    async def test_revokes_the_others(self, sessions: DatabaseSessions, session: Session) -> None:
+        """The kept session stays live, every other session of the account is revoked."""
+        others = [Session(SessionId(uuid4()), session.account_id, NOW) for _ in range(2)]
+        for number, other in enumerate(others):
+            await sessions.begin(other, RefreshToken(f"other{number}", LATER), password_version=0)
+        await sessions.revoke_others(session.account_id, keep=session.id, at=NOW)
+        assert await sessions.is_live(session.id, session.account_id)
+        assert not any([await sessions.is_live(one.id, one.account_id) for one in others])
+
+    async def test_lists_live_sessions(self, sessions: DatabaseSessions, session: Session) -> None:
+        """
+        The newest come first, with their last refresh, up to the limit.
+
+        Revoked and expired sessions are left out.
+        """
+        owner = session.account_id
+        newer = Session(SessionId(uuid4()), owner, NOW + timedelta(hours=1))
+        revoked = Session(SessionId(uuid4()), owner, NOW)
+        for number, other in enumerate((newer, revoked)):
+            await sessions.begin(other, RefreshToken(f"other{number}", LATER), password_version=0)
+        await sessions.revoke(revoked.id, at=NOW)
+        await rotate(sessions, "first", "second", at=NOW + timedelta(hours=2))
+        listed = [
+            ListedSession(newer.id, newer.created_at, None),
+            ListedSession(session.id, NOW, NOW + timedelta(hours=2)),
+        ]
+        assert await sessions.live_sessions(owner, at=NOW, limit=5) == listed
+        assert await sessions.live_sessions(owner, at=NOW, limit=1) == listed[:1]
+        assert await sessions.live_sessions(owner, at=LATER, limit=5) == []
+        assert await sessions.live_sessions(AccountId(uuid4()), at=NOW, limit=5) == []
+
+    async def test_no_session_begins_with_a_replaced_password(
+        self, sessions: DatabaseSessions, account: Account, accounts: DatabaseAccounts
+    ) -> None:
+        """
+        Of logins that run beside a password change none keeps a live session.
+
+        They have checked the old password before the change.
+        """
+        began = [Session(SessionId(uuid4()), account.id, NOW) for _ in range(8)]
+        change = NewPassword(account_id=account.id, password="y" * 8, password_version=0)
+        *outcomes, changed = await asyncio.gather(
+            *(
+                sessions.begin(one, RefreshToken(str(one.id), LATER), password_version=0)
+                for one in began
+            ),
+            accounts.set_password(change, at=NOW),
+            return_exceptions=True,
+        )
+        assert changed is True
+        assert {type(one) for one in outcomes} <= {type(None), InvalidCredentialsError}
+        assert not any([await sessions.is_live(one.id, account.id) for one in began])
+        with pytest.raises(InvalidCredentialsError):
+            await sessions.begin(began[0], RefreshToken("x", LATER), password_version=0)
 
     async def test_an_inactive_account_has_no_live_session(
         self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine

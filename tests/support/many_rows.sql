@@ -8,6 +8,12 @@ FROM generate_series(1, 100000) n;
 INSERT INTO refresh_token (token_hash, session_id, expires_at)
 SELECT md5('t' || n), md5('s' || n)::uuid, '2026-03-31 12:00+00'::timestamptz + n * interval '1 second'
 FROM generate_series(1, 100000) n;
+INSERT INTO mail_token (token_hash, account_id, purpose, expires_at)
+SELECT md5('m' || n), md5('a' || n)::uuid, 'reset-password', '2026-03-31 12:00+00'::timestamptz + n * interval '1 second'
+FROM generate_series(1, 100000) n;
+INSERT INTO mail_request (email, purpose, created_at, due_at, attempts)
+SELECT n || '@clinic.example', 'reset-password', '2026-03-01 12:00+00', '2026-03-31 12:00+00'::timestamptz + n * interval '1 second', 0
+FROM generate_series(1, 100000) n;
 INSERT INTO upload (id, owner_id, state, object_key, correlation_id, record_type, record_count, file_size_bytes,
   file_hash, schema_name, schema_fingerprint, received_at, stored_at)
 SELECT md5('u' || n)::uuid, md5('a' || n % 1000)::uuid, 'stored', 'raw/T/' || n, 'c', 'T', 1, 1,

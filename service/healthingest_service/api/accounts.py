@@ -1,18 +1,19 @@
 """The routes of accounts: register, log in, refresh tokens, log out."""
 
-from datetime import datetime
-from typing import Annotated, Final, TypeVar
-from urllib.parse import parse_qs
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.api_dependencies import ApiDependencies
-from healthingest_service.api.body import media_type, small_body
+from healthingest_service.api.account_fields import (
+    NO_STORE,
+    AccountView,
+    Email,
+    Name,
+    NewPasswordText,
+    account_answer,
+)
 from healthingest_service.api.dependencies import (
     ApiDeps,
     address_of,
@@ -21,7 +22,14 @@ from healthingest_service.api.dependencies import (
     count_address,
 )
 from healthingest_service.api.openapi import problem_answers
-from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.api.parsed_body import (
+    FORM_TYPE,
+    JSON_TYPE,
+    ClosedModel,
+    described_body,
+    form_body,
+    json_body,
+)
 from healthingest_service.identity.email_address import (
     EMAIL_MAX_CHARACTERS,
     InvalidEmailError,
@@ -29,59 +37,13 @@ from healthingest_service.identity.email_address import (
 )
 from healthingest_service.identity.errors import InvalidCredentialsError
 from healthingest_service.identity.model import NewAccount, TokenPair
-from healthingest_service.identity.registration import (
-    PASSWORD_MAX_CHARACTERS,
-    PASSWORD_MIN_CHARACTERS,
-    is_printable,
-)
-
-JSON_TYPE: Final = "application/json"
-FORM_TYPE: Final = "application/x-www-form-urlencoded"
-_NO_STORE: Final = {"Cache-Control": "no-store"}
-_MAX_FORM_FIELDS: Final = 10
 
 
-def _printable(name: str) -> str:
-    if not is_printable(name):
-        code = "unprintable_characters"
-        raise PydanticCustomError(
-            code, "must not contain control characters or text direction characters"
-        )
-    return name
-
-
-def _email(text: str) -> str:
-    try:
-        return normal_email(text)
-    except InvalidEmailError:
-        code = "invalid_email"
-        raise PydanticCustomError(code, "must be an e-mail address") from None
-
-
-Email = Annotated[
-    str,
-    Field(max_length=EMAIL_MAX_CHARACTERS, json_schema_extra={"format": "email"}),
-    AfterValidator(_email),
-]
-Name = Annotated[str, Field(max_length=100), AfterValidator(_printable)] | None
-Body = TypeVar("Body", bound=BaseModel)
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class Registering(_Closed):
+class Registering(ClosedModel):
     """The request to register an account."""
 
     email: Email
-    password: str = Field(
-        repr=False,
-        json_schema_extra={
-            "minLength": PASSWORD_MIN_CHARACTERS,
-            "maxLength": PASSWORD_MAX_CHARACTERS,
-        },
-    )
+    password: NewPasswordText
     first_name: Name = None
     last_name: Name = None
 
@@ -95,23 +57,10 @@ class LoggingIn(BaseModel):
     password: str = Field(repr=False)
 
 
-class Refreshing(_Closed):
+class Refreshing(ClosedModel):
     """A refresh token."""
 
     refresh_token: str = Field(repr=False)
-
-
-class AccountView(BaseModel):
-    """An account."""
-
-    id: UUID
-    email: str
-    first_name: str | None
-    last_name: str | None
-    is_active: bool
-    is_verified: bool
-    created_at: datetime
-    updated_at: datetime
 
 
 class TokensView(BaseModel):
@@ -127,15 +76,6 @@ class TokensView(BaseModel):
     expires_in: int
 
 
-def _request_body(model: type[BaseModel], content_type: str) -> dict[str, object]:
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {content_type: {"schema": model.model_json_schema()}},
-        }
-    }
-
-
 def routes() -> APIRouter:
     """Return the router of the account routes."""
     router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -147,11 +87,11 @@ def routes() -> APIRouter:
         status_code=201,
         response_model=AccountView,
         responses=problem_answers(400, 403, 408, 409, 413, 415, 422, 429, 503),
-        openapi_extra=_request_body(Registering, JSON_TYPE),
+        openapi_extra=described_body(Registering, JSON_TYPE),
     )
     for path, handler, operation_id, request_body in (
-        ("/jwt/login", log_in, "logIn", _request_body(LoggingIn, FORM_TYPE)),
-        ("/jwt/refresh", refresh_tokens, "refreshTokens", _request_body(Refreshing, JSON_TYPE)),
+        ("/jwt/login", log_in, "logIn", described_body(LoggingIn, FORM_TYPE)),
+        ("/jwt/refresh", refresh_tokens, "refreshTokens", described_body(Refreshing, JSON_TYPE)),
     ):
         router.add_api_route(
             path,
@@ -176,7 +116,7 @@ def routes() -> APIRouter:
 async def register_account(request: Request, deps: ApiDeps) -> Response:
     """Create an account."""
     await count_address(request, deps, deps.rules.registrations)
-    given = _parsed(Registering, await _json(request, deps))
+    given = await json_body(Registering, request, deps)
     account = await deps.auth.register(
         NewAccount(
             email=given.email,
@@ -185,13 +125,12 @@ async def register_account(request: Request, deps: ApiDeps) -> Response:
             last_name=given.last_name,
         )
     )
-    view = AccountView.model_validate(account, from_attributes=True)
-    return JSONResponse(view.model_dump(mode="json"), 201, _NO_STORE)
+    return account_answer(account, 201)
 
 
 async def log_in(request: Request, deps: ApiDeps) -> Response:
     """Exchange a password for tokens."""
-    given = _parsed(LoggingIn, await _form(request, deps))
+    given = await form_body(LoggingIn, request, deps)
     address = address_of(request, deps)
     try:
         email = normal_email(given.username)
@@ -209,7 +148,7 @@ async def log_in(request: Request, deps: ApiDeps) -> Response:
 
 async def refresh_tokens(request: Request, deps: ApiDeps) -> Response:
     """Exchange a refresh token for new tokens. The old one cannot be used again."""
-    given = _parsed(Refreshing, await _json(request, deps))
+    given = await json_body(Refreshing, request, deps)
     session = await deps.auth.session_of(given.refresh_token)
     await count(request, deps, deps.rules.refreshes, f"session:{session}")
     return _tokens(await deps.auth.refresh(given.refresh_token, address=address_of(request, deps)))
@@ -222,7 +161,7 @@ async def log_out(request: Request, deps: ApiDeps) -> Response:
     Its refresh tokens and all its access tokens are revoked.
     """
     await deps.auth.log_out(bearer_token(request))
-    return Response(status_code=204, headers=_NO_STORE)
+    return Response(status_code=204, headers=NO_STORE)
 
 
 def _tokens(pair: TokenPair) -> Response:
@@ -231,40 +170,4 @@ def _tokens(pair: TokenPair) -> Response:
         refresh_token=pair.refresh_token,
         expires_in=pair.expires_in_seconds,
     )
-    return JSONResponse(view.model_dump(), headers=_NO_STORE)
-
-
-async def _json(request: Request, deps: ApiDependencies) -> bytes:
-    if media_type(request) != JSON_TYPE:
-        code = "unsupported-media-type"
-        raise RequestRefusedError(code)
-    return await small_body(request, deps.body)
-
-
-async def _form(request: Request, deps: ApiDependencies) -> dict[str, str]:
-    if media_type(request) != FORM_TYPE:
-        code = "unsupported-media-type"
-        raise RequestRefusedError(code)
-    try:
-        text = (await small_body(request, deps.body)).decode()
-        fields = parse_qs(
-            text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS
-        )
-    except ValueError:
-        code = "bad-request"
-        raise RequestRefusedError(code) from None
-    return {name: values[0] for name, values in fields.items() if len(values) == 1}
-
-
-def _parsed(model: type[Body], given: bytes | dict[str, str]) -> Body:
-    try:
-        return (
-            model.model_validate_json(given)
-            if isinstance(given, bytes)
-            else model.model_validate(given)
-        )
-    except ValidationError as error:
-        # Input and context are left out: both may contain the password.
-        raise RequestValidationError(
-            error.errors(include_input=False, include_context=False)
-        ) from None
+    return JSONResponse(view.model_dump(), headers=NO_STORE)

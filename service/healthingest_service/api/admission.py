@@ -7,14 +7,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthingest_service.api.problems import PROBLEMS, UNAVAILABLE, problem_response
 
-_HASHING_ROUTES: Final = frozenset({"/auth/jwt/login", "/auth/register"})
+_HASHING_ROUTES: Final = frozenset(
+    {
+        ("POST", "/auth/change-password"),
+        ("POST", "/auth/jwt/login"),
+        ("POST", "/auth/register"),
+    }
+)
 _KEY: Final = f"{UNAVAILABLE}/accounts"
 _RETRY_SECONDS: Final = "2"
 
 
 class PasswordAdmission:
     """
-    Refuses logins and registrations before the body is read, while the hashing queue is full.
+    Refuses requests with a password before the body is read, while the hashing queue is full.
 
     So a flood of logins does not slow down uploads on the same event loop. The middleware reserves
     no slot, because a client that sends its body slowly must not hold one.
@@ -26,7 +32,7 @@ class PasswordAdmission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 if the queue is full, else pass the request on."""
-        if scope["type"] == "http" and scope["path"] in _HASHING_ROUTES and self._is_full():
+        if _hashes(scope) and self._is_full():
             state = scope["state"]
             state["problem_key"] = _KEY
             response = problem_response(
@@ -37,3 +43,7 @@ class PasswordAdmission:
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _hashes(scope: Scope) -> bool:
+    return scope["type"] == "http" and (scope["method"], scope["path"]) in _HASHING_ROUTES

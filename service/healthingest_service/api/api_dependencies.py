@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import HealthBoard
+from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.client_address import Network
@@ -63,6 +64,7 @@ class ApiDependencies:
     ledger: Ledger
     auth: AuthService
     bearer: BearerTokens
+    account: AccountService
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]
     health: HealthBoard

@@ -11,10 +11,12 @@ from healthingest_service.identity.errors import (
     RateLimitedError,
     UnauthenticatedError,
 )
-from healthingest_service.identity.model import Principal, Scope
+from healthingest_service.identity.model import Principal, Scope, SignedIn
 from healthingest_service.identity.throttling import Rule
 
 _SCHEME: Final = "bearer "
+_LOGIN: Final = "account"
+"""The scope in the answer to a token that is not one of a login."""
 
 
 async def api_dependencies(
@@ -80,6 +82,21 @@ async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: R
     return principal
 
 
+async def account_owner(request: Request, deps: ApiDeps) -> SignedIn:
+    """
+    Return the caller with the session of its login, within the request limit.
+
+    Raises:
+        MissingScopeError: the token does not belong to a login.
+    """
+    principal = await deps.bearer.authenticate(bearer_token(request))
+    request.state.principal = principal
+    if principal.session_id is None:
+        raise MissingScopeError(_LOGIN)
+    await count(request, deps, deps.rules.requests, f"account:{principal.account_id}")
+    return SignedIn(principal.account_id, principal.session_id)
+
+
 async def uploader(request: Request, deps: ApiDeps) -> Principal:
     """Return the caller, with the scope to upload and within the upload limit."""
     return await _caller(request, deps, Scope.UPLOAD_WRITE, deps.rules.uploads)
@@ -92,3 +109,4 @@ async def reader(request: Request, deps: ApiDeps) -> Principal:
 
 Uploader = Annotated[Principal, Depends(uploader)]
 Reader = Annotated[Principal, Depends(reader)]
+Owner = Annotated[SignedIn, Depends(account_owner)]

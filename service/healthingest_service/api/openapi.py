@@ -42,6 +42,8 @@ _OF_STATUS: Final = {
     "503": ("Retry-After",),
 }
 _UPLOAD: Final = "/v1/upload"
+_OWN_ACCOUNT: Final = {"/auth/change-password", "/auth/jwt/logout", "/auth/me"}
+_SESSIONS: Final = "/auth/sessions"
 _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
 
@@ -119,7 +121,7 @@ def completed(document: JsonObject) -> JsonObject:
     }
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            if path.startswith("/v1/") or path.endswith("/logout"):
+            if path.startswith(("/v1/", _SESSIONS)) or path in _OWN_ACCOUNT:
                 operation["security"] = [{"bearer": []}]
             _complete_answers(path, operation["responses"])
     return document

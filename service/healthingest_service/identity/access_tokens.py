@@ -171,6 +171,6 @@ def _read(claims: dict[str, Any]) -> VerifiedToken:
     ):
         raise InvalidTokenError
     scopes = frozenset(scope for scope in Scope if scope.value in claims["scope"].split())
-    principal = Principal(AccountId(UUID(claims["sub"])), scopes, claims["jti"])
-    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-    return VerifiedToken(principal, SessionId(UUID(claims["sid"])), expires_at)
+    session = SessionId(UUID(claims["sid"]))
+    principal = Principal(AccountId(UUID(claims["sub"])), scopes, claims["jti"], session)
+    return VerifiedToken(principal, session, datetime.fromtimestamp(claims["exp"], UTC))

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -55,6 +56,18 @@ class Lifetimes:
     """Time in which a used refresh token returns the same child again; see `refresh_tokens`."""
     session_cache: timedelta = timedelta(seconds=5)
     """Longest time that another process accepts an access token after a logout."""
+
+
+async def admit(throttle: LoginThrottle, attempt: LoginAttempt) -> None:
+    """
+    Return if the attempt to check a password is admitted now.
+
+    Raises:
+        RateLimitedError: too many failures; `retry_after_seconds` is a few seconds at most.
+    """
+    wait_seconds = await throttle.admit(attempt)
+    if wait_seconds > 0:
+        raise RateLimitedError(LOGINS, math.ceil(wait_seconds))
 
 
 class AuthService:
@@ -114,9 +127,7 @@ class AuthService:
         if len(password) > PASSWORD_MAX_CHARACTERS:
             raise InvalidCredentialsError
         attempt = LoginAttempt(email or "", address)
-        wait_seconds = await self._throttle.admit(attempt)
-        if wait_seconds > 0:
-            raise RateLimitedError(LOGINS, math.ceil(wait_seconds))
+        await admit(self._throttle, attempt)
         account = await self._accounts.authenticate(email, password)
         if account is None or not may_log_in(account, self._registration):
             await self._throttle.failed(attempt)
@@ -125,7 +136,9 @@ class AuthService:
         now = self._clock()
         session = Session(SessionId(uuid4()), account.id, now)
         token = refresh_tokens.new_token()
-        await self._sessions.begin(session, self._stored(token, now))
+        await self._sessions.begin(
+            session, self._stored(token, now), password_version=account.password_version
+        )
         return self._pair(account.id, session.id, token, now)
 
     async def session_of(self, token: str) -> SessionId:
@@ -252,6 +265,22 @@ class AuthService:
         await self._sessions.revoke(session, at=self._clock())
         self._revocations += 1
         self._live_until.pop(session, None)
+
+    @contextmanager
+    def revoking(self, account: AccountId) -> Iterator[None]:
+        """
+        Let this process look up every session of *account* again after the context.
+
+        The caller revokes sessions within the context.
+        """
+        self._revocations += 1
+        try:
+            yield
+        finally:
+            self._revocations += 1
+            for session, (owner, _) in tuple(self._live_until.items()):
+                if owner == account:
+                    del self._live_until[session]
 
     def _stored(self, token: str, now: datetime) -> RefreshToken:
         return RefreshToken(refresh_tokens.token_hash(token), now + self._lifetimes.refresh)

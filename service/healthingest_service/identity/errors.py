@@ -22,6 +22,14 @@ class InvalidCredentialsError(IdentityError):
     """The account is unknown, the password wrong, or the account may not log in."""
 
 
+class WrongPasswordError(IdentityError):
+    """The current password, which a change of the account requires, is wrong."""
+
+
+class SessionNotFoundError(IdentityError):
+    """The account has no such live session."""
+
+
 class MissingScopeError(IdentityError):
     """The token does not have the required scope."""
 

@@ -32,15 +32,28 @@ class Registration(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `token_id` is the token's `jti`, never the token."""
+    """
+    An authenticated caller. `token_id` is the token's `jti`, never the token.
+
+    `session_id` is None if the token does not belong to a login.
+    """
 
     account_id: AccountId
     scopes: frozenset[Scope]
     token_id: str
+    session_id: SessionId | None = None
 
     def may(self, scope: Scope) -> bool:
         """Return whether *scope* was granted."""
         return scope in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The owner of an account, and the session of the request."""
+
+    account_id: AccountId
+    session_id: SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,25 @@ class Account:
     is_verified: bool
     created_at: datetime
     updated_at: datetime
+    password_version: int = field(default=0, repr=False)
+    """It grows with each change of the password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPassword:
+    """
+    A new password of an account.
+
+    It is set only if the account still has `password_version`, i.e. the password that was checked.
+    `keep` is the session that is not revoked.
+    """
+
+    account_id: AccountId
+    password: str = field(repr=False)
+    password_version: int
+    keep: SessionId | None = None
+    proves_email: bool = False
+    """Whether the change proves that the account's address is its owner's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +124,15 @@ class Session:
     id: SessionId
     account_id: AccountId
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A live session of an account; `refreshed_at` is None before the first refresh."""
+
+    id: SessionId
+    created_at: datetime
+    refreshed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """The ports of identity."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from healthingest_service.identity.model import (
     Account,
     AccountId,
+    ListedSession,
     NewAccount,
+    NewPassword,
     RefreshToken,
     Rotation,
     Session,
@@ -65,6 +68,32 @@ class Accounts(Protocol):
         """
         ...
 
+    async def rename(
+        self, account_id: AccountId, names: Mapping[str, str | None]
+    ) -> Account | None:
+        """
+        Change `first_name` and `last_name` as far as *names* has them; None removes a name.
+
+        Returns the account, or None if it does not exist. Calling twice is safe.
+
+        Raises:
+            IdentityUnavailableError: no clear answer.
+        """
+        ...
+
+    async def set_password(self, new: NewPassword, *, at: datetime) -> bool:
+        """
+        Set a new password, and revoke all sessions but `new.keep`, in one transaction.
+
+        Returns whether it was set: False if the password was changed since, or the account is
+        inactive.
+
+        Raises:
+            PasswordQueueFullError: nothing has changed.
+            IdentityUnavailableError: no clear answer; if it was set, a second call returns False.
+        """
+        ...
+
 
 class Sessions(Protocol):
     """
@@ -74,8 +103,15 @@ class Sessions(Protocol):
     clear answer.
     """
 
-    async def begin(self, session: Session, first: RefreshToken) -> None:
-        """Store a new session and its first refresh token."""
+    async def begin(self, session: Session, first: RefreshToken, *, password_version: int) -> None:
+        """
+        Store a new session and its first refresh token.
+
+        A password change that runs concurrently either revokes the session or prevents it.
+
+        Raises:
+            InvalidCredentialsError: the account has another *password_version*.
+        """
         ...
 
     async def rotate(
@@ -95,6 +131,22 @@ class Sessions(Protocol):
 
     async def revoke(self, session_id: SessionId, *, at: datetime) -> None:
         """Revoke a session. It is no error if it is revoked already or does not exist."""
+        ...
+
+    async def revoke_one(
+        self, session_id: SessionId, account_id: AccountId, *, at: datetime
+    ) -> bool:
+        """Revoke a live session of the account; returns False if it has no such session."""
+        ...
+
+    async def revoke_others(self, account_id: AccountId, *, keep: SessionId, at: datetime) -> None:
+        """Revoke all sessions of the account but *keep*. Calling twice is safe."""
+        ...
+
+    async def live_sessions(
+        self, account_id: AccountId, *, at: datetime, limit: int
+    ) -> Sequence[ListedSession]:
+        """Return the *limit* newest sessions that can be refreshed at *at*, newest first."""
         ...
 
     async def find(self, token_hash: str) -> SessionId | None:

@@ -27,6 +27,7 @@ from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.fallback_limiter import (
@@ -69,6 +70,7 @@ class ApiPorts:
     accept: AcceptUpload
     auth: AuthService
     bearer: BearerTokens
+    account: AccountService
     limiter: RateLimiter
     passwords: PasswordPool
     checks: tuple[Check, ...]
@@ -89,22 +91,20 @@ async def open_api_ports(
     passwords = await stack.enter_async_context(
         open_password_pool(threads=identity.password_threads, queue_limit=identity.password_queue)
     )
+    services = _make_identity_services(runtime, passwords, counters.throttle)
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
-    accounts = DatabaseAccounts(
-        runtime.engine, passwords, timeout_seconds=runtime.settings.database.timeout_seconds
-    )
-    auth = _make_auth_service(runtime, accounts, counters.throttle)
     providers = await open_providers(runtime.settings, stack)
     return ApiPorts(
         accept=accept,
-        auth=auth,
         bearer=BearerTokens(
-            auth,
+            services.auth,
             providers=providers,
-            accounts=accounts,
+            accounts=services.accounts,
             account_cache=Lifetimes().session_cache,
             clock=utc_now,
         ),
+        auth=services.auth,
+        account=services.account,
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
@@ -120,6 +120,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         ledger=runtime.ledger,
         auth=ports.auth,
         bearer=ports.bearer,
+        account=ports.account,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,
@@ -230,9 +231,16 @@ async def _open_accept(
     return accept, Check("spool", spool.check, required=True)
 
 
-def _make_auth_service(
-    runtime: Runtime, accounts: Accounts, throttle: LoginThrottle
-) -> AuthService:
+@dataclass(frozen=True, slots=True)
+class _IdentityServices:
+    accounts: Accounts
+    auth: AuthService
+    account: AccountService
+
+
+def _make_identity_services(
+    runtime: Runtime, passwords: PasswordPool, throttle: LoginThrottle
+) -> _IdentityServices:
     identity = runtime.settings.identity
     timeout_seconds = runtime.settings.database.timeout_seconds
     pem = reveal(identity.signing_keys) or read_or_make(
@@ -240,9 +248,11 @@ def _make_auth_service(
     )
     with as_settings_error(IDENTITY_SIGNING_KEYS):
         keys = SigningKeys.from_pem(pem)
-    return AuthService(
+    accounts = DatabaseAccounts(runtime.engine, passwords, timeout_seconds=timeout_seconds)
+    sessions = DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds)
+    auth = AuthService(
         accounts=accounts,
-        sessions=DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
+        sessions=sessions,
         access_tokens=AccessTokens(
             keys=keys,
             issuer=identity.issuer,
@@ -254,6 +264,10 @@ def _make_auth_service(
         lifetimes=Lifetimes(refresh=timedelta(days=identity.refresh_token_days)),
         clock=utc_now,
     )
+    account = AccountService(
+        accounts=accounts, sessions=sessions, auth=auth, throttle=throttle, clock=utc_now
+    )
+    return _IdentityServices(accounts, auth, account)
 
 
 @dataclass(frozen=True, slots=True)

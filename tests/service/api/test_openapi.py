@@ -11,6 +11,12 @@ OPERATION_IDS = {
     ("POST", "/auth/jwt/login"): "logIn",
     ("POST", "/auth/jwt/logout"): "logOut",
     ("POST", "/auth/jwt/refresh"): "refreshTokens",
+    ("GET", "/auth/me"): "getOwnAccount",
+    ("PATCH", "/auth/me"): "updateOwnAccount",
+    ("POST", "/auth/change-password"): "changePassword",
+    ("GET", "/auth/sessions"): "listSessions",
+    ("DELETE", "/auth/sessions"): "endOtherSessions",
+    ("DELETE", "/auth/sessions/{session_id}"): "endSession",
     ("POST", "/v1/upload"): "createUpload",
     ("GET", "/v1/uploads"): "listUploads",
     ("GET", "/v1/uploads/{upload_id}"): "getUpload",
@@ -62,14 +68,23 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
-    """Routes of uploads and logging out need one, the others do not."""
+    """Routes of uploads and of the own account need one, the others do not."""
     secured = {
         path
         for path, methods in document["paths"].items()
         for one in methods.values()
         if "security" in one
     }
-    assert secured == {"/auth/jwt/logout", "/v1/upload", "/v1/uploads", "/v1/uploads/{upload_id}"}
+    assert secured == {
+        "/auth/change-password",
+        "/auth/jwt/logout",
+        "/auth/me",
+        "/auth/sessions",
+        "/auth/sessions/{session_id}",
+        "/v1/upload",
+        "/v1/uploads",
+        "/v1/uploads/{upload_id}",
+    }
 
 
 def _operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,5 @@
 """
-The tables of accounts and login sessions.
+The tables of accounts, login sessions, and mails to accounts.
 
 Migrations create them; a test compares both.
 """
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyBaseUserTableUUID
 from fastapi_users_db_sqlalchemy.generics import GUID
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from healthingest_service.adapters.database.tables import Base, UtcDateTime
@@ -20,7 +20,12 @@ def _now() -> datetime:
 
 
 class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
-    """An account; the other columns are those of fastapi-users."""
+    """
+    An account; the other columns are those of fastapi-users.
+
+    `password_version` grows with each change of the password. `closed_at` is set when the owner has
+    closed the account; its personal columns are empty then.
+    """
 
     __tablename__ = "account"
 
@@ -28,6 +33,8 @@ class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
     last_name: Mapped[str | None] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=_now, onupdate=_now)
+    password_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class LoginSessionRow(Base):
@@ -59,3 +66,32 @@ class RefreshTokenRow(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     child_salt: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class MailTokenRow(Base):
+    """A token that was sent by mail, identified by its SHA-256; it can be used once."""
+
+    __tablename__ = "mail_token"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
+    purpose: Mapped[str] = mapped_column(String(16))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class MailRequestRow(Base):
+    """
+    A requested mail that was not sent yet; it has no token.
+
+    The address is the requester's text: no account may have it.
+    """
+
+    __tablename__ = "mail_request"
+
+    email: Mapped[str] = mapped_column(String(320), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    attempts: Mapped[int] = mapped_column(Integer)

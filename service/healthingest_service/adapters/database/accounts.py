@@ -1,20 +1,22 @@
 """The port `Accounts` with the database, with table and queries of fastapi-users."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from healthingest_service.adapters.database.account_tables import AccountRow
+from healthingest_service.adapters.database.account_tables import AccountRow, MailTokenRow
 from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.sessions import revoke_sessions
 from healthingest_service.adapters.password_pool import PasswordPool
 from healthingest_service.identity.errors import AccountExistsError, IdentityUnavailableError
-from healthingest_service.identity.model import Account, AccountId, NewAccount
+from healthingest_service.identity.model import Account, AccountId, NewAccount, NewPassword
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 EXTERNAL_DOMAIN: Final = "oidc.invalid"
@@ -96,6 +98,44 @@ class DatabaseAccounts:
             account = await self.get(account_id)
         return account is not None and account.is_active
 
+    async def rename(
+        self, account_id: AccountId, names: Mapping[str, str | None]
+    ) -> Account | None:
+        """See `Accounts.rename`."""
+        async with self._users() as users:
+            row = await users.get(account_id)
+            return None if row is None else _account(await users.update(row, dict(names)))
+
+    async def set_password(self, new: NewPassword, *, at: datetime) -> bool:
+        """See `Accounts.set_password`."""
+        with self._passwords.slot() as passwords:
+            hashed = await passwords.hash(new.password)
+        account = AccountRow.__table__.c
+        change = (
+            update(AccountRow)
+            .where(
+                account.id == new.account_id,
+                account.password_version == new.password_version,
+                account.is_active,
+            )
+            .values(
+                hashed_password=hashed,
+                password_version=new.password_version + 1,
+                updated_at=at,
+                **({"is_verified": True} if new.proves_email else {}),
+            )
+        )
+        async with self._users() as users:
+            # The account first: a login that holds its row has stored its session by then.
+            if (await users.session.execute(change)).rowcount != 1:  # type: ignore[attr-defined]
+                return False
+            await users.session.execute(revoke_sessions(new.account_id, keep=new.keep, at=at))
+            await users.session.execute(
+                delete(MailTokenRow).where(MailTokenRow.account_id == new.account_id)
+            )
+            await users.session.commit()
+        return True
+
     @asynccontextmanager
     async def _users(self, *, writes: bool = True) -> AsyncIterator[Users]:
         try:
@@ -146,4 +186,5 @@ def _account(row: AccountRow) -> Account:
         is_verified=row.is_verified,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        password_version=row.password_version,
     )

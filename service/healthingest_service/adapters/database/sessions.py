@@ -1,11 +1,11 @@
 """The port `Sessions` with the database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, exists, insert, select, update
+from sqlalchemy import Select, Update, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.account_tables import (
@@ -14,9 +14,14 @@ from healthingest_service.adapters.database.account_tables import (
     RefreshTokenRow,
 )
 from healthingest_service.adapters.database.engine import transaction
-from healthingest_service.identity.errors import IdentityUnavailableError, InvalidTokenError
+from healthingest_service.identity.errors import (
+    IdentityUnavailableError,
+    InvalidCredentialsError,
+    InvalidTokenError,
+)
 from healthingest_service.identity.model import (
     AccountId,
+    ListedSession,
     RefreshToken,
     Rotation,
     Session,
@@ -40,9 +45,17 @@ class DatabaseSessions:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
 
-    async def begin(self, session: Session, first: RefreshToken) -> None:
-        """See `Sessions.begin`."""
+    async def begin(self, session: Session, first: RefreshToken, *, password_version: int) -> None:
+        """See `Sessions.begin`; the lock of the row orders it and a password change."""
+        account = AccountRow.__table__.c
+        current = (
+            select(account.password_version)
+            .where(account.id == session.account_id)
+            .with_for_update(read=True)
+        )
         async with self._transaction() as connection:
+            if await connection.scalar(current) != password_version:
+                raise InvalidCredentialsError
             await connection.execute(
                 insert(LoginSessionRow).values(
                     id=session.id, account_id=session.account_id, created_at=session.created_at
@@ -81,13 +94,44 @@ class DatabaseSessions:
 
     async def revoke(self, session_id: SessionId, *, at: datetime) -> None:
         """See `Sessions.revoke`."""
-        revoke = (
-            update(LoginSessionRow)
-            .where(LoginSessionRow.id == session_id, LoginSessionRow.revoked_at.is_(None))
-            .values(revoked_at=at)
+        async with self._transaction() as connection:
+            await connection.execute(_revoke(at).where(LoginSessionRow.id == session_id))
+
+    async def revoke_one(
+        self, session_id: SessionId, account_id: AccountId, *, at: datetime
+    ) -> bool:
+        """See `Sessions.revoke_one`."""
+        revoke = _revoke(at).where(
+            LoginSessionRow.id == session_id, LoginSessionRow.account_id == account_id
         )
         async with self._transaction() as connection:
-            await connection.execute(revoke)
+            return (await connection.execute(revoke)).rowcount == 1
+
+    async def revoke_others(self, account_id: AccountId, *, keep: SessionId, at: datetime) -> None:
+        """See `Sessions.revoke_others`."""
+        async with self._transaction() as connection:
+            await connection.execute(revoke_sessions(account_id, keep=keep, at=at))
+
+    async def live_sessions(
+        self, account_id: AccountId, *, at: datetime, limit: int
+    ) -> Sequence[ListedSession]:
+        """See `Sessions.live_sessions`."""
+        wanted = (
+            select(
+                LoginSessionRow.id,
+                LoginSessionRow.created_at,
+                func.max(RefreshTokenRow.used_at).label("refreshed_at"),
+            )
+            .join(RefreshTokenRow, RefreshTokenRow.session_id == LoginSessionRow.id)
+            .where(LoginSessionRow.account_id == account_id, LoginSessionRow.revoked_at.is_(None))
+            .group_by(LoginSessionRow.id, LoginSessionRow.created_at)
+            .having(func.max(RefreshTokenRow.expires_at) > at)
+            .order_by(LoginSessionRow.created_at.desc(), LoginSessionRow.id)
+            .limit(limit)
+        )
+        async with self._transaction(writes=False, single=True) as connection:
+            rows = (await connection.execute(wanted)).all()
+        return [ListedSession(SessionId(row.id), row.created_at, row.refreshed_at) for row in rows]
 
     async def find(self, token_hash: str) -> SessionId | None:
         """See `Sessions.find`."""
@@ -132,6 +176,16 @@ class DatabaseSessions:
                 yield connection
         except LedgerUnavailableError as error:
             raise IdentityUnavailableError from error
+
+
+def revoke_sessions(account_id: AccountId, *, keep: SessionId | None, at: datetime) -> Update:
+    """Return the statement that revokes all sessions of the account but *keep*."""
+    revoke = _revoke(at).where(LoginSessionRow.account_id == account_id)
+    return revoke if keep is None else revoke.where(LoginSessionRow.id != keep)
+
+
+def _revoke(at: datetime) -> Update:
+    return update(LoginSessionRow).where(LoginSessionRow.revoked_at.is_(None)).values(revoked_at=at)
 
 
 def _used(token_hash: str, at: datetime) -> Select[Any]:
