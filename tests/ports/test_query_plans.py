@@ -18,6 +18,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
@@ -27,11 +28,13 @@ from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
 from healthingest_service.identity.model import (
     AccountId,
     NewAccount,
     NewPassword,
     RefreshToken,
+    Scope,
     Session,
     SessionId,
 )
@@ -168,6 +171,27 @@ class Calls:
         await sessions.revoke(session.id, at=NOON)
         await sessions.forget_expired(before=LATER + timedelta(seconds=10))
 
+    async def device_tokens(self) -> None:
+        """From its creation to its end."""
+        tokens = DatabaseDeviceTokens(self.engine, timeout_seconds=60)
+        account = await self.accounts.add(
+            NewAccount("joan@clinic.example", "correct horse battery")
+        )
+        token = DeviceToken(
+            id=DeviceTokenId(UUID(int=5)),
+            account_id=account.id,
+            name="watch",
+            scopes=frozenset({Scope.UPLOAD_WRITE}),
+            created_at=NOON,
+        )
+        await tokens.add(token, "h")
+        await tokens.find("h")
+        await tokens.note_use(token.id, NOON)
+        await tokens.list_of(account.id, at=NOON)
+        await tokens.revoke(account.id, token.id, at=NOON)
+        await tokens.revoke(account.id, token.id, at=NOON)
+        await tokens.forget_ended(before=NOON + timedelta(seconds=10))
+
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseLedger: Calls.ledger,
@@ -177,6 +201,7 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseScheduledJobs: Calls.jobs,
     DatabaseAccounts: Calls.directory,
     DatabaseSessions: Calls.sessions,
+    DatabaseDeviceTokens: Calls.device_tokens,
 }
 
 

@@ -27,3 +27,8 @@ SELECT md5('o' || n)::uuid, md5('u' || n)::uuid, 'r', 'x', '{}', '2026-03-01 12:
   '2026-03-01 12:00+00'::timestamptz + n * interval '1 second',
   CASE WHEN n % 1000 = 0 THEN 'refused' END
 FROM generate_series(1, 100000) n;
+INSERT INTO device_token (id, token_hash, account_id, name, scopes, created_at, expires_at, revoked_at)
+SELECT md5('d' || n)::uuid, md5('d' || n), md5('a' || n % 1000 + 1)::uuid, 'watch', 'upload:write', now(),
+  '2026-03-31 12:00+00'::timestamptz + n * interval '1 second',
+  CASE WHEN n % 10 = 0 THEN '2026-03-31 12:00+00'::timestamptz + n * interval '1 second' END
+FROM generate_series(1, 100000) n;

@@ -23,7 +23,8 @@ from healthingest_service.identity.registration import (
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """Return *name* if it has only printable characters, for a field of a model."""
     if not is_printable(name):
         code = "unprintable_characters"
         raise PydanticCustomError(
@@ -45,7 +46,7 @@ Email = Annotated[
     Field(max_length=EMAIL_MAX_CHARACTERS, json_schema_extra={"format": "email"}),
     AfterValidator(_email),
 ]
-Name = Annotated[str, Field(max_length=100), AfterValidator(_printable)] | None
+Name = Annotated[str, Field(max_length=100), AfterValidator(printable)] | None
 NewPasswordText = Annotated[
     str,
     Field(

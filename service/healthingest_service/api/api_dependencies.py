@@ -10,6 +10,7 @@ from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.client_address import Network
+from healthingest_service.identity.device_access import DeviceTokens
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rule
 from healthingest_service.telemetry.metrics import Metrics
@@ -65,6 +66,7 @@ class ApiDependencies:
     auth: AuthService
     bearer: BearerTokens
     account: AccountService
+    devices: DeviceTokens
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]
     health: HealthBoard

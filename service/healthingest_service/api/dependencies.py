@@ -78,7 +78,7 @@ async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: R
     request.state.principal = principal
     if not principal.may(scope):
         raise MissingScopeError(scope)
-    await count(request, deps, rule, f"account:{principal.account_id}")
+    await count(request, deps, rule, principal.counted_as)
     return principal
 
 
@@ -107,6 +107,12 @@ async def reader(request: Request, deps: ApiDeps) -> Principal:
     return await _caller(request, deps, Scope.UPLOAD_READ, deps.rules.requests)
 
 
+async def account_holder(request: Request, deps: ApiDeps) -> Principal:
+    """Return the caller, who may administer the own account, within the request limit."""
+    return await _caller(request, deps, Scope.ACCOUNT, deps.rules.requests)
+
+
 Uploader = Annotated[Principal, Depends(uploader)]
 Reader = Annotated[Principal, Depends(reader)]
 Owner = Annotated[SignedIn, Depends(account_owner)]
+AccountHolder = Annotated[Principal, Depends(account_holder)]

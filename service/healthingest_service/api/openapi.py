@@ -44,6 +44,7 @@ _OF_STATUS: Final = {
 _UPLOAD: Final = "/v1/upload"
 _OWN_ACCOUNT: Final = {"/auth/change-password", "/auth/jwt/logout", "/auth/me"}
 _SESSIONS: Final = "/auth/sessions"
+TOKENS_ROUTE: Final = "/v1/tokens"
 _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
 
@@ -140,7 +141,7 @@ def _complete_answers(path: str, answers: JsonObject) -> None:
 def _header_names(path: str, status: str, *, is_counted: bool) -> Iterator[str]:
     yield "X-Correlation-ID"
     yield from _OF_STATUS.get(status, ())
-    if path == _UPLOAD and status in {"200", "201"}:
+    if (path, status) in {(_UPLOAD, "200"), (_UPLOAD, "201"), (TOKENS_ROUTE, "201")}:
         yield "Location"
     if path == _UPLOAD and status == "409":
         yield "Retry-After"

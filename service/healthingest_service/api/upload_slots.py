@@ -1,15 +1,14 @@
-"""Limits how many uploads of an account, and of an address, run at once in this process."""
+"""Limits how many uploads of a caller, and of an address, run at once in this process."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from healthingest_service.api.problems import RequestRefusedError
-from healthingest_service.identity.model import AccountId
 
 
 class UploadSlots:
-    """Counts the running uploads of each account and each address."""
+    """Counts the running uploads of each caller and each address."""
 
     def __init__(self, *, per_account: int, per_address: int) -> None:
         self._per_account = per_account
@@ -17,14 +16,14 @@ class UploadSlots:
         self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, account: AccountId, address: str) -> Iterator[None]:
+    def taken(self, caller: str, address: str) -> Iterator[None]:
         """
-        Count an upload while the context is open.
+        Count an upload while the context is open; *caller* is `Principal.counted_as`.
 
         Raises:
-            RequestRefusedError: the account or the address has reached its limit.
+            RequestRefusedError: the caller or the address has reached its limit.
         """
-        limits = {f"account:{account}": self._per_account, f"address:{address}": self._per_address}
+        limits = {caller: self._per_account, f"address:{address}": self._per_address}
         if any(self._taken[key] >= limit for key, limit in limits.items()):
             code = "too-many-uploads"
             raise RequestRefusedError(code)

@@ -157,7 +157,7 @@ def routes() -> APIRouter:
 
 async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) -> Response:
     """Store an Avro object container file, sent as the body or as the field `file` of a form."""
-    with deps.upload_slots.taken(principal.account_id, address_of(request, deps)):
+    with deps.upload_slots.taken(principal.counted_as, address_of(request, deps)):
         accepted = await _accepted(request, deps, principal)
     deps.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
     return JSONResponse(

@@ -1,6 +1,5 @@
 """Registers accounts, logs in and out, refreshes tokens, and authenticates requests."""
 
-import asyncio
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,9 +33,10 @@ from healthingest_service.identity.registration import (
     admit_registration,
     may_log_in,
 )
+from healthingest_service.identity.shared_calls import SharedCalls
 from healthingest_service.identity.throttling import LOGINS, LoginAttempt
 
-ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
+ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ, Scope.ACCOUNT})
 """The scopes of a token that was issued for a password."""
 _MAX_CACHED_SESSIONS: Final = 10_000
 _MAX_CACHED_TOKENS: Final = 1_000
@@ -97,7 +97,7 @@ class AuthService:
         self._clock = clock
         self._verified_tokens: dict[str, VerifiedToken] = {}
         self._live_until: dict[SessionId, tuple[AccountId, datetime]] = {}
-        self._running_lookups: dict[_Lookup, asyncio.Future[bool]] = {}
+        self._lookups: SharedCalls[_Lookup, bool] = SharedCalls()
         self._revocations = 0
 
     async def register(self, new: NewAccount) -> Account:
@@ -242,18 +242,7 @@ class AuthService:
         Concurrent requests of one session share one lookup; after a revocation a new one begins.
         """
         lookup = session, account, self._revocations
-        running = self._running_lookups.get(lookup)
-        if running is None:
-            running = self._running_lookups[lookup] = asyncio.ensure_future(
-                self._sessions.is_live(session, account)
-            )
-            running.add_done_callback(lambda done: self._finish_lookup(lookup, done))
-        return await asyncio.shield(running)  # a cancelled request must not cancel the others'
-
-    def _finish_lookup(self, lookup: _Lookup, done: "asyncio.Future[bool]") -> None:
-        del self._running_lookups[lookup]
-        if not done.cancelled():
-            done.exception()  # retrieved, also if every request was cancelled
+        return await self._lookups.run(lookup, lambda: self._sessions.is_live(session, account))
 
     def _remember(self, session: SessionId, account: AccountId, now: datetime) -> None:
         if len(self._live_until) >= _MAX_CACHED_SESSIONS:

@@ -1,11 +1,12 @@
-"""Authenticates bearer tokens: those of this service, and those of identity providers."""
+"""Authenticates bearer tokens: of logins, of devices, and of identity providers."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from healthingest_service.identity.auth_service import ACCOUNT_SCOPES, AuthService
+from healthingest_service.identity.device_access import DeviceTokens
+from healthingest_service.identity.device_tokens import PREFIX
 from healthingest_service.identity.errors import InvalidTokenError
 from healthingest_service.identity.key_cache import KeyCache
 from healthingest_service.identity.model import AccountId, Principal
@@ -17,6 +18,7 @@ from healthingest_service.identity.oidc import (
     verify,
 )
 from healthingest_service.identity.ports import Accounts
+from healthingest_service.identity.shared_calls import SharedCalls
 
 _MAX_CACHED: Final = 1_000
 
@@ -32,23 +34,25 @@ class BearerTokens:
     state of their accounts.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
         self,
         own: AuthService,
         *,
+        devices: DeviceTokens,
         providers: Mapping[str, tuple[Issuer, KeyCache]],
         accounts: Accounts,
         account_cache: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._own = own
+        self._devices = devices
         self._providers = providers
         self._accounts = accounts
         self._account_cache = account_cache
         self._clock = clock
         self._verified: dict[str, tuple[Issuer, ExternalCaller]] = {}
         self._active_until: dict[AccountId, datetime] = {}
-        self._running: dict[AccountId, asyncio.Future[bool]] = {}
+        self._admissions: SharedCalls[AccountId, bool] = SharedCalls()
 
     async def authenticate(self, token: str) -> Principal:
         """
@@ -60,6 +64,8 @@ class BearerTokens:
             InvalidTokenError: the token is not valid, or the account is not active.
             IdentityUnavailableError: sessions, accounts or the provider's keys are unavailable.
         """
+        if token.startswith(PREFIX):
+            return await self._devices.authenticate(token)
         if not self._providers:
             return await self._own.authenticate(token)
         provider = self._providers.get(issuer_in(token) or "")
@@ -89,25 +95,13 @@ class BearerTokens:
         now = self._clock()
         if self._active_until.get(account_id, now) > now:
             return
-        if not await self._is_active(account_id):
+        active = await self._admissions.run(
+            account_id, lambda: self._accounts.admit_external(account_id)
+        )
+        if not active:
             self._active_until.pop(account_id, None)
             raise InvalidTokenError
         _remember(self._active_until, account_id, now + self._account_cache)
-
-    async def _is_active(self, account_id: AccountId) -> bool:
-        """Ask the accounts; concurrent requests of one account share one question."""
-        running = self._running.get(account_id)
-        if running is None:
-            running = self._running[account_id] = asyncio.ensure_future(
-                self._accounts.admit_external(account_id)
-            )
-            running.add_done_callback(lambda done: self._finish(account_id, done))
-        return await asyncio.shield(running)  # a cancelled request must not cancel the others'
-
-    def _finish(self, account_id: AccountId, done: "asyncio.Future[bool]") -> None:
-        del self._running[account_id]
-        if not done.cancelled():
-            done.exception()  # retrieved, also if every request was cancelled
 
 
 def _remember(cache: dict[Key, Value], key: Key, value: Value) -> None:

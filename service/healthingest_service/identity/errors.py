@@ -38,6 +38,14 @@ class MissingScopeError(IdentityError):
         self.scope = scope
 
 
+class TooManyTokensError(IdentityError):
+    """The account has the maximum number of device tokens."""
+
+
+class DeviceTokenNotFoundError(IdentityError):
+    """The account has no such device token."""
+
+
 class RegistrationClosedError(IdentityError):
     """Clients cannot register in this installation."""
 

@@ -15,6 +15,8 @@ class Scope(StrEnum):
 
     UPLOAD_WRITE = "upload:write"
     UPLOAD_READ = "upload:read"
+    ACCOUNT = "account"
+    """Administer the own account; device tokens never have it."""
 
 
 class Registration(StrEnum):
@@ -33,8 +35,9 @@ class Registration(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    An authenticated caller. `token_id` is the token's `jti`, never the token.
+    An authenticated caller.
 
+    `token_id` is the id of a device token, or the claim `jti` of another token, never the token.
     `session_id` is None if the token does not belong to a login.
     """
 
@@ -42,10 +45,16 @@ class Principal:
     scopes: frozenset[Scope]
     token_id: str
     session_id: SessionId | None = None
+    is_device: bool = False
 
     def may(self, scope: Scope) -> bool:
         """Return whether *scope* was granted."""
         return scope in self.scopes
+
+    @property
+    def counted_as(self) -> str:
+        """The key of the caller's limits: each device token has its own, all logins share one."""
+        return f"token:{self.token_id}" if self.is_device else f"account:{self.account_id}"
 
 
 @dataclass(frozen=True, slots=True)

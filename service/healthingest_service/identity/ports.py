@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
 from healthingest_service.identity.model import (
     Account,
     AccountId,
@@ -159,6 +160,44 @@ class Sessions(Protocol):
 
     async def forget_expired(self, *, before: datetime) -> int:
         """Remove sessions whose tokens all expired before *before*; returns their number."""
+        ...
+
+
+class DeviceTokenStore(Protocol):
+    """
+    The device tokens, by the hashes of their texts.
+
+    Every method is one transaction. It raises `IdentityUnavailableError` if the database gives no
+    clear answer.
+    """
+
+    async def add(self, token: DeviceToken, token_hash: str) -> None:
+        """Store a new token."""
+        ...
+
+    async def list_of(self, account: AccountId, *, at: datetime) -> tuple[DeviceToken, ...]:
+        """Return the tokens of *account* that are valid at *at*, newest first."""
+        ...
+
+    async def find(self, token_hash: str) -> DeviceToken | None:
+        """Return the token in any state; None if it does not exist or its account is inactive."""
+        ...
+
+    async def revoke(self, account: AccountId, token_id: DeviceTokenId, *, at: datetime) -> None:
+        """
+        Revoke a token of *account*, and tell the other processes of its id.
+
+        Raises:
+            DeviceTokenNotFoundError: the account never had such a token.
+        """
+        ...
+
+    async def note_use(self, token_id: DeviceTokenId, hour: datetime) -> None:
+        """Record that the token was used in this *hour*."""
+        ...
+
+    async def forget_ended(self, *, before: datetime) -> int:
+        """Remove tokens that expired or were revoked before *before*; returns their number."""
         ...
 
 

@@ -30,6 +30,7 @@ from healthingest_service.identity.access_tokens import AccessTokens, SigningKey
 from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.bearer_tokens import BearerTokens
+from healthingest_service.identity.device_access import DeviceTokens
 from healthingest_service.identity.fallback_limiter import (
     FallbackLimiter,
     FallbackThrottle,
@@ -45,10 +46,12 @@ from healthingest_service.identity.throttling import (
     Rule,
 )
 from healthingest_service.main.decorators import Decorators, UploadPorts
+from healthingest_service.main.device_tokens import open_device_tokens
 from healthingest_service.main.providers import open_providers, provider_checks
 from healthingest_service.main.runtime import (
     Runtime,
     Store,
+    Work,
     data_folder,
     reveal,
     utc_now,
@@ -71,9 +74,11 @@ class ApiPorts:
     auth: AuthService
     bearer: BearerTokens
     account: AccountService
+    devices: DeviceTokens
     limiter: RateLimiter
     passwords: PasswordPool
     checks: tuple[Check, ...]
+    work: tuple[Work, ...]
 
 
 async def open_api_ports(
@@ -94,10 +99,12 @@ async def open_api_ports(
     services = _make_identity_services(runtime, passwords, counters.throttle)
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
     providers = await open_providers(runtime.settings, stack)
+    devices, work = open_device_tokens(runtime)
     return ApiPorts(
         accept=accept,
         bearer=BearerTokens(
             services.auth,
+            devices=devices,
             providers=providers,
             accounts=services.accounts,
             account_cache=Lifetimes().session_cache,
@@ -105,9 +112,11 @@ async def open_api_ports(
         ),
         auth=services.auth,
         account=services.account,
+        devices=devices,
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
+        work=work,
     )
 
 
@@ -121,6 +130,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         auth=ports.auth,
         bearer=ports.bearer,
         account=ports.account,
+        devices=ports.devices,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,

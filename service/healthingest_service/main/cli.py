@@ -157,7 +157,7 @@ async def run(
             )
             health = _health(runtime, [*checks, *ports.checks])
             app = decorate.app(create_app(api_dependencies(runtime, ports, health)))
-            work.append(_serve_api(runtime, app, health, process))
+            work += [_serve_api(runtime, app, health, process), *ports.work]
         else:
             health = _health(runtime, checks)
             work.append(health.run)

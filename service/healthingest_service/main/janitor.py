@@ -5,12 +5,13 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import Final
 
+from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.adapters.s3.inventory import open_s3_inventory
-from healthingest_service.identity.housekeeping import forget_expired_sessions
+from healthingest_service.identity.housekeeping import forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
 from healthingest_service.main.runtime import (
     Component,
@@ -44,13 +45,13 @@ async def open_janitor(
         lease_seconds=runtime.settings.limits.upload_lease_seconds,
     )
     runtime.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
-    sessions = DatabaseSessions(
-        runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
-    )
+    timeout_seconds = runtime.settings.database.timeout_seconds
+    sessions = DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds)
+    tokens = DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds)
 
     async def forget(stop: asyncio.Event) -> None:
-        await forget_expired_sessions(
-            sessions, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop
+        await forget_expired(
+            sessions, tokens, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop
         )
 
     check = await open_consistency_check(runtime, stack, store)

@@ -17,6 +17,9 @@ OPERATION_IDS = {
     ("GET", "/auth/sessions"): "listSessions",
     ("DELETE", "/auth/sessions"): "endOtherSessions",
     ("DELETE", "/auth/sessions/{session_id}"): "endSession",
+    ("POST", "/v1/tokens"): "createToken",
+    ("GET", "/v1/tokens"): "listTokens",
+    ("DELETE", "/v1/tokens/{token_id}"): "revokeToken",
     ("POST", "/v1/upload"): "createUpload",
     ("GET", "/v1/uploads"): "listUploads",
     ("GET", "/v1/uploads/{upload_id}"): "getUpload",
@@ -68,7 +71,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
-    """Routes of uploads and of the own account need one, the others do not."""
+    """Routes of uploads, device tokens and the own account need one, the others do not."""
     secured = {
         path
         for path, methods in document["paths"].items()
@@ -81,6 +84,8 @@ def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
         "/auth/me",
         "/auth/sessions",
         "/auth/sessions/{session_id}",
+        "/v1/tokens",
+        "/v1/tokens/{token_id}",
         "/v1/upload",
         "/v1/uploads",
         "/v1/uploads/{upload_id}",

@@ -1,17 +1,15 @@
 from contextlib import ExitStack
-from uuid import UUID
 
 import pytest
 
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.upload_slots import UploadSlots
-from healthingest_service.identity.model import AccountId
 
-ADA, BEN, CAT = (AccountId(UUID(int=number)) for number in range(3))
+ADA, BEN, CAT = "account:ada", "account:ben", "token:cat"
 
 
-def test_accounts_and_addresses_have_their_own_slots() -> None:
-    """Two of an account, three of an address; those that ended make room, and nothing is kept."""
+def test_callers_and_addresses_have_their_own_slots() -> None:
+    """Two of a caller, three of an address; those that ended make room, and nothing is kept."""
     slots = UploadSlots(per_account=2, per_address=3)
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())

@@ -1,5 +1,5 @@
 """
-The tables of accounts, login sessions, and mails to accounts.
+The tables of accounts, login sessions, device tokens, and mails to accounts.
 
 Migrations create them; a test compares both.
 """
@@ -95,3 +95,21 @@ class MailRequestRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     attempts: Mapped[int] = mapped_column(Integer)
+
+
+class DeviceTokenRow(Base):
+    """A device token, identified by its SHA-256. `scopes` is a list separated by spaces."""
+
+    __tablename__ = "device_token"
+
+    id: Mapped[UUID] = mapped_column(GUID, primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(String(100))
+    scopes: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)

@@ -10,14 +10,12 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-import asyncpg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
-from healthingest_service.adapters.database.engine import open_engine, transaction
+from healthingest_service.adapters.database import notifications
+from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.waiting import wait_for_any
 
@@ -25,9 +23,6 @@ CHANNEL: Final = "healthingest_outbox"
 _GATHER_SECONDS: Final = 0.05
 """Pause between two notifications of a process; one stands for all messages before it."""
 _UNTIL_STOP_SECONDS: Final = 3600.0
-_ALIVE_SECONDS: Final = 30.0
-"""Interval of the check that the connection works, because a broken one gives no signal."""
-_RECONNECT_SECONDS: Final = 1.0
 
 
 async def notify(
@@ -58,36 +53,6 @@ async def listen(
     tls: TlsMaterial = NO_TLS_MATERIAL,
 ) -> None:
     """Set *written* at each notification of another process, until *stop* is set."""
-    async with open_engine(url, pool_size=1, timeout_seconds=timeout_seconds, tls=tls) as engine:
-        while not stop.is_set():
-            with suppress(
-                TimeoutError,
-                PoolTimeoutError,
-                DBAPIError,
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-            ):
-                await _listen(engine, written, stop, timeout_seconds)
-            await wait_for_any(stop, seconds=_RECONNECT_SECONDS)
-
-
-async def _listen(
-    engine: AsyncEngine, written: asyncio.Event, stop: asyncio.Event, timeout_seconds: float
-) -> None:
-    lost = asyncio.Event()
-    async with engine.connect() as connection:
-        driver = (await connection.get_raw_connection()).driver_connection
-        if driver is None:
-            return
-        driver.add_termination_listener(lambda _connection: lost.set())
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await driver.add_listener(CHANNEL, lambda *_: written.set())
-            written.set()  # messages written earlier were not notified
-            while not stop.is_set() and not lost.is_set():
-                await wait_for_any(stop, lost, seconds=_ALIVE_SECONDS)
-                async with asyncio.timeout(timeout_seconds):
-                    await driver.execute("SELECT 1")
-        finally:
-            await connection.invalidate()  # a pooled connection would go on listening
+    await notifications.listen(
+        url, CHANNEL, lambda _: written.set(), stop, timeout_seconds=timeout_seconds, tls=tls
+    )

@@ -1,0 +1,133 @@
+"""The port `DeviceTokenStore` with the database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from healthingest_service.adapters.database.account_tables import AccountRow, DeviceTokenRow
+from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
+from healthingest_service.identity.errors import (
+    DeviceTokenNotFoundError,
+    IdentityUnavailableError,
+)
+from healthingest_service.identity.model import AccountId, Scope
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+REVOKED_CHANNEL: Final = "healthingest_revoked"
+"""The channel of PostgreSQL with the ids of revoked tokens."""
+_TOKEN: Final = DeviceTokenRow.__table__.c
+_ACTIVE: Final = AccountRow.__table__.c.is_active
+_MAX_LISTED: Final = 1000
+
+
+class DatabaseDeviceTokens:
+    """Device tokens in the database. With SQLite other processes are not told of a revocation."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+
+    async def add(self, token: DeviceToken, token_hash: str) -> None:
+        """See `DeviceTokenStore.add`."""
+        row = insert(DeviceTokenRow).values(
+            id=token.id,
+            token_hash=token_hash,
+            account_id=token.account_id,
+            name=token.name,
+            scopes=" ".join(sorted(token.scopes)),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+        )
+        async with self._transaction() as connection:
+            await connection.execute(row)
+
+    async def list_of(self, account: AccountId, *, at: datetime) -> tuple[DeviceToken, ...]:
+        """See `DeviceTokenStore.list_of`."""
+        wanted = (
+            select(DeviceTokenRow.__table__)
+            .where(
+                _TOKEN.account_id == account,
+                _TOKEN.revoked_at.is_(None),
+                or_(_TOKEN.expires_at.is_(None), _TOKEN.expires_at > at),
+            )
+            .order_by(_TOKEN.created_at.desc(), _TOKEN.id)
+            .limit(_MAX_LISTED)
+        )
+        async with self._transaction(writes=False, single=True) as connection:
+            return tuple(_token(row) for row in await connection.execute(wanted))
+
+    async def find(self, token_hash: str) -> DeviceToken | None:
+        """See `DeviceTokenStore.find`."""
+        wanted = (
+            select(DeviceTokenRow.__table__)
+            .join(AccountRow.__table__, AccountRow.__table__.c.id == _TOKEN.account_id)
+            .where(_TOKEN.token_hash == token_hash, _ACTIVE)
+        )
+        async with self._transaction(writes=False, single=True) as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        return None if row is None else _token(row)
+
+    async def revoke(self, account: AccountId, token_id: DeviceTokenId, *, at: datetime) -> None:
+        """See `DeviceTokenStore.revoke`."""
+        is_wanted = (_TOKEN.id == token_id, _TOKEN.account_id == account)
+        revoke = (
+            update(DeviceTokenRow)
+            .where(*is_wanted, _TOKEN.revoked_at.is_(None))
+            .values(revoked_at=at)
+        )
+        async with self._transaction() as connection:
+            if (await connection.execute(revoke)).rowcount:
+                await self._notify(connection, token_id)
+            elif (await connection.execute(select(_TOKEN.id).where(*is_wanted))).first() is None:
+                raise DeviceTokenNotFoundError
+
+    async def note_use(self, token_id: DeviceTokenId, hour: datetime) -> None:
+        """See `DeviceTokenStore.note_use`."""
+        note = update(DeviceTokenRow).where(_TOKEN.id == token_id).values(last_used_at=hour)
+        async with self._transaction(single=True) as connection:
+            await connection.execute(note)
+
+    async def forget_ended(self, *, before: datetime) -> int:
+        """See `DeviceTokenStore.forget_ended`."""
+        ended = delete(DeviceTokenRow).where(
+            or_(_TOKEN.expires_at < before, _TOKEN.revoked_at < before)
+        )
+        async with self._transaction(single=True) as connection:
+            return (await connection.execute(ended)).rowcount
+
+    async def _notify(self, connection: AsyncConnection, token_id: DeviceTokenId) -> None:
+        if is_postgresql(self._engine):
+            told = {"channel": REVOKED_CHANNEL, "id": str(token_id)}
+            await connection.execute(text("SELECT pg_notify(:channel, :id)"), told)
+
+    @asynccontextmanager
+    async def _transaction(
+        self, *, writes: bool = True, single: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
+        opening = transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+        )
+        try:
+            async with opening as connection:
+                yield connection
+        except LedgerUnavailableError as error:
+            raise IdentityUnavailableError from error
+
+
+def _token(row: Row[Any]) -> DeviceToken:
+    granted = row.scopes.split()
+    return DeviceToken(
+        id=DeviceTokenId(row.id),
+        account_id=AccountId(row.account_id),
+        name=row.name,
+        scopes=frozenset(scope for scope in Scope if scope.value in granted),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
