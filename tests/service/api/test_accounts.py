@@ -199,9 +199,13 @@ async def test_an_account_under_attack_opens_to_known_devices(tmp_path: Path) ->
         assert (
             await edge.http.post("/auth/jwt/refresh", json=refresh, headers=moved)
         ).status_code == 200
-        for number in range(4):
+        for number in range(3):
             assert (await guess(edge, email, f"198.51.100.{number}")).status_code == 401
-        assert (await guess(edge, email, "198.51.100.99", PASSWORD)).status_code == 429
+        # at once, because a busy machine may need longer for one hash than the other must wait
+        fourth, honest = await asyncio.gather(
+            guess(edge, email, "198.51.100.3"), guess(edge, email, "198.51.100.99", PASSWORD)
+        )
+        assert (fourth.status_code, honest.status_code) == (401, 429)
         for known in ("203.0.113.1", "203.0.113.2"):
             assert (await guess(edge, email, known, PASSWORD)).status_code == 200
 
