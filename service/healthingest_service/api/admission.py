@@ -11,6 +11,7 @@ _HASHING_ROUTES: Final = frozenset(
     {
         ("POST", "/auth/change-password"),
         ("POST", "/auth/jwt/login"),
+        ("POST", "/auth/reset-password"),
         ("POST", "/auth/register"),
     }
 )

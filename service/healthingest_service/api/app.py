@@ -12,10 +12,11 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from healthingest_service.api import accounts, health, own_account, uploads
+from healthingest_service.api import account_recovery, accounts, health, own_account, uploads
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
+from healthingest_service.api.mail_link_pages import mail_link_routes
 from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
@@ -59,6 +60,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     for router in _routers():
         _answer_head(router)
         app.include_router(router)
+    app.router.routes.extend(mail_link_routes())
     if deps.documentation.openapi:
         app.router.routes.append(openapi_route(lambda: openapi_document(deps.version)))
     if deps.documentation.docs:
@@ -90,7 +92,13 @@ def openapi_document(version: str) -> JsonObject:
 
 
 def _routers() -> tuple[APIRouter, ...]:
-    return uploads.routes(), accounts.routes(), own_account.routes(), health.routes()
+    return (
+        uploads.routes(),
+        accounts.routes(),
+        own_account.routes(),
+        account_recovery.routes(),
+        health.routes(),
+    )
 
 
 def _answer_head(router: APIRouter) -> None:

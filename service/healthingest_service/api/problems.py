@@ -84,6 +84,12 @@ _ROWS: Final = (
     ),
     Problem(
         400,
+        "invalid-mail-token",
+        "Invalid token of a mail",
+        "The token is unknown, expired or used; request another mail.",
+    ),
+    Problem(
+        400,
         "malformed-multipart",
         "Malformed multipart body",
         "The body must be a form with exactly one field `file`.",
@@ -97,6 +103,12 @@ _ROWS: Final = (
     Problem(401, "invalid-token", "Invalid token", "The token is unknown, expired or revoked."),
     Problem(
         401, "unauthenticated", "Not authenticated", "Send `Authorization: Bearer <access token>`."
+    ),
+    Problem(
+        403,
+        "mail-disabled",
+        "No mails",
+        "This installation sends no mails; ask an administrator.",
     ),
     Problem(403, "missing-scope", "Not allowed", "The token does not allow this."),
     Problem(
@@ -215,6 +227,8 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     identity.WrongPasswordError: "wrong-password",
     identity.SessionNotFoundError: "session-not-found",
     identity.MissingScopeError: "missing-scope",
+    identity.InvalidMailTokenError: "invalid-mail-token",
+    identity.MailDisabledError: "mail-disabled",
     identity.RegistrationClosedError: "registration-closed",
     identity.AccountExistsError: "account-exists",
     identity.UnacceptablePasswordError: "unacceptable-password",

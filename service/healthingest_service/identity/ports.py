@@ -18,7 +18,20 @@ from healthingest_service.identity.model import (
 from healthingest_service.identity.throttling import Decision, LoginAttempt, Rule
 
 
-class Accounts(Protocol):
+class AccountsByEmail(Protocol):
+    """The accounts, looked up by their e-mail address."""
+
+    async def by_email(self, email: str) -> Account | None:
+        """
+        Return the account with *email*, in its normal form, or None if it does not exist.
+
+        Raises:
+            IdentityUnavailableError: the accounts cannot be read.
+        """
+        ...
+
+
+class Accounts(AccountsByEmail, Protocol):
     """The accounts; only their adapter sees passwords and password hashes."""
 
     async def add(self, new: NewAccount) -> Account:

@@ -52,6 +52,11 @@ def cache_tls_material(settings: Settings) -> TlsMaterial:
     return _material((env.CACHE_CA_FILE, settings.cache.ca_file))
 
 
+def mail_tls_material(settings: Settings) -> TlsMaterial:
+    """Return the certificates of the connections to the mail server."""
+    return _material((env.MAIL_CA_FILE, settings.mail.ca_file))
+
+
 def certificate_ends(settings: Settings) -> dict[str, datetime]:
     """
     Return when the certificates for each dependency expire; dependencies without any are omitted.
@@ -64,6 +69,7 @@ def certificate_ends(settings: Settings) -> dict[str, datetime]:
         "broker": broker_tls_material(settings),
         "database": database_tls_material(settings),
         "cache": cache_tls_material(settings),
+        "mail": mail_tls_material(settings),
     }
     ends = {name: _ends(material) for name, material in materials.items()}
     return {name: min(found) for name, found in ends.items() if found}

@@ -20,6 +20,7 @@ from healthingest_service.settings.groups import (
     IdentitySettings,
     JanitorSettings,
     LimitsSettings,
+    MailSettings,
     RelaySettings,
     SchemasSettings,
     ServerSettings,
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     cache: CacheSettings = CacheSettings()
     identity: IdentitySettings = IdentitySettings()
+    mail: MailSettings = MailSettings()
     limits: LimitsSettings = LimitsSettings()
     schemas: SchemasSettings = SchemasSettings()
     gate: GateSettings = GateSettings()

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
-from sqlalchemy import delete, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -15,21 +16,49 @@ from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.sessions import revoke_sessions
 from healthingest_service.adapters.password_pool import PasswordPool
 from healthingest_service.identity.errors import AccountExistsError, IdentityUnavailableError
+from healthingest_service.identity.mail import MailPurpose
 from healthingest_service.identity.model import Account, AccountId, NewAccount, NewPassword
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 Users = SQLAlchemyUserDatabase[AccountRow, UUID]
 
 
-class DatabaseAccounts:
+class DatabaseAccountsByEmail:
+    """Accounts in the database, for a process that checks no passwords."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+
+    async def by_email(self, email: str) -> Account | None:
+        """See `AccountsByEmail.by_email`."""
+        async with self._users(writes=False) as users:
+            row = await _by_email(users, email)
+        return None if row is None else account_of(row)
+
+    @asynccontextmanager
+    async def _users(self, *, writes: bool = True) -> AsyncIterator[Users]:
+        try:
+            async with (
+                transaction(
+                    self._engine, timeout_seconds=self._timeout_seconds, writes=writes
+                ) as connection,
+                # fastapi-users commits this session only; the outer transaction stays open.
+                AsyncSession(bind=connection, expire_on_commit=False) as session,
+            ):
+                yield SQLAlchemyUserDatabase(session, AccountRow)
+        except LedgerUnavailableError as error:
+            raise IdentityUnavailableError from error
+
+
+class DatabaseAccounts(DatabaseAccountsByEmail):
     """Accounts in the database. No transaction is open while a password is hashed."""
 
     def __init__(
         self, engine: AsyncEngine, passwords: PasswordPool, *, timeout_seconds: float
     ) -> None:
-        self._engine = engine
+        super().__init__(engine, timeout_seconds=timeout_seconds)
         self._passwords = passwords
-        self._timeout_seconds = timeout_seconds
 
     async def add(self, new: NewAccount) -> Account:
         """See `Accounts.add`."""
@@ -46,7 +75,7 @@ class DatabaseAccounts:
         }
         try:
             async with self._users() as users:
-                return _account(await users.create(columns))
+                return account_of(await users.create(columns))
         except IntegrityError:
             raise AccountExistsError from None
 
@@ -68,7 +97,7 @@ class DatabaseAccounts:
                 current = await users.get(row.id)
                 if current is not None and current.hashed_password == row.hashed_password:
                     await users.update(current, {"hashed_password": better_hash})
-        return _account(row)
+        return account_of(row)
 
     async def deactivate(self, email: str) -> AccountId | None:
         """Deactivate the account with *email*; returns its id, or None if it does not exist."""
@@ -83,7 +112,7 @@ class DatabaseAccounts:
         """See `Accounts.get`."""
         async with self._users(writes=False) as users:
             row = await users.get(account_id)
-        return None if row is None else _account(row)
+        return None if row is None else account_of(row)
 
     async def rename(
         self, account_id: AccountId, names: Mapping[str, str | None]
@@ -91,7 +120,7 @@ class DatabaseAccounts:
         """See `Accounts.rename`."""
         async with self._users() as users:
             row = await users.get(account_id)
-            return None if row is None else _account(await users.update(row, dict(names)))
+            return None if row is None else account_of(await users.update(row, dict(names)))
 
     async def set_password(self, new: NewPassword, *, at: datetime) -> bool:
         """See `Accounts.set_password`."""
@@ -118,24 +147,13 @@ class DatabaseAccounts:
                 return False
             await users.session.execute(revoke_sessions(new.account_id, keep=new.keep, at=at))
             await users.session.execute(
-                delete(MailTokenRow).where(MailTokenRow.account_id == new.account_id)
+                delete(MailTokenRow).where(
+                    MailTokenRow.account_id == new.account_id,
+                    MailTokenRow.purpose == MailPurpose.RESET_PASSWORD.value,
+                )
             )
             await users.session.commit()
         return True
-
-    @asynccontextmanager
-    async def _users(self, *, writes: bool = True) -> AsyncIterator[Users]:
-        try:
-            async with (
-                transaction(
-                    self._engine, timeout_seconds=self._timeout_seconds, writes=writes
-                ) as connection,
-                # fastapi-users commits this session only; the outer transaction stays open.
-                AsyncSession(bind=connection, expire_on_commit=False) as session,
-            ):
-                yield SQLAlchemyUserDatabase(session, AccountRow)
-        except LedgerUnavailableError as error:
-            raise IdentityUnavailableError from error
 
 
 async def _by_email(users: Users, email: str) -> AccountRow | None:
@@ -150,7 +168,8 @@ async def _by_email(users: Users, email: str) -> AccountRow | None:
     return found.scalar_one_or_none()
 
 
-def _account(row: AccountRow) -> Account:
+def account_of(row: AccountRow | Row[Any]) -> Account:
+    """Return the account of a row."""
     return Account(
         id=AccountId(row.id),
         email=row.email,
