@@ -28,6 +28,7 @@ from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.identity.errors import LastAdministratorError
 from healthingest_service.identity.mail import MailPurpose
 from healthingest_service.identity.model import (
     AccountId,
@@ -149,6 +150,16 @@ class Calls:
         await self.accounts.rename(added.id, {"first_name": "Ada"})
         new = NewPassword(account_id=added.id, password="another horse", password_version=0)
         await self.accounts.set_password(new, at=NOON)
+        administrator = await self.accounts.add(NewAccount("root@clinic.example", "x" * 8))
+        async with self.engine.begin() as connection:
+            await connection.execute(
+                text("UPDATE account SET is_superuser = true WHERE id = :id"),
+                {"id": administrator.id},
+            )
+        with pytest.raises(LastAdministratorError):
+            await self.accounts.close(administrator.id, password_version=0, at=NOON)
+        closing = await self.accounts.add(NewAccount("eva@clinic.example", "x" * 8))
+        await self.accounts.close(closing.id, password_version=0, at=NOON)
         await self.accounts.deactivate("ada@clinic.example")
 
     async def mail_queue(self) -> None:

@@ -126,6 +126,12 @@ _ROWS: Final = (
     Problem(409, "account-exists", "Account exists", "An account with this e-mail address exists."),
     Problem(
         409,
+        "last-administrator",
+        "Last administrator",
+        "Name another administrator before you close this account.",
+    ),
+    Problem(
+        409,
         "upload-in-flight",
         "Upload in flight",
         "An upload with the same bytes or the same key is in progress.",
@@ -225,6 +231,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     identity.InvalidTokenError: "invalid-token",
     identity.InvalidCredentialsError: "invalid-credentials",
     identity.WrongPasswordError: "wrong-password",
+    identity.LastAdministratorError: "last-administrator",
     identity.SessionNotFoundError: "session-not-found",
     identity.MissingScopeError: "missing-scope",
     identity.InvalidMailTokenError: "invalid-mail-token",

@@ -45,6 +45,10 @@ class WrongPasswordError(IdentityError):
     """The current password, which a change of the account requires, is wrong."""
 
 
+class LastAdministratorError(IdentityError):
+    """The account is the last administrator, so it cannot be closed."""
+
+
 class SessionNotFoundError(IdentityError):
     """The account has no such live session."""
 

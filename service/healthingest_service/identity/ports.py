@@ -96,6 +96,23 @@ class Accounts(AccountsByEmail, Protocol):
         """
         ...
 
+    async def close(self, account_id: AccountId, *, password_version: int, at: datetime) -> bool:
+        """
+        Close an account for good, in one transaction.
+
+        Its e-mail address, names and password are emptied, its sessions and tokens end, and its id
+        stays. Another account can have the address afterwards.
+
+        Returns whether it was closed: False if the password was changed since, or the account is
+        inactive.
+
+        Raises:
+            LastAdministratorError: no other active account is an administrator.
+            IdentityUnavailableError: no clear answer; if it was closed, a second call returns
+                False.
+        """
+        ...
+
 
 class Sessions(Protocol):
     """

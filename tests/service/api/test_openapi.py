@@ -13,6 +13,7 @@ OPERATION_IDS = {
     ("POST", "/auth/jwt/refresh"): "refreshTokens",
     ("GET", "/auth/me"): "getOwnAccount",
     ("PATCH", "/auth/me"): "updateOwnAccount",
+    ("DELETE", "/auth/me"): "closeOwnAccount",
     ("POST", "/auth/change-password"): "changePassword",
     ("POST", "/auth/forgot-password"): "forgotPassword",
     ("POST", "/auth/request-verify-token"): "requestVerification",

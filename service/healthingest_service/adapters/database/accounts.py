@@ -7,15 +7,24 @@ from typing import Any
 from uuid import UUID
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, Update, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from healthingest_service.adapters.database.account_tables import AccountRow, MailTokenRow
+from healthingest_service.adapters.database.account_tables import (
+    AccountRow,
+    LoginSessionRow,
+    MailRequestRow,
+    MailTokenRow,
+)
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.sessions import revoke_sessions
 from healthingest_service.adapters.password_pool import PasswordPool
-from healthingest_service.identity.errors import AccountExistsError, IdentityUnavailableError
+from healthingest_service.identity.errors import (
+    AccountExistsError,
+    IdentityUnavailableError,
+    LastAdministratorError,
+)
 from healthingest_service.identity.mail import MailPurpose
 from healthingest_service.identity.model import Account, AccountId, NewAccount, NewPassword
 from healthingest_service.uploads.errors import LedgerUnavailableError
@@ -154,6 +163,74 @@ class DatabaseAccounts(DatabaseAccountsByEmail):
             )
             await users.session.commit()
         return True
+
+    async def close(self, account_id: AccountId, *, password_version: int, at: datetime) -> bool:
+        """See `Accounts.close`."""
+        async with self._users() as users:
+            row = await users.get(account_id)
+            if row is None:
+                return False
+            email = row.email
+            if row.is_superuser:
+                await _keep_an_administrator(users, account_id)
+            close = _closing(account_id, at).where(
+                AccountRow.__table__.c.password_version == password_version
+            )
+            # The account first: a login that holds its row has stored its session by then.
+            if (await users.session.execute(close)).rowcount != 1:  # type: ignore[attr-defined]
+                return False
+            for gone in (
+                delete(LoginSessionRow).where(LoginSessionRow.account_id == account_id),
+                delete(MailTokenRow).where(MailTokenRow.account_id == account_id),
+                delete(MailRequestRow).where(MailRequestRow.email == email),
+            ):
+                await users.session.execute(gone)
+            await users.session.commit()
+        return True
+
+
+async def _keep_an_administrator(users: Users, account_id: AccountId) -> None:
+    """
+    Lock all active administrators, so that the last two cannot close at the same time.
+
+    Raises:
+        LastAdministratorError: there is no other one than *account_id*.
+    """
+    account = AccountRow.__table__.c
+    active = (
+        select(account.id)
+        .where(account.is_superuser, account.is_active)
+        .order_by(account.id)
+        .with_for_update()
+    )
+    if set(await users.session.scalars(active)) <= {account_id}:
+        raise LastAdministratorError
+
+
+def _closing(account_id: AccountId, at: datetime) -> Update:
+    """
+    Return the statement that empties the personal columns of an active account.
+
+    The address must be unique; the domain `closed.invalid` belongs to nobody (RFC 2606), and
+    registration refuses it.
+    """
+    account = AccountRow.__table__.c
+    return (
+        update(AccountRow)
+        .where(account.id == account_id, account.is_active)
+        .values(
+            email=f"{account_id}@closed.invalid",
+            first_name=None,
+            last_name=None,
+            hashed_password="",
+            is_active=False,
+            is_verified=False,
+            is_superuser=False,
+            password_version=account.password_version + 1,
+            closed_at=at,
+            updated_at=at,
+        )
+    )
 
 
 async def _by_email(users: Users, email: str) -> AccountRow | None:
