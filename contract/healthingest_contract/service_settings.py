@@ -64,6 +64,8 @@ LOCAL_ONLY: Final[Mapping[str, str]] = {
     f"{env.PREFIX}DATA_FOLDER": "only embedded adapters use it, and a pod has none",
     f"{env.PREFIX}SERVER__HOST": "a pod listens on every address",
     f"{env.PREFIX}SERVER__SHUTDOWN_DELAY_SECONDS": "the preStop hook of the pod waits instead",
+    env.MAIL_SMTP_USERNAME: "pods use a mail server without a login",
+    env.MAIL_SMTP_PASSWORD: "pods use a mail server without a login",
     f"{env.PREFIX}SPOOL__FILES": "spec.spool.size sets the size of the spool",
 }
 """Settings that cannot be set on a cluster, and the reason."""

@@ -20,6 +20,7 @@ from healthingest_service.adapters.password_pool import PasswordPool, open_passw
 from healthingest_service.identity.errors import (
     AccountExistsError,
     IdentityUnavailableError,
+    InvalidCredentialsError,
     PasswordQueueFullError,
 )
 from healthingest_service.identity.model import (
@@ -155,6 +156,37 @@ class TestAccounts:
         assert found.is_verified
         await accounts.deactivate(EMAIL)
         assert not await accounts.set_password(change(found, PASSWORD), at=NOW)
+
+    async def test_closes_for_good(self, accounts: DatabaseAccounts, engine: AsyncEngine) -> None:
+        """The address is free again, and no session is live; a repeat closes nothing."""
+        added = await accounts.add(NEW)
+        sessions = DatabaseSessions(engine, timeout_seconds=5)
+        session = Session(SessionId(uuid4()), added.id, NOW)
+        token = RefreshToken("hash", NOW + timedelta(days=1))
+        await sessions.begin(session, token, password_version=0)
+        assert not await accounts.close(added.id, password_version=1, at=NOW)
+        closed = [await accounts.close(added.id, password_version=0, at=NOW) for _ in range(2)]
+        assert closed == [True, False]
+        assert not await accounts.close(AccountId(uuid4()), password_version=0, at=NOW)
+        assert not await sessions.is_live(session.id, added.id)
+        assert await sessions.find("hash") is None
+        with pytest.raises(InvalidCredentialsError):
+            await sessions.begin(session, token, password_version=0)
+        assert (await accounts.add(NEW)).id != added.id
+
+    async def test_one_of_the_last_two_administrators_stays(
+        self, accounts: DatabaseAccounts, engine: AsyncEngine
+    ) -> None:
+        """They close at the same moment, and one of them is refused."""
+        both = [await accounts.add(NewAccount(f"{name}@clinic.example", PASSWORD)) for name in "ab"]
+        async with engine.begin() as connection:
+            # mypy: a Table
+            await connection.execute(AccountRow.__table__.update().values(is_superuser=True))  # type: ignore[attr-defined]
+        outcomes = await asyncio.gather(
+            *(accounts.close(one.id, password_version=0, at=NOW) for one in both),
+            return_exceptions=True,
+        )
+        assert sorted(type(one).__name__ for one in outcomes) == ["LastAdministratorError", "bool"]
 
     async def test_keeps_who_vouched(self, accounts: DatabaseAccounts) -> None:
         """An account that an administrator creates has a verified address."""

@@ -18,7 +18,7 @@ from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.notifications import CONNECTED, listen
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
+from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import DeviceTokenNotFoundError
 from healthingest_service.identity.model import Account, AccountId, NewAccount, Scope
 from support.deadlines import HANG_SECONDS
@@ -119,15 +119,16 @@ class TestDeviceTokens:
     async def test_forgets_ended_tokens(
         self, tokens: DatabaseDeviceTokens, account: Account
     ) -> None:
-        """Those that expired or were revoked before the time; all others stay."""
+        """Ninety days after they expired or were revoked; all others stay."""
         old = token_of(account.id, created_at=NOON - 48 * HOUR)
         revoked = token_of(account.id)
         valid = token_of(account.id)
         for number, token in enumerate((old, revoked, valid)):
             await tokens.add(token, str(number))
         await tokens.revoke(account.id, revoked.id, at=NOON)
-        assert await tokens.forget_ended(before=NOON) == 1
-        assert await tokens.forget_ended(before=NOON + HOUR) == 1
+        assert await tokens.forget_expired(before=NOON) == 0
+        assert await tokens.forget_expired(before=NOON + KEPT) == 1
+        assert await tokens.forget_expired(before=NOON + KEPT + HOUR) == 1
         assert await tokens.find("2") == valid
 
 

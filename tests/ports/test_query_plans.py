@@ -22,13 +22,16 @@ from healthingest_service.adapters.database.device_tokens import DatabaseDeviceT
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.mails import DatabaseMailQueue, DatabaseMailTokens
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.password_pool import open_password_pool
-from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
+from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
+from healthingest_service.identity.errors import LastAdministratorError
+from healthingest_service.identity.mail import MailPurpose
 from healthingest_service.identity.model import (
     AccountId,
     NewAccount,
@@ -146,11 +149,40 @@ class Calls:
         added = await self.accounts.add(NewAccount("ada@clinic.example", "correct horse battery"))
         await self.accounts.authenticate("ada@clinic.example", "wrong horse battery")
         await self.accounts.get(added.id)
+        await self.accounts.by_email("ada@clinic.example")
         await self.accounts.rename(added.id, {"first_name": "Ada"})
         new = NewPassword(account_id=added.id, password="another horse", password_version=0)
         await self.accounts.set_password(new, at=NOON)
         await self.accounts.admit_external(AccountId(UUID(int=11)))
+        administrator = await self.accounts.add(NewAccount("root@clinic.example", "x" * 8))
+        async with self.engine.begin() as connection:
+            await connection.execute(
+                text("UPDATE account SET is_superuser = true WHERE id = :id"),
+                {"id": administrator.id},
+            )
+        with pytest.raises(LastAdministratorError):
+            await self.accounts.close(administrator.id, password_version=0, at=NOON)
+        closing = await self.accounts.add(NewAccount("eva@clinic.example", "x" * 8))
+        await self.accounts.close(closing.id, password_version=0, at=NOON)
         await self.accounts.deactivate("ada@clinic.example")
+
+    async def mail_queue(self) -> None:
+        """Requests for mails."""
+        queue = DatabaseMailQueue(self.engine, timeout_seconds=60, max_waiting=100_001)
+        await queue.put(MailPurpose.VERIFY_EMAIL, "grace@clinic.example", at=NOON)
+        taken = await queue.take(at=NOON)
+        assert taken is not None
+        await queue.remove(taken)
+
+    async def mail_tokens(self) -> None:
+        """Tokens of mails."""
+        tokens = DatabaseMailTokens(self.engine, timeout_seconds=60)
+        account = await self.accounts.by_email("1@clinic.example")
+        assert account is not None
+        await tokens.add("mail", account.id, MailPurpose.VERIFY_EMAIL, expires_at=LATER)
+        await tokens.find("mail", MailPurpose.VERIFY_EMAIL, at=NOON)
+        await tokens.verify_email("mail", at=NOON)
+        await tokens.forget_expired(before=LATER + timedelta(seconds=10))
 
     async def sessions(self) -> None:
         """Logins and refresh tokens."""
@@ -190,7 +222,7 @@ class Calls:
         await tokens.list_of(account.id, at=NOON)
         await tokens.revoke(account.id, token.id, at=NOON)
         await tokens.revoke(account.id, token.id, at=NOON)
-        await tokens.forget_ended(before=NOON + timedelta(seconds=10))
+        await tokens.forget_expired(before=LATER + KEPT + timedelta(seconds=10))
 
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
@@ -202,6 +234,8 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseAccounts: Calls.directory,
     DatabaseSessions: Calls.sessions,
     DatabaseDeviceTokens: Calls.device_tokens,
+    DatabaseMailQueue: Calls.mail_queue,
+    DatabaseMailTokens: Calls.mail_tokens,
 }
 
 

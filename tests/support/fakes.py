@@ -13,6 +13,9 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from healthingest_service.identity.errors import MailError
+from healthingest_service.identity.mail import Mail
+from healthingest_service.identity.mail_ports import MailSender
 from healthingest_service.uploads.errors import (
     PublishError,
     StoreRefusedError,
@@ -153,3 +156,20 @@ class Ear(EventPublisher):
         while len(self.heard) < count:
             self.heard_something.clear()
             await self.heard_something.wait()
+
+
+@dataclass
+class MemoryMailSender(MailSender):
+    """A sender that keeps the mails; the next `send` meets the next of `errors`."""
+
+    sent: list[Mail] = field(default_factory=list)
+    errors: list[MailError] = field(default_factory=list)
+    has_sent: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @override
+    async def send(self, mail: Mail) -> None:
+        await asyncio.sleep(0)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append(mail)
+        self.has_sent.set()

@@ -125,6 +125,7 @@ async def register_account(request: Request, deps: ApiDeps) -> Response:
             last_name=given.last_name,
         )
     )
+    await deps.mails.welcome(account)
     return account_answer(account, 201)
 
 

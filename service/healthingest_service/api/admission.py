@@ -9,8 +9,10 @@ from healthingest_service.api.problems import PROBLEMS, UNAVAILABLE, problem_res
 
 _HASHING_ROUTES: Final = frozenset(
     {
+        ("DELETE", "/auth/me"),
         ("POST", "/auth/change-password"),
         ("POST", "/auth/jwt/login"),
+        ("POST", "/auth/reset-password"),
         ("POST", "/auth/register"),
     }
 )

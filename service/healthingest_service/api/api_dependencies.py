@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import HealthBoard
+from healthingest_service.identity.account_mails import AccountMails
 from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.device_access import DeviceTokens
 from healthingest_service.identity.ports import RateLimiter
+from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import Rule
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
@@ -29,6 +31,8 @@ class Rules:
     logins: Rule
     refreshes: Rule
     registrations: Rule
+    mails_per_address: Rule
+    mails_per_account: Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class ApiDependencies:
     bearer: BearerTokens
     account: AccountService
     devices: DeviceTokens
+    mails: AccountMails
+    recovery: AccountRecovery
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]
     health: HealthBoard

@@ -12,10 +12,18 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from healthingest_service.api import accounts, health, own_account, tokens, uploads
+from healthingest_service.api import (
+    account_recovery,
+    accounts,
+    health,
+    own_account,
+    tokens,
+    uploads,
+)
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
+from healthingest_service.api.mail_link_pages import mail_link_routes
 from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
@@ -59,6 +67,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     for router in _routers():
         _answer_head(router)
         app.include_router(router)
+    app.router.routes.extend(mail_link_routes())
     if deps.documentation.openapi:
         app.router.routes.append(openapi_route(lambda: openapi_document(deps.version)))
     if deps.documentation.docs:
@@ -95,6 +104,7 @@ def _routers() -> tuple[APIRouter, ...]:
         tokens.routes(),
         accounts.routes(),
         own_account.routes(),
+        account_recovery.routes(),
         health.routes(),
     )
 

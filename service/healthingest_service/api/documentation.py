@@ -6,12 +6,13 @@ The routes `/openapi.json` and `/docs`.
 
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from healthingest_service.api.static_files import file_route
 
 OPENAPI_PATH: Final = "/openapi.json"
 DOCS_PATH: Final = "/docs"
@@ -23,15 +24,6 @@ _ASSETS: Final = {
     "start.js": "text/javascript",
     "LICENSE": "text/plain",
     "NOTICE": "text/plain",
-}
-_HEADERS: Final = {
-    # img-src: Swagger UI embeds its icons as `data:` URLs.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
 }
 
 
@@ -47,17 +39,9 @@ def openapi_route(document: Callable[[], dict[str, object]]) -> BaseRoute:
 
 def docs_routes() -> list[BaseRoute]:
     """Return the routes of the page `/docs` and of its files."""
-    routes: list[BaseRoute] = [_file_route(DOCS_PATH, _PAGE, "text/html")]
+    routes: list[BaseRoute] = [file_route(DOCS_PATH, _FOLDER, _PAGE, "text/html")]
     routes += [
-        _file_route(f"{DOCS_PATH}/{name}", name, media_type) for name, media_type in _ASSETS.items()
+        file_route(f"{DOCS_PATH}/{name}", _FOLDER, name, media_type)
+        for name, media_type in _ASSETS.items()
     ]
     return routes
-
-
-def _file_route(path: str, name: str, media_type: str) -> BaseRoute:
-    content = cache((files(__package__) / _FOLDER / name).read_bytes)
-
-    async def file(_request: Request) -> Response:
-        return Response(content(), media_type=media_type, headers=_HEADERS)
-
-    return Route(path, file)

@@ -40,6 +40,12 @@ class ChangingPassword(ClosedModel):
     new_password: NewPasswordText
 
 
+class ClosingAccount(ClosedModel):
+    """The password that confirms the closing of the account."""
+
+    password: str = Field(repr=False)
+
+
 class SessionView(BaseModel):
     """
     A login of the account. `refreshed_at` is the hour of the last refresh.
@@ -78,6 +84,15 @@ def routes() -> APIRouter:
         response_model=AccountView,
         responses=problem_answers(400, 401, 403, 408, 413, 415, 422, 429, 503),
         openapi_extra=described_body(Renaming, JSON_TYPE),
+    )
+    router.add_api_route(
+        "/me",
+        close_own_account,
+        methods=["DELETE"],
+        operation_id="closeOwnAccount",
+        status_code=204,
+        responses=problem_answers(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        openapi_extra=described_body(ClosingAccount, JSON_TYPE),
     )
     router.add_api_route(
         "/change-password",
@@ -124,6 +139,17 @@ async def update_own_account(request: Request, deps: ApiDeps, owner: Owner) -> R
     """Change the names of the account."""
     given = await json_body(Renaming, request, deps)
     return account_answer(await deps.account.rename(owner, given.model_dump(exclude_unset=True)))
+
+
+async def close_own_account(request: Request, deps: ApiDeps, owner: Owner) -> Response:
+    """
+    Close the account for good.
+
+    Its e-mail address, names and password are removed, and its tokens end. Its uploads stay.
+    """
+    given = await json_body(ClosingAccount, request, deps)
+    await deps.account.close(owner, given.password, address=address_of(request, deps))
+    return _done()
 
 
 async def change_password(request: Request, deps: ApiDeps, owner: Owner) -> Response:

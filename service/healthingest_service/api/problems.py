@@ -84,6 +84,12 @@ _ROWS: Final = (
     ),
     Problem(
         400,
+        "invalid-mail-token",
+        "Invalid token of a mail",
+        "The token is unknown, expired or used; request another mail.",
+    ),
+    Problem(
+        400,
         "malformed-multipart",
         "Malformed multipart body",
         "The body must be a form with exactly one field `file`.",
@@ -97,6 +103,12 @@ _ROWS: Final = (
     Problem(401, "invalid-token", "Invalid token", "The token is unknown, expired or revoked."),
     Problem(
         401, "unauthenticated", "Not authenticated", "Send `Authorization: Bearer <access token>`."
+    ),
+    Problem(
+        403,
+        "mail-disabled",
+        "No mails",
+        "This installation sends no mails; ask an administrator.",
     ),
     Problem(403, "missing-scope", "Not allowed", "The token does not allow this."),
     Problem(
@@ -118,6 +130,12 @@ _ROWS: Final = (
         "too-many-tokens",
         "Too many device tokens",
         "Revoke device tokens that are no longer used.",
+    ),
+    Problem(
+        409,
+        "last-administrator",
+        "Last administrator",
+        "Name another administrator before you close this account.",
     ),
     Problem(
         409,
@@ -220,10 +238,13 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     identity.InvalidTokenError: "invalid-token",
     identity.InvalidCredentialsError: "invalid-credentials",
     identity.WrongPasswordError: "wrong-password",
+    identity.LastAdministratorError: "last-administrator",
     identity.SessionNotFoundError: "session-not-found",
     identity.MissingScopeError: "missing-scope",
     identity.TooManyTokensError: "too-many-tokens",
     identity.DeviceTokenNotFoundError: "token-not-found",
+    identity.InvalidMailTokenError: "invalid-mail-token",
+    identity.MailDisabledError: "mail-disabled",
     identity.RegistrationClosedError: "registration-closed",
     identity.AccountExistsError: "account-exists",
     identity.UnacceptablePasswordError: "unacceptable-password",

@@ -1,4 +1,4 @@
-"""What the owner of an account can do with it: names, sessions, password."""
+"""What the owner of an account can do with it: names, sessions, password, closing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -99,6 +99,21 @@ class AccountService:
         )
         with self.auth.revoking(owner.account_id):
             if not await self.accounts.set_password(change, at=self.clock()):
+                raise WrongPasswordError
+
+    async def close(self, owner: SignedIn, password: str, *, address: str) -> None:
+        """
+        Close the account for good; its uploads stay and belong to its id.
+
+        Raises:
+            WrongPasswordError, RateLimitedError: as in `change_password`.
+            LastAdministratorError: no other account is an administrator.
+        """
+        account = await self._checked(await self.get(owner), password, address)
+        with self.auth.revoking(owner.account_id):
+            if not await self.accounts.close(
+                account.id, password_version=account.password_version, at=self.clock()
+            ):
                 raise WrongPasswordError
 
     async def _checked(self, account: Account, password: str, address: str) -> Account:

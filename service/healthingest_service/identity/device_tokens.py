@@ -11,7 +11,7 @@ import re
 import secrets
 import zlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NewType
 from uuid import UUID
 
@@ -24,6 +24,8 @@ GRANTABLE: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
 """A device token never administers its account, so it cannot create further tokens."""
 MAX_TOKENS: Final = 100
 """Tokens of an account that are not revoked."""
+KEPT: Final = timedelta(days=90)
+"""How long an ended token is kept, so that its id can be explained."""
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS: Final = 43
 _CHECKSUM_CHARACTERS: Final = 6

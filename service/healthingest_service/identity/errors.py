@@ -5,6 +5,25 @@ The errors of authentication, registration and rate limits.
 an e-mail address, or the message of a library.
 """
 
+from enum import StrEnum
+
+
+class MailFailure(StrEnum):
+    """The reason why a mail was not sent."""
+
+    UNREACHABLE = "unreachable"
+    """The server did not answer in time, or closed the connection."""
+    TLS = "tls"
+    """The certificate was refused, or the server has no TLS."""
+    CREDENTIALS = "credentials"
+    """The server refused user name or password."""
+    REJECTED = "rejected"
+    """The server refused the sender or the mail, or refused the recipient for now."""
+    NOT_SUPPORTED = "not-supported"
+    """The server lacks an extension, such as STARTTLS, or SMTPUTF8 for the address."""
+    FOLDER = "folder"
+    """The folder of mails cannot be written."""
+
 
 class IdentityError(Exception):
     """The base class of all errors of identity."""
@@ -24,6 +43,10 @@ class InvalidCredentialsError(IdentityError):
 
 class WrongPasswordError(IdentityError):
     """The current password, which a change of the account requires, is wrong."""
+
+
+class LastAdministratorError(IdentityError):
+    """The account is the last administrator, so it cannot be closed."""
 
 
 class SessionNotFoundError(IdentityError):
@@ -60,6 +83,30 @@ class UnacceptablePasswordError(IdentityError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class InvalidMailTokenError(IdentityError):
+    """The token of a mail is unknown, expired or used; the error does not say which."""
+
+
+class MailDisabledError(IdentityError):
+    """The installation sends no mails."""
+
+
+class MailError(IdentityError):
+    """The base class of the errors of sending."""
+
+
+class MailRefusedError(MailError):
+    """The mail server refuses the recipient for good."""
+
+
+class MailUnavailableError(MailError):
+    """The mail was not sent, or no clear answer came."""
+
+    def __init__(self, cause: MailFailure) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class RateLimitedError(IdentityError):

@@ -1,31 +1,39 @@
-"""Periodic removal of expired sessions and of ended device tokens."""
+"""Periodic removal of expired sessions and tokens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Protocol
 
 from healthingest_service.identity.errors import IdentityUnavailableError
-from healthingest_service.identity.ports import DeviceTokenStore, Sessions
 
-KEPT: Final = timedelta(days=90)
-"""How long an ended device token is kept, so that its id can be explained."""
+
+class Expiring(Protocol):
+    """A port whose rows expire, such as `Sessions` and `MailTokens`."""
+
+    async def forget_expired(self, *, before: datetime) -> int:
+        """
+        Remove what expired before *before*; returns its number.
+
+        Raises:
+            IdentityUnavailableError: no clear answer; a repeat is safe.
+        """
+        ...
 
 
 async def forget_expired(
-    sessions: Sessions,
-    tokens: DeviceTokenStore,
+    ports: Sequence[Expiring],
     *,
     clock: Callable[[], datetime],
     interval_seconds: float,
     stop: asyncio.Event,
 ) -> None:
-    """Remove what has expired in every interval, until *stop* is set."""
+    """Remove the expired rows of all *ports* in every interval, until *stop* is set."""
     while not stop.is_set():
-        with suppress(IdentityUnavailableError):  # the next round removes them
-            await sessions.forget_expired(before=clock())
-            await tokens.forget_ended(before=clock() - KEPT)
+        for port in ports:
+            with suppress(IdentityUnavailableError):  # the next round removes them
+                await port.forget_expired(before=clock())
         with suppress(TimeoutError):
             async with asyncio.timeout(interval_seconds):
                 await stop.wait()

@@ -19,7 +19,20 @@ from healthingest_service.identity.model import (
 from healthingest_service.identity.throttling import Decision, LoginAttempt, Rule
 
 
-class Accounts(Protocol):
+class AccountsByEmail(Protocol):
+    """The accounts, looked up by their e-mail address."""
+
+    async def by_email(self, email: str) -> Account | None:
+        """
+        Return the account with *email*, in its normal form, or None if it does not exist.
+
+        Raises:
+            IdentityUnavailableError: the accounts cannot be read.
+        """
+        ...
+
+
+class Accounts(AccountsByEmail, Protocol):
     """The accounts; only their adapter sees passwords and password hashes."""
 
     async def add(self, new: NewAccount) -> Account:
@@ -92,6 +105,23 @@ class Accounts(Protocol):
         Raises:
             PasswordQueueFullError: nothing has changed.
             IdentityUnavailableError: no clear answer; if it was set, a second call returns False.
+        """
+        ...
+
+    async def close(self, account_id: AccountId, *, password_version: int, at: datetime) -> bool:
+        """
+        Close an account for good, in one transaction.
+
+        Its e-mail address, names and password are emptied, its sessions and tokens end, and its id
+        stays. Another account can have the address afterwards.
+
+        Returns whether it was closed: False if the password was changed since, or the account is
+        inactive.
+
+        Raises:
+            LastAdministratorError: no other active account is an administrator.
+            IdentityUnavailableError: no clear answer; if it was closed, a second call returns
+                False.
         """
         ...
 
@@ -196,8 +226,8 @@ class DeviceTokenStore(Protocol):
         """Record that the token was used in this *hour*."""
         ...
 
-    async def forget_ended(self, *, before: datetime) -> int:
-        """Remove tokens that expired or were revoked before *before*; returns their number."""
+    async def forget_expired(self, *, before: datetime) -> int:
+        """Remove tokens that ended `KEPT` before *before*, or earlier; returns their number."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, SCHEMAS_FOLDER
 from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
@@ -27,6 +28,7 @@ from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
+from healthingest_service.identity.account_mails import AccountMails
 from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.bearer_tokens import BearerTokens
@@ -37,6 +39,7 @@ from healthingest_service.identity.fallback_limiter import (
     SharedCounters,
 )
 from healthingest_service.identity.ports import Accounts, LoginThrottle, RateLimiter
+from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import (
     GUESSING_DIVISOR,
     LOGINS,
@@ -47,6 +50,7 @@ from healthingest_service.identity.throttling import (
 )
 from healthingest_service.main.decorators import Decorators, UploadPorts
 from healthingest_service.main.device_tokens import open_device_tokens
+from healthingest_service.main.mail import make_mails
 from healthingest_service.main.providers import open_providers, provider_checks
 from healthingest_service.main.runtime import (
     Runtime,
@@ -75,6 +79,8 @@ class ApiPorts:
     bearer: BearerTokens
     account: AccountService
     devices: DeviceTokens
+    mails: AccountMails
+    recovery: AccountRecovery
     limiter: RateLimiter
     passwords: PasswordPool
     checks: tuple[Check, ...]
@@ -113,6 +119,8 @@ async def open_api_ports(
         auth=services.auth,
         account=services.account,
         devices=devices,
+        mails=make_mails(runtime),
+        recovery=services.recovery,
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
@@ -131,6 +139,8 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         bearer=ports.bearer,
         account=ports.account,
         devices=ports.devices,
+        mails=ports.mails,
+        recovery=ports.recovery,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,
         health=health,
@@ -142,6 +152,12 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
             logins=Rule(LOGINS, Rate.parse(limits.logins), GUESSING_DIVISOR),
             refreshes=Rule("refreshes", Rate.parse(limits.refreshes)),
             registrations=Rule("registrations", Rate.parse(limits.registrations), GUESSING_DIVISOR),
+            mails_per_address=Rule(
+                "mails-per-address", Rate.parse(limits.mails_per_address), GUESSING_DIVISOR
+            ),
+            mails_per_account=Rule(
+                "mails-per-account", Rate.parse(limits.mails_per_account), GUESSING_DIVISOR
+            ),
         ),
         body=BodyRules(
             max_file_bytes=limits.max_file_size_bytes,
@@ -246,6 +262,7 @@ class _IdentityServices:
     accounts: Accounts
     auth: AuthService
     account: AccountService
+    recovery: AccountRecovery
 
 
 def _make_identity_services(
@@ -277,7 +294,9 @@ def _make_identity_services(
     account = AccountService(
         accounts=accounts, sessions=sessions, auth=auth, throttle=throttle, clock=utc_now
     )
-    return _IdentityServices(accounts, auth, account)
+    tokens = DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds)
+    recovery = AccountRecovery(accounts=accounts, tokens=tokens, auth=auth, clock=utc_now)
+    return _IdentityServices(accounts, auth, account, recovery)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def main(
         settings = load()
         settings_checks.check_required_secrets(settings, options.command)
         settings_checks.check_store_keys(settings, options.command, os.environ)
+        settings_checks.check_mail_settings(settings)
         if not allow_short_leases:
             settings_checks.check_lease_durations(settings)
         configure_logging(sys.stderr, level=settings.server.log_level)

@@ -7,12 +7,14 @@ from typing import Final
 
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
+from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.identity.housekeeping import forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
+from healthingest_service.main.mail import make_mail_delivery
 from healthingest_service.main.runtime import (
     Component,
     Runtime,
@@ -34,7 +36,7 @@ _YOUNG_SECONDS_MIN: Final = 3600.0
 async def open_janitor(
     runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
 ) -> Component:
-    """Open the janitor: unfinished uploads, the consistency check, expired sessions."""
+    """Open the janitor: unfinished uploads, consistency check, expired sessions, mails."""
     ports = decorate.janitor(JanitorPorts(ledger=runtime.ledger, store=store.port))
     janitor = Janitor(
         ledger=ports.ledger,
@@ -46,16 +48,18 @@ async def open_janitor(
     )
     runtime.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
     timeout_seconds = runtime.settings.database.timeout_seconds
-    sessions = DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds)
-    tokens = DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds)
+    expiring = (
+        DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds),
+    )
 
     async def forget(stop: asyncio.Event) -> None:
-        await forget_expired(
-            sessions, tokens, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop
-        )
+        await forget_expired(expiring, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
 
     check = await open_consistency_check(runtime, stack, store)
-    work = (janitor.run, check.run, forget)
+    mails = make_mail_delivery(runtime)
+    work = (janitor.run, check.run, forget, *(() if mails is None else (mails.run,)))
     return Component(tuple(after_schema(runtime, one) for one in work))
 
 

@@ -4,7 +4,17 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from healthingest_contract.environment import BROKER_URL, DATABASE_URL, IDENTITY_SIGNING_KEYS
+from healthingest_contract.environment import (
+    BROKER_URL,
+    DATABASE_URL,
+    IDENTITY_SIGNING_KEYS,
+    MAIL_FROM_ADDRESS,
+    MAIL_PUBLIC_URL,
+    MAIL_SMTP_HOST,
+    MAIL_SMTP_PASSWORD,
+    MAIL_SMTP_TLS,
+    MAIL_SMTP_USERNAME,
+)
 from healthingest_contract.pod_identity import ACCESS_KEY_ID, pod_identity
 from healthingest_service.adapters.s3.multipart import UNDO_SECONDS
 from healthingest_service.settings import InvalidSettingsError, Settings
@@ -89,3 +99,32 @@ def check_lease_durations(settings: Settings) -> None:
     ]
     if too_short:
         raise InvalidSettingsError("; ".join(too_short))
+
+
+def check_mail_settings(settings: Settings) -> None:
+    """
+    Check the settings of a mail server against each other.
+
+    Raises:
+        InvalidSettingsError: a setting is missing, or a password would be sent unencrypted.
+    """
+    mail = settings.mail
+    if mail.smtp_host is None:
+        return
+    missing = [
+        name
+        for name, value in (
+            (MAIL_FROM_ADDRESS, mail.from_address),
+            (MAIL_PUBLIC_URL, mail.public_url),
+        )
+        if value is None
+    ]
+    if missing:
+        message = f"missing, because {MAIL_SMTP_HOST} is set: {', '.join(missing)}"
+        raise InvalidSettingsError(message)
+    if (mail.smtp_username is None) != (mail.smtp_password is None):
+        message = f"{MAIL_SMTP_USERNAME} and {MAIL_SMTP_PASSWORD} go together: set both or none"
+        raise InvalidSettingsError(message)
+    if mail.smtp_tls == "None" and mail.smtp_password is not None:
+        message = f"{MAIL_SMTP_TLS}: None would send the password unencrypted: use STARTTLS"
+        raise InvalidSettingsError(message)

@@ -57,6 +57,11 @@ def oidc_tls_material(settings: Settings) -> TlsMaterial:
     return _material((env.OIDC_CA_FILE, settings.oidc.ca_file))
 
 
+def mail_tls_material(settings: Settings) -> TlsMaterial:
+    """Return the certificates of the connections to the mail server."""
+    return _material((env.MAIL_CA_FILE, settings.mail.ca_file))
+
+
 def certificate_ends(settings: Settings) -> dict[str, datetime]:
     """
     Return when the certificates for each dependency expire; dependencies without any are omitted.
@@ -70,6 +75,7 @@ def certificate_ends(settings: Settings) -> dict[str, datetime]:
         "database": database_tls_material(settings),
         "cache": cache_tls_material(settings),
         "oidc": oidc_tls_material(settings),
+        "mail": mail_tls_material(settings),
     }
     ends = {name: _ends(material) for name, material in materials.items()}
     return {name: min(found) for name, found in ends.items() if found}

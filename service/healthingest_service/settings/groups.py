@@ -26,6 +26,7 @@ from pydantic_settings import NoDecode
 
 from avrogate import Policy
 from healthingest_contract.topology import DEFAULT_EXCHANGE
+from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import Registration
 from healthingest_service.identity.throttling import Rate
 
@@ -38,6 +39,16 @@ _POLICY: Final = Policy()
 
 def _is_rate(text: str) -> str:
     Rate.parse(text)
+    return text
+
+
+def _is_mail_address(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            normal_email(text)
+        except InvalidEmailError:
+            message = "must be an e-mail address"
+            raise ValueError(message) from None
     return text
 
 
@@ -310,6 +321,44 @@ class OidcSettings(Group):
         return value
 
 
+class MailSettings(Group):
+    """Mails to the owners of accounts, with links to reset a password or verify an address."""
+
+    smtp_host: str | None = None
+    """
+    Host of the mail server. Unset: no mails; without `secrets_dir`, files in the folder `mails` of
+    the data folder.
+    """
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    """Port of the mail server."""
+    smtp_tls: Literal["STARTTLS", "Implicit", "None"] = "STARTTLS"
+    """
+    How the connection is encrypted: from a plain one (`STARTTLS`, usually port 587), from its
+    beginning (`Implicit`, port 465), or not at all. `None` allows no password.
+    """
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities of the mail server. Unset: the public ones."""
+    smtp_username: SecretStr | None = None
+    """User name at the mail server. Unset together with the password: no login."""
+    smtp_password: SecretStr | None = None
+    """Password of `smtp_username`."""
+    from_address: Annotated[str | None, AfterValidator(_is_mail_address)] = None
+    """Sender of the mails. It is required with `smtp_host`."""
+    public_url: HttpUrlText | None = None
+    """
+    Base URL of the links in mails, such as `https://ingest.example`; never the `Host` of a request.
+    It is required with `smtp_host`.
+    """
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 20.0
+    """Deadline of sending one mail."""
+    interval_seconds: PositiveFloat = 2.0
+    """Interval in which the janitor looks for requested mails."""
+    reset_token_seconds: Annotated[int, Field(ge=300, le=86_400)] = 1800
+    """Lifetime of a link to reset a password."""
+    verification_token_seconds: Annotated[int, Field(ge=300, le=604_800)] = 86_400
+    """Lifetime of a link to verify an e-mail address."""
+
+
 class LimitsSettings(Group):
     """Rate limits, and limits of uploads."""
 
@@ -352,6 +401,10 @@ class LimitsSettings(Group):
     """Time without another failure after which failures are forgotten."""
     registrations: RateText = "20/hour"
     """Registrations of an address."""
+    mails_per_address: RateText = "20/hour"
+    """Requests of an address for mails, and uses of the tokens in mails."""
+    mails_per_account: RateText = "5/hour"
+    """Requests for mails to one e-mail address, whether it has an account or not."""
     outbox_messages: PositiveInt = 100_000
     """Waiting messages above which no upload is accepted."""
     outbox_age_seconds: PositiveFloat = 86_400.0

@@ -20,6 +20,7 @@ from healthingest_service.settings.groups import (
     IdentitySettings,
     JanitorSettings,
     LimitsSettings,
+    MailSettings,
     OidcSettings,
     RelaySettings,
     SchemasSettings,
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     identity: IdentitySettings = IdentitySettings()
     oidc: OidcSettings = OidcSettings()
+    mail: MailSettings = MailSettings()
     limits: LimitsSettings = LimitsSettings()
     schemas: SchemasSettings = SchemasSettings()
     gate: GateSettings = GateSettings()

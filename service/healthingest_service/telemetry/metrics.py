@@ -171,6 +171,12 @@ class Metrics:
             swept_at,
         )
 
+    def watch_mails(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Add the counts of requested mails by outcome; *read* is called at each scrape."""
+        name = "healthingest_mails"
+        text = "Requested mails to owners of accounts, by outcome"
+        self.registry.register(_CountsCollector(name, text, "outcome", read))
+
     def watch_consistency_check(
         self,
         discrepancies: Callable[[], Mapping[str, float]],

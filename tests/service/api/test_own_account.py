@@ -175,3 +175,67 @@ async def test_counts_wrong_current_passwords_as_failed_logins(tmp_path: Path) -
         assert [one.status_code for one in answers] == [403, 403, 429]
         assert answers[2].headers["retry-after"]
         assert (await edge.login(EMAIL)).status_code == 429
+
+
+async def close(edge: Edge, headers: dict[str, str], password: str = PASSWORD) -> httpx.Response:
+    """Return the answer to the closing of an account."""
+    return await edge.http.request(
+        "DELETE", "/auth/me", headers=headers, json={"password": password}
+    )
+
+
+async def test_closes_an_account(edge: Edge) -> None:
+    """
+    Login and tokens end at once, and nothing personal is left in the row.
+
+    The upload stays with the id, and the address can be registered again.
+    """
+    await edge.http.post(
+        "/auth/register",
+        json={
+            "email": EMAIL,
+            "password": PASSWORD,
+            "first_name": "marker-first",
+            "last_name": "marker-last",
+        },
+    )
+    tokens = (await edge.login(EMAIL)).json()
+    user = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await edge.upload(good_file(1), user)).status_code == 201
+    refused = await close(edge, user, "wrong horse")
+    assert (refused.status_code, code_of(refused)) == (403, "wrong-password")
+    assert (await close(edge, user)).status_code == 204
+    assert (await edge.http.get("/auth/me", headers=user)).status_code == 401
+    refreshed = await edge.http.post(
+        "/auth/jwt/refresh", json={"refresh_token": tokens["refresh_token"]}
+    )
+    assert (refreshed.status_code, (await edge.login(EMAIL)).status_code) == (401, 401)
+    async with edge.runtime.engine.connect() as connection:
+        (row,) = (await connection.exec_driver_sql("SELECT * FROM account")).all()
+        (upload,) = (await connection.exec_driver_sql("SELECT owner_id FROM upload")).all()
+    assert EMAIL not in str(row)
+    assert "marker" not in str(row)
+    assert "argon2" not in str(row)
+    assert row.id.replace("-", "") == upload.owner_id.replace("-", "")
+    await edge.registered(EMAIL)
+    again = await signed_in(edge)
+    assert (await edge.http.get("/v1/uploads", headers=again)).json()["uploads"] == []
+
+
+async def test_the_last_administrator_stays(edge: Edge) -> None:
+    """It is refused until another active account is an administrator."""
+    emails = [await edge.registered() for _ in range(2)]
+    first, second = [await signed_in(edge, email) for email in emails]
+
+    async def promote(email: str) -> None:
+        async with edge.runtime.engine.begin() as connection:
+            await connection.exec_driver_sql(
+                "UPDATE account SET is_superuser = true WHERE email = ?", (email,)
+            )
+
+    await promote(emails[0])
+    refused = await close(edge, first)
+    assert (refused.status_code, code_of(refused)) == (409, "last-administrator")
+    await promote(emails[1])
+    assert (await close(edge, first)).status_code == 204
+    assert (await close(edge, second)).status_code == 409

@@ -18,6 +18,9 @@ INNER = {
     uploads.MessageUnroutableError,
     uploads.MessageRefusedError,
     identity.IdentityError,
+    identity.MailError,  # this and the next two: the delivery's, which answers nobody
+    identity.MailRefusedError,
+    identity.MailUnavailableError,
     identity.LimiterUnavailableError,  # turned into a decision before the edge
 }
 

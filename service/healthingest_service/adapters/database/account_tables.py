@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyBaseUserTableUUID
 from fastapi_users_db_sqlalchemy.generics import GUID
-from sqlalchemy import ForeignKey, Integer, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from healthingest_service.adapters.database.tables import Base, UtcDateTime
@@ -28,6 +28,9 @@ class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
     """
 
     __tablename__ = "account"
+    __table_args__ = (
+        Index("ix_account_is_superuser", "is_superuser", postgresql_where=text("is_superuser")),
+    )
 
     first_name: Mapped[str | None] = mapped_column(String(100))
     last_name: Mapped[str | None] = mapped_column(String(100))

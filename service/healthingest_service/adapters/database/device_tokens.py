@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.account_tables import AccountRow, DeviceTokenRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
-from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
+from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import (
     DeviceTokenNotFoundError,
     IdentityUnavailableError,
@@ -92,10 +92,10 @@ class DatabaseDeviceTokens:
         async with self._transaction(single=True) as connection:
             await connection.execute(note)
 
-    async def forget_ended(self, *, before: datetime) -> int:
-        """See `DeviceTokenStore.forget_ended`."""
+    async def forget_expired(self, *, before: datetime) -> int:
+        """See `DeviceTokenStore.forget_expired`."""
         ended = delete(DeviceTokenRow).where(
-            or_(_TOKEN.expires_at < before, _TOKEN.revoked_at < before)
+            or_(_TOKEN.expires_at < before - KEPT, _TOKEN.revoked_at < before - KEPT)
         )
         async with self._transaction(single=True) as connection:
             return (await connection.execute(ended)).rowcount

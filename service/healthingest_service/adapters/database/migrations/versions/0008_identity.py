@@ -18,6 +18,12 @@ def upgrade() -> None:
         "account", sa.Column("password_version", sa.Integer(), nullable=False, server_default="0")
     )
     op.add_column("account", sa.Column("closed_at", _TIME, nullable=True))
+    op.create_index(
+        "ix_account_is_superuser",
+        "account",
+        ["is_superuser"],
+        postgresql_where=sa.text("is_superuser"),
+    )
     op.create_table(
         "mail_token",
         sa.Column("token_hash", sa.String(64), nullable=False),
@@ -49,5 +55,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("mail_request")
     op.drop_table("mail_token")
+    op.drop_index("ix_account_is_superuser", "account")
     op.drop_column("account", "closed_at")
     op.drop_column("account", "password_version")
