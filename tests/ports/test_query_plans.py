@@ -26,6 +26,7 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.model import (
     AccountId,
@@ -34,8 +35,10 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
+from healthingest_service.studies.model import Member, Role, StudySlug
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
+from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
 OWNER = UUID(int=7)
@@ -160,6 +163,27 @@ class Calls:
         await sessions.revoke(session.id, at=NOON)
         await sessions.forget_expired(before=LATER + timedelta(seconds=10))
 
+    async def studies(self) -> None:
+        """Studies, members and subjects."""
+        studies = DatabaseStudies(self.engine, timeout_seconds=60)
+        account = await self.accounts.add(
+            NewAccount("mary@clinic.example", "correct horse battery")
+        )
+        await studies.create(study())
+        await studies.change(SLUG, lambda before: replace(before, name="New"))
+        await studies.put_member(SLUG, Member(account.id, frozenset(Role)))
+        await studies.access(account.id, SLUG)
+        await studies.is_admin(account.id)
+        await studies.intake(account.id, SLUG, SUBJECT)
+        await studies.page(account.id, limit=5, cursor="a")
+        await studies.members(StudySlug("s1"), limit=5, cursor=str(account.id))
+        new = subject()
+        await studies.change_subject(SLUG, SUBJECT, lambda _: new)
+        await studies.change_subject(SLUG, SUBJECT, lambda _: replace(new, changed_at=LATER))
+        await studies.subject(SLUG, SUBJECT)
+        await studies.subjects(StudySlug("s1"), limit=5, cursor="p5")
+        await studies.remove_member(SLUG, account.id)
+
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseLedger: Calls.ledger,
@@ -169,6 +193,7 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseScheduledJobs: Calls.jobs,
     DatabaseAccounts: Calls.directory,
     DatabaseSessions: Calls.sessions,
+    DatabaseStudies: Calls.studies,
 }
 
 

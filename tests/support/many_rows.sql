@@ -21,3 +21,12 @@ SELECT md5('o' || n)::uuid, md5('u' || n)::uuid, 'r', 'x', '{}', '2026-03-01 12:
   '2026-03-01 12:00+00'::timestamptz + n * interval '1 second',
   CASE WHEN n % 1000 = 0 THEN 'refused' END
 FROM generate_series(1, 100000) n;
+INSERT INTO study (slug, name, state, enrolment, consent_required, erasure_hold_seconds, created_at)
+SELECT 's' || n, 'S', 'open', 'Open', false, 0, now()
+FROM generate_series(1, 100000) n;
+INSERT INTO study_member (study, account_id, role)
+SELECT 's' || n, md5('a' || n)::uuid, 'reader'
+FROM generate_series(1, 100000) n;
+INSERT INTO subject (study, pseudonym, id, state, enrolled_at, changed_at)
+SELECT 's' || n % 100 + 1, 'p' || n, md5('p' || n)::uuid, 'active', now(), now()
+FROM generate_series(1, 100000) n;
