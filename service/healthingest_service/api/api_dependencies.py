@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
@@ -10,6 +11,7 @@ from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.throttling import Rule
+from healthingest_service.studies.ports import Studies
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
@@ -60,6 +62,7 @@ class ApiDependencies:
 
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
+    studies: Studies
     auth: AuthService
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]
@@ -73,3 +76,4 @@ class ApiDependencies:
     max_concurrency: int
     documentation: Documentation
     version: str
+    clock: Callable[[], datetime]

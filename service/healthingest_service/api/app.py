@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from healthingest_service.api import accounts, health, uploads
+from healthingest_service.api import accounts, health, studies, uploads
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
@@ -20,6 +20,7 @@ from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.identity.errors import IdentityError
+from healthingest_service.studies.errors import StudyError
 from healthingest_service.uploads.errors import UploadError
 
 TITLE: Final = "HealthIngest upload API"
@@ -51,6 +52,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     for error in (
         UploadError,
         IdentityError,
+        StudyError,
         RequestRefusedError,
         RequestValidationError,
         HTTPException,
@@ -89,8 +91,15 @@ def openapi_document(version: str) -> JsonObject:
     return completed(get_openapi(title=TITLE, version=version, routes=described.routes))
 
 
+def all_routes() -> list[APIRoute]:
+    """Return the routes of all operations."""
+    return [
+        route for router in _routers() for route in router.routes if isinstance(route, APIRoute)
+    ]
+
+
 def _routers() -> tuple[APIRouter, ...]:
-    return uploads.routes(), accounts.routes(), health.routes()
+    return uploads.routes(), studies.routes(), accounts.routes(), health.routes()
 
 
 def _answer_head(router: APIRouter) -> None:

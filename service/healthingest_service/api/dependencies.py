@@ -1,20 +1,26 @@
 """Authentication, authorization and rate limits, applied before the body is read."""
 
+import re
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.permissions import permission_of
 from healthingest_service.identity.client_address import client_address
 from healthingest_service.identity.errors import (
     MissingScopeError,
     RateLimitedError,
     UnauthenticatedError,
 )
-from healthingest_service.identity.model import Principal, Scope
+from healthingest_service.identity.model import Principal
 from healthingest_service.identity.throttling import Rule
+from healthingest_service.studies.decisions import require_role
+from healthingest_service.studies.errors import AdminRequiredError
+from healthingest_service.studies.model import SLUG_PATTERN, StudyAccess, StudySlug
 
 _SCHEME: Final = "bearer "
+_SLUG: Final = re.compile(SLUG_PATTERN)
 
 
 async def api_dependencies(
@@ -71,24 +77,52 @@ def address_of(request: Request, deps: ApiDependencies) -> str:
     return client_address(peer, request.headers.getlist("x-forwarded-for"), deps.trusted_proxies)
 
 
-async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: Rule) -> Principal:
+async def _caller(request: Request, deps: ApiDependencies, rule: Rule) -> Principal:
     principal = await deps.auth.authenticate(bearer_token(request))
     request.state.principal = principal
-    if not principal.may(scope):
-        raise MissingScopeError(scope)
+    scope = permission_of(request).scope
+    if scope is None or not principal.may(scope):
+        raise MissingScopeError(scope or "")
     await count(request, deps, rule, f"account:{principal.account_id}")
     return principal
 
 
 async def uploader(request: Request, deps: ApiDeps) -> Principal:
     """Return the caller, with the scope to upload and within the upload limit."""
-    return await _caller(request, deps, Scope.UPLOAD_WRITE, deps.rules.uploads)
+    return await _caller(request, deps, deps.rules.uploads)
 
 
-async def reader(request: Request, deps: ApiDeps) -> Principal:
-    """Return the caller, with the scope to read uploads and within the request limit."""
-    return await _caller(request, deps, Scope.UPLOAD_READ, deps.rules.requests)
+async def signed_in(request: Request, deps: ApiDeps) -> Principal:
+    """Return the caller, with the scope of the route and within the request limit."""
+    return await _caller(request, deps, deps.rules.requests)
+
+
+StudyPath = Annotated[
+    str, Path(json_schema_extra={"pattern": f"^{SLUG_PATTERN}$"}, description="The study's slug.")
+]
+
+
+async def in_study(request: Request, deps: ApiDeps, study: StudyPath) -> StudyAccess:
+    """Return the study of the path, in which the caller has a role that the route needs."""
+    principal = await _caller(request, deps, deps.rules.requests)
+    access = None
+    if _SLUG.fullmatch(study) is not None:
+        access = await deps.studies.access(principal.account_id, StudySlug(study))
+    permission = permission_of(request)
+    return require_role(access, permission.roles, admin=permission.admin)
+
+
+async def administrator(request: Request, deps: ApiDeps) -> Principal:
+    """Return the caller, an administrator of the installation."""
+    principal = await _caller(request, deps, deps.rules.requests)
+    if not await deps.studies.is_admin(principal.account_id):
+        raise AdminRequiredError
+    return principal
 
 
 Uploader = Annotated[Principal, Depends(uploader)]
-Reader = Annotated[Principal, Depends(reader)]
+SignedIn = Annotated[Principal, Depends(signed_in)]
+InStudy = Annotated[StudyAccess, Depends(in_study)]
+Administrator = Annotated[Principal, Depends(administrator)]
+GUARDS: Final = (uploader, signed_in, in_study, administrator)
+"""The dependencies that check the permission of a route."""

@@ -41,6 +41,7 @@ _OF_STATUS: Final = {
     "429": ("Retry-After",),
     "503": ("Retry-After",),
 }
+SCHEMA_REFERENCE: Final = "#/components/schemas/{model}"
 _UPLOAD: Final = "/v1/upload"
 _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
@@ -105,7 +106,7 @@ def completed(document: JsonObject) -> JsonObject:
     document["info"]["description"] = _DESCRIPTION
     document["servers"] = [{"url": "/"}]
     components = document.setdefault("components", {})
-    schema = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = ProblemView.model_json_schema(ref_template=SCHEMA_REFERENCE)
     schemas = components.setdefault("schemas", {})
     schemas.update(schema.pop("$defs", {}), ProblemView=schema)
     for never in ("HTTPValidationError", "ValidationError"):
@@ -122,6 +123,9 @@ def completed(document: JsonObject) -> JsonObject:
             if path.startswith("/v1/") or path.endswith("/logout"):
                 operation["security"] = [{"bearer": []}]
             _complete_answers(path, operation["responses"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                for name, definition in content["schema"].pop("$defs", {}).items():
+                    schemas.setdefault(name, definition)
     return document
 
 

@@ -15,7 +15,7 @@ from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api import body, digests, multipart
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.correlation import valid_traceparent
-from healthingest_service.api.dependencies import ApiDeps, Reader, Uploader, address_of
+from healthingest_service.api.dependencies import ApiDeps, SignedIn, Uploader, address_of
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
@@ -193,7 +193,7 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
 
 
 async def list_uploads(
-    deps: ApiDeps, principal: Reader, query: Annotated[HistoryQuery, Query()]
+    deps: ApiDeps, principal: SignedIn, query: Annotated[HistoryQuery, Query()]
 ) -> HistoryView:
     """List your uploads, newest first."""
     page = await deps.ledger.history(
@@ -208,7 +208,7 @@ async def list_uploads(
     )
 
 
-async def get_upload(deps: ApiDeps, principal: Reader, upload_id: str) -> UploadView:
+async def get_upload(deps: ApiDeps, principal: SignedIn, upload_id: str) -> UploadView:
     """Return one of your uploads."""
     try:
         wanted = UploadId(UUID(upload_id))

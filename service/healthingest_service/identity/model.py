@@ -15,6 +15,7 @@ class Scope(StrEnum):
 
     UPLOAD_WRITE = "upload:write"
     UPLOAD_READ = "upload:read"
+    STUDY_MANAGE = "study:manage"
 
 
 class Registration(StrEnum):

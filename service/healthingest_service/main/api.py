@@ -10,6 +10,7 @@ from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, 
 from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
@@ -52,6 +53,7 @@ from healthingest_service.main.runtime import (
 )
 from healthingest_service.main.tls_files import as_settings_error, cache_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import UnavailableError
 
@@ -65,6 +67,7 @@ class ApiPorts:
     """The opened use cases and ports of the API, and their health checks."""
 
     accept: AcceptUpload
+    studies: Studies
     auth: AuthService
     limiter: RateLimiter
     passwords: PasswordPool
@@ -89,6 +92,9 @@ async def open_api_ports(
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
     return ApiPorts(
         accept=accept,
+        studies=DatabaseStudies(
+            runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
+        ),
         auth=_make_auth_service(runtime, passwords, counters.throttle),
         limiter=counters.limiter,
         passwords=passwords,
@@ -103,6 +109,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
     return ApiDependencies(
         accept=ports.accept,
         ledger=runtime.ledger,
+        studies=ports.studies,
         auth=ports.auth,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,
@@ -130,6 +137,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         max_concurrency=settings.server.max_concurrency,
         documentation=documentation(settings),
         version=VERSION,
+        clock=utc_now,
     )
 
 

@@ -38,10 +38,6 @@ class AccountNotFoundError(StudyError):
     """The account does not exist."""
 
 
-class MemberNotFoundError(StudyError):
-    """The account has no role in the study."""
-
-
 class SubjectNotFoundError(StudyError):
     """The study has no such subject."""
 

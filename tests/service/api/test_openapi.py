@@ -14,6 +14,18 @@ OPERATION_IDS = {
     ("POST", "/v1/upload"): "createUpload",
     ("GET", "/v1/uploads"): "listUploads",
     ("GET", "/v1/uploads/{upload_id}"): "getUpload",
+    ("GET", "/v1/studies"): "listStudies",
+    ("POST", "/v1/studies"): "createStudy",
+    ("GET", "/v1/studies/{study}"): "getStudy",
+    ("PATCH", "/v1/studies/{study}"): "changeStudy",
+    ("GET", "/v1/studies/{study}/members"): "listMembers",
+    ("PUT", "/v1/studies/{study}/members/{account}"): "putMember",
+    ("DELETE", "/v1/studies/{study}/members/{account}"): "removeMember",
+    ("GET", "/v1/studies/{study}/subjects"): "listSubjects",
+    ("GET", "/v1/studies/{study}/subjects/{subject}"): "getSubject",
+    ("PUT", "/v1/studies/{study}/subjects/{subject}"): "enrolSubject",
+    ("PUT", "/v1/studies/{study}/subjects/{subject}/consent"): "giveConsent",
+    ("PUT", "/v1/studies/{study}/subjects/{subject}/withdrawal"): "withdrawSubject",
     ("GET", "/"): "getServiceInfo",
     ("GET", "/health/live"): "checkLiveness",
     ("GET", "/health/ready"): "checkReadiness",
@@ -62,14 +74,17 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
-    """Routes of uploads and logging out need one, the others do not."""
+    """Logging out and routes below `/v1` need one, the others do not."""
     secured = {
         path
         for path, methods in document["paths"].items()
         for one in methods.values()
         if "security" in one
     }
-    assert secured == {"/auth/jwt/logout", "/v1/upload", "/v1/uploads", "/v1/uploads/{upload_id}"}
+    others = {path for _, path in OPERATION_IDS} - secured
+    assert "/auth/jwt/logout" in secured
+    assert [path for path in others if path.startswith("/v1/")] == []
+    assert {path for path in secured if not path.startswith("/v1/")} == {"/auth/jwt/logout"}
 
 
 def _operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
