@@ -87,7 +87,7 @@ _ROWS: Final = (
         400,
         "malformed-multipart",
         "Malformed multipart body",
-        "The body must be a form with exactly one field `file`.",
+        "The form must have one field `file`; `study` and `subject` come before it, at most once.",
     ),
     Problem(
         401,
@@ -101,6 +101,12 @@ _ROWS: Final = (
     ),
     Problem(403, "admin-required", "Not allowed", "Only an administrator can do this."),
     Problem(403, "consent-missing", "Consent missing", "The subject has not given its consent."),
+    Problem(
+        403,
+        "contradicting-subject",
+        "Contradicting subject",
+        "Headers and form fields name different studies or subjects, or not your own.",
+    ),
     Problem(403, "missing-scope", "Not allowed", "The token does not allow this."),
     Problem(
         403,

@@ -53,6 +53,7 @@ from healthingest_service.main.runtime import (
 )
 from healthingest_service.main.tls_files import as_settings_error, cache_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.studies.enrolment import EnrolSubject
 from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import UnavailableError
@@ -83,7 +84,10 @@ async def open_api_ports(
     checks_broker: bool,
 ) -> ApiPorts:
     """Open the ports of the API; *checks_broker* adds a check of the broker's port."""
-    accept, spool_check = await _open_accept(runtime, stack, store, decorate)
+    studies = DatabaseStudies(
+        runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
+    )
+    accept, spool_check = await _open_accept(runtime, stack, store, studies, decorate)
     counters = await _open_counters(runtime, stack)
     identity = runtime.settings.identity
     passwords = await stack.enter_async_context(
@@ -92,9 +96,7 @@ async def open_api_ports(
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
     return ApiPorts(
         accept=accept,
-        studies=DatabaseStudies(
-            runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
-        ),
+        studies=studies,
         auth=_make_auth_service(runtime, passwords, counters.throttle),
         limiter=counters.limiter,
         passwords=passwords,
@@ -185,7 +187,7 @@ def metrics_connection_rules(settings: Settings) -> ConnectionRules:
 
 
 async def _open_accept(
-    runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
+    runtime: Runtime, stack: AsyncExitStack, store: Store, studies: Studies, decorate: Decorators
 ) -> tuple[AcceptUpload, Check]:
     settings = runtime.settings
     limits = settings.limits
@@ -217,6 +219,7 @@ async def _open_accept(
         max_file_bytes=limits.max_file_size_bytes,
         lease_seconds=limits.upload_lease_seconds,
         clock=utc_now,
+        enrol=EnrolSubject(studies, clock=utc_now),
         span=runtime.tracing.span,
     )
     return accept, Check("spool", spool.check, required=True)

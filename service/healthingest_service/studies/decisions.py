@@ -91,8 +91,7 @@ def admit_upload(facts: IntakeFacts, pseudonym: Pseudonym | None) -> Intake:
     if pseudonym is None:
         raise SubjectMissingError
     _admit_subject(study.policy, facts.subject)
-    subject_id = None if facts.subject is None else facts.subject.id
-    return Intake(study.slug, pseudonym, subject_id, study.policy)
+    return Intake(study.slug, pseudonym, facts.subject, study.policy)
 
 
 def _admit_subject(policy: Policy, subject: Subject | None) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, NewType
 from uuid import UUID
 
+from healthingest_contract import events
 from healthingest_service.identity.model import AccountId
 
 StudySlug = NewType("StudySlug", str)
@@ -20,7 +21,7 @@ SubjectId = NewType("SubjectId", UUID)
 
 SLUG_PATTERN: Final = r"[a-z0-9-]{1,40}"
 PSEUDONYM_PATTERN: Final = r"[A-Za-z0-9._-]{1,64}"
-DEFAULT_STUDY: Final = StudySlug("default")
+DEFAULT_STUDY: Final = StudySlug(events.DEFAULT_STUDY)
 """
 The study of an upload that names no study. It always exists.
 
@@ -163,12 +164,12 @@ class Intake:
     """
     The result of an admitted upload.
 
-    `subject_id` is None if the upload itself enrols the subject.
+    `subject` is None if the upload itself enrols the subject.
     """
 
     study: StudySlug
     pseudonym: Pseudonym
-    subject_id: SubjectId | None
+    subject: Subject | None
     policy: Policy
 
 

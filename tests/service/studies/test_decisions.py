@@ -97,10 +97,10 @@ def test_an_upload_is_refused(known: IntakeFacts, error: type[StudyError]) -> No
     ],
 )
 def test_an_upload_is_admitted(known: IntakeFacts) -> None:
-    """With the id of the subject if it is enrolled, else without."""
+    """With the subject if it is enrolled, else without."""
     intake = decisions.admit_upload(known, SUBJECT)
     assert (intake.study, intake.pseudonym) == (SLUG, SUBJECT)
-    assert intake.subject_id == (known.subject.id if known.subject else None)
+    assert intake.subject == known.subject
 
 
 def test_an_upload_into_a_study_names_its_subject() -> None:
