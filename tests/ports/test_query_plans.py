@@ -148,6 +148,8 @@ class Calls:
         added = await self.accounts.add(NewAccount("ada@clinic.example", "correct horse battery"))
         await self.accounts.authenticate("ada@clinic.example", "wrong horse battery")
         await self.accounts.get(added.id)
+        await self.accounts.find("ada@clinic.example")
+        await self.accounts.set_admin("ada@clinic.example", is_admin=True)
         await self.accounts.deactivate("ada@clinic.example")
 
     async def sessions(self) -> None:

@@ -77,6 +77,21 @@ class DatabaseAccounts:
             await users.update(row, {"is_active": False})
             return AccountId(row.id)
 
+    async def set_admin(self, email: str, *, is_admin: bool) -> AccountId | None:
+        """Make an account an administrator, or not; returns its id, or None if it is missing."""
+        async with self._users() as users:
+            row = await _by_email(users, email)
+            if row is None:
+                return None
+            await users.update(row, {"is_superuser": is_admin})
+            return AccountId(row.id)
+
+    async def find(self, email: str) -> AccountId | None:
+        """Return the id of the account with *email*, or None if it does not exist."""
+        async with self._users(writes=False) as users:
+            row = await _by_email(users, email)
+            return None if row is None else AccountId(row.id)
+
     async def get(self, account_id: AccountId) -> Account | None:
         """See `Accounts.get`."""
         async with self._users(writes=False) as users:
