@@ -27,6 +27,7 @@ from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
+from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.model import (
     AccountId,
@@ -35,9 +36,10 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
-from healthingest_service.studies.model import Member, Role, StudySlug
+from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlug
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
+from healthingest_service.uploads.study_uploads import StudySelection
 from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
@@ -189,6 +191,22 @@ class Calls:
         await studies.subjects(StudySlug("s1"), limit=5, cursor="p5")
         await studies.remove_member(SLUG, account.id)
 
+    async def study_uploads(self) -> None:
+        """Lists and counts."""
+        found = DatabaseStudyUploads(self.engine, timeout_seconds=60)
+        for about in (None, Pseudonym("p10")):
+            selection = StudySelection(
+                study=StudySlug("s3"),
+                subject=about,
+                record_type="T",
+                first_day=NOON.date(),
+                last_day=NOON.date(),
+            )
+            page = await found.page(selection, limit=1)
+            await found.page(selection, limit=1, cursor=page.next_cursor)
+            counts = await found.coverage(selection, limit=1)
+            await found.coverage(selection, limit=1, after=counts.next_after)
+
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseLedger: Calls.ledger,
@@ -199,6 +217,7 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseAccounts: Calls.directory,
     DatabaseSessions: Calls.sessions,
     DatabaseStudies: Calls.studies,
+    DatabaseStudyUploads: Calls.study_uploads,
 }
 
 

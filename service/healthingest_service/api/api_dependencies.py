@@ -17,6 +17,7 @@ from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
+from healthingest_service.uploads.study_uploads import StudyUploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class ApiDependencies:
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
     studies: Studies
+    study_uploads: StudyUploads
     auth: AuthService
     limiter: RateLimiter
     is_password_queue_full: Callable[[], bool]

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from healthingest_service.api import accounts, health, studies, uploads
+from healthingest_service.api import accounts, health, studies, study_uploads, uploads
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
@@ -99,7 +99,13 @@ def all_routes() -> list[APIRoute]:
 
 
 def _routers() -> tuple[APIRouter, ...]:
-    return uploads.routes(), studies.routes(), accounts.routes(), health.routes()
+    return (
+        uploads.routes(),
+        studies.routes(),
+        study_uploads.routes(),
+        accounts.routes(),
+        health.routes(),
+    )
 
 
 def _answer_head(router: APIRouter) -> None:

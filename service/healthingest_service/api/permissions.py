@@ -63,6 +63,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "removeMember": _MANAGER_OR_ADMIN,
     "listSubjects": _READER,
     "getSubject": _READER,
+    "listStudyUploads": _READER,
+    "getCoverage": _READER,
     "enrolSubject": _MANAGER,
     "giveConsent": _MANAGER,
     "withdrawSubject": _MANAGER,

@@ -237,7 +237,7 @@ async def list_uploads(
         state=query.state,
     )
     return HistoryView(
-        uploads=[_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
+        uploads=[upload_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
     )
 
 
@@ -247,7 +247,7 @@ async def get_upload(deps: ApiDeps, principal: SignedIn, upload_id: str) -> Uplo
         wanted = UploadId(UUID(upload_id))
     except ValueError:
         raise UploadNotFoundError from None
-    return _view(await deps.ledger.get(principal.account_id, wanted))
+    return upload_view(await deps.ledger.get(principal.account_id, wanted))
 
 
 async def _opened(
@@ -282,7 +282,8 @@ def _receipt(receipt: Receipt) -> ReceiptView:
     return ReceiptView.model_validate(receipt, from_attributes=True)
 
 
-def _view(upload: Upload) -> UploadView:
+def upload_view(upload: Upload) -> UploadView:
+    """Return the view of an upload."""
     return UploadView(
         **_receipt(upload.receipt).model_dump(exclude={"status"}),
         state=upload.state,

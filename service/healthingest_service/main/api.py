@@ -11,6 +11,7 @@ from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
+from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
@@ -112,6 +113,9 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         accept=ports.accept,
         ledger=runtime.ledger,
         studies=ports.studies,
+        study_uploads=DatabaseStudyUploads(
+            runtime.engine, timeout_seconds=settings.database.timeout_seconds
+        ),
         auth=ports.auth,
         limiter=ports.limiter,
         is_password_queue_full=lambda: ports.passwords.is_full,

@@ -26,6 +26,8 @@ OPERATION_IDS = {
     ("PUT", "/v1/studies/{study}/subjects/{subject}"): "enrolSubject",
     ("PUT", "/v1/studies/{study}/subjects/{subject}/consent"): "giveConsent",
     ("PUT", "/v1/studies/{study}/subjects/{subject}/withdrawal"): "withdrawSubject",
+    ("GET", "/v1/studies/{study}/uploads"): "listStudyUploads",
+    ("GET", "/v1/studies/{study}/coverage"): "getCoverage",
     ("GET", "/"): "getServiceInfo",
     ("GET", "/health/live"): "checkLiveness",
     ("GET", "/health/ready"): "checkReadiness",

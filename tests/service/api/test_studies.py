@@ -98,6 +98,8 @@ ALLOWED = {
     ("DELETE", f"{SLEEP}/members/{UUID(int=1)}", None): "manager admin",
     ("GET", f"{SLEEP}/subjects", None): "reader manager",
     ("GET", SUBJECT, None): "reader manager",
+    ("GET", f"{SLEEP}/uploads", None): "reader manager",
+    ("GET", f"{SLEEP}/coverage", None): "reader manager",
     ("PUT", SUBJECT, "{}"): "manager",
     ("PUT", f"{SUBJECT}/consent", '{"version": "v", "given_at": "2026-01-01T00:00:00Z"}'): (
         "manager"
