@@ -33,7 +33,7 @@ AT_ONCE: Final = 100
 """Messages that are consumed within one deadline."""
 COLUMNS: Final = (
     "id, owner_id, object_key, correlation_id, record_type, record_count, file_size_bytes,"
-    " file_hash, schema_name, schema_fingerprint, received_at"
+    " file_hash, schema_name, schema_fingerprint, received_at, study, subject"
 )
 """All columns of table upload apart from its state, the times of storing and announcing, leases."""
 pytestmark = pytest.mark.story

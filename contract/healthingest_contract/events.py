@@ -14,6 +14,7 @@ from uuid import UUID
 EVENT_TYPE: Final = "dev.healthingest.upload.stored.v1"
 EVENT_SOURCE: Final = "/healthingest/uploads"
 CONTENT_TYPE: Final = "application/json"
+DEFAULT_STUDY: Final = "default"
 TRACEPARENT: Final = "traceparent"
 """Header of a message with the trace that it belongs to (W3C Trace Context)."""
 
@@ -30,7 +31,8 @@ class UploadStored:
 
     `idempotency_key` is the same in every message about an upload; consumers drop repeats by it.
     `file_hash` is the SHA-256 of the object in lower-case hexadecimal, `schema_fingerprint` the
-    SHA-256 of the writer schema's parsing canonical form.
+    SHA-256 of the writer schema's parsing canonical form. `subject` is a pseudonym within `study`;
+    in the study `default` it is `user_id`. Messages of earlier versions lack both.
     """
 
     bucket: str
@@ -45,6 +47,8 @@ class UploadStored:
     idempotency_key: str
     schema_name: str
     schema_fingerprint: str
+    study: str = DEFAULT_STUDY
+    subject: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the body, UTF-8 JSON with sorted keys; equal values give equal bytes."""
@@ -63,6 +67,7 @@ class UploadStored:
         """
         try:
             read: dict[str, Any] = json.loads(body)
+            read = {"study": DEFAULT_STUDY, "subject": read["user_id"], **read}
             known = {field.name: read[field.name] for field in fields(cls)}
             known["user_id"] = UUID(known["user_id"])
             known["upload_timestamp_utc"] = datetime.fromisoformat(known["upload_timestamp_utc"])

@@ -168,6 +168,46 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
         st.none() | HEADER,
     ),
 }
+STUDY = "/v1/studies/{study}"
+SUBJECT = f"{STUDY}/subjects/{{subject}}"
+STUDY_ROUTES: dict[str, tuple[str, ...]] = {
+    "GET /v1/studies": ("limit", "cursor"),
+    "POST /v1/studies": ("slug", "name", "policy"),
+    f"GET {STUDY}": (),
+    f"PATCH {STUDY}": ("name", "state", "policy"),
+    f"GET {STUDY}/members": ("limit", "cursor"),
+    f"PUT {STUDY}/members/{{account}}": ("roles",),
+    f"DELETE {STUDY}/members/{{account}}": (),
+    f"GET {STUDY}/subjects": ("limit", "cursor"),
+    f"GET {SUBJECT}": (),
+    f"PUT {SUBJECT}": ("consent",),
+    f"PUT {SUBJECT}/consent": ("version", "given_at"),
+    f"PUT {SUBJECT}/withdrawal": (),
+    f"GET {STUDY}/uploads": ("cursor", "subject", "record_type", "day"),
+    f"GET {STUDY}/coverage": ("first_day", "last_day", "after_day", "after_subject", "format"),
+}
+"""The parameters of each route of studies: of the query, else of the document."""
+
+
+def _study_calls(route: str) -> st.SearchStrategy[Call]:
+    method, _, path = route.partition(" ")
+
+    def call(slug: object, other: object, values: dict[str, Any]) -> Call:
+        place = path
+        for name, value in (("study", slug), ("subject", other), ("account", other)):
+            text = quote(str(value).encode(errors="surrogatepass"), safe="")
+            place = place.replace(f"{{{name}}}", text)
+        if method == "GET":
+            return Call(method, url(place, **values))
+        return Call(method, place, PLAIN, document(**values))
+
+    values = st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(STUDY_ROUTES[route], JSON | MOMENTS.map(str))
+    )
+    return st.builds(call, st.just("default") | TEXT, TEXT | st.uuids(), values)
+
+
+CALLS |= {route: _study_calls(route) for route in STUDY_ROUTES}
 WITHOUT_PARAMETERS = {"GET /", "GET /health/live", "GET /health/ready", "GET /health/startup"}
 
 

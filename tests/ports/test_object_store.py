@@ -137,6 +137,15 @@ class TestObjectStore:
         with pytest.raises(StoreRefusedError):
             _ = [chunk async for chunk in store.read(key)]
 
+    async def test_removes_an_object(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
+        """Removing it again, or one that never was, is no error; it can be put again."""
+        await put(store, key, tmp_path, b"content")
+        for _ in range(2):
+            await store.remove(key)
+            assert await store.head(key) is None
+        await put(store, key, tmp_path, b"content")
+        assert await store.head(key) == StoredObject(7, sha256(b"content"))
+
     async def test_says_that_it_can_store(self, store: ObjectStore) -> None:
         """The check passes."""
         await store.check()

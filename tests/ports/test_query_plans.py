@@ -28,6 +28,8 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.database.studies import DatabaseStudies
+from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import LastAdministratorError
@@ -41,8 +43,11 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
+from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlug
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
+from healthingest_service.uploads.study_uploads import StudySelection
+from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
 OWNER = UUID(int=7)
@@ -92,6 +97,9 @@ class Calls:
         await ledger.complete(new.id, message(new), stored_at=NOON)
         await ledger.complete(new.id, message(new), stored_at=NOON)
         await ledger.abandon(other.id)
+        about = upload(b"about", of=AccountId(OWNER), about=subject("p5", of="s6"))
+        await ledger.begin(about, idempotency_key=None, lease_seconds=0)
+        await ledger.complete(about.id, message(about), stored_at=NOON)
         await ledger.get(AccountId(OWNER), new.id)
         page = await ledger.history(
             AccountId(OWNER), limit=1, record_type="T", state=UploadState.STORED
@@ -164,6 +172,7 @@ class Calls:
             await self.accounts.close(administrator.id, password_version=0, at=NOON)
         closing = await self.accounts.add(NewAccount("eva@clinic.example", "x" * 8))
         await self.accounts.close(closing.id, password_version=0, at=NOON)
+        await self.accounts.set_admin("ada@clinic.example", is_admin=True)
         await self.accounts.deactivate("ada@clinic.example")
 
     async def mail_queue(self) -> None:
@@ -224,6 +233,43 @@ class Calls:
         await tokens.revoke(account.id, token.id, at=NOON)
         await tokens.forget_expired(before=LATER + KEPT + timedelta(seconds=10))
 
+    async def studies(self) -> None:
+        """Studies, members and subjects."""
+        studies = DatabaseStudies(self.engine, timeout_seconds=60)
+        account = await self.accounts.add(
+            NewAccount("mary@clinic.example", "correct horse battery")
+        )
+        await studies.create(study())
+        await studies.change(SLUG, lambda before: replace(before, name="New"))
+        await studies.put_member(SLUG, Member(account.id, frozenset(Role)))
+        await studies.access(account.id, SLUG)
+        await studies.is_admin(account.id)
+        await studies.intake(account.id, SLUG, SUBJECT)
+        await studies.page(account.id, limit=5, cursor="a")
+        await studies.members(StudySlug("s1"), limit=5, cursor=str(account.id))
+        new = subject()
+        await studies.change_subject(SLUG, SUBJECT, lambda _: new)
+        await studies.change_subject(SLUG, SUBJECT, lambda _: replace(new, changed_at=LATER))
+        await studies.subject(SLUG, SUBJECT)
+        await studies.subjects(StudySlug("s1"), limit=5, cursor="p5")
+        await studies.remove_member(SLUG, account.id)
+
+    async def study_uploads(self) -> None:
+        """Lists and counts."""
+        found = DatabaseStudyUploads(self.engine, timeout_seconds=60)
+        for about in (None, Pseudonym("p10")):
+            selection = StudySelection(
+                study=StudySlug("s3"),
+                subject=about,
+                record_type="T",
+                first_day=NOON.date(),
+                last_day=NOON.date(),
+            )
+            page = await found.page(selection, limit=1)
+            await found.page(selection, limit=1, cursor=page.next_cursor)
+            counts = await found.coverage(selection, limit=1)
+            await found.coverage(selection, limit=1, after=counts.next_after)
+
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseLedger: Calls.ledger,
@@ -236,6 +282,8 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseDeviceTokens: Calls.device_tokens,
     DatabaseMailQueue: Calls.mail_queue,
     DatabaseMailTokens: Calls.mail_tokens,
+    DatabaseStudies: Calls.studies,
+    DatabaseStudyUploads: Calls.study_uploads,
 }
 
 

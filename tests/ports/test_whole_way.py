@@ -104,6 +104,8 @@ async def goes_the_whole_way(  # the parts are what differs
             idempotency_key=str(receipt.upload_id),
             schema_name="dev.healthingest.records.WearableSample",
             schema_fingerprint=found.schema_fingerprint,
+            study="default",
+            subject=str(account),
         )
 
 

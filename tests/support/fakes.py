@@ -53,6 +53,7 @@ class MemoryStore(ObjectStore):
     faults: list[str] = field(default_factory=list)
     meanwhile: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     is_down: bool = False
+    refuses_removal: bool = False
 
     async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
         """
@@ -94,6 +95,14 @@ class MemoryStore(ObjectStore):
         content = self.objects[key]
         for start in range(0, len(content), CHUNK_BYTES):
             yield content[start : start + CHUNK_BYTES]
+
+    @override
+    async def remove(self, key: str) -> None:
+        await self.check()
+        if self.refuses_removal:
+            raise StoreRefusedError
+        self.objects.pop(key, None)
+        self.metadata.pop(key, None)
 
     @override
     async def check(self) -> None:

@@ -32,3 +32,18 @@ SELECT md5('d' || n)::uuid, md5('d' || n), md5('a' || n % 1000 + 1)::uuid, 'watc
   '2026-03-31 12:00+00'::timestamptz + n * interval '1 second',
   CASE WHEN n % 10 = 0 THEN '2026-03-31 12:00+00'::timestamptz + n * interval '1 second' END
 FROM generate_series(1, 100000) n;
+INSERT INTO study (slug, name, state, enrolment, consent_required, erasure_hold_seconds, created_at)
+SELECT 's' || n, 'S', 'open', 'Open', false, 0, now()
+FROM generate_series(1, 100000) n;
+INSERT INTO study_member (study, account_id, role)
+SELECT 's' || n, md5('a' || n)::uuid, 'reader'
+FROM generate_series(1, 100000) n;
+INSERT INTO subject (study, pseudonym, id, state, enrolled_at, changed_at)
+SELECT 's' || n % 100 + 1, 'p' || n, md5('p' || n)::uuid, 'active', now(), now()
+FROM generate_series(1, 100000) n;
+INSERT INTO upload (id, owner_id, state, object_key, correlation_id, record_type, record_count, file_size_bytes,
+  file_hash, schema_name, schema_fingerprint, received_at, stored_at, study, subject)
+SELECT md5('v' || n)::uuid, md5('a' || n % 1000)::uuid, 'stored', 'raw/U/' || n, 'c', 'T', 1, 1,
+  md5('h' || n), 'T', 'f', '2026-03-01 12:00+00'::timestamptz + n * interval '1 second', now(),
+  's' || n % 100 + 1, 'p' || n % 1000
+FROM generate_series(1, 100000) n;

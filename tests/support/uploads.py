@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from healthingest_contract.object_keys import ObjectKey
 from healthingest_service.identity.model import AccountId, Principal, Scope
+from healthingest_service.studies.model import DEFAULT_STUDY, Subject
 from healthingest_service.uploads.announcement import announcement
 from healthingest_service.uploads.ids import new_upload_id
 from healthingest_service.uploads.model import OutgoingMessage, Receipt, Sha256, Upload, UploadState
@@ -50,17 +51,19 @@ def upload(
     of: AccountId | None = None,
     at: datetime = NOON,
     record_type: str = "HeartRateRecord",
+    about: Subject | None = None,
 ) -> Upload:
     """Return a new upload of these bytes, in state `storing`."""
     account = of or owner()
     upload_id = new_upload_id(at)
+    key_id = account if about is None else about.id
     return Upload(
         id=upload_id,
         owner=account,
         state=UploadState.STORING,
         receipt=Receipt(
             upload_id=upload_id,
-            object_key=str(ObjectKey(record_type, account, at, sha256(content))),
+            object_key=str(ObjectKey(record_type, key_id, at, sha256(content))),
             correlation_id="correlation",
             record_type=record_type,
             record_count=3,
@@ -70,6 +73,8 @@ def upload(
         schema_name=f"test.records.{record_type}",
         schema_fingerprint="0" * 64,
         received_at=at,
+        study=DEFAULT_STUDY if about is None else about.study,
+        subject=None if about is None else about.pseudonym,
     )
 
 

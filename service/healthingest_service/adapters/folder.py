@@ -81,6 +81,12 @@ class FolderStore(ObjectStore):
             file.close()
 
     @override
+    async def remove(self, key: str) -> None:
+        place = _place(self._root, key)
+        if await self._in_thread(_remove, place):
+            await self._in_thread(_sync_folder, place.parent)
+
+    @override
     async def check(self) -> None:
         await self._in_thread(_check, self._root)
 
@@ -105,6 +111,15 @@ def _place(root: Path, key: str) -> Path:
     if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == UNFINISHED:
         raise StoreRefusedError
     return root.joinpath(*parts)
+
+
+def _remove(place: Path) -> bool:
+    """Remove a file; returns whether it was there."""
+    try:
+        place.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @dataclass(slots=True)

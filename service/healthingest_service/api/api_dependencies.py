@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
@@ -15,11 +16,13 @@ from healthingest_service.identity.device_access import DeviceTokens
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import Rule
+from healthingest_service.studies.ports import Studies
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
+from healthingest_service.uploads.study_uploads import StudyUploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,8 @@ class ApiDependencies:
 
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
+    studies: Studies
+    study_uploads: StudyUploads
     auth: AuthService
     bearer: BearerTokens
     account: AccountService
@@ -85,3 +90,4 @@ class ApiDependencies:
     max_concurrency: int
     documentation: Documentation
     version: str
+    clock: Callable[[], datetime]

@@ -17,6 +17,8 @@ from healthingest_service.api import (
     accounts,
     health,
     own_account,
+    studies,
+    study_uploads,
     tokens,
     uploads,
 )
@@ -28,6 +30,7 @@ from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.identity.errors import IdentityError
+from healthingest_service.studies.errors import StudyError
 from healthingest_service.uploads.errors import UploadError
 
 TITLE: Final = "HealthIngest upload API"
@@ -59,6 +62,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     for error in (
         UploadError,
         IdentityError,
+        StudyError,
         RequestRefusedError,
         RequestValidationError,
         HTTPException,
@@ -98,6 +102,13 @@ def openapi_document(version: str) -> JsonObject:
     return completed(get_openapi(title=TITLE, version=version, routes=described.routes))
 
 
+def all_routes() -> list[APIRoute]:
+    """Return the routes of all operations."""
+    return [
+        route for router in _routers() for route in router.routes if isinstance(route, APIRoute)
+    ]
+
+
 def _routers() -> tuple[APIRouter, ...]:
     return (
         uploads.routes(),
@@ -105,6 +116,8 @@ def _routers() -> tuple[APIRouter, ...]:
         accounts.routes(),
         own_account.routes(),
         account_recovery.routes(),
+        studies.routes(),
+        study_uploads.routes(),
         health.routes(),
     )
 

@@ -1,10 +1,12 @@
 """Authentication, authorization and rate limits, applied before the body is read."""
 
+import re
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.permissions import permission_of
 from healthingest_service.identity.client_address import client_address
 from healthingest_service.identity.errors import (
     MissingScopeError,
@@ -13,10 +15,12 @@ from healthingest_service.identity.errors import (
 )
 from healthingest_service.identity.model import Principal, Scope, SignedIn
 from healthingest_service.identity.throttling import Rule
+from healthingest_service.studies.decisions import require_role
+from healthingest_service.studies.errors import AdminRequiredError
+from healthingest_service.studies.model import SLUG_PATTERN, StudyAccess, StudySlug
 
 _SCHEME: Final = "bearer "
-_LOGIN: Final = "account"
-"""The scope in the answer to a token that is not one of a login."""
+_SLUG: Final = re.compile(SLUG_PATTERN)
 
 
 async def api_dependencies(
@@ -73,11 +77,12 @@ def address_of(request: Request, deps: ApiDependencies) -> str:
     return client_address(peer, request.headers.getlist("x-forwarded-for"), deps.trusted_proxies)
 
 
-async def _caller(request: Request, deps: ApiDependencies, scope: Scope, rule: Rule) -> Principal:
+async def _caller(request: Request, deps: ApiDependencies, rule: Rule) -> Principal:
     principal = await deps.bearer.authenticate(bearer_token(request))
     request.state.principal = principal
-    if not principal.may(scope):
-        raise MissingScopeError(scope)
+    scope = permission_of(request).scope
+    if scope is None or not principal.may(scope):
+        raise MissingScopeError(scope or "")
     await count(request, deps, rule, principal.counted_as)
     return principal
 
@@ -89,30 +94,49 @@ async def account_owner(request: Request, deps: ApiDeps) -> SignedIn:
     Raises:
         MissingScopeError: the token does not belong to a login.
     """
-    principal = await deps.bearer.authenticate(bearer_token(request))
-    request.state.principal = principal
-    if principal.session_id is None:
-        raise MissingScopeError(_LOGIN)
-    await count(request, deps, deps.rules.requests, f"account:{principal.account_id}")
+    principal = await _caller(request, deps, deps.rules.requests)
+    if principal.session_id is None:  # of an identity provider, where its user has a password
+        raise MissingScopeError(Scope.ACCOUNT)
     return SignedIn(principal.account_id, principal.session_id)
 
 
 async def uploader(request: Request, deps: ApiDeps) -> Principal:
     """Return the caller, with the scope to upload and within the upload limit."""
-    return await _caller(request, deps, Scope.UPLOAD_WRITE, deps.rules.uploads)
+    return await _caller(request, deps, deps.rules.uploads)
 
 
-async def reader(request: Request, deps: ApiDeps) -> Principal:
-    """Return the caller, with the scope to read uploads and within the request limit."""
-    return await _caller(request, deps, Scope.UPLOAD_READ, deps.rules.requests)
+async def caller(request: Request, deps: ApiDeps) -> Principal:
+    """Return the caller, with the scope of the route and within the request limit."""
+    return await _caller(request, deps, deps.rules.requests)
 
 
-async def account_holder(request: Request, deps: ApiDeps) -> Principal:
-    """Return the caller, who may administer the own account, within the request limit."""
-    return await _caller(request, deps, Scope.ACCOUNT, deps.rules.requests)
+StudyPath = Annotated[
+    str, Path(json_schema_extra={"pattern": f"^{SLUG_PATTERN}$"}, description="The study's slug.")
+]
+
+
+async def in_study(request: Request, deps: ApiDeps, study: StudyPath) -> StudyAccess:
+    """Return the study of the path, in which the caller has a role that the route needs."""
+    principal = await _caller(request, deps, deps.rules.requests)
+    access = None
+    if _SLUG.fullmatch(study) is not None:
+        access = await deps.studies.access(principal.account_id, StudySlug(study))
+    permission = permission_of(request)
+    return require_role(access, permission.roles, admin=permission.admin)
+
+
+async def administrator(request: Request, deps: ApiDeps) -> Principal:
+    """Return the caller, an administrator of the installation."""
+    principal = await _caller(request, deps, deps.rules.requests)
+    if not await deps.studies.is_admin(principal.account_id):
+        raise AdminRequiredError
+    return principal
 
 
 Uploader = Annotated[Principal, Depends(uploader)]
-Reader = Annotated[Principal, Depends(reader)]
 Owner = Annotated[SignedIn, Depends(account_owner)]
-AccountHolder = Annotated[Principal, Depends(account_holder)]
+Caller = Annotated[Principal, Depends(caller)]
+InStudy = Annotated[StudyAccess, Depends(in_study)]
+Administrator = Annotated[Principal, Depends(administrator)]
+GUARDS: Final = (uploader, caller, account_owner, in_study, administrator)
+"""The dependencies that check the permission of a route."""

@@ -2,10 +2,12 @@
 Extracts the file from a streamed `multipart/form-data` body (RFC 7578).
 
 The parser of the framework would write the whole body to disk first; this one keeps only the
-current chunk. The form field is called `file`; the client's file name is ignored.
+current chunk. The form field is called `file`; the client's file name is ignored. The fields
+`study` and `subject` come before the file, because they decide whether it is received.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from python_multipart.exceptions import FormParserError
@@ -14,6 +16,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from healthingest_service.api.problems import RequestRefusedError
 
 FIELD: Final = b"file"
+TEXT_FIELDS: Final = ("study", "subject")
+_MAX_TEXT_BYTES: Final = 64
 OVERHEAD_BYTES: Final = 64 * 1024
 """Limit of the bytes beside the file: boundaries, part headers and other fields."""
 _MALFORMED: Final = "malformed-multipart"
@@ -33,19 +37,53 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedForm:
+    """The text fields before the file, and the bytes of the file."""
+
+    fields: Mapping[str, str]
+    file: AsyncIterator[bytes]
+
+
+async def opened(body: AsyncIterator[bytes], boundary: bytes) -> OpenedForm:
+    """
+    Read *body* up to the part called `file`, and return the form.
+
+    Raises:
+        RequestRefusedError: the body is no form, has no or several parts `file`, more than
+            `OVERHEAD_BYTES` beside it, or a text field twice, too long or after the file. Reading
+            the file raises it, too.
+    """
+    form = _Form(boundary)
+    first: list[bytes] = []
+    async for chunk in body:
+        first = form.feed(chunk)
+        if form.has_file:
+            break
+    return OpenedForm(dict(form.fields), _rest(form, first, body))
+
+
+async def _rest(
+    form: "_Form", first: list[bytes], body: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    for piece in first:
+        yield piece
+    async for chunk in body:
+        for piece in form.feed(chunk):
+            yield piece
+    form.end()
+
+
 async def file_of(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
     """
     Yield the bytes of the part called `file`.
 
     Raises:
-        RequestRefusedError: the body is no form, has no or several parts `file`, or more than
-            `OVERHEAD_BYTES` beside it.
+        RequestRefusedError: as in `opened`.
     """
-    form = _Form(boundary)
-    async for chunk in body:
-        for piece in form.feed(chunk):
-            yield piece
-    form.end()
+    form = await opened(body, boundary)
+    async for piece in form.file:
+        yield piece
 
 
 class _Form:
@@ -55,6 +93,9 @@ class _Form:
         self._pieces: list[bytes] = []
         self._header_name = bytearray()
         self._header_value = bytearray()
+        self.fields: dict[str, str] = {}
+        self._field: str | None = None
+        self._text = bytearray()
         self._is_file = False
         self._file_count = 0
         self._overhead_bytes = 0
@@ -70,6 +111,7 @@ class _Form:
             "on_header_end": self._header_end,
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._part_data,
+            "on_part_end": self._part_end,
             "on_end": self._end,
         }
         try:
@@ -77,6 +119,11 @@ class _Form:
             self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
         except FormParserError:
             raise RequestRefusedError(_MALFORMED) from None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the part called `file` has begun."""
+        return self._file_count > 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         self._pieces = []
@@ -105,6 +152,8 @@ class _Form:
 
     def _part_begin(self) -> None:
         self._is_file = False
+        self._field = None
+        self._text.clear()
 
     def _header_begin(self) -> None:
         self._header_name.clear()
@@ -113,16 +162,29 @@ class _Form:
     def _header_end(self) -> None:
         if bytes(self._header_name).lower() == b"content-disposition":
             _, options = parse_options_header(bytes(self._header_value))
-            self._is_file = options.get(b"name") == FIELD
+            name = options.get(b"name", b"")
+            self._is_file = name == FIELD
+            self._field = next((one for one in TEXT_FIELDS if name == one.encode()), None)
 
     def _headers_finished(self) -> None:
         self._file_count += self._is_file
-        if self._file_count > 1:
+        is_late_or_second = self._field is not None and (
+            self.has_file or self._field in self.fields
+        )
+        if self._file_count > 1 or is_late_or_second:
             raise RequestRefusedError(_MALFORMED)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
             self._pieces.append(data[start:end])
+        elif self._field is not None:
+            self._text += data[start:end]
+            if len(self._text) > _MAX_TEXT_BYTES:
+                raise RequestRefusedError(_MALFORMED)
+
+    def _part_end(self) -> None:
+        if self._field is not None:
+            self.fields[self._field] = self._text.decode("latin-1")
 
     def _end(self) -> None:
         self._ended = True

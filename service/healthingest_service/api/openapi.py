@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from healthingest_service.api.permissions import PERMISSIONS
 from healthingest_service.api.problems import MEDIA_TYPE
 
 JsonObject = dict[str, Any]
@@ -41,9 +42,8 @@ _OF_STATUS: Final = {
     "429": ("Retry-After",),
     "503": ("Retry-After",),
 }
+SCHEMA_REFERENCE: Final = "#/components/schemas/{model}"
 _UPLOAD: Final = "/v1/upload"
-_OWN_ACCOUNT: Final = {"/auth/change-password", "/auth/jwt/logout", "/auth/me"}
-_SESSIONS: Final = "/auth/sessions"
 TOKENS_ROUTE: Final = "/v1/tokens"
 _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
@@ -108,7 +108,7 @@ def completed(document: JsonObject) -> JsonObject:
     document["info"]["description"] = _DESCRIPTION
     document["servers"] = [{"url": "/"}]
     components = document.setdefault("components", {})
-    schema = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = ProblemView.model_json_schema(ref_template=SCHEMA_REFERENCE)
     schemas = components.setdefault("schemas", {})
     schemas.update(schema.pop("$defs", {}), ProblemView=schema)
     for never in ("HTTPValidationError", "ValidationError"):
@@ -122,9 +122,12 @@ def completed(document: JsonObject) -> JsonObject:
     }
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            if path.startswith(("/v1/", _SESSIONS)) or path in _OWN_ACCOUNT:
+            if PERMISSIONS[operation["operationId"]].needs_token:
                 operation["security"] = [{"bearer": []}]
             _complete_answers(path, operation["responses"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                for name, definition in content["schema"].pop("$defs", {}).items():
+                    schemas.setdefault(name, definition)
     return document
 
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from healthingest_service.identity import errors as identity
+from healthingest_service.studies import errors as studies
 from healthingest_service.uploads import errors as uploads
 
 TYPE_PREFIX: Final = "https://healthingest.dev/problems/"
@@ -92,7 +93,7 @@ _ROWS: Final = (
         400,
         "malformed-multipart",
         "Malformed multipart body",
-        "The body must be a form with exactly one field `file`.",
+        "The form must have one field `file`; `study` and `subject` come before it, at most once.",
     ),
     Problem(
         401,
@@ -110,6 +111,14 @@ _ROWS: Final = (
         "No mails",
         "This installation sends no mails; ask an administrator.",
     ),
+    Problem(403, "admin-required", "Not allowed", "Only an administrator can do this."),
+    Problem(403, "consent-missing", "Consent missing", "The subject has not given its consent."),
+    Problem(
+        403,
+        "contradicting-subject",
+        "Contradicting subject",
+        "Headers and form fields name different studies or subjects, or not your own.",
+    ),
     Problem(403, "missing-scope", "Not allowed", "The token does not allow this."),
     Problem(
         403,
@@ -121,6 +130,18 @@ _ROWS: Final = (
     Problem(404, "not-found", "Not found", "The path does not exist."),
     Problem(404, "session-not-found", "Session not found", "You have no such session."),
     Problem(404, "token-not-found", "Token not found", "You have no such device token."),
+    Problem(403, "role-missing", "Not allowed", "Your roles in the study do not allow this."),
+    Problem(
+        403,
+        "subject-not-enrolled",
+        "Subject not enrolled",
+        "A manager of the study must enrol the subject first.",
+    ),
+    Problem(403, "subject-withdrawn", "Subject withdrawn", "The subject has left the study."),
+    Problem(404, "account-not-found", "Account not found", "There is no such account."),
+    Problem(404, "not-found", "Not found", "The path does not exist."),
+    Problem(404, "study-not-found", "Study not found", "You have no role in such a study."),
+    Problem(404, "subject-not-found", "Subject not found", "The study has no such subject."),
     Problem(404, "upload-not-found", "Upload not found", "You have no such upload."),
     Problem(405, "method-not-allowed", "Method not allowed", "Use one of the methods in `Allow`."),
     Problem(408, "body-too-slow", "Body too slow", "The body arrived too slowly, or not at all."),
@@ -139,10 +160,25 @@ _ROWS: Final = (
     ),
     Problem(
         409,
+        "consent-outdated",
+        "Consent outdated",
+        "The consent is older than the withdrawal or the erasure; a new one is needed.",
+    ),
+    Problem(
+        409,
+        "default-study",
+        "Default study",
+        "The study `default` cannot be changed, and has no members and subjects.",
+    ),
+    Problem(409, "study-closed", "Study closed", "The study accepts no uploads."),
+    Problem(409, "study-exists", "Study exists", "A study with this slug and other values exists."),
+    Problem(
+        409,
         "upload-in-flight",
         "Upload in flight",
         "An upload with the same bytes or the same key is in progress.",
     ),
+    Problem(410, "subject-erased", "Subject erased", "The data of the subject was erased."),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route allows."),
     Problem(413, "file-too-large", "File too large", "The file is larger than `limit_bytes`."),
     Problem(414, "url-too-long", "URL too long", "The URL is longer than the service allows."),
@@ -161,6 +197,12 @@ _ROWS: Final = (
     ),
     Problem(
         422,
+        "consent-in-future",
+        "Consent in the future",
+        "`given_at` must not be later than now.",
+    ),
+    Problem(
+        422,
         "file-refused",
         "File refused",
         "The file is not valid; `findings` says where and why.",
@@ -173,6 +215,21 @@ _ROWS: Final = (
         "invalid-request",
         "Invalid request",
         "Fields are missing or invalid; `errors` names them.",
+    ),
+    Problem(
+        422,
+        "invalid-subject",
+        "Invalid subject",
+        "A subject is a pseudonym of 1 to 64 characters of `A-Za-z0-9._-`.",
+    ),
+    Problem(
+        422,
+        "record-type-not-permitted",
+        "Record type not permitted",
+        "The study does not accept files of this record type.",
+    ),
+    Problem(
+        422, "subject-missing", "Subject missing", "An upload into this study names its subject."
     ),
     Problem(
         422,
@@ -251,6 +308,22 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     identity.RateLimitedError: "rate-limited",
     identity.PasswordQueueFullError: "overloaded",
     identity.IdentityUnavailableError: f"{UNAVAILABLE}/accounts",
+    studies.StudyNotFoundError: "study-not-found",
+    studies.StudyExistsError: "study-exists",
+    studies.StudyClosedError: "study-closed",
+    studies.DefaultStudyError: "default-study",
+    studies.RoleMissingError: "role-missing",
+    studies.AdminRequiredError: "admin-required",
+    studies.AccountNotFoundError: "account-not-found",
+    studies.SubjectNotFoundError: "subject-not-found",
+    studies.SubjectMissingError: "subject-missing",
+    studies.SubjectNotEnrolledError: "subject-not-enrolled",
+    studies.ConsentMissingError: "consent-missing",
+    studies.ConsentOutdatedError: "consent-outdated",
+    studies.SubjectWithdrawnError: "subject-withdrawn",
+    studies.SubjectErasedError: "subject-erased",
+    studies.RecordTypeNotPermittedError: "record-type-not-permitted",
+    studies.StudiesUnavailableError: f"{UNAVAILABLE}/database",
 }
 _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 

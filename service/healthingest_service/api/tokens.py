@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.account_fields import NO_STORE, printable
-from healthingest_service.api.dependencies import AccountHolder, ApiDeps
+from healthingest_service.api.dependencies import ApiDeps, Caller
 from healthingest_service.api.openapi import TOKENS_ROUTE, problem_answers
 from healthingest_service.api.parsed_body import (
     JSON_TYPE,
@@ -88,7 +88,7 @@ def routes() -> APIRouter:
     return router
 
 
-async def create_token(request: Request, deps: ApiDeps, principal: AccountHolder) -> Response:
+async def create_token(request: Request, deps: ApiDeps, principal: Caller) -> Response:
     """Create a device token. Its text is in this answer only."""
     given = await json_body(CreatingToken, request, deps)
     days = given.expires_in_days
@@ -105,13 +105,13 @@ async def create_token(request: Request, deps: ApiDeps, principal: AccountHolder
     return JSONResponse(view.model_dump(mode="json"), 201, headers)
 
 
-async def list_tokens(deps: ApiDeps, principal: AccountHolder) -> TokenListView:
+async def list_tokens(deps: ApiDeps, principal: Caller) -> TokenListView:
     """List your device tokens that are neither revoked nor expired."""
     found = await deps.devices.list_of(principal.account_id)
     return TokenListView(tokens=[_view(token) for token in found])
 
 
-async def revoke_token(deps: ApiDeps, principal: AccountHolder, token_id: str) -> Response:
+async def revoke_token(deps: ApiDeps, principal: Caller, token_id: str) -> Response:
     """Revoke a device token. All processes refuse it within seconds."""
     try:
         wanted = DeviceTokenId(UUID(token_id))

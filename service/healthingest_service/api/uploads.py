@@ -1,7 +1,7 @@
 """The routes of uploads: send a file, list uploads, get one."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -12,17 +12,19 @@ from starlette.responses import JSONResponse
 
 from healthingest_contract.events import TRACEPARENT
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
-from healthingest_service.api import body, digests, multipart
+from healthingest_service.api import body, digests, multipart, upload_intake
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.correlation import valid_traceparent
-from healthingest_service.api.dependencies import ApiDeps, Reader, Uploader, address_of
+from healthingest_service.api.dependencies import ApiDeps, Caller, Uploader, address_of
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.identity.model import Principal
+from healthingest_service.studies.model import PSEUDONYM_PATTERN, SLUG_PATTERN
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.errors import (
     FileRefusedError,
+    FileTooLargeError,
     NotAvroError,
     UploadNotFoundError,
 )
@@ -38,12 +40,18 @@ from healthingest_service.uploads.model import (
 RAW_TYPES: Final = ("application/avro", "application/vnd.apache.avro", "application/octet-stream")
 FORM_TYPE: Final = "multipart/form-data"
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_SLUG: Final = {"type": "string", "pattern": f"^{SLUG_PATTERN}$"}
+_PSEUDONYM: Final = {"type": "string", "pattern": f"^{PSEUDONYM_PATTERN}$"}
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _FORM: Final = {
     "schema": {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": {"type": "string", "format": "binary"}},
+        "properties": {
+            "study": _SLUG,
+            "subject": _PSEUDONYM,
+            "file": {"type": "string", "format": "binary"},
+        },
     }
 }
 _DIGEST: Final = (
@@ -66,6 +74,20 @@ _REQUEST: Final[dict[str, object]] = {
             "in": "header",
             "required": False,
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        },
+        {
+            "name": upload_intake.STUDY_HEADER,
+            "in": "header",
+            "required": False,
+            "description": "The study of the file; without it, the study `default`.",
+            "schema": _SLUG,
+        },
+        {
+            "name": upload_intake.SUBJECT_HEADER,
+            "in": "header",
+            "required": False,
+            "description": "The pseudonym of the person that the file is about.",
+            "schema": _PSEUDONYM,
         },
     ],
     "requestBody": {
@@ -104,6 +126,8 @@ class UploadView(BaseModel):
     received_at: datetime
     stored_at: datetime | None
     announced_at: datetime | None
+    study: str
+    subject: str
 
 
 class HistoryView(BaseModel):
@@ -134,7 +158,7 @@ def routes() -> APIRouter:
         operation_id="createUpload",
         status_code=201,
         response_model=ReceiptView,
-        responses=problem_answers(400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
+        responses=problem_answers(400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 503)
         | {200: {"model": ReceiptView, "description": "The receipt of an earlier, equal upload"}},
         openapi_extra=_REQUEST,
     )
@@ -168,21 +192,30 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
 
 
 async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
+    named = upload_intake.named_by_headers(request)
+    is_form = body.media_type(request) == FORM_TYPE
+    in_form = is_form and not named.is_complete
+    intake = None if in_form else await upload_intake.admitted(request, deps, principal, named)
     content = body.paced(request, deps.body)
     declared = digests.digests_of(request)
-    is_form = body.media_type(request) == FORM_TYPE
     size_bytes = body.declared_size(request)
     if declared:
         content = digests.verified(content, declared)
+    min_size_bytes = (size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0
+    file, fields = await _opened(request, content, min_size_bytes, deps)
+    named = upload_intake.with_fields(named, fields)
+    if in_form:
+        intake = await upload_intake.admitted(request, deps, principal, named)
     upload = UploadRequest(
         principal=principal,
-        body=_file(request, content),
+        body=file,
         correlation_id=request.state.correlation_id,
         idempotency_key=_idempotency_key(request),
         declared_size_bytes=None if is_form else size_bytes,
-        min_size_bytes=(size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0,
+        min_size_bytes=min_size_bytes,
         traceparent=deps.tracing.traceparent()
         or valid_traceparent(request.headers.get(TRACEPARENT)),
+        intake=intake,
     )
     try:
         return await deps.accept(upload)
@@ -193,7 +226,7 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
 
 
 async def list_uploads(
-    deps: ApiDeps, principal: Reader, query: Annotated[HistoryQuery, Query()]
+    deps: ApiDeps, principal: Caller, query: Annotated[HistoryQuery, Query()]
 ) -> HistoryView:
     """List your uploads, newest first."""
     page = await deps.ledger.history(
@@ -204,29 +237,35 @@ async def list_uploads(
         state=query.state,
     )
     return HistoryView(
-        uploads=[_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
+        uploads=[upload_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
     )
 
 
-async def get_upload(deps: ApiDeps, principal: Reader, upload_id: str) -> UploadView:
+async def get_upload(deps: ApiDeps, principal: Caller, upload_id: str) -> UploadView:
     """Return one of your uploads."""
     try:
         wanted = UploadId(UUID(upload_id))
     except ValueError:
         raise UploadNotFoundError from None
-    return _view(await deps.ledger.get(principal.account_id, wanted))
+    return upload_view(await deps.ledger.get(principal.account_id, wanted))
 
 
-def _file(request: Request, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _opened(
+    request: Request, content: AsyncIterator[bytes], min_size_bytes: int, deps: ApiDependencies
+) -> tuple[AsyncIterator[bytes], Mapping[str, str]]:
+    """Return the bytes of the file, and the fields of a form, of which only the head is read."""
     body.refuse_coding(request)
     kind = body.media_type(request)
     if kind in RAW_TYPES:
-        return content
+        return content, {}
     if kind != FORM_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     boundary = multipart.boundary_of(request.headers["content-type"])
-    return multipart.file_of(content, boundary)
+    if min_size_bytes > deps.body.max_file_bytes:
+        raise FileTooLargeError(deps.body.max_file_bytes)
+    form = await multipart.opened(content, boundary)
+    return form.file, form.fields
 
 
 def _idempotency_key(request: Request) -> IdempotencyKey | None:
@@ -243,7 +282,8 @@ def _receipt(receipt: Receipt) -> ReceiptView:
     return ReceiptView.model_validate(receipt, from_attributes=True)
 
 
-def _view(upload: Upload) -> UploadView:
+def upload_view(upload: Upload) -> UploadView:
+    """Return the view of an upload."""
     return UploadView(
         **_receipt(upload.receipt).model_dump(exclude={"status"}),
         state=upload.state,
@@ -252,4 +292,6 @@ def _view(upload: Upload) -> UploadView:
         received_at=upload.received_at,
         stored_at=upload.stored_at,
         announced_at=upload.announced_at,
+        study=upload.study,
+        subject=upload.subject_name,
     )

@@ -36,7 +36,7 @@ from healthingest_service.identity.registration import (
 from healthingest_service.identity.shared_calls import SharedCalls
 from healthingest_service.identity.throttling import LOGINS, LoginAttempt
 
-ACCOUNT_SCOPES: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ, Scope.ACCOUNT})
+ACCOUNT_SCOPES: Final = frozenset(Scope)
 """The scopes of a token that was issued for a password."""
 _MAX_CACHED_SESSIONS: Final = 10_000
 _MAX_CACHED_TOKENS: Final = 1_000

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     UPLOAD_READ = "upload:read"
     ACCOUNT = "account"
     """Administer the own account; device tokens never have it."""
+    STUDY_MANAGE = "study:manage"
 
 
 class Registration(StrEnum):

@@ -1,9 +1,10 @@
 """
 The command `healthingest-admin`, for administrators of the service.
 
-It manages accounts, lost uploads and the outbox. It runs where the service runs (`kubectl exec
-deploy/NAME-api -- healthingest-admin …`) and needs the settings of the database; `uploads repair`
-also those of the object store. It prints JSON, and reads passwords from standard input only.
+It manages accounts, studies, lost uploads and the outbox. It runs where the service runs (`kubectl
+exec deploy/NAME-api -- healthingest-admin …`) and needs the settings of the database; `uploads
+repair` also those of the object store. It prints JSON, and reads passwords from standard input
+only.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from healthingest_service.identity.errors import (
     IdentityUnavailableError,
     UnacceptablePasswordError,
 )
-from healthingest_service.main import admin_commands, settings_checks
+from healthingest_service.main import admin_commands, settings_checks, study_cli
 from healthingest_service.main.admin_commands import NothingFoundError
 from healthingest_service.settings import InvalidSettingsError, Settings, load
 from healthingest_service.telemetry.logs import configure_logging
@@ -56,6 +57,7 @@ _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     PodIdentityError: (_NO_KEYS, _NOT_DONE),
     LedgerUnavailableError: (_NO_DATABASE, _NOT_DONE),
     IdentityUnavailableError: (_NO_DATABASE, _NOT_DONE),
+    **study_cli.STUDY_MESSAGES,
 }
 """Message and exit code for each known error."""
 
@@ -67,13 +69,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load()
         settings_checks.check_required_secrets(settings, "admin")
         configure_logging(sys.stderr, level="WARNING")
-        answer = asyncio.run(_command(options, settings))
+        run: study_cli.Run = getattr(options, "run", _command)
+        answer = asyncio.run(_run(run, options, settings))
     except tuple(_MESSAGES) as error:
         text, code = next(_MESSAGES[kind] for kind in type(error).__mro__ if kind in _MESSAGES)
         sys.stderr.write(f"healthingest-admin: {text.format(error)}\n")
         return code
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     return 0
+
+
+async def _run(
+    run: study_cli.Run, options: argparse.Namespace, settings: Settings
+) -> Mapping[str, object]:
+    return await run(options, settings)
 
 
 async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
@@ -127,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     deactivate.add_argument("--email", required=True)
     deactivate.set_defaults(command="account deactivate")
+    study_cli.add_admin(accounts)
+    study_cli.add_studies(commands)
     backlog = commands.add_parser("backlog", help="show number, age and state of waiting messages")
     backlog.set_defaults(command="backlog")
     uploads = commands.add_parser("uploads", help="manage lost uploads").add_subparsers(

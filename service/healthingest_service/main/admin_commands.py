@@ -2,18 +2,14 @@
 
 import getpass
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from healthingest_contract.events import rfc3339
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
-from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
-from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.password_pool import open_password_pool
@@ -21,17 +17,15 @@ from healthingest_service.api.accounts import Registering
 from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import NewAccount
 from healthingest_service.identity.registration import admit_password
+from healthingest_service.main.admin_database import open_admin_database as _database
 from healthingest_service.main.janitor import open_inventory
 from healthingest_service.main.runtime import (
     LOCAL_BUCKET,
-    database_url,
     open_runtime,
     open_store,
     utc_now,
 )
-from healthingest_service.main.tls_files import database_tls_material
 from healthingest_service.settings import Settings
-from healthingest_service.uploads.errors import LedgerUnavailableError
 from healthingest_service.uploads.model import UploadId
 from healthingest_service.uploads.rebuild import RebuildUploads, Rebuilt
 from healthingest_service.uploads.relay_ports import ReplaySelection
@@ -248,17 +242,3 @@ async def rebuild_ledger(settings: Settings, *, dry: bool) -> Mapping[str, objec
         )
         raise NothingFoundError(message)
     return asdict(done)
-
-
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    timeout_seconds = settings.database.timeout_seconds
-    async with open_engine(
-        database_url(settings),
-        pool_size=1,
-        timeout_seconds=timeout_seconds,
-        tls=database_tls_material(settings),
-    ) as engine:
-        if not await is_current(engine, timeout_seconds=timeout_seconds):
-            raise LedgerUnavailableError
-        yield engine

@@ -11,6 +11,8 @@ from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.database.studies import DatabaseStudies
+from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.memory_limiter import MemoryLimiter, MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import PasswordPool, open_password_pool
@@ -62,6 +64,8 @@ from healthingest_service.main.runtime import (
 )
 from healthingest_service.main.tls_files import as_settings_error, cache_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings
+from healthingest_service.studies.enrolment import EnrolSubject
+from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.errors import UnavailableError
 
@@ -75,6 +79,7 @@ class ApiPorts:
     """The opened use cases and ports of the API, and their health checks."""
 
     accept: AcceptUpload
+    studies: Studies
     auth: AuthService
     bearer: BearerTokens
     account: AccountService
@@ -96,7 +101,10 @@ async def open_api_ports(
     checks_broker: bool,
 ) -> ApiPorts:
     """Open the ports of the API; *checks_broker* adds a check of the broker's port."""
-    accept, spool_check = await _open_accept(runtime, stack, store, decorate)
+    studies = DatabaseStudies(
+        runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
+    )
+    accept, spool_check = await _open_accept(runtime, stack, store, studies, decorate)
     counters = await _open_counters(runtime, stack)
     identity = runtime.settings.identity
     passwords = await stack.enter_async_context(
@@ -121,6 +129,7 @@ async def open_api_ports(
         devices=devices,
         mails=make_mails(runtime),
         recovery=services.recovery,
+        studies=studies,
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
@@ -135,6 +144,10 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
     return ApiDependencies(
         accept=ports.accept,
         ledger=runtime.ledger,
+        studies=ports.studies,
+        study_uploads=DatabaseStudyUploads(
+            runtime.engine, timeout_seconds=settings.database.timeout_seconds
+        ),
         auth=ports.auth,
         bearer=ports.bearer,
         account=ports.account,
@@ -173,6 +186,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         max_concurrency=settings.server.max_concurrency,
         documentation=documentation(settings),
         version=VERSION,
+        clock=utc_now,
     )
 
 
@@ -220,7 +234,7 @@ def metrics_connection_rules(settings: Settings) -> ConnectionRules:
 
 
 async def _open_accept(
-    runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
+    runtime: Runtime, stack: AsyncExitStack, store: Store, studies: Studies, decorate: Decorators
 ) -> tuple[AcceptUpload, Check]:
     settings = runtime.settings
     limits = settings.limits
@@ -252,6 +266,7 @@ async def _open_accept(
         max_file_bytes=limits.max_file_size_bytes,
         lease_seconds=limits.upload_lease_seconds,
         clock=utc_now,
+        enrol=EnrolSubject(studies, clock=utc_now),
         span=runtime.tracing.span,
     )
     return accept, Check("spool", spool.check, required=True)

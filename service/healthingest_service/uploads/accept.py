@@ -9,6 +9,10 @@ from typing import Final
 
 from healthingest_contract.object_keys import ObjectKey
 from healthingest_service.identity.model import Principal
+from healthingest_service.studies.decisions import admit_record_type
+from healthingest_service.studies.enrolment import Enrol, enrol_nobody
+from healthingest_service.studies.errors import StudyError
+from healthingest_service.studies.model import DEFAULT_STUDY, Intake, Subject
 from healthingest_service.uploads.announcement import announcement
 from healthingest_service.uploads.errors import (
     BodyIncompleteError,
@@ -54,6 +58,7 @@ class UploadRequest:
     `declared_size_bytes` is the file size, None if the client did not declare it. `min_size_bytes`
     is a lower bound of the file size, from the declared size of a form that contains the file.
     `traceparent` is the trace of the request (W3C Trace Context), which the message continues.
+    `intake` is the admission into a study, None for the study `default`.
     """
 
     principal: Principal
@@ -63,6 +68,7 @@ class UploadRequest:
     declared_size_bytes: int | None
     min_size_bytes: int = 0
     traceparent: str | None = None
+    intake: Intake | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class AcceptUpload:
         max_file_bytes: int,
         lease_seconds: float,
         clock: Callable[[], datetime],
+        enrol: Enrol = enrol_nobody,
         span: Spans = no_spans,
     ) -> None:
         self._ledger = ledger
@@ -102,6 +109,7 @@ class AcceptUpload:
         self._max_file_bytes = max_file_bytes
         self._lease_seconds = lease_seconds
         self._clock = clock
+        self._enrol = enrol
         self._span = span
 
     async def __call__(self, request: UploadRequest) -> Accepted:
@@ -112,11 +120,14 @@ class AcceptUpload:
 
         Raises:
             UploadError: the upload was not accepted; after an `UnavailableError` repeating is safe.
+            StudyError: the study does not accept it.
         """
-        self._check_size(max(request.declared_size_bytes or 0, request.min_size_bytes))
+        max_bytes = self._max_bytes(request.intake)
+        _check_size(max(request.declared_size_bytes or 0, request.min_size_bytes), max_bytes)
         async with self._spool.open() as file:
             received, result = await self._validated(request, file)
-            upload = describe(request, received, result, at=self._clock())
+            subject = await self._subject(request.intake, result)
+            upload = describe(request, received, result, subject, at=self._clock())
             begun = await self._begin(upload, request.idempotency_key)
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
@@ -129,6 +140,18 @@ class AcceptUpload:
             with self._span("commit upload and message"):
                 await self._complete(begun.upload, request.traceparent)
             return Accepted(begun.upload.receipt, replayed=False)
+
+    def _max_bytes(self, intake: Intake | None) -> int:
+        of_study = None if intake is None else intake.policy.max_file_bytes
+        return self._max_file_bytes if of_study is None else min(of_study, self._max_file_bytes)
+
+    async def _subject(self, intake: Intake | None, result: ValidationResult) -> Subject | None:
+        """Return the subject, which the first valid upload enrols; None in the default study."""
+        if intake is None:
+            return None
+        admit_record_type(intake.policy, result.record_type)
+        with self._span("find the subject"):
+            return await self._enrol(intake)
 
     async def _validated(
         self, request: UploadRequest, file: SpoolFile
@@ -147,10 +170,11 @@ class AcceptUpload:
     async def _receive(
         self, request: UploadRequest, file: SpoolFile, check: FileValidation
     ) -> Received:
+        max_bytes = self._max_bytes(request.intake)
         size_bytes = validated_bytes = 0
         async for chunk in request.body:
             size_bytes += len(chunk)
-            self._check_size(size_bytes)
+            _check_size(size_bytes, max_bytes)
             await file.write(chunk)
             if size_bytes <= _INLINE_BYTES:
                 await check.feed(chunk)
@@ -162,10 +186,6 @@ class AcceptUpload:
         sha256 = await file.finish()
         await _validate_written(check, file, validated_bytes)
         return Received(size_bytes, sha256)
-
-    def _check_size(self, size_bytes: int) -> None:
-        if size_bytes > self._max_file_bytes:
-            raise FileTooLargeError(self._max_file_bytes)
 
     async def _put(self, upload: Upload, path: Path, lease: UploadLease, *, is_ours: bool) -> None:
         receipt = upload.receipt
@@ -205,6 +225,17 @@ class AcceptUpload:
         except UploadNotFoundError as error:
             # The lease expired and the janitor removed the row; the client has no receipt yet.
             raise LedgerUnavailableError from error
+        except StudyError:
+            # After a failure here the janitor removes object and row.
+            with suppress(StoreUnavailableError, StoreRefusedError, LedgerUnavailableError):
+                await self._store.remove(upload.receipt.object_key)
+                await self._ledger.abandon(upload.id)
+            raise
+
+
+def _check_size(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise FileTooLargeError(max_bytes)
 
 
 async def _validate_written(check: FileValidation, file: SpoolFile, validated_bytes: int) -> int:
@@ -218,14 +249,24 @@ async def _validate_written(check: FileValidation, file: SpoolFile, validated_by
 
 
 def describe(
-    request: UploadRequest, received: Received, result: ValidationResult, *, at: datetime
+    request: UploadRequest,
+    received: Received,
+    result: ValidationResult,
+    subject: Subject | None = None,
+    *,
+    at: datetime,
 ) -> Upload:
-    """Return the new upload in state `storing`; its object key never changes."""
+    """
+    Return the new upload in state `storing`; its object key never changes.
+
+    The key has the random id of the subject, in the default study that of the account.
+    """
     upload_id = new_upload_id(at)
     owner = request.principal.account_id
+    key_id = owner if subject is None else subject.id
     receipt = Receipt(
         upload_id=upload_id,
-        object_key=str(ObjectKey(result.record_type, owner, at, received.sha256)),
+        object_key=str(ObjectKey(result.record_type, key_id, at, received.sha256)),
         correlation_id=request.correlation_id,
         record_type=result.record_type,
         record_count=result.record_count,
@@ -240,4 +281,6 @@ def describe(
         schema_name=result.schema_name,
         schema_fingerprint=result.schema_fingerprint,
         received_at=at,
+        study=DEFAULT_STUDY if subject is None else subject.study,
+        subject=None if subject is None else subject.pseudonym,
     )

@@ -32,6 +32,8 @@ def announcement(
         idempotency_key=str(upload.id),
         schema_name=upload.schema_name,
         schema_fingerprint=upload.schema_fingerprint,
+        study=upload.study,
+        subject=upload.subject_name,
     )
     return OutgoingMessage(
         id=message_id,

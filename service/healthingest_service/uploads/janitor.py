@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from healthingest_service.studies.errors import StudyError
 from healthingest_service.uploads.announcement import announcement
 from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
@@ -127,9 +128,20 @@ class Janitor:
             await self._ledger.complete(
                 upload.id, announcement(upload, self._bucket, at=at), stored_at=at
             )
+        except StudyError:
+            return await self._remove(upload)
         except (StoreUnavailableError, StoreRefusedError, UploadNotFoundError):
             return Swept(unclear=1)
         return Swept(finished=1)
+
+    async def _remove(self, upload: Upload) -> Swept:
+        """Remove object and row of an upload whose subject has withdrawn meanwhile."""
+        try:
+            await self._store.remove(upload.receipt.object_key)
+        except (StoreUnavailableError, StoreRefusedError):
+            return Swept(unclear=1)
+        await self._ledger.abandon(upload.id)
+        return Swept(abandoned=1)
 
     async def _has_the_bytes(self, upload: Upload, found: StoredObject) -> bool:
         if found.size_bytes != upload.receipt.file_size_bytes:

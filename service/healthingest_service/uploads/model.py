@@ -13,6 +13,7 @@ from typing import NewType
 from uuid import UUID
 
 from healthingest_service.identity.model import AccountId
+from healthingest_service.studies.model import DEFAULT_STUDY, Pseudonym, StudySlug
 
 UploadId = NewType("UploadId", UUID)
 MessageId = NewType("MessageId", UUID)
@@ -90,7 +91,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload as the database keeps it."""
+    """
+    An upload as the database keeps it.
+
+    `subject` is None in the study `default`, in which the subject is the owner.
+    """
 
     id: UploadId
     owner: AccountId
@@ -101,6 +106,13 @@ class Upload:
     received_at: datetime
     stored_at: datetime | None = None
     announced_at: datetime | None = None
+    study: StudySlug = DEFAULT_STUDY
+    subject: Pseudonym | None = None
+
+    @property
+    def subject_name(self) -> str:
+        """The pseudonym of the subject, or the id of the owner."""
+        return str(self.owner) if self.subject is None else self.subject
 
 
 @dataclass(frozen=True, slots=True)

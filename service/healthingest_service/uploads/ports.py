@@ -163,6 +163,17 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def remove(self, key: str) -> None:
+        """
+        Remove an object; a missing one is no error, so repeating is safe.
+
+        In a bucket with versions, the earlier versions stay.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: it may still be there.
+        """
+        ...
+
     async def check(self) -> None:
         """
         Check that an object could be stored now; cheap, for the readiness check.
@@ -197,9 +208,9 @@ class Ledger(Protocol):
         Insert *upload* in state `storing`, or return the owner's row for the same bytes.
 
         This is the first of the two transactions of an upload. An owner has at most one row per
-        hash. A row is taken over if it is `storing` with an expired lease, or `lost`: it keeps its
-        id and object key, and gets a new lease. Of two processes that begin the same bytes at once,
-        one succeeds, and the other gets `UploadInFlightError`.
+        hash, study and subject. A row is taken over if it is `storing` with an expired lease, or
+        `lost`: it keeps its id and object key, and gets a new lease. Of two processes that begin
+        the same bytes at once, one succeeds, and the other gets `UploadInFlightError`.
 
         Raises:
             UploadInFlightError: another process stores the same bytes or the same idempotency key.
@@ -230,6 +241,8 @@ class Ledger(Protocol):
 
         Raises:
             UploadNotFoundError: the row does not exist any more.
+            SubjectWithdrawnError, SubjectErasedError: the subject has left the study meanwhile; the
+                row stays `storing`.
             LedgerUnavailableError: unclear whether it was committed; repeating is safe.
         """
         ...

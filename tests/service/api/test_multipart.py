@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthingest_service.api.multipart import OVERHEAD_BYTES, boundary_of, file_of
+from healthingest_service.api.multipart import OVERHEAD_BYTES, boundary_of, file_of, opened
 from healthingest_service.api.problems import RequestRefusedError
 
 BOUNDARY = b"limit"
@@ -70,3 +70,35 @@ def test_needs_a_boundary() -> None:
     assert boundary_of('multipart/form-data; boundary="a b"') == b"a b"
     with pytest.raises(RequestRefusedError):
         boundary_of("multipart/form-data")
+
+
+def _chunks(form: bytes, size: int) -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(form), size):
+            yield form[start : start + size]
+
+    return chunks()
+
+
+@given(size=st.integers(min_value=1, max_value=400))
+async def test_text_fields_come_before_the_file(size: int) -> None:
+    """They are known before the file is read, however the form comes; others are ignored."""
+    form = part("note", b"x") + part("subject", b"P-1") + part("study", b"sleep")
+    found = await opened(_chunks(form + part("file", b"content") + END, size), BOUNDARY)
+    assert found.fields == {"study": "sleep", "subject": "P-1"}
+    assert b"".join([piece async for piece in found.file]) == b"content"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        part("study", b"a") + part("study", b"a") + part("file", b"x") + END,
+        part("file", b"x") + part("study", b"a") + END,
+        part("subject", b"s" * 65) + part("file", b"x") + END,
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_a_text_field_in_the_wrong_place_is_refused(form: bytes, size: int) -> None:
+    """Twice, after the file, or too long."""
+    with pytest.raises(RequestRefusedError):
+        await read(form, size)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from healthingest_service.api.permissions import PERMISSIONS
 from support.edge import Edge
 from support.samples import good_file
 
@@ -28,6 +29,20 @@ OPERATION_IDS = {
     ("POST", "/v1/upload"): "createUpload",
     ("GET", "/v1/uploads"): "listUploads",
     ("GET", "/v1/uploads/{upload_id}"): "getUpload",
+    ("GET", "/v1/studies"): "listStudies",
+    ("POST", "/v1/studies"): "createStudy",
+    ("GET", "/v1/studies/{study}"): "getStudy",
+    ("PATCH", "/v1/studies/{study}"): "changeStudy",
+    ("GET", "/v1/studies/{study}/members"): "listMembers",
+    ("PUT", "/v1/studies/{study}/members/{account}"): "putMember",
+    ("DELETE", "/v1/studies/{study}/members/{account}"): "removeMember",
+    ("GET", "/v1/studies/{study}/subjects"): "listSubjects",
+    ("GET", "/v1/studies/{study}/subjects/{subject}"): "getSubject",
+    ("PUT", "/v1/studies/{study}/subjects/{subject}"): "enrolSubject",
+    ("PUT", "/v1/studies/{study}/subjects/{subject}/consent"): "giveConsent",
+    ("PUT", "/v1/studies/{study}/subjects/{subject}/withdrawal"): "withdrawSubject",
+    ("GET", "/v1/studies/{study}/uploads"): "listStudyUploads",
+    ("GET", "/v1/studies/{study}/coverage"): "getCoverage",
     ("GET", "/"): "getServiceInfo",
     ("GET", "/health/live"): "checkLiveness",
     ("GET", "/health/ready"): "checkReadiness",
@@ -76,25 +91,14 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_says_what_needs_a_token(document: dict[str, Any]) -> None:
-    """Routes of uploads, device tokens and the own account need one, the others do not."""
+    """The same routes as in the table of permissions."""
     secured = {
-        path
-        for path, methods in document["paths"].items()
-        for one in methods.values()
-        if "security" in one
+        operation["operationId"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if "security" in operation
     }
-    assert secured == {
-        "/auth/change-password",
-        "/auth/jwt/logout",
-        "/auth/me",
-        "/auth/sessions",
-        "/auth/sessions/{session_id}",
-        "/v1/tokens",
-        "/v1/tokens/{token_id}",
-        "/v1/upload",
-        "/v1/uploads",
-        "/v1/uploads/{upload_id}",
-    }
+    assert secured == {name for name, found in PERMISSIONS.items() if found.needs_token}
 
 
 def _operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

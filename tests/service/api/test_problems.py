@@ -7,6 +7,7 @@ import pytest
 
 from healthingest_service.api.problems import PROBLEM_KEYS, PROBLEMS, problem_of
 from healthingest_service.identity import errors as identity
+from healthingest_service.studies import errors as studies
 from healthingest_service.uploads import errors as uploads
 from support.edge import Edge
 
@@ -21,6 +22,7 @@ INNER = {
     identity.MailError,  # this and the next two: the delivery's, which answers nobody
     identity.MailRefusedError,
     identity.MailUnavailableError,
+    studies.StudyError,
     identity.LimiterUnavailableError,  # turned into a decision before the edge
 }
 
@@ -33,7 +35,7 @@ def _errors(module: ModuleType) -> set[type[Exception]]:
 
 def test_every_error_has_a_row_or_never_comes_here() -> None:
     """An error that somebody adds must get a status and a code."""
-    assert _errors(uploads) | _errors(identity) == set(PROBLEM_KEYS) | INNER
+    assert _errors(uploads) | _errors(identity) | _errors(studies) == set(PROBLEM_KEYS) | INNER
     assert set(PROBLEM_KEYS.values()) <= set(PROBLEMS)
 
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from healthingest_service.studies.model import Pseudonym, StudySlug
 from healthingest_service.uploads.model import Sha256, StoredObject, UploadState
 from healthingest_service.uploads.object_metadata import object_metadata, upload_of
+from support.studies import subject
 from support.uploads import NOON, upload
 
 NEW = replace(upload(b"content"), received_at=NOON.replace(microsecond=123_456))
@@ -19,10 +21,27 @@ def test_an_upload_is_read_back() -> None:
     assert read == replace(NEW, state=UploadState.STORED, stored_at=NOON)
 
 
+def test_an_upload_about_a_subject_is_read_back() -> None:
+    """With study, subject and account; its key has the id of the subject."""
+    about = subject()
+    new = upload(b"content", about=about)
+    stored = StoredObject(7, new.receipt.file_hash, object_metadata(new))
+    assert str(about.id) in new.receipt.object_key
+    assert str(new.owner) not in new.receipt.object_key
+    read = upload_of(new.receipt.object_key, stored, stored_at=NOON)
+    assert read == replace(new, state=UploadState.STORED, stored_at=NOON)
+
+
 def test_metadata_fits_into_two_kilobytes() -> None:
     """The longest names that the gate and the API accept."""
     receipt = replace(NEW.receipt, correlation_id="c" * 64, record_count=2**63 - 1)
-    longest = replace(NEW, receipt=receipt, schema_name="s" * 1024)
+    longest = replace(
+        NEW,
+        receipt=receipt,
+        schema_name="s" * 1024,
+        study=StudySlug("s" * 40),
+        subject=Pseudonym("p" * 64),
+    )
     sent = object_metadata(longest).items()
     assert sum(len(name) + len(value) for name, value in sent) <= 1500
 

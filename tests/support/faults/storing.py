@@ -165,6 +165,10 @@ class FaultyStore(ObjectStore):
         return self.inner.read(key)
 
     @override
+    async def remove(self, key: str) -> None:
+        await self.inner.remove(key)
+
+    @override
     async def check(self) -> None:
         await self.inner.check()
 

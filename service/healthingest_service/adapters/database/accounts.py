@@ -119,6 +119,15 @@ class DatabaseAccounts(DatabaseAccountsByEmail):
             await users.update(row, {"is_active": False})
             return AccountId(row.id)
 
+    async def set_admin(self, email: str, *, is_admin: bool) -> AccountId | None:
+        """Make an account an administrator, or not; returns its id, or None if it is missing."""
+        async with self._users() as users:
+            row = await _by_email(users, email)
+            if row is None:
+                return None
+            await users.update(row, {"is_superuser": is_admin})
+            return AccountId(row.id)
+
     async def get(self, account_id: AccountId) -> Account | None:
         """See `Accounts.get`."""
         async with self._users(writes=False) as users:

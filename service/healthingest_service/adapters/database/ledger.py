@@ -6,15 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, delete, false, insert, select, tuple_, update
+from sqlalchemy import Row, Select, bindparam, delete, false, insert, or_, select, tuple_, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.adapters.database.study_tables import SubjectRow
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
 from healthingest_service.identity.model import AccountId
+from healthingest_service.studies.decisions import refusal_of
+from healthingest_service.studies.errors import SubjectWithdrawnError
+from healthingest_service.studies.model import SubjectState
 from healthingest_service.uploads.errors import (
     IdempotencyKeyReusedError,
     LedgerUnavailableError,
@@ -35,9 +39,30 @@ _RETRY_AFTER_SECONDS_MAX: Final = 5
 """Maximum of `Retry-After`: most uploads are stored within seconds, long before the lease ends."""
 
 
+_SUBJECT_IS_ACTIVE: Final = (
+    select(SubjectRow.id)
+    .where(
+        SubjectRow.study == UploadRow.study,
+        SubjectRow.pseudonym == UploadRow.subject,
+        SubjectRow.state == SubjectState.ACTIVE,
+    )
+    .correlate(UploadRow)
+    .with_for_update(read=True, of=SubjectRow)
+    .exists()
+)
+"""
+The lock orders a completion and a withdrawal: one of them waits until the other is committed.
+
+So an upload that completes after a withdrawal was answered sees it. An upload without a subject
+takes no lock.
+"""
 _STORED: Final = (
     update(UploadRow)
-    .where(UploadRow.id == bindparam("stored_id"), UploadRow.state == UploadState.STORING)
+    .where(
+        UploadRow.id == bindparam("stored_id"),
+        UploadRow.state == UploadState.STORING,
+        or_(UploadRow.subject == "", _SUBJECT_IS_ACTIVE),
+    )
     .values(
         state=UploadState.STORED,
         stored_at=bindparam("at"),
@@ -152,14 +177,24 @@ class DatabaseLedger(Ledger):
             await self._refuse_unknown(upload_id)
 
     async def _refuse_unknown(self, upload_id: UploadId) -> None:
+        is_subject = (SubjectRow.study == UploadRow.study) & (
+            SubjectRow.pseudonym == UploadRow.subject
+        )
+        wanted = (
+            select(UploadRow.state, UploadRow.subject, SubjectRow.state.label("subject_state"))
+            .outerjoin(SubjectRow, is_subject)
+            .where(UploadRow.id == upload_id)
+        )
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
-            if (
-                await connection.scalar(select(UploadRow.id).where(UploadRow.id == upload_id))
-                is None
-            ):
-                raise UploadNotFoundError
+            row = (await connection.execute(wanted)).first()
+        if row is None:
+            raise UploadNotFoundError
+        if row.subject and row.state == UploadState.STORING:
+            state = SubjectState(row.subject_state) if row.subject_state else None
+            # Without a reason the subject has left and come back since the update.
+            raise refusal_of(state) or SubjectWithdrawnError
 
     @override
     async def abandon(self, upload_id: UploadId) -> None:
@@ -260,7 +295,10 @@ async def _insert_or_find(
     if await rows.is_inserted(connection, UploadRow, rows.upload_values(upload, lease_until)):
         return BegunUpload(upload, replayed=False)
     same = select(UploadRow).where(
-        UploadRow.owner_id == upload.owner, UploadRow.file_hash == upload.receipt.file_hash
+        UploadRow.owner_id == upload.owner,
+        UploadRow.file_hash == upload.receipt.file_hash,
+        UploadRow.study == upload.study,
+        UploadRow.subject == (upload.subject or ""),
     )
     # Read without a lock first: otherwise repeats of one upload would wait for each other, each
     # with a flush to disk.

@@ -1,19 +1,20 @@
 """Migrates a database to the schema of this version of the service."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
-from healthingest_service.adapters.database.engine import open_engine, transaction
+from healthingest_service.adapters.database.engine import is_postgresql, open_engine, transaction
 
 _LOCK: Final = 0x6865616C7468  # "health", the advisory lock of migrations
 _SHARES_OF_TIME: Final = {"lock_timeout": 0.8, "statement_timeout": 0.9}
@@ -36,15 +37,36 @@ async def migrate(url: str, *, timeout_seconds: float, tls: TlsMaterial = NO_TLS
         LedgerUnavailableError: the database could not be reached, or the deadline passed; nothing
             has changed.
     """
-    async with (
-        open_engine(url, pool_size=1, timeout_seconds=timeout_seconds, tls=tls) as engine,
-        transaction(engine, timeout_seconds=timeout_seconds) as connection,
-    ):
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(
+            open_engine(url, pool_size=1, timeout_seconds=timeout_seconds, tls=tls)
+        )
+        if not is_postgresql(engine):
+            _ignore_foreign_keys(engine)
+        connection = await stack.enter_async_context(
+            transaction(engine, timeout_seconds=timeout_seconds)
+        )
         if connection.dialect.name == "postgresql":
             await _limit_waiting(connection, timeout_seconds)
             # Held until the end of the transaction. On SQLite, BEGIN IMMEDIATE is such a lock.
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         await connection.run_sync(_upgrade)
+
+
+def _ignore_foreign_keys(engine: AsyncEngine) -> None:
+    """
+    Turn off the foreign keys of SQLite.
+
+    A table is altered by copying it; with them, dropping the old one would delete the rows of other
+    tables that refer to it (SQLite, "ALTER TABLE", 7).
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    # ANN401: the driver's connection has no type
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=OFF")
+        cursor.close()
 
 
 async def _limit_waiting(connection: AsyncConnection, timeout_seconds: float) -> None:

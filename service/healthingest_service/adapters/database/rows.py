@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthingest_service.adapters.database.tables import Base
 from healthingest_service.identity.model import AccountId
+from healthingest_service.studies.model import Pseudonym, StudySlug
 from healthingest_service.uploads.errors import InvalidCursorError
 from healthingest_service.uploads.model import (
     MessageId,
@@ -82,6 +83,8 @@ def upload(row: Row[Any]) -> Upload:
         received_at=row.received_at,
         stored_at=row.stored_at,
         announced_at=row.announced_at,
+        study=StudySlug(row.study),
+        subject=Pseudonym(row.subject) if row.subject else None,
     )
 
 
@@ -101,6 +104,8 @@ def upload_values(new: Upload, lease_until: datetime | None) -> dict[str, Any]:
         "schema_fingerprint": new.schema_fingerprint,
         "received_at": new.received_at,
         "lease_until": lease_until,
+        "study": new.study,
+        "subject": new.subject or "",
     }
 
 

@@ -63,20 +63,42 @@ class Base(DeclarativeBase):
     )
 
 
+_OF_SUBJECTS = text("subject <> ''")
+"""The condition of the indexes of studies, which cost an upload without a study nothing."""
+
+
 class UploadRow(Base):
     """
     An upload. `lease_until` is set in state `storing`, and is the end of the lease.
 
-    An owner has one row per hash: equal bytes are one upload.
+    An owner has one row per hash, study and subject: equal bytes about a subject are one upload.
+    `subject` is a pseudonym, and empty if the subject is the owner.
     """
 
     __tablename__ = "upload"
     __table_args__ = (
-        UniqueConstraint("owner_id", "file_hash"),
+        UniqueConstraint("owner_id", "file_hash", "study", "subject"),
         CheckConstraint("state IN ('storing', 'stored', 'announced', 'lost')", name="state"),
         CheckConstraint("(state = 'storing') = (lease_until IS NOT NULL)", name="lease"),
         Index("ix_upload_history", "owner_id", "received_at", "id"),
         Index("ix_upload_lease", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
+        Index(
+            "ix_upload_study",
+            "study",
+            "received_at",
+            "id",
+            postgresql_where=_OF_SUBJECTS,
+            sqlite_where=_OF_SUBJECTS,
+        ),
+        Index(
+            "ix_upload_subject",
+            "study",
+            "subject",
+            "received_at",
+            "id",
+            postgresql_where=_OF_SUBJECTS,
+            sqlite_where=_OF_SUBJECTS,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -99,6 +121,8 @@ class UploadRow(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lost_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the object was found missing; kept while the same bytes are stored again."""
+    study: Mapped[str] = mapped_column(String(40), server_default="default")
+    subject: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class IdempotencyKeyRow(Base):

@@ -166,6 +166,13 @@ class S3Store(ObjectStore):
             body.close()
 
     @override
+    async def remove(self, key: str) -> None:
+        bucket = self.bucket
+        await call_idempotent(
+            bucket.timeout_seconds, lambda: bucket.client.delete_object(Bucket=bucket.name, Key=key)
+        )
+
+    @override
     async def check(self) -> None:
         bucket = self.bucket
         await call_idempotent(

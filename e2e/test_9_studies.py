@@ -1,0 +1,83 @@
+"""A study on a cluster: made with the admin CLI, used through the ingress, then announced."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+import confidential
+import install
+import kubectl as k8s
+import outside
+from healthingest_contract.events import UploadStored
+from support import samples
+
+NAMESPACE: Final = "e2e-studies"
+NAME: Final = f"studies-{secrets.token_hex(3)}"
+READY_SECONDS = 120.0
+SUBJECT: Final = "/v1/studies/sleep/subjects/P-7K2M"
+NAMED: Final = {"Healthingest-Study": "sleep", "Healthingest-Subject": "P-7K2M"}
+EMAIL: Final = "grace@clinic.example"
+pytestmark = pytest.mark.story
+
+
+@pytest.fixture(scope="module", name="api")
+def _api() -> Iterator[outside.Api]:
+    """The API of a HealthIngest of its own."""
+    k8s.remove_namespace(NAMESPACE)
+    install.user_secrets(NAMESPACE)
+    k8s.apply(install.minimal(NAME), namespace=NAMESPACE)
+    k8s.eventually("Ready=True", lambda: k8s.is_ready(_live()), seconds=READY_SECONDS)
+    yield outside.Api(f"{NAME}.example")
+    k8s.remove_namespace(NAMESPACE, wait=False)
+
+
+def _live() -> dict[str, Any] | None:
+    return k8s.get("healthingest", NAME, NAMESPACE)
+
+
+def _admin(*words: str) -> str:
+    where = ("exec", f"deploy/{NAME}-api", "--namespace", NAMESPACE, "--")
+    return k8s.kubectl(*where, "healthingest-admin", *words)
+
+
+def _manager(api: outside.Api) -> outside.Api:
+    """Return the API for a new account that manages the study and uploads into it."""
+    password = confidential.keep("password of a client", secrets.token_hex(12))
+    account = {"email": EMAIL, "password": password}
+    registered = api.request("POST", "/auth/register", json=account)
+    assert registered.status_code == 201, registered.text
+    roles = ("manager", "reader", "uploader")
+    _admin("study", "member", "--study", "sleep", "--email", EMAIL, "--roles", *roles)
+    given = {"username": EMAIL, "password": password}
+    answer = api.request("POST", "/auth/jwt/login", data=given)
+    assert answer.status_code == 200, answer.text
+    token = confidential.keep("token of a client", answer.json()["access_token"])
+    return outside.Api(api.host, {"Authorization": f"Bearer {token}"})
+
+
+def test_a_study_from_its_creation_to_a_withdrawal(api: outside.Api) -> None:
+    """
+    An upload about a consented subject is announced with study and subject.
+
+    Without consent and after the withdrawal it is refused.
+    """
+    create = ("study", "create", "--study", "sleep", "--name", "Sleep")
+    _admin(*create, "--enrolment", "Listed", "--consent-required")
+    manager = _manager(api)
+    assert manager.request("PUT", SUBJECT, json={}).status_code == 200
+    assert manager.upload(samples.good_file(1), **NAMED).status_code == 403
+    consent = {"version": "v1", "given_at": "2026-03-01T12:00:00Z"}
+    assert manager.request("PUT", f"{SUBJECT}/consent", json=consent).status_code == 200
+    answer = manager.upload(samples.good_file(1), **NAMED)
+    assert answer.status_code == 201, answer.text
+    (message,) = outside.consume(NAME, NAMESPACE, "processing", 1)
+    event = UploadStored.from_bytes(message.body)
+    assert (event.study, event.subject) == ("sleep", "P-7K2M")
+    assert event.idempotency_key == answer.json()["upload_id"]
+    covered = manager.request("GET", "/v1/studies/sleep/coverage").json()["coverage"]
+    assert [(row["subject"], row["uploads"]) for row in covered] == [("P-7K2M", 1)]
+    assert manager.request("PUT", f"{SUBJECT}/withdrawal").status_code == 200
+    refused = manager.upload(samples.good_file(2), **NAMED)
+    assert refused.json()["type"].endswith("/subject-withdrawn")

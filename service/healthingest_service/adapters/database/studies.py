@@ -1,0 +1,302 @@
+"""The port `Studies` with the database."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, and_, delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import override
+
+from healthingest_service.adapters.database import rows, study_rows
+from healthingest_service.adapters.database.account_tables import AccountRow
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.study_tables import (
+    StudyMemberRow,
+    StudyRow,
+    SubjectRow,
+)
+from healthingest_service.identity.model import AccountId
+from healthingest_service.studies.errors import (
+    AccountNotFoundError,
+    StudiesUnavailableError,
+    StudyNotFoundError,
+)
+from healthingest_service.studies.model import (
+    IntakeFacts,
+    Member,
+    MemberPage,
+    Pseudonym,
+    Role,
+    Standing,
+    Study,
+    StudyAccess,
+    StudyPage,
+    StudySlug,
+    Subject,
+    SubjectPage,
+)
+from healthingest_service.studies.ports import Studies
+from healthingest_service.uploads.errors import LedgerUnavailableError
+
+_ACCOUNT: Final = AccountRow.__table__.c
+_STUDY: Final = StudyRow.__table__.c
+_SUBJECT: Final = SubjectRow.__table__.c
+_ATTEMPTS: Final = 2
+"""A subject that another process inserts meanwhile is found at the second attempt."""
+
+
+class DatabaseStudies(Studies):
+    """Studies, members and subjects in the database."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+
+    @override
+    async def access(self, account_id: AccountId, study: StudySlug) -> StudyAccess | None:
+        wanted = (
+            select(*_STUDY, StudyMemberRow.role, _ACCOUNT.is_superuser)
+            .outerjoin(StudyMemberRow, _is_member(account_id))
+            .outerjoin(AccountRow, _is_account(account_id))
+            .where(StudyRow.slug == study)
+        )
+        async with self._transaction(writes=False, single=True) as connection:
+            found = (await connection.execute(wanted)).all()
+        return StudyAccess(study_rows.study(found[0]), _standing(found)) if found else None
+
+    @override
+    async def is_admin(self, account_id: AccountId) -> bool:
+        wanted = select(_ACCOUNT.id).where(_is_account(account_id), _ACCOUNT.is_superuser)
+        async with self._transaction(writes=False, single=True) as connection:
+            return (await connection.execute(wanted)).first() is not None
+
+    @override
+    async def intake(
+        self, account_id: AccountId, study: StudySlug, pseudonym: Pseudonym | None
+    ) -> IntakeFacts:
+        about = and_(SubjectRow.study == StudyRow.slug, SubjectRow.pseudonym == (pseudonym or ""))
+        wanted = (
+            select(
+                *_STUDY,
+                StudyMemberRow.role,
+                _ACCOUNT.is_superuser,
+                *(column.label(f"subject_{column.name}") for column in _SUBJECT),
+            )
+            .outerjoin(StudyMemberRow, _is_member(account_id))
+            .outerjoin(AccountRow, _is_account(account_id))
+            .outerjoin(SubjectRow, about)
+            .where(StudyRow.slug == study)
+        )
+        async with self._transaction(writes=False, single=True) as connection:
+            found = (await connection.execute(wanted)).all()
+        if not found:
+            return IntakeFacts(None, Standing(), None)
+        return IntakeFacts(
+            study_rows.study(found[0]), _standing(found), study_rows.joined_subject(found[0])
+        )
+
+    @override
+    async def page(
+        self, account_id: AccountId, *, limit: int, cursor: str | None = None
+    ) -> StudyPage:
+        mine = exists().where(StudyMemberRow.study == StudyRow.slug, _is_account_of(account_id))
+        slugs = select(StudyRow.slug).order_by(StudyRow.slug).limit(limit + 1)
+        if cursor is not None:
+            slugs = slugs.where(StudyRow.slug > cursor)
+        async with self._transaction(writes=False) as connection:
+            is_admin = bool(await connection.scalar(_admin(account_id)))
+            wanted = slugs if is_admin else slugs.where(mine)
+            found = list(await connection.scalars(wanted))
+            wanted_rows = (
+                select(*_STUDY, StudyMemberRow.role)
+                .outerjoin(StudyMemberRow, _is_member(account_id))
+                .where(StudyRow.slug.in_(found[:limit]))
+                .order_by(StudyRow.slug)
+            )
+            by_slug: dict[str, list[Row[Any]]] = {slug: [] for slug in found[:limit]}
+            for row in await connection.execute(wanted_rows):
+                by_slug[row.slug].append(row)
+        studies = tuple(
+            StudyAccess(study_rows.study(some[0]), Standing(_roles(some), is_admin))
+            for some in by_slug.values()
+        )
+        return StudyPage(studies, found[limit - 1] if len(found) > limit else None)
+
+    @override
+    async def create(self, new: Study) -> bool:
+        async with self._transaction(single=True) as connection:
+            return await rows.is_inserted(connection, StudyRow, study_rows.study_values(new))
+
+    @override
+    async def change(self, study: StudySlug, change: Callable[[Study], Study]) -> Study:
+        wanted = select(StudyRow).where(StudyRow.slug == study)
+        async with self._transaction() as connection:
+            row = (await connection.execute(wanted.with_for_update())).first()
+            if row is None:
+                raise StudyNotFoundError
+            before = study_rows.study(row)
+            after = change(before)
+            if after != before:
+                await connection.execute(
+                    update(StudyRow)
+                    .where(StudyRow.slug == study)
+                    .values(study_rows.study_values(after))
+                )
+        return after
+
+    @override
+    async def members(
+        self, study: StudySlug, *, limit: int, cursor: str | None = None
+    ) -> MemberPage:
+        accounts = (
+            select(StudyMemberRow.account_id)
+            .where(StudyMemberRow.study == study)
+            .distinct()
+            .order_by(StudyMemberRow.account_id)
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            accounts = accounts.where(StudyMemberRow.account_id > UUID(cursor))
+        async with self._transaction(writes=False) as connection:
+            found = list(await connection.scalars(accounts))
+            roles = select(StudyMemberRow.account_id, StudyMemberRow.role).where(
+                StudyMemberRow.study == study, StudyMemberRow.account_id.in_(found[:limit])
+            )
+            by_account: dict[UUID, set[Role]] = {one: set() for one in found[:limit]}
+            for row in await connection.execute(roles):
+                by_account[row.account_id].add(Role(row.role))
+        members = tuple(
+            Member(AccountId(account), frozenset(some)) for account, some in by_account.items()
+        )
+        return MemberPage(members, str(found[limit - 1]) if len(found) > limit else None)
+
+    @override
+    async def put_member(self, study: StudySlug, member: Member) -> None:
+        values = [
+            {"study": study, "account_id": member.account_id, "role": role.value}
+            for role in sorted(member.roles)
+        ]
+        try:
+            async with self._transaction() as connection:
+                # The lock of the study orders two changes of one account.
+                await connection.execute(
+                    select(StudyRow.slug).where(StudyRow.slug == study).with_for_update()
+                )
+                await connection.execute(_membership(study, member.account_id))
+                await connection.execute(insert(StudyMemberRow), values)
+        except IntegrityError:
+            raise AccountNotFoundError from None
+
+    @override
+    async def remove_member(self, study: StudySlug, account_id: AccountId) -> None:
+        async with self._transaction(single=True) as connection:
+            await connection.execute(_membership(study, account_id))
+
+    @override
+    async def subject(self, study: StudySlug, pseudonym: Pseudonym) -> Subject | None:
+        wanted = select(SubjectRow).where(*_is_subject(study, pseudonym))
+        async with self._transaction(writes=False, single=True) as connection:
+            row = (await connection.execute(wanted)).first()
+        return None if row is None else study_rows.subject(row)
+
+    @override
+    async def subjects(
+        self, study: StudySlug, *, limit: int, cursor: str | None = None
+    ) -> SubjectPage:
+        wanted = (
+            select(SubjectRow)
+            .where(SubjectRow.study == study)
+            .order_by(SubjectRow.pseudonym)
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            wanted = wanted.where(SubjectRow.pseudonym > cursor)
+        async with self._transaction(writes=False, single=True) as connection:
+            found = [study_rows.subject(row) for row in await connection.execute(wanted)]
+        more = len(found) > limit
+        return SubjectPage(tuple(found[:limit]), found[limit - 1].pseudonym if more else None)
+
+    @override
+    async def change_subject(
+        self,
+        study: StudySlug,
+        pseudonym: Pseudonym,
+        change: Callable[[Subject | None], Subject],
+    ) -> Subject:
+        for _ in range(_ATTEMPTS):
+            async with self._transaction() as connection:
+                after = await _change_subject(connection, study, pseudonym, change)
+            if after is not None:
+                return after
+        raise StudiesUnavailableError
+
+    @asynccontextmanager
+    async def _transaction(
+        self, *, writes: bool = True, single: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
+        opening = transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+        )
+        try:
+            async with opening as connection:
+                yield connection
+        except LedgerUnavailableError as error:
+            raise StudiesUnavailableError from error
+
+
+async def _change_subject(
+    connection: AsyncConnection,
+    study: StudySlug,
+    pseudonym: Pseudonym,
+    change: Callable[[Subject | None], Subject],
+) -> Subject | None:
+    """Return the changed subject; None: another process inserted it meanwhile."""
+    this = _is_subject(study, pseudonym)
+    # The lock waits for uploads that are about to complete; see `DatabaseLedger.complete`.
+    row = (await connection.execute(select(SubjectRow).where(*this).with_for_update())).first()
+    before = None if row is None else study_rows.subject(row)
+    after = change(before)
+    values = study_rows.subject_values(after)
+    if before is None:
+        return after if await rows.is_inserted(connection, SubjectRow, values) else None
+    if after != before:
+        await connection.execute(update(SubjectRow).where(*this).values(values))
+    return after
+
+
+# ANN401: conditions have no common type that SQLAlchemy exports
+def _is_member(account_id: AccountId) -> Any:  # noqa: ANN401
+    return and_(StudyMemberRow.study == StudyRow.slug, _is_account_of(account_id))
+
+
+def _is_account_of(account_id: AccountId) -> Any:  # noqa: ANN401
+    return StudyMemberRow.account_id == account_id
+
+
+def _is_account(account_id: AccountId) -> Any:  # noqa: ANN401
+    return and_(_ACCOUNT.id == account_id, _ACCOUNT.is_active)
+
+
+def _admin(account_id: AccountId) -> Any:  # noqa: ANN401
+    return select(_ACCOUNT.is_superuser).where(_is_account(account_id))
+
+
+def _is_subject(study: StudySlug, pseudonym: Pseudonym) -> Any:  # noqa: ANN401
+    return SubjectRow.study == study, SubjectRow.pseudonym == pseudonym
+
+
+def _membership(study: StudySlug, account_id: AccountId) -> Any:  # noqa: ANN401
+    return delete(StudyMemberRow).where(
+        StudyMemberRow.study == study, StudyMemberRow.account_id == account_id
+    )
+
+
+def _roles(found: Sequence[Row[Any]]) -> frozenset[Role]:
+    return frozenset(Role(row.role) for row in found if row.role is not None)
+
+
+def _standing(found: Sequence[Row[Any]]) -> Standing:
+    return Standing(_roles(found), is_admin=bool(found[0].is_superuser))

@@ -1,0 +1,109 @@
+"""The port `StudyUploads` with the database."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Date, func, literal, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
+
+from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.adapters.database.tables import UploadRow
+from healthingest_service.uploads.model import HistoryPage, UploadState
+from healthingest_service.uploads.study_uploads import (
+    CoverageKey,
+    CoveragePage,
+    CoverageRow,
+    StudySelection,
+    StudyUploads,
+)
+
+_OF_SUBJECTS: Final = text("upload.subject <> ''")
+"""A constant, so that PostgreSQL uses the partial indexes."""
+_STORED: Final = (UploadState.STORED, UploadState.ANNOUNCED)
+
+
+class DatabaseStudyUploads(StudyUploads):
+    """Rows of `upload` by study, with the partial indexes of studies."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+
+    @override
+    async def page(
+        self, selection: StudySelection, *, limit: int, cursor: str | None = None
+    ) -> HistoryPage:
+        wanted = select(UploadRow).where(*_conditions(selection))
+        if cursor is not None:
+            wanted = wanted.where(
+                tuple_(UploadRow.received_at, UploadRow.id) < rows.parse_cursor(cursor)
+            )
+        wanted = wanted.order_by(UploadRow.received_at.desc(), UploadRow.id.desc()).limit(limit + 1)
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
+        ) as connection:
+            uploads = tuple(rows.upload(row) for row in await connection.execute(wanted))
+        more = len(uploads) > limit
+        return HistoryPage(uploads[:limit], rows.cursor(uploads[limit - 1]) if more else None)
+
+    @override
+    async def coverage(
+        self, selection: StudySelection, *, limit: int, after: CoverageKey | None = None
+    ) -> CoveragePage:
+        utc = is_postgresql(self._engine)
+        day = func.date(
+            func.timezone("UTC", UploadRow.received_at) if utc else UploadRow.received_at
+        )
+        key = (day, UploadRow.subject, UploadRow.record_type)
+        wanted = (
+            select(
+                day.label("day"),
+                UploadRow.subject,
+                UploadRow.record_type,
+                func.count().label("uploads"),
+                func.sum(UploadRow.record_count).label("records"),
+                func.sum(UploadRow.file_size_bytes).label("size_bytes"),
+            )
+            .where(*_conditions(selection), UploadRow.state.in_(_STORED))
+            .group_by(text("1"), UploadRow.subject, UploadRow.record_type)
+            .order_by(text("1"), UploadRow.subject, UploadRow.record_type)
+            .limit(limit + 1)
+        )
+        if after is not None:
+            after_day = literal(after.day, Date()) if utc else literal(after.day.isoformat())
+            wanted = wanted.where(
+                UploadRow.received_at >= _start(after.day),
+                tuple_(*key)
+                > tuple_(after_day, literal(after.subject), literal(after.record_type)),
+            )
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
+        ) as connection:
+            found = [_row(row) for row in await connection.execute(wanted)]
+        more = len(found) > limit
+        return CoveragePage(tuple(found[:limit]), found[limit - 1].key if more else None)
+
+
+def _row(row: Any) -> CoverageRow:  # noqa: ANN401 - a row of labels has no type
+    day = row.day if isinstance(row.day, date) else date.fromisoformat(row.day)
+    key = CoverageKey(day, row.subject, row.record_type)
+    return CoverageRow(key, row.uploads, int(row.records), int(row.size_bytes))
+
+
+def _conditions(selection: StudySelection) -> list[Any]:
+    conditions: list[Any] = [_OF_SUBJECTS, UploadRow.study == selection.study]
+    if selection.subject is not None:
+        conditions.append(UploadRow.subject == selection.subject)
+    if selection.record_type is not None:
+        conditions.append(UploadRow.record_type == selection.record_type)
+    if selection.first_day is not None:
+        conditions.append(UploadRow.received_at >= _start(selection.first_day))
+    if selection.last_day is not None:
+        conditions.append(UploadRow.received_at < _start(selection.last_day) + timedelta(days=1))
+    return conditions
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)

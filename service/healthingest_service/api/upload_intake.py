@@ -1,0 +1,108 @@
+"""
+The admission of an upload into a study, before its file is read.
+
+Study and subject come from the headers, so that no log of addresses has pseudonyms, or from the
+form. An upload that names none goes into the study `default`, without a request to the database.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fastapi import Request
+
+from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.dependencies import count
+from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.identity.model import Principal
+from healthingest_service.identity.throttling import Rate
+from healthingest_service.studies.decisions import admit_upload
+from healthingest_service.studies.errors import StudyNotFoundError
+from healthingest_service.studies.model import (
+    DEFAULT_STUDY,
+    PSEUDONYM_PATTERN,
+    SLUG_PATTERN,
+    Intake,
+    Pseudonym,
+    StudySlug,
+)
+
+STUDY_HEADER: Final = "Healthingest-Study"
+SUBJECT_HEADER: Final = "Healthingest-Subject"
+_HEADERS: Final = {"study": STUDY_HEADER, "subject": SUBJECT_HEADER}
+_SLUG: Final = re.compile(SLUG_PATTERN)
+_PSEUDONYM: Final = re.compile(PSEUDONYM_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The study and the subject that a request names; None if it names none."""
+
+    study: str | None
+    subject: str | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both are named."""
+        return self.study is not None and self.subject is not None
+
+
+def named_by_headers(request: Request) -> Named:
+    """
+    Return what the headers name.
+
+    Raises:
+        RequestRefusedError: a header comes twice.
+    """
+    found = {name: request.headers.getlist(header) for name, header in _HEADERS.items()}
+    if any(len(values) > 1 for values in found.values()):
+        code = "contradicting-subject"
+        raise RequestRefusedError(code)
+    return Named(*(values[0] if values else None for values in found.values()))
+
+
+def with_fields(named: Named, fields: Mapping[str, str]) -> Named:
+    """
+    Return *named*, completed from the *fields* of a form.
+
+    Raises:
+        RequestRefusedError: a field contradicts a header.
+    """
+    for name, value in fields.items():
+        if getattr(named, name) not in {None, value}:
+            code = "contradicting-subject"
+            raise RequestRefusedError(code)
+    return replace(named, **fields)
+
+
+async def admitted(
+    request: Request, deps: ApiDependencies, principal: Principal, named: Named
+) -> Intake | None:
+    """
+    Admit an upload, and count it; None: it goes into the study `default`.
+
+    Raises:
+        StudyError: the study does not accept it; see `admit_upload`.
+        RequestRefusedError: *named* is not well-formed, or names a subject in the study `default`
+            that is not the account.
+        RateLimitedError: the rate of the study is exceeded.
+    """
+    if (named.study or DEFAULT_STUDY) == DEFAULT_STUDY:
+        if named.subject not in {None, str(principal.account_id)}:
+            code = "contradicting-subject"
+            raise RequestRefusedError(code)
+        return None
+    if named.study is None or _SLUG.fullmatch(named.study) is None:
+        raise StudyNotFoundError
+    if named.subject is not None and _PSEUDONYM.fullmatch(named.subject) is None:
+        code = "invalid-subject"
+        raise RequestRefusedError(code)
+    study = StudySlug(named.study)
+    pseudonym = None if named.subject is None else Pseudonym(named.subject)
+    facts = await deps.studies.intake(principal.account_id, study, pseudonym)
+    intake = admit_upload(facts, pseudonym)
+    if intake.policy.uploads_rate is not None:
+        rule = replace(deps.rules.uploads, rate=Rate.parse(intake.policy.uploads_rate))
+        await count(request, deps, rule, f"study:{study}|account:{principal.account_id}")
+    return intake

@@ -1,0 +1,225 @@
+"""
+The values of studies: studies, policies, subjects, consent, roles.
+
+Times are timezone-aware and in UTC.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NewType
+from uuid import UUID
+
+from healthingest_contract import events
+from healthingest_service.identity.model import AccountId
+
+StudySlug = NewType("StudySlug", str)
+Pseudonym = NewType("Pseudonym", str)
+SubjectId = NewType("SubjectId", UUID)
+
+SLUG_PATTERN: Final = r"[a-z0-9-]{1,40}"
+PSEUDONYM_PATTERN: Final = r"[A-Za-z0-9._-]{1,64}"
+DEFAULT_STUDY: Final = StudySlug(events.DEFAULT_STUDY)
+"""
+The study of an upload that names no study. It always exists.
+
+Its policy cannot be changed, every account may upload into it, and the subject of an upload is the
+account.
+"""
+
+_PHONE_NUMBER = re.compile(r"[0-9]{2,}(?:[._-]?[0-9]{2,})*")
+_PHONE_DIGITS: Final = range(9, 16)  # ITU-T E.164, 6.1: at most 15 digits
+_E_MAIL = re.compile(r"(?i).+[._-].+\.(?:com|org|net|edu|gov|info|[a-z]{2})")
+
+
+class StudyState(StrEnum):
+    """The state of a study: a closed one accepts no uploads."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Enrolment(StrEnum):
+    """
+    How subjects are enrolled.
+
+    `Open`: the first upload about an unknown subject enrols it. `Listed`: a manager enrols it
+    before its first upload.
+    """
+
+    OPEN = "Open"
+    LISTED = "Listed"
+
+
+class SubjectState(StrEnum):
+    """The state of a subject; only data about an `active` one is accepted."""
+
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+    ERASING = "erasing"
+    ERASED = "erased"
+
+
+class Role(StrEnum):
+    """
+    What an account may do in a study.
+
+    `uploader` sends files. `reader` lists and downloads. `manager` changes the study, its members
+    and subjects.
+    """
+
+    UPLOADER = "uploader"
+    READER = "reader"
+    MANAGER = "manager"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """
+    The rules of a study. None means no rule, or the installation's limit.
+
+    `uploads_rate` is a text such as `10/minute`, for each account. `retention_days` and
+    `erasure_hold_seconds` apply to the removal of data.
+    """
+
+    enrolment: Enrolment = Enrolment.OPEN
+    consent_required: bool = False
+    retention_days: int | None = None
+    record_types: frozenset[str] | None = None
+    erasure_hold_seconds: int = 0
+    uploads_rate: str | None = None
+    max_file_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study and its policy."""
+
+    slug: StudySlug
+    name: str
+    state: StudyState
+    policy: Policy
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The consent of a subject to a version of the study's information."""
+
+    version: str
+    given_at: datetime
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """
+    A person whose data a study receives, known by a pseudonym only.
+
+    `id` is random, and part of the object keys. `changed_at` is the time of the last change of
+    `state`.
+    """
+
+    id: SubjectId
+    study: StudySlug
+    pseudonym: Pseudonym
+    state: SubjectState
+    consent: Consent | None
+    enrolled_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The roles of an account in a study; `is_admin` applies to the installation."""
+
+    roles: frozenset[Role] = frozenset()
+    is_admin: bool = False
+
+
+NO_STANDING: Final = Standing()
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAccess:
+    """A study, and the standing of the caller in it."""
+
+    study: Study
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeFacts:
+    """Everything that decides on an upload: None means that the study or subject is unknown."""
+
+    study: Study | None
+    standing: Standing
+    subject: Subject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """
+    The result of an admitted upload.
+
+    `subject` is None if the upload itself enrols the subject.
+    """
+
+    study: StudySlug
+    pseudonym: Pseudonym
+    subject: Subject | None
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An account and its roles in a study; at least one."""
+
+    account_id: AccountId
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPage:
+    """Studies by slug; `next_cursor` is None on the last page, as in the other pages."""
+
+    studies: tuple[StudyAccess, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """Members by account id."""
+
+    members: tuple[Member, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPage:
+    """Subjects by pseudonym."""
+
+    subjects: tuple[Subject, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyChange:
+    """New values for a study; None keeps the value. `policy` has names of `Policy`."""
+
+    name: str | None = None
+    state: StudyState | None = None
+    policy: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+
+def pseudonym_warnings(pseudonym: Pseudonym) -> tuple[str, ...]:
+    """Return a code for each kind of identifying text that *pseudonym* looks like."""
+    digits = sum(character.isdigit() for character in pseudonym)
+    looks_like_number = _PHONE_NUMBER.fullmatch(pseudonym) is not None
+    found = {
+        "looks-like-a-phone-number": looks_like_number and digits in _PHONE_DIGITS,
+        "looks-like-an-email-address": _E_MAIL.fullmatch(pseudonym) is not None,
+    }
+    return tuple(code for code, is_found in found.items() if is_found)
