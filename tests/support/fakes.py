@@ -6,7 +6,7 @@ Fakes of what lies outside, with faults on demand.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from healthingest_service.uploads.errors import (
+    ObjectLostError,
     PublishError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -91,6 +92,19 @@ class MemoryStore(ObjectStore):
         content = self.objects[key]
         for start in range(0, len(content), CHUNK_BYTES):
             yield content[start : start + CHUNK_BYTES]
+
+    @override
+    async def read_range(
+        self, key: str, *, offset: int, size_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
+        await self.check()
+        content = self.objects.get(key, b"")
+        if len(content) < offset + size_bytes:
+            raise ObjectLostError
+        end = offset + size_bytes
+        for start in range(offset, end, CHUNK_BYTES):
+            await self.check()
+            yield content[start : min(start + CHUNK_BYTES, end)]
 
     @override
     async def check(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import HealthBoard
@@ -13,6 +14,7 @@ from healthingest_service.identity.throttling import Rule
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
+from healthingest_service.uploads.content import ReadContent
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
 
@@ -69,6 +71,8 @@ class ApiDependencies:
     rules: Rules
     body: BodyRules
     upload_slots: UploadSlots
+    content: ReadContent
+    download_slots: DownloadSlots
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int
     documentation: Documentation

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from healthingest_service.api import accounts, health, uploads
+from healthingest_service.api import accounts, downloads, health, uploads
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.documentation import docs_routes, openapi_route
@@ -90,7 +90,7 @@ def openapi_document(version: str) -> JsonObject:
 
 
 def _routers() -> tuple[APIRouter, ...]:
-    return uploads.routes(), accounts.routes(), health.routes()
+    return uploads.routes(), downloads.routes(), accounts.routes(), health.routes()
 
 
 def _answer_head(router: APIRouter) -> None:

@@ -34,6 +34,14 @@ class RequestRefusedError(Exception):
         self.code = code
 
 
+class RangeNotSatisfiableError(RequestRefusedError):
+    """The requested range lies outside the file, which has *size_bytes* bytes."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__("range-not-satisfiable")
+        self.size_bytes = size_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One row of the table of problems."""
@@ -105,6 +113,12 @@ _ROWS: Final = (
         "Registration closed",
         "Only an administrator can create accounts here.",
     ),
+    Problem(
+        404,
+        "content-lost",
+        "Content lost",
+        "The object store has lost the file; its owner can send it again.",
+    ),
     Problem(404, "not-found", "Not found", "The path does not exist."),
     Problem(404, "upload-not-found", "Upload not found", "You have no such upload."),
     Problem(405, "method-not-allowed", "Method not allowed", "Use one of the methods in `Allow`."),
@@ -115,6 +129,12 @@ _ROWS: Final = (
         "upload-in-flight",
         "Upload in flight",
         "An upload with the same bytes or the same key is in progress.",
+    ),
+    Problem(
+        412,
+        "precondition-failed",
+        "Precondition failed",
+        "The file has none of the entity tags in `If-Match`.",
     ),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route allows."),
     Problem(413, "file-too-large", "File too large", "The file is larger than `limit_bytes`."),
@@ -131,6 +151,12 @@ _ROWS: Final = (
         "unsupported-media-type",
         "Unsupported media type",
         "The route does not accept this `Content-Type`.",
+    ),
+    Problem(
+        416,
+        "range-not-satisfiable",
+        "Range not satisfiable",
+        "The range lies outside the file; `Content-Range` has its size.",
     ),
     Problem(
         422,
@@ -159,6 +185,12 @@ _ROWS: Final = (
         "head-too-large",
         "Request header fields too large",
         "The head or the trailers of the request are too large.",
+    ),
+    Problem(
+        429,
+        "too-many-downloads",
+        "Too many downloads at once",
+        "Repeat the request when another of your downloads has ended.",
     ),
     Problem(
         429,
@@ -201,6 +233,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.UploadNotFoundError: "upload-not-found",
     uploads.InvalidCursorError: "invalid-cursor",
     uploads.StoreUnavailableError: f"{UNAVAILABLE}/object-store",
+    uploads.ObjectLostError: "content-lost",
     uploads.StoreRefusedError: f"{UNAVAILABLE}/object-store",
     uploads.LedgerUnavailableError: f"{UNAVAILABLE}/database",
     uploads.SpoolFullError: f"{UNAVAILABLE}/temporary-storage-full",
@@ -218,6 +251,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     identity.PasswordQueueFullError: "overloaded",
     identity.IdentityUnavailableError: f"{UNAVAILABLE}/accounts",
 }
+_TOO_MANY: Final = frozenset({"too-many-downloads", "too-many-uploads"})
 _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
 
@@ -273,6 +307,8 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
         headers["WWW-Authenticate"] = f'{_REALM}, error="invalid_token"'
     elif problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _REALM
+    if isinstance(error, RangeNotSatisfiableError):
+        headers["Content-Range"] = f"bytes */{error.size_bytes}"
     retry_after = getattr(error, "retry_after_seconds", None)
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
@@ -281,7 +317,7 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
 
 def headers_of_status(problem: Problem) -> dict[str, str]:
     """Return the headers of every response with this problem."""
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code == "too-many-uploads":
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code in _TOO_MANY:
         return {"Retry-After": str(_UNAVAILABLE_RETRY_SECONDS)}
     if problem.code == "unsupported-content-coding":
         return {"Accept-Encoding": "identity"}  # RFC 9110, 12.5.3: codings that are accepted

@@ -210,11 +210,20 @@ async def list_uploads(
 
 async def get_upload(deps: ApiDeps, principal: Reader, upload_id: str) -> UploadView:
     """Return one of your uploads."""
+    return _view(await deps.ledger.get(principal.account_id, upload_id_of(upload_id)))
+
+
+def upload_id_of(text: str) -> UploadId:
+    """
+    Return the id in a path.
+
+    Raises:
+        UploadNotFoundError: *text* is no id.
+    """
     try:
-        wanted = UploadId(UUID(upload_id))
+        return UploadId(UUID(text))
     except ValueError:
         raise UploadNotFoundError from None
-    return _view(await deps.ledger.get(principal.account_id, wanted))
 
 
 def _file(request: Request, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -23,6 +23,7 @@ from healthingest_service.api.api_dependencies import (
     Rules,
 )
 from healthingest_service.api.connection import ConnectionRules
+from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import Check, HealthBoard
@@ -53,6 +54,7 @@ from healthingest_service.main.runtime import (
 from healthingest_service.main.tls_files import as_settings_error, cache_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.uploads.accept import AcceptUpload
+from healthingest_service.uploads.content import ReadContent
 from healthingest_service.uploads.errors import UnavailableError
 
 VERSION: Final = "0.1.0"
@@ -65,6 +67,7 @@ class ApiPorts:
     """The opened use cases and ports of the API, and their health checks."""
 
     accept: AcceptUpload
+    content: ReadContent
     auth: AuthService
     limiter: RateLimiter
     passwords: PasswordPool
@@ -80,7 +83,7 @@ async def open_api_ports(
     checks_broker: bool,
 ) -> ApiPorts:
     """Open the ports of the API; *checks_broker* adds a check of the broker's port."""
-    accept, spool_check = await _open_accept(runtime, stack, store, decorate)
+    accept, content, spool_check = await _open_accept(runtime, stack, store, decorate)
     counters = await _open_counters(runtime, stack)
     identity = runtime.settings.identity
     passwords = await stack.enter_async_context(
@@ -89,6 +92,7 @@ async def open_api_ports(
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
     return ApiPorts(
         accept=accept,
+        content=content,
         auth=_make_auth_service(runtime, passwords, counters.throttle),
         limiter=counters.limiter,
         passwords=passwords,
@@ -125,6 +129,10 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         upload_slots=UploadSlots(
             per_account=limits.uploads_at_once_per_account,
             per_address=limits.uploads_at_once_per_address,
+        ),
+        content=ports.content,
+        download_slots=DownloadSlots(
+            per_account=limits.downloads_at_once_per_account, total=limits.downloads_at_once
         ),
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
@@ -178,7 +186,7 @@ def metrics_connection_rules(settings: Settings) -> ConnectionRules:
 
 async def _open_accept(
     runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
-) -> tuple[AcceptUpload, Check]:
+) -> tuple[AcceptUpload, ReadContent, Check]:
     settings = runtime.settings
     limits = settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
@@ -211,7 +219,8 @@ async def _open_accept(
         clock=utc_now,
         span=runtime.tracing.span,
     )
-    return accept, Check("spool", spool.check, required=True)
+    content = ReadContent(ledger=ports.ledger, store=ports.store)
+    return accept, content, Check("spool", spool.check, required=True)
 
 
 def _make_auth_service(
