@@ -297,6 +297,9 @@ class TestLedger:
         stranger = owner()
         with pytest.raises(UploadNotFoundError):
             await ledger.get(stranger, new.id)
+        assert await ledger.find(new.id) == await ledger.get(new.owner, new.id)
+        with pytest.raises(UploadNotFoundError):
+            await ledger.find(upload().id)
         assert (await ledger.history(stranger, limit=10)).uploads == ()
 
     async def test_pages_through_the_history(self, ledger: DatabaseLedger) -> None:

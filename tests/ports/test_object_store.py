@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,11 @@ import pytest
 
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
-from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    ObjectLostError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import ObjectStore
 from support.cancelling import is_cancelled_at
@@ -146,6 +150,37 @@ class TestObjectStore:
         await put(store, key, tmp_path, b"content")
         assert await store.head(key) == StoredObject(7, sha256(b"content"))
 
+    @pytest.mark.parametrize(
+        ("offset", "size_bytes"), [(0, 1), (0, 700_000), (1, 699_998), (699_999, 1), (300_000, 9)]
+    )
+    async def test_reads_a_range(
+        self, store: ObjectStore, key: str, tmp_path: Path, offset: int, size_bytes: int
+    ) -> None:
+        """Exactly these bytes, from the first to the last."""
+        content = bytes(n % 251 for n in range(700_000))
+        await put(store, key, tmp_path, content)
+        chunks = store.read_range(key, offset=offset, size_bytes=size_bytes)
+        assert b"".join([chunk async for chunk in chunks]) == content[offset : offset + size_bytes]
+
+    @pytest.mark.parametrize(("offset", "size_bytes"), [(0, 8), (7, 1), (100, 1)])
+    async def test_reads_no_range_beyond_the_end(
+        self, store: ObjectStore, key: str, tmp_path: Path, offset: int, size_bytes: int
+    ) -> None:
+        """A shorter object is not that of the upload: lost, as a missing one is."""
+        with pytest.raises(ObjectLostError):
+            await anext(store.read_range(key, offset=offset, size_bytes=size_bytes))
+        await put(store, key, tmp_path, b"content")
+        with pytest.raises(ObjectLostError):
+            await anext(store.read_range(key, offset=offset, size_bytes=size_bytes))
+
+    async def test_a_reader_may_stop(self, store: ObjectStore, key: str, tmp_path: Path) -> None:
+        """More readers than a pool has connections stop early, and the store reads on."""
+        await put(store, key, tmp_path, b"7" * 700_000)
+        for _ in range(130):
+            async with aclosing(store.read_range(key, offset=0, size_bytes=700_000)) as chunks:
+                await anext(chunks)
+        assert await store.head(key) is not None
+
     async def test_says_that_it_can_store(self, store: ObjectStore) -> None:
         """The check passes."""
         await store.check()
@@ -187,6 +222,18 @@ class TestFolder:
         with pytest.raises(StoreRefusedError):
             await store.put(NewObject(key, file(tmp_path, b"x"), 2, sha256(b"xy")))
         assert list((tmp_path / "objects" / ".unfinished").iterdir()) == []
+
+    async def test_notices_a_file_that_is_cut_while_it_is_read(
+        self, tmp_path: Path, key: str
+    ) -> None:
+        """The reader gets an error, no early end."""
+        store = FolderStore(tmp_path / "objects")
+        await put(store, key, tmp_path, b"7" * 700_000)
+        chunks = store.read_range(key, offset=0, size_bytes=700_000)
+        assert await anext(chunks)
+        (tmp_path / "objects" / key).write_bytes(b"")
+        with pytest.raises(StoreUnavailableError):
+            _ = [chunk async for chunk in chunks]
 
     async def test_says_when_the_folder_cannot_be_had(self, tmp_path: Path) -> None:
         """A file has the folder's name: refused."""

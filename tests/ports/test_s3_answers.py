@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
-from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    ObjectLostError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import NewObject
 from support.s3 import access_to
 from support.servers.scripted import HANG_UP, ScriptedServer, answer, head_answer, scripted_server
@@ -112,3 +116,36 @@ async def test_a_head_that_is_not_allowed_is_no_missing_object() -> None:
     async with scripted_server(answer(403)) as server, store_at(server) as store:
         with pytest.raises(StoreRefusedError):
             await store.head("raw/key")
+
+
+HALF = b"HTTP/1.1 206 Partial\r\nContent-Length: 7\r\n\r\ncont"
+
+
+@pytest.mark.parametrize("script", [(HALF, HANG_UP), (HALF,)], ids=["closed", "silent"])
+async def test_a_range_that_ends_early_is_an_error(script: tuple[bytes | str, ...]) -> None:
+    """The connection breaks after some bytes, or nothing more comes: unavailable, no short file."""
+    async with scripted_server(*script, OK) as server:
+        access = access_to(S3Server(server.port, bucket="bucket"), timeout_seconds=0.5)
+        async with open_s3_store(access) as store:
+            chunks = store.read_range("raw/key", offset=0, size_bytes=len(CONTENT))
+            with pytest.raises(StoreUnavailableError):
+                _ = [chunk async for chunk in chunks]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, ObjectLostError), (416, ObjectLostError), (403, StoreRefusedError)]
+)
+async def test_says_why_a_range_cannot_be_read(status: int, error: type[Exception]) -> None:
+    """A missing or too short object is lost; a refusal says nothing about the object."""
+    async with scripted_server(answer(status, "Code")) as server, store_at(server) as store:
+        with pytest.raises(error) as raised:
+            await anext(store.read_range("raw/key", offset=0, size_bytes=7))
+        assert type(raised.value) is error
+
+
+async def test_a_range_that_was_ignored_is_an_error() -> None:
+    """The server sends another number of bytes than the range has."""
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontent"
+    async with scripted_server(whole) as server, store_at(server) as store:
+        with pytest.raises(ObjectLostError):
+            await anext(store.read_range("raw/key", offset=2, size_bytes=2))

@@ -6,7 +6,7 @@ Fakes of what lies outside, with faults on demand.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from healthingest_service.identity.errors import MailError
 from healthingest_service.identity.mail import Mail
 from healthingest_service.identity.mail_ports import MailSender
 from healthingest_service.uploads.errors import (
+    ObjectLostError,
     PublishError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -103,6 +104,19 @@ class MemoryStore(ObjectStore):
             raise StoreRefusedError
         self.objects.pop(key, None)
         self.metadata.pop(key, None)
+
+    @override
+    async def read_range(
+        self, key: str, *, offset: int, size_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
+        await self.check()
+        content = self.objects.get(key, b"")
+        if len(content) < offset + size_bytes:
+            raise ObjectLostError
+        end = offset + size_bytes
+        for start in range(offset, end, CHUNK_BYTES):
+            await self.check()
+            yield content[start : min(start + CHUNK_BYTES, end)]
 
     @override
     async def check(self) -> None:

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,13 +13,18 @@ from uuid import uuid4
 
 from typing_extensions import override
 
-from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    ObjectLostError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import NewObject, Sha256, StoredObject
 from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
 
 Answer = TypeVar("Answer")
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_RANGE_CHUNK_BYTES: Final = 256 * 1024
 _PIECE_BYTES: Final = 64 * _CHUNK_BYTES
 """Bytes that are read, copied and synced within one deadline."""
 UNFINISHED: Final = ".unfinished"
@@ -85,6 +90,31 @@ class FolderStore(ObjectStore):
         place = _place(self._root, key)
         if await self._in_thread(_remove, place):
             await self._in_thread(_sync_folder, place.parent)
+
+    @override
+    async def read_range(
+        self, key: str, *, offset: int, size_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
+        place = _place(self._root, key)
+        try:  # not in a thread: if that were cancelled, the file would stay open
+            file = place.open("rb")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectLostError from error
+        except OSError as error:
+            raise StoreRefusedError from error
+        try:
+            if await self._in_thread(file.seek, 0, os.SEEK_END) < offset + size_bytes:
+                raise ObjectLostError
+            await self._in_thread(file.seek, offset)
+            left = size_bytes
+            while left:
+                chunk = await self._in_thread(file.read, min(left, _RANGE_CHUNK_BYTES))
+                if not chunk:  # the file was cut meanwhile
+                    raise StoreUnavailableError
+                left -= len(chunk)
+                yield chunk
+        finally:
+            file.close()
 
     @override
     async def check(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import HealthBoard
@@ -20,6 +21,7 @@ from healthingest_service.studies.ports import Studies
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
+from healthingest_service.uploads.content import ReadContent
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
 from healthingest_service.uploads.study_uploads import StudyUploads
@@ -86,6 +88,8 @@ class ApiDependencies:
     rules: Rules
     body: BodyRules
     upload_slots: UploadSlots
+    content: ReadContent
+    download_slots: DownloadSlots
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int
     documentation: Documentation

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from healthingest_service.api import (
     account_recovery,
     accounts,
+    downloads,
     health,
     own_account,
     studies,
@@ -112,6 +113,7 @@ def all_routes() -> list[APIRoute]:
 def _routers() -> tuple[APIRouter, ...]:
     return (
         uploads.routes(),
+        downloads.routes(),
         tokens.routes(),
         accounts.routes(),
         own_account.routes(),

@@ -30,6 +30,11 @@ _HEADERS: Final[dict[str, tuple[str, JsonObject]]] = {
     ),
     "RateLimit-Policy": ("The limit: requests, and the window in seconds.", _TEXT),
     "WWW-Authenticate": ("How to authenticate (RFC 6750).", _TEXT),
+    "ETag": ("Entity tag of the whole file: its SHA-256.", _TEXT),
+    "Repr-Digest": ("SHA-256 of the whole file (RFC 9530).", _TEXT),
+    "Accept-Ranges": ("`bytes`: ranges can be requested.", _TEXT),
+    "Content-Disposition": ("Suggested name of the file.", _TEXT),
+    "Content-Range": ("The range that is sent, and the size of the file.", _TEXT),
     "Accept-Encoding": (
         "Accepted content codings of a request; sent with `unsupported-content-coding`.",
         _TEXT,
@@ -45,6 +50,14 @@ _OF_STATUS: Final = {
 SCHEMA_REFERENCE: Final = "#/components/schemas/{model}"
 _UPLOAD: Final = "/v1/upload"
 TOKENS_ROUTE: Final = "/v1/tokens"
+CONTENT_ROUTE: Final = "/v1/uploads/{upload_id}/content"
+_FILE_HEADERS: Final = ("ETag", "Repr-Digest", "Accept-Ranges", "Content-Disposition")
+_OF_CONTENT: Final = {
+    "200": _FILE_HEADERS,
+    "206": (*_FILE_HEADERS, "Content-Range"),
+    "304": ("ETag",),
+    "416": ("Content-Range",),
+}
 _COUNTED: Final = ("RateLimit", "RateLimit-Policy")
 _DESCRIPTION: Final = """Every answer that is not 2xx is a problem by RFC 9457; act on its `type`.
 
@@ -148,5 +161,7 @@ def _header_names(path: str, status: str, *, is_counted: bool) -> Iterator[str]:
         yield "Location"
     if path == _UPLOAD and status == "409":
         yield "Retry-After"
+    if path == CONTENT_ROUTE:
+        yield from _OF_CONTENT.get(status, ())
     if is_counted and status != "default":
         yield from _COUNTED

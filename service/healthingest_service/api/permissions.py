@@ -69,6 +69,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "createUpload": UPLOAD,
     "listUploads": READ,
     "getUpload": READ,
+    "getUploadContent": READ,
     "listStudies": _STUDY,
     "createStudy": _ADMIN,
     "getStudy": _MEMBER,

@@ -35,6 +35,14 @@ class RequestRefusedError(Exception):
         self.code = code
 
 
+class RangeNotSatisfiableError(RequestRefusedError):
+    """The requested range lies outside the file, which has *size_bytes* bytes."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__("range-not-satisfiable")
+        self.size_bytes = size_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One row of the table of problems."""
@@ -127,6 +135,12 @@ _ROWS: Final = (
         "Only an administrator can create accounts here.",
     ),
     Problem(403, "wrong-password", "Wrong password", "The current password is wrong."),
+    Problem(
+        404,
+        "content-lost",
+        "Content lost",
+        "The object store has lost the file; its owner can send it again.",
+    ),
     Problem(404, "not-found", "Not found", "The path does not exist."),
     Problem(404, "session-not-found", "Session not found", "You have no such session."),
     Problem(404, "token-not-found", "Token not found", "You have no such device token."),
@@ -179,6 +193,12 @@ _ROWS: Final = (
         "An upload with the same bytes or the same key is in progress.",
     ),
     Problem(410, "subject-erased", "Subject erased", "The data of the subject was erased."),
+    Problem(
+        412,
+        "precondition-failed",
+        "Precondition failed",
+        "The file has none of the entity tags in `If-Match`.",
+    ),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route allows."),
     Problem(413, "file-too-large", "File too large", "The file is larger than `limit_bytes`."),
     Problem(414, "url-too-long", "URL too long", "The URL is longer than the service allows."),
@@ -194,6 +214,12 @@ _ROWS: Final = (
         "unsupported-media-type",
         "Unsupported media type",
         "The route does not accept this `Content-Type`.",
+    ),
+    Problem(
+        416,
+        "range-not-satisfiable",
+        "Range not satisfiable",
+        "The range lies outside the file; `Content-Range` has its size.",
     ),
     Problem(
         422,
@@ -246,6 +272,12 @@ _ROWS: Final = (
     ),
     Problem(
         429,
+        "too-many-downloads",
+        "Too many downloads at once",
+        "Repeat the request when another of your downloads has ended.",
+    ),
+    Problem(
+        429,
         "too-many-uploads",
         "Too many uploads at once",
         "Repeat the request when another of your uploads has ended.",
@@ -285,6 +317,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.UploadNotFoundError: "upload-not-found",
     uploads.InvalidCursorError: "invalid-cursor",
     uploads.StoreUnavailableError: f"{UNAVAILABLE}/object-store",
+    uploads.ObjectLostError: "content-lost",
     uploads.StoreRefusedError: f"{UNAVAILABLE}/object-store",
     uploads.LedgerUnavailableError: f"{UNAVAILABLE}/database",
     uploads.SpoolFullError: f"{UNAVAILABLE}/temporary-storage-full",
@@ -325,6 +358,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     studies.RecordTypeNotPermittedError: "record-type-not-permitted",
     studies.StudiesUnavailableError: f"{UNAVAILABLE}/database",
 }
+_TOO_MANY: Final = frozenset({"too-many-downloads", "too-many-uploads"})
 _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
 
@@ -380,6 +414,8 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
         headers["WWW-Authenticate"] = f'{_REALM}, error="invalid_token"'
     elif problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _REALM
+    if isinstance(error, RangeNotSatisfiableError):
+        headers["Content-Range"] = f"bytes */{error.size_bytes}"
     retry_after = getattr(error, "retry_after_seconds", None)
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
@@ -388,7 +424,7 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
 
 def headers_of_status(problem: Problem) -> dict[str, str]:
     """Return the headers of every response with this problem."""
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code == "too-many-uploads":
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or problem.code in _TOO_MANY:
         return {"Retry-After": str(_UNAVAILABLE_RETRY_SECONDS)}
     if problem.code == "unsupported-content-coding":
         return {"Accept-Encoding": "identity"}  # RFC 9110, 12.5.3: codings that are accepted

@@ -243,11 +243,20 @@ async def list_uploads(
 
 async def get_upload(deps: ApiDeps, principal: Caller, upload_id: str) -> UploadView:
     """Return one of your uploads."""
+    return upload_view(await deps.ledger.get(principal.account_id, upload_id_of(upload_id)))
+
+
+def upload_id_of(text: str) -> UploadId:
+    """
+    Return the id in a path.
+
+    Raises:
+        UploadNotFoundError: *text* is no id.
+    """
     try:
-        wanted = UploadId(UUID(upload_id))
+        return UploadId(UUID(text))
     except ValueError:
         raise UploadNotFoundError from None
-    return upload_view(await deps.ledger.get(principal.account_id, wanted))
 
 
 async def _opened(

@@ -26,6 +26,7 @@ from healthingest_service.api.api_dependencies import (
     Rules,
 )
 from healthingest_service.api.connection import ConnectionRules
+from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
 from healthingest_service.health.board import Check, HealthBoard
@@ -67,6 +68,7 @@ from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.studies.enrolment import EnrolSubject
 from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
+from healthingest_service.uploads.content import ReadContent
 from healthingest_service.uploads.errors import UnavailableError
 
 VERSION: Final = "0.1.0"
@@ -80,6 +82,7 @@ class ApiPorts:
 
     accept: AcceptUpload
     studies: Studies
+    content: ReadContent
     auth: AuthService
     bearer: BearerTokens
     account: AccountService
@@ -104,7 +107,7 @@ async def open_api_ports(
     studies = DatabaseStudies(
         runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
     )
-    accept, spool_check = await _open_accept(runtime, stack, store, studies, decorate)
+    accept, content, spool_check = await _open_accept(runtime, stack, store, studies, decorate)
     counters = await _open_counters(runtime, stack)
     identity = runtime.settings.identity
     passwords = await stack.enter_async_context(
@@ -130,6 +133,7 @@ async def open_api_ports(
         mails=make_mails(runtime),
         recovery=services.recovery,
         studies=studies,
+        content=content,
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
@@ -181,6 +185,10 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         upload_slots=UploadSlots(
             per_account=limits.uploads_at_once_per_account,
             per_address=limits.uploads_at_once_per_address,
+        ),
+        content=ports.content,
+        download_slots=DownloadSlots(
+            per_account=limits.downloads_at_once_per_account, total=limits.downloads_at_once
         ),
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
@@ -235,7 +243,7 @@ def metrics_connection_rules(settings: Settings) -> ConnectionRules:
 
 async def _open_accept(
     runtime: Runtime, stack: AsyncExitStack, store: Store, studies: Studies, decorate: Decorators
-) -> tuple[AcceptUpload, Check]:
+) -> tuple[AcceptUpload, ReadContent, Check]:
     settings = runtime.settings
     limits = settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
@@ -269,7 +277,8 @@ async def _open_accept(
         enrol=EnrolSubject(studies, clock=utc_now),
         span=runtime.tracing.span,
     )
-    return accept, Check("spool", spool.check, required=True)
+    content = ReadContent(ledger=ports.ledger, store=ports.store)
+    return accept, content, Check("spool", spool.check, required=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,13 +94,18 @@ class ServerSettings(Group):
     max_concurrency: PositiveInt = 500
     """Requests that one process serves at once; further requests get `overloaded`."""
     body_stall_seconds: PositiveFloat = 30.0
-    """Longest time without a byte of the body; then the request is refused."""
+    """
+    Longest time without a byte of the body; then the request is refused. A download ends if its
+    client reads nothing for so long.
+    """
     body_min_bytes_per_second: NonNegativeInt = 1024
-    """Minimum rate of a body in any period of `body_stall_seconds`; 0: any rate."""
+    """
+    Minimum rate of a body, sent or received, in any period of `body_stall_seconds`; 0: any rate.
+    """
     body_deadline_seconds: PositiveFloat = 900.0
     """
-    Longest time to receive a whole body, without the time that the service needs. The default
-    allows 50 MiB at 0.5 Mbit/s.
+    Longest time to receive or send a whole body, without the time that the service needs. The
+    default allows 50 MiB at 0.5 Mbit/s.
     """
     health_interval_seconds: PositiveFloat = 3.0
     """Interval of the checks of dependencies for `/health/ready`."""
@@ -374,6 +379,13 @@ class LimitsSettings(Group):
     """
     Uploads of an address, which the devices of a clinic may share, that run at once in one process.
     """
+    downloads_at_once: PositiveInt = 32
+    """
+    Downloads that run at once in one process. Each holds a connection to the object store, of which
+    a process has 128.
+    """
+    downloads_at_once_per_account: PositiveInt = 4
+    """Downloads of an account that run at once in one process."""
     requests: RateText = "100/hour"
     """Requests of an account, without its uploads."""
     logins: RateText = "600/hour"

@@ -62,6 +62,8 @@ class Metrics:
     request_seconds: Histogram
     uploads: Counter
     upload_bytes: Histogram
+    downloads: Counter
+    download_bytes: Counter
     logins: Counter
     rate_limited: Counter
     limiter_degraded: Counter
@@ -88,6 +90,15 @@ class Metrics:
                 "Size of accepted files",
                 buckets=_BYTES,
                 registry=to,
+            ),
+            downloads=Counter(
+                "healthingest_downloads",
+                "Downloads by how they ended after their first byte",
+                ("outcome",),
+                registry=to,
+            ),
+            download_bytes=Counter(
+                "healthingest_download_bytes", "Bytes of files sent to clients", registry=to
             ),
             logins=Counter("healthingest_logins", "Logins by outcome", ("outcome",), registry=to),
             rate_limited=Counter(

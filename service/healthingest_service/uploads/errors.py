@@ -84,6 +84,10 @@ class StoreRefusedError(UnavailableError):
     """The object store refused (credentials, quota, checksum); the object is not stored."""
 
 
+class ObjectLostError(StoreRefusedError):
+    """The object of an upload does not exist, or does not have the bytes of the upload."""
+
+
 class LedgerUnavailableError(UnavailableError):
     """The database gave no clear answer: a commit may or may not have happened."""
 

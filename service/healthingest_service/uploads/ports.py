@@ -5,7 +5,7 @@ Each port has two adapters: an embedded one, and one for an external system. `te
 same tests on both.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -174,6 +174,20 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def read_range(self, key: str, *, offset: int, size_bytes: int) -> AsyncGenerator[bytes, None]:
+        """
+        Yield exactly *size_bytes* bytes of the object, from *offset* on, in chunks.
+
+        Each chunk has a deadline of its own, so the caller may take any time between chunks. Close
+        the iterator if you do not read it to its end; it holds a connection or a file.
+
+        Raises:
+            ObjectLostError: before the first chunk: no such object, or it is shorter.
+            StoreUnavailableError, StoreRefusedError: the object cannot be read; also after some
+                chunks.
+        """
+        ...
+
     async def check(self) -> None:
         """
         Check that an object could be stored now; cheap, for the readiness check.
@@ -265,6 +279,16 @@ class Ledger(Protocol):
 
         Raises:
             UploadNotFoundError: the upload does not exist, or belongs to another owner.
+            LedgerUnavailableError: the database cannot be read.
+        """
+        ...
+
+    async def find(self, upload_id: UploadId) -> Upload:
+        """
+        Return an upload of any owner. The caller decides who may know of it.
+
+        Raises:
+            UploadNotFoundError: the upload does not exist.
             LedgerUnavailableError: the database cannot be read.
         """
         ...

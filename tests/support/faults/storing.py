@@ -1,7 +1,7 @@
 """Fault points from the body to the second commit, as wrappers of ports of upload and janitor."""
 
 import io
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -169,6 +169,10 @@ class FaultyStore(ObjectStore):
         await self.inner.remove(key)
 
     @override
+    def read_range(self, key: str, *, offset: int, size_bytes: int) -> AsyncGenerator[bytes, None]:
+        return self.inner.read_range(key, offset=offset, size_bytes=size_bytes)
+
+    @override
     async def check(self) -> None:
         await self.inner.check()
 
@@ -234,6 +238,10 @@ class FaultyLedger(Ledger):
     @override
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
         return await self._inner.get(owner, upload_id)
+
+    @override
+    async def find(self, upload_id: UploadId) -> Upload:
+        return await self._inner.find(upload_id)
 
     @override
     async def history(

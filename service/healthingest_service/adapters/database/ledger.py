@@ -207,7 +207,15 @@ class DatabaseLedger(Ledger):
 
     @override
     async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
-        wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner_id == owner)
+        return await self._one(
+            select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner_id == owner)
+        )
+
+    @override
+    async def find(self, upload_id: UploadId) -> Upload:
+        return await self._one(select(UploadRow).where(UploadRow.id == upload_id))
+
+    async def _one(self, wanted: Select[tuple[UploadRow]]) -> Upload:
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:

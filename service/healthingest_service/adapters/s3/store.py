@@ -8,10 +8,11 @@ sent in parts by `multipart`.
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
+import aiohttp
 from typing_extensions import override
 
 from healthingest_service.adapters.s3.body import FileBody
@@ -31,13 +32,20 @@ from healthingest_service.adapters.s3.client import (
     call_once,
     call_with_deadline,
     open_client,
+    status_of,
 )
 from healthingest_service.adapters.s3.multipart import MultipartPut
-from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
+from healthingest_service.uploads.errors import (
+    ObjectLostError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
 
 _CHUNK_BYTES: Final = 256 * 1024
+_NOT_THERE: Final = frozenset({404, 416})
+"""Statuses of a GET with `Range`: no such object, or it ends before the range."""
 _SMALL_BYTES: Final = 64 * 1024
 DEFAULT_PART_BYTES: Final = 64 * 1024 * 1024
 
@@ -173,8 +181,52 @@ class S3Store(ObjectStore):
         )
 
     @override
+    async def read_range(
+        self, key: str, *, offset: int, size_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
+        wanted = f"bytes={offset}-{offset + size_bytes - 1}"
+        bucket = self.bucket
+        try:
+            answer = await call_idempotent(
+                bucket.timeout_seconds,
+                lambda: bucket.client.get_object(Bucket=bucket.name, Key=key, Range=wanted),
+            )
+        except StoreRefusedError as error:
+            if status_of(error.__cause__) in _NOT_THERE:
+                raise ObjectLostError from error
+            raise
+        body = answer["Body"]
+        try:
+            if answer["ContentLength"] != size_bytes:
+                raise ObjectLostError
+            left = size_bytes
+            while left:
+                chunk = await _next_chunk(body, min(left, _CHUNK_BYTES), bucket.timeout_seconds)
+                left -= len(chunk)
+                yield chunk
+        finally:
+            body.close()
+
+    @override
     async def check(self) -> None:
         bucket = self.bucket
         await call_idempotent(
             bucket.timeout_seconds, lambda: bucket.client.head_bucket(Bucket=bucket.name)
         )
+
+
+# ANN401: aiobotocore has no types
+async def _next_chunk(body: Any, size_bytes: int, timeout_seconds: float) -> bytes:  # noqa: ANN401
+    """
+    Return the next 1 to *size_bytes* bytes of a response.
+
+    Raises:
+        StoreUnavailableError: the response ended early, broke off, or missed the deadline.
+    """
+    try:
+        chunk: bytes = await call_with_deadline(timeout_seconds, lambda: body.read(size_bytes))
+    except (aiohttp.ClientError, StoreRefusedError) as error:
+        raise StoreUnavailableError from error
+    if not chunk:
+        raise StoreUnavailableError
+    return chunk
