@@ -10,7 +10,7 @@ from healthingest_contract import environment as env
 
 PUBLIC_KEYS: Final = {
     *("username", "virtualHost", "queues", "amqpUrl", "managementUrl"),
-    *("accessKeyId", env.STORE_ACCESS_KEY_ID),
+    *("accessKeyId", env.STORE_ACCESS_KEY_ID, env.MAIL_SMTP_USERNAME),
     *("host", "port", "dbname", "user"),
     *("ca.crt", "tls.crt", "namespace"),
 }

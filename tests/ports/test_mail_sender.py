@@ -12,6 +12,7 @@ import pytest
 
 from healthingest_contract.tls import TlsMaterial, tls_context
 from healthingest_service.adapters.mail_folder import FolderMailSender
+from healthingest_service.adapters.mail_message import message_of
 from healthingest_service.adapters.smtp import SmtpAccess, SmtpMailSender
 from healthingest_service.identity.errors import (
     MailFailure,
@@ -97,6 +98,15 @@ async def test_names_no_host_of_the_service() -> None:
     assert message["From"] == SENDER
     assert str(message["Message-ID"]).endswith("@clinic.example>")
     assert message["Auto-Submitted"] == "auto-generated"
+
+
+async def test_splits_no_link() -> None:
+    """A long line arrives as it is, so that also a reader of the raw text can follow the link."""
+    link = f"https://ingest.example/auth/reset-password#{'x' * 200}"
+    raw = message_of(replace(MAIL, text=f"{link}\n"), sender=SENDER).as_bytes()
+    assert link.encode() in raw
+    other = message_of(replace(MAIL, text="https://klinik-ä.example\n"), sender=SENDER)
+    assert other.get_content().strip() == "https://klinik-ä.example"
 
 
 async def test_sends_to_a_domain_with_other_letters() -> None:

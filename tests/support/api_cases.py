@@ -79,6 +79,12 @@ PATTERNS: dict[str, Cases] = {
         ["https://login.example:8443/realms/a", "https://10.0.0.1/"],
         ["http://login.example", "https://u:p@a", "https://a?b", "https://a/#b", "login.example"],
     ),
+    "accounts.mail.host": (["smtp.example", "10.0.0.1", "fd00::1"], ["", "a b", "a/b", "u@a"]),
+    "accounts.mail.sender": (["a@b", "in.gest@clinic.example"], ["a", "a b@c", "a@b@c", "@b"]),
+    "accounts.mail.publicUrl": (
+        ["https://ingest.example", "http://a:8000/"],
+        ["", "a", "ftp://a", "https://u:p@a", "https://a/b"],
+    ),
     "limits.uploads": _RATE,
     "limits.requests": _RATE,
     "ingress.host": _HOST,
@@ -114,6 +120,8 @@ _CLIENT = {"clientCertificateSecretRef": {"name": "client"}}
 _CLIENT_CASES: Cases = ([{"caBundle": _BUNDLE}, _CLIENT, {"caBundle": _BUNDLE, **_CLIENT}], [{}])
 _ADMIN = {"adminSecretRef": {"name": "rabbitmq"}}
 _USER = {"userSecretRef": {"name": "relay"}}
+_MAIL = {"host": "a", "sender": "a@b", "publicUrl": "https://a"}
+_LOGIN = {"secretRef": {"name": "login"}}
 RULES: dict[str, Cases] = {
     "accounts.oidc.issuers": (
         [],
@@ -121,6 +129,10 @@ RULES: dict[str, Cases] = {
     ),
     "accounts.oidc.tls": ([{"caBundle": _BUNDLE}], [{}]),
     "accounts.oidc.tls.caBundle": _BUNDLE_CASES,
+    "accounts.mail": (
+        [_MAIL, {**_MAIL, "encryption": "None"}, {**_MAIL, **_LOGIN, "encryption": "Implicit"}],
+        [{}, {**_MAIL, **_LOGIN, "encryption": "None"}],
+    ),
     "tls": ([{"caBundle": _BUNDLE}], [{}]),
     "tls.caBundle": _BUNDLE_CASES,
     "broker": (
@@ -184,6 +196,12 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "parentRefs": {"name": "a"},
     "queues": {"name": "processing"},
     "cache": {"secretRef": {"name": "redis"}},
+    "mail": {
+        "host": "smtp.example",
+        "sender": "ingest@clinic.example",
+        "publicUrl": "https://ingest.example",
+    },
+    "secretRef": {"name": "login"},
     "adminSecretRef": {"name": "admin"},
     "userSecretRef": {"name": "relay"},
     "oidc": {"issuers": [_ISSUER]},

@@ -63,6 +63,13 @@ OWNERS = {
             proxy={"httpsProxy": "http://proxy.example:3128"},
             tracing={"endpoint": "http://collector.example:4318", "samplePercent": 10},
             accounts={
+                "registration": "VerifiedOnly",
+                "mail": {
+                    "host": "smtp.example",
+                    "sender": "ingest@a.example",
+                    "publicUrl": "https://a.example",
+                    "secretRef": {"name": "mail"},
+                },
                 "oidc": {
                     "issuers": [
                         {
@@ -72,7 +79,7 @@ OWNERS = {
                         }
                     ],
                     "tls": {"caBundle": {"configMapKeyRef": {"name": "login-ca"}}},
-                }
+                },
             },
             extraEnv=[{"name": "TZ", "value": "UTC"}],
             hostAliases=[{"ip": "10.0.0.1", "hostnames": ["s3.example"]}],

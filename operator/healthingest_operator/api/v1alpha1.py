@@ -197,6 +197,13 @@ class CacheKeys(ApiModel):
     url: DataKey = Field(default="url", description="Key with the URL of the Redis server.")
 
 
+class MailKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    username: DataKey = Field(default="username", description="Key with the user name.")
+    password: DataKey = Field(default="password", description="Key with the password.")
+
+
 class StoreSecretRef(SecretRef):
     """A reference to a Secret with an access key, in the same namespace."""
 
@@ -225,6 +232,12 @@ class CacheSecretRef(SecretRef):
     """A reference to a Secret with the URL of a cache, in the same namespace."""
 
     keys: CacheKeys | None = None
+
+
+class MailSecretRef(SecretRef):
+    """A reference to a Secret with the login at a mail server, in the same namespace."""
+
+    keys: MailKeys | None = None
 
 
 class ImagePullSecret(ApiModel):
@@ -629,8 +642,42 @@ class OidcSpec(ApiModel):
     tls: TlsSpec | None = None
 
 
+class MailSpec(ApiModel):
+    """The mail server for links that reset a password or verify an e-mail address."""
+
+    host: Annotated[
+        str, matching(r"^[A-Za-z0-9.:-]+$", "a host name or an IP address of the mail server")
+    ] = Field(min_length=1, max_length=253, description="Host of the mail server (SMTP).")
+    port: Int32 = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    encryption: Literal["STARTTLS", "Implicit", "None"] = Field(
+        default="STARTTLS",
+        description="How the connection is encrypted: STARTTLS (usually port 587), Implicit: from"
+        " its beginning (port 465), or None.",
+    )
+    sender: Annotated[str, matching(r"^[^@\s]+@[^@\s]+$", "an e-mail address")] = Field(
+        min_length=3, max_length=320, description="E-mail address of the sender."
+    )
+    public_url: Endpoint = Field(
+        description="Base URL of the links in mails, e.g. https://ingest.example."
+    )
+    secret_ref: MailSecretRef | None = Field(
+        default=None,
+        description="Secret with `username` and `password` at the mail server; without it, no"
+        " login.",
+    )
+    tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.secretRef) || self.encryption != 'None'",
+            "secretRef needs encryption STARTTLS or Implicit",
+            lambda self: self.secret_ref is None or self.encryption != "None",
+        ),
+    )
+
+
 class AccountsSpec(ApiModel):
-    """How accounts are created, and whose tokens are accepted."""
+    """How accounts are created, whose tokens are accepted, and how owners get mails."""
 
     registration: Literal["Closed", "Open", "VerifiedOnly"] = Field(
         default="Closed",
@@ -638,6 +685,11 @@ class AccountsSpec(ApiModel):
         " cannot log in until it is verified.",
     )
     oidc: OidcSpec | None = None
+    mail: MailSpec | None = Field(
+        default=None,
+        description="The mail server; without it no mails are sent, and only an administrator"
+        " verifies accounts.",
+    )
 
 
 class DocumentationSpec(ApiModel):

@@ -7,7 +7,7 @@ from typing import Final
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
-from healthingest_operator.api.v1alpha1 import HealthIngestSpec
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec, MailSpec
 from healthingest_operator.resources import tls
 from healthingest_operator.resources.names import config_map, metadata
 from healthingest_operator.resources.spool import upload_bytes
@@ -69,6 +69,7 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.IDENTITY_REGISTRATION: spec.accounts.registration,
         env.IDENTITY_ISSUER: around.url,
         env.OIDC_ISSUERS: _issuers(spec),
+        **_mail(spec.accounts.mail),
         env.LIMITS_MAX_FILE_SIZE_BYTES: str(spec.limits.max_file_size_bytes),
         env.LIMITS_UPLOADS: spec.limits.uploads,
         env.LIMITS_REQUESTS: spec.limits.requests,
@@ -94,6 +95,16 @@ def _issuers(spec: HealthIngestSpec) -> str:
         for issuer in oidc.issuers
     ]
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def _mail(mail: MailSpec | None) -> dict[str, str]:
+    return {
+        env.MAIL_SMTP_HOST: mail.host if mail else "",
+        env.MAIL_SMTP_PORT: str(mail.port) if mail else "",
+        env.MAIL_SMTP_TLS: mail.encryption if mail else "",
+        env.MAIL_FROM_ADDRESS: mail.sender if mail else "",
+        env.MAIL_PUBLIC_URL: mail.public_url if mail else "",
+    }
 
 
 def config_map_object(owner: HealthIngest, values: dict[str, str]) -> Manifest:

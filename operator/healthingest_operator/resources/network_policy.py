@@ -101,13 +101,14 @@ def network_policies(owner: HealthIngest, ports: Ports) -> tuple[Manifest, ...]:
     oidc = owner.spec.accounts.oidc
     providers = [port for one in (oidc.issuers if oidc else ()) for port in ports_in(one.url)]
     api_out = [*store, *ports["database"], *ports["cache"], *traces, *providers]
+    mail = [owner.spec.accounts.mail.port] if owner.spec.accounts.mail else []
     return (
         _policy(owner, API, [(API_PORT, None), (METRICS_PORT, _CLUSTER)], api_out, agent),
         _policy(
             owner,
             RELAY,
             [(METRICS_PORT, _CLUSTER), (JANITOR_METRICS_PORT, _CLUSTER)],
-            [*store, *ports["database"], *ports["broker"], *traces],
+            [*store, *ports["database"], *ports["broker"], *mail, *traces],
             agent,
         ),
         _policy(owner, MIGRATE, [], [*ports["database"]], []),

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest, ManifestView
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.resources.names import (
     consumer_users,
     database,
@@ -39,6 +40,8 @@ The signing keys do not serve for that, because they change at other times.
 
 STORE_KEYS: Final = (env.STORE_ACCESS_KEY_ID, env.STORE_SECRET_ACCESS_KEY)
 """Keys of the object store's static credentials, which pods with an identity lack."""
+MAIL_LOGIN: Final = (env.MAIL_SMTP_USERNAME, env.MAIL_SMTP_PASSWORD)
+"""Keys of the login at the mail server, which it may lack."""
 NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
 NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
 NEXT_CONSUMER_PASSWORD: Final = "nextConsumerPassword"  # noqa: S105 - a key's name
@@ -73,6 +76,7 @@ class UserSecrets:
     database_url: str | None = None
     database_admin_url: str | None = None
     cache_url: str | None = None
+    mail_login: tuple[str, str] | None = field(default=None, repr=False)
     broker_login: tuple[str, str] | None = field(default=None, repr=False)
 
 
@@ -126,6 +130,8 @@ def service_values(
         env.DATABASE_URL: _database_url(owner, given, existing, staged, make),
         env.CACHE_URL: given.cache_url,
     }
+    if given.mail_login is not None:
+        readable |= dict(zip(MAIL_LOGIN, given.mail_login, strict=True))
     values |= {name: value for name, value in readable.items() if value is not None}
     unwanted = _unwanted_names(owner)
     return {name: value for name, value in values.items() if name not in unwanted}
@@ -135,7 +141,13 @@ def _unwanted_names(owner: HealthIngest) -> frozenset[str]:
     """Return the values that the spec has given up."""
     keys = STORE_KEYS if owner.spec.object_store.credentials_secret_ref is None else ()
     cache = (env.CACHE_URL,) if owner.spec.cache is None else ()
-    return frozenset({*keys, *cache})
+    mail = () if has_mail_login(owner.spec) else MAIL_LOGIN
+    return frozenset({*keys, *cache, *mail})
+
+
+def has_mail_login(spec: HealthIngestSpec) -> bool:
+    """Return whether the spec names a Secret with a login at the mail server."""
+    return spec.accounts.mail is not None and spec.accounts.mail.secret_ref is not None
 
 
 def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:

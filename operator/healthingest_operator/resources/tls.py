@@ -30,6 +30,7 @@ class Dependency(StrEnum):
     DATABASE = "database"
     CACHE = "cache"
     OIDC = "oidc"
+    MAIL = "mail"
 
 
 _VARIABLES: Final[Mapping[Dependency, tuple[str, ...]]] = {
@@ -46,6 +47,7 @@ _VARIABLES: Final[Mapping[Dependency, tuple[str, ...]]] = {
     ),
     Dependency.CACHE: (env.CACHE_CA_FILE,),
     Dependency.OIDC: (env.OIDC_CA_FILE,),
+    Dependency.MAIL: (env.MAIL_CA_FILE,),
 }
 """The variables for the paths of bundle, client certificate and key, in this order."""
 VARIABLES: Final = tuple(name for names in _VARIABLES.values() for name in names)
@@ -56,6 +58,7 @@ _NEEDED_FOR: Final = {
     env.DATABASE_URL: Dependency.DATABASE,
     env.CACHE_URL: Dependency.CACHE,
     env.IDENTITY_SIGNING_KEYS: Dependency.OIDC,  # only the API verifies tokens
+    env.MAIL_SMTP_PASSWORD: Dependency.MAIL,
 }
 
 
@@ -75,9 +78,13 @@ def dependencies_of(secrets: frozenset[str]) -> tuple[Dependency, ...]:
 def tls_sources(spec: HealthIngestSpec, dependency: Dependency) -> TlsSources:
     """Return the sources for *dependency*: its own, else the bundle of `spec.tls`."""
     oidc = spec.accounts.oidc
-    if (dependency is Dependency.CACHE and spec.cache is None) or (
-        dependency is Dependency.OIDC and oidc is None
-    ):
+    mail = spec.accounts.mail
+    is_absent = {
+        Dependency.CACHE: spec.cache is None,
+        Dependency.OIDC: oidc is None,
+        Dependency.MAIL: mail is None,
+    }
+    if is_absent.get(dependency, False):
         return TlsSources(None)
     own: TlsSpec | ClientTlsSpec | None = {
         Dependency.STORE: spec.object_store.tls,
@@ -85,6 +92,7 @@ def tls_sources(spec: HealthIngestSpec, dependency: Dependency) -> TlsSources:
         Dependency.DATABASE: spec.database.tls,
         Dependency.CACHE: spec.cache.tls if spec.cache else None,
         Dependency.OIDC: oidc.tls if oidc else None,
+        Dependency.MAIL: mail.tls if mail else None,
     }[dependency]
     bundle = own.ca_bundle if own is not None else None
     if bundle is None and spec.tls is not None:

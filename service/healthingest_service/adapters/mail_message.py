@@ -33,5 +33,6 @@ def message_of(mail: Mail, *, sender: str) -> EmailMessage:
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=domain_of(sender))
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic replies
-    message.set_content(mail.text)
+    # Without this a link of more than 78 characters would be split (quoted-printable).
+    message.set_content(mail.text, cte="7bit" if mail.text.isascii() else "quoted-printable")
     return message

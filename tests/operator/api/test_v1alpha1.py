@@ -52,6 +52,8 @@ def test_each_default_is_that_of_the_schema(path: str) -> None:
     }
     body = manifest(**spec)
     parent = path.rpartition(".")[0]
+    if path.startswith("accounts.mail."):
+        with_field(body["spec"], "accounts.mail", COMPLETE["mail"])
     if parent.endswith(("KeyRef", "webIdentity")):
         with_field(body["spec"], parent, COMPLETE[parent.rpartition(".")[2]])
     if parent.endswith(".keys"):

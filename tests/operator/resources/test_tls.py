@@ -59,7 +59,7 @@ def test_each_container_mounts_every_file_that_its_variables_name() -> None:
             }
             assert named == files, container["name"]
             variables += len(named)
-    assert variables == 11
+    assert variables == 12
 
 
 def test_only_the_relay_reads_the_certificate_of_its_client() -> None:

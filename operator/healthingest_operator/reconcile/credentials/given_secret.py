@@ -17,6 +17,7 @@ from healthingest_operator.api.v1alpha1 import (
     BrokerUserSecretRef,
     CacheSecretRef,
     DatabaseSecretRef,
+    MailSecretRef,
     StoreSecretRef,
 )
 from healthingest_operator.reconcile.errors import DependencyError
@@ -28,7 +29,12 @@ from healthingest_operator.resources.connection_secrets import (
 )
 
 KeyedRef: TypeAlias = (
-    StoreSecretRef | BrokerSecretRef | BrokerUserSecretRef | DatabaseSecretRef | CacheSecretRef
+    StoreSecretRef
+    | BrokerSecretRef
+    | BrokerUserSecretRef
+    | DatabaseSecretRef
+    | CacheSecretRef
+    | MailSecretRef
 )
 
 
@@ -202,4 +208,5 @@ _NAMES = {
     BrokerUserSecretRef: ("amqpUrl", "username", "password"),
     DatabaseSecretRef: ("url", "adminUrl"),
     CacheSecretRef: ("url",),
+    MailSecretRef: ("username", "password"),
 }

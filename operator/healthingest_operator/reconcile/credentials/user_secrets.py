@@ -1,7 +1,7 @@
 """The user's Secrets: read by name at every reconciliation, never watched, never listed."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -50,6 +50,8 @@ class Credentials:
     cache_url: str | DependencyError | None
     cache_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
     oidc_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
+    mail_login: tuple[str, str] | DependencyError | None = field(default=None, repr=False)
+    mail_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
     warnings: tuple[str, ...] = ()
     """Sentences about values that were trimmed."""
 
@@ -64,6 +66,8 @@ class Credentials:
             self.cache_url,
             self.cache_tls,
             self.oidc_tls,
+            self.mail_login,
+            self.mail_tls,
         )
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
         return list(found.values())
@@ -74,13 +78,15 @@ class Credentials:
         A fingerprint of the certificates of each dependency; empty: they are unknown.
 
         Raises:
-            DependencyError: those of the cache or of the identity providers are unknown. Unlike
+            DependencyError: those of cache, identity providers or mail server are unknown. Unlike
                 other dependencies, these do not hold back a rollout, whose pods could not start.
         """
         if isinstance(self.cache_tls, DependencyError):
             raise self.cache_tls
         if isinstance(self.oidc_tls, DependencyError):
             raise self.oidc_tls
+        if isinstance(self.mail_tls, DependencyError):
+            raise self.mail_tls
         store = self.store.tls.fingerprint if isinstance(self.store, StoreAccess) else ""
         broker = "" if isinstance(self.broker, DependencyError) else self.broker.tls.fingerprint
         access = self.database
@@ -91,6 +97,7 @@ class Credentials:
             Dependency.DATABASE: database,
             Dependency.CACHE: self.cache_tls.fingerprint,
             Dependency.OIDC: self.oidc_tls.fingerprint,
+            Dependency.MAIL: self.mail_tls.fingerprint,
         }
 
     @property
@@ -109,6 +116,7 @@ class Credentials:
             database_url=database.url,
             database_admin_url=database.admin_url,
             cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
+            mail_login=None if isinstance(self.mail_login, DependencyError) else self.mail_login,
         )
 
 
@@ -131,6 +139,8 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
         cache_url=await _or_error(reader.cache),
         cache_tls=cache_tls,
         oidc_tls=await _or_error(lambda: reader.tls(Dependency.OIDC)),
+        mail_login=await _or_error(reader.mail_login),
+        mail_tls=await _or_error(lambda: reader.tls(Dependency.MAIL)),
         warnings=tuple(dict.fromkeys(reader.warnings)),
     )
 
@@ -231,6 +241,16 @@ class _Reader:
             Reading("spec.cache.secretRef", cache.secret_ref, ("url",), CACHE_FORMS, around)
         )
         return found.address("url", {"redis", "rediss"})
+
+    async def mail_login(self) -> tuple[str, str] | None:
+        mail = self._owner.spec.accounts.mail
+        if mail is None or mail.secret_ref is None:
+            return None
+        around = Surroundings(self._namespace)
+        path = "spec.accounts.mail.secretRef"
+        names = ("username", "password")
+        found = await self._given(Reading(path, mail.secret_ref, names, (), around))
+        return found.value("username"), found.value("password")
 
     async def _given(self, reading: Reading) -> GivenSecret:
         secret = await self._cluster.read("v1", "Secret", self._namespace, reading.reference.name)
