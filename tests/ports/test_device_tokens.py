@@ -109,6 +109,15 @@ class TestDeviceTokens:
         await accounts.deactivate(EMAIL)
         assert await tokens.find("1") is None
 
+    async def test_a_closed_account_has_none(
+        self, tokens: DatabaseDeviceTokens, accounts: DatabaseAccounts, account: Account
+    ) -> None:
+        """Their rows are gone, because the owner chose their names."""
+        await tokens.add(token_of(account.id), "1")
+        assert await accounts.close(account.id, password_version=0, at=NOON)
+        assert await tokens.find("1") is None
+        assert await tokens.list_of(account.id, at=NOON) == ()
+
     async def test_notes_the_last_use(self, tokens: DatabaseDeviceTokens, account: Account) -> None:
         """By the hour."""
         token = token_of(account.id)

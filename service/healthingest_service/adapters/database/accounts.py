@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from healthingest_service.adapters.database.account_tables import (
     AccountRow,
+    DeviceTokenRow,
     LoginSessionRow,
     MailRequestRow,
     MailTokenRow,
@@ -202,6 +203,7 @@ class DatabaseAccounts(DatabaseAccountsByEmail):
                 return False
             for gone in (
                 delete(LoginSessionRow).where(LoginSessionRow.account_id == account_id),
+                delete(DeviceTokenRow).where(DeviceTokenRow.account_id == account_id),
                 delete(MailTokenRow).where(MailTokenRow.account_id == account_id),
                 delete(MailRequestRow).where(MailRequestRow.email == email),
             ):
