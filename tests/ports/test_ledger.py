@@ -20,6 +20,7 @@ from healthingest_service.uploads.errors import (
     IdempotencyKeyReusedError,
     InvalidCursorError,
     LedgerUnavailableError,
+    StoreUnavailableError,
     UploadInFlightError,
     UploadNotFoundError,
 )
@@ -219,6 +220,50 @@ class TestLedger:
         await ledger.abandon(new.id)
         assert (await rows(engine, UploadRow), await rows(engine, IdempotencyKeyRow)) == (0, 0)
         await begin(ledger, upload(b"two", of=new.owner), KEY)
+
+    async def test_removes_the_object_of_no_success(self, ledger: DatabaseLedger) -> None:
+        """It is not removed if the upload was completed first."""
+        new = await store(ledger, upload())
+        removed: list[str] = []
+
+        async def remove() -> None:
+            removed.append(new.receipt.object_key)
+
+        await ledger.abandon(new.id, remove=remove)
+        await ledger.abandon(upload(b"unknown").id, remove=remove)
+        assert removed == []
+        assert (await ledger.get(new.owner, new.id)).state is UploadState.STORED
+
+    async def test_completes_nothing_whose_object_is_being_removed(
+        self, ledger: DatabaseLedger
+    ) -> None:
+        """A completion that begins meanwhile waits, and finds no upload."""
+        new = upload()
+        await begin(ledger, new)
+        completing: list[asyncio.Task[None]] = []
+
+        async def remove() -> None:
+            completing.append(
+                asyncio.create_task(ledger.complete(new.id, message(new), stored_at=NOON))
+            )
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        await ledger.abandon(new.id, remove=remove)
+        with pytest.raises(UploadNotFoundError):
+            await completing[0]
+
+    async def test_keeps_a_row_whose_object_stays(self, ledger: DatabaseLedger) -> None:
+        """The error is that of the store, and the janitor tries again."""
+        new = upload()
+        await begin(ledger, new)
+
+        async def remove() -> None:
+            raise StoreUnavailableError
+
+        with pytest.raises(StoreUnavailableError):
+            await ledger.abandon(new.id, remove=remove)
+        assert (await ledger.get(new.owner, new.id)).state is UploadState.STORING
 
     async def test_stores_a_lost_upload_anew(
         self, ledger: DatabaseLedger, engine: AsyncEngine

@@ -228,8 +228,9 @@ class AcceptUpload:
         except StudyError:
             # After a failure here the janitor removes object and row.
             with suppress(StoreUnavailableError, StoreRefusedError, LedgerUnavailableError):
-                await self._store.remove(upload.receipt.object_key)
-                await self._ledger.abandon(upload.id)
+                await self._ledger.abandon(
+                    upload.id, remove=lambda: self._store.remove(upload.receipt.object_key)
+                )
             raise
 
 

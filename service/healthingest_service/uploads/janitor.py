@@ -137,10 +137,11 @@ class Janitor:
     async def _remove(self, upload: Upload) -> Swept:
         """Remove object and row of an upload whose subject has withdrawn meanwhile."""
         try:
-            await self._store.remove(upload.receipt.object_key)
+            await self._ledger.abandon(
+                upload.id, remove=lambda: self._store.remove(upload.receipt.object_key)
+            )
         except (StoreUnavailableError, StoreRefusedError):
             return Swept(unclear=1)
-        await self._ledger.abandon(upload.id)
         return Swept(abandoned=1)
 
     async def _has_the_bytes(self, upload: Upload, found: StoredObject) -> bool:

@@ -212,6 +212,10 @@ class Begun(Protocol):
         ...
 
 
+Removal = Callable[[], Awaitable[None]]
+"""Removes the object of an upload."""
+
+
 class Ledger(Protocol):
     """The uploads in the database. Every method is one transaction."""
 
@@ -261,15 +265,19 @@ class Ledger(Protocol):
         """
         ...
 
-    async def abandon(self, upload_id: UploadId) -> None:
+    async def abandon(self, upload_id: UploadId, *, remove: Removal | None = None) -> None:
         """
         Remove a row in state `storing`, with its idempotency key.
 
         A missing row and other states are left unchanged, without an error. A row that was `lost`
         before becomes `lost` again, because its client has a receipt.
 
+        *remove* removes the object. It is called only for a row in state `storing`, and nobody can
+        complete the upload meanwhile, so no object of a successful upload is removed.
+
         Raises:
             LedgerUnavailableError: unclear whether the row was removed; repeating is safe.
+            StoreUnavailableError, StoreRefusedError: of *remove*; the row is unchanged.
         """
         ...
 

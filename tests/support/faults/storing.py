@@ -30,6 +30,7 @@ from healthingest_service.uploads.ports import (
     Heartbeat,
     Ledger,
     ObjectStore,
+    Removal,
     Spool,
     SpoolFile,
     no_heartbeat,
@@ -231,8 +232,8 @@ class FaultyLedger(Ledger):
         await _at(self._faults, self._points.after_complete)
 
     @override
-    async def abandon(self, upload_id: UploadId) -> None:
-        await self._inner.abandon(upload_id)
+    async def abandon(self, upload_id: UploadId, *, remove: Removal | None = None) -> None:
+        await self._inner.abandon(upload_id, remove=remove)
         await _at(self._faults, self._points.after_abandon)
 
     @override

@@ -33,7 +33,7 @@ from healthingest_service.uploads.model import (
     UploadId,
     UploadState,
 )
-from healthingest_service.uploads.ports import Ledger
+from healthingest_service.uploads.ports import Ledger, Removal
 
 _RETRY_AFTER_SECONDS_MAX: Final = 5
 """Maximum of `Retry-After`: most uploads are stored within seconds, long before the lease ends."""
@@ -197,9 +197,14 @@ class DatabaseLedger(Ledger):
             raise refusal_of(state) or SubjectWithdrawnError
 
     @override
-    async def abandon(self, upload_id: UploadId) -> None:
+    async def abandon(self, upload_id: UploadId, *, remove: Removal | None = None) -> None:
         storing = (UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            if remove is not None:
+                locked = select(UploadRow.id).where(*storing).with_for_update()
+                if (await connection.execute(locked)).first() is None:
+                    return
+                await remove()
             await connection.execute(delete(UploadRow).where(*storing, UploadRow.lost_at.is_(None)))
             await connection.execute(
                 update(UploadRow).where(*storing).values(state=UploadState.LOST, lease_until=None)
