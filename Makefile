@@ -68,6 +68,9 @@ bench-logins: setup ## measure small uploads with and without a flood of logins 
 bench-operator: setup servers ## measure one operator with many HealthIngests: memory, processor at rest, cold start (COUNT=1000 MINUTES=10)
 	PYTHONPATH=tests $(BIN)/python bench/operator_scale.py --count $(or $(COUNT),1000) --minutes $(or $(MINUTES),10)
 
+bench-revocations: setup servers ## measure how soon another process refuses a device token that was revoked (COUNT=20)
+	PYTHONPATH=tests $(BIN)/python bench/revocations.py --count $(or $(COUNT),20)
+
 bench-rebuild: setup servers ## measure the rebuild of the database from the bucket (ROWS=100000)
 	PYTHONPATH=tests $(BIN)/python bench/rebuild.py --rows $(or $(ROWS),100000)
 

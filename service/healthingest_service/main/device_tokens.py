@@ -1,6 +1,8 @@
 """Composes device tokens, and the work that hears of revocations by other processes."""
 
 import asyncio
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from healthingest_service.adapters.database import notifications
@@ -8,11 +10,13 @@ from healthingest_service.adapters.database.device_tokens import (
     REVOKED_CHANNEL,
     DatabaseDeviceTokens,
 )
-from healthingest_service.identity.auth_service import Lifetimes
 from healthingest_service.identity.device_access import DeviceTokens
 from healthingest_service.identity.device_tokens import DeviceTokenId
 from healthingest_service.main.runtime import Runtime, Work, database_url, utc_now
 from healthingest_service.main.tls_files import database_tls_material
+
+_CACHE: Final = timedelta(seconds=4)
+"""Without a notification a revoked token is refused after this time, and within five seconds."""
 
 
 def open_device_tokens(runtime: Runtime) -> tuple[DeviceTokens, tuple[Work, ...]]:
@@ -20,7 +24,7 @@ def open_device_tokens(runtime: Runtime) -> tuple[DeviceTokens, tuple[Work, ...]
     timeout_seconds = runtime.settings.database.timeout_seconds
     devices = DeviceTokens(
         DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
-        cache=Lifetimes().session_cache,
+        cache=_CACHE,
         clock=utc_now,
     )
     if runtime.engine.dialect.name != "postgresql":

@@ -1,0 +1,131 @@
+"""
+Measures how soon another API process refuses a device token that was revoked.
+
+Two processes share a PostgreSQL. The other process has just used the token, and is asked without
+pause from the answer to the revocation on. The second row revokes in the database itself, without
+NOTIFY: the other process only learns it when it looks the token up again.
+"""
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import httpx
+
+from healthingest_service.identity.access_tokens import new_key_pem
+from support.servers.postgres import postgres_server
+from support.service_process import COMMAND, SECONDS, environment, service
+
+_ACCOUNT: Final = {"email": "ada@clinic.example", "password": "correct horse battery"}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Two API processes, their database, and a signed-in account."""
+
+    servers: tuple[str, str]
+    database: str
+    owner: dict[str, str]
+
+
+@contextmanager
+def installation() -> Iterator[Installation]:
+    """Start everything; it ends with the context."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        postgres = stack.enter_context(postgres_server())
+        url = stack.enter_context(postgres.database())
+        settings = {
+            "DATABASE__URL": url,
+            "IDENTITY__SIGNING_KEYS": new_key_pem(),
+            "LIMITS__REQUESTS": "1000000/second",
+        }
+        migrate = environment(folder, **settings)
+        subprocess.run([*COMMAND, "migrate"], env=migrate, check=True, timeout=SECONDS)
+        processes = [
+            stack.enter_context(service(folder / name, "api", **settings)) for name in "ab"
+        ]
+        for process in processes:
+            process.wait_until_ready()
+        first, second = (process.address() for process in processes)
+        yield Installation((first, second), url, signed_in(first))
+
+
+def signed_in(server: str) -> dict[str, str]:
+    """Return the header of a new account."""
+    with httpx.Client(base_url=server, timeout=SECONDS) as client:
+        client.post("/auth/register", json=_ACCOUNT)
+        form = {"username": _ACCOUNT["email"], "password": _ACCOUNT["password"]}
+        token = client.post("/auth/jwt/login", data=form).json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def seconds_until_refused(
+    client: httpx.AsyncClient, where: Installation, revoke: Callable[[str], Awaitable[None]]
+) -> float:
+    """Create a token, use it in the other process, revoke it, and wait for the refusal."""
+    wish = {"name": "device", "scopes": ["upload:read"]}
+    made = await client.post(f"{where.servers[0]}/v1/tokens", json=wish, headers=where.owner)
+    token = made.json()
+    headers = {"Authorization": f"Bearer {token['token']}"}
+
+    async def status() -> int:
+        answer = await client.get(f"{where.servers[1]}/v1/uploads", headers=headers)
+        return answer.status_code
+
+    assert await status() == httpx.codes.OK
+    await revoke(token["id"])
+    began = time.monotonic()
+    while await status() != httpx.codes.UNAUTHORIZED:
+        assert time.monotonic() - began < SECONDS
+    return time.monotonic() - began
+
+
+async def measure(where: Installation, count: int) -> None:
+    """Measure *count* revocations of each kind, and print them."""
+    database = await asyncpg.connect(where.database)
+    try:
+        async with httpx.AsyncClient(timeout=SECONDS) as client:
+
+            async def by_request(token_id: str) -> None:
+                path = f"{where.servers[0]}/v1/tokens/{token_id}"
+                await client.delete(path, headers=where.owner)
+
+            async def by_hand(token_id: str) -> None:
+                await database.execute(
+                    "UPDATE device_token SET revoked_at = now() WHERE id = $1", token_id
+                )
+
+            for name, revoke, aim in (
+                ("with NOTIFY", by_request, 1.0),
+                ("without NOTIFY", by_hand, 5.0),
+            ):
+                found = [await seconds_until_refused(client, where, revoke) for _ in range(count)]
+                verdict = "holds" if max(found) <= aim else "MISSED"
+                print(
+                    f"{name:16} median {statistics.median(found):6.3f} s,"
+                    f" longest {max(found):6.3f} s  aim {aim:g} s: {verdict}"
+                )
+    finally:
+        await database.close()
+
+
+def main() -> None:
+    """Run the bench."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--count", type=int, default=20)
+    with installation() as where:
+        asyncio.run(measure(where, words.parse_args().count))
+
+
+if __name__ == "__main__":
+    main()
