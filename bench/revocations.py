@@ -110,10 +110,10 @@ async def measure(where: Installation, count: int) -> None:
                 ("without NOTIFY", by_hand, 5.0),
             ):
                 found = [await seconds_until_refused(client, where, revoke) for _ in range(count)]
-                verdict = "holds" if max(found) <= aim else "MISSED"
+                result = "holds" if max(found) <= aim else "MISSED"
                 print(
                     f"{name:16} median {statistics.median(found):6.3f} s,"
-                    f" longest {max(found):6.3f} s  aim {aim:g} s: {verdict}"
+                    f" longest {max(found):6.3f} s  aim {aim:g} s: {result}"
                 )
     finally:
         await database.close()

@@ -111,6 +111,12 @@ def _scale(replicas: int) -> None:
     k8s.kubectl("scale", "deployment/mail-front", *words)
     rollout = ["rollout", "status", "deployment/mail-front", "--namespace", NAMESPACE]
     k8s.kubectl(*rollout, "--timeout=120s", seconds=130)
+    # a pod that ends still accepts a mail
+    k8s.eventually(
+        f"{replicas} pods of the mail server",
+        lambda: len(k8s.items("pods", NAMESPACE, "app=mail-front")) == replicas,
+        seconds=MAIL_SECONDS,
+    )
 
 
 def _manifest() -> dict[str, Any]:

@@ -7,6 +7,7 @@ Each example is one request with arbitrary Unicode, dates or integers in every p
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,11 @@ from support.edge import Edge, open_edge
 from support.samples import good_file
 
 UNLIMITED = dict.fromkeys(
-    ("uploads", "requests", "logins", "refreshes", "registrations"), "1000000/second"
+    (
+        *("uploads", "requests", "logins", "refreshes", "registrations"),
+        *("mails_per_address", "mails_per_account"),
+    ),
+    "1000000/second",
 )
 FREE = {f"login_failures_per_{what}": 10**9 for what in ("device", "account", "address")}
 EXAMPLES = settings(
@@ -186,28 +191,47 @@ STUDY_ROUTES: dict[str, tuple[str, ...]] = {
     f"GET {STUDY}/uploads": ("cursor", "subject", "record_type", "day"),
     f"GET {STUDY}/coverage": ("first_day", "last_day", "after_day", "after_subject", "format"),
 }
-"""The parameters of each route of studies: of the query, else of the document."""
+ACCOUNT_ROUTES: dict[str, tuple[str, ...]] = {
+    "GET /auth/me": (),
+    "PATCH /auth/me": ("first_name", "last_name"),
+    "DELETE /auth/me": ("password",),
+    "POST /auth/change-password": ("current_password", "new_password"),
+    "POST /auth/forgot-password": ("email",),
+    "POST /auth/reset-password": ("token", "password"),
+    "POST /auth/request-verify-token": ("email",),
+    "POST /auth/verify": ("token",),
+    "GET /auth/sessions": (),
+    "DELETE /auth/sessions": (),
+    "DELETE /auth/sessions/{session_id}": (),
+    "POST /v1/tokens": ("name", "scopes", "expires_in_days"),
+    "GET /v1/tokens": (),
+    "DELETE /v1/tokens/{token_id}": (),
+    "GET /v1/uploads/{upload_id}/content": (),
+}
+ROUTES = STUDY_ROUTES | ACCOUNT_ROUTES
+"""The parameters of each of these routes: of the query, else of the document."""
 
 
-def _study_calls(route: str) -> st.SearchStrategy[Call]:
+def _calls_of(route: str) -> st.SearchStrategy[Call]:
     method, _, path = route.partition(" ")
 
     def call(slug: object, other: object, values: dict[str, Any]) -> Call:
-        place = path
-        for name, value in (("study", slug), ("subject", other), ("account", other)):
-            text = quote(str(value).encode(errors="surrogatepass"), safe="")
-            place = place.replace(f"{{{name}}}", text)
+        def part(name: re.Match[str]) -> str:
+            value = slug if name[1] == "study" else other
+            return quote(str(value).encode(errors="surrogatepass"), safe="")
+
+        place = re.sub(r"\{(\w+)\}", part, path)
         if method == "GET":
             return Call(method, url(place, **values))
         return Call(method, place, PLAIN, document(**values))
 
     values = st.fixed_dictionaries(
-        {}, optional=dict.fromkeys(STUDY_ROUTES[route], JSON | MOMENTS.map(str))
+        {}, optional=dict.fromkeys(ROUTES[route], JSON | MOMENTS.map(str))
     )
     return st.builds(call, st.just("default") | TEXT, TEXT | st.uuids(), values)
 
 
-CALLS |= {route: _study_calls(route) for route in STUDY_ROUTES}
+CALLS |= {route: _calls_of(route) for route in ROUTES}
 WITHOUT_PARAMETERS = {"GET /", "GET /health/live", "GET /health/ready", "GET /health/startup"}
 
 

@@ -117,7 +117,7 @@ def test_a_client_that_leaves_ends_the_download(running: ServiceProcess) -> None
     wait_for(lambda: downloads(running, "client-left") == 1)
 
 
-def test_a_file_that_breaks_off_is_not_taken_for_whole(on_folder: ServiceProcess) -> None:
+def test_a_file_that_ends_early_is_not_taken_for_whole(on_folder: ServiceProcess) -> None:
     """The store fails in mid-stream: the client gets fewer bytes than announced, and an end."""
     path, headers = uploaded(on_folder, LARGE)
     (file,) = on_folder.log.parent.rglob("*.avro")

@@ -100,6 +100,7 @@ class Calls:
         about = upload(b"about", of=AccountId(OWNER), about=subject("p5", of="s6"))
         await ledger.begin(about, idempotency_key=None, lease_seconds=0)
         await ledger.complete(about.id, message(about), stored_at=NOON)
+        await ledger.find(new.id)
         await ledger.get(AccountId(OWNER), new.id)
         page = await ledger.history(
             AccountId(OWNER), limit=1, record_type="T", state=UploadState.STORED

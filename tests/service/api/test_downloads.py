@@ -147,7 +147,7 @@ async def test_says_that_a_lost_upload_is_lost(edge: Edge) -> None:
 
 
 class FailingStore(MemoryStore):
-    """A store whose objects break off after their first bytes."""
+    """A store whose objects end early after their first bytes."""
 
     async def read_range(self, key: str, *, offset: int, size_bytes: int) -> Any:  # noqa: ANN401
         """Yield one byte, then fail."""
