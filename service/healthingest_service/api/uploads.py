@@ -213,8 +213,7 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         idempotency_key=_idempotency_key(request),
         declared_size_bytes=None if is_form else size_bytes,
         min_size_bytes=min_size_bytes,
-        traceparent=deps.tracing.traceparent()
-        or valid_traceparent(request.headers.get(TRACEPARENT)),
+        traceparent=_traceparent(request, deps),
         intake=intake,
     )
     try:
@@ -223,6 +222,11 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         if declared:
             await digests.read_on(content, max_bytes=deps.body.max_file_bytes)
         raise
+
+
+def _traceparent(request: Request, deps: ApiDependencies) -> str | None:
+    """Return the trace of our span, else that of the client."""
+    return deps.tracing.traceparent() or valid_traceparent(request.headers.get(TRACEPARENT))
 
 
 async def list_uploads(

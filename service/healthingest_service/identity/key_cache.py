@@ -58,14 +58,12 @@ class KeyCache:
         Raises:
             IdentityUnavailableError: the provider does not answer, and the key is not known.
         """
-        if self._is_usable():
-            found = self._keys.find(key_id) if self._keys else None
-            if found is not None:
-                if self._age() > self._ages.fresh and self._may_ask():
-                    self._begin()
-                return found
-        if self._running is not None or self._may_ask():
-            await asyncio.shield(self._running or self._begin())
+        known = self._known(key_id)
+        if known is not None:
+            if self._age() > self._ages.fresh and self._may_ask():
+                self._begin()
+            return known
+        await self._ask()
         if self._failed or self._keys is None:
             raise IdentityUnavailableError
         return self._keys.find(key_id)
@@ -77,8 +75,8 @@ class KeyCache:
         Raises:
             IdentityUnavailableError: the last answer is missing or unusable.
         """
-        if self._age() > self._ages.fresh and (self._running is not None or self._may_ask()):
-            await asyncio.shield(self._running or self._begin())
+        if self._age() > self._ages.fresh:
+            await self._ask()
         if self._failed:
             raise IdentityUnavailableError
 
@@ -92,8 +90,16 @@ class KeyCache:
     def _age(self) -> float:
         return self._clock() - self._fetched_at
 
-    def _is_usable(self) -> bool:
-        return self._age() <= self._ages.usable
+    def _known(self, key_id: str | None) -> tuple[VerificationKey, frozenset[str]] | None:
+        """Return the key if it is in memory, and not too old to be used."""
+        if self._keys is None or self._age() > self._ages.usable:
+            return None
+        return self._keys.find(key_id)
+
+    async def _ask(self) -> None:
+        """Wait for the running fetch, else for a new one if the provider may be asked now."""
+        if self._running is not None or self._may_ask():
+            await asyncio.shield(self._running or self._begin())
 
     def _may_ask(self) -> bool:
         return self._running is None and self._clock() - self._tried_at >= self._ages.between

@@ -1,7 +1,6 @@
 """The port `DeviceTokenStore` with the database."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,14 +8,13 @@ from sqlalchemy import Row, delete, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.account_tables import AccountRow, DeviceTokenRow
-from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.adapters.database.engine import is_postgresql, transaction_raising
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import (
     DeviceTokenNotFoundError,
     IdentityUnavailableError,
 )
 from healthingest_service.identity.model import AccountId, Scope
-from healthingest_service.uploads.errors import LedgerUnavailableError
 
 REVOKED_CHANNEL: Final = "healthingest_revoked"
 """The channel of PostgreSQL with the ids of revoked tokens."""
@@ -105,18 +103,16 @@ class DatabaseDeviceTokens:
             told = {"channel": REVOKED_CHANNEL, "id": str(token_id)}
             await connection.execute(text("SELECT pg_notify(:channel, :id)"), told)
 
-    @asynccontextmanager
-    async def _transaction(
+    def _transaction(
         self, *, writes: bool = True, single: bool = False
-    ) -> AsyncIterator[AsyncConnection]:
-        opening = transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction_raising(
+            IdentityUnavailableError,
+            self._engine,
+            timeout_seconds=self._timeout_seconds,
+            writes=writes,
+            single=single,
         )
-        try:
-            async with opening as connection:
-                yield connection
-        except LedgerUnavailableError as error:
-            raise IdentityUnavailableError from error
 
 
 def _token(row: Row[Any]) -> DeviceToken:

@@ -133,6 +133,24 @@ async def transaction(
         raise LedgerUnavailableError from error
 
 
+@asynccontextmanager
+async def transaction_raising(
+    unavailable: type[Exception],
+    engine: AsyncEngine,
+    *,
+    timeout_seconds: float,
+    writes: bool = True,
+    single: bool = False,
+) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction as `transaction` does; raises *unavailable* if its outcome is unclear."""
+    opening = transaction(engine, timeout_seconds=timeout_seconds, writes=writes, single=single)
+    try:
+        async with opening as connection:
+            yield connection
+    except LedgerUnavailableError as error:
+        raise unavailable from error
+
+
 def _is_data_error(error: DBAPIError) -> bool:
     """Return whether a value was invalid; SQLAlchemy maps only some of these to `DataError`."""
     state = getattr(error.orig, "sqlstate", None)

@@ -1,7 +1,6 @@
 """The ports `MailQueue` and `MailTokens` with the database."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
 
@@ -16,12 +15,11 @@ from healthingest_service.adapters.database.account_tables import (
     MailTokenRow,
 )
 from healthingest_service.adapters.database.accounts import account_of
-from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.engine import transaction_raising
 from healthingest_service.identity.errors import IdentityUnavailableError
 from healthingest_service.identity.mail import MailPurpose, MailRequest, retry_delay
 from healthingest_service.identity.mail_ports import MailQueue, MailTokens
 from healthingest_service.identity.model import Account, AccountId
-from healthingest_service.uploads.errors import LedgerUnavailableError
 
 MAX_WAITING: Final = 10_000
 """Requested mails that wait at once; addresses without an account leave within seconds."""
@@ -167,12 +165,7 @@ class DatabaseMailTokens(MailTokens):
             return (await connection.execute(expired)).rowcount
 
 
-@asynccontextmanager
-async def _transaction(
+def _transaction(
     engine: AsyncEngine, timeout_seconds: float
-) -> AsyncIterator[AsyncConnection]:
-    try:
-        async with transaction(engine, timeout_seconds=timeout_seconds) as connection:
-            yield connection
-    except LedgerUnavailableError as error:
-        raise IdentityUnavailableError from error
+) -> AbstractAsyncContextManager[AsyncConnection]:
+    return transaction_raising(IdentityUnavailableError, engine, timeout_seconds=timeout_seconds)

@@ -1,7 +1,7 @@
 """The port `Sessions` with the database."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from healthingest_service.adapters.database.account_tables import (
     LoginSessionRow,
     RefreshTokenRow,
 )
-from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.engine import transaction_raising
 from healthingest_service.identity.errors import (
     IdentityUnavailableError,
     InvalidCredentialsError,
@@ -27,7 +27,6 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
-from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SESSIONS_A_STATEMENT: Final = 1000
 _LIVE_SESSIONS = (
@@ -164,18 +163,16 @@ class DatabaseSessions:
                 ).rowcount
         return forgotten
 
-    @asynccontextmanager
-    async def _transaction(
+    def _transaction(
         self, *, writes: bool = True, single: bool = False
-    ) -> AsyncIterator[AsyncConnection]:
-        opening = transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction_raising(
+            IdentityUnavailableError,
+            self._engine,
+            timeout_seconds=self._timeout_seconds,
+            writes=writes,
+            single=single,
         )
-        try:
-            async with opening as connection:
-                yield connection
-        except LedgerUnavailableError as error:
-            raise IdentityUnavailableError from error
 
 
 def revoke_sessions(account_id: AccountId, *, keep: SessionId | None, at: datetime) -> Update:

@@ -1,7 +1,7 @@
 """The port `Studies` with the database."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from healthingest_service.adapters.database import rows, study_rows
 from healthingest_service.adapters.database.account_tables import AccountRow
-from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.engine import transaction_raising
 from healthingest_service.adapters.database.study_tables import (
     StudyMemberRow,
     StudyRow,
@@ -39,7 +39,6 @@ from healthingest_service.studies.model import (
     SubjectPage,
 )
 from healthingest_service.studies.ports import Studies
-from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _ACCOUNT: Final = AccountRow.__table__.c
 _STUDY: Final = StudyRow.__table__.c
@@ -233,18 +232,16 @@ class DatabaseStudies(Studies):
                 return after
         raise StudiesUnavailableError
 
-    @asynccontextmanager
-    async def _transaction(
+    def _transaction(
         self, *, writes: bool = True, single: bool = False
-    ) -> AsyncIterator[AsyncConnection]:
-        opening = transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction_raising(
+            StudiesUnavailableError,
+            self._engine,
+            timeout_seconds=self._timeout_seconds,
+            writes=writes,
+            single=single,
         )
-        try:
-            async with opening as connection:
-                yield connection
-        except LedgerUnavailableError as error:
-            raise StudiesUnavailableError from error
 
 
 async def _change_subject(
