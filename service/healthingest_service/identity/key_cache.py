@@ -58,7 +58,7 @@ class KeyCache:
         Raises:
             IdentityUnavailableError: the provider does not answer, and the key is not known.
         """
-        known = self._known(key_id)
+        known = self._in_memory(key_id)
         if known is not None:
             if self._age() > self._ages.fresh and self._may_ask():
                 self._begin()
@@ -90,7 +90,7 @@ class KeyCache:
     def _age(self) -> float:
         return self._clock() - self._fetched_at
 
-    def _known(self, key_id: str | None) -> tuple[VerificationKey, frozenset[str]] | None:
+    def _in_memory(self, key_id: str | None) -> tuple[VerificationKey, frozenset[str]] | None:
         """Return the key if it is in memory, and not too old to be used."""
         if self._keys is None or self._age() > self._ages.usable:
             return None
