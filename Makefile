@@ -181,7 +181,7 @@ images: ## build both images and load them into the cluster
 	$(IMAGE_LOAD) $(SERVICE_IMAGE)
 	$(IMAGE_LOAD) $(OPERATOR_IMAGE)
 
-images-live: ## build the images of `tilt up` as NAME:live, and load them into the cluster
+images-live: | images ## build the images of `tilt up` as NAME:live, and load them into the cluster
 	@mkdir -p .cache
 	for part in service operator; do \
 	  cat $$part/Dockerfile e2e/kind/live.dockerfile > .cache/$$part.live.dockerfile; \

@@ -176,6 +176,7 @@ def _pod() -> dict[str, Any]:
     }
     return {
         "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
         "volumes": [{"name": "front", "configMap": {"name": "mail-front"}}],
