@@ -14,6 +14,7 @@ from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import _config, is_current, migrate
 from healthingest_service.adapters.database.tables import Base
 from healthingest_service.uploads.errors import LedgerUnavailableError
+from support.deadlines import HANG_SECONDS
 
 OLD = "00000000-0000-0000-0000-000000000001"
 NEW = "00000000-0000-0000-0000-000000000002"
@@ -39,8 +40,8 @@ async def test_make_the_tables_that_the_code_knows(engine: AsyncEngine) -> None:
 
 async def test_run_many_times_and_at_once(database_url: str) -> None:
     """Four processes that migrate at the same moment all succeed, and so does one afterwards."""
-    await asyncio.gather(*(migrate(database_url, timeout_seconds=20) for _ in range(4)))
-    await migrate(database_url, timeout_seconds=20)
+    await asyncio.gather(*(migrate(database_url, timeout_seconds=HANG_SECONDS) for _ in range(4)))
+    await migrate(database_url, timeout_seconds=HANG_SECONDS)
     async with open_engine(database_url, pool_size=1, timeout_seconds=5) as engine:
         assert await is_current(engine)
 
@@ -70,11 +71,11 @@ async def test_keep_the_accounts_of_the_previous_version(database_url: str) -> N
         " created_at, updated_at) VALUES (:id, :email, 'x', true, false, true,"
         " CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
     )
-    async with open_engine(database_url, pool_size=1, timeout_seconds=20) as engine:
+    async with open_engine(database_url, pool_size=1, timeout_seconds=HANG_SECONDS) as engine:
         async with engine.begin() as connection:
             await connection.run_sync(to_previous)
             await connection.execute(insert, {"id": OLD, "email": "old@clinic.example"})
-        await migrate(database_url, timeout_seconds=20)
+        await migrate(database_url, timeout_seconds=HANG_SECONDS)
         async with engine.begin() as connection:
             await connection.execute(insert, {"id": NEW, "email": "new@clinic.example"})
             rows = await connection.execute(

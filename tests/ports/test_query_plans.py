@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.mails import DatabaseMailQueue, DatabaseMailTokens
@@ -32,10 +33,15 @@ from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
-from healthingest_service.identity.errors import LastAdministratorError
+from healthingest_service.identity.enrolment_codes import EnrolmentCode, EnrolmentCodeId
+from healthingest_service.identity.errors import (
+    DeviceTokenNotFoundError,
+    LastAdministratorError,
+)
 from healthingest_service.identity.mail import MailPurpose
 from healthingest_service.identity.model import (
     AccountId,
+    Binding,
     NewAccount,
     NewPassword,
     RefreshToken,
@@ -232,7 +238,42 @@ class Calls:
         await tokens.list_of(account.id, at=NOON)
         await tokens.revoke(account.id, token.id, at=NOON)
         await tokens.revoke(account.id, token.id, at=NOON)
+        await tokens.list_in_study(SLUG, None, at=NOON, limit=20, cursor=None)
+        await tokens.list_in_study(SLUG, SUBJECT, at=NOON, limit=20, cursor=token.id)
+        with pytest.raises(DeviceTokenNotFoundError):
+            await tokens.revoke_in_study(SLUG, token.id, at=NOON)
         await tokens.forget_expired(before=LATER + KEPT + timedelta(seconds=10))
+
+    async def enrolment_codes(self) -> None:
+        """From its creation to its end."""
+        studies = DatabaseStudies(self.engine, timeout_seconds=60)
+        await studies.create(replace(study(), slug=StudySlug("enrolling")))
+        codes = DatabaseEnrolmentCodes(self.engine, timeout_seconds=60)
+        code = EnrolmentCode(
+            id=EnrolmentCodeId(UUID(int=6)),
+            binding=Binding("enrolling", SUBJECT),
+            scopes=frozenset({Scope.UPLOAD_WRITE}),
+            token_lifetime=None,
+            created_at=NOON,
+            expires_at=LATER,
+        )
+        await codes.count_open("enrolling", at=NOON)
+        await codes.add(code, "h")
+
+        def token_for(found: EnrolmentCode) -> DeviceToken:
+            return DeviceToken(
+                id=DeviceTokenId(UUID(int=8)),
+                account_id=AccountId(UUID(int=9)),
+                name="watch",
+                scopes=found.scopes,
+                created_at=NOON,
+                binding=found.binding,
+            )
+
+        for _ in range(2):
+            await codes.redeem("h", token_for, "t", at=NOON)
+        await codes.forget_expired(before=LATER + timedelta(days=1, seconds=10))
+        await codes.remove("enrolling", code.id)
 
     async def studies(self) -> None:
         """Studies, members and subjects."""
@@ -281,6 +322,7 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseAccounts: Calls.directory,
     DatabaseSessions: Calls.sessions,
     DatabaseDeviceTokens: Calls.device_tokens,
+    DatabaseEnrolmentCodes: Calls.enrolment_codes,
     DatabaseMailQueue: Calls.mail_queue,
     DatabaseMailTokens: Calls.mail_tokens,
     DatabaseStudies: Calls.studies,

@@ -1,10 +1,11 @@
-"""`healthingest-admin` for administrators, studies and subjects."""
+"""`healthingest-admin` for administrators, studies, subjects and devices."""
 
 import asyncio
 import io
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,7 @@ from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
+from support.edge import open_edge
 
 EMAIL = "ada@clinic.example"
 STUDY = ("--study", "sleep")
@@ -133,3 +135,34 @@ def test_wrong_arguments_are_refused(admin: Admin, words: tuple[str, ...]) -> No
         admin.does(*CREATE)
     with pytest.raises(SystemExit, match="2"):
         admin_cli.main(words)
+
+
+def test_a_device_is_enrolled_and_revoked(admin: Admin, tmp_path: Path) -> None:
+    """The code is exchanged with the API; the token is listed, and revoked once or twice."""
+    admin.does(*CREATE)
+    made = admin.does("token", "enrol", *SUBJECT, "--minutes", "5")
+    assert made["qr"] == f"healthingest:enrol?code={made['code']}"
+
+    async def redeem() -> None:
+        async with open_edge(tmp_path) as edge:
+            answer = await edge.http.post("/v1/enrolments/redeem", json={"code": made["code"]})
+            assert answer.status_code == 201, answer.text
+
+    asyncio.run(redeem())
+    page = admin.does("token", "list", *SUBJECT)
+    (token,) = page["tokens"]
+    assert (token["study"], token["subject"], page["next_cursor"]) == ("sleep", "P-1", None)
+    words = ("token", "revoke", *STUDY, "--id", token["id"])
+    assert [admin.does(*words)["is_revoked"] for _ in range(2)] == [True, True]
+    assert admin.does("token", "list", *STUDY, "--cursor", token["id"])["tokens"] == []
+
+
+def test_a_device_cannot_always_be_enrolled(admin: Admin) -> None:
+    """The message says why."""
+    assert admin.fails("token", "enrol", *STUDY) == (1, "there is no such study")
+    admin.does(*CREATE, "--enrolment", "Listed")
+    assert admin.fails("token", "enrol", *SUBJECT) == (1, "enrol the subject first")
+    admin.does("study", "close", *STUDY)
+    assert admin.fails("token", "enrol", *STUDY) == (1, "the study is closed")
+    no_token = admin.fails("token", "revoke", *STUDY, "--id", str(UUID(int=1)))
+    assert no_token == (1, "the study has no such device token")

@@ -47,3 +47,11 @@ SELECT md5('v' || n)::uuid, md5('a' || n % 1000)::uuid, 'stored', 'raw/U/' || n,
   md5('h' || n), 'T', 'f', '2026-03-01 12:00+00'::timestamptz + n * interval '1 second', now(),
   's' || n % 100 + 1, 'p' || n % 1000
 FROM generate_series(1, 100000) n;
+INSERT INTO device_token (id, token_hash, account_id, name, scopes, created_at, expires_at, study, subject)
+SELECT md5('e' || n)::uuid, md5('e' || n), md5('a' || n % 1000 + 1)::uuid, 'watch', 'upload:write', now(),
+  '2026-03-31 12:00+00'::timestamptz + n * interval '1 second', 's' || n % 100 + 1, 'p' || n % 1000
+FROM generate_series(1, 100000) n;
+INSERT INTO enrolment_code (id, code_hash, study, subject, scopes, created_at, expires_at)
+SELECT md5('c' || n)::uuid, md5('c' || n), 's' || n % 100 + 1, 'p' || n % 1000, 'upload:write', now(),
+  '2026-03-31 12:00+00'::timestamptz + n * interval '1 second'
+FROM generate_series(1, 100000) n;

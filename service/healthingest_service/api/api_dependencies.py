@@ -14,6 +14,7 @@ from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.device_access import DeviceTokens
+from healthingest_service.identity.device_enrolment import DeviceEnrolment
 from healthingest_service.identity.ports import RateLimiter
 from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import Rule
@@ -21,7 +22,7 @@ from healthingest_service.studies.ports import Studies
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
-from healthingest_service.uploads.content import ReadContent
+from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
 from healthingest_service.uploads.study_uploads import StudyUploads
@@ -36,6 +37,7 @@ class Rules:
     logins: Rule
     refreshes: Rule
     registrations: Rule
+    redemptions: Rule
     mails_per_address: Rule
     mails_per_account: Rule
 
@@ -78,6 +80,7 @@ class ApiDependencies:
     bearer: BearerTokens
     account: AccountService
     devices: DeviceTokens
+    enrolment: DeviceEnrolment
     mails: AccountMails
     recovery: AccountRecovery
     limiter: RateLimiter
@@ -88,10 +91,11 @@ class ApiDependencies:
     rules: Rules
     body: BodyRules
     upload_slots: UploadSlots
-    content: ReadContent
+    content: ReadUpload
     download_slots: DownloadSlots
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int
     documentation: Documentation
     version: str
+    public_url: str | None
     clock: Callable[[], datetime]

@@ -50,7 +50,11 @@ _OF_STATUS: Final = {
 SCHEMA_REFERENCE: Final = "#/components/schemas/{model}"
 _UPLOAD: Final = "/v1/upload"
 TOKENS_ROUTE: Final = "/v1/tokens"
+REDEEM_ROUTE: Final = "/v1/enrolments/redeem"
 CONTENT_ROUTE: Final = "/v1/uploads/{upload_id}/content"
+_WITH_LOCATION: Final = frozenset(
+    {(_UPLOAD, "200"), (_UPLOAD, "201"), (TOKENS_ROUTE, "201"), (REDEEM_ROUTE, "201")}
+)
 _FILE_HEADERS: Final = ("ETag", "Repr-Digest", "Accept-Ranges", "Content-Disposition")
 _OF_CONTENT: Final = {
     "200": _FILE_HEADERS,
@@ -157,7 +161,7 @@ def _complete_answers(path: str, answers: JsonObject) -> None:
 def _header_names(path: str, status: str, *, is_counted: bool) -> Iterator[str]:
     yield "X-Correlation-ID"
     yield from _OF_STATUS.get(status, ())
-    if (path, status) in {(_UPLOAD, "200"), (_UPLOAD, "201"), (TOKENS_ROUTE, "201")}:
+    if (path, status) in _WITH_LOCATION:
         yield "Location"
     if path == _UPLOAD and status == "409":
         yield "Retry-After"

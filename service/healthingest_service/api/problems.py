@@ -93,6 +93,12 @@ _ROWS: Final = (
     ),
     Problem(
         400,
+        "invalid-enrolment-code",
+        "Invalid enrolment code",
+        "The code is mistyped, unknown, expired or used; ask the study for another one.",
+    ),
+    Problem(
+        400,
         "invalid-mail-token",
         "Invalid token of a mail",
         "The token is unknown, expired or used; request another mail.",
@@ -127,6 +133,12 @@ _ROWS: Final = (
         "Contradicting subject",
         "Headers and form fields name different studies or subjects, or not your own.",
     ),
+    Problem(
+        403,
+        "bound-token",
+        "Not allowed",
+        "The device token is for another study or subject.",
+    ),
     Problem(403, "missing-scope", "Not allowed", "The token does not allow this."),
     Problem(
         403,
@@ -143,7 +155,7 @@ _ROWS: Final = (
     ),
     Problem(404, "not-found", "Not found", "The path does not exist."),
     Problem(404, "session-not-found", "Session not found", "You have no such session."),
-    Problem(404, "token-not-found", "Token not found", "You have no such device token."),
+    Problem(404, "token-not-found", "Token not found", "There is no such device token."),
     Problem(403, "role-missing", "Not allowed", "Your roles in the study do not allow this."),
     Problem(
         403,
@@ -160,6 +172,12 @@ _ROWS: Final = (
     Problem(405, "method-not-allowed", "Method not allowed", "Use one of the methods in `Allow`."),
     Problem(408, "body-too-slow", "Body too slow", "The body arrived too slowly, or not at all."),
     Problem(409, "account-exists", "Account exists", "An account with this e-mail address exists."),
+    Problem(
+        409,
+        "too-many-enrolments",
+        "Too many enrolment codes",
+        "Wait until codes of the study are used or expire.",
+    ),
     Problem(
         409,
         "too-many-tokens",
@@ -333,6 +351,9 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     identity.MissingScopeError: "missing-scope",
     identity.TooManyTokensError: "too-many-tokens",
     identity.DeviceTokenNotFoundError: "token-not-found",
+    identity.BoundTokenError: "bound-token",
+    identity.TooManyCodesError: "too-many-enrolments",
+    identity.InvalidEnrolmentCodeError: "invalid-enrolment-code",
     identity.InvalidMailTokenError: "invalid-mail-token",
     identity.MailDisabledError: "mail-disabled",
     identity.RegistrationClosedError: "registration-closed",

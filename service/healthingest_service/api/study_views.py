@@ -54,6 +54,7 @@ def _rate(text: str) -> str:
 
 
 Slug = Annotated[str, Field(pattern=f"^{SLUG_PATTERN}$")]
+PseudonymText = Annotated[str, Field(pattern=f"^{PSEUDONYM_PATTERN}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 _RecordTypes = Annotated[
     frozenset[Annotated[str, Field(pattern=f"^{RECORD_TYPE_PATTERN}$")]],
@@ -214,7 +215,14 @@ class MembersQuery(_Page):
 class SubjectsQuery(_Page):
     """Paging of the list of subjects."""
 
-    cursor: Annotated[str | None, Field(pattern=f"^{PSEUDONYM_PATTERN}$")] = None
+    cursor: PseudonymText | None = None
+
+
+class StudyTokensQuery(_Page):
+    """Filter and paging of the device tokens of a study."""
+
+    cursor: UUID | None = None
+    subject: PseudonymText | None = None
 
 
 def study_view(study: Study, standing: Standing) -> StudyView:

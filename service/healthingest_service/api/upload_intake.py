@@ -15,7 +15,8 @@ from fastapi import Request
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.dependencies import count
 from healthingest_service.api.problems import RequestRefusedError
-from healthingest_service.identity.model import Principal
+from healthingest_service.identity.errors import BoundTokenError
+from healthingest_service.identity.model import Binding, Principal
 from healthingest_service.identity.throttling import Rate
 from healthingest_service.studies.decisions import admit_upload
 from healthingest_service.studies.errors import StudyNotFoundError
@@ -74,6 +75,22 @@ def with_fields(named: Named, fields: Mapping[str, str]) -> Named:
             code = "contradicting-subject"
             raise RequestRefusedError(code)
     return replace(named, **fields)
+
+
+def with_binding(named: Named, binding: Binding | None) -> Named:
+    """
+    Return *named*, completed by what the caller's token is bound to.
+
+    Raises:
+        BoundTokenError: the token is for another study or subject.
+    """
+    if binding is None:
+        return named
+    if named.study not in {None, binding.study}:
+        raise BoundTokenError
+    if binding.subject is not None and named.subject not in {None, binding.subject}:
+        raise BoundTokenError
+    return Named(binding.study, binding.subject or named.subject)
 
 
 async def admitted(

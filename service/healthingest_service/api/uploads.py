@@ -192,7 +192,7 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
 
 
 async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
-    named = upload_intake.named_by_headers(request)
+    named = upload_intake.with_binding(upload_intake.named_by_headers(request), principal.binding)
     is_form = body.media_type(request) == FORM_TYPE
     in_form = is_form and not named.is_complete
     intake = None if in_form else await upload_intake.admitted(request, deps, principal, named)
@@ -203,14 +203,15 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         content = digests.verified(content, declared)
     min_size_bytes = (size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0
     file, fields = await _opened(request, content, min_size_bytes, deps)
-    named = upload_intake.with_fields(named, fields)
+    named = upload_intake.with_binding(upload_intake.with_fields(named, fields), principal.binding)
     if in_form:
         intake = await upload_intake.admitted(request, deps, principal, named)
+    key = idempotency_key(request)
     upload = UploadRequest(
         principal=principal,
         body=file,
         correlation_id=request.state.correlation_id,
-        idempotency_key=_idempotency_key(request),
+        idempotency_key=None if key is None else IdempotencyKey(key),
         declared_size_bytes=None if is_form else size_bytes,
         min_size_bytes=min_size_bytes,
         traceparent=_traceparent(request, deps),
@@ -246,8 +247,8 @@ async def list_uploads(
 
 
 async def get_upload(deps: ApiDeps, principal: Caller, upload_id: str) -> UploadView:
-    """Return one of your uploads."""
-    return upload_view(await deps.ledger.get(principal.account_id, upload_id_of(upload_id)))
+    """Return an upload of your own, or of a study whose data you may read."""
+    return upload_view(await deps.content.find(principal, upload_id_of(upload_id)))
 
 
 def upload_id_of(text: str) -> UploadId:
@@ -281,14 +282,18 @@ async def _opened(
     return form.file, form.fields
 
 
-def _idempotency_key(request: Request) -> IdempotencyKey | None:
+def idempotency_key(request: Request) -> str | None:
+    """
+    Return the header `Idempotency-Key`; None: the request has none.
+
+    Raises:
+        RequestRefusedError: it is not 1 to 255 printable ASCII characters.
+    """
     text = request.headers.get("idempotency-key")
-    if text is None:
-        return None
-    if _IDEMPOTENCY_KEY.fullmatch(text) is None:
+    if text is not None and _IDEMPOTENCY_KEY.fullmatch(text) is None:
         code = "invalid-idempotency-key"
         raise RequestRefusedError(code)
-    return IdempotencyKey(text)
+    return text
 
 
 def _receipt(receipt: Receipt) -> ReceiptView:

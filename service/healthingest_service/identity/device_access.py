@@ -11,6 +11,7 @@ from healthingest_service.identity.device_tokens import (
     MAX_TOKENS,
     DeviceToken,
     DeviceTokenId,
+    DeviceTokenPage,
     device_token_hash,
     hour_of,
     is_device_token,
@@ -21,7 +22,7 @@ from healthingest_service.identity.errors import (
     InvalidTokenError,
     TooManyTokensError,
 )
-from healthingest_service.identity.model import AccountId, Principal, Scope
+from healthingest_service.identity.model import AccountId, Binding, Principal, Scope
 from healthingest_service.identity.ports import DeviceTokenStore
 from healthingest_service.identity.shared_calls import SharedCalls
 
@@ -35,6 +36,7 @@ class NewDeviceToken:
     name: str
     scopes: frozenset[Scope]
     lifetime: timedelta | None
+    binding: Binding | None = None
 
 
 class DeviceTokens:
@@ -74,6 +76,7 @@ class DeviceTokens:
             scopes=new.scopes,
             created_at=now,
             expires_at=None if new.lifetime is None else now + new.lifetime,
+            binding=new.binding,
         )
         await self._store.add(token, device_token_hash(text))
         return token, text
@@ -96,6 +99,30 @@ class DeviceTokens:
             IdentityUnavailableError: the token may still be valid; repeating is safe.
         """
         await self._store.revoke(account, token_id, at=self._clock())
+        self.forget(token_id)
+
+    async def list_in_study(
+        self, study: str, subject: str | None, *, limit: int, cursor: DeviceTokenId | None
+    ) -> DeviceTokenPage:
+        """
+        Return the valid tokens of *study*, or of one *subject* in it, by id.
+
+        Raises:
+            IdentityUnavailableError: the tokens cannot be read.
+        """
+        return await self._store.list_in_study(
+            study, subject, at=self._clock(), limit=limit, cursor=cursor
+        )
+
+    async def revoke_in_study(self, study: str, token_id: DeviceTokenId) -> None:
+        """
+        Revoke a token of *study*. It is no error if it is revoked already.
+
+        Raises:
+            DeviceTokenNotFoundError: the study never had such a token.
+            IdentityUnavailableError: the token may still be valid; repeating is safe.
+        """
+        await self._store.revoke_in_study(study, token_id, at=self._clock())
         self.forget(token_id)
 
     def forget(self, token_id: DeviceTokenId) -> None:
@@ -124,7 +151,9 @@ class DeviceTokens:
         token = await self._token(device_token_hash(text), now)
         if token is None or not token.is_valid(now):
             raise InvalidTokenError
-        return Principal(token.account_id, token.scopes, str(token.id), is_device=True)
+        return Principal(
+            token.account_id, token.scopes, str(token.id), is_device=True, binding=token.binding
+        )
 
     async def _token(self, key: str, now: datetime) -> DeviceToken | None:
         token, until = self._known.get(key, (None, now))

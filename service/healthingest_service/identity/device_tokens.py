@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, NewType
 from uuid import UUID
 
-from healthingest_service.identity.model import AccountId, Scope
+from healthingest_service.identity.model import AccountId, Binding, Scope
 
 DeviceTokenId = NewType("DeviceTokenId", UUID)
 
@@ -28,6 +28,8 @@ KEPT: Final = timedelta(days=90)
 """How long an ended token is kept, so that its id can be explained."""
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS: Final = 43
+_SEED_BYTES: Final = 64
+"""More than the characters need, so that each character is as likely as the others."""
 _CHECKSUM_CHARACTERS: Final = 6
 _FORM: Final = re.compile(
     rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_CHARACTERS}}}[0-9A-Za-z]{{{_CHECKSUM_CHARACTERS}}}"
@@ -51,15 +53,34 @@ class DeviceToken:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    binding: Binding | None = None
 
     def is_valid(self, at: datetime) -> bool:
         """Return whether the token is neither revoked nor expired at *at*."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceTokenPage:
+    """Device tokens by id; `next_cursor` is None on the last page."""
+
+    tokens: tuple[DeviceToken, ...]
+    next_cursor: DeviceTokenId | None
+
+
 def new_device_token() -> str:
     """Return the text of a new token; only its hash is stored."""
     random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    return f"{PREFIX}{random}{_checksum(random)}"
+
+
+def derived_device_token(seed: bytes) -> str:
+    """Return the text of the token that belongs to *seed*, which nobody must guess."""
+    rest = int.from_bytes(hashlib.shake_256(seed).digest(_SEED_BYTES))
+    random = ""
+    for _ in range(_RANDOM_CHARACTERS):
+        rest, digit = divmod(rest, len(_ALPHABET))
+        random += _ALPHABET[digit]
     return f"{PREFIX}{random}{_checksum(random)}"
 
 

@@ -66,7 +66,19 @@ class TooManyTokensError(IdentityError):
 
 
 class DeviceTokenNotFoundError(IdentityError):
-    """The account has no such device token."""
+    """The account or the study has no such device token."""
+
+
+class TooManyCodesError(IdentityError):
+    """The study has the maximum number of open enrolment codes."""
+
+
+class InvalidEnrolmentCodeError(IdentityError):
+    """The enrolment code is unknown, expired or used; the error does not say which."""
+
+
+class BoundTokenError(IdentityError):
+    """The token is for another study or subject than the request names."""
 
 
 class RegistrationClosedError(IdentityError):

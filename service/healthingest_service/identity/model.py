@@ -34,12 +34,25 @@ class Registration(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """
+    The study that a device token is for, and the pseudonym of its subject.
+
+    Without `subject` the token may upload about each subject of the study.
+    """
+
+    study: str
+    subject: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """
     An authenticated caller.
 
     `token_id` is the id of a device token, or the claim `jti` of another token, never the token.
-    `session_id` is None if the token does not belong to a login.
+    `session_id` is None if the token does not belong to a login. `binding` is None if the token may
+    upload into each study of its account.
     """
 
     account_id: AccountId
@@ -47,6 +60,7 @@ class Principal:
     token_id: str
     session_id: SessionId | None = None
     is_device: bool = False
+    binding: Binding | None = None
 
     def may(self, scope: Scope) -> bool:
         """Return whether *scope* was granted."""

@@ -1,10 +1,15 @@
 """The ports of identity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
+from healthingest_service.identity.device_tokens import (
+    DeviceToken,
+    DeviceTokenId,
+    DeviceTokenPage,
+)
+from healthingest_service.identity.enrolment_codes import EnrolmentCode, EnrolmentCodeId
 from healthingest_service.identity.model import (
     Account,
     AccountId,
@@ -222,12 +227,82 @@ class DeviceTokenStore(Protocol):
         """
         ...
 
+    async def list_in_study(
+        self,
+        study: str,
+        subject: str | None,
+        *,
+        at: datetime,
+        limit: int,
+        cursor: DeviceTokenId | None,
+    ) -> DeviceTokenPage:
+        """
+        Return the tokens of *study* that are valid at *at*, by id; only those of *subject*.
+
+        *subject* None means all tokens of the study.
+        """
+        ...
+
+    async def revoke_in_study(self, study: str, token_id: DeviceTokenId, *, at: datetime) -> None:
+        """
+        Revoke a token of *study*, and tell the other processes of its id.
+
+        Raises:
+            DeviceTokenNotFoundError: the study never had such a token.
+        """
+        ...
+
     async def note_use(self, token_id: DeviceTokenId, hour: datetime) -> None:
         """Record that the token was used in this *hour*."""
         ...
 
     async def forget_expired(self, *, before: datetime) -> int:
         """Remove tokens that ended `KEPT` before *before*, or earlier; returns their number."""
+        ...
+
+
+class EnrolmentCodes(Protocol):
+    """
+    The enrolment codes, by the hashes of their texts.
+
+    Every method is one transaction. It raises `IdentityUnavailableError` if the database gives no
+    clear answer.
+    """
+
+    async def count_open(self, study: str, *, at: datetime) -> int:
+        """Return how many codes of *study* are neither redeemed nor expired at *at*."""
+        ...
+
+    async def add(self, code: EnrolmentCode, code_hash: str) -> None:
+        """Store a new code."""
+        ...
+
+    async def remove(self, study: str, code_id: EnrolmentCodeId) -> None:
+        """Remove a code of *study*; a missing one is no error."""
+        ...
+
+    async def redeem(
+        self,
+        code_hash: str,
+        token_for: Callable[[EnrolmentCode], DeviceToken],
+        token_hash: str,
+        *,
+        at: datetime,
+    ) -> DeviceToken:
+        """
+        Exchange a code for the token that *token_for* returns, and return that token.
+
+        The token's account is created as an uploader of the study. Of concurrent calls one
+        exchanges the code. A later call with the same *token_hash* gets the same token while it is
+        valid.
+
+        Raises:
+            InvalidEnrolmentCodeError: the code is unknown, expired at *at*, or used.
+        """
+        ...
+
+    async def forget_expired(self, *, before: datetime) -> int:
+        """Remove codes that expired `KEPT` before *before*, or earlier; returns their number."""
         ...
 
 

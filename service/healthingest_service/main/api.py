@@ -9,6 +9,7 @@ from typing import Final
 from healthingest_contract.environment import CACHE_URL, IDENTITY_SIGNING_KEYS, SCHEMAS_FOLDER
 from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
@@ -36,6 +37,7 @@ from healthingest_service.identity.account_service import AccountService
 from healthingest_service.identity.auth_service import AuthService, Lifetimes
 from healthingest_service.identity.bearer_tokens import BearerTokens
 from healthingest_service.identity.device_access import DeviceTokens
+from healthingest_service.identity.device_enrolment import DeviceEnrolment
 from healthingest_service.identity.fallback_limiter import (
     FallbackLimiter,
     FallbackThrottle,
@@ -68,7 +70,7 @@ from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.studies.enrolment import EnrolSubject
 from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
-from healthingest_service.uploads.content import ReadContent
+from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.errors import UnavailableError
 
 VERSION: Final = "0.1.0"
@@ -82,7 +84,7 @@ class ApiPorts:
 
     accept: AcceptUpload
     studies: Studies
-    content: ReadContent
+    content: ReadUpload
     auth: AuthService
     bearer: BearerTokens
     account: AccountService
@@ -156,6 +158,12 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         bearer=ports.bearer,
         account=ports.account,
         devices=ports.devices,
+        enrolment=DeviceEnrolment(
+            DatabaseEnrolmentCodes(
+                runtime.engine, timeout_seconds=settings.database.timeout_seconds
+            ),
+            clock=utc_now,
+        ),
         mails=ports.mails,
         recovery=ports.recovery,
         limiter=ports.limiter,
@@ -169,6 +177,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
             logins=Rule(LOGINS, Rate.parse(limits.logins), GUESSING_DIVISOR),
             refreshes=Rule("refreshes", Rate.parse(limits.refreshes)),
             registrations=Rule("registrations", Rate.parse(limits.registrations), GUESSING_DIVISOR),
+            redemptions=Rule("redemptions", Rate.parse(limits.logins), GUESSING_DIVISOR),
             mails_per_address=Rule(
                 "mails-per-address", Rate.parse(limits.mails_per_address), GUESSING_DIVISOR
             ),
@@ -194,6 +203,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         max_concurrency=settings.server.max_concurrency,
         documentation=documentation(settings),
         version=VERSION,
+        public_url=settings.mail.public_url,
         clock=utc_now,
     )
 
@@ -243,7 +253,7 @@ def metrics_connection_rules(settings: Settings) -> ConnectionRules:
 
 async def _open_accept(
     runtime: Runtime, stack: AsyncExitStack, store: Store, studies: Studies, decorate: Decorators
-) -> tuple[AcceptUpload, ReadContent, Check]:
+) -> tuple[AcceptUpload, ReadUpload, Check]:
     settings = runtime.settings
     limits = settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
@@ -277,7 +287,7 @@ async def _open_accept(
         enrol=EnrolSubject(studies, clock=utc_now),
         span=runtime.tracing.span,
     )
-    content = ReadContent(ledger=ports.ledger, store=ports.store)
+    content = ReadUpload(ledger=ports.ledger, store=ports.store, studies=studies)
     return accept, content, Check("spool", spool.check, required=True)
 
 

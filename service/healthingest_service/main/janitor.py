@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Final
 
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
+from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
@@ -52,6 +53,7 @@ async def open_janitor(
         DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
         DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
         DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseEnrolmentCodes(runtime.engine, timeout_seconds=timeout_seconds),
     )
 
     async def forget(stop: asyncio.Event) -> None:

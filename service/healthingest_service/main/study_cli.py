@@ -79,10 +79,10 @@ def add_studies(commands: Any) -> None:  # noqa: ANN401
         ("close", _close, "accept no more uploads; nothing is removed"),
     ):
         one = studies.add_parser(word, help=text)
-        one.add_argument("--study", type=_slug, required=True)
+        one.add_argument("--study", type=slug_argument, required=True)
         one.set_defaults(command=f"study {word}", run=run)
     member = studies.add_parser("member", help="set the roles of an account in a study")
-    member.add_argument("--study", type=_slug, required=True)
+    member.add_argument("--study", type=slug_argument, required=True)
     member.add_argument("--email", required=True)
     member.add_argument(
         "--roles", nargs="*", choices=[role.value for role in Role], required=True, help="or none"
@@ -93,7 +93,7 @@ def add_studies(commands: Any) -> None:  # noqa: ANN401
 
 def _add_create(studies: Any) -> None:  # noqa: ANN401
     create = studies.add_parser("create", help="create a study")
-    create.add_argument("--study", type=_slug, required=True)
+    create.add_argument("--study", type=slug_argument, required=True)
     create.add_argument("--name", required=True)
     create.add_argument("--enrolment", choices=[one.value for one in Enrolment])
     create.add_argument("--consent-required", action="store_true", default=None)
@@ -112,19 +112,21 @@ def _add_subjects(parser: argparse.ArgumentParser) -> None:
         ("withdraw", _withdraw, "refuse uploads about a subject from now on"),
     ):
         one = subjects.add_parser(word, help=text)
-        one.add_argument("--study", type=_slug, required=True)
-        one.add_argument("--subject", type=_pseudonym, required=True)
+        one.add_argument("--study", type=slug_argument, required=True)
+        one.add_argument("--subject", type=pseudonym_argument, required=True)
         one.set_defaults(command=f"subject {word}", run=run, fail=one.error)
         if word == "enrol":
             one.add_argument("--consent-version")
             one.add_argument("--consent-given-at", type=_time, help="RFC 3339 with time zone")
 
 
-def _slug(text: str) -> str:
+def slug_argument(text: str) -> str:
+    """Return the slug of an argument; raises `ArgumentTypeError`."""
     return _matching(SLUG_PATTERN, text)
 
 
-def _pseudonym(text: str) -> str:
+def pseudonym_argument(text: str) -> str:
+    """Return the pseudonym of an argument; raises `ArgumentTypeError`."""
     return _matching(PSEUDONYM_PATTERN, text)
 
 

@@ -389,7 +389,10 @@ class LimitsSettings(Group):
     requests: RateText = "100/hour"
     """Requests of an account, without its uploads."""
     logins: RateText = "600/hour"
-    """Logins of an account from one address, successful or not."""
+    """
+    Logins of an account from one address, successful or not. Exchanges of enrolment codes from one
+    address have the same rate.
+    """
     refreshes: RateText = "120/hour"
     """Exchanges of refresh tokens of a session."""
     login_failures_per_device: PositiveInt = 5

@@ -106,6 +106,28 @@ def _admit_subject(policy: Policy, subject: Subject | None) -> None:
         raise ConsentMissingError
 
 
+def admit_enrolment(study: Study, subject: Subject | None, pseudonym: Pseudonym | None) -> None:
+    """
+    Decide whether a device may be enrolled for *study*, and for the subject *pseudonym* if given.
+
+    Its consent is not asked for yet: each upload is checked again.
+
+    Raises:
+        DefaultStudyError: the study `default` has no subjects to enrol devices for.
+        StudyClosedError: the study is closed.
+        SubjectNotEnrolledError, SubjectWithdrawnError, SubjectErasedError: the subject's data would
+            be refused.
+    """
+    require_no_default(study.slug)
+    if study.state is StudyState.CLOSED:
+        raise StudyClosedError
+    if pseudonym is None or (subject is None and study.policy.enrolment is Enrolment.OPEN):
+        return
+    refusal = refusal_of(None if subject is None else subject.state)
+    if refusal is not None:
+        raise refusal
+
+
 def refusal_of(state: SubjectState | None) -> StudyError | None:
     """Return why data about a subject in *state* is refused; None: it is accepted."""
     match state:

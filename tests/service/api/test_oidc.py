@@ -9,7 +9,11 @@ import pytest
 from sqlalchemy import insert
 
 from healthingest_service.adapters.database.account_tables import AccountRow
-from healthingest_service.adapters.database.accounts import NO_PASSWORD, external_account
+from healthingest_service.adapters.database.accounts import (
+    EXTERNAL_DOMAIN,
+    NO_PASSWORD,
+    external_account,
+)
 from healthingest_service.identity.oidc import account_of
 from healthingest_service.settings.groups import OidcIssuerSettings, OidcSettings
 from support import samples
@@ -112,7 +116,7 @@ async def test_a_deactivated_account_is_refused(tmp_path: Path, provider: OidcPr
     async with trusting(tmp_path, provider) as edge:
         async with edge.runtime.engine.begin() as connection:
             account = account_of(provider.issuer, "ada")
-            row = external_account(account) | {"is_active": False}
+            row = external_account(account, EXTERNAL_DOMAIN) | {"is_active": False}
             await connection.execute(insert(AccountRow).values(row))
         answer = await edge.http.get("/v1/uploads", headers=bearer(provider.token()))
         assert answer.status_code == 401
@@ -124,7 +128,7 @@ async def test_nobody_signs_in_as_a_user_of_the_provider(
     """The account has no password, and its address can be neither registered nor used."""
     async with trusting(tmp_path, provider) as edge:
         await edge.http.get("/v1/uploads", headers=bearer(provider.token()))
-        email = external_account(account_of(provider.issuer, "ada"))["email"]
+        email = external_account(account_of(provider.issuer, "ada"), EXTERNAL_DOMAIN)["email"]
         for password in (NO_PASSWORD, PASSWORD):
             assert (await edge.login(str(email), password)).status_code == 401
         account = {"email": email, "password": PASSWORD}

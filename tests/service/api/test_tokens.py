@@ -104,7 +104,7 @@ async def test_a_device_cannot_make_tokens(edge: Edge) -> None:
         {"scopes": ["admin"]},
         {"expires_in_days": 0},
         {"expires_in_days": 3651},
-        {"study": "x"},
+        {"owner": "x"},
     ],
     ids=str,
 )

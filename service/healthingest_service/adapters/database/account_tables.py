@@ -100,10 +100,34 @@ class MailRequestRow(Base):
     attempts: Mapped[int] = mapped_column(Integer)
 
 
+_OF_STUDIES = text("study IS NOT NULL")
+
+
 class DeviceTokenRow(Base):
-    """A device token, identified by its SHA-256. `scopes` is a list separated by spaces."""
+    """
+    A device token, identified by its SHA-256. `scopes` is a list separated by spaces.
+
+    With `study`, and `subject`, it may be used for them only.
+    """
 
     __tablename__ = "device_token"
+    __table_args__ = (
+        Index(
+            "ix_device_token_study",
+            "study",
+            "id",
+            postgresql_where=_OF_STUDIES,
+            sqlite_where=_OF_STUDIES,
+        ),
+        Index(
+            "ix_device_token_subject",
+            "study",
+            "subject",
+            "id",
+            postgresql_where=_OF_STUDIES,
+            sqlite_where=_OF_STUDIES,
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(GUID, primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
@@ -116,3 +140,29 @@ class DeviceTokenRow(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    study: Mapped[str | None] = mapped_column(String(40))
+    subject: Mapped[str | None] = mapped_column(String(64))
+
+
+class EnrolmentCodeRow(Base):
+    """
+    An enrolment code, identified by its SHA-256. `token_id` is set when it is redeemed.
+
+    `token_seconds` is the lifetime of the token, NULL for ever.
+    """
+
+    __tablename__ = "enrolment_code"
+    __table_args__ = (
+        Index("ix_enrolment_code_study", "study", "expires_at"),
+        Index("ix_enrolment_code_subject", "study", "subject"),
+    )
+
+    id: Mapped[UUID] = mapped_column(GUID, primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    study: Mapped[str] = mapped_column(ForeignKey("study.slug", ondelete="CASCADE"))
+    subject: Mapped[str | None] = mapped_column(String(64))
+    scopes: Mapped[str] = mapped_column(String(255))
+    token_seconds: Mapped[int | None] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    token_id: Mapped[UUID | None] = mapped_column(GUID)

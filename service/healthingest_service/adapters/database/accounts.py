@@ -31,6 +31,7 @@ from healthingest_service.identity.model import Account, AccountId, NewAccount, 
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 EXTERNAL_DOMAIN: Final = "oidc.invalid"
+DEVICE_DOMAIN: Final = "devices.invalid"
 NO_PASSWORD: Final = "!"  # noqa: S105 - no hash, so that no password matches
 Users = SQLAlchemyUserDatabase[AccountRow, UUID]
 
@@ -141,7 +142,7 @@ class DatabaseAccounts(DatabaseAccountsByEmail):
         if account is None:
             with suppress(IntegrityError):  # another process has just created it
                 async with self._users() as users:
-                    await users.create(external_account(account_id))
+                    await users.create(external_account(account_id, EXTERNAL_DOMAIN))
             account = await self.get(account_id)
         return account is not None and account.is_active
 
@@ -268,12 +269,15 @@ async def _by_email(users: Users, email: str) -> AccountRow | None:
     return found.scalar_one_or_none()
 
 
-def external_account(account_id: AccountId) -> dict[str, object]:
-    """Return the columns of a new account of an identity provider's user."""
+def external_account(account_id: AccountId, domain: str) -> dict[str, object]:
+    """
+    Return the columns of a new account that nobody logs in to with a password.
+
+    The address is unique, and no mailbox: *domain* ends in `.invalid` (RFC 2606, 2).
+    """
     return {
         "id": account_id,
-        # Unique, and no mailbox: the domain is reserved for that (RFC 2606, 2).
-        "email": f"{account_id}@{EXTERNAL_DOMAIN}",
+        "email": f"{account_id}@{domain}",
         "hashed_password": NO_PASSWORD,
         "is_active": True,
         "is_superuser": False,

@@ -4,17 +4,22 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.account_tables import AccountRow, DeviceTokenRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction_raising
-from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
+from healthingest_service.identity.device_tokens import (
+    KEPT,
+    DeviceToken,
+    DeviceTokenId,
+    DeviceTokenPage,
+)
 from healthingest_service.identity.errors import (
     DeviceTokenNotFoundError,
     IdentityUnavailableError,
 )
-from healthingest_service.identity.model import AccountId, Scope
+from healthingest_service.identity.model import AccountId, Binding, Scope
 
 REVOKED_CHANNEL: Final = "healthingest_revoked"
 """The channel of PostgreSQL with the ids of revoked tokens."""
@@ -32,15 +37,7 @@ class DatabaseDeviceTokens:
 
     async def add(self, token: DeviceToken, token_hash: str) -> None:
         """See `DeviceTokenStore.add`."""
-        row = insert(DeviceTokenRow).values(
-            id=token.id,
-            token_hash=token_hash,
-            account_id=token.account_id,
-            name=token.name,
-            scopes=" ".join(sorted(token.scopes)),
-            created_at=token.created_at,
-            expires_at=token.expires_at,
-        )
+        row = insert(DeviceTokenRow).values(token_values(token, token_hash))
         async with self._transaction() as connection:
             await connection.execute(row)
 
@@ -48,16 +45,38 @@ class DatabaseDeviceTokens:
         """See `DeviceTokenStore.list_of`."""
         wanted = (
             select(DeviceTokenRow.__table__)
-            .where(
-                _TOKEN.account_id == account,
-                _TOKEN.revoked_at.is_(None),
-                or_(_TOKEN.expires_at.is_(None), _TOKEN.expires_at > at),
-            )
+            .where(_TOKEN.account_id == account, *_is_valid(at))
             .order_by(_TOKEN.created_at.desc(), _TOKEN.id)
             .limit(_MAX_LISTED)
         )
         async with self._transaction(writes=False, single=True) as connection:
-            return tuple(_token(row) for row in await connection.execute(wanted))
+            return tuple(token_of(row) for row in await connection.execute(wanted))
+
+    async def list_in_study(
+        self,
+        study: str,
+        subject: str | None,
+        *,
+        at: datetime,
+        limit: int,
+        cursor: DeviceTokenId | None,
+    ) -> DeviceTokenPage:
+        """See `DeviceTokenStore.list_in_study`."""
+        wanted = (
+            select(DeviceTokenRow.__table__)
+            .where(_TOKEN.study == study, *_is_valid(at))
+            .order_by(_TOKEN.id)
+            .limit(limit + 1)
+        )
+        if subject is not None:
+            wanted = wanted.where(_TOKEN.subject == subject)
+        if cursor is not None:
+            wanted = wanted.where(_TOKEN.id > cursor)
+        async with self._transaction(writes=False, single=True) as connection:
+            found = [token_of(row) for row in await connection.execute(wanted)]
+        return DeviceTokenPage(
+            tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None
+        )
 
     async def find(self, token_hash: str) -> DeviceToken | None:
         """See `DeviceTokenStore.find`."""
@@ -68,11 +87,20 @@ class DatabaseDeviceTokens:
         )
         async with self._transaction(writes=False, single=True) as connection:
             row = (await connection.execute(wanted)).one_or_none()
-        return None if row is None else _token(row)
+        return None if row is None else token_of(row)
 
     async def revoke(self, account: AccountId, token_id: DeviceTokenId, *, at: datetime) -> None:
         """See `DeviceTokenStore.revoke`."""
-        is_wanted = (_TOKEN.id == token_id, _TOKEN.account_id == account)
+        await self._revoke(_TOKEN.account_id == account, token_id, at)
+
+    async def revoke_in_study(self, study: str, token_id: DeviceTokenId, *, at: datetime) -> None:
+        """See `DeviceTokenStore.revoke_in_study`."""
+        await self._revoke(_TOKEN.study == study, token_id, at)
+
+    async def _revoke(
+        self, is_permitted: ColumnElement[bool], token_id: DeviceTokenId, at: datetime
+    ) -> None:
+        is_wanted = (_TOKEN.id == token_id, is_permitted)
         revoke = (
             update(DeviceTokenRow)
             .where(*is_wanted, _TOKEN.revoked_at.is_(None))
@@ -115,15 +143,50 @@ class DatabaseDeviceTokens:
         )
 
 
-def _token(row: Row[Any]) -> DeviceToken:
-    granted = row.scopes.split()
+def _is_valid(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _TOKEN.revoked_at.is_(None),
+        or_(_TOKEN.expires_at.is_(None), _TOKEN.expires_at > at),
+    )
+
+
+def token_values(token: DeviceToken, token_hash: str) -> dict[str, object]:
+    """Return the columns of a new token."""
+    binding = token.binding
+    return {
+        "id": token.id,
+        "token_hash": token_hash,
+        "account_id": token.account_id,
+        "name": token.name,
+        "scopes": scopes_text(token.scopes),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "study": None if binding is None else binding.study,
+        "subject": None if binding is None else binding.subject,
+    }
+
+
+def scopes_text(scopes: frozenset[Scope]) -> str:
+    """Return *scopes* as the tables keep them."""
+    return " ".join(sorted(scopes))
+
+
+def scopes_of(text: str) -> frozenset[Scope]:
+    """Return the scopes of a row."""
+    granted = text.split()
+    return frozenset(scope for scope in Scope if scope.value in granted)
+
+
+def token_of(row: Row[Any]) -> DeviceToken:
+    """Return the token of a row."""
     return DeviceToken(
         id=DeviceTokenId(row.id),
         account_id=AccountId(row.account_id),
         name=row.name,
-        scopes=frozenset(scope for scope in Scope if scope.value in granted),
+        scopes=scopes_of(row.scopes),
         created_at=row.created_at,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
+        binding=None if row.study is None else Binding(row.study, row.subject),
     )
