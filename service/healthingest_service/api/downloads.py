@@ -96,7 +96,7 @@ async def get_upload_content(
     request: Request, deps: ApiDeps, principal: Caller, upload_id: str
 ) -> Response:
     """Send the file of an upload, or a range of it, as it was uploaded."""
-    upload = await deps.content.find(principal, upload_id_of(upload_id))
+    upload = await deps.content.find_stored(principal, upload_id_of(upload_id))
     receipt = upload.receipt
     etag = f'"{receipt.file_hash}"'
     wanted = selection(

@@ -2,34 +2,58 @@
 
 import hashlib
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from healthingest_service.identity.model import Principal
+from healthingest_service.studies.model import DEFAULT_STUDY, NO_STANDING
+from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.errors import ObjectLostError, UploadNotFoundError
 from healthingest_service.uploads.model import Upload, UploadId, UploadState
-from healthingest_service.uploads.permissions import may_read_content
+from healthingest_service.uploads.permissions import is_owner, may_read
 from healthingest_service.uploads.ports import Ledger, ObjectStore
 
 
-class ReadContent:
+class ReadUpload:
     """Finds an upload for a reader, and reads its file."""
 
-    def __init__(self, *, ledger: Ledger, store: ObjectStore) -> None:
+    def __init__(self, *, ledger: Ledger, store: ObjectStore, studies: Studies) -> None:
         self._ledger = ledger
         self._store = store
+        self._studies = studies
 
     async def find(self, principal: Principal, upload_id: UploadId) -> Upload:
         """
-        Return the stored upload *upload_id*.
+        Return the upload *upload_id*.
 
         Raises:
-            UploadNotFoundError: it does not exist, is not stored yet, or *principal* may not read
-                it; the three look alike.
-            ObjectLostError: its object is known to be lost.
-            LedgerUnavailableError: the database cannot be read.
+            UploadNotFoundError: it does not exist, or *principal* may not read it; the error does
+                not say which.
+            LedgerUnavailableError, StudiesUnavailableError: the database cannot be read.
         """
-        upload = await self._ledger.find(upload_id)
-        if not may_read_content(principal, upload) or upload.state is UploadState.STORING:
+        upload = None
+        with suppress(UploadNotFoundError):
+            upload = await self._ledger.find(upload_id)
+        if upload is not None and is_owner(principal, upload):
+            standing = NO_STANDING
+        else:  # a missing upload takes as long as a foreign one, so that its time tells nothing
+            study = DEFAULT_STUDY if upload is None else upload.study
+            access = await self._studies.access(principal.account_id, study)
+            standing = NO_STANDING if access is None else access.standing
+        if upload is None or not may_read(principal, upload, standing):
+            raise UploadNotFoundError
+        return upload
+
+    async def find_stored(self, principal: Principal, upload_id: UploadId) -> Upload:
+        """
+        Return the upload *upload_id*, whose file can be read.
+
+        Raises:
+            UploadNotFoundError: as in `find`, or it is not stored yet.
+            ObjectLostError: its object is known to be lost.
+            LedgerUnavailableError, StudiesUnavailableError: the database cannot be read.
+        """
+        upload = await self.find(principal, upload_id)
+        if upload.state is UploadState.STORING:
             raise UploadNotFoundError
         if upload.state is UploadState.LOST:
             raise ObjectLostError

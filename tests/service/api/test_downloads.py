@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from healthingest_service.uploads.content import ReadContent
+from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.errors import StoreUnavailableError
 from healthingest_service.uploads.model import Sha256, UploadId, UploadState
 from support.edge import Edge
 from support.fakes import MemoryStore
 from support.samples import good_file
+from support.study_people import person
 from support.uploads import NOON
 
 FILE = good_file(100)
@@ -168,7 +169,9 @@ async def test_a_store_that_is_down_is_named_before_the_head(edge: Edge) -> None
     """No byte came: a problem, which may pass."""
     user = await edge.signed_in()
     path = await uploaded(edge, user)
-    down = ReadContent(ledger=edge.deps.ledger, store=MemoryStore(is_down=True))
+    down = ReadUpload(
+        ledger=edge.deps.ledger, store=MemoryStore(is_down=True), studies=edge.deps.studies
+    )
     edge.app.state.deps = replace(edge.deps, content=down)
     answer = await edge.http.get(path, headers=user)
     assert (answer.status_code, answer.json()["cause"]) == (503, "object-store")
@@ -178,7 +181,7 @@ async def test_a_store_that_fails_later_leaves_the_answer_incomplete(edge: Edge)
     """The answer never completes, so the server closes the connection; it is counted."""
     user = await edge.signed_in()
     path = await uploaded(edge, user)
-    failing = ReadContent(ledger=edge.deps.ledger, store=FailingStore())
+    failing = ReadUpload(ledger=edge.deps.ledger, store=FailingStore(), studies=edge.deps.studies)
     edge.app.state.deps = replace(edge.deps, content=failing)
     with pytest.raises(AssertionError):  # httpx's transport: the answer is not complete
         await edge.http.get(path, headers=user)
@@ -195,3 +198,20 @@ async def test_counts_downloads_and_bytes(edge: Edge) -> None:
     assert metric(edge, "complete") == 2.0
     read = edge.deps.metrics.registry.get_sample_value
     assert read("healthingest_download_bytes_total") == len(FILE) + 10
+
+
+async def test_readers_of_the_study_download(edge: Edge) -> None:
+    """And see the upload; an uploader of the study, another study and everybody else do not."""
+    sender = await person(edge, roles=("uploader",))
+    about = {"Healthingest-Study": "sleep", "Healthingest-Subject": "P-1"}
+    path = await uploaded(edge, sender.headers | about)
+    wanted = {"reader": 200, "manager": 200, "uploader": 404}
+    for role, status in wanted.items():
+        member = await person(edge, roles=(role,))
+        answers = [await member.sends("GET", one) for one in (path, path.removesuffix("/content"))]
+        assert [answer.status_code for answer in answers] == [status] * 2, role
+    for other in (await person(edge), await person(edge, is_admin=True)):
+        assert code_of(await other.sends("GET", path)) == "upload-not-found"
+    own = await uploaded(edge, sender.headers)
+    manager = await person(edge, roles=("manager",))
+    assert code_of(await manager.sends("GET", own)) == "upload-not-found"
