@@ -48,6 +48,7 @@ def routes() -> APIRouter:
             methods=["POST"],
             operation_id=operation_id,
             status_code=202,
+            response_class=Response,
             responses=problem_answers(400, 403, 408, 413, 415, 422, 429, 503),
             openapi_extra=described_body(RequestingMail, JSON_TYPE),
         )

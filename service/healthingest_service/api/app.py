@@ -73,11 +73,13 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     for router in _routers():
         _answer_head(router)
         app.include_router(router)
-    app.router.routes.extend(mail_link_routes())
+    pages = list(mail_link_routes())
     if deps.documentation.openapi:
-        app.router.routes.append(openapi_route(lambda: openapi_document(deps.version)))
+        pages.append(openapi_route(lambda: openapi_document(deps.version)))
     if deps.documentation.docs:
-        app.router.routes.extend(docs_routes())
+        pages.extend(docs_routes())
+    app.router.routes.extend(pages)
+    app.state.routes = (*all_routes(), *pages)  # FastAPI hides the routes of included routers
     app.add_middleware(PasswordAdmission, is_full=deps.is_password_queue_full)
     app.add_middleware(Observer, metrics=deps.metrics, max_concurrency=deps.max_concurrency)
     return app
@@ -106,9 +108,10 @@ def openapi_document(version: str) -> JsonObject:
 
 def all_routes() -> list[APIRoute]:
     """Return the routes of all operations."""
-    return [
-        route for router in _routers() for route in router.routes if isinstance(route, APIRoute)
-    ]
+    routers = _routers()
+    for router in routers:
+        _answer_head(router)
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
 
 def _routers() -> tuple[APIRouter, ...]:

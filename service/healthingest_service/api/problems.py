@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from healthingest_service.identity import errors as identity
 from healthingest_service.studies import errors as studies
@@ -482,5 +483,18 @@ async def answer(request: Request, error: Exception) -> Response:
         problem,
         correlation_id=request.state.correlation_id,
         members=members_of(error),
-        headers=headers_of(error, problem),
+        headers=headers_of(error, problem) | _allowed(request, problem),
     )
+
+
+def _allowed(request: Request, problem: Problem) -> dict[str, str]:
+    """Return `Allow` for 405, with the methods of all routes of the path, not of the first one."""
+    if problem.status != HTTPStatus.METHOD_NOT_ALLOWED:
+        return {}
+    matching = (
+        route
+        for route in request.app.state.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+    )
+    methods = {method for route in matching for method in route.methods or ()}
+    return {"Allow": ", ".join(sorted(methods))}

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
@@ -53,12 +54,14 @@ def _rate(text: str) -> str:
     return text.strip()
 
 
+REPEATABLE: Final[JsonDict] = {"uniqueItems": False}
+"""A value that comes twice in a list counts once."""
 Slug = Annotated[str, Field(pattern=f"^{SLUG_PATTERN}$")]
 PseudonymText = Annotated[str, Field(pattern=f"^{PSEUDONYM_PATTERN}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 _RecordTypes = Annotated[
     frozenset[Annotated[str, Field(pattern=f"^{RECORD_TYPE_PATTERN}$")]],
-    Field(min_length=1, max_length=_MAX_RECORD_TYPES),
+    Field(min_length=1, max_length=_MAX_RECORD_TYPES, json_schema_extra=REPEATABLE),
 ]
 _Retention = Annotated[int, Field(ge=1, le=_MAX_RETENTION_DAYS)]
 _Hold = Annotated[int, Field(ge=0, le=_MAX_HOLD_SECONDS)]
@@ -133,7 +136,7 @@ class StudiesView(BaseModel):
 class MemberDocument(Closed):
     """The roles that an account gets; others are removed."""
 
-    roles: Annotated[frozenset[Role], Field(min_length=1)]
+    roles: Annotated[frozenset[Role], Field(min_length=1, json_schema_extra=REPEATABLE)]
 
 
 class MemberView(BaseModel):
@@ -154,7 +157,8 @@ class ConsentDocument(Closed):
     """A consent: the version of the study's information, and when the subject has agreed."""
 
     version: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
-    given_at: AwareDatetime
+    given_at: Annotated[AwareDatetime, Field(strict=True)]
+    """Not a number, as it could be seconds or milliseconds."""
 
 
 class SubjectDocument(Closed):

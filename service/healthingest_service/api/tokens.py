@@ -18,7 +18,7 @@ from healthingest_service.api.parsed_body import (
     described_body,
     json_body,
 )
-from healthingest_service.api.study_views import PseudonymText, Slug
+from healthingest_service.api.study_views import REPEATABLE, PseudonymText, Slug
 from healthingest_service.identity.device_access import NewDeviceToken
 from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import DeviceTokenNotFoundError
@@ -31,7 +31,7 @@ Grantable = Literal["upload:write", "upload:read"]
 
 
 TokenName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(printable)]
-Scopes = Annotated[frozenset[Grantable], Field(min_length=1)]
+Scopes = Annotated[frozenset[Grantable], Field(min_length=1, json_schema_extra=REPEATABLE)]
 LifetimeDays = Annotated[int, Field(ge=1, le=_MAX_DAYS)] | None
 """Days until a token expires; None: it never does."""
 

@@ -82,3 +82,19 @@ async def test_every_refusal_is_a_problem(edge: Edge, method: str, path: str, st
 async def test_another_method_is_told_which_there_are(edge: Edge) -> None:
     """405 has `Allow` (RFC 9110, 15.5.6)."""
     assert (await edge.http.put("/v1/upload")).headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/auth/me", "DELETE, GET, HEAD, PATCH"),
+        ("/auth/verify", "GET, HEAD, POST"),
+        ("/v1/tokens", "GET, HEAD, POST"),
+        ("/v1/studies/sleep/members/x", "DELETE, PUT"),
+    ],
+)
+async def test_all_methods_of_a_path_are_named(edge: Edge, path: str, methods: str) -> None:
+    """Each is a route of its own."""
+    for method in ("OPTIONS", "TRACE"):
+        answer = await edge.http.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
