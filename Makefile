@@ -74,6 +74,9 @@ bench-revocations: setup servers ## measure how soon another process refuses a d
 bench-rebuild: setup servers ## measure the rebuild of the database from the bucket (ROWS=100000)
 	PYTHONPATH=tests $(BIN)/python bench/rebuild.py --rows $(or $(ROWS),100000)
 
+bench-audit: setup servers ## measure how fast the audit log is chained and verified (COUNT=1000000)
+	PYTHONPATH=tests $(BIN)/python bench/audit.py --count $(or $(COUNT),1000000)
+
 bench-starved: setup ## measure leader election with very little processor time (SHARE=0.05 SECONDS=120)
 	PYTHONPATH=tests $(BIN)/python bench/starved_operator.py --share $(or $(SHARE),0.05) --seconds $(or $(SECONDS),120)
 

@@ -15,6 +15,12 @@ from uuid import UUID
 from healthingest_contract.topology import RECORD_TYPE_PATTERN, is_record_type
 
 PREFIX: Final = "raw/"
+ANCHOR_PREFIX: Final = "audit/anchors/"
+"""
+The prefix of anchors of the audit log, which are no uploads.
+
+Janitor, consistency check and rebuild list `PREFIX` only, and never see them.
+"""
 AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 """A text that is greater than every key, in byte order."""
 

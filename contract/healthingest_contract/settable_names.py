@@ -4,6 +4,8 @@ from typing import Final
 
 NAMES: Final = frozenset(
     {
+        "AUDIT_LOG__REFUSALS_PER_MINUTE",
+        "AUDIT_LOG__RETENTION_DAYS",
         "BROKER__TIMEOUT_SECONDS",
         "CACHE__PAUSE_SECONDS",
         "CACHE__TIMEOUT_SECONDS",

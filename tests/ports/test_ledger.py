@@ -10,12 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.database_address import read_database_address
+from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.engine import open_engine, transaction
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import BegunUpload, DatabaseLedger
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
+from healthingest_service.uploads.audit_events import uploaded
 from healthingest_service.uploads.errors import (
     IdempotencyKeyReusedError,
     InvalidCursorError,
@@ -335,6 +337,21 @@ class TestLedger:
         new = await store(ledger, upload())
         await ledger.abandon(new.id)
         assert (await ledger.get(new.owner, new.id)).state is UploadState.STORED
+
+    async def test_records_the_event_in_the_same_commit(
+        self, engine: AsyncEngine, ledger: DatabaseLedger
+    ) -> None:
+        """Once, with the upload: neither for a second call nor for a missing row."""
+        new = upload()
+        await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+        recorded = uploaded(new, token_id="token", at=NOON)
+        for _ in range(2):
+            await ledger.complete(new.id, message(new), stored_at=NOON, event=recorded)
+        missing = upload()
+        with pytest.raises(UploadNotFoundError):
+            await ledger.complete(missing.id, message(missing), stored_at=NOON, event=recorded)
+        found = await DatabaseAuditLog(engine, timeout_seconds=5).unchained(after=0, limit=9)
+        assert [one.event for one in found] == [recorded]
 
     async def test_hides_what_others_own(self, ledger: DatabaseLedger) -> None:
         """Another owner's upload looks like a missing one, here and in the history."""

@@ -18,6 +18,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
+from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
@@ -32,6 +33,11 @@ from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.adapters.password_pool import open_password_pool
+from healthingest_service.audit.chain import extended
+from healthingest_service.audit.chaining import WINDOW
+from healthingest_service.audit.model import Link
+from healthingest_service.audit.ports import EventSelection
+from healthingest_service.audit.pruning import prune_event
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.enrolment_codes import EnrolmentCode, EnrolmentCodeId
 from healthingest_service.identity.errors import (
@@ -53,6 +59,7 @@ from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlu
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.study_uploads import StudySelection
+from support.audit import event as event_of
 from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
@@ -311,6 +318,31 @@ class Calls:
             await found.page(selection, limit=1, cursor=page.next_cursor)
             counts = await found.coverage(selection, limit=1)
             await found.coverage(selection, limit=1, after=counts.next_after)
+            await found.announcements(StudySlug("s3"), Pseudonym("p10"), limit=1)
+            newest = (NOON, UploadId(UUID(int=1)))
+            await found.announcements(StudySlug("s3"), Pseudonym("p10"), limit=1, before=newest)
+
+    async def audit_log(self) -> None:
+        """Recorded, chained, read, verified and removed."""
+        log = DatabaseAuditLog(self.engine, timeout_seconds=60)
+        await log.record(event_of(1))
+        await log.salt("subject/1")
+        await log.salt("subject/1")
+        await log.erase("subject/1")
+        head = await log.head()
+        assert head is not None
+        waiting = await log.unchained(after=head.number - WINDOW // 100, limit=9)
+        await log.append(tuple(extended(head, waiting)))
+        for selection in (
+            EventSelection(study="s3"),
+            EventSelection(study="s3", subject_hash="h3", downloads_only=True),
+        ):
+            await log.newest(selection, limit=5)
+            await log.newest(selection, limit=5, before=(NOON, 7))
+        await log.page(after=7, limit=5)
+        await log.forms(after=7, limit=5)
+        await log.has_prune_event(head)
+        await log.prune(Link(2, 2, "h"), prune_event(Link(2, 2, "h"), NOON))
 
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
@@ -327,6 +359,7 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseMailTokens: Calls.mail_tokens,
     DatabaseStudies: Calls.studies,
     DatabaseStudyUploads: Calls.study_uploads,
+    DatabaseAuditLog: Calls.audit_log,
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
 from healthingest_service.studies import decisions
@@ -129,3 +130,24 @@ async def test_stored_uploads_are_counted(
         row(DAY, "P-2", "SleepRecord", 1, 3, 1),
         row(DAY + timedelta(days=1), "P-2", "HeartRateRecord", 1, 3, 1),
     ]
+
+
+async def test_lists_the_announcements_about_a_subject(
+    engine: AsyncEngine, found: DatabaseStudyUploads, uploads: list[Upload]
+) -> None:
+    """Newest first, and from a place on; uploads that wait are left out."""
+    outbox = DatabaseOutbox(engine, timeout_seconds=5)
+    subject_1 = Pseudonym("P-1")
+    assert await found.announcements(SLUG, subject_1, limit=9) == []
+    async with outbox.claim(limit=9) as batch:
+        for second, one in enumerate(batch.messages):
+            await batch.announced(one.id, at=NOON + timedelta(seconds=second))
+    listed = await found.announcements(SLUG, subject_1, limit=9)
+    about = {one.id for one in uploads if one.subject == subject_1}
+    assert {one.upload_id for one in listed} == about
+    assert [one.announced_at for one in listed] == sorted(
+        (one.announced_at for one in listed), reverse=True
+    )
+    first = (listed[0].announced_at, listed[0].upload_id)
+    assert await found.announcements(SLUG, subject_1, limit=9, before=first) == listed[1:]
+    assert await found.announcements(SLUG, subject_1, limit=1) == listed[:1]

@@ -1,6 +1,8 @@
 """The command `healthingest-admin`, beside a running service."""
 
+import argparse
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from healthingest_service.main import admin_cli
+from healthingest_service.main.audit_commands import COMMAND_ACTIONS
 from support.samples import good_file
 from support.service_process import SECONDS, ServiceProcess, environment, service
 
@@ -188,3 +192,43 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
     """Exit code 1 and one line."""
     done = admin(tmp_path, "backlog")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.usefixtures("running")
+def test_verifies_and_exports_the_audit_log(tmp_path: Path) -> None:
+    """A command is recorded, chained and exported; a changed row ends with exit code 1."""
+    words = ("account", "create", "--email", EMAIL)
+    account = answer(tmp_path, *words, given=f"{PASSWORD}\n")
+    deadline = time.monotonic() + SECONDS
+    while not (verified := answer(tmp_path, "audit", "verify"))["events"]:
+        assert time.monotonic() < deadline, verified
+    assert (verified["intact"], verified["fault_count"]) == (True, 0)
+    lines = admin(tmp_path, "audit", "export").stdout.splitlines()
+    event = json.loads(lines[0])
+    assert (event["action"], event["actor"]) == ("account-create", "administrator")
+    assert event["object_id"] == account["id"]
+    fhir = json.loads(admin(tmp_path, "audit", "export", "--format", "fhir").stdout.splitlines()[0])
+    assert (fhir["resourceType"], fhir["recorded"]) == ("AuditEvent", event["occurred_at"])
+    with sqlite3.connect(tmp_path / "healthingest.sqlite", timeout=SECONDS) as database:
+        database.execute("DROP TRIGGER audit_event_no_update")
+        database.execute("UPDATE audit_event SET outcome = 'refused' WHERE number = 1")
+    database.close()
+    done = admin(tmp_path, "audit", "verify")
+    assert done.returncode == 1
+    assert {"kind": "hash-differs", "position": 1} in json.loads(done.stdout)["faults"]
+    assert EMAIL not in "".join(lines)
+
+
+def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
+    command = parser.get_default("command")
+    if command is not None:
+        yield command
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from _commands(inner)
+
+
+def test_each_command_says_whether_it_is_recorded() -> None:
+    """A command that somebody adds is in the audit log, or has a row without an action."""
+    assert sorted(_commands(admin_cli._parser())) == sorted(COMMAND_ACTIONS)

@@ -55,3 +55,13 @@ INSERT INTO enrolment_code (id, code_hash, study, subject, scopes, created_at, e
 SELECT md5('c' || n)::uuid, md5('c' || n), 's' || n % 100 + 1, 'p' || n % 1000, 'upload:write', now(),
   '2026-03-31 12:00+00'::timestamptz + n * interval '1 second'
 FROM generate_series(1, 100000) n;
+INSERT INTO audit_event (occurred_at, actor, action, outcome, study, subject_hash)
+SELECT '2024-03-01 12:00+00'::timestamptz + n * interval '1 second', 'account', 'download', 'done',
+  CASE WHEN n % 2 = 0 THEN 's' || n % 100 END, CASE WHEN n % 2 = 0 THEN 'h' || n % 1000 END
+FROM generate_series(1, 100000) n;
+INSERT INTO audit_link (position, number, hash)
+SELECT n, n, md5('l' || n)
+FROM generate_series(1, 100000) n;
+INSERT INTO audit_salt (name, salt)
+SELECT 'subject/' || md5('p' || n), 's'
+FROM generate_series(1, 100000) n;

@@ -5,6 +5,7 @@ from pydantic import Field
 
 from healthingest_service.api.account_fields import NO_STORE, Email, NewPasswordText
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import ApiDeps, count, count_address
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.parsed_body import (
@@ -90,7 +91,7 @@ async def reset_password(request: Request, deps: ApiDeps) -> Response:
     """Set a new password with the token of a mail. All sessions of the account end."""
     await count_address(request, deps, deps.rules.mails_per_address)
     given = await json_body(ResettingPassword, request, deps)
-    await deps.recovery.reset_password(given.token, given.password)
+    details_of(request).account_id = await deps.recovery.reset_password(given.token, given.password)
     return Response(status_code=204, headers=NO_STORE)
 
 
@@ -106,5 +107,6 @@ async def _request_mail(purpose: MailPurpose, request: Request, deps: ApiDepende
     await count_address(request, deps, deps.rules.mails_per_address)
     given = await json_body(RequestingMail, request, deps)
     await count(request, deps, deps.rules.mails_per_account, f"mail:{given.email}")
+    details_of(request).email = given.email
     await deps.mails.request(purpose, given.email)
     return Response(status_code=202, headers=NO_STORE)

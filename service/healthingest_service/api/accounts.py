@@ -14,6 +14,7 @@ from healthingest_service.api.account_fields import (
     NewPasswordText,
     account_answer,
 )
+from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import (
     ApiDeps,
     address_of,
@@ -126,6 +127,7 @@ async def register_account(request: Request, deps: ApiDeps) -> Response:
         )
     )
     await deps.mails.welcome(account)
+    details_of(request).account_id = account.id
     return account_answer(account, 201)
 
 
@@ -137,6 +139,7 @@ async def log_in(request: Request, deps: ApiDeps) -> Response:
         email = normal_email(given.username)
     except InvalidEmailError:
         email = None  # the same answer as for an unknown account
+    details_of(request).email = email
     await count(request, deps, deps.rules.logins, f"login:{email}|{address}")
     try:
         pair = await deps.auth.log_in(email, given.password, address=address)
@@ -144,6 +147,10 @@ async def log_in(request: Request, deps: ApiDeps) -> Response:
         deps.metrics.logins.labels("refused").inc()
         raise
     deps.metrics.logins.labels("accepted").inc()
+    details = details_of(request)
+    details.account_id = pair.account_id
+    details.object_id = str(pair.session_id)
+    details.email = None
     return _tokens(pair)
 
 
@@ -161,7 +168,9 @@ async def log_out(request: Request, deps: ApiDeps) -> Response:
 
     Its refresh tokens and all its access tokens are revoked.
     """
-    await deps.auth.log_out(bearer_token(request))
+    principal = await deps.auth.log_out(bearer_token(request))
+    request.state.principal = principal
+    details_of(request).object_id = str(principal.session_id)
     return Response(status_code=204, headers=NO_STORE)
 
 

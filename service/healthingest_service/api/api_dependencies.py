@@ -7,6 +7,10 @@ from datetime import datetime
 from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.audit.ports import AuditReader
+from healthingest_service.audit.recorder import AuditRecorder
+from healthingest_service.audit.refusal_budget import RefusalBudget
+from healthingest_service.audit.subjects import SubjectHashes
 from healthingest_service.health.board import HealthBoard
 from healthingest_service.identity.account_mails import AccountMails
 from healthingest_service.identity.account_service import AccountService
@@ -23,6 +27,7 @@ from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import Tracing
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.content import ReadUpload
+from healthingest_service.uploads.disclosures import ListDisclosures
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
 from healthingest_service.uploads.study_uploads import StudyUploads
@@ -92,6 +97,11 @@ class ApiDependencies:
     body: BodyRules
     upload_slots: UploadSlots
     content: ReadUpload
+    audit: AuditRecorder
+    audit_reader: AuditReader
+    disclosures: ListDisclosures
+    refusals: RefusalBudget
+    subject_hashes: SubjectHashes
     download_slots: DownloadSlots
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int

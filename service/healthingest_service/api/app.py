@@ -20,17 +20,20 @@ from healthingest_service.api import (
     health,
     own_account,
     studies,
+    study_audit,
     study_uploads,
     tokens,
     uploads,
 )
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_trail import AuditTrail
 from healthingest_service.api.documentation import docs_routes, openapi_route
 from healthingest_service.api.mail_link_pages import mail_link_routes
 from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
 from healthingest_service.api.problems import RequestRefusedError, answer
+from healthingest_service.audit.errors import AuditError
 from healthingest_service.identity.errors import IdentityError
 from healthingest_service.studies.errors import StudyError
 from healthingest_service.uploads.errors import UploadError
@@ -63,6 +66,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     app.state.deps = deps
     for error in (
         UploadError,
+        AuditError,
         IdentityError,
         StudyError,
         RequestRefusedError,
@@ -80,6 +84,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         pages.extend(docs_routes())
     app.router.routes.extend(pages)
     app.state.routes = (*all_routes(), *pages)  # FastAPI hides the routes of included routers
+    app.add_middleware(AuditTrail)
     app.add_middleware(PasswordAdmission, is_full=deps.is_password_queue_full)
     app.add_middleware(Observer, metrics=deps.metrics, max_concurrency=deps.max_concurrency)
     return app
@@ -125,6 +130,7 @@ def _routers() -> tuple[APIRouter, ...]:
         account_recovery.routes(),
         studies.routes(),
         study_uploads.routes(),
+        study_audit.routes(),
         health.routes(),
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Path, Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.permissions import permission_of
 from healthingest_service.identity.client_address import client_address
 from healthingest_service.identity.errors import (
@@ -121,6 +122,8 @@ async def in_study(request: Request, deps: ApiDeps, study: StudyPath) -> StudyAc
     access = None
     if _SLUG.fullmatch(study) is not None:
         access = await deps.studies.access(principal.account_id, StudySlug(study))
+    if access is not None:
+        details_of(request).study = access.study.slug
     permission = permission_of(request)
     return require_role(access, permission.roles, admin=permission.admin)
 

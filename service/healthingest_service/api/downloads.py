@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import note_upload
 from healthingest_service.api.dependencies import ApiDeps, Caller
 from healthingest_service.api.openapi import CONTENT_ROUTE, problem_answers
 from healthingest_service.api.pace import Pace
@@ -97,6 +98,7 @@ async def get_upload_content(
 ) -> Response:
     """Send the file of an upload, or a range of it, as it was uploaded."""
     upload = await deps.content.find_stored(principal, upload_id_of(upload_id))
+    await note_upload(request, deps, upload)
     receipt = upload.receipt
     etag = f'"{receipt.file_hash}"'
     wanted = selection(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.account_fields import NO_STORE
+from healthingest_service.api.audit_details import details_of, note_subject
 from healthingest_service.api.dependencies import ApiDeps, InStudy, count_address
 from healthingest_service.api.openapi import REDEEM_ROUTE, problem_answers
 from healthingest_service.api.parsed_body import (
@@ -36,7 +37,7 @@ from healthingest_service.identity.device_tokens import DeviceTokenId
 from healthingest_service.identity.enrolment_codes import EnrolmentCodeId, qr_payload
 from healthingest_service.identity.model import Binding, Scope
 from healthingest_service.studies.decisions import admit_enrolment
-from healthingest_service.studies.model import Pseudonym
+from healthingest_service.studies.model import Pseudonym, StudySlug
 
 ENROLMENTS_ROUTE: Final = "/v1/studies/{study}/enrolments"
 _TOKENS: Final = "/v1/studies/{study}/tokens"
@@ -149,6 +150,8 @@ async def create_enrolment(request: Request, deps: ApiDeps, access: InStudy) -> 
             token_lifetime=days_of(given.token_expires_in_days),
         )
     )
+    details_of(request).object_id = str(code.id)
+    await note_subject(request, deps, subject)
     view = EnrolmentView(
         id=code.id,
         code=text,
@@ -174,6 +177,15 @@ async def redeem_enrolment(request: Request, deps: ApiDeps) -> Response:
     token, text = await deps.enrolment.redeem(
         given.code, name=given.name, repetition_key=idempotency_key(request)
     )
+    details = details_of(request)
+    details.account_id = token.account_id
+    details.object_id = str(token.id)
+    binding = token.binding
+    if binding is not None:
+        details.study = binding.study
+        if binding.subject is not None:
+            found = await deps.studies.subject(StudySlug(binding.study), Pseudonym(binding.subject))
+            await note_subject(request, deps, found)
     return created_token(token, text)
 
 

@@ -86,6 +86,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "getSubject": _READER,
     "listStudyUploads": _READER,
     "getCoverage": _READER,
+    "listAuditEvents": _MANAGER_OR_ADMIN,
+    "listDisclosures": _MANAGER,
     "enrolSubject": _MANAGER,
     "giveConsent": _MANAGER,
     "withdrawSubject": _MANAGER,

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from healthingest_service.audit import errors as audit
 from healthingest_service.identity import errors as identity
 from healthingest_service.studies import errors as studies
 from healthingest_service.uploads import errors as uploads
@@ -343,6 +344,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.SpoolUnavailableError: f"{UNAVAILABLE}/temporary-storage",
     uploads.GateUnavailableError: f"{UNAVAILABLE}/validation",
     uploads.UnavailableError: f"{UNAVAILABLE}/dependency",
+    audit.AuditUnavailableError: f"{UNAVAILABLE}/database",
     identity.UnauthenticatedError: "unauthenticated",
     identity.InvalidTokenError: "invalid-token",
     identity.InvalidCredentialsError: "invalid-credentials",

@@ -1,6 +1,7 @@
 """The routes of studies: create and change them, and manage members and subjects."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Final
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import details_of, note_subject
 from healthingest_service.api.dependencies import Administrator, ApiDeps, Caller, InStudy
 from healthingest_service.api.json_document import described, json_document
 from healthingest_service.api.openapi import problem_answers
@@ -46,8 +48,10 @@ from healthingest_service.studies.model import (
     Member,
     Pseudonym,
     Study,
+    StudyAccess,
     StudySlug,
     StudyState,
+    Subject,
     SubjectId,
 )
 
@@ -133,6 +137,7 @@ async def create_study(request: Request, deps: ApiDeps, principal: Administrator
     decisions.require_no_default(slug)
     new = Study(slug, given.name, StudyState.OPEN, given.policy.policy(), deps.clock())
     is_new = await deps.studies.create(new)
+    details_of(request).study = slug
     access = await deps.studies.access(principal.account_id, slug)
     if access is None:  # studies are never removed
         raise StudyNotFoundError
@@ -197,13 +202,16 @@ async def list_subjects(
     )
 
 
-async def get_subject(deps: ApiDeps, access: InStudy, subject: SubjectPath) -> SubjectView:
+async def get_subject(
+    request: Request, deps: ApiDeps, access: InStudy, subject: SubjectPath
+) -> SubjectView:
     """Return a subject and its consent."""
     if _PSEUDONYM.fullmatch(subject) is None:
         raise SubjectNotFoundError
     found = await deps.studies.subject(access.study.slug, Pseudonym(subject))
     if found is None:
         raise SubjectNotFoundError
+    await note_subject(request, deps, found)
     return subject_view(found)
 
 
@@ -221,7 +229,7 @@ async def enrol_subject(
         at=deps.clock(),
     )
     change = partial(decisions.enrolled, new)
-    return subject_view(await deps.studies.change_subject(access.study.slug, pseudonym, change))
+    return await _changed_subject(request, deps, pseudonym, access, change)
 
 
 async def give_consent(
@@ -231,10 +239,12 @@ async def give_consent(
     pseudonym = _pseudonym(access.study.slug, subject)
     given = _consent(await json_document(request, deps, ConsentDocument), deps)
     change = partial(decisions.consented, consent=given, at=deps.clock())
-    return subject_view(await deps.studies.change_subject(access.study.slug, pseudonym, change))
+    return await _changed_subject(request, deps, pseudonym, access, change)
 
 
-async def withdraw_subject(deps: ApiDeps, access: InStudy, subject: SubjectPath) -> SubjectView:
+async def withdraw_subject(
+    request: Request, deps: ApiDeps, access: InStudy, subject: SubjectPath
+) -> SubjectView:
     """
     Record that a subject has withdrawn.
 
@@ -242,7 +252,19 @@ async def withdraw_subject(deps: ApiDeps, access: InStudy, subject: SubjectPath)
     """
     pseudonym = _pseudonym(access.study.slug, subject)
     change = partial(decisions.withdrawn, at=deps.clock())
-    return subject_view(await deps.studies.change_subject(access.study.slug, pseudonym, change))
+    return await _changed_subject(request, deps, pseudonym, access, change)
+
+
+async def _changed_subject(
+    request: Request,
+    deps: ApiDependencies,
+    pseudonym: Pseudonym,
+    access: StudyAccess,
+    change: Callable[[Subject | None], Subject],
+) -> SubjectView:
+    after = await deps.studies.change_subject(access.study.slug, pseudonym, change)
+    await note_subject(request, deps, after)
+    return subject_view(after)
 
 
 def _pseudonym(study: StudySlug, text: str) -> Pseudonym:

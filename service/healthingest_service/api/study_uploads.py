@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import note_subject
 from healthingest_service.api.dependencies import ApiDeps, InStudy
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.uploads import HistoryView, upload_view
-from healthingest_service.studies.model import PSEUDONYM_PATTERN, Pseudonym, StudySlug
+from healthingest_service.studies.model import PSEUDONYM_PATTERN, Pseudonym, StudyAccess, StudySlug
 from healthingest_service.uploads.study_uploads import (
     CoverageKey,
     CoveragePage,
@@ -114,9 +115,10 @@ def routes() -> APIRouter:
 
 
 async def list_study_uploads(
-    deps: ApiDeps, access: InStudy, query: Annotated[StudyUploadsQuery, Query()]
+    request: Request, deps: ApiDeps, access: InStudy, query: Annotated[StudyUploadsQuery, Query()]
 ) -> HistoryView:
     """List the uploads of a study, newest first."""
+    await _note(request, deps, access, query)
     selection = StudySelection(
         study=access.study.slug,
         subject=_pseudonym(query.subject),
@@ -131,13 +133,14 @@ async def list_study_uploads(
 
 
 async def get_coverage(
-    deps: ApiDeps, access: InStudy, query: Annotated[CoverageQuery, Query()]
+    request: Request, deps: ApiDeps, access: InStudy, query: Annotated[CoverageQuery, Query()]
 ) -> Response:
     """
     Count the stored uploads of a study by day, subject and record type.
 
     Without days it counts the last 30. CSV has all rows, JSON one page.
     """
+    await _note(request, deps, access, query)
     selection = _selection(access.study.slug, query, deps.clock().astimezone(UTC))
     after = _after(query)
     if query.format == "csv":
@@ -157,6 +160,15 @@ async def get_coverage(
         else CoverageKeyView.model_validate(following, from_attributes=True),
     )
     return Response(view.model_dump_json(), media_type="application/json")
+
+
+async def _note(
+    request: Request, deps: ApiDependencies, access: StudyAccess, query: _Filter
+) -> None:
+    """Note the subject of the filter for the audit log."""
+    if query.subject is not None:
+        found = await deps.studies.subject(access.study.slug, Pseudonym(query.subject))
+        await note_subject(request, deps, found)
 
 
 def _selection(study: StudySlug, query: CoverageQuery, now: datetime) -> StudySelection:

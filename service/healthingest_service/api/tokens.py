@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.account_fields import NO_STORE, printable
+from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import ApiDeps, Caller
 from healthingest_service.api.openapi import TOKENS_ROUTE, problem_answers
 from healthingest_service.api.parsed_body import (
@@ -136,6 +137,7 @@ async def create_token(request: Request, deps: ApiDeps, principal: Caller) -> Re
             binding=binding,
         ),
     )
+    details_of(request).object_id = str(token.id)
     return created_token(token, text)
 
 

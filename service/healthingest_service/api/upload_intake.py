@@ -13,13 +13,14 @@ from typing import Final
 from fastapi import Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import details_of, note_subject
 from healthingest_service.api.dependencies import count
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.identity.errors import BoundTokenError
 from healthingest_service.identity.model import Binding, Principal
 from healthingest_service.identity.throttling import Rate
 from healthingest_service.studies.decisions import admit_upload
-from healthingest_service.studies.errors import StudyNotFoundError
+from healthingest_service.studies.errors import StudyError, StudyNotFoundError
 from healthingest_service.studies.model import (
     DEFAULT_STUDY,
     PSEUDONYM_PATTERN,
@@ -118,7 +119,13 @@ async def admitted(
     study = StudySlug(named.study)
     pseudonym = None if named.subject is None else Pseudonym(named.subject)
     facts = await deps.studies.intake(principal.account_id, study, pseudonym)
-    intake = admit_upload(facts, pseudonym)
+    try:
+        intake = admit_upload(facts, pseudonym)
+    except StudyError:
+        if facts.study is not None:
+            details_of(request).study = facts.study.slug
+            await note_subject(request, deps, facts.subject)
+        raise
     if intake.policy.uploads_rate is not None:
         rule = replace(deps.rules.uploads, rate=Rate.parse(intake.policy.uploads_rate))
         await count(request, deps, rule, f"study:{study}|account:{principal.account_id}")

@@ -187,15 +187,19 @@ class AuthService:
         next_token = refresh_tokens.child_of(token, rotation.child_salt)
         return self._pair(rotation.account_id, rotation.session_id, next_token, now)
 
-    async def log_out(self, access_token: str) -> None:
+    async def log_out(self, access_token: str) -> Principal:
         """
-        End the session of the token: its refresh tokens and access tokens become invalid.
+        End the session of the token, and return the principal of the token.
+
+        Its refresh tokens and access tokens become invalid.
 
         Raises:
             InvalidTokenError: the token is not valid.
             IdentityUnavailableError: the session may still be valid; repeating is safe.
         """
-        await self._revoke(self._access_tokens.verify(access_token).session_id)
+        verified = self._access_tokens.verify(access_token)
+        await self._revoke(verified.session_id)
+        return verified.principal
 
     async def authenticate(self, access_token: str) -> Principal:
         """
@@ -276,4 +280,5 @@ class AuthService:
 
     def _pair(self, account: AccountId, session: SessionId, token: str, now: datetime) -> TokenPair:
         access = self._access_tokens.issue(account, session, ACCOUNT_SCOPES, at=now)
-        return TokenPair(access, token, int(self._access_tokens.lifetime.total_seconds()))
+        seconds = int(self._access_tokens.lifetime.total_seconds())
+        return TokenPair(access, token, seconds, account, session)

@@ -1,6 +1,6 @@
 """Authenticates bearer tokens: of logins, of devices, and of identity providers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -31,7 +31,8 @@ class BearerTokens:
     The tokens that the API accepts.
 
     Each process has one instance. Its only state is a cache of the providers' tokens and of the
-    state of their accounts.
+    state of their accounts. *on_login* is called when a process sees a provider's token for the
+    first time; without its success the token is not accepted.
     """
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
@@ -43,6 +44,7 @@ class BearerTokens:
         accounts: Accounts,
         account_cache: timedelta,
         clock: Callable[[], datetime],
+        on_login: Callable[[Principal], Awaitable[None]],
     ) -> None:
         self._own = own
         self._devices = devices
@@ -50,6 +52,7 @@ class BearerTokens:
         self._accounts = accounts
         self._account_cache = account_cache
         self._clock = clock
+        self._on_login = on_login
         self._verified: dict[str, tuple[Issuer, ExternalCaller]] = {}
         self._active_until: dict[AccountId, datetime] = {}
         self._admissions: SharedCalls[AccountId, bool] = SharedCalls()
@@ -71,11 +74,24 @@ class BearerTokens:
         provider = self._providers.get(issuer_in(token) or "")
         if provider is None:
             return await self._own.authenticate(token)
+        is_new = token not in self._verified
         issuer, caller = await self._verify(token, *provider)
         if not issuer.admits(caller.groups):
             return Principal(caller.account_id, frozenset(), caller.token_id)
         await self._check_account(caller.account_id)
-        return Principal(caller.account_id, ACCOUNT_SCOPES, caller.token_id)
+        principal = Principal(caller.account_id, ACCOUNT_SCOPES, caller.token_id)
+        if is_new:
+            await self._note_login(token, principal)
+        return principal
+
+    async def _note_login(self, token: str, principal: Principal) -> None:
+        is_noted = False
+        try:
+            await self._on_login(principal)
+            is_noted = True
+        finally:
+            if not is_noted:  # so that the next request tries again
+                self._verified.pop(token, None)
 
     async def _verify(
         self, token: str, issuer: Issuer, keys: KeyCache

@@ -177,8 +177,10 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """The tokens of a login. Both are secrets."""
+    """The tokens of a login, and whose they are. Both tokens are secrets."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_in_seconds: int
+    account_id: AccountId
+    session_id: SessionId

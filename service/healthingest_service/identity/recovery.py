@@ -9,7 +9,7 @@ from healthingest_service.identity.auth_service import AuthService
 from healthingest_service.identity.errors import InvalidMailTokenError
 from healthingest_service.identity.mail import MailPurpose
 from healthingest_service.identity.mail_ports import MailTokens
-from healthingest_service.identity.model import NewAccount, NewPassword
+from healthingest_service.identity.model import AccountId, NewAccount, NewPassword
 from healthingest_service.identity.ports import Accounts
 from healthingest_service.identity.registration import admit_password
 
@@ -28,9 +28,9 @@ class AccountRecovery:
     auth: AuthService
     clock: Callable[[], datetime]
 
-    async def reset_password(self, token: str, password: str) -> None:
+    async def reset_password(self, token: str, password: str) -> AccountId:
         """
-        Set a new password, and end all sessions of the account.
+        Set a new password, end all sessions of the account, and return its id.
 
         The mail has reached its address, so the address counts as verified.
 
@@ -51,6 +51,7 @@ class AccountRecovery:
         with self.auth.revoking(account.id):
             if not await self.accounts.set_password(change, at=now):
                 raise InvalidMailTokenError
+        return account.id
 
     async def verify_email(self, token: str) -> None:
         """Mark the address of the account as verified."""

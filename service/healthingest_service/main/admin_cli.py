@@ -20,14 +20,24 @@ from pydantic import ValidationError
 
 from healthingest_contract.pod_identity import PodIdentityError
 from healthingest_contract.topology import RECORD_TYPE_MESSAGE, RECORD_TYPE_REMEDY, is_record_type
+from healthingest_service.audit.errors import AuditUnavailableError
+from healthingest_service.audit.model import Outcome
 from healthingest_service.identity.errors import (
     AccountExistsError,
     IdentityUnavailableError,
     UnacceptablePasswordError,
 )
-from healthingest_service.main import admin_commands, settings_checks, study_cli, token_cli
+from healthingest_service.main import (
+    admin_commands,
+    audit_commands,
+    settings_checks,
+    study_cli,
+    token_cli,
+)
 from healthingest_service.main.admin_commands import NothingFoundError
+from healthingest_service.main.audit_commands import CommandObject
 from healthingest_service.settings import InvalidSettingsError, Settings, load
+from healthingest_service.studies.errors import StudyError
 from healthingest_service.telemetry.logs import configure_logging
 from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
@@ -41,6 +51,10 @@ _REPLAYS_PER_SECOND: Final = 500.0
 _WRONG: Final = 2
 _NOT_DONE: Final = 1
 _NO_DATABASE: Final = "the database cannot be reached, or its schema is not that of this version"
+_NO_DATABASE_OR_STORE: Final = (
+    "the audit log: the database or the object store cannot be reached, or the schema of the"
+    " database is not that of this version"
+)
 _NO_STORE: Final = "the object store cannot be reached, or refuses the request"
 _NO_KEYS: Final = "the token service gives no keys for the object store: {}"
 _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
@@ -55,6 +69,7 @@ _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     StoreUnavailableError: (_NO_STORE, _NOT_DONE),
     StoreRefusedError: (_NO_STORE, _NOT_DONE),
     PodIdentityError: (_NO_KEYS, _NOT_DONE),
+    AuditUnavailableError: (_NO_DATABASE_OR_STORE, _NOT_DONE),
     LedgerUnavailableError: (_NO_DATABASE, _NOT_DONE),
     IdentityUnavailableError: (_NO_DATABASE, _NOT_DONE),
     **study_cli.STUDY_MESSAGES,
@@ -70,25 +85,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load()
         settings_checks.check_required_secrets(settings, "admin")
         configure_logging(sys.stderr, level="WARNING")
-        run: study_cli.Run = getattr(options, "run", _command)
-        answer = asyncio.run(_run(run, options, settings))
+        answer = asyncio.run(_recorded(options, settings))
     except tuple(_MESSAGES) as error:
         text, code = next(_MESSAGES[kind] for kind in type(error).__mro__ if kind in _MESSAGES)
         sys.stderr.write(f"healthingest-admin: {text.format(error)}\n")
         return code
-    sys.stdout.write(json.dumps(answer, indent=2) + "\n")
-    return 0
+    # An export has written its lines to standard output already.
+    output = sys.stderr if options.command == "audit export" else sys.stdout
+    output.write(json.dumps(answer, indent=2) + "\n")
+    return 0 if answer.get("intact", True) else _NOT_DONE
 
 
-async def _run(
-    run: study_cli.Run, options: argparse.Namespace, settings: Settings
-) -> Mapping[str, object]:
-    return await run(options, settings)
+async def _dispatched(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    if "run" in options:
+        run: study_cli.Run = options.run
+        return await run(options, settings)
+    if options.command.startswith("account "):
+        return await _account(options, settings)
+    if options.command.startswith("audit "):
+        return await _audit(options, settings)
+    return await _command(options, settings)
+
+
+async def _recorded(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    """Run a command, and record in the audit log that it was done or has failed."""
+    action = audit_commands.COMMAND_ACTIONS[options.command]
+    if action is None:
+        return await _dispatched(options, settings)
+    study = getattr(options, "study", None)
+    subject = getattr(options, "subject", None)
+    try:
+        answer = await _dispatched(options, settings)
+    except (NothingFoundError, AccountExistsError, StudyError):
+        await audit_commands.record(settings, action, Outcome.FAILED, CommandObject())
+        raise
+    object_id = answer.get("id", answer.get("account_id"))
+    acted_on = CommandObject(None if object_id is None else str(object_id), study, subject)
+    await audit_commands.record(settings, action, Outcome.DONE, acted_on)
+    return answer
 
 
 async def _command(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
-    if options.command.startswith("account "):
-        return await _account(options, settings)
     match options.command:
         case "uploads repair":
             return await admin_commands.repair_uploads(
@@ -117,6 +154,12 @@ async def _account(options: argparse.Namespace, settings: Settings) -> Mapping[s
         "last_name": options.last_name,
     }
     return await admin_commands.create_account(settings, given, admin_commands.read_password())
+
+
+async def _audit(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    if options.command == "audit export":
+        return await audit_commands.export(settings, options.format, after=options.after)
+    return await audit_commands.verify(settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,11 +205,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     rebuild.add_argument("--dry-run", action="store_true", help="only count the uploads")
     rebuild.set_defaults(command="ledger rebuild")
+    _add_audit(commands.add_parser("audit", help="verify and export the audit log"))
     replay = commands.add_parser(
         "replay", help="announce uploads again; consumers recognise them by idempotency_key"
     )
     _add_replay(replay)
     return parser
+
+
+def _add_audit(audit: argparse.ArgumentParser) -> None:
+    commands = audit.add_subparsers(required=True)
+    verify = commands.add_parser("verify", help="find changed, missing, swapped and inserted rows")
+    verify.set_defaults(command="audit verify")
+    export = commands.add_parser("export", help="write the events to standard output, one a line")
+    export.add_argument("--format", choices=audit_commands.FORMATS, default="json")
+    export.add_argument(
+        "--after", type=int, default=0, metavar="POSITION", help="only later events (%(default)s)"
+    )
+    export.set_defaults(command="audit export")
 
 
 def _add_replay(replay: argparse.ArgumentParser) -> None:

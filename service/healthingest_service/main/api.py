@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -30,6 +31,9 @@ from healthingest_service.api.connection import ConnectionRules
 from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.request_parser import HeadLimits
 from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.audit.model import Action, Outcome
+from healthingest_service.audit.recorder import AuditRecorder, EventDetails
+from healthingest_service.audit.refusal_budget import RefusalBudget
 from healthingest_service.health.board import Check, HealthBoard
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.account_mails import AccountMails
@@ -43,6 +47,7 @@ from healthingest_service.identity.fallback_limiter import (
     FallbackThrottle,
     SharedCounters,
 )
+from healthingest_service.identity.model import Principal
 from healthingest_service.identity.ports import Accounts, LoginThrottle, RateLimiter
 from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import (
@@ -71,6 +76,7 @@ from healthingest_service.studies.enrolment import EnrolSubject
 from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.content import ReadUpload
+from healthingest_service.uploads.disclosures import ListDisclosures
 from healthingest_service.uploads.errors import UnavailableError
 
 VERSION: Final = "0.1.0"
@@ -93,6 +99,7 @@ class ApiPorts:
     recovery: AccountRecovery
     limiter: RateLimiter
     passwords: PasswordPool
+    audit: AuditRecorder
     checks: tuple[Check, ...]
     work: tuple[Work, ...]
 
@@ -119,6 +126,7 @@ async def open_api_ports(
     broker_checks = _broker_checks(runtime.settings) if checks_broker else ()
     providers = await open_providers(runtime.settings, stack)
     devices, work = open_device_tokens(runtime)
+    audit = AuditRecorder(runtime.audit, runtime.audit, clock=utc_now)
     return ApiPorts(
         accept=accept,
         bearer=BearerTokens(
@@ -128,7 +136,9 @@ async def open_api_ports(
             accounts=services.accounts,
             account_cache=Lifetimes().session_cache,
             clock=utc_now,
+            on_login=partial(_record_login, audit),
         ),
+        audit=audit,
         auth=services.auth,
         account=services.account,
         devices=devices,
@@ -143,17 +153,23 @@ async def open_api_ports(
     )
 
 
+async def _record_login(audit: AuditRecorder, principal: Principal) -> None:
+    details = EventDetails(account_id=principal.account_id, token_id=principal.token_id)
+    await audit.by_client(Action.LOGIN, Outcome.DONE, details)
+
+
 def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> ApiDependencies:
     """Return the dependencies of the routes."""
     settings = runtime.settings
     limits = settings.limits
+    study_uploads = DatabaseStudyUploads(
+        runtime.engine, timeout_seconds=settings.database.timeout_seconds
+    )
     return ApiDependencies(
         accept=ports.accept,
         ledger=runtime.ledger,
         studies=ports.studies,
-        study_uploads=DatabaseStudyUploads(
-            runtime.engine, timeout_seconds=settings.database.timeout_seconds
-        ),
+        study_uploads=study_uploads,
         auth=ports.auth,
         bearer=ports.bearer,
         account=ports.account,
@@ -196,6 +212,13 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
             per_address=limits.uploads_at_once_per_address,
         ),
         content=ports.content,
+        audit=ports.audit,
+        audit_reader=runtime.audit,
+        disclosures=ListDisclosures(runtime.audit, study_uploads),
+        refusals=RefusalBudget(
+            per_minute=settings.audit_log.refusals_per_minute, monotonic=monotonic
+        ),
+        subject_hashes=runtime.subject_hashes,
         download_slots=DownloadSlots(
             per_account=limits.downloads_at_once_per_account, total=limits.downloads_at_once
         ),
@@ -285,6 +308,7 @@ async def _open_accept(
         lease_seconds=limits.upload_lease_seconds,
         clock=utc_now,
         enrol=EnrolSubject(studies, clock=utc_now),
+        subject_hashes=runtime.subject_hashes,
         span=runtime.tracing.span,
     )
     content = ReadUpload(ledger=ports.ledger, store=ports.store, studies=studies)

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Final
 
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
@@ -11,8 +12,13 @@ from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUplo
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
+from healthingest_service.adapters.folder_anchors import FolderAnchors
 from healthingest_service.adapters.folder_inventory import FolderInventory
+from healthingest_service.adapters.s3.anchors import open_s3_anchors
 from healthingest_service.adapters.s3.inventory import open_s3_inventory
+from healthingest_service.audit.chaining import ChainEvents
+from healthingest_service.audit.ports import Anchors
+from healthingest_service.audit.pruning import PruneEvents
 from healthingest_service.identity.housekeeping import forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
 from healthingest_service.main.mail import make_mail_delivery
@@ -30,6 +36,8 @@ from healthingest_service.uploads.janitor import Janitor
 from healthingest_service.uploads.upkeep_ports import StoreInventory
 
 _FORGET_SECONDS: Final = 3600.0
+_CHAIN_SECONDS: Final = 2.0
+_ANCHOR_SECONDS: Final = 60.0
 _YOUNG_SECONDS_MIN: Final = 3600.0
 """Minimum age of an object or unfinished PUT before it counts as a discrepancy."""
 
@@ -46,6 +54,7 @@ async def open_janitor(
         bucket=store.bucket,
         interval_seconds=runtime.settings.janitor.interval_seconds,
         lease_seconds=runtime.settings.limits.upload_lease_seconds,
+        subject_hashes=runtime.subject_hashes,
     )
     runtime.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
     timeout_seconds = runtime.settings.database.timeout_seconds
@@ -61,8 +70,46 @@ async def open_janitor(
 
     check = await open_consistency_check(runtime, stack, store)
     mails = make_mail_delivery(runtime)
-    work = (janitor.run, check.run, forget, *(() if mails is None else (mails.run,)))
+    anchors = await open_anchors(runtime, stack)
+    chaining = ChainEvents(
+        runtime.audit,
+        anchors,
+        clock=utc_now,
+        interval_seconds=_CHAIN_SECONDS,
+        anchor_seconds=_ANCHOR_SECONDS,
+    )
+    runtime.metrics.watch_audit(lambda: chaining.chained_events, lambda: chaining.anchored_at)
+    retention_days = runtime.settings.audit_log.retention_days
+    pruning = PruneEvents(
+        runtime.audit,
+        anchors,
+        retention=timedelta(days=retention_days or 0),
+        clock=utc_now,
+        interval_seconds=_FORGET_SECONDS,
+    )
+    work = (
+        janitor.run,
+        check.run,
+        forget,
+        chaining.run,
+        *(() if retention_days is None else (pruning.run,)),
+        *(() if mails is None else (mails.run,)),
+    )
     return Component(tuple(after_schema(runtime, one) for one in work))
+
+
+async def open_anchors(runtime: Runtime, stack: AsyncExitStack) -> Anchors:
+    """Open the anchors of the audit log, in the bucket or the folder of the uploads."""
+    wanted = runtime.settings.store
+    if wanted.bucket is None:
+        return FolderAnchors(objects_folder(runtime.settings))
+    return await stack.enter_async_context(
+        open_s3_anchors(
+            s3_access(runtime.settings, wanted.bucket),
+            encryption=wanted.encryption,
+            kms_key_id=wanted.kms_key_id,
+        )
+    )
 
 
 async def open_consistency_check(

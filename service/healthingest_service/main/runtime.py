@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_contract.environment import DATABASE_URL
 from healthingest_contract.pod_identity import pod_identity
+from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.engine import check_url, open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.migrate import is_current
@@ -25,6 +26,7 @@ from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.client import S3Access
 from healthingest_service.adapters.s3.store import open_s3_store
+from healthingest_service.audit.subjects import SubjectHashes
 from healthingest_service.health.board import Check
 from healthingest_service.main.tls_files import (
     as_settings_error,
@@ -63,6 +65,8 @@ class Runtime:
     engine: AsyncEngine
     ledger: DatabaseLedger
     outbox: DatabaseOutbox
+    audit: DatabaseAuditLog
+    subject_hashes: SubjectHashes
     metrics: Metrics
     written: asyncio.Event
     checks: tuple[Check, ...]
@@ -139,7 +143,19 @@ async def open_runtime(
     metrics = Metrics.create()
     metrics.report_certificates(certificate_ends(settings))
     checks = await _open_database_checks(settings, metrics, stack)
-    return Runtime(settings, engine, ledger, outbox, metrics, written, checks, tracing)
+    audit = DatabaseAuditLog(engine, timeout_seconds=database.timeout_seconds)
+    return Runtime(
+        settings=settings,
+        engine=engine,
+        ledger=ledger,
+        outbox=outbox,
+        audit=audit,
+        subject_hashes=SubjectHashes(audit),
+        metrics=metrics,
+        written=written,
+        checks=checks,
+        tracing=tracing,
+    )
 
 
 async def _open_database_checks(

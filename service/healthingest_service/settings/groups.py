@@ -31,6 +31,8 @@ from healthingest_service.identity.model import Registration
 from healthingest_service.identity.throttling import Rate
 
 MIB: Final = 1024 * 1024
+AUDIT_RETENTION_DAYS_MIN: Final = 31
+"""The database refuses to remove events that are younger than 30 days."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 BlockBytes = Annotated[int, Field(ge=1, le=2048 * MIB)]
@@ -561,3 +563,18 @@ class JanitorSettings(Group):
     """
     verify_bytes_per_second: PositiveInt = 16 * MIB
     """Maximum rate of these reads."""
+
+
+class AuditLogSettings(Group):
+    """The audit log."""
+
+    retention_days: Annotated[int, Field(ge=AUDIT_RETENTION_DAYS_MIN, le=36_500)] | None = None
+    """
+    Age at which the janitor removes events from the database; the chain of the others stays
+    verifiable. Unset: events are kept for ever.
+    """
+    refusals_per_minute: PositiveInt = 600
+    """
+    Refused requests that a process records in a minute: so many of accounts, and so many of
+    anonymous clients. Further ones are counted in a metric only.
+    """

@@ -11,6 +11,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from healthingest_contract.environment import PREFIX, SECRETS_DIR
 from healthingest_service.settings.groups import (
+    AuditLogSettings,
     BrokerSettings,
     CacheSettings,
     DatabaseSettings,
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     relay: RelaySettings = RelaySettings()
     janitor: JanitorSettings = JanitorSettings()
+    audit_log: AuditLogSettings = AuditLogSettings()
     tracing: TracingSettings = TracingSettings()
 
     @classmethod

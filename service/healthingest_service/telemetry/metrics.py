@@ -65,6 +65,7 @@ class Metrics:
     downloads: Counter
     download_bytes: Counter
     logins: Counter
+    audit_refusals: Counter
     rate_limited: Counter
     limiter_degraded: Counter
     connections_refused: Counter
@@ -101,6 +102,12 @@ class Metrics:
                 "healthingest_download_bytes", "Bytes of files sent to clients", registry=to
             ),
             logins=Counter("healthingest_logins", "Logins by outcome", ("outcome",), registry=to),
+            audit_refusals=Counter(
+                "healthingest_audit_refusals",
+                "Refused requests by whether the audit log has them: recorded, omitted, failed",
+                ("outcome",),
+                registry=to,
+            ),
             rate_limited=Counter(
                 "healthingest_rate_limited",
                 "Requests refused by a rate limit",
@@ -210,6 +217,19 @@ class Metrics:
         name = "healthingest_consistency_last_finished_timestamp_seconds"
         text = "Time when a consistency check last finished, in any process, or 0"
         self._watch_time(name, text, finished_at)
+
+    def watch_audit(
+        self, chained: Callable[[], float], anchored_at: Callable[[], datetime | None]
+    ) -> None:
+        """Add the events that this process chained, and the time of its last anchor."""
+        text = "Events of the audit log that this process chained"
+        self.registry.register(
+            _CountsCollector(
+                "healthingest_audit_events", text, "outcome", lambda: {"chained": chained()}
+            )
+        )
+        name = "healthingest_audit_last_anchor_timestamp_seconds"
+        self._watch_time(name, "Time when this process last wrote an anchor, or 0", anchored_at)
 
     def _watch_time(self, name: str, text: str, read: Callable[[], datetime | None]) -> None:
         """Add a gauge of a time; 0 while *read* returns None."""

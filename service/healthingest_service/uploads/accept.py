@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from healthingest_contract.object_keys import ObjectKey
+from healthingest_service.audit.subjects import SubjectHashes
 from healthingest_service.identity.model import Principal
 from healthingest_service.studies.decisions import admit_record_type
 from healthingest_service.studies.enrolment import Enrol, enrol_nobody
 from healthingest_service.studies.errors import StudyError
 from healthingest_service.studies.model import DEFAULT_STUDY, Intake, Subject
 from healthingest_service.uploads.announcement import announcement
+from healthingest_service.uploads.audit_events import subject_hash_of, uploaded
 from healthingest_service.uploads.errors import (
     BodyIncompleteError,
     FileTooLargeError,
@@ -99,6 +101,7 @@ class AcceptUpload:
         lease_seconds: float,
         clock: Callable[[], datetime],
         enrol: Enrol = enrol_nobody,
+        subject_hashes: SubjectHashes | None = None,
         span: Spans = no_spans,
     ) -> None:
         self._ledger = ledger
@@ -110,6 +113,7 @@ class AcceptUpload:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._enrol = enrol
+        self._subject_hashes = subject_hashes
         self._span = span
 
     async def __call__(self, request: UploadRequest) -> Accepted:
@@ -121,6 +125,7 @@ class AcceptUpload:
         Raises:
             UploadError: the upload was not accepted; after an `UnavailableError` repeating is safe.
             StudyError: the study does not accept it.
+            AuditUnavailableError: the upload cannot be recorded; repeating is safe.
         """
         max_bytes = self._max_bytes(request.intake)
         _check_size(max(request.declared_size_bytes or 0, request.min_size_bytes), max_bytes)
@@ -134,11 +139,12 @@ class AcceptUpload:
             lease = UploadLease(
                 self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock
             )
+            subject_hash = await subject_hash_of(begun.upload, self._subject_hashes)
             with self._span("store the object"):
                 is_ours = begun.upload.id == upload.id
                 await self._put(begun.upload, file.path, lease, is_ours=is_ours)
             with self._span("commit upload and message"):
-                await self._complete(begun.upload, request.traceparent)
+                await self._complete(begun.upload, request, subject_hash)
             return Accepted(begun.upload.receipt, replayed=False)
 
     def _max_bytes(self, intake: Intake | None) -> int:
@@ -215,12 +221,18 @@ class AcceptUpload:
         expected = (upload.receipt.file_size_bytes, upload.receipt.file_hash)
         return found is not None and (found.size_bytes, found.sha256) == expected
 
-    async def _complete(self, upload: Upload, traceparent: str | None) -> None:
+    async def _complete(
+        self, upload: Upload, request: UploadRequest, subject_hash: str | None
+    ) -> None:
+        at = self._clock()
         try:
             await self._ledger.complete(
                 upload.id,
-                announcement(upload, self._bucket, at=self._clock(), traceparent=traceparent),
-                stored_at=self._clock(),
+                announcement(upload, self._bucket, at=at, traceparent=request.traceparent),
+                stored_at=at,
+                event=uploaded(
+                    upload, token_id=request.principal.token_id, subject_hash=subject_hash, at=at
+                ),
             )
         except UploadNotFoundError as error:
             # The lease expired and the janitor removed the row; the client has no receipt yet.

@@ -10,8 +10,11 @@ from typing import Final
 
 import structlog
 
+from healthingest_service.audit.errors import AuditUnavailableError
+from healthingest_service.audit.subjects import SubjectHashes
 from healthingest_service.studies.errors import StudyError
 from healthingest_service.uploads.announcement import announcement
+from healthingest_service.uploads.audit_events import subject_hash_of, uploaded
 from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
     StoreRefusedError,
@@ -64,8 +67,10 @@ class Janitor:
         bucket: str,
         interval_seconds: float,
         lease_seconds: float,
+        subject_hashes: SubjectHashes | None = None,
     ) -> None:
         self._ledger = ledger
+        self._subject_hashes = subject_hashes
         self._store = store
         self._clock = clock
         self._bucket = bucket
@@ -124,13 +129,22 @@ class Janitor:
                 return Swept(abandoned=1)
             if not await self._has_the_bytes(upload, found):
                 return Swept(mismatched=1)
+            subject_hash = await subject_hash_of(upload, self._subject_hashes)
             at = self._clock()
             await self._ledger.complete(
-                upload.id, announcement(upload, self._bucket, at=at), stored_at=at
+                upload.id,
+                announcement(upload, self._bucket, at=at),
+                stored_at=at,
+                event=uploaded(upload, token_id=None, subject_hash=subject_hash, at=at),
             )
         except StudyError:
             return await self._remove(upload)
-        except (StoreUnavailableError, StoreRefusedError, UploadNotFoundError):
+        except (
+            AuditUnavailableError,
+            StoreUnavailableError,
+            StoreRefusedError,
+            UploadNotFoundError,
+        ):
             return Swept(unclear=1)
         return Swept(finished=1)
 

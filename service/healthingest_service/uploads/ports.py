@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import (
     HistoryPage,
@@ -249,10 +250,17 @@ class Ledger(Protocol):
         ...
 
     async def complete(
-        self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
+        self,
+        upload_id: UploadId,
+        message: OutgoingMessage,
+        *,
+        stored_at: datetime,
+        event: AuditEvent | None = None,
     ) -> None:
         """
-        Mark the upload as `stored` and put *message* into the outbox, in one commit.
+        Mark the upload as `stored`, put *message* into the outbox, and record *event*.
+
+        All of it is one commit.
 
         This is the second transaction of an upload; its commit is the point of success. A second
         call changes nothing.

@@ -1,11 +1,12 @@
 """The port that lists and counts the uploads of a study."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 from healthingest_service.studies.model import Pseudonym, StudySlug
-from healthingest_service.uploads.model import HistoryPage
+from healthingest_service.uploads.model import HistoryPage, UploadId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,16 @@ class CoveragePage:
     next_after: CoverageKey | None
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An announced upload about a subject: consumers of its record type may have its data."""
+
+    upload_id: UploadId
+    record_type: str
+    correlation_id: str
+    announced_at: datetime
+
+
 class StudyUploads(Protocol):
     """The uploads of studies other than `default`."""
 
@@ -70,6 +81,22 @@ class StudyUploads(Protocol):
     ) -> CoveragePage:
         """
         Return the counts of the stored uploads, at most *limit* rows after the row *after*.
+
+        Raises:
+            LedgerUnavailableError: the database cannot be read.
+        """
+        ...
+
+    async def announcements(
+        self,
+        study: StudySlug,
+        subject: Pseudonym,
+        *,
+        limit: int,
+        before: tuple[datetime, UploadId] | None = None,
+    ) -> Sequence[Announcement]:
+        """
+        Return up to *limit* announcements about a subject, newest first, before this time and id.
 
         Raises:
             LedgerUnavailableError: the database cannot be read.

@@ -155,6 +155,7 @@ async def test_answers_every_address_alike(office: Office, path: str) -> None:
     (token,) = await office.tokens(VERIFY_PAGE)
     await office.edge.registered("grace@clinic.example")
     await office.post("/auth/verify", token=token)
+    await office.edge.login("nobody@clinic.example")  # makes the salt of the day
     seen = list[str]()
     event.listen(
         office.edge.runtime.engine.sync_engine,
@@ -169,7 +170,7 @@ async def test_answers_every_address_alike(office: Office, path: str) -> None:
     first, *others = [(status, text, done) for status, text, _, done in steps]
     assert others == [first, first]
     assert (first[0], first[1]) == (202, "")
-    assert "account" not in str(first[2])
+    assert [one for one in first[2] if "account" in one and "audit_event" not in one] == []
 
 
 async def test_the_link_ignores_the_host_of_the_request(office: Office) -> None:

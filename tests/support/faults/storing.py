@@ -10,6 +10,7 @@ from typing import cast
 
 from typing_extensions import override
 
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import (
     HistoryPage,
@@ -225,10 +226,15 @@ class FaultyLedger(Ledger):
 
     @override
     async def complete(
-        self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
+        self,
+        upload_id: UploadId,
+        message: OutgoingMessage,
+        *,
+        stored_at: datetime,
+        event: AuditEvent | None = None,
     ) -> None:
         await _at(self._faults, self._points.before_complete)
-        await self._inner.complete(upload_id, message, stored_at=stored_at)
+        await self._inner.complete(upload_id, message, stored_at=stored_at, event=event)
         await _at(self._faults, self._points.after_complete)
 
     @override

@@ -12,9 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.audit import audit_values
+from healthingest_service.adapters.database.audit_tables import AuditEventRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.study_tables import SubjectRow
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
+from healthingest_service.audit.chain import FIELDS
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.model import AccountId
 from healthingest_service.studies.decisions import refusal_of
 from healthingest_service.studies.errors import SubjectWithdrawnError
@@ -82,6 +86,22 @@ _STORED_AND_WAITING: Final = insert(OutboxRow).from_select(
     include_defaults=False,
 )
 """The update and the insert in one statement, for PostgreSQL."""
+
+
+_NEW_EVENT: Final = {
+    name: bindparam(f"event_{name}", type_=AuditEventRow.__table__.c[name].type) for name in FIELDS
+}
+_RECORDED: Final = insert(AuditEventRow).values(_NEW_EVENT)
+_STORED_WAITING_AND_RECORDED: Final = _STORED_AND_WAITING.add_cte(
+    insert(AuditEventRow)
+    .from_select(
+        list(_NEW_EVENT),
+        select(*_NEW_EVENT.values()).select_from(_STORED_ROW),
+        include_defaults=False,
+    )
+    .cte("recorded")
+)
+"""The same, with the event of the audit log: still one statement."""
 
 
 _UNSTORED: Final = frozenset({UploadState.STORING, UploadState.LOST})
@@ -160,17 +180,27 @@ class DatabaseLedger(Ledger):
 
     @override
     async def complete(
-        self, upload_id: UploadId, message: OutgoingMessage, *, stored_at: datetime
+        self,
+        upload_id: UploadId,
+        message: OutgoingMessage,
+        *,
+        stored_at: datetime,
+        event: AuditEvent | None = None,
     ) -> None:
         values = {f"new_{name}": value for name, value in rows.outbox_values(message).items()}
         values |= {"stored_id": upload_id, "at": stored_at}
+        if event is not None:
+            values |= {f"event_{name}": value for name, value in audit_values(event).items()}
         single = is_postgresql(self._engine)
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, single=single
         ) as connection:
-            done = await connection.execute(_STORED_AND_WAITING if single else _STORED, values)
-            if done.rowcount and not single:
-                await connection.execute(_WAITING, values)
+            if single:
+                statement = _STORED_AND_WAITING if event is None else _STORED_WAITING_AND_RECORDED
+                done = await connection.execute(statement, values)
+            else:
+                done = await connection.execute(_STORED, values)
+                await _add_to(connection, values, event, is_done=bool(done.rowcount))
         if done.rowcount:
             self._on_message()
         else:
@@ -286,6 +316,21 @@ class DatabaseLedger(Ledger):
                 )
         except ProgrammingError as error:  # the table or the permission is missing
             raise LedgerUnavailableError from error
+
+
+async def _add_to(
+    connection: AsyncConnection,
+    values: dict[str, Any],
+    event: AuditEvent | None,
+    *,
+    is_done: bool,
+) -> None:
+    """Insert message and event of an upload that this transaction has stored."""
+    if not is_done:
+        return
+    await connection.execute(_WAITING, values)
+    if event is not None:
+        await connection.execute(_RECORDED, values)
 
 
 async def _refuse_other_bytes(

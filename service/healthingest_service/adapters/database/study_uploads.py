@@ -1,5 +1,6 @@
 """The port `StudyUploads` with the database."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ from typing_extensions import override
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.tables import UploadRow
-from healthingest_service.uploads.model import HistoryPage, UploadState
+from healthingest_service.studies.model import Pseudonym, StudySlug
+from healthingest_service.uploads.model import HistoryPage, UploadId, UploadState
 from healthingest_service.uploads.study_uploads import (
+    Announcement,
     CoverageKey,
     CoveragePage,
     CoverageRow,
@@ -84,6 +87,40 @@ class DatabaseStudyUploads(StudyUploads):
             found = [_row(row) for row in await connection.execute(wanted)]
         more = len(found) > limit
         return CoveragePage(tuple(found[:limit]), found[limit - 1].key if more else None)
+
+    @override
+    async def announcements(
+        self,
+        study: StudySlug,
+        subject: Pseudonym,
+        *,
+        limit: int,
+        before: tuple[datetime, UploadId] | None = None,
+    ) -> Sequence[Announcement]:
+        wanted = (
+            select(
+                UploadRow.id,
+                UploadRow.record_type,
+                UploadRow.correlation_id,
+                UploadRow.announced_at,
+            )
+            .where(
+                *_conditions(StudySelection(study=study, subject=subject)),
+                UploadRow.announced_at.is_not(None),
+            )
+            .order_by(UploadRow.announced_at.desc(), UploadRow.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            wanted = wanted.where(tuple_(UploadRow.announced_at, UploadRow.id) < before)
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
+        ) as connection:
+            return [
+                Announcement(UploadId(row.id), row.record_type, row.correlation_id, at)
+                for row in await connection.execute(wanted)
+                if (at := row.announced_at) is not None
+            ]
 
 
 def _row(row: Any) -> CoverageRow:  # noqa: ANN401 - a row of labels has no type
