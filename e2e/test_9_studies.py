@@ -1,5 +1,6 @@
 """A study on a cluster: made with the admin CLI, used through the ingress, then announced."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
@@ -81,3 +82,23 @@ def test_a_study_from_its_creation_to_a_withdrawal(api: outside.Api) -> None:
     assert manager.request("PUT", f"{SUBJECT}/withdrawal").status_code == 200
     refused = manager.upload(samples.good_file(2), **NAMED)
     assert refused.json()["type"].endswith("/subject-withdrawn")
+    _shows_the_audit_log(manager, answer.json()["upload_id"])
+
+
+def _shows_the_audit_log(manager: outside.Api, upload_id: str) -> None:
+    """The manager sees the refused upload and the announcement; the chain is intact."""
+    events = manager.request("GET", "/v1/studies/sleep/audit?limit=100").json()["events"]
+    refused = [one["reason"] for one in events if one["outcome"] == "refused"]
+    assert refused == ["subject-withdrawn", "consent-missing"]
+
+    def announced() -> bool:
+        report = manager.request("GET", f"{SUBJECT}/disclosures").json()["disclosures"]
+        return [(one["kind"], one["upload_id"]) for one in report] == [("announcement", upload_id)]
+
+    k8s.eventually("the announcement is disclosed", announced, seconds=60)
+
+    def verified() -> dict[str, Any]:
+        return dict(json.loads(_admin("audit", "verify")))
+
+    k8s.eventually("events are chained", lambda: verified()["events"] > 0, seconds=60)
+    assert (verified()["intact"], verified()["fault_count"]) == (True, 0)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -352,6 +352,27 @@ class TestLedger:
             await ledger.complete(missing.id, message(missing), stored_at=NOON, event=recorded)
         found = await DatabaseAuditLog(engine, timeout_seconds=5).unchained(after=0, limit=9)
         assert [one.event for one in found] == [recorded]
+
+    async def test_an_event_costs_postgresql_no_statement(
+        self, engine: AsyncEngine, ledger: DatabaseLedger
+    ) -> None:
+        """It is part of the statement that stores the upload; on SQLite it is one more."""
+        statements: list[str] = []
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def _note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            statements.append(statement)
+
+        counts = []
+        for number, is_recorded in enumerate((False, True)):
+            new = upload(f"{number}".encode())
+            await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+            statements.clear()
+            recorded = uploaded(new, token_id="token", at=NOON) if is_recorded else None
+            await ledger.complete(new.id, message(new), stored_at=NOON, event=recorded)
+            counts.append(len(statements))
+        more = 0 if engine.dialect.name == "postgresql" else 1
+        assert counts[1] - counts[0] == more
 
     async def test_hides_what_others_own(self, ledger: DatabaseLedger) -> None:
         """Another owner's upload looks like a missing one, here and in the history."""

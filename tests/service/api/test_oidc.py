@@ -14,6 +14,7 @@ from healthingest_service.adapters.database.accounts import (
     NO_PASSWORD,
     external_account,
 )
+from healthingest_service.audit.model import Action
 from healthingest_service.identity.oidc import account_of
 from healthingest_service.settings.groups import OidcIssuerSettings, OidcSettings
 from support import samples
@@ -50,6 +51,20 @@ async def test_a_user_of_the_provider_uploads(tmp_path: Path, provider: OidcProv
         assert again.status_code == 200
         for other in (bearer(provider.token("bob")), await edge.signed_in()):
             assert (await edge.http.get(place, headers=other)).status_code == 404
+
+
+async def test_the_first_request_with_a_token_is_a_login(
+    tmp_path: Path, provider: OidcProvider
+) -> None:
+    """Recorded once for each token, with its id; not for a token that is refused."""
+    async with trusting(tmp_path, provider) as edge:
+        first, second = (bearer(provider.token(jti=name)) for name in ("1", "2"))
+        for headers in (first, first, second, bearer(provider.token(exp=1))):
+            await edge.http.get("/v1/uploads", headers=headers)
+        found = await edge.runtime.audit.unchained(after=0, limit=9)
+        logins = [one.event for one in found if one.event.action is Action.LOGIN]
+        assert {one.account_id for one in logins} == {account_of(provider.issuer, "ada")}
+        assert len({one.token_id for one in logins}) == len(logins) == 2
 
 
 async def test_own_tokens_need_no_provider(tmp_path: Path, provider: OidcProvider) -> None:
