@@ -18,6 +18,8 @@ class Recorded(StrEnum):
 
     BEFORE_ANSWER = "before-answer"
     """By the middleware, before the first byte of the answer is sent."""
+    IF_FOREIGN = "if-foreign"
+    """As before, but not if the caller has read data of its own."""
     WITH_ACTION = "with-action"
     """By the use case, in the transaction of the action."""
     NEVER = "never"
@@ -84,7 +86,9 @@ AUDIT_RULES: Final[Mapping[str, AuditRule]] = {
     "revokeStudyToken": _on(Action.DEVICE_TOKEN_REVOKE, "token_id"),
     "createUpload": AuditRule(action=Action.UPLOAD, success=Recorded.WITH_ACTION),
     "listUploads": _refused_only(Action.UPLOAD_READ, _OWN),
-    "getUpload": _refused_only(Action.UPLOAD_READ, _OWN, "upload_id"),
+    "getUpload": AuditRule(
+        action=Action.UPLOAD_READ, success=Recorded.IF_FOREIGN, object_in_path="upload_id"
+    ),
     "getUploadContent": _on(Action.DOWNLOAD, "upload_id"),
     "listStudies": _refused_only(Action.STUDY_READ, "it has no data about subjects"),
     "createStudy": _on(Action.STUDY_CREATE),

@@ -65,11 +65,7 @@ class AuditTrail:
         deps: ApiDependencies = scope["app"].state.deps
         if status in REFUSED_STATUSES:
             await self._refused(scope, rule, deps)
-        elif (
-            status in _SUCCESSES
-            and rule.success is Recorded.BEFORE_ANSWER
-            and scope["method"] != "HEAD"
-        ):
+        elif status in _SUCCESSES and scope["method"] != "HEAD" and _is_recorded(scope, rule):
             await deps.audit.by_client(rule.action, Outcome.DONE, _details(scope, rule))
 
     async def _refused(self, scope: Scope, rule: AuditRule, deps: ApiDependencies) -> None:
@@ -90,6 +86,13 @@ class AuditTrail:
             self._log.warning(REFUSAL_NOT_RECORDED, action=rule.action.value)
         else:
             count("recorded").inc()
+
+
+def _is_recorded(scope: Scope, rule: AuditRule) -> bool:
+    details: EventDetails = scope["state"]["audit"]
+    return rule.success is Recorded.BEFORE_ANSWER or (
+        rule.success is Recorded.IF_FOREIGN and not details.is_own
+    )
 
 
 def _details(scope: Scope, rule: AuditRule) -> EventDetails:

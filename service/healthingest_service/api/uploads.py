@@ -14,6 +14,7 @@ from healthingest_contract.events import TRACEPARENT
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api import body, digests, multipart, upload_intake
 from healthingest_service.api.api_dependencies import ApiDependencies
+from healthingest_service.api.audit_details import details_of, note_upload
 from healthingest_service.api.correlation import valid_traceparent
 from healthingest_service.api.dependencies import ApiDeps, Caller, Uploader, address_of
 from healthingest_service.api.middleware import UPLOAD_ROUTE
@@ -36,6 +37,7 @@ from healthingest_service.uploads.model import (
     UploadId,
     UploadState,
 )
+from healthingest_service.uploads.permissions import is_owner
 
 RAW_TYPES: Final = ("application/avro", "application/vnd.apache.avro", "application/octet-stream")
 FORM_TYPE: Final = "multipart/form-data"
@@ -246,9 +248,14 @@ async def list_uploads(
     )
 
 
-async def get_upload(deps: ApiDeps, principal: Caller, upload_id: str) -> UploadView:
+async def get_upload(
+    request: Request, deps: ApiDeps, principal: Caller, upload_id: str
+) -> UploadView:
     """Return an upload of your own, or of a study whose data you may read."""
-    return upload_view(await deps.content.find(principal, upload_id_of(upload_id)))
+    upload = await deps.content.find(principal, upload_id_of(upload_id))
+    details_of(request).is_own = is_owner(principal, upload)
+    await note_upload(request, deps, upload)
+    return upload_view(upload)
 
 
 def upload_id_of(text: str) -> UploadId:

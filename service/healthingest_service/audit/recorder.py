@@ -16,7 +16,11 @@ _TOKEN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(slots=True)
 class EventDetails:
-    """The details of the event of a request, as far as they are known. *email* is hashed."""
+    """
+    The details of the event of a request, as far as they are known.
+
+    `email` is hashed. `is_own` says that the caller has read its own data.
+    """
 
     account_id: UUID | None = None
     token_id: str | None = None
@@ -25,6 +29,7 @@ class EventDetails:
     subject_hash: str | None = None
     email: str | None = field(default=None, repr=False)
     correlation_id: str | None = None
+    is_own: bool = False
 
 
 class AuditRecorder:

@@ -76,6 +76,13 @@ _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     **token_cli.TOKEN_MESSAGES,
 }
 """Message and exit code for each known error."""
+_FAILED: Final[tuple[type[BaseException], ...]] = (
+    NothingFoundError,
+    AccountExistsError,
+    StudyError,
+    *token_cli.TOKEN_MESSAGES,
+)
+"""Errors of a command that was understood, and could not be done; the audit log has it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,7 +123,7 @@ async def _recorded(options: argparse.Namespace, settings: Settings) -> Mapping[
     subject = getattr(options, "subject", None)
     try:
         answer = await _dispatched(options, settings)
-    except (NothingFoundError, AccountExistsError, StudyError):
+    except _FAILED:
         await audit_commands.record(settings, action, Outcome.FAILED, CommandObject())
         raise
     object_id = answer.get("id", answer.get("account_id"))

@@ -86,6 +86,21 @@ async def test_records_uploads_and_downloads(edge: Edge) -> None:
     assert {one.outcome for one in downloads} == {Outcome.DONE}
 
 
+async def test_records_who_reads_an_upload_of_others(edge: Edge) -> None:
+    """Its subject is known by its hash; the sender's own look is not recorded."""
+    sender = await person(edge, roles=("uploader",))
+    reader = await person(edge, roles=("reader",))
+    about = {"Healthingest-Study": "sleep", "Healthingest-Subject": "P-1"}
+    receipt = (await edge.upload(good_file(1), sender.headers | about)).json()
+    for one in (sender, reader):
+        assert (await one.sends("GET", f"/v1/uploads/{receipt['upload_id']}")).status_code == 200
+    (read,) = await named(edge, Action.UPLOAD_READ)
+    assert (read.account_id, read.object_id) == (reader.id, receipt["upload_id"])
+    (upload,) = await named(edge, Action.UPLOAD)
+    assert (read.study, read.subject_hash) == ("sleep", upload.subject_hash)
+    assert read.subject_hash is not None
+
+
 async def test_records_refused_downloads(edge: Edge) -> None:
     """Of another's upload and of an unknown one alike, so that both take the same steps."""
     owner, stranger = [await edge.signed_in() for _ in range(2)]
