@@ -15,7 +15,12 @@ from pydantic import AfterValidator, Field
 
 from healthingest_contract import service_settings
 from healthingest_contract.pod_identity import AWS_AUDIENCE
-from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from healthingest_contract.topology import (
+    ALL_ERASURES_BINDING,
+    ALL_UPLOADS_BINDING,
+    DEFAULT_EXCHANGE,
+    ERASURES_QUEUE,
+)
 from healthingest_operator.api.declaring import (
     OPTIONAL,
     ApiModel,
@@ -552,7 +557,13 @@ class BrokerSpec(ApiModel):
             _none_is_a_dead_letter_queue,
         ),
     ] = Field(
-        default=(QueueSpec(name="processing"),), max_length=32, description="Queues for consumers."
+        default=(
+            QueueSpec(name="processing"),
+            QueueSpec(name=ERASURES_QUEUE, bindings=(ALL_ERASURES_BINDING,)),
+        ),
+        max_length=32,
+        description="Queues for consumers; a list replaces the default one, which has a queue for"
+        " uploads and a queue for erasures.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,

@@ -42,7 +42,8 @@ def prepared(rights: dict[str, str]) -> OperatorFakes:
 def provided(fakes: OperatorFakes) -> OperatorFakes:
     """The same, with exchange and queue of the broker's owner."""
     fakes.broker.things["exchanges", "clinic", "health_data_exchange"] = {"type": "topic"}
-    fakes.broker.things["queues", "clinic", "processing"] = {"type": "classic", "messages": 0}
+    for queue in ("processing", "erasures"):
+        fakes.broker.things["queues", "clinic", queue] = {"type": "classic", "messages": 0}
     return fakes
 
 
@@ -57,6 +58,8 @@ async def test_a_user_with_permissions_completes_the_virtual_host() -> None:
         ("exchanges", "clinic", "health_data_exchange.dead"),
         ("queues", "clinic", "processing"),
         ("queues", "clinic", "processing.dead"),
+        ("queues", "clinic", "erasures"),
+        ("queues", "clinic", "erasures.dead"),
     }
     assert {path: fakes.broker.things[path] for path in before} == before
     conditions = fakes.conditions()
@@ -79,7 +82,7 @@ async def test_permission_to_publish_is_enough_for_a_prepared_topology() -> None
     """The condition says what could not be checked; at rest nothing is written anywhere."""
     fakes = provided(prepared(PUBLISHES))
     await fakes.until_ready()
-    assert "1 binding cannot be checked" in fakes.conditions()["TopologyReady"][2]
+    assert "2 bindings cannot be checked" in fakes.conditions()["TopologyReady"][2]
     await fakes.reconcile()
     fakes.forget_writes()
     assert await fakes.reconcile() is Outcome.READY
@@ -99,6 +102,13 @@ async def test_permission_to_publish_is_enough_for_a_prepared_topology() -> None
                 "virtual host clinic lacks exchange health_data_exchange.dead, queue"
                 " processing.dead, queue processing, which user team may not create"
             ),
+        ),
+        (
+            PUBLISHES,
+            ("queues", "clinic", "erasures"),
+            "TopologyReady",
+            "TopologyIncomplete",
+            "queue erasures.dead, queue erasures, which user team may not create",
         ),
         (
             PUBLISHES,
