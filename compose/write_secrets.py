@@ -69,6 +69,7 @@ def files() -> dict[str, str]:
         env.BROKER_URL: f"amqp://relay:{relay}@rabbitmq:5672/{VIRTUAL_HOST}",
         env.CACHE_URL: f"redis://:{redis}@redis:6379/0",
         env.IDENTITY_SIGNING_KEYS: key.decode("ascii"),
+        env.IDENTITY_ERASURE_KEY: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "postgres-password": postgres,
         "redis.conf": f"requirepass {redis}\nappendonly no\nsave 60 1\ndir /data\n",
         "rabbitmq-definitions.json": json.dumps(definitions(relay, consumer), indent=2),

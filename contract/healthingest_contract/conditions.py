@@ -23,6 +23,8 @@ Annotation of a HealthIngest: `host:port/bucket` of a bucket that it may use.
 
 It is required for a bucket in another store, and for one with objects of other applications.
 """
+CONFIRM_ERASURE_KEY_ANNOTATION: Final = "healthingest.dev/confirm-new-erasure-key"
+"""Annotation of a HealthIngest: fingerprint of a lost erasure key that a new one may replace."""
 
 
 class ConditionType(StrEnum):
@@ -64,6 +66,8 @@ class Reason(StrEnum):
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason
     SECRET_VALUE_INVALID = "SecretValueInvalid"  # noqa: S105 - a reason
     SECRET_VALUE_TRIMMED = "SecretValueTrimmed"  # noqa: S105 - a reason
+    ERASURE_KEY_MISSING = "ErasureKeyMissing"
+    ERASURE_KEY_CHANGED = "ErasureKeyChanged"
     # any external system
     UNREACHABLE = "Unreachable"
     CREDENTIALS_MISSING = "CredentialsMissing"

@@ -1158,6 +1158,10 @@ class SecretsStatus(ApiModel):
     consumer: str | None = Field(
         default=None, description="Name of the Secret for consumers of the queues."
     )
+    erasure_key: str | None = Field(
+        default=None,
+        description="Name of the Secret with the erasure key, which is kept after a deletion.",
+    )
 
 
 class ObjectStoreStatus(ApiModel):
@@ -1206,6 +1210,10 @@ class HealthIngestStatus(ApiModel):
         default=None, description="Fingerprint of the workload that was last rolled out."
     )
     secrets: SecretsStatus | None = None
+    erasure_key_fingerprint: str | None = Field(
+        default=None,
+        description="Fingerprint of the erasure key; another key must be confirmed.",
+    )
     object_store: ObjectStoreStatus | None = None
     database: DatabaseStatus | None = None
     left_behind: tuple[str, ...] = Field(

@@ -72,7 +72,11 @@ class ChangeDetector:
             found = await credentials(_Secrets(self), owner)
             if found.errors:
                 return None
-            own = names.service_secret(owner.key), names.consumer_secret(owner.key)
+            own = (
+                names.service_secret(owner.key),
+                names.consumer_secret(owner.key),
+                names.erasure_key_secret(owner.key),
+            )
             versions = [
                 await self.cluster.version("v1", "Secret", owner.key.namespace, name)
                 for name in own

@@ -74,11 +74,16 @@ Outranks = Callable[[str], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class BucketContext:
-    """The values of the service's Secret, the previous status, and the rule of ownership."""
+    """
+    The values of the service's Secret, the previous status, and the rule of ownership.
+
+    `erasure_key` is the fingerprint of the erasure key; empty: it is unknown.
+    """
 
     values: Mapping[str, str]
     status: ManifestView
     outranks: Outranks
+    erasure_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,8 @@ async def _complete_bucket(
     known_missing = set(known) - {bucket.Capability.CHECKSUMS}
     missing = {*observed.missing, *(lack for lack in bucket.Capability if lack in known_missing)}
     seen = replace(observed, missing=frozenset(missing))
-    for step in bucket.plan(owner.spec.object_store, name, seen, installation):
+    steps = bucket.plan(owner.spec.object_store, name, seen, installation, context.erasure_key)
+    for step in steps:
         if await store.carry_out(admin, step):
             changed.append(f"{step.capability} of bucket {admin.bucket}")
         else:

@@ -81,7 +81,7 @@ def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:
 
 def _healed(state: ReconcileState) -> list[str]:
     """Return the objects that others had removed or changed; a change of the spec is not drift."""
-    healed = [*state.own.healed, *state.children.healed]
+    healed = [*state.erasure_key.healed, *state.own.healed, *state.children.healed]
     for kind, changed in (
         (ConditionType.TOPOLOGY_READY, state.dependencies.broker.changed),
         (ConditionType.BUCKET_READY, state.dependencies.bucket.changed),
@@ -94,7 +94,10 @@ def _healed(state: ReconcileState) -> list[str]:
 def _secrets(state: ReconcileState) -> dict[str, str]:
     """Return the names of the operator's Secrets; one for consumers needs an administrator."""
     key = state.owner.key
-    secrets = {"service": names.service_secret(key)}
+    secrets = {
+        "service": names.service_secret(key),
+        "erasureKey": names.erasure_key_secret(key),
+    }
     if state.owner.spec.broker.user_secret_ref is None:
         secrets["consumer"] = names.consumer_secret(key)
     return secrets
@@ -117,5 +120,7 @@ def _fields(state: ReconcileState) -> StatusFields:
         else {"place": bucket.place, "installation": bucket.installation},
         missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         database=state.dependencies.database.installation,
+        # The bucket then has the fingerprint, too, if it can have tags.
+        erasure_key=state.erasure_key.fingerprint if bucket.update.is_true else None,
         left_behind=state.dependencies.broker.left_behind,
     )

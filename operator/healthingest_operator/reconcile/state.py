@@ -7,6 +7,7 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.broker_result import BrokerResult
 from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.credentials.erasure_key import ErasureKey
 from healthingest_operator.reconcile.credentials.own_secrets import Confirmed, OwnSecrets
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
 from healthingest_operator.reconcile.dependencies import BucketResult, DatabaseResult
@@ -85,6 +86,7 @@ class ReconcileState:
     owner: HealthIngest
     previous: PreviousStatus
     user_secrets: Credentials = field(init=False)  # read_user_secrets
+    erasure_key: ErasureKey = field(init=False)  # prepare_own_secrets
     own: OwnSecrets = field(init=False)  # prepare_own_secrets, promote_credentials
     dependencies: Dependencies = field(init=False)  # reconcile_dependencies
     secrets: ConditionUpdate = field(init=False)  # promote_credentials, advance_rotation
@@ -107,7 +109,8 @@ class ReconcileState:
         """Whether Secrets or dependencies were changed, or a rotation is in progress."""
         broker = self.dependencies.broker
         return bool(
-            self.own.written
+            self.erasure_key.written
+            or self.own.written
             or self.own.rotating
             or broker.unused_users
             or broker.changed

@@ -7,7 +7,9 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.reconcile import rollout
 from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.credentials.erasure_key import reconcile_erasure_key
 from healthingest_operator.reconcile.credentials.own_secrets import (
+    Given,
     RotationClock,
     promote,
     secrets_condition,
@@ -48,8 +50,15 @@ async def prepare_own_secrets(state: ReconcileState) -> None:
         was_ready=state.was_ready,
         had_pods=state.previous.rolled_out is not None,
     )
+    state.erasure_key = await reconcile_erasure_key(
+        state.ports,
+        state.owner,
+        state.user_secrets,
+        state.previous.status.get("erasureKeyFingerprint"),
+    )
+    given = Given(state.user_secrets, state.erasure_key)
     state.own = await write_own_secrets(
-        state.ports.cluster, state.owner, state.user_secrets, state.ports.generators, clock
+        state.ports.cluster, state.owner, given, state.ports.generators, clock
     )
 
 
@@ -60,7 +69,9 @@ async def reconcile_dependencies(state: ReconcileState) -> None:
     own = state.own
     status = state.previous.status
     outranks = partial(outranked, ports.cluster, owner)
-    bucket_context = BucketContext(own.next_service, status, outranks)
+    bucket_context = BucketContext(
+        own.next_service, status, outranks, state.erasure_key.fingerprint or ""
+    )
     broker_context = BrokerContext(
         logins(own.service.get(env.BROKER_URL), own.next_service.get(env.BROKER_URL)),
         logins(own.consumer.get("url"), own.next_consumer.get("url")),

@@ -17,6 +17,8 @@ FORMER_TAG: Final = "healthingest.dev/former-owner"
 """Tag of the former owner, by which a HealthIngest of the same name gets its bucket back."""
 INSTALLATION_TAG: Final = "healthingest.dev/installation"
 """Tag that distinguishes the bucket from one with the same name and owner on another store."""
+ERASURE_KEY_TAG: Final = "healthingest.dev/erasure-key"
+"""Tag with the fingerprint of the erasure key, with which erased objects were hashed."""
 LIFECYCLE_RULE: Final = "healthingest-abort-incomplete-uploads"
 PUBLIC_ACCESS_BLOCK: Final = {
     "BlockPublicAcls": True,
@@ -75,11 +77,20 @@ class Step:
 
 
 def plan(
-    wanted: ObjectStoreSpec, owner: str, observed: Observed, installation: str = ""
+    wanted: ObjectStoreSpec,
+    owner: str,
+    observed: Observed,
+    installation: str = "",
+    erasure_key: str = "",
 ) -> tuple[Step, ...]:
-    """Return the missing steps, without those that the store does not support."""
+    """
+    Return the missing steps, without those that the store does not support.
+
+    An empty *installation* or *erasure_key* (a fingerprint) leaves its tag as it is.
+    """
+    marks = {OWNER_TAG: owner, INSTALLATION_TAG: installation, ERASURE_KEY_TAG: erasure_key}
     steps = [
-        *_tags(owner, observed, installation),
+        *_tags(marks, observed),
         *_versioning(wanted, observed),
         *_encryption(wanted, observed),
         *_lifecycle(wanted, observed),
@@ -110,8 +121,8 @@ def released(tags: Mapping[str, str], owner: str) -> dict[str, str]:
     return {name: value for name, value in tags.items() if name != OWNER_TAG} | {FORMER_TAG: owner}
 
 
-def _tags(owner: str, observed: Observed, installation: str) -> list[Step]:
-    ours = {OWNER_TAG: owner} | ({INSTALLATION_TAG: installation} if installation else {})
+def _tags(marks: Mapping[str, str], observed: Observed) -> list[Step]:
+    ours = {name: text for name, text in marks.items() if text}
     others = {name: value for name, value in observed.tags.items() if name != FORMER_TAG}
     return (
         []

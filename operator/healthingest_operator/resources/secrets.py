@@ -54,11 +54,13 @@ class Generators:
     """
     Generators of new secrets.
 
-    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM.
+    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM,
+    and `erasure_key` 32 random bytes in URL-safe Base64.
     """
 
     password: Callable[[], str]
     signing_key: Callable[[], str]
+    erasure_key: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)

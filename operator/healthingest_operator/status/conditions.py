@@ -58,6 +58,8 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.RESOURCE_CONFLICT,
         Reason.SECRET_KEY_MISSING,
         Reason.SECRET_VALUE_INVALID,
+        Reason.ERASURE_KEY_MISSING,
+        Reason.ERASURE_KEY_CHANGED,
         Reason.CREDENTIALS_MISSING,
         Reason.AUTHENTICATION_FAILED,
         Reason.PERMISSION_DENIED,

@@ -6,6 +6,7 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.stop_causes import StopCause
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import ConnectionFailure, connections
+from healthingest_operator.status.erasure_key_causes import ERASURE_KEY_CAUSES
 from healthingest_operator.status.identity_causes import IDENTITY_CAUSES, OF_IDENTITY_STOPS
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
 
@@ -340,6 +341,7 @@ CAUSES: Final = (
     *(row for system in (STORE, MANAGEMENT, AMQP, DATABASE, CACHE) for row in system.rows.values()),
     *_ALL,
     *IDENTITY_CAUSES,
+    *ERASURE_KEY_CAUSES,
     *POD_CAUSES,
 )
 """All causes, in the order of the runbook's table."""

@@ -22,6 +22,8 @@ class StatusFields:
     """Place of the bucket, and the installation that it belongs to."""
     database: str | None = None
     """The installation that the database belongs to."""
+    erasure_key: str | None = None
+    """Fingerprint of the erasure key."""
     left_behind: Sequence[str] = field(default_factory=tuple)
 
 
@@ -46,6 +48,7 @@ def status(
         "replicas": fields.replicas,
         "url": fields.url,
         "workload": fields.workload,
+        "erasureKeyFingerprint": fields.erasure_key,
         "database": None if fields.database is None else {"installation": fields.database},
     }
     written: Manifest = {

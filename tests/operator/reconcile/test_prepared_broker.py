@@ -73,9 +73,10 @@ async def test_the_service_logs_in_as_this_user() -> None:
     await fakes.until_ready()
     service = decode(fakes.cluster.get("Secret", "clinic-service"))
     assert service[env.BROKER_URL] == "amqp://team:team-secret@rabbitmq:5672/clinic"
-    assert fakes.cluster.names("Secret") == ["clinic-service", "postgres", "relay", "s3"]
+    own = ["clinic-erasure-key", "clinic-service"]
+    assert fakes.cluster.names("Secret") == [*own, "postgres", "relay", "s3"]
     status = fakes.cluster.get("HealthIngest", KEY.name)["status"]
-    assert status["secrets"] == {"service": "clinic-service"}
+    assert status["secrets"] == {"service": "clinic-service", "erasureKey": "clinic-erasure-key"}
 
 
 async def test_permission_to_publish_is_enough_for_a_prepared_topology() -> None:

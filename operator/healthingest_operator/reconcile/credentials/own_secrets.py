@@ -15,6 +15,7 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.children import owned, refuse_foreign
 from healthingest_operator.reconcile.credentials import rotation
+from healthingest_operator.reconcile.credentials.erasure_key import ErasureKey
 from healthingest_operator.reconcile.credentials.rotation import (
     Action,
     Phase,
@@ -61,6 +62,14 @@ class RotationClock:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """The values that the operator's Secrets get from elsewhere."""
+
+    credentials: Credentials
+    erasure_key: ErasureKey
+
+
+@dataclass(frozen=True, slots=True)
 class OwnSecrets:
     """Values of both Secrets: now, and after all external systems have accepted them."""
 
@@ -73,6 +82,7 @@ class OwnSecrets:
     next_consumer: Mapping[str, str]
     healed: tuple[str, ...] = ()
     written: bool = False
+    erasure_key_error: DependencyError | None = None
 
     @property
     def rotating(self) -> bool:
@@ -92,7 +102,7 @@ class Confirmed:
 async def write_own_secrets(
     cluster: Cluster,
     owner: HealthIngest,
-    found: Credentials,
+    given: Given,
     make: Generators,
     clock: RotationClock,
 ) -> OwnSecrets:
@@ -116,8 +126,9 @@ async def write_own_secrets(
     readers = decode(live[consumer_name])
     state = _state(live[service_name], old, owner, clock)
     staged = staged_values(old, make) if state.phase is Phase.INTRODUCED else {}
-    wanted = service_values(owner, found.user_secrets, old, staged, make)
-    wanted_readers = consumer_values(owner, found.user_secrets, readers, staged, make)
+    found = given.credentials.user_secrets
+    wanted = given.erasure_key.put_into(service_values(owner, found, old, staged, make))
+    wanted_readers = consumer_values(owner, found, readers, staged, make)
     own = OwnSecrets(
         service=confirmed_values(old, wanted),
         consumer=readers if readers.get("url") and readers.get("password") else wanted_readers,
@@ -126,6 +137,7 @@ async def write_own_secrets(
         staged=staged,
         next_service=wanted,
         next_consumer=wanted_readers,
+        erasure_key_error=given.erasure_key.error,
     )
     return await _write(cluster, owner, own, live, expected=clock.was_ready)
 
@@ -256,6 +268,8 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
     kind = ConditionType.SECRETS_READY
     state = own.state
     errors = found.errors
+    if own.erasure_key_error is not None:
+        errors.append(own.erasure_key_error)
     if errors:
         reasons: list[Reason] = [
             error.reason for error in errors if isinstance(error, DependencyError)
