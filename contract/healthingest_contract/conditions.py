@@ -87,6 +87,8 @@ class Reason(StrEnum):
     BUCKET_TAKEN = "BucketTaken"
     CAPABILITY_MISSING = "CapabilityMissing"
     OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
+    OBJECT_LOCK_MISSING = "ObjectLockMissing"
+    OBJECT_LOCK_NOT_IN_SPEC = "ObjectLockNotInSpec"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
     TOPOLOGY_INCOMPLETE = "TopologyIncomplete"

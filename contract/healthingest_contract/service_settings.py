@@ -27,6 +27,8 @@ WRITTEN_BY_OPERATOR: Final[Mapping[str, str]] = {
     env.STORE_BUCKET: "spec.objectStore.bucket",
     env.STORE_ENCRYPTION: "spec.objectStore.encryption.mode",
     env.STORE_KMS_KEY_ID: "spec.objectStore.encryption.keyId",
+    env.STORE_OBJECT_LOCK_MODE: "spec.objectStore.objectLock.mode",
+    env.STORE_OBJECT_LOCK_DAYS: "spec.objectStore.objectLock.days",
     env.BROKER_CA_FILE: "spec.broker.tls",
     env.BROKER_CLIENT_CERTIFICATE_FILE: "spec.broker.tls",
     env.BROKER_CLIENT_KEY_FILE: "spec.broker.tls",

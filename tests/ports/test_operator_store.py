@@ -7,7 +7,7 @@ import pytest
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.s3.store import PROBE_KEY, S3ObjectStore, s3_object_store
-from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, StoreSecretRef
+from healthingest_operator.api.v1alpha1 import ObjectLockSpec, ObjectStoreSpec, StoreSecretRef
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.resources import bucket
@@ -62,6 +62,42 @@ async def test_what_the_store_lacks_is_seen(store: S3ObjectStore, s3_server: S3S
     observed = await store.observe(access(s3_server))
     assert observed is not None
     assert observed.missing >= {bucket.Capability.ENCRYPTION, bucket.Capability.LIFECYCLE}
+
+
+async def test_a_bucket_is_created_with_its_lock(
+    store: S3ObjectStore, s3_gateway: S3Server
+) -> None:
+    """The retention is set, and a later change of it has another fingerprint."""
+    where = replace(access(s3_gateway), bucket=f"locked-{free_port()}")
+    await store.create(where, object_lock=True)
+    wanted = ObjectStoreSpec(
+        bucket=where.bucket,
+        credentials_secret_ref=StoreSecretRef(name="secret"),
+        object_lock=ObjectLockSpec(mode="Governance", days=3),
+    )
+    observed = await store.observe(where, needs_object_lock=True)
+    assert observed is not None
+    assert observed.object_lock is not None
+    assert observed.retention == {}
+    (step,) = [
+        step
+        for step in bucket.plan(wanted, "a/b", observed)
+        if step.capability is bucket.Capability.OBJECT_LOCK
+    ]
+    before = await store.fingerprint(where, needs_object_lock=True)
+    assert await store.carry_out(where, step)
+    assert await store.fingerprint(where, needs_object_lock=True) != before
+    again = await store.observe(where, needs_object_lock=True)
+    assert again is not None
+    assert again.retention == {"Mode": "GOVERNANCE", "Days": 3}
+
+
+async def test_a_bucket_without_lock_is_seen(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """The store supports it, and this bucket does not have it."""
+    observed = await store.observe(access(s3_server), needs_object_lock=True)
+    assert observed is not None
+    assert observed.object_lock is None
+    assert bucket.Capability.OBJECT_LOCK not in observed.missing
 
 
 async def test_the_probe_leaves_nothing_behind(store: S3ObjectStore, s3_server: S3Server) -> None:

@@ -343,31 +343,40 @@ class FakeStore(_Faulty, ObjectStore):
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
     @override
-    async def observe(self, access: StoreAccess) -> bucket.Observed | None:
+    async def observe(
+        self, access: StoreAccess, *, needs_object_lock: bool = False
+    ) -> bucket.Observed | None:
+        del needs_object_lock
         self.tls.append(access.tls)
         self._may_fail()
         self._may_refuse(access)
         return self.buckets.get(access.bucket)
 
     @override
-    async def fingerprint(self, access: StoreAccess) -> str:
+    async def fingerprint(self, access: StoreAccess, *, needs_object_lock: bool = False) -> str:
+        del needs_object_lock
         found = await self.observe(access)
         if found is None:
             raise DependencyError(Reason.REQUEST_REFUSED, "no bucket")
         return _mark(replace(found, missing=frozenset()))
 
     @override
-    async def create(self, access: StoreAccess) -> None:
+    async def create(self, access: StoreAccess, *, object_lock: bool = False) -> None:
         self._may_fail()
         self.writes.append("create")
-        self.buckets[access.bucket] = bucket.Observed(missing=self.unsupported)
+        lock = {"ObjectLockEnabled": "Enabled", "Rule": {}} if object_lock else None
+        self.buckets[access.bucket] = bucket.Observed(missing=self.unsupported, object_lock=lock)
 
     @override
     async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
         self._may_fail()
         self.writes.append(str(step.capability))
         old = self.buckets[access.bucket]
-        names = {"publicAccessBlock": "public_access_block", "tagging": "tags"}
+        names = {
+            "publicAccessBlock": "public_access_block",
+            "tagging": "tags",
+            "objectLock": "object_lock",
+        }
         values = {name: getattr(old, name) for name in old.__slots__}
         values[names.get(str(step.capability), str(step.capability))] = step.value
         self.buckets[access.bucket] = bucket.Observed(**values)

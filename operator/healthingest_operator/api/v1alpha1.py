@@ -86,6 +86,10 @@ def bytes_in(size: str) -> int:
     return int(digits) * _UNITS[size.removeprefix(digits)]
 
 
+DEFAULT_NONCURRENT_DAYS: Final = 30
+"""Days in which an object that was deleted by mistake can be brought back."""
+
+
 class Requirement(StrEnum):
     """How strictly a property of the bucket is required."""
 
@@ -360,6 +364,17 @@ class EncryptionSpec(ApiModel):
     )
 
 
+class ObjectLockSpec(ApiModel):
+    """Retention of each object version by the store: nobody can delete it earlier."""
+
+    mode: Literal["Governance", "Compliance"] = Field(
+        description="Governance: a privileged user can lift a lock. Compliance: nobody can."
+    )
+    days: Int32 = Field(
+        ge=1, le=36500, description="Days after its upload in which a version cannot be deleted."
+    )
+
+
 _ENDPOINT: Final = matching(
     r"^https?://[^/@\t\n\f\r ?#]+/?$",
     "an address such as https://s3.example:9000, without login and path",
@@ -457,6 +472,18 @@ class ObjectStoreSpec(ApiModel):
         le=365,
         description="Days after which the store deletes incomplete multipart uploads; 0: never.",
     )
+    object_lock: ObjectLockSpec | None = Field(
+        default=None,
+        description="Default retention of the bucket, which must be created with object lock. An"
+        " erasure waits until the lock of each version has ended.",
+    )
+    noncurrent_version_days: Int32 | None = Field(
+        default=None,
+        ge=0,
+        le=36500,
+        description="Days after which the store deletes a version that was overwritten or deleted;"
+        " 0: never. Default: 30, and with `objectLock` at least its days.",
+    )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
         description="Whether the bucket is deleted with the HealthIngest. A bucket with objects is"
@@ -469,7 +496,31 @@ class ObjectStoreSpec(ApiModel):
             "webIdentity is not permitted with credentialsSecretRef",
             lambda self: self.web_identity is None or self.credentials_secret_ref is None,
         ),
+        Rule(
+            "!has(self.objectLock) || self.versioning != 'Disabled'",
+            "objectLock needs versioning",
+            lambda self: self.object_lock is None or self.versioning is not Requirement.DISABLED,
+        ),
+        Rule(
+            "!has(self.objectLock) || !has(self.noncurrentVersionDays)"
+            " || self.noncurrentVersionDays == 0\n"
+            "|| self.noncurrentVersionDays >= self.objectLock.days",
+            "noncurrentVersionDays must not be less than objectLock.days: a locked version cannot"
+            " be deleted earlier",
+            lambda self: (
+                self.object_lock is None
+                or not self.noncurrent_version_days
+                or self.noncurrent_version_days >= self.object_lock.days
+            ),
+        ),
     )
+
+    @property
+    def noncurrent_days(self) -> int:
+        """Days after which a noncurrent version is deleted, with the default; 0: never."""
+        if self.noncurrent_version_days is not None:
+            return self.noncurrent_version_days
+        return max(DEFAULT_NONCURRENT_DAYS, self.object_lock.days if self.object_lock else 0)
 
 
 class QueueSpec(ApiModel):

@@ -97,7 +97,8 @@ class ChangeDetector:
         """
         store = _value_of(found.store)
         admin: StoreAccess = _value_of(found.store_admin)
-        parts = [await self.store.fingerprint(admin)]
+        needs_lock = owner.spec.object_store.object_lock is not None
+        parts = [await self.store.fingerprint(admin, needs_object_lock=needs_lock)]
         if store != admin and store.has_keys:
             await self.store.check(store)
         parts.append(await self._broker(owner, found.broker))

@@ -85,6 +85,7 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.DATABASE_READ_ONLY,
         Reason.DATABASE_REPLACED,
         Reason.OBJECT_STORE_REPLACED,
+        Reason.OBJECT_LOCK_MISSING,
         Reason.SCHEMA_UNKNOWN,
         Reason.SCALED_TO_ZERO,
     }
@@ -97,7 +98,7 @@ moment later.
 """
 
 
-WARNINGS: Final = frozenset({Reason.SECRET_VALUE_TRIMMED})
+WARNINGS: Final = frozenset({Reason.SECRET_VALUE_TRIMMED, Reason.OBJECT_LOCK_NOT_IN_SPEC})
 """Reasons whose transition causes a warning event although the condition has its normal status."""
 
 

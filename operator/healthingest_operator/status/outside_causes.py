@@ -8,6 +8,7 @@ from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import ConnectionFailure, connections
 from healthingest_operator.status.erasure_key_causes import ERASURE_KEY_CAUSES
 from healthingest_operator.status.identity_causes import IDENTITY_CAUSES, OF_IDENTITY_STOPS
+from healthingest_operator.status.lock_causes import LOCK_CAUSES
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
 
 _BUCKET: Final = (ConditionType.BUCKET_READY,)
@@ -342,6 +343,7 @@ CAUSES: Final = (
     *_ALL,
     *IDENTITY_CAUSES,
     *ERASURE_KEY_CAUSES,
+    *LOCK_CAUSES,
     *POD_CAUSES,
 )
 """All causes, in the order of the runbook's table."""

@@ -217,6 +217,10 @@ class StoreSettings(Group):
     """Server-side encryption of the objects."""
     kms_key_id: str | None = None
     """Id of the key for `SSE-KMS`."""
+    object_lock_mode: Literal["None", "Governance", "Compliance"] = "None"
+    """Mode of the bucket's default retention, which delays erasures."""
+    object_lock_days: NonNegativeInt = 0
+    """Days for which the bucket locks a new object version; 0 with mode `None`."""
     timeout_seconds: PositiveFloat = 30.0
     """Deadline of one request with its body, also of each part of a multipart upload."""
     part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 64 * MIB

@@ -78,7 +78,9 @@ class S3ObjectStore(ObjectStore):
             await client.head_bucket(Bucket=access.bucket)
 
     @override
-    async def observe(self, access: StoreAccess) -> Observed | None:
+    async def observe(
+        self, access: StoreAccess, *, needs_object_lock: bool = False
+    ) -> Observed | None:
         async with self._client(access) as client:
             if not await _exists(client, access.bucket):
                 return None
@@ -104,16 +106,24 @@ class S3ObjectStore(ObjectStore):
                     "get_public_access_block",
                     "PublicAccessBlockConfiguration",
                 ),
+                object_lock=await ask(
+                    Capability.OBJECT_LOCK,
+                    "get_object_lock_configuration",
+                    "ObjectLockConfiguration",
+                    is_optional=not needs_object_lock,
+                ),
                 missing=frozenset(lacking),
             )
 
     @override
-    async def fingerprint(self, access: StoreAccess) -> str:
-        return await self._fingerprints.of(access)
+    async def fingerprint(self, access: StoreAccess, *, needs_object_lock: bool = False) -> str:
+        return await self._fingerprints.of(access, needs_object_lock=needs_object_lock)
 
     @override
-    async def create(self, access: StoreAccess) -> None:
-        more = {}
+    async def create(self, access: StoreAccess, *, object_lock: bool = False) -> None:
+        more: dict[str, Any] = {}
+        if object_lock:
+            more["ObjectLockEnabledForBucket"] = True
         if access.region != _DEFAULT_REGION:
             more["CreateBucketConfiguration"] = {"LocationConstraint": access.region}
         async with self._client(access) as client:
@@ -209,7 +219,10 @@ class _Question:
         self._lacking = lacking
 
     # ANN401: a response of botocore
-    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401
+    async def __call__(
+        self, capability: Capability, operation: str, part: str, *, is_optional: bool = False
+    ) -> Any:  # noqa: ANN401
+        """Return *part* of the response; a refusal to read an optional one is no error."""
         if capability in self._lacking:
             return None
         ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
@@ -218,7 +231,7 @@ class _Question:
         except ClientError as error:
             if _code(error) in UNSUPPORTED:
                 self._lacking[capability] = time.monotonic() + _LACKING_SECONDS
-            elif _code(error) not in UNSET:
+            elif _code(error) not in UNSET and not is_optional:
                 raise
             return None
 
@@ -270,6 +283,8 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             await client.put_public_access_block(
                 Bucket=bucket, PublicAccessBlockConfiguration=value
             )
+        case Capability.OBJECT_LOCK:
+            await client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=value)
         case Capability.CHECKSUMS:
             pass
 
