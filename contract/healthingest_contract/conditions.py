@@ -39,6 +39,7 @@ class ConditionType(StrEnum):
     DATABASE_READY = "DatabaseReady"
     SECRETS_READY = "SecretsReady"
     CACHE_READY = "CacheReady"
+    READER_READY = "ReaderReady"
     ROUTE_READY = "RouteReady"
     WORKLOAD_AVAILABLE = "WorkloadAvailable"
     DRIFTED = "Drifted"
@@ -87,6 +88,7 @@ class Reason(StrEnum):
     BUCKET_TAKEN = "BucketTaken"
     CAPABILITY_MISSING = "CapabilityMissing"
     OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
+    READER_MAY_WRITE = "ReaderMayWrite"
     OBJECT_LOCK_MISSING = "ObjectLockMissing"
     OBJECT_LOCK_NOT_IN_SPEC = "ObjectLockNotInSpec"
     # broker

@@ -1,5 +1,6 @@
 """The operator's object store port on a real S3 server (versitygw)."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.resources import bucket
 from support.servers.process import free_port
 from support.servers.versitygw import S3Server
+from support.servers.versitygw import s3_server as s3_server_process
 
 SPEC = ObjectStoreSpec(bucket="bucket", credentials_secret_ref=StoreSecretRef(name="secret"))
 
@@ -90,6 +92,39 @@ async def test_a_bucket_is_created_with_its_lock(
     again = await store.observe(where, needs_object_lock=True)
     assert again is not None
     assert again.retention == {"Mode": "GOVERNANCE", "Days": 3}
+
+
+async def test_keys_that_only_read_are_told_from_others(store: S3ObjectStore) -> None:
+    """Without rights they are refused; nothing of the checks stays in the bucket."""
+    with s3_server_process() as server:
+        made = server.new_bucket()
+        await _check_readers(store, access(made), access(made.new_user("reader-secret")))
+
+
+async def _check_readers(store: S3ObjectStore, owner: StoreAccess, reader: StoreAccess) -> None:
+    with pytest.raises(DependencyError) as raised:
+        await store.may_write(reader, owner)
+    assert raised.value.reason is Reason.PERMISSION_DENIED
+    await allow(store, owner, reader, "s3:GetObject")
+    assert not await store.may_write(reader, owner)
+    await allow(store, owner, reader, "s3:GetObject", "s3:PutObject")
+    assert await store.may_write(reader, owner)
+    assert await store.may_write(owner, owner)
+    async with store._clients.of(owner) as client:
+        assert "Contents" not in await client.list_objects_v2(Bucket=owner.bucket)
+
+
+async def allow(store: S3ObjectStore, owner: StoreAccess, user: StoreAccess, *actions: str) -> None:
+    """Give *user* these rights on the objects of the bucket, and no others."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [user.access_key_id]},
+        "Action": actions,
+        "Resource": f"arn:aws:s3:::{owner.bucket}/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    async with store._clients.of(owner) as client:
+        await client.put_bucket_policy(Bucket=owner.bucket, Policy=policy)
 
 
 async def test_a_bucket_without_lock_is_seen(store: S3ObjectStore, s3_server: S3Server) -> None:

@@ -216,6 +216,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "secretRef": {"name": "login"},
     "adminSecretRef": {"name": "admin"},
     "userSecretRef": {"name": "relay"},
+    "readerSecretRef": {"name": "reader"},
     "oidc": {"issuers": [_ISSUER]},
     "issuers": _ISSUER,
     "webIdentity": {"roleArn": "arn:aws:iam::111122223333:role/uploads"},

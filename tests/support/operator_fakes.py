@@ -332,6 +332,8 @@ class FakeStore(_Faulty, ObjectStore):
     writes: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     """Secret access keys that are worth nothing."""
+    writers: set[str] = field(default_factory=set)
+    """Secret access keys that may write, of those that are checked."""
     tls: list[TlsMaterial] = field(default_factory=list)
     """The certificates of each observation."""
     seen: list[StoreAccess] = field(default_factory=list)
@@ -393,6 +395,14 @@ class FakeStore(_Faulty, ObjectStore):
     async def check(self, access: StoreAccess) -> None:
         self._may_fail()
         self._may_refuse(access)
+
+    @override
+    async def may_write(self, reader: StoreAccess, writer: StoreAccess) -> bool:
+        self._may_fail()
+        self._may_refuse(writer)
+        self._may_refuse(reader)
+        self.writes.append(f"probe {reader.bucket} as reader")
+        return reader.secret_access_key in self.writers
 
     @override
     async def is_empty(self, access: StoreAccess) -> bool:

@@ -456,6 +456,11 @@ class ObjectStoreSpec(ApiModel):
         description="Secret with the same keys for the operator, which configures the bucket;"
         " default: `credentialsSecretRef`, without it the identity of its pod.",
     )
+    reader_secret_ref: StoreSecretRef | None = Field(
+        default=None,
+        description="Secret with the same keys of a user that may only read, for consumers; it is"
+        " copied into Secret `<name>-consumer`.",
+    )
     tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
     versioning: Requirement = Field(
         default=Requirement.IF_SUPPORTED,
@@ -1220,6 +1225,9 @@ class ObjectStoreStatus(ApiModel):
 
     probed: str | None = Field(
         default=None, description="Fingerprint of the settings for which the store was probed."
+    )
+    reader_checked: str | None = Field(
+        default=None, description="Fingerprint of the consumers' keys that were checked."
     )
     place: str | None = Field(
         default=None,

@@ -155,6 +155,14 @@ class ObjectStore(Protocol):
     async def check(self, access: StoreAccess) -> None:
         """Check that these credentials may use the bucket; writes nothing."""
 
+    async def may_write(self, reader: StoreAccess, writer: StoreAccess) -> bool:
+        """
+        Whether *reader* may write objects; nothing of it is stored.
+
+        It reads a small object that *writer* puts under a reserved key and deletes. Raises
+        `DependencyError` if it may not read it.
+        """
+
     async def is_empty(self, access: StoreAccess) -> bool:
         """Whether the bucket has no object, except that of `probe`."""
 

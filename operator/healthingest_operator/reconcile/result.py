@@ -92,13 +92,18 @@ def _healed(state: ReconcileState) -> list[str]:
 
 
 def _secrets(state: ReconcileState) -> dict[str, str]:
-    """Return the names of the operator's Secrets; one for consumers needs an administrator."""
+    """
+    Return the names of the operator's Secrets.
+
+    One for consumers needs an administrator of the broker, or keys of a reader of the bucket.
+    """
     key = state.owner.key
     secrets = {
         "service": names.service_secret(key),
         "erasureKey": names.erasure_key_secret(key),
     }
-    if state.owner.spec.broker.user_secret_ref is None:
+    spec = state.owner.spec
+    if spec.broker.user_secret_ref is None or spec.object_store.reader_secret_ref is not None:
         secrets["consumer"] = names.consumer_secret(key)
     return secrets
 
@@ -120,6 +125,9 @@ def _fields(state: ReconcileState) -> StatusFields:
         else {"place": bucket.place, "installation": bucket.installation},
         missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         database=state.dependencies.database.installation,
+        reader_checked=None
+        if state.dependencies.reader is None
+        else state.dependencies.reader.checked,
         # The bucket then has the fingerprint, too, if it can have tags.
         erasure_key=state.erasure_key.fingerprint if bucket.update.is_true else None,
         left_behind=state.dependencies.broker.left_behind,

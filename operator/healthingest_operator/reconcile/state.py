@@ -12,6 +12,7 @@ from healthingest_operator.reconcile.credentials.own_secrets import Confirmed, O
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
 from healthingest_operator.reconcile.dependencies import BucketResult, DatabaseResult
 from healthingest_operator.reconcile.ports import Ports
+from healthingest_operator.reconcile.store_reader import ReaderResult
 from healthingest_operator.reconcile.workload import WorkloadResult
 from healthingest_operator.status.conditions import Condition, ConditionUpdate
 
@@ -57,12 +58,14 @@ class Dependencies:
     broker: BrokerResult
     database: DatabaseResult
     cache: ConditionUpdate | None
+    reader: ReaderResult | None = None
 
     @property
     def updates(self) -> tuple[ConditionUpdate, ...]:
         """The conditions of all dependencies."""
         cache = () if self.cache is None else (self.cache,)
-        return (self.bucket.update, *self.broker.updates, self.database.update, *cache)
+        reader = () if self.reader is None else (self.reader.update,)
+        return (self.bucket.update, *self.broker.updates, self.database.update, *cache, *reader)
 
     @property
     def confirmed(self) -> Confirmed:
@@ -71,6 +74,7 @@ class Dependencies:
             self.bucket.update.is_true,
             all(update.is_true for update in self.broker.updates),
             self.database.update.is_true,
+            self.reader is None or self.reader.update.is_true,
         )
 
 

@@ -29,7 +29,9 @@ from healthingest_operator.reconcile.dependencies import (
 from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.rollout_gate import dependencies_hold
 from healthingest_operator.reconcile.state import Dependencies, ReconcileState
+from healthingest_operator.reconcile.store_reader import check_reader
 from healthingest_operator.resources.tls import has_tls_sources
+from healthingest_operator.status.conditions import ConditionUpdate
 
 
 async def read_user_secrets(state: ReconcileState) -> None:
@@ -87,8 +89,15 @@ async def reconcile_dependencies(state: ReconcileState) -> None:
             reconcile_database(ports.database, owner, user, database_url, installation)
         )
         cache = group.create_task(check_cache(ports.cache, user))
+    reader = await check_reader(
+        ports.store,
+        user,
+        own.next_service,
+        status,
+        bucket_is_ready=bucket.result().update.is_true,
+    )
     state.dependencies = Dependencies(
-        bucket.result(), broker.result(), database.result(), cache.result()
+        bucket.result(), broker.result(), database.result(), cache.result(), reader
     )
 
 
@@ -107,7 +116,7 @@ async def promote_credentials(state: ReconcileState) -> None:
 def children_are_unaffected(state: ReconcileState) -> bool:
     """Whether the children are up to date, because nothing outside the cluster has changed."""
     previous = state.previous
-    cache = state.dependencies.cache
+    optional = (state.dependencies.cache, _reader_condition(state))
     return (
         state.was_ready
         and previous.is_current
@@ -116,8 +125,15 @@ def children_are_unaffected(state: ReconcileState) -> bool:
         and not _depends_on_unwatched_objects(state)
         and not state.has_pending_changes
         and dependencies_hold(state.updates)
-        and (cache is None or previous.is_true(cache.type) == cache.is_true)
+        and all(
+            update is None or previous.is_true(update.type) == update.is_true for update in optional
+        )
     )
+
+
+def _reader_condition(state: ReconcileState) -> ConditionUpdate | None:
+    reader = state.dependencies.reader
+    return None if reader is None else reader.update
 
 
 def _depends_on_unwatched_objects(state: ReconcileState) -> bool:

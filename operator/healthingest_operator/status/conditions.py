@@ -40,6 +40,7 @@ POLARITY: Final[Mapping[ConditionType, Polarity]] = {
     **dict.fromkeys((*DEPENDENCIES, ConditionType.WORKLOAD_AVAILABLE), Polarity()),
     ConditionType.READY: Polarity(required_for_ready=False),
     ConditionType.CACHE_READY: Polarity(required_for_ready=False),
+    ConditionType.READER_READY: Polarity(required_for_ready=False),
     ConditionType.ROUTE_READY: Polarity(required_for_ready=False),
     ConditionType.RECONCILING: Polarity(normal=False, required_for_ready=False),
     ConditionType.STALLED: Polarity(normal=False, required_for_ready=False),

@@ -10,6 +10,7 @@ from healthingest_operator.status.erasure_key_causes import ERASURE_KEY_CAUSES
 from healthingest_operator.status.identity_causes import IDENTITY_CAUSES, OF_IDENTITY_STOPS
 from healthingest_operator.status.lock_causes import LOCK_CAUSES
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
+from healthingest_operator.status.reader_causes import READER_CAUSES
 
 _BUCKET: Final = (ConditionType.BUCKET_READY,)
 _BROKER: Final = (ConditionType.BROKER_READY,)
@@ -344,6 +345,7 @@ CAUSES: Final = (
     *IDENTITY_CAUSES,
     *ERASURE_KEY_CAUSES,
     *LOCK_CAUSES,
+    *READER_CAUSES,
     *POD_CAUSES,
 )
 """All causes, in the order of the runbook's table."""

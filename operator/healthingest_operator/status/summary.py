@@ -24,6 +24,8 @@ class StatusFields:
     """The installation that the database belongs to."""
     erasure_key: str | None = None
     """Fingerprint of the erasure key."""
+    reader_checked: str | None = None
+    """Fingerprint of the consumers' keys that were checked."""
     left_behind: Sequence[str] = field(default_factory=tuple)
 
 
@@ -71,6 +73,7 @@ def _store(previous: ManifestView, fields: StatusFields) -> Manifest:
     reported = {
         "missingCapabilities": None if capabilities is None else sorted(capabilities),
         "probed": fields.probed,
+        "readerChecked": fields.reader_checked,
         **(fields.store or {}),
     }
     return {**(previous.get("objectStore") or {}), **_without_none(reported)}

@@ -14,6 +14,7 @@ from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.object_keys import PREFIX as UPLOADS_PREFIX
 from healthingest_contract.pod_identity import PodIdentity, PodIdentityError
 from healthingest_operator.adapters.connection_errors import connection_error, speaks_otherwise
 from healthingest_operator.adapters.s3.answers import (
@@ -34,6 +35,10 @@ from healthingest_operator.resources.bucket import Capability, Observed, Step
 from healthingest_operator.status import outside_causes as causes
 
 PROBE_KEY: Final = ".healthingest/probe"
+READER_PROBE_KEY: Final = ".healthingest/reader-probe"
+_UPLOAD_KEY: Final = f"{UPLOADS_PREFIX}.healthingest/reader-probe"
+_BAD_CHECKSUM: Final = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "InvalidDigest"})
+"""Error codes for a body that does not match its checksum, after the right to write it."""
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
 _NO_BUCKET: Final = "NoSuchBucket"
@@ -146,8 +151,8 @@ class S3ObjectStore(ObjectStore):
 
     @override
     async def probe(self, access: StoreAccess) -> frozenset[Capability]:
-        digest = base64.b64encode(hashlib.sha256(_PROBE_BODY).digest()).decode()
-        wrong = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+        digest = _checksum(_PROBE_BODY)
+        wrong = _checksum(b"")
         place = {"Bucket": access.bucket, "Key": PROBE_KEY}
         async with self._client(access) as client:
             written = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=digest)
@@ -166,6 +171,23 @@ class S3ObjectStore(ObjectStore):
             for version in (written.get("VersionId"), spoiled.get("VersionId")):
                 await _forget(client, place, version)
         return frozenset(missing)
+
+    @override
+    async def may_write(self, reader: StoreAccess, writer: StoreAccess) -> bool:
+        place = {"Bucket": reader.bucket, "Key": READER_PROBE_KEY}
+        async with self._client(writer) as client:
+            written = await client.put_object(
+                **place, Body=_PROBE_BODY, ChecksumSHA256=_checksum(_PROBE_BODY)
+            )
+        try:
+            async with self._client(reader) as client:
+                answer = await client.get_object(**place)
+                async with answer["Body"] as body:
+                    await body.read()
+                return await _may_put(client, reader.bucket)
+        finally:
+            async with self._client(writer) as client:
+                await _forget(client, place, written.get("VersionId"))
 
     @override
     async def is_empty(self, access: StoreAccess) -> bool:
@@ -196,6 +218,29 @@ class S3ObjectStore(ObjectStore):
             raise refusal(access, _code(error)) from error
         except (BotoCoreError, ResponseParserError, TimeoutError, OSError) as error:
             raise await _no_answer(access, error) from error
+
+
+def _checksum(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+# ANN401: botocore creates the class
+async def _may_put(client: Any, bucket: str) -> bool:  # noqa: ANN401
+    """
+    Whether this login may put an upload.
+
+    The body does not match its checksum, so the store never keeps it.
+    """
+    try:
+        await client.put_object(
+            Bucket=bucket, Key=_UPLOAD_KEY, Body=_PROBE_BODY, ChecksumSHA256=_checksum(b"")
+        )
+    except ClientError as error:
+        if _code(error) in FORBIDDEN:
+            return False
+        if _code(error) not in _BAD_CHECKSUM:
+            raise
+    return True
 
 
 async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:

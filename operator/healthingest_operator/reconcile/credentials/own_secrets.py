@@ -36,6 +36,8 @@ from healthingest_operator.resources.secrets import (
     confirmed_values,
     consumer_values,
     decode,
+    login_part,
+    reader_part,
     secret_object,
     service_values,
     staged_values,
@@ -97,6 +99,7 @@ class Confirmed:
     store: bool
     broker: bool
     database: bool
+    reader: bool = True
 
 
 async def write_own_secrets(
@@ -131,7 +134,7 @@ async def write_own_secrets(
     wanted_readers = consumer_values(owner, found, readers, staged, make)
     own = OwnSecrets(
         service=confirmed_values(old, wanted),
-        consumer=readers if readers.get("url") and readers.get("password") else wanted_readers,
+        consumer=_confirmed_consumer(readers, wanted_readers),
         state=state,
         consumer_made=rotation.made_at(live[consumer_name], clock.now),
         staged=staged,
@@ -140,6 +143,13 @@ async def write_own_secrets(
         erasure_key_error=given.erasure_key.error,
     )
     return await _write(cluster, owner, own, live, expected=clock.was_ready)
+
+
+def _confirmed_consumer(existing: Values, wanted: Values) -> dict[str, str]:
+    """Return the values that consumers may have before the external systems accepted *wanted*."""
+    has_login = existing.get("url") and existing.get("password")
+    login = existing if has_login else wanted
+    return login_part(login) | reader_part(existing)
 
 
 def _state(
@@ -187,7 +197,9 @@ async def promote(
         broker = database = broker and database
         state, _ = next_state(state, Progress(now, logins_confirmed=broker))
     service = _confirmed_values(own, replace(confirmed, broker=broker, database=database))
-    consumer = own.next_consumer if broker else own.consumer
+    consumer = login_part(own.next_consumer if broker else own.consumer) | reader_part(
+        own.next_consumer if confirmed.reader else own.consumer
+    )
     other_login = consumer.get("username") != own.consumer.get("username")
     after = replace(
         own,
@@ -243,7 +255,7 @@ async def _write(
         (names.consumer_secret(owner.key), own.consumer, consumer_annotations),
         (names.service_secret(owner.key), {**own.service, **own.staged}, own.state.annotations),
     ):
-        if not values:
+        if not values and live[name] is None:
             continue
         desired = stamped(secret_object(owner, name, values, annotations))
         now = live[name]
