@@ -158,8 +158,9 @@ def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
     # No watch reports that the Gateway API is installed.
     routed = owner.spec.http_route is None or ConditionType.ROUTE_READY in held
+    reads = owner.spec.object_store.reader_secret_ref is None or ConditionType.READER_READY in held
     # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
-    return ready and current and routed and owner.spec.schemas.config_map_ref is None
+    return ready and current and routed and reads and owner.spec.schemas.config_map_ref is None
 
 
 def _value_of(part: _Part | DependencyError) -> _Part:

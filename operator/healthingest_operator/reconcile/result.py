@@ -60,11 +60,14 @@ def build_result(state: ReconcileState) -> ReconcileResult:
 
 def _is_unfinished(state: ReconcileState, updates: Sequence[ConditionUpdate]) -> bool:
     """Whether something remains to be done although the HealthIngest is ready."""
-    lacks_route = any(
-        update.type is ConditionType.ROUTE_READY and not update.is_true for update in updates
+    # No watch reports that the Gateway API is installed, or that the store grants a right.
+    waits = any(
+        update.type in {ConditionType.ROUTE_READY, ConditionType.READER_READY}
+        and not update.is_true
+        for update in updates
     )
     left_behind = state.dependencies.broker.left_behind
-    return lacks_route or state.has_pending_changes or bool(left_behind)
+    return waits or state.has_pending_changes or bool(left_behind)
 
 
 def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:

@@ -60,7 +60,11 @@ async def test_consumers_get_the_authorities_of_the_store() -> None:
 
 
 async def test_keys_that_can_write_are_not_given() -> None:
-    """The condition says so, and uploads work."""
+    """
+    The condition says so, and uploads work.
+
+    An external check notices that the right was taken away.
+    """
     fakes = fakes_with()
     fakes.store.writers.add("reader-secret")
     await fakes.until_ready()
@@ -69,9 +73,11 @@ async def test_keys_that_can_write_are_not_given() -> None:
     assert "reader-secret" not in message
     assert not {*READER_KEYS} & consumer(fakes).keys()
     assert fakes.conditions()["Ready"][0] == "True"
-    fakes.store.writers.clear()
     await fakes.reconcile()
+    fakes.store.writers.clear()
+    await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK)
     assert consumer(fakes)["s3AccessKeyId"] == "reader"
+    assert fakes.conditions()["ReaderReady"][0] == "True"
 
 
 async def test_keys_that_the_store_refuses_are_not_given() -> None:
