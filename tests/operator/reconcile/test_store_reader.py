@@ -94,7 +94,7 @@ async def test_keys_that_the_store_refuses_are_not_given() -> None:
     assert "spec.objectStore.readerSecretRef" in message
     assert consumer(fakes)["s3SecretAccessKey"] == "reader-secret"
     fakes.store.refused.clear()
-    await fakes.reconcile()
+    await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK)
     assert consumer(fakes)["s3SecretAccessKey"] == "wrong"
 
 
