@@ -20,15 +20,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from healthingest_contract import environment as env
 from healthingest_contract.topology import (
+    ALL_ERASURES_BINDING,
     ALL_UPLOADS_BINDING,
     DEFAULT_EXCHANGE,
+    ERASURES_QUEUE,
     dead_letter_exchange,
     dead_letter_queue,
 )
 
 FOLDER: Final = Path(__file__).parent / "secrets"
 VIRTUAL_HOST: Final = "healthingest"
-QUEUE: Final = "processing"
+QUEUES: Final = {"processing": ALL_UPLOADS_BINDING, ERASURES_QUEUE: ALL_ERASURES_BINDING}
+"""The pattern of the routing keys that each queue receives."""
 ACCESS_KEY_ID: Final = "healthingest"
 _MAX_QUEUE_BYTES: Final = 4 << 30
 _DELIVERY_LIMIT: Final = 20
@@ -66,6 +69,7 @@ def files() -> dict[str, str]:
         env.BROKER_URL: f"amqp://relay:{relay}@rabbitmq:5672/{VIRTUAL_HOST}",
         env.CACHE_URL: f"redis://:{redis}@redis:6379/0",
         env.IDENTITY_SIGNING_KEYS: key.decode("ascii"),
+        env.IDENTITY_ERASURE_KEY: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "postgres-password": postgres,
         "redis.conf": f"requirepass {redis}\nappendonly no\nsave 60 1\ndir /data\n",
         "rabbitmq-definitions.json": json.dumps(definitions(relay, consumer), indent=2),
@@ -81,16 +85,8 @@ def definitions(relay_password: str, consumer_password: str) -> dict[str, Any]:
     Source: RabbitMQ docs, "Schema Definition Export and Import".
     """
     dead_exchange = dead_letter_exchange(DEFAULT_EXCHANGE)
-    dead_queue = dead_letter_queue(QUEUE)
-    readable = f"^({re.escape(QUEUE)}|{re.escape(dead_queue)})$"
-    limits = {"overflow": "reject-publish", "max-length-bytes": _MAX_QUEUE_BYTES}
-    queue = limits | {
-        "dead-letter-exchange": dead_exchange,
-        "dead-letter-routing-key": QUEUE,
-        "dead-letter-strategy": "at-least-once",
-        "delivery-limit": _DELIVERY_LIMIT,
-    }
-    dead = limits | {"delivery-limit": _UNLIMITED_DELIVERIES}
+    names = [name for queue in QUEUES for name in (queue, dead_letter_queue(queue))]
+    readable = f"^({'|'.join(re.escape(name) for name in names)})$"
     exchange_pattern = f"^{re.escape(DEFAULT_EXCHANGE)}$"
     return {
         "users": [_user("relay", relay_password), _user("consumer", consumer_password)],
@@ -100,11 +96,11 @@ def definitions(relay_password: str, consumer_password: str) -> dict[str, Any]:
             _permission("consumer", write="^$", read=readable),
         ],
         "exchanges": [_exchange(DEFAULT_EXCHANGE, "topic"), _exchange(dead_exchange, "direct")],
-        "policies": [_policy(QUEUE, queue), _policy(dead_queue, dead)],
-        "queues": [_queue(QUEUE), _queue(dead_queue)],
+        "policies": [policy for queue in QUEUES for policy in _policies(queue, dead_exchange)],
+        "queues": [_queue(name) for name in names],
         "bindings": [
-            _binding(DEFAULT_EXCHANGE, QUEUE, ALL_UPLOADS_BINDING),
-            _binding(dead_exchange, dead_queue, QUEUE),
+            *(_binding(DEFAULT_EXCHANGE, queue, pattern) for queue, pattern in QUEUES.items()),
+            *(_binding(dead_exchange, dead_letter_queue(queue), queue) for queue in QUEUES),
         ],
     }
 
@@ -128,6 +124,19 @@ def _permission(user: str, *, write: str, read: str) -> dict[str, str]:
 def _exchange(name: str, kind: str) -> dict[str, Any]:
     described = {"type": kind, "durable": True, "auto_delete": False, "internal": False}
     return {"name": name, "vhost": VIRTUAL_HOST, "arguments": {}, **described}
+
+
+def _policies(queue: str, dead_exchange: str) -> list[dict[str, Any]]:
+    """Return the policies of a queue and of its dead-letter queue."""
+    limits = {"overflow": "reject-publish", "max-length-bytes": _MAX_QUEUE_BYTES}
+    live = limits | {
+        "dead-letter-exchange": dead_exchange,
+        "dead-letter-routing-key": queue,
+        "dead-letter-strategy": "at-least-once",
+        "delivery-limit": _DELIVERY_LIMIT,
+    }
+    dead = limits | {"delivery-limit": _UNLIMITED_DELIVERIES}
+    return [_policy(queue, live), _policy(dead_letter_queue(queue), dead)]
 
 
 def _policy(queue: str, definition: dict[str, Any]) -> dict[str, Any]:

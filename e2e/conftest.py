@@ -10,6 +10,7 @@ import audit
 import diagnosis
 import install
 import kubectl as k8s
+import outside
 from stopwatch import NOTES, TIMINGS, Stopwatch
 from witness import Witness, witness
 
@@ -45,6 +46,7 @@ def _installed(witness: Witness, audit_log: audit.AuditLog | None) -> None:
     install.remove_other_releases()
     install.chart(images["service"], images["operator"], more=install.SHORT_WAITS)
     install.remove_leftovers()
+    outside.remove_erasure_key_tags()
 
 
 _FAILED: set[str] = set()

@@ -235,20 +235,21 @@ def test_4_a_prepared_virtual_host_says_what_is_missing() -> None:
         return found["message"] if found.get("reason") == "TopologyIncomplete" else None
 
     message = k8s.eventually("TopologyIncomplete", is_incomplete, seconds=READY_SECONDS)
-    for missing in (f"exchange {EXCHANGE}", "queue processing"):
+    for missing in (f"exchange {EXCHANGE}", "queue processing", "queue erasures"):
         assert missing in message
     assert k8s.condition(_live(PREPARED), "BrokerReady")["status"] == "True"
 
 
 def test_5_it_becomes_ready_when_the_owner_has_prepared_it(stopwatch: Stopwatch) -> None:
-    """The owner creates exchange, queue and binding; the upload reaches the queue."""
+    """The owner creates exchange, queues and bindings; the upload reaches the queue."""
     began = time.monotonic()
     exchange = {"type": "topic", "durable": True}
     outside.broker(f"/api/exchanges/{PREPARED}/{EXCHANGE}", "PUT", exchange)
     queue = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
-    outside.broker(f"/api/queues/{PREPARED}/processing", "PUT", queue)
-    binding = {"routing_key": "#", "arguments": {}}
-    outside.broker(f"/api/bindings/{PREPARED}/e/{EXCHANGE}/q/processing", "POST", binding)
+    for name, pattern in (("processing", "health.processing.#"), ("erasures", "health.erased.#")):
+        outside.broker(f"/api/queues/{PREPARED}/{name}", "PUT", queue)
+        binding = {"routing_key": pattern, "arguments": {}}
+        outside.broker(f"/api/bindings/{PREPARED}/e/{EXCHANGE}/q/{name}", "POST", binding)
     _is_ready(PREPARED)
     stopwatch.record(
         "prepared virtual host: mended to ready",

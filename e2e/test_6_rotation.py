@@ -227,39 +227,17 @@ def _every_message_came(uploads: SteadyUploads) -> None:
     )
 
 
-def _gateway(*words: str) -> str:
-    """Run the object store's own command for accounts."""
-    login = [
-        "--access",
-        "admin",
-        "--secret",
-        install.passwords()["s3"],
-        "--endpoint-url",
-        "http://127.0.0.1:7070",
-    ]
-    where = [
-        "exec",
-        "deployment/s3",
-        "--namespace",
-        install.DEPENDENCIES,
-        "--",
-        "versitygw",
-        "admin",
-    ]
-    return k8s.kubectl(*where, *login, *words)
-
-
 def _store_account(name: str) -> dict[str, str]:
     values = {"accessKeyId": name, "secretAccessKey": secrets.token_hex(16)}
-    _gateway(
+    outside.gateway(
         "create-user", "--access", name, "--secret", values["secretAccessKey"], "--role", "admin"
     )
     return values
 
 
 def _remove_store_account(name: str) -> None:
-    if name in _gateway("list-users"):
-        _gateway("delete-user", "--access", name)
+    if name in outside.gateway("list-users"):
+        outside.gateway("delete-user", "--access", name)
 
 
 def _store_refuses(keys: dict[str, str]) -> bool:

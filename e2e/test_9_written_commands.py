@@ -180,7 +180,7 @@ def test_4_the_data_outlives_the_service(reader: Reader) -> None:
     reader.follow(pages.story("uninstall-data"))
     assert _live() is None
     assert _owned() == ""
-    for name in ("s3", "rabbitmq", "postgres", "redis"):
+    for name in ("s3", "rabbitmq", "postgres", "redis", f"{NAME}-erasure-key"):
         assert k8s.get("secret", name, SPACE) is not None
     assert k8s.kubectl("get", "crd", CRD, "--output", "name").strip()
     reader.follow(pages.story("install"))

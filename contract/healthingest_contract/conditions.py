@@ -23,6 +23,8 @@ Annotation of a HealthIngest: `host:port/bucket` of a bucket that it may use.
 
 It is required for a bucket in another store, and for one with objects of other applications.
 """
+CONFIRM_ERASURE_KEY_ANNOTATION: Final = "healthingest.dev/confirm-new-erasure-key"
+"""Annotation of a HealthIngest: fingerprint of a lost erasure key that a new one may replace."""
 
 
 class ConditionType(StrEnum):
@@ -37,6 +39,7 @@ class ConditionType(StrEnum):
     DATABASE_READY = "DatabaseReady"
     SECRETS_READY = "SecretsReady"
     CACHE_READY = "CacheReady"
+    READER_READY = "ReaderReady"
     ROUTE_READY = "RouteReady"
     WORKLOAD_AVAILABLE = "WorkloadAvailable"
     DRIFTED = "Drifted"
@@ -64,6 +67,8 @@ class Reason(StrEnum):
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason
     SECRET_VALUE_INVALID = "SecretValueInvalid"  # noqa: S105 - a reason
     SECRET_VALUE_TRIMMED = "SecretValueTrimmed"  # noqa: S105 - a reason
+    ERASURE_KEY_MISSING = "ErasureKeyMissing"
+    ERASURE_KEY_CHANGED = "ErasureKeyChanged"
     # any external system
     UNREACHABLE = "Unreachable"
     CREDENTIALS_MISSING = "CredentialsMissing"
@@ -83,6 +88,9 @@ class Reason(StrEnum):
     BUCKET_TAKEN = "BucketTaken"
     CAPABILITY_MISSING = "CapabilityMissing"
     OBJECT_STORE_REPLACED = "ObjectStoreReplaced"
+    READER_MAY_WRITE = "ReaderMayWrite"
+    OBJECT_LOCK_MISSING = "ObjectLockMissing"
+    OBJECT_LOCK_NOT_IN_SPEC = "ObjectLockNotInSpec"
     # broker
     TOPOLOGY_CONFLICT = "TopologyConflict"
     TOPOLOGY_INCOMPLETE = "TopologyIncomplete"

@@ -10,6 +10,10 @@ from typing import Final
 DEFAULT_EXCHANGE: Final = "health_data_exchange"
 ROUTING_KEY_PREFIX: Final = "health.processing"
 ALL_UPLOADS_BINDING: Final = f"{ROUTING_KEY_PREFIX}.#"
+ERASED_ROUTING_KEY_PREFIX: Final = "health.erased"
+ALL_ERASURES_BINDING: Final = f"{ERASED_ROUTING_KEY_PREFIX}.#"
+ERASURES_QUEUE: Final = "erasures"
+"""The default queue of announcements that an upload was erased."""
 
 RECORD_TYPE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 """

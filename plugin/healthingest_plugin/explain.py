@@ -367,7 +367,8 @@ def _notes(snapshot: Snapshot) -> Iterable[str]:
         yield "whether an operator works is unknown: you may not read its Deployment"
     if snapshot.namespace_terminates:
         yield f"namespace {snapshot.namespace} is being deleted"
-    for kind in (ConditionType.CACHE_READY.value, ConditionType.ROUTE_READY.value):
+    optional = (ConditionType.CACHE_READY, ConditionType.READER_READY, ConditionType.ROUTE_READY)
+    for kind in (found.value for found in optional):
         entry = snapshot.conditions.get(kind) or {}
         if entry.get("status") == "False":
             yield (

@@ -99,5 +99,23 @@ def test_the_broker_gets_the_passwords_only_as_hashes(script: ModuleType) -> Non
     }
     assert rights == {
         "relay": ("^$", "^health_data_exchange$", "^$"),
-        "consumer": ("^$", "^$", r"^(processing|processing\.dead)$"),
+        "consumer": ("^$", "^$", r"^(processing|processing\.dead|erasures|erasures\.dead)$"),
+    }
+
+
+def test_uploads_and_erasures_have_a_queue_each(script: ModuleType) -> None:
+    """As the operator creates them by default, with their dead-letter queues."""
+    defined = script.definitions("relay-password", "consumer-password")
+    assert {queue["name"] for queue in defined["queues"]} == {
+        "processing",
+        "processing.dead",
+        "erasures",
+        "erasures.dead",
+    }
+    bound = {(one["source"], one["destination"], one["routing_key"]) for one in defined["bindings"]}
+    assert bound == {
+        ("health_data_exchange", "processing", "health.processing.#"),
+        ("health_data_exchange", "erasures", "health.erased.#"),
+        ("health_data_exchange.dead", "processing.dead", "processing"),
+        ("health_data_exchange.dead", "erasures.dead", "erasures"),
     }

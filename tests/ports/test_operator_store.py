@@ -1,5 +1,6 @@
 """The operator's object store port on a real S3 server (versitygw)."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -7,12 +8,13 @@ import pytest
 
 from healthingest_contract.conditions import Reason
 from healthingest_operator.adapters.s3.store import PROBE_KEY, S3ObjectStore, s3_object_store
-from healthingest_operator.api.v1alpha1 import ObjectStoreSpec, StoreSecretRef
+from healthingest_operator.api.v1alpha1 import ObjectLockSpec, ObjectStoreSpec, StoreSecretRef
 from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.resources import bucket
 from support.servers.process import free_port
 from support.servers.versitygw import S3Server
+from support.servers.versitygw import s3_server as s3_server_process
 
 SPEC = ObjectStoreSpec(bucket="bucket", credentials_secret_ref=StoreSecretRef(name="secret"))
 
@@ -62,6 +64,75 @@ async def test_what_the_store_lacks_is_seen(store: S3ObjectStore, s3_server: S3S
     observed = await store.observe(access(s3_server))
     assert observed is not None
     assert observed.missing >= {bucket.Capability.ENCRYPTION, bucket.Capability.LIFECYCLE}
+
+
+async def test_a_bucket_is_created_with_its_lock(
+    store: S3ObjectStore, s3_gateway: S3Server
+) -> None:
+    """The retention is set, and a later change of it has another fingerprint."""
+    where = replace(access(s3_gateway), bucket=f"locked-{free_port()}")
+    await store.create(where, object_lock=True)
+    wanted = ObjectStoreSpec(
+        bucket=where.bucket,
+        credentials_secret_ref=StoreSecretRef(name="secret"),
+        object_lock=ObjectLockSpec(mode="Governance", days=3),
+    )
+    observed = await store.observe(where, needs_object_lock=True)
+    assert observed is not None
+    assert observed.object_lock is not None
+    assert observed.retention == {}
+    (step,) = [
+        step
+        for step in bucket.plan(wanted, "a/b", observed)
+        if step.capability is bucket.Capability.OBJECT_LOCK
+    ]
+    before = await store.fingerprint(where, needs_object_lock=True)
+    assert await store.carry_out(where, step)
+    assert await store.fingerprint(where, needs_object_lock=True) != before
+    again = await store.observe(where, needs_object_lock=True)
+    assert again is not None
+    assert again.retention == {"Mode": "GOVERNANCE", "Days": 3}
+
+
+async def test_keys_that_only_read_are_told_from_others(store: S3ObjectStore) -> None:
+    """Without rights they are refused; nothing of the checks stays in the bucket."""
+    with s3_server_process() as server:
+        made = server.new_bucket()
+        await _check_readers(store, access(made), access(made.new_user("reader-secret")))
+
+
+async def _check_readers(store: S3ObjectStore, owner: StoreAccess, reader: StoreAccess) -> None:
+    with pytest.raises(DependencyError) as raised:
+        await store.may_write(reader, owner)
+    assert raised.value.reason is Reason.PERMISSION_DENIED
+    await allow(store, owner, reader, "s3:GetObject")
+    assert not await store.may_write(reader, owner)
+    await allow(store, owner, reader, "s3:GetObject", "s3:PutObject")
+    assert await store.may_write(reader, owner)
+    assert await store.may_write(owner, owner)
+    async with store._clients.of(owner) as client:
+        assert "Contents" not in await client.list_objects_v2(Bucket=owner.bucket)
+
+
+async def allow(store: S3ObjectStore, owner: StoreAccess, user: StoreAccess, *actions: str) -> None:
+    """Give *user* these rights on the objects of the bucket, and no others."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [user.access_key_id]},
+        "Action": actions,
+        "Resource": f"arn:aws:s3:::{owner.bucket}/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    async with store._clients.of(owner) as client:
+        await client.put_bucket_policy(Bucket=owner.bucket, Policy=policy)
+
+
+async def test_a_bucket_without_lock_is_seen(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """The store supports it, and this bucket does not have it."""
+    observed = await store.observe(access(s3_server), needs_object_lock=True)
+    assert observed is not None
+    assert observed.object_lock is None
+    assert bucket.Capability.OBJECT_LOCK not in observed.missing
 
 
 async def test_the_probe_leaves_nothing_behind(store: S3ObjectStore, s3_server: S3Server) -> None:

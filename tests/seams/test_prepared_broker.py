@@ -34,11 +34,12 @@ def payloads(server: RabbitMQServer) -> list[dict[str, Any]]:
 
 
 def prepare(server: RabbitMQServer) -> None:
-    """Create exchange, queue and binding as the broker's owner."""
+    """Create exchange, queues and a binding as the broker's owner."""
     host = server.virtual_host
     exchange = {"type": "topic", "durable": True}
     server.call("PUT", f"/api/exchanges/{host}/{EXCHANGE}", exchange)
-    server.call("PUT", f"/api/queues/{host}/processing", {"durable": True})
+    for queue in ("processing", "erasures"):
+        server.call("PUT", f"/api/queues/{host}/{queue}", {"durable": True})
     server.call("POST", f"/api/bindings/{host}/e/{EXCHANGE}/q/processing", {"routing_key": "#"})
 
 

@@ -39,6 +39,7 @@ _RATE = (
     ["1/second", "999999999/day", "10/minute", "5/hour"],
     ["0/hour", "1/week", "1 /hour", "1000000000/day", "10", 10],
 )
+_LOCK = {"mode": "Governance", "days": 40}
 _HOST = (
     ["a.example", "*.a.example", "1.example"],
     ["A", "a..b", "-a", "a-", "*", "a.*", "a_b"],
@@ -151,6 +152,17 @@ RULES: dict[str, Cases] = {
     "database.tls": _CLIENT_CASES,
     "autoscaling": ([{"minReplicas": 3, "maxReplicas": 3}], [{"minReplicas": 3, "maxReplicas": 2}]),
     "objectStore.bucket": ([], ["a..b", "10.0.0.1"]),
+    "objectStore": (
+        [
+            {"bucket": "abc", "objectLock": _LOCK},
+            {"bucket": "abc", "objectLock": _LOCK, "noncurrentVersionDays": 40},
+            {"bucket": "abc", "objectLock": _LOCK, "noncurrentVersionDays": 0},
+        ],
+        [
+            {"bucket": "abc", "objectLock": _LOCK, "noncurrentVersionDays": 39},
+            {"bucket": "abc", "objectLock": _LOCK, "versioning": "Disabled"},
+        ],
+    ),
     "objectStore.encryption": (
         [{"mode": "SSE-KMS", "keyId": "k"}, {}],
         [{"mode": "None", "keyId": "k"}, {"mode": "SSE-KMS"}],
@@ -204,9 +216,11 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "secretRef": {"name": "login"},
     "adminSecretRef": {"name": "admin"},
     "userSecretRef": {"name": "relay"},
+    "readerSecretRef": {"name": "reader"},
     "oidc": {"issuers": [_ISSUER]},
     "issuers": _ISSUER,
     "webIdentity": {"roleArn": "arn:aws:iam::111122223333:role/uploads"},
+    "objectLock": {"mode": "Compliance", "days": 1},
     "configMapKeyRef": {"name": "ca"},
     "secretKeyRef": {"name": "ca"},
 }

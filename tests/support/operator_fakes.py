@@ -59,6 +59,11 @@ def _signing_key(number: int) -> str:
     return f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
 
 
+def erasure_key(number: int) -> str:
+    """Return the erasure key that is made after *number* others."""
+    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).decode()
+
+
 def broker_spec(virtual_host: str, *queues: QueueSpec) -> BrokerSpec:
     """Return a broker with these queues."""
     return BrokerSpec(
@@ -327,6 +332,8 @@ class FakeStore(_Faulty, ObjectStore):
     writes: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     """Secret access keys that are worth nothing."""
+    writers: set[str] = field(default_factory=set)
+    """Secret access keys that may write, of those that are checked."""
     tls: list[TlsMaterial] = field(default_factory=list)
     """The certificates of each observation."""
     seen: list[StoreAccess] = field(default_factory=list)
@@ -338,31 +345,40 @@ class FakeStore(_Faulty, ObjectStore):
             raise DependencyError(Reason.AUTHENTICATION_FAILED, "refused")
 
     @override
-    async def observe(self, access: StoreAccess) -> bucket.Observed | None:
+    async def observe(
+        self, access: StoreAccess, *, needs_object_lock: bool = False
+    ) -> bucket.Observed | None:
+        del needs_object_lock
         self.tls.append(access.tls)
         self._may_fail()
         self._may_refuse(access)
         return self.buckets.get(access.bucket)
 
     @override
-    async def fingerprint(self, access: StoreAccess) -> str:
+    async def fingerprint(self, access: StoreAccess, *, needs_object_lock: bool = False) -> str:
+        del needs_object_lock
         found = await self.observe(access)
         if found is None:
             raise DependencyError(Reason.REQUEST_REFUSED, "no bucket")
         return _mark(replace(found, missing=frozenset()))
 
     @override
-    async def create(self, access: StoreAccess) -> None:
+    async def create(self, access: StoreAccess, *, object_lock: bool = False) -> None:
         self._may_fail()
         self.writes.append("create")
-        self.buckets[access.bucket] = bucket.Observed(missing=self.unsupported)
+        lock = {"ObjectLockEnabled": "Enabled", "Rule": {}} if object_lock else None
+        self.buckets[access.bucket] = bucket.Observed(missing=self.unsupported, object_lock=lock)
 
     @override
     async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
         self._may_fail()
         self.writes.append(str(step.capability))
         old = self.buckets[access.bucket]
-        names = {"publicAccessBlock": "public_access_block", "tagging": "tags"}
+        names = {
+            "publicAccessBlock": "public_access_block",
+            "tagging": "tags",
+            "objectLock": "object_lock",
+        }
         values = {name: getattr(old, name) for name in old.__slots__}
         values[names.get(str(step.capability), str(step.capability))] = step.value
         self.buckets[access.bucket] = bucket.Observed(**values)
@@ -379,6 +395,14 @@ class FakeStore(_Faulty, ObjectStore):
     async def check(self, access: StoreAccess) -> None:
         self._may_fail()
         self._may_refuse(access)
+
+    @override
+    async def may_write(self, reader: StoreAccess, writer: StoreAccess) -> bool:
+        self._may_fail()
+        self._may_refuse(writer)
+        self._may_refuse(reader)
+        self.writes.append(f"probe {reader.bucket} as reader")
+        return reader.secret_access_key in self.writers
 
     @override
     async def is_empty(self, access: StoreAccess) -> bool:
@@ -712,6 +736,7 @@ class OperatorFakes:
         self.records = Records()
         self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
         self._keys = iter(_signing_key(number) for number in range(1000))
+        self._erasure_keys = (erasure_key(number) for number in range(1000))
         for name, values in USER_SECRETS.items():
             self.cluster.secret(name, values)
         self.cluster.put(manifest(**spec))
@@ -719,7 +744,11 @@ class OperatorFakes:
     @property
     def ports(self) -> Ports:
         """The fakes, as the core takes them."""
-        make = Generators(lambda: next(self._passwords), lambda: next(self._keys))
+        make = Generators(
+            lambda: next(self._passwords),
+            lambda: next(self._keys),
+            lambda: next(self._erasure_keys),
+        )
         return Ports(
             self.cluster,
             self.store,

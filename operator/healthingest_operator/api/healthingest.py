@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from healthingest_contract.conditions import (
     CONFIRM_BUCKET_ANNOTATION,
     CONFIRM_DATABASE_ANNOTATION,
+    CONFIRM_ERASURE_KEY_ANNOTATION,
     ROTATE_ANNOTATION,
 )
 from healthingest_operator.api.manifest import ManifestView
@@ -47,6 +48,8 @@ class HealthIngest:
     """Value of the annotation that confirms a replaced database, as `host:port/name`."""
     confirmed_bucket: str = ""
     """Value of the annotation that confirms a replaced or unknown bucket."""
+    confirmed_erasure_key: str = ""
+    """Fingerprint of a lost erasure key that a new one may replace."""
 
 
 class InvalidSpecError(ValueError):
@@ -91,6 +94,7 @@ def parse(body: ManifestView) -> HealthIngest:
         rotate=annotations.get(ROTATE_ANNOTATION, ""),
         confirmed_database=annotations.get(CONFIRM_DATABASE_ANNOTATION, ""),
         confirmed_bucket=annotations.get(CONFIRM_BUCKET_ANNOTATION, ""),
+        confirmed_erasure_key=annotations.get(CONFIRM_ERASURE_KEY_ANNOTATION, ""),
     )
 
 

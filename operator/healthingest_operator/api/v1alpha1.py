@@ -15,7 +15,12 @@ from pydantic import AfterValidator, Field
 
 from healthingest_contract import service_settings
 from healthingest_contract.pod_identity import AWS_AUDIENCE
-from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from healthingest_contract.topology import (
+    ALL_ERASURES_BINDING,
+    ALL_UPLOADS_BINDING,
+    DEFAULT_EXCHANGE,
+    ERASURES_QUEUE,
+)
 from healthingest_operator.api.declaring import (
     OPTIONAL,
     ApiModel,
@@ -79,6 +84,10 @@ def bytes_in(size: str) -> int:
     """Return the number of bytes of a size such as `50Mi`."""
     digits = size.rstrip("kKMGi")
     return int(digits) * _UNITS[size.removeprefix(digits)]
+
+
+DEFAULT_NONCURRENT_DAYS: Final = 30
+"""Days in which an object that was deleted by mistake can be brought back."""
 
 
 class Requirement(StrEnum):
@@ -355,6 +364,17 @@ class EncryptionSpec(ApiModel):
     )
 
 
+class ObjectLockSpec(ApiModel):
+    """Retention of each object version by the store: nobody can delete it earlier."""
+
+    mode: Literal["Governance", "Compliance"] = Field(
+        description="Governance: a privileged user can lift a lock. Compliance: nobody can."
+    )
+    days: Int32 = Field(
+        ge=1, le=36500, description="Days after its upload in which a version cannot be deleted."
+    )
+
+
 _ENDPOINT: Final = matching(
     r"^https?://[^/@\t\n\f\r ?#]+/?$",
     "an address such as https://s3.example:9000, without login and path",
@@ -436,6 +456,11 @@ class ObjectStoreSpec(ApiModel):
         description="Secret with the same keys for the operator, which configures the bucket;"
         " default: `credentialsSecretRef`, without it the identity of its pod.",
     )
+    reader_secret_ref: StoreSecretRef | None = Field(
+        default=None,
+        description="Secret with the same keys of a user that may only read, for consumers; it is"
+        " copied into Secret `<name>-consumer`.",
+    )
     tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
     versioning: Requirement = Field(
         default=Requirement.IF_SUPPORTED,
@@ -452,6 +477,18 @@ class ObjectStoreSpec(ApiModel):
         le=365,
         description="Days after which the store deletes incomplete multipart uploads; 0: never.",
     )
+    object_lock: ObjectLockSpec | None = Field(
+        default=None,
+        description="Default retention of the bucket, which must be created with object lock. An"
+        " erasure waits until the lock of each version has ended.",
+    )
+    noncurrent_version_days: Int32 | None = Field(
+        default=None,
+        ge=0,
+        le=36500,
+        description="Days after which the store deletes a version that was overwritten or deleted;"
+        " 0: never. Default: 30, and with `objectLock` at least its days.",
+    )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
         description="Whether the bucket is deleted with the HealthIngest. A bucket with objects is"
@@ -464,7 +501,31 @@ class ObjectStoreSpec(ApiModel):
             "webIdentity is not permitted with credentialsSecretRef",
             lambda self: self.web_identity is None or self.credentials_secret_ref is None,
         ),
+        Rule(
+            "!has(self.objectLock) || self.versioning != 'Disabled'",
+            "objectLock needs versioning",
+            lambda self: self.object_lock is None or self.versioning is not Requirement.DISABLED,
+        ),
+        Rule(
+            "!has(self.objectLock) || !has(self.noncurrentVersionDays)"
+            " || self.noncurrentVersionDays == 0\n"
+            "|| self.noncurrentVersionDays >= self.objectLock.days",
+            "noncurrentVersionDays must not be less than objectLock.days: a locked version cannot"
+            " be deleted earlier",
+            lambda self: (
+                self.object_lock is None
+                or not self.noncurrent_version_days
+                or self.noncurrent_version_days >= self.object_lock.days
+            ),
+        ),
     )
+
+    @property
+    def noncurrent_days(self) -> int:
+        """Days after which a noncurrent version is deleted, with the default; 0: never."""
+        if self.noncurrent_version_days is not None:
+            return self.noncurrent_version_days
+        return max(DEFAULT_NONCURRENT_DAYS, self.object_lock.days if self.object_lock else 0)
 
 
 class QueueSpec(ApiModel):
@@ -552,7 +613,13 @@ class BrokerSpec(ApiModel):
             _none_is_a_dead_letter_queue,
         ),
     ] = Field(
-        default=(QueueSpec(name="processing"),), max_length=32, description="Queues for consumers."
+        default=(
+            QueueSpec(name="processing"),
+            QueueSpec(name=ERASURES_QUEUE, bindings=(ALL_ERASURES_BINDING,)),
+        ),
+        max_length=32,
+        description="Queues for consumers; a list replaces the default one, which has a queue for"
+        " uploads and a queue for erasures.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,
@@ -1147,6 +1214,10 @@ class SecretsStatus(ApiModel):
     consumer: str | None = Field(
         default=None, description="Name of the Secret for consumers of the queues."
     )
+    erasure_key: str | None = Field(
+        default=None,
+        description="Name of the Secret with the erasure key, which is kept after a deletion.",
+    )
 
 
 class ObjectStoreStatus(ApiModel):
@@ -1154,6 +1225,9 @@ class ObjectStoreStatus(ApiModel):
 
     probed: str | None = Field(
         default=None, description="Fingerprint of the settings for which the store was probed."
+    )
+    reader_checked: str | None = Field(
+        default=None, description="Fingerprint of the consumers' keys that were checked."
     )
     place: str | None = Field(
         default=None,
@@ -1195,6 +1269,10 @@ class HealthIngestStatus(ApiModel):
         default=None, description="Fingerprint of the workload that was last rolled out."
     )
     secrets: SecretsStatus | None = None
+    erasure_key_fingerprint: str | None = Field(
+        default=None,
+        description="Fingerprint of the erasure key; another key must be confirmed.",
+    )
     object_store: ObjectStoreStatus | None = None
     database: DatabaseStatus | None = None
     left_behind: tuple[str, ...] = Field(

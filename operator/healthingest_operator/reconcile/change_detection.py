@@ -72,7 +72,11 @@ class ChangeDetector:
             found = await credentials(_Secrets(self), owner)
             if found.errors:
                 return None
-            own = names.service_secret(owner.key), names.consumer_secret(owner.key)
+            own = (
+                names.service_secret(owner.key),
+                names.consumer_secret(owner.key),
+                names.erasure_key_secret(owner.key),
+            )
             versions = [
                 await self.cluster.version("v1", "Secret", owner.key.namespace, name)
                 for name in own
@@ -93,7 +97,8 @@ class ChangeDetector:
         """
         store = _value_of(found.store)
         admin: StoreAccess = _value_of(found.store_admin)
-        parts = [await self.store.fingerprint(admin)]
+        needs_lock = owner.spec.object_store.object_lock is not None
+        parts = [await self.store.fingerprint(admin, needs_object_lock=needs_lock)]
         if store != admin and store.has_keys:
             await self.store.check(store)
         parts.append(await self._broker(owner, found.broker))
@@ -153,8 +158,9 @@ def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
     # No watch reports that the Gateway API is installed.
     routed = owner.spec.http_route is None or ConditionType.ROUTE_READY in held
+    reads = owner.spec.object_store.reader_secret_ref is None or ConditionType.READER_READY in held
     # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
-    return ready and current and routed and owner.spec.schemas.config_map_ref is None
+    return ready and current and routed and reads and owner.spec.schemas.config_map_ref is None
 
 
 def _value_of(part: _Part | DependencyError) -> _Part:

@@ -34,6 +34,7 @@ from healthingest_operator.resources import bucket, topology
 from healthingest_operator.resources.names import consumer_users, owner_id, relay_users
 from healthingest_operator.resources.pruning import Superfluous, superfluous
 from healthingest_operator.resources.secrets import digest, password_of, user_of
+from healthingest_operator.status import lock_causes
 from healthingest_operator.status.conditions import ConditionUpdate, condition_false, condition_true
 
 _PROVISIONING_HELPS: Final = frozenset(
@@ -74,11 +75,16 @@ Outranks = Callable[[str], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class BucketContext:
-    """The values of the service's Secret, the previous status, and the rule of ownership."""
+    """
+    The values of the service's Secret, the previous status, and the rule of ownership.
+
+    `erasure_key` is the fingerprint of the erasure key; empty: it is unknown.
+    """
 
     values: Mapping[str, str]
     status: ManifestView
     outranks: Outranks
+    erasure_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +108,24 @@ async def reconcile_bucket(
         known = (
             set(before.get("missingCapabilities", ())) if before.get("probed") == probed else set()
         )
-        missing, changed, installation = await _complete_bucket(store, owner, admin, known, context)
+        done = await _complete_bucket(store, owner, admin, known, context)
         if before.get("probed") == probed and _held(context.status, ConditionType.BUCKET_READY):
             if pods != admin and pods.has_keys:  # those of the operator were used just now
                 await store.check(pods)
-            lacking = {*missing, *(known & {bucket.Capability.CHECKSUMS})}
+            lacking = {*done.missing, *(known & {bucket.Capability.CHECKSUMS})}
         else:
             # The operator cannot act with the identity of the pods.
-            lacking = {*missing, *await store.probe(pods if pods.has_keys else admin)}
+            lacking = {*done.missing, *await store.probe(pods if pods.has_keys else admin)}
     except DependencyError as error:
         return BucketResult(
             condition_false(ConditionType.BUCKET_READY, error.reason, error.message)
         )
     return BucketResult(
-        _capabilities(owner, lacking),
+        _bucket_condition(owner, lacking, done.observed),
         frozenset(str(name) for name in lacking),
         probed,
-        changed,
-        installation,
+        done.changed,
+        done.installation,
         bucket_place(admin),
     )
 
@@ -140,7 +146,10 @@ def _store_accesses(found: Credentials) -> tuple[StoreAccess, StoreAccess]:
     return pods, admin
 
 
-def _capabilities(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpdate:
+def _bucket_condition(
+    owner: HealthIngest, lacking: Collection[str], observed: bucket.Observed
+) -> ConditionUpdate:
+    """Return the condition; a lock that the spec does not name is a warning."""
     hurts = sorted(
         {str(name) for name in lacking}
         & {str(name) for name in bucket.required(owner.spec.object_store)}
@@ -148,7 +157,22 @@ def _capabilities(owner: HealthIngest, lacking: Collection[str]) -> ConditionUpd
     if hurts:
         message = f"the object store lacks {', '.join(hurts)}, which is required"
         return condition_false(ConditionType.BUCKET_READY, Reason.CAPABILITY_MISSING, message)
-    return condition_true(ConditionType.BUCKET_READY, f"bucket {owner.spec.object_store.bucket}")
+    name = owner.spec.object_store.bucket
+    if owner.spec.object_store.object_lock is None and observed.retention:
+        cause = lock_causes.LOCK_NOT_IN_SPEC
+        message = cause.text(bucket=name, **bucket.described_retention(observed))
+        return condition_true(ConditionType.BUCKET_READY, message, cause.reason)
+    return condition_true(ConditionType.BUCKET_READY, f"bucket {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _CompletedBucket:
+    """The bucket as it was found, with missing capabilities, changes and installation."""
+
+    observed: bucket.Observed
+    missing: set[bucket.Capability]
+    changed: tuple[str, ...]
+    installation: str
 
 
 async def _complete_bucket(
@@ -157,42 +181,51 @@ async def _complete_bucket(
     admin: StoreAccess,
     known: Collection[str],
     context: BucketContext,
-) -> tuple[set[bucket.Capability], tuple[str, ...], str]:
+) -> _CompletedBucket:
     """
-    Configure the bucket; return missing capabilities, changes and the installation.
+    Configure the bucket.
 
     A capability that is *known* to be missing is not requested again.
     """
-    observed = await store.observe(admin)
+    locks = owner.spec.object_store.object_lock is not None
+    observed = await store.observe(admin, needs_object_lock=locks)
     installation = await installation_of_bucket(
         store, owner, admin, observed, context.status.get("objectStore") or {}
     )
     changed = []
     if observed is None:
-        observed = await _create_bucket(store, admin)
+        observed = await _create_bucket(store, admin, locks=locks)
         changed.append(f"bucket {admin.bucket}")
     name = owner_id(owner.key)
     await _check_bucket_owner(observed, name, admin, context.outranks)
+    if locks and observed.object_lock is None and _may_lock(observed):
+        raise DependencyError.of(lock_causes.BUCKET_WITHOUT_LOCK, bucket=admin.bucket)
     known_missing = set(known) - {bucket.Capability.CHECKSUMS}
     missing = {*observed.missing, *(lack for lack in bucket.Capability if lack in known_missing)}
     seen = replace(observed, missing=frozenset(missing))
-    for step in bucket.plan(owner.spec.object_store, name, seen, installation):
+    steps = bucket.plan(owner.spec.object_store, name, seen, installation, context.erasure_key)
+    for step in steps:
         if await store.carry_out(admin, step):
             changed.append(f"{step.capability} of bucket {admin.bucket}")
         else:
             missing.add(step.capability)
-    return missing, tuple(changed), installation
+    return _CompletedBucket(observed, missing, tuple(changed), installation)
 
 
-async def _create_bucket(store: ObjectStore, admin: StoreAccess) -> bucket.Observed:
+def _may_lock(observed: bucket.Observed) -> bool:
+    """Whether the store has object lock; without it, a capability is missing."""
+    return bucket.Capability.OBJECT_LOCK not in observed.missing
+
+
+async def _create_bucket(store: ObjectStore, admin: StoreAccess, *, locks: bool) -> bucket.Observed:
     """
     Create the bucket and return its properties.
 
     Raises:
         DependencyError: the store does not report the bucket yet.
     """
-    await store.create(admin)
-    observed = await store.observe(admin)
+    await store.create(admin, object_lock=locks)
+    observed = await store.observe(admin, needs_object_lock=locks)
     if observed is None:
         message = f"bucket {admin.bucket} was created but the object store does not report it yet"
         raise DependencyError(Reason.UNREACHABLE, message)

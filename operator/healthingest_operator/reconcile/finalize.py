@@ -101,6 +101,7 @@ async def _remove_external(ports: Ports, owner: HealthIngest, leftovers: _Leftov
         leftovers, "object store", lambda: _remove_bucket(ports, owner, found, leftovers)
     )
     _name_database(owner, found, leftovers)
+    await _name_erasure_key(ports, owner, leftovers)
 
 
 async def _report_waiting(ports: Ports, body: ManifestView, waiting: str) -> None:
@@ -134,6 +135,13 @@ def _name_database(owner: HealthIngest, found: Credentials, leftovers: _Leftover
         leftovers.kept.append(
             f"role and database {name} on {read_database_address(access.admin_url).place}"
         )
+
+
+async def _name_erasure_key(ports: Ports, owner: HealthIngest, leftovers: _Leftovers) -> None:
+    """Report the Secret with the erasure key, which the data needs as long as it exists."""
+    name = names.erasure_key_secret(owner.key)
+    if await ports.cluster.version("v1", "Secret", owner.key.namespace, name) is not None:
+        leftovers.kept.append(f"Secret {name} with the erasure key")
 
 
 async def _attempt(leftovers: _Leftovers, what: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -123,13 +123,23 @@ class Cluster(Reader, Protocol):
 class ObjectStore(Protocol):
     """An S3 server."""
 
-    async def observe(self, access: StoreAccess) -> bucket.Observed | None:
-        """Return the properties of the bucket; None: it does not exist."""
+    async def observe(
+        self, access: StoreAccess, *, needs_object_lock: bool = False
+    ) -> bucket.Observed | None:
+        """
+        Return the properties of the bucket; None: it does not exist.
 
-    async def fingerprint(self, access: StoreAccess) -> str:
-        """Return a fingerprint of the result of `observe`, at low cost."""
+        Unless *needs_object_lock*, the lock is unknown if these credentials may not read it.
+        """
 
-    async def create(self, access: StoreAccess) -> None:
+    async def fingerprint(self, access: StoreAccess, *, needs_object_lock: bool = False) -> str:
+        """
+        Return a fingerprint of the result of `observe`, at low cost.
+
+        It covers the lock only if it is needed.
+        """
+
+    async def create(self, access: StoreAccess, *, object_lock: bool = False) -> None:
         """Create the bucket, unless this account has it already."""
 
     async def carry_out(self, access: StoreAccess, step: bucket.Step) -> bool:
@@ -144,6 +154,14 @@ class ObjectStore(Protocol):
 
     async def check(self, access: StoreAccess) -> None:
         """Check that these credentials may use the bucket; writes nothing."""
+
+    async def may_write(self, reader: StoreAccess, writer: StoreAccess) -> bool:
+        """
+        Whether *reader* may write objects; nothing of it is stored.
+
+        It reads a small object that *writer* puts under a reserved key and deletes. Raises
+        `DependencyError` if it may not read it.
+        """
 
     async def is_empty(self, access: StoreAccess) -> bool:
         """Whether the bucket has no object, except that of `probe`."""

@@ -60,11 +60,14 @@ def build_result(state: ReconcileState) -> ReconcileResult:
 
 def _is_unfinished(state: ReconcileState, updates: Sequence[ConditionUpdate]) -> bool:
     """Whether something remains to be done although the HealthIngest is ready."""
-    lacks_route = any(
-        update.type is ConditionType.ROUTE_READY and not update.is_true for update in updates
+    # No watch reports that the Gateway API is installed, or that the store grants a right.
+    waits = any(
+        update.type in {ConditionType.ROUTE_READY, ConditionType.READER_READY}
+        and not update.is_true
+        for update in updates
     )
     left_behind = state.dependencies.broker.left_behind
-    return lacks_route or state.has_pending_changes or bool(left_behind)
+    return waits or state.has_pending_changes or bool(left_behind)
 
 
 def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:
@@ -81,7 +84,7 @@ def _outcome(updates: Sequence[ConditionUpdate]) -> Outcome:
 
 def _healed(state: ReconcileState) -> list[str]:
     """Return the objects that others had removed or changed; a change of the spec is not drift."""
-    healed = [*state.own.healed, *state.children.healed]
+    healed = [*state.erasure_key.healed, *state.own.healed, *state.children.healed]
     for kind, changed in (
         (ConditionType.TOPOLOGY_READY, state.dependencies.broker.changed),
         (ConditionType.BUCKET_READY, state.dependencies.bucket.changed),
@@ -92,10 +95,18 @@ def _healed(state: ReconcileState) -> list[str]:
 
 
 def _secrets(state: ReconcileState) -> dict[str, str]:
-    """Return the names of the operator's Secrets; one for consumers needs an administrator."""
+    """
+    Return the names of the operator's Secrets.
+
+    One for consumers needs an administrator of the broker, or keys of a reader of the bucket.
+    """
     key = state.owner.key
-    secrets = {"service": names.service_secret(key)}
-    if state.owner.spec.broker.user_secret_ref is None:
+    secrets = {
+        "service": names.service_secret(key),
+        "erasureKey": names.erasure_key_secret(key),
+    }
+    spec = state.owner.spec
+    if spec.broker.user_secret_ref is None or spec.object_store.reader_secret_ref is not None:
         secrets["consumer"] = names.consumer_secret(key)
     return secrets
 
@@ -117,5 +128,10 @@ def _fields(state: ReconcileState) -> StatusFields:
         else {"place": bucket.place, "installation": bucket.installation},
         missing_capabilities=sorted(bucket.missing) if bucket.missing is not None else None,
         database=state.dependencies.database.installation,
+        reader_checked=None
+        if state.dependencies.reader is None
+        else state.dependencies.reader.checked,
+        # The bucket then has the fingerprint, too, if it can have tags.
+        erasure_key=state.erasure_key.fingerprint if bucket.update.is_true else None,
         left_behind=state.dependencies.broker.left_behind,
     )

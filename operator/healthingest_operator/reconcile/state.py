@@ -7,10 +7,12 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import ManifestView
 from healthingest_operator.reconcile.broker_result import BrokerResult
 from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.credentials.erasure_key import ErasureKey
 from healthingest_operator.reconcile.credentials.own_secrets import Confirmed, OwnSecrets
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials
 from healthingest_operator.reconcile.dependencies import BucketResult, DatabaseResult
 from healthingest_operator.reconcile.ports import Ports
+from healthingest_operator.reconcile.store_reader import ReaderResult
 from healthingest_operator.reconcile.workload import WorkloadResult
 from healthingest_operator.status.conditions import Condition, ConditionUpdate
 
@@ -56,12 +58,14 @@ class Dependencies:
     broker: BrokerResult
     database: DatabaseResult
     cache: ConditionUpdate | None
+    reader: ReaderResult | None = None
 
     @property
     def updates(self) -> tuple[ConditionUpdate, ...]:
         """The conditions of all dependencies."""
         cache = () if self.cache is None else (self.cache,)
-        return (self.bucket.update, *self.broker.updates, self.database.update, *cache)
+        reader = () if self.reader is None else (self.reader.update,)
+        return (self.bucket.update, *self.broker.updates, self.database.update, *cache, *reader)
 
     @property
     def confirmed(self) -> Confirmed:
@@ -70,6 +74,7 @@ class Dependencies:
             self.bucket.update.is_true,
             all(update.is_true for update in self.broker.updates),
             self.database.update.is_true,
+            self.reader is None or self.reader.update.is_true,
         )
 
 
@@ -85,6 +90,7 @@ class ReconcileState:
     owner: HealthIngest
     previous: PreviousStatus
     user_secrets: Credentials = field(init=False)  # read_user_secrets
+    erasure_key: ErasureKey = field(init=False)  # prepare_own_secrets
     own: OwnSecrets = field(init=False)  # prepare_own_secrets, promote_credentials
     dependencies: Dependencies = field(init=False)  # reconcile_dependencies
     secrets: ConditionUpdate = field(init=False)  # promote_credentials, advance_rotation
@@ -107,7 +113,8 @@ class ReconcileState:
         """Whether Secrets or dependencies were changed, or a rotation is in progress."""
         broker = self.dependencies.broker
         return bool(
-            self.own.written
+            self.erasure_key.written
+            or self.own.written
             or self.own.rotating
             or broker.unused_users
             or broker.changed

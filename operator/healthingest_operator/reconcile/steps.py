@@ -7,7 +7,9 @@ from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.reconcile import rollout
 from healthingest_operator.reconcile.children import Children
+from healthingest_operator.reconcile.credentials.erasure_key import reconcile_erasure_key
 from healthingest_operator.reconcile.credentials.own_secrets import (
+    Given,
     RotationClock,
     promote,
     secrets_condition,
@@ -27,7 +29,9 @@ from healthingest_operator.reconcile.dependencies import (
 from healthingest_operator.reconcile.ownership import outranked
 from healthingest_operator.reconcile.rollout_gate import dependencies_hold
 from healthingest_operator.reconcile.state import Dependencies, ReconcileState
+from healthingest_operator.reconcile.store_reader import check_reader
 from healthingest_operator.resources.tls import has_tls_sources
+from healthingest_operator.status.conditions import ConditionUpdate
 
 
 async def read_user_secrets(state: ReconcileState) -> None:
@@ -48,8 +52,15 @@ async def prepare_own_secrets(state: ReconcileState) -> None:
         was_ready=state.was_ready,
         had_pods=state.previous.rolled_out is not None,
     )
+    state.erasure_key = await reconcile_erasure_key(
+        state.ports,
+        state.owner,
+        state.user_secrets,
+        state.previous.status.get("erasureKeyFingerprint"),
+    )
+    given = Given(state.user_secrets, state.erasure_key)
     state.own = await write_own_secrets(
-        state.ports.cluster, state.owner, state.user_secrets, state.ports.generators, clock
+        state.ports.cluster, state.owner, given, state.ports.generators, clock
     )
 
 
@@ -60,7 +71,9 @@ async def reconcile_dependencies(state: ReconcileState) -> None:
     own = state.own
     status = state.previous.status
     outranks = partial(outranked, ports.cluster, owner)
-    bucket_context = BucketContext(own.next_service, status, outranks)
+    bucket_context = BucketContext(
+        own.next_service, status, outranks, state.erasure_key.fingerprint or ""
+    )
     broker_context = BrokerContext(
         logins(own.service.get(env.BROKER_URL), own.next_service.get(env.BROKER_URL)),
         logins(own.consumer.get("url"), own.next_consumer.get("url")),
@@ -76,8 +89,15 @@ async def reconcile_dependencies(state: ReconcileState) -> None:
             reconcile_database(ports.database, owner, user, database_url, installation)
         )
         cache = group.create_task(check_cache(ports.cache, user))
+    reader = await check_reader(
+        ports.store,
+        user,
+        own.next_service,
+        status,
+        bucket_is_ready=bucket.result().update.is_true,
+    )
     state.dependencies = Dependencies(
-        bucket.result(), broker.result(), database.result(), cache.result()
+        bucket.result(), broker.result(), database.result(), cache.result(), reader
     )
 
 
@@ -96,7 +116,7 @@ async def promote_credentials(state: ReconcileState) -> None:
 def children_are_unaffected(state: ReconcileState) -> bool:
     """Whether the children are up to date, because nothing outside the cluster has changed."""
     previous = state.previous
-    cache = state.dependencies.cache
+    optional = (state.dependencies.cache, _reader_condition(state))
     return (
         state.was_ready
         and previous.is_current
@@ -105,8 +125,15 @@ def children_are_unaffected(state: ReconcileState) -> bool:
         and not _depends_on_unwatched_objects(state)
         and not state.has_pending_changes
         and dependencies_hold(state.updates)
-        and (cache is None or previous.is_true(cache.type) == cache.is_true)
+        and all(
+            update is None or previous.is_true(update.type) == update.is_true for update in optional
+        )
     )
+
+
+def _reader_condition(state: ReconcileState) -> ConditionUpdate | None:
+    reader = state.dependencies.reader
+    return None if reader is None else reader.update
 
 
 def _depends_on_unwatched_objects(state: ReconcileState) -> bool:

@@ -63,6 +63,8 @@ def configuration(spec: HealthIngestSpec, around: Surroundings) -> dict[str, str
         env.STORE_BUCKET: store.bucket,
         env.STORE_ENCRYPTION: encryption,
         env.STORE_KMS_KEY_ID: store.encryption.key_id or "",
+        env.STORE_OBJECT_LOCK_MODE: store.object_lock.mode if store.object_lock else "None",
+        env.STORE_OBJECT_LOCK_DAYS: str(store.object_lock.days) if store.object_lock else "0",
         **dict.fromkeys(tls.VARIABLES, ""),  # a pod that mounts the files sets them itself
         env.BROKER_EXCHANGE: spec.broker.exchange,
         env.BROKER_ENDPOINT: around.broker_endpoint,

@@ -74,6 +74,11 @@ def consumer_secret(key: Key) -> str:
     return f"{key.name}-consumer"
 
 
+def erasure_key_secret(key: Key) -> str:
+    """Return the name of the Secret with the erasure key, which outlives the HealthIngest."""
+    return f"{key.name}-erasure-key"
+
+
 def config_map(key: Key) -> str:
     """Return the name of the ConfigMap with the service's settings."""
     return f"{key.name}-config"

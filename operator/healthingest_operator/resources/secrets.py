@@ -45,6 +45,15 @@ MAIL_LOGIN: Final = (env.MAIL_SMTP_USERNAME, env.MAIL_SMTP_PASSWORD)
 NEXT_BROKER_PASSWORD: Final = "nextBrokerPassword"  # noqa: S105 - a key's name
 NEXT_DATABASE_PASSWORD: Final = "nextDatabasePassword"  # noqa: S105 - a key's name
 NEXT_CONSUMER_PASSWORD: Final = "nextConsumerPassword"  # noqa: S105 - a key's name
+READER_KEYS: Final = (
+    "s3Endpoint",
+    "s3Region",
+    "s3Bucket",
+    "s3AccessKeyId",
+    "s3SecretAccessKey",
+    "s3CaBundle",
+)
+"""Keys of the consumers' Secret by which they read the bucket."""
 STAGED: Final = (NEXT_BROKER_PASSWORD, NEXT_DATABASE_PASSWORD, NEXT_CONSUMER_PASSWORD)
 """Keys of the passwords for logins that are not in use yet; no pod mounts them."""
 
@@ -54,11 +63,13 @@ class Generators:
     """
     Generators of new secrets.
 
-    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM.
+    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM,
+    and `erasure_key` 32 random bytes in URL-safe Base64.
     """
 
     password: Callable[[], str]
     signing_key: Callable[[], str]
+    erasure_key: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,8 @@ class UserSecrets:
     cache_url: str | None = None
     mail_login: tuple[str, str] | None = field(default=None, repr=False)
     broker_login: tuple[str, str] | None = field(default=None, repr=False)
+    reader: Values | None = field(default=None, repr=False)
+    """Values of the consumers' Secret by which they read the bucket."""
 
 
 def decode(secret: ManifestView | None) -> dict[str, str]:
@@ -195,11 +208,30 @@ def consumer_values(
     """
     Return the values of the consumers' Secret.
 
-    They stay as they are while the broker's Secret is not readable (*given*). With an ordinary
-    broker user there are none, because the operator cannot create a user for consumers.
+    They stay as they are while the user's Secrets are not readable (*given*). With an ordinary
+    broker user there is no login, because the operator cannot create a user for consumers.
     """
+    is_named = owner.spec.object_store.reader_secret_ref is not None
+    kept = reader_part(existing) if is_named else {}
+    reader = kept if given.reader is None else given.reader
+    return {**_consumer_login(owner, given, existing, staged, make), **reader}
+
+
+def reader_part(values: Values) -> dict[str, str]:
+    """Return the values by which consumers read the bucket."""
+    return {name: values[name] for name in READER_KEYS if name in values}
+
+
+def login_part(values: Values) -> dict[str, str]:
+    """Return the values by which consumers reach the broker."""
+    return {name: text for name, text in values.items() if name not in READER_KEYS}
+
+
+def _consumer_login(
+    owner: HealthIngest, given: UserSecrets, existing: Values, staged: Values, make: Generators
+) -> dict[str, str]:
     if given.broker_endpoint is None or given.broker_login is not None:
-        return dict(existing)
+        return login_part(existing)
     broker = owner.spec.broker
     old = existing.get("username"), existing.get("password")
     user, password = _login(

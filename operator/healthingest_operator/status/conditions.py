@@ -40,6 +40,7 @@ POLARITY: Final[Mapping[ConditionType, Polarity]] = {
     **dict.fromkeys((*DEPENDENCIES, ConditionType.WORKLOAD_AVAILABLE), Polarity()),
     ConditionType.READY: Polarity(required_for_ready=False),
     ConditionType.CACHE_READY: Polarity(required_for_ready=False),
+    ConditionType.READER_READY: Polarity(required_for_ready=False),
     ConditionType.ROUTE_READY: Polarity(required_for_ready=False),
     ConditionType.RECONCILING: Polarity(normal=False, required_for_ready=False),
     ConditionType.STALLED: Polarity(normal=False, required_for_ready=False),
@@ -58,6 +59,8 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.RESOURCE_CONFLICT,
         Reason.SECRET_KEY_MISSING,
         Reason.SECRET_VALUE_INVALID,
+        Reason.ERASURE_KEY_MISSING,
+        Reason.ERASURE_KEY_CHANGED,
         Reason.CREDENTIALS_MISSING,
         Reason.AUTHENTICATION_FAILED,
         Reason.PERMISSION_DENIED,
@@ -83,6 +86,7 @@ NEEDS_PEOPLE: Final = frozenset(
         Reason.DATABASE_READ_ONLY,
         Reason.DATABASE_REPLACED,
         Reason.OBJECT_STORE_REPLACED,
+        Reason.OBJECT_LOCK_MISSING,
         Reason.SCHEMA_UNKNOWN,
         Reason.SCALED_TO_ZERO,
     }
@@ -95,7 +99,7 @@ moment later.
 """
 
 
-WARNINGS: Final = frozenset({Reason.SECRET_VALUE_TRIMMED})
+WARNINGS: Final = frozenset({Reason.SECRET_VALUE_TRIMMED, Reason.OBJECT_LOCK_NOT_IN_SPEC})
 """Reasons whose transition causes a warning event although the condition has its normal status."""
 
 

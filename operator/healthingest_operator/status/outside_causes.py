@@ -6,8 +6,11 @@ from healthingest_contract.conditions import ConditionType, Reason
 from healthingest_contract.stop_causes import StopCause
 from healthingest_operator.status.causes import Cause
 from healthingest_operator.status.connection_causes import ConnectionFailure, connections
+from healthingest_operator.status.erasure_key_causes import ERASURE_KEY_CAUSES
 from healthingest_operator.status.identity_causes import IDENTITY_CAUSES, OF_IDENTITY_STOPS
+from healthingest_operator.status.lock_causes import LOCK_CAUSES
 from healthingest_operator.status.pod_causes import POD_CAUSES, SETTINGS_REFUSED
+from healthingest_operator.status.reader_causes import READER_CAUSES
 
 _BUCKET: Final = (ConditionType.BUCKET_READY,)
 _BROKER: Final = (ConditionType.BROKER_READY,)
@@ -340,6 +343,9 @@ CAUSES: Final = (
     *(row for system in (STORE, MANAGEMENT, AMQP, DATABASE, CACHE) for row in system.rows.values()),
     *_ALL,
     *IDENTITY_CAUSES,
+    *ERASURE_KEY_CAUSES,
+    *LOCK_CAUSES,
+    *READER_CAUSES,
     *POD_CAUSES,
 )
 """All causes, in the order of the runbook's table."""

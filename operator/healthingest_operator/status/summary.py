@@ -22,6 +22,10 @@ class StatusFields:
     """Place of the bucket, and the installation that it belongs to."""
     database: str | None = None
     """The installation that the database belongs to."""
+    erasure_key: str | None = None
+    """Fingerprint of the erasure key."""
+    reader_checked: str | None = None
+    """Fingerprint of the consumers' keys that were checked."""
     left_behind: Sequence[str] = field(default_factory=tuple)
 
 
@@ -46,6 +50,7 @@ def status(
         "replicas": fields.replicas,
         "url": fields.url,
         "workload": fields.workload,
+        "erasureKeyFingerprint": fields.erasure_key,
         "database": None if fields.database is None else {"installation": fields.database},
     }
     written: Manifest = {
@@ -68,6 +73,7 @@ def _store(previous: ManifestView, fields: StatusFields) -> Manifest:
     reported = {
         "missingCapabilities": None if capabilities is None else sorted(capabilities),
         "probed": fields.probed,
+        "readerChecked": fields.reader_checked,
         **(fields.store or {}),
     }
     return {**(previous.get("objectStore") or {}), **_without_none(reported)}

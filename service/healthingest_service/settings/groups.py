@@ -219,6 +219,10 @@ class StoreSettings(Group):
     """Server-side encryption of the objects."""
     kms_key_id: str | None = None
     """Id of the key for `SSE-KMS`."""
+    object_lock_mode: Literal["None", "Governance", "Compliance"] = "None"
+    """Mode of the bucket's default retention, which delays erasures."""
+    object_lock_days: NonNegativeInt = 0
+    """Days for which the bucket locks a new object version; 0 with mode `None`."""
     timeout_seconds: PositiveFloat = 30.0
     """Deadline of one request with its body, also of each part of a multipart upload."""
     part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 64 * MIB
@@ -270,6 +274,11 @@ class IdentitySettings(Group):
     """
     Concatenated Ed25519 private keys in PEM: the first signs, all verify. Unset: a generated key
     in the data folder.
+    """
+    erasure_key: SecretStr | None = None
+    """
+    Key of the hashes by which erased files are recognised: 32 random bytes in URL-safe Base64. It
+    never changes.
     """
     issuer: str = "healthingest"
     """The claim `iss` of access tokens."""

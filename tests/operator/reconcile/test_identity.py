@@ -6,8 +6,9 @@ from healthingest_contract import environment as env
 from healthingest_operator.reconcile.identity import database_place
 from healthingest_operator.reconcile.outcome import ReconcileMode
 from healthingest_operator.resources import bucket
+from healthingest_operator.resources.erasure_key import fingerprint_of
 from healthingest_operator.resources.pods import DIGEST_ANNOTATION
-from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes
+from support.operator_fakes import KEY, USER_SECRETS, OperatorFakes, erasure_key
 
 FORMER = "postgres:5432/clinic"
 OTHER = "other:5432/clinic"
@@ -60,7 +61,11 @@ async def test_the_first_installation_leaves_its_mark(fakes: OperatorFakes) -> N
     assert fakes.database.installations == {FORMER: {str(KEY): "uid-1"}}
     assert status["database"] == {"installation": "uid-1"}
     tags = fakes.store.buckets["clinic-data"].tags
-    assert tags == {bucket.OWNER_TAG: str(KEY), bucket.INSTALLATION_TAG: "uid-1"}
+    assert tags == {
+        bucket.OWNER_TAG: str(KEY),
+        bucket.INSTALLATION_TAG: "uid-1",
+        bucket.ERASURE_KEY_TAG: fingerprint_of(erasure_key(0)),
+    }
     assert status["objectStore"]["place"] == "s3:7070/clinic-data"
     await fakes.reconcile()
     fakes.forget_writes()

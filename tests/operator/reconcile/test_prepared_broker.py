@@ -42,7 +42,8 @@ def prepared(rights: dict[str, str]) -> OperatorFakes:
 def provided(fakes: OperatorFakes) -> OperatorFakes:
     """The same, with exchange and queue of the broker's owner."""
     fakes.broker.things["exchanges", "clinic", "health_data_exchange"] = {"type": "topic"}
-    fakes.broker.things["queues", "clinic", "processing"] = {"type": "classic", "messages": 0}
+    for queue in ("processing", "erasures"):
+        fakes.broker.things["queues", "clinic", queue] = {"type": "classic", "messages": 0}
     return fakes
 
 
@@ -57,6 +58,8 @@ async def test_a_user_with_permissions_completes_the_virtual_host() -> None:
         ("exchanges", "clinic", "health_data_exchange.dead"),
         ("queues", "clinic", "processing"),
         ("queues", "clinic", "processing.dead"),
+        ("queues", "clinic", "erasures"),
+        ("queues", "clinic", "erasures.dead"),
     }
     assert {path: fakes.broker.things[path] for path in before} == before
     conditions = fakes.conditions()
@@ -70,16 +73,17 @@ async def test_the_service_logs_in_as_this_user() -> None:
     await fakes.until_ready()
     service = decode(fakes.cluster.get("Secret", "clinic-service"))
     assert service[env.BROKER_URL] == "amqp://team:team-secret@rabbitmq:5672/clinic"
-    assert fakes.cluster.names("Secret") == ["clinic-service", "postgres", "relay", "s3"]
+    own = ["clinic-erasure-key", "clinic-service"]
+    assert fakes.cluster.names("Secret") == [*own, "postgres", "relay", "s3"]
     status = fakes.cluster.get("HealthIngest", KEY.name)["status"]
-    assert status["secrets"] == {"service": "clinic-service"}
+    assert status["secrets"] == {"service": "clinic-service", "erasureKey": "clinic-erasure-key"}
 
 
 async def test_permission_to_publish_is_enough_for_a_prepared_topology() -> None:
     """The condition says what could not be checked; at rest nothing is written anywhere."""
     fakes = provided(prepared(PUBLISHES))
     await fakes.until_ready()
-    assert "1 binding cannot be checked" in fakes.conditions()["TopologyReady"][2]
+    assert "2 bindings cannot be checked" in fakes.conditions()["TopologyReady"][2]
     await fakes.reconcile()
     fakes.forget_writes()
     assert await fakes.reconcile() is Outcome.READY
@@ -99,6 +103,13 @@ async def test_permission_to_publish_is_enough_for_a_prepared_topology() -> None
                 "virtual host clinic lacks exchange health_data_exchange.dead, queue"
                 " processing.dead, queue processing, which user team may not create"
             ),
+        ),
+        (
+            PUBLISHES,
+            ("queues", "clinic", "erasures"),
+            "TopologyReady",
+            "TopologyIncomplete",
+            "queue erasures.dead, queue erasures, which user team may not create",
         ),
         (
             PUBLISHES,

@@ -23,6 +23,7 @@ async def test_a_manifest_becomes_a_working_service() -> None:
     assert fakes.cluster.names("Deployment") == ["clinic-api", "clinic-relay"]
     assert fakes.cluster.names("Secret") == [
         "clinic-consumer",
+        "clinic-erasure-key",
         "clinic-service",
         "postgres",
         "rabbitmq",

@@ -31,6 +31,7 @@ UNSET: Final = frozenset(
         "NoSuchLifecycleConfiguration",
         "ServerSideEncryptionConfigurationNotFoundError",
         "NoSuchPublicAccessBlockConfiguration",
+        "ObjectLockConfigurationNotFoundError",
     }
 )
 MISSING: Final = frozenset({"404", "NoSuchBucket", "NotFound"})

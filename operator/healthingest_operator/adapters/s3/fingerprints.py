@@ -33,6 +33,7 @@ from healthingest_operator.reconcile.ports import StoreAccess
 from healthingest_operator.status import outside_causes as causes
 
 _QUESTIONS: Final = ("tagging", "versioning", "encryption", "lifecycle", "publicAccessBlock")
+_OBJECT_LOCK: Final = "object-lock"
 _LACKING_SECONDS: Final = 600.0
 """Seconds for which a store is not asked again for a property that it does not support."""
 _LACKING: Final = "lacking"
@@ -51,16 +52,16 @@ class Fingerprints:
         self._lacking: dict[tuple[str, str], float] = {}
         self._proxies: dict[str, str | None] = {}
 
-    async def of(self, access: StoreAccess) -> str:
+    async def of(self, access: StoreAccess, *, needs_object_lock: bool = False) -> str:
         """
-        Return the fingerprint of all properties of a bucket.
+        Return the fingerprint of all properties of a bucket; of its lock only if it is needed.
 
         Raises:
             DependencyError: the bucket does not exist, or the store refuses or cannot be reached.
         """
         endpoint = access.endpoint or await self._endpoint(access)
         digest = hashlib.sha256(access.bucket.encode())
-        for question in _QUESTIONS:
+        for question in (*_QUESTIONS, *((_OBJECT_LOCK,) if needs_object_lock else ())):
             known = self._clock() < self._lacking.get((endpoint, question), float("-inf"))
             found = _LACKING if known else await self._answer(access, endpoint, question)
             digest.update(f"\n{question}\n{found}".encode())

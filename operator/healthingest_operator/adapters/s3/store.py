@@ -14,6 +14,7 @@ from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.object_keys import PREFIX as UPLOADS_PREFIX
 from healthingest_contract.pod_identity import PodIdentity, PodIdentityError
 from healthingest_operator.adapters.connection_errors import connection_error, speaks_otherwise
 from healthingest_operator.adapters.s3.answers import (
@@ -34,6 +35,10 @@ from healthingest_operator.resources.bucket import Capability, Observed, Step
 from healthingest_operator.status import outside_causes as causes
 
 PROBE_KEY: Final = ".healthingest/probe"
+READER_PROBE_KEY: Final = ".healthingest/reader-probe"
+_UPLOAD_KEY: Final = f"{UPLOADS_PREFIX}.healthingest/reader-probe"
+_BAD_CHECKSUM: Final = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "InvalidDigest"})
+"""Error codes for a body that does not match its checksum, after the right to write it."""
 _PROBE_BODY: Final = b"HealthIngest writes this to see whether the store works."
 
 _NO_BUCKET: Final = "NoSuchBucket"
@@ -78,7 +83,9 @@ class S3ObjectStore(ObjectStore):
             await client.head_bucket(Bucket=access.bucket)
 
     @override
-    async def observe(self, access: StoreAccess) -> Observed | None:
+    async def observe(
+        self, access: StoreAccess, *, needs_object_lock: bool = False
+    ) -> Observed | None:
         async with self._client(access) as client:
             if not await _exists(client, access.bucket):
                 return None
@@ -104,16 +111,24 @@ class S3ObjectStore(ObjectStore):
                     "get_public_access_block",
                     "PublicAccessBlockConfiguration",
                 ),
+                object_lock=await ask(
+                    Capability.OBJECT_LOCK,
+                    "get_object_lock_configuration",
+                    "ObjectLockConfiguration",
+                    is_optional=not needs_object_lock,
+                ),
                 missing=frozenset(lacking),
             )
 
     @override
-    async def fingerprint(self, access: StoreAccess) -> str:
-        return await self._fingerprints.of(access)
+    async def fingerprint(self, access: StoreAccess, *, needs_object_lock: bool = False) -> str:
+        return await self._fingerprints.of(access, needs_object_lock=needs_object_lock)
 
     @override
-    async def create(self, access: StoreAccess) -> None:
-        more = {}
+    async def create(self, access: StoreAccess, *, object_lock: bool = False) -> None:
+        more: dict[str, Any] = {}
+        if object_lock:
+            more["ObjectLockEnabledForBucket"] = True
         if access.region != _DEFAULT_REGION:
             more["CreateBucketConfiguration"] = {"LocationConstraint": access.region}
         async with self._client(access) as client:
@@ -136,8 +151,8 @@ class S3ObjectStore(ObjectStore):
 
     @override
     async def probe(self, access: StoreAccess) -> frozenset[Capability]:
-        digest = base64.b64encode(hashlib.sha256(_PROBE_BODY).digest()).decode()
-        wrong = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+        digest = _checksum(_PROBE_BODY)
+        wrong = _checksum(b"")
         place = {"Bucket": access.bucket, "Key": PROBE_KEY}
         async with self._client(access) as client:
             written = await client.put_object(**place, Body=_PROBE_BODY, ChecksumSHA256=digest)
@@ -156,6 +171,23 @@ class S3ObjectStore(ObjectStore):
             for version in (written.get("VersionId"), spoiled.get("VersionId")):
                 await _forget(client, place, version)
         return frozenset(missing)
+
+    @override
+    async def may_write(self, reader: StoreAccess, writer: StoreAccess) -> bool:
+        place = {"Bucket": reader.bucket, "Key": READER_PROBE_KEY}
+        async with self._client(writer) as client:
+            written = await client.put_object(
+                **place, Body=_PROBE_BODY, ChecksumSHA256=_checksum(_PROBE_BODY)
+            )
+        try:
+            async with self._client(reader) as client:
+                answer = await client.get_object(**place)
+                async with answer["Body"] as body:
+                    await body.read()
+                return await _may_put(client, reader.bucket)
+        finally:
+            async with self._client(writer) as client:
+                await _forget(client, place, written.get("VersionId"))
 
     @override
     async def is_empty(self, access: StoreAccess) -> bool:
@@ -188,6 +220,29 @@ class S3ObjectStore(ObjectStore):
             raise await _no_answer(access, error) from error
 
 
+def _checksum(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+# ANN401: botocore creates the class
+async def _may_put(client: Any, bucket: str) -> bool:  # noqa: ANN401
+    """
+    Whether this login may put an upload.
+
+    The body does not match its checksum, so the store never keeps it.
+    """
+    try:
+        await client.put_object(
+            Bucket=bucket, Key=_UPLOAD_KEY, Body=_PROBE_BODY, ChecksumSHA256=_checksum(b"")
+        )
+    except ClientError as error:
+        if _code(error) in FORBIDDEN:
+            return False
+        if _code(error) not in _BAD_CHECKSUM:
+            raise
+    return True
+
+
 async def _no_answer(access: StoreAccess, error: Exception) -> DependencyError:
     """Return the error for a request to which botocore got no response, or an unreadable one."""
     if isinstance(error, ResponseParserError) or speaks_otherwise(error):
@@ -209,7 +264,10 @@ class _Question:
         self._lacking = lacking
 
     # ANN401: a response of botocore
-    async def __call__(self, capability: Capability, operation: str, part: str) -> Any:  # noqa: ANN401
+    async def __call__(
+        self, capability: Capability, operation: str, part: str, *, is_optional: bool = False
+    ) -> Any:  # noqa: ANN401
+        """Return *part* of the response; a refusal to read an optional one is no error."""
         if capability in self._lacking:
             return None
         ask: Callable[..., Awaitable[dict[str, Any]]] = getattr(self._client, operation)
@@ -218,7 +276,7 @@ class _Question:
         except ClientError as error:
             if _code(error) in UNSUPPORTED:
                 self._lacking[capability] = time.monotonic() + _LACKING_SECONDS
-            elif _code(error) not in UNSET:
+            elif _code(error) not in UNSET and not is_optional:
                 raise
             return None
 
@@ -270,6 +328,8 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             await client.put_public_access_block(
                 Bucket=bucket, PublicAccessBlockConfiguration=value
             )
+        case Capability.OBJECT_LOCK:
+            await client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=value)
         case Capability.CHECKSUMS:
             pass
 

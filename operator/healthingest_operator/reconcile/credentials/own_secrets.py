@@ -15,6 +15,7 @@ from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest, ManifestView
 from healthingest_operator.reconcile.children import owned, refuse_foreign
 from healthingest_operator.reconcile.credentials import rotation
+from healthingest_operator.reconcile.credentials.erasure_key import ErasureKey
 from healthingest_operator.reconcile.credentials.rotation import (
     Action,
     Phase,
@@ -35,6 +36,8 @@ from healthingest_operator.resources.secrets import (
     confirmed_values,
     consumer_values,
     decode,
+    login_part,
+    reader_part,
     secret_object,
     service_values,
     staged_values,
@@ -61,6 +64,14 @@ class RotationClock:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """The values that the operator's Secrets get from elsewhere."""
+
+    credentials: Credentials
+    erasure_key: ErasureKey
+
+
+@dataclass(frozen=True, slots=True)
 class OwnSecrets:
     """Values of both Secrets: now, and after all external systems have accepted them."""
 
@@ -73,6 +84,7 @@ class OwnSecrets:
     next_consumer: Mapping[str, str]
     healed: tuple[str, ...] = ()
     written: bool = False
+    erasure_key_error: DependencyError | None = None
 
     @property
     def rotating(self) -> bool:
@@ -87,12 +99,13 @@ class Confirmed:
     store: bool
     broker: bool
     database: bool
+    reader: bool = True
 
 
 async def write_own_secrets(
     cluster: Cluster,
     owner: HealthIngest,
-    found: Credentials,
+    given: Given,
     make: Generators,
     clock: RotationClock,
 ) -> OwnSecrets:
@@ -116,18 +129,27 @@ async def write_own_secrets(
     readers = decode(live[consumer_name])
     state = _state(live[service_name], old, owner, clock)
     staged = staged_values(old, make) if state.phase is Phase.INTRODUCED else {}
-    wanted = service_values(owner, found.user_secrets, old, staged, make)
-    wanted_readers = consumer_values(owner, found.user_secrets, readers, staged, make)
+    found = given.credentials.user_secrets
+    wanted = given.erasure_key.put_into(service_values(owner, found, old, staged, make))
+    wanted_readers = consumer_values(owner, found, readers, staged, make)
     own = OwnSecrets(
         service=confirmed_values(old, wanted),
-        consumer=readers if readers.get("url") and readers.get("password") else wanted_readers,
+        consumer=_confirmed_consumer(readers, wanted_readers),
         state=state,
         consumer_made=rotation.made_at(live[consumer_name], clock.now),
         staged=staged,
         next_service=wanted,
         next_consumer=wanted_readers,
+        erasure_key_error=given.erasure_key.error,
     )
     return await _write(cluster, owner, own, live, expected=clock.was_ready)
+
+
+def _confirmed_consumer(existing: Values, wanted: Values) -> dict[str, str]:
+    """Return the values that consumers may have before the external systems accepted *wanted*."""
+    has_login = existing.get("url") and existing.get("password")
+    login = existing if has_login else wanted
+    return login_part(login) | reader_part(existing)
 
 
 def _state(
@@ -175,7 +197,9 @@ async def promote(
         broker = database = broker and database
         state, _ = next_state(state, Progress(now, logins_confirmed=broker))
     service = _confirmed_values(own, replace(confirmed, broker=broker, database=database))
-    consumer = own.next_consumer if broker else own.consumer
+    consumer = login_part(own.next_consumer if broker else own.consumer) | reader_part(
+        own.next_consumer if confirmed.reader else own.consumer
+    )
     other_login = consumer.get("username") != own.consumer.get("username")
     after = replace(
         own,
@@ -231,7 +255,7 @@ async def _write(
         (names.consumer_secret(owner.key), own.consumer, consumer_annotations),
         (names.service_secret(owner.key), {**own.service, **own.staged}, own.state.annotations),
     ):
-        if not values:
+        if not values and live[name] is None:
             continue
         desired = stamped(secret_object(owner, name, values, annotations))
         now = live[name]
@@ -256,6 +280,8 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
     kind = ConditionType.SECRETS_READY
     state = own.state
     errors = found.errors
+    if own.erasure_key_error is not None:
+        errors.append(own.erasure_key_error)
     if errors:
         reasons: list[Reason] = [
             error.reason for error in errors if isinstance(error, DependencyError)

@@ -52,6 +52,8 @@ class Credentials:
     oidc_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
     mail_login: tuple[str, str] | DependencyError | None = field(default=None, repr=False)
     mail_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
+    store_reader: StoreAccess | DependencyError | None = None
+    """The access of consumers; None: the spec names none."""
     warnings: tuple[str, ...] = ()
     """Sentences about values that were trimmed."""
 
@@ -68,6 +70,7 @@ class Credentials:
             self.oidc_tls,
             self.mail_login,
             self.mail_tls,
+            self.store_reader,
         )
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
         return list(found.values())
@@ -115,9 +118,26 @@ class Credentials:
             else None,
             database_url=database.url,
             database_admin_url=database.admin_url,
+            reader=_reader_values(self.store_reader)
+            if isinstance(self.store_reader, StoreAccess)
+            else None,
             cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
             mail_login=None if isinstance(self.mail_login, DependencyError) else self.mail_login,
         )
+
+
+def _reader_values(access: StoreAccess) -> dict[str, str]:
+    """Return the values by which consumers read the bucket; AWS has no endpoint of its own."""
+    bundle = access.tls.ca_bundle
+    values = {
+        "s3Endpoint": access.endpoint,
+        "s3Region": access.region,
+        "s3Bucket": access.bucket,
+        "s3AccessKeyId": access.access_key_id,
+        "s3SecretAccessKey": access.secret_access_key,
+        "s3CaBundle": None if bundle is None else bundle.decode("ascii", "ignore"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
@@ -130,6 +150,10 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
     admin = (
         await _or_error(lambda: reader.store("adminSecretRef", admin_ref)) if admin_ref else store
     )
+    reader_ref = spec.object_store.reader_secret_ref
+    store_reader = (
+        await _or_error(lambda: reader.store("readerSecretRef", reader_ref)) if reader_ref else None
+    )
     cache_tls = await _or_error(lambda: reader.tls(Dependency.CACHE))
     return Credentials(
         store=store,
@@ -141,6 +165,7 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
         oidc_tls=await _or_error(lambda: reader.tls(Dependency.OIDC)),
         mail_login=await _or_error(reader.mail_login),
         mail_tls=await _or_error(lambda: reader.tls(Dependency.MAIL)),
+        store_reader=store_reader,
         warnings=tuple(dict.fromkeys(reader.warnings)),
     )
 
