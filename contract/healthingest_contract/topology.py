@@ -10,6 +10,10 @@ from typing import Final
 DEFAULT_EXCHANGE: Final = "health_data_exchange"
 ROUTING_KEY_PREFIX: Final = "health.processing"
 ALL_UPLOADS_BINDING: Final = f"{ROUTING_KEY_PREFIX}.#"
+ERASED_ROUTING_KEY_PREFIX: Final = "health.erased"
+ALL_ERASURES_BINDING: Final = f"{ERASED_ROUTING_KEY_PREFIX}.#"
+ERASURES_QUEUE: Final = "erasures"
+"""The default queue of announcements that an upload was erased."""
 
 RECORD_TYPE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 """
@@ -41,10 +45,24 @@ def routing_key(record_type: str) -> str:
         ValueError: *record_type* does not match `RECORD_TYPE_PATTERN`; the message does not contain
             it.
     """
+    return _key(ROUTING_KEY_PREFIX, record_type)
+
+
+def erased_routing_key(record_type: str) -> str:
+    """
+    Return the routing key of messages about erased uploads, such as `health.erased.sleeprecord`.
+
+    Raises:
+        ValueError: as `routing_key`.
+    """
+    return _key(ERASED_ROUTING_KEY_PREFIX, record_type)
+
+
+def _key(prefix: str, record_type: str) -> str:
     if not is_record_type(record_type):
         message = "not a record type"
         raise ValueError(message)
-    return f"{ROUTING_KEY_PREFIX}.{record_type.lower()}"
+    return f"{prefix}.{record_type.lower()}"
 
 
 def dead_letter_exchange(exchange: str) -> str:

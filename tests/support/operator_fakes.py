@@ -59,6 +59,11 @@ def _signing_key(number: int) -> str:
     return f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
 
 
+def erasure_key(number: int) -> str:
+    """Return the erasure key that is made after *number* others."""
+    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).decode()
+
+
 def broker_spec(virtual_host: str, *queues: QueueSpec) -> BrokerSpec:
     """Return a broker with these queues."""
     return BrokerSpec(
@@ -712,6 +717,7 @@ class OperatorFakes:
         self.records = Records()
         self._passwords = iter(f"made-password-{number:032d}" for number in range(1000))
         self._keys = iter(_signing_key(number) for number in range(1000))
+        self._erasure_keys = (erasure_key(number) for number in range(1000))
         for name, values in USER_SECRETS.items():
             self.cluster.secret(name, values)
         self.cluster.put(manifest(**spec))
@@ -719,7 +725,11 @@ class OperatorFakes:
     @property
     def ports(self) -> Ports:
         """The fakes, as the core takes them."""
-        make = Generators(lambda: next(self._passwords), lambda: next(self._keys))
+        make = Generators(
+            lambda: next(self._passwords),
+            lambda: next(self._keys),
+            lambda: next(self._erasure_keys),
+        )
         return Ports(
             self.cluster,
             self.store,

@@ -1,5 +1,6 @@
 """The system clock and the operating system's random generator."""
 
+import base64
 import secrets
 from datetime import UTC, datetime
 from typing import Final
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from healthingest_operator.resources.secrets import Generators
 
 _PASSWORD_BYTES: Final = 32
+_ERASURE_KEY_BYTES: Final = 32
 
 
 class SystemClock:
@@ -22,7 +24,11 @@ class SystemClock:
 
 def system_generators() -> Generators:
     """Return generators of secrets that use the operating system's random generator."""
-    return Generators(lambda: secrets.token_urlsafe(_PASSWORD_BYTES), _signing_key)
+    return Generators(lambda: secrets.token_urlsafe(_PASSWORD_BYTES), _signing_key, _erasure_key)
+
+
+def _erasure_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(_ERASURE_KEY_BYTES)).decode()
 
 
 def _signing_key() -> str:

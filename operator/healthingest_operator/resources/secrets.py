@@ -54,11 +54,13 @@ class Generators:
     """
     Generators of new secrets.
 
-    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM.
+    `password` returns at least 32 characters of A-Z a-z 0-9 _ -, `signing_key` a PKCS#8 key as PEM,
+    and `erasure_key` 32 random bytes in URL-safe Base64.
     """
 
     password: Callable[[], str]
     signing_key: Callable[[], str]
+    erasure_key: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def service_values(
     values = {name: value for name, value in existing.items() if name in env.SECRET_NAMES}
     values[FINGERPRINT_KEY] = _kept(existing.get(FINGERPRINT_KEY), make.password)
     values[env.IDENTITY_SIGNING_KEYS] = _signing_keys(existing, staged, make)
+    values[env.IDENTITY_ERASURE_KEY] = existing.get(env.IDENTITY_ERASURE_KEY) or make.erasure_key()
     readable = {
         env.STORE_ACCESS_KEY_ID: given.store_access_key_id,
         env.STORE_SECRET_ACCESS_KEY: given.store_secret_access_key,

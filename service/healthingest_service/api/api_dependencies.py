@@ -7,6 +7,8 @@ from datetime import datetime
 from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.pace import Pace
 from healthingest_service.api.upload_slots import UploadSlots
+from healthingest_service.erasure.keys import ErasureKeys
+from healthingest_service.erasure.ports import Erasures
 from healthingest_service.health.board import HealthBoard
 from healthingest_service.identity.account_mails import AccountMails
 from healthingest_service.identity.account_service import AccountService
@@ -75,6 +77,8 @@ class ApiDependencies:
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
     studies: Studies
+    erasures: Erasures
+    erasure_keys: ErasureKeys
     study_uploads: StudyUploads
     auth: AuthService
     bearer: BearerTokens

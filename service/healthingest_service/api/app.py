@@ -17,6 +17,7 @@ from healthingest_service.api import (
     accounts,
     downloads,
     enrolments,
+    erasures,
     health,
     own_account,
     studies,
@@ -124,6 +125,7 @@ def _routers() -> tuple[APIRouter, ...]:
         own_account.routes(),
         account_recovery.routes(),
         studies.routes(),
+        erasures.routes(),
         study_uploads.routes(),
         health.routes(),
     )

@@ -1,10 +1,10 @@
 """
 The command `healthingest-admin`, for administrators of the service.
 
-It manages accounts, studies, devices, lost uploads and the outbox. It runs where the service runs
-(`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs the settings of the database;
-`uploads repair` also those of the object store. It prints JSON, and reads passwords from standard
-input only.
+It manages accounts, studies, devices, erasures, lost uploads and the outbox. It runs where the
+service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs the settings of the
+database; `uploads repair` also those of the object store. It prints JSON, and reads passwords from
+standard input only.
 """
 
 import argparse
@@ -25,7 +25,13 @@ from healthingest_service.identity.errors import (
     IdentityUnavailableError,
     UnacceptablePasswordError,
 )
-from healthingest_service.main import admin_commands, settings_checks, study_cli, token_cli
+from healthingest_service.main import (
+    admin_commands,
+    erase_cli,
+    settings_checks,
+    study_cli,
+    token_cli,
+)
 from healthingest_service.main.admin_commands import NothingFoundError
 from healthingest_service.settings import InvalidSettingsError, Settings, load
 from healthingest_service.telemetry.logs import configure_logging
@@ -59,6 +65,7 @@ _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     IdentityUnavailableError: (_NO_DATABASE, _NOT_DONE),
     **study_cli.STUDY_MESSAGES,
     **token_cli.TOKEN_MESSAGES,
+    **erase_cli.ERASE_MESSAGES,
 }
 """Message and exit code for each known error."""
 
@@ -140,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     study_cli.add_admin(accounts)
     study_cli.add_studies(commands)
     token_cli.add_tokens(commands)
+    erase_cli.add_erasures(commands)
     backlog = commands.add_parser("backlog", help="show number, age and state of waiting messages")
     backlog.set_defaults(command="backlog")
     uploads = commands.add_parser("uploads", help="manage lost uploads").add_subparsers(

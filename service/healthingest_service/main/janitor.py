@@ -15,6 +15,7 @@ from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.identity.housekeeping import forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
+from healthingest_service.main.erasure import erasure_work
 from healthingest_service.main.mail import make_mail_delivery
 from healthingest_service.main.runtime import (
     Component,
@@ -37,7 +38,7 @@ _YOUNG_SECONDS_MIN: Final = 3600.0
 async def open_janitor(
     runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
 ) -> Component:
-    """Open the janitor: unfinished uploads, consistency check, expired sessions, mails."""
+    """Open the janitor: uploads, consistency check, erasures, expired sessions, mails."""
     ports = decorate.janitor(JanitorPorts(ledger=runtime.ledger, store=store.port))
     janitor = Janitor(
         ledger=ports.ledger,
@@ -61,7 +62,8 @@ async def open_janitor(
 
     check = await open_consistency_check(runtime, stack, store)
     mails = make_mail_delivery(runtime)
-    work = (janitor.run, check.run, forget, *(() if mails is None else (mails.run,)))
+    erasing = erasure_work(runtime, store, decorate)
+    work = (janitor.run, check.run, forget, *erasing, *(() if mails is None else (mails.run,)))
     return Component(tuple(after_schema(runtime, one) for one in work))
 
 
@@ -75,7 +77,11 @@ async def open_consistency_check(
     check = ConsistencyCheck(
         inventory=await open_inventory(runtime, stack),
         store=store.port,
-        uploads=DatabaseKeptUploads(runtime.engine, timeout_seconds=timeout_seconds),
+        uploads=DatabaseKeptUploads(
+            runtime.engine,
+            timeout_seconds=timeout_seconds,
+            key_hash=runtime.keys_of_erasure.key_hash,
+        ),
         jobs=DatabaseScheduledJobs(runtime.engine, timeout_seconds=timeout_seconds),
         rules=ConsistencyRules(
             interval_seconds=rules.consistency_interval_seconds,

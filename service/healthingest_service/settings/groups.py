@@ -269,6 +269,11 @@ class IdentitySettings(Group):
     Concatenated Ed25519 private keys in PEM: the first signs, all verify. Unset: a generated key
     in the data folder.
     """
+    erasure_key: SecretStr | None = None
+    """
+    Key of the hashes by which erased files are recognised: 32 random bytes in URL-safe Base64. It
+    never changes. Unset: a generated key in the data folder.
+    """
     issuer: str = "healthingest"
     """The claim `iss` of access tokens."""
     audience: str = "healthingest"
