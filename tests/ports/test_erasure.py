@@ -6,15 +6,18 @@ On SQLite with a folder, and on PostgreSQL with an S3 server that keeps versions
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
 
 from healthingest_contract.events import UploadErased
 from healthingest_service.adapters.database.engine import is_postgresql
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.tables import Base
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_erasure_log import FolderErasureLog
 from healthingest_service.adapters.s3.erasure_log import S3ErasureLog
@@ -31,13 +34,16 @@ from healthingest_service.studies.errors import (
 )
 from healthingest_service.studies.model import Consent, StudyChange, SubjectState
 from healthingest_service.uploads.errors import (
+    ObjectLockedError,
+    StoreRefusedError,
+    StoreUnavailableError,
     UploadErasedError,
     UploadError,
     UploadNotFoundError,
 )
 from healthingest_service.uploads.model import IdempotencyKey, Upload
 from support.erasure_points import EndedError, EndsAt, ErasurePoint
-from support.erasures import KEYS, LEASE_SECONDS, PSEUDONYM, ErasureWorld
+from support.erasures import KEYS, LEASE_SECONDS, PSEUDONYM, RULES, ErasureWorld
 from support.s3 import access_to
 from support.studies import SLUG
 from support.uploads import message, owner, upload
@@ -402,3 +408,126 @@ async def test_announced_uploads_are_counted(world: ErasureWorld) -> None:
     done = await world.finish(erasure)
     assert (done.counts.announced, done.counts.withdrawn) == (1, 0)
     assert [one.upload_id for one in await world.messages()] == [None]
+
+
+@dataclass
+class LockedStore(FolderStore):
+    """A folder whose objects cannot be removed before a time."""
+
+    root: Path
+    until: datetime | None
+    is_locked: bool = True
+
+    def __post_init__(self) -> None:
+        super().__init__(self.root)
+
+    @override
+    async def erase(self, key: str) -> int:
+        if self.is_locked:
+            raise ObjectLockedError(self.until)
+        return await super().erase(key)
+
+
+@pytest.mark.parametrize("days", [None, 3])
+async def test_a_lock_blocks_it(world: ErasureWorld, days: int | None) -> None:
+    """The date says when it goes on; a legal hold is looked at once a day."""
+    at = world.clock.now
+    until = None if days is None else at + timedelta(days=days)
+    world.store = LockedStore(world.folder / "locked", until)
+    new = await world.upload(b"1")
+    erasure = await world.erasures.request_upload(new.id, by=None)
+    assert await world.erase().erase_next() is Outcome.BLOCKED
+    blocked = await world.erasures.find(erasure.id)
+    assert blocked is not None
+    assert (blocked.state, blocked.blocked_until) == (
+        ErasureState.BLOCKED,
+        at + timedelta(days=days or 1),
+    )
+    assert await world.erase().erase_next() is None
+    with pytest.raises(UploadErasedError):
+        await world.begin(b"1", of=new.owner)
+    await world.later(days=4)
+    world.store.is_locked = False
+    done = await world.finish(erasure)
+    assert (done.counts.uploads, await world.store.remains(new.receipt.object_key)) == (1, 0)
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailableError, StoreRefusedError])
+async def test_a_store_that_fails_delays_it(
+    world: ErasureWorld, fault: type[StoreUnavailableError | StoreRefusedError]
+) -> None:
+    """Nothing is confirmed; the work goes on when the store answers."""
+    new = await world.upload(b"1")
+    erasure = await world.erasures.request_upload(new.id, by=None)
+    good = world.store
+    world.store = FailingStore(world.folder / "failing", fault)
+    assert await world.erase().erase_next() is Outcome.FAILED
+    assert await world.erase().erase_next() is None
+    world.store = good
+    world.clock.move(5)
+    assert (await world.finish(erasure)).counts.uploads == 1
+    assert await good.remains(new.receipt.object_key) == 0
+
+
+@dataclass
+class FailingStore(FolderStore):
+    """A folder that removes nothing."""
+
+    root: Path
+    fault: type[StoreUnavailableError | StoreRefusedError]
+
+    def __post_init__(self) -> None:
+        super().__init__(self.root)
+
+    @override
+    async def erase(self, key: str) -> int:
+        raise self.fault
+
+
+async def test_a_full_outbox_delays_it(world: ErasureWorld) -> None:
+    """An erasure of many uploads does not stop the intake of others."""
+    new = [await world.upload(f"{n}".encode(), of=owner()) for n in range(3)]
+    erasure = await world.erasures.request_upload(new[0].id, by=None)
+    erasing = world.erase(rules=replace(RULES, max_waiting_messages=3))
+    assert await erasing.erase_next() is Outcome.DELAYED
+    assert await world.store.remains(new[0].receipt.object_key) == 1
+    world.clock.move(5)
+    assert (await world.finish(erasure)).counts.uploads == 1
+
+
+SEARCHED = {
+    "upload": "every column goes with the row",
+    "idempotency_key": "goes with the row of the upload",
+    "outbox": "goes before the row of the upload; a message about an erased upload names no person",
+    "subject": "pseudonym and consent are replaced",
+}
+PERSONLESS = {
+    "erasure": "ids, times and counts",
+    "erasure_document": "names of objects",
+    "tombstone": "ids and keyed hashes; the object key goes when the erasure is done",
+    "study": "of a manager",
+    "study_member": "of an account",
+    "scheduled_job": "of the service",
+}
+OF_ACCOUNTS = {
+    "account",
+    "login_session",
+    "refresh_token",
+    "mail_token",
+    "mail_request",
+    "device_token",
+}
+
+
+def test_each_table_is_known_to_the_search() -> None:
+    """A new table must be searched, or say why it names no subject and no upload."""
+    tables = set(Base.metadata.tables)
+    assert tables >= OF_ACCOUNTS
+    assert tables - OF_ACCOUNTS == set(SEARCHED) | set(PERSONLESS)
+    naming = {
+        f"{table.name}.{key.parent.name}"
+        for table in Base.metadata.sorted_tables
+        for key in table.foreign_keys
+        if key.column.table.name in {"upload", "subject"}
+    }
+    assert naming == {"idempotency_key.upload_id", "outbox.upload_id"}

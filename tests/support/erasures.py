@@ -39,25 +39,6 @@ RULES: Final = EraseRules(
 
 
 @dataclass
-class MemoryLog(ErasureLog):
-    """A log in memory."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-
-    async def put(self, name: str, content: bytes) -> None:
-        """See `ErasureLog.put`."""
-        self.objects[name] = content
-
-    async def read(self, name: str) -> bytes:
-        """See `ErasureLog.read`."""
-        return self.objects[name]
-
-    async def names(self, *, after: str, limit: int) -> list[str]:
-        """See `ErasureLog.names`."""
-        return sorted(name for name in self.objects if name > after)[:limit]
-
-
-@dataclass
 class ErasureWorld:
     """A database, a store and a log, with the use cases on them."""
 
@@ -109,6 +90,8 @@ class ErasureWorld:
         work: ErasureWork | None = None,
         store: ObjectStore | None = None,
         log: ErasureLog | None = None,
+        *,
+        rules: EraseRules = RULES,
     ) -> EraseData:
         """Return the use case, on these ports or on the world's own."""
         return EraseData(
@@ -116,7 +99,7 @@ class ErasureWorld:
             store=store or self.store,
             log=log or self.log,
             keys=KEYS,
-            rules=RULES,
+            rules=rules,
             clock=self.clock,
         )
 
