@@ -1,16 +1,17 @@
-"""A study on a cluster: made with the admin CLI, used through the ingress, then announced."""
+"""A study on a cluster: made with the admin CLI, used through the ingress, erased at its end."""
 
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
 
+import jwt
 import pytest
 
 import confidential
 import install
 import kubectl as k8s
 import outside
-from healthingest_contract.events import UploadStored
+from healthingest_contract.events import UploadErased, UploadStored
 from support import samples
 
 NAMESPACE: Final = "e2e-studies"
@@ -81,3 +82,27 @@ def test_a_study_from_its_creation_to_a_withdrawal(api: outside.Api) -> None:
     assert manager.request("PUT", f"{SUBJECT}/withdrawal").status_code == 200
     refused = manager.upload(samples.good_file(2), **NAMED)
     assert refused.json()["type"].endswith("/subject-withdrawn")
+    _erase(manager, answer.json()["upload_id"])
+
+
+def _erase(manager: outside.Api, upload_id: str) -> None:
+    """The subject is erased: consumers are told, the file is gone, and the certificate verifies."""
+    requested = manager.request("POST", f"{SUBJECT}/erasure")
+    assert requested.status_code == 202, requested.text
+    place = f"/v1/erasures/{requested.json()['erasure_id']}"
+    k8s.eventually(
+        "erased",
+        lambda: manager.request("GET", place).json()["state"] == "done",
+        seconds=READY_SECONDS,
+    )
+    done = manager.request("GET", place).json()
+    assert done["counts"]["uploads"] == 1
+    claims = jwt.decode(
+        done["certificate"], jwt.PyJWK(done["verification_key"]), algorithms=["EdDSA"]
+    )
+    assert claims["erasure_id"] == done["erasure_id"]
+    (message,) = outside.consume(NAME, NAMESPACE, "erasures", 1)
+    assert str(UploadErased.from_bytes(message.body).upload_id) == upload_id
+    assert manager.request("GET", f"/v1/uploads/{upload_id}/content").status_code == 404
+    refused = manager.upload(samples.good_file(1), **NAMED)
+    assert refused.json()["type"].endswith("/subject-erased")

@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import override
 
 from healthingest_contract.events import UploadErased
-from healthingest_service.adapters.database.engine import is_postgresql
+from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
-from healthingest_service.adapters.database.tables import Base
+from healthingest_service.adapters.database.tables import Base, UploadRow
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_erasure_log import FolderErasureLog
 from healthingest_service.adapters.s3.erasure_log import S3ErasureLog
@@ -42,6 +44,7 @@ from healthingest_service.uploads.errors import (
     UploadNotFoundError,
 )
 from healthingest_service.uploads.model import IdempotencyKey, Upload
+from support.deadlines import HANG_SECONDS
 from support.erasure_points import EndedError, EndsAt, ErasurePoint
 from support.erasures import KEYS, LEASE_SECONDS, PSEUDONYM, RULES, ErasureWorld
 from support.s3 import access_to
@@ -238,6 +241,26 @@ async def test_a_restored_database_is_erased_again(world: ErasureWorld) -> None:
         await world.enrol(PSEUDONYM)
 
 
+async def test_a_request_in_its_hold_time_is_restored(world: ErasureWorld) -> None:
+    """Intake is refused again, and the hold time is kept."""
+    account = owner()
+    about = await world.enrol(PSEUDONYM)
+    hold = StudyChange(policy={"erasure_hold_seconds": 3600})
+    await world.studies.change(SLUG, lambda one: decisions.changed(one, hold))
+    new = await world.upload(b"1", of=account, about=about)
+    backup = await world.backup()
+    erasure = await world.erasures.request_subject(SLUG, PSEUDONYM, by=None)
+    assert await world.erase().erase_next() is None
+    await world.bring_back(backup)
+    assert await world.restore() == 1
+    with pytest.raises(SubjectErasedError):
+        await world.begin(b"2", of=account, about=about)
+    assert await world.erase().erase_next() is None
+    assert await world.store.remains(new.receipt.object_key) == 1
+    world.clock.move(3601)
+    assert (await world.finish(erasure)).counts.uploads == 1
+
+
 async def test_objects_of_others_are_not_applied(world: ErasureWorld) -> None:
     """An object that was changed, or written without the key, erases nothing."""
     new = await world.upload(b"1")
@@ -298,6 +321,40 @@ async def test_no_upload_in_flight_succeeds(world: ErasureWorld, kind: str, turn
     await world.finish(erasure)
     gone = begun[3:] if kind == "upload" else begun
     assert not any([await world.store.remains(one.receipt.object_key) for one in gone])
+
+
+async def test_a_completion_that_waits_for_the_mark_refuses(world: ErasureWorld) -> None:
+    """On PostgreSQL it waits for the lock of the row, and sees the mark when it goes on."""
+    if not is_postgresql(world.engine):
+        pytest.skip("SQLite has one writer at a time")
+    new = await world.begin(b"1")
+    mark = update(UploadRow).where(UploadRow.id == new.id).values(erasure_id=new.id)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with world.engine.begin() as requesting:
+        await requesting.execute(mark)
+        completing = asyncio.create_task(
+            world.ledger.complete(new.id, message(new), stored_at=world.clock.now)
+        )
+        async with asyncio.timeout(HANG_SECONDS), world.engine.connect() as observing:
+            while not await observing.scalar(waiting):
+                assert not completing.done()
+    with pytest.raises(UploadErasedError):
+        await completing
+
+
+async def test_a_row_that_was_begun_before_its_tombstone_does_not_complete(
+    world: ErasureWorld,
+) -> None:
+    """A statement that saw no tombstone may insert the row late; its completion sees it."""
+    account = owner()
+    new = await world.upload(b"1", of=account)
+    await world.finish(await world.erasures.request_upload(new.id, by=None))
+    late = upload(b"1", of=account, at=world.clock.now)
+    values = rows.upload_values(late, world.clock.now) | {"erasure_hash": KEYS.upload_hash(late)}
+    async with transaction(world.engine, timeout_seconds=20) as connection:
+        await connection.execute(insert(UploadRow).values(values))
+    with pytest.raises(UploadErasedError):
+        await world.ledger.complete(late.id, message(late), stored_at=world.clock.now)
 
 
 async def test_a_held_upload_is_waited_for(world: ErasureWorld) -> None:

@@ -15,14 +15,17 @@ import pytest
 
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
+from healthingest_service.studies.errors import SubjectErasedError, SubjectWithdrawnError
 from healthingest_service.uploads.errors import (
     ObjectLockedError,
     ObjectLostError,
     StoreRefusedError,
     StoreUnavailableError,
+    UploadErasedError,
 )
 from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.removal import removal
 from support.cancelling import is_cancelled_at
 from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryStore
@@ -328,6 +331,21 @@ async def test_erases_versions_markers_and_unfinished_uploads(
     assert await versioned.remains(key) == 4
     assert await versioned.erase(key) == 4
     assert (await versioned.remains(key), await versioned.remains(longer)) == (0, 2)
+
+
+async def test_an_upload_that_must_not_succeed_leaves_nothing(
+    versioned: S3Store, tmp_path: Path
+) -> None:
+    """After an erasure all versions go; after a withdrawal earlier ones stay."""
+    for reason, left in (
+        (SubjectErasedError(), 0),
+        (UploadErasedError(), 0),
+        (SubjectWithdrawnError(), 2),
+    ):
+        new = upload(b"content")
+        await put(versioned, new.receipt.object_key, tmp_path, b"content")
+        await removal(versioned, new, reason)()
+        assert await versioned.remains(new.receipt.object_key) == left
 
 
 async def test_a_locked_version_is_told(s3_gateway: S3Server, key: str, tmp_path: Path) -> None:

@@ -360,6 +360,7 @@ class Calls:
         await work.renew(one.id, lease_seconds=1)
         await work.block(one.id, until=NOON)
         await work.release(one.id, until=NOON)
+        assert await work.unlogged(limit=5)
         assert await work.take(lease_seconds=1) is not None
         await work.find(one.id)
         await work.waiting_messages(limit=100)

@@ -64,6 +64,7 @@ def to_bytes(document: ErasureDocument, keys: ErasureKeys) -> bytes:
             "target": None if scope.target is None else str(scope.target),
             "received_before": _time(scope.received_before),
             "requested_at": _time(erasure.requested_at),
+            "starts_at": _time(erasure.starts_at),
             "tombstones": [
                 [str(one.id), one.study, _text(one.upload_hash), _text(one.key_hash)]
                 for one in document.tombstones
@@ -107,7 +108,7 @@ def _read(read: dict[str, Any]) -> ErasureDocument:
         scope=scope,
         state=ErasureState.REQUESTED,
         requested_at=requested_at,
-        starts_at=requested_at,
+        starts_at=datetime.fromisoformat(read["starts_at"]),
     )
     tombstones = [
         Tombstone(UUID(one), StudySlug(study), _bytes(upload), _bytes(key))

@@ -37,6 +37,7 @@ ERASURE_DONE: Final = "erasure_done"
 ERASURE_BLOCKED: Final = "erasure_blocked"
 ERASURE_DELAYED: Final = "erasure_delayed"
 _KEYS: Final = 1000
+_NEW: Final = 100
 _STORE_REQUESTS: Final = 8
 _HOLD_CHECK: Final = timedelta(days=1)
 """A legal hold has no end: it is looked at once a day."""
@@ -128,9 +129,14 @@ class EraseData:
         """
         Work on the oldest erasure that is due; returns None if none is.
 
+        New erasures are written to the bucket first, also those that are not due.
+
         Raises:
             LedgerUnavailableError: the database gave no clear answer; the lease ends by itself.
+            StoreUnavailableError, StoreRefusedError: a new erasure could not be written.
         """
+        for new in await self._work.unlogged(limit=_NEW):
+            await self._log_subjects(new, await self._work.subjects(new))
         erasure = await self._work.take(lease_seconds=self._rules.lease_seconds)
         if erasure is None:
             return None

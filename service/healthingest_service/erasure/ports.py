@@ -79,6 +79,10 @@ class Erasures(Protocol):
 class ErasureWork(Protocol):
     """The steps of an erasure in the database."""
 
+    async def unlogged(self, *, limit: int) -> Sequence[Erasure]:
+        """Return open erasures of which no object in the bucket is recorded yet."""
+        ...
+
     async def take(self, *, lease_seconds: float) -> Erasure | None:
         """
         Take the oldest erasure that is due and that no other process works on; it is `running`.

@@ -61,6 +61,19 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
     on_message: Callable[[], None] = lambda: None
 
     @override
+    async def unlogged(self, *, limit: int) -> Sequence[Erasure]:
+        is_logged = (
+            select(ErasureDocumentRow.name)
+            .where(ErasureDocumentRow.erasure_id == ErasureRow.id)
+            .correlate(ErasureRow)
+            .exists()
+        )
+        wanted = select(ErasureRow).where(erasure_rows.IS_OPEN, ~is_logged)
+        async with self._transaction(writes=False) as connection:
+            found = await connection.execute(wanted.order_by(ErasureRow.due_at).limit(limit))
+            return [erasure_rows.erasure(row) for row in found]
+
+    @override
     async def take(self, *, lease_seconds: float) -> Erasure | None:
         async with self._transaction() as connection:
             now = self.clock()
@@ -351,7 +364,7 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
                 await connection.execute(
                     update(ErasureRow)
                     .where(ErasureRow.id == new.id)
-                    .values(state=ErasureState.REQUESTED, due_at=now)
+                    .values(state=ErasureState.REQUESTED, due_at=max(now, new.starts_at))
                 )
 
     def _transaction(self, *, writes: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
