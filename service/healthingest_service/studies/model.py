@@ -31,6 +31,8 @@ account.
 
 ERASED_MARK: Final = "~"
 """The first character of the text that replaces the pseudonym of an erased subject."""
+HIDDEN_PATTERN: Final = rf"{ERASED_MARK}[A-Za-z0-9_-]{{43}}"
+"""Such a text; no pseudonym matches it."""
 
 _PHONE_NUMBER = re.compile(r"[0-9]{2,}(?:[._-]?[0-9]{2,})*")
 _PHONE_DIGITS: Final = range(9, 16)  # ITU-T E.164, 6.1: at most 15 digits

@@ -64,6 +64,27 @@ async def test_a_subject_is_erased(edge: Edge) -> None:
     assert (await manager.sends("POST", ERASURE)).json() == done
 
 
+async def test_an_erased_subject_is_listed_without_its_pseudonym(edge: Edge) -> None:
+    """Pages go on after it."""
+    manager = await person(edge, roles=("manager",))
+    for name in ("P-1", "P-2"):
+        path = f"{SLEEP}/subjects/{name}"
+        assert (await manager.sends("PUT", path, {})).status_code == 200
+        assert (await manager.sends("POST", f"{path}/erasure")).status_code == 202
+    await erase(edge)
+    found: list[dict[str, str]] = []
+    place = f"{SLEEP}/subjects?limit=1"
+    while len(found) < 2:
+        page = (await manager.sends("GET", place)).json()
+        found += page["subjects"]
+        place = f"{SLEEP}/subjects?limit=1&cursor={page['next_cursor']}"
+    assert page["next_cursor"] is None
+    assert {one["state"] for one in found} == {"erased"}
+    assert all(one["subject"].startswith("~") for one in found)
+    shown = (await manager.sends("GET", f"{SLEEP}/subjects/P-1")).json()
+    assert (shown["subject"], shown["state"]) == ("P-1", "erased")
+
+
 async def test_an_owner_erases_an_upload(edge: Edge) -> None:
     """The same bytes are refused; a stranger learns nothing, before and afterwards."""
     owner = await person(edge)

@@ -8,7 +8,12 @@ import pytest
 
 from healthingest_service.erasure.errors import InvalidErasureKeyError
 from healthingest_service.erasure.keys import ErasureKeys, new_key_text
-from healthingest_service.studies.model import PSEUDONYM_PATTERN, Pseudonym, StudySlug
+from healthingest_service.studies.model import (
+    HIDDEN_PATTERN,
+    PSEUDONYM_PATTERN,
+    Pseudonym,
+    StudySlug,
+)
 from support.studies import SLUG, SUBJECT, subject
 from support.uploads import owner, upload
 
@@ -59,6 +64,7 @@ def test_a_hidden_pseudonym_is_no_pseudonym() -> None:
     keys = ErasureKeys.from_text(new_key_text())
     hidden = keys.hidden(SLUG, SUBJECT)
     assert re.fullmatch(PSEUDONYM_PATTERN, hidden) is None
+    assert re.fullmatch(HIDDEN_PATTERN, hidden)
     assert len(hidden) <= 64
     assert hidden != keys.hidden(StudySlug("other"), SUBJECT)
     assert hidden != keys.hidden(SLUG, Pseudonym("other"))

@@ -63,7 +63,7 @@ class DatabaseErasures(Erasures, Retention):
         async with self._transaction() as connection:
             row = (await connection.execute(wanted.with_for_update())).first()
             known = upload_id if row is None else row.erasure_id
-            found = None if known is None else await _found(connection, known)
+            found = None if known is None else await _erasure_by_id(connection, known)
             if found is not None:
                 return found
             if row is None:
@@ -89,7 +89,7 @@ class DatabaseErasures(Erasures, Retention):
             if row is None:
                 raise SubjectNotFoundError
             if row.state not in _LIVING:
-                return await _known(connection, row.id)
+                return await _erasure_of_subject(connection, row.id)
             erasure = await self._inserted(
                 connection, Scope(ErasureKind.SUBJECT, study, row.id), by
             )
@@ -126,7 +126,9 @@ class DatabaseErasures(Erasures, Retention):
             row = (await connection.execute(wanted.with_for_update())).first()
             if row is None:
                 raise StudyNotFoundError
-            found = None if row.erasure_id is None else await _found(connection, row.erasure_id)
+            found = (
+                None if row.erasure_id is None else await _erasure_by_id(connection, row.erasure_id)
+            )
             if found is not None:
                 return found
             erasure = await self._inserted(connection, Scope(ErasureKind.STUDY, study), by)
@@ -146,7 +148,7 @@ class DatabaseErasures(Erasures, Retention):
         wanted = select(UploadRow.erasure_id).where(UploadRow.id == upload_id)
         async with self._transaction(writes=False) as connection:
             known = await connection.scalar(wanted)
-            return await _found(connection, known or upload_id)
+            return await _erasure_by_id(connection, known or upload_id)
 
     @override
     async def request_due(self, now: datetime, *, slot: timedelta) -> int:
@@ -236,7 +238,7 @@ async def _mark(connection: AsyncConnection, erasure: Erasure) -> None:
     )
 
 
-async def _found(connection: AsyncConnection, identity: UUID) -> Erasure | None:
+async def _erasure_by_id(connection: AsyncConnection, identity: UUID) -> Erasure | None:
     """Return the erasure with this id, or that of the upload or subject with this id."""
     of = select(TombstoneRow.erasure_id).where(TombstoneRow.id == identity).scalar_subquery()
     wanted = select(ErasureRow).where(ErasureRow.id.in_((identity, of)))
@@ -244,14 +246,14 @@ async def _found(connection: AsyncConnection, identity: UUID) -> Erasure | None:
     return None if row is None else erasure_rows.erasure(row)
 
 
-async def _known(connection: AsyncConnection, subject_id: UUID) -> Erasure:
+async def _erasure_of_subject(connection: AsyncConnection, subject_id: UUID) -> Erasure:
     """
     Return the erasure of a subject that is `erasing` or `erased`.
 
     Raises:
         LedgerUnavailableError: its row is not restored yet; the janitor restores it.
     """
-    found = await _found(connection, subject_id)
+    found = await _erasure_by_id(connection, subject_id)
     if found is None:
         raise LedgerUnavailableError
     return found
