@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert, text, update
@@ -17,6 +18,11 @@ from typing_extensions import override
 
 from healthingest_contract.events import UploadErased
 from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database.account_tables import (
+    AccountRow,
+    DeviceTokenRow,
+    EnrolmentCodeRow,
+)
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.tables import Base, UploadRow
@@ -113,6 +119,29 @@ async def test_a_subject_is_erased(world: ErasureWorld) -> None:
     assert found is not None
     assert (found.state, found.consent) == (SubjectState.ERASED, None)
     assert await world.erasures.request_subject(SLUG, PSEUDONYM, by=None) == done
+
+
+async def test_credentials_of_a_subject_go(world: ErasureWorld) -> None:
+    """Its device tokens and enrolment codes name its pseudonym; those of others stay."""
+    account = uuid4()
+    values = {"email": "a@clinic.example", "hashed_password": "x", "is_active": True}
+    values |= {"id": account, "is_superuser": False, "is_verified": True}
+    for name in (PSEUDONYM, "other"):
+        await world.enrol(name)
+    at = world.clock.now
+    async with transaction(world.engine, timeout_seconds=20) as connection:
+        await connection.execute(insert(AccountRow).values(values))
+        for name in (PSEUDONYM, "other"):
+            of = {"study": SLUG, "subject": name, "scopes": "upload:write", "created_at": at}
+            of |= {"id": uuid4()}
+            token = of | {"token_hash": name, "account_id": account, "name": "watch"}
+            code = of | {"code_hash": name, "expires_at": at}
+            await connection.execute(insert(DeviceTokenRow).values(token))
+            await connection.execute(insert(EnrolmentCodeRow).values(code))
+    await world.finish(await world.erasures.request_subject(SLUG, PSEUDONYM, by=None))
+    assert PSEUDONYM not in await world.texts()
+    backup = await world.backup()
+    assert [len(backup[name]) for name in ("device_token", "enrolment_code")] == [1, 1]
 
 
 async def test_the_certificate_verifies(world: ErasureWorld) -> None:
@@ -557,6 +586,8 @@ SEARCHED = {
     "idempotency_key": "goes with the row of the upload",
     "outbox": "goes before the row of the upload; a message about an erased upload names no person",
     "subject": "pseudonym and consent are replaced",
+    "device_token": "those of the subject go with its pseudonym",
+    "enrolment_code": "those of the subject go with its pseudonym",
 }
 PERSONLESS = {
     "erasure": "ids, times and counts",
@@ -572,7 +603,6 @@ OF_ACCOUNTS = {
     "refresh_token",
     "mail_token",
     "mail_request",
-    "device_token",
 }
 
 

@@ -12,6 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
 from healthingest_service.adapters.database import erasure_rows, rows
+from healthingest_service.adapters.database.account_tables import (
+    DeviceTokenRow,
+    EnrolmentCodeRow,
+)
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.erasure_tables import (
     ErasureDocumentRow,
@@ -237,6 +241,7 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
         async with self._transaction() as connection:
             now = self.clock()
             for one in subjects:
+                await _remove_credentials(connection, one)
                 done = await connection.execute(
                     update(SubjectRow)
                     .where(
@@ -369,6 +374,17 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
 
     def _transaction(self, *, writes: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
         return transaction(self.engine, timeout_seconds=self.timeout_seconds, writes=writes)
+
+
+async def _remove_credentials(connection: AsyncConnection, subject: KnownSubject) -> None:
+    """Remove the device tokens and enrolment codes of a subject, which name its pseudonym."""
+    this = SubjectRow.id == subject.id
+    study = select(SubjectRow.study).where(this).scalar_subquery()
+    pseudonym = select(SubjectRow.pseudonym).where(this).scalar_subquery()
+    for table in (DeviceTokenRow, EnrolmentCodeRow):
+        await connection.execute(
+            delete(table).where(table.study == study, table.subject == pseudonym)
+        )
 
 
 async def _erase_again(
