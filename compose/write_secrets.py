@@ -59,6 +59,7 @@ def files() -> dict[str, str]:
     relay = secrets.token_urlsafe(24)
     consumer = secrets.token_urlsafe(24)
     s3 = secrets.token_urlsafe(30)
+    erasure_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     key = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
@@ -69,7 +70,7 @@ def files() -> dict[str, str]:
         env.BROKER_URL: f"amqp://relay:{relay}@rabbitmq:5672/{VIRTUAL_HOST}",
         env.CACHE_URL: f"redis://:{redis}@redis:6379/0",
         env.IDENTITY_SIGNING_KEYS: key.decode("ascii"),
-        env.IDENTITY_ERASURE_KEY: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        env.IDENTITY_ERASURE_KEY: erasure_key,
         "postgres-password": postgres,
         "redis.conf": f"requirepass {redis}\nappendonly no\nsave 60 1\ndir /data\n",
         "rabbitmq-definitions.json": json.dumps(definitions(relay, consumer), indent=2),

@@ -1,17 +1,18 @@
-"""A study on a cluster: made with the admin CLI, used through the ingress, then announced."""
+"""A study on a cluster: made with the admin CLI, used through the ingress, erased at its end."""
 
 import json
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
 
+import jwt
 import pytest
 
 import confidential
 import install
 import kubectl as k8s
 import outside
-from healthingest_contract.events import UploadStored
+from healthingest_contract.events import UploadErased, UploadStored
 from support import samples
 
 NAMESPACE: Final = "e2e-studies"
@@ -83,6 +84,7 @@ def test_a_study_from_its_creation_to_a_withdrawal(api: outside.Api) -> None:
     refused = manager.upload(samples.good_file(2), **NAMED)
     assert refused.json()["type"].endswith("/subject-withdrawn")
     _shows_the_audit_log(manager, answer.json()["upload_id"])
+    _erase(manager, answer.json()["upload_id"])
 
 
 def _shows_the_audit_log(manager: outside.Api, upload_id: str) -> None:
@@ -102,3 +104,26 @@ def _shows_the_audit_log(manager: outside.Api, upload_id: str) -> None:
 
     k8s.eventually("events are chained", lambda: verified()["events"] > 0, seconds=60)
     assert (verified()["intact"], verified()["fault_count"]) == (True, 0)
+
+
+def _erase(manager: outside.Api, upload_id: str) -> None:
+    """The subject is erased: consumers are told, the file is gone, and the certificate verifies."""
+    requested = manager.request("POST", f"{SUBJECT}/erasure")
+    assert requested.status_code == 202, requested.text
+    place = f"/v1/erasures/{requested.json()['erasure_id']}"
+    k8s.eventually(
+        "erased",
+        lambda: manager.request("GET", place).json()["state"] == "done",
+        seconds=READY_SECONDS,
+    )
+    done = manager.request("GET", place).json()
+    assert done["counts"]["uploads"] == 1
+    claims = jwt.decode(
+        done["certificate"], jwt.PyJWK(done["verification_key"]), algorithms=["EdDSA"]
+    )
+    assert claims["erasure_id"] == done["erasure_id"]
+    (message,) = outside.consume(NAME, NAMESPACE, "erasures", 1)
+    assert str(UploadErased.from_bytes(message.body).upload_id) == upload_id
+    assert manager.request("GET", f"/v1/uploads/{upload_id}/content").status_code == 404
+    refused = manager.upload(samples.good_file(1), **NAMED)
+    assert refused.json()["type"].endswith("/subject-erased")

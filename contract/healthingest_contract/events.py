@@ -1,5 +1,5 @@
 """
-The message that announces a stored upload, and its conversion to and from bytes.
+The messages about stored and erased uploads, and their conversion to and from bytes.
 
 The body is JSON, and its fields are a contract with consumers. The headers have the CloudEvents
 attributes, by the AMQP binding (prefix `cloudEvents:`). See docs/reference/api.md, "The message".
@@ -12,6 +12,8 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 EVENT_TYPE: Final = "dev.healthingest.upload.stored.v1"
+ERASED_EVENT_TYPE: Final = "dev.healthingest.upload.erased.v1"
+EVENT_TYPE_HEADER: Final = "cloudEvents:type"
 EVENT_SOURCE: Final = "/healthingest/uploads"
 CONTENT_TYPE: Final = "application/json"
 DEFAULT_STUDY: Final = "default"
@@ -86,8 +88,66 @@ class UploadStored:
             "cloudEvents:specversion": "1.0",
             "cloudEvents:id": message_id,
             "cloudEvents:source": EVENT_SOURCE,
-            "cloudEvents:type": EVENT_TYPE,
+            EVENT_TYPE_HEADER: EVENT_TYPE,
             "cloudEvents:subject": self.key,
             "cloudEvents:time": rfc3339(self.upload_timestamp_utc),
+            "cloudEvents:datacontenttype": CONTENT_TYPE,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UploadErased:
+    """
+    An upload was erased; consumers erase what they have of it.
+
+    `upload_id` is the `idempotency_key` of the message about the stored upload. A consumer may get
+    this message although it never got that one. `reason` is the kind of the erasure: `upload`,
+    `subject`, `account`, `study` or `retention`. It names no person and no object key.
+    """
+
+    upload_id: UUID
+    study: str
+    record_type: str
+    erased_at: datetime
+    erasure_id: UUID
+    reason: str
+
+    def to_bytes(self) -> bytes:
+        """Return the body, UTF-8 JSON with sorted keys; equal values give equal bytes."""
+        body = asdict(self) | {
+            "upload_id": str(self.upload_id),
+            "erasure_id": str(self.erasure_id),
+            "erased_at": rfc3339(self.erased_at),
+        }
+        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Self:
+        """
+        Parse a body; unknown fields, of later versions, are ignored.
+
+        Raises:
+            ValueError: *body* is not such a message; the error contains nothing of it.
+        """
+        try:
+            read: dict[str, Any] = json.loads(body)
+            known = {field.name: read[field.name] for field in fields(cls)}
+            known["upload_id"] = UUID(known["upload_id"])
+            known["erasure_id"] = UUID(known["erasure_id"])
+            known["erased_at"] = datetime.fromisoformat(known["erased_at"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            message = "not a message about an erased upload"
+            raise ValueError(message) from None
+        return cls(**known)
+
+    def cloud_event_headers(self, message_id: str) -> dict[str, str]:
+        """Return the headers of the CloudEvents AMQP binding; the subject is the upload's id."""
+        return {
+            "cloudEvents:specversion": "1.0",
+            "cloudEvents:id": message_id,
+            "cloudEvents:source": EVENT_SOURCE,
+            EVENT_TYPE_HEADER: ERASED_EVENT_TYPE,
+            "cloudEvents:subject": str(self.upload_id),
+            "cloudEvents:time": rfc3339(self.erased_at),
             "cloudEvents:datacontenttype": CONTENT_TYPE,
         }

@@ -45,10 +45,24 @@ def routing_key(record_type: str) -> str:
         ValueError: *record_type* does not match `RECORD_TYPE_PATTERN`; the message does not contain
             it.
     """
+    return _key(ROUTING_KEY_PREFIX, record_type)
+
+
+def erased_routing_key(record_type: str) -> str:
+    """
+    Return the routing key of messages about erased uploads, such as `health.erased.sleeprecord`.
+
+    Raises:
+        ValueError: as `routing_key`.
+    """
+    return _key(ERASED_ROUTING_KEY_PREFIX, record_type)
+
+
+def _key(prefix: str, record_type: str) -> str:
     if not is_record_type(record_type):
         message = "not a record type"
         raise ValueError(message)
-    return f"{ROUTING_KEY_PREFIX}.{record_type.lower()}"
+    return f"{prefix}.{record_type.lower()}"
 
 
 def dead_letter_exchange(exchange: str) -> str:

@@ -192,6 +192,8 @@ STUDY_ROUTES: dict[str, tuple[str, ...]] = {
     f"DELETE {STUDY}/enrolments/{{enrolment}}": (),
     f"GET {STUDY}/tokens": ("limit", "cursor", "subject"),
     f"DELETE {STUDY}/tokens/{{token_id}}": (),
+    f"POST {SUBJECT}/erasure": (),
+    f"POST {STUDY}/erasure": (),
     f"GET {STUDY}/uploads": ("cursor", "subject", "record_type", "day"),
     f"GET {STUDY}/coverage": ("first_day", "last_day", "after_day", "after_subject", "format"),
 }
@@ -212,6 +214,8 @@ ACCOUNT_ROUTES: dict[str, tuple[str, ...]] = {
     "GET /v1/tokens": (),
     "DELETE /v1/tokens/{token_id}": (),
     "GET /v1/uploads/{upload_id}/content": (),
+    "DELETE /v1/uploads/{upload_id}": (),
+    "GET /v1/erasures/{erasure_id}": (),
 }
 ROUTES = STUDY_ROUTES | ACCOUNT_ROUTES
 """The parameters of each of these routes: of the query, else of the document."""

@@ -5,21 +5,27 @@ import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
+from healthingest_service.studies.errors import SubjectErasedError, SubjectWithdrawnError
 from healthingest_service.uploads.errors import (
+    ObjectLockedError,
     ObjectLostError,
     StoreRefusedError,
     StoreUnavailableError,
+    UploadErasedError,
 )
 from healthingest_service.uploads.model import NewObject, StoredObject
 from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.removal import removal
 from support.cancelling import is_cancelled_at
 from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryStore
@@ -85,6 +91,18 @@ async def put(store: ObjectStore, key: str, folder: Path, content: bytes) -> Non
 
 
 class TestObjectStore:
+    async def test_erases_everything_under_a_key(
+        self, store: ObjectStore, key: str, tmp_path: Path
+    ) -> None:
+        """Twice is safe, a missing object is no error, and another key stays."""
+        other = upload(b"other").receipt.object_key
+        await put(store, key, tmp_path, b"content")
+        await put(store, other, tmp_path, b"other")
+        assert await store.remains(key) == 1
+        assert [await store.erase(key) for _ in range(2)] == [1, 0]
+        assert (await store.remains(key), await store.head(key)) == (0, None)
+        assert await store.remains(other) == 1
+
     @pytest.mark.parametrize(
         "size_bytes", [0, 1, 100_000, 3_000_001, 2 * PART_BYTES, 2 * PART_BYTES + 1]
     )
@@ -286,3 +304,67 @@ class TestS3:
         async with open_s3_store(access_to(s3_server), encryption="SSE-S3") as store:
             await put(store, key, tmp_path, b"content")
             assert await store.head(key) == StoredObject(7, sha256(b"content"))
+
+
+@pytest.fixture(name="versioned")
+async def _versioned(s3_server: S3Server) -> AsyncIterator[S3Store]:
+    async with s3(s3_server) as store:
+        await store.bucket.client.put_bucket_versioning(
+            Bucket=s3_server.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+        yield store
+
+
+async def test_erases_versions_markers_and_unfinished_uploads(
+    versioned: S3Store, key: str, tmp_path: Path
+) -> None:
+    """Those of the key, and none of a key that begins with it."""
+    longer = f"{key}.copy"
+    client = versioned.bucket.client
+    bucket = versioned.bucket.name
+    for content in (b"1", b"2"):
+        await put(versioned, key, tmp_path, content)
+    await versioned.remove(key)
+    for name in (key, longer):
+        await client.create_multipart_upload(Bucket=bucket, Key=name)
+    await put(versioned, longer, tmp_path, b"3")
+    assert await versioned.remains(key) == 4
+    assert await versioned.erase(key) == 4
+    assert (await versioned.remains(key), await versioned.remains(longer)) == (0, 2)
+
+
+async def test_an_upload_that_must_not_succeed_leaves_nothing(
+    versioned: S3Store, tmp_path: Path
+) -> None:
+    """After an erasure all versions go; after a withdrawal earlier ones stay."""
+    for reason, left in (
+        (SubjectErasedError(), 0),
+        (UploadErasedError(), 0),
+        (SubjectWithdrawnError(), 2),
+    ):
+        new = upload(b"content")
+        await put(versioned, new.receipt.object_key, tmp_path, b"content")
+        await removal(versioned, new, reason)()
+        assert await versioned.remains(new.receipt.object_key) == left
+
+
+async def test_a_locked_version_is_told(s3_gateway: S3Server, key: str, tmp_path: Path) -> None:
+    """With the end of its lock; unlocked versions of the key are removed."""
+    async with s3(s3_gateway, bucket=f"locked-{uuid4().hex}") as store:
+        client = store.bucket.client
+        bucket = store.bucket.name
+        await client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+        until = datetime.now(UTC) + timedelta(days=1)
+        await client.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=b"1",
+            ObjectLockMode="GOVERNANCE",
+            ObjectLockRetainUntilDate=until,
+        )
+        await put(store, key, tmp_path, b"2")
+        with pytest.raises(ObjectLockedError) as locked:
+            await store.erase(key)
+        assert locked.value.until is not None
+        assert abs(locked.value.until - until) < timedelta(seconds=2)
+        assert await store.remains(key) == 1

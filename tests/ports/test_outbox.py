@@ -68,6 +68,7 @@ class TestOutbox:
     ) -> None:
         """A confirmed message is gone, and its upload tells when."""
         sent = await waiting(ledger)
+        assert sent.upload_id is not None
         async with outbox.claim(limit=10) as batch:
             await batch.announced(sent.id, at=NOON)
         clock.move(CLAIM_SECONDS + 1)

@@ -22,6 +22,8 @@ from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
+from healthingest_service.adapters.database.erasing import DatabaseErasureWork
+from healthingest_service.adapters.database.erasures import DatabaseErasures
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.mails import DatabaseMailQueue, DatabaseMailTokens
@@ -38,6 +40,8 @@ from healthingest_service.audit.chaining import WINDOW
 from healthingest_service.audit.model import Link
 from healthingest_service.audit.ports import EventSelection
 from healthingest_service.audit.pruning import prune_event
+from healthingest_service.erasure.documents import ErasureDocument
+from healthingest_service.erasure.model import ErasureId, Forgetting, KnownSubject, Tombstone
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.enrolment_codes import EnrolmentCode, EnrolmentCodeId
 from healthingest_service.identity.errors import (
@@ -60,6 +64,7 @@ from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, U
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.study_uploads import StudySelection
 from support.audit import event as event_of
+from support.erasures import KEYS
 from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
@@ -144,11 +149,12 @@ class Calls:
 
     async def kept_uploads(self) -> None:
         """By object key and by id."""
-        kept = DatabaseKeptUploads(self.engine, timeout_seconds=60)
+        kept = DatabaseKeptUploads(self.engine, timeout_seconds=60, key_hash=KEYS.key_hash)
         (first, *_) = await kept.between("raw/", "raw0", limit=5)
         await kept.with_rows({first.key})
         await kept.being_stored({first.key})
         await kept.named([first.upload_id])
+        await kept.erased_keys({upload().receipt.object_key})
         new = replace(upload(b"rebuilt"), state=UploadState.STORED, stored_at=NOON)
         await kept.add([(new, message(new))])
         await kept.mark_lost(first.upload_id, at=NOON)
@@ -344,6 +350,59 @@ class Calls:
         await log.has_prune_event(head)
         await log.prune(Link(2, 2, "h"), prune_event(Link(2, 2, "h"), NOON))
 
+    async def erasures(self) -> None:
+        """Requests of each kind, in a study of many."""
+        found = DatabaseErasures(self.engine, KEYS.hidden, 60.0, lambda: NOON)
+        ledger = DatabaseLedger(self.engine, timeout_seconds=60)
+        new = upload(b"erased", of=AccountId(OWNER))
+        await ledger.begin(new, idempotency_key=None, lease_seconds=0)
+        erasure = await found.request_upload(new.id, by=None)
+        await found.request_upload(new.id, by=None)
+        await found.request_subject(StudySlug("s3"), Pseudonym("p2"), by=None)
+        await found.request_account(AccountId(OWNER), by=None)
+        await found.request_study(StudySlug("s9"), by=None)
+        await found.find(erasure.id)
+        await found.of_upload(new.id)
+        async with self.engine.begin() as connection:
+            await connection.execute(
+                text("UPDATE study SET retention_days = 1 WHERE slug IN ('s7', 's8')")
+            )
+        assert await found.request_due(LATER, slot=timedelta(days=1)) == 2
+
+    async def erasure_work(self) -> None:
+        """The steps of an erasure of each kind."""
+        work = DatabaseErasureWork(self.engine, KEYS.hidden, 60.0, lambda: NOON)
+        erasures = DatabaseErasures(self.engine, KEYS.hidden, 60.0, lambda: NOON)
+        subject_of = (StudySlug("s5"), Pseudonym("p4"))
+        for one in (
+            await erasures.request_subject(*subject_of, by=None),
+            await erasures.request_account(AccountId(UUID(int=8)), by=None),
+            await erasures.request_study(StudySlug("s11"), by=None),
+        ):
+            batch = await work.batch(one, limit=5)
+            await work.keys(one, after="raw/", limit=5)
+            await work.leftovers(one)
+            await work.close_subjects(one, await work.subjects(one))
+        new = upload(b"new", of=AccountId(OWNER))
+        tombstone = Tombstone(new.id, new.study, b"u", b"k")
+        await work.record(one, "erasures/x", [tombstone], [new.receipt.object_key])
+        forgetting = [Forgetting(upload.id, message(upload)) for upload in batch.uploads[:1]]
+        gone = replace(forgetting[0].message, upload_id=None)
+        await work.forget(one, [replace(forgetting[0], message=gone)], versions=1)
+        await work.renew(one.id, lease_seconds=1)
+        await work.block(one.id, until=NOON)
+        await work.release(one.id, until=NOON)
+        assert await work.unlogged(limit=5)
+        assert await work.take(lease_seconds=1) is not None
+        await work.find(one.id)
+        await work.waiting_messages(limit=100)
+        await work.totals()
+        await work.unknown({"erasures/1", "erasures/y"})
+        again = replace(one, id=ErasureId(UUID(int=5)), scope=replace(one.scope, study=SLUG))
+        known = KnownSubject(UUID(int=6), KEYS.hidden(SLUG, SUBJECT))
+        await work.apply("erasures/y", ErasureDocument(again, [tombstone], [known]))
+        await work.finish(replace(one, done_at=NOON, certificate="c"))
+
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseLedger: Calls.ledger,
@@ -360,6 +419,8 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseStudies: Calls.studies,
     DatabaseStudyUploads: Calls.study_uploads,
     DatabaseAuditLog: Calls.audit_log,
+    DatabaseErasures: Calls.erasures,
+    DatabaseErasureWork: Calls.erasure_work,
 }
 
 

@@ -15,6 +15,7 @@ import httpx
 from healthingest_contract import environment as env
 from healthingest_contract.events import UploadStored
 from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from healthingest_service.erasure.keys import new_key_text
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.samples import good_file
 from support.servers.rabbitmq import RabbitMQServer
@@ -74,6 +75,7 @@ def _installation(
         env.BROKER_URL: broker.amqp_url,
         env.CACHE_URL: redis,
         env.IDENTITY_SIGNING_KEYS: new_key_pem() + new_key_pem(),
+        env.IDENTITY_ERASURE_KEY: new_key_text(),
     }
     for name, value in secrets.items():
         (folder / name).write_text(value, encoding="utf-8")

@@ -182,6 +182,7 @@ UNROUTABLE = f'healthingest_relay_outcomes_total{{{OF}, outcome="unroutable"}}'
 UNREACHABLE = f'healthingest_relay_outcomes_total{{{OF}, outcome="unreachable"}}'
 DEGRADED = f'healthingest_rate_limiter_degraded_total{{{OF}, rule="uploads"}}'
 SWEPT = f"healthingest_janitor_last_sweep_timestamp_seconds{{{OF}}}"
+ERASING = f"healthingest_erasures_oldest_age_seconds{{{OF}}}"
 MISMATCHED = f'healthingest_janitor_outcomes_total{{{OF}, outcome="mismatched"}}'
 FOUND = f'healthingest_consistency_discrepancies_total{{{OF}, kind="row_without_object"}}'
 FINISHED = f"healthingest_consistency_last_finished_timestamp_seconds{{{OF}}}"
@@ -255,6 +256,8 @@ CASES: tuple[Firing, ...] = (
     ("HealthIngestRateLimiterDegraded", {DEGRADED: "5x30"}, 25, None),
     ("HealthIngestJanitorStale", {SWEPT: "0x60"}, 50, LABELS),
     ("HealthIngestJanitorStale", {SWEPT: "0+60x60"}, 50, None),
+    ("HealthIngestErasureOverdue", {ERASING: f"{22 * DAY * 60}x90"}, 80, LABELS),
+    ("HealthIngestErasureOverdue", {ERASING: f"{20 * DAY * 60}x90"}, 80, None),
     ("HealthIngestObjectMismatched", {MISMATCHED: ONES}, 5, LABELS),
     ("HealthIngestObjectMismatched", {MISMATCHED: ZEROS}, 5, None),
     ("HealthIngestStorageInconsistent", {FOUND: ONES}, 5, LABELS | {"kind": "row_without_object"}),
@@ -285,6 +288,7 @@ RECOVERED: dict[str, str] = {
     UNROUTABLE: "900+0x60",
     DEGRADED: "900+0x60",
     SWEPT: "3600+60x60",
+    ERASING: "0x60",
     MISMATCHED: "0x60",
     FOUND: "0x60",
     FINISHED: f"{4 * DAY * 60}x60",
@@ -313,6 +317,7 @@ QUIET: dict[str, str] = {
     UNREACHABLE: "0x30 4x30",
     DEGRADED: "0x60",
     SWEPT: "0+60x60",
+    ERASING: "0x60",
     MISMATCHED: "0x60",
     FOUND: "0x60",
     FINISHED: "0x60",

@@ -106,6 +106,17 @@ class MemoryStore(ObjectStore):
         self.metadata.pop(key, None)
 
     @override
+    async def erase(self, key: str) -> int:
+        found = await self.remains(key)
+        await self.remove(key)
+        return found
+
+    @override
+    async def remains(self, key: str) -> int:
+        await self.check()
+        return int(key in self.objects)
+
+    @override
     async def read_range(
         self, key: str, *, offset: int, size_bytes: int
     ) -> AsyncGenerator[bytes, None]:

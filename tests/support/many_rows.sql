@@ -65,3 +65,15 @@ FROM generate_series(1, 100000) n;
 INSERT INTO audit_salt (name, salt)
 SELECT 'subject/' || md5('p' || n), 's'
 FROM generate_series(1, 100000) n;
+INSERT INTO erasure (id, scope, kind, study, state, requested_at, starts_at, due_at, uploads, versions, withdrawn,
+  announced, subjects)
+SELECT md5('e' || n)::uuid, 'upload:' || n, 'upload', 's1', CASE WHEN n % 1000 = 0 THEN 'running' ELSE 'done' END,
+  now(), now(), '2026-03-31 12:00+00'::timestamptz + n * interval '1 second', 1, 1, 0, 0, 0
+FROM generate_series(1, 100000) n;
+INSERT INTO tombstone (id, kind, study, erasure_id, erased_at, upload_hash, key_hash, object_key)
+SELECT md5('t' || n)::uuid, 'upload', 's1', md5('e' || n)::uuid, now(), decode(md5('x' || n), 'hex'),
+  decode(md5('k' || n), 'hex'), CASE WHEN n % 1000 = 0 THEN 'raw/T/' || n END
+FROM generate_series(1, 100000) n;
+INSERT INTO erasure_document (name, erasure_id)
+SELECT 'erasures/' || n, md5('e' || n)::uuid
+FROM generate_series(1, 100000) n;

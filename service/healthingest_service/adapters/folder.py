@@ -92,6 +92,16 @@ class FolderStore(ObjectStore):
             await self._in_thread(_sync_folder, place.parent)
 
     @override
+    async def erase(self, key: str) -> int:
+        found = await self.remains(key)
+        await self.remove(key)
+        return found
+
+    @override
+    async def remains(self, key: str) -> int:
+        return int(await self._in_thread(_place(self._root, key).exists))
+
+    @override
     async def read_range(
         self, key: str, *, offset: int, size_bytes: int
     ) -> AsyncGenerator[bytes, None]:

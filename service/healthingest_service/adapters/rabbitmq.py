@@ -25,7 +25,7 @@ from aiormq.exceptions import (
 from pamqp.commands import Basic
 from typing_extensions import override
 
-from healthingest_contract.events import CONTENT_TYPE, EVENT_TYPE
+from healthingest_contract.events import CONTENT_TYPE, EVENT_TYPE, EVENT_TYPE_HEADER
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
 from healthingest_service.uploads.errors import (
     BrokerUnreachableError,
@@ -204,5 +204,5 @@ def _amqp(message: OutgoingMessage) -> aio_pika.Message:
         headers=dict(message.headers),
         message_id=str(message.id),
         timestamp=message.created_at,
-        type=EVENT_TYPE,
+        type=message.headers.get(EVENT_TYPE_HEADER, EVENT_TYPE),
     )

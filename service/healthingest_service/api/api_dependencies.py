@@ -11,6 +11,8 @@ from healthingest_service.audit.ports import AuditReader
 from healthingest_service.audit.recorder import AuditRecorder
 from healthingest_service.audit.refusal_budget import RefusalBudget
 from healthingest_service.audit.subjects import SubjectHashes
+from healthingest_service.erasure.keys import ErasureKeys
+from healthingest_service.erasure.ports import Erasures
 from healthingest_service.health.board import HealthBoard
 from healthingest_service.identity.account_mails import AccountMails
 from healthingest_service.identity.account_service import AccountService
@@ -80,6 +82,8 @@ class ApiDependencies:
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
     ledger: Ledger
     studies: Studies
+    erasures: Erasures
+    erasure_keys: ErasureKeys
     study_uploads: StudyUploads
     auth: AuthService
     bearer: BearerTokens

@@ -90,6 +90,10 @@ AUDIT_RULES: Final[Mapping[str, AuditRule]] = {
         action=Action.UPLOAD_READ, success=Recorded.IF_FOREIGN, object_in_path="upload_id"
     ),
     "getUploadContent": _on(Action.DOWNLOAD, "upload_id"),
+    "eraseUpload": _on(Action.ERASURE_REQUEST, "upload_id"),
+    "eraseSubject": _on(Action.ERASURE_REQUEST),
+    "eraseStudy": _on(Action.ERASURE_REQUEST),
+    "getErasure": _on(Action.ERASURE_READ, "erasure_id"),
     "listStudies": _refused_only(Action.STUDY_READ, "it has no data about subjects"),
     "createStudy": _on(Action.STUDY_CREATE),
     "getStudy": _refused_only(Action.STUDY_READ, "it has no data about subjects"),

@@ -5,11 +5,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from healthingest_contract.events import TRACEPARENT
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_rules import AUDIT_RULES, AuditRule, Recorded
+from healthingest_service.api.correlation import HEADER, is_chosen
 from healthingest_service.api.dependencies import address_of
 from healthingest_service.api.problems import answer
 from healthingest_service.audit.errors import AuditUnavailableError
@@ -39,7 +42,9 @@ class AuditTrail:
             await self._app(scope, receive, send)
             return
         state = scope["state"]
-        state["audit"] = EventDetails(correlation_id=state["correlation_id"])
+        headers = Headers(scope=scope)
+        chosen = is_chosen(headers.get(HEADER), headers.get(TRACEPARENT))
+        state["audit"] = EventDetails(correlation_id=None if chosen else state["correlation_id"])
         is_replaced = False
 
         async def audited(message: Message) -> None:

@@ -20,12 +20,19 @@ def correlation_id(given: str | None, traceparent: str | None) -> str:
     `traceparent` is a header of W3C Trace Context. The id appears in headers and logs, so an
     invalid one is replaced, not repeated.
     """
+    return _chosen(given, traceparent) or uuid4().hex
+
+
+def is_chosen(given: str | None, traceparent: str | None) -> bool:
+    """Return whether the client has chosen the id that `correlation_id` returns."""
+    return _chosen(given, traceparent) is not None
+
+
+def _chosen(given: str | None, traceparent: str | None) -> str | None:
     if given is not None and _GIVEN.fullmatch(given):
         return given
     match = _TRACEPARENT.fullmatch(traceparent) if traceparent is not None else None
-    if match is not None and match["trace"] != _NO_TRACE:
-        return match["trace"]
-    return uuid4().hex
+    return None if match is None or match["trace"] == _NO_TRACE else match["trace"]
 
 
 def valid_traceparent(given: str | None) -> str | None:

@@ -91,6 +91,10 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "enrolSubject": _MANAGER,
     "giveConsent": _MANAGER,
     "withdrawSubject": _MANAGER,
+    "eraseUpload": _STUDY,
+    "eraseSubject": _MANAGER,
+    "eraseStudy": _MANAGER,
+    "getErasure": _STUDY,
 }
 """The permission of each operation, by its id."""
 

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from healthingest_service.audit import errors as audit
+from healthingest_service.erasure import errors as erasure
 from healthingest_service.identity import errors as identity
 from healthingest_service.studies import errors as studies
 from healthingest_service.uploads import errors as uploads
@@ -212,6 +213,14 @@ _ROWS: Final = (
         "Upload in flight",
         "An upload with the same bytes or the same key is in progress.",
     ),
+    Problem(404, "erasure-not-found", "Erasure not found", "You may see no such erasure."),
+    Problem(410, "study-erased", "Study erased", "The data of the study was erased."),
+    Problem(
+        410,
+        "upload-erased",
+        "Upload erased",
+        "This file was erased, and is not accepted again.",
+    ),
     Problem(410, "subject-erased", "Subject erased", "The data of the subject was erased."),
     Problem(
         412,
@@ -335,7 +344,9 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.UploadInFlightError: "upload-in-flight",
     uploads.IdempotencyKeyReusedError: "idempotency-key-reused",
     uploads.UploadNotFoundError: "upload-not-found",
+    uploads.UploadErasedError: "upload-erased",
     uploads.InvalidCursorError: "invalid-cursor",
+    erasure.ErasureNotFoundError: "erasure-not-found",
     uploads.StoreUnavailableError: f"{UNAVAILABLE}/object-store",
     uploads.ObjectLostError: "content-lost",
     uploads.StoreRefusedError: f"{UNAVAILABLE}/object-store",
@@ -368,6 +379,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     studies.StudyNotFoundError: "study-not-found",
     studies.StudyExistsError: "study-exists",
     studies.StudyClosedError: "study-closed",
+    studies.StudyErasedError: "study-erased",
     studies.DefaultStudyError: "default-study",
     studies.RoleMissingError: "role-missing",
     studies.AdminRequiredError: "admin-required",

@@ -80,7 +80,7 @@ def routes() -> APIRouter:
         ("GET", _STUDIES, list_studies, "listStudies", (401, 403, 422, 429, 503), None),
         ("POST", _STUDIES, create_study, "createStudy", _WRITING, NewStudy),
         ("GET", _STUDY, get_study, "getStudy", _READING, None),
-        ("PATCH", _STUDY, change_study, "changeStudy", _WRITING, ChangedStudy),
+        ("PATCH", _STUDY, change_study, "changeStudy", (*_WRITING, 410), ChangedStudy),
         ("GET", _MEMBERS, list_members, "listMembers", _LISTING, None),
         ("PUT", _MEMBER, put_member, "putMember", _WRITING, MemberDocument),
         ("DELETE", _MEMBER, remove_member, "removeMember", (*_READING, 409), None),
@@ -219,7 +219,7 @@ async def enrol_subject(
     request: Request, deps: ApiDeps, access: InStudy, subject: SubjectPath
 ) -> SubjectView:
     """Enrol a subject, with its consent if it is known."""
-    pseudonym = _pseudonym(access.study.slug, subject)
+    pseudonym = pseudonym_of(access.study.slug, subject)
     given = await json_document(request, deps, SubjectDocument)
     new = decisions.new_subject(
         access.study.slug,
@@ -236,7 +236,7 @@ async def give_consent(
     request: Request, deps: ApiDeps, access: InStudy, subject: SubjectPath
 ) -> SubjectView:
     """Record a consent. A withdrawn subject becomes active if it was given afterwards."""
-    pseudonym = _pseudonym(access.study.slug, subject)
+    pseudonym = pseudonym_of(access.study.slug, subject)
     given = _consent(await json_document(request, deps, ConsentDocument), deps)
     change = partial(decisions.consented, consent=given, at=deps.clock())
     return await _changed_subject(request, deps, pseudonym, access, change)
@@ -250,7 +250,7 @@ async def withdraw_subject(
 
     After the answer no upload about it succeeds, also none that was in progress. Its data is kept.
     """
-    pseudonym = _pseudonym(access.study.slug, subject)
+    pseudonym = pseudonym_of(access.study.slug, subject)
     change = partial(decisions.withdrawn, at=deps.clock())
     return await _changed_subject(request, deps, pseudonym, access, change)
 
@@ -267,7 +267,14 @@ async def _changed_subject(
     return subject_view(after)
 
 
-def _pseudonym(study: StudySlug, text: str) -> Pseudonym:
+def pseudonym_of(study: StudySlug, text: str) -> Pseudonym:
+    """
+    Return the pseudonym in a path.
+
+    Raises:
+        DefaultStudyError: *study* has no subjects.
+        RequestRefusedError: *text* is no pseudonym.
+    """
     decisions.require_no_default(study)
     if _PSEUDONYM.fullmatch(text) is None:
         code = "invalid-subject"

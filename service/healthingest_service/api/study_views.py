@@ -13,6 +13,7 @@ from healthingest_service.api.json_document import Closed
 from healthingest_service.identity.registration import is_printable
 from healthingest_service.identity.throttling import Rate
 from healthingest_service.studies.model import (
+    HIDDEN_PATTERN,
     PSEUDONYM_PATTERN,
     SLUG_PATTERN,
     Consent,
@@ -219,7 +220,9 @@ class MembersQuery(_Page):
 class SubjectsQuery(_Page):
     """Paging of the list of subjects."""
 
-    cursor: PseudonymText | None = None
+    cursor: Annotated[str | None, Field(pattern=f"^(?:{PSEUDONYM_PATTERN}|{HIDDEN_PATTERN})$")] = (
+        None
+    )
 
 
 class StudyTokensQuery(_Page):

@@ -59,6 +59,9 @@ class Action(StrEnum):
     ENROLMENT_CREATE = "enrolment-create"
     ENROLMENT_CANCEL = "enrolment-cancel"
     DEVICE_TOKEN_REVOKE = "device-token-revoke"  # noqa: S105 - the name of an action
+    ERASURE_REQUEST = "erasure-request"
+    ERASURE_READ = "erasure-read"
+    ERASURE_KEY_EXPORT = "erasure-key-export"
     UPLOADS_REPAIR = "uploads-repair"
     UPLOADS_FORGET = "uploads-forget"
     LEDGER_REBUILD = "ledger-rebuild"

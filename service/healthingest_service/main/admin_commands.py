@@ -104,7 +104,7 @@ async def backlog(settings: Settings) -> Mapping[str, object]:
         "deferred": {reason.value: count for reason, count in sorted(counts.items())},
         "oldest_deferred": [
             {
-                "upload_id": str(one.upload_id),
+                "upload_id": None if one.upload_id is None else str(one.upload_id),
                 "routing_key": one.routing_key,
                 "reason": one.reason.value,
                 "attempts": one.attempts,
@@ -221,7 +221,11 @@ async def rebuild_ledger(settings: Settings, *, dry: bool) -> Mapping[str, objec
         async with _database(settings) as engine, AsyncExitStack() as stack:
             runtime = await open_runtime(settings, stack)
             store = await open_store(runtime, stack)
-            uploads = DatabaseKeptUploads(engine, timeout_seconds=settings.database.timeout_seconds)
+            uploads = DatabaseKeptUploads(
+                engine,
+                timeout_seconds=settings.database.timeout_seconds,
+                key_hash=runtime.keys_of_erasure.key_hash,
+            )
             rebuild = RebuildUploads(
                 await open_inventory(runtime, stack),
                 store.port,

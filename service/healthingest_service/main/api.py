@@ -60,6 +60,7 @@ from healthingest_service.identity.throttling import (
 )
 from healthingest_service.main.decorators import Decorators, UploadPorts
 from healthingest_service.main.device_tokens import open_device_tokens
+from healthingest_service.main.erasure import make_erasures
 from healthingest_service.main.mail import make_mails
 from healthingest_service.main.providers import open_providers, provider_checks
 from healthingest_service.main.runtime import (
@@ -114,7 +115,9 @@ async def open_api_ports(
 ) -> ApiPorts:
     """Open the ports of the API; *checks_broker* adds a check of the broker's port."""
     studies = DatabaseStudies(
-        runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
+        runtime.engine,
+        timeout_seconds=runtime.settings.database.timeout_seconds,
+        hidden=runtime.keys_of_erasure.hidden,
     )
     accept, content, spool_check = await _open_accept(runtime, stack, store, studies, decorate)
     counters = await _open_counters(runtime, stack)
@@ -169,6 +172,8 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         accept=ports.accept,
         ledger=runtime.ledger,
         studies=ports.studies,
+        erasures=make_erasures(runtime),
+        erasure_keys=runtime.keys_of_erasure,
         study_uploads=study_uploads,
         auth=ports.auth,
         bearer=ports.bearer,

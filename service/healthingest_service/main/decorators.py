@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from starlette.types import ASGIApp
 
+from healthingest_service.erasure.ports import ErasureLog, ErasureWork
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox
 
@@ -38,6 +39,15 @@ class JanitorPorts:
     store: ObjectStore
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasurePorts:
+    """The ports of the use case that erases."""
+
+    work: ErasureWork
+    store: ObjectStore
+    log: ErasureLog
+
+
 def _unchanged(ports: T) -> T:
     return ports
 
@@ -53,4 +63,5 @@ class Decorators:
     upload: Callable[[UploadPorts], UploadPorts] = _unchanged
     relay: Callable[[RelayPorts], RelayPorts] = _unchanged
     janitor: Callable[[JanitorPorts], JanitorPorts] = _unchanged
+    erasure: Callable[[ErasurePorts], ErasurePorts] = _unchanged
     app: Callable[[ASGIApp], ASGIApp] = _unchanged

@@ -21,6 +21,7 @@ from healthingest_service.audit.ports import Anchors
 from healthingest_service.audit.pruning import PruneEvents
 from healthingest_service.identity.housekeeping import forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
+from healthingest_service.main.erasure import erasure_work
 from healthingest_service.main.mail import make_mail_delivery
 from healthingest_service.main.runtime import (
     Component,
@@ -45,7 +46,7 @@ _YOUNG_SECONDS_MIN: Final = 3600.0
 async def open_janitor(
     runtime: Runtime, stack: AsyncExitStack, store: Store, decorate: Decorators
 ) -> Component:
-    """Open the janitor: unfinished uploads, consistency check, expired sessions, mails."""
+    """Open the janitor: uploads, consistency check, erasures, expired sessions, mails."""
     ports = decorate.janitor(JanitorPorts(ledger=runtime.ledger, store=store.port))
     janitor = Janitor(
         ledger=ports.ledger,
@@ -87,11 +88,13 @@ async def open_janitor(
         clock=utc_now,
         interval_seconds=_FORGET_SECONDS,
     )
+    erasing = erasure_work(runtime, store, decorate)
     work = (
         janitor.run,
         check.run,
         forget,
         chaining.run,
+        *erasing,
         *(() if retention_days is None else (pruning.run,)),
         *(() if mails is None else (mails.run,)),
     )
@@ -122,7 +125,11 @@ async def open_consistency_check(
     check = ConsistencyCheck(
         inventory=await open_inventory(runtime, stack),
         store=store.port,
-        uploads=DatabaseKeptUploads(runtime.engine, timeout_seconds=timeout_seconds),
+        uploads=DatabaseKeptUploads(
+            runtime.engine,
+            timeout_seconds=timeout_seconds,
+            key_hash=runtime.keys_of_erasure.key_hash,
+        ),
         jobs=DatabaseScheduledJobs(runtime.engine, timeout_seconds=timeout_seconds),
         rules=ConsistencyRules(
             interval_seconds=rules.consistency_interval_seconds,

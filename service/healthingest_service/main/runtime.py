@@ -16,17 +16,20 @@ from typing import Final
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_contract.environment import DATABASE_URL
+from healthingest_contract.environment import DATABASE_URL, IDENTITY_ERASURE_KEY
 from healthingest_contract.pod_identity import pod_identity
 from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.engine import check_url, open_engine
-from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.ledger import DatabaseLedger, no_upload_hash
 from healthingest_service.adapters.database.migrate import is_current
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.key_file import read_or_make
 from healthingest_service.adapters.s3.client import S3Access
 from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.audit.subjects import SubjectHashes
+from healthingest_service.erasure.errors import InvalidErasureKeyError
+from healthingest_service.erasure.keys import ErasureKeys, new_key_text
 from healthingest_service.health.board import Check
 from healthingest_service.main.tls_files import (
     as_settings_error,
@@ -34,7 +37,7 @@ from healthingest_service.main.tls_files import (
     database_tls_material,
     store_tls_material,
 )
-from healthingest_service.settings import Settings
+from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.telemetry.metrics import Metrics
 from healthingest_service.telemetry.tracing import NO_TRACING, Tracing
 from healthingest_service.uploads.backlog import BacklogLimits, BacklogWatch
@@ -71,6 +74,20 @@ class Runtime:
     written: asyncio.Event
     checks: tuple[Check, ...]
     tracing: Tracing = NO_TRACING
+    erasure_keys: ErasureKeys | None = None
+
+    @property
+    def keys_of_erasure(self) -> ErasureKeys:
+        """
+        The keys of erasure.
+
+        Raises:
+            InvalidSettingsError: this pod has none, as that of the relay.
+        """
+        if self.erasure_keys is None:
+            message = f"missing: {IDENTITY_ERASURE_KEY}"
+            raise InvalidSettingsError(message)
+        return self.erasure_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +150,12 @@ async def open_runtime(
         )
     )
     written = asyncio.Event()
+    keys = erasure_keys(settings)
     ledger = DatabaseLedger(
-        engine, timeout_seconds=database.timeout_seconds, on_message=written.set
+        engine,
+        timeout_seconds=database.timeout_seconds,
+        on_message=written.set,
+        upload_hash=no_upload_hash if keys is None else keys.upload_hash,
     )
     claim_seconds = settings.relay.claim_seconds
     outbox = DatabaseOutbox(
@@ -155,7 +176,27 @@ async def open_runtime(
         written=written,
         checks=checks,
         tracing=tracing,
+        erasure_keys=keys,
     )
+
+
+def erasure_keys(settings: Settings) -> ErasureKeys | None:
+    """
+    Return the keys of erasure, by default of a key in the data folder; None: this pod has none.
+
+    Raises:
+        InvalidSettingsError: the setting is no erasure key.
+    """
+    text = reveal(settings.identity.erasure_key)
+    if text is None and settings.secrets_dir is not None:
+        return None
+    try:
+        return ErasureKeys.from_text(
+            text or read_or_make(data_folder(settings) / "erasure-key", new_key_text)
+        )
+    except InvalidErasureKeyError as error:
+        message = f"{IDENTITY_ERASURE_KEY}: {error}"
+        raise InvalidSettingsError(message) from None
 
 
 async def _open_database_checks(

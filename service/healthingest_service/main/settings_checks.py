@@ -7,6 +7,7 @@ from typing import Final
 from healthingest_contract.environment import (
     BROKER_URL,
     DATABASE_URL,
+    IDENTITY_ERASURE_KEY,
     IDENTITY_SIGNING_KEYS,
     MAIL_FROM_ADDRESS,
     MAIL_PUBLIC_URL,
@@ -39,6 +40,8 @@ def check_required_secrets(settings: Settings, command: str) -> None:
     needed: dict[str, object] = {DATABASE_URL: settings.database.url}
     if command in {"api", "serve"}:
         needed[IDENTITY_SIGNING_KEYS] = settings.identity.signing_keys
+    if command in {"api", "janitor", "serve"}:
+        needed[IDENTITY_ERASURE_KEY] = settings.identity.erasure_key
     if command in {"relay", "serve"}:
         needed[BROKER_URL] = settings.broker.url
     missing = sorted(name for name, value in needed.items() if value is None)

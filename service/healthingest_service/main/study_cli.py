@@ -12,6 +12,7 @@ from healthingest_service.studies.errors import (
     ConsentOutdatedError,
     DefaultStudyError,
     StudiesUnavailableError,
+    StudyErasedError,
     StudyExistsError,
     StudyNotFoundError,
     SubjectErasedError,
@@ -44,6 +45,7 @@ STUDY_MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     ),
     StudyExistsError: ("a study with this slug and other values exists", _NOT_DONE),
     StudyNotFoundError: ("there is no such study", _NOT_DONE),
+    StudyErasedError: ("the study was erased", _NOT_DONE),
     DefaultStudyError: ("the study default cannot be changed", _WRONG),
     SubjectNotFoundError: ("the study has no such subject", _NOT_DONE),
     SubjectWithdrawnError: (
@@ -112,12 +114,22 @@ def _add_subjects(parser: argparse.ArgumentParser) -> None:
         ("withdraw", _withdraw, "refuse uploads about a subject from now on"),
     ):
         one = subjects.add_parser(word, help=text)
-        one.add_argument("--study", type=slug_argument, required=True)
-        one.add_argument("--subject", type=pseudonym_argument, required=True)
+        add_study_option(one)
+        add_subject_option(one)
         one.set_defaults(command=f"subject {word}", run=run, fail=one.error)
         if word == "enrol":
             one.add_argument("--consent-version")
             one.add_argument("--consent-given-at", type=_time, help="RFC 3339 with time zone")
+
+
+def add_study_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--study`."""
+    parser.add_argument("--study", type=slug_argument, required=True)
+
+
+def add_subject_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--subject`."""
+    parser.add_argument("--subject", type=pseudonym_argument, required=True)
 
 
 def slug_argument(text: str) -> str:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
-from healthingest_service.adapters.database.studies import DatabaseStudies
+from healthingest_service.adapters.database.studies import DatabaseStudies, not_hidden
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.api.study_views import (
     ChangedStudy,
@@ -23,7 +23,7 @@ from healthingest_service.identity.email_address import InvalidEmailError, norma
 from healthingest_service.identity.model import AccountId
 from healthingest_service.main.admin_commands import NothingFoundError
 from healthingest_service.main.admin_database import open_admin_database
-from healthingest_service.main.runtime import utc_now
+from healthingest_service.main.runtime import erasure_keys, utc_now
 from healthingest_service.settings import Settings
 from healthingest_service.studies import decisions
 from healthingest_service.studies.model import (
@@ -208,8 +208,13 @@ def _normal(email: str) -> str:
 
 @asynccontextmanager
 async def _studies(settings: Settings) -> AsyncIterator[DatabaseStudies]:
+    keys = erasure_keys(settings)
     async with open_admin_database(settings) as engine:
-        yield DatabaseStudies(engine, timeout_seconds=settings.database.timeout_seconds)
+        yield DatabaseStudies(
+            engine,
+            timeout_seconds=settings.database.timeout_seconds,
+            hidden=not_hidden if keys is None else keys.hidden,
+        )
 
 
 @asynccontextmanager

@@ -278,7 +278,7 @@ class IdentitySettings(Group):
     erasure_key: SecretStr | None = None
     """
     Key of the hashes by which erased files are recognised: 32 random bytes in URL-safe Base64. It
-    never changes.
+    never changes. Unset: a generated key in the data folder.
     """
     issuer: str = "healthingest"
     """The claim `iss` of access tokens."""

@@ -15,6 +15,7 @@ from healthingest_service.studies.errors import (
     RecordTypeNotPermittedError,
     RoleMissingError,
     StudyClosedError,
+    StudyErasedError,
     StudyError,
     StudyExistsError,
     StudyNotFoundError,
@@ -79,13 +80,15 @@ def admit_upload(facts: IntakeFacts, pseudonym: Pseudonym | None) -> Intake:
 
     Raises:
         StudyNotFoundError, RoleMissingError: the caller is no uploader of the study.
-        StudyClosedError: the study is closed.
+        StudyClosedError, StudyErasedError: the study is closed.
         SubjectMissingError: *pseudonym* is None.
         SubjectNotEnrolledError, ConsentMissingError, SubjectWithdrawnError, SubjectErasedError: the
             subject's data is not accepted.
     """
     access = None if facts.study is None else StudyAccess(facts.study, facts.standing)
     study = require_role(access, {Role.UPLOADER}).study
+    if study.is_erased:
+        raise StudyErasedError
     if study.state is StudyState.CLOSED:
         raise StudyClosedError
     if pseudonym is None:
@@ -167,7 +170,14 @@ def created(new: Study, existing: Study | None) -> Study:
 
 
 def changed(study: Study, change: StudyChange) -> Study:
-    """Return *study* with the values of *change*."""
+    """
+    Return *study* with the values of *change*.
+
+    Raises:
+        StudyErasedError: an erased study cannot be changed.
+    """
+    if study.is_erased:
+        raise StudyErasedError
     return replace(
         study,
         name=study.name if change.name is None else change.name,

@@ -22,6 +22,10 @@ class StudyClosedError(StudyError):
     """The study is closed, and accepts no uploads."""
 
 
+class StudyErasedError(StudyError):
+    """The study was erased, or is being erased; it accepts nothing any more."""
+
+
 class DefaultStudyError(StudyError):
     """The study `default` has no members, subjects or policy of its own."""
 

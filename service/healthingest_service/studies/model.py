@@ -29,6 +29,11 @@ Its policy cannot be changed, every account may upload into it, and the subject 
 account.
 """
 
+ERASED_MARK: Final = "~"
+"""The first character of the text that replaces the pseudonym of an erased subject."""
+HIDDEN_PATTERN: Final = rf"{ERASED_MARK}[A-Za-z0-9_-]{{43}}"
+"""Such a text; no pseudonym matches it."""
+
 _PHONE_NUMBER = re.compile(r"[0-9]{2,}(?:[._-]?[0-9]{2,})*")
 _PHONE_DIGITS: Final = range(9, 16)  # ITU-T E.164, 6.1: at most 15 digits
 _E_MAIL = re.compile(r"(?i).+[._-].+\.(?:com|org|net|edu|gov|info|[a-z]{2})")
@@ -95,13 +100,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study and its policy."""
+    """A study and its policy. One that `is_erased` stays closed for ever."""
 
     slug: StudySlug
     name: str
     state: StudyState
     policy: Policy
     created_at: datetime
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)

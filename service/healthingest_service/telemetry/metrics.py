@@ -72,6 +72,8 @@ class Metrics:
     dependency_up: Gauge
     outbox_messages: Gauge
     outbox_oldest_seconds: Gauge
+    erasures_open: Gauge
+    erasures_oldest_seconds: Gauge
 
     @classmethod
     def create(cls, registry: CollectorRegistry | None = None) -> Self:
@@ -135,6 +137,17 @@ class Metrics:
                 "Age of the oldest message not yet announced",
                 registry=to,
             ),
+            erasures_open=Gauge(
+                "healthingest_erasures_open",
+                "Erasures that are not done, by state",
+                ("state",),
+                registry=to,
+            ),
+            erasures_oldest_seconds=Gauge(
+                "healthingest_erasures_oldest_age_seconds",
+                "Time since the oldest erasure that is not done was requested",
+                registry=to,
+            ),
         )
 
     def watch_relay(
@@ -193,6 +206,12 @@ class Metrics:
         """Add the counts of requested mails by outcome; *read* is called at each scrape."""
         name = "healthingest_mails"
         text = "Requested mails to owners of accounts, by outcome"
+        self.registry.register(_CountsCollector(name, text, "outcome", read))
+
+    def watch_erasures(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Add the counts of turns of erasures by outcome; *read* is called at each scrape."""
+        name = "healthingest_erasure_outcomes"
+        text = "Turns of work on erasures, by outcome"
         self.registry.register(_CountsCollector(name, text, "outcome", read))
 
     def watch_consistency_check(

@@ -22,6 +22,7 @@ from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
     StoreRefusedError,
     StoreUnavailableError,
+    UploadErasedError,
     UploadNotFoundError,
 )
 from healthingest_service.uploads.ids import new_upload_id
@@ -45,6 +46,7 @@ from healthingest_service.uploads.ports import (
     Spool,
     SpoolFile,
 )
+from healthingest_service.uploads.removal import removal
 from healthingest_service.uploads.spans import Spans, no_spans
 from healthingest_service.uploads.upload_lease import UploadLease
 
@@ -237,12 +239,10 @@ class AcceptUpload:
         except UploadNotFoundError as error:
             # The lease expired and the janitor removed the row; the client has no receipt yet.
             raise LedgerUnavailableError from error
-        except StudyError:
+        except (StudyError, UploadErasedError) as error:
             # After a failure here the janitor removes object and row.
             with suppress(StoreUnavailableError, StoreRefusedError, LedgerUnavailableError):
-                await self._ledger.abandon(
-                    upload.id, remove=lambda: self._store.remove(upload.receipt.object_key)
-                )
+                await self._ledger.abandon(upload.id, remove=removal(self._store, upload, error))
             raise
 
 

@@ -17,6 +17,7 @@ def uploaded(
     Return the event of an accepted upload; without *token_id* the janitor completed it.
 
     An upload into the study `default` has neither study nor subject, so it is in no index of them.
+    The correlation id is not in it: a client may have chosen it, and it is erased with the upload.
     """
     return AuditEvent(
         occurred_at=at,
@@ -28,7 +29,6 @@ def uploaded(
         object_id=str(upload.id),
         study=None if upload.subject is None else upload.study,
         subject_hash=subject_hash,
-        correlation_id=upload.receipt.correlation_id,
     )
 
 

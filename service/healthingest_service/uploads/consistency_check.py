@@ -56,10 +56,11 @@ class ConsistencyCheck:
     """
     Lists all objects once in every interval, compares them with the database, and reads a share.
 
-    It reports discrepancies and never deletes an object; it only aborts unfinished multipart PUTs
-    of ended processes. The two lists are not read at the same time, so each discrepancy is checked
-    a second time before it is reported. An upload whose object is missing or has other bytes
-    becomes `lost`; when the object is found again, the upload returns to its previous state.
+    It reports discrepancies. It deletes an object only if its upload was erased: a PUT that hung
+    has arrived late. It aborts unfinished multipart PUTs of ended processes. The two lists are not
+    read at the same time, so each discrepancy is checked a second time before it is reported. An
+    upload whose object is missing or has other bytes becomes `lost`; when the object is found
+    again, the upload returns to its previous state.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -174,10 +175,14 @@ class ConsistencyCheck:
         return upload.is_lost or int(upload.sha256[:8], 16) % shares == slot % shares
 
     async def _report_unknown(self, keys: set[str]) -> None:
-        """Report those of *keys* that have no row in the database."""
-        for key in sorted(
-            keys - await self._uploads.with_rows({key for key in keys if is_object_key(key)})
-        ):
+        """Report those of *keys* that have no row in the database, and remove erased ones."""
+        ours = {key for key in keys if is_object_key(key)}
+        unknown = keys - await self._uploads.with_rows(ours)
+        late = await self._uploads.erased_keys(unknown & ours)
+        for key in sorted(late):
+            await self._store.erase(key)
+            self._discrepancies.erased()
+        for key in sorted(unknown - late):
             self._discrepancies.found(Discrepancy.OBJECT_WITHOUT_ROW, key, None)
 
     async def _keep_lease(self, slot: int, position: str) -> None:

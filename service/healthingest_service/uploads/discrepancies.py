@@ -16,6 +16,7 @@ from healthingest_service.uploads.upkeep_ports import UnfinishedPut
 DISCREPANCY_FOUND: Final = "consistency_discrepancy_found"
 LOST_OBJECT_FOUND: Final = "consistency_lost_object_found"
 UNFINISHED_PUT_ABORTED: Final = "consistency_put_aborted"
+LATE_OBJECT_ERASED: Final = "consistency_late_object_erased"
 CHECK_FINISHED: Final = "consistency_check_finished"
 CHECK_FAILED: Final = "consistency_check_failed"
 _LINES_A_KIND: Final = 1000
@@ -44,11 +45,18 @@ class ConsistencyCounts:
     verified_objects: int = 0
     verified_bytes: int = 0
     aborted_puts: int = 0
+    erased_objects: int = 0
 
     @property
     def work(self) -> dict[str, int]:
         """All counts except those of discrepancies, by name."""
-        names = ("listed_objects", "verified_objects", "verified_bytes", "aborted_puts")
+        names = (
+            "listed_objects",
+            "verified_objects",
+            "verified_bytes",
+            "aborted_puts",
+            "erased_objects",
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -104,6 +112,11 @@ class Discrepancies:
         self._log.info(
             UNFINISHED_PUT_ABORTED, object_key=put.key, begun_at=put.begun_at.isoformat()
         )
+
+    def erased(self) -> None:
+        """Count and log a late object of an erased upload, which was removed."""
+        self._counts = replace(self._counts, erased_objects=self._counts.erased_objects + 1)
+        self._log.warning(LATE_OBJECT_ERASED)
 
     def finished(self) -> None:
         """Log the counts of the check that has finished."""

@@ -5,6 +5,8 @@ The errors of uploads.
 file, a secret, or the message of a library.
 """
 
+from datetime import datetime
+
 from healthingest_service.uploads.model import Finding
 
 
@@ -64,6 +66,10 @@ class UploadNotFoundError(UploadError):
     """The owner has no such upload."""
 
 
+class UploadErasedError(UploadError):
+    """The upload was erased, or is being erased; its bytes are not accepted again."""
+
+
 class InvalidCursorError(UploadError):
     """The page cursor was not issued by this service."""
 
@@ -82,6 +88,18 @@ class StoreUnavailableError(UnavailableError):
 
 class StoreRefusedError(UnavailableError):
     """The object store refused (credentials, quota, checksum); the object is not stored."""
+
+
+class ObjectLockedError(StoreRefusedError):
+    """
+    A version of the object is locked: it cannot be removed before *until*.
+
+    None: a legal hold without an end.
+    """
+
+    def __init__(self, until: datetime | None) -> None:
+        super().__init__("locked")
+        self.until = until
 
 
 class ObjectLostError(StoreRefusedError):

@@ -19,10 +19,12 @@ from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
     StoreRefusedError,
     StoreUnavailableError,
+    UploadErasedError,
     UploadNotFoundError,
 )
 from healthingest_service.uploads.model import StoredObject, Upload
 from healthingest_service.uploads.ports import Ledger, ObjectStore
+from healthingest_service.uploads.removal import removal
 from healthingest_service.uploads.waiting import wait_for_any
 
 UPLOAD_SETTLED: Final = "upload_settled"
@@ -51,7 +53,9 @@ class Swept:
 
 class Janitor:
     """
-    Completes or removes unfinished uploads of ended processes. It never deletes an object.
+    Completes or removes unfinished uploads of ended processes.
+
+    It deletes an object only if its upload cannot succeed, because its subject has left.
 
     A row whose object is stored with the right bytes becomes `stored` and is announced. A row
     without an object is removed with its idempotency key. The janitor holds a lease on the row
@@ -137,8 +141,8 @@ class Janitor:
                 stored_at=at,
                 event=uploaded(upload, token_id=None, subject_hash=subject_hash, at=at),
             )
-        except StudyError:
-            return await self._remove(upload)
+        except (StudyError, UploadErasedError) as error:
+            return await self._remove(upload, error)
         except (
             AuditUnavailableError,
             StoreUnavailableError,
@@ -148,12 +152,10 @@ class Janitor:
             return Swept(unclear=1)
         return Swept(finished=1)
 
-    async def _remove(self, upload: Upload) -> Swept:
-        """Remove object and row of an upload whose subject has withdrawn meanwhile."""
+    async def _remove(self, upload: Upload, reason: Exception) -> Swept:
+        """Remove object and row of an upload whose subject has left meanwhile."""
         try:
-            await self._ledger.abandon(
-                upload.id, remove=lambda: self._store.remove(upload.receipt.object_key)
-            )
+            await self._ledger.abandon(upload.id, remove=removal(self._store, upload, reason))
         except (StoreUnavailableError, StoreRefusedError):
             return Swept(unclear=1)
         return Swept(abandoned=1)

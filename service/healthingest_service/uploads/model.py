@@ -158,10 +158,14 @@ class NewObject:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A message in the outbox, which the relay publishes until the broker has confirmed it."""
+    """
+    A message in the outbox, which the relay publishes until the broker has confirmed it.
+
+    `upload_id` is None if the upload was erased.
+    """
 
     id: MessageId
-    upload_id: UploadId
+    upload_id: UploadId | None
     routing_key: str
     body: bytes
     headers: Mapping[str, str]

@@ -175,6 +175,27 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def erase(self, key: str) -> int:
+        """
+        Remove everything under *key*: versions, delete markers, unfinished multipart uploads.
+
+        Returns the number of removed parts of these three kinds; 0 if there was nothing.
+
+        Raises:
+            ObjectLockedError: a version is locked; the others are removed.
+            StoreUnavailableError, StoreRefusedError: something may still be there.
+        """
+        ...
+
+    async def remains(self, key: str) -> int:
+        """
+        Return the number of versions, delete markers and unfinished uploads under *key*.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: the store cannot be read.
+        """
+        ...
+
     def read_range(self, key: str, *, offset: int, size_bytes: int) -> AsyncGenerator[bytes, None]:
         """
         Yield exactly *size_bytes* bytes of the object, from *offset* on, in chunks.

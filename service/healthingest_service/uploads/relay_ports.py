@@ -65,7 +65,7 @@ class Outbox(Protocol):
 class DeferredMessage:
     """A message whose last attempt failed. The next attempt is at `due_at`."""
 
-    upload_id: UploadId
+    upload_id: UploadId | None
     routing_key: str
     reason: DeferralReason
     attempts: int

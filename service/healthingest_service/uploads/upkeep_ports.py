@@ -89,6 +89,10 @@ class KeptUploads(Protocol):
         """Return those of *keys* that have a row in any state."""
         ...
 
+    async def erased_keys(self, keys: Collection[str]) -> frozenset[str]:
+        """Return those of *keys*, which are object keys, under which nothing may be stored."""
+        ...
+
     async def being_stored(self, keys: Collection[str]) -> frozenset[str]:
         """Return those of *keys* whose row is `storing` with a valid lease."""
         ...

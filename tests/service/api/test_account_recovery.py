@@ -6,6 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
+from healthingest_service.erasure.keys import new_key_text
 from healthingest_service.identity.account_mails import MailDelivery
 from healthingest_service.main.mail import make_mail_delivery
 from support.edge import PASSWORD, Edge, open_edge
@@ -205,7 +206,9 @@ async def test_an_installation_without_a_mail_server_says_so(tmp_path: Path) -> 
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     async with open_edge(
-        tmp_path, secrets_dir=secrets, identity={"registration": "VerifiedOnly"}
+        tmp_path,
+        secrets_dir=secrets,
+        identity={"registration": "VerifiedOnly", "erasure_key": new_key_text()},
     ) as edge:
         assert make_mail_delivery(edge.runtime) is None
         await edge.registered("grace@clinic.example")

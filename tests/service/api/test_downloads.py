@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from healthingest_contract.object_keys import ObjectKey
 from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.errors import StoreUnavailableError
 from healthingest_service.uploads.model import Sha256, UploadId, UploadState
@@ -101,9 +102,8 @@ async def test_hides_what_is_anothers(edge: Edge) -> None:
     path = await uploaded(edge, owner)
     stored = await edge.runtime.ledger.find(UploadId(UUID(path.split("/")[3])))
     begun = replace(stored, id=UploadId(uuid4()), state=UploadState.STORING)
-    receipt = replace(
-        begun.receipt, upload_id=begun.id, object_key="raw/other.avro", file_hash=Sha256("1" * 64)
-    )
+    key = str(ObjectKey(begun.receipt.record_type, begun.owner, NOON, "1" * 64))
+    receipt = replace(begun.receipt, upload_id=begun.id, object_key=key, file_hash=Sha256("1" * 64))
     await edge.runtime.ledger.begin(
         replace(begun, receipt=receipt, received_at=NOON), idempotency_key=None, lease_seconds=60
     )

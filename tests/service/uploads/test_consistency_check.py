@@ -7,15 +7,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 from typing_extensions import override
 
+from healthingest_service.adapters.database import erasure_rows
+from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.erasure_tables import TombstoneRow
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
+from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_inventory import FolderInventory
+from healthingest_service.erasure.model import (
+    Erasure,
+    ErasureId,
+    ErasureKind,
+    ErasureState,
+    Scope,
+)
 from healthingest_service.uploads.consistency_check import ConsistencyCheck, ConsistencyRules
 from healthingest_service.uploads.discrepancies import (
     CHECK_FAILED,
@@ -27,6 +39,7 @@ from healthingest_service.uploads.model import NewObject, Upload, UploadState
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.repair import Repaired, RepairUploads
 from support.deadlines import HANG_SECONDS
+from support.erasures import KEYS
 from support.uploads import BUCKET, Clock, message, sha256, upload
 
 DAY_SECONDS = 86_400.0
@@ -71,7 +84,9 @@ class Room:
         return ConsistencyCheck(
             inventory=FolderInventory(self.store.root),
             store=self.store,
-            uploads=DatabaseKeptUploads(self.engine, timeout_seconds=5, clock=self.clock),
+            uploads=DatabaseKeptUploads(
+                self.engine, timeout_seconds=5, clock=self.clock, key_hash=KEYS.key_hash
+            ),
             jobs=DatabaseScheduledJobs(self.engine, timeout_seconds=5, clock=self.clock),
             rules=ConsistencyRules(
                 interval_seconds=DAY_SECONDS,
@@ -132,8 +147,39 @@ async def test_finds_nothing_where_all_is_well(room: Room, stop: asyncio.Event) 
         "verified_objects": 3,
         "verified_bytes": 11,
         "aborted_puts": 0,
+        "erased_objects": 0,
     }
     assert check.finished_at == room.clock.now
+
+
+async def test_removes_the_late_object_of_an_erased_upload(room: Room, stop: asyncio.Event) -> None:
+    """A PUT that hung arrived after the erasure; it is no discrepancy. Others stay."""
+    erased = await room.keep(b"erased")
+    await room.put(upload(b"unknown").receipt.object_key, b"unknown")
+    tombstone = {
+        "id": erased.id,
+        "kind": "upload",
+        "study": erased.study,
+        "erasure_id": erased.id,
+        "key_hash": KEYS.key_hash(erased.receipt.object_key),
+    }
+    erasure = Erasure(
+        id=ErasureId(erased.id),
+        scope=Scope(ErasureKind.UPLOAD, erased.study, erased.id),
+        state=ErasureState.DONE,
+        requested_at=room.clock.now,
+        starts_at=room.clock.now,
+    )
+    async with transaction(room.engine, timeout_seconds=5) as connection:
+        for table in (OutboxRow, UploadRow):
+            await connection.execute(delete(table))
+        await erasure_rows.inserted_or_found(connection, erasure)
+        await connection.execute(insert(TombstoneRow).values(tombstone))
+    room.clock.move(YOUNG_SECONDS + 1)
+    check = room.check()
+    assert await discrepancies(check, stop) == {"object_without_row": 1}
+    assert check.counts.erased_objects == 1
+    assert not room.path(erased).exists()
 
 
 async def test_reports_what_differs_and_deletes_nothing(room: Room, stop: asyncio.Event) -> None:

@@ -171,6 +171,14 @@ class FaultyStore(ObjectStore):
         await self.inner.remove(key)
 
     @override
+    async def erase(self, key: str) -> int:
+        return await self.inner.erase(key)
+
+    @override
+    async def remains(self, key: str) -> int:
+        return await self.inner.remains(key)
+
+    @override
     def read_range(self, key: str, *, offset: int, size_bytes: int) -> AsyncGenerator[bytes, None]:
         return self.inner.read_range(key, offset=offset, size_bytes=size_bytes)
 

@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.erasure.keys import new_key_text
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.checker import CheckResult, check_history
 from support.faults.clients import Clients
@@ -300,5 +301,6 @@ def _settings(servers: Servers, proxies: Proxies, url: str) -> dict[str, dict[st
         ),
         "CACHE__URL": servers.cache.url,
         "IDENTITY__SIGNING_KEYS": new_key_pem(),
+        "IDENTITY__ERASURE_KEY": new_key_text(),
     }
     return {role: ours | {"DATABASE__URL": harmed if role in API else url} for role in ROLES}

@@ -147,6 +147,7 @@ def s3_server() -> Iterator[S3Server]:
     with work_folder(None) as folder:
         (folder / "data").mkdir()
         (folder / "users").mkdir()
+        (folder / "versions").mkdir()
         command = [
             *as_user(None),
             binary,
@@ -155,6 +156,8 @@ def s3_server() -> Iterator[S3Server]:
             "--iam-dir",
             str(folder / "users"),
             "posix",
+            "--versioning-dir",
+            str(folder / "versions"),
             str(folder / "data"),
         ]
         environment = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}

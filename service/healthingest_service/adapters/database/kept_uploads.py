@@ -4,11 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, case, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
+from healthingest_contract import object_keys
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.erasure_tables import TombstoneRow
 from healthingest_service.adapters.database.ledger import utc_now
 from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.uploads.model import (
@@ -30,17 +32,19 @@ class DatabaseKeptUploads(KeptUploads):
         *,
         timeout_seconds: float,
         clock: Callable[[], datetime] = utc_now,
+        key_hash: Callable[[str], bytes] | None = None,
     ) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._clock = clock
+        self._key_hash = key_hash
 
     @override
     async def between(self, after: str, until: str, *, limit: int) -> Sequence[KeptUpload]:
         wanted = (
             select(UploadRow)
             .where(UploadRow.object_key > after, UploadRow.object_key <= until)
-            .where(UploadRow.state != UploadState.STORING)
+            .where(UploadRow.state != UploadState.STORING, UploadRow.erasure_id.is_(None))
             .order_by(UploadRow.object_key)
             .limit(limit)
         )
@@ -49,14 +53,18 @@ class DatabaseKeptUploads(KeptUploads):
     @override
     async def named(self, upload_ids: Collection[UploadId]) -> Sequence[KeptUpload]:
         wanted = select(UploadRow).where(
-            UploadRow.id.in_(upload_ids), UploadRow.state != UploadState.STORING
+            UploadRow.id.in_(upload_ids),
+            UploadRow.state != UploadState.STORING,
+            UploadRow.erasure_id.is_(None),
         )
         return await self._kept(wanted.order_by(UploadRow.object_key))
 
     @override
     async def mark_lost(self, upload_id: UploadId, *, at: datetime) -> None:
         stored = UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED))
-        marked = update(UploadRow).where(UploadRow.id == upload_id, stored)
+        marked = update(UploadRow).where(
+            UploadRow.id == upload_id, stored, UploadRow.erasure_id.is_(None)
+        )
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await connection.execute(marked.values(state=UploadState.LOST, lost_at=at))
 
@@ -79,6 +87,8 @@ class DatabaseKeptUploads(KeptUploads):
             for upload, _ in uploads
         ]
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            dead = await self._erased(connection, [one["object_key"] for one in wanted])
+            wanted = [one for one in wanted if one["object_key"] not in dead]
             added = await rows.inserted_ids(connection, UploadRow, wanted)
             messages = [
                 rows.outbox_values(message) for upload, message in uploads if upload.id in added
@@ -99,6 +109,25 @@ class DatabaseKeptUploads(KeptUploads):
             await connection.execute(delete(OutboxRow).where(OutboxRow.upload_id == found))
             await connection.execute(delete(UploadRow).where(UploadRow.id == found))
             return True
+
+    @override
+    async def erased_keys(self, keys: Collection[str]) -> frozenset[str]:
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False
+        ) as connection:
+            return await self._erased(connection, keys)
+
+    async def _erased(self, connection: AsyncConnection, keys: Collection[str]) -> frozenset[str]:
+        """Return those of *keys* whose upload, subject or account has a tombstone."""
+        subject_ids = {key: object_keys.parse(key).user_id for key in keys}
+        hashes = {} if self._key_hash is None else {key: self._key_hash(key) for key in keys}
+        by_id = select(TombstoneRow.id).where(TombstoneRow.id.in_(set(subject_ids.values())))
+        by_hash = select(TombstoneRow.key_hash).where(TombstoneRow.key_hash.in_(hashes.values()))
+        found_ids = set(await connection.scalars(by_id)) if subject_ids else set()
+        found_hashes = set(await connection.scalars(by_hash)) if hashes else set()
+        return frozenset(
+            key for key in keys if subject_ids[key] in found_ids or hashes.get(key) in found_hashes
+        )
 
     @override
     async def with_rows(self, keys: Collection[str]) -> frozenset[str]:

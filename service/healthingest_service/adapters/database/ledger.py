@@ -6,26 +6,41 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, delete, false, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    false,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
-from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database import rows, upload_rows
 from healthingest_service.adapters.database.audit import audit_values
 from healthingest_service.adapters.database.audit_tables import AuditEventRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.adapters.database.erasure_tables import TombstoneRow
 from healthingest_service.adapters.database.study_tables import SubjectRow
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
 from healthingest_service.audit.chain import FIELDS
 from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.model import AccountId
 from healthingest_service.studies.decisions import refusal_of
-from healthingest_service.studies.errors import SubjectWithdrawnError
+from healthingest_service.studies.errors import StudyError, SubjectErasedError
 from healthingest_service.studies.model import SubjectState
 from healthingest_service.uploads.errors import (
     IdempotencyKeyReusedError,
     LedgerUnavailableError,
+    UploadErasedError,
+    UploadError,
     UploadInFlightError,
     UploadNotFoundError,
 )
@@ -60,12 +75,22 @@ The lock orders a completion and a withdrawal: one of them waits until the other
 So an upload that completes after a withdrawal was answered sees it. An upload without a subject
 takes no lock.
 """
+_OWNER_IS_ERASED: Final = (
+    select(TombstoneRow.id).where(TombstoneRow.id == UploadRow.owner_id).correlate(UploadRow)
+).exists()
+_IS_ERASED: Final = (
+    select(TombstoneRow.id)
+    .where(TombstoneRow.upload_hash == UploadRow.erasure_hash)
+    .correlate(UploadRow)
+).exists()
 _STORED: Final = (
     update(UploadRow)
     .where(
         UploadRow.id == bindparam("stored_id"),
         UploadRow.state == UploadState.STORING,
-        or_(UploadRow.subject == "", _SUBJECT_IS_ACTIVE),
+        UploadRow.erasure_id.is_(None),
+        ~_IS_ERASED,
+        or_(and_(UploadRow.subject == "", ~_OWNER_IS_ERASED), _SUBJECT_IS_ACTIVE),
     )
     .values(
         state=UploadState.STORED,
@@ -113,6 +138,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def no_upload_hash(_upload: Upload) -> bytes | None:
+    """Return None: for a process that begins no uploads."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class BegunUpload:
     """The result of `DatabaseLedger.begin`."""
@@ -125,7 +155,8 @@ class DatabaseLedger(Ledger):
     """
     The uploads in the database.
 
-    *on_message* is called after a message was committed to the outbox.
+    *on_message* is called after a message was committed to the outbox. *upload_hash* returns the
+    hash by which an erased upload is recognised.
     """
 
     def __init__(
@@ -135,11 +166,13 @@ class DatabaseLedger(Ledger):
         timeout_seconds: float,
         clock: Callable[[], datetime] = utc_now,
         on_message: Callable[[], None] = lambda: None,
+        upload_hash: Callable[[Upload], bytes | None] = no_upload_hash,
     ) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._on_message = on_message
+        self._upload_hash = upload_hash
 
     @override
     async def begin(
@@ -150,7 +183,7 @@ class DatabaseLedger(Ledger):
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await _refuse_other_bytes(connection, upload, idempotency_key)
             now = self._clock()
-            begun = await _insert_or_find(
+            begun = await self._insert_or_find(
                 connection, upload, now, now + timedelta(seconds=lease_seconds)
             )
             if idempotency_key is not None:
@@ -163,16 +196,43 @@ class DatabaseLedger(Ledger):
             self._engine, timeout_seconds=self._timeout_seconds, single=True
         ) as connection:
             lease_until = self._clock() + timedelta(seconds=lease_seconds)
-            return await rows.is_inserted(
-                connection, UploadRow, rows.upload_values(upload, lease_until)
-            )
+            return await upload_rows.is_begun(connection, self._values(upload, lease_until))
+
+    def _values(self, upload: Upload, lease_until: datetime) -> dict[str, Any]:
+        return upload_rows.begun_values(upload, lease_until, self._upload_hash(upload))
+
+    async def _insert_or_find(
+        self, connection: AsyncConnection, upload: Upload, now: datetime, lease_until: datetime
+    ) -> BegunUpload:
+        values = self._values(upload, lease_until)
+        if await upload_rows.is_begun(connection, values):
+            return BegunUpload(upload, replayed=False)
+        same = _same(upload)
+        # Read without a lock first: otherwise repeats of one upload would wait for each other, each
+        # with a flush to disk.
+        row = await _unleased_row(connection, same, values, now)
+        if row.state in _UNSTORED:
+            locked = same.with_for_update(of=UploadRow)
+            row = await _unleased_row(connection, locked, values, now)
+        if row.state not in _UNSTORED:
+            return BegunUpload(rows.upload(row), replayed=True)
+        await connection.execute(
+            update(UploadRow)
+            .where(UploadRow.id == row.id)
+            .values(state=UploadState.STORING, lease_until=lease_until)
+        )
+        return BegunUpload(replace(rows.upload(row), state=UploadState.STORING), replayed=False)
 
     @override
     async def renew(self, upload_id: UploadId, *, lease_seconds: float) -> None:
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             found = await connection.execute(
                 update(UploadRow)
-                .where(UploadRow.id == upload_id, UploadRow.state == UploadState.STORING)
+                .where(
+                    UploadRow.id == upload_id,
+                    UploadRow.state == UploadState.STORING,
+                    UploadRow.erasure_id.is_(None),
+                )
                 .values(lease_until=self._clock() + timedelta(seconds=lease_seconds))
             )
             if not found.rowcount:
@@ -211,7 +271,12 @@ class DatabaseLedger(Ledger):
             SubjectRow.pseudonym == UploadRow.subject
         )
         wanted = (
-            select(UploadRow.state, UploadRow.subject, SubjectRow.state.label("subject_state"))
+            select(
+                UploadRow.state,
+                UploadRow.subject,
+                SubjectRow.state.label("subject_state"),
+                _OWNER_IS_ERASED.label("owner_is_erased"),
+            )
             .outerjoin(SubjectRow, is_subject)
             .where(UploadRow.id == upload_id)
         )
@@ -221,10 +286,8 @@ class DatabaseLedger(Ledger):
             row = (await connection.execute(wanted)).first()
         if row is None:
             raise UploadNotFoundError
-        if row.subject and row.state == UploadState.STORING:
-            state = SubjectState(row.subject_state) if row.subject_state else None
-            # Without a reason the subject has left and come back since the update.
-            raise refusal_of(state) or SubjectWithdrawnError
+        if row.state == UploadState.STORING:
+            raise _refusal_to_complete(row)
 
     @override
     async def abandon(self, upload_id: UploadId, *, remove: Removal | None = None) -> None:
@@ -292,7 +355,7 @@ class DatabaseLedger(Ledger):
             now = self._clock()
             wanted = (
                 select(UploadRow)
-                .where(UploadRow.lease_until < now)
+                .where(UploadRow.lease_until < now, UploadRow.erasure_id.is_(None))
                 .order_by(UploadRow.lease_until)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -333,6 +396,15 @@ async def _add_to(
         await connection.execute(_RECORDED, values)
 
 
+def _refusal_to_complete(row: Row[Any]) -> UploadError | StudyError:
+    """Return why an upload in state `storing` was not completed."""
+    if not row.subject:
+        return SubjectErasedError() if row.owner_is_erased else UploadErasedError()
+    state = SubjectState(row.subject_state) if row.subject_state else None
+    # Without another reason the upload is erased by itself.
+    return refusal_of(state) or UploadErasedError()
+
+
 async def _refuse_other_bytes(
     connection: AsyncConnection, upload: Upload, key: IdempotencyKey | None
 ) -> None:
@@ -347,48 +419,54 @@ async def _refuse_other_bytes(
         raise IdempotencyKeyReusedError
 
 
-async def _insert_or_find(
-    connection: AsyncConnection, upload: Upload, now: datetime, lease_until: datetime
-) -> BegunUpload:
-    if await rows.is_inserted(connection, UploadRow, rows.upload_values(upload, lease_until)):
-        return BegunUpload(upload, replayed=False)
-    same = select(UploadRow).where(
+def _same(upload: Upload) -> Select[Any]:
+    """Return the query for the row of the same bytes, and whether a tombstone refuses them."""
+    return select(
+        UploadRow,
+        upload_rows.SUBJECT_IS_ERASED.label("subject_is_erased"),
+        _IS_ERASED.label("dead"),
+    ).where(
         UploadRow.owner_id == upload.owner,
         UploadRow.file_hash == upload.receipt.file_hash,
         UploadRow.study == upload.study,
         UploadRow.subject == (upload.subject or ""),
     )
-    # Read without a lock first: otherwise repeats of one upload would wait for each other, each
-    # with a flush to disk.
-    row = await _unleased_row(connection, same, now)
-    if row.state in _UNSTORED:
-        row = await _unleased_row(connection, same.with_for_update(), now)
-    if row.state not in _UNSTORED:
-        return BegunUpload(rows.upload(row), replayed=True)
-    await connection.execute(
-        update(UploadRow)
-        .where(UploadRow.id == row.id)
-        .values(state=UploadState.STORING, lease_until=lease_until)
-    )
-    return BegunUpload(replace(rows.upload(row), state=UploadState.STORING), replayed=False)
 
 
 async def _unleased_row(
-    connection: AsyncConnection, query: Select[tuple[UploadRow]], now: datetime
+    connection: AsyncConnection, query: Select[Any], values: dict[str, Any], now: datetime
 ) -> Row[Any]:
     """
     Return the row, unless another process holds a lease on it.
 
     Raises:
+        UploadErasedError, SubjectErasedError: the bytes, or the data of the subject, were erased.
         UploadInFlightError: the row has a valid lease, or was removed meanwhile.
     """
-    row = (await connection.execute(query)).first()
+    row = (await connection.execute(query, {"subject_id": values["subject_id"]})).first()
     if row is None:
-        raise UploadInFlightError(1)
+        raise await _refusal(connection, values) or UploadInFlightError(1)
+    if row.subject_is_erased:
+        raise SubjectErasedError
+    if row.dead or row.erasure_id is not None:
+        raise UploadErasedError
     if row.state == UploadState.STORING and row.lease_until > now:
         left_seconds = math.ceil((row.lease_until - now).total_seconds())
         raise UploadInFlightError(min(left_seconds, _RETRY_AFTER_SECONDS_MAX))
     return row
+
+
+async def _refusal(
+    connection: AsyncConnection, values: dict[str, Any]
+) -> UploadError | StudyError | None:
+    """Return why a tombstone refuses the upload; None: none does."""
+    wanted = {"subject_id": values["subject_id"], "hash": values["erasure_hash"]}
+    subject_is_erased, is_erased = (
+        await connection.execute(upload_rows.REFUSED_BY_TOMBSTONE, wanted)
+    ).one()
+    if subject_is_erased:
+        return SubjectErasedError()
+    return UploadErasedError() if is_erased else None
 
 
 async def _remember_key(

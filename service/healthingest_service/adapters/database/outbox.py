@@ -124,7 +124,7 @@ class DatabaseOutbox(Outbox):
         ) as connection:
             return [
                 DeferredMessage(
-                    UploadId(row.upload_id),
+                    None if row.upload_id is None else UploadId(row.upload_id),
                     row.routing_key,
                     DeferralReason(row.deferral_reason),
                     row.attempts,

@@ -30,7 +30,8 @@ class DatabaseReplays(Replays):
         Ids begin with the time of receipt, so a time range is a range of the primary key.
         """
         wanted = select(UploadRow).where(
-            UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED))
+            UploadRow.state.in_((UploadState.STORED, UploadState.ANNOUNCED)),
+            UploadRow.erasure_id.is_(None),
         )
         if selection.ids:
             wanted = wanted.where(UploadRow.id.in_(selection.ids))

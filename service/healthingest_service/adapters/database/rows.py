@@ -140,7 +140,7 @@ def message(row: Row[Any]) -> OutgoingMessage:
     """Convert a complete row of `outbox`."""
     return OutgoingMessage(
         id=MessageId(row.id),
-        upload_id=UploadId(row.upload_id),
+        upload_id=None if row.upload_id is None else UploadId(row.upload_id),
         routing_key=row.routing_key,
         body=row.body,
         headers=row.headers,

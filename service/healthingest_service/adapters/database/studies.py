@@ -1,11 +1,12 @@
 """The port `Studies` with the database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, exists, insert, select, update
+from sqlalchemy import Row, and_, case, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
@@ -22,6 +23,7 @@ from healthingest_service.identity.model import AccountId
 from healthingest_service.studies.errors import (
     AccountNotFoundError,
     StudiesUnavailableError,
+    StudyErasedError,
     StudyNotFoundError,
 )
 from healthingest_service.studies.model import (
@@ -37,22 +39,38 @@ from healthingest_service.studies.model import (
     StudySlug,
     Subject,
     SubjectPage,
+    SubjectState,
 )
 from healthingest_service.studies.ports import Studies
 
+Hidden = Callable[[StudySlug, Pseudonym], Pseudonym]
 _ACCOUNT: Final = AccountRow.__table__.c
 _STUDY: Final = StudyRow.__table__.c
 _SUBJECT: Final = SubjectRow.__table__.c
+_IS_ERASED: Final = case((SubjectRow.state == SubjectState.ERASED, 1), else_=0)
+"""Sorts an active subject before an erased one of the same pseudonym."""
 _ATTEMPTS: Final = 2
 """A subject that another process inserts meanwhile is found at the second attempt."""
 
 
-class DatabaseStudies(Studies):
-    """Studies, members and subjects in the database."""
+def not_hidden(_study: StudySlug, pseudonym: Pseudonym) -> Pseudonym:
+    """Return *pseudonym*: for a process that looks for no erased subjects."""
+    return pseudonym
 
-    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+
+class DatabaseStudies(Studies):
+    """
+    Studies, members and subjects in the database.
+
+    *hidden* returns the text that stands for the pseudonym of an erased subject.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, *, timeout_seconds: float, hidden: Hidden = not_hidden
+    ) -> None:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
+        self._hidden = hidden
 
     @override
     async def access(self, account_id: AccountId, study: StudySlug) -> StudyAccess | None:
@@ -76,7 +94,8 @@ class DatabaseStudies(Studies):
     async def intake(
         self, account_id: AccountId, study: StudySlug, pseudonym: Pseudonym | None
     ) -> IntakeFacts:
-        about = and_(SubjectRow.study == StudyRow.slug, SubjectRow.pseudonym == (pseudonym or ""))
+        names = ("",) if pseudonym is None else self._names(study, pseudonym)
+        about = and_(SubjectRow.study == StudyRow.slug, SubjectRow.pseudonym.in_(names))
         wanted = (
             select(
                 *_STUDY,
@@ -88,6 +107,7 @@ class DatabaseStudies(Studies):
             .outerjoin(AccountRow, _is_account(account_id))
             .outerjoin(SubjectRow, about)
             .where(StudyRow.slug == study)
+            .order_by(_IS_ERASED)
         )
         async with self._transaction(writes=False, single=True) as connection:
             found = (await connection.execute(wanted)).all()
@@ -196,10 +216,11 @@ class DatabaseStudies(Studies):
 
     @override
     async def subject(self, study: StudySlug, pseudonym: Pseudonym) -> Subject | None:
-        wanted = select(SubjectRow).where(*_is_subject(study, pseudonym))
+        names = self._names(study, pseudonym)
+        wanted = select(SubjectRow).where(*_is_subject(study, names)).order_by(_IS_ERASED)
         async with self._transaction(writes=False, single=True) as connection:
             row = (await connection.execute(wanted)).first()
-        return None if row is None else study_rows.subject(row)
+        return None if row is None else replace(study_rows.subject(row), pseudonym=pseudonym)
 
     @override
     async def subjects(
@@ -227,10 +248,38 @@ class DatabaseStudies(Studies):
     ) -> Subject:
         for _ in range(_ATTEMPTS):
             async with self._transaction() as connection:
-                after = await _change_subject(connection, study, pseudonym, change)
+                after = await self._change_subject(connection, study, pseudonym, change)
             if after is not None:
                 return after
         raise StudiesUnavailableError
+
+    async def _change_subject(
+        self,
+        connection: AsyncConnection,
+        study: StudySlug,
+        pseudonym: Pseudonym,
+        change: Callable[[Subject | None], Subject],
+    ) -> Subject | None:
+        """Return the changed subject; None: another process inserted it meanwhile."""
+        this = _is_subject(study, self._names(study, pseudonym))
+        # The lock waits for uploads that are about to complete; see `DatabaseLedger.complete`.
+        wanted = select(SubjectRow).where(*this).order_by(_IS_ERASED).with_for_update()
+        row = (await connection.execute(wanted)).first()
+        before = None if row is None else replace(study_rows.subject(row), pseudonym=pseudonym)
+        after = change(before)
+        values = study_rows.subject_values(after)
+        if before is None or after.id != before.id:
+            await _refuse_erased_study(connection, study)
+        if before is None:
+            return after if await rows.is_inserted(connection, SubjectRow, values) else None
+        if after != before:
+            this_row = SubjectRow.id == before.id
+            await connection.execute(update(SubjectRow).where(this_row).values(values))
+        return after
+
+    def _names(self, study: StudySlug, pseudonym: Pseudonym) -> tuple[str, ...]:
+        """Return the texts that the row of a subject may have; one of them is there at a time."""
+        return (pseudonym, self._hidden(study, pseudonym))
 
     def _transaction(
         self, *, writes: bool = True, single: bool = False
@@ -244,24 +293,15 @@ class DatabaseStudies(Studies):
         )
 
 
-async def _change_subject(
-    connection: AsyncConnection,
-    study: StudySlug,
-    pseudonym: Pseudonym,
-    change: Callable[[Subject | None], Subject],
-) -> Subject | None:
-    """Return the changed subject; None: another process inserted it meanwhile."""
-    this = _is_subject(study, pseudonym)
-    # The lock waits for uploads that are about to complete; see `DatabaseLedger.complete`.
-    row = (await connection.execute(select(SubjectRow).where(*this).with_for_update())).first()
-    before = None if row is None else study_rows.subject(row)
-    after = change(before)
-    values = study_rows.subject_values(after)
-    if before is None:
-        return after if await rows.is_inserted(connection, SubjectRow, values) else None
-    if after != before:
-        await connection.execute(update(SubjectRow).where(*this).values(values))
-    return after
+async def _refuse_erased_study(connection: AsyncConnection, study: StudySlug) -> None:
+    """
+    Refuse a new subject of an erased study.
+
+    The lock orders it and the request for the erasure: one of them sees the other.
+    """
+    wanted = select(StudyRow.erasure_id).where(StudyRow.slug == study)
+    if await connection.scalar(wanted.with_for_update(read=True)) is not None:
+        raise StudyErasedError
 
 
 # ANN401: conditions have no common type that SQLAlchemy exports
@@ -281,8 +321,8 @@ def _admin(account_id: AccountId) -> Any:  # noqa: ANN401
     return select(_ACCOUNT.is_superuser).where(_is_account(account_id))
 
 
-def _is_subject(study: StudySlug, pseudonym: Pseudonym) -> Any:  # noqa: ANN401
-    return SubjectRow.study == study, SubjectRow.pseudonym == pseudonym
+def _is_subject(study: StudySlug, names: Collection[str]) -> Any:  # noqa: ANN401
+    return SubjectRow.study == study, SubjectRow.pseudonym.in_(names)
 
 
 def _membership(study: StudySlug, account_id: AccountId) -> Any:  # noqa: ANN401

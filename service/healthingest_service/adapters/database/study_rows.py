@@ -30,7 +30,14 @@ def study(row: Row[Any]) -> Study:
         uploads_rate=row.uploads_rate,
         max_file_bytes=row.max_file_bytes,
     )
-    return Study(StudySlug(row.slug), row.name, StudyState(row.state), policy, row.created_at)
+    return Study(
+        StudySlug(row.slug),
+        row.name,
+        StudyState(row.state),
+        policy,
+        row.created_at,
+        is_erased=row.erasure_id is not None,
+    )
 
 
 def study_values(new: Study) -> dict[str, Any]:

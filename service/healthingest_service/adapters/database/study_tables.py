@@ -8,17 +8,27 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi_users_db_sqlalchemy.generics import GUID
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Uuid
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
 from healthingest_service.adapters.database.tables import Base, UtcDateTime
+
+_HAS_RETENTION = text("retention_days IS NOT NULL")
 
 
 class StudyRow(Base):
     """A study and its policy. `record_types` is NULL if each type is permitted."""
 
     __tablename__ = "study"
+    __table_args__ = (
+        Index(
+            "ix_study_retention",
+            "slug",
+            postgresql_where=_HAS_RETENTION,
+            sqlite_where=_HAS_RETENTION,
+        ),
+    )
 
     slug: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
@@ -31,6 +41,8 @@ class StudyRow(Base):
     uploads_rate: Mapped[str | None] = mapped_column(String(32))
     max_file_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    erasure_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The erasure of the study; it accepts nothing any more."""
 
 
 class StudyMemberRow(Base):

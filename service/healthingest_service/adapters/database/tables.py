@@ -123,6 +123,10 @@ class UploadRow(Base):
     """When the object was found missing; kept while the same bytes are stored again."""
     study: Mapped[str] = mapped_column(String(40), server_default="default")
     subject: Mapped[str] = mapped_column(String(64), server_default="")
+    erasure_id: Mapped[UUID | None] = mapped_column(Uuid)
+    """The erasure that removes the upload; such an upload does not complete."""
+    erasure_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The hash of its tombstone; NULL in rows of earlier versions."""
 
 
 class IdempotencyKeyRow(Base):
@@ -157,7 +161,8 @@ class OutboxRow(Base):
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    upload_id: Mapped[UUID] = mapped_column(ForeignKey("upload.id"), index=True)
+    upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("upload.id"), index=True)
+    """NULL in a message about an erased upload, which has no row."""
     routing_key: Mapped[str] = mapped_column(String(255))
     body: Mapped[bytes] = mapped_column(LargeBinary)
     headers: Mapped[dict[str, Any]] = mapped_column(JSON)

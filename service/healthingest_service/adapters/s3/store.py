@@ -34,6 +34,7 @@ from healthingest_service.adapters.s3.client import (
     open_client,
     status_of,
 )
+from healthingest_service.adapters.s3.erasing import erase, unfinished, versions
 from healthingest_service.adapters.s3.multipart import MultipartPut
 from healthingest_service.uploads.errors import (
     ObjectLostError,
@@ -179,6 +180,14 @@ class S3Store(ObjectStore):
         await call_idempotent(
             bucket.timeout_seconds, lambda: bucket.client.delete_object(Bucket=bucket.name, Key=key)
         )
+
+    @override
+    async def erase(self, key: str) -> int:
+        return await erase(self.bucket, key)
+
+    @override
+    async def remains(self, key: str) -> int:
+        return len(await versions(self.bucket, key)) + len(await unfinished(self.bucket, key))
 
     @override
     async def read_range(
