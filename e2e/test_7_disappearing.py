@@ -114,7 +114,6 @@ def _manifest(case: Case) -> dict[str, Any]:
 
 def _cast(cases: Iterable[Case]) -> None:
     """Create a HealthIngest for each case, and wait until all are ready."""
-    outside.remove_erasure_key_tags()  # another scene may have used the same names
     for case in cases:
         if case.is_deleted:
             podless.namespace(case.namespace)

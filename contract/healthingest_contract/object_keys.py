@@ -21,6 +21,8 @@ The prefix of anchors of the audit log, which are no uploads.
 
 Janitor, consistency check and rebuild list `PREFIX` only, and never see them.
 """
+ERASURES_PREFIX: Final = "erasures/"
+"""The prefix of the records of erasures."""
 AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 """A text that is greater than every key, in byte order."""
 

@@ -153,6 +153,16 @@ async def test_an_object_is_seen(store: S3ObjectStore, s3_server: S3Server) -> N
     assert not await store.is_empty(where)
 
 
+async def test_records_of_erasures_are_seen(store: S3ObjectStore, s3_server: S3Server) -> None:
+    """Uploads are none."""
+    where = access(s3_server)
+    async with store._clients.of(where) as client:
+        await client.put_object(Bucket=where.bucket, Key="raw/a", Body=b"")
+        assert not await store.has_erasures(where)
+        await client.put_object(Bucket=where.bucket, Key="erasures/1/2.json", Body=b"")
+    assert await store.has_erasures(where)
+
+
 async def test_a_mark_is_taken_off(store: S3ObjectStore, s3_server: S3Server) -> None:
     """A bucket without tags is a valid state, too."""
     where = access(s3_server)

@@ -329,6 +329,7 @@ class FakeStore(_Faulty, ObjectStore):
     buckets: dict[str, bucket.Observed] = field(default_factory=dict)
     unsupported: frozenset[bucket.Capability] = frozenset()
     full: bool = False
+    erasures: bool = False
     writes: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     """Secret access keys that are worth nothing."""
@@ -408,6 +409,11 @@ class FakeStore(_Faulty, ObjectStore):
     async def is_empty(self, access: StoreAccess) -> bool:
         self._may_fail()
         return access.bucket in self.buckets and not self.full
+
+    @override
+    async def has_erasures(self, access: StoreAccess) -> bool:
+        self._may_fail()
+        return access.bucket in self.buckets and self.erasures
 
     @override
     async def remove(self, access: StoreAccess) -> bool:

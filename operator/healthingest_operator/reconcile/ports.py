@@ -166,6 +166,9 @@ class ObjectStore(Protocol):
     async def is_empty(self, access: StoreAccess) -> bool:
         """Whether the bucket has no object, except that of `probe`."""
 
+    async def has_erasures(self, access: StoreAccess) -> bool:
+        """Whether the bucket has a record of an erasure, which only its erasure key can read."""
+
     async def remove(self, access: StoreAccess) -> bool:
         """
         Delete the bucket; False: it holds objects and is kept.

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from typing_extensions import override
 
-from healthingest_service.erasure.documents import MAX_BYTES, PREFIX
+from healthingest_contract.object_keys import ERASURES_PREFIX
+from healthingest_service.erasure.documents import MAX_BYTES
 from healthingest_service.erasure.ports import ErasureLog
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 
@@ -78,5 +79,5 @@ def _read(path: Path) -> bytes:
 
 
 def _names(root: Path) -> list[str]:
-    found = (root / PREFIX).rglob("*.json")
+    found = (root / ERASURES_PREFIX).rglob("*.json")
     return sorted(path.relative_to(root).as_posix() for path in found)

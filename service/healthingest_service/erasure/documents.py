@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from healthingest_contract.events import rfc3339
+from healthingest_contract.object_keys import ERASURES_PREFIX
 from healthingest_service.erasure.keys import ErasureKeys
 from healthingest_service.erasure.model import (
     Erasure,
@@ -28,7 +29,6 @@ from healthingest_service.erasure.model import (
 )
 from healthingest_service.studies.model import Pseudonym, StudySlug
 
-PREFIX: Final = "erasures/"
 MAX_BYTES: Final = 4 * 1024 * 1024
 _NAME_CHARACTERS: Final = 32
 
@@ -49,7 +49,7 @@ class ErasureDocument:
 def document_name(erasure_id: ErasureId, content: bytes) -> str:
     """Return the name of an object; equal content has an equal name, so writing is repeatable."""
     digest = hashlib.sha256(content).hexdigest()[:_NAME_CHARACTERS]
-    return f"{PREFIX}{erasure_id}/{digest}.json"
+    return f"{ERASURES_PREFIX}{erasure_id}/{digest}.json"
 
 
 def to_bytes(document: ErasureDocument, keys: ErasureKeys) -> bytes:

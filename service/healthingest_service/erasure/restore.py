@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from healthingest_contract.object_keys import ERASURES_PREFIX
 from healthingest_service.erasure import documents
 from healthingest_service.erasure.documents import InvalidDocumentError
 from healthingest_service.erasure.keys import ErasureKeys
@@ -45,7 +46,7 @@ class RestoreErasures:
                 repeating is safe.
         """
         applied = 0
-        after = documents.PREFIX
+        after = ERASURES_PREFIX
         while names := await self._log.names(after=after, limit=_PAGE):
             unknown = await self._restore.unknown(names)
             for name in sorted(unknown):

@@ -14,6 +14,7 @@ from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
 from healthingest_contract.conditions import Reason
+from healthingest_contract.object_keys import ERASURES_PREFIX
 from healthingest_contract.object_keys import PREFIX as UPLOADS_PREFIX
 from healthingest_contract.pod_identity import PodIdentity, PodIdentityError
 from healthingest_operator.adapters.connection_errors import connection_error, speaks_otherwise
@@ -194,6 +195,14 @@ class S3ObjectStore(ObjectStore):
         async with self._client(access) as client:
             found = await client.list_objects_v2(Bucket=access.bucket, MaxKeys=2)
         return all(entry["Key"] == PROBE_KEY for entry in found.get("Contents") or ())
+
+    @override
+    async def has_erasures(self, access: StoreAccess) -> bool:
+        async with self._client(access) as client:
+            found = await client.list_objects_v2(
+                Bucket=access.bucket, Prefix=ERASURES_PREFIX, MaxKeys=1
+            )
+        return bool(found.get("Contents"))
 
     @override
     async def remove(self, access: StoreAccess) -> bool:

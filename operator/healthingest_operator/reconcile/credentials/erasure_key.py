@@ -84,7 +84,10 @@ async def reconcile_erasure_key(
     else:
         needed = known
     copy = None if known and own and _is(own, known) else await _copy(ports, owner)
-    key = chosen_key((own, copy), needed, owner.confirmed_erasure_key, ports.generators.erasure_key)
+    make = ports.generators.erasure_key
+    key = chosen_key((own, copy), needed, owner.confirmed_erasure_key, make)
+    if isinstance(key, KeyProblem) and not await _is_needed(ports.store, found):
+        key = chosen_key((own, copy), None, "", make)
     if isinstance(key, KeyProblem):
         cause = {
             KeyProblem.MISSING: causes.ERASURE_KEY_MISSING,
@@ -127,6 +130,16 @@ async def _fingerprint_in_bucket(
     is_own = names.owner_id(owner.key) in {observed.owner, observed.tags.get(bucket.FORMER_TAG)}
     is_adopted = observed.owner is None and owner.confirmed_bucket == bucket_place(access)
     return observed.tags.get(bucket.ERASURE_KEY_TAG) if is_own or is_adopted else None
+
+
+async def _is_needed(store: ObjectStore, found: Credentials) -> bool:
+    """Whether data was erased with the key; without an answer of the store it may have been."""
+    if isinstance(found.store_admin, DependencyError):
+        return True
+    try:
+        return await store.has_erasures(found.store_admin)
+    except DependencyError:
+        return True
 
 
 async def _kept(

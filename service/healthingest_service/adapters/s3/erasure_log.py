@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
+from healthingest_contract.object_keys import ERASURES_PREFIX
 from healthingest_service.adapters.s3.bucket import Bucket
 from healthingest_service.adapters.s3.client import call_idempotent, call_with_deadline
-from healthingest_service.erasure.documents import MAX_BYTES, PREFIX
+from healthingest_service.erasure.documents import MAX_BYTES
 from healthingest_service.erasure.ports import ErasureLog
 
 _CONTENT_TYPE = "application/json"
@@ -56,7 +57,7 @@ class S3ErasureLog(ErasureLog):
         answer = await call_idempotent(
             bucket.timeout_seconds,
             lambda: bucket.client.list_objects_v2(
-                Bucket=bucket.name, Prefix=PREFIX, StartAfter=after, MaxKeys=limit
+                Bucket=bucket.name, Prefix=ERASURES_PREFIX, StartAfter=after, MaxKeys=limit
             ),
         )
         return sorted((one["Key"] for one in answer.get("Contents", ())), key=str.encode)

@@ -47,8 +47,9 @@ def status(fakes: OperatorFakes) -> dict[str, Any]:
 
 
 async def made(**spec: object) -> OperatorFakes:
-    """Return a HealthIngest that is Ready and at rest."""
+    """Return a HealthIngest that is Ready and at rest, and has erased data."""
     fakes = OperatorFakes(**spec)
+    fakes.store.erasures = True
     await fakes.until_ready()
     await fakes.reconcile()
     return fakes
@@ -131,6 +132,21 @@ async def test_a_lost_key_is_not_replaced() -> None:
     fakes.cluster.secret(OWN, {ENTRY: FIRST})
     await fakes.until_ready()
     assert (key_of(fakes), copy_of(fakes)) == (FIRST, FIRST)
+
+
+async def test_a_lost_key_is_replaced_if_nothing_was_erased() -> None:
+    """As after a namespace was deleted and created again; with an unclear store it is not."""
+    fakes = await made()
+    fakes.store.erasures = False
+    lose(fakes, OWN, SERVICE)
+    fakes.store.fault = DependencyError(Reason.UNREACHABLE, "no answer")
+    await fakes.reconcile()
+    assert fakes.conditions()["SecretsReady"][1] == Reason.ERASURE_KEY_MISSING
+    fakes.store.fault = None
+    await fakes.until_ready()
+    assert (key_of(fakes), copy_of(fakes)) == (SECOND, SECOND)
+    assert status(fakes)["erasureKeyFingerprint"] == fingerprint_of(SECOND)
+    assert fakes.store.buckets["clinic-data"].tags[ERASURE_KEY_TAG] == fingerprint_of(SECOND)
 
 
 async def test_a_wrong_key_reaches_no_pod() -> None:
