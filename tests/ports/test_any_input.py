@@ -195,6 +195,8 @@ STUDY_ROUTES: dict[str, tuple[str, ...]] = {
     f"POST {SUBJECT}/erasure": (),
     f"POST {STUDY}/erasure": (),
     f"GET {STUDY}/uploads": ("cursor", "subject", "record_type", "day"),
+    f"GET {STUDY}/audit": ("limit", "cursor", "subject_hash"),
+    f"GET {SUBJECT}/disclosures": ("limit", "cursor"),
     f"GET {STUDY}/coverage": ("first_day", "last_day", "after_day", "after_subject", "format"),
 }
 ACCOUNT_ROUTES: dict[str, tuple[str, ...]] = {
