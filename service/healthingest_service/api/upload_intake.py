@@ -111,13 +111,7 @@ async def admitted(
             code = "contradicting-subject"
             raise RequestRefusedError(code)
         return None
-    if named.study is None or _SLUG.fullmatch(named.study) is None:
-        raise StudyNotFoundError
-    if named.subject is not None and _PSEUDONYM.fullmatch(named.subject) is None:
-        code = "invalid-subject"
-        raise RequestRefusedError(code)
-    study = StudySlug(named.study)
-    pseudonym = None if named.subject is None else Pseudonym(named.subject)
+    study, pseudonym = _parsed(named)
     facts = await deps.studies.intake(principal.account_id, study, pseudonym)
     try:
         intake = admit_upload(facts, pseudonym)
@@ -130,3 +124,19 @@ async def admitted(
         rule = replace(deps.rules.uploads, rate=Rate.parse(intake.policy.uploads_rate))
         await count(request, deps, rule, f"study:{study}|account:{principal.account_id}")
     return intake
+
+
+def _parsed(named: Named) -> tuple[StudySlug, Pseudonym | None]:
+    """
+    Return the slug and the pseudonym.
+
+    Raises:
+        StudyNotFoundError: the study is not well-formed, so there is no such study.
+        RequestRefusedError: the subject is not well-formed.
+    """
+    if named.study is None or _SLUG.fullmatch(named.study) is None:
+        raise StudyNotFoundError
+    if named.subject is not None and _PSEUDONYM.fullmatch(named.subject) is None:
+        code = "invalid-subject"
+        raise RequestRefusedError(code)
+    return StudySlug(named.study), None if named.subject is None else Pseudonym(named.subject)

@@ -140,12 +140,7 @@ class EraseData:
         erasure = await self._work.take(lease_seconds=self._rules.lease_seconds)
         if erasure is None:
             return None
-        try:
-            step = await self._erase(erasure)
-        except ObjectLockedError as error:
-            step = _Step(Outcome.BLOCKED, error.until or self._clock() + _HOLD_CHECK)
-        except (StoreUnavailableError, StoreRefusedError):
-            step = _Step(Outcome.FAILED)
+        step = await self._tried(erasure)
         outcome = step.outcome or Outcome.DONE
         retry_at = self._clock() + timedelta(seconds=self._rules.retry_seconds)
         if outcome is Outcome.BLOCKED:
@@ -154,6 +149,15 @@ class EraseData:
             await self._work.release(erasure.id, until=step.until or retry_at)
         self._note(erasure, outcome)
         return outcome
+
+    async def _tried(self, erasure: Erasure) -> _Step:
+        """Erase as far as the object store permits and answers."""
+        try:
+            return await self._erase(erasure)
+        except ObjectLockedError as error:
+            return _Step(Outcome.BLOCKED, error.until or self._clock() + _HOLD_CHECK)
+        except (StoreUnavailableError, StoreRefusedError):
+            return _Step(Outcome.FAILED)
 
     async def _erase(self, erasure: Erasure) -> _Step:
         await self._log_subjects(erasure, await self._work.subjects(erasure))

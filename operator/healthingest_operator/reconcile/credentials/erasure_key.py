@@ -6,6 +6,7 @@ created again in another cluster, a tag of the bucket has it.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
@@ -28,6 +29,11 @@ from healthingest_operator.resources.erasure_key import (
 )
 from healthingest_operator.resources.secrets import Values, decode
 from healthingest_operator.status import erasure_key_causes as causes
+
+_CAUSES: Final = {
+    KeyProblem.MISSING: causes.ERASURE_KEY_MISSING,
+    KeyProblem.CHANGED: causes.ERASURE_KEY_CHANGED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +82,17 @@ async def reconcile_erasure_key(
     own = decode(live).get(ENTRY)
     if live is not None and not may_hold_key(live, owner, own):
         refuse_foreign(live, owner)
-    if known is None:
-        try:
-            needed = await _fingerprint_in_bucket(ports.store, owner, found)
-        except DependencyError:
-            return ErasureKey()  # the condition of the bucket reports it
-    else:
-        needed = known
+    try:
+        needed = known or await _fingerprint_in_bucket(ports.store, owner, found)
+    except DependencyError:
+        return ErasureKey()  # the condition of the bucket reports it
     copy = None if known and own and _is(own, known) else await _copy(ports, owner)
     make = ports.generators.erasure_key
     key = chosen_key((own, copy), needed, owner.confirmed_erasure_key, make)
     if isinstance(key, KeyProblem) and not await _is_needed(ports.store, found):
         key = chosen_key((own, copy), None, "", make)
     if isinstance(key, KeyProblem):
-        cause = {
-            KeyProblem.MISSING: causes.ERASURE_KEY_MISSING,
-            KeyProblem.CHANGED: causes.ERASURE_KEY_CHANGED,
-        }[key]
+        cause = _CAUSES[key]
         return ErasureKey(error=DependencyError.of(cause, secret=secret, fingerprint=needed))
     return await _kept(ports, owner, key, live, existed=known is not None)
 

@@ -5,8 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
@@ -178,23 +179,12 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
                     .with_for_update()
                 )
             ).all()
-            held = {
-                one.upload_id
-                for one in messages
-                if one.claimed_until is not None and one.claimed_until >= now
-            }
             # The lock also keeps messages away that another process would put.
             locked = select(UploadRow.id, UploadRow.announced_at).where(UploadRow.id.in_(ids))
             there = (await connection.execute(locked.with_for_update())).all()
-            going = {one.id: one.announced_at for one in there if one.id not in held}
-            told = {one.id for one in there if one.announced_at is not None}
-            told |= {one.upload_id for one in messages if one.attempts}
-            counts = ErasureCounts(
-                uploads=len(going),
-                versions=versions,
-                withdrawn=sum(one.upload_id in going and not one.attempts for one in messages),
-                announced=len(told & set(going)),
-            )
+            held = _held(messages, now)
+            going = {one.id for one in there} - held
+            counts = _counted(messages, there, going, versions=versions)
             gone = list(going)
             await connection.execute(delete(OutboxRow).where(OutboxRow.upload_id.in_(gone)))
             await connection.execute(
@@ -379,6 +369,29 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
 
     def _transaction(self, *, writes: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
         return transaction(self.engine, timeout_seconds=self.timeout_seconds, writes=writes)
+
+
+def _held(messages: Sequence[Row[Any]], now: datetime) -> set[UUID]:
+    """Return the uploads about which a relay may be publishing a message."""
+    return {
+        one.upload_id
+        for one in messages
+        if one.claimed_until is not None and one.claimed_until >= now
+    }
+
+
+def _counted(
+    messages: Sequence[Row[Any]], there: Sequence[Row[Any]], going: set[UUID], *, versions: int
+) -> ErasureCounts:
+    """Count what goes with the uploads *going*; a message that was tried may have arrived."""
+    told = {one.id for one in there if one.announced_at is not None}
+    told |= {one.upload_id for one in messages if one.attempts}
+    return ErasureCounts(
+        uploads=len(going),
+        versions=versions,
+        withdrawn=sum(one.upload_id in going and not one.attempts for one in messages),
+        announced=len(told & going),
+    )
 
 
 async def _remove_credentials(connection: AsyncConnection, subject: KnownSubject) -> None:
