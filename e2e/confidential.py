@@ -11,6 +11,7 @@ from healthingest_contract import environment as env
 PUBLIC_KEYS: Final = {
     *("username", "virtualHost", "queues", "amqpUrl", "managementUrl"),
     *("accessKeyId", env.STORE_ACCESS_KEY_ID, env.MAIL_SMTP_USERNAME),
+    *("s3Endpoint", "s3Region", "s3Bucket", "s3AccessKeyId", "s3CaBundle"),
     *("host", "port", "dbname", "user"),
     *("ca.crt", "tls.crt", "namespace"),
 }

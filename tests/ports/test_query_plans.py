@@ -362,6 +362,7 @@ class Calls:
         await found.request_account(AccountId(OWNER), by=None)
         await found.request_study(StudySlug("s9"), by=None)
         await found.find(erasure.id)
+        await found.oldest_open(limit=5)
         await found.of_upload(new.id)
         async with self.engine.begin() as connection:
             await connection.execute(

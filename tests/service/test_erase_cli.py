@@ -67,13 +67,17 @@ def _admin(
 
 
 def test_erasures_are_requested_once(admin: Admin) -> None:
-    """Of a subject, an account and a study; each is shown by its id, and is the same again."""
+    """Of a subject, an account and a study; each is shown by its id and among the open ones."""
     account = ("--id", str(uuid4()))
+    assert admin.does("erase", "status") == {"open": []}
+    requested = []
     for words in (("subject", *SUBJECT), ("account", *account), ("study", *STUDY)):
         first = admin.does("erase", *words)
         assert (first["kind"], first["state"]) == (words[0], "requested")
         assert admin.does("erase", *words) == first
         assert admin.does("erase", "status", "--id", first["erasure_id"]) == first
+        requested.append(first)
+    assert admin.does("erase", "status") == {"open": requested}
     assert admin.fails("subject", "enrol", *STUDY, "--subject", "P-2") == (
         1,
         "the study was erased",

@@ -71,6 +71,10 @@ class Erasures(Protocol):
         """Return an erasure, or None."""
         ...
 
+    async def oldest_open(self, *, limit: int) -> Sequence[Erasure]:
+        """Return up to *limit* erasures that are not done, the oldest request first."""
+        ...
+
     async def of_upload(self, upload_id: UploadId) -> Erasure | None:
         """Return the erasure that has erased, or erases, this upload; None: there is none."""
         ...

@@ -42,7 +42,11 @@ def add_erasures(commands: Any) -> None:  # noqa: ANN401
     study = _command(erase, "study", _study, "close a study for ever, and erase all its data")
     study_cli.add_study_option(study)
     status = _command(erase, "status", _status, "show an erasure and its certificate")
-    status.add_argument("--id", type=UUID, required=True)
+    status.add_argument(
+        "--id",
+        type=UUID,
+        help=f"without it, the {erase_commands.MOST_LISTED} oldest that are not done are shown",
+    )
     verify = _command(erase, "verify", _verify, "verify a certificate, and show its content")
     verify.add_argument("file", type=Path, help="file with the certificate, or - for the input")
     key = commands.add_parser("erasure-key", help="manage the erasure key")
@@ -79,6 +83,8 @@ async def _study(options: argparse.Namespace, settings: Settings) -> Mapping[str
 
 
 async def _status(options: argparse.Namespace, settings: Settings) -> Mapping[str, object]:
+    if options.id is None:
+        return await erase_commands.list_open_erasures(settings)
     return await erase_commands.show_erasure(settings, options.id)
 
 

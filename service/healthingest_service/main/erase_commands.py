@@ -21,6 +21,7 @@ from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.studies.model import Pseudonym, StudySlug
 from healthingest_service.uploads.model import UploadId
 
+MOST_LISTED: Final = 100
 _MISSING: Final = f"missing: {IDENTITY_ERASURE_KEY}: run the command in a pod of the API"
 
 
@@ -78,6 +79,13 @@ async def show_erasure(settings: Settings, erasure_id: UUID) -> Mapping[str, obj
     if found is None:
         raise ErasureNotFoundError
     return _view(found)
+
+
+async def list_open_erasures(settings: Settings) -> Mapping[str, object]:
+    """Return the oldest erasures that are not done, at most `MOST_LISTED`."""
+    async with _erasures(settings) as erasures:
+        found = await erasures.oldest_open(limit=MOST_LISTED)
+    return {"open": [_view(erasure) for erasure in found]}
 
 
 async def verify_certificate(settings: Settings, text: str) -> Mapping[str, object]:

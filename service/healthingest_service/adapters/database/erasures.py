@@ -1,6 +1,6 @@
 """The ports `Erasures` and `Retention` with the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -142,6 +142,17 @@ class DatabaseErasures(Erasures, Retention):
         async with self._transaction(writes=False) as connection:
             row = (await connection.execute(wanted)).first()
         return None if row is None else erasure_rows.erasure(row)
+
+    @override
+    async def oldest_open(self, *, limit: int) -> Sequence[Erasure]:
+        wanted = (
+            select(ErasureRow)
+            .where(erasure_rows.IS_OPEN)
+            .order_by(ErasureRow.requested_at, ErasureRow.id)
+            .limit(limit)
+        )
+        async with self._transaction(writes=False) as connection:
+            return [erasure_rows.erasure(row) for row in await connection.execute(wanted)]
 
     @override
     async def of_upload(self, upload_id: UploadId) -> Erasure | None:
