@@ -32,7 +32,7 @@ PROCESSES ?= auto
 PARALLEL := --numprocesses $(PROCESSES) --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images images-live up down locks changelog clean \
+.PHONY: help setup demo test test-long test-all faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images images-live up down locks changelog clean \
   compose-secrets compose-up compose-demo compose-down release-check release-images chart release-chart release-artifacts
 
 help: ## print this list
@@ -43,6 +43,10 @@ demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
 test: setup servers check unit ## all checks and all tests that need no cluster, with private servers
+
+test-all: ## test, then the short faults and the long tests: everything that needs no cluster
+	@env -u KUBECONFIG $(MAKE) --jobs=1 test
+	@env -u KUBECONFIG $(MAKE) --jobs=1 faults test-long SHORT=1
 
 faults: setup servers ## test the promise of an upload with faults of all processes and servers (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
