@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -9,10 +10,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+_PORTS = range(12_000, 30_000)
+"""Below the ports of outgoing connections and those of Kubernetes' Services."""
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -22,11 +25,18 @@ class ServerUnavailableError(Exception):
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """
+    Return a port of loopback that was free a moment ago.
+
+    It is not one of those that the system gives to outgoing connections: on a busy machine one of
+    them would take the port before the server does. It is chosen by chance, so that runs side by
+    side choose different ones.
+    """
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def has_ipv6() -> bool:
