@@ -75,6 +75,9 @@ bench-operator: setup servers ## measure one operator with many HealthIngests: m
 bench-revocations: setup servers ## measure how soon another process refuses a device token that was revoked (COUNT=20)
 	PYTHONPATH=tests $(BIN)/python bench/revocations.py --count $(or $(COUNT),20)
 
+bench-enumeration: setup servers ## measure whether the time of an answer tells that an id exists (COUNT=200)
+	PYTHONPATH=tests $(BIN)/python bench/enumeration.py --count $(or $(COUNT),200)
+
 bench-rebuild: setup servers ## measure the rebuild of the database from the bucket (ROWS=100000)
 	PYTHONPATH=tests $(BIN)/python bench/rebuild.py --rows $(or $(ROWS),100000)
 

@@ -1,0 +1,162 @@
+"""
+Measures whether the time of an answer tells a stranger that an id exists.
+
+A stranger asks for ids that never existed, that belong to somebody else, and that were erased. The
+tries are interleaved, so that all rows meet the same machine. Each row has the median and its ratio
+to that of unknown ids; the answers themselves must be equal.
+"""
+
+import argparse
+import asyncio
+import random
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from healthingest_service.erasure.keys import new_key_text
+from healthingest_service.identity.access_tokens import new_key_pem
+from support.samples import good_file
+from support.servers.postgres import postgres_server
+from support.service_process import COMMAND, SECONDS, environment, service
+
+_AIM: Final = 0.05
+_UNKNOWN: Final = "unknown"
+_STUDY: Final = {"slug": "sleep", "name": "Sleep"}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An API process, a stranger's client, and paths by kind and by what their ids are."""
+
+    stranger: httpx.Client
+    paths: Mapping[str, Mapping[str, Sequence[str]]]
+
+
+@contextmanager
+def installation(count: int) -> Iterator[Installation]:
+    """Start everything; it ends with the context."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        postgres = stack.enter_context(postgres_server())
+        url = stack.enter_context(postgres.database())
+        settings = {
+            "DATABASE__URL": url,
+            "IDENTITY__SIGNING_KEYS": new_key_pem(),
+            "IDENTITY__ERASURE_KEY": new_key_text(),
+            "LIMITS__REQUESTS": "1000000/second",
+            "LIMITS__UPLOADS": "1000000/second",
+            "JANITOR__INTERVAL_SECONDS": "0.2",
+        }
+        here = environment(folder, **settings)
+        subprocess.run([*COMMAND, "migrate"], env=here, check=True, timeout=SECONDS)
+        api = stack.enter_context(service(folder, "api", **settings))
+        api.wait_until_ready()
+        owner = _signed_in(stack, api.address(), "owner@clinic.example")
+        stranger = _signed_in(stack, api.address(), "stranger@clinic.example")
+        _make_administrator(url)
+        owner.post("/v1/studies", json=_STUDY).raise_for_status()
+        foreign = [_uploaded(owner, number) for number in range(count)]
+        erased = [_uploaded(owner, count + number) for number in range(count)]
+        with service(folder, "janitor", **settings):
+            _erase(owner, erased)
+        chance = random.Random(1)  # noqa: S311 - ids that nobody has
+        unknown = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(count)]
+        ids = {_UNKNOWN: unknown, "of another account": foreign, "erased": erased}
+        studies = {_UNKNOWN: ["slept"] * count, "without a role": ["sleep"] * count}
+        yield Installation(
+            stranger,
+            {
+                "/v1/uploads/{}": ids,
+                "/v1/uploads/{}/content": ids,
+                "/v1/studies/{}": studies,
+                "/v1/studies/{}/subjects/P-1": studies,
+            },
+        )
+
+
+def _signed_in(stack: ExitStack, base: str, email: str) -> httpx.Client:
+    client = stack.enter_context(httpx.Client(base_url=base, timeout=SECONDS))
+    account = {"email": email, "password": "correct horse battery"}
+    client.post("/auth/register", json=account).raise_for_status()
+    form = {"username": email, "password": account["password"]}
+    token = client.post("/auth/jwt/login", data=form).json()["access_token"]
+    client.headers["Authorization"] = f"Bearer {token}"
+    return client
+
+
+def _make_administrator(url: str) -> None:
+    async def work() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("UPDATE account SET is_superuser = true WHERE email LIKE 'owner%'")
+        await connection.close()
+
+    asyncio.run(work())
+
+
+def _uploaded(owner: httpx.Client, number: int) -> str:
+    answer = owner.post(
+        "/v1/upload", content=good_file(seed=number), headers={"Content-Type": "application/avro"}
+    )
+    found: str = answer.raise_for_status().json()["upload_id"]
+    return found
+
+
+def _erase(owner: httpx.Client, uploads: Sequence[str]) -> None:
+    """Erase the uploads, and wait until all are gone."""
+    requested = [owner.delete(f"/v1/uploads/{one}").raise_for_status() for one in uploads]
+    deadline = time.monotonic() + SECONDS
+    for answer in requested:
+        path = f"/v1/erasures/{answer.json()['erasure_id']}"
+        while owner.get(path).json()["state"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def measure(where: Installation, count: int) -> None:
+    """Ask for each path *count* times, and print a row for each kind of id."""
+    print(f"{'path':30} {'id':20} {'median ms':>9} {'ratio':>6}")
+    for path, ids in where.paths.items():
+        took: dict[str, list[float]] = {kind: [] for kind in ids}
+        answers: dict[str, Any] = {}
+        for number in range(count):
+            for kind in random.Random(number).sample(list(ids), len(ids)):  # noqa: S311 - an order
+                began = time.perf_counter()
+                answer = where.stranger.get(path.format(ids[kind][number]))
+                took[kind].append(time.perf_counter() - began)
+                answers[kind] = _told(answer)
+        assert len({str(one) for one in answers.values()}) == 1, answers
+        medians = {kind: statistics.median(found) for kind, found in took.items()}
+        for kind, median in medians.items():
+            ratio = median / medians[_UNKNOWN]
+            result = "" if abs(ratio - 1) <= _AIM else f"  MISSED: aim {1 - _AIM} to {1 + _AIM}"
+            print(f"{path:30} {kind:20} {median * 1000:9.2f} {ratio:6.3f}{result}")
+
+
+def _told(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
+    """Return what the answer says, without what differs in every answer."""
+    document = answer.json()
+    del document["correlation_id"]
+    return answer.status_code, document
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=200)
+    options = parser.parse_args()
+    with installation(options.count) as where:
+        measure(where, options.count)
+
+
+if __name__ == "__main__":
+    main()
