@@ -48,8 +48,9 @@ test-all: ## test, then the short faults and the long tests: everything that nee
 	@env -u KUBECONFIG $(MAKE) --jobs=1 test
 	@env -u KUBECONFIG $(MAKE) --jobs=1 faults test-long SHORT=1
 
-faults: setup servers ## test the promise of an upload with faults of all processes and servers (SHORT=1: minutes; SEED=)
+faults: setup servers ## test the promises of an upload and of an erasure with faults of all processes and servers (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=tests $(BIN)/python tests/faults/erase.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e

@@ -1,47 +1,48 @@
-"""The points of an erasure at which a test ends the process, before or after each step."""
+"""The points of an erasure at which a fault is injected, before or after each step."""
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+_SECOND = "second_"
 
 
 class ErasurePoint(StrEnum):
     """Before and after each call of a port, named by its method, in the order of the steps."""
 
-    BEFORE_TAKE = "before take"
-    AFTER_TAKE = "after take"
-    BEFORE_SUBJECTS = "before subjects"
-    AFTER_SUBJECTS = "after subjects"
-    BEFORE_PUT = "before put"
-    AFTER_PUT = "after put"
-    BEFORE_RENEW = "before renew"
-    AFTER_RENEW = "after renew"
-    BEFORE_BATCH = "before batch"
-    AFTER_BATCH = "after batch"
-    BEFORE_SECOND_PUT = "before second put"
-    AFTER_SECOND_PUT = "after second put"
-    BEFORE_SECOND_RECORD = "before second record"
-    AFTER_SECOND_RECORD = "after second record"
-    BEFORE_ERASE = "before erase"
-    AFTER_ERASE = "after erase"
-    BEFORE_SECOND_ERASE = "before second erase"
-    AFTER_SECOND_ERASE = "after second erase"
-    BEFORE_FORGET = "before forget"
-    AFTER_FORGET = "after forget"
-    BEFORE_SECOND_FORGET = "before second forget"
-    AFTER_SECOND_FORGET = "after second forget"
-    BEFORE_CLOSE_SUBJECTS = "before close_subjects"
-    AFTER_CLOSE_SUBJECTS = "after close_subjects"
-    BEFORE_KEYS = "before keys"
-    AFTER_KEYS = "after keys"
-    BEFORE_REMAINS = "before remains"
-    AFTER_REMAINS = "after remains"
-    BEFORE_LEFTOVERS = "before leftovers"
-    AFTER_LEFTOVERS = "after leftovers"
-    BEFORE_FINISH = "before finish"
-    AFTER_FINISH = "after finish"
+    BEFORE_TAKE = "before_take"
+    AFTER_TAKE = "after_take"
+    BEFORE_SUBJECTS = "before_subjects"
+    AFTER_SUBJECTS = "after_subjects"
+    BEFORE_PUT = "before_put"
+    AFTER_PUT = "after_put"
+    BEFORE_RENEW = "before_renew"
+    AFTER_RENEW = "after_renew"
+    BEFORE_BATCH = "before_batch"
+    AFTER_BATCH = "after_batch"
+    BEFORE_SECOND_PUT = "before_second_put"
+    AFTER_SECOND_PUT = "after_second_put"
+    BEFORE_SECOND_RECORD = "before_second_record"
+    AFTER_SECOND_RECORD = "after_second_record"
+    BEFORE_ERASE = "before_erase"
+    AFTER_ERASE = "after_erase"
+    BEFORE_SECOND_ERASE = "before_second_erase"
+    AFTER_SECOND_ERASE = "after_second_erase"
+    BEFORE_FORGET = "before_forget"
+    AFTER_FORGET = "after_forget"
+    BEFORE_SECOND_FORGET = "before_second_forget"
+    AFTER_SECOND_FORGET = "after_second_forget"
+    BEFORE_CLOSE_SUBJECTS = "before_close_subjects"
+    AFTER_CLOSE_SUBJECTS = "after_close_subjects"
+    BEFORE_KEYS = "before_keys"
+    AFTER_KEYS = "after_keys"
+    BEFORE_REMAINS = "before_remains"
+    AFTER_REMAINS = "after_remains"
+    BEFORE_LEFTOVERS = "before_leftovers"
+    AFTER_LEFTOVERS = "after_leftovers"
+    BEFORE_FINISH = "before_finish"
+    AFTER_FINISH = "after_finish"
 
 
 class EndedError(Exception):
@@ -52,10 +53,9 @@ class EndsAt:
     """Ends the process at one point, once."""
 
     def __init__(self, point: ErasurePoint) -> None:
-        words = point.split()
-        self._moment = words[0]
-        self._method = words[-1]
-        self._left = 2 if "second" in words else 1
+        self._moment, _, step = point.partition("_")
+        self._method = step.removeprefix(_SECOND)
+        self._left = 2 if step.startswith(_SECOND) else 1
 
     def around(self, port: T) -> T:
         """Return *port* with the point in it."""

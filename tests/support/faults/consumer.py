@@ -8,8 +8,13 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
-from healthingest_contract.events import UploadStored
-from healthingest_contract.topology import ALL_UPLOADS_BINDING, DEFAULT_EXCHANGE
+from healthingest_contract.events import UploadErased, UploadStored
+from healthingest_contract.topology import (
+    ALL_ERASURES_BINDING,
+    ALL_UPLOADS_BINDING,
+    DEFAULT_EXCHANGE,
+    ERASED_ROUTING_KEY_PREFIX,
+)
 from support.faults.history import Heard
 from support.servers.rabbitmq import RabbitMQServer
 
@@ -19,13 +24,14 @@ GONE = (AMQPError, OSError, ChannelInvalidStateError, TimeoutError, RuntimeError
 
 @dataclass
 class Consumer:
-    """The received messages in their order."""
+    """The received messages about uploads in their order, and the ids of erased uploads."""
 
     broker: RabbitMQServer
     heard: list[Heard] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
 
     def declare(self) -> None:
-        """Declare exchange, queue and binding as the operator does, with retries."""
+        """Declare exchange, queue and bindings as the operator does, with retries."""
         host = self.broker.virtual_host
         self.broker.call(
             "PUT", f"/api/exchanges/{host}/{DEFAULT_EXCHANGE}", {"type": "topic", "durable": True}
@@ -34,7 +40,8 @@ class Consumer:
         self.broker.call(
             "PUT", f"/api/queues/{host}/{QUEUE}", {"durable": True, "arguments": arguments}
         )
-        self.broker.call("POST", self._binding(), {"routing_key": ALL_UPLOADS_BINDING})
+        for key in (ALL_UPLOADS_BINDING, ALL_ERASURES_BINDING):
+            self.broker.call("POST", self._binding(), {"routing_key": key})
 
     def unbind(self) -> None:
         """Remove the binding, so that messages cannot be routed."""
@@ -69,8 +76,11 @@ class Consumer:
                     await connection.close()
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
-        event = UploadStored.from_bytes(message.body)
-        self.heard.append(
-            Heard(event.idempotency_key, str(event.user_id), event.file_hash, event.key)
-        )
+        if (message.routing_key or "").startswith(ERASED_ROUTING_KEY_PREFIX):
+            self.erased.add(str(UploadErased.from_bytes(message.body).upload_id))
+        else:
+            event = UploadStored.from_bytes(message.body)
+            self.heard.append(
+                Heard(event.idempotency_key, str(event.user_id), event.file_hash, event.key)
+            )
         await message.ack()

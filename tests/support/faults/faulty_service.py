@@ -12,9 +12,16 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from healthingest_service.main.cli import main
-from healthingest_service.main.decorators import Decorators, JanitorPorts, RelayPorts, UploadPorts
+from healthingest_service.main.decorators import (
+    Decorators,
+    ErasurePorts,
+    JanitorPorts,
+    RelayPorts,
+    UploadPorts,
+)
 from support.faults.announcing import FaultyOutbox, FaultyPublisher
 from support.faults.answering import FaultyAnswers
+from support.faults.erasing import with_points
 from support.faults.points import VARIABLE, Faults
 from support.faults.storing import (
     ACCEPTING_LEDGER,
@@ -54,10 +61,17 @@ def decorators(faults: Faults) -> Decorators:
             store=FaultyStore(ports.store, faults, SETTLING_STORE),
         )
 
+    def erasure(ports: ErasurePorts) -> ErasurePorts:
+        return ErasurePorts(
+            work=with_points(ports.work, faults),
+            store=with_points(ports.store, faults),
+            log=with_points(ports.log, faults),
+        )
+
     def app(inner: ASGIApp) -> ASGIApp:
         return FaultyAnswers(inner, faults)
 
-    return Decorators(upload=upload, relay=relay, janitor=janitor, app=app)
+    return Decorators(upload=upload, relay=relay, janitor=janitor, erasure=erasure, app=app)
 
 
 if __name__ == "__main__":

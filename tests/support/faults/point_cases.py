@@ -56,7 +56,7 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
             await leave_unsettled(world, vanish=faults[0].point in UNDOING)
         before = len(hits(world.faults))
     starts = world.fleet.starts
-    points = {one.point for one in faults}
+    points = {one.point for one in faults if isinstance(one.point, Point)}
     for fault in faults:
         arm(world.faults, fault)
     async with asyncio.TaskGroup() as tasks:

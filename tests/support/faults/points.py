@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from support.erasure_points import ErasurePoint
+
 VARIABLE: Final = "FAULT_POINTS"
 """The variable with the name of the folder."""
 HITS: Final = "hits"
@@ -54,6 +56,9 @@ class Point(StrEnum):
     JANITOR_AFTER_ABANDON = "janitor_after_abandon"
 
 
+AnyPoint = Point | ErasurePoint
+
+
 class Mode(StrEnum):
     """
     The fault at the point.
@@ -78,7 +83,7 @@ class FaultInjectedError(Exception):
 class Fault:
     """One armed fault. Its text is `point mode [seconds]`."""
 
-    point: Point
+    point: AnyPoint
     mode: Mode
     seconds: float
 
@@ -95,7 +100,7 @@ class Fault:
         """
         point, mode, *seconds = text.split()
         return cls(
-            Point(point),
+            Point(point) if point in {*Point} else ErasurePoint(point),
             Mode(mode),
             float(seconds[0]) if seconds else _SECONDS.get(Mode(mode), 0.0),
         )
@@ -113,7 +118,7 @@ class Faults:
         self._folder = folder
         self._kill = kill or (lambda: os.kill(os.getpid(), signal.SIGKILL))
 
-    async def at(self, point: Point) -> None:
+    async def at(self, point: AnyPoint) -> None:
         """
         Pass *point*, or not.
 
@@ -125,7 +130,7 @@ class Faults:
             self._strike(fault)
             await asyncio.sleep(fault.seconds)
 
-    def at_in_thread(self, point: Point) -> None:
+    def at_in_thread(self, point: AnyPoint) -> None:
         """
         The same where no event loop runs.
 
@@ -137,7 +142,7 @@ class Faults:
             self._strike(fault)
             time.sleep(fault.seconds)
 
-    def _take(self, point: Point) -> Fault | None:
+    def _take(self, point: AnyPoint) -> Fault | None:
         armed = self._folder / point
         try:
             fault = Fault.parse(armed.read_text(encoding="ascii"))
@@ -164,7 +169,7 @@ def arm(folder: Path, fault: Fault) -> None:
 
 def disarm(folder: Path) -> None:
     """Remove all armed faults."""
-    for point in Point:
+    for point in (*Point, *ErasurePoint):
         (folder / point).unlink(missing_ok=True)
 
 

@@ -173,11 +173,11 @@ class World:
         wanted = {answer.upload_id for answer in answers if answer.upload_id}
         return wanted <= {one.upload_id for one in self.consumer.heard}
 
-    async def query(self, statement: str) -> list[asyncpg.Record]:
+    async def query(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """Ask the database past the proxy."""
         connection = await asyncpg.connect(self.database_url, timeout=5)
         try:
-            return list(await connection.fetch(statement, timeout=10))
+            return list(await connection.fetch(statement, *values, timeout=10))
         finally:
             await connection.close()
 
@@ -229,7 +229,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(seed: int, *, disks: bool) -> AsyncIterator[World]:
+async def world(seed: int, *, disks: bool, roles: tuple[str, ...] = ROLES) -> AsyncIterator[World]:
     """
     A running world; with *disks* database and spools have small ones, which needs leave to mount.
 
@@ -250,8 +250,8 @@ async def world(seed: int, *, disks: bool) -> AsyncIterator[World]:
         ]
         url = stack.enter_context(database.database())
         await migrate(url, timeout_seconds=60)
-        settings = _settings(servers, Proxies(*ways), url)
-        fleet = Fleet(folder, settings)
+        settings = _settings(servers, Proxies(*ways), url, roles)
+        fleet = Fleet(folder, settings, roles)
         spools = [stack.enter_context(_spool(fleet.spool(role))) for role in API] if disks else []
         stack.callback(fleet.stop)
         http = await stack.enter_async_context(
@@ -289,7 +289,9 @@ def _spool(folder: Path) -> Iterator[Disk]:
         yield disk
 
 
-def _settings(servers: Servers, proxies: Proxies, url: str) -> dict[str, dict[str, str]]:
+def _settings(
+    servers: Servers, proxies: Proxies, url: str, roles: tuple[str, ...]
+) -> dict[str, dict[str, str]]:
     harmed = url.replace(f":{servers.database.port}/", f":{proxies.database.port}/")
     ours = SETTINGS | {
         "STORE__ENDPOINT": f"http://127.0.0.1:{proxies.store.port}",
@@ -303,4 +305,4 @@ def _settings(servers: Servers, proxies: Proxies, url: str) -> dict[str, dict[st
         "IDENTITY__SIGNING_KEYS": new_key_pem(),
         "IDENTITY__ERASURE_KEY": new_key_text(),
     }
-    return {role: ours | {"DATABASE__URL": harmed if role in API else url} for role in ROLES}
+    return {role: ours | {"DATABASE__URL": harmed if role in API else url} for role in roles}

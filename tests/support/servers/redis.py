@@ -1,5 +1,6 @@
 """Redis: one server a run, nothing written to disk."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,15 @@ class RedisServer:
     def url(self) -> str:
         """Its address, database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def save(self) -> None:
+        """Write all values to the file `dump.rdb` of the server's folder, without compression."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            for words in (("CONFIG", "SET", "rdbcompression", "no"), ("SAVE",)):
+                bulks = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+                connection.sendall(f"*{len(words)}\r\n{bulks}".encode())
+                answer = connection.recv(1024)
+                assert answer == b"+OK\r\n", answer
 
 
 @contextmanager
