@@ -369,6 +369,7 @@ class Calls:
                 text("UPDATE study SET retention_days = 1 WHERE slug IN ('s7', 's8')")
             )
         assert await found.request_due(LATER, slot=timedelta(days=1)) == 2
+        assert await found.below(2, limit=5) == ["s7", "s8"]
 
     async def erasure_work(self) -> None:
         """The steps of an erasure of each kind."""

@@ -4,14 +4,18 @@ import asyncio
 import base64
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from healthingest_contract.environment import IDENTITY_ERASURE_KEY
+from healthingest_contract.environment import (
+    IDENTITY_ERASURE_KEY,
+    STORE_OBJECT_LOCK_DAYS,
+    STORE_OBJECT_LOCK_MODE,
+)
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.erasure import certificate
 from healthingest_service.erasure.keys import ErasureKeys
@@ -82,6 +86,20 @@ def test_erasures_are_requested_once(admin: Admin) -> None:
         1,
         "the study was erased",
     )
+
+
+def test_an_erasure_says_until_when_it_can_be_blocked(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the days of the object lock after the request; without a lock it says nothing."""
+    assert admin.does("erase", "account", "--id", str(uuid4()))["locked_until"] is None
+    monkeypatch.setenv(STORE_OBJECT_LOCK_MODE, "Governance")
+    monkeypatch.setenv(STORE_OBJECT_LOCK_DAYS, "30")
+    erasure = admin.does("erase", "subject", *SUBJECT)
+    requested_at, until = (
+        datetime.fromisoformat(erasure[name]) for name in ("requested_at", "locked_until")
+    )
+    assert until - requested_at == timedelta(days=30)
 
 
 def test_what_is_not_there_is_told(admin: Admin) -> None:

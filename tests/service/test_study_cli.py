@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from healthingest_contract.environment import STORE_OBJECT_LOCK_DAYS, STORE_OBJECT_LOCK_MODE
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
@@ -83,6 +84,19 @@ def test_a_study_is_created_once(admin: Admin) -> None:
     code, message = admin.fails(*CREATE, "--retention-days", "0")
     assert code == 2
     assert message.startswith("--retention-days: out of its range")
+
+
+def test_a_retention_below_the_object_lock_is_refused(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the option, the days of the lock, and what to do."""
+    monkeypatch.setenv(STORE_OBJECT_LOCK_MODE, "Compliance")
+    monkeypatch.setenv(STORE_OBJECT_LOCK_DAYS, "30")
+    code, message = admin.fails(*CREATE, "--retention-days", "29")
+    assert code == 2
+    assert message.startswith("--retention-days: less than the 30 days for which the object store")
+    assert "give at least as many" in message
+    assert admin.does(*CREATE, "--retention-days", "30")["policy"]["retention_days"] == 30
 
 
 def test_a_study_is_closed_and_opened(admin: Admin) -> None:

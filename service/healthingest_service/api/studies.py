@@ -135,6 +135,7 @@ async def create_study(request: Request, deps: ApiDeps, principal: Administrator
     given = await json_document(request, deps, NewStudy)
     slug = StudySlug(given.slug)
     decisions.require_no_default(slug)
+    decisions.require_retention(given.policy.retention_days, lock_days=deps.lock_days)
     new = Study(slug, given.name, StudyState.OPEN, given.policy.policy(), deps.clock())
     is_new = await deps.studies.create(new)
     details_of(request).study = slug
@@ -158,7 +159,9 @@ async def change_study(request: Request, deps: ApiDeps, access: InStudy) -> Stud
     """Change name, state or policy; absent fields stay (RFC 7396)."""
     decisions.require_no_default(access.study.slug)
     given = await json_document(request, deps, ChangedStudy)
-    change = partial(decisions.changed, change=given.change())
+    new = given.change()
+    decisions.require_retention(new.policy.get("retention_days"), lock_days=deps.lock_days)
+    change = partial(decisions.changed, change=new)
     changed = await deps.studies.change(access.study.slug, change)
     return study_view(changed, access.standing)
 

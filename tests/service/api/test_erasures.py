@@ -1,6 +1,7 @@
 """The routes of erasures."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -62,6 +63,23 @@ async def test_a_subject_is_erased(edge: Edge) -> None:
     again = await edge.upload(good_file(1), manager.headers | ABOUT)
     assert code(again) == "410 subject-erased"
     assert (await manager.sends("POST", ERASURE)).json() == done
+
+
+async def test_an_answer_says_until_when_a_lock_can_block_it(tmp_path: Path) -> None:
+    """From the request on, and no longer when it is done; the request is not refused."""
+    lock = {"object_lock_mode": "Compliance", "object_lock_days": 30}
+    async with open_edge(tmp_path, limits=LIMITS, store=lock) as edge:
+        manager = await person(edge, roles=("manager", "uploader"))
+        await send(manager)
+        answer = await manager.sends("POST", ERASURE)
+        requested_at, until = (
+            datetime.fromisoformat(answer.json()[name]) for name in ("requested_at", "locked_until")
+        )
+        assert (answer.status_code, until - requested_at) == (202, timedelta(days=30))
+        await erase(edge)
+        place = f"/v1/erasures/{answer.json()['erasure_id']}"
+        done = (await manager.sends("GET", place)).json()
+        assert (done["state"], done["locked_until"]) == ("done", None)
 
 
 async def test_an_erased_subject_is_listed_without_its_pseudonym(edge: Edge) -> None:
