@@ -65,6 +65,20 @@ async def test_a_subject_is_erased(edge: Edge) -> None:
     assert (await manager.sends("POST", ERASURE)).json() == done
 
 
+async def test_files_can_be_read_in_the_hold_time(edge: Edge) -> None:
+    """There is no way to cancel the request."""
+    manager = await person(edge, roles=("manager", "uploader", "reader"))
+    hold = {"policy": {"erasure_hold_seconds": 3600}}
+    assert (await manager.sends("PATCH", SLEEP, hold)).status_code == 200
+    content = f"/v1/uploads/{await send(manager)}/content"
+    erasure = (await manager.sends("POST", ERASURE)).json()
+    assert erasure["state"] == "holding"
+    answer = await manager.sends("GET", content)
+    assert (answer.status_code, answer.content) == (200, good_file(1))
+    place = f"/v1/erasures/{erasure['erasure_id']}"
+    assert code(await manager.sends("DELETE", place)) == "405 method-not-allowed"
+
+
 async def test_an_answer_says_until_when_a_lock_can_block_it(tmp_path: Path) -> None:
     """From the request on, and no longer when it is done; the request is not refused."""
     lock = {"object_lock_mode": "Compliance", "object_lock_days": 30}
