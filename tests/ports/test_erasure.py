@@ -111,7 +111,7 @@ async def test_a_subject_is_erased(world: ErasureWorld) -> None:
     versions = 6 if is_postgresql(world.engine) else 5  # a folder keeps no versions
     assert done.counts.versions == versions
     assert await world.store.remains(kept.receipt.object_key) == 1
-    assert await world.ledger.get(account, kept.id)
+    assert await world.ledger.find(kept.id)
     told = [
         UploadErased.from_bytes(one.body) for one in await world.messages() if not one.upload_id
     ]

@@ -3,10 +3,8 @@
 import asyncio
 import base64
 import io
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,35 +24,15 @@ from healthingest_service.erasure.model import (
     ErasureState,
     Scope,
 )
-from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
 from healthingest_service.studies.model import DEFAULT_STUDY
+from support.admin import Admin
 from support.studies import SLUG
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 STUDY = ("--study", SLUG)
 SUBJECT = (*STUDY, "--subject", "P-1")
-
-
-class Admin:
-    """The command on one database."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def does(self, *words: str) -> dict[str, Any]:
-        """Return the answer of a command that succeeds."""
-        code = admin_cli.main(words)
-        out, err = self._capsys.readouterr()
-        assert code == 0, err
-        read: dict[str, Any] = json.loads(out)
-        return read
-
-    def fails(self, *words: str) -> tuple[int, str]:
-        """Return exit code and message of a command."""
-        code = admin_cli.main(words)
-        return code, self._capsys.readouterr().err.partition(": ")[2].strip()
 
 
 @pytest.fixture(name="admin")

@@ -2,9 +2,7 @@
 
 import asyncio
 import io
-import json
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,32 +12,13 @@ from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
+from support.admin import Admin
 from support.edge import open_edge
 
 EMAIL = "ada@clinic.example"
 STUDY = ("--study", "sleep")
 SUBJECT = (*STUDY, "--subject", "P-1")
 CREATE = ("study", "create", *STUDY, "--name", "Sleep")
-
-
-class Admin:
-    """The command on one database."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def does(self, *words: str) -> dict[str, Any]:
-        """Return the answer of a command that succeeds."""
-        code = admin_cli.main(words)
-        out, err = self._capsys.readouterr()
-        assert code == 0, err
-        read: dict[str, Any] = json.loads(out)
-        return read
-
-    def fails(self, *words: str) -> tuple[int, str]:
-        """Return exit code and message of a command."""
-        code = admin_cli.main(words)
-        return code, self._capsys.readouterr().err.partition(": ")[2].strip()
 
 
 @pytest.fixture(name="admin")

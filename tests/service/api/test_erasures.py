@@ -8,10 +8,6 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.main.decorators import Decorators
-from healthingest_service.main.erasure import make_erase_data
-from healthingest_service.main.runtime import LOCAL_BUCKET, Store, objects_folder
 from support.edge import Edge, open_edge
 from support.samples import good_file
 from support.study_people import LIMITS, SLEEP, SUBJECT, Person, code, person
@@ -24,14 +20,6 @@ ABOUT = {"Healthingest-Study": "sleep", "Healthingest-Subject": "P-1"}
 async def _edge(tmp_path: Path) -> AsyncIterator[Edge]:
     async with open_edge(tmp_path, limits=LIMITS) as opened:
         yield opened
-
-
-async def erase(edge: Edge) -> None:
-    """Do the janitor's work."""
-    store = Store(FolderStore(objects_folder(edge.runtime.settings)), LOCAL_BUCKET)
-    erasing = make_erase_data(edge.runtime, store, Decorators())
-    while await erasing.erase_next() is not None:
-        pass
 
 
 async def send(sender: Person, seed: int = 1) -> str:
@@ -51,7 +39,7 @@ async def test_a_subject_is_erased(edge: Edge) -> None:
     for seed in (1, 2):
         again = await edge.upload(good_file(seed), manager.headers | ABOUT)
         assert code(again) == "410 subject-erased"
-    await erase(edge)
+    await edge.erase()
     place = f"/v1/erasures/{answers[0].json()['erasure_id']}"
     done = (await manager.sends("GET", place)).json()
     assert (done["state"], done["counts"]["uploads"]) == ("done", 1)
@@ -90,7 +78,7 @@ async def test_an_answer_says_until_when_a_lock_can_block_it(tmp_path: Path) -> 
             datetime.fromisoformat(answer.json()[name]) for name in ("requested_at", "locked_until")
         )
         assert (answer.status_code, until - requested_at) == (202, timedelta(days=30))
-        await erase(edge)
+        await edge.erase()
         place = f"/v1/erasures/{answer.json()['erasure_id']}"
         done = (await manager.sends("GET", place)).json()
         assert (done["state"], done["locked_until"]) == ("done", None)
@@ -103,7 +91,7 @@ async def test_an_erased_subject_is_listed_without_its_pseudonym(edge: Edge) -> 
         path = f"{SLEEP}/subjects/{name}"
         assert (await manager.sends("PUT", path, {})).status_code == 200
         assert (await manager.sends("POST", f"{path}/erasure")).status_code == 202
-    await erase(edge)
+    await edge.erase()
     found: list[dict[str, str]] = []
     place = f"{SLEEP}/subjects?limit=1"
     while len(found) < 2:
@@ -125,7 +113,7 @@ async def test_an_owner_erases_an_upload(edge: Edge) -> None:
     place = f"/v1/uploads/{sent.json()['upload_id']}"
     assert code(await stranger.sends("DELETE", place)) == "404 upload-not-found"
     erasure = (await owner.sends("DELETE", place)).json()
-    await erase(edge)
+    await edge.erase()
     assert code(await edge.upload(good_file(1), owner.headers)) == "410 upload-erased"
     assert (await edge.upload(good_file(2), owner.headers)).status_code == 201
     assert (await owner.sends("DELETE", place)).json()["erasure_id"] == erasure["erasure_id"]
@@ -144,7 +132,7 @@ async def test_a_manager_erases_an_upload(edge: Edge) -> None:
     place = f"/v1/uploads/{upload_id}"
     assert code(await reader.sends("DELETE", place)) == "404 upload-not-found"
     assert (await manager.sends("DELETE", place)).status_code == 202
-    await erase(edge)
+    await edge.erase()
     answer = await edge.upload(good_file(1), uploader.headers | ABOUT)
     assert code(answer) == "410 upload-erased"
 
@@ -155,7 +143,7 @@ async def test_a_study_is_erased(edge: Edge) -> None:
     await send(manager)
     answer = await manager.sends("POST", f"{SLEEP}/erasure")
     assert (answer.status_code, answer.json()["kind"]) == (202, "study")
-    await erase(edge)
+    await edge.erase()
     assert edge.objects() == []
     assert code(await edge.upload(good_file(2), manager.headers | ABOUT)) == "410 study-erased"
     assert code(await manager.sends("PATCH", SLEEP, {"state": "open"})) == "410 study-erased"
