@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 from typing_extensions import override
 
 from healthingest_contract.events import UploadErased
@@ -34,13 +35,14 @@ from healthingest_service.erasure import certificate
 from healthingest_service.erasure.erase import Outcome
 from healthingest_service.erasure.errors import InvalidCertificateError
 from healthingest_service.erasure.model import Erasure, ErasureKind, ErasureState
+from healthingest_service.erasure.retention_check import RETENTION_BELOW_LOCK, CheckRetention
 from healthingest_service.studies import decisions
 from healthingest_service.studies.errors import (
     StudyErasedError,
     StudyError,
     SubjectErasedError,
 )
-from healthingest_service.studies.model import Consent, StudyChange, SubjectState
+from healthingest_service.studies.model import Consent, StudyChange, StudySlug, SubjectState
 from healthingest_service.uploads.errors import (
     ObjectLockedError,
     StoreRefusedError,
@@ -54,7 +56,7 @@ from support.deadlines import HANG_SECONDS
 from support.erasure_points import EndedError, EndsAt, ErasurePoint
 from support.erasures import KEYS, LEASE_SECONDS, PSEUDONYM, RULES, ErasureWorld
 from support.s3 import access_to
-from support.studies import SLUG
+from support.studies import SLUG, study
 from support.uploads import message, owner, upload
 
 ROUNDS = 3
@@ -109,7 +111,7 @@ async def test_a_subject_is_erased(world: ErasureWorld) -> None:
     versions = 6 if is_postgresql(world.engine) else 5  # a folder keeps no versions
     assert done.counts.versions == versions
     assert await world.store.remains(kept.receipt.object_key) == 1
-    assert await world.ledger.get(account, kept.id)
+    assert await world.ledger.find(kept.id)
     told = [
         UploadErased.from_bytes(one.body) for one in await world.messages() if not one.upload_id
     ]
@@ -452,6 +454,27 @@ async def test_old_uploads_are_erased(world: ErasureWorld) -> None:
     assert await world.store.remains(new.receipt.object_key) == 1
     assert await world.erasures.request_due(world.clock.now, slot=slot) == 0
     await world.upload(b"3", about=about)
+
+
+async def test_studies_below_the_lock_are_reported(world: ErasureWorld) -> None:
+    """Each that keeps data for fewer days is logged once; all are counted again and again."""
+    for slug, days in (("a", 7), ("b", 29), ("c", 30), ("d", None), ("e", 7)):
+        await world.studies.create(study(slug, retention_days=days))
+    await world.erasures.request_study(StudySlug("e"), by=None)
+    counted: list[int] = []
+    check = CheckRetention(world.erasures, lock_days=30, report=counted.append)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await check()
+        await world.studies.change(
+            StudySlug("a"),
+            lambda one: decisions.changed(one, StudyChange(policy={"retention_days": 30})),
+        )
+        await check()
+    assert counted == [2, 2, 1]
+    assert [one["study"] for one in logs if one["event"] == RETENTION_BELOW_LOCK] == ["a", "b"]
+    assert await world.erasures.below(0, limit=5) == []
+    assert await world.erasures.below(30, limit=1) == ["b"]
 
 
 async def test_a_hold_delays_it(world: ErasureWorld) -> None:

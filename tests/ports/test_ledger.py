@@ -72,7 +72,7 @@ class TestLedger:
         """A new upload is written as it was given, and is not a replay."""
         new = upload()
         assert await begin(ledger, new) == BegunUpload(new, replayed=False)
-        assert await ledger.get(new.owner, new.id) == new
+        assert await ledger.find(new.id) == new
 
     async def test_tells_that_equal_bytes_are_in_flight(self, ledger: DatabaseLedger) -> None:
         """While the lease lasts, the owner's same bytes are refused with a time to retry."""
@@ -192,7 +192,7 @@ class TestLedger:
         new = upload()
         await begin(ledger, new)
         await ledger.complete(new.id, message(new), stored_at=NOON)
-        found = await ledger.get(new.owner, new.id)
+        found = await ledger.find(new.id)
         assert (found.state, found.stored_at) == (UploadState.STORED, NOON)
         assert await rows(engine, OutboxRow) == 1
 
@@ -201,7 +201,7 @@ class TestLedger:
         new = await store(ledger, upload())
         await ledger.complete(new.id, message(new), stored_at=NOON + timedelta(hours=1))
         assert await rows(engine, OutboxRow) == 1
-        assert (await ledger.get(new.owner, new.id)).stored_at == NOON
+        assert (await ledger.find(new.id)).stored_at == NOON
 
     async def test_completes_nothing_that_is_gone(
         self, ledger: DatabaseLedger, engine: AsyncEngine
@@ -234,7 +234,7 @@ class TestLedger:
         await ledger.abandon(new.id, remove=remove)
         await ledger.abandon(upload(b"unknown").id, remove=remove)
         assert removed == []
-        assert (await ledger.get(new.owner, new.id)).state is UploadState.STORED
+        assert (await ledger.find(new.id)).state is UploadState.STORED
 
     async def test_completes_nothing_whose_object_is_being_removed(
         self, ledger: DatabaseLedger
@@ -265,7 +265,7 @@ class TestLedger:
 
         with pytest.raises(StoreUnavailableError):
             await ledger.abandon(new.id, remove=remove)
-        assert (await ledger.get(new.owner, new.id)).state is UploadState.STORING
+        assert (await ledger.find(new.id)).state is UploadState.STORING
 
     async def test_stores_a_lost_upload_anew(
         self, ledger: DatabaseLedger, engine: AsyncEngine
@@ -278,7 +278,7 @@ class TestLedger:
         first = await store(ledger, upload(b"a", of=(who := owner())), IdempotencyKey("k"))
         kept = DatabaseKeptUploads(engine, timeout_seconds=5)
         await kept.mark_lost(first.id, at=NOON)
-        assert (await ledger.get(who, first.id)).state is UploadState.LOST
+        assert (await ledger.find(first.id)).state is UploadState.LOST
         begun = await begin(ledger, upload(b"a", of=who))
         assert (begun.replayed, begun.upload.id, begun.upload.receipt) == (
             False,
@@ -288,10 +288,10 @@ class TestLedger:
         with pytest.raises(UploadInFlightError):
             await begin(ledger, upload(b"a", of=who))
         await ledger.abandon(first.id)
-        assert (await ledger.get(who, first.id)).state is UploadState.LOST
+        assert (await ledger.find(first.id)).state is UploadState.LOST
         await begin(ledger, upload(b"a", of=who), IdempotencyKey("k"))
         await ledger.complete(first.id, message(first), stored_at=NOON)
-        assert (await ledger.get(who, first.id)).state is UploadState.STORED
+        assert (await ledger.find(first.id)).state is UploadState.STORED
         assert (await begin(ledger, upload(b"a", of=who))).replayed
         assert await rows(engine, OutboxRow) == 2
 
@@ -318,13 +318,13 @@ class TestLedger:
         stored = await store(ledger, upload(b"a", of=(who := owner())), IdempotencyKey("k"))
         begun = (await begin(ledger, upload(b"b", of=who))).upload
         await kept.mark_lost(begun.id, at=NOON)
-        assert (await ledger.get(who, begun.id)).state is UploadState.STORING
+        assert (await ledger.find(begun.id)).state is UploadState.STORING
         assert not await kept.forget(stored.id)
         await kept.mark_lost(stored.id, at=NOON)
         assert [one.is_lost for one in await kept.named([stored.id, begun.id])] == [True]
         await kept.mark_found(stored.id)
         await kept.mark_found(begun.id)
-        assert (await ledger.get(who, stored.id)).state is UploadState.STORED
+        assert (await ledger.find(stored.id)).state is UploadState.STORED
         await kept.mark_lost(stored.id, at=NOON)
         assert await kept.forget(stored.id)
         assert not await kept.forget(stored.id)
@@ -336,7 +336,7 @@ class TestLedger:
         """What was answered with success cannot be undone."""
         new = await store(ledger, upload())
         await ledger.abandon(new.id)
-        assert (await ledger.get(new.owner, new.id)).state is UploadState.STORED
+        assert (await ledger.find(new.id)).state is UploadState.STORED
 
     async def test_records_the_event_in_the_same_commit(
         self, engine: AsyncEngine, ledger: DatabaseLedger
@@ -375,12 +375,10 @@ class TestLedger:
         assert counts[1] - counts[0] == more
 
     async def test_hides_what_others_own(self, ledger: DatabaseLedger) -> None:
-        """Another owner's upload looks like a missing one, here and in the history."""
+        """The history has the uploads of its account only; `find` leaves that to the caller."""
         new = await store(ledger, upload())
         stranger = owner()
-        with pytest.raises(UploadNotFoundError):
-            await ledger.get(stranger, new.id)
-        assert await ledger.find(new.id) == await ledger.get(new.owner, new.id)
+        assert await ledger.find(new.id) == (await ledger.history(new.owner, limit=10)).uploads[0]
         with pytest.raises(UploadNotFoundError):
             await ledger.find(upload().id)
         assert (await ledger.history(stranger, limit=10)).uploads == ()
@@ -490,7 +488,7 @@ async def test_an_unreachable_server_is_unavailable() -> None:
         "postgresql://u:p@127.0.0.1:9/none", pool_size=1, timeout_seconds=2
     ) as engine:
         with pytest.raises(LedgerUnavailableError):
-            await DatabaseLedger(engine, timeout_seconds=2).get(owner(), upload().id)
+            await DatabaseLedger(engine, timeout_seconds=2).find(upload().id)
 
 
 @pytest.mark.parametrize("fresh_seconds", [0.0, 3600.0], ids=["asked", "known"])
@@ -555,9 +553,8 @@ async def test_two_engines_share_nothing_but_the_database(
     new = await store(DatabaseLedger(engine, timeout_seconds=5), upload())
     async with open_engine(database_url, pool_size=1, timeout_seconds=5) as other:
         assert (await DatabaseOutbox(other, timeout_seconds=5).backlog()).count == 1
-        assert (
-            await DatabaseLedger(other, timeout_seconds=5).get(new.owner, new.id)
-        ).state is UploadState.STORED
+        found = await DatabaseLedger(other, timeout_seconds=5).find(new.id)
+        assert found.state is UploadState.STORED
 
 
 async def test_a_value_that_the_server_refuses_is_no_outage(postgres_url: str) -> None:

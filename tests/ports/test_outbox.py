@@ -6,10 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_contract.events import UploadStored
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
-from healthingest_service.identity.model import AccountId
 from healthingest_service.uploads.model import Backlog, DeferralReason, OutgoingMessage, UploadState
 from support.uploads import NOON, Clock, message, upload
 
@@ -74,9 +72,7 @@ class TestOutbox:
         clock.move(CLAIM_SECONDS + 1)
         assert await due(outbox) == []
         assert await outbox.backlog() == Backlog(0, 0.0)
-        found = await ledger.get(
-            AccountId(UploadStored.from_bytes(sent.body).user_id), sent.upload_id
-        )
+        found = await ledger.find(sent.upload_id)
         assert (found.state, found.announced_at) == (UploadState.ANNOUNCED, NOON)
 
     async def test_puts_a_failed_message_off(

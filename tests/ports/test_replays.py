@@ -111,7 +111,7 @@ class TestReplays:
             assert {one.id for one in batch.messages if one.upload_id == first.id} == {again[0].id}
             assert len(batch.messages) == 2
         await announce_all(outbox)
-        found = await ledger.get(first.owner, first.id)
+        found = await ledger.find(first.id)
         assert (found.state, found.announced_at) == ("announced", NOON)
 
 

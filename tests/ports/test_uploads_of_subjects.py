@@ -75,7 +75,7 @@ async def test_study_and_subject_are_kept(ledger: DatabaseLedger, studies: Datab
     for new in (upload(of=account), upload(of=account, about=about)):
         await begin(ledger, new)
         await ledger.complete(new.id, message(new), stored_at=NOON)
-        found = await ledger.get(account, new.id)
+        found = await ledger.find(new.id)
         assert (found.study, found.subject) == (new.study, new.subject)
         assert found.subject_name == (new.subject or str(account))
 
@@ -133,7 +133,7 @@ async def test_an_upload_does_not_complete_after_its_subject_has_left(
     with pytest.raises(error):
         await ledger.complete(new.id, message(new), stored_at=NOON)
     assert await counts(engine) == (0, 0)
-    assert (await ledger.get(new.owner, new.id)).state is UploadState.STORING
+    assert (await ledger.find(new.id)).state is UploadState.STORING
     await ledger.complete(other.id, message(other), stored_at=NOON)
     assert await counts(engine) == (1, 1)
 

@@ -87,7 +87,7 @@ async def goes_the_whole_way(  # the parts are what differs
             backoff_seconds_max=60,
         )
         assert (await relay.announce_batch(10)).announced == 1
-        found = await ledger.get(account, receipt.upload_id)
+        found = await ledger.find(receipt.upload_id)
         assert found.state is UploadState.ANNOUNCED
         stored = b"".join([chunk async for chunk in store.read(receipt.object_key)])
         assert (sha256(stored), receipt.record_count) == (receipt.file_hash, 48)

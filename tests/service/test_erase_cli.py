@@ -3,15 +3,17 @@
 import asyncio
 import base64
 import io
-import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from healthingest_contract.environment import IDENTITY_ERASURE_KEY
+from healthingest_contract.environment import (
+    IDENTITY_ERASURE_KEY,
+    STORE_OBJECT_LOCK_DAYS,
+    STORE_OBJECT_LOCK_MODE,
+)
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.erasure import certificate
 from healthingest_service.erasure.keys import ErasureKeys
@@ -22,35 +24,15 @@ from healthingest_service.erasure.model import (
     ErasureState,
     Scope,
 )
-from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
 from healthingest_service.studies.model import DEFAULT_STUDY
+from support.admin import Admin
 from support.studies import SLUG
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 STUDY = ("--study", SLUG)
 SUBJECT = (*STUDY, "--subject", "P-1")
-
-
-class Admin:
-    """The command on one database."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def does(self, *words: str) -> dict[str, Any]:
-        """Return the answer of a command that succeeds."""
-        code = admin_cli.main(words)
-        out, err = self._capsys.readouterr()
-        assert code == 0, err
-        read: dict[str, Any] = json.loads(out)
-        return read
-
-    def fails(self, *words: str) -> tuple[int, str]:
-        """Return exit code and message of a command."""
-        code = admin_cli.main(words)
-        return code, self._capsys.readouterr().err.partition(": ")[2].strip()
 
 
 @pytest.fixture(name="admin")
@@ -82,6 +64,20 @@ def test_erasures_are_requested_once(admin: Admin) -> None:
         1,
         "the study was erased",
     )
+
+
+def test_an_erasure_says_until_when_it_can_be_blocked(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the days of the object lock after the request; without a lock it says nothing."""
+    assert admin.does("erase", "account", "--id", str(uuid4()))["locked_until"] is None
+    monkeypatch.setenv(STORE_OBJECT_LOCK_MODE, "Governance")
+    monkeypatch.setenv(STORE_OBJECT_LOCK_DAYS, "30")
+    erasure = admin.does("erase", "subject", *SUBJECT)
+    requested_at, until = (
+        datetime.fromisoformat(erasure[name]) for name in ("requested_at", "locked_until")
+    )
+    assert until - requested_at == timedelta(days=30)
 
 
 def test_what_is_not_there_is_told(admin: Admin) -> None:

@@ -2,43 +2,23 @@
 
 import asyncio
 import io
-import json
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 
+from healthingest_contract.environment import STORE_OBJECT_LOCK_DAYS, STORE_OBJECT_LOCK_MODE
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
+from support.admin import Admin
 from support.edge import open_edge
 
 EMAIL = "ada@clinic.example"
 STUDY = ("--study", "sleep")
 SUBJECT = (*STUDY, "--subject", "P-1")
 CREATE = ("study", "create", *STUDY, "--name", "Sleep")
-
-
-class Admin:
-    """The command on one database."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def does(self, *words: str) -> dict[str, Any]:
-        """Return the answer of a command that succeeds."""
-        code = admin_cli.main(words)
-        out, err = self._capsys.readouterr()
-        assert code == 0, err
-        read: dict[str, Any] = json.loads(out)
-        return read
-
-    def fails(self, *words: str) -> tuple[int, str]:
-        """Return exit code and message of a command."""
-        code = admin_cli.main(words)
-        return code, self._capsys.readouterr().err.partition(": ")[2].strip()
 
 
 @pytest.fixture(name="admin")
@@ -83,6 +63,19 @@ def test_a_study_is_created_once(admin: Admin) -> None:
     code, message = admin.fails(*CREATE, "--retention-days", "0")
     assert code == 2
     assert message.startswith("--retention-days: out of its range")
+
+
+def test_a_retention_below_the_object_lock_is_refused(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the option, the days of the lock, and what to do."""
+    monkeypatch.setenv(STORE_OBJECT_LOCK_MODE, "Compliance")
+    monkeypatch.setenv(STORE_OBJECT_LOCK_DAYS, "30")
+    code, message = admin.fails(*CREATE, "--retention-days", "29")
+    assert code == 2
+    assert message.startswith("--retention-days: less than the 30 days for which the object store")
+    assert "give at least as many" in message
+    assert admin.does(*CREATE, "--retention-days", "30")["policy"]["retention_days"] == 30
 
 
 def test_a_study_is_closed_and_opened(admin: Admin) -> None:

@@ -174,8 +174,3 @@ class MemorySalts(AuditSalts):
         await asyncio.sleep(0)
         self.calls += 1
         return self.salts.setdefault(name, secrets.token_bytes(32))
-
-    @override
-    async def erase(self, name: str) -> None:
-        await asyncio.sleep(0)
-        self.salts.pop(name, None)

@@ -11,12 +11,22 @@ import httpx
 from fastapi import FastAPI
 
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.app import create_app
 from healthingest_service.health.board import HealthBoard
 from healthingest_service.main.api import api_dependencies, open_api_ports
 from healthingest_service.main.decorators import Decorators
-from healthingest_service.main.runtime import Runtime, database_url, open_runtime, open_store
+from healthingest_service.main.erasure import make_erase_data
+from healthingest_service.main.runtime import (
+    LOCAL_BUCKET,
+    Runtime,
+    Store,
+    database_url,
+    objects_folder,
+    open_runtime,
+    open_store,
+)
 from healthingest_service.main.tracing import open_tracing
 from healthingest_service.settings import Settings
 
@@ -56,6 +66,13 @@ class Edge:
     async def upload(self, content: Any, headers: dict[str, str]) -> httpx.Response:  # noqa: ANN401
         """Return the answer to an upload."""
         return await self.http.post("/v1/upload", content=content, headers=AVRO | headers)
+
+    async def erase(self) -> None:
+        """Do the janitor's work on erasures until none is due."""
+        store = Store(FolderStore(objects_folder(self.runtime.settings)), LOCAL_BUCKET)
+        erasing = make_erase_data(self.runtime, store, Decorators())
+        while await erasing.erase_next() is not None:
+            pass
 
     def objects(self) -> list[Path]:
         """Return every stored file."""

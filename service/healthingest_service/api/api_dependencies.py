@@ -112,4 +112,5 @@ class ApiDependencies:
     documentation: Documentation
     version: str
     public_url: str | None
+    lock_days: int
     clock: Callable[[], datetime]

@@ -58,7 +58,8 @@ class ErasureView(BaseModel):
     """
     An erasure.
 
-    `starts_at` is the end of the hold time. `blocked_until` is when a blocked erasure goes on.
+    `starts_at` is the end of the hold time. `locked_until` is when the object lock of the latest
+    file ends; the erasure can be blocked until then. `blocked_until` is when a blocked one goes on.
     `certificate` is a JSON Web Signature (RFC 7515) once the erasure is done, which
     `verification_key` verifies.
     """
@@ -69,6 +70,7 @@ class ErasureView(BaseModel):
     state: ErasureState
     requested_at: datetime
     starts_at: datetime
+    locked_until: datetime | None
     blocked_until: datetime | None
     done_at: datetime | None
     counts: ErasureCountsView
@@ -187,6 +189,7 @@ def erasure_view(erasure: Erasure, deps: ApiDependencies) -> ErasureView:
         state=erasure.state,
         requested_at=erasure.requested_at,
         starts_at=erasure.starts_at,
+        locked_until=erasure.locked_until(lock_days=deps.lock_days),
         blocked_until=erasure.blocked_until,
         done_at=erasure.done_at,
         counts=ErasureCountsView.model_validate(erasure.counts, from_attributes=True),

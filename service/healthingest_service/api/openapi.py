@@ -109,6 +109,7 @@ class ProblemView(BaseModel):
     findings: list[FindingView] | None = None
     errors: list[FieldErrorView] | None = None
     limit_bytes: int | None = None
+    lock_days: int | None = None
 
 
 def problem_answers(*statuses: int) -> dict[int | str, JsonObject]:

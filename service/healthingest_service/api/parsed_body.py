@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.body import media_type, small_body
+from healthingest_service.api.openapi import SCHEMA_REFERENCE
 from healthingest_service.api.problems import RequestRefusedError
 
 JSON_TYPE: Final = "application/json"
@@ -24,13 +25,9 @@ class ClosedModel(BaseModel):
 
 
 def described_body(model: type[BaseModel], content_type: str) -> dict[str, object]:
-    """Return the OpenAPI description of a body, for `openapi_extra`."""
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {content_type: {"schema": model.model_json_schema()}},
-        }
-    }
+    """Return the OpenAPI description of a body; `openapi.completed` moves its `$defs`."""
+    schema = model.model_json_schema(ref_template=SCHEMA_REFERENCE)
+    return {"requestBody": {"required": True, "content": {content_type: {"schema": schema}}}}
 
 
 async def json_body(model: type[Body], request: Request, deps: ApiDependencies) -> Body:

@@ -284,6 +284,13 @@ _ROWS: Final = (
         "The study does not accept files of this record type.",
     ),
     Problem(
+        422,
+        "retention-below-object-lock",
+        "Retention below the object lock",
+        "`policy.retention_days` must be null or at least `lock_days`: the object store locks each"
+        " file for so long.",
+    ),
+    Problem(
         422, "subject-missing", "Subject missing", "An upload into this study names its subject."
     ),
     Problem(
@@ -392,6 +399,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     studies.SubjectWithdrawnError: "subject-withdrawn",
     studies.SubjectErasedError: "subject-erased",
     studies.RecordTypeNotPermittedError: "record-type-not-permitted",
+    studies.RetentionBelowLockError: "retention-below-object-lock",
     studies.StudiesUnavailableError: f"{UNAVAILABLE}/database",
 }
 _TOO_MANY: Final = frozenset({"too-many-downloads", "too-many-uploads"})
@@ -421,6 +429,8 @@ def members_of(error: Exception) -> dict[str, object]:
         return {"findings": [asdict(finding) for finding in error.findings]}
     if isinstance(error, uploads.FileTooLargeError):
         return {"limit_bytes": error.limit_bytes}
+    if isinstance(error, studies.RetentionBelowLockError):
+        return {"lock_days": error.lock_days}
     if isinstance(error, RequestValidationError):
         return {
             "errors": [

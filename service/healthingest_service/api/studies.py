@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of, note_subject
 from healthingest_service.api.dependencies import Administrator, ApiDeps, Caller, InStudy
-from healthingest_service.api.json_document import described, json_document
 from healthingest_service.api.openapi import problem_answers
+from healthingest_service.api.parsed_body import JSON_TYPE, described_body, json_body
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.study_views import (
     ChangedStudy,
@@ -114,7 +114,7 @@ def routes() -> APIRouter:
             operation_id=operation_id,
             status_code=204 if method == "DELETE" else 200,
             responses=answers,
-            openapi_extra=None if model is None else described(model),
+            openapi_extra=None if model is None else described_body(model, JSON_TYPE),
         )
     return router
 
@@ -132,9 +132,10 @@ async def list_studies(
 
 async def create_study(request: Request, deps: ApiDeps, principal: Administrator) -> StudyView:
     """Create a study. Repeating the request returns the study."""
-    given = await json_document(request, deps, NewStudy)
+    given = await json_body(NewStudy, request, deps)
     slug = StudySlug(given.slug)
     decisions.require_no_default(slug)
+    decisions.require_retention(given.policy.retention_days, lock_days=deps.lock_days)
     new = Study(slug, given.name, StudyState.OPEN, given.policy.policy(), deps.clock())
     is_new = await deps.studies.create(new)
     details_of(request).study = slug
@@ -157,8 +158,10 @@ async def get_study(access: InStudy) -> StudyView:
 async def change_study(request: Request, deps: ApiDeps, access: InStudy) -> StudyView:
     """Change name, state or policy; absent fields stay (RFC 7396)."""
     decisions.require_no_default(access.study.slug)
-    given = await json_document(request, deps, ChangedStudy)
-    change = partial(decisions.changed, change=given.change())
+    given = await json_body(ChangedStudy, request, deps)
+    new = given.change()
+    decisions.require_retention(new.policy.get("retention_days"), lock_days=deps.lock_days)
+    change = partial(decisions.changed, change=new)
     changed = await deps.studies.change(access.study.slug, change)
     return study_view(changed, access.standing)
 
@@ -179,7 +182,7 @@ async def put_member(
 ) -> MemberView:
     """Give an account these roles, and no others."""
     decisions.require_no_default(access.study.slug)
-    given = await json_document(request, deps, MemberDocument)
+    given = await json_body(MemberDocument, request, deps)
     member = Member(_account_id(account), given.roles)
     await deps.studies.put_member(access.study.slug, member)
     return member_view(member)
@@ -220,7 +223,7 @@ async def enrol_subject(
 ) -> SubjectView:
     """Enrol a subject, with its consent if it is known."""
     pseudonym = pseudonym_of(access.study.slug, subject)
-    given = await json_document(request, deps, SubjectDocument)
+    given = await json_body(SubjectDocument, request, deps)
     new = decisions.new_subject(
         access.study.slug,
         pseudonym,
@@ -237,7 +240,7 @@ async def give_consent(
 ) -> SubjectView:
     """Record a consent. A withdrawn subject becomes active if it was given afterwards."""
     pseudonym = pseudonym_of(access.study.slug, subject)
-    given = _consent(await json_document(request, deps, ConsentDocument), deps)
+    given = _consent(await json_body(ConsentDocument, request, deps), deps)
     change = partial(decisions.consented, consent=given, at=deps.clock())
     return await _changed_subject(request, deps, pseudonym, access, change)
 

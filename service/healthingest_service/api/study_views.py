@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
-from healthingest_service.api.json_document import Closed
+from healthingest_service.api.parsed_body import ClosedModel
 from healthingest_service.identity.registration import is_printable
 from healthingest_service.identity.throttling import Rate
 from healthingest_service.studies.model import (
@@ -70,7 +70,7 @@ _Rate = Annotated[str, Field(max_length=32), AfterValidator(_rate)]
 _FileBytes = Annotated[int, Field(ge=1, le=_MAX_FILE_BYTES)]
 
 
-class PolicyDocument(Closed):
+class PolicyDocument(ClosedModel):
     """The rules of a study; null means no rule, or the limit of the installation."""
 
     enrolment: Enrolment = Enrolment.OPEN
@@ -86,7 +86,7 @@ class PolicyDocument(Closed):
         return Policy(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
-class NewStudy(Closed):
+class NewStudy(ClosedModel):
     """The request to create a study."""
 
     slug: Slug
@@ -94,7 +94,7 @@ class NewStudy(Closed):
     policy: PolicyDocument = PolicyDocument()
 
 
-class ChangedStudy(Closed):
+class ChangedStudy(ClosedModel):
     """
     The request to change a study.
 
@@ -134,7 +134,7 @@ class StudiesView(BaseModel):
     next_cursor: str | None
 
 
-class MemberDocument(Closed):
+class MemberDocument(ClosedModel):
     """The roles that an account gets; others are removed."""
 
     roles: Annotated[frozenset[Role], Field(min_length=1, json_schema_extra=REPEATABLE)]
@@ -154,7 +154,7 @@ class MembersView(BaseModel):
     next_cursor: str | None
 
 
-class ConsentDocument(Closed):
+class ConsentDocument(ClosedModel):
     """A consent: the version of the study's information, and when the subject has agreed."""
 
     version: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
@@ -162,7 +162,7 @@ class ConsentDocument(Closed):
     """Not a number, as it could be seconds or milliseconds."""
 
 
-class SubjectDocument(Closed):
+class SubjectDocument(ClosedModel):
     """The request to enrol a subject."""
 
     consent: ConsentDocument | None = None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -193,18 +194,35 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """A body that is not read yet; `file_bytes` is None if it is a form, or was not declared."""
+
+    content: AsyncIterator[bytes]
+    has_digest: bool
+    file_bytes: int | None
+    min_file_bytes: int
+
+
+def _incoming(request: Request, deps: ApiDependencies, *, is_form: bool) -> _Incoming:
+    content = body.paced(request, deps.body)
+    declared = digests.digests_of(request)
+    size_bytes = body.declared_size(request)
+    return _Incoming(
+        content=digests.verified(content, declared) if declared else content,
+        has_digest=bool(declared),
+        file_bytes=None if is_form else size_bytes,
+        min_file_bytes=(size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0,
+    )
+
+
 async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
     named = upload_intake.with_binding(upload_intake.named_by_headers(request), principal.binding)
     is_form = body.media_type(request) == FORM_TYPE
     in_form = is_form and not named.is_complete
     intake = None if in_form else await upload_intake.admitted(request, deps, principal, named)
-    content = body.paced(request, deps.body)
-    declared = digests.digests_of(request)
-    size_bytes = body.declared_size(request)
-    if declared:
-        content = digests.verified(content, declared)
-    min_size_bytes = (size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0
-    file, fields = await _opened(request, content, min_size_bytes, deps)
+    incoming = _incoming(request, deps, is_form=is_form)
+    file, fields = await _opened(request, incoming, deps)
     named = upload_intake.with_binding(upload_intake.with_fields(named, fields), principal.binding)
     if in_form:
         intake = await upload_intake.admitted(request, deps, principal, named)
@@ -214,16 +232,16 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         body=file,
         correlation_id=request.state.correlation_id,
         idempotency_key=None if key is None else IdempotencyKey(key),
-        declared_size_bytes=None if is_form else size_bytes,
-        min_size_bytes=min_size_bytes,
+        declared_size_bytes=incoming.file_bytes,
+        min_size_bytes=incoming.min_file_bytes,
         traceparent=_traceparent(request, deps),
         intake=intake,
     )
     try:
         return await deps.accept(upload)
     except (NotAvroError, FileRefusedError):
-        if declared:
-            await digests.read_on(content, max_bytes=deps.body.max_file_bytes)
+        if incoming.has_digest:
+            await digests.read_on(incoming.content, max_bytes=deps.body.max_file_bytes)
         raise
 
 
@@ -272,20 +290,20 @@ def upload_id_of(text: str) -> UploadId:
 
 
 async def _opened(
-    request: Request, content: AsyncIterator[bytes], min_size_bytes: int, deps: ApiDependencies
+    request: Request, incoming: _Incoming, deps: ApiDependencies
 ) -> tuple[AsyncIterator[bytes], Mapping[str, str]]:
     """Return the bytes of the file, and the fields of a form, of which only the head is read."""
     body.refuse_coding(request)
     kind = body.media_type(request)
     if kind in RAW_TYPES:
-        return content, {}
+        return incoming.content, {}
     if kind != FORM_TYPE:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     boundary = multipart.boundary_of(request.headers["content-type"])
-    if min_size_bytes > deps.body.max_file_bytes:
+    if incoming.min_file_bytes > deps.body.max_file_bytes:
         raise FileTooLargeError(deps.body.max_file_bytes)
-    form = await multipart.opened(content, boundary)
+    form = await multipart.opened(incoming.content, boundary)
     return form.file, form.fields
 
 

@@ -44,14 +44,14 @@ class AuditReader(Protocol):
 
 
 class AuditSalts(Protocol):
-    """The salts of personal values, each with a name."""
+    """
+    The salts of personal values, each with a name.
+
+    The erasure of a subject removes its salt, in the transaction of `ErasureWork.close_subjects`.
+    """
 
     async def salt(self, name: str) -> bytes:
         """Return the salt *name*; the first call makes it. All processes get the same."""
-        ...
-
-    async def erase(self, name: str) -> None:
-        """Erase a salt, which anonymises its hashes. It is no error if it does not exist."""
         ...
 
 

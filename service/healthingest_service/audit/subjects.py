@@ -44,19 +44,6 @@ class SubjectHashes:
             self._remember(subject_id, now + CACHE_SECONDS, salt)
         return salted_hash(salt, pseudonym)
 
-    async def erase(self, subject_id: UUID) -> None:
-        """
-        Erase the salt of a subject, which anonymises its events. Calling twice is safe.
-
-        The chain covers the hashes, so it stays verifiable. Call it when no request can concern the
-        subject any more. Other processes keep the salt in memory for a minute.
-
-        Raises:
-            AuditUnavailableError: the database gave no clear answer; repeating is safe.
-        """
-        self._cached.pop(subject_id, None)
-        await self._salts.erase(subject_salt_name(subject_id))
-
     def _remember(self, subject_id: UUID, until: float, salt: bytes) -> None:
         self._cached.pop(subject_id, None)
         if len(self._cached) >= CACHED_SALTS:

@@ -164,10 +164,7 @@ class VerifyChain:
 
     async def _verify(self) -> Verified:
         result = Verified()
-        anchored: dict[int, set[str]] = {}
-        async for anchor in self._anchors.all():
-            anchored.setdefault(anchor.position, set()).add(anchor.hash)
-            result.anchors += 1
+        anchored = await self._read_anchors(result)
         check = ChainCheck()
         async for rows in self._pages():
             result.events += len(rows)
@@ -188,6 +185,14 @@ class VerifyChain:
         if last is not None:
             result.add(last)
         return result
+
+    async def _read_anchors(self, result: Verified) -> dict[int, set[str]]:
+        """Return the hashes of each position; an anchor that was changed makes a second one."""
+        anchored: dict[int, set[str]] = {}
+        async for anchor in self._anchors.all():
+            anchored.setdefault(anchor.position, set()).add(anchor.hash)
+            result.anchors += 1
+        return anchored
 
     async def _note_unchained(self, result: Verified, check: ChainCheck) -> None:
         late = self._clock() - timedelta(seconds=LATE_SECONDS)

@@ -5,7 +5,7 @@ Times are timezone-aware and in UTC.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType
 from uuid import UUID
@@ -114,6 +114,17 @@ class Erasure:
     blocked_until: datetime | None = None
     done_at: datetime | None = None
     certificate: str | None = None
+
+    def locked_until(self, *, lock_days: int) -> datetime | None:
+        """
+        Return when the object lock of the latest file of the scope ends; None: nothing is locked.
+
+        Each file is locked for *lock_days* after it was stored, and none is stored after the
+        request. A legal hold, or a lock of other days when a file was stored, ends at another time.
+        """
+        if not lock_days or self.state is ErasureState.DONE:
+            return None
+        return (self.scope.received_before or self.requested_at) + timedelta(days=lock_days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,10 @@ class Retention(Protocol):
         """
         ...
 
+    async def below(self, days: int, *, limit: int) -> Sequence[StudySlug]:
+        """Return up to *limit* studies that keep data for fewer than *days*, by slug."""
+        ...
+
 
 class ErasureLog(Protocol):
     """

@@ -232,6 +232,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         documentation=documentation(settings),
         version=VERSION,
         public_url=settings.mail.public_url,
+        lock_days=settings.store.lock_days,
         clock=utc_now,
     )
 

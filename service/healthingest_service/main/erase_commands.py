@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -34,7 +35,8 @@ async def erase_subject(settings: Settings, study: str, pseudonym: str) -> Mappi
     """
     async with _erasures(settings) as erasures:
         return _view(
-            await erasures.request_subject(StudySlug(study), Pseudonym(pseudonym), by=None)
+            await erasures.request_subject(StudySlug(study), Pseudonym(pseudonym), by=None),
+            settings,
         )
 
 
@@ -46,13 +48,13 @@ async def erase_upload(settings: Settings, upload_id: UUID) -> Mapping[str, obje
         UploadNotFoundError: there is no such upload.
     """
     async with _erasures(settings) as erasures:
-        return _view(await erasures.request_upload(UploadId(upload_id), by=None))
+        return _view(await erasures.request_upload(UploadId(upload_id), by=None), settings)
 
 
 async def erase_account(settings: Settings, account_id: UUID) -> Mapping[str, object]:
     """Request the erasure of the uploads of an account in the study `default`, and return it."""
     async with _erasures(settings) as erasures:
-        return _view(await erasures.request_account(AccountId(account_id), by=None))
+        return _view(await erasures.request_account(AccountId(account_id), by=None), settings)
 
 
 async def erase_study(settings: Settings, study: str) -> Mapping[str, object]:
@@ -64,7 +66,7 @@ async def erase_study(settings: Settings, study: str) -> Mapping[str, object]:
         DefaultStudyError: it is the study `default`.
     """
     async with _erasures(settings) as erasures:
-        return _view(await erasures.request_study(StudySlug(study), by=None))
+        return _view(await erasures.request_study(StudySlug(study), by=None), settings)
 
 
 async def show_erasure(settings: Settings, erasure_id: UUID) -> Mapping[str, object]:
@@ -78,14 +80,14 @@ async def show_erasure(settings: Settings, erasure_id: UUID) -> Mapping[str, obj
         found = await erasures.find(ErasureId(erasure_id))
     if found is None:
         raise ErasureNotFoundError
-    return _view(found)
+    return _view(found, settings)
 
 
 async def list_open_erasures(settings: Settings) -> Mapping[str, object]:
     """Return the oldest erasures that are not done, at most `MOST_LISTED`."""
     async with _erasures(settings) as erasures:
         found = await erasures.oldest_open(limit=MOST_LISTED)
-    return {"open": [_view(erasure) for erasure in found]}
+    return {"open": [_view(erasure, settings) for erasure in found]}
 
 
 async def verify_certificate(settings: Settings, text: str) -> Mapping[str, object]:
@@ -115,9 +117,8 @@ def _keys(settings: Settings) -> ErasureKeys:
     return keys
 
 
-def _view(erasure: Erasure) -> Mapping[str, object]:
-    def time(name: str) -> str | None:
-        at = getattr(erasure, name)
+def _view(erasure: Erasure, settings: Settings) -> Mapping[str, object]:
+    def time(at: datetime | None) -> str | None:
         return None if at is None else rfc3339(at)
 
     return {
@@ -125,7 +126,11 @@ def _view(erasure: Erasure) -> Mapping[str, object]:
         "kind": erasure.scope.kind.value,
         "study": erasure.scope.study,
         "state": erasure.state.value,
-        **{name: time(name) for name in ("requested_at", "starts_at", "blocked_until", "done_at")},
+        "requested_at": time(erasure.requested_at),
+        "starts_at": time(erasure.starts_at),
+        "locked_until": time(erasure.locked_until(lock_days=settings.store.lock_days)),
+        "blocked_until": time(erasure.blocked_until),
+        "done_at": time(erasure.done_at),
         "counts": asdict(erasure.counts),
         "certificate": erasure.certificate,
     }

@@ -12,6 +12,7 @@ from healthingest_service.erasure.erase import EraseData, EraseRules
 from healthingest_service.erasure.model import OPEN_STATES, Totals
 from healthingest_service.erasure.ports import ErasureLog
 from healthingest_service.erasure.restore import RestoreErasures, repeat
+from healthingest_service.erasure.retention_check import CheckRetention
 from healthingest_service.main.decorators import Decorators, ErasurePorts
 from healthingest_service.main.runtime import (
     Runtime,
@@ -99,11 +100,17 @@ def erasure_work(runtime: Runtime, store: Store, decorate: Decorators) -> tuple[
     async def request_due() -> int:
         return await erasures.request_due(utc_now(), slot=_RETENTION_SLOT)
 
+    check = CheckRetention(
+        erasures,
+        lock_days=runtime.settings.store.lock_days,
+        report=runtime.metrics.studies_below_lock.set,
+    )
     return (
         erase.run,
         lambda stop: repeat(restore, stop, seconds=_RESTORE_SECONDS),
         lambda stop: repeat(request_due, stop, seconds=_RETENTION_SECONDS),
         lambda stop: repeat(report, stop, seconds=_REPORT_SECONDS),
+        lambda stop: repeat(check, stop, seconds=_RETENTION_SECONDS),
     )
 
 

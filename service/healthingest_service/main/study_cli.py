@@ -11,6 +11,7 @@ from healthingest_service.settings import Settings
 from healthingest_service.studies.errors import (
     ConsentOutdatedError,
     DefaultStudyError,
+    RetentionBelowLockError,
     StudiesUnavailableError,
     StudyErasedError,
     StudyExistsError,
@@ -44,6 +45,10 @@ STUDY_MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
         _WRONG,
     ),
     StudyExistsError: ("a study with this slug and other values exists", _NOT_DONE),
+    RetentionBelowLockError: (
+        "--retention-days: {} (spec.objectStore.objectLock); give at least as many, or none",
+        _WRONG,
+    ),
     StudyNotFoundError: ("there is no such study", _NOT_DONE),
     StudyErasedError: ("the study was erased", _NOT_DONE),
     DefaultStudyError: ("the study default cannot be changed", _WRONG),

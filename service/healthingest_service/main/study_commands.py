@@ -70,12 +70,15 @@ async def create_study(
     Raises:
         InvalidArgumentError: a value is out of its range.
         StudyExistsError: a study with this slug and other values exists.
+        RetentionBelowLockError: files would be due before the end of their object lock.
     """
     try:
         given = NewStudy.model_validate({"slug": slug, "name": name, "policy": policy})
     except ValidationError as error:
         place = str(error.errors()[0]["loc"][:2][-1]).replace("_", "-")
         raise InvalidArgumentError(place) from None
+    lock_days = settings.store.lock_days
+    decisions.require_retention(given.policy.retention_days, lock_days=lock_days)
     async with _studies(settings) as studies:
         decisions.require_no_default(StudySlug(given.slug))
         new = Study(

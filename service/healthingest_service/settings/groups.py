@@ -222,7 +222,7 @@ class StoreSettings(Group):
     object_lock_mode: Literal["None", "Governance", "Compliance"] = "None"
     """Mode of the bucket's default retention, which delays erasures."""
     object_lock_days: NonNegativeInt = 0
-    """Days for which the bucket locks a new object version; 0 with mode `None`."""
+    """Days for which the bucket locks a new object version; without effect with mode `None`."""
     timeout_seconds: PositiveFloat = 30.0
     """Deadline of one request with its body, also of each part of a multipart upload."""
     part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 64 * MIB
@@ -231,6 +231,11 @@ class StoreSettings(Group):
     5 MiB. The default exceeds the default of `limits.max_file_size_bytes`, since parts cost more to
     hash.
     """
+
+    @property
+    def lock_days(self) -> int:
+        """Days for which the bucket locks a new object version; 0: it locks none."""
+        return 0 if self.object_lock_mode == "None" else self.object_lock_days
 
 
 class BrokerSettings(Group):

@@ -13,6 +13,7 @@ from healthingest_service.studies.errors import (
     ConsentOutdatedError,
     DefaultStudyError,
     RecordTypeNotPermittedError,
+    RetentionBelowLockError,
     RoleMissingError,
     StudyClosedError,
     StudyErasedError,
@@ -72,6 +73,19 @@ def require_no_default(study: StudySlug) -> None:
     """
     if study == DEFAULT_STUDY:
         raise DefaultStudyError
+
+
+def require_retention(retention_days: object, *, lock_days: int) -> None:
+    """
+    Refuse a retention that the object store does not permit; 0 *lock_days* permit each one.
+
+    None means that the policy has no retention, or that a change leaves it as it is.
+
+    Raises:
+        RetentionBelowLockError: files would be due before the end of their lock.
+    """
+    if isinstance(retention_days, int) and retention_days < lock_days:
+        raise RetentionBelowLockError(lock_days)
 
 
 def admit_upload(facts: IntakeFacts, pseudonym: Pseudonym | None) -> Intake:

@@ -74,5 +74,15 @@ class RecordTypeNotPermittedError(StudyError):
     """The study does not accept files of this record type."""
 
 
+class RetentionBelowLockError(StudyError):
+    """A study would keep data for fewer days than the object store locks each file."""
+
+    def __init__(self, lock_days: int) -> None:
+        super().__init__(
+            f"less than the {lock_days} days for which the object store locks each file"
+        )
+        self.lock_days = lock_days
+
+
 class StudiesUnavailableError(StudyError):
     """The database gave no clear answer; repeating later is safe."""

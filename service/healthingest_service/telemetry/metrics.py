@@ -74,6 +74,7 @@ class Metrics:
     outbox_oldest_seconds: Gauge
     erasures_open: Gauge
     erasures_oldest_seconds: Gauge
+    studies_below_lock: Gauge
 
     @classmethod
     def create(cls, registry: CollectorRegistry | None = None) -> Self:
@@ -146,6 +147,11 @@ class Metrics:
             erasures_oldest_seconds=Gauge(
                 "healthingest_erasures_oldest_age_seconds",
                 "Time since the oldest erasure that is not done was requested",
+                registry=to,
+            ),
+            studies_below_lock=Gauge(
+                "healthingest_studies_retention_below_object_lock",
+                "Studies that keep data for fewer days than the object store locks each file",
                 registry=to,
             ),
         )

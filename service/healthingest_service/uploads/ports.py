@@ -310,16 +310,6 @@ class Ledger(Protocol):
         """
         ...
 
-    async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
-        """
-        Return an upload of *owner*.
-
-        Raises:
-            UploadNotFoundError: the upload does not exist, or belongs to another owner.
-            LedgerUnavailableError: the database cannot be read.
-        """
-        ...
-
     async def find(self, upload_id: UploadId) -> Upload:
         """
         Return an upload of any owner. The caller decides who may know of it.

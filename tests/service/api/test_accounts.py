@@ -305,6 +305,21 @@ async def test_refuses_a_password_that_is_guessed_first(edge: Edge, password: st
     )
 
 
+async def test_a_long_password_counts_to_its_end(edge: Edge) -> None:
+    """Each of 1024 characters is compared."""
+    password = "correct horse" + "x" * 1010 + "y"
+    given = {"email": "ada@clinic.example", "password": password}
+    assert (await edge.http.post("/auth/register", json=given)).status_code == 201
+    assert (await edge.login(given["email"], password[:-1])).status_code == 401
+    assert (await edge.login(given["email"], password)).status_code == 200
+
+
+async def test_a_new_installation_has_no_account(edge: Edge) -> None:
+    """Neither an administrator nor any other one."""
+    async with edge.runtime.engine.connect() as connection:
+        assert (await connection.execute(ACCOUNTS.select())).all() == []
+
+
 @pytest.mark.parametrize("name", ["a\u0000b", "a\r\nb", "a\u202eb", "a\u2066b", "\u2028"])
 async def test_refuses_a_name_that_is_not_printed_as_it_is(edge: Edge, name: str) -> None:
     """Control characters, and characters that change the direction of other text."""

@@ -1,16 +1,13 @@
 """The routes of erasures."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import jwt
 import pytest
 
-from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.main.decorators import Decorators
-from healthingest_service.main.erasure import make_erase_data
-from healthingest_service.main.runtime import LOCAL_BUCKET, Store, objects_folder
 from support.edge import Edge, open_edge
 from support.samples import good_file
 from support.study_people import LIMITS, SLEEP, SUBJECT, Person, code, person
@@ -23,14 +20,6 @@ ABOUT = {"Healthingest-Study": "sleep", "Healthingest-Subject": "P-1"}
 async def _edge(tmp_path: Path) -> AsyncIterator[Edge]:
     async with open_edge(tmp_path, limits=LIMITS) as opened:
         yield opened
-
-
-async def erase(edge: Edge) -> None:
-    """Do the janitor's work."""
-    store = Store(FolderStore(objects_folder(edge.runtime.settings)), LOCAL_BUCKET)
-    erasing = make_erase_data(edge.runtime, store, Decorators())
-    while await erasing.erase_next() is not None:
-        pass
 
 
 async def send(sender: Person, seed: int = 1) -> str:
@@ -50,7 +39,7 @@ async def test_a_subject_is_erased(edge: Edge) -> None:
     for seed in (1, 2):
         again = await edge.upload(good_file(seed), manager.headers | ABOUT)
         assert code(again) == "410 subject-erased"
-    await erase(edge)
+    await edge.erase()
     place = f"/v1/erasures/{answers[0].json()['erasure_id']}"
     done = (await manager.sends("GET", place)).json()
     assert (done["state"], done["counts"]["uploads"]) == ("done", 1)
@@ -64,6 +53,37 @@ async def test_a_subject_is_erased(edge: Edge) -> None:
     assert (await manager.sends("POST", ERASURE)).json() == done
 
 
+async def test_files_can_be_read_in_the_hold_time(edge: Edge) -> None:
+    """There is no way to cancel the request."""
+    manager = await person(edge, roles=("manager", "uploader", "reader"))
+    hold = {"policy": {"erasure_hold_seconds": 3600}}
+    assert (await manager.sends("PATCH", SLEEP, hold)).status_code == 200
+    content = f"/v1/uploads/{await send(manager)}/content"
+    erasure = (await manager.sends("POST", ERASURE)).json()
+    assert erasure["state"] == "holding"
+    answer = await manager.sends("GET", content)
+    assert (answer.status_code, answer.content) == (200, good_file(1))
+    place = f"/v1/erasures/{erasure['erasure_id']}"
+    assert code(await manager.sends("DELETE", place)) == "405 method-not-allowed"
+
+
+async def test_an_answer_says_until_when_a_lock_can_block_it(tmp_path: Path) -> None:
+    """From the request on, and no longer when it is done; the request is not refused."""
+    lock = {"object_lock_mode": "Compliance", "object_lock_days": 30}
+    async with open_edge(tmp_path, limits=LIMITS, store=lock) as edge:
+        manager = await person(edge, roles=("manager", "uploader"))
+        await send(manager)
+        answer = await manager.sends("POST", ERASURE)
+        requested_at, until = (
+            datetime.fromisoformat(answer.json()[name]) for name in ("requested_at", "locked_until")
+        )
+        assert (answer.status_code, until - requested_at) == (202, timedelta(days=30))
+        await edge.erase()
+        place = f"/v1/erasures/{answer.json()['erasure_id']}"
+        done = (await manager.sends("GET", place)).json()
+        assert (done["state"], done["locked_until"]) == ("done", None)
+
+
 async def test_an_erased_subject_is_listed_without_its_pseudonym(edge: Edge) -> None:
     """Pages go on after it."""
     manager = await person(edge, roles=("manager",))
@@ -71,7 +91,7 @@ async def test_an_erased_subject_is_listed_without_its_pseudonym(edge: Edge) -> 
         path = f"{SLEEP}/subjects/{name}"
         assert (await manager.sends("PUT", path, {})).status_code == 200
         assert (await manager.sends("POST", f"{path}/erasure")).status_code == 202
-    await erase(edge)
+    await edge.erase()
     found: list[dict[str, str]] = []
     place = f"{SLEEP}/subjects?limit=1"
     while len(found) < 2:
@@ -93,7 +113,7 @@ async def test_an_owner_erases_an_upload(edge: Edge) -> None:
     place = f"/v1/uploads/{sent.json()['upload_id']}"
     assert code(await stranger.sends("DELETE", place)) == "404 upload-not-found"
     erasure = (await owner.sends("DELETE", place)).json()
-    await erase(edge)
+    await edge.erase()
     assert code(await edge.upload(good_file(1), owner.headers)) == "410 upload-erased"
     assert (await edge.upload(good_file(2), owner.headers)).status_code == 201
     assert (await owner.sends("DELETE", place)).json()["erasure_id"] == erasure["erasure_id"]
@@ -112,7 +132,7 @@ async def test_a_manager_erases_an_upload(edge: Edge) -> None:
     place = f"/v1/uploads/{upload_id}"
     assert code(await reader.sends("DELETE", place)) == "404 upload-not-found"
     assert (await manager.sends("DELETE", place)).status_code == 202
-    await erase(edge)
+    await edge.erase()
     answer = await edge.upload(good_file(1), uploader.headers | ABOUT)
     assert code(answer) == "410 upload-erased"
 
@@ -123,7 +143,7 @@ async def test_a_study_is_erased(edge: Edge) -> None:
     await send(manager)
     answer = await manager.sends("POST", f"{SLEEP}/erasure")
     assert (answer.status_code, answer.json()["kind"]) == (202, "study")
-    await erase(edge)
+    await edge.erase()
     assert edge.objects() == []
     assert code(await edge.upload(good_file(2), manager.headers | ABOUT)) == "410 study-erased"
     assert code(await manager.sends("PATCH", SLEEP, {"state": "open"})) == "410 study-erased"

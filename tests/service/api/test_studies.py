@@ -10,6 +10,7 @@ import pytest
 from support.edge import Edge, open_edge
 from support.study_people import LIMITS, NEW, SLEEP, SUBJECT, code, person
 
+LOCK = {"object_lock_mode": "Governance", "object_lock_days": 30}
 GIVEN = {"version": "v1", "given_at": "2026-03-01T12:00:00Z"}
 
 
@@ -74,6 +75,35 @@ async def test_a_manager_changes_the_study(edge: Edge) -> None:
     assert (study["name"], study["state"], study["roles"]) == ("Sleep", "closed", ["manager"])
     policy = study["policy"]
     assert (policy["retention_days"], policy["record_types"]) == (None, ["SleepRecord"])
+
+
+async def test_a_retention_below_the_object_lock_is_refused(tmp_path: Path) -> None:
+    """At creation and at a change; the answer names field and days. Other changes are accepted."""
+    async with open_edge(tmp_path, limits=LIMITS, store=LOCK) as edge:
+        admin = await person(edge, is_admin=True)
+        short, enough = ({"policy": {"retention_days": days}} for days in (29, 30))
+        answers = [await admin.sends("POST", "/v1/studies", NEW | short)]
+        assert (await admin.sends("POST", "/v1/studies", NEW | enough)).status_code == 201
+        answers.append(await admin.sends("PATCH", SLEEP, short))
+        for one in answers:
+            assert code(one) == "422 retention-below-object-lock"
+            assert one.json()["lock_days"] == 30
+            assert "policy.retention_days" in one.json()["detail"]
+        assert (await admin.sends("GET", SLEEP)).json()["policy"]["retention_days"] == 30
+        for change in ({"name": "Later"}, {"policy": {"retention_days": None}}):
+            assert (await admin.sends("PATCH", SLEEP, change)).status_code == 200
+
+
+async def test_a_policy_from_before_the_lock_can_be_changed(tmp_path: Path) -> None:
+    """A change of other fields is accepted, and leaves the retention as it is."""
+    async with open_edge(tmp_path, limits=LIMITS) as edge:
+        before = await person(edge, is_admin=True)
+        new = NEW | {"policy": {"retention_days": 7}}
+        assert (await before.sends("POST", "/v1/studies", new)).status_code == 201
+    async with open_edge(tmp_path, limits=LIMITS, store=LOCK) as edge:
+        admin = await person(edge, is_admin=True)
+        answer = await admin.sends("PATCH", SLEEP, {"policy": {"consent_required": True}})
+        assert (answer.status_code, answer.json()["policy"]["retention_days"]) == (200, 7)
 
 
 async def test_a_study_without_a_role_is_not_found(edge: Edge) -> None:

@@ -28,17 +28,6 @@ async def test_a_subject_has_one_hash() -> None:
     assert await hashes.of(uuid4(), "P-1") != found[0]
 
 
-async def test_an_erased_salt_is_gone() -> None:
-    """Also from this process; a later event has another hash."""
-    salts = MemorySalts()
-    hashes = SubjectHashes(salts)
-    before = await hashes.of(SUBJECT, "P-1")
-    for _ in range(2):
-        await hashes.erase(SUBJECT)
-    assert salts.salts == {}
-    assert await hashes.of(SUBJECT, "P-1") != before
-
-
 async def test_remembers_a_limited_number_of_salts() -> None:
     """The oldest are read again."""
     salts = MemorySalts()

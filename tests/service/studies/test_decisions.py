@@ -1,5 +1,6 @@
 """Who may act in a study, which uploads are admitted, and how subjects change."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from healthingest_service.studies.errors import (
     ConsentOutdatedError,
     DefaultStudyError,
     RecordTypeNotPermittedError,
+    RetentionBelowLockError,
     RoleMissingError,
     StudyClosedError,
     StudyError,
@@ -228,3 +230,15 @@ def test_an_older_consent_changes_nothing() -> None:
 def test_an_identifying_pseudonym_is_noticed(pseudonym: str, codes: tuple[str, ...]) -> None:
     """Telephone numbers and e-mail addresses, as far as the characters of a pseudonym allow."""
     assert pseudonym_warnings(Pseudonym(pseudonym)) == codes
+
+
+@pytest.mark.parametrize(
+    ("retention_days", "lock_days", "is_refused"),
+    [(29, 30, True), (30, 30, False), (None, 30, False), (1, 0, False)],
+)
+def test_a_retention_lasts_as_long_as_the_lock(
+    retention_days: int | None, lock_days: int, *, is_refused: bool
+) -> None:
+    """No retention, and no lock, contradict nothing."""
+    with pytest.raises(RetentionBelowLockError) if is_refused else nullcontext():
+        decisions.require_retention(retention_days, lock_days=lock_days)

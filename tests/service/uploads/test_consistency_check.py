@@ -339,7 +339,7 @@ async def test_a_lost_upload_is_reported_once_and_found_again(
         room.clock.move(DAY_SECONDS)
         await room.put(lost.receipt.object_key, content)
         assert await discrepancies(check, stop) == {"row_without_object": 1}
-        assert (await room.ledger.get(lost.owner, lost.id)).state is state
+        assert (await room.ledger.find(lost.id)).state is state
         room.path(lost).unlink()
 
 

@@ -64,7 +64,7 @@ async def test_finishes_what_is_stored(
     store = kind({dead.receipt.object_key: CONTENT})
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(finished=1)
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept()
-    assert (await ledger.get(dead.owner, dead.id)).state is UploadState.STORED
+    assert (await ledger.find(dead.id)).state is UploadState.STORED
     assert (await outbox.backlog()).count == 1
 
 
@@ -74,7 +74,7 @@ async def test_undoes_what_is_not(
     """Without an object the row vanishes, and nothing is announced."""
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(abandoned=1)
     with pytest.raises(UploadNotFoundError):
-        await ledger.get(dead.owner, dead.id)
+        await ledger.find(dead.id)
     assert (await outbox.backlog()).count == 0
 
 
@@ -86,7 +86,7 @@ async def test_touches_no_other_bytes(
     """Other bytes under the key: neither announced nor deleted, and told."""
     store = kind({dead.receipt.object_key: content})
     assert await janitor_of(ledger, store, clock).sweep_once() == Swept(mismatched=1)
-    assert (await ledger.get(dead.owner, dead.id)).state is UploadState.STORING
+    assert (await ledger.find(dead.id)).state is UploadState.STORING
     assert store.objects == {dead.receipt.object_key: content}
 
 

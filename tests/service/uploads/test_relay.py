@@ -218,7 +218,7 @@ async def test_marks_the_upload(
     await ledger.complete(new.id, message(new), stored_at=NOON)
     clock.move(5)
     await relay_of(outbox, ear, clock).announce_batch(10)
-    found = await ledger.get(new.owner, new.id)
+    found = await ledger.find(new.id)
     assert (found.state, found.announced_at) == (UploadState.ANNOUNCED, clock.now)
 
 

@@ -114,4 +114,4 @@ async def test_while_its_process_is_dead(
     assert await janitor.sweep_once() == Swept(abandoned=1)
     assert store.objects == {}
     with pytest.raises(UploadNotFoundError):
-        await ledger.get(new.owner, new.id)
+        await ledger.find(new.id)

@@ -251,10 +251,6 @@ class FaultyLedger(Ledger):
         await _at(self._faults, self._points.after_abandon)
 
     @override
-    async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
-        return await self._inner.get(owner, upload_id)
-
-    @override
     async def find(self, upload_id: UploadId) -> Upload:
         return await self._inner.find(upload_id)
 

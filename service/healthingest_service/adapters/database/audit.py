@@ -118,11 +118,6 @@ class DatabaseAuditLog(AuditLog, AuditReader, AuditSalts, AuditChain):
             return found.one()
 
     @override
-    async def erase(self, name: str) -> None:
-        async with self._transaction() as connection:
-            await connection.execute(delete(AuditSaltRow).where(AuditSaltRow.name == name))
-
-    @override
     async def head(self) -> Link | None:
         wanted = select(AuditLinkRow.position, AuditLinkRow.number, AuditLinkRow.hash)
         async with self._transaction(writes=False) as connection:

@@ -178,6 +178,17 @@ class DatabaseErasures(Erasures, Retention):
             requested += await self._request_retention(scope)
         return requested
 
+    @override
+    async def below(self, days: int, *, limit: int) -> Sequence[StudySlug]:
+        wanted = select(StudyRow.slug).where(
+            StudyRow.retention_days.is_not(None),
+            StudyRow.retention_days < days,
+            StudyRow.erasure_id.is_(None),
+        )
+        async with self._transaction(writes=False) as connection:
+            found = await connection.scalars(wanted.order_by(StudyRow.slug).limit(limit))
+            return [StudySlug(slug) for slug in found]
+
     async def _request_retention(self, scope: Scope) -> bool:
         due = select(UploadRow.id).where(
             *erasure_rows.in_scope(scope), UploadRow.erasure_id.is_(None)

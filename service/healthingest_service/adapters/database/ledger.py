@@ -304,12 +304,6 @@ class DatabaseLedger(Ledger):
             )
 
     @override
-    async def get(self, owner: AccountId, upload_id: UploadId) -> Upload:
-        return await self._one(
-            select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner_id == owner)
-        )
-
-    @override
     async def find(self, upload_id: UploadId) -> Upload:
         return await self._one(select(UploadRow).where(UploadRow.id == upload_id))
 
