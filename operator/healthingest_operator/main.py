@@ -21,6 +21,7 @@ import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from healthingest_contract.pod_identity import pod_identity
+from healthingest_operator.adapters.kubernetes.access import read_access
 from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
 from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
@@ -122,7 +123,7 @@ class _Operator:
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
-                kopf_settings.register(registry, watches, term.check)
+                kopf_settings.register(registry, watches, term.check, read_access)
                 healthingest.register(registry, queue, _finalize(settings, ports, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
                     tasks = [

@@ -1,19 +1,18 @@
 """
 HTTP requests to the Kubernetes API, by aiohttp.
 
-Configuration, token renewal and certificates are those of the `kubernetes` package. Its generated
-client is not used: its parameters and models double the CPU time of a request.
+A generated client would double the CPU time of a request with its parameters and models.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-from kubernetes.aio import client
 from yarl import URL
 
+from healthingest_operator.adapters.kubernetes.access import Credentials, read_access
 from healthingest_operator.adapters.proxies import proxy_of
 
 JSON: Final = "application/json"
@@ -25,13 +24,28 @@ Source: etcd documentation, "System limits".
 """
 
 
-class Connection:
-    """An HTTP session; `headers` are sent with every request."""
+def _nothing() -> Mapping[str, str]:
+    return {}
 
-    def __init__(self, configuration: client.Configuration, session: aiohttp.ClientSession) -> None:
-        self._configuration = configuration
+
+class Connection:
+    """
+    An HTTP session with *server*; *credentials* returns the headers that log a request in.
+
+    `headers` are sent with every request, too.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        session: aiohttp.ClientSession,
+        credentials: Callable[[], Mapping[str, str]] = _nothing,
+        proxy: str | None = None,
+    ) -> None:
+        self._server = server.rstrip("/")
         self._session = session
-        self._proxy = configuration.proxy or proxy_of(configuration.host)
+        self._credentials = credentials
+        self._proxy = proxy or proxy_of(server)
         self.headers: dict[str, str] = {}
 
     @asynccontextmanager
@@ -51,25 +65,20 @@ class Connection:
 
         Errors of aiohttp are raised unchanged.
         """
-        headers = {"Accept": accept, "Content-Type": content, **self.headers}
-        token = await self._configuration.get_api_key_with_prefix(
-            "BearerToken", alias="authorization"
-        )
-        if token:
-            headers["Authorization"] = token
-        more: dict[str, Any] = {}
-        if self._configuration.tls_server_name:
-            more["server_hostname"] = self._configuration.tls_server_name
+        headers = {
+            "Accept": accept,
+            "Content-Type": content,
+            **self.headers,
+            **self._credentials(),
+        }
         async with self._session.request(
             method,
-            URL(self._configuration.host + path, encoded=True),
+            URL(self._server + path, encoded=True),
             params=query,
             data=None if body is None else json.dumps(body),
             headers=headers,
             proxy=self._proxy,
-            proxy_headers=self._configuration.proxy_headers,
             timeout=timeout,
-            **more,
         ) as answer:
             try:
                 yield answer
@@ -89,11 +98,14 @@ def _reset_unless_read(answer: aiohttp.ClientResponse) -> None:
 
 
 @asynccontextmanager
-async def connection(configuration: client.Configuration) -> AsyncIterator[Connection]:
-    """Open a session with the certificates of *configuration*."""
-    async with client.ApiClient(configuration) as api:
-        connector = aiohttp.TCPConnector(
-            limit=configuration.connection_pool_maxsize, ssl=api.rest_client.ssl_context
-        )
-        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES) as session:
-            yield Connection(configuration, session)
+async def connection() -> AsyncIterator[Connection]:
+    """
+    Open a session with the address and credentials of `read_access`.
+
+    Raises:
+        NoAccessError: there are none.
+    """
+    found = read_access()
+    connector = aiohttp.TCPConnector(ssl=found.as_ssl_context())
+    async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES) as session:
+        yield Connection(found.server, session, Credentials().headers, found.proxy_url)

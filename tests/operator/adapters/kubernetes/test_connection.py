@@ -2,7 +2,6 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
-from kubernetes.aio import client
 
 from healthingest_operator.adapters.kubernetes.connection import Connection
 from support.deadlines import HANG_SECONDS
@@ -25,8 +24,7 @@ async def test_a_watch_that_is_left_ends_its_connection(tmp_path: Path) -> None:
         untrusted_tls(inner, tmp_path) as port,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
     ):
-        host = f"https://127.0.0.1:{port}"
-        connection = Connection(client.Configuration(host=host), session)
+        connection = Connection(f"https://127.0.0.1:{port}", session)
         async with connection.request("GET", "/", timeout=patience) as answer:
             assert answer.connection is not None
             assert answer.connection.transport is not None
