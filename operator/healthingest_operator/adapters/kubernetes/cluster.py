@@ -313,7 +313,7 @@ class KubernetesCluster(Cluster):
         )
         try:
             async with self._connection.request(
-                "GET", path, timeout=patience, query=query, accept=accept
+                "GET", path, timeout=patience, query=query, accept=accept, watch=True
             ) as answer:
                 if answer.status >= _FIRST_ERROR:
                     raise ClusterError(

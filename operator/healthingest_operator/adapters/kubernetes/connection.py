@@ -15,6 +15,14 @@ from yarl import URL
 from healthingest_operator.adapters.kubernetes.access import Credentials, read_access
 from healthingest_operator.adapters.proxies import proxy_of
 
+MOST_CONNECTIONS: Final = 32
+"""
+Number of connections for requests; further requests wait.
+
+Each connection with TLS holds a buffer of 256 KiB, and a full reconciliation sends a dozen requests
+at once. Watches have connections of their own without a limit: there are eleven in each namespace,
+and they would leave none for requests.
+"""
 JSON: Final = "application/json"
 _LINE_BYTES: Final = 2**21
 """
@@ -32,7 +40,8 @@ class Connection:
     """
     An HTTP session with *server*; *credentials* returns the headers that log a request in.
 
-    `headers` are sent with every request, too.
+    Watches use *watches*, another session with the same server. `headers` are sent with every
+    request, too.
     """
 
     def __init__(
@@ -41,9 +50,11 @@ class Connection:
         session: aiohttp.ClientSession,
         credentials: Callable[[], Mapping[str, str]] = _nothing,
         proxy: str | None = None,
+        watches: aiohttp.ClientSession | None = None,
     ) -> None:
         self._server = server.rstrip("/")
         self._session = session
+        self._watches = watches or session
         self._credentials = credentials
         self._proxy = proxy or proxy_of(server)
         self.headers: dict[str, str] = {}
@@ -59,6 +70,7 @@ class Connection:
         body: object = None,
         content: str = JSON,
         accept: str = JSON,
+        watch: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """
         Send a request; the response must be read within the context.
@@ -71,7 +83,8 @@ class Connection:
             **self.headers,
             **self._credentials(),
         }
-        async with self._session.request(
+        session = self._watches if watch else self._session
+        async with session.request(
             method,
             URL(self._server + path, encoded=True),
             params=query,
@@ -106,6 +119,13 @@ async def connection() -> AsyncIterator[Connection]:
         NoAccessError: there are none.
     """
     found = read_access()
-    connector = aiohttp.TCPConnector(ssl=found.as_ssl_context())
-    async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES) as session:
-        yield Connection(found.server, session, Credentials().headers, found.proxy_url)
+    tls = found.as_ssl_context()
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, ssl=tls)
+        ) as session,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls), read_bufsize=_LINE_BYTES
+        ) as watches,
+    ):
+        yield Connection(found.server, session, Credentials().headers, found.proxy_url, watches)
