@@ -18,6 +18,7 @@ from typing import Any
 
 import kopf
 import structlog
+import uvloop
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from healthingest_contract.pod_identity import pod_identity
@@ -53,7 +54,9 @@ from healthingest_operator.telemetry.metrics import Telemetry
 def main() -> None:
     """Run the operator; the console script `healthingest-operator`."""
     settings = Settings()  # type: ignore[call-arg] # required fields come from the environment
-    asyncio.run(run(settings))
+    # asyncio's own loop keeps more memory for connections with TLS.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
