@@ -34,6 +34,7 @@ from support.servers.rabbitmq import rabbitmq_server
 from support.servers.versitygw import S3Server, s3_server
 
 MODULE: Final = "healthingest_operator.main"
+_MEMORY: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}  # as in operator/Dockerfile
 MEMORY_AIM_MIB: Final = 200
 CPU_AIM: Final = 0.1
 COLD_AIM_SECONDS: Final = 120.0
@@ -95,7 +96,7 @@ def operator(server: ApiServer, folder: Path, python: str) -> Iterator[Operator]
         "METRICS_PORT": str(free_port()),
     }
     variables = {f"HEALTHINGEST_OPERATOR_{name}": value for name, value in settings.items()}
-    environment = os.environ | variables | {"KUBECONFIG": str(server.kubeconfig)}
+    environment = os.environ | variables | {"KUBECONFIG": str(server.kubeconfig)} | _MEMORY
     with log.open("wb") as output:
         process = subprocess.Popen(
             [python, "-m", MODULE], env=environment, stdout=output, stderr=output
