@@ -5,6 +5,9 @@ The operator is a real process on a private kube-apiserver with etcd, RabbitMQ, 
 PostgreSQL. There is no kube-controller-manager and no kubelet: the bench itself sets Deployments to
 available and Jobs to complete, and children of a deleted HealthIngest stay. Leader election is off,
 because its renewals would be the only writes.
+
+`--python` names an interpreter with the packages of the operator's image. With those of the
+development the operator would be larger: libraries import others that happen to be installed.
 """
 
 import argparse
@@ -30,7 +33,8 @@ from support.servers.process import free_port, work_folder
 from support.servers.rabbitmq import rabbitmq_server
 from support.servers.versitygw import S3Server, s3_server
 
-COMMAND: Final = (sys.executable, "-m", "healthingest_operator.main")
+MODULE: Final = "healthingest_operator.main"
+_MEMORY: Final = {"MALLOC_TRIM_THRESHOLD_": "131072"}  # as in operator/Dockerfile
 MEMORY_AIM_MIB: Final = 200
 CPU_AIM: Final = 0.1
 COLD_AIM_SECONDS: Final = 120.0
@@ -83,7 +87,7 @@ class Operator:
 
 
 @contextmanager
-def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
+def operator(server: ApiServer, folder: Path, python: str) -> Iterator[Operator]:
     """Start the operator as a user does, but on free ports."""
     log = folder / f"operator-{time.monotonic_ns()}.log"
     settings = {
@@ -92,9 +96,11 @@ def operator(server: ApiServer, folder: Path) -> Iterator[Operator]:
         "METRICS_PORT": str(free_port()),
     }
     variables = {f"HEALTHINGEST_OPERATOR_{name}": value for name, value in settings.items()}
-    environment = os.environ | variables | {"KUBECONFIG": str(server.kubeconfig)}
+    environment = os.environ | variables | {"KUBECONFIG": str(server.kubeconfig)} | _MEMORY
     with log.open("wb") as output:
-        process = subprocess.Popen(COMMAND, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [python, "-m", MODULE], env=environment, stdout=output, stderr=output
+        )
     try:
         yield Operator(
             process, log, time.monotonic(), f"http://127.0.0.1:{settings['METRICS_PORT']}/metrics"
@@ -228,7 +234,7 @@ async def deletions(client: httpx.AsyncClient, count: int) -> None:
     )
 
 
-async def measure(count: int, minutes: float) -> None:
+async def measure(count: int, minutes: float, python: str) -> None:
     """Start the servers, then print one line for each aim."""
     with ExitStack() as stack:
         server = stack.enter_context(apiserver())
@@ -243,14 +249,14 @@ async def measure(count: int, minutes: float) -> None:
                 for play in (plane.play_deployments, plane.play_jobs)
             ]
             try:
-                with operator(server, folder) as process:
+                with operator(server, folder, python) as process:
                     await plane.create(client, range(count), s3)
                     await until(process, {f"clinic-{number}" for number in range(count)})
                     say(
                         f"{count} made from nothing until all were ready",
                         f"{time.monotonic() - process.began:.0f} s",
                     )
-                with operator(server, folder) as process:
+                with operator(server, folder, python) as process:
                     await cold(client, process, count, s3)
                     await rest(client, process, count, minutes)
                     await deletions(client, min(count, DELETED_AT_ONCE))
@@ -264,12 +270,13 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--count", type=int, default=1000)
     words.add_argument("--minutes", type=float, default=10.0)
+    words.add_argument("--python", default=sys.executable)
     chosen = words.parse_args()
     print(
         f"{chosen.count} HealthIngests, {os.cpu_count()} cores;"
         " no controllers, no kubelet: the bench plays them"
     )
-    asyncio.run(measure(chosen.count, chosen.minutes))
+    asyncio.run(measure(chosen.count, chosen.minutes, chosen.python))
 
 
 if __name__ == "__main__":

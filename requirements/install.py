@@ -1,5 +1,5 @@
 """
-Fills .venv from hash-locked requirements files, through uv.
+Fills .venv, or the folder ENVIRONMENT, from hash-locked requirements files, through uv.
 
 `make setup` and `make demo` call it: `python requirements/install.py requirements/dev.txt`.
 It uses the standard library only, and is safe to repeat. uv comes from PATH, else from
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ENVIRONMENT: Final = ROOT / ".venv"
+ENVIRONMENT: Final = Path(os.environ.get("ENVIRONMENT") or ROOT / ".venv").absolute()
 BIN: Final = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON: Final = BIN / "python"
 SOURCES: Final = ("contract", "gate", "service", "operator", "client")

@@ -18,9 +18,11 @@ from typing import Any
 
 import kopf
 import structlog
+import uvloop
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from healthingest_contract.pod_identity import pod_identity
+from healthingest_operator.adapters.kubernetes.access import read_access
 from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
 from healthingest_operator.adapters.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from healthingest_operator.adapters.kubernetes.leases import KubernetesLeases
@@ -52,7 +54,9 @@ from healthingest_operator.telemetry.metrics import Telemetry
 def main() -> None:
     """Run the operator; the console script `healthingest-operator`."""
     settings = Settings()  # type: ignore[call-arg] # required fields come from the environment
-    asyncio.run(run(settings))
+    # asyncio's own loop keeps more memory for connections with TLS.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
@@ -122,7 +126,7 @@ class _Operator:
                 )
                 watch = _child_watch(self._cluster, queue, watches)
                 registry = kopf.OperatorRegistry()
-                kopf_settings.register(registry, watches, term.check)
+                kopf_settings.register(registry, watches, term.check, read_access)
                 healthingest.register(registry, queue, _finalize(settings, ports, queue, telemetry))
                 async with asyncio.TaskGroup() as group:
                     tasks = [

@@ -64,9 +64,7 @@ async def _cluster(
     with_crd: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[KubernetesCluster]:
     """The operator's client, as an administrator."""
-    monkeypatch.setattr(
-        "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(with_crd.kubeconfig)
-    )
+    monkeypatch.setenv("KUBECONFIG", str(with_crd.kubeconfig))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     async with kubernetes_cluster(10) as found:
         yield found

@@ -144,6 +144,8 @@ class FakeCluster(Cluster):
     """The operator's Role in the namespace is gone."""
     unserved: set[str] = field(default_factory=set)
     """Kinds that the API server does not have."""
+    denied: set[str] = field(default_factory=set)
+    """Kinds that the operator's Role does not name."""
     asks_forbidden: bool = False
     """It goes while the operator asks whether the namespace goes."""
 
@@ -158,6 +160,10 @@ class FakeCluster(Cluster):
         self.put(
             {"kind": "Secret", "metadata": {"namespace": KEY.namespace, "name": name}, "data": data}
         )
+
+    def _check_role(self, kind: str) -> None:
+        if kind in self.denied:
+            raise ClusterError(403, f"{kind} is forbidden")
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """An object, live: change it as somebody else would."""
@@ -177,6 +183,7 @@ class FakeCluster(Cluster):
     ) -> dict[str, Any] | None:
         del api_version
         self._check()
+        self._check_role(kind)
         found = self.objects.get((kind, namespace, name))
         return None if found is None else _as_sent(found)
 
@@ -191,6 +198,7 @@ class FakeCluster(Cluster):
     async def children(self, api_version: str, kind: str, key: Key) -> list[dict[str, Any]]:
         del api_version
         self.lists += 1
+        self._check_role(kind)
         return [
             _as_sent(found)
             for (other, namespace, _), found in self.objects.items()
@@ -207,6 +215,7 @@ class FakeCluster(Cluster):
     @override
     async def apply(self, manifest: ManifestView) -> dict[str, Any]:
         metadata = manifest["metadata"]
+        self._check_role(manifest["kind"])
         if manifest["kind"] in self.unserved:
             raise ClusterError(404, "the server could not find the requested resource")
         if (

@@ -8,7 +8,7 @@ from typing import Final
 from healthingest_contract.conditions import POD_READINESS_GATE, ConditionType, Reason
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest, ManifestView
-from healthingest_operator.reconcile.errors import DependencyError
+from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import Cluster
 from healthingest_operator.resources import comparison, names
 from healthingest_operator.resources.children import KINDS, OPTIONAL_KINDS
@@ -19,6 +19,7 @@ from healthingest_operator.status.pod_failures import Failure, of_pods, of_refus
 FIELD_MANAGER: Final = "healthingest-operator"
 
 _LISTED: Final = (*KINDS, *OPTIONAL_KINDS, ("v1", "Pod"))
+_FORBIDDEN: Final = 403
 _RUNNING: Final = frozenset({"Deployment", "Job", "HorizontalPodAutoscaler"})
 """Kinds that are kept while the workload may not be rolled out."""
 
@@ -34,18 +35,26 @@ class Children:
     live: dict[tuple[str, str], Manifest] = field(default_factory=dict)
     healed: list[str] = field(default_factory=list)
     wanted: set[tuple[str, str]] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
+    """Optional kinds that the operator may not list; their objects are unknown."""
 
     async def observe(self) -> None:
         """List all kinds concurrently, without children of a deleted HealthIngest of this name."""
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self.cluster.children(version, kind, self.owner.key))
-                for version, kind in _LISTED
-            ]
+            tasks = [group.create_task(self._children(version, kind)) for version, kind in _LISTED]
         for (_, kind), task in zip(_LISTED, tasks, strict=True):
             for child in task.result():
                 if kind == "Pod" or owned(child, self.owner) or orphaned(child, self.owner):
                     self.live[kind, child["metadata"]["name"]] = child
+
+    async def _children(self, version: str, kind: str) -> list[Manifest]:
+        try:
+            return await self.cluster.children(version, kind, self.owner.key)
+        except ClusterError as error:
+            if error.status != _FORBIDDEN or (version, kind) not in OPTIONAL_KINDS:
+                raise
+            self.forbidden.add(kind)
+            return []
 
     def get(self, kind: str, name: str) -> Manifest | None:
         """Return a live child; None: it does not exist."""
@@ -62,20 +71,23 @@ class Children:
             name = child["metadata"]["name"]
             self.wanted.add((kind, name))
             live = self.live.get((kind, name))
+            drift = None
             if live is None:
                 await self._check_free(child)
                 if self.expected and kind != "Job":
-                    self.healed.append(f"{kind} {name} was missing")
+                    drift = f"{kind} {name} was missing"
             else:
                 path = comparison.difference(child, live)
                 if path is None:
                     continue
                 if comparison.has_same_desired_state(child, live):
-                    self.healed.append(f"{kind} {name}: {path}")
+                    drift = f"{kind} {name}: {path}"
                 await self._hand_over_replicas(child, live)
                 await self._correct_list_keys(child, live)
             applied = await self.cluster.apply(child)
             self.live[kind, name] = applied
+            if drift is not None:
+                self.healed.append(drift)
             if live is None:
                 await self._first_replicas(child, applied)
 

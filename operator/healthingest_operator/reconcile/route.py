@@ -24,12 +24,22 @@ async def ensure_route(children: Children) -> tuple[ConditionUpdate, ...]:
     wanted = route(children.owner)
     if wanted is None:
         return ()
+    if wanted["kind"] in children.forbidden:
+        return (_forbidden(),)
     try:
         await children.ensure([wanted])
     except ClusterError as error:
         return (_refused(error),)
     live = children.get("HTTPRoute", wanted["metadata"]["name"]) or {}
     return (_accepted(live),)
+
+
+def _forbidden() -> ConditionUpdate:
+    message = (
+        "the operator may not list httproutes of gateway.networking.k8s.io in this namespace:"
+        " permit get, list, watch, create, patch and delete in its Role, or remove spec.httpRoute"
+    )
+    return condition_false(ConditionType.ROUTE_READY, Reason.PERMISSION_DENIED, message)
 
 
 def _refused(error: ClusterError) -> ConditionUpdate:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -67,18 +67,21 @@ def operator_settings(request_timeout_seconds: float) -> kopf.OperatorSettings:
     return settings
 
 
-def register(registry: kopf.OperatorRegistry, watches: Watches, check: Fence) -> None:
+def register(
+    registry: kopf.OperatorRegistry,
+    watches: Watches,
+    check: Fence,
+    read_access: Callable[[], kopf.ConnectionInfo],
+) -> None:
     """
-    Register a login handler that uses the pod's service account or KUBECONFIG.
+    Register a login handler that uses the credentials of *read_access*, which may read files.
 
     *check* is called before every write.
     """
 
     @kopf.on.login(registry=registry)
-    # ANN401: kopf passes further arguments
-    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401
-        found = await asyncio.to_thread(kopf.login_via_client, **kwargs)
-        return None if found is None else _session(found, watches, check)
+    async def login(**_: object) -> kopf.AiohttpSession:
+        return _session(await asyncio.to_thread(read_access), watches, check)
 
 
 def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf.AiohttpSession:
@@ -86,7 +89,6 @@ def _session(found: kopf.ConnectionInfo, watches: Watches, check: Fence) -> kopf
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
         headers=found.as_http_headers(),
-        auth=found.as_aiohttp_basic_auth(),
         proxy=found.proxy_url,
         trust_env=bool(found.trust_env),
         trace_configs=[watches.tracing(), _fencing(check)],

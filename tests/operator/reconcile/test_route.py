@@ -54,6 +54,43 @@ async def test_without_the_gateway_api_only_the_route_is_missing() -> None:
     assert conditions(fakes)["RouteReady"]["status"] == "True"
 
 
+async def test_the_gateway_api_may_be_uninstalled_meanwhile() -> None:
+    """The condition says so each time, nothing counts as healed, and other children are."""
+    fakes = OperatorFakes()
+    await fakes.until_ready()
+    want(fakes, ROUTE)
+    await fakes.until_ready()
+    fakes.cluster.unserved.add("HTTPRoute")
+    del fakes.cluster.objects["HTTPRoute", KEY.namespace, "clinic"]
+    for _ in range(2):
+        await fakes.reconcile()
+        found = conditions(fakes)
+        assert found["RouteReady"]["reason"] == "GatewayApiMissing"
+        assert found["Ready"]["status"] == "True"
+        assert found["Drifted"]["status"] == "False"
+    del fakes.cluster.objects["Service", KEY.namespace, "clinic"]
+    await fakes.reconcile()
+    assert fakes.cluster.names("Service") == ["clinic"]
+    assert conditions(fakes)["Drifted"]["message"] == "healed: Service clinic was missing"
+
+
+async def test_a_role_without_routes_fails_only_their_condition() -> None:
+    """The message names the permission, and a HealthIngest without a route needs none."""
+    fakes = OperatorFakes()
+    fakes.cluster.denied.add("HTTPRoute")
+    await fakes.until_ready()
+    assert "RouteReady" not in conditions(fakes)
+    want(fakes, ROUTE)
+    await fakes.until_ready()
+    found = conditions(fakes)
+    assert found["Ready"]["status"] == "True"
+    assert found["RouteReady"]["reason"] == "PermissionDenied"
+    assert "list httproutes of gateway.networking.k8s.io" in found["RouteReady"]["message"]
+    fakes.cluster.denied.clear()
+    await fakes.reconcile(ReconcileMode.EXTERNAL_CHECK)
+    assert conditions(fakes)["RouteReady"]["status"] == "True"
+
+
 async def test_a_gateway_that_refuses_the_route_is_named() -> None:
     """Its controller writes the refusal into the status of the route."""
     fakes = OperatorFakes()

@@ -1,18 +1,16 @@
 """
-The Kubernetes API through `kubernetes.aio`.
+The Kubernetes API through aiohttp.
 
 Objects are dictionaries, written by server-side apply; there are no models and no discovery.
 """
 
 import json
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio import client, config
 from typing_extensions import override
 
 from healthingest_contract.conditions import (
@@ -66,14 +64,7 @@ _SILENCE_SECONDS: Final = 20.0
 @asynccontextmanager
 async def kubernetes_cluster(timeout_seconds: float) -> AsyncIterator["KubernetesCluster"]:
     """Open a connection with the pod's service account, or by KUBECONFIG outside a cluster."""
-    configuration = client.Configuration()
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        # mypy: the library is untyped
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        # mypy: the library is untyped
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    async with connection(configuration) as opened:
+    async with connection() as opened:
         yield KubernetesCluster(opened, timeout_seconds)
 
 
@@ -322,7 +313,7 @@ class KubernetesCluster(Cluster):
         )
         try:
             async with self._connection.request(
-                "GET", path, timeout=patience, query=query, accept=accept
+                "GET", path, timeout=patience, query=query, accept=accept, watch=True
             ) as answer:
                 if answer.status >= _FIRST_ERROR:
                     raise ClusterError(

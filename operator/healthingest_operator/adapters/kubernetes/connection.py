@@ -1,21 +1,28 @@
 """
 HTTP requests to the Kubernetes API, by aiohttp.
 
-Configuration, token renewal and certificates are those of the `kubernetes` package. Its generated
-client is not used: its parameters and models double the CPU time of a request.
+A generated client would double the CPU time of a request with its parameters and models.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-from kubernetes.aio import client
 from yarl import URL
 
+from healthingest_operator.adapters.kubernetes.access import Credentials, read_access
 from healthingest_operator.adapters.proxies import proxy_of
 
+MOST_CONNECTIONS: Final = 32
+"""
+Number of connections for requests; further requests wait.
+
+Each connection with TLS holds a buffer of 256 KiB, and a full reconciliation sends a dozen requests
+at once. Watches have connections of their own without a limit: there are eleven in each namespace,
+and they would leave none for requests.
+"""
 JSON: Final = "application/json"
 _LINE_BYTES: Final = 2**21
 """
@@ -25,13 +32,31 @@ Source: etcd documentation, "System limits".
 """
 
 
-class Connection:
-    """An HTTP session; `headers` are sent with every request."""
+def _nothing() -> Mapping[str, str]:
+    return {}
 
-    def __init__(self, configuration: client.Configuration, session: aiohttp.ClientSession) -> None:
-        self._configuration = configuration
+
+class Connection:
+    """
+    An HTTP session with *server*; *credentials* returns the headers that log a request in.
+
+    Watches use *watches*, another session with the same server. `headers` are sent with every
+    request, too.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        session: aiohttp.ClientSession,
+        credentials: Callable[[], Mapping[str, str]] = _nothing,
+        proxy: str | None = None,
+        watches: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._server = server.rstrip("/")
         self._session = session
-        self._proxy = configuration.proxy or proxy_of(configuration.host)
+        self._watches = watches or session
+        self._credentials = credentials
+        self._proxy = proxy or proxy_of(server)
         self.headers: dict[str, str] = {}
 
     @asynccontextmanager
@@ -45,31 +70,28 @@ class Connection:
         body: object = None,
         content: str = JSON,
         accept: str = JSON,
+        watch: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """
         Send a request; the response must be read within the context.
 
         Errors of aiohttp are raised unchanged.
         """
-        headers = {"Accept": accept, "Content-Type": content, **self.headers}
-        token = await self._configuration.get_api_key_with_prefix(
-            "BearerToken", alias="authorization"
-        )
-        if token:
-            headers["Authorization"] = token
-        more: dict[str, Any] = {}
-        if self._configuration.tls_server_name:
-            more["server_hostname"] = self._configuration.tls_server_name
-        async with self._session.request(
+        headers = {
+            "Accept": accept,
+            "Content-Type": content,
+            **self.headers,
+            **self._credentials(),
+        }
+        session = self._watches if watch else self._session
+        async with session.request(
             method,
-            URL(self._configuration.host + path, encoded=True),
+            URL(self._server + path, encoded=True),
             params=query,
             data=None if body is None else json.dumps(body),
             headers=headers,
             proxy=self._proxy,
-            proxy_headers=self._configuration.proxy_headers,
             timeout=timeout,
-            **more,
         ) as answer:
             try:
                 yield answer
@@ -89,11 +111,21 @@ def _reset_unless_read(answer: aiohttp.ClientResponse) -> None:
 
 
 @asynccontextmanager
-async def connection(configuration: client.Configuration) -> AsyncIterator[Connection]:
-    """Open a session with the certificates of *configuration*."""
-    async with client.ApiClient(configuration) as api:
-        connector = aiohttp.TCPConnector(
-            limit=configuration.connection_pool_maxsize, ssl=api.rest_client.ssl_context
-        )
-        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES) as session:
-            yield Connection(configuration, session)
+async def connection() -> AsyncIterator[Connection]:
+    """
+    Open a session with the address and credentials of `read_access`.
+
+    Raises:
+        NoAccessError: there are none.
+    """
+    found = read_access()
+    tls = found.as_ssl_context()
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MOST_CONNECTIONS, ssl=tls)
+        ) as session,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls), read_bufsize=_LINE_BYTES
+        ) as watches,
+    ):
+        yield Connection(found.server, session, Credentials().headers, found.proxy_url, watches)

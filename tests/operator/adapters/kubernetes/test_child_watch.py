@@ -8,7 +8,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 
 from healthingest_operator.adapters.kubernetes import child_watch
 from healthingest_operator.adapters.kubernetes.child_watch import ChildWatch, WatchCallbacks
@@ -87,9 +86,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Awaitable[li
         )
         try:
             async with aiohttp.ClientSession() as session:
-                connection = Connection(
-                    client.Configuration(host=f"http://127.0.0.1:{port}"), session
-                )
+                connection = Connection(f"http://127.0.0.1:{port}", session)
                 watch = ChildWatch(KubernetesCluster(connection, 1), "a=b", 5, callbacks)
                 watching = asyncio.create_task(watch.run(PATH))
                 async with asyncio.timeout(HANG_SECONDS):
