@@ -124,6 +124,27 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
         lambda token: Call("POST", "/auth/jwt/refresh", PLAIN, document(refresh_token=token)),
         mostly(st.just("x" * 43)),
     ),
+    "POST /auth/oidc/login": st.builds(
+        lambda issuer, code, verifier, uri, nonce, iss: Call(
+            "POST",
+            "/auth/oidc/login",
+            PLAIN,
+            document(
+                issuer=issuer,
+                code=code,
+                code_verifier=verifier,
+                redirect_uri=uri,
+                nonce=nonce,
+                iss=iss,
+            ),
+        ),
+        mostly(st.just("https://login.example")),
+        mostly(st.just("code")),
+        mostly(st.just("v" * 43)),
+        mostly(st.just("https://app.example")),
+        mostly(st.just("n" * 22)),
+        mostly(st.none()),
+    ),
     "POST /auth/jwt/logout": st.builds(
         lambda token: Call("POST", "/auth/jwt/logout", {"Authorization": b"Bearer " + token}),
         HEADER,
@@ -243,7 +264,10 @@ def _calls_of(route: str) -> st.SearchStrategy[Call]:
 
 
 CALLS |= {route: _calls_of(route) for route in ROUTES}
-WITHOUT_PARAMETERS = {"GET /", "GET /health/live", "GET /health/ready", "GET /health/startup"}
+WITHOUT_PARAMETERS = {
+    *("GET /", "GET /auth/oidc"),
+    *("GET /health/live", "GET /health/ready", "GET /health/startup"),
+}
 
 
 @dataclass

@@ -27,6 +27,7 @@ from healthingest_service.adapters.database.erasures import DatabaseErasures
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.mails import DatabaseMailQueue, DatabaseMailTokens
+from healthingest_service.adapters.database.memberships import DatabaseGroupRoles
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
@@ -59,6 +60,7 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
+from healthingest_service.studies.group_roles import change_event
 from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlug
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
@@ -307,6 +309,12 @@ class Calls:
         await studies.subject(SLUG, SUBJECT)
         await studies.subjects(StudySlug("s1"), limit=5, cursor="p5")
         await studies.remove_member(SLUG, account.id)
+        groups = DatabaseGroupRoles(self.engine, timeout_seconds=60)
+        for wanted in ({SLUG: frozenset(Role)}, {}):
+            await groups.put_group_roles(
+                account.id, wanted, as_of=NOON, event=lambda change: change_event(change, NOON)
+            )
+        await groups.has_group_roles(account.id)
 
     async def study_uploads(self) -> None:
         """Lists and counts."""

@@ -99,6 +99,19 @@ class TestSessions:
         assert len({one.child_salt for one in made}) == 1
         assert count == 2
 
+    async def test_ends_with_its_session(
+        self, sessions: DatabaseSessions, account: Account
+    ) -> None:
+        """No exchange extends a session that has an end."""
+        ends_at = NOW + timedelta(hours=12)
+        session = Session(SessionId(uuid4()), account.id, NOW, ends_at)
+        await sessions.begin(session, RefreshToken("first", ends_at), password_version=0)
+        await rotate(sessions, "first", "second")
+        before = ends_at - timedelta(seconds=1)
+        assert (await rotate(sessions, "second", "third", at=before)).session_id == session.id
+        with pytest.raises(InvalidTokenError):
+            await rotate(sessions, "third", "fourth", at=ends_at)
+
     @pytest.mark.usefixtures("session")
     async def test_refuses_the_unknown_and_what_has_run_out(
         self, sessions: DatabaseSessions

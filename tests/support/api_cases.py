@@ -80,6 +80,15 @@ PATTERNS: dict[str, Cases] = {
         ["https://login.example:8443/realms/a", "https://10.0.0.1/"],
         ["http://login.example", "https://u:p@a", "https://a?b", "https://a/#b", "login.example"],
     ),
+    "accounts.oidc.issuers[].groupRoles[].study": (
+        ["sleep", "a-1", "a" * 40],
+        ["", "A", "a_b", "a" * 41, "default"],
+    ),
+    "accounts.oidc.issuers[].signIn.redirectUris[]": (
+        ["https://app.example", "https://app.example:8443/a?b=c"],
+        ["http://app.example", "https://u:p@a", "https://a/#b", "app.example"],
+    ),
+    "accounts.oidc.issuers[].signIn.scopes[]": (["openid"], ["", "a b", 'a"', "ä"]),
     "accounts.mail.host": (["smtp.example", "10.0.0.1", "fd00::1"], ["", "a b", "a/b", "u@a"]),
     "accounts.mail.sender": (["a@b", "in.gest@clinic.example"], ["a", "a b@c", "a@b@c", "@b"]),
     "accounts.mail.publicUrl": (
@@ -123,11 +132,23 @@ _ADMIN = {"adminSecretRef": {"name": "rabbitmq"}}
 _USER = {"userSecretRef": {"name": "relay"}}
 _MAIL = {"host": "a", "sender": "a@b", "publicUrl": "https://a"}
 _LOGIN = {"secretRef": {"name": "login"}}
+
+
+def _signing_in(url: str, redirect_uri: str = "https://a") -> dict[str, Any]:
+    client = {"clientId": "page", "redirectUris": [redirect_uri]}
+    return {"url": url, "audience": "b", "signIn": client}
+
+
 RULES: dict[str, Cases] = {
     "accounts.oidc.issuers": (
         [],
         [[{"url": "https://a", "audience": "b"}, {"url": "https://a", "audience": "c"}]],
     ),
+    "accounts.oidc": (
+        [{"issuers": [_signing_in("https://a"), _signing_in("https://b", "https://c")]}],
+        [{"issuers": [_signing_in("https://a"), _signing_in("https://b", "https://a")]}],
+    ),
+    "accounts.oidc.issuers[].signIn.scopes": ([["email", "groups"]], [["email", "email"]]),
     "accounts.oidc.tls": ([{"caBundle": _BUNDLE}], [{}]),
     "accounts.oidc.tls.caBundle": _BUNDLE_CASES,
     "accounts.mail": (
@@ -219,6 +240,9 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "readerSecretRef": {"name": "reader"},
     "oidc": {"issuers": [_ISSUER]},
     "issuers": _ISSUER,
+    "groupRoles": {"group": "sleep-team", "study": "sleep", "roles": ["reader"]},
+    "signIn": {"clientId": "page", "redirectUris": ["https://app.example"]},
+    "clientSecretRef": {"name": "client"},
     "webIdentity": {"roleArn": "arn:aws:iam::111122223333:role/uploads"},
     "objectLock": {"mode": "Compliance", "days": 1},
     "configMapKeyRef": {"name": "ca"},
@@ -351,11 +375,15 @@ def _items(schema: dict[str, Any], count: int) -> list[Any]:
             {name: _entry(schema["properties"][name], n) for name in schema["required"]}
             for n in range(count)
         ]
+    if "enum" in schema or schema.get("pattern", "").startswith("^https:"):
+        return [*schema.get("enum", ()), *(_entry(schema, n) for n in range(count))][:count]
     network = "/" in schema.get("pattern", "")
     return [f"10.0.{n}.0/24" if network else f"a{n}" for n in range(count)]
 
 
-def _entry(schema: dict[str, Any], number: int) -> str:
+def _entry(schema: dict[str, Any], number: int) -> Any:  # noqa: ANN401 - JSON
+    if schema["type"] == "array":
+        return _items(schema["items"], 1)
     is_address = schema.get("pattern", "").startswith("^https:")
     return f"https://a{number}" if is_address else f"a{number}"
 

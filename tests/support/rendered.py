@@ -76,6 +76,15 @@ OWNERS = {
                             "url": "https://login.example:8443/realms/research",
                             "audience": "healthingest",
                             "requiredGroups": ["clinic"],
+                            "groupRoles": [
+                                {"group": "clinic", "study": "sleep", "roles": ["uploader"]}
+                            ],
+                            "signIn": {
+                                "clientId": "page",
+                                "clientSecretRef": {"name": "login-client"},
+                                "redirectUris": ["https://a.example/signed-in"],
+                                "scopes": ["groups"],
+                            },
                         }
                     ],
                     "tls": {"caBundle": {"configMapKeyRef": {"name": "login-ca"}}},

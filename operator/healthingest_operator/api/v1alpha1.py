@@ -86,6 +86,11 @@ def bytes_in(size: str) -> int:
     return int(digits) * _UNITS[size.removeprefix(digits)]
 
 
+def _each_once(names: Iterable[str]) -> bool:
+    listed = tuple(names)
+    return len(set(listed)) == len(listed)
+
+
 DEFAULT_NONCURRENT_DAYS: Final = 30
 """Days in which an object that was deleted by mistake can be brought back."""
 
@@ -213,6 +218,14 @@ class MailKeys(ApiModel):
     password: DataKey = Field(default="password", description="Key with the password.")
 
 
+class OidcClientKeys(ApiModel):
+    """Names of the keys, if they differ; the Secret is then read by these names only."""
+
+    client_secret: DataKey = Field(
+        default="clientSecret", description="Key with the client secret."
+    )
+
+
 class StoreSecretRef(SecretRef):
     """A reference to a Secret with an access key, in the same namespace."""
 
@@ -247,6 +260,12 @@ class MailSecretRef(SecretRef):
     """A reference to a Secret with the login at a mail server, in the same namespace."""
 
     keys: MailKeys | None = None
+
+
+class OidcClientSecretRef(SecretRef):
+    """A reference to a Secret with a client secret, in the same namespace."""
+
+    keys: OidcClientKeys | None = None
 
 
 class ImagePullSecret(ApiModel):
@@ -665,6 +684,75 @@ class CacheSpec(ApiModel):
     tls: TlsSpec | None = Field(default=None, description="Overrides `spec.tls`.")
 
 
+class GroupRoleSpec(ApiModel):
+    """The roles in a study that a group gives to its users."""
+
+    group: str = Field(min_length=1, max_length=255, description="Group in the claim.")
+    study: Annotated[
+        str,
+        matching(r"^[a-z0-9-]+$", "lower-case letters, digits and hyphens"),
+        Rule("self != 'default'", "the study default has no members", lambda one: one != "default"),
+    ] = Field(
+        min_length=1, max_length=40, description="Study; it is ignored while it does not exist."
+    )
+    roles: Annotated[tuple[Literal["uploader", "reader", "manager"], ...], Distinct()] = Field(
+        min_length=1, max_length=3, description="Roles of the user in the study."
+    )
+
+
+class SignInSpec(ApiModel):
+    """Sign-in of users by authorization code and PKCE, for a web page."""
+
+    display_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Name of the provider on a button; by default its host.",
+    )
+    client_id: str = Field(
+        min_length=1, max_length=255, description="Id of the client that is registered there."
+    )
+    client_secret_ref: OidcClientSecretRef | None = Field(
+        default=None,
+        description="Secret with `clientSecret`; without it, the client is public.",
+    )
+    redirect_uris: Annotated[
+        tuple[
+            Annotated[
+                str,
+                matching(
+                    r"^https://[^/@\t\n\f\r ?#]+(/[^@\t\n\f\r #]*)?$",
+                    "an address such as https://app.example/signed-in, without login and fragment",
+                ),
+                Field(max_length=512),
+            ],
+            ...,
+        ],
+        Distinct(),
+    ] = Field(
+        min_length=1,
+        max_length=10,
+        description="Addresses to which the provider may redirect, compared exactly. Each belongs"
+        " to one provider.",
+    )
+    scopes: Annotated[
+        tuple[
+            Annotated[
+                str,
+                matching(r"^[!#-\[\]-~]+$", "visible ASCII characters without quotes"),
+                Field(min_length=1, max_length=255),
+            ],
+            ...,
+        ],
+        Distinct(),
+    ] = Field(
+        default=(),
+        max_length=19,
+        description="Scopes that the page requests beside openid; some providers need one for"
+        " groups.",
+    )
+
+
 class OidcIssuerSpec(ApiModel):
     """An identity provider."""
 
@@ -698,15 +786,33 @@ class OidcIssuerSpec(ApiModel):
         description="Groups of which a caller needs one; without any, every caller with a valid"
         " token is admitted.",
     )
+    group_roles: tuple[GroupRoleSpec, ...] = Field(
+        default=(),
+        max_length=200,
+        description="Roles in studies that come and go with the groups in the newest token of a"
+        " user; roles that a manager gives stay.",
+    )
+    sign_in: SignInSpec | None = None
 
 
 class OidcSpec(ApiModel):
-    """Identity providers (OpenID Connect) whose access tokens the API accepts."""
+    """Identity providers (OpenID Connect) whose tokens the API accepts."""
 
     issuers: Annotated[tuple[OidcIssuerSpec, ...], Distinct("url")] = Field(
         min_length=1, max_length=10, description="The identity providers."
     )
     tls: TlsSpec | None = None
+
+    rules: ClassVar = (
+        Rule(
+            "self.issuers.all(a, !has(a.signIn) || a.signIn.redirectUris.all(uri,"
+            " self.issuers.exists_one(b, has(b.signIn) && uri in b.signIn.redirectUris)))",
+            "a redirect URI must belong to one issuer",
+            lambda self: _each_once(
+                uri for one in self.issuers if one.sign_in for uri in one.sign_in.redirect_uris
+            ),
+        ),
+    )
 
 
 class MailSpec(ApiModel):

@@ -7,7 +7,7 @@ from typing import Final
 from healthingest_contract import environment as env
 from healthingest_operator.api.healthingest import HealthIngest
 from healthingest_operator.api.manifest import Manifest
-from healthingest_operator.api.v1alpha1 import HealthIngestSpec, MailSpec
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec, MailSpec, OidcIssuerSpec
 from healthingest_operator.resources import tls
 from healthingest_operator.resources.names import config_map, metadata
 from healthingest_operator.resources.spool import upload_bytes
@@ -87,16 +87,31 @@ def _issuers(spec: HealthIngestSpec) -> str:
     oidc = spec.accounts.oidc
     if oidc is None:
         return ""
-    found = [
-        {
-            "url": issuer.url,
-            "audience": issuer.audience,
-            "groups_claim": issuer.groups_claim,
-            "required_groups": list(issuer.required_groups),
-        }
-        for issuer in oidc.issuers
-    ]
+    found = [_issuer(issuer) for issuer in oidc.issuers]
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def _issuer(issuer: OidcIssuerSpec) -> dict[str, object]:
+    found: dict[str, object] = {
+        "url": issuer.url,
+        "audience": issuer.audience,
+        "groups_claim": issuer.groups_claim,
+        "required_groups": list(issuer.required_groups),
+    }
+    if issuer.group_roles:
+        found["group_roles"] = [
+            {"group": one.group, "study": one.study, "roles": list(one.roles)}
+            for one in issuer.group_roles
+        ]
+    sign_in = issuer.sign_in
+    if sign_in is not None:
+        found |= {
+            "name": sign_in.display_name,
+            "client_id": sign_in.client_id,
+            "redirect_uris": list(sign_in.redirect_uris),
+            "scopes": list(dict.fromkeys(("openid", *sign_in.scopes))),
+        }
+    return found
 
 
 def _mail(mail: MailSpec | None) -> dict[str, str]:

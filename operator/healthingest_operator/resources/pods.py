@@ -15,7 +15,12 @@ from healthingest_operator.api.v1alpha1 import HealthIngestSpec, ProxySpec
 from healthingest_operator.resources.comparison import fingerprint
 from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.names import MIGRATE, config_map, labels, service_secret
-from healthingest_operator.resources.secrets import MAIL_LOGIN, STORE_KEYS, has_mail_login
+from healthingest_operator.resources.secrets import (
+    MAIL_LOGIN,
+    STORE_KEYS,
+    has_client_secrets,
+    has_mail_login,
+)
 from healthingest_operator.resources.security import (
     container_security_context,
     pod_security_context,
@@ -193,10 +198,12 @@ def _secret_volume(owner: HealthIngest, container: Container) -> Manifest:
 
 
 def mounted_secrets(spec: HealthIngestSpec, names: frozenset[str]) -> frozenset[str]:
-    """Return *names* without those of a cache, keys or a mail login that the spec does not have."""
+    """Return *names* without those of optional parts that the spec does not have."""
     absent = set() if spec.cache else {env.CACHE_URL}
     if not has_mail_login(spec):
         absent |= {*MAIL_LOGIN}
+    if not has_client_secrets(spec):
+        absent |= {env.OIDC_CLIENT_SECRETS}
     if spec.object_store.credentials_secret_ref is None:
         absent |= {*STORE_KEYS}
     return names - absent

@@ -88,6 +88,8 @@ class UserSecrets:
     database_admin_url: str | None = None
     cache_url: str | None = None
     mail_login: tuple[str, str] | None = field(default=None, repr=False)
+    client_secrets: str | None = field(default=None, repr=False)
+    """The client secrets at identity providers, in JSON by the URL of the issuer."""
     broker_login: tuple[str, str] | None = field(default=None, repr=False)
     reader: Values | None = field(default=None, repr=False)
     """Values of the consumers' Secret by which they read the bucket."""
@@ -142,6 +144,7 @@ def service_values(
         env.BROKER_URL: _broker_url(owner, given, existing, staged, make),
         env.DATABASE_URL: _database_url(owner, given, existing, staged, make),
         env.CACHE_URL: given.cache_url,
+        env.OIDC_CLIENT_SECRETS: given.client_secrets,
     }
     if given.mail_login is not None:
         readable |= dict(zip(MAIL_LOGIN, given.mail_login, strict=True))
@@ -155,12 +158,22 @@ def _unwanted_names(owner: HealthIngest) -> frozenset[str]:
     keys = STORE_KEYS if owner.spec.object_store.credentials_secret_ref is None else ()
     cache = (env.CACHE_URL,) if owner.spec.cache is None else ()
     mail = () if has_mail_login(owner.spec) else MAIL_LOGIN
-    return frozenset({*keys, *cache, *mail})
+    clients = () if has_client_secrets(owner.spec) else (env.OIDC_CLIENT_SECRETS,)
+    return frozenset({*keys, *cache, *mail, *clients})
 
 
 def has_mail_login(spec: HealthIngestSpec) -> bool:
     """Return whether the spec names a Secret with a login at the mail server."""
     return spec.accounts.mail is not None and spec.accounts.mail.secret_ref is not None
+
+
+def has_client_secrets(spec: HealthIngestSpec) -> bool:
+    """Return whether the spec names a Secret with a client secret at an identity provider."""
+    oidc = spec.accounts.oidc
+    return oidc is not None and any(
+        one.sign_in is not None and one.sign_in.client_secret_ref is not None
+        for one in oidc.issuers
+    )
 
 
 def _signing_keys(existing: Values, staged: Values, make: Generators) -> str:

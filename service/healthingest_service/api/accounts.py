@@ -151,7 +151,7 @@ async def log_in(request: Request, deps: ApiDeps) -> Response:
     details.account_id = pair.account_id
     details.object_id = str(pair.session_id)
     details.email = None
-    return _tokens(pair)
+    return tokens_answer(pair)
 
 
 async def refresh_tokens(request: Request, deps: ApiDeps) -> Response:
@@ -159,7 +159,9 @@ async def refresh_tokens(request: Request, deps: ApiDeps) -> Response:
     given = await json_body(Refreshing, request, deps)
     session = await deps.auth.session_of(given.refresh_token)
     await count(request, deps, deps.rules.refreshes, f"session:{session}")
-    return _tokens(await deps.auth.refresh(given.refresh_token, address=address_of(request, deps)))
+    return tokens_answer(
+        await deps.auth.refresh(given.refresh_token, address=address_of(request, deps))
+    )
 
 
 async def log_out(request: Request, deps: ApiDeps) -> Response:
@@ -174,7 +176,8 @@ async def log_out(request: Request, deps: ApiDeps) -> Response:
     return Response(status_code=204, headers=NO_STORE)
 
 
-def _tokens(pair: TokenPair) -> Response:
+def tokens_answer(pair: TokenPair) -> Response:
+    """Return the answer with the tokens of a login, which no cache may keep."""
     view = TokensView(
         access_token=pair.access_token,
         refresh_token=pair.refresh_token,

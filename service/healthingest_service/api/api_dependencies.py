@@ -22,6 +22,7 @@ from healthingest_service.identity.client_address import Network
 from healthingest_service.identity.device_access import DeviceTokens
 from healthingest_service.identity.device_enrolment import DeviceEnrolment
 from healthingest_service.identity.ports import RateLimiter
+from healthingest_service.identity.provider_login import ProviderLogin
 from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import Rule
 from healthingest_service.studies.ports import Studies
@@ -87,6 +88,7 @@ class ApiDependencies:
     study_uploads: StudyUploads
     auth: AuthService
     bearer: BearerTokens
+    provider_login: ProviderLogin
     account: AccountService
     devices: DeviceTokens
     enrolment: DeviceEnrolment

@@ -63,6 +63,8 @@ AUDIT_RULES: Final[Mapping[str, AuditRule]] = {
     "checkStartup": _NO_DATA,
     "registerAccount": _on(Action.ACCOUNT_CREATE),
     "logIn": _on(Action.LOGIN),
+    "listIdentityProviders": _NO_DATA,
+    "logInWithCode": _on(Action.LOGIN),
     "refreshTokens": _refused_only(Action.TOKEN_REFRESH, "it continues a recorded login"),
     "logOut": _on(Action.SESSION_REVOKE),
     "forgotPassword": _on(Action.MAIL_REQUEST),

@@ -51,6 +51,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "registerAccount": PUBLIC,
     "logIn": PUBLIC,
     "refreshTokens": PUBLIC,
+    "listIdentityProviders": PUBLIC,
+    "logInWithCode": PUBLIC,
     "logOut": TOKEN,
     "forgotPassword": PUBLIC,
     "resetPassword": PUBLIC,

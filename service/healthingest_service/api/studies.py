@@ -180,16 +180,15 @@ async def list_members(
 async def put_member(
     request: Request, deps: ApiDeps, access: InStudy, account: AccountPath
 ) -> MemberView:
-    """Give an account these roles, and no others."""
+    """Give an account these roles, and no others; roles that follow from groups stay."""
     decisions.require_no_default(access.study.slug)
     given = await json_body(MemberDocument, request, deps)
     member = Member(_account_id(account), given.roles)
-    await deps.studies.put_member(access.study.slug, member)
-    return member_view(member)
+    return member_view(await deps.studies.put_member(access.study.slug, member))
 
 
 async def remove_member(deps: ApiDeps, access: InStudy, account: AccountPath) -> Response:
-    """Remove all roles of an account."""
+    """Remove all roles of an account; roles that follow from groups stay."""
     decisions.require_no_default(access.study.slug)
     await deps.studies.remove_member(access.study.slug, _account_id(account))
     return Response(status_code=204)

@@ -141,10 +141,15 @@ class MemberDocument(ClosedModel):
 
 
 class MemberView(BaseModel):
-    """An account and its roles in the study."""
+    """
+    An account and its roles in the study.
+
+    `group_roles` follow from its groups at an identity provider; only `roles` can be changed here.
+    """
 
     account_id: UUID
     roles: list[Role]
+    group_roles: list[Role]
 
 
 class MembersView(BaseModel):
@@ -247,7 +252,11 @@ def study_view(study: Study, standing: Standing) -> StudyView:
 
 def member_view(member: Member) -> MemberView:
     """Return the view of a member."""
-    return MemberView(account_id=member.account_id, roles=sorted(member.roles))
+    return MemberView(
+        account_id=member.account_id,
+        roles=sorted(member.roles),
+        group_roles=sorted(member.group_roles),
+    )
 
 
 def subject_view(subject: Subject) -> SubjectView:

@@ -133,12 +133,26 @@ class AuthService:
             await self._throttle.failed(attempt)
             raise InvalidCredentialsError
         await self._throttle.succeeded(attempt)
+        return await self.begin_session(account)
+
+    async def begin_session(
+        self, account: Account, *, longest: timedelta | None = None
+    ) -> TokenPair:
+        """
+        Begin a session of an account whose owner was authenticated, and return its tokens.
+
+        With *longest* the session ends then, also if it is refreshed.
+
+        Raises:
+            InvalidCredentialsError: the account was closed, or its password changed, meanwhile.
+            IdentityUnavailableError: no clear answer; repeating is safe.
+        """
         now = self._clock()
-        session = Session(SessionId(uuid4()), account.id, now)
+        ends_at = None if longest is None else now + longest
+        session = Session(SessionId(uuid4()), account.id, now, ends_at)
         token = refresh_tokens.new_token()
-        await self._sessions.begin(
-            session, self._stored(token, now), password_version=account.password_version
-        )
+        stored = self._stored(token, now).ending(ends_at)
+        await self._sessions.begin(session, stored, password_version=account.password_version)
         return self._pair(account.id, session.id, token, now)
 
     async def session_of(self, token: str) -> SessionId:

@@ -17,7 +17,7 @@ from healthingest_service.identity.oidc import (
     key_id_in,
     verify,
 )
-from healthingest_service.identity.ports import Accounts
+from healthingest_service.identity.ports import Accounts, GroupMemberships
 from healthingest_service.identity.shared_calls import SharedCalls
 
 _MAX_CACHED: Final = 1_000
@@ -31,8 +31,8 @@ class BearerTokens:
     The tokens that the API accepts.
 
     Each process has one instance. Its only state is a cache of the providers' tokens and of the
-    state of their accounts. *on_login* is called when a process sees a provider's token for the
-    first time; without its success the token is not accepted.
+    state of their accounts. When a process sees a provider's token for the first time, its groups
+    are followed and *on_login* is called; without the success of both it is not accepted.
     """
 
     def __init__(  # noqa: PLR0913 - one argument per collaborator, given once, by name
@@ -44,6 +44,7 @@ class BearerTokens:
         accounts: Accounts,
         account_cache: timedelta,
         clock: Callable[[], datetime],
+        groups: GroupMemberships,
         on_login: Callable[[Principal], Awaitable[None]],
     ) -> None:
         self._own = own
@@ -52,10 +53,12 @@ class BearerTokens:
         self._accounts = accounts
         self._account_cache = account_cache
         self._clock = clock
+        self._groups = groups
         self._on_login = on_login
         self._verified: dict[str, tuple[Issuer, ExternalCaller]] = {}
         self._active_until: dict[AccountId, datetime] = {}
         self._admissions: SharedCalls[AccountId, bool] = SharedCalls()
+        self._first_uses: SharedCalls[str, tuple[Issuer, ExternalCaller]] = SharedCalls()
 
     async def authenticate(self, token: str) -> Principal:
         """
@@ -74,36 +77,37 @@ class BearerTokens:
         provider = self._providers.get(issuer_in(token) or "")
         if provider is None:
             return await self._own.authenticate(token)
-        is_new = token not in self._verified
-        issuer, caller = await self._verify(token, *provider)
+        known = self._cached(token)
+        if known is None:
+            known = await self._first_uses.run(token, lambda: self._first_use(token, *provider))
+        issuer, caller = known
         if not issuer.admits(caller.groups):
             return Principal(caller.account_id, frozenset(), caller.token_id)
         await self._check_account(caller.account_id)
-        principal = Principal(caller.account_id, ACCOUNT_SCOPES, caller.token_id)
-        if is_new:
-            await self._note_login(token, principal)
-        return principal
+        return _principal(caller)
 
-    async def _note_login(self, token: str, principal: Principal) -> None:
-        is_noted = False
-        try:
-            await self._on_login(principal)
-            is_noted = True
-        finally:
-            if not is_noted:  # so that the next request tries again
-                self._verified.pop(token, None)
-
-    async def _verify(
-        self, token: str, issuer: Issuer, keys: KeyCache
-    ) -> tuple[Issuer, ExternalCaller]:
+    def _cached(self, token: str) -> tuple[Issuer, ExternalCaller] | None:
         known = self._verified.get(token)
         if known is not None and self._clock() < known[1].expires_at:
             return known
         self._verified.pop(token, None)
+        return None
+
+    async def _first_use(
+        self, token: str, issuer: Issuer, keys: KeyCache
+    ) -> tuple[Issuer, ExternalCaller]:
+        """Verify a token; requests with it wait until its groups are followed."""
         found = await keys.find(key_id_in(token))
         if found is None:
             raise InvalidTokenError
-        verified = issuer, verify(token, issuer, *found)
+        caller = verify(token, issuer, *found)
+        is_admitted = issuer.admits(caller.groups)
+        if is_admitted:
+            await self._check_account(caller.account_id)
+        await self._groups.follow(issuer, caller)
+        if is_admitted:
+            await self._on_login(_principal(caller))
+        verified = issuer, caller
         _remember(self._verified, token, verified)
         return verified
 
@@ -118,6 +122,10 @@ class BearerTokens:
             self._active_until.pop(account_id, None)
             raise InvalidTokenError
         _remember(self._active_until, account_id, now + self._account_cache)
+
+
+def _principal(caller: ExternalCaller) -> Principal:
+    return Principal(caller.account_id, ACCOUNT_SCOPES, caller.token_id)
 
 
 def _remember(cache: dict[Key, Value], key: Key, value: Value) -> None:

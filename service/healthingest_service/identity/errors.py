@@ -41,6 +41,22 @@ class InvalidCredentialsError(IdentityError):
     """The account is unknown, the password wrong, or the account may not log in."""
 
 
+class ProviderNotFoundError(IdentityError):
+    """No identity provider with this URL offers sign-in."""
+
+
+class RedirectUriError(IdentityError):
+    """The redirect URI is not one of those of the identity provider's settings."""
+
+
+class InvalidAuthorizationCodeError(IdentityError):
+    """The identity provider refused the code, or its ID token is not for this sign-in."""
+
+
+class GroupMissingError(IdentityError):
+    """The user has none of the groups at the identity provider that the settings require."""
+
+
 class WrongPasswordError(IdentityError):
     """The current password, which a change of the account requires, is wrong."""
 
@@ -132,6 +148,10 @@ class RateLimitedError(IdentityError):
 
 class IdentityUnavailableError(IdentityError):
     """Accounts or sessions are not available now; repeating later is safe."""
+
+
+class ProviderUnavailableError(IdentityUnavailableError):
+    """An identity provider gave no usable answer; repeating later is safe."""
 
 
 class PasswordQueueFullError(IdentityUnavailableError):

@@ -1,5 +1,5 @@
 """
-The keys of one identity provider, kept in memory.
+The keys and endpoints of one identity provider, kept in memory.
 
 Requests wait for the provider only if no usable key is known. A provider that is away does no harm
 as long as its keys are not too old, and requests with invented key ids cannot flood it.
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from healthingest_service.identity.errors import IdentityUnavailableError
-from healthingest_service.identity.oidc import ProviderKeys, VerificationKey
+from healthingest_service.identity.errors import ProviderUnavailableError
+from healthingest_service.identity.oidc import Endpoints, ProviderKeys, VerificationKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class KeyCache:
     """
     The keys that *fetch* returns; concurrent requests share one fetch.
 
-    *fetch* raises `IdentityUnavailableError`, and has a deadline of its own.
+    *fetch* raises `ProviderUnavailableError`, and has a deadline of its own.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class KeyCache:
         Return the key with *key_id* and its algorithms, or None if the provider has no such key.
 
         Raises:
-            IdentityUnavailableError: the provider does not answer, and the key is not known.
+            ProviderUnavailableError: the provider does not answer, and the key is not known.
         """
         known = self._in_memory(key_id)
         if known is not None:
@@ -65,20 +65,36 @@ class KeyCache:
             return known
         await self._ask()
         if self._failed or self._keys is None:
-            raise IdentityUnavailableError
+            raise ProviderUnavailableError
         return self._keys.find(key_id)
+
+    async def endpoints(self) -> Endpoints:
+        """
+        Return the endpoints of the provider.
+
+        Raises:
+            ProviderUnavailableError: the provider does not answer, or nobody can sign in there.
+        """
+        if self._keys is None or self._age() > self._ages.usable:
+            await self._ask()
+        elif self._age() > self._ages.fresh and self._may_ask():
+            self._begin()
+        keys = self._keys
+        if keys is None or keys.endpoints is None or self._age() > self._ages.usable:
+            raise ProviderUnavailableError
+        return keys.endpoints
 
     async def check(self) -> None:
         """
         Check the provider; it is asked only if the keys are not fresh.
 
         Raises:
-            IdentityUnavailableError: the last answer is missing or unusable.
+            ProviderUnavailableError: the last answer is missing or unusable.
         """
         if self._age() > self._ages.fresh:
             await self._ask()
         if self._failed:
-            raise IdentityUnavailableError
+            raise ProviderUnavailableError
 
     async def close(self) -> None:
         """End a running fetch."""
@@ -112,7 +128,7 @@ class KeyCache:
     async def _refresh(self) -> None:
         try:
             self._keys = await self._fetch()
-        except IdentityUnavailableError:
+        except ProviderUnavailableError:
             self._failed = True
         else:
             self._failed = False

@@ -136,18 +136,24 @@ class RefreshToken:
     token_hash: str
     expires_at: datetime
 
+    def ending(self, at: datetime | None) -> "RefreshToken":
+        """Return the token, which expires *at* that time at the latest."""
+        return self if at is None else RefreshToken(self.token_hash, min(self.expires_at, at))
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """
     One login, with all tokens that were issued for it (a "token family").
 
-    Revoking the session makes its refresh tokens and access tokens invalid.
+    Revoking the session makes its refresh tokens and access tokens invalid. No refresh token is
+    valid after `ends_at`; None: each refresh extends the session.
     """
 
     id: SessionId
     account_id: AccountId
     created_at: datetime
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,17 @@
 """
-Access tokens of OpenID Connect providers, verified with the provider's public keys. Pure.
+Tokens of OpenID Connect providers, verified with the provider's public keys. Pure.
 
-The checks follow RFC 8725 (best practices for JSON Web Tokens) and RFC 9068 (access tokens).
+The checks follow RFC 8725 (best practices for JSON Web Tokens), RFC 9068 (access tokens), and
+OpenID Connect Core 1.0, 3.1.3.7 (ID tokens).
 """
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 import jwt
@@ -25,15 +28,26 @@ VerificationKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 RSA_BITS: Final = 2048
 """Shorter keys are ignored (RFC 7518, 3.3)."""
 MAX_KEYS: Final = 100
+_MAX_ADDRESS_CHARACTERS: Final = 2048
 MAX_GROUPS: Final = 1000
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-_TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+_ID_TOKEN_TYPES: Final = frozenset({"", "jwt"})
+_TYPES: Final = _ID_TOKEN_TYPES | {"at+jwt", "application/at+jwt"}
+MAX_ID_TOKEN_CHARACTERS: Final = 64 * 1024
+"""An ID token comes from the provider itself, and may list many groups."""
 _REQUIRED: Final = ["iss", "aud", "exp", "iat", "sub"]
 _ID_TOKEN_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash"})
 _MAX_SUBJECT_CHARACTERS: Final = 255
 """OpenID Connect Core 1.0, 2."""
 _LEEWAY_SECONDS: Final = 10
+_DECODE_ERRORS: Final = (
+    jwt.PyJWTError,
+    ValueError,
+    TypeError,
+    RecursionError,
+    OverflowError,
+)
 _ACCOUNTS: Final = UUID("7d1c9c1e-3f5e-4b0e-9f55-0c2a6a1f8f64")
 """The namespace of the accounts of identity providers (RFC 9562, 5.5)."""
 
@@ -57,11 +71,31 @@ class Issuer:
         return not self.required_groups or not self.required_groups.isdisjoint(groups)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """
+    The addresses of a provider at which users sign in (OpenID Connect Discovery 1.0, 3).
+
+    `basic_authentication`: the client secret goes into the header, else into the form.
+    `sends_issuer`: redirects have the parameter `iss` (RFC 9207).
+    """
+
+    authorization: str
+    token: str
+    basic_authentication: bool = True
+    sends_issuer: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderKeys:
-    """The public keys of a provider, by key id, with the algorithms that each may verify."""
+    """
+    The public keys of a provider, by key id, with the algorithms that each may verify.
+
+    `endpoints` is None if nobody can sign in there with PKCE.
+    """
 
     by_id: Mapping[str, tuple[VerificationKey, frozenset[str]]]
+    endpoints: Endpoints | None = None
 
     def find(self, key_id: str | None) -> tuple[VerificationKey, frozenset[str]] | None:
         """Return the key; a token without a key id has that of a provider with one key."""
@@ -82,6 +116,7 @@ class ExternalCaller:
     account_id: AccountId
     token_id: str
     groups: frozenset[str] = field(repr=False)
+    issued_at: datetime
     expires_at: datetime
 
 
@@ -102,20 +137,21 @@ def issuer_in(token: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def key_id_in(token: str) -> str | None:
+def key_id_in(token: str, *, is_id_token: bool = False) -> str | None:
     """
     Return the key id in the header of a token, None if it has none.
 
     Raises:
         InvalidTokenError: the header is invalid, or that of another kind of token.
     """
+    types = _ID_TOKEN_TYPES if is_id_token else _TYPES
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         raise InvalidTokenError from None
     kind = header.get("typ", "")
     key_id = header.get("kid")
-    if "crit" in header or not isinstance(kind, str) or kind.lower() not in _TYPES:
+    if "crit" in header or not isinstance(kind, str) or kind.lower() not in types:
         raise InvalidTokenError
     if key_id is not None and not isinstance(key_id, str):
         raise InvalidTokenError
@@ -159,6 +195,38 @@ def _algorithms(key: object) -> frozenset[str]:
     return frozenset({"EdDSA"} if isinstance(key, Ed25519PublicKey) else ())
 
 
+def endpoints_in(document: Mapping[str, object], issuer: str) -> Endpoints | None:
+    """
+    Return the endpoints of a discovery document.
+
+    None: there are none with the scheme of *issuer*, or the provider says that it has no PKCE with
+    S256, which RFC 9700 (2.1.1) requires.
+    """
+    authorization = document.get("authorization_endpoint")
+    token = document.get("token_endpoint")
+    methods = document.get("code_challenge_methods_supported")
+    if not (_is_address(authorization, issuer) and _is_address(token, issuer)):
+        return None
+    if isinstance(methods, list) and "S256" not in methods:
+        return None
+    named = document.get("token_endpoint_auth_methods_supported")
+    return Endpoints(
+        authorization=str(authorization),
+        token=str(token),
+        basic_authentication=not isinstance(named, list) or "client_secret_basic" in named,
+        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def _is_address(found: object, issuer: str) -> bool:
+    return (
+        isinstance(found, str)
+        and len(found) <= _MAX_ADDRESS_CHARACTERS
+        and urlsplit(found).scheme == urlsplit(issuer).scheme
+        and not urlsplit(found).fragment
+    )
+
+
 def verify(
     token: str, issuer: Issuer, key: VerificationKey, algorithms: frozenset[str]
 ) -> ExternalCaller:
@@ -178,19 +246,67 @@ def verify(
             leeway=_LEEWAY_SECONDS,
             options={"require": _REQUIRED},
         )
+        if not _ID_TOKEN_CLAIMS.isdisjoint(claims):
+            raise InvalidTokenError
         return _caller(token, claims, issuer)
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+    except _DECODE_ERRORS:
         raise InvalidTokenError from None
+
+
+def verify_id_token(
+    token: str,
+    issuer: Issuer,
+    key: tuple[VerificationKey, frozenset[str]],
+    *,
+    client_id: str,
+    nonce: str,
+) -> ExternalCaller:
+    """
+    Verify the ID token of a sign-in and return its user.
+
+    *key* has its algorithms. *nonce* is that of the authorization request: it binds the token to
+    the browser that began.
+
+    Raises:
+        InvalidTokenError: the signature or a claim is wrong, or it expired.
+    """
+    try:
+        claims = jwt.decode(
+            token,
+            key[0],
+            algorithms=sorted(key[1]),
+            audience=client_id,
+            issuer=issuer.url,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": [*_REQUIRED, "nonce"]},
+        )
+        if not _is_for(claims, client_id, nonce):
+            raise InvalidTokenError
+        return _caller(token, claims, issuer)
+    except _DECODE_ERRORS:
+        raise InvalidTokenError from None
+
+
+def _is_for(claims: dict[str, Any], client_id: str, nonce: str) -> bool:
+    """Return whether the token is for this sign-in of this client, and for no other client."""
+    audience = claims["aud"]
+    is_shared = isinstance(audience, list) and len(audience) > 1
+    return (
+        type(claims["nonce"]) is str
+        and hmac.compare_digest(claims["nonce"].encode(), nonce.encode())
+        and claims.get("azp", None if is_shared else client_id) == client_id
+    )
 
 
 def _caller(token: str, claims: dict[str, Any], issuer: Issuer) -> ExternalCaller:
     subject = claims["sub"]
     expires = claims["exp"]
+    issued = claims["iat"]
     if (
-        not _ID_TOKEN_CLAIMS.isdisjoint(claims)
-        or type(subject) is not str
+        type(subject) is not str
         or not 0 < len(subject) <= _MAX_SUBJECT_CHARACTERS
         or type(expires) not in {int, float}
+        or type(issued) not in {int, float}
     ):
         raise InvalidTokenError
     named = claims.get("jti")
@@ -199,6 +315,7 @@ def _caller(token: str, claims: dict[str, Any], issuer: Issuer) -> ExternalCalle
         account_of(issuer.url, subject),
         named if isinstance(named, str) and len(named) <= _MAX_SUBJECT_CHARACTERS else digest,
         _groups(claims.get(issuer.groups_claim)),
+        datetime.fromtimestamp(issued, UTC),
         datetime.fromtimestamp(expires, UTC),
     )
 

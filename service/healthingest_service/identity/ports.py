@@ -21,6 +21,7 @@ from healthingest_service.identity.model import (
     Session,
     SessionId,
 )
+from healthingest_service.identity.oidc import ExternalCaller, Issuer
 from healthingest_service.identity.throttling import Decision, LoginAttempt, Rule
 
 
@@ -131,6 +132,21 @@ class Accounts(AccountsByEmail, Protocol):
         ...
 
 
+class GroupMemberships(Protocol):
+    """What follows from the groups of a user at an identity provider."""
+
+    async def follow(self, issuer: Issuer, user: ExternalCaller) -> None:
+        """
+        Apply the groups of a token that was verified; those of an older token change nothing.
+
+        Calling twice is safe.
+
+        Raises:
+            IdentityUnavailableError: no clear answer.
+        """
+        ...
+
+
 class Sessions(Protocol):
     """
     The login sessions and their refresh tokens.
@@ -156,8 +172,9 @@ class Sessions(Protocol):
         """
         Use a refresh token, and return the result.
 
-        The first use stores *child* and *child_salt*; later uses change nothing. Of several
-        concurrent calls exactly one is the first use.
+        The first use stores *child*, which expires with the session at the latest, and
+        *child_salt*; later uses change nothing. Of several concurrent calls exactly one is the
+        first use.
 
         Raises:
             InvalidTokenError: the token is unknown or expired at *at*, its session is revoked, or

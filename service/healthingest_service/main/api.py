@@ -12,6 +12,7 @@ from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
+from healthingest_service.adapters.database.memberships import DatabaseGroupRoles
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
@@ -49,6 +50,7 @@ from healthingest_service.identity.fallback_limiter import (
 )
 from healthingest_service.identity.model import Principal
 from healthingest_service.identity.ports import Accounts, LoginThrottle, RateLimiter
+from healthingest_service.identity.provider_login import ProviderLogin
 from healthingest_service.identity.recovery import AccountRecovery
 from healthingest_service.identity.throttling import (
     GUESSING_DIVISOR,
@@ -74,6 +76,7 @@ from healthingest_service.main.runtime import (
 from healthingest_service.main.tls_files import as_settings_error, cache_tls_material
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.studies.enrolment import EnrolSubject
+from healthingest_service.studies.group_roles import FollowGroups
 from healthingest_service.studies.ports import Studies
 from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.content import ReadUpload
@@ -94,6 +97,7 @@ class ApiPorts:
     content: ReadUpload
     auth: AuthService
     bearer: BearerTokens
+    provider_login: ProviderLogin
     account: AccountService
     devices: DeviceTokens
     mails: AccountMails
@@ -130,16 +134,32 @@ async def open_api_ports(
     providers = await open_providers(runtime.settings, stack)
     devices, work = open_device_tokens(runtime)
     audit = AuditRecorder(runtime.audit, runtime.audit, clock=utc_now)
+    groups = FollowGroups(
+        providers.group_rules,
+        DatabaseGroupRoles(
+            runtime.engine, timeout_seconds=runtime.settings.database.timeout_seconds
+        ),
+        clock=utc_now,
+    )
     return ApiPorts(
         accept=accept,
         bearer=BearerTokens(
             services.auth,
             devices=devices,
-            providers=providers,
+            providers=providers.by_url,
             accounts=services.accounts,
             account_cache=Lifetimes().session_cache,
             clock=utc_now,
+            groups=groups,
             on_login=partial(_record_login, audit),
+        ),
+        provider_login=ProviderLogin(
+            providers=providers.for_sign_in,
+            exchange=providers.exchange,
+            accounts=services.accounts,
+            auth=services.auth,
+            groups=groups,
+            longest=timedelta(seconds=runtime.settings.oidc.session_seconds),
         ),
         audit=audit,
         auth=services.auth,
@@ -177,6 +197,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         study_uploads=study_uploads,
         auth=ports.auth,
         bearer=ports.bearer,
+        provider_login=ports.provider_login,
         account=ports.account,
         devices=ports.devices,
         enrolment=DeviceEnrolment(

@@ -136,10 +136,11 @@ async def set_member(
     async with _studies(settings) as studies:
         await _study(studies, study)
         if roles:
-            await studies.put_member(study, Member(account.id, roles))
+            member = await studies.put_member(study, Member(account.id, roles))
         else:
             await studies.remove_member(study, account.id)
-    return member_view(Member(account.id, roles)).model_dump(mode="json")
+            member = Member(account.id, roles)
+    return member_view(member).model_dump(mode="json")
 
 
 async def show_subject(settings: Settings, slug: str, pseudonym: str) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ The docstring of a field says what it means, also when it is unset; its name end
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,7 +20,10 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    TypeAdapter,
+    ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import NoDecode
 
@@ -29,6 +32,7 @@ from healthingest_contract.topology import DEFAULT_EXCHANGE
 from healthingest_service.identity.email_address import InvalidEmailError, normal_email
 from healthingest_service.identity.model import Registration
 from healthingest_service.identity.throttling import Rate
+from healthingest_service.studies.model import DEFAULT_STUDY, SLUG_PATTERN, Role
 
 MIB: Final = 1024 * 1024
 AUDIT_RETENTION_DAYS_MIN: Final = 31
@@ -310,28 +314,125 @@ def _is_issuer(text: str) -> str:
     return text
 
 
-class OidcIssuerSettings(Group):
-    """An identity provider."""
+def _is_redirect_uri(text: str) -> str:
+    parts = urlsplit(_is_http_url(text))
+    if parts.fragment:
+        message = "must have no fragment"
+        raise ValueError(message)
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        message = "must begin with https"
+        raise ValueError(message)
+    return text
 
-    url: Annotated[str, AfterValidator(_is_issuer), Field(max_length=2048)]
+
+_STUDY_PATTERN: Final = "^" + SLUG_PATTERN + "$"
+
+
+class GroupRoleSettings(Group):
+    """The roles in a study that a group of an identity provider gives."""
+
+    group: Annotated[str, Field(min_length=1, max_length=255)]
+    study: Annotated[str, Field(pattern=_STUDY_PATTERN)]
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+
+    @field_validator("study")
+    @classmethod
+    def _is_no_default(cls, value: str) -> str:
+        if value == DEFAULT_STUDY:
+            message = "the study default has no members"
+            raise ValueError(message)
+        return value
+
+
+IssuerUrl = Annotated[str, AfterValidator(_is_issuer), Field(max_length=2048)]
+RedirectUri = Annotated[str, AfterValidator(_is_redirect_uri), Field(max_length=2048)]
+ScopeText = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,255}$")]
+"""A scope by RFC 6749, 3.3."""
+
+
+class OidcIssuerSettings(Group):
+    """An identity provider; users sign in there if it has a client id and redirect URIs."""
+
+    url: IssuerUrl
     audience: Annotated[str, Field(min_length=1, max_length=255)]
     groups_claim: Annotated[str, Field(min_length=1, max_length=255)] = "groups"
     required_groups: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    group_roles: Annotated[tuple[GroupRoleSettings, ...], Field(max_length=200)] = ()
+    name: Annotated[str, Field(max_length=100)] | None = None
+    client_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    redirect_uris: Annotated[tuple[RedirectUri, ...], Field(max_length=10)] = ()
+    scopes: Annotated[tuple[ScopeText, ...], Field(max_length=20)] = ("openid",)
+
+    @field_validator("scopes")
+    @classmethod
+    def _ask_for_id_tokens(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in value:
+            message = "must have the scope openid"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _check_client(self) -> Self:
+        if (self.client_id is None) != (not self.redirect_uris):
+            message = "client_id and redirect_uris go together: set both or none"
+            raise ValueError(message)
+        return self
+
+
+_SECRETS: Final = TypeAdapter(dict[str, Annotated[str, Field(min_length=1, max_length=1024)]])
 
 
 class OidcSettings(Group):
-    """Identity providers (OpenID Connect) whose access tokens are accepted."""
+    """Identity providers (OpenID Connect): their access tokens are accepted, and users sign in."""
 
     issuers: Annotated[tuple[OidcIssuerSettings, ...], Field(max_length=10)] = ()
     """
     A list in JSON of objects with `url` (equal to the claim `iss`), `audience` (in the claim
     `aud`), and optionally `groups_claim` (default `groups`) and `required_groups`: callers without
-    one of these groups may do nothing.
+    one of these groups may do nothing. `group_roles` is a list of objects with `group`, `study` and
+    `roles`: what a user of the group may do there. With `client_id` and `redirect_uris`, users sign
+    in there; then `name` is the text of a button (default: the host), and `scopes` are requested
+    (default: `openid`). Each redirect URI belongs to one provider.
+    """
+    client_secrets: SecretStr | None = None
+    """
+    An object in JSON: the client secret of each provider that has one, by its `url`. A provider
+    without one treats this installation as a public client.
+    """
+    session_seconds: Annotated[int, Field(ge=300, le=31_536_000)] = 43_200
+    """
+    Longest session of a user who has signed in at a provider. Then the user signs in again, so that
+    a user whom the provider no longer knows, or who has lost a group, does not stay.
     """
     ca_file: Path | None = None
     """PEM file with the certificate authorities of the providers. Unset: the public ones."""
     timeout_seconds: PositiveFloat = 5.0
-    """Deadline of a request for keys."""
+    """Deadline of a request for keys, or to exchange a code."""
+
+    @field_validator("issuers")
+    @classmethod
+    def _separate(cls, value: tuple[OidcIssuerSettings, ...]) -> tuple[OidcIssuerSettings, ...]:
+        """Against mix-up: a redirect URI says from which provider a code is (RFC 9700, 4.4.2.2)."""
+        uris = [uri for issuer in value for uri in issuer.redirect_uris]
+        if len(set(uris)) != len(uris):
+            message = "each redirect URI must be named once, for one provider"
+            raise ValueError(message)
+        return value
+
+    def secrets_by_url(self) -> dict[str, str]:
+        """
+        Return the client secret of each provider that has one.
+
+        Raises:
+            ValueError: `client_secrets` is no such object; the error contains nothing of it.
+        """
+        if self.client_secrets is None:
+            return {}
+        try:
+            return _SECRETS.validate_json(self.client_secrets.get_secret_value())
+        except ValidationError:
+            message = "must be an object in JSON of texts with 1 to 1024 characters"
+            raise ValueError(message) from None
 
     @field_validator("issuers")
     @classmethod
@@ -406,8 +507,8 @@ class LimitsSettings(Group):
     """Requests of an account, without its uploads."""
     logins: RateText = "600/hour"
     """
-    Logins of an account from one address, successful or not. Exchanges of enrolment codes from one
-    address have the same rate.
+    Logins of an account from one address, successful or not. Exchanges of enrolment codes, and
+    sign-ins at identity providers, from one address have the same rate.
     """
     refreshes: RateText = "120/hour"
     """Exchanges of refresh tokens of a session."""

@@ -181,10 +181,35 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An account and its roles in a study; at least one."""
+    """
+    An account and its roles in a study; at least one.
+
+    `roles` were given by a manager or administrator, `group_roles` follow from groups at an
+    identity provider. It has all of them.
+    """
 
     account_id: AccountId
     roles: frozenset[Role]
+    group_roles: frozenset[Role] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The roles of an account in a study, by who gave them: a manager, or a group."""
+
+    study: StudySlug
+    account_id: AccountId
+    by_manager: frozenset[Role] = frozenset()
+    by_group: frozenset[Role] = frozenset()
+
+    def also(self, role: Role, *, by_manager: bool, by_group: bool) -> "Membership":
+        """Return the membership with one more role."""
+        return Membership(
+            self.study,
+            self.account_id,
+            self.by_manager | {role} if by_manager else self.by_manager,
+            self.by_group | {role} if by_group else self.by_group,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,11 @@ class Studies(Protocol):
         """Return the accounts that have a role in the study."""
         ...
 
-    async def put_member(self, study: StudySlug, member: Member) -> None:
+    async def put_member(self, study: StudySlug, member: Member) -> Member:
         """
-        Give an account exactly these roles. Calling twice is safe.
+        Give an account exactly these `roles`; those of groups stay. Calling twice is safe.
+
+        Returns the member with all its roles.
 
         Raises:
             AccountNotFoundError: the account does not exist.
@@ -76,7 +78,7 @@ class Studies(Protocol):
         ...
 
     async def remove_member(self, study: StudySlug, account_id: AccountId) -> None:
-        """Remove all roles of an account; it is no error if it has none."""
+        """Remove all roles of an account but those of groups; it is no error if it has none."""
         ...
 
     async def subject(self, study: StudySlug, pseudonym: Pseudonym) -> Subject | None:

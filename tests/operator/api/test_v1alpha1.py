@@ -54,6 +54,8 @@ def test_each_default_is_that_of_the_schema(path: str) -> None:
     parent = path.rpartition(".")[0]
     if path.startswith("accounts.mail."):
         with_field(body["spec"], "accounts.mail", COMPLETE["mail"])
+    if ".signIn." in path:
+        with_field(body["spec"], "accounts.oidc.issuers[].signIn", COMPLETE["signIn"])
     if parent.endswith(("KeyRef", "webIdentity")):
         with_field(body["spec"], parent, COMPLETE[parent.rpartition(".")[2]])
     if parent.endswith(".keys"):

@@ -14,7 +14,11 @@ from healthingest_operator.resources.configuration import SECRETS_FOLDER
 from healthingest_operator.resources.migration import migration_job
 from healthingest_operator.resources.names import database
 from healthingest_operator.resources.network_policy import endpoint_of
-from healthingest_operator.resources.secrets import MAIL_LOGIN, has_mail_login
+from healthingest_operator.resources.secrets import (
+    MAIL_LOGIN,
+    has_client_secrets,
+    has_mail_login,
+)
 from support.operator_fakes import manifest
 from support.rendered import BUILD, OWNERS, objects, settings
 
@@ -115,6 +119,8 @@ def test_a_container_mounts_only_its_own_secrets(owner: HealthIngest) -> None:
             absent = set() if owner.spec.cache else {env.CACHE_URL}
             if not has_mail_login(owner.spec):
                 absent |= {*MAIL_LOGIN}
+            if not has_client_secrets(owner.spec):
+                absent |= {env.OIDC_CLIENT_SECRETS}
             assert files == expected[container["name"]] - absent
             assert not {entry["name"] for entry in container["env"]} & env.SECRET_NAMES
 

@@ -12,6 +12,8 @@ OPERATION_IDS = {
     ("POST", "/auth/jwt/login"): "logIn",
     ("POST", "/auth/jwt/logout"): "logOut",
     ("POST", "/auth/jwt/refresh"): "refreshTokens",
+    ("GET", "/auth/oidc"): "listIdentityProviders",
+    ("POST", "/auth/oidc/login"): "logInWithCode",
     ("GET", "/auth/me"): "getOwnAccount",
     ("PATCH", "/auth/me"): "updateOwnAccount",
     ("DELETE", "/auth/me"): "closeOwnAccount",

@@ -164,7 +164,11 @@ async def test_members_get_and_lose_roles(edge: Edge) -> None:
     member = f"{SLEEP}/members/{other.id}"
     for _ in range(2):
         answer = await manager.sends("PUT", member, {"roles": ["uploader", "reader"]})
-        assert answer.json() == {"account_id": str(other.id), "roles": ["reader", "uploader"]}
+        assert answer.json() == {
+            "account_id": str(other.id),
+            "roles": ["reader", "uploader"],
+            "group_roles": [],
+        }
     listed = (await manager.sends("GET", f"{SLEEP}/members?limit=100")).json()
     assert {one["account_id"] for one in listed["members"]} == {str(manager.id), str(other.id)}
     page = (await manager.sends("GET", f"{SLEEP}/members?limit=1")).json()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from healthingest_service.identity.errors import IdentityUnavailableError
+from healthingest_service.identity.errors import ProviderUnavailableError
 from healthingest_service.identity.key_cache import KeyAges, KeyCache
 from healthingest_service.identity.oidc import ProviderKeys
 
@@ -34,7 +34,7 @@ class Provider:
         self.asked.set()
         await self.gate.wait()
         if self.away:
-            raise IdentityUnavailableError
+            raise ProviderUnavailableError
         return ProviderKeys(dict.fromkeys(self.ids, KEY))
 
     def cache(self) -> KeyCache:
@@ -81,7 +81,7 @@ async def test_old_keys_are_used_while_new_ones_are_fetched() -> None:
     assert provider.fetches == 2
     provider.away = True
     provider.gate.set()
-    with pytest.raises(IdentityUnavailableError):
+    with pytest.raises(ProviderUnavailableError):
         await cache.check()
     assert await cache.find("one") == KEY
     assert provider.fetches == 2
@@ -95,7 +95,7 @@ async def test_too_old_keys_are_not_used() -> None:
     provider.seconds += AGES.usable + 1
     provider.away = True
     for _ in range(3):
-        with pytest.raises(IdentityUnavailableError):
+        with pytest.raises(ProviderUnavailableError):
             await cache.find("one")
     assert provider.fetches == 2
     provider.away = False
@@ -132,7 +132,7 @@ async def test_a_provider_that_is_away_from_the_start() -> None:
     provider = Provider(away=True)
     cache = provider.cache()
     for _ in range(5):
-        with pytest.raises(IdentityUnavailableError):
+        with pytest.raises(ProviderUnavailableError):
             await cache.find("one")
     assert provider.fetches == 1
 

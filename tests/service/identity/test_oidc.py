@@ -12,12 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from healthingest_service.identity.errors import InvalidTokenError
 from healthingest_service.identity.oidc import (
     MAX_GROUPS,
+    Endpoints,
     Issuer,
     account_of,
+    endpoints_in,
     issuer_in,
     key_id_in,
     keys_in,
     verify,
+    verify_id_token,
 )
 
 PAST = 1_000_000_000
@@ -91,6 +94,58 @@ def test_a_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
     """Issuer, audience, subject and times must be right, and an ID token is no access token."""
     with pytest.raises(InvalidTokenError):
         accepted(token(**claims))
+
+
+def signed_in(text: str, nonce: str = "n") -> Any:  # noqa: ANN401 - the caller's fields
+    """The user of an ID token that the provider's key verifies."""
+    key = KEY.public_key(), frozenset({"RS256"})
+    return verify_id_token(text, ISSUER, key, client_id="page", nonce=nonce)
+
+
+def test_an_id_token_names_the_account_of_the_access_tokens() -> None:
+    """Each kind is refused in place of the other one."""
+    text = token(aud="page", nonce="n", at_hash="h", groups=["clinic"])
+    user = signed_in(text)
+    assert (user.account_id, user.groups) == (account_of(URL, "ada"), {"clinic"})
+    assert signed_in(token(aud=["page", "x"], azp="page", nonce="n")).account_id == user.account_id
+    for wrong in (token(), token(aud="page"), token(aud="healthingest", nonce="n")):
+        with pytest.raises(InvalidTokenError):
+            signed_in(wrong)
+    with pytest.raises(InvalidTokenError):
+        signed_in(text, nonce="m")
+    with pytest.raises(InvalidTokenError):
+        key_id_in(_with_header({"typ": "at+jwt"}), is_id_token=True)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({}, Endpoints(authorization=f"{URL}/a", token=f"{URL}/t")),
+        (
+            {
+                "code_challenge_methods_supported": ["plain", "S256"],
+                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "authorization_response_iss_parameter_supported": True,
+            },
+            Endpoints(
+                authorization=f"{URL}/a",
+                token=f"{URL}/t",
+                basic_authentication=False,
+                sends_issuer=True,
+            ),
+        ),
+        ({"code_challenge_methods_supported": ["plain"]}, None),
+        ({"token_endpoint": None}, None),
+        ({"token_endpoint": "http://login.clinic.example/t"}, None),
+        ({"authorization_endpoint": "javascript:alert(1)"}, None),
+        ({"authorization_endpoint": f"{URL}/a#f"}, None),
+    ],
+    ids=["least", "full", "plain", "missing", "no-tls", "scheme", "fragment"],
+)
+def test_endpoints_are_read(document: dict[str, object], expected: Endpoints | None) -> None:
+    """Those with the scheme of the issuer, of a provider that does not exclude PKCE."""
+    found = {"authorization_endpoint": f"{URL}/a", "token_endpoint": f"{URL}/t"} | document
+    assert endpoints_in(found, URL) == expected
 
 
 def test_another_key_is_refused() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 from ipaddress import ip_network
 from pathlib import Path
@@ -177,3 +178,61 @@ def test_the_gates_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("HEALTHINGEST_GATE__MAX_BLOCK_BYTES", "1000000")
     assert settings.load().gate.limits()["max_block_bytes"] == 1_000_000
+
+
+ISSUER = {"url": "https://login.example", "audience": "healthingest"}
+CLIENT = {"client_id": "page", "redirect_uris": ["https://app.example"]}
+
+
+def test_identity_providers_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the client at a provider, its secret from a file, and the roles of groups."""
+    rule = {"group": "leads", "study": "sleep", "roles": ["manager"]}
+    issuer = ISSUER | CLIENT | {"name": None, "group_roles": [rule]}
+    monkeypatch.setenv(environment.OIDC_ISSUERS, json.dumps([issuer]))
+    secrets = json.dumps({ISSUER["url"]: SECRET})
+    (folder / environment.OIDC_CLIENT_SECRETS).write_text(secrets, encoding="utf-8")
+    oidc = settings.load().oidc
+    assert oidc.secrets_by_url() == {ISSUER["url"]: SECRET}
+    assert oidc.issuers[0].scopes == ("openid",)
+    assert SECRET not in repr(oidc)
+
+
+@pytest.mark.parametrize(
+    "issuers",
+    [
+        [ISSUER | {"client_id": "page"}],
+        [ISSUER | {"redirect_uris": ["https://app.example"]}],
+        [ISSUER | CLIENT | {"redirect_uris": ["http://app.example"]}],
+        [ISSUER | CLIENT | {"redirect_uris": ["https://app.example/#x"]}],
+        [ISSUER | CLIENT | {"scopes": ["email"]}],
+        [ISSUER | CLIENT, ISSUER | CLIENT | {"url": "https://other.example"}],
+        [ISSUER | {"group_roles": [{"group": "a", "study": "default", "roles": ["reader"]}]}],
+        [ISSUER | {"group_roles": [{"group": "a", "study": "b", "roles": []}]}],
+        [ISSUER | {"group_roles": [{"group": "a", "study": "b", "roles": ["admin"]}]}],
+    ],
+    ids=[
+        *("client", "uris", "plain", "fragment", "scopes"),
+        *("shared", "default", "none", "admin"),
+    ],
+)
+def test_a_wrong_identity_provider_is_named(
+    monkeypatch: pytest.MonkeyPatch, issuers: list[dict[str, object]]
+) -> None:
+    """By its variable: a part of a client, an address without TLS, one for two, or a wrong role."""
+    monkeypatch.setenv(environment.OIDC_ISSUERS, json.dumps(issuers))
+    with pytest.raises(settings.InvalidSettingsError, match=environment.OIDC_ISSUERS):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [SECRET, f'["{SECRET}"]', f'{{"a": ["{SECRET}"]}}'],
+    ids=["text", "list", "nested"],
+)
+def test_wrong_client_secrets_are_not_repeated(folder: Path, text: str) -> None:
+    """The error names the rule."""
+    (folder / environment.OIDC_CLIENT_SECRETS).write_text(text, encoding="utf-8")
+    oidc = settings.load().oidc
+    with pytest.raises(ValueError, match="must be an object in JSON") as caught:
+        oidc.secrets_by_url()
+    assert SECRET not in str(caught.value)

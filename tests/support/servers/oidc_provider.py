@@ -1,17 +1,23 @@
-"""An identity provider: discovery document, key set, and signed access tokens."""
+"""An identity provider: discovery document, key set, signed tokens, and codes with PKCE."""
 
+import asyncio
+import base64
+import hashlib
+import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote_plus
 
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 AUDIENCE = "healthingest"
+CLIENT_ID = "healthingest-page"
 _EXPONENT = 65537
 _BITS = 2048
 
@@ -31,13 +37,26 @@ class SigningKey:
         return entry | {"kid": self.id, "use": "sig", "alg": "RS256"}
 
 
+@dataclass(frozen=True)
+class _Code:
+    subject: str
+    redirect_uri: str
+    nonce: str
+    challenge: str
+
+
 @dataclass
 class OidcProvider:
     """
     A provider's state.
 
-    The first key signs, and all are published. `fetches` counts requests for the key set; `status`
-    is that of every answer; `claimed_issuer` replaces the issuer in the discovery document.
+    The first key signs, and all are published. `fetches` counts requests for the key set,
+    `exchanges` those at the token endpoint; `status` is that of every answer; `claimed_issuer`
+    replaces the issuer in the discovery document, and `metadata` other members of it.
+
+    With `secret` the client must authenticate, in the header or the form. `id_claims` replace
+    claims of ID tokens, and `answer` the answer to a good code. The token endpoint waits for
+    `open`.
     """
 
     port: int = 0
@@ -45,6 +64,16 @@ class OidcProvider:
     fetches: int = 0
     status: int = 200
     claimed_issuer: str = ""
+    metadata: dict[str, object] = field(default_factory=dict)
+    exchanges: int = 0
+    secret: str | None = None
+    id_claims: dict[str, object] = field(default_factory=dict)
+    answer: bytes | None = None
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    codes: dict[str, _Code] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     @property
     def issuer(self) -> str:
@@ -66,12 +95,56 @@ class OidcProvider:
         key = self.keys[0]
         return jwt.encode(merged, key.private, algorithm="RS256", headers={"kid": key.id})
 
+    def code(self, subject: str, *, redirect_uri: str, nonce: str, challenge: str) -> str:
+        """Return a code, as the redirect after a sign-in has it."""
+        code = secrets.token_urlsafe(16)
+        self.codes[code] = _Code(subject, redirect_uri, nonce, challenge)
+        return code
+
+    async def token_endpoint(self, request: web.Request) -> web.Response:
+        """Exchange a code once (RFC 6749, 4.1.3; RFC 7636, 4.6)."""
+        self.exchanges += 1
+        await self.open.wait()
+        form = await request.post()
+        if not self._is_client(request, form):
+            return web.json_response({"error": "invalid_client"}, status=401)
+        code = self.codes.pop(str(form.get("code")), None)
+        digest = hashlib.sha256(str(form.get("code_verifier")).encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if (
+            code is None
+            or code.redirect_uri != form.get("redirect_uri")
+            or code.challenge != challenge
+        ):
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        if self.answer is not None:
+            return web.Response(body=self.answer, status=self.status)
+        claims = {"aud": CLIENT_ID, "nonce": code.nonce} | self.id_claims
+        found = {
+            "id_token": self.token(code.subject, **claims),
+            "access_token": "opaque",
+            "token_type": "Bearer",
+        }
+        return web.json_response(found, status=self.status)
+
+    def _is_client(self, request: web.Request, form: Mapping[str, object]) -> bool:
+        header = request.headers.get("Authorization", "")
+        if self.secret is None:
+            return not header and form.get("client_id") == CLIENT_ID
+        if header:
+            login = base64.b64decode(header.removeprefix("Basic ")).decode().split(":")
+            return [unquote_plus(part) for part in login] == [CLIENT_ID, self.secret]
+        return form.get("client_secret") == self.secret
+
     async def discovery(self, _: web.Request) -> web.Response:
         """Answer with the discovery document."""
         found = {
             "issuer": self.claimed_issuer or self.issuer,
             "jwks_uri": f"{self.issuer}/keys",
-        }
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "code_challenge_methods_supported": ["S256"],
+        } | self.metadata
         return web.json_response(found, status=self.status)
 
     async def key_set(self, _: web.Request) -> web.Response:
@@ -88,6 +161,7 @@ async def open_oidc_provider() -> AsyncIterator[OidcProvider]:
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", provider.discovery)
     app.router.add_get("/keys", provider.key_set)
+    app.router.add_post("/token", provider.token_endpoint)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     try:

@@ -18,6 +18,7 @@ from healthingest_operator.api.v1alpha1 import (
     CacheSecretRef,
     DatabaseSecretRef,
     MailSecretRef,
+    OidcClientSecretRef,
     StoreSecretRef,
 )
 from healthingest_operator.reconcile.errors import DependencyError
@@ -35,6 +36,7 @@ KeyedRef: TypeAlias = (
     | DatabaseSecretRef
     | CacheSecretRef
     | MailSecretRef
+    | OidcClientSecretRef
 )
 
 
@@ -209,4 +211,5 @@ _NAMES = {
     DatabaseSecretRef: ("url", "adminUrl"),
     CacheSecretRef: ("url",),
     MailSecretRef: ("username", "password"),
+    OidcClientSecretRef: ("clientSecret",),
 }

@@ -1,5 +1,6 @@
 """The user's Secrets: read by name at every reconciliation, never watched, never listed."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -52,6 +53,8 @@ class Credentials:
     oidc_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
     mail_login: tuple[str, str] | DependencyError | None = field(default=None, repr=False)
     mail_tls: TlsMaterial | DependencyError = NO_TLS_MATERIAL
+    client_secrets: str | DependencyError | None = field(default=None, repr=False)
+    """The client secrets at identity providers, in JSON by the URL of the issuer."""
     store_reader: StoreAccess | DependencyError | None = None
     """The access of consumers; None: the spec names none."""
     warnings: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ class Credentials:
             self.oidc_tls,
             self.mail_login,
             self.mail_tls,
+            self.client_secrets,
             self.store_reader,
         )
         found = {part.message: part for part in parts if isinstance(part, DependencyError)}
@@ -122,6 +126,7 @@ class Credentials:
             if isinstance(self.store_reader, StoreAccess)
             else None,
             cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
+            client_secrets=self.client_secrets if isinstance(self.client_secrets, str) else None,
             mail_login=None if isinstance(self.mail_login, DependencyError) else self.mail_login,
         )
 
@@ -165,6 +170,7 @@ async def credentials(cluster: Reader, owner: HealthIngest) -> Credentials:
         oidc_tls=await _or_error(lambda: reader.tls(Dependency.OIDC)),
         mail_login=await _or_error(reader.mail_login),
         mail_tls=await _or_error(lambda: reader.tls(Dependency.MAIL)),
+        client_secrets=await _or_error(reader.client_secrets),
         store_reader=store_reader,
         warnings=tuple(dict.fromkeys(reader.warnings)),
     )
@@ -276,6 +282,18 @@ class _Reader:
         names = ("username", "password")
         found = await self._given(Reading(path, mail.secret_ref, names, (), around))
         return found.value("username"), found.value("password")
+
+    async def client_secrets(self) -> str | None:
+        oidc = self._owner.spec.accounts.oidc
+        around = Surroundings(self._namespace)
+        found = {}
+        for index, issuer in enumerate(oidc.issuers if oidc else ()):
+            reference = issuer.sign_in.client_secret_ref if issuer.sign_in else None
+            if reference is not None:
+                path = f"spec.accounts.oidc.issuers[{index}].signIn.clientSecretRef"
+                given = await self._given(Reading(path, reference, ("clientSecret",), (), around))
+                found[issuer.url] = given.value("clientSecret")
+        return json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else None
 
     async def _given(self, reading: Reading) -> GivenSecret:
         secret = await self._cluster.read("v1", "Secret", self._namespace, reading.reference.name)

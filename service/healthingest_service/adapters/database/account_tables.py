@@ -24,7 +24,8 @@ class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
     An account; the other columns are those of fastapi-users.
 
     `password_version` grows with each change of the password. `closed_at` is set when the owner has
-    closed the account; its personal columns are empty then.
+    closed the account; its personal columns are empty then. `groups_at` is when the newest token of
+    an identity provider was issued whose groups were followed.
     """
 
     __tablename__ = "account"
@@ -38,10 +39,11 @@ class AccountRow(SQLAlchemyBaseUserTableUUID, Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=_now, onupdate=_now)
     password_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    groups_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class LoginSessionRow(Base):
-    """A login session."""
+    """A login session. With `ends_at` it ends then, also if it is refreshed."""
 
     __tablename__ = "login_session"
 
@@ -51,6 +53,7 @@ class LoginSessionRow(Base):
     )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class RefreshTokenRow(Base):

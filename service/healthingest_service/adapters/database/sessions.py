@@ -57,7 +57,10 @@ class DatabaseSessions:
                 raise InvalidCredentialsError
             await connection.execute(
                 insert(LoginSessionRow).values(
-                    id=session.id, account_id=session.account_id, created_at=session.created_at
+                    id=session.id,
+                    account_id=session.account_id,
+                    created_at=session.created_at,
+                    ends_at=session.ends_at,
                 )
             )
             await _insert(connection, session.id, first)
@@ -82,7 +85,7 @@ class DatabaseSessions:
             if row is None:
                 raise InvalidTokenError
             if first:
-                await _insert(connection, SessionId(row.session_id), child)
+                await _insert(connection, SessionId(row.session_id), child.ending(row.ends_at))
         return Rotation(
             session_id=SessionId(row.session_id),
             account_id=AccountId(row.account_id),
@@ -191,6 +194,7 @@ def _used(token_hash: str, at: datetime) -> Select[Any]:
         select(
             RefreshTokenRow.session_id,
             LoginSessionRow.account_id,
+            LoginSessionRow.ends_at,
             AccountRow.__table__.c.email,
             RefreshTokenRow.child_salt,
             RefreshTokenRow.used_at,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, case, delete, exists, insert, select, update
+from sqlalchemy import Row, and_, case, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
@@ -14,6 +14,11 @@ from typing_extensions import override
 from healthingest_service.adapters.database import rows, study_rows
 from healthingest_service.adapters.database.account_tables import AccountRow
 from healthingest_service.adapters.database.engine import transaction_raising
+from healthingest_service.adapters.database.memberships import (
+    lock_studies,
+    memberships,
+    put_membership,
+)
 from healthingest_service.adapters.database.study_tables import (
     StudyMemberRow,
     StudyRow,
@@ -30,6 +35,7 @@ from healthingest_service.studies.model import (
     IntakeFacts,
     Member,
     MemberPage,
+    Membership,
     Pseudonym,
     Role,
     Standing,
@@ -181,38 +187,38 @@ class DatabaseStudies(Studies):
             accounts = accounts.where(StudyMemberRow.account_id > UUID(cursor))
         async with self._transaction(writes=False) as connection:
             found = list(await connection.scalars(accounts))
-            roles = select(StudyMemberRow.account_id, StudyMemberRow.role).where(
+            roles = select(StudyMemberRow.__table__).where(
                 StudyMemberRow.study == study, StudyMemberRow.account_id.in_(found[:limit])
             )
-            by_account: dict[UUID, set[Role]] = {one: set() for one in found[:limit]}
+            by_account = {one: Membership(study, AccountId(one)) for one in found[:limit]}
             for row in await connection.execute(roles):
-                by_account[row.account_id].add(Role(row.role))
-        members = tuple(
-            Member(AccountId(account), frozenset(some)) for account, some in by_account.items()
-        )
+                by_account[row.account_id] = by_account[row.account_id].also(
+                    Role(row.role), by_manager=row.by_manager, by_group=row.by_group
+                )
+        members = tuple(_member(some) for some in by_account.values())
         return MemberPage(members, str(found[limit - 1]) if len(found) > limit else None)
 
     @override
-    async def put_member(self, study: StudySlug, member: Member) -> None:
-        values = [
-            {"study": study, "account_id": member.account_id, "role": role.value}
-            for role in sorted(member.roles)
-        ]
+    async def put_member(self, study: StudySlug, member: Member) -> Member:
         try:
-            async with self._transaction() as connection:
-                # The lock of the study orders two changes of one account.
-                await connection.execute(
-                    select(StudyRow.slug).where(StudyRow.slug == study).with_for_update()
-                )
-                await connection.execute(_membership(study, member.account_id))
-                await connection.execute(insert(StudyMemberRow), values)
+            return _member(await self._put_roles(study, member.account_id, member.roles))
         except IntegrityError:
             raise AccountNotFoundError from None
 
     @override
     async def remove_member(self, study: StudySlug, account_id: AccountId) -> None:
-        async with self._transaction(single=True) as connection:
-            await connection.execute(_membership(study, account_id))
+        await self._put_roles(study, account_id, frozenset())
+
+    async def _put_roles(
+        self, study: StudySlug, account_id: AccountId, roles: frozenset[Role]
+    ) -> Membership:
+        async with self._transaction() as connection:
+            await lock_studies(connection, [study])
+            existing = await memberships(connection, account_id)
+            before = existing.get(study, Membership(study, account_id))
+            after = replace(before, by_manager=roles)
+            await put_membership(connection, after)
+        return after
 
     @override
     async def subject(self, study: StudySlug, pseudonym: Pseudonym) -> Subject | None:
@@ -325,10 +331,8 @@ def _is_subject(study: StudySlug, names: Collection[str]) -> Any:  # noqa: ANN40
     return SubjectRow.study == study, SubjectRow.pseudonym.in_(names)
 
 
-def _membership(study: StudySlug, account_id: AccountId) -> Any:  # noqa: ANN401
-    return delete(StudyMemberRow).where(
-        StudyMemberRow.study == study, StudyMemberRow.account_id == account_id
-    )
+def _member(found: Membership) -> Member:
+    return Member(found.account_id, found.by_manager, found.by_group)
 
 
 def _roles(found: Sequence[Row[Any]]) -> frozenset[Role]:

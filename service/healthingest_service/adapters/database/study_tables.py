@@ -8,7 +8,17 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi_users_db_sqlalchemy.generics import GUID
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    Uuid,
+    false,
+    text,
+    true,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
@@ -46,7 +56,11 @@ class StudyRow(Base):
 
 
 class StudyMemberRow(Base):
-    """One role of an account in a study."""
+    """
+    One role of an account in a study.
+
+    A manager gave it, or it follows from a group at an identity provider, or both.
+    """
 
     __tablename__ = "study_member"
     __table_args__ = (Index("ix_study_member_account_id", "account_id", "study"),)
@@ -58,6 +72,8 @@ class StudyMemberRow(Base):
         GUID, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True
     )
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
+    by_manager: Mapped[bool] = mapped_column(default=True, server_default=true())
+    by_group: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class SubjectRow(Base):
