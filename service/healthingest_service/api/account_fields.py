@@ -1,7 +1,7 @@
 """The fields of accounts in requests and responses."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -19,8 +19,6 @@ from healthingest_service.identity.registration import (
     PASSWORD_MIN_CHARACTERS,
     is_printable,
 )
-
-NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 def printable(name: str) -> str:
@@ -75,4 +73,4 @@ class AccountView(BaseModel):
 def account_answer(account: Account, status: int = 200) -> Response:
     """Return the response with *account*."""
     view = AccountView.model_validate(account, from_attributes=True)
-    return JSONResponse(view.model_dump(mode="json"), status, NO_STORE)
+    return JSONResponse(view.model_dump(mode="json"), status)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from healthingest_service.api.account_fields import NO_STORE, Email, NewPasswordText
+from healthingest_service.api.account_fields import Email, NewPasswordText
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import ApiDeps, count, count_address
@@ -92,7 +92,7 @@ async def reset_password(request: Request, deps: ApiDeps) -> Response:
     await count_address(request, deps, deps.rules.mails_per_address)
     given = await json_body(ResettingPassword, request, deps)
     details_of(request).account_id = await deps.recovery.reset_password(given.token, given.password)
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)
 
 
 async def verify_email(request: Request, deps: ApiDeps) -> Response:
@@ -100,7 +100,7 @@ async def verify_email(request: Request, deps: ApiDeps) -> Response:
     await count_address(request, deps, deps.rules.mails_per_address)
     given = await json_body(Verifying, request, deps)
     await deps.recovery.verify_email(given.token)
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)
 
 
 async def _request_mail(purpose: MailPurpose, request: Request, deps: ApiDependencies) -> Response:
@@ -109,4 +109,4 @@ async def _request_mail(purpose: MailPurpose, request: Request, deps: ApiDepende
     await count(request, deps, deps.rules.mails_per_account, f"mail:{given.email}")
     details_of(request).email = given.email
     await deps.mails.request(purpose, given.email)
-    return Response(status_code=202, headers=NO_STORE)
+    return Response(status_code=202)

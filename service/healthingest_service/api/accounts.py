@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.account_fields import (
-    NO_STORE,
     AccountView,
     Email,
     Name,
@@ -173,7 +172,7 @@ async def log_out(request: Request, deps: ApiDeps) -> Response:
     principal = await deps.auth.log_out(bearer_token(request))
     request.state.principal = principal
     details_of(request).object_id = str(principal.session_id)
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)
 
 
 def tokens_answer(pair: TokenPair) -> Response:
@@ -183,4 +182,4 @@ def tokens_answer(pair: TokenPair) -> Response:
         refresh_token=pair.refresh_token,
         expires_in=pair.expires_in_seconds,
     )
-    return JSONResponse(view.model_dump(), headers=NO_STORE)
+    return JSONResponse(view.model_dump())

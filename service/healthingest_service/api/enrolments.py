@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.account_fields import NO_STORE
 from healthingest_service.api.audit_details import details_of, note_subject
 from healthingest_service.api.dependencies import ApiDeps, InStudy, count_address
 from healthingest_service.api.openapi import REDEEM_ROUTE, problem_answers
@@ -160,14 +159,14 @@ async def create_enrolment(request: Request, deps: ApiDeps, access: InStudy) -> 
         subject=pseudonym,
         expires_at=code.expires_at,
     )
-    return JSONResponse(view.model_dump(mode="json"), 201, NO_STORE)
+    return JSONResponse(view.model_dump(mode="json"), 201)
 
 
 async def cancel_enrolment(deps: ApiDeps, access: InStudy, enrolment: str) -> Response:
     """Cancel an enrolment code; a token that it was exchanged for stays valid."""
     with suppress(ValueError):  # no code has an id that is no UUID
         await deps.enrolment.cancel(access.study.slug, EnrolmentCodeId(UUID(enrolment)))
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)
 
 
 async def redeem_enrolment(request: Request, deps: ApiDeps) -> Response:
@@ -207,4 +206,4 @@ async def list_study_tokens(
 async def revoke_study_token(deps: ApiDeps, access: InStudy, token_id: str) -> Response:
     """Revoke a device token of the study. All processes refuse it within seconds."""
     await deps.devices.revoke_in_study(access.study.slug, device_token_id(token_id))
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)

@@ -22,6 +22,8 @@ DISCONNECTED: Final = 499
 _UPLOAD_OUTCOMES: Final = {200: "replayed", 201: "accepted"}
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/startup"})
+_NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
+"""What a browser may load for an answer that is no page, and who may show it in a frame."""
 _ENCODED_SLASH: Final = b"%2f"
 
 
@@ -130,6 +132,8 @@ def _add_headers(message: Message, state: _State) -> None:
     headers = MutableHeaders(scope=message)
     headers[HEADER] = state["correlation_id"]
     headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", _NO_PAGE)
     for decision in state["rate_limits"]:
         rule = decision.rule
         rate = decision.rule.rate

@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.account_fields import (
-    NO_STORE,
     AccountView,
     Name,
     NewPasswordText,
@@ -172,7 +171,7 @@ async def list_sessions(deps: ApiDeps, owner: Owner) -> Response:
         )
         for one in await deps.account.live_sessions(owner)
     ]
-    return JSONResponse(SessionsView(sessions=views).model_dump(mode="json"), headers=NO_STORE)
+    return JSONResponse(SessionsView(sessions=views).model_dump(mode="json"))
 
 
 async def end_session(deps: ApiDeps, owner: Owner, session_id: str) -> Response:
@@ -192,4 +191,4 @@ async def end_other_sessions(deps: ApiDeps, owner: Owner) -> Response:
 
 
 def _done() -> Response:
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)

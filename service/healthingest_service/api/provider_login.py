@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.account_fields import NO_STORE
 from healthingest_service.api.accounts import TokensView, tokens_answer
 from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import ApiDeps, address_of, count
@@ -82,7 +81,7 @@ async def list_providers(request: Request, deps: ApiDeps) -> Response:
     await count(request, deps, deps.rules.logins, f"providers:{address_of(request, deps)}")
     found = await deps.provider_login.providers()
     view = ProvidersView(providers=[_view(one) for one in found])
-    return JSONResponse(view.model_dump(mode="json"), headers=NO_STORE)
+    return JSONResponse(view.model_dump(mode="json"))
 
 
 async def log_in_with_code(request: Request, deps: ApiDeps) -> Response:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.account_fields import NO_STORE, printable
+from healthingest_service.api.account_fields import printable
 from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import ApiDeps, Caller
 from healthingest_service.api.openapi import TOKENS_ROUTE, problem_answers
@@ -144,7 +144,7 @@ async def create_token(request: Request, deps: ApiDeps, principal: Caller) -> Re
 def created_token(token: DeviceToken, text: str) -> Response:
     """Return the answer with a new token, which no cache may keep."""
     view = CreatedTokenView(**token_view(token).model_dump(), token=text)
-    headers = {"Location": f"{TOKENS_ROUTE}/{token.id}"} | NO_STORE
+    headers = {"Location": f"{TOKENS_ROUTE}/{token.id}"}
     return JSONResponse(view.model_dump(mode="json"), 201, headers)
 
 
@@ -162,7 +162,7 @@ async def list_tokens(deps: ApiDeps, principal: Caller) -> TokenListView:
 async def revoke_token(deps: ApiDeps, principal: Caller, token_id: str) -> Response:
     """Revoke a device token. All processes refuse it within seconds."""
     await deps.devices.revoke(principal.account_id, device_token_id(token_id))
-    return Response(status_code=204, headers=NO_STORE)
+    return Response(status_code=204)
 
 
 def device_token_id(text: str) -> DeviceTokenId:

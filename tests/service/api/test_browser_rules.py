@@ -46,6 +46,19 @@ async def test_no_answer_is_taken_for_another_type(edge: Edge) -> None:
         assert answer.headers["content-type"]
 
 
+async def test_no_answer_is_cached_or_framed(edge: Edge) -> None:
+    """Documents, problems and lists; pages have rules of their own."""
+    for path, headers in (("/", {}), ("/v1/uploads", await edge.signed_in()), ("/unknown", {})):
+        answer = await edge.http.get(path, headers=headers)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"] == (
+            "default-src 'none'; frame-ancestors 'none'"
+        )
+    page = await edge.http.get("/auth/verify")
+    assert page.headers["cache-control"] == "no-cache"
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+
+
 async def test_trace_is_refused(edge: Edge) -> None:
     """On each path; nothing of the request comes back."""
     for path in ("/", "/v1/uploads", "/auth/verify"):
