@@ -39,11 +39,11 @@ def test_each_process_gets_its_secrets_and_no_other(composition: dict[str, Any])
     """
     As on a cluster: the relay has no key of the store, the API no login of the broker.
 
-    There is no mail server, so nobody has a login for one.
+    There is no mail server and no identity provider, so nobody has a login for one.
     """
-    mail = {env.MAIL_SMTP_USERNAME, env.MAIL_SMTP_PASSWORD}
+    outside = {env.MAIL_SMTP_USERNAME, env.MAIL_SMTP_PASSWORD, env.OIDC_CLIENT_SECRETS}
     for name, secrets in PROCESSES.items():
-        assert set(composition["services"][name]["secrets"]) == set(secrets) - mail
+        assert set(composition["services"][name]["secrets"]) == set(secrets) - outside
 
 
 def test_every_setting_is_known(composition: dict[str, Any]) -> None:
