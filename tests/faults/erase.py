@@ -67,7 +67,7 @@ class Size:
 
 
 WHOLE = Size(people=100, uploads=100, retries=1000, restores=100, is_measured=True)
-SHORT = Size(people=16, uploads=8, retries=60, restores=2, is_measured=False)
+SHORT = Size(people=12, uploads=6, retries=60, restores=2, is_measured=False)
 
 
 @dataclass
