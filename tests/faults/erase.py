@@ -18,10 +18,9 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -261,7 +260,7 @@ async def _wait_until_done(proof: Proof, group: list[Person]) -> None:
 
 
 @asynccontextmanager
-async def uploads_running(proof: Proof) -> Any:  # noqa: ANN401 - the type of the decorator
+async def uploads_running(proof: Proof) -> AsyncIterator[None]:
     """Upload about everybody, also about the erased, until the context ends."""
     is_over = asyncio.Event()
 
@@ -278,7 +277,7 @@ async def uploads_running(proof: Proof) -> Any:  # noqa: ANN401 - the type of th
 
 
 @asynccontextmanager
-async def restarting(made: World) -> Any:  # noqa: ANN401 - the type of the decorator
+async def restarting(made: World) -> AsyncIterator[None]:
     """Start processes again that a fault has ended."""
 
     async def watch() -> None:
@@ -398,8 +397,8 @@ async def _is_erased_again(proof: Proof, name: str) -> bool:
     await _copy_database(made, BACKUP, name)
     role = "janitor-1"
     url = made.servers.database.database_url(name)
-    fleet = Fleet(made.folder / name, {role: made.fleet.settings[role] | {"DATABASE__URL": url}})
-    fleet = Fleet(made.folder / name, fleet.settings, (role,))
+    settings = {role: made.fleet.settings[role] | {"DATABASE__URL": url}}
+    fleet = Fleet(made.folder / name, settings, (role,))
     fleet.folder.mkdir()
     try:
         await fleet.start()
