@@ -111,24 +111,27 @@ class Credentials:
     def user_secrets(self) -> UserSecrets:
         """The values that are copied into the operator's own Secret for the service."""
         broker = self.broker
-        store = self.store if isinstance(self.store, StoreAccess) else None
-        database = self.database if isinstance(self.database, DatabaseAccess) else DatabaseAccess()
+        store = _if_known(self.store, StoreAccess)
+        user = _if_known(broker, BrokerUser)
+        database = _if_known(self.database, DatabaseAccess) or DatabaseAccess()
+        reader = _if_known(self.store_reader, StoreAccess)
         return UserSecrets(
             store_access_key_id=store.access_key_id if store else None,
             store_secret_access_key=store.secret_access_key if store else None,
             broker_endpoint=None if isinstance(broker, DependencyError) else broker.amqp_url,
-            broker_login=(broker.username, broker.password)
-            if isinstance(broker, BrokerUser)
-            else None,
+            broker_login=(user.username, user.password) if user else None,
             database_url=database.url,
             database_admin_url=database.admin_url,
-            reader=_reader_values(self.store_reader)
-            if isinstance(self.store_reader, StoreAccess)
-            else None,
-            cache_url=self.cache_url if isinstance(self.cache_url, str) else None,
-            client_secrets=self.client_secrets if isinstance(self.client_secrets, str) else None,
+            reader=_reader_values(reader) if reader else None,
+            cache_url=_if_known(self.cache_url, str),
+            client_secrets=_if_known(self.client_secrets, str),
             mail_login=None if isinstance(self.mail_login, DependencyError) else self.mail_login,
         )
+
+
+def _if_known(value: object, kind: type[_Found]) -> _Found | None:
+    """Return *value* if it is of this kind; None: it is not given, or its Secret is unusable."""
+    return value if isinstance(value, kind) else None
 
 
 def _reader_values(access: StoreAccess) -> dict[str, str]:
