@@ -136,6 +136,13 @@ class ChainCheck:
         return Fault(FaultKind.START_MISSING, self.start.position)
 
 
+def _note_beyond_end(result: Verified, anchored: Iterable[int]) -> None:
+    """Add a fault for each anchored position after the last row: rows were removed there."""
+    end = 0 if result.head is None else result.head.position
+    for position in sorted(one for one in anchored if one > end):
+        result.add(Fault(FaultKind.ANCHOR_BEYOND_END, position))
+
+
 class VerifyChain:
     """The use case: verifies the whole chain and compares it with the anchors."""
 
@@ -177,9 +184,7 @@ class VerifyChain:
         if check.start is not None:
             result.events -= 1
             result.pruned_events = check.start.position
-        end = 0 if result.head is None else result.head.position
-        for position in sorted(one for one in anchored if one > end):
-            result.add(Fault(FaultKind.ANCHOR_BEYOND_END, position))
+        _note_beyond_end(result, anchored)
         await self._note_unchained(result, check)
         last = check.last_fault()
         if last is not None:

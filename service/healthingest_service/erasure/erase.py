@@ -229,13 +229,7 @@ class EraseData:
                 return await self._store.erase(key)
 
         done = await asyncio.gather(*(erase(key) for key in keys), return_exceptions=True)
-        errors = [one for one in done if isinstance(one, BaseException)]
-        locks = [one for one in errors if isinstance(one, ObjectLockedError)]
-        if len(errors) > len(locks):
-            raise next(one for one in errors if not isinstance(one, ObjectLockedError))
-        if locks:
-            ends = [one.until for one in locks if one.until is not None]
-            raise ObjectLockedError(min(ends) if len(ends) == len(locks) else None)
+        _raise_first([one for one in done if isinstance(one, BaseException)])
         return sum(one for one in done if isinstance(one, int))
 
     async def _close_subjects(self, erasure: Erasure) -> _Step:
@@ -269,6 +263,20 @@ class EraseData:
         self._logger.info(
             events.get(outcome, ERASURE_DELAYED), erasure_id=str(erasure.id), outcome=str(outcome)
         )
+
+
+def _raise_first(errors: Sequence[BaseException]) -> None:
+    """
+    Raise an error that is no lock, or if all are locks, one with the end of the first of them.
+
+    A legal hold has no end, so with one of those the error has none.
+    """
+    locks = [one for one in errors if isinstance(one, ObjectLockedError)]
+    if len(errors) > len(locks):
+        raise next(one for one in errors if not isinstance(one, ObjectLockedError))
+    if locks:
+        ends = [one.until for one in locks if one.until is not None]
+        raise ObjectLockedError(min(ends) if len(ends) == len(locks) else None)
 
 
 def _message(erasure: Erasure, upload: Upload, at: datetime) -> OutgoingMessage:

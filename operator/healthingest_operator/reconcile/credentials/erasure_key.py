@@ -86,7 +86,7 @@ async def reconcile_erasure_key(
         needed = known or await _fingerprint_in_bucket(ports.store, owner, found)
     except DependencyError:
         return ErasureKey()  # the condition of the bucket reports it
-    copy = None if known and own and _is(own, known) else await _copy(ports, owner)
+    copy = None if _is(own, known) else await _copy(ports, owner)
     make = ports.generators.erasure_key
     key = chosen_key((own, copy), needed, owner.confirmed_erasure_key, make)
     if isinstance(key, KeyProblem) and not await _is_needed(ports.store, found):
@@ -97,8 +97,14 @@ async def reconcile_erasure_key(
     return await _kept(ports, owner, key, live, existed=known is not None)
 
 
-def _is(key: str, fingerprint: str) -> bool:
-    return is_erasure_key(key) and fingerprint_of(key) == fingerprint
+def _is(key: str | None, fingerprint: str | None) -> bool:
+    """Return whether both are given, and the key has the fingerprint."""
+    return (
+        key is not None
+        and fingerprint is not None
+        and is_erasure_key(key)
+        and fingerprint_of(key) == fingerprint
+    )
 
 
 async def _copy(ports: Ports, owner: HealthIngest) -> str | None:

@@ -8,6 +8,7 @@ credential.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from healthingest_contract import environment as env
 from healthingest_contract.conditions import ConditionType, Reason
@@ -271,6 +272,15 @@ async def _write(
     return replace(own, healed=tuple(healed), written=written)
 
 
+_MESSAGES: Final = {
+    Phase.INTRODUCED: rotation_progress.INTRODUCED,
+    Phase.PROMOTED: rotation_progress.PROMOTED,
+    Phase.SIGNING: rotation_progress.SIGNING,
+    Phase.OVERLAPPING: rotation_progress.OVERLAPPING,
+}
+"""The message of each phase of a rotation."""
+
+
 def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
     """
     Return `SecretsReady`: False with the reason of the first error and all messages.
@@ -283,18 +293,11 @@ def secrets_condition(found: Credentials, own: OwnSecrets) -> ConditionUpdate:
     if own.erasure_key_error is not None:
         errors.append(own.erasure_key_error)
     if errors:
-        reasons: list[Reason] = [
-            error.reason for error in errors if isinstance(error, DependencyError)
-        ]
-        return condition_false(kind, reasons[0], "; ".join(error.message for error in errors))
+        message = "; ".join(error.message for error in errors)
+        return condition_false(kind, errors[0].reason, message)
     trimmed = "".join(f"; {warning}" for warning in found.warnings)
     if own.rotating:
-        message = {
-            Phase.INTRODUCED: rotation_progress.INTRODUCED,
-            Phase.PROMOTED: rotation_progress.PROMOTED,
-            Phase.SIGNING: rotation_progress.SIGNING,
-            Phase.OVERLAPPING: rotation_progress.OVERLAPPING,
-        }[state.phase]
+        message = _MESSAGES[state.phase]
         return condition_true(kind, message + trimmed, Reason.CREDENTIALS_ROTATING)
     if trimmed:
         return condition_true(kind, f"all Secrets exist{trimmed}", Reason.SECRET_VALUE_TRIMMED)
