@@ -23,6 +23,8 @@ Janitor, consistency check and rebuild list `PREFIX` only, and never see them.
 """
 ERASURES_PREFIX: Final = "erasures/"
 """The prefix of the records of erasures."""
+PARTS_PREFIX: Final = "parts/"
+"""The prefix of the parts of resumable uploads that are not finished."""
 AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 """A text that is greater than every key, in byte order."""
 

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from healthingest_service.adapters.database.migrate import migrate
-from healthingest_service.main.janitor import open_consistency_check
+from healthingest_service.main.janitor import make_consistency_check, open_inventory
 from healthingest_service.main.runtime import Runtime, Store, database_url, open_runtime, open_store
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import DatabaseSettings, JanitorSettings, StoreSettings
@@ -72,7 +72,7 @@ async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
         await keep(runtime, store, b"whole", tmp_path, stored=b"whole")
         await keep(runtime, store, b"other", tmp_path, stored=b"OTHER")
         await keep(runtime, store, b"lost", tmp_path, stored=None)
-        check = await open_consistency_check(runtime, stack, store)
+        check = make_consistency_check(runtime, store, await open_inventory(runtime, stack))
         assert await check.check_once(asyncio.Event())
         assert not await check.check_once(asyncio.Event())
         shown = runtime.metrics.text().decode()

@@ -15,6 +15,7 @@ from healthingest_service.adapters.database.erasing import DatabaseErasureWork
 from healthingest_service.adapters.database.erasures import DatabaseErasures
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.resumable_uploads import DatabaseResumableUploads
 from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.database.tables import Base, OutboxRow
 from healthingest_service.erasure.erase import EraseData, EraseRules
@@ -27,6 +28,7 @@ from healthingest_service.studies import decisions
 from healthingest_service.studies.model import Consent, Pseudonym, Subject
 from healthingest_service.uploads.model import IdempotencyKey, NewObject, Upload
 from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.remove_parts import RemoveParts
 from support.studies import SLUG, study, subject
 from support.uploads import Clock, message, owner, upload
 
@@ -81,6 +83,11 @@ class ErasureWorld:
         return DatabaseErasureWork(self.engine, KEYS.hidden, TIMEOUT_SECONDS, self.clock)
 
     @property
+    def resumable(self) -> DatabaseResumableUploads:
+        """The resumable uploads."""
+        return DatabaseResumableUploads(self.engine, TIMEOUT_SECONDS, 86_400, self.clock)
+
+    @property
     def restore(self) -> RestoreErasures:
         """The use case that restores."""
         return RestoreErasures(self.work, self.log, KEYS)
@@ -99,6 +106,9 @@ class ErasureWorld:
             store=store or self.store,
             log=log or self.log,
             keys=KEYS,
+            remove_parts=RemoveParts(
+                self.resumable, store or self.store, lease_seconds=LEASE_SECONDS
+            ),
             rules=rules,
             clock=self.clock,
         )

@@ -36,9 +36,9 @@ class FolderInventory(StoreInventory):
         self._timeout_seconds = timeout_seconds
 
     @override
-    async def page(self, *, after: str, limit: int) -> ObjectPage:
+    async def page(self, *, after: str, limit: int, prefix: str = PREFIX) -> ObjectPage:
         found = await self._in_thread(
-            lambda: list(islice(_objects(self._root / PREFIX, PREFIX, after), limit + 1))
+            lambda: list(islice(_objects(self._root / prefix, prefix, after), limit + 1))
         )
         return ObjectPage(found[:limit], is_last=len(found) <= limit)
 

@@ -33,6 +33,7 @@ from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.disclosures import ListDisclosures
 from healthingest_service.uploads.model import Accepted
 from healthingest_service.uploads.ports import Ledger
+from healthingest_service.uploads.receive_in_parts import ReceiveInParts
 from healthingest_service.uploads.study_uploads import StudyUploads
 
 
@@ -81,6 +82,7 @@ class ApiDependencies:
     """The use cases, ports and limits that the routes use."""
 
     accept: Callable[[UploadRequest], Awaitable[Accepted]]
+    resumable: ReceiveInParts
     ledger: Ledger
     studies: Studies
     erasures: Erasures

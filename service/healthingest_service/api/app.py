@@ -21,10 +21,12 @@ from healthingest_service.api import (
     health,
     own_account,
     provider_login,
+    resumable_draft,
     studies,
     study_audit,
     study_uploads,
     tokens,
+    tus,
     uploads,
 )
 from healthingest_service.api.admission import PasswordAdmission
@@ -124,6 +126,8 @@ def all_routes() -> list[APIRoute]:
 def _routers() -> tuple[APIRouter, ...]:
     return (
         uploads.routes(),
+        tus.routes(),
+        resumable_draft.routes(),
         downloads.routes(),
         tokens.routes(),
         enrolments.routes(),

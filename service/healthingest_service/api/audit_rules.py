@@ -87,6 +87,15 @@ AUDIT_RULES: Final[Mapping[str, AuditRule]] = {
     "listStudyTokens": _on(Action.DEVICE_TOKEN_READ),
     "revokeStudyToken": _on(Action.DEVICE_TOKEN_REVOKE, "token_id"),
     "createUpload": AuditRule(action=Action.UPLOAD, success=Recorded.WITH_ACTION),
+    "describeUploads": _NO_DATA,
+    "getUploadOffset": _refused_only(Action.UPLOAD_READ, _OWN),
+    "appendToUpload": AuditRule(action=Action.UPLOAD, success=Recorded.WITH_ACTION),
+    "cancelUpload": _refused_only(Action.UPLOAD, "nothing was accepted yet"),
+    "describeResumableUploads": _NO_DATA,
+    "createResumableUpload": AuditRule(action=Action.UPLOAD, success=Recorded.WITH_ACTION),
+    "getResumableUpload": _refused_only(Action.UPLOAD_READ, _OWN),
+    "appendToResumableUpload": AuditRule(action=Action.UPLOAD, success=Recorded.WITH_ACTION),
+    "terminateResumableUpload": _refused_only(Action.UPLOAD, "nothing was accepted yet"),
     "listUploads": _refused_only(Action.UPLOAD_READ, _OWN),
     "getUpload": AuditRule(
         action=Action.UPLOAD_READ, success=Recorded.IF_FOREIGN, object_in_path="upload_id"

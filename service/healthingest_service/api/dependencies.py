@@ -5,8 +5,10 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request
 
+from healthingest_contract.events import TRACEPARENT
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of
+from healthingest_service.api.correlation import valid_traceparent
 from healthingest_service.api.permissions import permission_of
 from healthingest_service.identity.client_address import client_address
 from healthingest_service.identity.errors import (
@@ -76,6 +78,11 @@ def address_of(request: Request, deps: ApiDependencies) -> str:
     """Return the client's address as it is counted; trusted proxies are skipped."""
     peer = request.client.host if request.client else None
     return client_address(peer, request.headers.getlist("x-forwarded-for"), deps.trusted_proxies)
+
+
+def traceparent_of(request: Request, deps: ApiDependencies) -> str | None:
+    """Return the trace of our span, else that of the client."""
+    return deps.tracing.traceparent() or valid_traceparent(request.headers.get(TRACEPARENT))
 
 
 async def _caller(request: Request, deps: ApiDependencies, rule: Rule) -> Principal:

@@ -42,7 +42,7 @@ class Digest:
     value: bytes
 
 
-def digests_of(request: Request) -> tuple[Digest, ...]:
+def digests_of(request: Request, *, fields: Sequence[str] = FIELDS) -> tuple[Digest, ...]:
     """
     Return the digests that the client declared with a supported algorithm.
 
@@ -50,7 +50,7 @@ def digests_of(request: Request) -> tuple[Digest, ...]:
         RequestRefusedError: a digest field is malformed (RFC 9530).
     """
     return tuple(
-        digest for name in FIELDS for digest in _parse(", ".join(request.headers.getlist(name)))
+        digest for name in fields for digest in _parse(", ".join(request.headers.getlist(name)))
     )
 
 

@@ -32,6 +32,7 @@ class _State(TypedDict, total=False):
 
     correlation_id: str
     rate_limits: list[Decision]
+    answer_headers: dict[str, str]
     problem_key: str
     principal: Principal
 
@@ -67,6 +68,7 @@ class Observer:
         state: _State = scope.setdefault("state", {})
         state["correlation_id"] = correlation_id(headers.get(HEADER), headers.get("traceparent"))
         state["rate_limits"] = []
+        state["answer_headers"] = {}
         seen = _Answer()
         began = time.monotonic()
 
@@ -134,6 +136,7 @@ def _add_headers(message: Message, state: _State) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault("Content-Security-Policy", _NO_PAGE)
+    headers.update(state["answer_headers"])
     for decision in state["rate_limits"]:
         rule = decision.rule
         rate = decision.rule.rate

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from healthingest_service.api.permissions import PERMISSIONS
-from healthingest_service.api.problems import MEDIA_TYPE
+from healthingest_service.api.problems import MEDIA_TYPE, PROBLEMS
 
 JsonObject = dict[str, Any]
 """A part of the OpenAPI document."""
@@ -20,7 +20,7 @@ _SECONDS: Final = {"type": "integer", "minimum": 0}
 _HEADERS: Final[dict[str, tuple[str, JsonObject]]] = {
     "X-Correlation-ID": ("Identifies the request in logs and messages.", _TEXT),
     "Location": (
-        "Path of the upload: `/v1/uploads/{upload_id}`.",
+        "Path of the upload, `/v1/uploads/{upload_id}`, or of a resumable one.",
         {"type": "string", "format": "uri-reference"},
     ),
     "Retry-After": ("Seconds after which the request can be repeated.", _SECONDS),
@@ -40,6 +40,21 @@ _HEADERS: Final[dict[str, tuple[str, JsonObject]]] = {
         _TEXT,
     ),
 }
+_HEADERS_OF_RESUMABLE: Final[dict[str, tuple[str, JsonObject]]] = {
+    "Tus-Resumable": ("The version of tus: `1.0.0`.", _TEXT),
+    "Tus-Version": ("The versions of tus that the service has.", _TEXT),
+    "Tus-Extension": ("The extensions of tus that the service has.", _TEXT),
+    "Tus-Max-Size": ("The largest file in bytes.", _TEXT),
+    "Tus-Checksum-Algorithm": ("The algorithms of `Upload-Checksum`.", _TEXT),
+    "Upload-Offset": ("The number of bytes that the service has.", _TEXT),
+    "Upload-Length": ("The size of the file in bytes, if it is known.", _TEXT),
+    "Upload-Metadata": ("What the client sent.", _TEXT),
+    "Upload-Expires": ("When the resumable upload ends, if no more bytes come.", _TEXT),
+    "Upload-Complete": ("`?1`: the file is complete, `?0`: it is not.", _TEXT),
+    "Upload-Limit": ("The largest file, and the remaining lifetime in seconds.", _TEXT),
+    "Accept-Patch": ("The content type of the next bytes.", _TEXT),
+    "Healthingest-Upload-Id": ("The upload as which the file was accepted.", _TEXT),
+}
 _OF_STATUS: Final = {
     "401": ("WWW-Authenticate",),
     "403": ("WWW-Authenticate",),
@@ -52,9 +67,36 @@ _UPLOAD: Final = "/v1/upload"
 TOKENS_ROUTE: Final = "/v1/tokens"
 REDEEM_ROUTE: Final = "/v1/enrolments/redeem"
 CONTENT_ROUTE: Final = "/v1/uploads/{upload_id}/content"
+FILES_ROUTE: Final = "/v1/files"
+FILE_ROUTE: Final = "/v1/files/{file_id}"
+RESUMED_ROUTE: Final = "/v1/upload/{resumable_id}"
 _WITH_LOCATION: Final = frozenset(
     {(_UPLOAD, "200"), (_UPLOAD, "201"), (TOKENS_ROUTE, "201"), (REDEEM_ROUTE, "201")}
 )
+_PROGRESS: Final = ("Upload-Offset", "Healthingest-Upload-Id")
+_OF_TUS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    (FILES_ROUTE, "201"): ("Location", *_PROGRESS, "Upload-Expires"),
+    (FILES_ROUTE, "204"): (
+        *("Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"),
+    ),
+    (FILE_ROUTE, "200"): (*_PROGRESS, "Upload-Expires", "Upload-Length", "Upload-Metadata"),
+    (FILE_ROUTE, "204"): (*_PROGRESS, "Upload-Expires"),
+    (FILE_ROUTE, "409"): ("Upload-Offset",),
+    (FILES_ROUTE, "412"): ("Tus-Version",),
+    (FILE_ROUTE, "412"): ("Tus-Version",),
+}
+_STATE: Final = (*_PROGRESS, "Upload-Complete", "Upload-Limit", "Upload-Length")
+_OF_DRAFT: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    (_UPLOAD, "201"): _STATE,
+    (_UPLOAD, "200"): ("Upload-Complete",),
+    (_UPLOAD, "204"): ("Accept-Patch", "Upload-Limit"),
+    (RESUMED_ROUTE, "200"): ("Location", *_STATE),
+    (RESUMED_ROUTE, "201"): ("Location", *_STATE),
+    (RESUMED_ROUTE, "204"): _STATE,
+    (RESUMED_ROUTE, "409"): ("Upload-Offset",),
+    (RESUMED_ROUTE, "415"): ("Upload-Complete",),
+    (RESUMED_ROUTE, "422"): ("Upload-Complete",),
+}
 _FILE_HEADERS: Final = ("ETag", "Repr-Digest", "Accept-Ranges", "Content-Disposition")
 _OF_CONTENT: Final = {
     "200": _FILE_HEADERS,
@@ -116,9 +158,15 @@ def problem_answers(*statuses: int) -> dict[int | str, JsonObject]:
     """Return the OpenAPI `responses` for problems with *statuses*, and 500."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in (*statuses, 500)
+        status: {"description": _phrase(status), "content": content} for status in (*statuses, 500)
     }
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # a status of tus, not of RFC 9110
+        return next(one.title for one in PROBLEMS.values() if one.status == status)
 
 
 def completed(document: JsonObject) -> JsonObject:
@@ -136,7 +184,7 @@ def completed(document: JsonObject) -> JsonObject:
     }
     components["headers"] = {
         name: {"description": text, "schema": of_value}
-        for name, (text, of_value) in _HEADERS.items()
+        for name, (text, of_value) in (_HEADERS | _HEADERS_OF_RESUMABLE).items()
     }
     for path, methods in document["paths"].items():
         for operation in methods.values():
@@ -168,5 +216,9 @@ def _header_names(path: str, status: str, *, is_counted: bool) -> Iterator[str]:
         yield "Retry-After"
     if path == CONTENT_ROUTE:
         yield from _OF_CONTENT.get(status, ())
+    yield from _OF_TUS.get((path, status), ())
+    yield from _OF_DRAFT.get((path, status), ())
+    if path in {FILES_ROUTE, FILE_ROUTE}:
+        yield "Tus-Resumable"
     if is_counted and status != "default":
         yield from _COUNTED

@@ -21,6 +21,7 @@ from healthingest_service.erasure import errors as erasure
 from healthingest_service.identity import errors as identity
 from healthingest_service.studies import errors as studies
 from healthingest_service.uploads import errors as uploads
+from healthingest_service.uploads import resumable
 
 TYPE_PREFIX: Final = "https://healthingest.dev/problems/"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -87,6 +88,48 @@ _ROWS: Final = (
         "invalid-digest",
         "Invalid digest",
         "`Content-Digest` or `Repr-Digest` is not well-formed (RFC 9530).",
+    ),
+    Problem(
+        400,
+        "invalid-checksum",
+        "Invalid checksum",
+        "`Upload-Checksum` must have `sha1`, `sha256` or `sha512`, and the Base64 of a digest.",
+    ),
+    Problem(
+        400,
+        "inconsistent-upload-length",
+        "Inconsistent upload length",
+        "The request declares another size of the file than itself, or than a request before.",
+    ),
+    Problem(
+        400,
+        "invalid-upload-complete",
+        "Invalid upload complete",
+        "`Upload-Complete` must be `?0` or `?1`.",
+    ),
+    Problem(
+        400,
+        "invalid-upload-length",
+        "Invalid upload length",
+        "`Upload-Length` must be the size of the file in bytes.",
+    ),
+    Problem(
+        400,
+        "invalid-upload-metadata",
+        "Invalid upload metadata",
+        "`Upload-Metadata` must have pairs of a key and a Base64 value, at most 4096 bytes.",
+    ),
+    Problem(
+        400,
+        "invalid-upload-offset",
+        "Invalid upload offset",
+        "`Upload-Offset` must be the number of bytes that the service has.",
+    ),
+    Problem(
+        400,
+        "upload-length-exceeded",
+        "Upload length exceeded",
+        "More bytes came than the file was declared to have.",
     ),
     Problem(
         400,
@@ -195,6 +238,12 @@ _ROWS: Final = (
     Problem(404, "not-found", "Not found", "The path does not exist."),
     Problem(404, "study-not-found", "Study not found", "You have no role in such a study."),
     Problem(404, "subject-not-found", "Subject not found", "The study has no such subject."),
+    Problem(
+        404,
+        "resumable-upload-not-found",
+        "Resumable upload not found",
+        "You have no such resumable upload; begin again.",
+    ),
     Problem(404, "upload-not-found", "Upload not found", "You have no such upload."),
     Problem(405, "method-not-allowed", "Method not allowed", "Use one of the methods in `Allow`."),
     Problem(408, "body-too-slow", "Body too slow", "The body arrived too slowly, or not at all."),
@@ -229,6 +278,24 @@ _ROWS: Final = (
         "Default study",
         "The study `default` cannot be changed, and has no members and subjects.",
     ),
+    Problem(
+        409,
+        "too-many-parts",
+        "Too many parts",
+        "The file came in too many requests; begin again, with more bytes in each.",
+    ),
+    Problem(
+        409,
+        "upload-offset-mismatch",
+        "Upload offset mismatch",
+        "The bytes do not continue those that the service has; ask for the offset.",
+    ),
+    Problem(
+        409,
+        "upload-replaced",
+        "Upload replaced",
+        "A newer request sends the bytes of this file; ask for the offset.",
+    ),
     Problem(409, "study-closed", "Study closed", "The study accepts no uploads."),
     Problem(409, "study-exists", "Study exists", "A study with this slug and other values exists."),
     Problem(
@@ -238,6 +305,12 @@ _ROWS: Final = (
         "An upload with the same bytes or the same key is in progress.",
     ),
     Problem(404, "erasure-not-found", "Erasure not found", "You may see no such erasure."),
+    Problem(
+        410,
+        "resumable-upload-ended",
+        "Resumable upload ended",
+        "It was terminated, has expired, or its data was erased; begin again.",
+    ),
     Problem(410, "study-erased", "Study erased", "The data of the study was erased."),
     Problem(
         410,
@@ -251,6 +324,12 @@ _ROWS: Final = (
         "precondition-failed",
         "Precondition failed",
         "The file has none of the entity tags in `If-Match`.",
+    ),
+    Problem(
+        412,
+        "tus-version",
+        "Protocol version",
+        "Send `Tus-Resumable: 1.0.0`.",
     ),
     Problem(413, "body-too-large", "Body too large", "The body is larger than this route allows."),
     Problem(413, "file-too-large", "File too large", "The file is larger than `limit_bytes`."),
@@ -325,6 +404,12 @@ _ROWS: Final = (
     ),
     Problem(429, "rate-limited", "Too many requests", "Repeat the request after `Retry-After`."),
     Problem(
+        429,
+        "too-many-resumable-uploads",
+        "Too many resumable uploads",
+        "Finish or terminate resumable uploads that are in progress.",
+    ),
+    Problem(
         431,
         "head-too-large",
         "Request header fields too large",
@@ -341,6 +426,12 @@ _ROWS: Final = (
         "too-many-uploads",
         "Too many uploads at once",
         "Repeat the request when another of your uploads has ended.",
+    ),
+    Problem(
+        460,  # of tus, not of RFC 9110
+        "checksum-mismatch",
+        "Checksum mismatch",
+        "The body does not match `Upload-Checksum`; nothing of it counts, send it again.",
     ),
     Problem(
         500,
@@ -387,6 +478,14 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.SpoolUnavailableError: f"{UNAVAILABLE}/temporary-storage",
     uploads.GateUnavailableError: f"{UNAVAILABLE}/validation",
     uploads.UnavailableError: f"{UNAVAILABLE}/dependency",
+    resumable.ResumableNotFoundError: "resumable-upload-not-found",
+    resumable.ResumableEndedError: "resumable-upload-ended",
+    resumable.InconsistentLengthError: "inconsistent-upload-length",
+    resumable.OffsetMismatchError: "upload-offset-mismatch",
+    resumable.ReplacedError: "upload-replaced",
+    resumable.TooManyPartsError: "too-many-parts",
+    resumable.TooManyResumableError: "too-many-resumable-uploads",
+    resumable.LengthExceededError: "upload-length-exceeded",
     audit.AuditUnavailableError: f"{UNAVAILABLE}/database",
     identity.UnauthenticatedError: "unauthenticated",
     identity.InvalidTokenError: "invalid-token",
@@ -432,7 +531,9 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     studies.RetentionBelowLockError: "retention-below-object-lock",
     studies.StudiesUnavailableError: f"{UNAVAILABLE}/database",
 }
-_TOO_MANY: Final = frozenset({"too-many-downloads", "too-many-uploads"})
+_TOO_MANY: Final = frozenset(
+    {"too-many-downloads", "too-many-uploads", "too-many-resumable-uploads"}
+)
 _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
 
@@ -490,6 +591,8 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
         headers["WWW-Authenticate"] = f'{_REALM}, error="invalid_token"'
     elif problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _REALM
+    if isinstance(error, resumable.OffsetMismatchError):
+        headers["Upload-Offset"] = str(error.received_bytes)
     if isinstance(error, RangeNotSatisfiableError):
         headers["Content-Range"] = f"bytes */{error.size_bytes}"
     retry_after = getattr(error, "retry_after_seconds", None)

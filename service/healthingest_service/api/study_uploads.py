@@ -16,7 +16,8 @@ from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import note_subject
 from healthingest_service.api.dependencies import ApiDeps, InStudy
 from healthingest_service.api.openapi import problem_answers
-from healthingest_service.api.uploads import HistoryView, upload_view
+from healthingest_service.api.upload_views import upload_view
+from healthingest_service.api.uploads import HistoryView
 from healthingest_service.studies.model import PSEUDONYM_PATTERN, Pseudonym, StudyAccess, StudySlug
 from healthingest_service.uploads.study_uploads import (
     CoverageKey,

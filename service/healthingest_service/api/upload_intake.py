@@ -95,10 +95,15 @@ def with_binding(named: Named, binding: Binding | None) -> Named:
 
 
 async def admitted(
-    request: Request, deps: ApiDependencies, principal: Principal, named: Named
+    request: Request,
+    deps: ApiDependencies,
+    principal: Principal,
+    named: Named,
+    *,
+    counts: bool = True,
 ) -> Intake | None:
     """
-    Admit an upload, and count it; None: it goes into the study `default`.
+    Admit an upload, and count it if *counts*; None: it goes into the study `default`.
 
     Raises:
         StudyError: the study does not accept it; see `admit_upload`.
@@ -120,7 +125,7 @@ async def admitted(
             details_of(request).study = facts.study.slug
             await note_subject(request, deps, facts.subject)
         raise
-    if intake.policy.uploads_rate is not None:
+    if counts and intake.policy.uploads_rate is not None:
         rule = replace(deps.rules.uploads, rate=Rate.parse(intake.policy.uploads_rate))
         await count(request, deps, rule, f"study:{study}|account:{principal.account_id}")
     return intake

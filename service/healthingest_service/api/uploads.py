@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,16 +10,26 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from healthingest_contract.events import TRACEPARENT
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
-from healthingest_service.api import body, digests, multipart, upload_intake
+from healthingest_service.api import body, digests, multipart, resumable_draft, upload_intake
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of, note_upload
-from healthingest_service.api.correlation import valid_traceparent
-from healthingest_service.api.dependencies import ApiDeps, Caller, Uploader, address_of
+from healthingest_service.api.dependencies import (
+    ApiDeps,
+    Caller,
+    Uploader,
+    address_of,
+    traceparent_of,
+)
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.api.upload_views import (
+    ReceiptView,
+    UploadView,
+    receipt_view,
+    upload_view,
+)
 from healthingest_service.identity.model import Principal
 from healthingest_service.studies.model import PSEUDONYM_PATTERN, SLUG_PATTERN
 from healthingest_service.uploads.accept import UploadRequest
@@ -33,8 +42,6 @@ from healthingest_service.uploads.errors import (
 from healthingest_service.uploads.model import (
     Accepted,
     IdempotencyKey,
-    Receipt,
-    Upload,
     UploadId,
     UploadState,
 )
@@ -100,39 +107,6 @@ _REQUEST: Final[dict[str, object]] = {
 }
 
 
-class ReceiptView(BaseModel):
-    """The receipt of an upload: the file is stored, and will be announced."""
-
-    status: str = "accepted"
-    upload_id: UUID
-    object_key: str
-    correlation_id: str
-    record_type: str
-    record_count: int
-    file_size_bytes: int
-    file_hash: str
-
-
-class UploadView(BaseModel):
-    """An upload and its state."""
-
-    upload_id: UUID
-    state: UploadState
-    object_key: str
-    correlation_id: str
-    record_type: str
-    record_count: int
-    file_size_bytes: int
-    file_hash: str
-    schema_name: str
-    schema_fingerprint: str
-    received_at: datetime
-    stored_at: datetime | None
-    announced_at: datetime | None
-    study: str
-    subject: str
-
-
 class HistoryView(BaseModel):
     """Uploads, newest first; `next_cursor` is null on the last page."""
 
@@ -184,14 +158,30 @@ def routes() -> APIRouter:
 
 async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) -> Response:
     """Store an Avro object container file, sent as the body or as the field `file` of a form."""
+    completes = resumable_draft.is_complete(request)
+    if completes is False:
+        return await _begun(request, deps, principal)
     with deps.upload_slots.taken(principal.counted_as, address_of(request, deps)):
         accepted = await _accepted(request, deps, principal)
+    if completes:
+        request.state.answer_headers[resumable_draft.COMPLETE_FIELD] = "?1"
     deps.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
     return JSONResponse(
-        _receipt(accepted.receipt).model_dump(mode="json"),
+        receipt_view(accepted.receipt).model_dump(mode="json"),
         status_code=200 if accepted.replayed else 201,
         headers={"Location": f"/v1/uploads/{accepted.receipt.upload_id}"},
     )
+
+
+async def _begun(request: Request, deps: ApiDependencies, principal: Principal) -> Response:
+    """Begin a resumable upload: more bytes follow in other requests."""
+    body.refuse_coding(request)
+    if body.media_type(request) not in RAW_TYPES:
+        code = "unsupported-media-type"
+        raise RequestRefusedError(code)
+    named = upload_intake.with_binding(upload_intake.named_by_headers(request), principal.binding)
+    intake = await upload_intake.admitted(request, deps, principal, named)
+    return await resumable_draft.create(request, deps, principal, intake)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +224,7 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         idempotency_key=None if key is None else IdempotencyKey(key),
         declared_size_bytes=incoming.file_bytes,
         min_size_bytes=incoming.min_file_bytes,
-        traceparent=_traceparent(request, deps),
+        traceparent=traceparent_of(request, deps),
         intake=intake,
     )
     try:
@@ -243,11 +233,6 @@ async def _accepted(request: Request, deps: ApiDependencies, principal: Principa
         if incoming.has_digest:
             await digests.read_on(incoming.content, max_bytes=deps.body.max_file_bytes)
         raise
-
-
-def _traceparent(request: Request, deps: ApiDependencies) -> str | None:
-    """Return the trace of our span, else that of the client."""
-    return deps.tracing.traceparent() or valid_traceparent(request.headers.get(TRACEPARENT))
 
 
 async def list_uploads(
@@ -319,22 +304,3 @@ def idempotency_key(request: Request) -> str | None:
         code = "invalid-idempotency-key"
         raise RequestRefusedError(code)
     return text
-
-
-def _receipt(receipt: Receipt) -> ReceiptView:
-    return ReceiptView.model_validate(receipt, from_attributes=True)
-
-
-def upload_view(upload: Upload) -> UploadView:
-    """Return the view of an upload."""
-    return UploadView(
-        **_receipt(upload.receipt).model_dump(exclude={"status"}),
-        state=upload.state,
-        schema_name=upload.schema_name,
-        schema_fingerprint=upload.schema_fingerprint,
-        received_at=upload.received_at,
-        stored_at=upload.stored_at,
-        announced_at=upload.announced_at,
-        study=upload.study,
-        subject=upload.subject_name,
-    )

@@ -1,7 +1,7 @@
 """The use case that erases: it takes erasures that are due, and works until nothing is left."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -31,6 +31,7 @@ from healthingest_service.uploads.errors import (
 from healthingest_service.uploads.ids import new_message_id
 from healthingest_service.uploads.model import OutgoingMessage, Upload
 from healthingest_service.uploads.ports import ObjectStore
+from healthingest_service.uploads.resumable import ResumableId
 from healthingest_service.uploads.waiting import wait_for_any
 
 ERASURE_DONE: Final = "erasure_done"
@@ -97,6 +98,7 @@ class EraseData:
         store: ObjectStore,
         log: ErasureLog,
         keys: ErasureKeys,
+        remove_parts: Callable[[ResumableId], Awaitable[bool]],
         rules: EraseRules,
         clock: Callable[[], datetime],
     ) -> None:
@@ -104,6 +106,7 @@ class EraseData:
         self._store = store
         self._log = log
         self._keys = keys
+        self._remove_parts = remove_parts
         self._rules = rules
         self._clock = clock
         self._counts = dict.fromkeys(Outcome, 0)
@@ -161,7 +164,9 @@ class EraseData:
 
     async def _erase(self, erasure: Erasure) -> _Step:
         await self._log_subjects(erasure, await self._work.subjects(erasure))
-        step = await self._erase_uploads(erasure)
+        step = await self._end_resumable(erasure)
+        if step.outcome is None:
+            step = await self._erase_uploads(erasure)
         if step.outcome is None:
             step = await self._close_subjects(erasure)
         if step.outcome is None:
@@ -181,6 +186,15 @@ class EraseData:
         name = documents.document_name(bare.id, content)
         await self._log.put(name, content)
         return name
+
+    async def _end_resumable(self, erasure: Erasure) -> _Step:
+        """Remove what has come of files that were not accepted yet."""
+        while found := await self._work.end_resumable(erasure, limit=self._rules.batch):
+            await self._work.renew(erasure.id, lease_seconds=self._rules.lease_seconds)
+            for one in found:
+                if not await self._remove_parts(one):  # a request may still store a part of it
+                    return _Step(Outcome.DELAYED)
+        return _GO_ON
 
     async def _erase_uploads(self, erasure: Erasure) -> _Step:
         while True:

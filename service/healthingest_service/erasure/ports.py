@@ -23,6 +23,7 @@ from healthingest_service.erasure.model import (
 from healthingest_service.identity.model import AccountId
 from healthingest_service.studies.model import Pseudonym, StudySlug
 from healthingest_service.uploads.model import UploadId
+from healthingest_service.uploads.resumable import ResumableId
 
 
 class Erasures(Protocol):
@@ -145,6 +146,14 @@ class ErasureWork(Protocol):
         Make subjects `erased`: replace their pseudonyms, and remove their consents.
 
         A subject that still has an upload stays as it is. Returns the number of changed subjects.
+        """
+        ...
+
+    async def end_resumable(self, erasure: Erasure, *, limit: int) -> Sequence[ResumableId]:
+        """
+        End the resumable uploads of the scope, and those that became its uploads.
+
+        Returns up to *limit* of those whose parts are not removed yet.
         """
         ...
 

@@ -65,6 +65,7 @@ from healthingest_service.main.device_tokens import open_device_tokens
 from healthingest_service.main.erasure import make_erasures
 from healthingest_service.main.mail import make_mails
 from healthingest_service.main.providers import open_providers, provider_checks
+from healthingest_service.main.resumable import make_receive_in_parts
 from healthingest_service.main.runtime import (
     Runtime,
     Store,
@@ -82,6 +83,7 @@ from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.disclosures import ListDisclosures
 from healthingest_service.uploads.errors import UnavailableError
+from healthingest_service.uploads.receive_in_parts import ReceiveInParts
 
 VERSION: Final = "0.1.0"
 _PROBE_SECONDS: Final = 1.0
@@ -93,6 +95,7 @@ class ApiPorts:
     """The opened use cases and ports of the API, and their health checks."""
 
     accept: AcceptUpload
+    resumable: ReceiveInParts
     studies: Studies
     content: ReadUpload
     auth: AuthService
@@ -123,7 +126,9 @@ async def open_api_ports(
         timeout_seconds=runtime.settings.database.timeout_seconds,
         hidden=runtime.keys_of_erasure.hidden,
     )
-    accept, content, spool_check = await _open_accept(runtime, stack, store, studies, decorate)
+    accept, resumable, content, spool_check = await _open_accept(
+        runtime, stack, store, studies, decorate
+    )
     counters = await _open_counters(runtime, stack)
     identity = runtime.settings.identity
     passwords = await stack.enter_async_context(
@@ -143,6 +148,7 @@ async def open_api_ports(
     )
     return ApiPorts(
         accept=accept,
+        resumable=resumable,
         bearer=BearerTokens(
             services.auth,
             devices=devices,
@@ -190,6 +196,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
     )
     return ApiDependencies(
         accept=ports.accept,
+        resumable=ports.resumable,
         ledger=runtime.ledger,
         studies=ports.studies,
         erasures=make_erasures(runtime),
@@ -303,7 +310,7 @@ def metrics_connection_rules(settings: Settings) -> ConnectionRules:
 
 async def _open_accept(
     runtime: Runtime, stack: AsyncExitStack, store: Store, studies: Studies, decorate: Decorators
-) -> tuple[AcceptUpload, ReadUpload, Check]:
+) -> tuple[AcceptUpload, ReceiveInParts, ReadUpload, Check]:
     settings = runtime.settings
     limits = settings.limits
     max_bytes = settings.spool.max_bytes or settings.spool.files * limits.max_file_size_bytes
@@ -339,7 +346,8 @@ async def _open_accept(
         span=runtime.tracing.span,
     )
     content = ReadUpload(ledger=ports.ledger, store=ports.store, studies=studies)
-    return accept, content, Check("spool", spool.check, required=True)
+    resumable = make_receive_in_parts(runtime, store, ports.spool, accept, decorate)
+    return accept, resumable, content, Check("spool", spool.check, required=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from healthingest_service.erasure.ports import ErasureLog, ErasureWork
 from healthingest_service.uploads.ports import Gate, Ledger, ObjectStore, Spool
 from healthingest_service.uploads.relay_ports import EventPublisher, Outbox
+from healthingest_service.uploads.resumable_ports import ResumableUploads
 
 T = TypeVar("T")
 
@@ -29,6 +30,15 @@ class RelayPorts:
 
     outbox: Outbox
     publisher: EventPublisher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumablePorts:
+    """The ports of the use case that receives files in parts."""
+
+    uploads: ResumableUploads
+    store: ObjectStore
+    spool: Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,7 @@ class Decorators:
     """
 
     upload: Callable[[UploadPorts], UploadPorts] = _unchanged
+    resumable: Callable[[ResumablePorts], ResumablePorts] = _unchanged
     relay: Callable[[RelayPorts], RelayPorts] = _unchanged
     janitor: Callable[[JanitorPorts], JanitorPorts] = _unchanged
     erasure: Callable[[ErasurePorts], ErasurePorts] = _unchanged

@@ -14,6 +14,7 @@ from healthingest_service.erasure.ports import ErasureLog
 from healthingest_service.erasure.restore import RestoreErasures, repeat
 from healthingest_service.erasure.retention_check import CheckRetention
 from healthingest_service.main.decorators import Decorators, ErasurePorts
+from healthingest_service.main.resumable import make_remove_parts
 from healthingest_service.main.runtime import (
     Runtime,
     Store,
@@ -75,6 +76,7 @@ def make_erase_data(runtime: Runtime, store: Store, decorate: Decorators) -> Era
         store=ports.store,
         log=ports.log,
         keys=runtime.keys_of_erasure,
+        remove_parts=make_remove_parts(runtime, Store(ports.store, store.bucket)),
         rules=EraseRules(
             interval_seconds=settings.janitor.interval_seconds,
             lease_seconds=settings.limits.upload_lease_seconds,

@@ -23,6 +23,7 @@ from healthingest_service.identity.housekeeping import forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
 from healthingest_service.main.erasure import erasure_work
 from healthingest_service.main.mail import make_mail_delivery
+from healthingest_service.main.resumable import make_remove_parts, make_remove_stray_parts
 from healthingest_service.main.runtime import (
     Component,
     Runtime,
@@ -69,7 +70,8 @@ async def open_janitor(
     async def forget(stop: asyncio.Event) -> None:
         await forget_expired(expiring, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
 
-    check = await open_consistency_check(runtime, stack, store)
+    inventory = await open_inventory(runtime, stack)
+    check = make_consistency_check(runtime, store, inventory)
     mails = make_mail_delivery(runtime)
     anchors = await open_anchors(runtime, stack)
     chaining = ChainEvents(
@@ -93,6 +95,8 @@ async def open_janitor(
         janitor.run,
         check.run,
         forget,
+        make_remove_parts(runtime, Store(ports.store, store.bucket)).run,
+        make_remove_stray_parts(runtime, store, inventory).run,
         chaining.run,
         *erasing,
         *(() if retention_days is None else (pruning.run,)),
@@ -115,15 +119,15 @@ async def open_anchors(runtime: Runtime, stack: AsyncExitStack) -> Anchors:
     )
 
 
-async def open_consistency_check(
-    runtime: Runtime, stack: AsyncExitStack, store: Store
+def make_consistency_check(
+    runtime: Runtime, store: Store, inventory: StoreInventory
 ) -> ConsistencyCheck:
-    """Open the consistency check of object store and database, with its metrics."""
+    """Return the consistency check of object store and database, with its metrics."""
     rules = runtime.settings.janitor
     limits = runtime.settings.limits
     timeout_seconds = runtime.settings.database.timeout_seconds
     check = ConsistencyCheck(
-        inventory=await open_inventory(runtime, stack),
+        inventory=inventory,
         store=store.port,
         uploads=DatabaseKeptUploads(
             runtime.engine,

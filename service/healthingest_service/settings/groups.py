@@ -229,6 +229,11 @@ class StoreSettings(Group):
     """Days for which the bucket locks a new object version; without effect with mode `None`."""
     timeout_seconds: PositiveFloat = 30.0
     """Deadline of one request with its body, also of each part of a multipart upload."""
+    resumable_part_bytes: Annotated[int, Field(ge=64 * 1024, le=1024 * MIB)] = 8 * MIB
+    """
+    Bytes of a resumable upload after which a part is stored. A process that ends loses at most as
+    many bytes of each.
+    """
     part_bytes: Annotated[int, Field(ge=5 * MIB, le=5 * 1024 * MIB)] = 64 * MIB
     """
     Size of the parts of a multipart upload, which is used for larger files. S3 requires at least
@@ -495,6 +500,13 @@ class LimitsSettings(Group):
     uploads_at_once_per_address: PositiveInt = 32
     """
     Uploads of an address, which the devices of a clinic may share, that run at once in one process.
+    """
+    resumable_uploads_per_account: PositiveInt = 1000
+    """Resumable uploads of an account that are not finished."""
+    resumable_seconds: Annotated[float, Field(ge=60)] = 86_400.0
+    """
+    Time after the last part in which a resumable upload can go on; then its parts are removed. The
+    result of a finished one is known for the same time.
     """
     downloads_at_once: PositiveInt = 32
     """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from healthingest_contract.object_keys import PREFIX
 from healthingest_service.uploads.model import OutgoingMessage, Sha256, Upload, UploadId
 
 
@@ -57,9 +58,11 @@ class StoreInventory(Protocol):
     Every method raises the errors of `ObjectStore.head`.
     """
 
-    async def page(self, *, after: str, limit: int) -> ObjectPage:
+    async def page(self, *, after: str, limit: int, prefix: str = PREFIX) -> ObjectPage:
         """
-        Return up to *limit* objects with keys greater than *after*; "" is the beginning.
+        Return up to *limit* objects with *prefix* and keys greater than *after* ("": beginning).
+
+        *prefix* ends with a slash; by default it is that of the objects of uploads.
 
         Only the last page may be empty.
         """

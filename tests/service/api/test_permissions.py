@@ -60,6 +60,7 @@ async def test_without_a_token(edge: Edge, name: str) -> None:
     """Only public routes answer otherwise than with 401."""
     route = ROUTES[name]
     path = re.sub(r"\{\w+\}", "default", route.path)
-    method = min((route.methods or set()) - {"HEAD"})
+    methods = route.methods or set()
+    method = min(methods - {"HEAD"} or methods)
     answer = await edge.http.request(method, path)
     assert (answer.status_code == 401) == PERMISSIONS[name].needs_token

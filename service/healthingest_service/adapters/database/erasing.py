@@ -26,6 +26,7 @@ from healthingest_service.adapters.database.erasure_tables import (
 )
 from healthingest_service.adapters.database.erasures import close_study
 from healthingest_service.adapters.database.ledger import utc_now
+from healthingest_service.adapters.database.resumable_tables import ResumableUploadRow
 from healthingest_service.adapters.database.studies import Hidden
 from healthingest_service.adapters.database.study_tables import StudyRow, SubjectRow
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
@@ -46,6 +47,7 @@ from healthingest_service.erasure.model import (
 )
 from healthingest_service.erasure.ports import ErasureRestore, ErasureWork
 from healthingest_service.studies.model import Pseudonym, StudySlug, SubjectState
+from healthingest_service.uploads.resumable import ResumableId
 
 _MAX_COUNTED: Final = 10_000
 _SUBJECTS: Final = 100
@@ -229,6 +231,16 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
             .correlate(SubjectRow)
             .exists()
         )
+        has_resumable = (
+            select(ResumableUploadRow.id)
+            .where(
+                erasure_rows.OF_RESUMABLE_SUBJECTS,
+                ResumableUploadRow.study == SubjectRow.study,
+                ResumableUploadRow.subject == SubjectRow.pseudonym,
+            )
+            .correlate(SubjectRow)
+            .exists()
+        )
         closed = 0
         async with self._transaction() as connection:
             now = self.clock()
@@ -243,6 +255,7 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
                         SubjectRow.id == one.id,
                         SubjectRow.state == SubjectState.ERASING,
                         ~has_upload,
+                        ~has_resumable,
                     )
                     .values(
                         pseudonym=one.hidden,
@@ -262,6 +275,13 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
         return closed
 
     @override
+    async def end_resumable(self, erasure: Erasure, *, limit: int) -> Sequence[ResumableId]:
+        left = select(ResumableUploadRow.id).where(*erasure_rows.resumable_in_scope(erasure))
+        async with self._transaction() as connection:
+            await erasure_rows.end_resumable(connection, erasure, at=self.clock())
+            return [ResumableId(one) for one in await connection.scalars(left.limit(limit))]
+
+    @override
     async def keys(self, erasure: Erasure, *, after: str, limit: int) -> Sequence[str]:
         wanted = (
             select(TombstoneRow.object_key)
@@ -277,9 +297,11 @@ class DatabaseErasureWork(ErasureWork, ErasureRestore):
         dead = select(UploadRow.id).join(TombstoneRow, TombstoneRow.id == UploadRow.id)
         dead = dead.where(TombstoneRow.erasure_id == erasure.id)
         of_scope = select(UploadRow.id).where(*erasure_rows.in_scope(erasure.scope))
+        begun = select(ResumableUploadRow.id).where(*erasure_rows.resumable_in_scope(erasure))
         conditions = _subjects_of(erasure)
         async with self._transaction(writes=False) as connection:
             found = await _count(connection, dead) + await _count(connection, of_scope)
+            found += await _count(connection, begun)
             for table in (OutboxRow, IdempotencyKeyRow):
                 naming = select(table.upload_id).join(
                     TombstoneRow, TombstoneRow.id == table.upload_id

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, TextClause, select, text
+from sqlalchemy import ColumnElement, Row, TextClause, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.erasure_tables import ErasureRow, TombstoneRow
+from healthingest_service.adapters.database.resumable_tables import ResumableUploadRow
 from healthingest_service.adapters.database.study_tables import SubjectRow
 from healthingest_service.adapters.database.tables import UploadRow
 from healthingest_service.erasure.model import (
@@ -20,9 +21,11 @@ from healthingest_service.erasure.model import (
 )
 from healthingest_service.identity.model import AccountId
 from healthingest_service.studies.model import DEFAULT_STUDY, StudySlug
+from healthingest_service.uploads.resumable import ResumableState
 
 OF_SUBJECTS: Final = text("upload.subject <> ''")
-"""A constant, so that PostgreSQL uses the partial indexes."""
+OF_RESUMABLE_SUBJECTS: Final = text("resumable_upload.subject <> ''")
+"""Constants, so that PostgreSQL uses the partial indexes."""
 IS_OPEN: Final = text("erasure.state <> 'done'")
 Condition = ColumnElement[bool] | TextClause
 
@@ -88,6 +91,39 @@ def in_scope(scope: Scope) -> tuple[Condition, ...]:
             return of_study
         case ErasureKind.RETENTION:
             return (*of_study, UploadRow.received_at < scope.received_before)
+
+
+def resumable_in_scope(erasure: Erasure) -> tuple[Condition, ...]:
+    """Return the conditions on `resumable_upload` that select those of the scope of *erasure*."""
+    scope = erasure.scope
+    row = ResumableUploadRow
+    of_study = (OF_RESUMABLE_SUBJECTS, row.study == scope.study)
+    match scope.kind:
+        case ErasureKind.UPLOAD:
+            return (row.upload_id == scope.target,)
+        case ErasureKind.ACCOUNT:
+            return (row.owner_id == scope.target, row.study == DEFAULT_STUDY)
+        case ErasureKind.SUBJECT:
+            named = select(SubjectRow.pseudonym).where(SubjectRow.id == scope.target)
+            return (*of_study, row.subject == named.scalar_subquery())
+        case ErasureKind.STUDY:
+            return of_study
+        case ErasureKind.RETENTION:
+            too_old = select(UploadRow.id).where(UploadRow.id == row.upload_id, *in_scope(scope))
+            erased = select(TombstoneRow.id).where(
+                TombstoneRow.id == row.upload_id, TombstoneRow.erasure_id == erasure.id
+            )
+            of_uploads = too_old.correlate(row).exists() | erased.correlate(row).exists()
+            return (*of_study, row.upload_id.is_not(None), of_uploads)
+
+
+async def end_resumable(connection: AsyncConnection, erasure: Erasure, *, at: datetime) -> None:
+    """End the resumable uploads of the scope: no byte is added to them any more."""
+    await connection.execute(
+        update(ResumableUploadRow)
+        .where(*resumable_in_scope(erasure), ResumableUploadRow.state != ResumableState.ENDED.value)
+        .values(state=ResumableState.ENDED.value, ended_at=at, due_at=at)
+    )
 
 
 async def inserted_or_found(connection: AsyncConnection, new: Erasure) -> Erasure:

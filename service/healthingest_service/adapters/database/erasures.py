@@ -99,7 +99,7 @@ class DatabaseErasures(Erasures, Retention):
                 .values(state=SubjectState.ERASING, changed_at=self.clock())
             )
             await erasure_rows.refuse(connection, erasure, ErasureKind.SUBJECT, row.id)
-            await _mark(connection, erasure)
+            await self._mark(connection, erasure)
         return erasure
 
     @override
@@ -115,7 +115,7 @@ class DatabaseErasures(Erasures, Retention):
             erasure = await self._inserted(connection, scope, by)
             await erasure_rows.refuse(connection, erasure, ErasureKind.ACCOUNT, account_id)
         async with self._transaction() as connection:
-            await _mark(connection, erasure)
+            await self._mark(connection, erasure)
         return erasure
 
     @override
@@ -133,7 +133,7 @@ class DatabaseErasures(Erasures, Retention):
                 return found
             erasure = await self._inserted(connection, Scope(ErasureKind.STUDY, study), by)
             await close_study(connection, erasure, at=self.clock())
-            await _mark(connection, erasure)
+            await self._mark(connection, erasure)
         return erasure
 
     @override
@@ -219,6 +219,15 @@ class DatabaseErasures(Erasures, Retention):
             requested_by=by,
         )
 
+    async def _mark(self, connection: AsyncConnection, erasure: Erasure) -> None:
+        """Mark what is being received and stored in the scope, so that none of it completes."""
+        await connection.execute(
+            update(UploadRow)
+            .where(*erasure_rows.in_scope(erasure.scope), UploadRow.lease_until.is_not(None))
+            .values(erasure_id=erasure.id)
+        )
+        await erasure_rows.end_resumable(connection, erasure, at=self.clock())
+
     def _transaction(self, *, writes: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
         return transaction(self.engine, timeout_seconds=self.timeout_seconds, writes=writes)
 
@@ -248,15 +257,6 @@ async def close_study(connection: AsyncConnection, erasure: Erasure, *, at: date
         update(SubjectRow)
         .where(SubjectRow.study == study, SubjectRow.state.in_(_LIVING))
         .values(state=SubjectState.ERASING, changed_at=at)
-    )
-
-
-async def _mark(connection: AsyncConnection, erasure: Erasure) -> None:
-    """Mark the uploads of the scope that are being stored, so that none completes."""
-    await connection.execute(
-        update(UploadRow)
-        .where(*erasure_rows.in_scope(erasure.scope), UploadRow.lease_until.is_not(None))
-        .values(erasure_id=erasure.id)
     )
 
 

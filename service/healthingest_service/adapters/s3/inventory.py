@@ -49,13 +49,13 @@ class S3Inventory(StoreInventory):
         self._bucket = bucket
         self._timeout_seconds = timeout_seconds
 
-    async def page(self, *, after: str, limit: int) -> ObjectPage:
+    async def page(self, *, after: str, limit: int, prefix: str = PREFIX) -> ObjectPage:
         """
         See `StoreInventory.page`.
 
         Keys with a NUL are skipped: no upload has one, and PostgreSQL cannot store them.
         """
-        arguments: dict[str, object] = {"Bucket": self._bucket, "Prefix": PREFIX, "MaxKeys": limit}
+        arguments: dict[str, object] = {"Bucket": self._bucket, "Prefix": prefix, "MaxKeys": limit}
         if after:
             arguments["StartAfter"] = after
         while True:
