@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.engine import is_postgresql, open_engine
 from healthingest_service.adapters.database.migrate import migrate
+from healthingest_service.adapters.folder import FolderStore
+from healthingest_service.adapters.folder_erasure_log import FolderErasureLog
+from healthingest_service.adapters.s3.erasure_log import S3ErasureLog
+from healthingest_service.adapters.s3.store import open_s3_store
 from support.broken_dependencies import WrongPorts, wrong_ports
+from support.erasures import ErasureWorld
+from support.s3 import access_to
 from support.servers.postgres import PostgresServer
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.redis import RedisServer
@@ -43,3 +49,20 @@ async def wrong(
     """Servers with faults."""
     async with wrong_ports(rabbitmq_server, s3_gateway, redis_server, postgres, tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+async def world(
+    engine: AsyncEngine, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[ErasureWorld]:
+    """A world of erasures: on SQLite with a folder, and on PostgreSQL with an S3 server."""
+    if not is_postgresql(engine):
+        root = tmp_path / "objects"
+        yield ErasureWorld(engine, FolderStore(root), FolderErasureLog(root), tmp_path)
+        return
+    access = access_to(request.getfixturevalue("s3_server"))
+    async with open_s3_store(access) as store:
+        await store.bucket.client.put_bucket_versioning(
+            Bucket=access.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+        yield ErasureWorld(engine, store, S3ErasureLog(store.bucket), tmp_path)

@@ -5,7 +5,6 @@ On SQLite with a folder, and on PostgreSQL with an S3 server that keeps versions
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert, text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 from typing_extensions import override
 
@@ -28,9 +26,6 @@ from healthingest_service.adapters.database.engine import is_postgresql, transac
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.tables import Base, UploadRow
 from healthingest_service.adapters.folder import FolderStore
-from healthingest_service.adapters.folder_erasure_log import FolderErasureLog
-from healthingest_service.adapters.s3.erasure_log import S3ErasureLog
-from healthingest_service.adapters.s3.store import open_s3_store
 from healthingest_service.erasure import certificate
 from healthingest_service.erasure.erase import Outcome
 from healthingest_service.erasure.errors import InvalidCertificateError
@@ -55,28 +50,10 @@ from healthingest_service.uploads.model import IdempotencyKey, Upload
 from support.deadlines import HANG_SECONDS
 from support.erasure_points import EndedError, EndsAt, ErasurePoint
 from support.erasures import KEYS, LEASE_SECONDS, PSEUDONYM, RULES, ErasureWorld
-from support.s3 import access_to
 from support.studies import SLUG, study
 from support.uploads import message, owner, upload
 
 ROUNDS = 3
-
-
-@pytest.fixture
-async def world(
-    engine: AsyncEngine, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[ErasureWorld]:
-    """A world of each kind."""
-    if not is_postgresql(engine):
-        root = tmp_path / "objects"
-        yield ErasureWorld(engine, FolderStore(root), FolderErasureLog(root), tmp_path)
-        return
-    access = access_to(request.getfixturevalue("s3_server"))
-    async with open_s3_store(access) as store:
-        await store.bucket.client.put_bucket_versioning(
-            Bucket=access.bucket, VersioningConfiguration={"Status": "Enabled"}
-        )
-        yield ErasureWorld(engine, store, S3ErasureLog(store.bucket), tmp_path)
 
 
 async def test_a_subject_is_erased(world: ErasureWorld) -> None:
@@ -612,6 +589,8 @@ SEARCHED = {
     "device_token": "those of the subject go with its pseudonym",
     "audit_salt": "the salt of the subject goes, so its hashes name nobody",
     "enrolment_code": "those of the subject go with its pseudonym",
+    "resumable_upload": "goes with its parts, before the uploads",
+    "upload_part": "goes with its object, and with the resumable upload",
 }
 PERSONLESS = {
     "erasure": "ids, times and counts",

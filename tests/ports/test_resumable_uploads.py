@@ -86,7 +86,6 @@ async def test_a_request_that_was_replaced_adds_nothing(
     """Also if its bytes were on their way, and also if it releases the upload afterwards."""
     old = await begun(uploads)
     late = part(old, 0, 10)
-    await uploads.begin_part(old.id, old.writer, late, lease_seconds=LEASE_SECONDS)
     new = await uploads.take(old.id, lease_seconds=LEASE_SECONDS, force=True)
     assert new is not None
     with pytest.raises(errors.ReplacedError):
@@ -96,6 +95,21 @@ async def test_a_request_that_was_replaced_adds_nothing(
     await uploads.release(old.id, old.writer)
     found = await uploads.find(old.id, old.owner)
     assert (found.received_bytes, found.is_busy) == (0, True)
+
+
+async def test_a_request_that_stores_a_part_is_not_replaced(
+    uploads: DatabaseResumableUploads, clock: Clock
+) -> None:
+    """Before the part is stored, or its lease has ended; then it can be."""
+    old = await begun(uploads)
+    await uploads.begin_part(old.id, old.writer, part(old, 0, 10), lease_seconds=LEASE_SECONDS)
+    assert await uploads.take(old.id, lease_seconds=LEASE_SECONDS, force=True) is None
+    await uploads.add_part(old.id, old.writer, part(old, 0, 10))
+    new = await uploads.take(old.id, lease_seconds=LEASE_SECONDS, force=True)
+    assert new is not None
+    await uploads.begin_part(new.id, new.writer, part(new, 10, 5), lease_seconds=LEASE_SECONDS)
+    clock.move(LEASE_SECONDS + 1)
+    assert await uploads.take(old.id, lease_seconds=LEASE_SECONDS, force=False) is not None
 
 
 async def test_a_lease_ends_by_itself(uploads: DatabaseResumableUploads, clock: Clock) -> None:

@@ -12,7 +12,8 @@ from http import HTTPStatus
 from typing import Any, cast
 from uuid import uuid4
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from healthingest_service.api.connection_table import ConnectionTable
 from healthingest_service.api.lingering import LingeringTransport
@@ -55,6 +56,7 @@ class Connection(H11Protocol):
         **uvicorn_arguments: Any,  # noqa: ANN401 - uvicorn's arguments of a protocol
     ) -> None:
         super().__init__(**uvicorn_arguments)
+        self.app = _delivering(self.app)
         self.conn: RequestParser = RequestParser(rules.head)
         self.address: str | None = None
         self._rules = rules
@@ -168,6 +170,30 @@ class Connection(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _delivering(app: ASGIApp) -> ASGIApp:
+    """
+    Return *app* with a `receive` that delivers all bytes that came before the client left.
+
+    That of uvicorn drops what it has not delivered yet. A resumable upload keeps it.
+    """
+
+    async def delivering(scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = getattr(receive, "__self__", None)
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect" and isinstance(cycle, RequestResponseCycle):
+                rest = b"" if cycle.response_complete else bytes(cycle.body)
+                cycle.body = bytearray()
+                if rest:
+                    return {"type": "http.request", "body": rest, "more_body": True}
+            return message
+
+        await app(scope, received, send)
+
+    return delivering
 
 
 def _answer(code: str) -> bytes:

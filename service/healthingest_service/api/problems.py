@@ -404,6 +404,12 @@ _ROWS: Final = (
     ),
     Problem(429, "rate-limited", "Too many requests", "Repeat the request after `Retry-After`."),
     Problem(
+        423,
+        "resumable-upload-busy",
+        "Resumable upload busy",
+        "The bytes of an earlier request are being stored; ask again after `Retry-After`.",
+    ),
+    Problem(
         429,
         "too-many-resumable-uploads",
         "Too many resumable uploads",
@@ -480,6 +486,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.UnavailableError: f"{UNAVAILABLE}/dependency",
     resumable.ResumableNotFoundError: "resumable-upload-not-found",
     resumable.ResumableEndedError: "resumable-upload-ended",
+    resumable.ResumableBusyError: "resumable-upload-busy",
     resumable.InconsistentLengthError: "inconsistent-upload-length",
     resumable.OffsetMismatchError: "upload-offset-mismatch",
     resumable.ReplacedError: "upload-replaced",

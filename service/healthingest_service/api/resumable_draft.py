@@ -76,7 +76,7 @@ def routes() -> APIRouter:
         operation_id="getUploadOffset",
         status_code=204,
         response_class=Response,
-        responses=problem_answers(401, 403, 404, 410, 415, 422, 429, 503),
+        responses=problem_answers(401, 403, 404, 410, 422, 423, 429, 503),
     )
     router.add_api_route(
         RESUMED_ROUTE,
@@ -85,7 +85,7 @@ def routes() -> APIRouter:
         operation_id="appendToUpload",
         status_code=201,
         response_model=ReceiptView,
-        responses=problem_answers(400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 503)
+        responses=problem_answers(400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 423, 429, 503)
         | {
             200: {"model": ReceiptView, "description": "The receipt of an earlier, equal upload"},
             204: {"description": "More bytes are to come"},

@@ -108,7 +108,7 @@ _APPENDING: Final[dict[str, object]] = {
 def routes() -> APIRouter:
     """Return the router of these routes."""
     router = APIRouter(tags=["resumable uploads"], dependencies=[Depends(_name_version)])
-    appending = (400, 401, 403, 404, 408, 409, 410, 412, 413, 415, 422, 429, 460, 503)
+    appending = (400, 401, 403, 404, 408, 409, 410, 412, 413, 415, 422, 423, 429, 460, 503)
     router.add_api_route(
         FILES_ROUTE,
         describe_protocol,
@@ -132,7 +132,7 @@ def routes() -> APIRouter:
         get_file,
         methods=["GET"],
         operation_id="getResumableUpload",
-        responses=problem_answers(401, 403, 404, 410, 412, 429, 503),
+        responses=problem_answers(401, 403, 404, 410, 412, 422, 423, 429, 503),
     )
     router.add_api_route(
         FILE_ROUTE,

@@ -12,6 +12,8 @@ from healthingest_service.uploads.remove_parts import RemoveParts
 from healthingest_service.uploads.stray_parts import RemoveStrayParts
 from healthingest_service.uploads.upkeep_ports import StoreInventory
 
+_LEASE_MARGIN_SECONDS: Final = 5.0
+"""Time in which a request records a part that it has stored."""
 _YOUNG_SECONDS_MIN: Final = 3600.0
 """Minimum age of a part that no resumable upload knows."""
 
@@ -34,7 +36,7 @@ def make_receive_in_parts(
             part_bytes=runtime.settings.store.resumable_part_bytes,
             max_open=limits.resumable_uploads_per_account,
             lifetime_seconds=limits.resumable_seconds,
-            lease_seconds=limits.upload_lease_seconds,
+            lease_seconds=runtime.settings.store.timeout_seconds + _LEASE_MARGIN_SECONDS,
         ),
         clock=utc_now,
     )

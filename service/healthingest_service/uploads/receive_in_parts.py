@@ -34,6 +34,7 @@ from healthingest_service.uploads.resumable import (
     InconsistentLengthError,
     OffsetMismatchError,
     Resumable,
+    ResumableBusyError,
     ResumableEndedError,
     ResumableId,
     ResumableState,
@@ -42,6 +43,7 @@ from healthingest_service.uploads.resumable import (
 from healthingest_service.uploads.resumable_ports import ResumableUploads
 
 _POLL_SECONDS: Final = 0.1
+_RETRY_AFTER_SECONDS: Final = 2
 _CHUNK_BYTES: Final = 256 * 1024
 _REFUSALS: Final = (
     FileRefusedError,
@@ -58,8 +60,9 @@ class PartRules:
     """
     Sizes and times of resumable uploads.
 
-    `lease_seconds` must exceed the deadline of storing one part. A request that has lost its client
-    keeps another one waiting for at most `patience_seconds`.
+    `lease_seconds` must exceed the deadline of storing one part. A request whose client may have
+    vanished keeps another one waiting for `patience_seconds`, one that stores a part for
+    `longest_wait_seconds`.
     """
 
     max_file_bytes: int
@@ -68,6 +71,7 @@ class PartRules:
     lifetime_seconds: float
     lease_seconds: float
     patience_seconds: float = 5.0
+    longest_wait_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +179,7 @@ class ReceiveInParts:
 
         Raises:
             ResumableNotFoundError: *owner* has none.
+            ResumableBusyError: an earlier request is still storing bytes.
         """
         found = await self._uploads.find(resumable_id, owner)
         if not found.is_busy or found.state is not ResumableState.RECEIVING:
@@ -192,6 +197,7 @@ class ReceiveInParts:
 
         Raises:
             ResumableNotFoundError, ResumableEndedError, ReplacedError: it cannot go on.
+            ResumableBusyError: an earlier request is still storing bytes.
             OffsetMismatchError: the bytes do not continue those that are stored.
             LengthExceededError, TooManyPartsError: too many bytes, or too many requests.
             UploadError, StudyError: as `AcceptUpload`; after a refusal nothing is left.
@@ -224,17 +230,25 @@ class ReceiveInParts:
         await self._remove(resumable_id)
 
     async def _taken(self, resumable_id: ResumableId) -> Resumable:
-        """Take the upload, after the request that has it, or instead of it."""
-        deadline = monotonic() + self._rules.patience_seconds
-        while True:
+        """
+        Take the upload, after the request that has it, or instead of it.
+
+        Raises:
+            ResumableBusyError: that request stores a part, and does not come to an end.
+        """
+        began = monotonic()
+        waited = 0.0
+        while waited < self._rules.longest_wait_seconds:
             taken = await self._uploads.take(
                 resumable_id,
                 lease_seconds=self._rules.lease_seconds,
-                force=monotonic() >= deadline,
+                force=waited >= self._rules.patience_seconds,
             )
             if taken is not None:
                 return taken
             await asyncio.sleep(_POLL_SECONDS)
+            waited = monotonic() - began
+        raise ResumableBusyError(_RETRY_AFTER_SECONDS)
 
     async def _with_size(self, taken: Resumable, size_bytes: int | None) -> Resumable:
         """

@@ -131,6 +131,14 @@ class ReplacedError(ResumableError):
     """A newer request sends the bytes of this upload now."""
 
 
+class ResumableBusyError(ResumableError):
+    """Another request stores bytes of this upload, which takes longer than a request may wait."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("busy")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class TooManyPartsError(ResumableError):
     """The upload has as many parts as it may have: its requests were too small."""
 

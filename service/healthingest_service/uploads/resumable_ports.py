@@ -57,7 +57,8 @@ class ResumableUploads(Protocol):
         """
         Take the upload for one request; returns it with its new writer.
 
-        Returns None while another request has it; with *force* that request loses it.
+        Returns None while another request has it. With *force* that request loses it, unless it is
+        storing a part, or its lease still runs after it ended in doing so.
 
         Raises:
             ResumableEndedError: it is not `receiving`.

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,8 +33,8 @@ class ResumableUploadRow(Base):
     A resumable upload.
 
     `due_at` is when the janitor looks at it: the end of its time, or when parts are to be removed.
-    `lease_until` is set while a request may store a part. `subject` is empty in the study
-    `default`.
+    `lease_until` is set while a request may store a part, `is_storing` while it does. `subject` is
+    empty in the study `default`.
     """
 
     __tablename__ = "resumable_upload"
@@ -66,6 +67,7 @@ class ResumableUploadRow(Base):
     received_bytes: Mapped[int] = mapped_column(BigInteger)
     writer: Mapped[int] = mapped_column(BigInteger)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    is_storing: Mapped[bool] = mapped_column(default=False, server_default=false())
     upload_id: Mapped[UUID | None] = mapped_column(Uuid)
     findings: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

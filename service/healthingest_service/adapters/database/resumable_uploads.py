@@ -89,10 +89,11 @@ class DatabaseResumableUploads(ResumableUploads):
             ResumableUploadRow.due_at > now,
         )
         taken = update(ResumableUploadRow).where(*is_receiving)
-        if not force:
-            taken = taken.where(_is_free(now))
+        is_idle = ~ResumableUploadRow.is_storing
+        taken = taken.where(or_(_is_free(now), is_idle) if force else _is_free(now))
         taken = taken.values(
             writer=ResumableUploadRow.writer + 1,
+            is_storing=False,
             lease_until=now + timedelta(seconds=lease_seconds),
         )
         async with self._transaction() as connection:
@@ -109,7 +110,7 @@ class DatabaseResumableUploads(ResumableUploads):
         mine = (ResumableUploadRow.id == resumable_id, ResumableUploadRow.writer == writer)
         async with self._transaction() as connection:
             await connection.execute(
-                update(ResumableUploadRow).where(*mine).values(lease_until=None)
+                update(ResumableUploadRow).where(*mine).values(lease_until=None, is_storing=False)
             )
 
     @override
@@ -124,7 +125,8 @@ class DatabaseResumableUploads(ResumableUploads):
         lease_until = self.clock() + timedelta(seconds=lease_seconds)
         of_upload = UploadPartRow.resumable_id == resumable_id
         async with self._transaction() as connection:
-            await _change_mine(connection, resumable_id, writer, {"lease_until": lease_until})
+            storing = {"lease_until": lease_until, "is_storing": True}
+            await _change_mine(connection, resumable_id, writer, storing)
             found = select(func.count()).select_from(UploadPartRow).where(of_upload)
             if (await connection.scalar(found) or 0) >= MAX_PARTS:
                 raise TooManyPartsError
@@ -142,7 +144,11 @@ class DatabaseResumableUploads(ResumableUploads):
                 connection,
                 resumable_id,
                 writer,
-                {"received_bytes": part.first_byte + part.size_bytes, "due_at": due_at},
+                {
+                    "received_bytes": part.first_byte + part.size_bytes,
+                    "due_at": due_at,
+                    "is_storing": False,
+                },
             )
             await connection.execute(
                 update(UploadPartRow)

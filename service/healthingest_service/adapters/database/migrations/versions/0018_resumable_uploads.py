@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("received_bytes", sa.BigInteger(), nullable=False),
         sa.Column("writer", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", _TIME, nullable=True),
+        sa.Column("is_storing", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("upload_id", sa.Uuid(), nullable=True),
         sa.Column("findings", sa.JSON(), nullable=True),
         sa.Column("ended_at", _TIME, nullable=True),
