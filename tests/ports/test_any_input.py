@@ -194,6 +194,63 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
         st.none() | HEADER,
     ),
 }
+
+
+def _headers(**values: bytes | None) -> dict[str, bytes]:
+    return {name.replace("_", "-"): value for name, value in values.items() if value is not None}
+
+
+def _with_headers(
+    method: str, path: str, **fields: st.SearchStrategy[bytes | None]
+) -> st.SearchStrategy[Call]:
+    """Generate requests with these headers, and any text as the id in the path."""
+    return st.builds(
+        lambda text, values: Call(
+            method,
+            path.replace("{}", quote(str(text).encode(errors="surrogatepass"), safe="")),
+            _headers(**values),
+            b"x",
+        ),
+        TEXT | st.uuids(),
+        st.fixed_dictionaries(fields),
+    )
+
+
+SIZE = st.integers(0, 2**70).map(lambda number: str(number).encode()) | HEADER
+TUS = st.just(b"1.0.0") | HEADER
+CHECKSUM = st.none() | st.just(b"sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=") | HEADER
+NEXT_BYTES = st.just(b"application/offset+octet-stream") | HEADER
+CALLS |= {
+    "POST /v1/files": _with_headers(
+        "POST",
+        "/v1/files",
+        Tus_Resumable=TUS,
+        Upload_Length=SIZE,
+        Upload_Metadata=st.none() | st.just(b"study c2xlZXA=,subject UC0wMDAx") | HEADER,
+        Upload_Checksum=CHECKSUM,
+        Content_Type=st.none() | NEXT_BYTES,
+    ),
+    "GET /v1/files/{file_id}": _with_headers("GET", "/v1/files/{}"),
+    "PATCH /v1/files/{file_id}": _with_headers(
+        "PATCH",
+        "/v1/files/{}",
+        Tus_Resumable=TUS,
+        Upload_Offset=SIZE,
+        Upload_Checksum=CHECKSUM,
+        Content_Type=NEXT_BYTES,
+    ),
+    "DELETE /v1/files/{file_id}": _with_headers("DELETE", "/v1/files/{}", Tus_Resumable=TUS),
+    "PATCH /v1/upload/{resumable_id}": _with_headers(
+        "PATCH",
+        "/v1/upload/{}",
+        Upload_Offset=SIZE,
+        Upload_Length=st.none() | SIZE,
+        Upload_Complete=st.just(b"?1") | HEADER,
+        Content_Digest=st.none() | HEADER,
+        Content_Type=st.just(b"application/partial-upload") | HEADER,
+    ),
+    "DELETE /v1/upload/{resumable_id}": _with_headers("DELETE", "/v1/upload/{}"),
+}
 STUDY = "/v1/studies/{study}"
 SUBJECT = f"{STUDY}/subjects/{{subject}}"
 STUDY_ROUTES: dict[str, tuple[str, ...]] = {
@@ -265,7 +322,7 @@ def _calls_of(route: str) -> st.SearchStrategy[Call]:
 
 CALLS |= {route: _calls_of(route) for route in ROUTES}
 WITHOUT_PARAMETERS = {
-    *("GET /", "GET /auth/oidc"),
+    *("GET /", "GET /auth/oidc", "OPTIONS /v1/upload", "OPTIONS /v1/files"),
     *("GET /health/live", "GET /health/ready", "GET /health/startup"),
 }
 
