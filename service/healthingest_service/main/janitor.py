@@ -76,6 +76,7 @@ async def open_janitor(
     pruning = PruneEvents(
         runtime.audit,
         anchors,
+        salts=runtime.audit,
         retention=timedelta(days=retention_days or 0),
         clock=utc_now,
         interval_seconds=_FORGET_SECONDS,
