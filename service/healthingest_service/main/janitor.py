@@ -8,6 +8,7 @@ from typing import Final
 
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
+from healthingest_service.adapters.database.idempotency_keys import DatabaseIdempotencyKeys
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
@@ -19,7 +20,8 @@ from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.audit.chaining import ChainEvents
 from healthingest_service.audit.ports import Anchors
 from healthingest_service.audit.pruning import PruneEvents
-from healthingest_service.identity.housekeeping import forget_expired
+from healthingest_service.erasure.restore import repeat
+from healthingest_service.identity.housekeeping import forget_all, forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
 from healthingest_service.main.erasure import erasure_work
 from healthingest_service.main.mail import make_mail_delivery
@@ -27,6 +29,7 @@ from healthingest_service.main.runtime import (
     Component,
     Runtime,
     Store,
+    Work,
     after_schema,
     objects_folder,
     s3_access,
@@ -58,17 +61,6 @@ async def open_janitor(
         subject_hashes=runtime.subject_hashes,
     )
     runtime.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
-    timeout_seconds = runtime.settings.database.timeout_seconds
-    expiring = (
-        DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
-        DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
-        DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds),
-        DatabaseEnrolmentCodes(runtime.engine, timeout_seconds=timeout_seconds),
-    )
-
-    async def forget(stop: asyncio.Event) -> None:
-        await forget_expired(expiring, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
-
     check = await open_consistency_check(runtime, stack, store)
     mails = make_mail_delivery(runtime)
     anchors = await open_anchors(runtime, stack)
@@ -84,6 +76,7 @@ async def open_janitor(
     pruning = PruneEvents(
         runtime.audit,
         anchors,
+        salts=runtime.audit,
         retention=timedelta(days=retention_days or 0),
         clock=utc_now,
         interval_seconds=_FORGET_SECONDS,
@@ -92,13 +85,37 @@ async def open_janitor(
     work = (
         janitor.run,
         check.run,
-        forget,
+        *_forgetting(runtime),
         chaining.run,
         *erasing,
         *(() if retention_days is None else (pruning.run,)),
         *(() if mails is None else (mails.run,)),
     )
     return Component(tuple(after_schema(runtime, one) for one in work))
+
+
+def _forgetting(runtime: Runtime) -> tuple[Work, ...]:
+    """Return the removal of expired sessions, tokens, codes and idempotency keys."""
+    timeout_seconds = runtime.settings.database.timeout_seconds
+    expiring = (
+        DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseEnrolmentCodes(runtime.engine, timeout_seconds=timeout_seconds),
+    )
+    keys = DatabaseIdempotencyKeys(runtime.engine, timeout_seconds)
+    lifetime = timedelta(days=runtime.settings.janitor.idempotency_key_days)
+
+    async def forget(stop: asyncio.Event) -> None:
+        await forget_expired(expiring, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
+
+    async def forget_keys(stop: asyncio.Event) -> None:
+        async def forget_once() -> None:
+            await forget_all(keys, before=utc_now() - lifetime, stop=stop)
+
+        await repeat(forget_once, stop, seconds=_FORGET_SECONDS)
+
+    return forget, forget_keys
 
 
 async def open_anchors(runtime: Runtime, stack: AsyncExitStack) -> Anchors:
