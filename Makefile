@@ -87,6 +87,12 @@ bench-rebuild: setup servers ## measure the rebuild of the database from the buc
 bench-audit: setup servers ## measure how fast the audit log is chained and verified (COUNT=1000000)
 	PYTHONPATH=tests $(BIN)/python bench/audit.py --count $(or $(COUNT),1000000)
 
+bench-study-cost: setup servers ## measure what study, subject, consent and audit log cost an upload, beside a commit without them (BEFORE=355c945 ROUNDS=20)
+	PYTHONPATH=tests $(BIN)/python bench/study_cost.py --rounds $(or $(ROUNDS),20) $(if $(BEFORE),--before $(BEFORE))
+
+bench-growth: setup servers ## measure the bytes of a row in each table (ROWS=1000000)
+	PYTHONPATH=tests $(BIN)/python bench/growth.py --rows $(or $(ROWS),1000000)
+
 bench-starved: setup ## measure leader election with very little processor time (SHARE=0.05 SECONDS=120)
 	PYTHONPATH=tests $(BIN)/python bench/starved_operator.py --share $(or $(SHARE),0.05) --seconds $(or $(SECONDS),120)
 
@@ -168,9 +174,13 @@ arch: setup ## check which package imports which
 unit: setup ## run the tests on all processors (TESTS=tests/operator for some of them)
 	$(BIN)/pytest -m 'not long' $(PARALLEL) $(TESTS)
 
-test-long: setup servers ## run the tests that take minutes: long property tests, histories, mutants
+test-long: setup servers ## run the tests that take minutes: long property tests, histories, mutants, plans of queries (SHORT=1: without the plans)
 	$(BIN)/pytest -m long $(PARALLEL) $(TESTS)
 	HEALTHINGEST_RANDOM_SPECS=3000 $(BIN)/pytest $(PARALLEL) tests/cluster/test_validation.py
+	$(if $(SHORT),,$(MAKE) test-plans)
+
+test-plans: setup servers ## explain every query with many rows in each table: none reads a whole one (ROWS=1000000)
+	PLAN_ROWS=$(or $(ROWS),1000000) $(BIN)/pytest tests/ports/test_query_plans.py
 
 simulate: setup ## run the operator in a simulated cluster with faults and crashes (SEEDS=1000 FROM=0; prints failing seeds)
 	@PYTHONPATH=tests $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),1000) --start $(or $(FROM),0)

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from upload_client import Target, signed_in
 from healthingest_contract.topology import DEFAULT_EXCHANGE
 from healthingest_service.identity.access_tokens import new_key_pem
 from support.faults.consumer import Consumer
-from support.servers.postgres import postgres_server
+from support.servers.postgres import PostgresServer, postgres_server
 from support.servers.process import accepts_connections, as_user, free_port, running, work_folder
 from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
-from support.servers.redis import redis_server
+from support.servers.redis import RedisServer, redis_server
 from support.servers.versitygw import S3Server, s3_server
 from support.service_process import COMMAND, environment, service
 
@@ -80,18 +80,43 @@ class Backing:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class RealServers:
+    """PostgreSQL, RabbitMQ, Redis and versitygw."""
+
+    postgres: PostgresServer
+    rabbitmq: RabbitMQServer
+    redis: RedisServer
+    s3: S3Server
+
+    @contextmanager
+    def backing(self) -> Iterator[Backing]:
+        """Create a database, a virtual host with a queue for uploads, and a bucket."""
+        with self.postgres.database() as url, self.rabbitmq.new_virtual_host() as broker:
+            Consumer(broker).declare()
+            yield Backing(url, broker, self.redis.url, self.s3.new_bucket())
+
+
 @contextmanager
-def backing() -> Iterator[Backing]:
-    """Start PostgreSQL, RabbitMQ with a queue for uploads, Redis and versitygw."""
+def real_servers() -> Iterator[RealServers]:
+    """Start all servers."""
     os.environ["VGW_KEEP_ALIVE"] = (
         "true"  # as other S3 servers do; by default versitygw closes the connection
     )
-    with ExitStack() as stack:
-        url = stack.enter_context(stack.enter_context(postgres_server()).database())
-        broker = stack.enter_context(stack.enter_context(rabbitmq_server()).new_virtual_host())
-        Consumer(broker).declare()
-        cache = stack.enter_context(redis_server()).url
-        yield Backing(url, broker, cache, stack.enter_context(s3_server()).new_bucket())
+    with (
+        postgres_server() as postgres,
+        rabbitmq_server() as rabbitmq,
+        redis_server() as redis,
+        s3_server() as s3,
+    ):
+        yield RealServers(postgres, rabbitmq, redis, s3)
+
+
+@contextmanager
+def backing() -> Iterator[Backing]:
+    """Start all servers for one installation."""
+    with real_servers() as servers, servers.backing() as one:
+        yield one
 
 
 @contextmanager
@@ -103,16 +128,21 @@ def on_a_folder(folder: Path, **settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def on_servers(folder: Path, on: Backing, *, apis: int = 1, **settings: str) -> Iterator[Server]:
-    """Start *apis* API processes, a relay and a janitor, as in an installation."""
+def on_servers(
+    folder: Path, on: Backing, *, apis: int = 1, run_by: Sequence[str] = (), **settings: str
+) -> Iterator[Server]:
+    """
+    Start *apis* API processes, a relay and a janitor, as in an installation.
+
+    *run_by* is a command that runs each of them.
+    """
     all_settings = UNLIMITED | on.settings() | {"IDENTITY__SIGNING_KEYS": new_key_pem()} | settings
-    subprocess.run(
-        [*COMMAND, "migrate"], env=environment(folder, **all_settings), check=True, timeout=60
-    )
+    migrate = [*run_by, *COMMAND, "migrate"]
+    subprocess.run(migrate, env=environment(folder, **all_settings), check=True, timeout=60)
     with ExitStack() as stack:
         names = [*["api"] * apis, "relay", "janitor"]
         running_services = [
-            stack.enter_context(service(folder / f"{at}", n, **all_settings))
+            stack.enter_context(service(folder / f"{at}", n, run_by=run_by, **all_settings))
             for at, n in enumerate(names)
         ]
         serving = running_services[:apis]

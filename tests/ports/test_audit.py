@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -17,6 +18,8 @@ from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.folder_anchors import FolderAnchors
 from healthingest_service.adapters.s3.anchors import open_s3_anchors
+from healthingest_service.adapters.s3.client import open_client
+from healthingest_service.audit.anchors import anchor_key
 from healthingest_service.audit.chain import canonical, extended
 from healthingest_service.audit.chaining import ChainEvents
 from healthingest_service.audit.errors import AuditUnavailableError, ChainMovedError
@@ -28,6 +31,7 @@ from support.audit import MemoryAnchors, MemoryAudit, event
 from support.deadlines import HANG_SECONDS
 from support.s3 import access_to
 from support.servers.postgres import PostgresServer
+from support.servers.versitygw import S3Server
 from support.uploads import NOON, Clock
 
 Audit = MemoryAudit | DatabaseAuditLog
@@ -214,9 +218,48 @@ class TestAnchors:
             (one.position, one.hash) for one in wanted
         )
 
+    async def test_lists_those_of_earlier_days(self, anchors: Anchors) -> None:
+        """By day, the oldest first; those of the day itself are left out."""
+        for position, age in ((3, 0), (2, 1), (1, 40)):
+            await anchors.write(Anchor(position, f"{position:064x}", NOON - timedelta(days=age)))
+        found = [anchor async for anchor in anchors.of_days_before(NOON.date())]
+        assert [one.position for one in found] == [1, 2]
+
+    async def test_removes_one(self, anchors: Anchors) -> None:
+        """It is gone, and the others stay; removing it again is no error."""
+        for position in (1, 2):
+            await anchors.write(Anchor(position, f"{position:064x}", NOON))
+        (first, _) = [anchor async for anchor in anchors.all()]
+        for _ in range(2):
+            assert await anchors.remove(first)
+        assert [one.position async for one in anchors.all()] == [3 - first.position]
+
     async def test_are_none_at_first(self, anchors: Anchors) -> None:
         """An empty store."""
         assert [anchor async for anchor in anchors.all()] == []
+
+
+async def test_an_anchor_goes_with_its_versions_unless_it_is_locked(s3_gateway: S3Server) -> None:
+    """In a bucket with object lock; a locked one is reported, and stays readable."""
+    bucket = f"anchors-{uuid4().hex}"
+    locked, other = Anchor(1, "1" * 64, NOON), Anchor(2, "2" * 64, NOON)
+    access = replace(access_to(s3_gateway), bucket=bucket)
+    async with open_client(access) as client, open_s3_anchors(access) as anchors:
+        await client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+        await client.put_object(
+            Bucket=bucket,
+            Key=anchor_key(locked),
+            Body=b"{}",
+            ObjectLockMode="GOVERNANCE",
+            ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(days=1),
+        )
+        for _ in range(2):
+            await anchors.write(other)
+        assert [await anchors.remove(one) for one in (locked, other)] == [False, True]
+        assert [one.position async for one in anchors.all()] == [1]
+        versions = await client.list_object_versions(Bucket=bucket)
+        assert [one["Key"] for one in versions["Versions"]] == [anchor_key(locked)]
+        assert "DeleteMarkers" not in versions
 
 
 class TestDatabase:
@@ -270,6 +313,19 @@ class TestDatabase:
         salts = await asyncio.gather(*(log.salt("email/2026-03-01") for _ in range(4)))
         assert len(set(salts)) == 1
         assert await log.salt("email/2026-03-02") != salts[0]
+
+    async def test_salts_of_addresses_are_forgotten(self, engine: AsyncEngine) -> None:
+        """Those of earlier days; a new one differs."""
+        log = DatabaseAuditLog(engine, timeout_seconds=5)
+        names = ("email/2026-02-28", "email/2026-03-01", "subject/1")
+        before = [await log.salt(name) for name in names]
+        assert await log.forget_emails(before=NOON.date()) == 1
+        after = [await log.salt(name) for name in names]
+        assert [one == other for one, other in zip(before, after, strict=True)] == [
+            False,
+            True,
+            True,
+        ]
 
     async def test_says_that_it_cannot_be_reached(self) -> None:
         """Nobody listens there."""

@@ -135,10 +135,23 @@ class TestDeviceTokens:
         for number, token in enumerate((old, revoked, valid)):
             await tokens.add(token, str(number))
         await tokens.revoke(account.id, revoked.id, at=NOON)
-        assert await tokens.forget_expired(before=NOON) == 0
-        assert await tokens.forget_expired(before=NOON + KEPT) == 1
-        assert await tokens.forget_expired(before=NOON + KEPT + HOUR) == 1
+        assert await tokens.forget_expired(before=NOON, limit=9) == 0
+        assert await tokens.forget_expired(before=NOON + KEPT, limit=9) == 1
+        assert await tokens.forget_expired(before=NOON + KEPT + HOUR, limit=9) == 1
         assert await tokens.find("2") == valid
+
+    async def test_forgets_up_to_a_limit(
+        self, tokens: DatabaseDeviceTokens, account: Account
+    ) -> None:
+        """Expired and revoked ones together."""
+        for number in range(2):
+            await tokens.add(token_of(account.id, created_at=NOON - 48 * HOUR), f"old{number}")
+            revoked = token_of(account.id)
+            await tokens.add(revoked, f"revoked{number}")
+            await tokens.revoke(account.id, revoked.id, at=NOON)
+        before = NOON + KEPT + HOUR
+        found = [await tokens.forget_expired(before=before, limit=3) for _ in range(3)]
+        assert found == [3, 1, 0]
 
 
 async def test_other_processes_hear_of_a_revocation(postgres_url: str) -> None:

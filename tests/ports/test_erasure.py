@@ -570,6 +570,44 @@ class FailingStore(FolderStore):
         raise self.fault
 
 
+async def test_what_was_removed_stays_removed(world: ErasureWorld) -> None:
+    """If the store removes some objects only, their uploads go; the others are tried again."""
+    about = await world.enrol(PSEUDONYM)
+    world.store = EverySecondStore(world.folder / "slow")
+    new = [await world.upload(f"{n}".encode(), about=about) for n in range(4)]
+    erasure = await world.erasures.request_subject(SLUG, PSEUDONYM, by=None)
+    assert await world.erase(rules=replace(RULES, batch=4)).erase_next() is Outcome.FAILED
+    left = {one.id for one in new if await world.store.remains(one.receipt.object_key)}
+    assert len(left) == 2
+    for one in new:
+        if one.id in left:
+            assert await world.ledger.find(one.id)
+        else:
+            with pytest.raises(UploadNotFoundError):
+                await world.ledger.find(one.id)
+    world.clock.move(LEASE_SECONDS + 1)
+    done = await world.finish(erasure)
+    assert (done.counts.uploads, done.counts.versions) == (4, 4)
+
+
+@dataclass
+class EverySecondStore(FolderStore):
+    """A folder that answers every second removal too late."""
+
+    root: Path
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__(self.root)
+
+    @override
+    async def erase(self, key: str) -> int:
+        self.calls += 1
+        if self.calls % 2:
+            raise StoreUnavailableError
+        return await super().erase(key)
+
+
 async def test_a_full_outbox_delays_it(world: ErasureWorld) -> None:
     """An erasure of many uploads does not stop the intake of others."""
     new = [await world.upload(f"{n}".encode(), of=owner()) for n in range(3)]

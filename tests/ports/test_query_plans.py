@@ -1,15 +1,15 @@
 """
 Every query of the service uses an index.
 
-On PostgreSQL with 100,000 rows a table, no plan reads a whole one.
+On PostgreSQL with 100,000 rows a table, no plan reads a whole one; `make test-plans` takes more.
 """
 
 import inspect
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.erasing import DatabaseErasureWork
 from healthingest_service.adapters.database.erasures import DatabaseErasures
+from healthingest_service.adapters.database.idempotency_keys import DatabaseIdempotencyKeys
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.mails import DatabaseMailQueue, DatabaseMailTokens
@@ -31,6 +32,7 @@ from healthingest_service.adapters.database.memberships import DatabaseGroupRole
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.database.replays import DatabaseReplays
+from healthingest_service.adapters.database.resumable_uploads import DatabaseResumableUploads
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
@@ -42,7 +44,13 @@ from healthingest_service.audit.model import Link
 from healthingest_service.audit.ports import EventSelection
 from healthingest_service.audit.pruning import prune_event
 from healthingest_service.erasure.documents import ErasureDocument
-from healthingest_service.erasure.model import ErasureId, Forgetting, KnownSubject, Tombstone
+from healthingest_service.erasure.model import (
+    ErasureId,
+    ErasureKind,
+    Forgetting,
+    KnownSubject,
+    Tombstone,
+)
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.enrolment_codes import EnrolmentCode, EnrolmentCodeId
 from healthingest_service.identity.errors import (
@@ -67,12 +75,15 @@ from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.study_uploads import StudySelection
 from support.audit import event as event_of
 from support.erasures import KEYS
+from support.many_rows import fill, hash_of
+from support.resumables import part, resumable
 from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
 OWNER = UUID(int=7)
 LATER = NOON + timedelta(days=30)
-FILL = Path(__file__).parents[1] / "support" / "many_rows.sql"
+ROWS = int(os.environ.get("PLAN_ROWS", "100000"))
+FILL_SECONDS = 200 + ROWS / 500
 
 
 @dataclass
@@ -126,6 +137,38 @@ class Calls:
         )
         await ledger.history(AccountId(OWNER), limit=1, cursor=page.next_cursor)
         await ledger.check()
+
+    async def idempotency_keys(self) -> None:
+        """The removal of old keys."""
+        keys = DatabaseIdempotencyKeys(self.engine, timeout_seconds=60)
+        assert await keys.forget_expired(before=NOON + timedelta(seconds=10), limit=5) == 5
+
+    async def resumable_uploads(self) -> None:
+        """From the first byte to the removal of the parts."""
+        uploads = DatabaseResumableUploads(self.engine, 60, 60, lambda: NOON)
+        first, second = resumable(of=AccountId(OWNER)), resumable(about=subject("p5", of="s6"))
+        for one in (first, second):
+            await uploads.create(one, limit=5000)
+            await uploads.find(one.id, one.owner)
+            taken = await uploads.take(one.id, lease_seconds=60, force=False)
+            assert taken is not None
+            await uploads.take(one.id, lease_seconds=60, force=True)
+            taken = replace(taken, writer=2)
+            added = part(taken, 0, 10)
+            await uploads.set_size(one.id, 2, 100)
+            await uploads.begin_part(one.id, 2, added, lease_seconds=60)
+            await uploads.add_part(one.id, 2, added)
+            await uploads.parts(one.id)
+            await uploads.release(one.id, 2)
+        await uploads.finish(first.id, upload().receipt)
+        await uploads.refuse(second.id, [])
+        await uploads.end(second.id)
+        for only in (first.id, None):
+            ended = await uploads.take_ended(lease_seconds=60, only=only)
+            assert ended is not None
+            await uploads.postpone(ended.id, until=None)
+            await uploads.forget(ended)
+        await uploads.known([first.id])
 
     async def outbox(self) -> None:
         """Messages, announced and deferred."""
@@ -198,7 +241,7 @@ class Calls:
 
     async def mail_queue(self) -> None:
         """Requests for mails."""
-        queue = DatabaseMailQueue(self.engine, timeout_seconds=60, max_waiting=100_001)
+        queue = DatabaseMailQueue(self.engine, timeout_seconds=60, max_waiting=ROWS + 1)
         await queue.put(MailPurpose.VERIFY_EMAIL, "grace@clinic.example", at=NOON)
         taken = await queue.take(at=NOON)
         assert taken is not None
@@ -212,7 +255,7 @@ class Calls:
         await tokens.add("mail", account.id, MailPurpose.VERIFY_EMAIL, expires_at=LATER)
         await tokens.find("mail", MailPurpose.VERIFY_EMAIL, at=NOON)
         await tokens.verify_email("mail", at=NOON)
-        await tokens.forget_expired(before=LATER + timedelta(seconds=10))
+        await tokens.forget_expired(before=LATER + timedelta(seconds=10), limit=100)
 
     async def sessions(self) -> None:
         """Logins and refresh tokens."""
@@ -231,7 +274,7 @@ class Calls:
         await sessions.revoke_others(account.id, keep=SessionId(UUID(int=4)), at=NOON)
         await sessions.revoke_one(session.id, account.id, at=NOON)
         await sessions.revoke(session.id, at=NOON)
-        await sessions.forget_expired(before=LATER + timedelta(seconds=10))
+        await sessions.forget_expired(before=LATER + timedelta(seconds=10), limit=100)
 
     async def device_tokens(self) -> None:
         """From its creation to its end."""
@@ -256,7 +299,7 @@ class Calls:
         await tokens.list_in_study(SLUG, SUBJECT, at=NOON, limit=20, cursor=token.id)
         with pytest.raises(DeviceTokenNotFoundError):
             await tokens.revoke_in_study(SLUG, token.id, at=NOON)
-        await tokens.forget_expired(before=LATER + KEPT + timedelta(seconds=10))
+        await tokens.forget_expired(before=LATER + KEPT + timedelta(seconds=10), limit=100)
 
     async def enrolment_codes(self) -> None:
         """From its creation to its end."""
@@ -286,7 +329,7 @@ class Calls:
 
         for _ in range(2):
             await codes.redeem("h", token_for, "t", at=NOON)
-        await codes.forget_expired(before=LATER + timedelta(days=1, seconds=10))
+        await codes.forget_expired(before=LATER + timedelta(days=1, seconds=10), limit=100)
         await codes.remove("enrolling", code.id)
 
     async def studies(self) -> None:
@@ -341,13 +384,14 @@ class Calls:
         await log.record(event_of(1))
         await log.salt("subject/1")
         await log.salt("subject/1")
+        await log.forget_emails(before=NOON.date())
         head = await log.head()
         assert head is not None
         waiting = await log.unchained(after=head.number - WINDOW // 100, limit=9)
         await log.append(tuple(extended(head, waiting)))
         for selection in (
-            EventSelection(study="s3"),
-            EventSelection(study="s3", subject_hash="h3", downloads_only=True),
+            EventSelection(study="s4"),
+            EventSelection(study="s4", subject_hash=hash_of("h", 4), downloads_only=True),
         ):
             await log.newest(selection, limit=5)
             await log.newest(selection, limit=5, before=(NOON, 7))
@@ -387,10 +431,14 @@ class Calls:
             await erasures.request_account(AccountId(UUID(int=8)), by=None),
             await erasures.request_study(StudySlug("s11"), by=None),
         ):
+            await work.end_resumable(one, limit=5)
             batch = await work.batch(one, limit=5)
             await work.keys(one, after="raw/", limit=5)
             await work.leftovers(one)
             await work.close_subjects(one, await work.subjects(one))
+        for kind in (ErasureKind.UPLOAD, ErasureKind.RETENTION):
+            scope = replace(one.scope, kind=kind, target=UUID(int=12), received_before=NOON)
+            await work.end_resumable(replace(one, scope=scope), limit=5)
         new = upload(b"new", of=AccountId(OWNER))
         tombstone = Tombstone(new.id, new.study, b"u", b"k")
         await work.record(one, "erasures/x", [tombstone], [new.receipt.object_key])
@@ -414,6 +462,7 @@ class Calls:
 
 PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
     DatabaseLedger: Calls.ledger,
+    DatabaseIdempotencyKeys: Calls.idempotency_keys,
     DatabaseOutbox: Calls.outbox,
     DatabaseReplays: Calls.replays,
     DatabaseKeptUploads: Calls.kept_uploads,
@@ -436,17 +485,10 @@ PORTS: dict[type, Callable[[Calls], Awaitable[None]]] = {
 async def _calls(postgres_url: str) -> AsyncIterator[Calls]:
     await migrate(postgres_url, timeout_seconds=60)
     async with (
-        open_engine(postgres_url, pool_size=2, timeout_seconds=200) as engine,
+        open_engine(postgres_url, pool_size=2, timeout_seconds=FILL_SECONDS) as engine,
         open_password_pool(threads=1, queue_limit=2) as passwords,
     ):
-        async with engine.begin() as connection:
-            for statement in FILL.read_text(encoding="utf-8").split(";\n"):
-                if statement.strip():
-                    await connection.execute(text(statement.replace(":", r"\:")))
-        async with engine.connect() as connection:
-            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
-                text("VACUUM ANALYZE")
-            )
+        await fill(engine, ROWS)
         yield Calls(engine, DatabaseAccounts(engine, passwords, timeout_seconds=60))
 
 

@@ -230,14 +230,28 @@ class TestSessions:
         self, sessions: DatabaseSessions, session: Session, engine: AsyncEngine
     ) -> None:
         """A session is removed with its tokens when the last of them has expired, not before."""
-        assert await sessions.forget_expired(before=LATER) == 0
+        assert await sessions.forget_expired(before=LATER, limit=9) == 0
         assert await sessions.is_live(session.id, session.account_id)
-        assert await sessions.forget_expired(before=LATER + timedelta(seconds=1)) == 1
+        assert await sessions.forget_expired(before=LATER + timedelta(seconds=1), limit=9) == 1
         async with engine.connect() as connection:
             count = (
                 await connection.execute(select(func.count()).select_from(RefreshTokenRow))
             ).scalar_one()
         assert count == 0
+
+    async def test_forgets_the_oldest_first(
+        self, sessions: DatabaseSessions, session: Session
+    ) -> None:
+        """A batch has a limit; a session stays until its last token has expired."""
+        children = [NOW + timedelta(hours=hours) for hours in (2, 3)]
+        for number, end in enumerate(children):
+            other = Session(SessionId(uuid4()), session.account_id, NOW)
+            await sessions.begin(other, RefreshToken(f"o{number}", end), password_version=0)
+        after = LATER + timedelta(seconds=1)
+        assert await sessions.forget_expired(before=after, limit=2) == 2
+        assert await sessions.find("first") == session.id
+        assert await sessions.forget_expired(before=after, limit=2) == 1
+        assert not await sessions.is_live(session.id, session.account_id)
 
 
 async def test_the_account_tables_are_those_of_the_code(engine: AsyncEngine) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from typing_extensions import override
@@ -30,6 +30,7 @@ from healthingest_service.audit.ports import (
     EventSelection,
 )
 from healthingest_service.audit.pruning import pruned_object
+from healthingest_service.audit.recorder import EMAIL_SALTS, email_salt_name
 from support.uploads import NOON
 
 
@@ -145,9 +146,10 @@ class MemoryAudit(AuditLog, AuditReader, AuditChain):
 
 @dataclass
 class MemoryAnchors(Anchors):
-    """Anchors in memory."""
+    """Anchors in memory; those at the positions `locked` cannot be removed."""
 
     written: list[Anchor] = field(default_factory=list)
+    locked: set[int] = field(default_factory=set)
 
     @override
     async def write(self, anchor: Anchor) -> None:
@@ -160,6 +162,25 @@ class MemoryAnchors(Anchors):
         for anchor in list(self.written):
             await asyncio.sleep(0)
             yield anchor
+
+    @override
+    async def of_days_before(self, day: date) -> AsyncIterator[Anchor]:
+        for anchor in sorted(self.written, key=lambda one: one.written_at):
+            await asyncio.sleep(0)
+            if anchor.written_at.date() < day:
+                yield anchor
+
+    @override
+    async def remove(self, anchor: Anchor) -> bool:
+        await asyncio.sleep(0)
+        if anchor.position in self.locked:
+            return False
+        self.written = [
+            one
+            for one in self.written
+            if (one.position, one.hash) != (anchor.position, anchor.hash)
+        ]
+        return True
 
 
 @dataclass
@@ -174,3 +195,11 @@ class MemorySalts(AuditSalts):
         await asyncio.sleep(0)
         self.calls += 1
         return self.salts.setdefault(name, secrets.token_bytes(32))
+
+    @override
+    async def forget_emails(self, *, before: date) -> int:
+        await asyncio.sleep(0)
+        old = [name for name in self.salts if EMAIL_SALTS <= name < email_salt_name(before)]
+        for name in old:
+            del self.salts[name]
+        return len(old)

@@ -7,7 +7,7 @@ digits, so that anchors of a day sort by position.
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from healthingest_contract.object_keys import ANCHOR_PREFIX
@@ -23,6 +23,11 @@ def anchor_key(anchor: Anchor) -> str:
     """Return the object key of *anchor*."""
     day = anchor.written_at.astimezone(UTC).strftime("%Y/%m/%d")
     return f"{ANCHOR_PREFIX}{day}/{anchor.position:020d}-{anchor.hash}.json"
+
+
+def first_key_of(day: date) -> str:
+    """Return a text that sorts after the keys of earlier days, and before those of *day*."""
+    return f"{ANCHOR_PREFIX}{day:%Y/%m/%d}/"
 
 
 def anchor_body(anchor: Anchor) -> bytes:

@@ -6,7 +6,7 @@ Every method raises `AuditUnavailableError` if it got no clear answer; repeating
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from healthingest_service.audit.model import Anchor, AuditEvent, ChainRow, Link, StoredEvent
@@ -52,6 +52,10 @@ class AuditSalts(Protocol):
 
     async def salt(self, name: str) -> bytes:
         """Return the salt *name*; the first call makes it. All processes get the same."""
+        ...
+
+    async def forget_emails(self, *, before: date) -> int:
+        """Remove the salts of e-mail addresses of days before *before*; returns their number."""
         ...
 
 
@@ -113,4 +117,16 @@ class Anchors(Protocol):
 
     def all(self) -> AsyncIterator[Anchor]:
         """Yield all anchors, in any order."""
+        ...
+
+    def of_days_before(self, day: date) -> AsyncIterator[Anchor]:
+        """Yield the anchors that were written on days (UTC) before *day*, the oldest day first."""
+        ...
+
+    async def remove(self, anchor: Anchor) -> bool:
+        """
+        Remove *anchor* with all its versions, and return True; a missing one is no error.
+
+        Returns False if the store refuses, for example because it has locked the object.
+        """
         ...

@@ -8,11 +8,12 @@ before, and an event with its position and hash is recorded in the same commit.
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 
+from healthingest_service.audit.anchor_pruning import RemovedAnchors, remove_anchors, start_of
 from healthingest_service.audit.chain import START, canonical, next_hash
 from healthingest_service.audit.errors import AuditError, ChainMovedError
 from healthingest_service.audit.model import (
@@ -24,10 +25,11 @@ from healthingest_service.audit.model import (
     Outcome,
     StoredEvent,
 )
-from healthingest_service.audit.ports import Anchors, AuditChain
+from healthingest_service.audit.ports import Anchors, AuditChain, AuditSalts
 
 PRUNE_FAILED: Final = "audit_prune_failed"
 PRUNE_STOPPED: Final = "audit_prune_stopped"
+ANCHORS_PRUNED: Final = "audit_anchors_pruned"
 BATCH: Final = 5000
 
 
@@ -75,19 +77,26 @@ def last_prunable(
 
 
 class PruneEvents:
-    """Removes events that are older than *retention*, in every interval; one process at a time."""
+    """
+    Removes what is older than *retention*, in every interval; one process at a time.
 
-    def __init__(
+    These are events with their links, anchors before the start of the chain, and the salts of
+    e-mail addresses.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names every part
         self,
         chain: AuditChain,
         anchors: Anchors,
         *,
+        salts: AuditSalts,
         retention: timedelta,
         clock: Callable[[], datetime],
         interval_seconds: float,
     ) -> None:
         self._chain = chain
         self._anchors = anchors
+        self._salts = salts
         self._retention = retention
         self._clock = clock
         self._interval_seconds = interval_seconds
@@ -98,6 +107,8 @@ class PruneEvents:
         while not stop.is_set():
             try:
                 await self.prune_all(stop)
+                await self.prune_anchors(stop)
+                await self.prune_salts()
             except ChainMovedError:
                 pass  # another process prunes
             except AuditError as error:
@@ -119,7 +130,7 @@ class PruneEvents:
         removed = 0
         while stop is None or not stop.is_set():
             rows = list(await self._chain.page(after=0, limit=BATCH))
-            start = await self._start(rows)
+            start = await start_of(self._chain, rows)
             if start is not None:
                 rows = rows[1:]
             at = self._clock()
@@ -134,11 +145,26 @@ class PruneEvents:
                 return removed
         return removed
 
-    async def _start(self, rows: list[tuple[Link, StoredEvent | None]]) -> Link | None:
-        """Return the link that an earlier run left as the start of the chain, if there is one."""
-        if not rows:
-            return None
-        link, stored = rows[0]
-        if stored is None and await self._chain.has_prune_event(link):
-            return link
-        return None
+    async def prune_anchors(self, stop: asyncio.Event | None = None) -> RemovedAnchors:
+        """
+        Remove anchors that are old enough and before the start of the chain, and count them.
+
+        Raises:
+            AuditUnavailableError: no clear answer; repeating is safe.
+        """
+        done = await remove_anchors(
+            self._chain, self._anchors, before=self._clock() - self._retention, stop=stop
+        )
+        if done != RemovedAnchors():
+            self._log.info(ANCHORS_PRUNED, removed=done.removed, kept=done.kept)
+        return done
+
+    async def prune_salts(self) -> int:
+        """
+        Remove the salts of e-mail addresses of days that are old enough, and count them.
+
+        Raises:
+            AuditUnavailableError: no clear answer; repeating is safe.
+        """
+        oldest = (self._clock() - self._retention).astimezone(UTC).date()
+        return await self._salts.forget_emails(before=oldest)

@@ -4,13 +4,15 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 from healthingest_service.audit.model import Action, ActorKind, AuditEvent, Outcome, salted_hash
 from healthingest_service.audit.ports import AuditLog, AuditSalts
 
+EMAIL_SALTS: Final = "email/"
+"""The first characters of the names of these salts; the day follows, so names sort by day."""
 _TOKEN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -99,9 +101,9 @@ class AuditRecorder:
         return salted_hash(self._salt_of_day[1], email)
 
 
-def email_salt_name(at: datetime) -> str:
-    """Return the name of the salt of e-mail addresses on that day; *at* is in UTC."""
-    return f"email/{at:%Y-%m-%d}"
+def email_salt_name(at: date) -> str:
+    """Return the name of the salt of e-mail addresses on that day; a time is in UTC."""
+    return f"{EMAIL_SALTS}{at:%Y-%m-%d}"
 
 
 def recorded_token_id(token_id: str | None) -> str | None:

@@ -83,6 +83,14 @@ class _Step:
 _GO_ON: Final = _Step()
 
 
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """The number of removed versions by object key, and the errors of other keys."""
+
+    versions: dict[str, int]
+    errors: Sequence[BaseException]
+
+
 class EraseData:
     """
     Erases the data of the erasures that are due.
@@ -209,15 +217,27 @@ class EraseData:
                 return _Step(Outcome.DELAYED)
 
     async def _erase_batch(self, erasure: Erasure, uploads: Sequence[Upload]) -> bool:
-        """Erase some uploads; returns False if a relay is publishing a message about each."""
+        """
+        Erase some uploads; returns False if a relay is publishing a message about each.
+
+        Uploads whose objects were removed are forgotten also if others fail. Otherwise a large
+        batch would never end with a store that is often too slow.
+
+        Raises:
+            ObjectLockedError: some objects are locked.
+            StoreUnavailableError, StoreRefusedError: some objects may still be there.
+        """
         tombstones = [self._tombstone(upload) for upload in uploads]
         keys = [upload.receipt.object_key for upload in uploads]
         name = await self._write(ErasureDocument(erasure, tombstones))
         await self._work.record(erasure, name, tombstones, keys)
-        versions = await self._erase_objects(keys)
+        removed = await self._erase_objects(keys)
         now = self._clock()
-        forgetting = [Forgetting(one.id, _message(erasure, one, now)) for one in uploads]
+        gone = [one for one in uploads if one.receipt.object_key in removed.versions]
+        forgetting = [Forgetting(one.id, _message(erasure, one, now)) for one in gone]
+        versions = sum(removed.versions.values())
         done = await self._work.forget(erasure, forgetting, versions=versions)
+        _raise_first(removed.errors)
         return done.held < len(uploads)
 
     def _tombstone(self, upload: Upload) -> Tombstone:
@@ -228,14 +248,8 @@ class EraseData:
             self._keys.key_hash(upload.receipt.object_key),
         )
 
-    async def _erase_objects(self, keys: Sequence[str]) -> int:
-        """
-        Remove everything under *keys*, and return the number of removed parts.
-
-        Raises:
-            ObjectLockedError: some are locked; the others are removed.
-            StoreUnavailableError, StoreRefusedError: some may still be there.
-        """
+    async def _erase_objects(self, keys: Sequence[str]) -> _Removed:
+        """Remove everything under *keys*, a few at a time."""
         slots = asyncio.Semaphore(_STORE_REQUESTS)
 
         async def erase(key: str) -> int:
@@ -243,8 +257,9 @@ class EraseData:
                 return await self._store.erase(key)
 
         done = await asyncio.gather(*(erase(key) for key in keys), return_exceptions=True)
-        _raise_first([one for one in done if isinstance(one, BaseException)])
-        return sum(one for one in done if isinstance(one, int))
+        found = list(zip(keys, done, strict=True))
+        errors = [one for one in done if isinstance(one, BaseException)]
+        return _Removed({key: one for key, one in found if isinstance(one, int)}, errors)
 
     async def _close_subjects(self, erasure: Erasure) -> _Step:
         while subjects := await self._work.subjects(erasure):

@@ -81,6 +81,6 @@ class MailTokens(Protocol):
         """
         ...
 
-    async def forget_expired(self, *, before: datetime) -> int:
-        """Remove the tokens that expired before *before*; returns their number."""
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
+        """Remove up to *limit* tokens that expired before *before*; returns their number."""
         ...

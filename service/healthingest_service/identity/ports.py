@@ -210,8 +210,12 @@ class Sessions(Protocol):
         """Return whether the session is the account's and not revoked, and the account active."""
         ...
 
-    async def forget_expired(self, *, before: datetime) -> int:
-        """Remove sessions whose tokens all expired before *before*; returns their number."""
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
+        """
+        Remove up to *limit* refresh tokens that expired before *before*, the oldest first.
+
+        A session without a token goes with its last one. Returns the number of tokens.
+        """
         ...
 
 
@@ -273,8 +277,12 @@ class DeviceTokenStore(Protocol):
         """Record that the token was used in this *hour*."""
         ...
 
-    async def forget_expired(self, *, before: datetime) -> int:
-        """Remove tokens that ended `KEPT` before *before*, or earlier; returns their number."""
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
+        """
+        Remove up to *limit* tokens that ended `KEPT` before *before*, or earlier.
+
+        Returns their number.
+        """
         ...
 
 
@@ -318,8 +326,12 @@ class EnrolmentCodes(Protocol):
         """
         ...
 
-    async def forget_expired(self, *, before: datetime) -> int:
-        """Remove codes that expired `KEPT` before *before*, or earlier; returns their number."""
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
+        """
+        Remove up to *limit* codes that expired `KEPT` before *before*, or earlier.
+
+        Returns their number.
+        """
         ...
 
 

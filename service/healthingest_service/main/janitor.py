@@ -8,6 +8,7 @@ from typing import Final
 
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
+from healthingest_service.adapters.database.idempotency_keys import DatabaseIdempotencyKeys
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
@@ -19,7 +20,8 @@ from healthingest_service.adapters.s3.inventory import open_s3_inventory
 from healthingest_service.audit.chaining import ChainEvents
 from healthingest_service.audit.ports import Anchors
 from healthingest_service.audit.pruning import PruneEvents
-from healthingest_service.identity.housekeeping import forget_expired
+from healthingest_service.erasure.restore import repeat
+from healthingest_service.identity.housekeeping import forget_all, forget_expired
 from healthingest_service.main.decorators import Decorators, JanitorPorts
 from healthingest_service.main.erasure import erasure_work
 from healthingest_service.main.mail import make_mail_delivery
@@ -28,6 +30,7 @@ from healthingest_service.main.runtime import (
     Component,
     Runtime,
     Store,
+    Work,
     after_schema,
     objects_folder,
     s3_access,
@@ -59,17 +62,6 @@ async def open_janitor(
         subject_hashes=runtime.subject_hashes,
     )
     runtime.metrics.watch_janitor(lambda: asdict(janitor.counts), lambda: janitor.swept_at)
-    timeout_seconds = runtime.settings.database.timeout_seconds
-    expiring = (
-        DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
-        DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
-        DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds),
-        DatabaseEnrolmentCodes(runtime.engine, timeout_seconds=timeout_seconds),
-    )
-
-    async def forget(stop: asyncio.Event) -> None:
-        await forget_expired(expiring, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
-
     inventory = await open_inventory(runtime, stack)
     check = make_consistency_check(runtime, store, inventory)
     mails = make_mail_delivery(runtime)
@@ -86,6 +78,7 @@ async def open_janitor(
     pruning = PruneEvents(
         runtime.audit,
         anchors,
+        salts=runtime.audit,
         retention=timedelta(days=retention_days or 0),
         clock=utc_now,
         interval_seconds=_FORGET_SECONDS,
@@ -94,7 +87,7 @@ async def open_janitor(
     work = (
         janitor.run,
         check.run,
-        forget,
+        *_forgetting(runtime),
         make_remove_parts(runtime, Store(ports.store, store.bucket)).run,
         make_remove_stray_parts(runtime, store, inventory).run,
         chaining.run,
@@ -103,6 +96,30 @@ async def open_janitor(
         *(() if mails is None else (mails.run,)),
     )
     return Component(tuple(after_schema(runtime, one) for one in work))
+
+
+def _forgetting(runtime: Runtime) -> tuple[Work, ...]:
+    """Return the removal of expired sessions, tokens, codes and idempotency keys."""
+    timeout_seconds = runtime.settings.database.timeout_seconds
+    expiring = (
+        DatabaseSessions(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseDeviceTokens(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseMailTokens(runtime.engine, timeout_seconds=timeout_seconds),
+        DatabaseEnrolmentCodes(runtime.engine, timeout_seconds=timeout_seconds),
+    )
+    keys = DatabaseIdempotencyKeys(runtime.engine, timeout_seconds)
+    lifetime = timedelta(days=runtime.settings.janitor.idempotency_key_days)
+
+    async def forget(stop: asyncio.Event) -> None:
+        await forget_expired(expiring, clock=utc_now, interval_seconds=_FORGET_SECONDS, stop=stop)
+
+    async def forget_keys(stop: asyncio.Event) -> None:
+        async def forget_once() -> None:
+            await forget_all(keys, before=utc_now() - lifetime, stop=stop)
+
+        await repeat(forget_once, stop, seconds=_FORGET_SECONDS)
+
+    return forget, forget_keys
 
 
 async def open_anchors(runtime: Runtime, stack: AsyncExitStack) -> Anchors:

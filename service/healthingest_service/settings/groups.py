@@ -690,6 +690,11 @@ class JanitorSettings(Group):
     """
     verify_bytes_per_second: PositiveInt = 16 * MIB
     """Maximum rate of these reads."""
+    idempotency_key_days: Annotated[int, Field(ge=1, le=36_500)] = 30
+    """
+    Age at which an `Idempotency-Key` is removed, and may be used for other bytes. The same bytes
+    still get their first receipt.
+    """
 
 
 class AuditLogSettings(Group):
@@ -697,8 +702,9 @@ class AuditLogSettings(Group):
 
     retention_days: Annotated[int, Field(ge=AUDIT_RETENTION_DAYS_MIN, le=36_500)] | None = None
     """
-    Age at which the janitor removes events from the database; the chain of the others stays
-    verifiable. Unset: events are kept for ever.
+    Age at which the janitor removes events from the database, with the salts of e-mail addresses
+    and the anchors of that time; the chain of the others stays verifiable. Unset: they are kept for
+    ever.
     """
     refusals_per_minute: PositiveInt = 600
     """

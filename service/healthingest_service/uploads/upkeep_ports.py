@@ -130,6 +130,21 @@ class KeptUploads(Protocol):
         ...
 
 
+class IdempotencyKeys(Protocol):
+    """The `Idempotency-Key`s of uploads."""
+
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
+        """
+        Remove up to *limit* keys that were stored before *before*, and return their number.
+
+        The uploads stay; a removed key may be used for other bytes.
+
+        Raises:
+            LedgerUnavailableError: the database gave no clear answer; repeating is safe.
+        """
+        ...
+
+
 class ScheduledJobs(Protocol):
     """
     Scheduled jobs, which run once in each interval, in one process at a time, across restarts.

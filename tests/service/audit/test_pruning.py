@@ -3,15 +3,18 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from healthingest_service.audit import anchor_pruning
 from healthingest_service.audit.chaining import ChainEvents
 from healthingest_service.audit.model import Action, AuditEvent, Link, Outcome
 from healthingest_service.audit.pruning import PruneEvents, prune_event
+from healthingest_service.audit.recorder import email_salt_name
 from healthingest_service.audit.verification import Fault, FaultKind, VerifyChain
-from support.audit import MemoryAnchors, MemoryAudit, event
+from support.audit import MemoryAnchors, MemoryAudit, MemorySalts, event
 from support.deadlines import HANG_SECONDS
 from support.uploads import NOON, Clock
 
@@ -24,14 +27,24 @@ class Log:
     def __init__(self) -> None:
         self.audit = MemoryAudit()
         self.anchors = MemoryAnchors()
+        self.salts = MemorySalts()
         self.clock = Clock()
         self.chaining = ChainEvents(
             self.audit, self.anchors, clock=self.clock, interval_seconds=1, anchor_seconds=0
         )
-        self.pruning = PruneEvents(
-            self.audit, self.anchors, retention=RETENTION, clock=self.clock, interval_seconds=1
-        )
+        self.pruning = self.pruning_of(self.audit)
         self.verify = VerifyChain(self.audit, self.anchors, clock=self.clock)
+
+    def pruning_of(self, audit: MemoryAudit) -> PruneEvents:
+        """Return the use case for *audit*."""
+        return PruneEvents(
+            audit,
+            self.anchors,
+            salts=self.salts,
+            retention=RETENTION,
+            clock=self.clock,
+            interval_seconds=1,
+        )
 
     async def record(self, *days: int) -> None:
         """Record and chain events of so many days ago."""
@@ -39,6 +52,18 @@ class Log:
             await self.audit.record(event(number, at=NOON - timedelta(days=age)))
         await self.chaining.chain_all()
         await self.chaining.anchor_if_due()
+
+    async def record_daily(self, *days: int) -> None:
+        """Record, chain and anchor an event on each of the days so long ago."""
+        for age in days:
+            self.clock.now = NOON - timedelta(days=age)
+            await self.record(age)
+        self.clock.now = NOON
+
+    @property
+    def anchored(self) -> list[int]:
+        """The positions of all anchors."""
+        return sorted(anchor.position for anchor in self.anchors.written)
 
 
 async def test_removes_the_oldest_events_only() -> None:
@@ -64,6 +89,7 @@ def test_each_chain_stays_verifiable(batches: list[list[int]]) -> None:
         for days in batches:
             await log.record(*sorted(days, reverse=True))
             await log.pruning.prune_all()
+            await log.pruning.prune_anchors()
             assert (await log.verify()).is_intact
             await log.chaining.chain_all()
             assert (await log.verify()).is_intact
@@ -118,6 +144,71 @@ async def test_a_beginning_without_its_event_is_not_pruned() -> None:
     assert (await log.verify()).faults == [Fault(FaultKind.START_MISSING, 1)]
 
 
+async def test_removes_anchors_before_the_start() -> None:
+    """The anchor of the start stays, and all after it; the chain stays verifiable."""
+    log = Log()
+    await log.record_daily(60, 55, 50, 45, 10, 0)
+    assert await log.pruning.prune_all() == 4
+    assert log.anchored == [1, 2, 3, 4, 4, 5, 6]
+    done = await log.pruning.prune_anchors()
+    assert (done.removed, done.kept) == (3, 0)
+    assert log.anchored == [4, 4, 5, 6]
+    await log.chaining.chain_all()
+    verified = await log.verify()
+    assert (verified.is_intact, verified.pruned_events, verified.anchors) == (True, 4, 4)
+
+
+async def test_a_locked_anchor_stays() -> None:
+    """It is counted, and the others go; when the lock has ended, it goes too."""
+    log = Log()
+    await log.record_daily(60, 55, 50, 45, 0)
+    await log.pruning.prune_all()
+    log.anchors.locked = {2}
+    done = await log.pruning.prune_anchors()
+    assert (done.removed, done.kept) == (2, 1)
+    assert log.anchored == [2, 4, 4, 5]
+    log.anchors.locked = set()
+    assert (await log.pruning.prune_anchors()).removed == 1
+
+
+async def test_refusals_end_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that has locked everything is asked for a few anchors only."""
+    monkeypatch.setattr(anchor_pruning, "MAX_KEPT", 2)
+    log = Log()
+    await log.record_daily(60, 55, 50, 45, 0)
+    await log.pruning.prune_all()
+    log.anchors.locked = {1, 2, 3}
+    assert (await log.pruning.prune_anchors()).kept == 2
+
+
+async def test_anchors_of_events_that_went_too_early_stay() -> None:
+    """Somebody removes young events, with an event that says so: their anchors are evidence."""
+    log = Log()
+    await log.record_daily(60, 30, 20, 0)
+    await log.audit.prune(log.audit.links[3], prune_event(log.audit.links[3], NOON))
+    assert (await log.pruning.prune_anchors()).removed == 1
+    assert log.anchored == [2, 3, 4]
+
+
+async def test_without_a_start_all_anchors_stay() -> None:
+    """The beginning of the chain is missing, and no event says that it was removed by age."""
+    log = Log()
+    await log.record_daily(60, 55, 50, 0)
+    del log.audit.events[1], log.audit.events[2], log.audit.links[1]
+    assert (await log.pruning.prune_anchors()).removed == 0
+    assert log.anchored == [1, 2, 3, 4]
+
+
+async def test_salts_of_old_addresses_go() -> None:
+    """Those of subjects, and of days that are not old enough, stay."""
+    log = Log()
+    for age in (41, 40, 0):
+        await log.salts.salt(email_salt_name(NOON - timedelta(days=age)))
+    await log.salts.salt("subject/1")
+    assert await log.pruning.prune_salts() == 1
+    assert len(log.salts.salts) == 3
+
+
 async def test_runs_until_it_is_stopped() -> None:
     """The loop prunes, and ends."""
     log = Log()
@@ -131,9 +222,7 @@ async def test_runs_until_it_is_stopped() -> None:
             stop.set()
 
     audit = Stopping(log.audit.events, log.audit.links, 2)
-    pruning = PruneEvents(
-        audit, log.anchors, retention=RETENTION, clock=log.clock, interval_seconds=1
-    )
+    pruning = log.pruning_of(audit)
     async with asyncio.timeout(HANG_SECONDS):
         await pruning.run(stop)
     assert 1 not in audit.events

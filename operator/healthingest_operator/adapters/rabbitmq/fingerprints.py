@@ -13,6 +13,12 @@ from healthingest_operator.reconcile.errors import DependencyError
 from healthingest_operator.reconcile.ports import BrokerAccess
 
 FRESH_SECONDS: Final = 10.0
+_READS_IN_ONE_OF: Final = 5
+"""
+At most a fifth of the time is spent on reading a broker.
+
+A broker needs seconds to list thousands of queues, and has little time for anything else meanwhile.
+"""
 _KEPT_SECONDS: Final = 300.0
 _LISTS: Final = {
     "vhosts": ("name", "columns=name,description,tags"),
@@ -44,14 +50,20 @@ class _BrokerLists:
     """
     The digests of one broker's lists and the time of reading them, or the error.
 
-    `texts` are digests of the lists as the broker sent them.
+    `took_seconds` is how long reading took. `texts` are digests of the lists as the broker sent
+    them.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     at: float = float("-inf")
+    took_seconds: float = 0.0
     error: DependencyError | None = None
     texts: dict[str, bytes] = field(default_factory=dict)
     found: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    def is_fresh(self, now: float) -> bool:
+        """Return whether the lists need not be read again yet."""
+        return now - self.at < max(FRESH_SECONDS, _READS_IN_ONE_OF * self.took_seconds)
 
 
 class Fingerprints:
@@ -66,7 +78,7 @@ class Fingerprints:
         """
         Return the fingerprint of a virtual host with its content, and of these users.
 
-        It is at most `FRESH_SECONDS` old.
+        It is at most `FRESH_SECONDS` old, or five times as old as the broker takes to answer.
 
         Raises:
             DependencyError: the broker could not be read. It is not read again before that time is
@@ -88,11 +100,11 @@ class Fingerprints:
             known: lists for known, lists in self._brokers.items() if now - lists.at < _KEPT_SECONDS
         }
         lists = self._brokers.setdefault(access, _BrokerLists(at=now - FRESH_SECONDS))
-        if now - lists.at < FRESH_SECONDS and len(lists.texts) == len(_LISTS):
+        if lists.is_fresh(now) and len(lists.texts) == len(_LISTS):
             # Another task may be reading the broker, which can take seconds: do not wait for it.
             return lists
         async with lists.lock:
-            if self._clock() - lists.at >= FRESH_SECONDS:
+            if not lists.is_fresh(self._clock()):
                 lists.at = self._clock()
                 try:
                     for kind in _LISTS:
@@ -100,6 +112,7 @@ class Fingerprints:
                     lists.error = None
                 except DependencyError as error:
                     lists.error = error
+                lists.took_seconds = self._clock() - lists.at
         return lists
 
     async def _list(self, access: BrokerAccess, kind: str, lists: _BrokerLists) -> None:

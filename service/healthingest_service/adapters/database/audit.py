@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, insert, select, text, tuple_
@@ -37,6 +37,7 @@ from healthingest_service.audit.ports import (
     EventSelection,
 )
 from healthingest_service.audit.pruning import pruned_object
+from healthingest_service.audit.recorder import EMAIL_SALTS, email_salt_name
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SALT_BYTES: Final = 32
@@ -116,6 +117,13 @@ class DatabaseAuditLog(AuditLog, AuditReader, AuditSalts, AuditChain):
                 select(AuditSaltRow.salt).where(AuditSaltRow.name == name)
             )
             return found.one()
+
+    @override
+    async def forget_emails(self, *, before: date) -> int:
+        name = AuditSaltRow.__table__.c.name
+        old = delete(AuditSaltRow).where(name >= EMAIL_SALTS, name < email_salt_name(before))
+        async with self._transaction(single=True) as connection:
+            return (await connection.execute(old)).rowcount
 
     @override
     async def head(self) -> Link | None:

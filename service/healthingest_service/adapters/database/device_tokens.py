@@ -4,9 +4,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.account_tables import AccountRow, DeviceTokenRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction_raising
 from healthingest_service.identity.device_tokens import (
@@ -118,13 +119,20 @@ class DatabaseDeviceTokens:
         async with self._transaction(single=True) as connection:
             await connection.execute(note)
 
-    async def forget_expired(self, *, before: datetime) -> int:
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
         """See `DeviceTokenStore.forget_expired`."""
-        ended = delete(DeviceTokenRow).where(
-            or_(_TOKEN.expires_at < before - KEPT, _TOKEN.revoked_at < before - KEPT)
-        )
-        async with self._transaction(single=True) as connection:
-            return (await connection.execute(ended)).rowcount
+        removed = 0
+        async with self._transaction() as connection:
+            for ended_at in (_TOKEN.expires_at, _TOKEN.revoked_at):  # each has an index
+                gone = await rows.remove_oldest(
+                    connection,
+                    DeviceTokenRow,
+                    ended_at < before - KEPT,
+                    oldest_first=ended_at,
+                    limit=limit - removed,
+                )
+                removed += len(gone)
+        return removed
 
     async def _notify(self, connection: AsyncConnection, token_id: DeviceTokenId) -> None:
         if is_postgresql(self._engine):

@@ -112,7 +112,7 @@ async def transaction(
     """
     if single and is_postgresql(engine):
         engine = _autocommit(engine)
-    if not writes:
+    if not writes and not is_postgresql(engine):
         engine = engine.execution_options(reads_only=True)
     try:
         async with asyncio.timeout(timeout_seconds), engine.begin() as connection:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.account_tables import (
     AccountRow,
     DeviceTokenRow,
@@ -105,11 +106,17 @@ class DatabaseEnrolmentCodes:
             )
         return token
 
-    async def forget_expired(self, *, before: datetime) -> int:
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
         """See `EnrolmentCodes.forget_expired`."""
-        ended = delete(EnrolmentCodeRow).where(_CODE.expires_at < before - KEPT)
         async with self._transaction(single=True) as connection:
-            return (await connection.execute(ended)).rowcount
+            gone = await rows.remove_oldest(
+                connection,
+                EnrolmentCodeRow,
+                _CODE.expires_at < before - KEPT,
+                oldest_first=_CODE.expires_at,
+                limit=limit,
+            )
+        return len(gone)
 
     def _transaction(
         self, *, writes: bool = True, single: bool = False

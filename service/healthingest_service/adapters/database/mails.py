@@ -159,10 +159,13 @@ class DatabaseMailTokens(MailTokens):
             return verified.rowcount == 1
 
     @override
-    async def forget_expired(self, *, before: datetime) -> int:
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
+        expires_at = MailTokenRow.__table__.c.expires_at
         async with _transaction(self._engine, self._timeout_seconds) as connection:
-            expired = delete(MailTokenRow).where(MailTokenRow.expires_at < before)
-            return (await connection.execute(expired)).rowcount
+            gone = await rows.remove_oldest(
+                connection, MailTokenRow, expires_at < before, oldest_first=expires_at, limit=limit
+            )
+        return len(gone)
 
 
 def _transaction(

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, bindparam, text
+from sqlalchemy import ColumnElement, Row, TextClause, bindparam, delete, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,6 +44,35 @@ async def inserted_ids(
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(table).on_conflict_do_nothing().returning(table.__table__.c.id)
     return frozenset(await connection.scalars(statement, list(values)))
+
+
+async def remove_oldest(
+    connection: AsyncConnection,
+    table: type[Base],
+    *is_wanted: ColumnElement[bool],
+    oldest_first: ColumnElement[Any],
+    limit: int,
+    returning: ColumnElement[Any] | None = None,
+) -> Sequence[Any]:
+    """
+    Remove up to *limit* rows, and return the column *returning* of each, by default its first key.
+
+    Rows that another process is removing are skipped. PostgreSQL evaluates the rows of a statement
+    with a lock once, so the limit holds whatever the plan.
+    """
+    keys = tuple(table.__table__.primary_key)
+    some = (
+        select(*keys)
+        .where(*is_wanted)
+        .order_by(oldest_first)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("some")
+    )
+    gone = delete(table).where(tuple_(*keys).in_(select(*some.c)))
+    return (
+        await connection.scalars(gone.returning(keys[0] if returning is None else returning))
+    ).all()
 
 
 @cache

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Select, Update, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.account_tables import (
     AccountRow,
     LoginSessionRow,
@@ -28,7 +29,6 @@ from healthingest_service.identity.model import (
     SessionId,
 )
 
-_SESSIONS_A_STATEMENT: Final = 1000
 _LIVE_SESSIONS = (
     select(LoginSessionRow.id)
     # mypy: typed as bool upstream
@@ -132,8 +132,8 @@ class DatabaseSessions:
             .limit(limit)
         )
         async with self._transaction(writes=False, single=True) as connection:
-            rows = (await connection.execute(wanted)).all()
-        return [ListedSession(SessionId(row.id), row.created_at, row.refreshed_at) for row in rows]
+            found = (await connection.execute(wanted)).all()
+        return [ListedSession(SessionId(row.id), row.created_at, row.refreshed_at) for row in found]
 
     async def find(self, token_hash: str) -> SessionId | None:
         """See `Sessions.find`."""
@@ -151,20 +151,22 @@ class DatabaseSessions:
             found = await connection.execute(live)
             return found.first() is not None
 
-    async def forget_expired(self, *, before: datetime) -> int:
+    async def forget_expired(self, *, before: datetime, limit: int) -> int:
         """See `Sessions.forget_expired`; deletes expired tokens, then sessions without a token."""
-        expired = delete(RefreshTokenRow).where(RefreshTokenRow.expires_at < before)
-        forgotten = 0
+        token = RefreshTokenRow.__table__.c
         async with self._transaction() as connection:
-            gone = await connection.scalars(expired.returning(RefreshTokenRow.session_id))
-            sessions = sorted(set(gone))
-            for first in range(0, len(sessions), _SESSIONS_A_STATEMENT):
-                some = LoginSessionRow.id.in_(sessions[first : first + _SESSIONS_A_STATEMENT])
-                is_used = exists().where(RefreshTokenRow.session_id == LoginSessionRow.id)
-                forgotten += (
-                    await connection.execute(delete(LoginSessionRow).where(some, ~is_used))
-                ).rowcount
-        return forgotten
+            of_sessions = await rows.remove_oldest(
+                connection,
+                RefreshTokenRow,
+                token.expires_at < before,
+                oldest_first=token.expires_at,
+                limit=limit,
+                returning=token.session_id,
+            )
+            is_used = exists().where(RefreshTokenRow.session_id == LoginSessionRow.id)
+            some = LoginSessionRow.id.in_(sorted(set(of_sessions)))
+            await connection.execute(delete(LoginSessionRow).where(some, ~is_used))
+        return len(of_sessions)
 
     def _transaction(
         self, *, writes: bool = True, single: bool = False

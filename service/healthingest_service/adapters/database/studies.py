@@ -6,7 +6,18 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, case, exists, select, update
+from sqlalchemy import (
+    Row,
+    TextualSelect,
+    and_,
+    bindparam,
+    case,
+    column,
+    exists,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
@@ -64,6 +75,39 @@ def not_hidden(_study: StudySlug, pseudonym: Pseudonym) -> Pseudonym:
     return pseudonym
 
 
+def _intake() -> TextualSelect:
+    """
+    Return the query for all facts about an upload: study, roles, administrator and subject.
+
+    It is text, because each upload about a subject executes it. SQLAlchemy would need more time to
+    build and to recognise its own construct than to execute it.
+    """
+    role = StudyMemberRow.__table__.c.role
+    found = {of.name: of for of in (*_STUDY, role, _ACCOUNT.is_superuser)}
+    found |= {f"subject_{of.name}": of for of in _SUBJECT}
+    columns = ", ".join(f"{of} AS {name}" for name, of in found.items())
+    # S608: names are the tables' own
+    statement = (
+        f"SELECT {columns} FROM study"  # noqa: S608
+        " LEFT JOIN study_member ON study_member.study = study.slug"
+        " AND study_member.account_id = :account_id"
+        " LEFT JOIN account ON account.id = :account_id AND account.is_active"
+        " LEFT JOIN subject ON subject.study = study.slug"
+        " AND subject.pseudonym IN (:name, :hidden)"
+        " WHERE study.slug = :study"
+        f" ORDER BY CASE WHEN subject.state = '{SubjectState.ERASED}' THEN 1 ELSE 0 END"
+    )
+    given = {"study": _STUDY.slug, "account_id": _ACCOUNT.id}
+    given |= {"name": _SUBJECT.pseudonym, "hidden": _SUBJECT.pseudonym}
+    typed = (bindparam(name, type_=of.type) for name, of in given.items())
+    # By position, so that SQLAlchemy keeps what it has computed about the result.
+    named = (column(name, of.type) for name, of in found.items())
+    return text(statement).bindparams(*typed).columns(*named)
+
+
+_INTAKE: Final = _intake()
+
+
 class DatabaseStudies(Studies):
     """
     Studies, members and subjects in the database.
@@ -100,23 +144,10 @@ class DatabaseStudies(Studies):
     async def intake(
         self, account_id: AccountId, study: StudySlug, pseudonym: Pseudonym | None
     ) -> IntakeFacts:
-        names = ("",) if pseudonym is None else self._names(study, pseudonym)
-        about = and_(SubjectRow.study == StudyRow.slug, SubjectRow.pseudonym.in_(names))
-        wanted = (
-            select(
-                *_STUDY,
-                StudyMemberRow.role,
-                _ACCOUNT.is_superuser,
-                *(column.label(f"subject_{column.name}") for column in _SUBJECT),
-            )
-            .outerjoin(StudyMemberRow, _is_member(account_id))
-            .outerjoin(AccountRow, _is_account(account_id))
-            .outerjoin(SubjectRow, about)
-            .where(StudyRow.slug == study)
-            .order_by(_IS_ERASED)
-        )
+        name, hidden = ("", "") if pseudonym is None else self._names(study, pseudonym)
+        wanted = {"study": study, "account_id": account_id, "name": name, "hidden": hidden}
         async with self._transaction(writes=False, single=True) as connection:
-            found = (await connection.execute(wanted)).all()
+            found = (await connection.execute(_INTAKE, wanted)).all()
         if not found:
             return IntakeFacts(None, Standing(), None)
         return IntakeFacts(
@@ -283,7 +314,7 @@ class DatabaseStudies(Studies):
             await connection.execute(update(SubjectRow).where(this_row).values(values))
         return after
 
-    def _names(self, study: StudySlug, pseudonym: Pseudonym) -> tuple[str, ...]:
+    def _names(self, study: StudySlug, pseudonym: Pseudonym) -> tuple[str, str]:
         """Return the texts that the row of a subject may have; one of them is there at a time."""
         return (pseudonym, self._hidden(study, pseudonym))
 

@@ -88,3 +88,23 @@ async def test_an_error_is_shared_for_a_while(broker: Broker, fingerprints: Fing
     broker.fault = None
     broker.seconds = FRESH_SECONDS
     assert await fingerprints.of(ACCESS, "a", [])
+
+
+async def test_a_slow_broker_is_asked_less_often(broker: Broker) -> None:
+    """Otherwise it would do nothing but list its queues: at most a fifth of the time it does."""
+    answer = broker.fetch
+
+    async def slow(access: BrokerAccess, kind: str, query: str) -> bytes:
+        broker.seconds += 2.0
+        return await answer(access, kind, query)
+
+    fingerprints = Fingerprints(slow, lambda: broker.seconds)
+    await fingerprints.of(ACCESS, "a", [])
+    took = broker.seconds
+    for later in (FRESH_SECONDS, 5 * took - 1):
+        broker.seconds = later
+        await fingerprints.of(ACCESS, "a", [])
+    assert broker.asked == LISTS
+    broker.seconds = 5 * took
+    await fingerprints.of(ACCESS, "a", [])
+    assert broker.asked == 2 * LISTS
