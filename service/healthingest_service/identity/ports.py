@@ -335,6 +335,17 @@ class RateLimiter(Protocol):
         """
         ...
 
+    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
+        """
+        Count *amount* of *key* against *rule*, if so much remains; see `throttling.spending`.
+
+        A refused amount is not counted. Hits and amounts are counted apart.
+
+        Raises:
+            LimiterUnavailableError: the counters are not available.
+        """
+        ...
+
 
 class LoginThrottle(Protocol):
     """
