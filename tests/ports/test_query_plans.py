@@ -62,6 +62,7 @@ from healthingest_service.identity.model import (
 )
 from healthingest_service.studies.group_roles import change_event
 from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlug
+from healthingest_service.uploads.coverage_gaps import GapSelection
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.study_uploads import StudySelection
@@ -331,6 +332,16 @@ class Calls:
             await found.page(selection, limit=1, cursor=page.next_cursor)
             counts = await found.coverage(selection, limit=1)
             await found.coverage(selection, limit=1, after=counts.next_after)
+            gaps = GapSelection(
+                study=StudySlug("s3"),
+                first_day=NOON.date(),
+                last_day=NOON.date() + timedelta(days=9),
+                subject=about,
+                record_type="T",
+            )
+            missing = await found.gaps(gaps, limit=1)
+            await found.gaps(gaps, limit=1, after=missing.next_after)
+            await found.gaps(replace(gaps, record_type=None), limit=1)
             await found.announcements(StudySlug("s3"), Pseudonym("p10"), limit=1)
             newest = (NOON, UploadId(UUID(int=1)))
             await found.announcements(StudySlug("s3"), Pseudonym("p10"), limit=1, before=newest)

@@ -107,6 +107,7 @@ AUDIT_RULES: Final[Mapping[str, AuditRule]] = {
     "getSubject": _on(Action.SUBJECT_READ),
     "listStudyUploads": _on(Action.UPLOAD_READ),
     "getCoverage": _on(Action.COVERAGE_READ),
+    "listGaps": _on(Action.COVERAGE_READ),
     "listAuditEvents": _on(Action.AUDIT_READ),
     "listDisclosures": _on(Action.DISCLOSURE_READ),
     "enrolSubject": _on(Action.SUBJECT_ENROL),

@@ -132,6 +132,7 @@ ALLOWED = {
     ("GET", SUBJECT, None): "reader manager",
     ("GET", f"{SLEEP}/uploads", None): "reader manager",
     ("GET", f"{SLEEP}/coverage", None): "reader manager",
+    ("GET", f"{SLEEP}/gaps", None): "reader manager",
     ("PUT", SUBJECT, "{}"): "manager",
     ("PUT", f"{SUBJECT}/consent", '{"version": "v", "given_at": "2026-01-01T00:00:00Z"}'): (
         "manager"
