@@ -225,7 +225,11 @@ class Calls:
         await sessions.begin(session, RefreshToken("first", LATER), password_version=0)
         await sessions.find("first")
         await sessions.rotate(
-            "first", child_salt=b"s", child=RefreshToken("second", LATER), at=NOON
+            "first",
+            child_salt=b"s",
+            child=RefreshToken("second", LATER),
+            at=NOON,
+            longest=timedelta(days=90),
         )
         await sessions.is_live(session.id, account.id)
         await sessions.live_sessions(account.id, at=NOON, limit=100)

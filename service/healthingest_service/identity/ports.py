@@ -1,7 +1,7 @@
 """The ports of identity."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from healthingest_service.identity.device_tokens import (
@@ -167,7 +167,13 @@ class Sessions(Protocol):
         ...
 
     async def rotate(
-        self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
+        self,
+        token_hash: str,
+        *,
+        child_salt: bytes,
+        child: RefreshToken,
+        at: datetime,
+        longest: timedelta,
     ) -> Rotation:
         """
         Use a refresh token, and return the result.
@@ -177,8 +183,8 @@ class Sessions(Protocol):
         first use.
 
         Raises:
-            InvalidTokenError: the token is unknown or expired at *at*, its session is revoked, or
-                its account is inactive.
+            InvalidTokenError: the token is unknown or expired at *at*, its session is revoked or
+                began *longest* before *at*, or its account is inactive.
         """
         ...
 

@@ -296,7 +296,12 @@ class IdentitySettings(Group):
     access_token_seconds: Annotated[int, Field(ge=30, le=3600)] = 600
     """Lifetime of an access token."""
     refresh_token_days: PositiveInt = 30
-    """Lifetime of a refresh token."""
+    """Lifetime of a refresh token: a session that is not used for so long ends."""
+    session_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """
+    Longest session from its login on, however often it is refreshed. Then the owner of the account
+    logs in again.
+    """
     password_threads: PositiveInt = 1
     """Threads that hash passwords."""
     password_queue: PositiveInt = 16
