@@ -251,7 +251,7 @@ class Calls:
             scopes=frozenset({Scope.UPLOAD_WRITE}),
             created_at=NOON,
         )
-        await tokens.add(token, "h")
+        await tokens.add(token, "h", event_of(2))
         await tokens.find("h")
         await tokens.note_use(token.id, NOON)
         await tokens.list_of(account.id, at=NOON)
@@ -277,7 +277,7 @@ class Calls:
             expires_at=LATER,
         )
         await codes.count_open("enrolling", at=NOON)
-        await codes.add(code, "h")
+        await codes.add(code, "h", event_of(3))
 
         def token_for(found: EnrolmentCode) -> DeviceToken:
             return DeviceToken(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.device_tokens import (
     DeviceToken,
     DeviceTokenId,
@@ -229,8 +230,10 @@ class DeviceTokenStore(Protocol):
     clear answer.
     """
 
-    async def add(self, token: DeviceToken, token_hash: str) -> None:
-        """Store a new token."""
+    async def add(
+        self, token: DeviceToken, token_hash: str, event: AuditEvent | None = None
+    ) -> None:
+        """Store a new token, and *event* with it."""
         ...
 
     async def list_of(self, account: AccountId, *, at: datetime) -> tuple[DeviceToken, ...]:
@@ -296,8 +299,10 @@ class EnrolmentCodes(Protocol):
         """Return how many codes of *study* are neither redeemed nor expired at *at*."""
         ...
 
-    async def add(self, code: EnrolmentCode, code_hash: str) -> None:
-        """Store a new code."""
+    async def add(
+        self, code: EnrolmentCode, code_hash: str, event: AuditEvent | None = None
+    ) -> None:
+        """Store a new code, and *event* with it."""
         ...
 
     async def remove(self, study: str, code_id: EnrolmentCodeId) -> None:
