@@ -362,6 +362,7 @@ class OidcIssuerSettings(Group):
     audience: Annotated[str, Field(min_length=1, max_length=255)]
     groups_claim: Annotated[str, Field(min_length=1, max_length=255)] = "groups"
     required_groups: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    required_scopes: Annotated[tuple[ScopeText, ...], Field(max_length=20)] = ()
     group_roles: Annotated[tuple[GroupRoleSettings, ...], Field(max_length=200)] = ()
     name: Annotated[str, Field(max_length=100)] | None = None
     client_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
@@ -394,7 +395,8 @@ class OidcSettings(Group):
     """
     A list in JSON of objects with `url` (equal to the claim `iss`), `audience` (in the claim
     `aud`), and optionally `groups_claim` (default `groups`) and `required_groups`: callers without
-    one of these groups may do nothing. `group_roles` is a list of objects with `group`, `study` and
+    one of these groups may do nothing, nor with an access token that lacks one of
+    `required_scopes`. `group_roles` is a list of objects with `group`, `study` and
     `roles`: what a user of the group may do there. With `client_id` and `redirect_uris`, users sign
     in there; then `name` is the text of a button (default: the host), and `scopes` are requested
     (default: `openid`). Each redirect URI belongs to one provider.
