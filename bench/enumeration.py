@@ -10,24 +10,20 @@ import argparse
 import asyncio
 import random
 import statistics
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import httpx
+from api_database import api_database, signed_in
 
 from healthingest_service.erasure.keys import new_key_text
-from healthingest_service.identity.access_tokens import new_key_pem
 from support.samples import good_file
-from support.servers.postgres import postgres_server
-from support.service_process import COMMAND, SECONDS, environment, service
+from support.service_process import SECONDS, service
 
 _AIM: Final = 0.05
 _UNKNOWN: Final = "unknown"
@@ -46,28 +42,22 @@ class Installation:
 def installation(count: int) -> Iterator[Installation]:
     """Start everything; it ends with the context."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = stack.enter_context(postgres_server())
-        url = stack.enter_context(postgres.database())
-        settings = {
-            "DATABASE__URL": url,
-            "IDENTITY__SIGNING_KEYS": new_key_pem(),
-            "IDENTITY__ERASURE_KEY": new_key_text(),
-            "LIMITS__REQUESTS": "1000000/second",
-            "LIMITS__UPLOADS": "1000000/second",
-            "JANITOR__INTERVAL_SECONDS": "0.2",
-        }
-        here = environment(folder, **settings)
-        subprocess.run([*COMMAND, "migrate"], env=here, check=True, timeout=SECONDS)
-        api = stack.enter_context(service(folder, "api", **settings))
+        opening = api_database(
+            IDENTITY__ERASURE_KEY=new_key_text(),
+            LIMITS__UPLOADS="1000000/second",
+            JANITOR__INTERVAL_SECONDS="0.2",
+        )
+        database = stack.enter_context(opening)
+        folder = database.folder
+        api = stack.enter_context(service(folder, "api", **database.settings))
         api.wait_until_ready()
         owner = _signed_in(stack, api.address(), "owner@clinic.example")
         stranger = _signed_in(stack, api.address(), "stranger@clinic.example")
-        _make_administrator(url)
+        _make_administrator(database.url)
         owner.post("/v1/studies", json=_STUDY).raise_for_status()
         foreign = [_uploaded(owner, number) for number in range(count)]
         erased = [_uploaded(owner, count + number) for number in range(count)]
-        with service(folder, "janitor", **settings):
+        with service(folder, "janitor", **database.settings):
             _erase(owner, erased)
         chance = random.Random(1)  # noqa: S311 - ids that nobody has
         unknown = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(count)]
@@ -86,11 +76,7 @@ def installation(count: int) -> Iterator[Installation]:
 
 def _signed_in(stack: ExitStack, base: str, email: str) -> httpx.Client:
     client = stack.enter_context(httpx.Client(base_url=base, timeout=SECONDS))
-    account = {"email": email, "password": "correct horse battery"}
-    client.post("/auth/register", json=account).raise_for_status()
-    form = {"username": email, "password": account["password"]}
-    token = client.post("/auth/jwt/login", data=form).json()["access_token"]
-    client.headers["Authorization"] = f"Bearer {token}"
+    client.headers.update(signed_in(client, email))
     return client
 
 

@@ -9,23 +9,16 @@ NOTIFY: the other process only learns it when it looks the token up again.
 import argparse
 import asyncio
 import statistics
-import subprocess
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 import asyncpg
 import httpx
+from api_database import api_database, signed_in
 
-from healthingest_service.identity.access_tokens import new_key_pem
-from support.servers.postgres import postgres_server
-from support.service_process import COMMAND, SECONDS, environment, service
-
-_ACCOUNT: Final = {"email": "ada@clinic.example", "password": "correct horse battery"}
+from support.service_process import SECONDS, service
 
 
 @dataclass(frozen=True)
@@ -41,32 +34,16 @@ class Installation:
 def installation() -> Iterator[Installation]:
     """Start everything; it ends with the context."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = stack.enter_context(postgres_server())
-        url = stack.enter_context(postgres.database())
-        settings = {
-            "DATABASE__URL": url,
-            "IDENTITY__SIGNING_KEYS": new_key_pem(),
-            "LIMITS__REQUESTS": "1000000/second",
-        }
-        migrate = environment(folder, **settings)
-        subprocess.run([*COMMAND, "migrate"], env=migrate, check=True, timeout=SECONDS)
+        database = stack.enter_context(api_database())
         processes = [
-            stack.enter_context(service(folder / name, "api", **settings)) for name in "ab"
+            stack.enter_context(service(database.folder / name, "api", **database.settings))
+            for name in "ab"
         ]
         for process in processes:
             process.wait_until_ready()
         first, second = (process.address() for process in processes)
-        yield Installation((first, second), url, signed_in(first))
-
-
-def signed_in(server: str) -> dict[str, str]:
-    """Return the header of a new account."""
-    with httpx.Client(base_url=server, timeout=SECONDS) as client:
-        client.post("/auth/register", json=_ACCOUNT)
-        form = {"username": _ACCOUNT["email"], "password": _ACCOUNT["password"]}
-        token = client.post("/auth/jwt/login", data=form).json()["access_token"]
-    return {"Authorization": f"Bearer {token}"}
+        client = stack.enter_context(httpx.Client(base_url=first, timeout=SECONDS))
+        yield Installation((first, second), database.url, signed_in(client, "ada@clinic.example"))
 
 
 async def seconds_until_refused(

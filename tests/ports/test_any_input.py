@@ -276,6 +276,7 @@ STUDY_ROUTES: dict[str, tuple[str, ...]] = {
     f"GET {STUDY}/audit": ("limit", "cursor", "subject_hash"),
     f"GET {SUBJECT}/disclosures": ("limit", "cursor"),
     f"GET {STUDY}/coverage": ("first_day", "last_day", "after_day", "after_subject", "format"),
+    f"GET {STUDY}/gaps": ("first_day", "last_day", "after_day", "after_subject", "format"),
 }
 ACCOUNT_ROUTES: dict[str, tuple[str, ...]] = {
     "GET /auth/me": (),

@@ -70,6 +70,7 @@ from healthingest_service.identity.model import (
 )
 from healthingest_service.studies.group_roles import change_event
 from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlug
+from healthingest_service.uploads.coverage_gaps import GapSelection
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.study_uploads import StudySelection
@@ -267,7 +268,11 @@ class Calls:
         await sessions.begin(session, RefreshToken("first", LATER), password_version=0)
         await sessions.find("first")
         await sessions.rotate(
-            "first", child_salt=b"s", child=RefreshToken("second", LATER), at=NOON
+            "first",
+            child_salt=b"s",
+            child=RefreshToken("second", LATER),
+            at=NOON,
+            longest=timedelta(days=90),
         )
         await sessions.is_live(session.id, account.id)
         await sessions.live_sessions(account.id, at=NOON, limit=100)
@@ -289,7 +294,7 @@ class Calls:
             scopes=frozenset({Scope.UPLOAD_WRITE}),
             created_at=NOON,
         )
-        await tokens.add(token, "h")
+        await tokens.add(token, "h", event_of(2))
         await tokens.find("h")
         await tokens.note_use(token.id, NOON)
         await tokens.list_of(account.id, at=NOON)
@@ -315,7 +320,7 @@ class Calls:
             expires_at=LATER,
         )
         await codes.count_open("enrolling", at=NOON)
-        await codes.add(code, "h")
+        await codes.add(code, "h", event_of(3))
 
         def token_for(found: EnrolmentCode) -> DeviceToken:
             return DeviceToken(
@@ -374,6 +379,16 @@ class Calls:
             await found.page(selection, limit=1, cursor=page.next_cursor)
             counts = await found.coverage(selection, limit=1)
             await found.coverage(selection, limit=1, after=counts.next_after)
+            gaps = GapSelection(
+                study=StudySlug("s3"),
+                first_day=NOON.date(),
+                last_day=NOON.date() + timedelta(days=9),
+                subject=about,
+                record_type="T",
+            )
+            missing = await found.gaps(gaps, limit=1)
+            await found.gaps(gaps, limit=1, after=missing.next_after)
+            await found.gaps(replace(gaps, record_type=None), limit=1)
             await found.announcements(StudySlug("s3"), Pseudonym("p10"), limit=1)
             newest = (NOON, UploadId(UUID(int=1)))
             await found.announcements(StudySlug("s3"), Pseudonym("p10"), limit=1, before=newest)

@@ -14,7 +14,7 @@ from healthingest_service.adapters.redis import open_redis
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.fallback_limiter import FallbackLimiter, SharedCounters
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
-from healthingest_service.identity.throttling import LoginAttempt, Rate, Rule
+from healthingest_service.identity.throttling import PARTS, LoginAttempt, Rate, Rule, Unit
 from support.deadlines import HANG_SECONDS
 from support.login_rules import LOGIN_RULES
 
@@ -45,8 +45,42 @@ async def _throttle(request: pytest.FixtureRequest) -> AsyncIterator[LoginThrott
         yield opened
 
 
+def of_bytes(amount: int, window_seconds: int) -> Rule:
+    """Return a limit of bytes."""
+    return Rule("bytes", Rate(amount, window_seconds), unit=Unit.BYTES)
+
+
 class TestRateLimiter:
     """What both do."""
+
+    async def test_spends_amounts_as_far_as_they_remain(self, limiter: RateLimiter) -> None:
+        """A refused amount is not counted, and a smaller one still fits; 0 only asks."""
+        rule = of_bytes(100, 3600)
+        decisions = [await limiter.spend(rule, "a", amount) for amount in (0, 70, 31, 30, 0, 1)]
+        assert [one.allowed for one in decisions] == [True, True, False, True, False, False]
+        assert [one.remaining for one in decisions] == [100, 30, 30, 0, 0, 0]
+        assert all(3450 <= one.reset_seconds <= 3750 for one in decisions)
+        assert (await limiter.spend(rule, "b", 100)).allowed
+        assert (await limiter.hit(rule, "a")).allowed
+
+    async def test_an_amount_has_room_again_when_the_window_has_moved(
+        self, limiter: RateLimiter
+    ) -> None:
+        """After the time that a refused amount was told."""
+        rule = of_bytes(2**53 - 1, 1)
+        await limiter.spend(rule, "a", 2**53 - 1)
+        refused = await limiter.spend(rule, "a", 2**53 - 1)
+        assert not refused.allowed
+        deadline = time.monotonic() + HANG_SECONDS
+        while not (await limiter.spend(rule, "a", 2**53 - 1)).allowed:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(refused.reset_seconds / 10)
+
+    async def test_spends_at_one_moment(self, limiter: RateLimiter) -> None:
+        """Of twenty concurrent amounts so many are accepted as fit."""
+        rule = of_bytes(75, 3600)
+        decisions = await asyncio.gather(*(limiter.spend(rule, "a", 10) for _ in range(20)))
+        assert sum(one.allowed for one in decisions) == 7
 
     async def test_allows_so_many_and_no_more(self, limiter: RateLimiter) -> None:
         """Three are allowed, the fourth is refused; the remaining number counts down."""
@@ -184,10 +218,28 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     throttle = MemoryLoginThrottle(LOGIN_RULES)
     for number in range(100):
         await limiter.hit(Rule("logins", Rate(1, 60)), str(number))
+        await limiter.spend(of_bytes(10, 60), str(number), 1)
         await fail(throttle, by(str(number)))
         await throttle.succeeded(by(str(number)))
-    assert len(limiter._hits) == len(throttle._known_until) == 30
+    assert len(limiter._hits) == len(limiter._spent) == len(throttle._known_until) == 30
     assert len(throttle._failures) <= 30
+
+
+async def test_an_amount_never_leaves_the_window_too_early() -> None:
+    """In no window more is spent than the rule allows, and a key has a bounded number of parts."""
+    now = 1000.0
+    limiter = MemoryLimiter(lambda: now)
+    rule = of_bytes(300, PARTS * 10)
+    spent: list[tuple[float, int]] = []
+    for number in range(4000):
+        now += (number % 7) * 0.9
+        amount = 1 + number % 13
+        if (await limiter.spend(rule, "a", amount)).allowed:
+            spent.append((now, amount))
+        assert sum(size for at, size in spent if at > now - PARTS * 10) <= 300
+        spent = [one for one in spent if one[0] > now - PARTS * 20]
+    (parts,) = limiter._spent.values()
+    assert len(parts) <= PARTS + 1
 
 
 async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
@@ -199,6 +251,8 @@ async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
                 await throttle.admit(by())
             with pytest.raises(LimiterUnavailableError):
                 await limiter.hit(Rule("uploads", Rate(1, 60)), "a")
+            with pytest.raises(LimiterUnavailableError):
+                await limiter.spend(of_bytes(1, 60), "a", 1)
             with pytest.raises(LimiterUnavailableError):
                 await limiter.check()
 
@@ -219,6 +273,8 @@ async def test_nobody_there_means_counting_alone() -> None:
             True,
             False,
         ]
+        quota = of_bytes(10, 60)
+        assert [(await limiter.spend(quota, "a", 6)).allowed for _ in range(2)] == [True, False]
 
 
 async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:
@@ -227,6 +283,7 @@ async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:
     opening = open_redis(redis_url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=prefix)
     async with opening as (limiter, throttle):
         await limiter.hit(Rule("logins", Rate(1, 60)), "login:ada@clinic.example")
+        await limiter.spend(of_bytes(10, 60), "account:ada@clinic.example", 1)
         await throttle.failed(by())
         await throttle.succeeded(by())
         async with redis.asyncio.Redis.from_url(redis_url) as client:

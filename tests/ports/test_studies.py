@@ -51,6 +51,7 @@ FULL = study(
     erasure_hold_seconds=60,
     uploads_rate="5/second",
     max_file_bytes=1000,
+    bytes_per_day=5000,
 )
 
 

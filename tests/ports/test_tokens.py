@@ -55,11 +55,20 @@ async def _session(sessions: DatabaseSessions, account: Account) -> Session:
 
 
 async def rotate(
-    sessions: DatabaseSessions, used: str, child: str, *, at: datetime = NOW
+    sessions: DatabaseSessions,
+    used: str,
+    child: str,
+    *,
+    at: datetime = NOW,
+    longest: timedelta = timedelta(days=3650),
 ) -> Rotation:
     """Exchange the token of one hash for another; the child's hash is its salt, too."""
     return await sessions.rotate(
-        used, child_salt=child.encode(), child=RefreshToken(child, LATER), at=at
+        used,
+        child_salt=child.encode(),
+        child=RefreshToken(child, LATER),
+        at=at,
+        longest=longest,
     )
 
 
@@ -111,6 +120,19 @@ class TestSessions:
         assert (await rotate(sessions, "second", "third", at=before)).session_id == session.id
         with pytest.raises(InvalidTokenError):
             await rotate(sessions, "third", "fourth", at=ends_at)
+
+    @pytest.mark.usefixtures("session")
+    async def test_ends_after_its_lifetime(self, sessions: DatabaseSessions) -> None:
+        """Counted from its login, also if a token is valid for longer; new tokens end with it."""
+        longest = timedelta(hours=1)
+        last = NOW + longest - timedelta(seconds=1)
+        await rotate(sessions, "first", "second", at=last, longest=longest)
+        with pytest.raises(InvalidTokenError):
+            await rotate(sessions, "second", "third", at=NOW + longest)
+        await rotate(sessions, "second", "third", at=last)
+        for used in ("second", "third"):
+            with pytest.raises(InvalidTokenError):
+                await rotate(sessions, used, "fourth", at=NOW + longest, longest=longest)
 
     @pytest.mark.usefixtures("session")
     async def test_refuses_the_unknown_and_what_has_run_out(

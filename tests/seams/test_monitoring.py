@@ -183,6 +183,7 @@ UNREACHABLE = f'healthingest_relay_outcomes_total{{{OF}, outcome="unreachable"}}
 DEGRADED = f'healthingest_rate_limiter_degraded_total{{{OF}, rule="uploads"}}'
 SWEPT = f"healthingest_janitor_last_sweep_timestamp_seconds{{{OF}}}"
 ERASING = f"healthingest_erasures_oldest_age_seconds{{{OF}}}"
+BELOW_LOCK = f"healthingest_studies_retention_below_object_lock{{{OF}}}"
 MISMATCHED = f'healthingest_janitor_outcomes_total{{{OF}, outcome="mismatched"}}'
 FOUND = f'healthingest_consistency_discrepancies_total{{{OF}, kind="row_without_object"}}'
 FINISHED = f"healthingest_consistency_last_finished_timestamp_seconds{{{OF}}}"
@@ -258,6 +259,8 @@ CASES: tuple[Firing, ...] = (
     ("HealthIngestJanitorStale", {SWEPT: "0+60x60"}, 50, None),
     ("HealthIngestErasureOverdue", {ERASING: f"{22 * DAY * 60}x90"}, 80, LABELS),
     ("HealthIngestErasureOverdue", {ERASING: f"{20 * DAY * 60}x90"}, 80, None),
+    ("HealthIngestRetentionBelowLock", {BELOW_LOCK: "1x90"}, 80, LABELS),
+    ("HealthIngestRetentionBelowLock", {BELOW_LOCK: "0x90"}, 80, None),
     ("HealthIngestObjectMismatched", {MISMATCHED: ONES}, 5, LABELS),
     ("HealthIngestObjectMismatched", {MISMATCHED: ZEROS}, 5, None),
     ("HealthIngestStorageInconsistent", {FOUND: ONES}, 5, LABELS | {"kind": "row_without_object"}),
@@ -289,6 +292,7 @@ RECOVERED: dict[str, str] = {
     DEGRADED: "900+0x60",
     SWEPT: "3600+60x60",
     ERASING: "0x60",
+    BELOW_LOCK: "0x60",
     MISMATCHED: "0x60",
     FOUND: "0x60",
     FINISHED: f"{4 * DAY * 60}x60",
@@ -318,6 +322,7 @@ QUIET: dict[str, str] = {
     DEGRADED: "0x60",
     SWEPT: "0+60x60",
     ERASING: "0x60",
+    BELOW_LOCK: "0x60",
     MISMATCHED: "0x60",
     FOUND: "0x60",
     FINISHED: "0x60",

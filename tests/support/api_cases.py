@@ -89,6 +89,7 @@ PATTERNS: dict[str, Cases] = {
         ["http://app.example", "https://u:p@a", "https://a/#b", "app.example"],
     ),
     "accounts.oidc.issuers[].signIn.scopes[]": (["openid"], ["", "a b", 'a"', "ä"]),
+    "accounts.oidc.issuers[].requiredScopes[]": (["ingest"], ["", "a b", 'a"', "ä"]),
     "accounts.mail.host": (["smtp.example", "10.0.0.1", "fd00::1"], ["", "a b", "a/b", "u@a"]),
     "accounts.mail.sender": (["a@b", "in.gest@clinic.example"], ["a", "a b@c", "a@b@c", "@b"]),
     "accounts.mail.publicUrl": (
@@ -149,6 +150,7 @@ RULES: dict[str, Cases] = {
         [{"issuers": [_signing_in("https://a"), _signing_in("https://b", "https://a")]}],
     ),
     "accounts.oidc.issuers[].signIn.scopes": ([["email", "groups"]], [["email", "email"]]),
+    "accounts.oidc.issuers[].requiredScopes": ([["ingest", "read"]], [["ingest", "ingest"]]),
     "accounts.oidc.tls": ([{"caBundle": _BUNDLE}], [{}]),
     "accounts.oidc.tls.caBundle": _BUNDLE_CASES,
     "accounts.mail": (

@@ -76,6 +76,7 @@ OWNERS = {
                             "url": "https://login.example:8443/realms/research",
                             "audience": "healthingest",
                             "requiredGroups": ["clinic"],
+                            "requiredScopes": ["ingest"],
                             "groupRoles": [
                                 {"group": "clinic", "study": "sleep", "roles": ["uploader"]}
                             ],

@@ -700,6 +700,14 @@ class GroupRoleSpec(ApiModel):
     )
 
 
+ScopeName = Annotated[
+    str,
+    matching(r"^[!#-\[\]-~]+$", "visible ASCII characters without quotes"),
+    Field(min_length=1, max_length=255),
+]
+"""A scope by RFC 6749, 3.3."""
+
+
 class SignInSpec(ApiModel):
     """Sign-in of users by authorization code and PKCE, for a web page."""
 
@@ -735,17 +743,7 @@ class SignInSpec(ApiModel):
         description="Addresses to which the provider may redirect, compared exactly. Each belongs"
         " to one provider.",
     )
-    scopes: Annotated[
-        tuple[
-            Annotated[
-                str,
-                matching(r"^[!#-\[\]-~]+$", "visible ASCII characters without quotes"),
-                Field(min_length=1, max_length=255),
-            ],
-            ...,
-        ],
-        Distinct(),
-    ] = Field(
+    scopes: Annotated[tuple[ScopeName, ...], Distinct()] = Field(
         default=(),
         max_length=19,
         description="Scopes that the page requests beside openid; some providers need one for"
@@ -785,6 +783,12 @@ class OidcIssuerSpec(ApiModel):
         max_length=100,
         description="Groups of which a caller needs one; without any, every caller with a valid"
         " token is admitted.",
+    )
+    required_scopes: Annotated[tuple[ScopeName, ...], Distinct()] = Field(
+        default=(),
+        max_length=20,
+        description="Scopes that an access token needs, all of them, in its claim scope or scp;"
+        " a sign-in needs none.",
     )
     group_roles: tuple[GroupRoleSpec, ...] = Field(
         default=(),

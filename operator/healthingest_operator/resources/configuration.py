@@ -98,6 +98,8 @@ def _issuer(issuer: OidcIssuerSpec) -> dict[str, object]:
         "groups_claim": issuer.groups_claim,
         "required_groups": list(issuer.required_groups),
     }
+    if issuer.required_scopes:
+        found["required_scopes"] = list(issuer.required_scopes)
     if issuer.group_roles:
         found["group_roles"] = [
             {"group": one.group, "study": one.study, "roles": list(one.roles)}

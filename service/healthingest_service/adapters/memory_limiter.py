@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from healthingest_service.identity.throttling import Decision, LoginAttempt, LoginRules, Rule
+from healthingest_service.identity.throttling import (
+    PARTS,
+    Decision,
+    LoginAttempt,
+    LoginRules,
+    Rule,
+    part_at,
+    spending,
+)
 
 _MAX_KEYS: Final = 20_000
 """
@@ -26,6 +34,7 @@ class MemoryLimiter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+        self._spent: OrderedDict[tuple[str, str], dict[int, int]] = OrderedDict()
 
     async def hit(self, rule: Rule, key: str) -> Decision:
         """See `RateLimiter.hit`."""
@@ -41,6 +50,21 @@ class MemoryLimiter:
         if len(self._hits) > _MAX_KEYS:
             self._hits.popitem(last=False)
         return Decision(rule, allowed, rule.rate.amount - len(hits), hits[0] + window_seconds - now)
+
+    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
+        """See `RateLimiter.spend`."""
+        now = self._clock()
+        current = part_at(rule, now)
+        known = self._spent.get((rule.name, key), {})
+        spent = {part: size for part, size in known.items() if part >= current - PARTS}
+        decision = spending(rule, spent, amount, now_seconds=now)
+        if decision.allowed and amount:
+            spent[current] = spent.get(current, 0) + amount
+        self._spent[rule.name, key] = spent
+        self._spent.move_to_end((rule.name, key))
+        if len(self._spent) > _MAX_KEYS:
+            self._spent.popitem(last=False)
+        return decision
 
 
 @dataclass(slots=True)

@@ -18,11 +18,13 @@ import redis.asyncio
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.throttling import (
+    PARTS,
     Backoff,
     Decision,
     LoginAttempt,
     LoginRules,
     Rule,
+    spending,
 )
 
 KEY_PREFIX: Final = "healthingest"
@@ -47,6 +49,35 @@ return {allowed and 1 or 0, limit - count, math.floor(oldest[2] + window - now)}
 `RateLimiter.hit`: a sorted set with the time of each hit in microseconds.
 
 Hits in the future are removed; they occur after the clock of Redis was set back.
+"""
+
+_SPEND: Final = """
+local time = redis.call('TIME')
+local now, window, parts = time[1] * 1000000 + time[2], tonumber(ARGV[1]), tonumber(ARGV[2])
+local limit, amount = tonumber(ARGV[3]), tonumber(ARGV[4])
+local current, used, spent = math.floor(now / (window / parts)), 0, {}
+local found = redis.call('HGETALL', KEYS[1])
+for n = 1, #found, 2 do
+  local part = tonumber(found[n])
+  if part < current - parts or part > current then
+    redis.call('HDEL', KEYS[1], found[n])
+  else
+    used = used + tonumber(found[n + 1])
+    spent[#spent + 1] = found[n]
+    spent[#spent + 1] = found[n + 1]
+  end
+end
+if limit - used >= math.max(amount, 1) and amount > 0 then
+  redis.call('HINCRBY', KEYS[1], string.format('%.0f', current), ARGV[4])
+  redis.call('PEXPIRE', KEYS[1], math.ceil(window * (parts + 1) / parts / 1000))
+end
+return {now, spent}
+"""
+"""
+`RateLimiter.spend`: a hash with the amount of each part of the window.
+
+Returns the time in microseconds, and what was spent before: parts and amounts in turn. Amounts are
+below 2^53, so Lua's numbers are exact. Parts in the future are removed, as in `_HIT`.
 """
 
 _ADMIT: Final = """
@@ -92,6 +123,18 @@ class RedisLimiter:
         )
         reset_seconds = min(max(reset_microseconds / 1e6, 0.0), float(window_seconds))
         return Decision(rule, bool(allowed), remaining, reset_seconds)
+
+    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
+        """See `RateLimiter.spend`."""
+        window_microseconds = rule.rate.window_seconds * 1_000_000
+        now_microseconds, spent = await self._counters.run(
+            _SPEND,
+            [self._counters.key(f"spent:{rule.name}", key)],
+            [window_microseconds, PARTS, rule.rate.amount, amount],
+        )
+        numbers = [int(one) for one in spent]
+        parts = dict(zip(numbers[::2], numbers[1::2], strict=True))
+        return spending(rule, parts, amount, now_seconds=now_microseconds / 1e6)
 
     async def check(self) -> None:
         """

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from healthingest_service.api import (
     account_recovery,
     accounts,
+    coverage_gaps,
     downloads,
     enrolments,
     erasures,
@@ -138,6 +139,7 @@ def _routers() -> tuple[APIRouter, ...]:
         studies.routes(),
         erasures.routes(),
         study_uploads.routes(),
+        coverage_gaps.routes(),
         study_audit.routes(),
         health.routes(),
     )

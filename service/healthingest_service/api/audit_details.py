@@ -1,9 +1,13 @@
 """What a route tells the audit log about its request; see `audit_trail`."""
 
+from uuid import UUID
+
 from fastapi import Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
-from healthingest_service.audit.recorder import EventDetails
+from healthingest_service.audit.model import Action, AuditEvent, Outcome
+from healthingest_service.audit.recorder import EventDetails, client_event
+from healthingest_service.identity.model import Principal
 from healthingest_service.studies.model import Subject, SubjectState
 from healthingest_service.uploads.audit_events import subject_hash_of
 from healthingest_service.uploads.model import Upload
@@ -13,6 +17,21 @@ def details_of(request: Request) -> EventDetails:
     """Return the details of the event of this request, to which a route adds what it knows."""
     details: EventDetails = request.state.audit
     return details
+
+
+def success_of(
+    request: Request,
+    deps: ApiDependencies,
+    principal: Principal,
+    action: Action,
+    object_id: UUID,
+) -> AuditEvent:
+    """Return the event of a success, which the use case records in the transaction of *action*."""
+    details = details_of(request)
+    details.account_id = principal.account_id
+    details.token_id = principal.token_id
+    details.object_id = str(object_id)
+    return client_event(action, Outcome.DONE, details, at=deps.clock())
 
 
 async def note_subject(request: Request, deps: ApiDependencies, subject: Subject | None) -> None:

@@ -17,7 +17,7 @@ from healthingest_service.identity.errors import (
     UnauthenticatedError,
 )
 from healthingest_service.identity.model import Principal, Scope, SignedIn
-from healthingest_service.identity.throttling import Rule
+from healthingest_service.identity.throttling import Decision, Rule
 from healthingest_service.studies.decisions import require_role
 from healthingest_service.studies.errors import AdminRequiredError
 from healthingest_service.studies.model import SLUG_PATTERN, StudyAccess, StudySlug
@@ -57,8 +57,25 @@ async def count(request: Request, deps: ApiDependencies, rule: Rule, key: str) -
     Raises:
         RateLimitedError: the limit is exceeded.
     """
-    decision = await deps.limiter.hit(rule, key)
-    request.state.rate_limits.append(decision)
+    _require_allowed(request, deps, await deps.limiter.hit(rule, key))
+
+
+async def count_bytes(
+    request: Request, deps: ApiDependencies, rule: Rule, key: str, size_bytes: int
+) -> None:
+    """
+    Count bytes of *key* against *rule*, as `count` does; 0 bytes ask whether any remain.
+
+    Raises:
+        RateLimitedError: so many bytes do not remain.
+    """
+    _require_allowed(request, deps, await deps.limiter.spend(rule, key, size_bytes))
+
+
+def _require_allowed(request: Request, deps: ApiDependencies, decision: Decision) -> None:
+    rule = decision.rule
+    others = [other for other in request.state.rate_limits if other.rule.name != rule.name]
+    request.state.rate_limits[:] = [*others, decision]
     if not decision.allowed:
         deps.metrics.rate_limited.labels(rule.name).inc()
         raise RateLimitedError(rule.name, decision.retry_after_seconds)

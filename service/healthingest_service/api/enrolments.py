@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.audit_details import details_of, note_subject
+from healthingest_service.api.audit_details import details_of, note_subject, success_of
 from healthingest_service.api.dependencies import ApiDeps, InStudy, count_address
 from healthingest_service.api.openapi import REDEEM_ROUTE, problem_answers
 from healthingest_service.api.parsed_body import (
@@ -31,6 +32,7 @@ from healthingest_service.api.tokens import (
     token_view,
 )
 from healthingest_service.api.uploads import idempotency_key
+from healthingest_service.audit.model import Action
 from healthingest_service.identity.device_enrolment import NewEnrolment
 from healthingest_service.identity.device_tokens import DeviceTokenId
 from healthingest_service.identity.enrolment_codes import EnrolmentCodeId, qr_payload
@@ -141,16 +143,16 @@ async def create_enrolment(request: Request, deps: ApiDeps, access: InStudy) -> 
     pseudonym = None if given.subject is None else Pseudonym(given.subject)
     subject = None if pseudonym is None else await deps.studies.subject(study, pseudonym)
     admit_enrolment(access.study, subject, pseudonym)
+    await note_subject(request, deps, subject)
     code, text = await deps.enrolment.create(
         NewEnrolment(
             binding=Binding(study, pseudonym),
             scopes=frozenset(map(Scope, given.scopes)),
             lifetime=timedelta(minutes=given.valid_minutes),
             token_lifetime=days_of(given.token_expires_in_days),
-        )
+        ),
+        event=partial(success_of, request, deps, request.state.principal, Action.ENROLMENT_CREATE),
     )
-    details_of(request).object_id = str(code.id)
-    await note_subject(request, deps, subject)
     view = EnrolmentView(
         id=code.id,
         code=text,

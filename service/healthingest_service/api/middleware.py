@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from healthingest_service.api.correlation import HEADER, correlation_id
 from healthingest_service.api.problems import PROBLEMS, problem_response
 from healthingest_service.identity.model import Principal
-from healthingest_service.identity.throttling import Decision
+from healthingest_service.identity.throttling import Decision, Unit
 from healthingest_service.telemetry.metrics import Metrics
 
 REQUEST: Final = "http_request"
@@ -141,11 +141,14 @@ def _add_headers(message: Message, state: _State) -> None:
         rule = decision.rule
         rate = decision.rule.rate
         # draft-ietf-httpapi-ratelimit-headers-10: r = remaining requests, t = seconds until reset,
-        # q = quota, w = window in seconds.
+        # q = quota, qu = its unit, by default requests, w = window in seconds.
         headers.append(
             "RateLimit", f'"{rule.name}";r={decision.remaining};t={decision.retry_after_seconds}'
         )
-        headers.append("RateLimit-Policy", f'"{rule.name}";q={rate.amount};w={rate.window_seconds}')
+        unit = "" if rule.unit is Unit.REQUESTS else f';qu="{rule.unit}"'
+        headers.append(
+            "RateLimit-Policy", f'"{rule.name}";q={rate.amount}{unit};w={rate.window_seconds}'
+        )
 
 
 async def _refuse(

@@ -25,10 +25,10 @@ _HEADERS: Final[dict[str, tuple[str, JsonObject]]] = {
     ),
     "Retry-After": ("Seconds after which the request can be repeated.", _SECONDS),
     "RateLimit": (
-        "Remaining requests, and seconds until the limit resets; one value for each limit.",
+        "Remaining requests or bytes, and seconds until the reset; one value for each limit.",
         _TEXT,
     ),
-    "RateLimit-Policy": ("The limit: requests, and the window in seconds.", _TEXT),
+    "RateLimit-Policy": ("The limit, its unit if that is bytes, and the window in seconds.", _TEXT),
     "WWW-Authenticate": ("How to authenticate (RFC 6750).", _TEXT),
     "ETag": ("Entity tag of the whole file: its SHA-256.", _TEXT),
     "Repr-Digest": ("SHA-256 of the whole file (RFC 9530).", _TEXT),
@@ -148,6 +148,7 @@ class ProblemView(BaseModel):
     detail: str
     correlation_id: str
     cause: str | None = None
+    limit: str | None = None
     findings: list[FindingView] | None = None
     errors: list[FieldErrorView] | None = None
     limit_bytes: int | None = None

@@ -97,6 +97,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "getSubject": _READER,
     "listStudyUploads": _READER,
     "getCoverage": _READER,
+    "listGaps": _READER,
     "listAuditEvents": _MANAGER_OR_ADMIN,
     "listDisclosures": _MANAGER,
     "enrolSubject": _MANAGER,

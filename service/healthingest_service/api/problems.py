@@ -569,6 +569,8 @@ def members_of(error: Exception) -> dict[str, object]:
         return {"limit_bytes": error.limit_bytes}
     if isinstance(error, studies.RetentionBelowLockError):
         return {"lock_days": error.lock_days}
+    if isinstance(error, identity.RateLimitedError):
+        return {"limit": error.rule}
     if isinstance(error, RequestValidationError):
         return {
             "errors": [

@@ -25,10 +25,10 @@ from healthingest_service.api.resumable_views import (
     result_headers,
     resumable_id_of,
 )
+from healthingest_service.api.upload_intake import DeclaredSize, Named, admitted
 from healthingest_service.api.upload_views import ReceiptView, receipt_view
 from healthingest_service.identity.model import Principal
 from healthingest_service.studies.errors import StudyError
-from healthingest_service.studies.model import Intake
 from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
 from healthingest_service.uploads.receive_in_parts import Progress
 from healthingest_service.uploads.resumable import Resumable, ResumableState
@@ -116,10 +116,12 @@ async def describe_uploads(deps: ApiDeps) -> Response:
 
 
 async def create(
-    request: Request, deps: ApiDependencies, principal: Principal, intake: Intake | None
+    request: Request, deps: ApiDependencies, principal: Principal, named: Named
 ) -> Response:
     """Begin a resumable upload with the first bytes, as `POST /v1/upload` with more to come."""
     size_bytes = number_of_bytes(request, "upload-length", required=False)
+    none_yet = DeclaredSize(0, size_bytes or 0)
+    intake = await admitted(request, deps, principal, named, size=none_yet)
     resumable = await deps.resumable.create(principal, size_bytes, intake=intake, metadata="")
     progress = await append(
         request,

@@ -13,7 +13,7 @@ from healthingest_service.api import body, upload_intake
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.dependencies import address_of, traceparent_of
 from healthingest_service.api.problems import RequestRefusedError
-from healthingest_service.api.upload_intake import Named
+from healthingest_service.api.upload_intake import DeclaredSize, Named
 from healthingest_service.identity.model import Principal
 from healthingest_service.studies.model import DEFAULT_STUDY
 from healthingest_service.uploads.receive_in_parts import NextBytes, Progress
@@ -63,7 +63,10 @@ async def append(  # noqa: PLR0913 - the parts of one request
     """
     about = Named(None if resumable.study == DEFAULT_STUDY else resumable.study, resumable.subject)
     named = upload_intake.with_binding(about, principal.binding)
-    intake = await upload_intake.admitted(request, deps, principal, named, counts=False)
+    size = DeclaredSize(body.declared_size(request), 0, is_more=True)
+    intake = await upload_intake.admitted(request, deps, principal, named, size=size)
+    if size.body_bytes is None and intake is not None:
+        content = upload_intake.counted(request, deps, principal, intake, content)
     following = NextBytes(
         principal=principal,
         first_byte=first_byte,

@@ -29,39 +29,41 @@ from healthingest_service.uploads.study_uploads import (
 CSV_TYPE: Final = "text/csv"
 _MAX_DAYS: Final = 366
 _DEFAULT_DAYS: Final = 30
-_CSV_ROWS: Final = 1000
+CSV_ROWS: Final = 1000
 _COLUMNS: Final = ("day", "subject", "record_type", "uploads", "records", "size_bytes")
-_SubjectFilter = Annotated[str | None, Field(pattern=f"^{PSEUDONYM_PATTERN}$")]
-_TypeFilter = Annotated[str | None, Field(pattern=f"^{RECORD_TYPE_PATTERN}$")]
-_EARLIEST: Final = date(2000, 1, 1)
+SubjectFilter = Annotated[str | None, Field(pattern=f"^{PSEUDONYM_PATTERN}$")]
+TypeFilter = Annotated[str | None, Field(pattern=f"^{RECORD_TYPE_PATTERN}$")]
+EARLIEST: Final = date(2000, 1, 1)
 _LATEST: Final = date(9999, 12, 30)
-_Day = Annotated[date | None, Field(ge=_EARLIEST, le=_LATEST)]
+Day = Annotated[date | None, Field(ge=EARLIEST, le=_LATEST)]
 
 
-class _Filter(BaseModel):
+class UploadsFilter(BaseModel):
+    """Which uploads: those about a subject, of a record type, or all."""
+
     model_config = ConfigDict(extra="forbid")
 
-    subject: _SubjectFilter = None
-    record_type: _TypeFilter = None
+    subject: SubjectFilter = None
+    record_type: TypeFilter = None
 
 
-class StudyUploadsQuery(_Filter):
+class StudyUploadsQuery(UploadsFilter):
     """Filters and paging of the uploads of a study; `day` is a day in UTC."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str | None, Field(max_length=256)] = None
-    day: _Day = None
+    day: Day = None
 
 
-class CoverageQuery(_Filter):
+class CoverageQuery(UploadsFilter):
     """Filters and paging of the coverage: days in UTC, both included, at most 366."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 1000
-    after_day: _Day = None
-    after_subject: _SubjectFilter = None
-    after_type: _TypeFilter = None
-    first_day: _Day = None
-    last_day: _Day = None
+    after_day: Day = None
+    after_subject: SubjectFilter = None
+    after_type: TypeFilter = None
+    first_day: Day = None
+    last_day: Day = None
     format: Literal["json", "csv"] = "json"
 
 
@@ -119,10 +121,10 @@ async def list_study_uploads(
     request: Request, deps: ApiDeps, access: InStudy, query: Annotated[StudyUploadsQuery, Query()]
 ) -> HistoryView:
     """List the uploads of a study, newest first."""
-    await _note(request, deps, access, query)
+    await note_filter(request, deps, access, query)
     selection = StudySelection(
         study=access.study.slug,
-        subject=_pseudonym(query.subject),
+        subject=pseudonym_of(query.subject),
         record_type=query.record_type,
         first_day=query.day,
         last_day=query.day,
@@ -141,20 +143,20 @@ async def get_coverage(
 
     Without days it counts the last 30. CSV has all rows, JSON one page.
     """
-    await _note(request, deps, access, query)
+    await note_filter(request, deps, access, query)
     selection = _selection(access.study.slug, query, deps.clock().astimezone(UTC))
     after = _after(query)
     if query.format == "csv":
         name = f'attachment; filename="{access.study.slug}-coverage.csv"'
-        first = await deps.study_uploads.coverage(selection, limit=_CSV_ROWS, after=after)
+        first = await deps.study_uploads.coverage(selection, limit=CSV_ROWS, after=after)
         return StreamingResponse(
             _csv(deps, selection, first), headers={"Content-Disposition": name}, media_type=CSV_TYPE
         )
     page = await deps.study_uploads.coverage(selection, limit=query.limit, after=after)
     following = page.next_after
     view = CoverageView(
-        first_day=selection.first_day or _EARLIEST,
-        last_day=selection.last_day or _EARLIEST,
+        first_day=selection.first_day or EARLIEST,
+        last_day=selection.last_day or EARLIEST,
         coverage=[CoverageRowView.model_validate(_values(row)) for row in page.rows],
         next_after=None
         if following is None
@@ -163,8 +165,8 @@ async def get_coverage(
     return Response(view.model_dump_json(), media_type="application/json")
 
 
-async def _note(
-    request: Request, deps: ApiDependencies, access: StudyAccess, query: _Filter
+async def note_filter(
+    request: Request, deps: ApiDependencies, access: StudyAccess, query: UploadsFilter
 ) -> None:
     """Note the subject of the filter for the audit log."""
     if query.subject is not None:
@@ -172,20 +174,33 @@ async def _note(
         await note_subject(request, deps, found)
 
 
+def chosen_days(
+    first_day: date | None, last_day: date | None, *, default: date
+) -> tuple[date, date]:
+    """
+    Return the first and the last day of a range: 30 days up to *default*, as far as none are given.
+
+    Raises:
+        RequestValidationError: the last day is before the first one, or more than a year after it.
+    """
+    last = last_day or default
+    first = first_day or last - timedelta(days=_DEFAULT_DAYS - 1)
+    if not timedelta() <= last - first < timedelta(days=_MAX_DAYS):
+        raise RequestValidationError([{"loc": ("query", "first_day"), "type": "days_out_of_range"}])
+    return first, last
+
+
 def _selection(study: StudySlug, query: CoverageQuery, now: datetime) -> StudySelection:
     """
     Return the selection with both days.
 
     Raises:
-        RequestValidationError: the last day is before the first one, or more than a year after it.
+        RequestValidationError: the days are out of range.
     """
-    last_day = query.last_day or now.date()
-    first_day = query.first_day or last_day - timedelta(days=_DEFAULT_DAYS - 1)
-    if not timedelta() <= last_day - first_day < timedelta(days=_MAX_DAYS):
-        raise RequestValidationError([{"loc": ("query", "first_day"), "type": "days_out_of_range"}])
+    first_day, last_day = chosen_days(query.first_day, query.last_day, default=now.date())
     return StudySelection(
         study=study,
-        subject=_pseudonym(query.subject),
+        subject=pseudonym_of(query.subject),
         record_type=query.record_type,
         first_day=first_day,
         last_day=last_day,
@@ -219,7 +234,7 @@ async def _csv(
         yield lines.getvalue()
         if page.next_after is None:
             return
-        page = await deps.study_uploads.coverage(selection, limit=_CSV_ROWS, after=page.next_after)
+        page = await deps.study_uploads.coverage(selection, limit=CSV_ROWS, after=page.next_after)
 
 
 def _values(row: CoverageRow) -> dict[str, object]:
@@ -228,5 +243,6 @@ def _values(row: CoverageRow) -> dict[str, object]:
     return dict(zip(_COLUMNS, (key.day, key.subject, key.record_type, *counts), strict=True))
 
 
-def _pseudonym(text: str | None) -> Pseudonym | None:
+def pseudonym_of(text: str | None) -> Pseudonym | None:
+    """Return the subject of a filter; None: there is no such filter."""
     return None if text is None else Pseudonym(text)

@@ -33,7 +33,7 @@ from healthingest_service.studies.model import (
 _MAX_RECORD_TYPES: Final = 100
 _MAX_RETENTION_DAYS: Final = 36_500
 _MAX_HOLD_SECONDS: Final = 365 * 86_400
-_MAX_FILE_BYTES: Final = 2**53 - 1
+_MAX_BYTES: Final = 2**53 - 1
 """The greatest integer of which every JSON reader knows each smaller one (RFC 8259, 6)."""
 
 
@@ -67,7 +67,7 @@ _RecordTypes = Annotated[
 _Retention = Annotated[int, Field(ge=1, le=_MAX_RETENTION_DAYS)]
 _Hold = Annotated[int, Field(ge=0, le=_MAX_HOLD_SECONDS)]
 _Rate = Annotated[str, Field(max_length=32), AfterValidator(_rate)]
-_FileBytes = Annotated[int, Field(ge=1, le=_MAX_FILE_BYTES)]
+_Bytes = Annotated[int, Field(ge=1, le=_MAX_BYTES)]
 
 
 class PolicyDocument(ClosedModel):
@@ -79,7 +79,8 @@ class PolicyDocument(ClosedModel):
     record_types: _RecordTypes | None = None
     erasure_hold_seconds: _Hold = 0
     uploads_rate: _Rate | None = None
-    max_file_bytes: _FileBytes | None = None
+    max_file_bytes: _Bytes | None = None
+    bytes_per_day: _Bytes | None = None
 
     def policy(self) -> Policy:
         """Return the policy."""

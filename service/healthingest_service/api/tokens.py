@@ -1,6 +1,7 @@
 """The routes of device tokens: create, list, revoke."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse
 
 from healthingest_service.api.account_fields import printable
-from healthingest_service.api.audit_details import details_of
+from healthingest_service.api.audit_details import success_of
 from healthingest_service.api.dependencies import ApiDeps, Caller
 from healthingest_service.api.openapi import TOKENS_ROUTE, problem_answers
 from healthingest_service.api.parsed_body import (
@@ -20,6 +21,7 @@ from healthingest_service.api.parsed_body import (
     json_body,
 )
 from healthingest_service.api.study_views import REPEATABLE, PseudonymText, Slug
+from healthingest_service.audit.model import Action
 from healthingest_service.identity.device_access import NewDeviceToken
 from healthingest_service.identity.device_tokens import DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import DeviceTokenNotFoundError
@@ -136,8 +138,8 @@ async def create_token(request: Request, deps: ApiDeps, principal: Caller) -> Re
             lifetime=days_of(given.expires_in_days),
             binding=binding,
         ),
+        event=partial(success_of, request, deps, principal, Action.DEVICE_TOKEN_CREATE),
     )
-    details_of(request).object_id = str(token.id)
     return created_token(token, text)
 
 

@@ -31,6 +31,7 @@ from healthingest_service.api.resumable_views import (
     result_headers,
     resumable_id_of,
 )
+from healthingest_service.api.upload_intake import DeclaredSize
 from healthingest_service.identity.model import Principal
 from healthingest_service.uploads.model import Finding
 from healthingest_service.uploads.receive_in_parts import Progress
@@ -200,7 +201,8 @@ async def create_file(request: Request, deps: ApiDeps, principal: Uploader) -> R
     metadata, about = _metadata(request.headers.get("upload-metadata", ""))
     named = upload_intake.with_fields(upload_intake.named_by_headers(request), about)
     named = upload_intake.with_binding(named, principal.binding)
-    intake = await upload_intake.admitted(request, deps, principal, named)
+    none_yet = DeclaredSize(0, size_bytes)
+    intake = await upload_intake.admitted(request, deps, principal, named, size=none_yet)
     has_bytes = body.media_type(request) == _BYTES
     checksum = _checksum(request)
     resumable = await deps.resumable.create(principal, size_bytes, intake=intake, metadata=metadata)

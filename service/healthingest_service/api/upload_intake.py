@@ -6,7 +6,7 @@ form. An upload that names none goes into the study `default`, without a request
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,11 +14,11 @@ from fastapi import Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of, note_subject
-from healthingest_service.api.dependencies import count
+from healthingest_service.api.dependencies import count, count_bytes
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.identity.errors import BoundTokenError
 from healthingest_service.identity.model import Binding, Principal
-from healthingest_service.identity.throttling import Rate
+from healthingest_service.identity.throttling import Rate, Rule, Unit
 from healthingest_service.studies.decisions import admit_upload
 from healthingest_service.studies.errors import StudyError, StudyNotFoundError
 from healthingest_service.studies.model import (
@@ -26,15 +26,21 @@ from healthingest_service.studies.model import (
     PSEUDONYM_PATTERN,
     SLUG_PATTERN,
     Intake,
+    Policy,
     Pseudonym,
     StudySlug,
 )
+from healthingest_service.uploads.errors import FileTooLargeError
 
 STUDY_HEADER: Final = "Healthingest-Study"
 SUBJECT_HEADER: Final = "Healthingest-Subject"
 _HEADERS: Final = {"study": STUDY_HEADER, "subject": SUBJECT_HEADER}
 _SLUG: Final = re.compile(SLUG_PATTERN)
 _PSEUDONYM: Final = re.compile(PSEUDONYM_PATTERN)
+STUDY_UPLOADS: Final = "study-uploads"
+STUDY_BYTES: Final = "study-bytes"
+"""The names of the limits of a study, in responses and metrics."""
+_DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,20 @@ class Named:
     def is_complete(self) -> bool:
         """Whether both are named."""
         return self.study is not None and self.subject is not None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSize:
+    """
+    The size of a body by `Content-Length`, None if it is unknown.
+
+    `least_file_bytes` is a lower bound of the size of the file in it. With `is_more` the bytes are
+    more of an upload that was counted before.
+    """
+
+    body_bytes: int | None
+    least_file_bytes: int
+    is_more: bool = False
 
 
 def named_by_headers(request: Request) -> Named:
@@ -100,16 +120,17 @@ async def admitted(
     principal: Principal,
     named: Named,
     *,
-    counts: bool = True,
+    size: DeclaredSize,
 ) -> Intake | None:
     """
-    Admit an upload, and count it if *counts*; None: it goes into the study `default`.
+    Admit an upload, and count it; None: it goes into the study `default`.
 
     Raises:
         StudyError: the study does not accept it; see `admit_upload`.
         RequestRefusedError: *named* is not well-formed, or names a subject in the study `default`
             that is not the account.
-        RateLimitedError: the rate of the study is exceeded.
+        FileTooLargeError: the declared size exceeds a limit of the study.
+        RateLimitedError: the rate or the bytes of the study are used up.
     """
     if (named.study or DEFAULT_STUDY) == DEFAULT_STUDY:
         if named.subject not in {None, str(principal.account_id)}:
@@ -125,10 +146,57 @@ async def admitted(
             details_of(request).study = facts.study.slug
             await note_subject(request, deps, facts.subject)
         raise
-    if counts and intake.policy.uploads_rate is not None:
-        rule = replace(deps.rules.uploads, rate=Rate.parse(intake.policy.uploads_rate))
-        await count(request, deps, rule, f"study:{study}|account:{principal.account_id}")
+    key = _key(intake, principal)
+    rate = _rate_rule(intake.policy)
+    if rate is not None and not size.is_more:
+        await count(request, deps, rate, key)
+    quota = _byte_rule(intake.policy)
+    if quota is not None:
+        largest_bytes = intake.policy.largest_file_bytes(deps.body.max_file_bytes)
+        if size.least_file_bytes > largest_bytes:
+            raise FileTooLargeError(largest_bytes)
+        # A form is larger than its file, which may be as large as the quota.
+        size_bytes = min(size.body_bytes or 0, quota.rate.amount)
+        await count_bytes(request, deps, quota, key, size_bytes)
     return intake
+
+
+async def counted(
+    request: Request,
+    deps: ApiDependencies,
+    principal: Principal,
+    intake: Intake,
+    content: AsyncIterator[bytes],
+) -> AsyncIterator[bytes]:
+    """
+    Yield the chunks of a file of unknown size, and count them at its end, before it is stored.
+
+    Raises:
+        RateLimitedError: the bytes of the study are used up.
+    """
+    size_bytes = 0
+    async for chunk in content:
+        size_bytes += len(chunk)
+        yield chunk
+    quota = _byte_rule(intake.policy)
+    if quota is not None:
+        await count_bytes(request, deps, quota, _key(intake, principal), size_bytes)
+
+
+def _key(intake: Intake, principal: Principal) -> str:
+    return f"study:{intake.study}|account:{principal.account_id}"
+
+
+def _rate_rule(policy: Policy) -> Rule | None:
+    rate = policy.uploads_rate
+    return None if rate is None else Rule(STUDY_UPLOADS, Rate.parse(rate))
+
+
+def _byte_rule(policy: Policy) -> Rule | None:
+    amount = policy.bytes_per_day
+    if amount is None:
+        return None
+    return Rule(STUDY_BYTES, Rate(amount, _DAY_SECONDS), unit=Unit.BYTES)
 
 
 def _parsed(named: Named) -> tuple[StudySlug, Pseudonym | None]:

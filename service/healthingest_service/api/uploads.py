@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from healthingest_service.api.dependencies import (
 from healthingest_service.api.middleware import UPLOAD_ROUTE
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.problems import RequestRefusedError
+from healthingest_service.api.upload_intake import DeclaredSize
 from healthingest_service.api.upload_views import (
     ReceiptView,
     UploadView,
@@ -180,8 +182,7 @@ async def _begun(request: Request, deps: ApiDependencies, principal: Principal) 
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     named = upload_intake.with_binding(upload_intake.named_by_headers(request), principal.binding)
-    intake = await upload_intake.admitted(request, deps, principal, named)
-    return await resumable_draft.create(request, deps, principal, intake)
+    return await resumable_draft.create(request, deps, principal, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,28 +195,39 @@ class _Incoming:
     min_file_bytes: int
 
 
-def _incoming(request: Request, deps: ApiDependencies, *, is_form: bool) -> _Incoming:
+def _incoming(
+    request: Request, deps: ApiDependencies, size: DeclaredSize, *, is_form: bool
+) -> _Incoming:
     content = body.paced(request, deps.body)
     declared = digests.digests_of(request)
-    size_bytes = body.declared_size(request)
     return _Incoming(
         content=digests.verified(content, declared) if declared else content,
         has_digest=bool(declared),
-        file_bytes=None if is_form else size_bytes,
-        min_file_bytes=(size_bytes or 0) - multipart.OVERHEAD_BYTES if is_form else 0,
+        file_bytes=None if is_form else size.body_bytes,
+        min_file_bytes=size.least_file_bytes if is_form else 0,
     )
+
+
+def _declared(request: Request, *, is_form: bool) -> DeclaredSize:
+    size_bytes = body.declared_size(request)
+    overhead_bytes = multipart.OVERHEAD_BYTES if is_form else 0
+    return DeclaredSize(size_bytes, (size_bytes or 0) - overhead_bytes)
 
 
 async def _accepted(request: Request, deps: ApiDependencies, principal: Principal) -> Accepted:
     named = upload_intake.with_binding(upload_intake.named_by_headers(request), principal.binding)
     is_form = body.media_type(request) == FORM_TYPE
     in_form = is_form and not named.is_complete
-    intake = None if in_form else await upload_intake.admitted(request, deps, principal, named)
-    incoming = _incoming(request, deps, is_form=is_form)
+    size = _declared(request, is_form=is_form)
+    admit = partial(upload_intake.admitted, request, deps, principal, size=size)
+    intake = None if in_form else await admit(named)
+    incoming = _incoming(request, deps, size, is_form=is_form)
     file, fields = await _opened(request, incoming, deps)
     named = upload_intake.with_binding(upload_intake.with_fields(named, fields), principal.binding)
     if in_form:
-        intake = await upload_intake.admitted(request, deps, principal, named)
+        intake = await admit(named)
+    if size.body_bytes is None and intake is not None:
+        file = upload_intake.counted(request, deps, principal, intake, file)
     key = idempotency_key(request)
     upload = UploadRequest(
         principal=principal,

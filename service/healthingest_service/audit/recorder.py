@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -51,26 +51,10 @@ class AuditRecorder:
         self, action: Action, outcome: Outcome, details: EventDetails, *, reason: str | None = None
     ) -> None:
         """Record what a client did, or tried to do; without an account it is anonymous."""
-        at = self._clock()
-        is_known = details.account_id is not None
-        await self._log.record(
-            AuditEvent(
-                occurred_at=at,
-                actor=ActorKind.ACCOUNT if is_known else ActorKind.ANONYMOUS,
-                action=action,
-                outcome=outcome,
-                reason=reason,
-                account_id=details.account_id,
-                token_id=recorded_token_id(details.token_id),
-                object_id=details.object_id,
-                study=details.study,
-                subject_hash=details.subject_hash,
-                email_hash=None
-                if details.email is None
-                else await self._email_hash(details.email, at),
-                correlation_id=details.correlation_id,
-            )
-        )
+        event = client_event(action, outcome, details, at=self._clock())
+        email = details.email
+        email_hash = None if email is None else await self._email_hash(email, event.occurred_at)
+        await self._log.record(replace(event, reason=reason, email_hash=email_hash))
 
     async def by_administrator(
         self,
@@ -99,6 +83,25 @@ class AuditRecorder:
         if self._salt_of_day[0] != name:
             self._salt_of_day = name, await self._salts.salt(name)
         return salted_hash(self._salt_of_day[1], email)
+
+
+def client_event(
+    action: Action, outcome: Outcome, details: EventDetails, *, at: datetime
+) -> AuditEvent:
+    """Return the event of what a client did, without the hash of an e-mail address."""
+    is_known = details.account_id is not None
+    return AuditEvent(
+        occurred_at=at,
+        actor=ActorKind.ACCOUNT if is_known else ActorKind.ANONYMOUS,
+        action=action,
+        outcome=outcome,
+        account_id=details.account_id,
+        token_id=recorded_token_id(details.token_id),
+        object_id=details.object_id,
+        study=details.study,
+        subject_hash=details.subject_hash,
+        correlation_id=details.correlation_id,
+    )
 
 
 def email_salt_name(at: date) -> str:

@@ -49,9 +49,11 @@ _Lookup = tuple[SessionId, AccountId, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """Lifetimes of refresh tokens and of the session cache."""
+    """Lifetimes of refresh tokens, of sessions and of the session cache."""
 
     refresh: timedelta = timedelta(days=30)
+    session: timedelta = timedelta(days=90)
+    """Longest time from a login to the last refresh of its session."""
     refresh_grace: timedelta = timedelta(seconds=10)
     """Time in which a used refresh token returns the same child again; see `refresh_tokens`."""
     session_cache: timedelta = timedelta(seconds=5)
@@ -141,7 +143,8 @@ class AuthService:
         """
         Begin a session of an account whose owner was authenticated, and return its tokens.
 
-        With *longest* the session ends then, also if it is refreshed.
+        With *longest* the session ends then, also if it is refreshed, or earlier with the lifetime
+        of sessions.
 
         Raises:
             InvalidCredentialsError: the account was closed, or its password changed, meanwhile.
@@ -151,7 +154,7 @@ class AuthService:
         ends_at = None if longest is None else now + longest
         session = Session(SessionId(uuid4()), account.id, now, ends_at)
         token = refresh_tokens.new_token()
-        stored = self._stored(token, now).ending(ends_at)
+        stored = self._stored(token, now).ending(ends_at).ending(now + self._lifetimes.session)
         await self._sessions.begin(session, stored, password_version=account.password_version)
         return self._pair(account.id, session.id, token, now)
 
@@ -178,8 +181,8 @@ class AuthService:
         The client's *address* counts as a known device afterwards.
 
         Raises:
-            InvalidTokenError: the token is unknown, expired, revoked, or was used before. In the
-                last case the whole session is revoked.
+            InvalidTokenError: the token is unknown, expired, revoked, or was used before, or its
+                session has reached its lifetime. After a second use the whole session is revoked.
             IdentityUnavailableError: no clear answer; the client may repeat the request.
         """
         if len(token) > refresh_tokens.MAX_CHARACTERS:
@@ -188,7 +191,11 @@ class AuthService:
         salt = refresh_tokens.new_salt()
         child = self._stored(refresh_tokens.child_of(token, salt), now)
         rotation = await self._sessions.rotate(
-            refresh_tokens.token_hash(token), child_salt=salt, child=child, at=now
+            refresh_tokens.token_hash(token),
+            child_salt=salt,
+            child=child,
+            at=now,
+            longest=self._lifetimes.session,
         )
         if (
             rotation.first_used_at is not None

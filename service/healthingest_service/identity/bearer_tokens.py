@@ -81,7 +81,7 @@ class BearerTokens:
         if known is None:
             known = await self._first_uses.run(token, lambda: self._first_use(token, *provider))
         issuer, caller = known
-        if not issuer.admits(caller.groups):
+        if not issuer.accepts(caller):
             return Principal(caller.account_id, frozenset(), caller.token_id)
         await self._check_account(caller.account_id)
         return _principal(caller)
@@ -101,7 +101,7 @@ class BearerTokens:
         if found is None:
             raise InvalidTokenError
         caller = verify(token, issuer, *found)
-        is_admitted = issuer.admits(caller.groups)
+        is_admitted = issuer.accepts(caller)
         if is_admitted:
             await self._check_account(caller.account_id)
         await self._groups.follow(issuer, caller)

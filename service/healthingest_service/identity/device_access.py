@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.device_tokens import (
     MAX_TOKENS,
     DeviceToken,
@@ -57,9 +58,18 @@ class DeviceTokens:
         self._lookups: SharedCalls[tuple[str, int], DeviceToken | None] = SharedCalls()
         self._revocations = 0
 
-    async def create(self, account: AccountId, new: NewDeviceToken) -> tuple[DeviceToken, str]:
+    async def create(
+        self,
+        account: AccountId,
+        new: NewDeviceToken,
+        *,
+        event: Callable[[DeviceTokenId], AuditEvent],
+    ) -> tuple[DeviceToken, str]:
         """
         Create a token of *account*; returns it with its text, which is shown only once.
+
+        The token is stored together with its *event*, so none is left behind whose text nobody got
+        because the event could not be recorded.
 
         Raises:
             TooManyTokensError: the account has as many tokens as it may have.
@@ -78,7 +88,7 @@ class DeviceTokens:
             expires_at=None if new.lifetime is None else now + new.lifetime,
             binding=new.binding,
         )
-        await self._store.add(token, device_token_hash(text))
+        await self._store.add(token, device_token_hash(text), event(token.id))
         return token, text
 
     async def list_of(self, account: AccountId) -> tuple[DeviceToken, ...]:

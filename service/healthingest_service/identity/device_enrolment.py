@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.device_tokens import (
     DeviceToken,
     DeviceTokenId,
@@ -43,9 +44,13 @@ class DeviceEnrolment:
         self._codes = codes
         self._clock = clock
 
-    async def create(self, new: NewEnrolment) -> tuple[EnrolmentCode, str]:
+    async def create(
+        self, new: NewEnrolment, *, event: Callable[[EnrolmentCodeId], AuditEvent] | None = None
+    ) -> tuple[EnrolmentCode, str]:
         """
         Create a code; returns it with its text, which is shown only once.
+
+        It is stored together with its *event*, if there is one.
 
         Raises:
             TooManyCodesError: the study has as many open codes as it may have.
@@ -63,7 +68,8 @@ class DeviceEnrolment:
             created_at=now,
             expires_at=now + new.lifetime,
         )
-        await self._codes.add(code, code_hash(text.replace("-", "")))
+        recorded = None if event is None else event(code.id)
+        await self._codes.add(code, code_hash(text.replace("-", "")), recorded)
         return code, text
 
     async def cancel(self, study: str, code_id: EnrolmentCodeId) -> None:

@@ -67,6 +67,14 @@ class FallbackLimiter:
             lambda: self._alone.hit(rule.alone(), key),
         )
 
+    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
+        """Implement `RateLimiter.spend`; never raises."""
+        return await self._counters.ask(
+            rule.name,
+            lambda: self._shared.spend(rule, key, amount),
+            lambda: self._alone.spend(rule.alone(), key, amount),
+        )
+
 
 class FallbackThrottle:
     """A login throttle that falls back to *alone*, in this process, while *shared* fails."""

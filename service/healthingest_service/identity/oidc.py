@@ -59,16 +59,22 @@ class Issuer:
 
     `url` equals the claim `iss`, `audience` is in `aud`. If `required_groups` is not empty, the
     claim `groups_claim` must have one of them; other callers are authenticated, and may do nothing.
+    So are callers whose access token lacks one of `required_scopes`.
     """
 
     url: str
     audience: str
     groups_claim: str = "groups"
     required_groups: frozenset[str] = frozenset()
+    required_scopes: frozenset[str] = frozenset()
 
     def admits(self, groups: frozenset[str]) -> bool:
         """Return whether a caller with *groups* may use the API."""
         return not self.required_groups or not self.required_groups.isdisjoint(groups)
+
+    def accepts(self, caller: "ExternalCaller") -> bool:
+        """Return whether the access token of *caller* may use the API."""
+        return self.admits(caller.groups) and self.required_scopes <= caller.scopes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,7 @@ class ExternalCaller:
     groups: frozenset[str] = field(repr=False)
     issued_at: datetime
     expires_at: datetime
+    scopes: frozenset[str] = frozenset()
 
 
 def account_of(issuer: str, subject: str) -> AccountId:
@@ -317,7 +324,18 @@ def _caller(token: str, claims: dict[str, Any], issuer: Issuer) -> ExternalCalle
         _groups(claims.get(issuer.groups_claim)),
         datetime.fromtimestamp(issued, UTC),
         datetime.fromtimestamp(expires, UTC),
+        _scopes(claims),
     )
+
+
+def _scopes(claims: Mapping[str, object]) -> frozenset[str]:
+    """
+    Return the scopes of a token: `scope` is one text with spaces (RFC 9068, 2.2.3).
+
+    Some providers send `scp` instead, as a text or a list.
+    """
+    claim = claims.get("scope", claims.get("scp"))
+    return frozenset(claim.split()) if isinstance(claim, str) else _groups(claim)
 
 
 def _groups(claim: object) -> frozenset[str]:

@@ -1,9 +1,10 @@
 """The ports of identity."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.device_tokens import (
     DeviceToken,
     DeviceTokenId,
@@ -167,7 +168,13 @@ class Sessions(Protocol):
         ...
 
     async def rotate(
-        self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
+        self,
+        token_hash: str,
+        *,
+        child_salt: bytes,
+        child: RefreshToken,
+        at: datetime,
+        longest: timedelta,
     ) -> Rotation:
         """
         Use a refresh token, and return the result.
@@ -177,8 +184,8 @@ class Sessions(Protocol):
         first use.
 
         Raises:
-            InvalidTokenError: the token is unknown or expired at *at*, its session is revoked, or
-                its account is inactive.
+            InvalidTokenError: the token is unknown or expired at *at*, its session is revoked or
+                began *longest* before *at*, or its account is inactive.
         """
         ...
 
@@ -227,8 +234,10 @@ class DeviceTokenStore(Protocol):
     clear answer.
     """
 
-    async def add(self, token: DeviceToken, token_hash: str) -> None:
-        """Store a new token."""
+    async def add(
+        self, token: DeviceToken, token_hash: str, event: AuditEvent | None = None
+    ) -> None:
+        """Store a new token, and *event* with it."""
         ...
 
     async def list_of(self, account: AccountId, *, at: datetime) -> tuple[DeviceToken, ...]:
@@ -298,8 +307,10 @@ class EnrolmentCodes(Protocol):
         """Return how many codes of *study* are neither redeemed nor expired at *at*."""
         ...
 
-    async def add(self, code: EnrolmentCode, code_hash: str) -> None:
-        """Store a new code."""
+    async def add(
+        self, code: EnrolmentCode, code_hash: str, event: AuditEvent | None = None
+    ) -> None:
+        """Store a new code, and *event* with it."""
         ...
 
     async def remove(self, study: str, code_id: EnrolmentCodeId) -> None:
@@ -341,6 +352,17 @@ class RateLimiter(Protocol):
     async def hit(self, rule: Rule, key: str) -> Decision:
         """
         Count one request of *key* against *rule*; a refused request is not counted.
+
+        Raises:
+            LimiterUnavailableError: the counters are not available.
+        """
+        ...
+
+    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
+        """
+        Count *amount* of *key* against *rule*, if so much remains; see `throttling.spending`.
+
+        A refused amount is not counted. Hits and amounts are counted apart.
 
         Raises:
             LimiterUnavailableError: the counters are not available.

@@ -2,13 +2,21 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final, Self
 
 _WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)")
 LOGINS: Final = "logins"
 """The name of the rule for logins, in responses and metrics."""
+PARTS: Final = 24
+"""
+Amounts are counted in so many parts of the window, so the memory for a key does not grow.
+
+An amount leaves the window with its whole part: at most one part too late, never too early.
+"""
 GUESSING_DIVISOR: Final = 10
 """
 Divides limits of password guesses while processes count alone.
@@ -19,7 +27,7 @@ Several processes together must not allow more guesses than with shared counters
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A number of requests in a time window."""
+    """A number of requests, or of bytes, in a time window."""
 
     amount: int
     window_seconds: int
@@ -40,6 +48,13 @@ class Rate:
         return cls(int(match[1]), _WINDOWS[match[2]])
 
 
+class Unit(StrEnum):
+    """What a rule counts, in words of draft-ietf-httpapi-ratelimit-headers-10."""
+
+    REQUESTS = "requests"
+    BYTES = "content-bytes"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
@@ -52,6 +67,7 @@ class Rule:
     name: str
     rate: Rate
     alone_divisor: int = 1
+    unit: Unit = Unit.REQUESTS
 
     def alone(self) -> "Rule":
         """Return the rule for a process that counts alone; at least one request."""
@@ -76,6 +92,38 @@ class Decision:
     def retry_after_seconds(self) -> int:
         """The value of `Retry-After`: whole seconds, at least 1."""
         return max(1, math.ceil(self.reset_seconds))
+
+
+def part_at(rule: Rule, now_seconds: float) -> int:
+    """Return the number of the part in which an amount is counted now."""
+    return math.floor(now_seconds * PARTS / rule.rate.window_seconds)
+
+
+def spending(rule: Rule, spent: Mapping[int, int], amount: int, *, now_seconds: float) -> Decision:
+    """
+    Decide whether *amount* remains; 0 asks whether anything does.
+
+    *spent* has the amounts in the window by their part. `reset_seconds` is the time until *amount*
+    remains if it is refused, else until the oldest amount leaves the window.
+    """
+    left = rule.rate.amount - sum(spent.values())
+    missing = max(amount, 1) - left
+    if missing <= 0:
+        oldest = min(spent, default=part_at(rule, now_seconds))
+        reset_seconds = _until_gone(rule, oldest, now_seconds)
+        return Decision(rule, allowed=True, remaining=left - amount, reset_seconds=reset_seconds)
+    last = part_at(rule, now_seconds)
+    for part in sorted(spent):
+        last = part
+        missing -= spent[part]
+        if missing <= 0:
+            break
+    reset_seconds = _until_gone(rule, last, now_seconds)
+    return Decision(rule, allowed=False, remaining=max(left, 0), reset_seconds=reset_seconds)
+
+
+def _until_gone(rule: Rule, part: int, now_seconds: float) -> float:
+    return (part + PARTS + 1) * rule.rate.window_seconds / PARTS - now_seconds
 
 
 @dataclass(frozen=True, slots=True)

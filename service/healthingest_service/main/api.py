@@ -381,7 +381,10 @@ def _make_identity_services(
         ),
         throttle=throttle,
         registration=identity.registration,
-        lifetimes=Lifetimes(refresh=timedelta(days=identity.refresh_token_days)),
+        lifetimes=Lifetimes(
+            refresh=timedelta(days=identity.refresh_token_days),
+            session=timedelta(days=identity.session_days),
+        ),
         clock=utc_now,
     )
     account = AccountService(

@@ -50,7 +50,11 @@ async def open_providers(settings: Settings, stack: AsyncExitStack) -> Providers
     for_sign_in: dict[str, SignInProvider] = {}
     for wanted in oidc.issuers:
         issuer = Issuer(
-            wanted.url, wanted.audience, wanted.groups_claim, frozenset(wanted.required_groups)
+            wanted.url,
+            wanted.audience,
+            wanted.groups_claim,
+            frozenset(wanted.required_groups),
+            frozenset(wanted.required_scopes),
         )
         keys = KeyCache(partial(client.keys, issuer.url), clock=monotonic)
         stack.push_async_callback(keys.close)

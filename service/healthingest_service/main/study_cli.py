@@ -38,6 +38,7 @@ _POLICY: Final = (
     "record_types",
     "uploads_rate",
     "max_file_bytes",
+    "bytes_per_day",
 )
 STUDY_MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     study_commands.InvalidArgumentError: (
@@ -108,6 +109,7 @@ def _add_create(studies: Any) -> None:  # noqa: ANN401
     create.add_argument("--record-types", nargs="+")
     create.add_argument("--uploads-rate", help="of an account, such as 10/minute")
     create.add_argument("--max-file-bytes", type=int)
+    create.add_argument("--bytes-per-day", type=int, help="of an account, in 24 hours")
     create.set_defaults(command="study create", run=_create)
 
 

@@ -301,7 +301,12 @@ class IdentitySettings(Group):
     access_token_seconds: Annotated[int, Field(ge=30, le=3600)] = 600
     """Lifetime of an access token."""
     refresh_token_days: PositiveInt = 30
-    """Lifetime of a refresh token."""
+    """Lifetime of a refresh token: a session that is not used for so long ends."""
+    session_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """
+    Longest session from its login on, however often it is refreshed. Then the owner of the account
+    logs in again.
+    """
     password_threads: PositiveInt = 1
     """Threads that hash passwords."""
     password_queue: PositiveInt = 16
@@ -362,6 +367,7 @@ class OidcIssuerSettings(Group):
     audience: Annotated[str, Field(min_length=1, max_length=255)]
     groups_claim: Annotated[str, Field(min_length=1, max_length=255)] = "groups"
     required_groups: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    required_scopes: Annotated[tuple[ScopeText, ...], Field(max_length=20)] = ()
     group_roles: Annotated[tuple[GroupRoleSettings, ...], Field(max_length=200)] = ()
     name: Annotated[str, Field(max_length=100)] | None = None
     client_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
@@ -394,7 +400,8 @@ class OidcSettings(Group):
     """
     A list in JSON of objects with `url` (equal to the claim `iss`), `audience` (in the claim
     `aud`), and optionally `groups_claim` (default `groups`) and `required_groups`: callers without
-    one of these groups may do nothing. `group_roles` is a list of objects with `group`, `study` and
+    one of these groups may do nothing, nor with an access token that lacks one of
+    `required_scopes`. `group_roles` is a list of objects with `group`, `study` and
     `roles`: what a user of the group may do there. With `client_id` and `redirect_uris`, users sign
     in there; then `name` is the text of a button (default: the host), and `scopes` are requested
     (default: `openid`). Each redirect URI belongs to one provider.

@@ -85,8 +85,8 @@ class Policy:
     """
     The rules of a study. None means no rule, or the installation's limit.
 
-    `uploads_rate` is a text such as `10/minute`, for each account. `retention_days` and
-    `erasure_hold_seconds` apply to the removal of data.
+    `uploads_rate` is a text such as `10/minute`, for each account, as is `bytes_per_day`.
+    `retention_days` and `erasure_hold_seconds` apply to the removal of data.
     """
 
     enrolment: Enrolment = Enrolment.OPEN
@@ -96,6 +96,12 @@ class Policy:
     erasure_hold_seconds: int = 0
     uploads_rate: str | None = None
     max_file_bytes: int | None = None
+    bytes_per_day: int | None = None
+
+    def largest_file_bytes(self, of_installation: int) -> int:
+        """Return the greatest size of a file: the installation's limit, or a lower one."""
+        limits = (of_installation, self.max_file_bytes, self.bytes_per_day)
+        return min(limit for limit in limits if limit is not None)
 
 
 @dataclass(frozen=True, slots=True)

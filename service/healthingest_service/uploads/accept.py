@@ -150,8 +150,8 @@ class AcceptUpload:
             return Accepted(begun.upload.receipt, replayed=False)
 
     def _max_bytes(self, intake: Intake | None) -> int:
-        of_study = None if intake is None else intake.policy.max_file_bytes
-        return self._max_file_bytes if of_study is None else min(of_study, self._max_file_bytes)
+        installation = self._max_file_bytes
+        return installation if intake is None else intake.policy.largest_file_bytes(installation)
 
     async def _subject(self, intake: Intake | None, result: ValidationResult) -> Subject | None:
         """Return the subject, which the first valid upload enrols; None in the default study."""

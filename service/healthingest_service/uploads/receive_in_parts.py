@@ -145,8 +145,9 @@ class ReceiveInParts:
             TooManyResumableError: the account has too many of them.
             StudyError: the subject has left meanwhile.
         """
-        of_study = None if intake is None else intake.policy.max_file_bytes
-        limit_bytes = min(self._rules.max_file_bytes, of_study or self._rules.max_file_bytes)
+        limit_bytes = self._rules.max_file_bytes
+        if intake is not None:
+            limit_bytes = intake.policy.largest_file_bytes(limit_bytes)
         if (size_bytes or 0) > limit_bytes:
             raise FileTooLargeError(limit_bytes)
         study, subject = _about(intake)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from healthingest_service.studies.model import Pseudonym, StudySlug
+from healthingest_service.uploads.coverage_gaps import GapKey, GapPage, GapSelection
 from healthingest_service.uploads.model import HistoryPage, UploadId
 
 
@@ -81,6 +82,17 @@ class StudyUploads(Protocol):
     ) -> CoveragePage:
         """
         Return the counts of the stored uploads, at most *limit* rows after the row *after*.
+
+        Raises:
+            LedgerUnavailableError: the database cannot be read.
+        """
+        ...
+
+    async def gaps(
+        self, selection: GapSelection, *, limit: int, after: GapKey | None = None
+    ) -> GapPage:
+        """
+        Return the gaps, at most *limit* after the gap *after*.
 
         Raises:
             LedgerUnavailableError: the database cannot be read.

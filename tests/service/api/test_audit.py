@@ -4,8 +4,9 @@ import re
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select
 
+from healthingest_service.adapters.database.account_tables import DeviceTokenRow, EnrolmentCodeRow
 from healthingest_service.adapters.database.audit_tables import AuditSaltRow
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.api.app import all_routes
@@ -129,6 +130,33 @@ async def test_a_refusal_is_sent_without_its_record(edge: Edge) -> None:
     assert _refusals(edge, "failed") == 1
 
 
+async def test_an_enrolment_code_is_recorded_once(edge: Edge) -> None:
+    """With its id, its study and the hash of its subject."""
+    manager = await person(edge, roles=("manager",))
+    await manager.sends("PUT", SUBJECT, {})
+    (enrolled,) = await named(edge, Action.SUBJECT_ENROL)
+    code = (await manager.sends("POST", f"{SLEEP}/enrolments", {"subject": "P-1"})).json()
+    (created,) = await named(edge, Action.ENROLMENT_CREATE)
+    assert (created.account_id, created.object_id) == (manager.id, code["id"])
+    assert (created.study, created.subject_hash) == ("sleep", enrolled.subject_hash)
+    assert created.token_id is not None
+
+
+async def test_a_secret_that_cannot_be_recorded_is_not_created(edge: Edge) -> None:
+    """Neither a device token nor an enrolment code is left whose text nobody has."""
+    manager = await person(edge, roles=("manager",))
+    await _no_more_events(edge)
+    for path, document in (
+        ("/v1/tokens", {"name": "device"}),
+        (f"{SLEEP}/enrolments", {}),
+    ):
+        answer = await manager.sends("POST", path, document)
+        assert (answer.status_code, answer.json()["cause"]) == (503, "accounts")
+    async with transaction(edge.runtime.engine, timeout_seconds=5) as connection:
+        for table in (DeviceTokenRow, EnrolmentCodeRow):
+            assert await connection.scalar(select(func.count()).select_from(table)) == 0
+
+
 async def test_no_byte_is_sent_that_is_not_recorded(edge: Edge) -> None:
     """The event cannot be inserted: no file, but a problem."""
     user = await edge.signed_in()
@@ -209,6 +237,7 @@ async def test_records_what_happens_in_a_study(edge: Edge) -> None:
         ("GET", f"{SLEEP}/subjects", None),
         ("GET", f"{SLEEP}/uploads?subject=P-1", None),
         ("GET", f"{SLEEP}/coverage?subject=P-1", None),
+        ("GET", f"{SLEEP}/gaps?subject=P-1", None),
         ("GET", f"{place}/content", None),
         ("PUT", f"{SUBJECT}/withdrawal", None),
         ("DELETE", member, None),
@@ -229,6 +258,7 @@ async def test_records_what_happens_in_a_study(edge: Edge) -> None:
         Action.SUBJECT_READ,
         Action.UPLOAD_READ,
         Action.COVERAGE_READ,
+        Action.COVERAGE_READ,
         Action.DOWNLOAD,
         Action.SUBJECT_WITHDRAW,
         Action.MEMBER_REMOVE,
@@ -240,6 +270,7 @@ async def test_records_what_happens_in_a_study(edge: Edge) -> None:
         Action.SUBJECT_CONSENT,
         Action.SUBJECT_READ,
         Action.UPLOAD_READ,
+        Action.COVERAGE_READ,
         Action.COVERAGE_READ,
         Action.DOWNLOAD,
         Action.SUBJECT_WITHDRAW,

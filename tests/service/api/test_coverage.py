@@ -1,6 +1,7 @@
 """The routes that list and count the uploads of a study."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,46 @@ async def test_a_reader_gets_the_coverage(reader: Person) -> None:
     lines = answer.text.splitlines()
     assert lines[0] == "day,subject,record_type,uploads,records,size_bytes"
     assert [line.split(",")[1:4:2] for line in lines[1:]] == [["P-1", "2"], ["P-2", "1"]]
+
+
+async def test_a_reader_gets_the_gaps(edge: Edge, reader: Person) -> None:
+    """Today is over only if it is asked for; a subject without uploads has no record type."""
+    manager = await person(edge, roles=("manager",))
+    await manager.sends("PUT", f"{SLEEP}/subjects/P-0", {})
+    today = datetime.now(UTC).date().isoformat()
+    enrolled = (await reader.sends("GET", f"{SLEEP}/subjects/P-0")).json()["enrolled_at"][:10]
+    range_of_all = f"first_day={enrolled}&last_day={today}"
+    whole = (await reader.sends("GET", f"{SLEEP}/gaps?{range_of_all}")).json()
+    first = whole["gaps"][0]
+    assert (first["subject"], first["record_type"], first["first_day"]) == ("P-0", None, enrolled)
+    asked = f"{range_of_all}&record_type=OtherRecord"
+    other = (await reader.sends("GET", f"{SLEEP}/gaps?{asked}")).json()
+    assert [one["subject"] for one in other["gaps"]] == ["P-0", "P-1", "P-2"]
+    assert {one["record_type"] for one in other["gaps"]} == {"OtherRecord"}
+    page = (await reader.sends("GET", f"{SLEEP}/gaps?{asked}&limit=2")).json()
+    after = page["next_after"]
+    rest = await reader.sends(
+        "GET",
+        f"{SLEEP}/gaps?{asked}&after_subject={after['subject']}"
+        f"&after_type={after['record_type']}&after_day={after['day']}",
+    )
+    assert page["gaps"] + rest.json()["gaps"] == other["gaps"]
+    answer = await reader.sends("GET", f"{SLEEP}/gaps?{asked}&format=csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    lines = answer.text.splitlines()
+    assert lines[0] == "subject,record_type,first_day,last_day,days"
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [name, "OtherRecord"] for name in ("P-0", "P-1", "P-2")
+    ]
+    quiet = (await reader.sends("GET", f"{SLEEP}/gaps?last_day={enrolled}&subject=P-0")).json()
+    assert [one["days"] for one in quiet["gaps"]] == [1]
+
+
+@pytest.mark.parametrize("query", ["after_day=2026-03-01", "after_type=T", "last_day=1999-12-31"])
+async def test_gaps_have_bounds(reader: Person, query: str) -> None:
+    """Those of the coverage, and all parts of the place where a page begins."""
+    answer = await reader.sends("GET", f"{SLEEP}/gaps?{query}")
+    assert code(answer) == "422 invalid-request"
 
 
 @pytest.mark.parametrize(

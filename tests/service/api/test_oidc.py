@@ -113,6 +113,28 @@ async def test_only_required_groups_upload(tmp_path: Path, provider: OidcProvide
         assert answer.status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"scope": "openid ingest"}, 201),
+        ({"scp": ["ingest"]}, 201),
+        ({"scp": "ingest"}, 201),
+        ({"scope": "openid ingestion"}, 403),
+        ({"scope": "openid", "scp": ["ingest"]}, 403),
+        ({"scope": 1}, 403),
+        ({}, 403),
+    ],
+)
+async def test_required_scopes_decide(
+    tmp_path: Path, provider: OidcProvider, claims: dict[str, object], status: int
+) -> None:
+    """A token without all of them is authentic, and may do nothing."""
+    issuer = OidcIssuerSettings(url=provider.issuer, audience=AUDIENCE, required_scopes=("ingest",))
+    async with open_edge(tmp_path, oidc=OidcSettings(issuers=(issuer,))) as edge:
+        answer = await edge.upload(samples.good_file(), bearer(provider.token("ada", **claims)))
+        assert answer.status_code == status, answer.text
+
+
 async def test_old_and_new_keys_are_accepted(tmp_path: Path, provider: OidcProvider) -> None:
     """While the provider publishes both, all concurrent requests succeed with one fetch."""
     async with trusting(tmp_path, provider) as edge:

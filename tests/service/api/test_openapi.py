@@ -59,6 +59,7 @@ OPERATION_IDS = {
     ("PUT", "/v1/studies/{study}/subjects/{subject}/withdrawal"): "withdrawSubject",
     ("GET", "/v1/studies/{study}/uploads"): "listStudyUploads",
     ("GET", "/v1/studies/{study}/coverage"): "getCoverage",
+    ("GET", "/v1/studies/{study}/gaps"): "listGaps",
     ("GET", "/v1/studies/{study}/audit"): "listAuditEvents",
     ("GET", "/v1/studies/{study}/subjects/{subject}/disclosures"): "listDisclosures",
     ("GET", "/v1/uploads/{upload_id}/content"): "getUploadContent",

@@ -48,6 +48,8 @@ async def test_an_administrator_creates_a_study(edge: Edge) -> None:
         NEW | {"policy": {"record_types": [f"T{n}" for n in range(101)]}},
         NEW | {"policy": {"uploads_rate": "often"}},
         NEW | {"policy": {"max_file_bytes": 0}},
+        NEW | {"policy": {"bytes_per_day": 0}},
+        NEW | {"policy": {"bytes_per_day": 2**53}},
         NEW | {"policy": {"erasure_hold_seconds": -1}},
         NEW | {"policy": {"enrolment": "Maybe"}},
     ],
@@ -130,6 +132,7 @@ ALLOWED = {
     ("GET", SUBJECT, None): "reader manager",
     ("GET", f"{SLEEP}/uploads", None): "reader manager",
     ("GET", f"{SLEEP}/coverage", None): "reader manager",
+    ("GET", f"{SLEEP}/gaps", None): "reader manager",
     ("PUT", SUBJECT, "{}"): "manager",
     ("PUT", f"{SUBJECT}/consent", '{"version": "v", "given_at": "2026-01-01T00:00:00Z"}'): (
         "manager"

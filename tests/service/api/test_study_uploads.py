@@ -175,7 +175,69 @@ async def test_the_policy_of_a_study_applies(edge: Edge) -> None:
     await change({"policy": {"max_file_bytes": None, "uploads_rate": "2/hour"}})
     answers = [await uploads(uploader) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 200, 429]
+    assert answers[2].json()["limit"] == "study-uploads"
     assert (await uploads(uploader, {})).status_code == 201
+
+
+async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
+    """Yield a body without a declared size."""
+    yield content
+
+
+async def test_a_study_limits_the_bytes_of_a_day(edge: Edge) -> None:
+    """
+    For each account, by the declared size, before the body is read.
+
+    An account has its other limits besides, and other accounts have their own bytes.
+    """
+    manager = await person(edge, roles=("manager",))
+    uploader = await person(edge, roles=("uploader",))
+    policy = {"bytes_per_day": 2 * len(FILE)}
+    await manager.sends("PATCH", SLEEP, {"policy": policy})
+    assert (await manager.sends("GET", SLEEP)).json()["policy"]["bytes_per_day"] == 2 * len(FILE)
+    first, second, third = [await uploads(uploader) for _ in range(3)]
+    assert [first.status_code, second.status_code] == [201, 200]
+    of_account, of_study = first.headers.get_list("ratelimit-policy")
+    assert of_account.startswith('"uploads";q=10000;')
+    assert of_study == f'"study-bytes";q={2 * len(FILE)};qu="content-bytes";w=86400'
+    assert first.headers.get_list("ratelimit")[1].startswith(f'"study-bytes";r={len(FILE)};t=')
+    assert (code(third), third.json()["limit"]) == ("429 rate-limited", "study-bytes")
+    assert 82_800 < int(third.headers["retry-after"]) <= 90_000
+    assert await refused(uploader) == "429 rate-limited"
+    assert (await uploads(await person(edge, roles=("uploader",)))).status_code == 201
+    assert (await uploads(uploader, {})).status_code == 201
+
+
+async def test_bytes_of_no_declared_size_are_counted_as_they_came(edge: Edge) -> None:
+    """What exceeds the rest is refused at its end, and is not stored."""
+    manager = await person(edge, roles=("manager",))
+    uploader = await person(edge, roles=("uploader",))
+    other = good_file(2)
+    policy = {"bytes_per_day": len(FILE) + len(other) - 1}
+    await manager.sends("PATCH", SLEEP, {"policy": policy})
+    named = uploader.headers | IN_STUDY
+    first = await edge.upload(in_pieces(FILE), named)
+    assert first.status_code == 201
+    (shown,) = [one for one in first.headers.get_list("ratelimit") if "study-bytes" in one]
+    assert shown.startswith(f'"study-bytes";r={len(other) - 1};t=')
+    second = await edge.upload(in_pieces(other), named)
+    assert (code(second), second.json()["limit"]) == ("429 rate-limited", "study-bytes")
+    assert len(edge.objects()) == 1
+
+
+async def test_a_file_above_the_bytes_of_a_day_is_too_large(edge: Edge) -> None:
+    """Waiting would not help, and no bytes are counted; a form may be larger than its file."""
+    manager = await person(edge, roles=("manager",))
+    uploader = await person(edge, roles=("uploader",))
+    await manager.sends("PATCH", SLEEP, {"policy": {"bytes_per_day": len(FILE)}})
+    larger = FILE + b"x"
+    named = uploader.headers | IN_STUDY
+    for body in (larger, in_pieces(larger)):
+        answer = await edge.upload(body, named)
+        assert (code(answer), answer.json()["limit_bytes"]) == ("413 file-too-large", len(FILE))
+    fields = (("study", b"sleep"), ("subject", b"P-1"), ("file", FILE))
+    assert (await sends(uploader, *fields)).status_code == 201
+    assert code(await sends(uploader, *fields)) == "429 rate-limited"
 
 
 async def test_a_study_costs_a_plain_upload_no_statement(edge: Edge) -> None:

@@ -151,6 +151,20 @@ async def test_a_refresh_token_runs_out(house: House) -> None:
         await house.auth.refresh(first.refresh_token, address=ADDRESS)
 
 
+async def test_a_session_ends_however_often_it_is_refreshed(house: House) -> None:
+    """Ninety days after its login; until then it is refreshed."""
+    began = house.now
+    tokens = await house.logged_in()
+    for day in (29, 58, 87):
+        house.now = began + timedelta(days=day)
+        tokens = await house.auth.refresh(tokens.refresh_token, address=ADDRESS)
+    house.now = began + timedelta(days=90)
+    with pytest.raises(InvalidTokenError):
+        await house.auth.refresh(tokens.refresh_token, address=ADDRESS)
+    account = (await house.logged_in()).account_id
+    assert len(await house.sessions.live_sessions(account, at=house.now, limit=9)) == 1
+
+
 async def test_a_logout_is_heard_of_everywhere_soon(house: House) -> None:
     """Here at once; by another process within five seconds, in which it may trust its memory."""
     tokens = await house.logged_in()

@@ -4,7 +4,15 @@ import pytest
 
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.fallback_limiter import FallbackLimiter, SharedCounters
-from healthingest_service.identity.throttling import Backoff, Decision, Rate, Rule
+from healthingest_service.identity.throttling import (
+    PARTS,
+    Backoff,
+    Decision,
+    Rate,
+    Rule,
+    Unit,
+    spending,
+)
 
 
 @dataclass
@@ -21,6 +29,11 @@ class Shared:
         if self.gone:
             raise LimiterUnavailableError
         return Decision(rule, allowed=True, remaining=1, reset_seconds=1)
+
+    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
+        """As `hit`."""
+        del amount
+        return await self.hit(rule, key)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +91,20 @@ def test_says_when_to_come_again() -> None:
         Decision(rule, allowed, 0, seconds).retry_after_seconds
         for allowed, seconds in ((False, 0.0), (False, 1.2), (False, 60.0))
     ] == [1, 2, 60]
+
+
+@pytest.mark.parametrize(
+    ("amount", "allowed", "remaining", "part"),
+    [(0, True, 40, 10), (40, True, 0, 10), (41, False, 40, 10), (71, False, 40, 12)],
+)
+def test_says_when_an_amount_remains(
+    amount: int, *, allowed: bool, remaining: int, part: int
+) -> None:
+    """As soon as enough parts have left the window, each with its last byte."""
+    rule = Rule("bytes", Rate(100, PARTS), unit=Unit.BYTES)
+    decision = spending(rule, {10: 30, 12: 30}, amount, now_seconds=20.5)
+    assert (decision.allowed, decision.remaining) == (allowed, remaining)
+    assert decision.reset_seconds == part + PARTS + 1 - 20.5
 
 
 def test_a_delay_doubles_up_to_its_bound() -> None:

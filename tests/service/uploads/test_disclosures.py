@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from healthingest_service.audit.model import Action
 from healthingest_service.studies.model import Pseudonym, StudySlug
+from healthingest_service.uploads.coverage_gaps import GapKey, GapPage, GapSelection
 from healthingest_service.uploads.disclosures import (
     Disclosure,
     DisclosureKey,
@@ -50,6 +51,12 @@ class MemoryAnnouncements(StudyUploads):
     async def coverage(
         self, selection: StudySelection, *, limit: int, after: CoverageKey | None = None
     ) -> CoveragePage:
+        raise NotImplementedError
+
+    @override
+    async def gaps(
+        self, selection: GapSelection, *, limit: int, after: GapKey | None = None
+    ) -> GapPage:
         raise NotImplementedError
 
     @override

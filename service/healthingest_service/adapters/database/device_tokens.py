@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.account_tables import AccountRow, DeviceTokenRow
+from healthingest_service.adapters.database.audit import audit_values
+from healthingest_service.adapters.database.audit_tables import AuditEventRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction_raising
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.device_tokens import (
     KEPT,
     DeviceToken,
@@ -36,11 +39,15 @@ class DatabaseDeviceTokens:
         self._engine = engine
         self._timeout_seconds = timeout_seconds
 
-    async def add(self, token: DeviceToken, token_hash: str) -> None:
+    async def add(
+        self, token: DeviceToken, token_hash: str, event: AuditEvent | None = None
+    ) -> None:
         """See `DeviceTokenStore.add`."""
         row = insert(DeviceTokenRow).values(token_values(token, token_hash))
         async with self._transaction() as connection:
             await connection.execute(row)
+            if event is not None:
+                await connection.execute(insert(AuditEventRow).values(audit_values(event)))
 
     async def list_of(self, account: AccountId, *, at: datetime) -> tuple[DeviceToken, ...]:
         """See `DeviceTokenStore.list_of`."""

@@ -15,6 +15,8 @@ from healthingest_service.adapters.database.account_tables import (
     EnrolmentCodeRow,
 )
 from healthingest_service.adapters.database.accounts import DEVICE_DOMAIN, external_account
+from healthingest_service.adapters.database.audit import audit_values
+from healthingest_service.adapters.database.audit_tables import AuditEventRow
 from healthingest_service.adapters.database.device_tokens import (
     scopes_of,
     scopes_text,
@@ -23,6 +25,7 @@ from healthingest_service.adapters.database.device_tokens import (
 )
 from healthingest_service.adapters.database.engine import transaction_raising
 from healthingest_service.adapters.database.study_tables import StudyMemberRow
+from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.device_tokens import DeviceToken
 from healthingest_service.identity.enrolment_codes import (
     KEPT,
@@ -59,7 +62,9 @@ class DatabaseEnrolmentCodes:
             counted = await connection.scalar(select(func.count()).select_from(wanted.subquery()))
         return counted or 0
 
-    async def add(self, code: EnrolmentCode, code_hash: str) -> None:
+    async def add(
+        self, code: EnrolmentCode, code_hash: str, event: AuditEvent | None = None
+    ) -> None:
         """See `EnrolmentCodes.add`."""
         lifetime = code.token_lifetime
         row = insert(EnrolmentCodeRow).values(
@@ -74,6 +79,8 @@ class DatabaseEnrolmentCodes:
         )
         async with self._transaction() as connection:
             await connection.execute(row)
+            if event is not None:
+                await connection.execute(insert(AuditEventRow).values(audit_values(event)))
 
     async def remove(self, study: str, code_id: EnrolmentCodeId) -> None:
         """See `EnrolmentCodes.remove`."""

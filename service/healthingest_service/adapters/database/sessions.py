@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, Update, delete, exists, func, insert, select, update
@@ -66,26 +66,34 @@ class DatabaseSessions:
             await _insert(connection, session.id, first)
 
     async def rotate(
-        self, token_hash: str, *, child_salt: bytes, child: RefreshToken, at: datetime
+        self,
+        token_hash: str,
+        *,
+        child_salt: bytes,
+        child: RefreshToken,
+        at: datetime,
+        longest: timedelta,
     ) -> Rotation:
         """See `Sessions.rotate`."""
+        live = _LIVE_SESSIONS.where(LoginSessionRow.created_at > at - longest)
         use = (
             update(RefreshTokenRow)
             .where(
                 RefreshTokenRow.token_hash == token_hash,
                 RefreshTokenRow.used_at.is_(None),
                 RefreshTokenRow.expires_at > at,
-                RefreshTokenRow.session_id.in_(_LIVE_SESSIONS),
+                RefreshTokenRow.session_id.in_(live),
             )
             .values(used_at=at, child_salt=child_salt)
         )
         async with self._transaction() as connection:
             first = (await connection.execute(use)).rowcount == 1
-            row = (await connection.execute(_used(token_hash, at))).one_or_none()
+            row = (await connection.execute(_used(token_hash, at, live))).one_or_none()
             if row is None:
                 raise InvalidTokenError
             if first:
-                await _insert(connection, SessionId(row.session_id), child.ending(row.ends_at))
+                ending = child.ending(row.ends_at).ending(row.created_at + longest)
+                await _insert(connection, SessionId(row.session_id), ending)
         return Rotation(
             session_id=SessionId(row.session_id),
             account_id=AccountId(row.account_id),
@@ -190,13 +198,14 @@ def _revoke(at: datetime) -> Update:
     return update(LoginSessionRow).where(LoginSessionRow.revoked_at.is_(None)).values(revoked_at=at)
 
 
-def _used(token_hash: str, at: datetime) -> Select[Any]:
-    """Select session and account of a used refresh token that has not expired."""
+def _used(token_hash: str, at: datetime, live: Select[Any]) -> Select[Any]:
+    """Select session and account of a used refresh token, not expired, of a session in *live*."""
     return (
         select(
             RefreshTokenRow.session_id,
             LoginSessionRow.account_id,
             LoginSessionRow.ends_at,
+            LoginSessionRow.created_at,
             AccountRow.__table__.c.email,
             RefreshTokenRow.child_salt,
             RefreshTokenRow.used_at,
@@ -207,7 +216,7 @@ def _used(token_hash: str, at: datetime) -> Select[Any]:
             RefreshTokenRow.token_hash == token_hash,
             RefreshTokenRow.used_at.is_not(None),
             RefreshTokenRow.expires_at > at,
-            RefreshTokenRow.session_id.in_(_LIVE_SESSIONS),
+            RefreshTokenRow.session_id.in_(live),
         )
     )
 

@@ -29,6 +29,7 @@ def study(row: Row[Any]) -> Study:
         erasure_hold_seconds=row.erasure_hold_seconds,
         uploads_rate=row.uploads_rate,
         max_file_bytes=row.max_file_bytes,
+        bytes_per_day=row.bytes_per_day,
     )
     return Study(
         StudySlug(row.slug),
@@ -55,6 +56,7 @@ def study_values(new: Study) -> dict[str, Any]:
         "erasure_hold_seconds": policy.erasure_hold_seconds,
         "uploads_rate": policy.uploads_rate,
         "max_file_bytes": policy.max_file_bytes,
+        "bytes_per_day": policy.bytes_per_day,
         "created_at": new.created_at,
     }
 

@@ -50,6 +50,7 @@ class StudyRow(Base):
     erasure_hold_seconds: Mapped[int] = mapped_column(BigInteger)
     uploads_rate: Mapped[str | None] = mapped_column(String(32))
     max_file_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    bytes_per_day: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     erasure_id: Mapped[UUID | None] = mapped_column(Uuid)
     """The erasure of the study; it accepts nothing any more."""

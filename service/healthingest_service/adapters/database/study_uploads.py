@@ -1,8 +1,8 @@
 """The port `StudyUploads` with the database."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Date, func, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,9 +10,17 @@ from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.adapters.database.gaps import (
+    OF_SUBJECTS,
+    STORED,
+    gap_of,
+    gap_query,
+    start_of,
+)
 from healthingest_service.adapters.database.tables import UploadRow
 from healthingest_service.studies.model import Pseudonym, StudySlug
-from healthingest_service.uploads.model import HistoryPage, UploadId, UploadState
+from healthingest_service.uploads.coverage_gaps import GapKey, GapPage, GapSelection
+from healthingest_service.uploads.model import HistoryPage, UploadId
 from healthingest_service.uploads.study_uploads import (
     Announcement,
     CoverageKey,
@@ -21,10 +29,6 @@ from healthingest_service.uploads.study_uploads import (
     StudySelection,
     StudyUploads,
 )
-
-_OF_SUBJECTS: Final = text("upload.subject <> ''")
-"""A constant, so that PostgreSQL uses the partial indexes."""
-_STORED: Final = (UploadState.STORED, UploadState.ANNOUNCED)
 
 
 class DatabaseStudyUploads(StudyUploads):
@@ -69,7 +73,7 @@ class DatabaseStudyUploads(StudyUploads):
                 func.sum(UploadRow.record_count).label("records"),
                 func.sum(UploadRow.file_size_bytes).label("size_bytes"),
             )
-            .where(*_conditions(selection), UploadRow.state.in_(_STORED))
+            .where(*_conditions(selection), UploadRow.state.in_(STORED))
             .group_by(text("1"), UploadRow.subject, UploadRow.record_type)
             .order_by(text("1"), UploadRow.subject, UploadRow.record_type)
             .limit(limit + 1)
@@ -77,7 +81,7 @@ class DatabaseStudyUploads(StudyUploads):
         if after is not None:
             after_day = literal(after.day, Date()) if utc else literal(after.day.isoformat())
             wanted = wanted.where(
-                UploadRow.received_at >= _start(after.day),
+                UploadRow.received_at >= start_of(after.day),
                 tuple_(*key)
                 > tuple_(after_day, literal(after.subject), literal(after.record_type)),
             )
@@ -87,6 +91,18 @@ class DatabaseStudyUploads(StudyUploads):
             found = [_row(row) for row in await connection.execute(wanted)]
         more = len(found) > limit
         return CoveragePage(tuple(found[:limit]), found[limit - 1].key if more else None)
+
+    @override
+    async def gaps(
+        self, selection: GapSelection, *, limit: int, after: GapKey | None = None
+    ) -> GapPage:
+        wanted = gap_query(selection, after, is_postgresql=is_postgresql(self._engine))
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
+        ) as connection:
+            found = [gap_of(row) for row in await connection.execute(wanted.limit(limit + 1))]
+        more = len(found) > limit
+        return GapPage(tuple(found[:limit]), found[limit - 1].key if more else None)
 
     @override
     async def announcements(
@@ -130,17 +146,13 @@ def _row(row: Any) -> CoverageRow:  # noqa: ANN401 - a row of labels has no type
 
 
 def _conditions(selection: StudySelection) -> list[Any]:
-    conditions: list[Any] = [_OF_SUBJECTS, UploadRow.study == selection.study]
+    conditions: list[Any] = [OF_SUBJECTS, UploadRow.study == selection.study]
     if selection.subject is not None:
         conditions.append(UploadRow.subject == selection.subject)
     if selection.record_type is not None:
         conditions.append(UploadRow.record_type == selection.record_type)
     if selection.first_day is not None:
-        conditions.append(UploadRow.received_at >= _start(selection.first_day))
+        conditions.append(UploadRow.received_at >= start_of(selection.first_day))
     if selection.last_day is not None:
-        conditions.append(UploadRow.received_at < _start(selection.last_day) + timedelta(days=1))
+        conditions.append(UploadRow.received_at < start_of(selection.last_day) + timedelta(days=1))
     return conditions
-
-
-def _start(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)
