@@ -1,11 +1,12 @@
 """The port `StudyUploads` with the database."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Date, func, literal, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
@@ -44,9 +45,7 @@ class DatabaseStudyUploads(StudyUploads):
                 tuple_(UploadRow.received_at, UploadRow.id) < rows.parse_cursor(cursor)
             )
         wanted = wanted.order_by(UploadRow.received_at.desc(), UploadRow.id.desc()).limit(limit + 1)
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(selection.study) as connection:
             uploads = tuple(rows.upload(row) for row in await connection.execute(wanted))
         more = len(uploads) > limit
         return HistoryPage(uploads[:limit], rows.cursor(uploads[limit - 1]) if more else None)
@@ -81,9 +80,7 @@ class DatabaseStudyUploads(StudyUploads):
                 tuple_(*key)
                 > tuple_(after_day, literal(after.subject), literal(after.record_type)),
             )
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(selection.study) as connection:
             found = [_row(row) for row in await connection.execute(wanted)]
         more = len(found) > limit
         return CoveragePage(tuple(found[:limit]), found[limit - 1].key if more else None)
@@ -113,14 +110,17 @@ class DatabaseStudyUploads(StudyUploads):
         )
         if before is not None:
             wanted = wanted.where(tuple_(UploadRow.announced_at, UploadRow.id) < before)
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(study) as connection:
             return [
                 Announcement(UploadId(row.id), row.record_type, row.correlation_id, at)
                 for row in await connection.execute(wanted)
                 if (at := row.announced_at) is not None
             ]
+
+    def _transaction(self, study: StudySlug) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False, study=study
+        )
 
 
 def _row(row: Any) -> CoverageRow:  # noqa: ANN401 - a row of labels has no type
