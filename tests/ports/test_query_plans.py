@@ -8,19 +8,19 @@ import inspect
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.device_tokens import DatabaseDeviceTokens
-from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.engine import open_engine, transaction
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.erasing import DatabaseErasureWork
 from healthingest_service.adapters.database.erasures import DatabaseErasures
@@ -78,6 +78,7 @@ from support.audit import event as event_of
 from support.erasures import KEYS
 from support.many_rows import fill, hash_of
 from support.resumables import part, resumable
+from support.row_security import StudyTransactions
 from support.studies import SLUG, SUBJECT, study, subject
 from support.uploads import NOON, message, upload
 
@@ -85,27 +86,6 @@ OWNER = UUID(int=7)
 LATER = NOON + timedelta(days=30)
 ROWS = int(os.environ.get("PLAN_ROWS", "100000"))
 FILL_SECONDS = 200 + ROWS / 500
-
-
-@dataclass
-class Statements:
-    """What was executed, each statement once, with its parameters."""
-
-    seen: dict[str, Any] = field(default_factory=dict)
-
-    def listen(self, engine: AsyncEngine) -> None:
-        """Note everything from now on."""
-
-        @event.listens_for(engine.sync_engine, "before_cursor_execute")
-        def _note(  # as SQLAlchemy calls it
-            _connection: Any,  # noqa: ANN401
-            _cursor: Any,  # noqa: ANN401
-            statement: str,
-            parameters: Any,  # noqa: ANN401
-            _context: Any,  # noqa: ANN401
-            many: bool,  # noqa: FBT001
-        ) -> None:
-            self.seen.setdefault(statement, parameters[0] if many else parameters)
 
 
 @dataclass
@@ -518,20 +498,26 @@ def whole_tables(plan: dict[str, Any]) -> list[str]:
 
 
 async def test_no_query_reads_a_whole_table(calls: Calls) -> None:
-    """Each statement of each method, as it was sent; the table of jobs has a handful of rows."""
-    statements = Statements()
-    statements.listen(calls.engine)
+    """
+    Each statement of each method, as it was sent, and with the row-level security that it had.
+
+    The table of jobs has a handful of rows.
+    """
+    transactions = StudyTransactions()
+    transactions.listen(calls.engine)
     for call in PORTS.values():
         await call(calls)
+    once = {(one.study is None, one.statement): one for one in reversed(transactions.take())}
     seen = [
-        (statement, parameters)
-        for statement, parameters in statements.seen.items()
-        if statement.split(None, 1)[0] in {"SELECT", "UPDATE", "INSERT", "DELETE", "WITH"}
-        and "pg_" not in statement
+        one
+        for one in once.values()
+        if one.statement.split(None, 1)[0] in {"SELECT", "UPDATE", "INSERT", "DELETE", "WITH"}
+        and "pg_" not in one.statement
     ]
     reading = {}
-    async with calls.engine.connect() as connection:
-        for statement, parameters in seen:
+    for study_of, statement, parameters in seen:
+        opening = transaction(calls.engine, timeout_seconds=60, study=study_of)
+        async with opening as connection:
             explained = await connection.exec_driver_sql(
                 f"EXPLAIN (FORMAT JSON) {statement}", parameters
             )
@@ -540,6 +526,7 @@ async def test_no_query_reads_a_whole_table(calls: Calls) -> None:
             if tables := whole_tables(plan):
                 reading[statement] = tables
     assert len(seen) > 40
+    assert len([one for one in seen if one.study is not None]) > 20
     assert reading == {}
 
 

@@ -66,6 +66,7 @@ from healthingest_service.main.erasure import make_erasures
 from healthingest_service.main.mail import make_mails
 from healthingest_service.main.providers import open_providers, provider_checks
 from healthingest_service.main.resumable import make_receive_in_parts
+from healthingest_service.main.row_security import report_row_security
 from healthingest_service.main.runtime import (
     Runtime,
     Store,
@@ -178,7 +179,7 @@ async def open_api_ports(
         limiter=counters.limiter,
         passwords=passwords,
         checks=(spool_check, *counters.checks, *broker_checks, *provider_checks(providers)),
-        work=work,
+        work=(*work, *report_row_security(runtime)),
     )
 
 

@@ -75,6 +75,7 @@ class Metrics:
     erasures_open: Gauge
     erasures_oldest_seconds: Gauge
     studies_below_lock: Gauge
+    row_security: Gauge
 
     @classmethod
     def create(cls, registry: CollectorRegistry | None = None) -> Self:
@@ -152,6 +153,11 @@ class Metrics:
             studies_below_lock=Gauge(
                 "healthingest_studies_retention_below_object_lock",
                 "Studies that keep data for fewer days than the object store locks each file",
+                registry=to,
+            ),
+            row_security=Gauge(
+                "healthingest_row_security",
+                "1 if PostgreSQL restricts each query for a study to its rows, else 0",
                 registry=to,
             ),
         )

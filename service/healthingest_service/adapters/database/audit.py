@@ -104,7 +104,7 @@ class DatabaseAuditLog(AuditLog, AuditReader, AuditSalts, AuditChain):
             wanted = wanted.where(_EVENT.action == Action.DOWNLOAD, _EVENT.outcome == Outcome.DONE)
         if before is not None:
             wanted = wanted.where(tuple_(_EVENT.occurred_at, _EVENT.number) < before)
-        async with self._transaction(writes=False, single=True) as connection:
+        async with self._transaction(writes=False, study=selection.study) as connection:
             return [_stored(tuple(row)) for row in await connection.execute(wanted)]
 
     @override
@@ -192,10 +192,14 @@ class DatabaseAuditLog(AuditLog, AuditReader, AuditSalts, AuditChain):
 
     @asynccontextmanager
     async def _transaction(
-        self, *, writes: bool = True, single: bool = False
+        self, *, writes: bool = True, single: bool = False, study: str | None = None
     ) -> AsyncIterator[AsyncConnection]:
         opening = transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=writes, single=single
+            self._engine,
+            timeout_seconds=self._timeout_seconds,
+            writes=writes,
+            single=single,
+            study=study,
         )
         try:
             async with opening as connection:

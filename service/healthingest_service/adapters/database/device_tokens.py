@@ -80,7 +80,7 @@ class DatabaseDeviceTokens:
             wanted = wanted.where(_TOKEN.subject == subject)
         if cursor is not None:
             wanted = wanted.where(_TOKEN.id > cursor)
-        async with self._transaction(writes=False, single=True) as connection:
+        async with self._transaction(writes=False, study=study) as connection:
             found = [token_of(row) for row in await connection.execute(wanted)]
         return DeviceTokenPage(
             tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None
@@ -103,10 +103,14 @@ class DatabaseDeviceTokens:
 
     async def revoke_in_study(self, study: str, token_id: DeviceTokenId, *, at: datetime) -> None:
         """See `DeviceTokenStore.revoke_in_study`."""
-        await self._revoke(_TOKEN.study == study, token_id, at)
+        await self._revoke(_TOKEN.study == study, token_id, at, study)
 
     async def _revoke(
-        self, is_permitted: ColumnElement[bool], token_id: DeviceTokenId, at: datetime
+        self,
+        is_permitted: ColumnElement[bool],
+        token_id: DeviceTokenId,
+        at: datetime,
+        study: str | None = None,
     ) -> None:
         is_wanted = (_TOKEN.id == token_id, is_permitted)
         revoke = (
@@ -114,7 +118,7 @@ class DatabaseDeviceTokens:
             .where(*is_wanted, _TOKEN.revoked_at.is_(None))
             .values(revoked_at=at)
         )
-        async with self._transaction() as connection:
+        async with self._transaction(study=study) as connection:
             if (await connection.execute(revoke)).rowcount:
                 await self._notify(connection, token_id)
             elif (await connection.execute(select(_TOKEN.id).where(*is_wanted))).first() is None:
@@ -147,7 +151,7 @@ class DatabaseDeviceTokens:
             await connection.execute(text("SELECT pg_notify(:channel, :id)"), told)
 
     def _transaction(
-        self, *, writes: bool = True, single: bool = False
+        self, *, writes: bool = True, single: bool = False, study: str | None = None
     ) -> AbstractAsyncContextManager[AsyncConnection]:
         return transaction_raising(
             IdentityUnavailableError,
@@ -155,6 +159,7 @@ class DatabaseDeviceTokens:
             timeout_seconds=self._timeout_seconds,
             writes=writes,
             single=single,
+            study=study,
         )
 
 

@@ -32,6 +32,7 @@ from sqlalchemy.util import await_only
 from healthingest_contract.database_address import read_database_address, with_hosts_first
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, database_tls
 from healthingest_service.adapters.database.hosts import connect_to_a_host
+from healthingest_service.adapters.database.row_security import restrict_to_study
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
@@ -99,23 +100,31 @@ async def open_engine(
 
 @asynccontextmanager
 async def transaction(
-    engine: AsyncEngine, *, timeout_seconds: float, writes: bool = True, single: bool = False
+    engine: AsyncEngine,
+    *,
+    timeout_seconds: float,
+    writes: bool = True,
+    single: bool = False,
+    study: str | None = None,
 ) -> AsyncIterator[AsyncConnection]:
     """
     Open a transaction with a deadline, which is committed at the end of the context.
 
     *single* declares that it has one statement. PostgreSQL then uses autocommit: one round trip
-    instead of three.
+    instead of three. With *study*, PostgreSQL shows and changes only rows of this study.
 
     Raises:
         LedgerUnavailableError: unclear whether it was committed.
     """
-    if single and is_postgresql(engine):
+    study = study if is_postgresql(engine) else None
+    if single and study is None and is_postgresql(engine):
         engine = _autocommit(engine)
     if not writes and not is_postgresql(engine):
         engine = engine.execution_options(reads_only=True)
     try:
         async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
+            if study is not None:
+                await restrict_to_study(connection, study)
             yield connection
     except _PERMANENT_ERRORS:
         raise
@@ -134,16 +143,19 @@ async def transaction(
 
 
 @asynccontextmanager
-async def transaction_raising(
+async def transaction_raising(  # noqa: PLR0913 - those of `transaction`
     unavailable: type[Exception],
     engine: AsyncEngine,
     *,
     timeout_seconds: float,
     writes: bool = True,
     single: bool = False,
+    study: str | None = None,
 ) -> AsyncIterator[AsyncConnection]:
     """Open a transaction as `transaction` does; raises *unavailable* if its outcome is unclear."""
-    opening = transaction(engine, timeout_seconds=timeout_seconds, writes=writes, single=single)
+    opening = transaction(
+        engine, timeout_seconds=timeout_seconds, writes=writes, single=single, study=study
+    )
     try:
         async with opening as connection:
             yield connection

@@ -58,7 +58,7 @@ class DatabaseEnrolmentCodes:
             .where(_CODE.study == study, _CODE.expires_at > at, _CODE.token_id.is_(None))
             .limit(MAX_CODES)
         )
-        async with self._transaction(writes=False, single=True) as connection:
+        async with self._transaction(writes=False, study=study) as connection:
             counted = await connection.scalar(select(func.count()).select_from(wanted.subquery()))
         return counted or 0
 
@@ -77,7 +77,7 @@ class DatabaseEnrolmentCodes:
             created_at=code.created_at,
             expires_at=code.expires_at,
         )
-        async with self._transaction() as connection:
+        async with self._transaction(study=code.binding.study) as connection:
             await connection.execute(row)
             if event is not None:
                 await connection.execute(insert(AuditEventRow).values(audit_values(event)))
@@ -85,7 +85,7 @@ class DatabaseEnrolmentCodes:
     async def remove(self, study: str, code_id: EnrolmentCodeId) -> None:
         """See `EnrolmentCodes.remove`."""
         gone = delete(EnrolmentCodeRow).where(_CODE.id == code_id, _CODE.study == study)
-        async with self._transaction(single=True) as connection:
+        async with self._transaction(study=study) as connection:
             await connection.execute(gone)
 
     async def redeem(
@@ -126,7 +126,7 @@ class DatabaseEnrolmentCodes:
         return len(gone)
 
     def _transaction(
-        self, *, writes: bool = True, single: bool = False
+        self, *, writes: bool = True, single: bool = False, study: str | None = None
     ) -> AbstractAsyncContextManager[AsyncConnection]:
         return transaction_raising(
             IdentityUnavailableError,
@@ -134,6 +134,7 @@ class DatabaseEnrolmentCodes:
             timeout_seconds=self._timeout_seconds,
             writes=writes,
             single=single,
+            study=study,
         )
 
 

@@ -83,7 +83,7 @@ class DatabaseErasures(Erasures, Retention):
         wanted = select(SubjectRow).where(
             SubjectRow.study == study, SubjectRow.pseudonym.in_(names)
         )
-        async with self._transaction() as connection:
+        async with self._transaction(study=study) as connection:
             # The lock waits for uploads that are about to complete; see `DatabaseLedger.complete`.
             row = (await connection.execute(wanted.with_for_update())).first()
             if row is None:
@@ -122,7 +122,7 @@ class DatabaseErasures(Erasures, Retention):
     async def request_study(self, study: StudySlug, *, by: AccountId | None) -> Erasure:
         require_no_default(study)
         wanted = select(StudyRow.erasure_id).where(StudyRow.slug == study)
-        async with self._transaction() as connection:
+        async with self._transaction(study=study) as connection:
             row = (await connection.execute(wanted.with_for_update())).first()
             if row is None:
                 raise StudyNotFoundError
@@ -228,8 +228,12 @@ class DatabaseErasures(Erasures, Retention):
         )
         await erasure_rows.end_resumable(connection, erasure, at=self.clock())
 
-    def _transaction(self, *, writes: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
-        return transaction(self.engine, timeout_seconds=self.timeout_seconds, writes=writes)
+    def _transaction(
+        self, *, writes: bool = True, study: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(
+            self.engine, timeout_seconds=self.timeout_seconds, writes=writes, study=study
+        )
 
 
 async def close_study(connection: AsyncConnection, erasure: Erasure, *, at: datetime) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_service.adapters.database.engine import is_postgresql, open_engine, transaction
+from healthingest_service.adapters.database.row_security import grant_privileges
 
 _LOCK: Final = 0x6865616C7468  # "health", the advisory lock of migrations
 _SHARES_OF_TIME: Final = {"lock_timeout": 0.8, "statement_timeout": 0.9}
@@ -32,6 +33,8 @@ def _config() -> Config:
 async def migrate(url: str, *, timeout_seconds: float, tls: TlsMaterial = NO_TLS_MATERIAL) -> None:
     """
     Upgrade to the newest revision, in one transaction. Concurrent and repeated calls are safe.
+
+    On PostgreSQL it also grants the privileges of row-level security, which a restore may drop.
 
     Raises:
         LedgerUnavailableError: the database could not be reached, or the deadline passed; nothing
@@ -51,6 +54,8 @@ async def migrate(url: str, *, timeout_seconds: float, tls: TlsMaterial = NO_TLS
             # Held until the end of the transaction. On SQLite, BEGIN IMMEDIATE is such a lock.
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         await connection.run_sync(_upgrade)
+        if is_postgresql(engine):
+            await grant_privileges(connection)
 
 
 def _ignore_foreign_keys(engine: AsyncEngine) -> None:

@@ -189,7 +189,7 @@ class DatabaseStudies(Studies):
     @override
     async def change(self, study: StudySlug, change: Callable[[Study], Study]) -> Study:
         wanted = select(StudyRow).where(StudyRow.slug == study)
-        async with self._transaction() as connection:
+        async with self._transaction(study=study) as connection:
             row = (await connection.execute(wanted.with_for_update())).first()
             if row is None:
                 raise StudyNotFoundError
@@ -216,7 +216,7 @@ class DatabaseStudies(Studies):
         )
         if cursor is not None:
             accounts = accounts.where(StudyMemberRow.account_id > UUID(cursor))
-        async with self._transaction(writes=False) as connection:
+        async with self._transaction(writes=False, study=study) as connection:
             found = list(await connection.scalars(accounts))
             roles = select(StudyMemberRow.__table__).where(
                 StudyMemberRow.study == study, StudyMemberRow.account_id.in_(found[:limit])
@@ -243,7 +243,7 @@ class DatabaseStudies(Studies):
     async def _put_roles(
         self, study: StudySlug, account_id: AccountId, roles: frozenset[Role]
     ) -> Membership:
-        async with self._transaction() as connection:
+        async with self._transaction(study=study) as connection:
             await lock_studies(connection, [study])
             existing = await memberships(connection, account_id)
             before = existing.get(study, Membership(study, account_id))
@@ -255,7 +255,7 @@ class DatabaseStudies(Studies):
     async def subject(self, study: StudySlug, pseudonym: Pseudonym) -> Subject | None:
         names = self._names(study, pseudonym)
         wanted = select(SubjectRow).where(*_is_subject(study, names)).order_by(_IS_ERASED)
-        async with self._transaction(writes=False, single=True) as connection:
+        async with self._transaction(writes=False, study=study) as connection:
             row = (await connection.execute(wanted)).first()
         return None if row is None else replace(study_rows.subject(row), pseudonym=pseudonym)
 
@@ -271,7 +271,7 @@ class DatabaseStudies(Studies):
         )
         if cursor is not None:
             wanted = wanted.where(SubjectRow.pseudonym > cursor)
-        async with self._transaction(writes=False, single=True) as connection:
+        async with self._transaction(writes=False, study=study) as connection:
             found = [study_rows.subject(row) for row in await connection.execute(wanted)]
         more = len(found) > limit
         return SubjectPage(tuple(found[:limit]), found[limit - 1].pseudonym if more else None)
@@ -284,7 +284,7 @@ class DatabaseStudies(Studies):
         change: Callable[[Subject | None], Subject],
     ) -> Subject:
         for _ in range(_ATTEMPTS):
-            async with self._transaction() as connection:
+            async with self._transaction(study=study) as connection:
                 after = await self._change_subject(connection, study, pseudonym, change)
             if after is not None:
                 return after
@@ -319,7 +319,7 @@ class DatabaseStudies(Studies):
         return (pseudonym, self._hidden(study, pseudonym))
 
     def _transaction(
-        self, *, writes: bool = True, single: bool = False
+        self, *, writes: bool = True, single: bool = False, study: str | None = None
     ) -> AbstractAsyncContextManager[AsyncConnection]:
         return transaction_raising(
             StudiesUnavailableError,
@@ -327,6 +327,7 @@ class DatabaseStudies(Studies):
             timeout_seconds=self._timeout_seconds,
             writes=writes,
             single=single,
+            study=study,
         )
 
 

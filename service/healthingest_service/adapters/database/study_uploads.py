@@ -1,11 +1,12 @@
 """The port `StudyUploads` with the database."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Date, func, literal, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import override
 
 from healthingest_service.adapters.database import rows
@@ -48,9 +49,7 @@ class DatabaseStudyUploads(StudyUploads):
                 tuple_(UploadRow.received_at, UploadRow.id) < rows.parse_cursor(cursor)
             )
         wanted = wanted.order_by(UploadRow.received_at.desc(), UploadRow.id.desc()).limit(limit + 1)
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(selection.study) as connection:
             uploads = tuple(rows.upload(row) for row in await connection.execute(wanted))
         more = len(uploads) > limit
         return HistoryPage(uploads[:limit], rows.cursor(uploads[limit - 1]) if more else None)
@@ -85,9 +84,7 @@ class DatabaseStudyUploads(StudyUploads):
                 tuple_(*key)
                 > tuple_(after_day, literal(after.subject), literal(after.record_type)),
             )
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(selection.study) as connection:
             found = [_row(row) for row in await connection.execute(wanted)]
         more = len(found) > limit
         return CoveragePage(tuple(found[:limit]), found[limit - 1].key if more else None)
@@ -97,9 +94,7 @@ class DatabaseStudyUploads(StudyUploads):
         self, selection: GapSelection, *, limit: int, after: GapKey | None = None
     ) -> GapPage:
         wanted = gap_query(selection, after, is_postgresql=is_postgresql(self._engine))
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(selection.study) as connection:
             found = [gap_of(row) for row in await connection.execute(wanted.limit(limit + 1))]
         more = len(found) > limit
         return GapPage(tuple(found[:limit]), found[limit - 1].key if more else None)
@@ -129,14 +124,17 @@ class DatabaseStudyUploads(StudyUploads):
         )
         if before is not None:
             wanted = wanted.where(tuple_(UploadRow.announced_at, UploadRow.id) < before)
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, writes=False, single=True
-        ) as connection:
+        async with self._transaction(study) as connection:
             return [
                 Announcement(UploadId(row.id), row.record_type, row.correlation_id, at)
                 for row in await connection.execute(wanted)
                 if (at := row.announced_at) is not None
             ]
+
+    def _transaction(self, study: StudySlug) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, writes=False, study=study
+        )
 
 
 def _row(row: Any) -> CoverageRow:  # noqa: ANN401 - a row of labels has no type
