@@ -139,7 +139,7 @@ class Calls:
             await uploads.set_size(one.id, 2, 100)
             await uploads.begin_part(one.id, 2, added, lease_seconds=60)
             await uploads.add_part(one.id, 2, added)
-            await uploads.parts(one.id)
+            await uploads.stored_parts(one.id)
             await uploads.release(one.id, 2)
         await uploads.finish(first.id, upload().receipt)
         await uploads.refuse(second.id, [])
@@ -149,7 +149,7 @@ class Calls:
             assert ended is not None
             await uploads.postpone(ended.id, until=None)
             await uploads.forget(ended)
-        await uploads.known([first.id])
+        await uploads.existing([first.id])
 
     async def outbox(self) -> None:
         """Messages, announced and deferred."""
@@ -300,7 +300,7 @@ class Calls:
             expires_at=LATER,
         )
         await codes.count_open("enrolling", at=NOON)
-        await codes.add(code, "h", event_of(3))
+        await codes.add(code, "h", replace(event_of(3), study="enrolling"))
 
         def token_for(found: EnrolmentCode) -> DeviceToken:
             return DeviceToken(

@@ -133,7 +133,7 @@ async def test_parts_come_in_the_order_of_their_bytes(
     found = await uploads.find(taken.id, taken.owner)
     assert found.received_bytes == 60
     assert (found.expires_at - NOON).total_seconds() == LIFETIME_SECONDS + 10
-    assert await uploads.parts(taken.id) == [part(taken, 0, 40), part(taken, 40, 20)]
+    assert await uploads.stored_parts(taken.id) == [part(taken, 0, 40), part(taken, 40, 20)]
 
 
 async def test_has_a_limited_number_of_parts(
@@ -201,7 +201,7 @@ class TestOver:
         await uploads.forget(ended)
         with pytest.raises(errors.ResumableNotFoundError):
             await uploads.find(taken.id, taken.owner)
-        assert not await uploads.parts(taken.id)
+        assert not await uploads.stored_parts(taken.id)
 
     async def test_waits_for_a_part_that_may_be_on_its_way(
         self, uploads: DatabaseResumableUploads, clock: Clock
@@ -230,7 +230,7 @@ class TestOver:
         assert second is not None
         assert (second.keys, second.is_kept) == ([], False)
         await uploads.forget(second)
-        assert await uploads.known([taken.id, ResumableId(owner())]) == frozenset()
+        assert await uploads.existing([taken.id, ResumableId(owner())]) == frozenset()
 
     async def test_a_removal_that_failed_is_tried_again(
         self, uploads: DatabaseResumableUploads, clock: Clock
@@ -248,4 +248,4 @@ class TestOver:
         assert await uploads.take_ended(lease_seconds=LEASE_SECONDS) is None
         clock.move(500)
         assert await uploads.take_ended(lease_seconds=LEASE_SECONDS) is not None
-        assert await uploads.known([taken.id]) == {taken.id}
+        assert await uploads.existing([taken.id]) == {taken.id}

@@ -100,7 +100,7 @@ async def seen_in_all(connection: AsyncConnection) -> dict[str, list[str]]:
 def test_each_table_of_studies_has_privileges() -> None:
     """A new table with a study needs a row there and a policy, or a test below fails."""
     assert PRIVILEGES.keys() == TABLES.keys()
-    assert len(TABLES) == 9
+    assert len(TABLES) == 10
 
 
 async def test_a_study_has_its_rows_only(filled: AsyncEngine) -> None:
@@ -136,6 +136,7 @@ async def test_other_tables_cannot_be_read(filled: AsyncEngine) -> None:
 CHANGES: Final = {
     "subject": "UPDATE subject SET state = 'withdrawn'",
     "upload": "UPDATE upload SET erasure_id = id",
+    "resumable_upload": "UPDATE resumable_upload SET state = 'ended'",
     "device_token": "UPDATE device_token SET revoked_at = now()",
     "study_member": "DELETE FROM study_member",
     "enrolment_code": "DELETE FROM enrolment_code",
@@ -202,6 +203,7 @@ def _calls(of: str, code: str, token: str) -> dict[str, tuple[str, str, object]]
         "listSubjects": ("GET", f"{SLEEP}/subjects", None),
         "listStudyUploads": ("GET", f"{SLEEP}/uploads?subject=P-1", None),
         "getCoverage": ("GET", f"{SLEEP}/coverage?subject=P-1", None),
+        "listGaps": ("GET", f"{SLEEP}/gaps", None),
         "listAuditEvents": ("GET", f"{SLEEP}/audit", None),
         "listDisclosures": ("GET", f"{SUBJECT}/disclosures", None),
         "createEnrolment": ("POST", f"{SLEEP}/enrolments", {"scopes": ["upload:write"]}),

@@ -15,7 +15,13 @@ from healthingest_service.adapters.database.tables import Base
 from support.uploads import NOON
 
 STUDIES: Final = ("study-a", "study-b")
-STATES: Final = {"study": "open", "subject": "active", "upload": "stored", "erasure": "done"}
+STATES: Final = {
+    "study": "open",
+    "subject": "active",
+    "upload": "stored",
+    "resumable_upload": "receiving",
+    "erasure": "done",
+}
 _TABLE: Final = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(\w+)")
 _ENTRY: Final = "healthingest.study"
 
@@ -58,6 +64,7 @@ def _value(column: Column[Any], dialect: Dialect) -> object:
     words = str(column.type.compile(dialect))  # e.g. VARCHAR(16)
     values: dict[str, object] = {
         "VARCHAR": uuid4().hex[:16],
+        "TEXT": uuid4().hex,
         "UUID": uuid4(),
         "TIMESTAMP": NOON,
         "BIGINT": 1,

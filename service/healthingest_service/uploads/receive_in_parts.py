@@ -343,7 +343,7 @@ class ReceiveInParts:
         Raises:
             ObjectLostError: a part is missing.
         """
-        parts = await self._uploads.parts(resumable_id)
+        parts = await self._uploads.stored_parts(resumable_id)
         if not is_gapless(parts, stored_bytes):
             raise ObjectLostError
         for part in parts:

@@ -88,7 +88,7 @@ class ResumableUploads(Protocol):
         """Record that *part* is stored: its bytes count as received."""
         ...
 
-    async def parts(self, resumable_id: ResumableId) -> Sequence[Part]:
+    async def stored_parts(self, resumable_id: ResumableId) -> Sequence[Part]:
         """Return the stored parts, in the order of their bytes."""
         ...
 
@@ -122,6 +122,6 @@ class ResumableUploads(Protocol):
         """Remove the rows of parts whose objects are removed, and the upload unless it is kept."""
         ...
 
-    async def known(self, ids: Sequence[ResumableId]) -> frozenset[ResumableId]:
+    async def existing(self, ids: Sequence[ResumableId]) -> frozenset[ResumableId]:
         """Return those of *ids* that exist."""
         ...

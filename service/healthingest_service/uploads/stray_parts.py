@@ -67,5 +67,5 @@ class RemoveStrayParts:
         young = self.clock() - timedelta(seconds=self.young_seconds)
         old = {one.key: resumable_of(one.key) for one in found if one.modified_at < young}
         ids = list({one for one in old.values() if one is not None})
-        known: frozenset[ResumableId] = await self.uploads.known(ids) if ids else frozenset()
-        return [key for key, of in old.items() if of is not None and of not in known]
+        there: frozenset[ResumableId] = await self.uploads.existing(ids) if ids else frozenset()
+        return [key for key, of in old.items() if of is not None and of not in there]

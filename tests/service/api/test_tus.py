@@ -171,9 +171,9 @@ async def test_a_length_that_is_no_number_is_refused(
     edge: Edge, client: Client, length: str
 ) -> None:
     """400, with the name of the header in the problem."""
-    answer = await edge.http.post(
-        "/v1/files", headers=client.headers | {"Upload-Length": length.encode()}
-    )
+    headers = client.headers | {"Upload-Length": length}
+    sent = {name.encode(): value.encode() for name, value in headers.items()}
+    answer = await edge.http.post("/v1/files", headers=sent)
     assert answer.status_code == 400
     assert answer.json()["type"].endswith("/invalid-upload-length")
 

@@ -132,7 +132,7 @@ class World:
         """The owner's uploads."""
         return (await self.ledger.history(self.account, limit=10)).uploads
 
-    def parts(self) -> list[str]:
+    def part_keys(self) -> list[str]:
         """The keys of stored parts."""
         return [key for key in self.store.objects if key.startswith("parts/")]
 
@@ -342,7 +342,7 @@ async def test_a_part_that_is_lost_ends_it(world: World) -> None:
     """The client begins again; nothing of the file is left."""
     new = await world.begun()
     await world.append(new, sent(CONTENT[:40]))
-    for key in world.parts():
+    for key in world.part_keys():
         del world.store.objects[key]
     with pytest.raises(errors.ResumableEndedError):
         await world.append(new, sent(CONTENT[40:]), first_byte=40)
@@ -353,7 +353,7 @@ async def test_a_terminated_one_leaves_nothing(world: World) -> None:
     """Its parts go at once."""
     new = await world.begun()
     await world.append(new, sent(CONTENT[:40]))
-    assert world.parts()
+    assert world.part_keys()
     await world.receive.terminate(new.id, world.account)
     assert not world.store.objects
     with pytest.raises(errors.ResumableNotFoundError):

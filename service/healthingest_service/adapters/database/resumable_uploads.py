@@ -157,7 +157,7 @@ class DatabaseResumableUploads(ResumableUploads):
             )
 
     @override
-    async def parts(self, resumable_id: ResumableId) -> Sequence[Part]:
+    async def stored_parts(self, resumable_id: ResumableId) -> Sequence[Part]:
         wanted = select(UploadPartRow).where(
             UploadPartRow.resumable_id == resumable_id, UploadPartRow.size_bytes.is_not(None)
         )
@@ -254,7 +254,7 @@ class DatabaseResumableUploads(ResumableUploads):
             await connection.execute(update(ResumableUploadRow).where(this).values(due_at=due_at))
 
     @override
-    async def known(self, ids: Sequence[ResumableId]) -> frozenset[ResumableId]:
+    async def existing(self, ids: Sequence[ResumableId]) -> frozenset[ResumableId]:
         wanted = select(ResumableUploadRow.id).where(ResumableUploadRow.id.in_(ids))
         async with self._transaction(writes=False) as connection:
             return frozenset(ResumableId(one) for one in await connection.scalars(wanted))

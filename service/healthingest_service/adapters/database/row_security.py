@@ -1,8 +1,9 @@
 """
 Row-level security: a transaction for a study sees and changes the rows of this study only.
 
-Such a transaction acts as `pg_database_owner`, which owns no table, so the policies of migration
-0015 bind it. The owner of the database is its only member; no role is created. See decision 0090.
+Such a transaction acts as `pg_database_owner`, which owns no table, so the policies of migrations
+0015 and 0018 bind it. The owner of the database is its only member; no role is created. See
+decision 0090.
 """
 
 from typing import Final
@@ -17,13 +18,16 @@ PRIVILEGES: Final = {
     "study_member": "SELECT, INSERT, DELETE",
     "subject": "SELECT, INSERT, UPDATE",
     "upload": "SELECT, UPDATE (erasure_id)",
+    "resumable_upload": "SELECT, UPDATE (state, ended_at, due_at)",
     "device_token": "SELECT, UPDATE (revoked_at)",
     "enrolment_code": "SELECT, INSERT, DELETE",
     "erasure": "SELECT, INSERT",
     "tombstone": "SELECT, INSERT",
-    "audit_event": "SELECT",
+    "audit_event": "SELECT, INSERT",
 }
 """What a transaction for a study may do, by table; each table has a policy."""
+SEQUENCES: Final = ("audit_event_number_seq",)
+"""Sequences of the tables into which it may insert."""
 _MAY_ACT: Final = f"pg_has_role(session_user, '{STUDY_ROLE}', 'MEMBER')"
 _RESTRICT: Final = text(
     # The path of schemas may have "$user", which is another schema after the change of the role.
@@ -73,3 +77,5 @@ async def grant_privileges(connection: AsyncConnection) -> None:
     await connection.execute(_LET_USE_THE_SCHEMA)
     for table, privileges in PRIVILEGES.items():
         await connection.execute(text(f"GRANT {privileges} ON {table} TO {STUDY_ROLE}"))
+    for sequence in SEQUENCES:
+        await connection.execute(text(f"GRANT USAGE ON SEQUENCE {sequence} TO {STUDY_ROLE}"))

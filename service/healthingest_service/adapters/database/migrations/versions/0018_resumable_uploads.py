@@ -66,6 +66,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("object_key", name=op.f("pk_upload_part")),
     )
     op.create_index("ix_upload_part_resumable_id", "upload_part", ["resumable_id"])
+    if op.get_bind().dialect.name == "postgresql":
+        _add_policies()
+
+
+def _add_policies() -> None:
+    """Add the policies of migration 0015 to the new table."""
+    op.execute("CREATE POLICY every_row ON resumable_upload USING (true)")
+    op.execute(
+        "CREATE POLICY of_study ON resumable_upload AS RESTRICTIVE TO pg_database_owner"
+        " USING (study = current_setting('healthingest.study', true))"
+    )
+    op.execute("ALTER TABLE resumable_upload ENABLE ROW LEVEL SECURITY")
 
 
 def downgrade() -> None:
