@@ -191,6 +191,7 @@ servers: setup ## install the servers for the tests with apt-get, as root (NO_IN
 generated: setup ## fail when a generated file differs from its source
 	@$(BIN)/python -m healthingest_operator.api.generate --check
 	@$(BIN)/python docs/settings/write_settings.py --check
+	@$(BIN)/python docs/messages/write_messages.py --check
 
 goldens: setup ## generate the operator's expected objects, the tables of causes and codes, and the plugin's reference; review the diff
 	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py \
@@ -198,6 +199,9 @@ goldens: setup ## generate the operator's expected objects, the tables of causes
 
 crds: setup ## generate the CustomResourceDefinition, the chart's copy and the reference tables
 	$(BIN)/python -m healthingest_operator.api.generate
+
+messages: setup ## generate the AsyncAPI document, the JSON Schemas and the page of the messages
+	$(BIN)/python docs/messages/write_messages.py
 
 settings: setup ## generate the reference of all settings and the chart's values for the operator
 	$(BIN)/python docs/settings/write_settings.py

@@ -1,7 +1,10 @@
 """Fixtures: both databases, migrated and empty, and servers with faults."""
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,12 +16,15 @@ from healthingest_service.adapters.folder_erasure_log import FolderErasureLog
 from healthingest_service.adapters.s3.erasure_log import S3ErasureLog
 from healthingest_service.adapters.s3.store import open_s3_store
 from support.broken_dependencies import WrongPorts, wrong_ports
+from support.deadlines import HANG_SECONDS
 from support.erasures import ErasureWorld
 from support.s3 import access_to
 from support.servers.postgres import PostgresServer
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.redis import RedisServer
 from support.servers.versitygw import S3Server
+
+NODE_TOOLS: Final = Path(__file__).parents[1] / "tools" / "node"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -66,3 +72,17 @@ async def world(
             Bucket=access.bucket, VersioningConfiguration={"Status": "Enabled"}
         )
         yield ErasureWorld(engine, store, S3ErasureLog(store.bucket), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def node_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scripts of tests/tools/node and the packages that they need."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs Node.js with npm")
+    folder = tmp_path_factory.mktemp("node")
+    shutil.copytree(
+        NODE_TOOLS, folder, ignore=shutil.ignore_patterns("node_modules"), dirs_exist_ok=True
+    )
+    command = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    subprocess.run(command, cwd=folder, check=True, timeout=HANG_SECONDS, capture_output=True)
+    return folder

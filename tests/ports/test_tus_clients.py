@@ -6,8 +6,6 @@ They run as their authors made them, on PostgreSQL and an S3 server.
 
 import asyncio
 import hashlib
-import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -32,8 +30,6 @@ CUT_BYTES: Final = 2 * MIB
 BYTES_PER_SECOND: Final = 4 * MIB
 """As over a mobile network; else a client is back before the service has seen its request."""
 PASSWORD: Final = "correct horse battery"
-TOOLS: Final = Path(__file__).parents[1] / "tools"
-NODE_PACKAGES: Final = Path(__file__).parents[2] / ".cache" / "node"
 PYTHON_CLIENT: Final = """
 import sys
 from tusclient.client import TusClient
@@ -129,21 +125,10 @@ async def _token(url: str) -> str:
     return token
 
 
-@pytest.fixture(scope="session")
-def node_client(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture
+def node_client(node_packages: Path) -> str:
     """The script for tus-js-client, beside its packages."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs Node.js with npm, to run tus-js-client")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", "upload.mjs"):
-        shutil.copy(TOOLS / "node" / name, folder)
-    _npm(folder)
-    return str(folder / "upload.mjs")
-
-
-def _npm(folder: Path) -> None:
-    command = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    subprocess.run(command, cwd=folder, check=True, timeout=HANG_SECONDS, capture_output=True)
+    return str(node_packages / "upload.mjs")
 
 
 def _ratio(installation: Installation) -> float:

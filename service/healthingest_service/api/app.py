@@ -33,7 +33,7 @@ from healthingest_service.api import (
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_trail import AuditTrail
-from healthingest_service.api.documentation import docs_routes, openapi_route
+from healthingest_service.api.documentation import asyncapi_route, docs_routes, openapi_route
 from healthingest_service.api.mail_link_pages import mail_link_routes
 from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
@@ -85,6 +85,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
     pages = list(mail_link_routes())
     if deps.documentation.openapi:
         pages.append(openapi_route(lambda: openapi_document(deps.version)))
+        pages.append(asyncapi_route(deps.version))
     if deps.documentation.docs:
         pages.extend(docs_routes())
     app.router.routes.extend(pages)

@@ -1,5 +1,5 @@
 """
-The routes `/openapi.json` and `/docs`.
+The routes `/openapi.json`, `/asyncapi.json` and `/docs`.
 
 `/docs` is Swagger UI, served from files of this package; it loads nothing from other hosts.
 """
@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from healthingest_contract.message_schemas import asyncapi_document
 from healthingest_service.api.static_files import file_route
 
 OPENAPI_PATH: Final = "/openapi.json"
+ASYNCAPI_PATH: Final = "/asyncapi.json"
 DOCS_PATH: Final = "/docs"
 _FOLDER: Final = "swagger_ui"
 _PAGE: Final = "index.html"
@@ -35,6 +37,15 @@ def openapi_route(document: Callable[[], dict[str, object]]) -> BaseRoute:
         return JSONResponse(cached_document())
 
     return Route(OPENAPI_PATH, openapi)
+
+
+def asyncapi_route(version: str) -> BaseRoute:
+    """Return the route of the AsyncAPI document of the messages that consumers get."""
+
+    async def asyncapi(_request: Request) -> Response:
+        return JSONResponse(asyncapi_document(version))
+
+    return Route(ASYNCAPI_PATH, asyncapi)
 
 
 def docs_routes() -> list[BaseRoute]:

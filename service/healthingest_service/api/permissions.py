@@ -110,7 +110,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
 }
 """The permission of each operation, by its id."""
 
-PUBLIC_PATHS: Final = ("/openapi.json", "/docs", "/auth/mail-links/")
+PUBLIC_PATHS: Final = ("/openapi.json", "/asyncapi.json", "/docs", "/auth/mail-links/")
 """Paths, and what lies below them, of pages that are not operations of the API."""
 
 

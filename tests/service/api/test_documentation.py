@@ -54,6 +54,7 @@ async def test_what_is_off_is_not_there(tmp_path: Path) -> None:
             "/docs",
             "/docs/swagger-ui-bundle.js",
             "/openapi.json",
+            "/asyncapi.json",
             "/redoc",
             "/docs/oauth2-redirect",
         ):
@@ -118,3 +119,10 @@ async def test_nothing_is_redirected(edge: Edge) -> None:
         assert answer.json()["type"].endswith("/not-found") or answer.json()["type"].endswith(
             "/unauthenticated"
         )
+
+
+async def test_the_messages_are_described_beside_the_routes(edge: Edge) -> None:
+    """With the version of the service."""
+    document = (await edge.http.get("/asyncapi.json")).json()
+    assert (document["asyncapi"], document["info"]["version"]) == ("3.0.0", edge.deps.version)
+    assert set(document["channels"]) == {"upload-stored", "upload-erased"}
