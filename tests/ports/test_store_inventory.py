@@ -86,6 +86,20 @@ async def unfinished(place: Place) -> list[UnfinishedPut]:
 
 
 class TestStoreInventory:
+    async def test_lists_what_has_the_prefix(self, place: Place) -> None:
+        """Parts of resumable uploads are no uploads, and the other way round."""
+        for key in (*KEYS, "parts/a/1-0", "parts/a/2-5", "partsx"):
+            await place.put(key, b"x")
+        page = await place.inventory.page(after="", limit=10, prefix="parts/")
+        assert ([one.key for one in page.objects], page.is_last) == (
+            ["parts/a/1-0", "parts/a/2-5"],
+            True,
+        )
+        after = await place.inventory.page(after="parts/a/1-0", limit=1, prefix="parts/")
+        assert [one.key for one in after.objects] == ["parts/a/2-5"]
+        uploads = await place.inventory.page(after="", limit=10)
+        assert [one.key for one in uploads.objects] == list(KEYS)
+
     async def test_is_empty_at_first(self, place: Place) -> None:
         """No object, nothing unfinished."""
         page = await place.inventory.page(after="", limit=10)

@@ -15,6 +15,7 @@ from healthingest_service.api.dependencies import address_of, traceparent_of
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.api.upload_intake import DeclaredSize, Named
 from healthingest_service.identity.model import Principal
+from healthingest_service.studies.errors import StudyError
 from healthingest_service.studies.model import DEFAULT_STUDY
 from healthingest_service.uploads.receive_in_parts import NextBytes, Progress
 from healthingest_service.uploads.resumable import (
@@ -64,7 +65,11 @@ async def append(  # noqa: PLR0913 - the parts of one request
     about = Named(None if resumable.study == DEFAULT_STUDY else resumable.study, resumable.subject)
     named = upload_intake.with_binding(about, principal.binding)
     size = DeclaredSize(body.declared_size(request), 0, is_more=True)
-    intake = await upload_intake.admitted(request, deps, principal, named, size=size)
+    try:
+        intake = await upload_intake.admitted(request, deps, principal, named, size=size)
+    except StudyError:  # a refused upload leaves nothing
+        await deps.resumable.terminate(resumable.id, principal.account_id)
+        raise
     if size.body_bytes is None and intake is not None:
         content = upload_intake.counted(request, deps, principal, intake, content)
     following = NextBytes(
