@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -50,12 +51,17 @@ class EndedError(Exception):
 
 
 class EndsAt:
-    """Ends the process at one point, once."""
+    """
+    Ends the process at one point, once: no later call of its ports has an effect.
 
-    def __init__(self, point: ErasurePoint) -> None:
+    A point is `before_` or `after_`, `second_` if the first call passes, and the method.
+    """
+
+    def __init__(self, point: str) -> None:
         self._moment, _, step = point.partition("_")
         self._method = step.removeprefix(_SECOND)
         self._left = 2 if step.startswith(_SECOND) else 1
+        self.has_ended = False
 
     def around(self, port: T) -> T:
         """Return *port* with the point in it."""
@@ -68,13 +74,17 @@ class EndsAt:
         Raises:
             EndedError: at the point.
         """
+        if self.has_ended:
+            raise EndedError
         if name == self._method:
             self._left -= 1
         is_here = name == self._method and self._left == 0
         if is_here and self._moment == "before":
+            self.has_ended = True
             raise EndedError
         result = await call()
         if is_here:
+            self.has_ended = True
             raise EndedError
         return result
 
@@ -86,4 +96,6 @@ class _Port:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._inner, name)
+        if not iscoroutinefunction(method):  # a generator, or a value
+            return method  # type: ignore[no-any-return] # whatever it is
         return lambda *given, **named: self._ends.passes(name, lambda: method(*given, **named))
