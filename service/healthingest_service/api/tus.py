@@ -5,12 +5,6 @@ With its extensions for creation, creation with bytes, termination, expiration a
 (https://tus.io/protocols/resumable-upload).
 """
 
-import base64
-import binascii
-import hashlib
-import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -31,6 +25,13 @@ from healthingest_service.api.resumable_views import (
     result_headers,
     resumable_id_of,
 )
+from healthingest_service.api.tus_fields import (
+    ALGORITHMS,
+    Checksum,
+    checksum_of,
+    metadata_of,
+    verified,
+)
 from healthingest_service.api.upload_intake import DeclaredSize
 from healthingest_service.identity.model import Principal
 from healthingest_service.uploads.model import Finding
@@ -40,11 +41,6 @@ from healthingest_service.uploads.resumable import Resumable, ResumableState
 VERSION: Final = "1.0.0"
 _EXTENSIONS: Final = "creation,creation-with-upload,termination,expiration,checksum"
 _BYTES: Final = "application/offset+octet-stream"
-_METADATA_BYTES: Final = 4096
-_METADATA_KEY: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
-_ABOUT: Final = ("study", "subject")
-_ALGORITHMS: Final[Mapping[str, str]] = {"sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
-"""The protocol requires SHA-1; it protects against damage in transit, not against an attacker."""
 
 
 class ResumableView(BaseModel):
@@ -184,7 +180,7 @@ async def describe_protocol(deps: ApiDeps) -> Response:
             "Tus-Version": VERSION,
             "Tus-Extension": _EXTENSIONS,
             "Tus-Max-Size": str(deps.resumable.rules.max_file_bytes),
-            "Tus-Checksum-Algorithm": ",".join(_ALGORITHMS),
+            "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
         },
     )
 
@@ -198,13 +194,13 @@ async def create_file(request: Request, deps: ApiDeps, principal: Uploader) -> R
     """
     _require_version(request)
     size_bytes = number_of_bytes(request, "upload-length")
-    metadata, about = _metadata(request.headers.get("upload-metadata", ""))
+    metadata, about = metadata_of(request.headers.get("upload-metadata", ""))
     named = upload_intake.with_fields(upload_intake.named_by_headers(request), about)
     named = upload_intake.with_binding(named, principal.binding)
     none_yet = DeclaredSize(0, size_bytes)
     intake = await upload_intake.admitted(request, deps, principal, named, size=none_yet)
     has_bytes = body.media_type(request) == _BYTES
-    checksum = _checksum(request)
+    checksum = checksum_of(request)
     resumable = await deps.resumable.create(principal, size_bytes, intake=intake, metadata=metadata)
     progress = Progress(resumable)
     if has_bytes or not size_bytes:
@@ -263,7 +259,7 @@ async def append_to_file(
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     first_byte = number_of_bytes(request, "upload-offset")
-    checksum = _checksum(request)
+    checksum = checksum_of(request)
     resumable = await deps.resumable.find(resumable_id_of(file_id), principal.account_id)
     progress = await _append(request, deps, principal, resumable, first_byte, checksum)
     return Response(status_code=204, headers=_progress_headers(progress.resumable))
@@ -278,19 +274,13 @@ async def terminate_file(
     return Response(status_code=204)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checksum:
-    algorithm: str
-    value: bytes
-
-
 async def _append(  # noqa: PLR0913, PLR0917 - the parts of one request
     request: Request,
     deps: ApiDependencies,
     principal: Principal,
     resumable: Resumable,
     first_byte: int,
-    checksum: _Checksum | None,
+    checksum: Checksum | None,
 ) -> Progress:
     content = content_of(request, deps)
     return await append(
@@ -298,73 +288,10 @@ async def _append(  # noqa: PLR0913, PLR0917 - the parts of one request
         deps,
         principal,
         resumable,
-        content if checksum is None else _verified(content, checksum),
+        content if checksum is None else verified(content, checksum),
         first_byte=first_byte,
         all_or_none=checksum is not None,
     )
-
-
-async def _verified(content: AsyncIterator[bytes], checksum: _Checksum) -> AsyncIterator[bytes]:
-    """
-    Yield *content* unchanged, and verify its checksum after the last byte.
-
-    Raises:
-        RequestRefusedError: it does not match.
-    """
-    digest = hashlib.new(checksum.algorithm, usedforsecurity=False)
-    async for chunk in content:
-        digest.update(chunk)
-        yield chunk
-    if digest.digest() != checksum.value:
-        code = "checksum-mismatch"
-        raise RequestRefusedError(code)
-
-
-def _checksum(request: Request) -> _Checksum | None:
-    """
-    Return what `Upload-Checksum` declares; None: the request has none.
-
-    Raises:
-        RequestRefusedError: the algorithm is unknown, or the value is no digest of it.
-    """
-    text = request.headers.get("upload-checksum")
-    if text is None:
-        return None
-    name, _, value = text.partition(" ")
-    try:
-        digest = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        digest = b""
-    if name not in _ALGORITHMS or len(digest) != hashlib.new(_ALGORITHMS[name]).digest_size:
-        code = "invalid-checksum"
-        raise RequestRefusedError(code)
-    return _Checksum(_ALGORITHMS[name], digest)
-
-
-def _metadata(text: str) -> tuple[str, dict[str, str]]:
-    """
-    Return the client's metadata as it is, and what it says of study and subject.
-
-    Raises:
-        RequestRefusedError: it is too long, or not pairs of a key and a Base64 value.
-    """
-    found: dict[str, str] = {}
-    pairs = [pair.strip(" ") for pair in text.split(",")] if text.strip(" ") else []
-    for pair in pairs:
-        key, _, value = pair.partition(" ")
-        if len(text) > _METADATA_BYTES or not _METADATA_KEY.fullmatch(key) or key in found:
-            raise _bad_metadata()
-        try:
-            found[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, ValueError):
-            if key in _ABOUT:
-                raise _bad_metadata() from None
-            found[key] = ""
-    return text, {key: found[key] for key in _ABOUT if key in found}
-
-
-def _bad_metadata() -> RequestRefusedError:
-    return RequestRefusedError("invalid-upload-metadata")
 
 
 def _progress_headers(resumable: Resumable) -> dict[str, str]:

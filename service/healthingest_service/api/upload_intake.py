@@ -146,6 +146,24 @@ async def admitted(
             details_of(request).study = facts.study.slug
             await note_subject(request, deps, facts.subject)
         raise
+    await _count(request, deps, principal, intake, size)
+    return intake
+
+
+async def _count(
+    request: Request,
+    deps: ApiDependencies,
+    principal: Principal,
+    intake: Intake,
+    size: DeclaredSize,
+) -> None:
+    """
+    Count an admitted upload against the limits of its study.
+
+    Raises:
+        FileTooLargeError: the declared size exceeds a limit of the study.
+        RateLimitedError: the rate or the bytes of the study are used up.
+    """
     key = _key(intake, principal)
     rate = _rate_rule(intake.policy)
     if rate is not None and not size.is_more:
@@ -158,7 +176,6 @@ async def admitted(
         # A form is larger than its file, which may be as large as the quota.
         size_bytes = min(size.body_bytes or 0, quota.rate.amount)
         await count_bytes(request, deps, quota, key, size_bytes)
-    return intake
 
 
 async def counted(

@@ -1,6 +1,6 @@
 """Stores the bytes of a resumable upload as parts while they come."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -66,7 +66,7 @@ class PartWriter:
         """Whether as many bytes have come as the file has; not known without its size."""
         return self.received_bytes == self._resumable.size_bytes
 
-    async def copied(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def copied(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """
         Yield *body* unchanged, and keep its bytes.
 

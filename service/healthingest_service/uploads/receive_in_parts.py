@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from time import monotonic
 from typing import Final
 from uuid import uuid4
@@ -38,13 +37,12 @@ from healthingest_service.uploads.resumable import (
     ResumableEndedError,
     ResumableId,
     ResumableState,
-    is_gapless,
 )
 from healthingest_service.uploads.resumable_ports import ResumableUploads
+from healthingest_service.uploads.whole_file import whole_file
 
 _POLL_SECONDS: Final = 0.1
 _RETRY_AFTER_SECONDS: Final = 2
-_CHUNK_BYTES: Final = 256 * 1024
 _REFUSALS: Final = (
     FileRefusedError,
     NotAvroError,
@@ -318,7 +316,13 @@ class ReceiveInParts:
                 pass
             if not (writer.is_complete if following.completes is None else following.completes):
                 raise BodyIncompleteError
-            body = self._whole(taken.id, writer.stored_bytes, await writer.gathered())
+            body = whole_file(
+                self._uploads,
+                self._store,
+                taken.id,
+                stored_bytes=writer.stored_bytes,
+                tail=await writer.gathered(),
+            )
         request = UploadRequest(
             principal=following.principal,
             body=body,
@@ -329,31 +333,11 @@ class ReceiveInParts:
             intake=following.intake,
         )
         try:
-            return await self._accept(request)
+            async with aclosing(body):
+                return await self._accept(request)
         except ObjectLostError as error:
             await self._uploads.end(taken.id)
             raise ResumableEndedError from error
-
-    async def _whole(
-        self, resumable_id: ResumableId, stored_bytes: int, tail: Path | None
-    ) -> AsyncIterator[bytes]:
-        """
-        Yield the whole file: its parts with *stored_bytes*, then *tail*.
-
-        Raises:
-            ObjectLostError: a part is missing.
-        """
-        parts = await self._uploads.stored_parts(resumable_id)
-        if not is_gapless(parts, stored_bytes):
-            raise ObjectLostError
-        for part in parts:
-            async for chunk in self._store.read_range(
-                part.key, offset=0, size_bytes=part.size_bytes
-            ):
-                yield chunk
-        if tail is not None:
-            async for chunk in _read(tail):
-                yield chunk
 
     async def _refuse(self, taken: Resumable, error: Exception) -> None:
         """Leave nothing of the file; the janitor does what fails here."""
@@ -387,10 +371,3 @@ def _closed(found: Resumable, first_byte: int) -> Resumable:
     if first_byte != found.size_bytes:
         raise OffsetMismatchError(found.received_bytes)
     return found
-
-
-async def _read(path: Path) -> AsyncIterator[bytes]:
-    # Not in a thread: if that were cancelled, the file would stay open.
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk
