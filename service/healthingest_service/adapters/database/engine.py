@@ -117,10 +117,7 @@ async def transaction(
         LedgerUnavailableError: unclear whether it was committed.
     """
     study = study if is_postgresql(engine) else None
-    if single and study is None and is_postgresql(engine):
-        engine = _autocommit(engine)
-    if not writes and not is_postgresql(engine):
-        engine = engine.execution_options(reads_only=True)
+    engine = _for_transaction(engine, writes=writes, single=single and study is None)
     try:
         async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
             if study is not None:
@@ -167,6 +164,13 @@ def _is_data_error(error: DBAPIError) -> bool:
     """Return whether a value was invalid; SQLAlchemy maps only some of these to `DataError`."""
     state = getattr(error.orig, "sqlstate", None)
     return isinstance(state, str) and state.startswith(_DATA_EXCEPTION)
+
+
+def _for_transaction(engine: AsyncEngine, *, writes: bool, single: bool) -> AsyncEngine:
+    """Return the engine with the options of a transaction."""
+    if is_postgresql(engine):
+        return _autocommit(engine) if single else engine
+    return engine if writes else engine.execution_options(reads_only=True)
 
 
 def _autocommit(engine: AsyncEngine) -> AsyncEngine:
