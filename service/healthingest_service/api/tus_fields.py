@@ -88,7 +88,7 @@ def _text(value: str) -> str:
 
 
 def _decoded(text: str) -> bytes | None:
-    """Return the bytes of Base64 *text*; None: it is none."""
+    """Return the bytes of Base64 *text*; None: it is not Base64."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
