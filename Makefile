@@ -220,8 +220,8 @@ images-live: | images ## build the images of `tilt up` as NAME:live, and load th
 	    && $(IMAGE_LOAD) healthingest-$$part:live || exit 1; done
 
 locks: setup ## compile requirements/*.txt from pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra tracing --extra operator --extra client --extra plugin --group dev -o requirements/dev.txt pyproject.toml
-	for extra in service tracing operator client plugin; do \
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra service --extra tracing --extra operator --extra client --extra consumer --extra plugin --group dev -o requirements/dev.txt pyproject.toml
+	for extra in service tracing operator client consumer plugin; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt pyproject.toml || exit 1; done
 	for group in package bootstrap; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
@@ -250,7 +250,7 @@ release-chart: chart ## pack the chart into dist/; PUSH=1 pushes it to oci://$RE
 release-artifacts: setup release-chart ## build wheel, chart, bill of materials and checksums into dist/, without a registry
 	rm -rf .cache/wheel && mkdir -p .cache/wheel && git archive HEAD | tar -x -C .cache/wheel
 	HEALTHINGEST_PURE=1 $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .cache/wheel
-	for part in service tracing operator client plugin; do \
+	for part in service tracing operator client consumer plugin; do \
 	  $(BIN)/cyclonedx-py requirements --output-reproducible --output-file dist/healthingest-$$part.cdx.json requirements/$$part.txt || exit 1; done
 	cd dist && rm -f SHA256SUMS && find . -maxdepth 1 -type f ! -name .gitignore ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
 

@@ -8,7 +8,7 @@ from healthingest_contract.service_settings import SECRETS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "cryptography.md"
-FOLDERS = ("contract", "gate/avrogate", "service", "operator", "client", "plugin")
+FOLDERS = ("contract", "gate/avrogate", "service", "operator", "client", "consumer", "plugin")
 LIBRARIES = frozenset(
     {"argon2", "cryptography", "hashlib", "hmac", "jwt", "pwdlib", "secrets", "ssl"}
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("contract", "gate/avrogate", "service", "operator", "client", "plugin")
+FOLDERS = ("contract", "gate/avrogate", "service", "operator", "client", "consumer", "plugin")
 MODULES = frozenset(
     {"pickle", "marshal", "shelve", "dill", "yaml.unsafe_load", "xml", "lxml", "telnetlib"}
 )
