@@ -54,6 +54,9 @@ faults: setup servers ## test the promises of an upload and of an erasure with f
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 	@PYTHONPATH=tests $(BIN)/python tests/faults/erase.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
+faults-consumers: setup servers ## kill consumers at random while they process uploads (COUNT=10000 SEED=)
+	@PYTHONPATH=tests $(BIN)/python tests/faults/consume.py --count $(or $(COUNT),10000) $(if $(SEED),--seed $(SEED))
+
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
