@@ -38,6 +38,12 @@ CHECKS: Final = (
     "ignored_auth",
     "use_after_free",
 )
+CONFIGURATION: Final = """
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, "5xx"]
+"""
+"""Also 412, another version of tus, and 413, a body that is too large, reject a request."""
+HOOKS: Final = "support.schemathesis_hooks"
 ENDING: Final = ("logOut", "closeOwnAccount", "changePassword")
 """Operations that would end the caller's session; `ENDED` asks them with a token of no use."""
 MANY: Final = {
@@ -138,6 +144,7 @@ def test_operations_that_end_a_session_are_described(installation: Installation)
 
 
 def _run(installation: Installation, *words: str) -> None:
+    (installation.folder / "schemathesis.toml").write_text(CONFIGURATION, encoding="utf-8")
     seed = SEED or str(random.SystemRandom().randrange(2**32))
     ran = subprocess.run(
         [
@@ -157,6 +164,8 @@ def _run(installation: Installation, *words: str) -> None:
             *words,
         ],
         cwd=installation.folder,
+        env=os.environ
+        | {"SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
         check=False,

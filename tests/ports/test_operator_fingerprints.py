@@ -25,6 +25,7 @@ USER = "fingerprint.relay"
 async def _broker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RabbitMQBroker]:
     """A broker adapter without cached answers."""
     monkeypatch.setattr(fingerprints, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(fingerprints, "_READS_IN_ONE_OF", 0)
     async with rabbitmq_broker(10) as found:
         yield found
 

@@ -68,7 +68,9 @@ def _header(name: str, description: str, *, required: bool = True) -> dict[str, 
     }
 
 
-_VERSION_FIELD: Final = _header("Tus-Resumable", "The version of the protocol, `1.0.0`.")
+_VERSION_FIELD: Final = _header(
+    "Tus-Resumable", "The version of the protocol; without it the answer is 412.", required=False
+) | {"schema": {"type": "string", "enum": [VERSION]}}
 _OFFSET_FIELD: Final = _header("Upload-Offset", "The number of bytes that the service has.")
 _CHECKSUM_FIELD: Final = _header(
     "Upload-Checksum",
@@ -192,7 +194,6 @@ async def create_file(request: Request, deps: ApiDeps, principal: Uploader) -> R
     The file may be sent in several requests, to any replica. It is validated and stored like any
     upload when its last byte has come.
     """
-    _require_version(request)
     size_bytes = number_of_bytes(request, "upload-length")
     metadata, about = metadata_of(request.headers.get("upload-metadata", ""))
     named = upload_intake.with_fields(upload_intake.named_by_headers(request), about)
@@ -201,6 +202,7 @@ async def create_file(request: Request, deps: ApiDeps, principal: Uploader) -> R
     intake = await upload_intake.admitted(request, deps, principal, named, size=none_yet)
     has_bytes = body.media_type(request) == _BYTES
     checksum = checksum_of(request)
+    _require_version(request)
     resumable = await deps.resumable.create(principal, size_bytes, intake=intake, metadata=metadata)
     progress = Progress(resumable)
     if has_bytes or not size_bytes:
@@ -253,13 +255,13 @@ async def append_to_file(
     With the last byte the file is validated and stored; the answer means what that of
     `POST /v1/upload` means. A request that is cut keeps the bytes that have come.
     """
-    _require_version(request)
     body.refuse_coding(request)
     if body.media_type(request) != _BYTES:
         code = "unsupported-media-type"
         raise RequestRefusedError(code)
     first_byte = number_of_bytes(request, "upload-offset")
     checksum = checksum_of(request)
+    _require_version(request)
     resumable = await deps.resumable.find(resumable_id_of(file_id), principal.account_id)
     progress = await _append(request, deps, principal, resumable, first_byte, checksum)
     return Response(status_code=204, headers=_progress_headers(progress.resumable))

@@ -200,7 +200,8 @@ async def test_each_operation_records_a_request_without_a_token(edge: Edge, name
     """As its action, with the reason, and without a text of the path."""
     route = ROUTES[name]
     path = re.sub(r"\{\w+\}", "john.doe", route.path)
-    await edge.http.request(min((route.methods or set()) - {"HEAD"}), path)
+    methods = route.methods or set()
+    await edge.http.request(min(methods - {"HEAD"} or methods), path)
     (refused,) = await events(edge)
     assert (refused.action, refused.outcome) == (AUDIT_RULES[name].action, Outcome.REFUSED)
     assert (refused.actor, refused.reason) == (ActorKind.ANONYMOUS, "unauthenticated")

@@ -11,10 +11,12 @@ from healthingest_service.erasure import errors as erasure
 from healthingest_service.identity import errors as identity
 from healthingest_service.studies import errors as studies
 from healthingest_service.uploads import errors as uploads
+from healthingest_service.uploads import resumable
 from support.edge import Edge
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "api.md"
 INNER = {
+    resumable.ResumableError,
     uploads.UploadError,  # roots are never raised
     uploads.PublishError,  # the relay's, which answers nobody
     uploads.BrokerUnreachableError,
@@ -41,7 +43,7 @@ def _errors(module: ModuleType) -> set[type[Exception]]:
 
 def test_every_error_has_a_row_or_never_comes_here() -> None:
     """An error that somebody adds must get a status and a code."""
-    modules = (uploads, identity, studies, erasure)
+    modules = (uploads, resumable, identity, studies, erasure)
     found = {error for module in modules for error in _errors(module)}
     found.add(audit.AuditUnavailableError)
     assert found == set(PROBLEM_KEYS) | INNER
@@ -90,7 +92,7 @@ async def test_every_refusal_is_a_problem(edge: Edge, method: str, path: str, st
 
 async def test_another_method_is_told_which_there_are(edge: Edge) -> None:
     """405 has `Allow` (RFC 9110, 15.5.6)."""
-    assert (await edge.http.put("/v1/upload")).headers["allow"] == "POST"
+    assert (await edge.http.put("/v1/upload")).headers["allow"] == "OPTIONS, POST"
 
 
 @pytest.mark.parametrize(

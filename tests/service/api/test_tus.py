@@ -158,7 +158,8 @@ async def test_an_invalid_checksum_is_refused(client: Client, text: str) -> None
 async def test_another_version_is_refused(edge: Edge, client: Client, version: str) -> None:
     """412, with the version that the service has, on each route."""
     url = await client.created()
-    other = client.headers | {"Tus-Resumable": version, "Upload-Offset": "0"} | BYTES
+    sizes = {"Upload-Offset": "0", "Upload-Length": str(len(CONTENT))}
+    other = client.headers | {"Tus-Resumable": version} | sizes | BYTES
     for method, path in (("POST", "/v1/files"), ("PATCH", url), ("HEAD", url), ("DELETE", url)):
         answer = await edge.http.request(method, path, headers=other)
         assert answer.status_code == 412, method
