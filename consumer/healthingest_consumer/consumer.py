@@ -85,7 +85,7 @@ _Kind = TypeVar("_Kind", bound=_Delivery)
 
 class Consumer:
     """
-    Receives the messages of two queues: uploads, and erasures. Use it as a context.
+    Receives the messages of a queue: those about uploads, or those about erasures.
 
     A message is acknowledged when the next one is asked for, so the work on it is done by then. If
     the loop is left by an exception, the message is delivered again. Messages that were processed

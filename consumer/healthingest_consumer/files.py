@@ -11,9 +11,8 @@ import httpx
 from healthingest_consumer.errors import FileGoneError, FileMismatchError, FileUnavailableError
 from healthingest_contract.events import UploadStored
 
-_GONE: Final = frozenset(
-    {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}
-)
+# Not 401: with a new token the file can be read.
+_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN})
 
 
 class Files(Protocol):

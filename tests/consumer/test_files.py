@@ -57,7 +57,7 @@ async def test_an_empty_file_is_a_file() -> None:
         (404, FileGoneError),
         (410, FileGoneError),
         (403, FileGoneError),
-        (401, FileGoneError),
+        (401, FileUnavailableError),
         (429, FileUnavailableError),
         (503, FileUnavailableError),
     ],

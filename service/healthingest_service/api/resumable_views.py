@@ -56,7 +56,7 @@ async def append(  # noqa: PLR0913 - the parts of one request
     all_or_none: bool = False,
 ) -> Progress:
     """
-    Receive the next bytes of *resumable* within the limits of uploads, and count the outcome.
+    Receive the next bytes of *resumable* within the limits of uploads.
 
     Raises:
         BoundTokenError: the token is for another study or subject.

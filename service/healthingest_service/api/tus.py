@@ -196,13 +196,13 @@ async def create_file(request: Request, deps: ApiDeps, principal: Uploader) -> R
     """
     size_bytes = number_of_bytes(request, "upload-length")
     metadata, about = metadata_of(request.headers.get("upload-metadata", ""))
+    checksum = checksum_of(request)
+    _require_version(request)
     named = upload_intake.with_fields(upload_intake.named_by_headers(request), about)
     named = upload_intake.with_binding(named, principal.binding)
     none_yet = DeclaredSize(0, size_bytes)
     intake = await upload_intake.admitted(request, deps, principal, named, size=none_yet)
     has_bytes = body.media_type(request) == _BYTES
-    checksum = checksum_of(request)
-    _require_version(request)
     resumable = await deps.resumable.create(principal, size_bytes, intake=intake, metadata=metadata)
     progress = Progress(resumable)
     if has_bytes or not size_bytes:
