@@ -5,7 +5,9 @@ The plugins with fixtures and for parallel runs, and that nothing is left open.
 """
 
 import gc
+import itertools
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -23,6 +25,11 @@ settings.register_profile("healthingest", deadline=None, print_blob=True)
 settings.load_profile("healthingest")
 
 
+_COLLECTS_ALL_EVERY: Final = 25
+"""What lives longer than so many tests is left out of the collections that follow them."""
+_tests: Final = itertools.count()
+
+
 def pytest_collection_finish() -> None:
     """Keep what exists now out of later garbage collections, which then take milliseconds."""
     gc.collect()
@@ -36,5 +43,8 @@ def _leaves_nothing_open() -> Iterator[None]:
 
     Without the collection some later test would fail in its place.
     """
+    if next(_tests) % _COLLECTS_ALL_EVERY == 0:
+        gc.collect()
+        gc.freeze()
     yield
     gc.collect()

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.engine import is_postgresql, open_engine
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_erasure_log import FolderErasureLog
 from healthingest_service.adapters.s3.erasure_log import S3ErasureLog
@@ -18,6 +17,7 @@ from healthingest_service.adapters.s3.store import open_s3_store
 from support.broken_dependencies import WrongPorts, wrong_ports
 from support.deadlines import HANG_SECONDS
 from support.erasures import ErasureWorld
+from support.migrated import migrate_by_copy, migrated_template
 from support.s3 import access_to
 from support.servers.postgres import PostgresServer
 from support.servers.rabbitmq import RabbitMQServer
@@ -36,11 +36,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a migrated database without rows, of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite+aiosqlite:///{tmp_path}/health.db"
+        await migrate_by_copy(url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database(template=await migrated_template(server.address)) as url:
+        yield url
+
+
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+async def engine(migrated_url: str) -> AsyncIterator[AsyncEngine]:
     """An engine on a migrated database."""
-    await migrate(database_url, timeout_seconds=20)
-    async with open_engine(database_url, pool_size=5, timeout_seconds=5) as opened:
+    async with open_engine(migrated_url, pool_size=5, timeout_seconds=5) as opened:
         yield opened
 
 

@@ -29,6 +29,7 @@ from healthingest_service.audit.pruning import prune_event
 from healthingest_service.audit.verification import VerifyChain
 from support.audit import MemoryAnchors, MemoryAudit, event
 from support.deadlines import HANG_SECONDS
+from support.migrated import migrate_by_copy
 from support.s3 import access_to
 from support.servers.postgres import PostgresServer
 from support.servers.versitygw import S3Server
@@ -46,7 +47,7 @@ async def audit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     url = f"sqlite+aiosqlite:///{tmp_path}/health.db"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
-    await migrate(url, timeout_seconds=20)
+    await migrate_by_copy(url)
     async with open_engine(url, pool_size=8, timeout_seconds=HANG_SECONDS) as engine:
         yield DatabaseAuditLog(engine, timeout_seconds=HANG_SECONDS)
 

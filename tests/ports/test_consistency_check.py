@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main.janitor import make_consistency_check, open_inventory
 from healthingest_service.main.runtime import Runtime, Store, database_url, open_runtime, open_store
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import DatabaseSettings, JanitorSettings, StoreSettings
 from healthingest_service.uploads.model import NewObject, Upload
+from support.migrated import migrate_by_copy
 from support.uploads import message, upload
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def test_finds_what_is_wrong(settings: Settings, tmp_path: Path) -> None:
 
     The next check finds them settled.
     """
-    await migrate(database_url(settings), timeout_seconds=20)
+    await migrate_by_copy(database_url(settings))
     async with AsyncExitStack() as stack:
         runtime = await open_runtime(settings, stack)
         store = await open_store(runtime, stack)

@@ -15,13 +15,13 @@ from healthingest_service.adapters.database.device_tokens import (
     DatabaseDeviceTokens,
 )
 from healthingest_service.adapters.database.engine import open_engine
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.notifications import CONNECTED, listen
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.device_tokens import KEPT, DeviceToken, DeviceTokenId
 from healthingest_service.identity.errors import DeviceTokenNotFoundError
 from healthingest_service.identity.model import Account, AccountId, NewAccount, Scope
 from support.deadlines import HANG_SECONDS
+from support.migrated import migrate_by_copy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -158,7 +158,7 @@ async def test_other_processes_hear_of_a_revocation(postgres_url: str) -> None:
     """The payload is the id; the first call after connecting says that some may be missed."""
     heard: asyncio.Queue[str] = asyncio.Queue()
     stop = asyncio.Event()
-    await migrate(postgres_url, timeout_seconds=20)
+    await migrate_by_copy(postgres_url)
     async with (
         open_engine(postgres_url, pool_size=2, timeout_seconds=5) as engine,
         open_password_pool(threads=1, queue_limit=1) as passwords,

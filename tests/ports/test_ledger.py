@@ -547,11 +547,11 @@ async def test_a_wrong_password_is_unavailable(postgres_url: str) -> None:
 
 
 async def test_two_engines_share_nothing_but_the_database(
-    engine: AsyncEngine, database_url: str
+    engine: AsyncEngine, migrated_url: str
 ) -> None:
     """What one process committed, another sees at once."""
     new = await store(DatabaseLedger(engine, timeout_seconds=5), upload())
-    async with open_engine(database_url, pool_size=1, timeout_seconds=5) as other:
+    async with open_engine(migrated_url, pool_size=1, timeout_seconds=5) as other:
         assert (await DatabaseOutbox(other, timeout_seconds=5).backlog()).count == 1
         found = await DatabaseLedger(other, timeout_seconds=5).find(new.id)
         assert found.state is UploadState.STORED

@@ -13,7 +13,6 @@ from healthingest_contract.events import UploadStored
 from healthingest_service.adapters.avro_validation.pool import open_gate
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.queue_file import QueueFile, follow
@@ -25,6 +24,7 @@ from healthingest_service.uploads.model import UploadState
 from healthingest_service.uploads.ports import ObjectStore
 from healthingest_service.uploads.relay import Relay
 from healthingest_service.uploads.relay_ports import EventPublisher
+from support.migrated import migrate_by_copy
 from support.s3 import access_to
 from support.servers.rabbitmq import RabbitMQServer
 from support.servers.versitygw import S3Server
@@ -45,7 +45,7 @@ async def goes_the_whole_way(  # the parts are what differs
     """Upload a sample, relay it, and return the object's bytes and the message."""
     content = await asyncio.to_thread(SAMPLE.read_bytes)
     account = owner()
-    await migrate(database_url, timeout_seconds=20)
+    await migrate_by_copy(database_url)
     async with (
         open_engine(database_url, pool_size=3, timeout_seconds=5) as engine,
         open_gate(

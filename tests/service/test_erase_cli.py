@@ -14,7 +14,6 @@ from healthingest_contract.environment import (
     STORE_OBJECT_LOCK_DAYS,
     STORE_OBJECT_LOCK_MODE,
 )
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.erasure import certificate
 from healthingest_service.erasure.keys import ErasureKeys
 from healthingest_service.erasure.model import (
@@ -28,6 +27,7 @@ from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
 from healthingest_service.studies.model import DEFAULT_STUDY
 from support.admin import Admin
+from support.migrated import migrate_by_copy
 from support.studies import SLUG
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
@@ -41,7 +41,7 @@ def _admin(
 ) -> Admin:
     monkeypatch.setenv("HEALTHINGEST_DATA_FOLDER", str(tmp_path))
     monkeypatch.setenv(IDENTITY_ERASURE_KEY, KEY)
-    asyncio.run(migrate(database_url(Settings(data_folder=tmp_path)), timeout_seconds=10))
+    asyncio.run(migrate_by_copy(database_url(Settings(data_folder=tmp_path))))
     admin = Admin(capsys)
     admin.does("study", "create", *STUDY, "--name", "Sleep")
     admin.does("subject", "enrol", *SUBJECT)

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main.runtime import database_url, open_runtime
 from healthingest_service.settings import Settings
 from healthingest_service.settings.groups import LimitsSettings
 from healthingest_service.uploads.backlog import BACKLOG_OVER_LIMIT, BACKLOG_WITHIN_LIMIT
 from healthingest_service.uploads.errors import UnavailableError
+from support.migrated import migrate_by_copy
 from support.uploads import message, upload
 
 
 async def test_a_message_that_waits_for_too_long_turns_readiness_off(tmp_path: Path) -> None:
     """However few they are: somebody must look before more is taken in."""
     settings = Settings(data_folder=tmp_path)
-    await migrate(database_url(settings), timeout_seconds=5)
+    await migrate_by_copy(database_url(settings))
     async with AsyncExitStack() as stack:
         runtime = await open_runtime(settings, stack)
         (check,) = (one for one in runtime.checks if one.name == "outbox")
@@ -34,7 +34,7 @@ async def test_a_message_that_waits_for_too_long_turns_readiness_off(tmp_path: P
 async def test_too_many_messages_turn_readiness_off_and_on_again(tmp_path: Path) -> None:
     """One more than the limit: told once, and once when they have been announced."""
     settings = Settings(data_folder=tmp_path, limits=LimitsSettings(outbox_messages=2))
-    await migrate(database_url(settings), timeout_seconds=5)
+    await migrate_by_copy(database_url(settings))
     async with AsyncExitStack() as stack:
         runtime = await open_runtime(settings, stack)
         (check,) = (one for one in runtime.checks if one.name == "outbox")

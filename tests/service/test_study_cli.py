@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from healthingest_contract.environment import STORE_OBJECT_LOCK_DAYS, STORE_OBJECT_LOCK_MODE
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.main import admin_cli
 from healthingest_service.main.runtime import database_url
 from healthingest_service.settings import Settings
 from support.admin import Admin
 from support.edge import open_edge
+from support.migrated import migrate_by_copy
 
 EMAIL = "ada@clinic.example"
 STUDY = ("--study", "sleep")
@@ -27,7 +27,7 @@ def _admin(
 ) -> Admin:
     """A database with one account."""
     monkeypatch.setenv("HEALTHINGEST_DATA_FOLDER", str(tmp_path))
-    asyncio.run(migrate(database_url(Settings(data_folder=tmp_path)), timeout_seconds=10))
+    asyncio.run(migrate_by_copy(database_url(Settings(data_folder=tmp_path))))
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
     admin = Admin(capsys)
     admin.does("account", "create", "--email", EMAIL)

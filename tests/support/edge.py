@@ -10,7 +10,6 @@ from typing import Any, Final
 import httpx
 from fastapi import FastAPI
 
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.app import create_app
@@ -29,6 +28,7 @@ from healthingest_service.main.runtime import (
 )
 from healthingest_service.main.tracing import open_tracing
 from healthingest_service.settings import Settings
+from support.migrated import migrate_by_copy
 
 PASSWORD: Final = "correct horse battery"
 AVRO: Final = {"Content-Type": "application/avro"}
@@ -84,7 +84,7 @@ class Edge:
 async def open_edge(folder: Path, **groups: Any) -> AsyncIterator[Edge]:  # noqa: ANN401
     """Open an API with new embedded adapters in *folder*; *groups* are those of `Settings`."""
     settings = Settings(data_folder=folder, **groups)
-    await migrate(database_url(settings), timeout_seconds=10)
+    await migrate_by_copy(database_url(settings))
     async with AsyncExitStack() as stack:
         tracing = open_tracing(settings, service="healthingest-api", version="1")
         runtime = await open_runtime(

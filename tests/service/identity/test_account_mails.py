@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.mails import DatabaseMailQueue, DatabaseMailTokens
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.password_pool import open_password_pool
 from healthingest_service.identity.account_mails import AccountMails, MailDelivery
 from healthingest_service.identity.errors import (
@@ -32,6 +31,7 @@ from healthingest_service.identity.model import Account, NewAccount, Registratio
 from healthingest_service.identity.refresh_tokens import token_hash
 from support.deadlines import HANG_SECONDS
 from support.fakes import MemoryMailSender
+from support.migrated import migrate_by_copy
 
 EMAIL = "ada@clinic.example"
 RESET = MailPurpose.RESET_PASSWORD
@@ -85,7 +85,7 @@ async def _office(tmp_path: Path) -> AsyncIterator[Office]:
 @asynccontextmanager
 async def _opened(folder: Path) -> AsyncIterator[Office]:
     url = f"sqlite+aiosqlite:///{folder}/health.db"
-    await migrate(url, timeout_seconds=10)
+    await migrate_by_copy(url)
     async with (
         open_engine(url, pool_size=2, timeout_seconds=5) as engine,
         open_password_pool(threads=1, queue_limit=4) as passwords,

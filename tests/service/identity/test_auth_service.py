@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.engine import open_engine
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.memory_limiter import MemoryLoginThrottle
 from healthingest_service.adapters.password_pool import open_password_pool
@@ -26,6 +25,7 @@ from healthingest_service.identity.model import (
 )
 from healthingest_service.identity.ports import Sessions
 from support.login_rules import LOGIN_RULES
+from support.migrated import migrate_by_copy
 
 EMAIL = "ada@clinic.example"
 PASSWORD = "correct horse battery"
@@ -89,7 +89,7 @@ class House:
 @pytest.fixture(name="house")
 async def _house(tmp_path: Path) -> AsyncIterator[House]:
     url = f"sqlite+aiosqlite:///{tmp_path}/health.db"
-    await migrate(url, timeout_seconds=10)
+    await migrate_by_copy(url)
     async with (
         open_engine(url, pool_size=2, timeout_seconds=5) as engine,
         open_password_pool(threads=1, queue_limit=4) as passwords,

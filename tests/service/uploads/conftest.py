@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
-from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from support.fakes import MemoryStore
+from support.migrated import migrate_by_copy
 from support.uploads import Clock
 
 
@@ -24,7 +24,7 @@ def clock() -> Clock:
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     """An empty database."""
     url = f"sqlite:///{tmp_path}/health.db"
-    await migrate(url, timeout_seconds=5)
+    await migrate_by_copy(url)
     async with open_engine(url, pool_size=3, timeout_seconds=5) as opened:
         yield opened
 

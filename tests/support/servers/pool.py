@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import fields, replace
+from functools import partial
 from multiprocessing.managers import BaseManager
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from support.servers.versitygw import s3_server
 
 KINDS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
     "apiserver": apiserver,
-    "postgres": postgres_server,
+    "postgres": partial(postgres_server, durable=False),
     "rabbitmq": rabbitmq_server,
     "redis": redis_server,
     "s3": s3_server,
