@@ -33,6 +33,9 @@ TESTS ?= tests
 PROCESSES ?= auto
 PARALLEL := --numprocesses $(PROCESSES) --durations 20
 
+# The tests start Python some thousand times: without cached bytecode each start compiles all modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-all faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images images-live up down locks changelog clean \
   compose-secrets compose-up compose-demo compose-down release-check release-images chart release-chart release-artifacts
