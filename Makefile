@@ -180,9 +180,10 @@ arch: setup ## check which package imports which
 unit: setup ## run the tests on all processors (TESTS=tests/operator for some of them)
 	$(BIN)/pytest -m 'not long' $(PARALLEL) $(TESTS)
 
-test-long: setup servers ## run the tests that take minutes: long property tests, histories, mutants, plans of queries (SHORT=1: without the plans)
+test-long: setup servers ## run the tests that take minutes: long property tests, histories, mutants, inputs, plans of queries (SHORT=1: without the last two)
 	$(BIN)/pytest -m long $(PARALLEL) $(TESTS)
 	HEALTHINGEST_RANDOM_SPECS=3000 $(BIN)/pytest $(PARALLEL) tests/cluster/test_validation.py
+	$(if $(SHORT),,INPUT_EXAMPLES=500 $(BIN)/pytest $(PARALLEL) tests/ports/test_any_input.py)
 	$(if $(SHORT),,$(MAKE) test-plans)
 
 test-plans: setup servers ## explain every query with many rows in each table: none reads a whole one (ROWS=1000000)

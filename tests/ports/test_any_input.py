@@ -7,6 +7,7 @@ Each example is one request with arbitrary Unicode, dates or integers in every p
 import asyncio
 import base64
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,7 +34,7 @@ UNLIMITED = dict.fromkeys(
 )
 FREE = {f"login_failures_per_{what}": 10**9 for what in ("device", "account", "address")}
 EXAMPLES = settings(
-    max_examples=150,
+    max_examples=int(os.environ.get("INPUT_EXAMPLES", "50")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
