@@ -147,3 +147,32 @@ def test_a_rate_limit_costs_no_patience() -> None:
 def test_both_forms_of_retry_after_are_read(text: str | None, seconds: float | None) -> None:
     """Seconds and a date (RFC 9110, 10.2.3)."""
     assert retry_after_seconds(text, NOW) == seconds
+
+
+async def test_pages_of_rows_go_on_after_the_last_row() -> None:
+    """A value that the last row has not is not asked for again; pages of lists have a cursor."""
+    rows = [{"subject": "P-1"}, {"subject": "P-2"}, {"subject": "P-3"}]
+    after = [
+        {"day": "2026-11-01", "subject": "P-1", "record_type": "SleepRecord"},
+        {"day": "2026-11-02", "subject": "P-2", "record_type": None},
+        None,
+    ]
+    pages = zip(rows, after, strict=True)
+    server = Server(
+        *(httpx.Response(200, json={"gaps": [row], "next_after": key}) for row, key in pages),
+        httpx.Response(200, json={"studies": [{"slug": "a"}], "next_cursor": "a"}),
+        httpx.Response(200, json={"studies": [{"slug": "b"}], "next_cursor": None}),
+    )
+    async with server.client() as client:
+        gaps = [gap["subject"] async for gap in client.gaps("sleep", record_type=None)]
+        studies = [study["slug"] async for study in client.studies()]
+    assert (gaps, studies) == (["P-1", "P-2", "P-3"], ["a", "b"])
+    queries = [dict(request.url.params) for request in server.requests]
+    first = {"after_day": "2026-11-01", "after_subject": "P-1", "after_type": "SleepRecord"}
+    assert queries == [
+        {},
+        first,
+        {"after_day": "2026-11-02", "after_subject": "P-2"},
+        {"limit": "100"},
+        {"limit": "100", "cursor": "a"},
+    ]

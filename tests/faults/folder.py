@@ -163,7 +163,7 @@ def main() -> int:
     """Run it; returns the exit code."""
     parser = argparse.ArgumentParser(description="Kill a command that uploads a folder.")
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--max-bytes", type=int, default=2 * MIB)
+    parser.add_argument("--max-bytes", type=int, default=MIB)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
     options = parser.parse_args()
     return prove(options.count, options.seed, options.max_bytes)
