@@ -60,6 +60,9 @@ faults: setup servers ## test the promises of an upload and of an erasure with f
 faults-consumers: setup servers ## kill consumers at random while they process uploads (COUNT=10000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/consume.py --count $(or $(COUNT),10000) $(if $(SEED),--seed $(SEED))
 
+faults-folder: setup servers ## upload a folder of 1,000 files by a command that is killed, over cut connections (COUNT=1000 SEED=)
+	@PYTHONPATH=tests $(BIN)/python tests/faults/folder.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
+
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
@@ -202,7 +205,7 @@ generated: setup ## fail when a generated file differs from its source
 
 goldens: setup ## generate the operator's expected objects, the tables of causes and codes, and the plugin's reference; review the diff
 	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py \
-	  tests/plugin/test_reference.py
+	  tests/plugin/test_reference.py tests/client/test_reference.py
 
 crds: setup ## generate the CustomResourceDefinition, the chart's copy and the reference tables
 	$(BIN)/python -m healthingest_operator.api.generate

@@ -1,45 +1,107 @@
-"""The Python client of the upload API, with one method for each route."""
+"""
+The Python client for programs without an event loop: the same methods as `AsyncClient`.
 
-import base64
-import hashlib
-from collections.abc import Iterator
-from pathlib import Path
+Each is made from the asynchronous one, which runs in a thread, so it also works in a notebook.
+"""
+
+import functools
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from healthingest_client.credentials import TokenFile, Tokens
-from healthingest_client.errors import NotLoggedInError, ProblemError, UnreachableError
+from healthingest_client.async_client import AsyncClient
+from healthingest_client.credentials import TokenStore
+from healthingest_client.documents import Json
+from healthingest_client.file_upload import RESUMABLE_FROM_BYTES
+from healthingest_client.retries import RetryPolicy
 
-AVRO: Final = "application/avro"
-_CHUNK_BYTES: Final = 256 * 1024
-_CONNECT_SECONDS: Final = 10.0
-_ANSWER_SECONDS: Final = 120.0
-"""Read timeout; the server validates and stores the whole file before it answers."""
+__all__ = ["Client", "Json"]
 
-Json = dict[str, Any]
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_END: Final = object()
+_POLICY: Final = RetryPolicy()
+
+
+def _waits(
+    method: Callable[Concatenate[AsyncClient, _Arguments], Coroutine[Any, Any, _Result]],
+) -> "Callable[Concatenate[Client, _Arguments], _Result]":
+    """Return the method of `Client` that waits for the result of *method*."""
+
+    @functools.wraps(method)
+    def waits(self: "Client", /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        call = functools.partial(method, self.asynchronous, *args, **kwargs)
+        result: _Result = self.portal.call(call)
+        return result
+
+    return waits
+
+
+def _iterates(
+    method: Callable[Concatenate[AsyncClient, _Arguments], AsyncGenerator[_Result, None]],
+) -> "Callable[Concatenate[Client, _Arguments], Iterator[_Result]]":
+    """Return the method of `Client` that yields what *method* yields."""
+
+    @functools.wraps(method)
+    def iterates(
+        self: "Client", /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> Iterator[_Result]:
+        found = method(self.asynchronous, *args, **kwargs)
+
+        async def following() -> Any:  # noqa: ANN401 - an item, or the end
+            return await anext(found, _END)
+
+        async def close() -> None:
+            await found.aclose()
+
+        try:
+            while (item := self.portal.call(following)) is not _END:
+                yield item
+        finally:
+            with suppress(RuntimeError):  # the client is closed already
+                self.portal.call(close)
+
+    return iterates
 
 
 class Client:
     """
-    A client of one account at one server. Use it as a context manager.
+    A client of one account at one server. Use it as a context manager, from any thread.
 
-    Tokens are stored in *tokens*, and refreshed when they have expired. The client retries nothing
-    else; it is safe for the caller to upload a file again.
-
-    Every method raises `NotLoggedInError`, `UnreachableError` or `ProblemError`.
+    Arguments, methods and errors are those of `AsyncClient`.
     """
 
     def __init__(
-        self, server: str, tokens: TokenFile, *, transport: httpx.BaseTransport | None = None
+        self,
+        server: str,
+        tokens: TokenStore,
+        *,
+        policy: RetryPolicy = _POLICY,
+        resumable_from_bytes: int = RESUMABLE_FROM_BYTES,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._server = server.rstrip("/")
-        self._tokens = tokens
-        timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
-        self._http = httpx.Client(base_url=self._server, timeout=timeout, transport=transport)
+        self._open = functools.partial(
+            AsyncClient,
+            server,
+            tokens,
+            policy=policy,
+            resumable_from_bytes=resumable_from_bytes,
+            transport=transport,
+        )
+        self._stack = ExitStack()
+        self.portal: BlockingPortal
+        self.asynchronous: AsyncClient
 
     def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.portal = stack.enter_context(start_blocking_portal())
+            client = self._open()
+            self.asynchronous = stack.enter_context(self.portal.wrap_async_context_manager(client))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -48,131 +110,44 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._http.close()
+        self._stack.__exit__(kind, error, trace)
 
-    def register(
-        self, email: str, password: str, first_name: str | None = None, last_name: str | None = None
-    ) -> Json:
-        """Create an account, and return it as the server describes it."""
-        account = {
-            "email": email,
-            "password": password,
-            "first_name": first_name,
-            "last_name": last_name,
-        }
-        return self._send("POST", "/auth/register", json=account)
+    register = _waits(AsyncClient.register)
+    login = _waits(AsyncClient.login)
+    login_with_token = _waits(AsyncClient.login_with_token)
+    login_with_device_code = _waits(AsyncClient.login_with_device_code)
+    providers = _waits(AsyncClient.providers)
+    enrol = _waits(AsyncClient.enrol)
+    logout = _waits(AsyncClient.logout)
+    list_tokens = _waits(AsyncClient.list_tokens)
+    create_token = _waits(AsyncClient.create_token)
+    revoke_token = _waits(AsyncClient.revoke_token)
 
-    def login(self, email: str, password: str) -> None:
-        """Log in, and store the tokens."""
-        self._keep(
-            self._send("POST", "/auth/jwt/login", data={"username": email, "password": password})
-        )
+    upload = _waits(AsyncClient.upload)
+    send_file = _waits(AsyncClient.send_file)
+    uploads = _iterates(AsyncClient.uploads)
+    get_upload = _waits(AsyncClient.get_upload)
+    watch = _iterates(AsyncClient.watch)
+    download = _waits(AsyncClient.download)
 
-    def logout(self) -> None:
-        """End the session on the server, and remove its tokens."""
-        self._authorized("POST", "/auth/jwt/logout")
-        self._tokens.put(self._server, None)
-
-    def upload(self, path: Path, *, idempotency_key: str | None = None) -> Json:
-        """
-        Upload a file, and return its receipt. The file is streamed, never held in memory.
-
-        The file is read once before, for its digest. If its bytes change in transit, or on the disk
-        meanwhile, the server refuses them.
-        """
-        headers = {
-            "Content-Type": AVRO,
-            "Content-Length": str(path.stat().st_size),
-            "Content-Digest": _digest(path),
-        }
-        if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
-        return self._authorized("POST", "/v1/upload", headers=headers, file=path)
-
-    def uploads(self, **filters: str | int) -> Iterator[Json]:
-        """
-        Yield all uploads of the account, newest first, page by page.
-
-        *filters* are query parameters of the route, for example `record_type` or `state`.
-        """
-        cursor: str | None = None
-        while True:
-            query = filters if cursor is None else filters | {"cursor": cursor}
-            page = self._authorized("GET", "/v1/uploads", params=query)
-            yield from page["uploads"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
-
-    def get_upload(self, upload_id: str) -> Json:
-        """Return one upload with its state."""
-        return self._authorized("GET", f"/v1/uploads/{upload_id}")
-
-    # ANN401: httpx's own arguments
-    def _authorized(self, method: str, path: str, **more: Any) -> Json:  # noqa: ANN401
-        try:
-            return self._send(method, path, tokens=self._kept(), **more)
-        except ProblemError as error:
-            if error.code != "invalid-token":
-                raise
-        self._keep(
-            self._send(
-                "POST", "/auth/jwt/refresh", json={"refresh_token": self._kept().refresh_token}
-            )
-        )
-        return self._send(method, path, tokens=self._kept(), **more)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        tokens: Tokens | None = None,
-        headers: dict[str, str] | None = None,
-        file: Path | None = None,
-        **more: Any,  # noqa: ANN401 - httpx's own arguments
-    ) -> Json:
-        bearer = {} if tokens is None else {"Authorization": f"Bearer {tokens.access_token}"}
-        content = None if file is None else _chunks(file)
-        try:
-            answer = self._http.request(
-                method, path, headers={**(headers or {}), **bearer}, content=content, **more
-            )
-        except httpx.TransportError as error:
-            message = f"{self._server} does not answer ({type(error).__name__})"
-            raise UnreachableError(message) from error
-        body = _json(answer)
-        if not answer.is_success:
-            raise ProblemError(answer.status_code, body)
-        return body
-
-    def _kept(self) -> Tokens:
-        tokens = self._tokens.get(self._server)
-        if tokens is None:
-            message = f"not logged in at {self._server}: run `healthingest login`"
-            raise NotLoggedInError(message)
-        return tokens
-
-    def _keep(self, answer: Json) -> None:
-        self._tokens.put(self._server, Tokens(answer["access_token"], answer["refresh_token"]))
-
-
-def _digest(path: Path) -> str:
-    """Return the value of `Content-Digest` (RFC 9530)."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
-    return f"sha-256=:{base64.b64encode(digest).decode()}:"
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
-
-
-def _json(answer: httpx.Response) -> Json:
-    try:
-        body = answer.json() if answer.content else {}
-    except ValueError:  # the page of a proxy, not a response of the service
-        body = {}
-    return body if isinstance(body, dict) else {}
+    studies = _iterates(AsyncClient.studies)
+    get_study = _waits(AsyncClient.get_study)
+    members = _iterates(AsyncClient.members)
+    put_member = _waits(AsyncClient.put_member)
+    remove_member = _waits(AsyncClient.remove_member)
+    subjects = _iterates(AsyncClient.subjects)
+    get_subject = _waits(AsyncClient.get_subject)
+    enrol_subject = _waits(AsyncClient.enrol_subject)
+    give_consent = _waits(AsyncClient.give_consent)
+    withdraw_subject = _waits(AsyncClient.withdraw_subject)
+    study_uploads = _iterates(AsyncClient.study_uploads)
+    coverage = _iterates(AsyncClient.coverage)
+    gaps = _iterates(AsyncClient.gaps)
+    create_enrolment = _waits(AsyncClient.create_enrolment)
+    cancel_enrolment = _waits(AsyncClient.cancel_enrolment)
+    study_tokens = _iterates(AsyncClient.study_tokens)
+    revoke_study_token = _waits(AsyncClient.revoke_study_token)
+    erase_subject = _waits(AsyncClient.erase_subject)
+    erase_study = _waits(AsyncClient.erase_study)
+    erase_upload = _waits(AsyncClient.erase_upload)
+    get_erasure = _waits(AsyncClient.get_erasure)

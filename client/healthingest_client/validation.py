@@ -8,10 +8,10 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 from tqdm import tqdm
 
@@ -166,13 +166,16 @@ def _text(report: Report) -> str:
     if report.valid:
         counted = f"{report.record_count} {report.record_type} in {report.blocks} blocks"
         return f"{report.file}: valid, {counted}\n"
-    lines = [f"{report.file}: refused"]
-    for finding in report.findings:
-        lines += [f"  {_place(finding)}", f"    {finding['message']}", f"    {finding['remedy']}"]
-    return "\n".join(lines) + "\n"
+    lines = [line for finding in report.findings for line in finding_lines(finding)]
+    return "\n".join([f"{report.file}: refused", *lines]) + "\n"
 
 
-def _place(finding: dict[str, str | int | None]) -> str:
+def finding_lines(finding: Mapping[str, Any]) -> list[str]:
+    """Return the place, message and remedy of a finding of the gate, or of the service."""
+    return [f"  {_place(finding)}", f"    {finding['message']}", f"    {finding['remedy']}"]
+
+
+def _place(finding: Mapping[str, Any]) -> str:
     words: Sequence[tuple[str, Callable[[str | int], str]]] = (
         ("block", lambda value: f"block {value}"),
         ("record", lambda value: f"record {value}"),
@@ -181,5 +184,5 @@ def _place(finding: dict[str, str | int | None]) -> str:
         ("pointer", lambda value: f"schema {value or 'as a whole'}"),
         ("nearest_name", lambda value: f"near {value}"),
     )
-    places = [word(value) for key, word in words if (value := finding[key]) is not None]
+    places = [word(value) for key, word in words if (value := finding.get(key)) is not None]
     return f"{finding['code']}{' at ' if places else ''}{', '.join(places)}"

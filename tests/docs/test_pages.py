@@ -12,6 +12,7 @@ RUN_BY = {
     for name, path in (
         ("API server", "tests/cluster/test_pages.py"),
         ("cluster", "e2e/test_9_written_commands.py"),
+        ("service", "tests/client/test_written_commands.py"),
     )
 }
 
@@ -77,7 +78,7 @@ def test_a_failing_command_ends_the_story_with_its_output(tmp_path: Path) -> Non
 
 
 def test_each_command_of_the_pages_is_run_or_has_a_reason() -> None:
-    """Each story is run by a test, on the cluster or on a private API server."""
+    """Each story is run by a test: on the cluster, a private API server or a service."""
     found = [block for page in pages.PAGES for block in pages.blocks(page)]
     assert len(found) > 15
     unmarked = [

@@ -12,8 +12,9 @@ from healthingest_service import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_VARIABLES = {
-    "HEALTHINGEST_PASSWORD": "client/healthingest_client/main.py",
-    "HEALTHINGEST_URL": "client/healthingest_client/main.py",
+    "HEALTHINGEST_PASSWORD": "client/healthingest_client/arguments.py",
+    "HEALTHINGEST_TOKEN": "client/healthingest_client/arguments.py",
+    "HEALTHINGEST_URL": "client/healthingest_client/arguments.py",
     "HEALTHINGEST_PORT": "compose.yaml",
     "HEALTHINGEST_PURE": "hatch_build.py",
 }

@@ -33,7 +33,11 @@ class CuttingProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on."""
-        there, back = await asyncio.open_connection(*next(self._next))
+        try:
+            there, back = await self._backend()
+        except ConnectionError:
+            writer.close()
+            return
         answers = asyncio.create_task(_copy(there, writer))
         self._tasks.add(answers)
         answers.add_done_callback(self._tasks.discard)
@@ -46,11 +50,20 @@ class CuttingProxy:
                 await back.drain()
                 await asyncio.sleep(len(chunk) / self.bytes_per_second)
         if left:
+            with suppress(OSError):
+                back.write_eof()  # the client has sent all, or is dead
             await asyncio.wait([answers])
         else:
             self.cuts += 1
         for one in (writer, back):
             one.close()
+
+    async def _backend(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect with the next backend that listens."""
+        for _ in self.backends[1:]:
+            with suppress(ConnectionError):
+                return await asyncio.open_connection(*next(self._next))
+        return await asyncio.open_connection(*next(self._next))
 
     async def close(self) -> None:
         """Wait for what is under way."""

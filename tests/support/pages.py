@@ -18,7 +18,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 HOW_TO: Final = ROOT / "docs" / "how-to"
 PAGES: Final = tuple(
     HOW_TO / f"{name}.md"
-    for name in ("install", "install-air-gapped", "upgrade", "uninstall", "limit-namespaces")
+    for name in (
+        "install",
+        "install-air-gapped",
+        "upgrade",
+        "uninstall",
+        "limit-namespaces",
+        "upload-from-the-command-line",
+    )
 )
 SECRETS: Final = "examples/00-secrets.yaml"
 

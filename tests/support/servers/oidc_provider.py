@@ -46,6 +46,24 @@ class _Code:
 
 
 @dataclass
+class DeviceSignIn:
+    """
+    A sign-in with a device code (RFC 8628).
+
+    `answers` are the errors that the token endpoint gives, one at each request, before the tokens.
+    `renewals` counts refreshed tokens.
+    """
+
+    answers: list[str] = field(default_factory=list)
+    lifetime_seconds: int = 600
+    interval_seconds: int = 5
+    renewals: int = 0
+    form: dict[str, str] = field(default_factory=dict)
+    device_code: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    refresh_token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+
+@dataclass
 class OidcProvider:
     """
     A provider's state.
@@ -56,7 +74,7 @@ class OidcProvider:
 
     With `secret` the client must authenticate, in the header or the form. `id_claims` replace
     claims of ID tokens, and `answer` the answer to a good code. The token endpoint waits for
-    `open`.
+    `open`. With `device` it offers sign-in with a device code.
     """
 
     port: int = 0
@@ -71,6 +89,7 @@ class OidcProvider:
     answer: bytes | None = None
     open: asyncio.Event = field(default_factory=asyncio.Event)
     codes: dict[str, _Code] = field(default_factory=dict)
+    device: DeviceSignIn | None = None
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -106,6 +125,8 @@ class OidcProvider:
         self.exchanges += 1
         await self.open.wait()
         form = await request.post()
+        if self.device is not None:
+            return self._device_tokens(self.device, {name: str(form[name]) for name in form})
         if not self._is_client(request, form):
             return web.json_response({"error": "invalid_client"}, status=401)
         code = self.codes.pop(str(form.get("code")), None)
@@ -127,6 +148,40 @@ class OidcProvider:
         }
         return web.json_response(found, status=self.status)
 
+    async def device_endpoint(self, request: web.Request) -> web.Response:
+        """Begin a sign-in with a device code (RFC 8628, 3.2)."""
+        device = self.device
+        if device is None:
+            return web.json_response({"error": "unauthorized_client"}, status=400)
+        form = await request.post()
+        device.form = {name: str(form[name]) for name in form}
+        found = {
+            "device_code": device.device_code,
+            "user_code": "WDJB-MJHT",
+            "verification_uri": f"{self.issuer}/device",
+            "expires_in": 600,
+            "interval": device.interval_seconds,
+        }
+        return web.json_response(found)
+
+    def _device_tokens(self, device: DeviceSignIn, form: Mapping[str, str]) -> web.Response:
+        """Answer the token endpoint of a device (RFC 8628, 3.4; RFC 6749, 6)."""
+        if form["grant_type"] == "refresh_token":
+            if form["refresh_token"] != device.refresh_token:
+                return web.json_response({"error": "invalid_grant"}, status=400)
+            device.renewals += 1
+        elif form["device_code"] != device.device_code:
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        elif device.answers:
+            return web.json_response({"error": device.answers.pop(0)}, status=400)
+        found = {
+            "access_token": self.token(),
+            "refresh_token": device.refresh_token,
+            "token_type": "Bearer",
+            "expires_in": device.lifetime_seconds,
+        }
+        return web.json_response(found)
+
     def _is_client(self, request: web.Request, form: Mapping[str, object]) -> bool:
         header = request.headers.get("Authorization", "")
         if self.secret is None:
@@ -138,13 +193,16 @@ class OidcProvider:
 
     async def discovery(self, _: web.Request) -> web.Response:
         """Answer with the discovery document."""
-        found = {
+        found: dict[str, object] = {
             "issuer": self.claimed_issuer or self.issuer,
             "jwks_uri": f"{self.issuer}/keys",
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "code_challenge_methods_supported": ["S256"],
-        } | self.metadata
+        }
+        if self.device is not None:
+            found["device_authorization_endpoint"] = f"{self.issuer}/device_authorization"
+        found |= self.metadata
         return web.json_response(found, status=self.status)
 
     async def key_set(self, _: web.Request) -> web.Response:
@@ -162,6 +220,7 @@ async def open_oidc_provider() -> AsyncIterator[OidcProvider]:
     app.router.add_get("/.well-known/openid-configuration", provider.discovery)
     app.router.add_get("/keys", provider.key_set)
     app.router.add_post("/token", provider.token_endpoint)
+    app.router.add_post("/device_authorization", provider.device_endpoint)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     try:

@@ -1,0 +1,173 @@
+"""
+Uploads a folder by a command that is killed, over cut connections: `make faults-folder`.
+
+The command is killed three times. A proxy cuts every connection after 2 MB, in front of two API
+processes, one of which is killed twice. In the end each file must be one upload with its bytes.
+Prints what was done, with the seed; exits 1 when a file is missing or double, or too many bytes
+were sent.
+"""
+
+import argparse
+import asyncio
+import random
+import secrets
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from healthingest_client import AsyncClient, TokenFile
+from healthingest_service.adapters.database.migrate import migrate
+from support.cutting_proxy import CuttingProxy, cutting_proxy
+from support.deadlines import HANG_SECONDS
+from support.folder_command import DONE, FolderCommand, make_folder, wrong_uploads
+from support.servers.postgres import postgres_server
+from support.servers.process import free_port, work_folder
+from support.servers.versitygw import S3Server, s3_server
+from support.service_process import ServiceProcess, service
+
+MIB: Final = 1024 * 1024
+CUT_BYTES: Final = 2 * MIB
+BYTES_PER_SECOND: Final = 8 * MIB
+MOST_SENT: Final = 1.05
+PATIENCE_SECONDS: Final = 300
+PASSWORD: Final = secrets.token_urlsafe(16)
+EMAIL: Final = "ada@clinic.example"
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Replica:
+    """An API process on a fixed port, which can be replaced by a new one."""
+
+    folder: Path
+    settings: dict[str, str]
+    stack: ExitStack
+    port: int
+    process: ServiceProcess
+    kills: int = 0
+
+    @classmethod
+    def started(cls, folder: Path, settings: dict[str, str], stack: ExitStack) -> "Replica":
+        """Start a process."""
+        port = free_port()
+        more = settings | {"SERVER__PORT": str(port)}
+        return cls(folder, more, stack, port, stack.enter_context(service(folder, **more)))
+
+    def replace(self) -> None:
+        """Kill the process, and start another one."""
+        self.process.end(signal.SIGKILL)
+        self.kills += 1
+        own = self.folder / f"again-{self.kills}"
+        self.process = self.stack.enter_context(service(own, **self.settings))
+        self.process.wait_until_ready()
+
+
+async def _kill_replica(replica: Replica, client: AsyncClient, at: list[int]) -> None:
+    """Kill the process each time that so many files are uploaded."""
+    for wanted in at:
+        while len([one async for one in client.uploads()]) < wanted:  # noqa: ASYNC110 - of a server
+            await asyncio.sleep(0.5)
+        await asyncio.to_thread(replica.replace)
+
+
+async def _upload(
+    replicas: list[Replica], folder: Path, files: dict[str, int], source: random.Random
+) -> bool:
+    """Upload the folder; returns whether everything is as promised."""
+    direct = f"http://127.0.0.1:{replicas[0].port}"
+    tokens = TokenFile(folder.parent / "tokens.json")
+    backends = [("127.0.0.1", one.port) for one in replicas]
+    opening = cutting_proxy(backends, cut_bytes=CUT_BYTES, bytes_per_second=BYTES_PER_SECOND)
+    count = len(files)
+    async with AsyncClient(direct, tokens) as client, opening as proxy:
+        await client.register(EMAIL, PASSWORD)
+        await client.login(EMAIL, PASSWORD)
+        tokens.put(proxy.url, tokens.get(direct))
+        command = FolderCommand(
+            proxy.url, folder.parent / "tokens.json", folder, patience_seconds=PATIENCE_SECONDS
+        )
+        killer = asyncio.create_task(
+            _kill_replica(replicas[1], client, [count // 3, count * 2 // 3])
+        )
+        for _ in range(3):
+            await command.run(kill_after=source.randint(count // 10, count // 5))
+        code = await command.run()
+        async with asyncio.timeout(HANG_SECONDS):
+            await killer
+        uploads = [one async for one in client.uploads()]
+    return _report(proxy, command, wrong_uploads(files, uploads), files, code)
+
+
+def _report(
+    proxy: CuttingProxy,
+    command: FolderCommand,
+    wrong: list[str],
+    files: dict[str, int],
+    code: int,
+) -> bool:
+    ratio = proxy.sent_bytes / sum(files.values())
+    say(f"runs: {command.runs}, lines: {dict(command.statuses)}, cuts: {proxy.cuts}")
+    say(f"files missing, double or of others: {len(wrong)}; bytes sent per byte: {ratio:.3f}")
+    if code != DONE:
+        say(f"exit code {code}: {command.errors}")
+    return not wrong and code == DONE and ratio <= MOST_SENT
+
+
+def _settings(database_url: str, store: S3Server, folder: Path) -> dict[str, str]:
+    return {
+        "DATABASE__URL": database_url,
+        "STORE__BUCKET": store.bucket,
+        "STORE__ENDPOINT": store.endpoint,
+        "STORE__ACCESS_KEY_ID": store.access_key_id,
+        "STORE__SECRET_ACCESS_KEY": store.secret_access_key,
+        "LIMITS__UPLOADS": "100000/minute",
+        "LIMITS__REQUESTS": "100000/minute",
+        "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT": "16",
+        "DATA_FOLDER": str(folder / "shared"),
+    }
+
+
+def prove(count: int, seed: int, max_bytes: int) -> int:
+    """Run it, and print what was found; returns the exit code."""
+    source = random.Random(seed)  # noqa: S311 - not secret
+    with ExitStack() as stack:
+        place = stack.enter_context(work_folder(None))
+        database_url = stack.enter_context(stack.enter_context(postgres_server()).database())
+        store = stack.enter_context(s3_server()).new_bucket()
+        asyncio.run(migrate(database_url, timeout_seconds=HANG_SECONDS))
+        settings = _settings(database_url, store, place)
+        replicas = [Replica.started(place / name, settings, stack) for name in ("one", "two")]
+        for one in replicas:
+            one.process.wait_until_ready()
+        folder = place / "measurements"
+        files = make_folder(folder, count, max_bytes=max_bytes, seed=seed)
+        began = time.monotonic()
+        is_kept = asyncio.run(_upload(replicas, folder, files, source))
+        seconds = time.monotonic() - began
+        kills = replicas[1].kills
+    size = sum(files.values()) / MIB
+    say(f"seed {seed}: {count} files, {size:.0f} MiB, {kills} kills of a process, {seconds:.0f} s")
+    return 0 if is_kept else 1
+
+
+def main() -> int:
+    """Run it; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Kill a command that uploads a folder.")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--max-bytes", type=int, default=MIB)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    options = parser.parse_args()
+    return prove(options.count, options.seed, options.max_bytes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
