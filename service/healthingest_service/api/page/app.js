@@ -59,7 +59,8 @@ async function enter() {
 /** Remove what the views have shown, and what was entered: another user may come. */
 function forgetContents() {
   for (const body of document.querySelectorAll("tbody")) body.replaceChildren();
-  for (const id of ["history-note", "coverage-note", "subjects", "study"]) find(id).replaceChildren();
+  const places = ["history-note", "coverage-note", "heat-days", "record-type", "subjects", "study"];
+  for (const id of places) find(id).replaceChildren();
   for (const input of document.querySelectorAll("main input:not([type=number], [type=date])")) {
     input.value = "";
   }

@@ -40,7 +40,7 @@ async function showMap() {
   const total = rows.reduce((sum, one) => sum + one.uploads, 0);
   const more = rows.length >= MOST_ROWS ? " There are more: download the CSV." : "";
   find("coverage-note").textContent =
-    `${total} uploads about ${subjects.size} subjects, ${query.first_day} to ${query.last_day} (UTC).${more}`;
+    `${total} uploads about ${subjects.size === 1 ? "1 subject" : `${subjects.size} subjects`}, ${query.first_day} to ${query.last_day} (UTC).${more}`;
 }
 
 /** Show the days without uploads; today is not over. */
@@ -109,8 +109,8 @@ function bySubject(rows) {
 
 function headOf(days) {
   const cells = days.map((day) => {
-    const short = make("span", { attributes: { "aria-hidden": "true" } }, day.slice(8));
-    return make("th", { scope: "col", title: day, attributes: { "aria-label": day } }, short);
+    const month = make("span", { className: "heard" }, day.slice(0, 8));
+    return make("th", { scope: "col", title: day }, month, day.slice(8));
   });
   return make("tr", {}, make("th", { scope: "col" }, "Subject"), ...cells);
 }

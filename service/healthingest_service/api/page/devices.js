@@ -28,7 +28,7 @@ export function hideSecrets() {
   enrolment = null;
   find("enrolled").hidden = true;
   find("made").hidden = true;
-  for (const id of ["qr", "code", "token-text"]) find(id).replaceChildren();
+  for (const id of ["qr", "code", "enrolled-note", "token-text"]) find(id).replaceChildren();
 }
 
 async function enrol() {

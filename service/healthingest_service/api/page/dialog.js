@@ -30,6 +30,8 @@ export function confirmed({ title, text, agree, typed = null }) {
     }, { signal });
     dialog.addEventListener("close", () => {
       ending.abort();
+      for (const id of ["confirm-title", "confirm-text", "confirm-label"]) find(id).replaceChildren();
+      input.value = "";
       resolve(dialog.returnValue === "yes");
     }, { signal });
     dialog.returnValue = "no";

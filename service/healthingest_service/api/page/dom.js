@@ -5,10 +5,7 @@ export const find = (id) => document.getElementById(id);
 
 /** Return a new element; `children` are elements, texts or null, properties are set as they are. */
 export function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  const { attributes = {}, ...others } = properties;
-  Object.assign(element, others);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  const element = Object.assign(document.createElement(tag), properties);
   element.append(...children.filter((child) => child !== null));
   return element;
 }

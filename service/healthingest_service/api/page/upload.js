@@ -112,7 +112,9 @@ async function run(item) {
   } catch (error) {
     if (signal.aborted) return; // paused or stopped, and perhaps continued since
     const isRefused = error.isProblem && error.status >= 400 && error.status < 500;
-    change(item, isRefused ? "refused" : "failed", problemText(error));
+    const isExplained = isRefused && error.findings.length > 0;
+    const why = isExplained ? "the table below says why" : problemText(error);
+    change(item, isRefused ? "refused" : "failed", why);
     if (isRefused) addFindings(item.file.name, error);
   } finally {
     pump();
