@@ -86,6 +86,7 @@ JSON = st.recursive(
     max_leaves=3,
 )
 PLAIN = {"Content-Type": b"application/json"}
+OF_PAGE = {"Healthingest-Page": b"1"}
 
 
 def document(**fields: Any) -> bytes:  # noqa: ANN401 - any JSON
@@ -150,6 +151,48 @@ CALLS: dict[str, st.SearchStrategy[Call]] = {
         lambda token: Call("POST", "/auth/jwt/logout", {"Authorization": b"Bearer " + token}),
         HEADER,
     ),
+    "POST /ui/session": st.builds(
+        lambda name, password: Call(
+            "POST", "/ui/session", PLAIN | OF_PAGE, document(email=name, password=password)
+        ),
+        mostly(TEXT.map(lambda text: f"{text}@clinic.example")),
+        mostly(st.just("short")),
+    ),
+    "POST /ui/session/code": st.builds(
+        lambda issuer, code: Call(
+            "POST",
+            "/ui/session/code",
+            PLAIN | OF_PAGE,
+            document(
+                issuer=issuer,
+                code=code,
+                code_verifier="v" * 43,
+                redirect_uri="https://app.example",
+                nonce="n" * 22,
+            ),
+        ),
+        mostly(st.just("https://login.example")),
+        mostly(st.just("code")),
+    ),
+    **{
+        route: st.builds(
+            lambda method, path, page, site, cookie: Call(
+                method,
+                path,
+                {
+                    "Healthingest-Page": page,
+                    "Sec-Fetch-Site": site,
+                    "Cookie": b"__Host-healthingest=" + cookie,
+                },
+            ),
+            st.just(route.partition(" ")[0]),
+            st.just(route.partition(" ")[2]),
+            st.just(b"1") | HEADER,
+            st.just(b"same-origin") | HEADER,
+            st.just(b"x" * 43) | HEADER,
+        )
+        for route in ("POST /ui/session/refresh", "DELETE /ui/session")
+    },
     # one strange parameter at a time: else one hides what another does
     "GET /v1/uploads": st.one_of(
         st.builds(

@@ -53,6 +53,8 @@ def test_the_page_has_the_lifetimes_of_the_settings() -> None:
     assert shown["IDENTITY__ACCESS_TOKEN_SECONDS"] == f"{minutes} minutes"
     assert shown["IDENTITY__REFRESH_TOKEN_DAYS"] == f"{identity.refresh_token_days} days"
     assert shown["IDENTITY__SESSION_DAYS"] == f"{identity.session_days} days"
+    page_hours = identity.page_session_seconds // 3600
+    assert shown["IDENTITY__PAGE_SESSION_SECONDS"] == f"{page_hours} hours"
     assert shown["OIDC__SESSION_SECONDS"] == f"{provider_hours} hours"
     assert all(row[3] for row in rows)
 

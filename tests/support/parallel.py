@@ -11,6 +11,8 @@ _GROUPS: Final = {
     "tests/client": "client",  # one server of the service for all of them
 }
 """Folders whose tests run in one process, by the name of its group."""
+_MODULES: Final = {"tests/ports/test_page.py": "page"}  # one browser for all of them
+"""Modules whose tests run in one process, by the name of its group."""
 _BROKER_USERS: Final = "tests/ports/test_operator_"
 """Modules of the ports whose users of the broker have fixed names: they share a process, too."""
 
@@ -20,6 +22,8 @@ def group_of(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
     if path.startswith(_BROKER_USERS):
         return "broker users"
+    if path in _MODULES:
+        return _MODULES[path]
     return _GROUPS.get(PurePosixPath(path).parent.as_posix(), nodeid)
 
 

@@ -1,5 +1,6 @@
 """The routes of accounts: register, log in, refresh tokens, log out."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,7 @@ from healthingest_service.api.account_fields import (
     NewPasswordText,
     account_answer,
 )
+from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of
 from healthingest_service.api.dependencies import (
     ApiDeps,
@@ -133,24 +135,48 @@ async def register_account(request: Request, deps: ApiDeps) -> Response:
 async def log_in(request: Request, deps: ApiDeps) -> Response:
     """Exchange a password for tokens."""
     given = await form_body(LoggingIn, request, deps)
+    return tokens_answer(await password_login(request, deps, given.username, given.password))
+
+
+async def password_login(
+    request: Request,
+    deps: ApiDependencies,
+    username: str,
+    password: str,
+    *,
+    longest: timedelta | None = None,
+) -> TokenPair:
+    """
+    Exchange a password for tokens of a session, which ends after *longest*; counted and recorded.
+
+    Raises:
+        InvalidCredentialsError: e-mail or password is wrong, or the account may not log in.
+        RateLimitedError: too many logins or failures.
+        IdentityUnavailableError: the accounts cannot be read.
+    """
     address = address_of(request, deps)
     try:
-        email = normal_email(given.username)
+        email = normal_email(username)
     except InvalidEmailError:
         email = None  # the same answer as for an unknown account
     details_of(request).email = email
     await count(request, deps, deps.rules.logins, f"login:{email}|{address}")
     try:
-        pair = await deps.auth.log_in(email, given.password, address=address)
+        pair = await deps.auth.log_in(email, password, address=address, longest=longest)
     except InvalidCredentialsError:
         deps.metrics.logins.labels("refused").inc()
         raise
     deps.metrics.logins.labels("accepted").inc()
+    note_login(request, pair)
+    details_of(request).email = None
+    return pair
+
+
+def note_login(request: Request, pair: TokenPair) -> None:
+    """Note the account and the new session for the audit log."""
     details = details_of(request)
     details.account_id = pair.account_id
     details.object_id = str(pair.session_id)
-    details.email = None
-    return tokens_answer(pair)
 
 
 async def refresh_tokens(request: Request, deps: ApiDeps) -> Response:

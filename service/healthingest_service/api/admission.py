@@ -14,6 +14,7 @@ _HASHING_ROUTES: Final = frozenset(
         ("POST", "/auth/jwt/login"),
         ("POST", "/auth/reset-password"),
         ("POST", "/auth/register"),
+        ("POST", "/ui/session"),
     }
 )
 _KEY: Final = f"{UNAVAILABLE}/accounts"

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from healthingest_service.api.download_slots import DownloadSlots
 from healthingest_service.api.pace import Pace
@@ -114,6 +114,8 @@ class ApiDependencies:
     trusted_proxies: tuple[Network, ...]
     max_concurrency: int
     documentation: Documentation
+    page_session: timedelta | None
+    """How long a session of the page lasts; None: the page is not served."""
     version: str
     public_url: str | None
     lock_days: int

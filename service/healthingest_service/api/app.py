@@ -21,6 +21,7 @@ from healthingest_service.api import (
     erasures,
     health,
     own_account,
+    page_session,
     provider_login,
     resumable_draft,
     studies,
@@ -37,6 +38,7 @@ from healthingest_service.api.documentation import asyncapi_route, docs_routes, 
 from healthingest_service.api.mail_link_pages import mail_link_routes
 from healthingest_service.api.middleware import QUIET_ROUTES, Observer
 from healthingest_service.api.openapi import JsonObject, completed
+from healthingest_service.api.page_files import page_routes
 from healthingest_service.api.problems import RequestRefusedError, answer
 from healthingest_service.audit.errors import AuditError
 from healthingest_service.identity.errors import IdentityError
@@ -79,17 +81,21 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         HTTPException,
     ):
         app.add_exception_handler(error, answer)
-    for router in _routers():
+    has_page = deps.page_session is not None
+    for router in _routers(has_page=has_page):
         _answer_head(router)
         app.include_router(router)
     pages = list(mail_link_routes())
+    if has_page:
+        pages.extend(page_routes())
     if deps.documentation.openapi:
-        pages.append(openapi_route(lambda: openapi_document(deps.version)))
+        pages.append(openapi_route(lambda: openapi_document(deps.version, has_page=has_page)))
         pages.append(asyncapi_route(deps.version))
     if deps.documentation.docs:
         pages.extend(docs_routes())
     app.router.routes.extend(pages)
-    app.state.routes = (*all_routes(), *pages)  # FastAPI hides the routes of included routers
+    # FastAPI hides the routes of included routers.
+    app.state.routes = (*all_routes(has_page=has_page), *pages)
     app.add_middleware(AuditTrail)
     app.add_middleware(PasswordAdmission, is_full=deps.is_password_queue_full)
     app.add_middleware(Observer, metrics=deps.metrics, max_concurrency=deps.max_concurrency)
@@ -109,24 +115,25 @@ def _telemetry(deps: ApiDependencies) -> TelemetryConfig:
     }
 
 
-def openapi_document(version: str) -> JsonObject:
+def openapi_document(version: str, *, has_page: bool = True) -> JsonObject:
     """Return the OpenAPI document of all routes."""
     described = FastAPI()
-    for router in _routers():
+    for router in _routers(has_page=has_page):
         described.include_router(router)
     return completed(get_openapi(title=TITLE, version=version, routes=described.routes))
 
 
-def all_routes() -> list[APIRoute]:
+def all_routes(*, has_page: bool = True) -> list[APIRoute]:
     """Return the routes of all operations."""
-    routers = _routers()
+    routers = _routers(has_page=has_page)
     for router in routers:
         _answer_head(router)
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
 
-def _routers() -> tuple[APIRouter, ...]:
+def _routers(*, has_page: bool) -> tuple[APIRouter, ...]:
     return (
+        *((page_session.routes(),) if has_page else ()),
         uploads.routes(),
         tus.routes(),
         resumable_draft.routes(),

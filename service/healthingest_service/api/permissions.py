@@ -54,6 +54,10 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "listIdentityProviders": PUBLIC,
     "logInWithCode": PUBLIC,
     "logOut": TOKEN,
+    "signInToPage": PUBLIC,
+    "signInToPageWithCode": PUBLIC,
+    "continuePageSession": PUBLIC,
+    "endPageSession": PUBLIC,
     "forgotPassword": PUBLIC,
     "resetPassword": PUBLIC,
     "requestVerification": PUBLIC,
@@ -110,7 +114,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
 }
 """The permission of each operation, by its id."""
 
-PUBLIC_PATHS: Final = ("/openapi.json", "/asyncapi.json", "/docs", "/auth/mail-links/")
+PUBLIC_PATHS: Final = ("/openapi.json", "/asyncapi.json", "/docs", "/ui", "/auth/mail-links/")
 """Paths, and what lies below them, of pages that are not operations of the API."""
 
 

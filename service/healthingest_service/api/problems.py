@@ -181,6 +181,12 @@ _ROWS: Final = (
     Problem(403, "consent-missing", "Consent missing", "The subject has not given its consent."),
     Problem(
         403,
+        "cross-site-request",
+        "Cross-site request",
+        "Only the page `/ui` of this service may do this.",
+    ),
+    Problem(
+        403,
         "contradicting-subject",
         "Contradicting subject",
         "Headers and form fields name different studies or subjects, or not your own.",

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from healthingest_service.api.accounts import TokensView, tokens_answer
-from healthingest_service.api.audit_details import details_of
+from healthingest_service.api.accounts import TokensView, note_login, tokens_answer
+from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.dependencies import ApiDeps, address_of, count
 from healthingest_service.api.openapi import problem_answers
 from healthingest_service.api.parsed_body import JSON_TYPE, ClosedModel, described_body, json_body
 from healthingest_service.identity.errors import IdentityError, IdentityUnavailableError
+from healthingest_service.identity.model import TokenPair
 from healthingest_service.identity.provider_login import ListedProvider, SignIn
 
 UrlText = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -90,6 +91,18 @@ async def log_in_with_code(request: Request, deps: ApiDeps) -> Response:
 
     A code can be exchanged once. The session ends after some hours, also if it is refreshed.
     """
+    return tokens_answer(await code_login(request, deps))
+
+
+async def code_login(request: Request, deps: ApiDependencies) -> TokenPair:
+    """
+    Exchange the code of the body for tokens of a session; counted and recorded.
+
+    Raises:
+        IdentityError: as in `ProviderLogin.log_in`.
+        RateLimitedError: too many logins from the address.
+        RequestRefusedError, RequestValidationError: as in `json_body`.
+    """
     given = await json_body(SigningIn, request, deps)
     await count(request, deps, deps.rules.logins, f"code:{address_of(request, deps)}")
     sign_in = SignIn(
@@ -108,10 +121,8 @@ async def log_in_with_code(request: Request, deps: ApiDeps) -> Response:
         deps.metrics.logins.labels("refused").inc()
         raise
     deps.metrics.logins.labels("accepted").inc()
-    details = details_of(request)
-    details.account_id = pair.account_id
-    details.object_id = str(pair.session_id)
-    return tokens_answer(pair)
+    note_login(request, pair)
+    return pair
 
 
 def _view(provider: ListedProvider) -> ProviderView:

@@ -114,12 +114,19 @@ class AuthService:
         admit_registration(new, self._registration)
         return await self._accounts.add(new)
 
-    async def log_in(self, email: str | None, password: str, *, address: str) -> TokenPair:
+    async def log_in(
+        self,
+        email: str | None,
+        password: str,
+        *,
+        address: str,
+        longest: timedelta | None = None,
+    ) -> TokenPair:
         """
         Exchange a password for tokens.
 
         *email* is in its normal form, or None if the text is no e-mail address. *address* is the
-        client's IP address.
+        client's IP address. *longest* is as in `begin_session`.
 
         Raises:
             InvalidCredentialsError: e-mail or password is wrong, or the account may not log in.
@@ -135,7 +142,7 @@ class AuthService:
             await self._throttle.failed(attempt)
             raise InvalidCredentialsError
         await self._throttle.succeeded(attempt)
-        return await self.begin_session(account)
+        return await self.begin_session(account, longest=longest)
 
     async def begin_session(
         self, account: Account, *, longest: timedelta | None = None

@@ -259,6 +259,9 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
         trusted_proxies=settings.server.trusted_proxies,
         max_concurrency=settings.server.max_concurrency,
         documentation=documentation(settings),
+        page_session=(
+            timedelta(seconds=settings.identity.page_session_seconds) if settings.http.ui else None
+        ),
         version=VERSION,
         public_url=settings.mail.public_url,
         lock_days=settings.store.lock_days,

@@ -161,6 +161,8 @@ class HttpSettings(Group):
     """
     linger_seconds: PositiveFloat = 2.0
     """Time in which the server still reads after an early response, to prevent a TCP reset."""
+    ui: bool = True
+    """Whether the page `/ui` is served, for people who upload and manage with a browser."""
     docs: bool | None = None
     """Whether `/docs` is served, which needs `openapi`. Unset: only without `secrets_dir`."""
     openapi: bool | None = None
@@ -306,6 +308,10 @@ class IdentitySettings(Group):
     """
     Longest session from its login on, however often it is refreshed. Then the owner of the account
     logs in again.
+    """
+    page_session_seconds: Annotated[int, Field(ge=300, le=31_536_000)] = 43_200
+    """
+    Longest session of a password login on the page `/ui`. `oidc.session_seconds` limits the others.
     """
     password_threads: PositiveInt = 1
     """Threads that hash passwords."""
