@@ -1,5 +1,5 @@
 """
-Installs the servers that tests start, and the tracer of `make faults`.
+Installs the servers and the browser that tests start, and the tracer of `make faults`.
 
 Debian packages, and programs built by Go.
 
@@ -22,11 +22,13 @@ from support.servers import go_programs
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# HealthIngest: no daemons while tests' packages are unpacked\nexit 101\n"
+_BROWSER = "chromium"
 WANTED: dict[str, Callable[[], bool]] = {
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "rabbitmq-server": lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
     "redis-server": lambda: shutil.which("redis-server") is not None,
     "prometheus": lambda: shutil.which("prometheus") is not None,  # and promtool
+    _BROWSER: lambda: shutil.which(_BROWSER) is not None,
     "strace": lambda: shutil.which("strace") is not None,
 }
 INSTALL_SECONDS = 900
@@ -118,8 +120,12 @@ def main() -> int:
     sys.stdout.write(f"apt-get install {names} (NO_INSTALL=1 forbids it)\n")
     sys.stdout.flush()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` runs
-    if not install(wanted):
-        sys.stdout.write(f"apt could not install {names}; tests that need them skip\n")
+    # The browser by itself: a distribution that has no such package still gets the servers.
+    for packages in ([one for one in wanted if one != _BROWSER], [_BROWSER]):
+        present = [one for one in packages if one in wanted]
+        if present and not install(present):
+            names = " ".join(present)
+            sys.stdout.write(f"apt could not install {names}; tests that need them skip\n")
     return 0
 
 
