@@ -15,6 +15,7 @@ from healthingest_consumer.errors import (
     ProcessedUnavailableError,
 )
 from healthingest_consumer.files import Files, HttpFiles
+from healthingest_consumer.outcomes import HttpOutcomes, Outcomes
 from healthingest_consumer.processed import MemoryProcessed, Processed, SqliteProcessed
 from healthingest_consumer.queue import Queue
 
@@ -28,7 +29,9 @@ __all__ = [
     "FileUnavailableError",
     "Files",
     "HttpFiles",
+    "HttpOutcomes",
     "MemoryProcessed",
+    "Outcomes",
     "Processed",
     "ProcessedUnavailableError",
     "Queue",

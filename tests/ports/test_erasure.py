@@ -622,6 +622,7 @@ async def test_a_full_outbox_delays_it(world: ErasureWorld) -> None:
 SEARCHED = {
     "upload": "every column goes with the row",
     "idempotency_key": "goes with the row of the upload",
+    "upload_outcome": "goes with the row of the upload",
     "outbox": "goes before the row of the upload; a message about an erased upload names no person",
     "subject": "pseudonym and consent are replaced",
     "device_token": "those of the subject go with its pseudonym",
@@ -660,4 +661,8 @@ def test_each_table_is_known_to_the_search() -> None:
         for key in table.foreign_keys
         if key.column.table.name in {"upload", "subject"}
     }
-    assert naming == {"idempotency_key.upload_id", "outbox.upload_id"}
+    assert naming == {
+        "idempotency_key.upload_id",
+        "outbox.upload_id",
+        "upload_outcome.upload_id",
+    }

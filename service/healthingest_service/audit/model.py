@@ -71,6 +71,7 @@ class Action(StrEnum):
     AUDIT_PRUNE = "audit-prune"
     """Old events were removed; `object_id` is position and hash of the last one, `7-ab…`."""
     DISCLOSURE_READ = "disclosure-read"
+    OUTCOME_REPORT = "outcome-report"
 
 
 class Outcome(StrEnum):
