@@ -88,7 +88,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         pages.append(openapi_route(lambda: openapi_document(deps.version)))
         pages.append(asyncapi_route(deps.version))
     if deps.documentation.docs:
-        pages.extend(docs_routes())
+        pages.extend(docs_routes(deps.version))
     app.router.routes.extend(pages)
     app.state.routes = (*all_routes(), *pages)  # FastAPI hides the routes of included routers
     app.add_middleware(AuditTrail)
