@@ -13,6 +13,7 @@ from healthingest_consumer.errors import (
     FileMismatchError,
     FileUnavailableError,
     ProcessedUnavailableError,
+    RecordsUnreadableError,
 )
 from healthingest_consumer.files import Files, HttpFiles
 from healthingest_consumer.outcomes import HttpOutcomes, Outcomes
@@ -35,6 +36,7 @@ __all__ = [
     "Processed",
     "ProcessedUnavailableError",
     "Queue",
+    "RecordsUnreadableError",
     "SqliteProcessed",
     "Upload",
 ]

@@ -93,6 +93,20 @@ class Upload(_Delivery):
         """Return the whole file, verified; it raises what `chunks` raises."""
         return b"".join([chunk async for chunk in self.chunks()])
 
+    def records(self) -> AsyncGenerator[dict[str, Any], None]:
+        """
+        Yield the records of the verified file as values; needs the package fastavro.
+
+        It raises what `chunks` raises before the first record.
+
+        Raises:
+            RecordsUnreadableError: fastavro cannot read the file.
+            ImportError: fastavro is not installed.
+        """
+        from healthingest_consumer.records import records  # noqa: PLC0415 - fastavro is optional
+
+        return records(self.chunks())
+
 
 @dataclass(slots=True)
 class Erasure(_Delivery):
