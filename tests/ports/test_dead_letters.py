@@ -105,7 +105,7 @@ async def test_letters_are_seen_as_often_as_one_likes(announced: AnnouncedQueue)
     """With reason and origin, without contents and foreign headers; each look leaves them."""
     await die(announced, "a", "b")
     for _ in range(25):  # more often than the default limit of RabbitMQ 4
-        page = await letters(announced).look(ALL, limit=100)
+        page = await letters(announced).peek(ALL, limit=100)
         await waits(announced, 2)
     assert (page.waiting, page.looked_at) == (2, 2)
     first, second = page.letters
@@ -115,7 +115,7 @@ async def test_letters_are_seen_as_often_as_one_likes(announced: AnnouncedQueue)
     assert first.upload_id is not None
     assert first.died_at is not None
     assert {name.partition(":")[0] for name in first.headers} == {"cloudEvents"}
-    page = await letters(announced).look(DeadLetterSelection(frozenset("b")), limit=1)
+    page = await letters(announced).peek(DeadLetterSelection(frozenset("b")), limit=1)
     assert (page.waiting, page.looked_at, page.letters) == (2, 1, [])
 
 
@@ -135,7 +135,7 @@ async def test_a_redriven_letter_begins_anew(announced: AnnouncedQueue) -> None:
     assert {one.type for one in again} == {EVENT_TYPE}
     assert not [name for one in again for name in one.headers if name.startswith("x-death")]
     assert {one.headers["x-foreign"] for one in again} == {"a value"}
-    left = await letters(announced).look(ALL, limit=100)
+    left = await letters(announced).peek(ALL, limit=100)
     assert [one.id for one in left.letters] == ["c"]
 
 
@@ -153,7 +153,7 @@ async def test_what_no_queue_takes_stays(announced: AnnouncedQueue) -> None:
     gone = await letters(announced).drop(DeadLetterSelection(frozenset("b")), limit=100)
     assert (gone.looked_at, gone.settled) == (3, 1)
     await waits(announced, 2)
-    left = await letters(announced).look(ALL, limit=100)
+    left = await letters(announced).peek(ALL, limit=100)
     ids = [one.id for one in left.letters]
     assert ("a" in ids, "b" in ids, len(ids)) == (True, False, 2)
 
@@ -184,6 +184,6 @@ async def test_each_login_does_its_part(announced: AnnouncedQueue) -> None:
 async def test_a_missing_queue_says_so(announced: AnnouncedQueue) -> None:
     """As does a broker that is away."""
     with pytest.raises(QueueNotFoundError):
-        await letters(announced, queue="other").look(ALL, limit=1)
+        await letters(announced, queue="other").peek(ALL, limit=1)
     with pytest.raises(BrokerFailedError):
-        await letters(announced, reader_url="amqp://127.0.0.1:1/").look(ALL, limit=1)
+        await letters(announced, reader_url="amqp://127.0.0.1:1/").peek(ALL, limit=1)

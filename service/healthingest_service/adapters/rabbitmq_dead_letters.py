@@ -70,7 +70,7 @@ class RabbitMQDeadLetters(DeadLetters):
     tls: TlsMaterial = field(default=NO_TLS_MATERIAL, repr=False)
 
     @override
-    async def look(self, selection: DeadLetterSelection, *, limit: int) -> DeadLetterPage:
+    async def peek(self, selection: DeadLetterSelection, *, limit: int) -> DeadLetterPage:
         letters = []
         async with self._reading(limit) as reading:
             async for message in reading.messages():

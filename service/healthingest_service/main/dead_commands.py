@@ -56,7 +56,7 @@ async def list_letters(
     letters: DeadLetters, selection: DeadLetterSelection, *, limit: int
 ) -> Mapping[str, object]:
     """Return the oldest dead letters, without headers."""
-    page = await letters.look(selection, limit=limit)
+    page = await letters.peek(selection, limit=limit)
     now = utc_now()
     return {
         "waiting": page.waiting,
@@ -72,7 +72,7 @@ async def show_letter(letters: DeadLetters, message_id: str, *, limit: int) -> M
     Raises:
         NoDeadLetterError: none that was looked at has this id.
     """
-    page = await letters.look(DeadLetterSelection(frozenset({message_id})), limit=limit)
+    page = await letters.peek(DeadLetterSelection(frozenset({message_id})), limit=limit)
     if not page.letters:
         raise NoDeadLetterError
     first = page.letters[0]

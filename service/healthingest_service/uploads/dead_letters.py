@@ -99,7 +99,7 @@ class DeadLetters(Protocol):
             stay settled, and the others stay in the queue.
     """
 
-    async def look(self, selection: DeadLetterSelection, *, limit: int) -> DeadLetterPage:
+    async def peek(self, selection: DeadLetterSelection, *, limit: int) -> DeadLetterPage:
         """Return the selected letters; nothing is changed."""
         ...
 
