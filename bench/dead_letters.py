@@ -136,7 +136,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--letters", type=int, default=10_000)
     count = parser.parse_args().letters
-    with rabbitmq_server() as server, work_folder(None) as folder:
+    with (
+        rabbitmq_server() as started,
+        started.new_virtual_host() as server,
+        work_folder(None) as folder,
+    ):
         found = measure(server, folder, count)
     figures = {name: round(value, 1) for name, value in found.items()}
     sys.stdout.write(json.dumps({"letters": count, **figures, "cpus": os.cpu_count()}) + "\n")
