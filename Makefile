@@ -90,6 +90,9 @@ bench-revocations: setup servers ## measure how soon another process refuses a d
 bench-enumeration: setup servers ## measure whether the time of an answer tells that an id exists (COUNT=200)
 	PYTHONPATH=tests $(BIN)/python bench/enumeration.py --count $(or $(COUNT),200)
 
+bench-dead-letters: setup servers ## measure how long dead letters take to be shown, published again and settled (COUNT=10000)
+	PYTHONPATH=tests $(BIN)/python bench/dead_letters.py --letters $(or $(COUNT),10000)
+
 bench-rebuild: setup servers ## measure the rebuild of the database from the bucket (ROWS=100000)
 	PYTHONPATH=tests $(BIN)/python bench/rebuild.py --rows $(or $(ROWS),100000)
 

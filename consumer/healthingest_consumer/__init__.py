@@ -13,8 +13,10 @@ from healthingest_consumer.errors import (
     FileMismatchError,
     FileUnavailableError,
     ProcessedUnavailableError,
+    RecordsUnreadableError,
 )
 from healthingest_consumer.files import Files, HttpFiles
+from healthingest_consumer.outcomes import HttpOutcomes, Outcomes
 from healthingest_consumer.processed import MemoryProcessed, Processed, SqliteProcessed
 from healthingest_consumer.queue import Queue
 
@@ -28,10 +30,13 @@ __all__ = [
     "FileUnavailableError",
     "Files",
     "HttpFiles",
+    "HttpOutcomes",
     "MemoryProcessed",
+    "Outcomes",
     "Processed",
     "ProcessedUnavailableError",
     "Queue",
+    "RecordsUnreadableError",
     "SqliteProcessed",
     "Upload",
 ]

@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from healthingest_consumer.errors import AlreadyProcessedError
 from healthingest_consumer.files import Files, verified
+from healthingest_consumer.outcomes import Outcomes
 from healthingest_consumer.processed import Processed
 from healthingest_consumer.queue import Deliveries, Queue
 from healthingest_contract.events import UploadErased, UploadStored
@@ -25,6 +26,7 @@ class _Delivery:
     processed: Processed
     is_recorded: bool = False
     is_rejected: bool = False
+    reason: str = ""
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """
@@ -45,9 +47,18 @@ class _Delivery:
             yield transaction
         self.is_recorded = True
 
-    def reject(self) -> None:
-        """Send the message to the dead letters when the next one is asked for."""
+    def reject(self, reason: str = "rejected") -> None:
+        """
+        Send the message to the dead letters when the next one is asked for.
+
+        *reason* is reported to the service: 1 to 64 characters of `a-z`, `0-9` and `-`, without
+        contents of the file.
+        """
         self.is_rejected = True
+        self.reason = reason
+
+    async def report(self) -> None:
+        """Report the outcome, where that is wanted; it never raises."""
 
 
 @dataclass(slots=True)
@@ -56,6 +67,16 @@ class Upload(_Delivery):
 
     event: UploadStored = field(kw_only=True)
     files: Files = field(kw_only=True)
+    outcomes: Outcomes | None = field(kw_only=True, default=None)
+
+    async def report(self) -> None:
+        """Report that the upload was processed or rejected; it never raises."""
+        if self.outcomes is None:
+            return
+        if self.is_rejected:
+            await self.outcomes.failed(self.event, self.reason)
+        else:
+            await self.outcomes.processed(self.event)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """
@@ -71,6 +92,20 @@ class Upload(_Delivery):
     async def content(self) -> bytes:
         """Return the whole file, verified; it raises what `chunks` raises."""
         return b"".join([chunk async for chunk in self.chunks()])
+
+    def records(self) -> AsyncGenerator[dict[str, Any], None]:
+        """
+        Yield the records of the verified file as values; needs the package fastavro.
+
+        It raises what `chunks` raises before the first record.
+
+        Raises:
+            RecordsUnreadableError: fastavro cannot read the file.
+            ImportError: fastavro is not installed.
+        """
+        from healthingest_consumer.records import records  # noqa: PLC0415 - fastavro is optional
+
+        return records(self.chunks())
 
 
 @dataclass(slots=True)
@@ -89,20 +124,35 @@ class Consumer:
 
     A message is acknowledged when the next one is asked for, so the work on it is done by then. If
     the loop is left by an exception, the message is delivered again. Messages that were processed
-    before are dropped, and those that are none of ours go to the dead letters.
+    before are dropped, and those that are none of ours go to the dead letters. With *outcomes*,
+    what became of an upload is reported after the effect, before the message is acknowledged.
     """
 
-    def __init__(self, queue: Queue, *, files: Files, processed: Processed) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        files: Files,
+        processed: Processed,
+        outcomes: Outcomes | None = None,
+    ) -> None:
         self._queue = queue
         self._files = files
         self._processed = processed
+        self._outcomes = outcomes
 
     async def uploads(self) -> AsyncGenerator[Upload, None]:
         """Yield announced uploads for ever; connection losses are survived."""
 
         def made(message: AbstractIncomingMessage) -> Upload:
             event = UploadStored.from_bytes(message.body)
-            return Upload(event.idempotency_key, self._processed, event=event, files=self._files)
+            return Upload(
+                event.idempotency_key,
+                self._processed,
+                event=event,
+                files=self._files,
+                outcomes=self._outcomes,
+            )
 
         async with aclosing(self._messages(made)) as messages:
             async for upload in messages:
@@ -133,9 +183,12 @@ class Consumer:
                 if not await self._processed.has(delivery.key):
                     yield delivery
                     if delivery.is_rejected:
+                        await delivery.report()
                         await deliveries.reject(message)
                         continue
                     await _record(delivery)
+                # Also for a repeat: the consumer may have ended between its effect and the report.
+                await delivery.report()
                 await deliveries.acknowledge(message)
 
 

@@ -21,5 +21,13 @@ class FileMismatchError(ConsumerError):
     """The file has other bytes than those that were announced."""
 
 
+class RecordsUnreadableError(ConsumerError):
+    """
+    The records cannot be read, although the file is as announced.
+
+    The package of its codec is missing, or fastavro does not support its schema.
+    """
+
+
 class FileUnavailableError(ConsumerError):
     """The file cannot be read now; repeating later is safe."""

@@ -339,6 +339,7 @@ ACCOUNT_ROUTES: dict[str, tuple[str, ...]] = {
     "GET /v1/tokens": (),
     "DELETE /v1/tokens/{token_id}": (),
     "GET /v1/uploads/{upload_id}/content": (),
+    "POST /v1/uploads/{upload_id}/outcome": ("consumer", "state", "reason"),
     "DELETE /v1/uploads/{upload_id}": (),
     "GET /v1/erasures/{erasure_id}": (),
 }

@@ -2,11 +2,19 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from healthingest_consumer import Consumer, MemoryProcessed, Processed, SqliteProcessed
+from healthingest_consumer import (
+    Consumer,
+    MemoryProcessed,
+    Outcomes,
+    Processed,
+    SqliteProcessed,
+)
+from healthingest_contract.events import UploadStored
 from support.announcements import (
     CONTENT,
     AnnouncedQueue,
@@ -27,14 +35,33 @@ def _announced(rabbitmq: RabbitMQServer) -> AnnouncedQueue:
     return found
 
 
+@dataclass
+class MemoryOutcomes(Outcomes):
+    """Reports in memory: what was reported about which upload."""
+
+    reports: list[tuple[str, str]] = field(default_factory=list)
+
+    async def processed(self, upload: UploadStored) -> None:
+        """See `Outcomes.processed`."""
+        self.reports.append((upload.idempotency_key, "processed"))
+
+    async def failed(self, upload: UploadStored, reason: str) -> None:
+        """See `Outcomes.failed`."""
+        self.reports.append((upload.idempotency_key, reason))
+
+
 def consumer(
-    announced: AnnouncedQueue, processed: Processed | None = None, files: MemoryFiles | None = None
+    announced: AnnouncedQueue,
+    processed: Processed | None = None,
+    files: MemoryFiles | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Consumer:
     """Return a consumer of the queue."""
     return Consumer(
         announced.queue,
         files=files or MemoryFiles(),
         processed=MemoryProcessed() if processed is None else processed,
+        outcomes=outcomes,
     )
 
 
@@ -114,19 +141,26 @@ async def test_an_effect_and_its_memory_are_one(announced: AnnouncedQueue, tmp_p
 
 
 async def test_what_is_none_of_ours_goes_to_the_dead_letters(announced: AnnouncedQueue) -> None:
-    """And what the consumer rejects; the others go on."""
-    refused, good = stored(), stored()
-    await announced.announce(b"no message", b'{"bucket": 1}', refused, good)
+    """
+    And what the consumer rejects; the others go on.
+
+    Both outcomes are reported, that of a repeat again: the first report may be missing.
+    """
+    refused, good, last = stored(), stored(), stored()
+    await announced.announce(b"no message", b'{"bucket": 1}', refused, good, good, last)
     seen = []
+    outcomes = MemoryOutcomes()
     async with asyncio.timeout(HANG_SECONDS):
-        async with aclosing(consumer(announced).uploads()) as uploads:
+        async with aclosing(consumer(announced, outcomes=outcomes).uploads()) as uploads:
             async for upload in uploads:
                 seen.append(upload.event)
                 if upload.event == refused:
-                    upload.reject()
-                else:
+                    upload.reject("too-short")
+                elif upload.event == last:
                     break
-    assert seen == [refused, good]
+    assert seen == [refused, good, last]
+    done = (good.idempotency_key, "processed")
+    assert outcomes.reports == [(refused.idempotency_key, "too-short"), done, done]
     dead = await announced.waiting(f"{announced.name}.dead")
     assert sorted(dead) == sorted([b"no message", b'{"bucket": 1}', refused.to_bytes()])
 

@@ -24,6 +24,7 @@ from healthingest_service.adapters.database.account_tables import (
 )
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.outcome_tables import UploadOutcomeRow
 from healthingest_service.adapters.database.tables import Base, UploadRow
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.erasure import certificate
@@ -622,6 +623,7 @@ async def test_a_full_outbox_delays_it(world: ErasureWorld) -> None:
 SEARCHED = {
     "upload": "every column goes with the row",
     "idempotency_key": "goes with the row of the upload",
+    UploadOutcomeRow.__tablename__: "goes with the row of the upload",
     "outbox": "goes before the row of the upload; a message about an erased upload names no person",
     "subject": "pseudonym and consent are replaced",
     "device_token": "those of the subject go with its pseudonym",
@@ -660,4 +662,8 @@ def test_each_table_is_known_to_the_search() -> None:
         for key in table.foreign_keys
         if key.column.table.name in {"upload", "subject"}
     }
-    assert naming == {"idempotency_key.upload_id", "outbox.upload_id"}
+    assert naming == {
+        "idempotency_key.upload_id",
+        "outbox.upload_id",
+        "upload_outcome.upload_id",
+    }

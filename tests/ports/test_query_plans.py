@@ -31,6 +31,7 @@ from healthingest_service.adapters.database.mails import DatabaseMailQueue, Data
 from healthingest_service.adapters.database.memberships import DatabaseGroupRoles
 from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
+from healthingest_service.adapters.database.outcomes import DatabaseOutcomes
 from healthingest_service.adapters.database.replays import DatabaseReplays
 from healthingest_service.adapters.database.resumable_uploads import DatabaseResumableUploads
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
@@ -72,6 +73,7 @@ from healthingest_service.studies.group_roles import change_event
 from healthingest_service.studies.model import Member, Pseudonym, Role, StudySlug
 from healthingest_service.uploads.coverage_gaps import GapSelection
 from healthingest_service.uploads.model import DeferralReason, IdempotencyKey, UploadId, UploadState
+from healthingest_service.uploads.outcomes import ConsumerOutcome, OutcomeState
 from healthingest_service.uploads.relay_ports import ReplaySelection
 from healthingest_service.uploads.study_uploads import StudySelection
 from support.audit import event as event_of
@@ -343,6 +345,21 @@ class Calls:
                 account.id, wanted, as_of=NOON, event=lambda change: change_event(change, NOON)
             )
         await groups.has_group_roles(account.id)
+
+    async def outcomes(self) -> None:
+        """Of one upload, and of a page."""
+        found = DatabaseOutcomes(self.engine, timeout_seconds=60)
+        ledger = DatabaseLedger(self.engine, timeout_seconds=60)
+        new = upload(b"with an outcome", of=AccountId(OWNER))
+        await ledger.begin(new, idempotency_key=None, lease_seconds=60)
+        await ledger.complete(new.id, message(new), stored_at=NOON)
+        failed = ConsumerOutcome(
+            consumer="c", state=OutcomeState.FAILED, reason="r", reported_at=NOON
+        )
+        for one in (failed, replace(failed, state=OutcomeState.PROCESSED)):
+            await found.report(new.id, one)
+        await found.of([new.id])
+        await found.of([new.id], study=StudySlug("s3"))
 
     async def study_uploads(self) -> None:
         """Lists and counts."""

@@ -13,13 +13,21 @@ from healthingest_service.adapters.database import (
     account_tables,
     audit_tables,
     erasure_tables,
+    outcome_tables,
     resumable_tables,
     study_tables,
 )
 from healthingest_service.adapters.database.tables import Base
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "growth.md"
-MODULES = (account_tables, audit_tables, erasure_tables, resumable_tables, study_tables)
+MODULES = (
+    account_tables,
+    audit_tables,
+    erasure_tables,
+    outcome_tables,
+    resumable_tables,
+    study_tables,
+)
 """Their import adds their tables to the metadata."""
 ROW = re.compile(r"^\| `(?P<name>[a-z_]+)` \|.*\| (?P<bytes>[\d,]+) \|$", re.MULTILINE)
 

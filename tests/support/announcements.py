@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -76,16 +76,18 @@ class AnnouncedQueue:
         """The queue for a consumer, which holds one message at a time."""
         return Queue(self.server.amqp_url, self.name, prefetch=1)
 
-    def declare(self) -> None:
-        """Declare both queues as the operator does."""
+    def declare(self, of_dead: Mapping[str, object] | None = None) -> None:
+        """Declare both queues as the operator does; *of_dead* are arguments of the dead letters."""
         host = self.server.virtual_host
         dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{self.name}.dead"}
-        for name, arguments in ((self.name, dead), (f"{self.name}.dead", {})):
-            given = {"durable": True, "arguments": {"x-queue-type": "quorum"} | arguments}
+        for name, arguments in ((self.name, dead), (f"{self.name}.dead", of_dead or {})):
+            given = {"durable": True, "arguments": {"x-queue-type": "quorum", **arguments}}
             self.server.call("PUT", f"/api/queues/{host}/{name}", given)
 
-    async def announce(self, *messages: UploadStored | UploadErased | bytes) -> None:
-        """Put messages into the queue."""
+    async def announce(
+        self, *messages: UploadStored | UploadErased | bytes, to: str | None = None
+    ) -> None:
+        """Put messages into the queue, or into another one."""
         connection = await aio_pika.connect(self.server.amqp_url)
         async with connection:
             channel = await connection.channel()
@@ -93,7 +95,7 @@ class AnnouncedQueue:
                 body = message if isinstance(message, bytes) else message.to_bytes()
                 await channel.default_exchange.publish(
                     aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT),
-                    routing_key=self.name,
+                    routing_key=to or self.name,
                 )
 
     async def waiting(self, name: str | None = None) -> list[bytes]:

@@ -66,6 +66,12 @@ SELECT pg_temp.upload_id('v', n), pg_temp.uuid_of('a', n % 1000), 'announced', p
   pg_temp.hash_of('v', n), 'clinic.records.T', pg_temp.hash_of('f', 1), '2026-03-01 12:00+00'::timestamptz + n * interval '1 second', now(),
   now(), 's' || n % 100 + 1, 'p' || n % 1000, pg_temp.bytes_of('y', n)
 FROM generate_series(1, {rows} / 2) n;
+INSERT INTO upload_outcome (upload_id, consumer, state, reason, reported_at, study)
+SELECT pg_temp.upload_id('v', n), 'sleep-stages', 'processed', NULL, now(), 's' || n % 100 + 1
+FROM generate_series(1, {rows} / 2) n;
+INSERT INTO upload_outcome (upload_id, consumer, state, reason, reported_at, study)
+SELECT pg_temp.upload_id('u', n), 'sleep-stages', 'failed', 'too-short', now(), 'default'
+FROM generate_series(1, {rows} / 2) n;
 INSERT INTO device_token (id, token_hash, account_id, name, scopes, created_at, expires_at, study, subject)
 SELECT pg_temp.uuid_of('e', n), pg_temp.hash_of('e', n), pg_temp.uuid_of('a', n % 1000 + 1), 'wrist band', 'upload:write', now(),
   '2026-03-31 12:00+00'::timestamptz + n * interval '1 second', 's' || n % 100 + 1, 'p' || n % 1000

@@ -19,6 +19,7 @@ STATES: Final = {
     "study": "open",
     "subject": "active",
     "upload": "stored",
+    "upload_outcome": "processed",
     "resumable_upload": "receiving",
     "erasure": "done",
 }

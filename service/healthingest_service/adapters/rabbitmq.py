@@ -125,7 +125,7 @@ class RabbitMQPublisher(EventPublisher):
         except (TimeoutError, AMQPError, OSError, ChannelInvalidStateError) as error:
             raise BrokerUnreachableError from error
         except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             # the library cancels its futures when a connection breaks
             raise BrokerUnreachableError from error
@@ -191,7 +191,8 @@ async def _close(connection: AbstractConnection) -> None:
         return  # the connection is not used any more
 
 
-def _is_being_cancelled() -> bool:
+def is_being_cancelled() -> bool:
+    """Return whether the task is cancelled, and not a future of the library."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

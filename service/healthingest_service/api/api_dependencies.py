@@ -32,6 +32,7 @@ from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.disclosures import ListDisclosures
 from healthingest_service.uploads.model import Accepted
+from healthingest_service.uploads.outcomes import Outcomes, ReportOutcome
 from healthingest_service.uploads.ports import Ledger
 from healthingest_service.uploads.receive_in_parts import ReceiveInParts
 from healthingest_service.uploads.study_uploads import StudyUploads
@@ -105,6 +106,8 @@ class ApiDependencies:
     body: BodyRules
     upload_slots: UploadSlots
     content: ReadUpload
+    outcomes: Outcomes
+    report_outcome: ReportOutcome
     audit: AuditRecorder
     audit_reader: AuditReader
     disclosures: ListDisclosures

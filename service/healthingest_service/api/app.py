@@ -20,6 +20,7 @@ from healthingest_service.api import (
     enrolments,
     erasures,
     health,
+    outcomes,
     own_account,
     page_session,
     provider_login,
@@ -92,7 +93,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         pages.append(openapi_route(lambda: openapi_document(deps.version, has_page=has_page)))
         pages.append(asyncapi_route(deps.version))
     if deps.documentation.docs:
-        pages.extend(docs_routes())
+        pages.extend(docs_routes(deps.version))
     app.router.routes.extend(pages)
     # FastAPI hides the routes of included routers.
     app.state.routes = (*all_routes(has_page=has_page), *pages)
@@ -138,6 +139,7 @@ def _routers(*, has_page: bool) -> tuple[APIRouter, ...]:
         tus.routes(),
         resumable_draft.routes(),
         downloads.routes(),
+        outcomes.routes(),
         tokens.routes(),
         enrolments.routes(),
         accounts.routes(),

@@ -105,6 +105,9 @@ AUDIT_RULES: Final[Mapping[str, AuditRule]] = {
         action=Action.UPLOAD_READ, success=Recorded.IF_FOREIGN, object_in_path="upload_id"
     ),
     "getUploadContent": _on(Action.DOWNLOAD, "upload_id"),
+    "reportOutcome": _refused_only(
+        Action.OUTCOME_REPORT, "the outcome is kept with its upload", "upload_id"
+    ),
     "eraseUpload": _on(Action.ERASURE_REQUEST, "upload_id"),
     "eraseSubject": _on(Action.ERASURE_REQUEST),
     "eraseStudy": _on(Action.ERASURE_REQUEST),

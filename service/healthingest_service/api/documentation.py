@@ -1,7 +1,8 @@
 """
-The routes `/openapi.json`, `/asyncapi.json` and `/docs`.
+The routes `/openapi.json`, `/asyncapi.json`, `/docs` and `/docs/messages`.
 
-`/docs` is Swagger UI, served from files of this package; it loads nothing from other hosts.
+`/docs` is Swagger UI, served from files of this package, `/docs/messages` a page of our own. Both
+load nothing from other hosts.
 """
 
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from healthingest_contract.message_schemas import asyncapi_document
-from healthingest_service.api.static_files import file_route
+from healthingest_service.api.message_page import message_page
+from healthingest_service.api.static_files import file_route, page_route
 
 OPENAPI_PATH: Final = "/openapi.json"
 ASYNCAPI_PATH: Final = "/asyncapi.json"
 DOCS_PATH: Final = "/docs"
+MESSAGES_PATH: Final = "/docs/messages"
 _FOLDER: Final = "swagger_ui"
 _PAGE: Final = "index.html"
 _ASSETS: Final = {
@@ -48,11 +51,19 @@ def asyncapi_route(version: str) -> BaseRoute:
     return Route(ASYNCAPI_PATH, asyncapi)
 
 
-def docs_routes() -> list[BaseRoute]:
-    """Return the routes of the page `/docs` and of its files."""
+def docs_routes(version: str) -> list[BaseRoute]:
+    """Return the routes of the pages `/docs` and `/docs/messages`, and of their files."""
     routes: list[BaseRoute] = [file_route(DOCS_PATH, _FOLDER, _PAGE, "text/html")]
     routes += [
         file_route(f"{DOCS_PATH}/{name}", _FOLDER, name, media_type)
         for name, media_type in _ASSETS.items()
+    ]
+    routes += [
+        page_route(
+            MESSAGES_PATH,
+            lambda: message_page(asyncapi_document(version)).encode(),
+            "text/html",
+        ),
+        file_route(f"{MESSAGES_PATH}.css", "message_page_files", "page.css", "text/css"),
     ]
     return routes

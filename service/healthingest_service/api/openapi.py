@@ -193,9 +193,19 @@ def completed(document: JsonObject) -> JsonObject:
                 operation["security"] = [{"bearer": []}]
             _complete_answers(path, operation["responses"])
             for content in operation.get("requestBody", {}).get("content", {}).values():
-                for name, definition in content["schema"].pop("$defs", {}).items():
-                    schemas.setdefault(name, definition)
+                _name_body(schemas, content)
     return document
+
+
+def _name_body(schemas: JsonObject, content: JsonObject) -> None:
+    """Move the schema of a body to the named ones: generators name its type by the name."""
+    schema = content["schema"]
+    for name, definition in schema.pop("$defs", {}).items():
+        schemas.setdefault(name, definition)
+    title = schema.get("title")
+    if title is not None:
+        schemas.setdefault(title, schema)
+        content["schema"] = {"$ref": SCHEMA_REFERENCE.format(model=title)}
 
 
 def _complete_answers(path: str, answers: JsonObject) -> None:

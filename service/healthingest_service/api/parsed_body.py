@@ -25,7 +25,7 @@ class ClosedModel(BaseModel):
 
 
 def described_body(model: type[BaseModel], content_type: str) -> dict[str, object]:
-    """Return the OpenAPI description of a body; `openapi.completed` moves its `$defs`."""
+    """Return the OpenAPI description of a body; `openapi.completed` names its schema."""
     schema = model.model_json_schema(ref_template=SCHEMA_REFERENCE)
     return {"requestBody": {"required": True, "content": {content_type: {"schema": schema}}}}
 

@@ -33,6 +33,7 @@ PUBLIC: Final = Permission(needs_token=False)
 TOKEN: Final = Permission()
 UPLOAD: Final = Permission(scope=Scope.UPLOAD_WRITE)
 READ: Final = Permission(scope=Scope.UPLOAD_READ)
+REPORT: Final = Permission(scope=Scope.OUTCOME_WRITE)
 OWN_ACCOUNT: Final = Permission(scope=Scope.ACCOUNT)
 _STUDY: Final = Permission(scope=Scope.STUDY_MANAGE)
 _ADMIN: Final = Permission(scope=Scope.STUDY_MANAGE, admin=True)
@@ -90,6 +91,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "listUploads": READ,
     "getUpload": READ,
     "getUploadContent": READ,
+    "reportOutcome": REPORT,
     "listStudies": _STUDY,
     "createStudy": _ADMIN,
     "getStudy": _MEMBER,

@@ -302,6 +302,12 @@ _ROWS: Final = (
         "Upload replaced",
         "A newer request sends the bytes of this file; ask for the offset.",
     ),
+    Problem(
+        409,
+        "too-many-outcomes",
+        "Too many outcomes",
+        "Ten other consumers have reported about this upload.",
+    ),
     Problem(409, "study-closed", "Study closed", "The study accepts no uploads."),
     Problem(409, "study-exists", "Study exists", "A study with this slug and other values exists."),
     Problem(
@@ -481,6 +487,7 @@ PROBLEM_KEYS: Final[Mapping[type[Exception], str]] = {
     uploads.UploadNotFoundError: "upload-not-found",
     uploads.UploadErasedError: "upload-erased",
     uploads.InvalidCursorError: "invalid-cursor",
+    uploads.TooManyOutcomesError: "too-many-outcomes",
     erasure.ErasureNotFoundError: "erasure-not-found",
     uploads.StoreUnavailableError: f"{UNAVAILABLE}/object-store",
     uploads.ObjectLostError: "content-lost",

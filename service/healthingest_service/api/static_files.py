@@ -1,5 +1,6 @@
 """Routes of files of this package, for pages that load nothing from other hosts."""
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -21,9 +22,14 @@ _HEADERS: Final = {
 
 def file_route(path: str, folder: str, name: str, media_type: str) -> BaseRoute:
     """Return the route of the file *name* in *folder* of this package, read at its first use."""
-    content = cache((files(__package__) / folder / name).read_bytes)
+    return page_route(path, (files(__package__) / folder / name).read_bytes, media_type)
 
-    async def file(_request: Request) -> Response:
-        return Response(content(), media_type=media_type, headers=_HEADERS)
 
-    return Route(path, file)
+def page_route(path: str, content: Callable[[], bytes], media_type: str) -> BaseRoute:
+    """Return the route of a page or file, whose *content* is made at its first use."""
+    cached_content = cache(content)
+
+    async def page(_request: Request) -> Response:
+        return Response(cached_content(), media_type=media_type, headers=_HEADERS)
+
+    return Route(path, page)

@@ -16,8 +16,7 @@ from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import note_subject
 from healthingest_service.api.dependencies import ApiDeps, InStudy
 from healthingest_service.api.openapi import problem_answers
-from healthingest_service.api.upload_views import upload_view
-from healthingest_service.api.uploads import HistoryView
+from healthingest_service.api.uploads import HistoryView, history_view
 from healthingest_service.studies.model import PSEUDONYM_PATTERN, Pseudonym, StudyAccess, StudySlug
 from healthingest_service.uploads.study_uploads import (
     CoverageKey,
@@ -130,9 +129,7 @@ async def list_study_uploads(
         last_day=query.day,
     )
     page = await deps.study_uploads.page(selection, limit=query.limit, cursor=query.cursor)
-    return HistoryView(
-        uploads=[upload_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
-    )
+    return await history_view(deps, page, study=access.study.slug)
 
 
 async def get_coverage(

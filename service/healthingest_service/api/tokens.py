@@ -31,10 +31,14 @@ from healthingest_service.studies.model import Role, StudySlug
 
 _MAX_DAYS: Final = 3650
 Grantable = Literal["upload:write", "upload:read"]
+"""The scopes of a device."""
+Reportable = Literal["upload:write", "upload:read", "outcome:write"]
+"""Also those of a consumer."""
 
 
 TokenName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(printable)]
 Scopes = Annotated[frozenset[Grantable], Field(min_length=1, json_schema_extra=REPEATABLE)]
+TokenScopes = Annotated[frozenset[Reportable], Field(min_length=1, json_schema_extra=REPEATABLE)]
 LifetimeDays = Annotated[int, Field(ge=1, le=_MAX_DAYS)] | None
 """Days until a token expires; None: it never does."""
 
@@ -47,7 +51,7 @@ class CreatingToken(ClosedModel):
     """
 
     name: TokenName
-    scopes: Scopes = frozenset({"upload:write"})
+    scopes: TokenScopes = frozenset({"upload:write"})
     expires_in_days: LifetimeDays = 365
     study: Slug | None = None
     subject: PseudonymText | None = None

@@ -1,11 +1,13 @@
 """What clients see of an upload, and of its receipt."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from healthingest_service.uploads.model import Receipt, Upload, UploadState
+from healthingest_service.uploads.outcomes import ConsumerOutcome, OutcomeState
 
 
 class ReceiptView(BaseModel):
@@ -21,8 +23,17 @@ class ReceiptView(BaseModel):
     file_hash: str
 
 
+class OutcomeView(BaseModel):
+    """What a consumer has reported about an upload; `reason` is a code of the consumer."""
+
+    consumer: str
+    state: OutcomeState
+    reason: str | None
+    reported_at: datetime
+
+
 class UploadView(BaseModel):
-    """An upload and its state."""
+    """An upload, its state, and what consumers have reported about it."""
 
     upload_id: UUID
     state: UploadState
@@ -39,6 +50,7 @@ class UploadView(BaseModel):
     announced_at: datetime | None
     study: str
     subject: str
+    outcomes: list[OutcomeView]
 
 
 def receipt_view(receipt: Receipt) -> ReceiptView:
@@ -46,8 +58,13 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
     return ReceiptView.model_validate(receipt, from_attributes=True)
 
 
-def upload_view(upload: Upload) -> UploadView:
-    """Return the view of an upload."""
+def outcome_view(outcome: ConsumerOutcome) -> OutcomeView:
+    """Return the view of an outcome."""
+    return OutcomeView.model_validate(outcome, from_attributes=True)
+
+
+def upload_view(upload: Upload, outcomes: Iterable[ConsumerOutcome]) -> UploadView:
+    """Return the view of an upload with its outcomes."""
     return UploadView(
         **receipt_view(upload.receipt).model_dump(exclude={"status"}),
         state=upload.state,
@@ -58,4 +75,5 @@ def upload_view(upload: Upload) -> UploadView:
         announced_at=upload.announced_at,
         study=upload.study,
         subject=upload.subject_name,
+        outcomes=[outcome_view(one) for one in outcomes],
     )

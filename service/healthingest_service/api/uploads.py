@@ -33,7 +33,7 @@ from healthingest_service.api.upload_views import (
     upload_view,
 )
 from healthingest_service.identity.model import Principal
-from healthingest_service.studies.model import PSEUDONYM_PATTERN, SLUG_PATTERN
+from healthingest_service.studies.model import PSEUDONYM_PATTERN, SLUG_PATTERN, StudySlug
 from healthingest_service.uploads.accept import UploadRequest
 from healthingest_service.uploads.errors import (
     FileRefusedError,
@@ -43,6 +43,7 @@ from healthingest_service.uploads.errors import (
 )
 from healthingest_service.uploads.model import (
     Accepted,
+    HistoryPage,
     IdempotencyKey,
     UploadId,
     UploadState,
@@ -258,8 +259,17 @@ async def list_uploads(
         record_type=query.record_type,
         state=query.state,
     )
+    return await history_view(deps, page)
+
+
+async def history_view(
+    deps: ApiDependencies, page: HistoryPage, *, study: StudySlug | None = None
+) -> HistoryView:
+    """Return the view of a page with the outcomes of its uploads, which may be all of *study*."""
+    outcomes = await deps.outcomes.of([upload.id for upload in page.uploads], study=study)
     return HistoryView(
-        uploads=[upload_view(upload) for upload in page.uploads], next_cursor=page.next_cursor
+        uploads=[upload_view(upload, outcomes.get(upload.id, ())) for upload in page.uploads],
+        next_cursor=page.next_cursor,
     )
 
 
@@ -270,7 +280,8 @@ async def get_upload(
     upload = await deps.content.find(principal, upload_id_of(upload_id))
     details_of(request).is_own = is_owner(principal, upload)
     await note_upload(request, deps, upload)
-    return upload_view(upload)
+    outcomes = await deps.outcomes.of([upload.id])
+    return upload_view(upload, outcomes.get(upload.id, ()))
 
 
 def upload_id_of(text: str) -> UploadId:

@@ -71,6 +71,9 @@ class Action(StrEnum):
     AUDIT_PRUNE = "audit-prune"
     """Old events were removed; `object_id` is position and hash of the last one, `7-ab…`."""
     DISCLOSURE_READ = "disclosure-read"
+    OUTCOME_REPORT = "outcome-report"
+    DEAD_LETTER_REDRIVE = "dead-letter-redrive"
+    DEAD_LETTER_DROP = "dead-letter-drop"
 
 
 class Outcome(StrEnum):

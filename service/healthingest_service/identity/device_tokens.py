@@ -20,7 +20,7 @@ from healthingest_service.identity.model import AccountId, Binding, Scope
 DeviceTokenId = NewType("DeviceTokenId", UUID)
 
 PREFIX: Final = "hi_"
-GRANTABLE: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ})
+GRANTABLE: Final = frozenset({Scope.UPLOAD_WRITE, Scope.UPLOAD_READ, Scope.OUTCOME_WRITE})
 """A device token never administers its account, so it cannot create further tokens."""
 MAX_TOKENS: Final = 100
 """Tokens of an account that are not revoked."""

@@ -18,6 +18,8 @@ class Scope(StrEnum):
     ACCOUNT = "account"
     """Administer the own account; device tokens never have it."""
     STUDY_MANAGE = "study:manage"
+    OUTCOME_WRITE = "outcome:write"
+    """Report what a consumer has done with an upload."""
 
 
 class Registration(StrEnum):

@@ -1,10 +1,10 @@
 """
 The command `healthingest-admin`, for administrators of the service.
 
-It manages accounts, studies, devices, erasures, lost uploads and the outbox. It runs where the
-service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs the settings of the
-database; `uploads repair` also those of the object store. It prints JSON, and reads passwords from
-standard input only.
+It manages accounts, studies, devices, erasures, lost uploads, the outbox and dead letters. It runs
+where the service runs (`kubectl exec deploy/NAME-api -- healthingest-admin …`) and needs the
+settings of the database; `uploads repair` also those of the object store, `dead …` those of the
+broker. It prints JSON, and reads passwords from standard input only.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from healthingest_service.identity.errors import (
 from healthingest_service.main import (
     admin_commands,
     audit_commands,
+    dead_cli,
     erase_cli,
     settings_checks,
     study_cli,
@@ -76,6 +77,7 @@ _MESSAGES: Final[dict[type[BaseException], tuple[str, int]]] = {
     **study_cli.STUDY_MESSAGES,
     **token_cli.TOKEN_MESSAGES,
     **erase_cli.ERASE_MESSAGES,
+    **dead_cli.DEAD_MESSAGES,
 }
 """Message and exit code for each known error."""
 _FAILED: Final[tuple[type[BaseException], ...]] = (
@@ -83,6 +85,7 @@ _FAILED: Final[tuple[type[BaseException], ...]] = (
     AccountExistsError,
     StudyError,
     *token_cli.TOKEN_MESSAGES,
+    *dead_cli.DEAD_MESSAGES,
 )
 """Errors of a command that was understood, and could not be done; the audit log has it."""
 
@@ -193,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     study_cli.add_studies(commands)
     token_cli.add_tokens(commands)
     erase_cli.add_erasures(commands)
+    dead_cli.add_dead_letters(commands)
     backlog = commands.add_parser("backlog", help="show number, age and state of waiting messages")
     backlog.set_defaults(command="backlog")
     uploads = commands.add_parser("uploads", help="manage lost uploads").add_subparsers(

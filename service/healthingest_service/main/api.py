@@ -13,6 +13,7 @@ from healthingest_service.adapters.database.accounts import DatabaseAccounts
 from healthingest_service.adapters.database.enrolment_codes import DatabaseEnrolmentCodes
 from healthingest_service.adapters.database.mails import DatabaseMailTokens
 from healthingest_service.adapters.database.memberships import DatabaseGroupRoles
+from healthingest_service.adapters.database.outcomes import DatabaseOutcomes
 from healthingest_service.adapters.database.sessions import DatabaseSessions
 from healthingest_service.adapters.database.studies import DatabaseStudies
 from healthingest_service.adapters.database.study_uploads import DatabaseStudyUploads
@@ -84,6 +85,7 @@ from healthingest_service.uploads.accept import AcceptUpload
 from healthingest_service.uploads.content import ReadUpload
 from healthingest_service.uploads.disclosures import ListDisclosures
 from healthingest_service.uploads.errors import UnavailableError
+from healthingest_service.uploads.outcomes import ReportOutcome
 from healthingest_service.uploads.receive_in_parts import ReceiveInParts
 
 VERSION: Final = "0.1.0"
@@ -195,6 +197,7 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
     study_uploads = DatabaseStudyUploads(
         runtime.engine, timeout_seconds=settings.database.timeout_seconds
     )
+    outcomes = DatabaseOutcomes(runtime.engine, timeout_seconds=settings.database.timeout_seconds)
     return ApiDependencies(
         accept=ports.accept,
         resumable=ports.resumable,
@@ -246,6 +249,10 @@ def api_dependencies(runtime: Runtime, ports: ApiPorts, health: HealthBoard) -> 
             per_address=limits.uploads_at_once_per_address,
         ),
         content=ports.content,
+        outcomes=outcomes,
+        report_outcome=ReportOutcome(
+            ledger=runtime.ledger, studies=ports.studies, outcomes=outcomes, clock=utc_now
+        ),
         audit=ports.audit,
         audit_reader=runtime.audit,
         disclosures=ListDisclosures(runtime.audit, study_uploads),

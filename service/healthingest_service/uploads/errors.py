@@ -70,6 +70,10 @@ class UploadErasedError(UploadError):
     """The upload was erased, or is being erased; its bytes are not accepted again."""
 
 
+class TooManyOutcomesError(UploadError):
+    """As many other consumers have reported about the upload as may."""
+
+
 class InvalidCursorError(UploadError):
     """The page cursor was not issued by this service."""
 

@@ -1,8 +1,11 @@
 import re
 from pathlib import Path
+from xml.etree import ElementTree  # noqa: ICN001 - one name is enough
 
 import pytest
 
+from healthingest_contract.message_schemas import asyncapi_document
+from healthingest_service.api.message_page import message_page
 from healthingest_service.main.api import documentation
 from healthingest_service.settings import InvalidSettingsError, Settings
 from healthingest_service.settings.groups import HttpSettings
@@ -53,6 +56,7 @@ async def test_what_is_off_is_not_there(tmp_path: Path) -> None:
         for path in (
             "/docs",
             "/docs/swagger-ui-bundle.js",
+            "/docs/messages",
             "/openapi.json",
             "/asyncapi.json",
             "/redoc",
@@ -72,10 +76,11 @@ async def test_the_page_names_no_other_host(edge: Edge) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert not ELSEWHERE.search(page.content)
     named = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text)
-    assert len(named) == 3
-    for name in (*named, "docs/LICENSE", "docs/NOTICE"):
+    assert len(named) == 4
+    for name in (*named, "docs/LICENSE", "docs/NOTICE", "docs/messages.css"):
         file = await edge.http.get(f"/{name}")
         assert (file.status_code, len(file.content) > 10) == (200, True), name
+        assert file.headers["content-security-policy"] == page.headers["content-security-policy"]
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert not re.search(r"https?:|\*|unsafe", policy)
@@ -126,3 +131,33 @@ async def test_the_messages_are_described_beside_the_routes(edge: Edge) -> None:
     document = (await edge.http.get("/asyncapi.json")).json()
     assert (document["asyncapi"], document["info"]["version"]) == ("3.0.0", edge.deps.version)
     assert set(document["channels"]) == {"upload-stored", "upload-erased"}
+
+
+async def test_the_messages_have_a_page(edge: Edge) -> None:
+    """It has each field and header, no script and no other host, and is well-formed."""
+    page = (await edge.http.get("/docs/messages")).text
+    assert not ELSEWHERE.search(page.encode())
+    assert "<script" not in page
+    assert re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page) == [
+        "messages.css",
+        "../asyncapi.json",
+        "../docs",
+    ]
+    document = (await edge.http.get("/asyncapi.json")).json()
+    for title, message in document["components"]["messages"].items():
+        assert f"<h2>{title}</h2>" in page
+        schema = document["components"]["schemas"][title]
+        for name in (*schema["properties"], *message["headers"]["properties"]):
+            assert f"<code>{name}</code>" in page
+    without_void = re.sub(r"<!doctype html>|<(meta|link)[^>]*>", "", page)
+    checked = ElementTree.fromstring(without_void)  # noqa: S314 - our own page
+    assert len(checked.findall(".//section")) == len(document["channels"])
+
+
+def test_text_of_the_document_is_escaped() -> None:
+    """Whatever a later version describes."""
+    document = asyncapi_document("<b>1</b>")
+    document["channels"]["upload-stored"]["description"] = "<i>x</i> `<y>`"
+    page = message_page(document)
+    assert "&lt;b&gt;1" in page
+    assert "&lt;i&gt;x&lt;/i&gt; <code>&lt;y&gt;</code>" in page

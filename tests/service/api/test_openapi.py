@@ -67,6 +67,7 @@ OPERATION_IDS = {
     ("GET", "/v1/studies/{study}/audit"): "listAuditEvents",
     ("GET", "/v1/studies/{study}/subjects/{subject}/disclosures"): "listDisclosures",
     ("GET", "/v1/uploads/{upload_id}/content"): "getUploadContent",
+    ("POST", "/v1/uploads/{upload_id}/outcome"): "reportOutcome",
     ("DELETE", "/v1/uploads/{upload_id}"): "eraseUpload",
     ("POST", "/v1/studies/{study}/subjects/{subject}/erasure"): "eraseSubject",
     ("POST", "/v1/studies/{study}/erasure"): "eraseStudy",

@@ -7,7 +7,7 @@ import pytest
 
 from healthingest_service.identity.model import Binding, Principal, Scope
 from healthingest_service.studies.model import DEFAULT_STUDY, NO_STANDING, Role, Standing
-from healthingest_service.uploads.permissions import may_read
+from healthingest_service.uploads.permissions import may_read, may_report
 from support.studies import SLUG
 from support.uploads import owner, upload
 
@@ -33,6 +33,19 @@ def test_readers_and_managers_of_the_study_may(roles: frozenset[Role], *, is_adm
     standing = Standing(roles, is_admin)
     assert may_read(OTHER, OF_STUDY, standing) == bool(roles & {Role.READER, Role.MANAGER})
     assert not may_read(OTHER, replace(OF_STUDY, study=DEFAULT_STUDY), standing)
+
+
+@pytest.mark.parametrize("is_admin", [False, True])
+@pytest.mark.parametrize("roles", ROLES, ids=lambda roles: "+".join(sorted(roles)) or "none")
+def test_readers_and_administrators_report(roles: frozenset[Role], *, is_admin: bool) -> None:
+    """With the scope of reports; the owner may not, and nobody else in the study `default`."""
+    standing = Standing(roles, is_admin)
+    reports = replace(READER, scopes=frozenset({Scope.OUTCOME_WRITE}))
+    allowed = is_admin or bool(roles & {Role.READER, Role.MANAGER})
+    assert may_report(reports, OF_STUDY, standing) == allowed
+    assert may_report(reports, replace(OF_STUDY, study=DEFAULT_STUDY), standing) == is_admin
+    assert not may_report(READER, OF_STUDY, standing)
+    assert not may_report(replace(reports, binding=Binding(SLUG)), OF_STUDY, standing)
 
 
 def test_a_bound_token_reads_its_own_uploads_only() -> None:

@@ -2,7 +2,7 @@
 Row-level security: a transaction for a study sees and changes the rows of this study only.
 
 Such a transaction acts as `pg_database_owner`, which owns no table, so the policies of migrations
-0015 and 0018 bind it. The owner of the database is its only member; no role is created. See
+0015, 0018 and 0019 bind it. The owner of the database is its only member; no role is created. See
 decision 0090.
 """
 
@@ -18,6 +18,7 @@ PRIVILEGES: Final = {
     "study_member": "SELECT, INSERT, DELETE",
     "subject": "SELECT, INSERT, UPDATE",
     "upload": "SELECT, UPDATE (erasure_id)",
+    "upload_outcome": "SELECT",
     "resumable_upload": "SELECT, UPDATE (state, ended_at, due_at)",
     "device_token": "SELECT, UPDATE (revoked_at)",
     "enrolment_code": "SELECT, INSERT, DELETE",

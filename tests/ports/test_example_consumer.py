@@ -1,0 +1,117 @@
+"""The example of a consumer, as its own process beside a service and a broker."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from support.announcements import AnnouncedQueue
+from support.deadlines import HANG_SECONDS
+from support.samples import good_file
+from support.servers.rabbitmq import RabbitMQServer
+from support.service_process import environment, service
+
+EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "consumers" / "record_counts.py"
+ADMIN: Final = (sys.executable, "-m", "healthingest_service.main.admin_cli")
+EXCHANGE: Final = "health_data_exchange"
+PASSWORD: Final = "correct horse battery"
+EMAIL: Final = "ada@clinic.example"
+RECORDS: Final = 5
+
+
+def declare(rabbitmq: RabbitMQServer) -> None:
+    """Declare exchange, queues and bindings."""
+    host = rabbitmq.virtual_host
+    rabbitmq.call("PUT", f"/api/exchanges/{host}/{EXCHANGE}", {"type": "topic", "durable": True})
+    for name, key in (("processing", "health.processing.#"), ("erasures", "health.erased.#")):
+        AnnouncedQueue(rabbitmq, name).declare()
+        place = f"/api/bindings/{host}/e/{EXCHANGE}/q/{name}"
+        rabbitmq.call("POST", place, {"routing_key": key})
+
+
+@contextmanager
+def example(folder: Path, server: str, url: str, token: str) -> Iterator[Path]:
+    """Run the example; yields its database."""
+    (folder / "secret").mkdir()
+    (folder / "secret" / "url").write_text(url, encoding="utf-8")
+    (folder / "token").write_text(token, encoding="utf-8")
+    database = folder / "counts.sqlite"
+    given = ("--secret", "secret", "--token", "token", "--server", server)
+    with (folder / "example.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(EXAMPLE), *given, "--database", str(database)],
+            cwd=folder,
+            stderr=log,
+        )
+        try:
+            yield database
+            assert process.poll() is None, (folder / "example.log").read_text(encoding="utf-8")
+        finally:
+            process.kill()
+            process.wait(HANG_SECONDS)
+
+
+def eventually(found: Callable[[], Any], wanted: object) -> None:
+    """Wait until *found* returns what is wanted."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while (last := found()) != wanted:
+        assert time.monotonic() < deadline, last
+        time.sleep(0.05)
+
+
+def test_it_counts_reports_and_forgets(tmp_path: Path, rabbitmq: RabbitMQServer) -> None:
+    """An upload is counted once and shown as processed; after its erasure its row is gone."""
+    declare(rabbitmq)
+    folder = tmp_path / "service"
+    settings = {
+        "BROKER__URL": rabbitmq.amqp_url,
+        "JANITOR__INTERVAL_SECONDS": "1",
+        "LIMITS__REQUESTS": "100000/minute",
+    }
+    with service(folder, "serve", **settings) as running:
+        running.wait_until_ready()
+        server = running.address()
+        with httpx.Client(base_url=server, timeout=HANG_SECONDS) as client:
+            client.post("/auth/register", json={"email": EMAIL, "password": PASSWORD})
+            form = {"username": EMAIL, "password": PASSWORD}
+            token = client.post("/auth/jwt/login", data=form).json()["access_token"]
+            client.headers["Authorization"] = f"Bearer {token}"
+            roles = ("--email", EMAIL, "--roles", "uploader", "reader", "manager")
+            for words in (
+                ("study", "create", "--study", "sleep", "--name", "Sleep"),
+                ("study", "member", "--study", "sleep", *roles),
+            ):
+                subprocess.run(
+                    [*ADMIN, *words],
+                    env=environment(folder, **settings),
+                    check=True,
+                    timeout=HANG_SECONDS,
+                    stdout=subprocess.DEVNULL,
+                )
+            wish = {"name": "counts", "scopes": ["upload:read", "outcome:write"]}
+            device = client.post("/v1/tokens", json=wish).json()["token"]
+            about = {"Healthingest-Study": "sleep", "Healthingest-Subject": "P-1"}
+            headers = {"Content-Type": "application/avro", **about}
+            receipt = client.post("/v1/upload", content=good_file(RECORDS), headers=headers).json()
+            upload = f"/v1/uploads/{receipt['upload_id']}"
+
+            def outcomes() -> list[tuple[str, str]]:
+                found = client.get(upload).json()["outcomes"]
+                return [(one["consumer"], one["state"]) for one in found]
+
+            def rows() -> list[tuple[Any, ...]]:
+                with sqlite3.connect(database) as connection:
+                    return connection.execute("SELECT * FROM records").fetchall()
+
+            with example(tmp_path, server, rabbitmq.amqp_url, device) as database:
+                eventually(outcomes, [("record-counts", "processed")])
+                kind = receipt["record_type"]
+                assert rows() == [(receipt["upload_id"], "sleep", "P-1", kind, RECORDS)]
+                client.delete(upload)
+                eventually(rows, [])
