@@ -19,6 +19,7 @@ import kubectl as k8s  # noqa: E402
 import outside  # noqa: E402
 from healthingest_client.client import Client  # noqa: E402
 from healthingest_client.credentials import TokenFile  # noqa: E402
+from healthingest_client.documents import Receipt  # noqa: E402
 from healthingest_client.errors import ClientError  # noqa: E402
 from healthingest_contract.events import UploadStored  # noqa: E402
 
@@ -44,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def _upload(server: str) -> dict[str, Any]:
+def _upload(server: str) -> Receipt:
     email = f"demo-{secrets.token_hex(4)}@clinic.example"
     password = secrets.token_urlsafe(16)
     with (
